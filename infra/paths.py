@@ -1,0 +1,11 @@
+"""Where things live in a checkout; everything we write is below `.run/` and `.venv/`."""
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+RUN: Final = ROOT / ".run"
+KAFKA_LIB: Final = RUN / "lib" / "kafka"
+APICURIO_HOME: Final = RUN / "lib" / "apicurio"
+STACK_HOME: Final = RUN / "stack"
+EPHEMERAL_HOME: Final = RUN / "tmp"
