@@ -1,0 +1,132 @@
+"""The words that handlers and the runtime share: batches of records in, effects out.
+
+A handler is a pure function of (batch, state, log time): it reads no clock, calls nothing
+outside and returns what is to be published. The runtime puts what it returns, the changed keys
+of its state and the input offsets into one Kafka transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+NEVER_MS = 1 << 62
+"""A time that never comes: what `State.next_due_ms` says when nothing is due."""
+
+
+class Record(Protocol):
+    """One Kafka record as the consumer hands it over."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Append time, Unix ms."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one partition, in offset order.
+
+    partitions:      number of partitions of the topic.
+    unknown_schemas: schema ids that the registry was asked for and does not know: records that
+                     carry them are dead letters.
+    """
+
+    topic: str
+    partition: int
+    partitions: int
+    records: Sequence[Record]
+    unknown_schemas: frozenset[int] = frozenset()
+
+
+class State(Protocol):
+    """Keyed state of one partition, with a due time for each key.
+
+    What is put is seen at once, and becomes durable with the batch's transaction.
+    """
+
+    cache: dict[Any, Any]
+    """Decoded working forms; lives and ends with the partition's ownership."""
+
+    next_due_ms: int
+    """No key is due before this; `NEVER_MS` when none is due at all."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]: ...
+
+    def put(self, key: bytes, value: bytes, due_ms: int = 0) -> None:
+        """Store a value; `due_ms` > 0 makes `due` name the key from then on, until put again."""
+
+    def delete(self, key: bytes) -> None: ...
+
+    def due(self, horizon_ms: int) -> list[tuple[int, bytes]]:
+        """Return (due_ms, key) of every key due at or before the horizon, in that order."""
+
+
+class Outgoing(NamedTuple):
+    """A record to publish, to the partition number that the batch came from."""
+
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that cannot be read, or must not be applied.
+
+    reason: short and stable, for counting; detail: for the person who looks.
+    """
+
+    record: Record
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a handler wants published, in order for each topic.
+
+    decisions: outcomes by reason, for the metrics.
+    """
+
+    outgoing: dict[str, list[tuple[bytes | None, bytes] | Outgoing]] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    decisions: dict[str, int] = field(default_factory=dict)
+
+    def to(self, topic: str) -> list[tuple[bytes | None, bytes] | Outgoing]:
+        """Return the list of a topic's records, to append (key, value) pairs or `Outgoing` to."""
+        return self.outgoing.setdefault(topic, [])
+
+
+class UnknownSchema(Exception):  # noqa: N818  (a question to the runtime, not an error)
+    """A record carries a schema id that the decoder does not know.
+
+    Raised before anything of the batch is decided. The runtime sets the partition aside, asks
+    the registry and hands the batch over again.
+    """
+
+    def __init__(self, schema_id: int) -> None:
+        super().__init__(f"schema id {schema_id}")
+        self.schema_id = schema_id
+
+
+class NewerProducer(Exception):  # noqa: N818
+    """A record is of a type that only newer code knows: producers were rolled out first.
+
+    Operator action: roll the workers out, or the producers back; nothing was skipped.
+    """
+
+
+Handler = Callable[[Batch, State, int], Effects]
+"""`handler(batch, state, log_time_ms)`: log_time_ms is the partition's log time before the batch."""

@@ -1,0 +1,54 @@
+"""A route: one input topic, the handler that folds it, and what it may write. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from streams.batch import Batch, Effects, Handler, Record, State
+
+
+class Progress(NamedTuple):
+    """How far a partition's state has come, as the state itself tells.
+
+    next_offset: offset of the next record to apply; 0 when nothing was applied.
+    log_time_ms: highest append time applied, Unix ms.
+    """
+
+    next_offset: int
+    log_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A record that the owner of a partition sends itself, so that log time moves.
+
+    every_ms: how often; sent only while something in the partition's state is due.
+    record:   clock in Unix ms -> (key, value).
+    """
+
+    every_ms: int
+    record: Callable[[int], tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One input topic and its handler.
+
+    to:        topics that the handler may publish to.
+    changelog: topic that mirrors the state; same number of partitions as the source.
+    progress:  reads from the state how far it has come; None when the handler does not keep it.
+    refuse:    what to publish for a record that killed the worker again and again, beside its
+               dead letter; None for nothing.
+    """
+
+    role: str
+    source: str
+    handler: Handler
+    to: tuple[str, ...]
+    changelog: str
+    dead_letters: str
+    progress: Callable[[State], Progress] | None = None
+    tick: Tick | None = None
+    refuse: Callable[[Batch, Record], Effects] | None = None
