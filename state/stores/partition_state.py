@@ -1,0 +1,161 @@
+"""The state of one partition as its handler sees it: changes in flight over a durable store.
+
+A batch's changes are visible to the next batch at once, while their transaction is still on its
+way to the broker; they reach the store only after it was committed. Any failure in between ends
+the process, so nothing is ever taken back here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple, Protocol
+
+from state.stores import envelope
+
+NEVER_MS = 1 << 62
+RESERVED_PREFIX = 0xFF
+
+
+class Change(NamedTuple):
+    """One changed key: stored form (None when deleted) and due time (0 when none)."""
+
+    key: bytes
+    stored: bytes | None
+    due_ms: int
+
+
+class Store(Protocol):
+    """Durable keyed values of one partition with an index by due time.
+
+    Keys that begin with the byte 0xFF belong to the store itself.
+    """
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        """Return stored forms, None where a key is absent, in the order asked."""
+
+    def due(self, horizon_ms: int) -> tuple[list[tuple[int, bytes]], int]:
+        """Return index entries up to the horizon, (due_ms, key) ascending, and the next due time.
+
+        The index is a hint: an entry may be older than the key's current value.
+        """
+
+    def apply(
+        self, changes: list[Change], spent: list[tuple[int, bytes]], changelog_offset: int | None
+    ) -> None:
+        """Write changes, drop spent index entries and set the offset, all or nothing."""
+
+    @property
+    def changelog_offset(self) -> int:
+        """Offset of the first changelog record that is not in the store yet."""
+
+    def close(self) -> None: ...
+
+
+class Sealed(NamedTuple):
+    """The changes of one batch, ready for its transaction."""
+
+    changes: list[Change]
+    spent: list[tuple[int, bytes]]
+
+
+class PartitionState:
+    """What a handler reads and writes; implements `streams.batch.State`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.cache: dict[Any, Any] = {}
+        self._fresh: dict[bytes, tuple[bytes | None, int]] = {}
+        self._sealed: deque[dict[bytes, tuple[bytes | None, int]]] = deque()
+        self._spent: list[tuple[int, bytes]] = []
+        self._fired: list[tuple[int, bytes]] = []
+        _, self.next_due_ms = store.due(-1)
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        layers = [self._fresh, *reversed(self._sealed)]
+        layers = [layer for layer in layers if layer]
+        if not layers:
+            return [
+                None if stored is None else envelope.unpack(stored)[0]
+                for stored in self.store.get_many(keys)
+            ]
+        found: dict[bytes, bytes | None] = {}
+        for layer in reversed(layers):
+            for key in layer.keys() & keys:
+                found[key] = layer[key][0]
+        if not found:
+            missing = keys
+        else:
+            missing = [key for key in keys if key not in found]
+        if missing:
+            for key, stored in zip(missing, self.store.get_many(missing), strict=True):
+                if stored is not None:
+                    found[key] = envelope.unpack(stored)[0]
+        if not found:
+            return [None] * len(keys)
+        look_up = found.get
+        return [look_up(key) for key in keys]
+
+    def put(self, key: bytes, value: bytes, due_ms: int = 0) -> None:
+        self._fresh[key] = (value, due_ms)
+        if 0 < due_ms < self.next_due_ms:
+            self.next_due_ms = due_ms
+
+    def delete(self, key: bytes) -> None:
+        self._fresh[key] = (None, 0)
+
+    def due(self, horizon_ms: int) -> list[tuple[int, bytes]]:
+        indexed, next_due_ms = self.store.due(horizon_ms)
+        in_flight: dict[bytes, int] = {}
+        for layer in (*self._sealed, self._fresh):
+            for key, (_, due_ms) in layer.items():
+                in_flight[key] = due_ms
+        settled = [entry for entry in indexed if entry[1] not in in_flight]
+        stored = self.store.get_many([key for _, key in settled])
+        due = []
+        for entry, value in zip(settled, stored, strict=True):
+            if value is not None and envelope.due_of(value) == entry[0]:
+                due.append(entry)
+            else:
+                self._spent.append(entry)
+        self._fired.extend(entry for entry in indexed if entry[1] in in_flight)
+        for key, due_ms in in_flight.items():
+            if 0 < due_ms <= horizon_ms:
+                due.append((due_ms, key))
+            elif 0 < due_ms < next_due_ms:
+                next_due_ms = due_ms
+        self._fired.extend(due)
+        self.next_due_ms = next_due_ms
+        due.sort()
+        return due
+
+    def seal(self) -> Sealed:
+        """Close the batch that was decided and return its changes in key order."""
+        fresh, self._fresh = self._fresh, {}
+        self._sealed.append(fresh)
+        spent, self._spent = self._spent, []
+        fired, self._fired = self._fired, []
+        for entry in fired:
+            due_ms, key = entry
+            if key not in fresh:
+                # Named as due but not answered: it stays due.
+                self.next_due_ms = min(self.next_due_ms, due_ms)
+            elif fresh[key][1] != due_ms:
+                spent.append(entry)
+        pack = envelope.pack
+        changes = [
+            Change(key, None if value is None else pack(value, due_ms), due_ms)
+            for key, (value, due_ms) in fresh.items()
+        ]
+        changes.sort()
+        return Sealed(changes, spent)
+
+    def settle(self, sealed: Sealed, changelog_offset: int | None) -> None:
+        """Write the oldest sealed batch, now committed, to the store and forget it here.
+
+        changelog_offset: offset behind the batch's last changelog record; None when it has none.
+        """
+        self.store.apply(sealed.changes, sealed.spent, changelog_offset)
+        self._sealed.popleft()

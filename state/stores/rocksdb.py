@@ -1,0 +1,213 @@
+"""A partition's store in RocksDB: a cache of its changelog, written after each commit.
+
+The write-ahead log is off: what a crash loses is read again from the changelog, from the offset
+that lies in the same write batch as the values. The directory can be deleted at any time while
+no worker runs; one that does not match its changelog, or that RocksDB calls corrupt, is.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteBufferManager,
+    WriteOptions,
+)
+
+from state.stores.partition_state import NEVER_MS, Change
+
+_OFFSET_KEY = b"\xffmoffset"
+_IDENTITY_KEY = b"\xffmidentity"
+_DUE_PREFIX = b"\xffd"
+_DUE_BYTES = len(_DUE_PREFIX) + 8
+_pack_due = struct.Struct(">2sQ").pack
+_CORRUPT_MARK = "CORRUPT"
+
+
+class CorruptStore(Exception):  # noqa: N818
+    """RocksDB could not read what it had written.
+
+    Operator action: none; the store is deleted and restored from its changelog at the next
+    start. When it happens again on the same machine, look at its disk.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMemory:
+    """Memory that all stores of a worker share, in bytes."""
+
+    cache_bytes: int
+    write_buffer_bytes: int
+
+
+class RocksDBStores:
+    """The stores of one worker: a directory, and the memory that they share."""
+
+    def __init__(self, directory: Path, memory: StoreMemory) -> None:
+        self._directory = directory
+        self._memory = memory
+        self._cache = Cache(memory.cache_bytes)
+        self._write_buffers = WriteBufferManager(memory.write_buffer_bytes, False)
+
+    def path(self, topic: str, partition: int) -> Path:
+        return self._directory / f"{topic}-{partition}.db"
+
+    def open(self, topic: str, partition: int, identity: str) -> RocksDBStore:
+        """Open a partition's store, empty when there is none that can be used.
+
+        identity: names the changelog that the store copies; a store of another one is deleted.
+        """
+        path = self.path(topic, partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if (path / _CORRUPT_MARK).exists():
+            destroy(path)
+        try:
+            store = RocksDBStore(path, self._options())
+            if store.identity(identity):
+                return store
+            store.close()
+        except Exception as error:  # noqa: BLE001  (rocksdict raises bare Exception)
+            if "lock" in str(error).lower():
+                raise
+        destroy(path)
+        store = RocksDBStore(path, self._options())
+        store.identity(identity)
+        return store
+
+    def _options(self) -> Options:
+        table = BlockBasedOptions()
+        # Almost every look-up is for a reservation that does not exist yet.
+        table.set_bloom_filter(10, False)
+        table.set_block_cache(self._cache)
+        table.set_cache_index_and_filter_blocks(True)
+        table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_memtable_whole_key_filtering(True)
+        options.set_memtable_prefix_bloom_ratio(0.05)
+        options.set_write_buffer_manager(self._write_buffers)
+        options.set_write_buffer_size(min(32 << 20, self._memory.write_buffer_bytes))
+        options.set_max_write_buffer_number(2)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_paranoid_checks(True)
+        options.set_max_open_files(64)
+        # The info log is for people who debug RocksDB; a worker's own log names what failed.
+        options.set_max_log_file_size(1 << 20)
+        options.set_keep_log_file_num(1)
+        return options
+
+
+class RocksDBStore:
+    """Implements `Store`; every error of RocksDB marks the directory as corrupt."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        self.path = path
+        self._db = Rdict(str(path), options=options)
+        self._no_log = WriteOptions()
+        self._no_log.disable_wal = True
+        self._read_due = ReadOptions()
+        self._read_due.set_iterate_upper_bound(b"\xffe")
+        offset = self._db.get(_OFFSET_KEY)
+        self.changelog_offset = int(offset) if offset is not None else 0
+
+    def identity(self, identity: str) -> bool:
+        """Claim an unnamed store; say whether the store is this changelog's."""
+        known = self._db.get(_IDENTITY_KEY)
+        if known is None and self._db.get(_OFFSET_KEY) is None:
+            batch = WriteBatch(raw_mode=True)
+            batch.put(_IDENTITY_KEY, identity.encode())
+            self._db.write(batch, self._no_log)
+            return True
+        return bool(known == identity.encode())
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        if not keys:
+            return []
+        try:
+            found: list[bytes | None] = self._db.get(keys)
+        except Exception as error:
+            raise self._corrupt(error) from error
+        return found
+
+    def due(self, horizon_ms: int) -> tuple[list[tuple[int, bytes]], int]:
+        entries: list[tuple[int, bytes]] = []
+        following = NEVER_MS
+        try:
+            index = self._db.iter(self._read_due)
+            index.seek(_DUE_PREFIX)
+            while index.valid():
+                entry: bytes = index.key()
+                due_ms = int.from_bytes(entry[len(_DUE_PREFIX) : _DUE_BYTES], "big")
+                if due_ms > horizon_ms:
+                    following = due_ms
+                    break
+                entries.append((due_ms, entry[_DUE_BYTES:]))
+                index.next()
+            # An iterator that meets a damaged block only stops early; its status tells.
+            index.status()
+        except Exception as error:
+            raise self._corrupt(error) from error
+        return entries, following
+
+    def apply(
+        self, changes: list[Change], spent: list[tuple[int, bytes]], changelog_offset: int | None
+    ) -> None:
+        batch = WriteBatch(raw_mode=True)
+        put = batch.put
+        for due_ms, key in spent:
+            batch.delete(_pack_due(_DUE_PREFIX, due_ms) + key)
+        for key, stored, due_ms in changes:
+            if stored is None:
+                batch.delete(key)
+            else:
+                put(key, stored)
+                if due_ms:
+                    put(_pack_due(_DUE_PREFIX, due_ms) + key, b"")
+        if changelog_offset is not None:
+            put(_OFFSET_KEY, b"%d" % changelog_offset)
+        try:
+            self._db.write(batch, self._no_log)
+        except Exception as error:
+            raise self._corrupt(error) from error
+        if changelog_offset is not None:
+            self.changelog_offset = changelog_offset
+
+    def statistics(self) -> dict[str, int]:
+        """Return sizes in bytes: memtables, table readers, files."""
+        names = {
+            "memtable_bytes": "rocksdb.cur-size-all-mem-tables",
+            "table_reader_bytes": "rocksdb.estimate-table-readers-mem",
+            "file_bytes": "rocksdb.live-sst-files-size",
+        }
+        return {name: self._db.property_int_value(key) or 0 for name, key in names.items()}
+
+    def flush(self) -> None:
+        """Write what is in memory to files, so that the next start restores only a short tail."""
+        self._db.flush(wait=True)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _corrupt(self, error: Exception) -> CorruptStore:
+        try:
+            (self.path / _CORRUPT_MARK).touch()
+        except OSError:
+            # A full disk cannot take the mark; the error itself still ends the worker.
+            pass
+        return CorruptStore(f"{self.path}: {error}")
+
+
+def destroy(path: Path) -> None:
+    """Delete a store's directory."""
+    shutil.rmtree(path, ignore_errors=True)

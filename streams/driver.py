@@ -1,0 +1,176 @@
+"""Topology driver: run handlers over records, log time and stores in memory, without a broker.
+
+For tests and for trying a handler out; in the spirit of Kafka Streams' TopologyTestDriver:
+
+    driver = TopologyDriver(routes, partitions=4)
+    driver.pipe("section-commands", key, value)          # one record, at the driver's log time
+    driver.advance(60_000)                               # a minute passes: ticks are piped
+    outcomes = driver.read("reservation-outcomes")       # committed records, in log order
+    stored = driver.get("section-commands", key, b"s1-A")
+
+The handlers, the changes-over-a-store state and the value envelope are those of the real worker.
+What the driver leaves out is what only a broker shows: transactions, rebalances, restores.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from state.domain.keys import partition_of
+from state.stores import envelope
+from state.stores.memory import MemoryStore
+from state.stores.partition_state import PartitionState
+from streams.batch import Batch, DeadLetter
+from streams.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class PipedRecord:
+    """A record in the driver's log."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class TopologyDriver:
+    """Routes, a log for each topic, and a store for each partition of a source topic.
+
+    start_ms: log time of the first record, Unix ms.
+    """
+
+    def __init__(
+        self, routes: Iterable[Route], *, partitions: int = 1, start_ms: int = 1_700_000_000_000
+    ) -> None:
+        self.partitions = partitions
+        self.log_time_ms = start_ms
+        self.dead_letters: list[DeadLetter] = []
+        self._routes = {route.source: route for route in routes}
+        self._log: dict[tuple[str, int], list[PipedRecord]] = defaultdict(list)
+        self._read_to: dict[tuple[str, int], int] = defaultdict(int)
+        self._states: dict[tuple[str, int], PartitionState] = {}
+        self._applied_ms: dict[tuple[str, int], int] = defaultdict(int)
+
+    def pipe(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> PipedRecord:
+        """Append one record at the present log time and run the topic's handler over it."""
+        return self.pipe_batch(topic, [(key, value)], partition=partition, headers=headers)[0]
+
+    def pipe_batch(
+        self,
+        topic: str,
+        pairs: Iterable[tuple[bytes | None, bytes | None]],
+        *,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> list[PipedRecord]:
+        """Append (key, value) records and run the handler once for each partition they touch."""
+        by_partition: dict[int, list[PipedRecord]] = defaultdict(list)
+        piped = []
+        for key, value in pairs:
+            number = self._partition(key) if partition is None else partition
+            record = self._append(topic, number, key, value, headers)
+            by_partition[number].append(record)
+            piped.append(record)
+        for number, records in by_partition.items():
+            self.replay(topic, number, records)
+        return piped
+
+    def replay(self, topic: str, partition: int, records: Sequence[PipedRecord]) -> None:
+        """Run the handler over records that are in the log already, as after a rewind."""
+        route = self._routes.get(topic)
+        if route is None:
+            return
+        where = topic, partition
+        state = self.state(topic, partition)
+        batch = Batch(topic, partition, self.partitions, records)
+        effects = route.handler(batch, state, self._applied_ms[where])
+        self._applied_ms[where] = max(
+            self._applied_ms[where], *(record.timestamp for record in records)
+        )
+        state.settle(state.seal(), None)
+        self.dead_letters.extend(effects.dead_letters)
+        for name, outgoing in effects.outgoing.items():
+            if name not in route.to:
+                message = f"{route.source} may not publish to {name}: not in its route"
+                raise ValueError(message)
+            for record in outgoing:
+                self._append(name, partition, record[0], record[1], *record[2:3])
+
+    def advance(self, ms: int, *, step_ms: int | None = None) -> None:
+        """Let log time pass, in steps of `step_ms` (all at once by default), and tick."""
+        step_ms = ms if step_ms is None else step_ms
+        while ms > 0:
+            passed = min(ms, step_ms)
+            self.log_time_ms += passed
+            ms -= passed
+            for topic, route in self._routes.items():
+                if route.tick is None:
+                    continue
+                key, value = route.tick.record(self.log_time_ms)
+                for partition in range(self.partitions):
+                    self.pipe(topic, key, value, partition=partition)
+
+    def read(self, topic: str, partition: int | None = None) -> list[PipedRecord]:
+        """Return the records of a topic that were not read before, partition by partition."""
+        numbers = range(self.partitions) if partition is None else (partition,)
+        records: list[PipedRecord] = []
+        for number in numbers:
+            log = self._log[topic, number]
+            records.extend(log[self._read_to[topic, number] :])
+            self._read_to[topic, number] = len(log)
+        return records
+
+    def log(self, topic: str, partition: int) -> list[PipedRecord]:
+        """Return every record of one partition."""
+        return list(self._log[topic, partition])
+
+    def state(self, topic: str, partition: int) -> PartitionState:
+        """Return the state of a source topic's partition."""
+        where = topic, partition
+        if where not in self._states:
+            self._states[where] = PartitionState(MemoryStore())
+        return self._states[where]
+
+    def get(self, topic: str, record_key: bytes, store_key: bytes) -> bytes | None:
+        """Return a stored value from the partition that a record key belongs to."""
+        return self.state(topic, self._partition(record_key)).get(store_key)
+
+    def stored(self, topic: str, partition: int) -> dict[bytes, bytes]:
+        """Return the payload of every key of a partition, in key order."""
+        store = self.state(topic, partition).store
+        assert isinstance(store, MemoryStore)
+        return {key: envelope.unpack(value)[0] for key, value in sorted(store.stored.items())}
+
+    def _append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> PipedRecord:
+        log = self._log[topic, partition]
+        record = PipedRecord(
+            topic, partition, len(log), self.log_time_ms, key, value, tuple(headers)
+        )
+        log.append(record)
+        return record
+
+    def _partition(self, key: bytes | None) -> int:
+        return 0 if key is None else partition_of(key, self.partitions)
+
+
