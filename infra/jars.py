@@ -100,14 +100,13 @@ def obtain(artifact: Artifact, target: Path, cache: Path, fetch: Fetcher) -> str
         _copy(shared, target)
         return "cached"
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=_made(target.parent)) as private:
-        for attempt in (1, 2):
-            file = fetch(artifact, Path(private))
-            if sha256_of(file) == artifact.sha256:
-                break
+        file = fetch(artifact, Path(private))
+        if sha256_of(file) != artifact.sha256:
             # Kept, the damaged file would be taken for the artifact on the second attempt too.
             file.unlink()
-            if attempt == 2:  # noqa: PLR2004
-                raise FetchError(f"{artifact.file_name}: SHA-256 differs from jars.lock, twice")
+            file = fetch(artifact, Path(private))
+        if sha256_of(file) != artifact.sha256:
+            raise FetchError(f"{artifact.file_name}: SHA-256 differs from jars.lock, twice")
         # A read-only or full cache costs the next checkout a download, nothing else.
         with suppress(OSError):
             _copy(file, shared)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -179,8 +178,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="up|down|status")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--home", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    for name, text in (("up", "start; returns when all is ready"), ("supervise", None)):
-        command = commands.add_parser(name, parents=[shared], **({"help": text} if text else {}))
+    up_ = commands.add_parser("up", parents=[shared], help="start; returns when all is ready")
+    # Without a help text argparse leaves it out of the list: it is for `up` only.
+    supervise_ = commands.add_parser("supervise", parents=[shared])
+    for command in (up_, supervise_):
         command.add_argument("--brokers", type=int, choices=(1, 3), default=1)
         command.add_argument("--json", action="store_true", help="print the state as JSON")
     down_ = commands.add_parser("down", parents=[shared], help="stop; data is kept")
@@ -197,7 +198,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main() -> int:
     """Do what the command line says."""
     arguments = parse(sys.argv[1:])
-    home = Home(Path(os.path.abspath(arguments.home)))
+    home = Home(arguments.home.resolve())
     match arguments.command:
         case "up":
             return up(home, arguments.brokers, as_json=arguments.json)

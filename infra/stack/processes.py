@@ -87,7 +87,7 @@ def _spawn(start: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[
 
 
 def child_environment() -> dict[str, str]:
-    """Return what servers get of our environment: no variable may configure them behind our back."""
+    """Return the few variables servers get: none may configure them behind our back."""
     wanted = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
     return {name: os.environ[name] for name in wanted if name in os.environ}
 

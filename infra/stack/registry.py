@@ -86,7 +86,7 @@ class SchemaRegistry:
         self._demand_compatibility()
 
     def _demand_compatibility(self) -> None:
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310  (loopback HTTP)
             f"{self.url}/config",
             data=json.dumps({"compatibility": COMPATIBILITY}).encode(),
             headers={"Content-Type": "application/json"},

@@ -41,7 +41,7 @@ class Stack:
     external:   addresses by part that are used instead of starting our own.
     """
 
-    def __init__(  # noqa: D107
+    def __init__(
         self,
         directory: Path,
         brokers: int = 1,
@@ -132,7 +132,7 @@ class Stack:
 
     def process_ids(self) -> dict[str, ProcessId]:
         """Return the servers' processes by name: broker-1, ..., registry, redis."""
-        children = {}
+        children: dict[str, Child] = {}
         if self._kafka is not None:
             children |= {f"broker-{i}": child for i, child in self._kafka.children.items()}
         if self._registry is not None and self._registry.child is not None:

@@ -1,0 +1,113 @@
+"""Fixtures of the whole suite: the real parts, started once and only when a test asks."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+from hypothesis import settings
+
+from infra.stack import QUICK_RESTART, Stack, configured, ephemeral_stack
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
+settings.register_profile("soak", max_examples=100_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+MARKS_BY_FIXTURE = {
+    "kafka": ("kafka",),
+    "kafka_brokers": ("kafka",),
+    "new_topic": ("kafka",),
+    "registry_url": ("kafka",),
+    "redis_url": ("redis",),
+    "stack": ("kafka", "redis"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a real part, so that a forgotten marker starts no broker in a fast run."""
+    for item in items:
+        for fixture, marks in MARKS_BY_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                for mark in marks:
+                    item.add_marker(mark)
+
+
+def _part(name: str) -> Iterator[Stack]:
+    with ephemeral_stack(
+        f"tests-{name}",
+        parts={name},
+        kafka_properties=QUICK_RESTART,
+        fast_jit=True,
+        external=configured(),
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Stack]:
+    """Give the session's broker. Tests that kill brokers start an `ephemeral_stack` instead."""
+    yield from _part("kafka")
+
+
+@pytest.fixture(scope="session")
+def kafka_brokers(kafka: Stack) -> str:
+    """Give the session broker's address."""
+    return kafka.kafka_brokers
+
+
+@pytest.fixture(scope="session")
+def registry_url() -> Iterator[str]:
+    """Give the session registry's address; full transitive compatibility is demanded."""
+    for stack in _part("registry"):
+        yield stack.registry_url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Give the session Redis' address."""
+    for stack in _part("redis"):
+        yield stack.redis_url
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStack:
+    """Addresses of the session's three parts."""
+
+    kafka_brokers: str
+    registry_url: str
+    redis_url: str
+
+
+@pytest.fixture(scope="session")
+def stack(kafka_brokers: str, registry_url: str, redis_url: str) -> SessionStack:
+    """Give all three parts."""
+    return SessionStack(kafka_brokers, registry_url, redis_url)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Give a prefix that no other test has, for topics, groups and transactional ids."""
+    return f"t{secrets.token_hex(4)}-"
+
+
+@pytest.fixture
+def new_topic(kafka_brokers: str, topic_prefix: str) -> Callable[..., str]:
+    """Give a function that creates a topic and returns its name.
+
+    new_topic("commands", partitions=4, config={"cleanup.policy": "compact"})
+    """
+    admin = AdminClient({"bootstrap.servers": kafka_brokers})
+
+    def create(
+        name: str = "topic", partitions: int = 1, config: Mapping[str, str] | None = None
+    ) -> str:
+        topic = NewTopic(topic_prefix + name, num_partitions=partitions, config=dict(config or {}))
+        for created in admin.create_topics([topic]).values():
+            created.result(timeout=30)
+        return topic_prefix + name
+
+    return create
