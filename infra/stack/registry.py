@@ -105,6 +105,6 @@ class SchemaRegistry:
 def _answers(url: str) -> bool:
     try:
         with _LOOPBACK.open(url, timeout=2) as response:
-            return bool(response.status == 200)  # noqa: PLR2004
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
