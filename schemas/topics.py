@@ -1,0 +1,175 @@
+"""Every topic: its name, key, records, partitions group and configuration.
+
+The one list: creation, registration, documentation and tests derive from it.
+"""
+
+from dataclasses import dataclass
+
+# source document 003: 20 partitions for section-status and for what is co-partitioned with it.
+PARTITIONS_BY_GROUP = {"seats": 20}
+
+_COMMANDS = "io.seatstream.commands."
+_OUTCOMES = "io.seatstream.outcomes."
+_STATE = "io.seatstream.state."
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as it is created and spoken.
+
+    key:             what the record key holds, in words.
+    records:         full names of the Avro records, each with a subject of its own.
+    cleanup:         "delete" or "compact", Kafka's `cleanup.policy`.
+    group:           topics of one group share a partition count; see `PARTITIONS_BY_GROUP`.
+    log_append_time: True where the broker's clock is the record's timestamp.
+    config:          further topic configs, name to value, each with its reason beside it.
+    """
+
+    name: str
+    key: str
+    records: tuple[str, ...]
+    cleanup: str
+    group: str
+    log_append_time: bool
+    config: tuple[tuple[str, str], ...]
+
+    @property
+    def partitions(self) -> int:
+        """Return the partition count of the topic's group."""
+        return PARTITIONS_BY_GROUP[self.group]
+
+    def configs(self) -> dict[str, str]:
+        """Return all topic configs, as the broker spells them."""
+        time = "LogAppendTime" if self.log_append_time else "CreateTime"
+        return {
+            "cleanup.policy": self.cleanup,
+            "message.timestamp.type": time,
+            **dict(self.config),
+        }
+
+
+SECTION_COMMANDS = Topic(
+    name="section-commands",
+    key="{eventId}-{section}; `tick` for ticks, which name their partition",
+    records=(
+        _COMMANDS + "OpenSection",
+        _COMMANDS + "HoldBestAvailable",
+        _COMMANDS + "HoldChosenSeats",
+        _COMMANDS + "ConfirmReservation",
+        _COMMANDS + "ReleaseReservation",
+        _COMMANDS + "ExtendHold",
+        _COMMANDS + "BlockSeats",
+        _COMMANDS + "UnblockSeats",
+        _COMMANDS + "Tick",
+    ),
+    cleanup="delete",
+    group="seats",
+    # Log time is the fold's only clock: it must be the broker's, not a client's.
+    log_append_time=True,
+    config=(
+        # A week to find a fault and to replay what led to it.
+        ("retention.ms", str(7 * 24 * 3600 * 1000)),
+        # The decoder refuses values above 64 kB; no batch needs more than the default either.
+        ("max.message.bytes", str(1024 * 1024)),
+    ),
+)
+
+RESERVATION_OUTCOMES = Topic(
+    name="reservation-outcomes",
+    # On the partition of the command that decided, so that a section's outcomes stay in order
+    # and a transaction touches no further partition: readers must not look up by key hash.
+    key="reservationId; on the same partition number as the command that decided",
+    records=(
+        _OUTCOMES + "SeatsHeld",
+        _OUTCOMES + "ReservationRejected",
+        _OUTCOMES + "ReservationConfirmed",
+        _OUTCOMES + "ReservationReleased",
+        _OUTCOMES + "HoldExtended",
+        _OUTCOMES + "SectionOpened",
+        _OUTCOMES + "SeatsBlocked",
+        _OUTCOMES + "SeatsUnblocked",
+        _OUTCOMES + "CommandRefused",
+    ),
+    cleanup="delete",
+    group="seats",
+    log_append_time=False,
+    config=(
+        # As long as the commands, so that every command kept can be joined with its outcome.
+        ("retention.ms", str(7 * 24 * 3600 * 1000)),
+    ),
+)
+
+SECTION_STATUS = Topic(
+    name="section-status",
+    key="{eventId}-{section}",
+    records=("io.seatstream.status.SectionStatusEvent",),
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    config=(
+        # Every API pod reads the whole topic at start: keep the dirty part small ...
+        ("min.cleanable.dirty.ratio", "0.1"),
+        # ... and roll often, since the active segment is never compacted.
+        ("segment.bytes", str(16 * 1024 * 1024)),
+        ("segment.ms", str(3600 * 1000)),
+        # A pod that reads from the start within a day still sees what was deleted.
+        ("delete.retention.ms", str(24 * 3600 * 1000)),
+    ),
+)
+
+SEATS_CHANGELOG = Topic(
+    name="seats-changelog",
+    key="store tag byte + store key; on the same partition number as the command",
+    records=(
+        _STATE + "SectionState",
+        _STATE + "SectionLayout",
+        _STATE + "BlockedSeats",
+        _STATE + "Reservation",
+        _STATE + "Progress",
+    ),
+    # Never "compact,delete": a reservation older than the retention would be forgotten.
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    config=(
+        # Restore time follows the dirty part; a cleaner pass over it costs the broker I/O.
+        ("min.cleanable.dirty.ratio", "0.3"),
+        ("segment.bytes", str(64 * 1024 * 1024)),
+        # A restore that takes up to a day still meets the deletions it has to apply.
+        ("delete.retention.ms", str(24 * 3600 * 1000)),
+    ),
+)
+
+DEAD_LETTER_QUEUE = Topic(
+    name="dead-letter-queue",
+    key="original key; on the same partition number as the source",
+    # The value is the original bytes, whatever they were: no schema.
+    records=(),
+    cleanup="delete",
+    group="seats",
+    log_append_time=False,
+    config=(
+        # Somebody must find, mend and re-drive them; a holiday is no reason to lose one.
+        ("retention.ms", str(30 * 24 * 3600 * 1000)),
+        # Room for an original of the largest size a source topic takes, with our headers on top.
+        ("max.message.bytes", str(2 * 1024 * 1024)),
+    ),
+)
+
+TOPICS = (
+    SECTION_COMMANDS,
+    RESERVATION_OUTCOMES,
+    SECTION_STATUS,
+    SEATS_CHANGELOG,
+    DEAD_LETTER_QUEUE,
+)
+
+
+def subject(topic: Topic, record: str) -> str:
+    """Return the registry subject of a record: Confluent's TopicRecordNameStrategy."""
+    return f"{topic.name}-{record}"
+
+
+def subjects() -> dict[str, str]:
+    """Return every subject with the full name of its record, in order of registration."""
+    return {subject(topic, record): record for topic in TOPICS for record in topic.records}

@@ -1,0 +1,128 @@
+"""Schema files in; self-contained Avro schemas, their registered text and fingerprint out."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fastavro
+
+import schemas
+
+Schema = Any  # A JSON value: str for a name or primitive, list for a union, dict for the rest.
+
+SCHEMA_ROOT = Path(schemas.__file__).parent
+HISTORY = "history"
+
+_NAMED = frozenset({"record", "enum", "fixed"})
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFiles:
+    """The schemas of one folder.
+
+    by_name:      full name to the schema as written in its file, references by full name.
+    path_by_name: full name to the file.
+    """
+
+    by_name: Mapping[str, dict[str, Any]]
+    path_by_name: Mapping[str, Path]
+
+    def inlined(self, full_name: str) -> dict[str, Any]:
+        """Return the schema with each reference replaced by its definition at first use.
+
+        Raises KeyError for a name that has no file.
+        """
+        seen: set[str] = set()
+
+        def resolve(schema: Schema) -> Schema:
+            if isinstance(schema, str):
+                if schema in seen or schema not in self.by_name:
+                    return schema
+                return resolve(self.by_name[schema])
+            if isinstance(schema, list):
+                return [resolve(branch) for branch in schema]
+            if schema["type"] in _NAMED:
+                seen.add(name_of(schema))
+            resolved = dict(schema)
+            if schema["type"] == "record":
+                resolved["fields"] = [
+                    {**field, "type": resolve(field["type"])} for field in schema["fields"]
+                ]
+            elif schema["type"] == "array":
+                resolved["items"] = resolve(schema["items"])
+            return resolved
+
+        result: dict[str, Any] = resolve(self.by_name[full_name])
+        return result
+
+    def text(self, full_name: str) -> str:
+        """Return the text that is registered: compact JSON in the file's own field order."""
+        return text_of(self.inlined(full_name))
+
+
+def name_of(schema: Mapping[str, Any]) -> str:
+    """Return the full name of a named schema."""
+    return f"{schema['namespace']}.{schema['name']}"
+
+
+def text_of(schema: Schema) -> str:
+    """Return compact JSON that keeps the order of keys."""
+    return json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint_of(schema: Schema) -> str:
+    """Return the SHA-256 (hex) of the parsing canonical form: equal for equal wire formats."""
+    return fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(schema), "sha256")
+
+
+def digest_of(text: str) -> str:
+    """Return the SHA-256 (hex) of a schema text, docs and defaults included."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load(root: Path) -> SchemaFiles:
+    """Read every `.avsc` below a folder, but for its releases under `history/`.
+
+    Raises ValueError for a file that is not JSON or a name that two files define.
+    """
+    by_name: dict[str, dict[str, Any]] = {}
+    path_by_name: dict[str, Path] = {}
+    for path in sorted(root.rglob("*.avsc")):
+        if HISTORY in path.relative_to(root).parts:
+            continue
+        try:
+            schema = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: not JSON: {error}") from error
+        full_name = name_of(schema)
+        if full_name in by_name:
+            raise ValueError(f"{path}: {full_name} is also in {path_by_name[full_name]}")
+        by_name[full_name] = schema
+        path_by_name[full_name] = path
+    return SchemaFiles(by_name, path_by_name)
+
+
+@cache
+def current() -> SchemaFiles:
+    """Return the schemas that this code speaks."""
+    return load(SCHEMA_ROOT)
+
+
+def inlined(full_name: str) -> dict[str, Any]:
+    """Return one of the current schemas, self-contained."""
+    return current().inlined(full_name)
+
+
+@cache
+def parsed(full_name: str) -> Any:
+    """Return one of the current schemas, ready for fastavro."""
+    return fastavro.parse_schema(inlined(full_name))
+
+
+def enum_symbols(full_name: str) -> tuple[str, ...]:
+    """Return the symbols of a current enum in their order: the index is what decoders return."""
+    return tuple(current().by_name[full_name]["symbols"])
