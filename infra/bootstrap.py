@@ -121,7 +121,10 @@ def set_up() -> None:
         reusable = os.access(VENV_PYTHON, os.X_OK) and not UNFINISHED.exists()
         STAMP.unlink(missing_ok=True)
         UNFINISHED.touch()
-        say("first run here: about 330 MB to fetch, usually one to three minutes")
+        if reusable:
+            say("bringing this checkout up to date")
+        else:
+            say("first run here: about 330 MB to fetch, usually one to three minutes")
         if not reusable:
             say("1/3 virtual environment in .venv")
             make_environment()

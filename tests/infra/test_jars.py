@@ -1,4 +1,5 @@
 import hashlib
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,24 @@ def test_a_second_bad_download_is_an_error_and_leaves_nothing(tmp_path: Path) ->
         obtain(jar(), target, tmp_path / "cache", Repository(b"bad", b"worse").fetch)
     assert list(target.parent.iterdir()) == []
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("has_filters", [True, False])
+def test_an_archive_replaces_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_filters: bool
+) -> None:
+    """Python 3.11.0 to 3.11.3 cannot filter."""
+    if not has_filters:
+        monkeypatch.delattr("tarfile.data_filter", raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "old").touch()
+    (tmp_path / "new").write_text("new")
+    archive = tmp_path / "archive.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "new", "lib/new")
+    unpack(archive, home)
+    assert [str(file.relative_to(home)) for file in home.rglob("*")] == ["lib", "lib/new"]
 
 
 def test_an_archive_that_breaks_off_leaves_what_was_unpacked_before(tmp_path: Path) -> None:
