@@ -1,0 +1,64 @@
+"""Ids, keys and partitions: the only place where a key is built or split."""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+# Patterns are over bytes because ids are checked where they are read: in the record.
+RESERVATION_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+SECTION_ID: Final = re.compile(rb"[A-Z0-9-]{1,32}")
+
+TICK_KEY: Final = b"tick"
+
+_SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
+_EVENT_ID_MAX: Final = 2**63 - 1
+
+# Kafka's DefaultPartitioner hashes keys with MurmurHash2 (32 bits) and this seed.
+_SEED: Final = 0x9747B28C
+_MULTIPLIER: Final = 0x5BD1E995
+_32_BITS: Final = 0xFFFFFFFF
+_31_BITS: Final = 0x7FFFFFFF
+
+
+def section_key(event_id: int, section: str) -> bytes:
+    """Return the record key of everything that belongs to a section.
+
+    event_id: >= 0.
+    section:  a section id, `[A-Z0-9-]{1,32}`.
+    """
+    return b"%d-%s" % (event_id, section.encode())
+
+
+def split_section_key(key: bytes) -> tuple[int, str] | None:
+    """Return (event id, section id), or None where `key` is not exactly a section key."""
+    match = _SECTION_KEY.fullmatch(key)
+    if match is None:
+        return None
+    event_id = int(match[1])
+    return (event_id, match[2].decode()) if event_id <= _EVENT_ID_MAX else None
+
+
+def murmur2(data: bytes) -> int:
+    """Return the hash of Kafka's Java client, as an unsigned 32-bit number."""
+    length = len(data)
+    whole = length & ~3
+    result = _SEED ^ length
+    for at in range(0, whole, 4):
+        word = int.from_bytes(data[at : at + 4], "little") * _MULTIPLIER & _32_BITS
+        word = (word ^ word >> 24) * _MULTIPLIER & _32_BITS
+        result = (result * _MULTIPLIER & _32_BITS) ^ word
+    if length > whole:
+        result = (result ^ int.from_bytes(data[whole:], "little")) * _MULTIPLIER & _32_BITS
+    result = (result ^ result >> 13) * _MULTIPLIER & _32_BITS
+    return result ^ result >> 15
+
+
+# Remembered because a producer asks for the same few thousand sections all the time.
+@lru_cache(maxsize=1 << 14)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that Kafka's default partitioner gives to `key`.
+
+    partitions: count of the topic's partitions, >= 1.
+    """
+    # Kafka clears the sign bit instead of taking the absolute value.
+    return (murmur2(key) & _31_BITS) % partitions

@@ -1,0 +1,70 @@
+import pytest
+from aiokafka.partitioner import murmur2 as aiokafka_murmur2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.domain.keys import (
+    RESERVATION_ID,
+    SECTION_ID,
+    murmur2,
+    partition_of,
+    section_key,
+    split_section_key,
+)
+
+# From the tests of Apache Kafka's Java client (UtilsTest), there as signed numbers.
+GOLDEN = {
+    b"21": -973932308,
+    b"foobar": -790332482,
+    b"a-little-bit-long-string": -985981536,
+    b"a-little-bit-longer-string": -1486304829,
+    b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+    b"abc": 479470107,
+}
+
+
+@pytest.mark.parametrize(("key", "signed"), GOLDEN.items())
+def test_hashes_like_the_java_client(key: bytes, signed: int) -> None:
+    assert murmur2(key) == signed % 2**32
+    assert partition_of(key, 20) == (signed & 0x7FFFFFFF) % 20
+
+
+@given(st.binary(max_size=70) | st.text(max_size=30).map(str.encode))
+def test_hashes_any_key_like_another_client(key: bytes) -> None:
+    assert murmur2(key) == aiokafka_murmur2(key) % 2**32
+
+
+@given(st.integers(0, 2**63 - 1), st.from_regex(r"\A[A-Z0-9-]{1,32}\Z"))
+def test_a_section_key_can_be_split(event_id: int, section: str) -> None:
+    assert split_section_key(section_key(event_id, section)) == (event_id, section)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"",
+        b"7",
+        b"7-",
+        b"-A",
+        b"07-A",
+        b"7-a",
+        b"7-A\n",
+        b"+7-A",
+        b" 7-A",
+        b"9223372036854775808-A",
+        "\uff17-A".encode(),
+        b"7-" + b"A" * 33,
+        b"tick",
+    ],
+)
+def test_what_is_not_exactly_a_section_key_is_none(key: bytes) -> None:
+    assert split_section_key(key) is None
+
+
+def test_ids_are_plain_ascii_of_bounded_length() -> None:
+    assert RESERVATION_ID.fullmatch(b"a-Z_09" * 10)
+    assert SECTION_ID.fullmatch(b"BLOCK-12")
+    for bad in (b"", b"a" * 65, b"a b", b"a\n", b"a\0", "é".encode()):
+        assert not RESERVATION_ID.fullmatch(bad)
+    for bad in (b"", b"A" * 33, b"a", b"A_", "\uff21".encode()):
+        assert not SECTION_ID.fullmatch(bad)

@@ -1,0 +1,71 @@
+import itertools
+from enum import IntEnum
+
+import pytest
+
+from serdes.schema_files import enum_symbols
+from state.domain.hold import extended_deadline_ms, first_deadline_ms, horizon_ms
+from state.domain.layout import OrphanRule
+from state.domain.reasons import Reason
+from state.domain.reservation import (
+    TRANSITIONS,
+    IllegalTransition,
+    Later,
+    ReleaseCause,
+    Status,
+    advance,
+)
+
+LEGAL = {
+    (Status.HELD, Later.EXTENDED): Status.HELD,
+    (Status.HELD, Later.CONFIRMED): Status.SOLD,
+    (Status.HELD, Later.CANCELLED): Status.RELEASED,
+    (Status.HELD, Later.LAPSED): Status.RELEASED,
+    (Status.RELEASED, Later.REACQUIRED): Status.SOLD,
+}
+
+
+@pytest.mark.parametrize(("status", "later"), list(itertools.product(Status, Later)))
+def test_only_what_the_table_allows_may_follow(status: Status, later: Later) -> None:
+    if (status, later) in LEGAL:
+        assert advance(status, later) is LEGAL[status, later]
+    else:
+        with pytest.raises(IllegalTransition, match=f"{status.name} x {later.name}"):
+            advance(status, later)
+
+
+def test_every_status_has_a_row_in_the_table() -> None:
+    assert list(TRANSITIONS) == list(Status)
+
+
+@pytest.mark.parametrize(
+    ("enum", "name"),
+    [
+        (Reason, "Reason"),
+        (Status, "ReservationStatus"),
+        (Later, "LaterKind"),
+        (ReleaseCause, "ReleaseCause"),
+        (OrphanRule, "OrphanRule"),
+    ],
+)
+def test_numbers_are_the_indexes_of_the_avro_symbols(enum: type[IntEnum], name: str) -> None:
+    symbols = enum_symbols(f"io.seatstream.types.{name}")
+    assert [(member.name, member.value) for member in enum] == [
+        (symbol, index) for index, symbol in enumerate(symbols)
+    ]
+
+
+def test_a_hold_runs_from_its_decision() -> None:
+    assert first_deadline_ms(1_000, 600) == 1_600
+
+
+def test_an_extension_is_a_full_hold_from_now_up_to_the_cap() -> None:
+    assert extended_deadline_ms(1_500, 1_000, 600, 1_800) == 2_100
+    assert extended_deadline_ms(2_500, 1_000, 600, 1_800) == 2_800
+
+
+def test_f76_a_deadline_has_passed_only_when_both_clocks_say_so() -> None:
+    assert horizon_ms(10_000, 10_000) == 10_000
+    assert horizon_ms(10_000, 3_600_000) == 10_000  # a fast timer changes nothing
+    assert horizon_ms(3_600_000, 10_000) == 15_000  # nor does a fast broker
+    assert horizon_ms(1_700_000_000_000, 0) == 5_000  # no tick yet
