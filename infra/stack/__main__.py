@@ -198,6 +198,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main() -> int:
     """Do what the command line says."""
     arguments = parse(sys.argv[1:])
+    # A shell's background job starts with SIGINT ignored; interrupting us must work there too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     home = Home(arguments.home.resolve())
     match arguments.command:
         case "up":

@@ -136,6 +136,22 @@ def test_two_ups_at_once_end_in_one_stack(home: Home) -> None:
 
 
 @pytest.mark.kafka
+def test_an_interrupted_up_leaves_nothing_running(home: Home) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "infra.stack", "up", "--home", str(home.directory)],
+        cwd=ROOT,
+        env={**os.environ, **ELSEWHERE},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert wait_until(lambda: running_supervisor(home) is not None, 20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert running_supervisor(home) is None
+    assert not home.state.exists()
+
+
+@pytest.mark.kafka
 @pytest.mark.timeout(240)
 def test_data_outlives_a_killed_supervisor_and_nothing_else_does(home: Home) -> None:
     first = command(home, "up", **ELSEWHERE)
