@@ -101,7 +101,8 @@ class TopologyDriver:
         self._applied_ms[where] = max(
             self._applied_ms[where], *(record.timestamp for record in records)
         )
-        state.settle(state.seal(), None)
+        state.write(state.seal(), None)
+        state.release()
         self.dead_letters.extend(effects.dead_letters)
         for name, outgoing in effects.outgoing.items():
             if name not in route.to:

@@ -58,14 +58,25 @@ class Sealed(NamedTuple):
     spent: list[tuple[int, bytes]]
 
 
+class Layer:
+    """The changes of one batch: key -> (value, due time)."""
+
+    __slots__ = ("min_due_ms", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, tuple[bytes | None, int]] = {}
+        self.min_due_ms = NEVER_MS
+
+
 class PartitionState:
     """What a handler reads and writes; implements `streams.batch.State`."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.cache: dict[Any, Any] = {}
-        self._fresh: dict[bytes, tuple[bytes | None, int]] = {}
-        self._sealed: deque[dict[bytes, tuple[bytes | None, int]]] = deque()
+        self._fresh = Layer()
+        # Newest first: the transactions on their way to the broker.
+        self._sealed: deque[Layer] = deque()
         self._spent: list[tuple[int, bytes]] = []
         self._fired: list[tuple[int, bytes]] = []
         _, self.next_due_ms = store.due(-1)
@@ -74,88 +85,97 @@ class PartitionState:
         return self.get_many([key])[0]
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        layers = [self._fresh, *reversed(self._sealed)]
-        layers = [layer for layer in layers if layer]
-        if not layers:
-            return [
-                None if stored is None else envelope.unpack(stored)[0]
-                for stored in self.store.get_many(keys)
-            ]
         found: dict[bytes, bytes | None] = {}
-        for layer in reversed(layers):
-            for key in layer.keys() & keys:
-                found[key] = layer[key][0]
-        if not found:
-            missing = keys
-        else:
-            missing = [key for key in keys if key not in found]
-        if missing:
-            for key, stored in zip(missing, self.store.get_many(missing), strict=True):
-                if stored is not None:
-                    found[key] = envelope.unpack(stored)[0]
+        for layer in (*reversed(self._sealed), self._fresh):
+            values = layer.values
+            for key in values.keys() & keys:
+                found[key] = values[key][0]
+        missing = [key for key in keys if key not in found] if found else keys
+        for key, stored in zip(missing, self.store.get_many(missing), strict=True):
+            if stored is not None:
+                found[key] = envelope.unpack(stored)[0]
         if not found:
             return [None] * len(keys)
         look_up = found.get
         return [look_up(key) for key in keys]
 
     def put(self, key: bytes, value: bytes, due_ms: int = 0) -> None:
-        self._fresh[key] = (value, due_ms)
-        if 0 < due_ms < self.next_due_ms:
-            self.next_due_ms = due_ms
+        fresh = self._fresh
+        fresh.values[key] = (value, due_ms)
+        if 0 < due_ms < fresh.min_due_ms:
+            fresh.min_due_ms = due_ms
+            self.next_due_ms = min(self.next_due_ms, due_ms)
 
     def delete(self, key: bytes) -> None:
-        self._fresh[key] = (None, 0)
+        self._fresh.values[key] = (None, 0)
 
     def due(self, horizon_ms: int) -> list[tuple[int, bytes]]:
         indexed, next_due_ms = self.store.due(horizon_ms)
-        in_flight: dict[bytes, int] = {}
-        for layer in (*self._sealed, self._fresh):
-            for key, (_, due_ms) in layer.items():
-                in_flight[key] = due_ms
-        settled = [entry for entry in indexed if entry[1] not in in_flight]
-        stored = self.store.get_many([key for _, key in settled])
         due = []
+        settled = []
+        for entry in indexed:
+            in_flight_ms = self._in_flight_due_ms(entry[1])
+            if in_flight_ms is None:
+                settled.append(entry)
+            elif in_flight_ms != entry[0]:
+                self._spent.append(entry)
+        stored = self.store.get_many([key for _, key in settled])
         for entry, value in zip(settled, stored, strict=True):
             if value is not None and envelope.due_of(value) == entry[0]:
                 due.append(entry)
             else:
                 self._spent.append(entry)
-        self._fired.extend(entry for entry in indexed if entry[1] in in_flight)
-        for key, due_ms in in_flight.items():
-            if 0 < due_ms <= horizon_ms:
-                due.append((due_ms, key))
-            elif 0 < due_ms < next_due_ms:
-                next_due_ms = due_ms
-        self._fired.extend(due)
+        for layer in (self._fresh, *self._sealed):
+            if layer.min_due_ms > horizon_ms:
+                next_due_ms = min(next_due_ms, layer.min_due_ms)
+                continue
+            for key, (_, due_ms) in layer.values.items():
+                if due_ms and self._in_flight_due_ms(key) == due_ms:
+                    if due_ms <= horizon_ms:
+                        due.append((due_ms, key))
+                    else:
+                        next_due_ms = min(next_due_ms, due_ms)
         self.next_due_ms = next_due_ms
-        due.sort()
+        due = sorted(set(due))
+        self._fired.extend(due)
         return due
+
+    def _in_flight_due_ms(self, key: bytes) -> int | None:
+        """Return the due time of a key's newest change in flight; None when it has none."""
+        for layer in (self._fresh, *self._sealed):
+            change = layer.values.get(key)
+            if change is not None:
+                return change[1]
+        return None
 
     def seal(self) -> Sealed:
         """Close the batch that was decided and return its changes in key order."""
-        fresh, self._fresh = self._fresh, {}
-        self._sealed.append(fresh)
+        fresh, self._fresh = self._fresh, Layer()
+        self._sealed.appendleft(fresh)
         spent, self._spent = self._spent, []
         fired, self._fired = self._fired, []
         for entry in fired:
             due_ms, key = entry
-            if key not in fresh:
-                # Named as due but not answered: it stays due.
+            change = fresh.values.get(key)
+            if change is None:
+                # Named as due but left as it is: it stays due.
                 self.next_due_ms = min(self.next_due_ms, due_ms)
-            elif fresh[key][1] != due_ms:
+            elif change[1] != due_ms:
                 spent.append(entry)
         pack = envelope.pack
         changes = [
             Change(key, None if value is None else pack(value, due_ms), due_ms)
-            for key, (value, due_ms) in fresh.items()
+            for key, (value, due_ms) in sorted(fresh.values.items())
         ]
-        changes.sort()
         return Sealed(changes, spent)
 
-    def settle(self, sealed: Sealed, changelog_offset: int | None) -> None:
-        """Write the oldest sealed batch, now committed, to the store and forget it here.
+    def write(self, sealed: Sealed, changelog_offset: int | None) -> None:
+        """Write a committed batch to the store; may run beside the deciding of the next one.
 
         changelog_offset: offset behind the batch's last changelog record; None when it has none.
         """
         self.store.apply(sealed.changes, sealed.spent, changelog_offset)
-        self._sealed.popleft()
+
+    def release(self) -> None:
+        """Forget the oldest sealed batch, now that the store has it."""
+        self._sealed.pop()

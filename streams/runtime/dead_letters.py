@@ -1,0 +1,94 @@
+"""Dead letters: the original bytes with their cause in headers, and limits on how many.
+
+A few unreadable records are life. Many in a row are a bad deploy, and must stop the worker before
+it drains the topic into the dead letters.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from streams.batch import DeadLetter, Record
+from streams.runtime.fatal import WorkerMustEnd
+
+WINDOW_RECORDS = 1_000
+_PREFIX = "dead-letter-"
+
+try:
+    APPLICATION_VERSION = version("seatstream")
+except PackageNotFoundError:
+    APPLICATION_VERSION = "0"
+
+
+def dead_letter_record(
+    letter: DeadLetter, topic: str, partition: int, attempts: int = 1
+) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """Return (key, value, headers) of the dead letter: key, value and headers of the original
+    untouched, ours behind them.
+    """
+    record = letter.record
+    value = record.value
+    schema_id = ""
+    if value is not None and len(value) >= 5 and value[0] == 0:
+        schema_id = str(int.from_bytes(value[1:5], "big"))
+    ours = {
+        "cause": letter.reason,
+        "message": letter.detail[:500],
+        "topic": topic,
+        "partition": str(partition),
+        "offset": str(record.offset),
+        "timestamp": str(record.timestamp),
+        "attempts": str(attempts),
+        "application-version": APPLICATION_VERSION,
+        "schema-id": schema_id,
+    }
+    headers = list(record.headers or ())[:100]
+    headers.extend((_PREFIX + name, text.encode()) for name, text in ours.items())
+    return record.key, value, headers
+
+
+class DeadLetterLimits:
+    """Counts dead letters among the records read, over all partitions of a worker.
+
+    run_limit:   dead letters in a row that stop the worker.
+    share_limit: dead letters among the last `WINDOW_RECORDS` records that stop it.
+    """
+
+    def __init__(self, *, run_limit: int, share_limit: int) -> None:
+        self._run_limit = run_limit
+        self._share_limit = share_limit
+        self._run = 0
+        self._window: deque[tuple[int, int]] = deque()
+        self._records = 0
+        self._letters = 0
+
+    def count(self, records: Sequence[Record], letters: Sequence[DeadLetter]) -> None:
+        """Count a batch; raise WorkerMustEnd when a limit is passed."""
+        self._window.append((len(records), len(letters)))
+        self._records += len(records)
+        self._letters += len(letters)
+        while self._window and self._records - self._window[0][0] >= WINDOW_RECORDS:
+            old_records, old_letters = self._window.popleft()
+            self._records -= old_records
+            self._letters -= old_letters
+        if not letters:
+            self._run = 0
+            return
+        dead = {letter.record.offset for letter in letters}
+        for record in records:
+            self._run = self._run + 1 if record.offset in dead else 0
+            if self._run >= self._run_limit:
+                self._stop(f"{self._run} in a row", letters)
+        share = self._share_limit * max(1.0, self._records / WINDOW_RECORDS)
+        if self._letters > share:
+            self._stop(f"{self._letters} of the last {self._records} records", letters)
+
+    def _stop(self, how_many: str, letters: Sequence[DeadLetter]) -> None:
+        message = (
+            f"too many dead letters, {how_many} (last cause: {letters[-1].reason}, "
+            f"{letters[-1].detail}): nothing of this batch was committed. Roll the deploy back, "
+            "or raise SEATSTREAM_DEAD_LETTER_RUN_LIMIT and SEATSTREAM_DEAD_LETTER_SHARE_LIMIT"
+        )
+        raise WorkerMustEnd(message)

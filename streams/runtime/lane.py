@@ -1,0 +1,139 @@
+"""One input partition of this worker: its buffer, its state, and where it stands."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from state.stores.partition_state import PartitionState, Sealed
+from streams.batch import Batch, DeadLetter, Effects, Record
+from streams.route import Route
+from streams.runtime.crash_journal import CrashJournal
+from streams.runtime.fatal import WorkerMustEnd
+
+QUARANTINED = "QUARANTINED"
+_MARKER_GAP_LIMIT = 100_000
+"""Offsets that control records and aborted transactions may plausibly take up in one gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What one lane brings into a transaction."""
+
+    lane: Lane
+    records: int
+    next_offset: int
+    log_time_ms: int
+    effects: Effects
+    sealed: Sealed
+
+
+class Lane:
+    """The order of one partition's records, kept from the fetch to the decision.
+
+    next_offset: the next record that is expected from the log.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        topic: str,
+        partition: int,
+        partitions: int,
+        state: PartitionState,
+        next_offset: int,
+        log_time_ms: int,
+        journal: CrashJournal,
+    ) -> None:
+        self.route = route
+        self.topic = topic
+        self.partition = partition
+        self.place = f"{topic}-{partition}"
+        self.state = state
+        self.next_offset = next_offset
+        self.log_time_ms = log_time_ms
+        self.buffered_bytes = 0
+        self.buffered_records = 0
+        self.parked = False
+        self.unknown_schemas: frozenset[int] = frozenset()
+        self._partitions = partitions
+        self._buffer: deque[Sequence[Record]] = deque()
+        self._journal = journal
+
+    def feed(self, records: Sequence[Record]) -> None:
+        """Take fetched records in; they must continue the log where the last ones ended."""
+        first, last = records[0].offset, records[-1].offset
+        if first < self.next_offset:
+            message = (
+                f"{self.place}: expected offset {self.next_offset}, got {first}: the log went "
+                "backwards; was the topic created anew?"
+            )
+            raise WorkerMustEnd(message)
+        if first - self.next_offset > _MARKER_GAP_LIMIT:
+            message = (
+                f"{self.place}: expected offset {self.next_offset}, got {first}: more is missing "
+                "than transaction markers explain; input was lost"
+            )
+            raise WorkerMustEnd(message)
+        self.next_offset = last + 1
+        self._buffer.append(records)
+        self.buffered_records += len(records)
+        self.buffered_bytes += _size(records)
+
+    def take(self, limit: int) -> Sequence[Record]:
+        """Return up to `limit` buffered records, oldest first; none while parked."""
+        if self.parked or not self._buffer or limit <= 0:
+            return ()
+        caution = self._journal.caution(self.place)
+        if caution is not None and self._buffer[0][0].offset <= caution.last_offset:
+            # This stretch killed the worker: find the record that did, one at a time.
+            limit = 1
+        taken: list[Record] = []
+        while self._buffer and len(taken) < limit:
+            head = self._buffer.popleft()
+            room = limit - len(taken)
+            if len(head) > room:
+                self._buffer.appendleft(head[room:])
+                head = head[:room]
+            taken.extend(head)
+        self.buffered_records -= len(taken)
+        self.buffered_bytes -= _size(taken)
+        return taken
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """Return records that could not be decided yet."""
+        self._buffer.appendleft(records)
+        self.buffered_records += len(records)
+        self.buffered_bytes += _size(records)
+
+    def decide(self, records: Sequence[Record]) -> Decided:
+        """Run the handler; the state's changes are sealed for the transaction."""
+        batch = Batch(self.topic, self.partition, self._partitions, records, self.unknown_schemas)
+        if self._journal.is_quarantined(self.place, records[0].offset):
+            effects = self._quarantine(batch, records[0])
+        else:
+            effects = self.route.handler(batch, self.state, self.log_time_ms)
+        for topic in effects.outgoing:
+            if topic not in self.route.to:
+                message = f"{self.topic} may not publish to {topic}: not in its route"
+                raise WorkerMustEnd(message)
+        self.log_time_ms = max(self.log_time_ms, *[record.timestamp for record in records])
+        return Decided(
+            self,
+            len(records),
+            records[-1].offset + 1,
+            self.log_time_ms,
+            effects,
+            self.state.seal(),
+        )
+
+    def _quarantine(self, batch: Batch, record: Record) -> Effects:
+        effects = self.route.refuse(batch, record) if self.route.refuse else Effects()
+        detail = f"ended the worker {self._journal.deaths(self.place)} times"
+        effects.dead_letters.append(DeadLetter(record, QUARANTINED, detail))
+        return effects
+
+
+def _size(records: Sequence[Record]) -> int:
+    return sum([len(record.value or b"") for record in records]) + 100 * len(records)

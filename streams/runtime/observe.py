@@ -1,0 +1,248 @@
+"""What a worker says about itself: metrics, health, and one log line for each rare thing.
+
+Every metric's name, unit and meaning stands here. Nothing is counted or logged per record.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from streams.runtime.lane import Decided
+
+_SECONDS = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
+_RECORDS = (1, 10, 100, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
+
+
+class Metrics:
+    """The metrics of one worker; bounded labels only, never a seat, user or reservation."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        label = ("partition",)
+        self.lag_records = Gauge(
+            "seatstream_lag_records",
+            "End offset minus committed position of an input partition.",
+            label,
+            registry=registry,
+        )
+        self.lag_seconds = Gauge(
+            "seatstream_lag_seconds",
+            "Age of the last decided record of the partition that lags most; 0 without lag.",
+            registry=registry,
+        )
+        self.batch_records = Histogram(
+            "seatstream_transaction_records",
+            "Input records in one transaction.",
+            buckets=_RECORDS,
+            registry=registry,
+        )
+        self.commit_seconds = Histogram(
+            "seatstream_commit_seconds",
+            "From the first request of a transaction to its acknowledged commit.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.store_seconds = Histogram(
+            "seatstream_store_write_seconds",
+            "Writing one committed transaction to the stores.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "seatstream_decisions",
+            "Decisions committed, by outcome or reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "seatstream_dead_letters",
+            "Records set aside as dead letters, by cause.",
+            ("cause",),
+            registry=registry,
+        )
+        self.restored_records = Counter(
+            "seatstream_restored_records", "Changelog records restored.", registry=registry
+        )
+        self.restore_remaining = Gauge(
+            "seatstream_restore_remaining_records",
+            "Changelog records still to restore, at most.",
+            registry=registry,
+        )
+        self.generations = Counter(
+            "seatstream_generations", "Group generations taken over.", registry=registry
+        )
+        self.takeover_seconds = Gauge(
+            "seatstream_takeover_seconds",
+            "Fence, claim and restore of the last takeover.",
+            registry=registry,
+        )
+        self.partitions = Gauge(
+            "seatstream_partitions_owned", "Input partitions owned and running.", registry=registry
+        )
+        self.parked = Gauge(
+            "seatstream_partitions_parked",
+            "Input partitions set aside: a schema or a newer record type is not known.",
+            registry=registry,
+        )
+        self.buffered_bytes = Gauge(
+            "seatstream_buffered_bytes", "Fetched and not yet decided.", registry=registry
+        )
+        self.store_bytes = Gauge(
+            "seatstream_store_bytes", "Sizes of all stores.", ("kind",), registry=registry
+        )
+        self.resident_bytes = Gauge(
+            "seatstream_resident_bytes", "Memory of this process.", registry=registry
+        )
+
+
+class Observer:
+    """Where the runtime reports to; asked by the health pages."""
+
+    def __init__(self, stall_s: float) -> None:
+        self.log = logging.getLogger("seatstream.runtime")
+        self.metrics = Metrics()
+        self._stall_s = stall_s
+        self._running = False
+        self._restoring = False
+        self._parked: dict[str, str] = {}
+        self._positions: dict[str, tuple[int, float]] = {}
+        self._stalled: dict[str, float] = {}
+        self._restore_logged_at = 0.0
+        self._lag = 0
+
+    # --- reported by the runtime -----------------------------------------------------------
+
+    def opened(self, *, generation: int, partitions: int, fenced: Sequence[str],
+               restored: int, fence_s: float, restore_s: float) -> None:  # fmt: skip
+        self._running = True
+        self.metrics.generations.inc()
+        self.metrics.partitions.set(partitions)
+        self.metrics.takeover_seconds.set(fence_s + restore_s)
+        self.log.info(
+            "generation %d runs: %d partitions, fenced %s, fence and claim %.3f s, "
+            "restored %d records in %.3f s",
+            generation, partitions, ", ".join(fenced) or "nobody", fence_s, restored, restore_s,
+        )  # fmt: skip
+
+    def idle(self, generation: int) -> None:
+        """The group gave this worker no partition."""
+        self._running = True
+        self.log.info("generation %d: no partitions assigned, standing by", generation)
+
+    def closed(self, generation: int) -> None:
+        self._running = False
+        self._parked.clear()
+        self._positions.clear()
+        self._stalled.clear()
+        self.metrics.partitions.set(0)
+        self.log.info("generation %d closed", generation)
+
+    def restoring(self, is_restoring: bool) -> None:  # noqa: FBT001
+        self._restoring = is_restoring
+        if not is_restoring:
+            self.metrics.restore_remaining.set(0)
+
+    def restored(self, records: int, remaining: int) -> None:
+        self.metrics.restored_records.inc(records)
+        self.metrics.restore_remaining.set(remaining)
+        now = time.monotonic()
+        if now - self._restore_logged_at > 2.0:
+            self._restore_logged_at = now
+            self.log.info("restoring: at most %d changelog records left", remaining)
+
+    def committed(self, decided: Sequence[Decided], commit_s: float, store_s: float) -> None:
+        metrics = self.metrics
+        metrics.batch_records.observe(sum(one.records for one in decided))
+        metrics.commit_seconds.observe(commit_s)
+        metrics.store_seconds.observe(store_s)
+        decisions: dict[str, int] = {}
+        for one in decided:
+            for reason, count in one.effects.decisions.items():
+                decisions[reason] = decisions.get(reason, 0) + count
+            for letter in one.effects.dead_letters:
+                metrics.dead_letters.labels(letter.reason).inc()
+                self.log.warning(
+                    "dead letter: %s offset %d: %s, %s",
+                    one.lane.place, letter.record.offset, letter.reason, letter.detail,
+                )  # fmt: skip
+        for reason, count in decisions.items():
+            metrics.decisions.labels(reason).inc(count)
+
+    def parked(self, place: str, why: str) -> None:
+        self._parked[place] = why
+        self.metrics.parked.set(len(self._parked))
+        self.log.error("%s is set aside: %s", place, why)
+
+    def unparked(self, place: str) -> None:
+        self._parked.pop(place, None)
+        self.metrics.parked.set(len(self._parked))
+        self.log.warning("%s goes on", place)
+
+    def lag(self, places: Mapping[str, tuple[int, int, int]], now_ms: int) -> None:
+        """Take stock: place -> (position, end offset, log time of the position in Unix ms)."""
+        now = time.monotonic()
+        oldest_s = 0.0
+        self._lag = 0
+        for place, (position, end, log_time_ms) in places.items():
+            behind = max(0, end - position)
+            self._lag += behind
+            self.metrics.lag_records.labels(place).set(behind)
+            known, since = self._positions.get(place, (-1, now))
+            if known != position or not behind:
+                self._positions[place] = (position, now)
+                self._stalled.pop(place, None)
+            elif now - since > self._stall_s:
+                if place not in self._stalled:
+                    self.log.error("%s stands still at %d of %d", place, position, end)
+                self._stalled[place] = now - since
+            if behind and log_time_ms:
+                oldest_s = max(oldest_s, (now_ms - log_time_ms) / 1000)
+        self.metrics.lag_seconds.set(oldest_s)
+
+    # --- asked by the health pages ---------------------------------------------------------
+
+    def ready(self) -> tuple[bool, str]:
+        """Restored and consuming?"""
+        state = {
+            "running": self._running,
+            "restoring": self._restoring,
+            "parked": self._parked,
+            "lag_records": self._lag,
+        }
+        return self._running and not self._parked, json.dumps(state)
+
+    def live(self) -> tuple[bool, str]:
+        """Do positions move while end offsets do?"""
+        return not self._stalled, json.dumps({"stalled_s": self._stalled})
+
+    def exposition(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.metrics.registry)
+
+
+def configure_logging(settings: Any) -> None:
+    """Log lines of ours carry time, level and logger; JSON when asked for."""
+    if settings.log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; control characters cannot start a line of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time_ms": int(record.created * 1000),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)

@@ -1,0 +1,242 @@
+"""Group commit: what waits in the lanes becomes one transaction after another.
+
+While a transaction is on its way to the broker, records gather; the next transaction takes all of
+them, up to a limit. With a backlog the next batch is decided while the last one commits; with
+little to do it is decided late, so that everything that waits goes along. Any failure ends the
+process, so deciding ahead is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from state.stores.partition_state import Sealed
+from streams.batch import NewerProducer, Record, UnknownSchema
+from streams.runtime.crash_journal import CrashJournal
+from streams.runtime.dead_letters import DeadLetterLimits, dead_letter_record
+from streams.runtime.fatal import WorkerMustEnd, end_process
+from streams.runtime.lane import Decided, Lane
+from streams.runtime.observe import Observer
+from streams.runtime.sink import Transaction, TransactionalSink
+from streams.runtime.watchdog import Watchdog
+
+ASK_REGISTRY_S = 30.0
+_ASK_AGAIN_S = 1.0
+
+
+class Pump:
+    """The lanes of one generation and the loop that commits what they hold."""
+
+    def __init__(
+        self,
+        *,
+        lanes: Sequence[Lane],
+        sink: TransactionalSink,
+        owner: str,
+        settings: Any,
+        observer: Observer,
+        reached: Callable[[str], None],
+        executor: Executor,
+        journal: CrashJournal,
+        watchdog: Watchdog,
+        ask_registry: Callable[[int], bool],
+    ) -> None:
+        self.lanes = {(lane.topic, lane.partition): lane for lane in lanes}
+        self._sink = sink
+        self._owner = owner
+        self._settings = settings
+        self._observer = observer
+        self._reached = reached
+        self._executor = executor
+        self._journal = journal
+        self._watchdog = watchdog
+        self._ask_registry = ask_registry
+        self._limits = DeadLetterLimits(
+            run_limit=settings.dead_letter_run_limit, share_limit=settings.dead_letter_share_limit
+        )
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._intake = True
+        self._task: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="pump")
+
+    async def stop(self) -> None:
+        """Finish the transaction in flight; what is buffered belongs to the next owner."""
+        self.stop_intake()
+        for asking in self._asking:
+            asking.cancel()
+        if self._task is not None:
+            await self._task
+
+    def stop_intake(self) -> None:
+        self._intake = False
+        self._wake.set()
+        self._room.set()
+
+    def feed(self, fetch: Any) -> None:
+        """Take a fetch into the lanes' buffers."""
+        if not self._intake:
+            return
+        self._reached("fetched")
+        for part in fetch.slices:
+            lane = self.lanes.get((part.topic, part.partition))
+            if lane is not None:
+                lane.feed(part.records)
+        if self._buffered_bytes() >= self._settings.buffer_bytes:
+            self._room.clear()
+        self._wake.set()
+
+    async def has_room(self) -> None:
+        """Wait until the buffers are below their limit."""
+        await self._room.wait()
+
+    def _buffered_bytes(self) -> int:
+        return sum([lane.buffered_bytes for lane in self.lanes.values()])
+
+    def _buffered_records(self) -> int:
+        return sum([lane.buffered_records for lane in self.lanes.values() if not lane.parked])
+
+    async def _run(self) -> None:
+        committing: asyncio.Task[None] | None = None
+        try:
+            while self._intake:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._intake:
+                    if committing is not None and (
+                        self._buffered_records() < self._settings.transaction_records // 2
+                    ):
+                        await committing
+                        committing = None
+                    taken = self._take()
+                    if not taken:
+                        break
+                    decided, transaction = await self._decide(taken)
+                    if committing is not None:
+                        await committing
+                        committing = None
+                    if decided:
+                        committing = asyncio.create_task(self._commit(decided, transaction))
+            if committing is not None:
+                await committing
+        except WorkerMustEnd as error:
+            end_process(str(error))
+        except BaseException as error:  # noqa: BLE001  (whatever it is, the process ends)
+            end_process(f"unexpected {error!r}", error)
+
+    def _take(self) -> list[tuple[Lane, Sequence[Record]]]:
+        room = self._settings.transaction_records
+        taken: list[tuple[Lane, Sequence[Record]]] = []
+        # The fullest lane first: none waits behind the others for ever.
+        for lane in sorted(self.lanes.values(), key=lambda lane: -lane.buffered_records):
+            records = lane.take(room)
+            if records:
+                taken.append((lane, records))
+                room -= len(records)
+        if self._buffered_bytes() < self._settings.buffer_bytes:
+            self._room.set()
+        return taken
+
+    async def _decide(
+        self, taken: Sequence[tuple[Lane, Sequence[Record]]]
+    ) -> tuple[list[Decided], Transaction]:
+        transaction = self._sink.transaction()
+        decided: list[Decided] = []
+        for lane, records in taken:
+            try:
+                one = lane.decide(records)
+            except UnknownSchema as unknown:
+                self._park(lane, records, unknown.schema_id)
+                continue
+            except NewerProducer as newer:
+                lane.put_back(records)
+                lane.parked = True
+                self._observer.parked(lane.place, str(newer))
+                continue
+            except WorkerMustEnd:
+                raise
+            except Exception as error:  # noqa: BLE001
+                self._journal.note_death(lane.place, records[0].offset, records[-1].offset)
+                end_process(
+                    f"{lane.place}: deciding offsets {records[0].offset}..{records[-1].offset} "
+                    f"failed: {error!r}",
+                    error,
+                )
+            self._limits.count(records, one.effects.dead_letters)
+            self._fill(transaction, one)
+            decided.append(one)
+            # Lets the commit under way take its next step.
+            await asyncio.sleep(0)
+        self._reached("decided")
+        return decided, transaction
+
+    def _fill(self, transaction: Transaction, one: Decided) -> None:
+        lane = one.lane
+        partition, at_ms = lane.partition, one.log_time_ms
+        for topic, pairs in one.effects.outgoing.items():
+            if pairs:
+                transaction.add(topic, partition, pairs, at_ms)
+        if one.sealed.changes:
+            mirrored = [change[:2] for change in one.sealed.changes]
+            transaction.add(lane.route.changelog, partition, mirrored, at_ms)
+        if one.effects.dead_letters:
+            letters = [
+                dead_letter_record(letter, lane.topic, partition)
+                for letter in one.effects.dead_letters
+            ]
+            transaction.add(lane.route.dead_letters, partition, letters, at_ms)
+
+    async def _commit(self, decided: Sequence[Decided], transaction: Transaction) -> None:
+        self._watchdog.check()
+        began = time.perf_counter()
+        offsets = {(one.lane.topic, one.lane.partition): one.next_offset for one in decided}
+        ends = await transaction.commit(
+            self._settings.app_id, offsets, self._owner, self._reached
+        )
+        committed = time.perf_counter()
+        work = [
+            (one.lane.state, one.sealed, ends.get((one.lane.route.changelog, one.lane.partition)))
+            for one in decided
+        ]
+        await asyncio.get_running_loop().run_in_executor(self._executor, _write, work)
+        self._reached("store_written")
+        for one in decided:
+            one.lane.state.release()
+            self._journal.note_passed(one.lane.place, one.next_offset)
+        self._observer.committed(decided, committed - began, time.perf_counter() - committed)
+
+    def _park(self, lane: Lane, records: Sequence[Record], schema_id: int) -> None:
+        """Set a lane aside while the registry is asked for a schema."""
+        lane.put_back(records)
+        lane.parked = True
+        self._observer.parked(lane.place, f"asking the registry for schema id {schema_id}")
+        task = asyncio.create_task(self._ask(lane, schema_id))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, lane: Lane, schema_id: int) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ASK_REGISTRY_S
+        known = False
+        while not known and loop.time() < until:
+            known = await loop.run_in_executor(None, self._ask_registry, schema_id)
+            if not known:
+                await asyncio.sleep(_ASK_AGAIN_S)
+        if not known:
+            lane.unknown_schemas |= {schema_id}
+        lane.parked = False
+        self._observer.unparked(lane.place)
+        self._wake.set()
+
+
+def _write(work: Sequence[tuple[Any, Sealed, int | None]]) -> None:
+    for state, sealed, changelog_offset in work:
+        state.write(sealed, changelog_offset)

@@ -1,0 +1,199 @@
+"""Transactional sink: everything that one batch publishes, and its input offsets, or nothing.
+
+Two producers take turns. A transaction can begin while the broker still writes the commit markers
+of the one before it; with one producer it would have to wait for them (20 ms).
+
+The client speaks the transaction protocol from before KIP-890: a produce request that timed out
+may still land after its transaction has ended, in the next one of the same producer. So a request
+whose fate is unknown fails the transaction for good, and the process that owns these ids ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, NodeNotReadyError
+from aiokafka.producer.sender import Sender, SendProduceReqHandler
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+Pairs = Sequence[tuple[Any, ...]]
+"""Records to publish: (key, value) or (key, value, headers)."""
+
+BATCH_BYTES = 1 << 20
+REQUEST_TIMEOUT_MS = 10_000
+_NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+class FateUnknown(Exception):  # noqa: N818
+    """A produce request was sent and not answered: the broker may have taken it or not.
+
+    Operator action: none if it happens once, the next owner goes on from the last commit;
+    repeatedly: look at the broker's and the network's health.
+    """
+
+
+class _StrictProduceHandler(SendProduceReqHandler):  # type: ignore[misc]
+    async def do(self, node_id: int) -> Any:
+        request = self.create_request()
+        try:
+            response = await self._client.send(node_id, request)
+        except NodeNotReadyError:
+            # Nothing was sent: the batches may go out again.
+            self._client.force_metadata_update()
+            self._to_reenqueue.extend(self._batches.values())
+        except KafkaError as error:
+            for batch in self._batches.values():
+                batch.failure(exception=FateUnknown(f"produce request to node {node_id}: {error}"))
+        else:
+            self.handle_response(response)
+        if self._to_reenqueue:
+            await asyncio.sleep(self._default_backoff)
+            for batch in self._to_reenqueue:
+                self._sender._message_accumulator.reenqueue(batch)
+            await self._client._maybe_wait_metadata()
+
+
+class _StrictSender(Sender):  # type: ignore[misc]
+    async def _send_produce_req(self, node_id: int, batches: Mapping[Any, Any]) -> None:
+        await _StrictProduceHandler(self, batches).do(node_id)
+        self._in_flight.remove(node_id)
+        for tp in batches:
+            self._muted_partitions.remove(tp)
+
+
+class _StrictProducer(AIOKafkaProducer):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stock = self._sender
+        self._sender = _StrictSender(
+            self.client,
+            acks=stock._acks,
+            txn_manager=self._txn_manager,
+            message_accumulator=self._message_accumulator,
+            retry_backoff_ms=100,
+            request_timeout_ms=self._request_timeout_ms,
+        )
+
+
+def transactional_producer(
+    connection: Mapping[str, Any], transactional_id: str, transaction_timeout_ms: int
+) -> AIOKafkaProducer:
+    """Return a producer that is not started yet; starting it fences its id's former owner."""
+    return _StrictProducer(
+        **connection,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=transaction_timeout_ms,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        acks="all",
+        linger_ms=0,
+        max_batch_size=BATCH_BYTES,
+        max_request_size=BATCH_BYTES,
+    )
+
+
+async def fence(
+    connection: Mapping[str, Any], transactional_id: str, transaction_timeout_ms: int
+) -> None:
+    """Make every producer that uses the id useless and abort what it left open."""
+    producer = transactional_producer(connection, transactional_id, transaction_timeout_ms)
+    try:
+        await producer.start()
+        await producer._txn_manager.wait_for_pid()
+    finally:
+        await producer.stop()
+
+
+class Transaction:
+    """One transaction under way."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._batches: dict[tuple[str, int], list[Any]] = {}
+
+    def add(self, topic: str, partition: int, pairs: Pairs, timestamp_ms: int) -> None:
+        """Append records to a partition's batch, without a method call of ours per record."""
+        batches = self._batches.get((topic, partition))
+        if batches is None:
+            batches = self._batches[topic, partition] = [self._producer.create_batch()]
+        batch = batches[-1]
+        append = batch._builder.append
+        count = batch._relative_offset
+        for pair in pairs:
+            headers = pair[2] if len(pair) > 2 else _NO_HEADERS
+            if append(count, timestamp_ms, pair[0], pair[1], headers) is None:
+                batch._relative_offset = count
+                batch.close()
+                batch = self._producer.create_batch()
+                batches.append(batch)
+                append = batch._builder.append
+                count = 0
+                append(count, timestamp_ms, pair[0], pair[1], headers)
+            count += 1
+        batch._relative_offset = count
+
+    async def commit(
+        self, group: str, offsets: Mapping[tuple[str, int], int], owner: str, reached: Any
+    ) -> dict[tuple[str, int], int]:
+        """Publish, commit the input offsets under the owner's name, and commit it all.
+
+        Returns for each (topic, partition) the offset behind its last record.
+        """
+        producer = self._producer
+        await producer.begin_transaction()
+        reached("transaction_begun")
+        deliveries = []
+        for (topic, partition), batches in self._batches.items():
+            for batch in batches:
+                future = await producer.send_batch(batch, topic, partition=partition)
+                deliveries.append((topic, partition, batch.record_count(), future))
+        inputs = {
+            TopicPartition(topic, partition): OffsetAndMetadata(offset, owner)
+            for (topic, partition), offset in offsets.items()
+        }
+        # The offsets travel beside the records; the commit below waits for both.
+        adding = asyncio.ensure_future(producer.send_offsets_to_transaction(inputs, group))
+        ends: dict[tuple[str, int], int] = {}
+        for topic, partition, count, future in deliveries:
+            metadata = await future
+            ends[topic, partition] = metadata.offset + count
+        reached("records_produced")
+        await adding
+        reached("offsets_added")
+        reached("commit_requested")
+        await producer.commit_transaction()
+        reached("commit_acknowledged")
+        return ends
+
+
+class TransactionalSink:
+    """The two producers of a worker's generation."""
+
+    def __init__(
+        self, connection: Mapping[str, Any], name: str, transaction_timeout_ms: int
+    ) -> None:
+        self._producers = [
+            transactional_producer(connection, transactional_id, transaction_timeout_ms)
+            for transactional_id in transactional_ids(name)
+        ]
+        self._turn = 0
+
+    async def start(self) -> Self:
+        await asyncio.gather(*(producer.start() for producer in self._producers))
+        return self
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(producer.stop() for producer in self._producers))
+
+    def transaction(self) -> Transaction:
+        """Return the next transaction; the one before it must have been committed."""
+        producer = self._producers[self._turn]
+        self._turn ^= 1
+        return Transaction(producer)
+
+
+def transactional_ids(name: str) -> tuple[str, str]:
+    """Return the transactional ids of an owner's two producers."""
+    return f"{name}-a", f"{name}-b"

@@ -1,0 +1,179 @@
+"""Batch transport: Faust hands its agent whole fetches of records instead of single ones.
+
+Everything around it stays Faust's: the consumer group, assignment, agents, the worker. What is
+replaced, and why:
+
+- one Faust message for a whole fetch; stock Faust spends 45-56 us on each record;
+- no object of the client library per record: handlers read the fields of the parsed record;
+- `read_committed`, and fetches that wait milliseconds instead of Faust's fixed 1.5 s;
+- back-pressure waits for room, not for a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiokafka
+import aiokafka.consumer.fetcher as aiokafka_fetcher
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from faust.serializers.schemas import Schema
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.batch import Record
+
+FETCH_MAX_WAIT_MS = 250
+"""How long the broker may hold a fetch open while there is nothing to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Consecutive records of one partition, as fetched; never empty."""
+
+    topic: str
+    partition: int
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Everything that one round of fetching brought for one topic."""
+
+    slices: tuple[Slice, ...]
+
+
+class RawFetchSchema(Schema):  # type: ignore[misc]
+    """Lets a `Fetch` pass through Faust's topic as it is."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002
+        return message.key
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002
+        return message.value
+
+
+class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
+    """Yields the records as parsed: building a ConsumerRecord costs more than parsing one."""
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:  # noqa: ARG002
+        return record
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread around a consumer with our isolation level and waits."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        # The fetcher looks the class up in its module; every consumer of this process gets it.
+        aiokafka_fetcher.PartitionRecords = SlimPartitionRecords
+        conf = self.app.conf
+        # What Faust's own method sets up for the methods that stay.
+        self._assignor = StickyPartitionAssignor
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[StickyPartitionAssignor],
+            enable_auto_commit=False,
+            # A committed offset outside the log must stop the worker, never move it.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_poll_records=conf.broker_max_poll_records,
+            # The watchdog ends a stalled worker; aiokafka's idea of activity is not ours.
+            max_poll_interval_ms=24 * 3600 * 1000,
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            check_crcs=conf.broker_check_crcs,
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+
+class BatchConsumer(driver.Consumer):
+    """Delivers fetches; takes no acknowledgements and commits nothing."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._partitions_changed = asyncio.Event()
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        super().resume_partitions(tps)
+        self._partitions_changed.set()
+
+    def resume_flow(self) -> None:
+        super().resume_flow()
+        self._partitions_changed.set()
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Fetch and deliver until either service stops; Faust's Fetcher runs this."""
+        has_room: Callable[[], Any] = self.app.has_room
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                if not await self._may_fetch():
+                    continue
+                await has_room()
+                self.not_waiting_next_records.clear()
+                try:
+                    records = await self._getmany(
+                        active_partitions=self._get_active_partitions(), timeout=1.0
+                    )
+                finally:
+                    self.not_waiting_next_records.set()
+                if records and self.flow_active:
+                    await self._deliver(records)
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+
+    async def _may_fetch(self) -> bool:
+        """Wait, at most a second, until some partition may be fetched from."""
+        if self.flow_active and self._get_active_partitions():
+            return True
+        self._partitions_changed.clear()
+        try:
+            await asyncio.wait_for(self._partitions_changed.wait(), 1.0)
+        except TimeoutError:
+            return False
+        return self.flow_active and bool(self._get_active_partitions())
+
+    async def _deliver(self, records: Mapping[TP, Sequence[Record]]) -> None:
+        by_topic: dict[str, list[Slice]] = {}
+        for tp, fetched in records.items():
+            by_topic.setdefault(tp.topic, []).append(Slice(tp.topic, tp.partition, fetched))
+        for topic, slices in by_topic.items():
+            first = slices[0]
+            tp = TP(topic, first.partition)
+            last = first.records[-1]
+            message = ConsumerMessage(
+                topic,
+                first.partition,
+                last.offset,
+                last.timestamp / 1000.0,
+                0,
+                [],
+                None,
+                Fetch(tuple(slices)),
+                None,
+                0,
+                0,
+                tp,
+                generation_id=self.app.consumer_generation_id,
+            )
+            await self.callback(message)
+
+
+class BatchTransport(driver.Transport):
+    """Faust's Kafka transport with the consumer above."""
+
+    Consumer = BatchConsumer

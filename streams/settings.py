@@ -1,0 +1,225 @@
+"""Every setting of a worker: environment variable, unit, default. Read once, at start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+Value = TypeVar("Value")
+
+PREFIX = "SEATSTREAM_"
+KNOWN_ROLES = ("seats",)
+
+
+class BadSetting(ValueError):  # noqa: N818
+    """An environment variable is unknown or cannot be used.
+
+    Operator action: correct the variable that the message names.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of one worker; `from_env` documents the variables.
+
+    brokers:             KAFKA_BROKERS, host:port separated by commas.
+    registry_url:        SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
+    roles:               SEATSTREAM_ROLES, which parts of the topology run here.
+    app_id:              SEATSTREAM_APP_ID, consumer group and prefix of transactional ids.
+    instance:            SEATSTREAM_INSTANCE, name of this worker; random unless static.
+    static_membership:   SEATSTREAM_STATIC_MEMBERSHIP, keep partitions over a restart within
+                         the session timeout; needs a stable SEATSTREAM_INSTANCE.
+    data_dir:            SEATSTREAM_DATA_DIR, stores and crash journal; a cache of the changelog.
+    topic_prefix:        SEATSTREAM_TOPIC_PREFIX, put before every topic name.
+    session_timeout_s:   SEATSTREAM_SESSION_TIMEOUT_S, after which a silent worker is replaced.
+    transaction_timeout_ms: SEATSTREAM_TRANSACTION_TIMEOUT_MS.
+    transaction_records: SEATSTREAM_TRANSACTION_RECORDS, most input records of one transaction.
+    buffer_bytes:        SEATSTREAM_BUFFER_MB, fetched and not yet decided; over it fetching waits.
+    store_cache_bytes:   SEATSTREAM_STORE_CACHE_MB, block cache of all stores together.
+    store_write_bytes:   SEATSTREAM_STORE_WRITE_MB, memtables of all stores together.
+    section_cache_seats: SEATSTREAM_SECTION_CACHE_SEATS, decoded sections kept, in seats.
+    tick_ms:             SEATSTREAM_TICK_MS, how often log time is moved while holds are due.
+    health_host, health_port: SEATSTREAM_HEALTH_HOST, SEATSTREAM_HEALTH_PORT; 0 takes a free port.
+    stall_s:             SEATSTREAM_STALL_S, lag without progress that makes /live fail.
+    watchdog:            SEATSTREAM_WATCHDOG, end a process that was paused for half a session.
+    dead_letter_run_limit, dead_letter_share_limit: SEATSTREAM_DEAD_LETTER_RUN_LIMIT (in a row)
+                         and SEATSTREAM_DEAD_LETTER_SHARE_LIMIT (of the last 1,000 records).
+    log_format:          LOG_FORMAT, text or json.
+    """
+
+    brokers: str = "localhost:9092"
+    registry_url: str = ""
+    roles: tuple[str, ...] = KNOWN_ROLES
+    app_id: str = "seatstream-seats"
+    instance: str = field(default_factory=lambda: uuid4().hex[:8])
+    static_membership: bool = False
+    data_dir: Path = Path("seatstream-data")
+    topic_prefix: str = ""
+    session_timeout_s: float = 6.0
+    transaction_timeout_ms: int = 15_000
+    transaction_records: int = 10_000
+    buffer_bytes: int = 32 << 20
+    store_cache_bytes: int = 64 << 20
+    store_write_bytes: int = 64 << 20
+    section_cache_seats: int = 8_000_000
+    tick_ms: int = 1_000
+    health_host: str = "127.0.0.1"
+    health_port: int = 0
+    stall_s: float = 30.0
+    watchdog: bool = True
+    dead_letter_run_limit: int = 10
+    dead_letter_share_limit: int = 10
+    log_format: str = "text"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Build settings from environment variables; raise BadSetting for the first bad one."""
+        read = _Reader(environ)
+        settings = cls(
+            brokers=read("KAFKA_BROKERS", _brokers, cls.brokers),
+            registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
+            roles=read(PREFIX + "ROLES", _roles, KNOWN_ROLES),
+            app_id=read(PREFIX + "APP_ID", _name, "seatstream-seats"),
+            instance=read(PREFIX + "INSTANCE", _name, uuid4().hex[:8]),
+            static_membership=read(PREFIX + "STATIC_MEMBERSHIP", _flag, False),
+            data_dir=read(PREFIX + "DATA_DIR", Path, Path("seatstream-data")),
+            topic_prefix=read(PREFIX + "TOPIC_PREFIX", _name, ""),
+            session_timeout_s=read(PREFIX + "SESSION_TIMEOUT_S", _between(1, 300), 6.0),
+            transaction_timeout_ms=read(
+                PREFIX + "TRANSACTION_TIMEOUT_MS", _whole(1_000, 900_000), 15_000
+            ),
+            transaction_records=read(PREFIX + "TRANSACTION_RECORDS", _whole(1, 100_000), 10_000),
+            buffer_bytes=read(PREFIX + "BUFFER_MB", _megabytes, 32 << 20),
+            store_cache_bytes=read(PREFIX + "STORE_CACHE_MB", _megabytes, 64 << 20),
+            store_write_bytes=read(PREFIX + "STORE_WRITE_MB", _megabytes, 64 << 20),
+            section_cache_seats=read(
+                PREFIX + "SECTION_CACHE_SEATS", _whole(1_000, 1 << 40), 8_000_000
+            ),
+            tick_ms=read(PREFIX + "TICK_MS", _whole(10, 60_000), 1_000),
+            health_host=read(PREFIX + "HEALTH_HOST", str, "127.0.0.1"),
+            health_port=read(PREFIX + "HEALTH_PORT", _whole(0, 65_535), 0),
+            stall_s=read(PREFIX + "STALL_S", _between(1, 3_600), 30.0),
+            watchdog=read(PREFIX + "WATCHDOG", _flag, True),
+            dead_letter_run_limit=read(
+                PREFIX + "DEAD_LETTER_RUN_LIMIT", _whole(1, 1 << 40), 10
+            ),
+            dead_letter_share_limit=read(
+                PREFIX + "DEAD_LETTER_SHARE_LIMIT", _whole(1, 1_000), 10
+            ),
+            log_format=read("LOG_FORMAT", _one_of("text", "json"), "text"),
+        )
+        unknown = {name for name in environ if name.startswith(PREFIX)} - read.names
+        if unknown:
+            known = ", ".join(sorted(name for name in read.names if name.startswith(PREFIX)))
+            message = f"unknown setting {min(unknown)}; known are {known}"
+            raise BadSetting(message)
+        if settings.static_membership and PREFIX + "INSTANCE" not in environ:
+            message = f"{PREFIX}STATIC_MEMBERSHIP needs a stable {PREFIX}INSTANCE"
+            raise BadSetting(message)
+        return settings
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """Arguments that every Kafka client of the worker is built with."""
+        return {"bootstrap_servers": self.brokers.split(",")}
+
+    @property
+    def takeover_timeout_s(self) -> float:
+        """How long fencing the former owners may take."""
+        return 2 * self.transaction_timeout_ms / 1000
+
+    @property
+    def watchdog_s(self) -> float:
+        return self.session_timeout_s / 2 if self.watchdog else 0.0
+
+
+class _Reader:
+    """Reads variables and remembers their names."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.names: set[str] = set()
+
+    def __call__(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
+        self.names.add(name)
+        text = self._environ.get(name, "")
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            message = f"{name}={text!r}: {error}"
+            raise BadSetting(message) from error
+
+
+def _brokers(text: str) -> str:
+    for address in text.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit():
+            message = f"{address!r} is not host:port"
+            raise ValueError(message)
+    return ",".join(address.strip() for address in text.split(","))
+
+
+def _roles(text: str) -> tuple[str, ...]:
+    roles = tuple(role.strip() for role in text.split(","))
+    for role in roles:
+        if role not in KNOWN_ROLES:
+            message = f"unknown role {role!r}; known: {', '.join(KNOWN_ROLES)}"
+            raise ValueError(message)
+    return roles
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text):
+        message = "letters, digits, dot, dash and underscore only, at most 100"
+        raise ValueError(message)
+    return text
+
+
+def _flag(text: str) -> bool:
+    flags = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in flags:
+        message = "use true or false"
+        raise ValueError(message)
+    return flags[text.lower()]
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            message = f"not between {low} and {high}"
+            raise ValueError(message)
+        return number
+
+    return parse
+
+
+def _between(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        number = float(text)
+        if not low <= number <= high:
+            message = f"not between {low} and {high}"
+            raise ValueError(message)
+        return number
+
+    return parse
+
+
+def _megabytes(text: str) -> int:
+    return _whole(1, 1 << 20)(text) << 20
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            message = f"use one of {', '.join(choices)}"
+            raise ValueError(message)
+        return text
+
+    return parse
