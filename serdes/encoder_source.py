@@ -8,6 +8,9 @@ from serdes.varints import Remembered
 # Expression for the branch of a union that is not null.
 _ONE = r'b"\x02"'
 
+# An operator may block thousands of seats at once; such a list is not worth keeping.
+_REMEMBERED_ITEMS_MAX = 16
+
 
 class EncoderSource(Source):
     """Writes `encode(*fields)`: a join over the pieces, with statements for arrays before it."""
@@ -40,10 +43,7 @@ class EncoderSource(Source):
             case "long":
                 return [_long(name)]
             case "int":
-                return [
-                    f"(WHOLE[{name}] if 0 <= {name} < {varints.WHOLE_COUNT} "
-                    f"else write_int({name}))"
-                ]
+                return [_int(name)]
             case "string" | "bytes":
                 self.line(f"n_{name} = len({name})")
                 return [_long(f"n_{name}"), name]
@@ -113,7 +113,8 @@ class EncoderSource(Source):
         self.line(f"def {function}(items):")
         self.indent()
         self._block("block", items, "items")
-        self.line(f"{known}.remember(items, block)")
+        self.line(f"if len(items) <= {_REMEMBERED_ITEMS_MAX}:")
+        self.line(f"    {known}.remember(items, block)")
         self.line("return block")
         self.lines = outer
         self.reset_depth(depth)
@@ -134,6 +135,10 @@ class EncoderSource(Source):
 
 def _joined(pieces: list[str]) -> str:
     return f'b"".join(({", ".join(pieces)},))'
+
+
+def _int(value: str) -> str:
+    return f"(WHOLE[{value}] if 0 <= {value} < {varints.WHOLE_COUNT} else write_int({value}))"
 
 
 def _long(value: str) -> str:
