@@ -24,11 +24,11 @@ class Progress(NamedTuple):
 class Tick:
     """A record that the owner of a partition sends itself, so that log time moves.
 
-    every_ms: how often; sent only while something in the partition's state is due.
-    record:   clock in Unix ms -> (key, value).
+    Sent only while something in the partition's state is due.
+
+    record: clock in Unix ms -> (key, value).
     """
 
-    every_ms: int
     record: Callable[[int], tuple[bytes, bytes]]
 
 

@@ -34,7 +34,6 @@ class Settings:
     static_membership:   SEATSTREAM_STATIC_MEMBERSHIP, keep partitions over a restart within
                          the session timeout; needs a stable SEATSTREAM_INSTANCE.
     data_dir:            SEATSTREAM_DATA_DIR, stores and crash journal; a cache of the changelog.
-    topic_prefix:        SEATSTREAM_TOPIC_PREFIX, put before every topic name.
     session_timeout_s:   SEATSTREAM_SESSION_TIMEOUT_S, after which a silent worker is replaced.
     transaction_timeout_ms: SEATSTREAM_TRANSACTION_TIMEOUT_MS.
     transaction_records: SEATSTREAM_TRANSACTION_RECORDS, most input records of one transaction.
@@ -58,7 +57,6 @@ class Settings:
     instance: str = field(default_factory=lambda: uuid4().hex[:8])
     static_membership: bool = False
     data_dir: Path = Path("seatstream-data")
-    topic_prefix: str = ""
     session_timeout_s: float = 6.0
     transaction_timeout_ms: int = 15_000
     transaction_records: int = 10_000
@@ -87,7 +85,6 @@ class Settings:
             instance=read(PREFIX + "INSTANCE", _name, uuid4().hex[:8]),
             static_membership=read(PREFIX + "STATIC_MEMBERSHIP", _flag, False),
             data_dir=read(PREFIX + "DATA_DIR", Path, Path("seatstream-data")),
-            topic_prefix=read(PREFIX + "TOPIC_PREFIX", _name, ""),
             session_timeout_s=read(PREFIX + "SESSION_TIMEOUT_S", _between(1, 300), 6.0),
             transaction_timeout_ms=read(
                 PREFIX + "TRANSACTION_TIMEOUT_MS", _whole(1_000, 900_000), 15_000

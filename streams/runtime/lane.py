@@ -32,7 +32,8 @@ class Decided:
 class Lane:
     """The order of one partition's records, kept from the fetch to the decision.
 
-    next_offset: the next record that is expected from the log.
+    next_offset:      the next record that is expected from the log.
+    committed_offset: the next record that is not decided and committed yet.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Lane:
         self.place = f"{topic}-{partition}"
         self.state = state
         self.next_offset = next_offset
+        self.committed_offset = next_offset
         self.log_time_ms = log_time_ms
         self.buffered_bytes = 0
         self.buffered_records = 0

@@ -210,6 +210,7 @@ class Pump:
         self._reached("store_written")
         for one in decided:
             one.lane.state.release()
+            one.lane.committed_offset = one.next_offset
             self._journal.note_passed(one.lane.place, one.next_offset)
         self._observer.committed(decided, committed - began, time.perf_counter() - committed)
 

@@ -1,0 +1,292 @@
+"""The Faust app of a worker: its agent, consumer group and timers around the batch runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import faust
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.tables.manager import TableManager
+
+from state.stores.rocksdb import RocksDBStores, StoreMemory
+from streams.route import Route
+from streams.runtime.checks import Cluster, check_cluster
+from streams.runtime.crash_journal import CrashJournal
+from streams.runtime.failpoints import Failpoints
+from streams.runtime.fatal import WorkerMustEnd, end_process
+from streams.runtime.generation import Generation
+from streams.runtime.health import HealthServer
+from streams.runtime.lane import Lane
+from streams.runtime.observe import Observer, configure_logging
+from streams.runtime.ticker import Ticker
+from streams.runtime.transport import BatchTransport, Fetch, RawFetchSchema
+from streams.runtime.watchdog import Watchdog
+from streams.settings import Settings
+
+_STOCK_TAKING_S = 2.0
+
+
+class ConsumerGroup:
+    """Faust's consumer, as a generation sees it."""
+
+    def __init__(self, app: BatchApp) -> None:
+        self._app = app
+
+    async def committed(self, tps: Sequence[Any]) -> Mapping[Any, Any]:
+        thread = self._app.consumer._thread
+        coordinator = thread._consumer._coordinator
+        answer: Mapping[Any, Any] = await thread.call_thread(
+            coordinator.fetch_committed_offsets, list(tps)
+        )
+        return answer
+
+    async def claim(self, offsets: Mapping[Any, tuple[int, str]]) -> None:
+        thread = self._app.consumer._thread
+        commits = {tp: OffsetAndMetadata(offset, owner) for tp, (offset, owner) in offsets.items()}
+        await thread.call_thread(thread._consumer.commit, commits)
+
+
+class Ownership(TableManager):  # type: ignore[misc]
+    """Takes the place of Faust's tables: partitions come and go through generations."""
+
+    app: BatchApp
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+
+    async def on_stop(self) -> None:
+        await self.app._fetcher.stop()
+        await self.app.close_generation()
+
+    def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002
+        if self.app.generation is not None:
+            self.app.generation.stop_intake()
+
+    async def on_rebalance(
+        self,
+        assigned: Any,
+        revoked: Any,  # noqa: ARG002
+        newly_assigned: Any,  # noqa: ARG002
+        generation_id: int = 0,
+    ) -> None:
+        self._tables_registered.set()
+        await self.app.close_generation()
+        self.app.open_generation(assigned, generation_id)
+
+
+class BatchApp(faust.App):  # type: ignore[misc]
+    """A Faust app whose agents take whole fetches and whose state lives in generations."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: Sequence[Route],
+        *,
+        ask_registry: Callable[[int], bool] = lambda _: False,
+        log_append_time: bool = True,
+    ) -> None:
+        self.worker_settings = settings
+        self.routes = {route.source: route for route in routes}
+        self.generation: Generation | None = None
+        self.observer = Observer(settings.stall_s)
+        self._ask_registry = ask_registry
+        self._log_append_time = log_append_time
+        self._failpoints = Failpoints.from_env(os.environ)
+        self._watchdog = Watchdog(settings.watchdog_s)
+        self._cluster: Cluster | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._opening: asyncio.Task[None] | None = None
+        memory = StoreMemory(settings.store_cache_bytes, settings.store_write_bytes)
+        self._stores = RocksDBStores(settings.data_dir / "stores", memory)
+        self._health = HealthServer(
+            self.observer, settings.health_host, settings.health_port, settings.data_dir
+        )
+        super().__init__(
+            settings.app_id,
+            broker=";".join(f"kafka://{address}" for address in settings.brokers.split(",")),
+            store="memory://",
+            datadir=str(settings.data_dir / "faust"),
+            TableManager=Ownership,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            stream_wait_empty=False,
+            table_standby_replicas=0,
+            broker_max_poll_records=settings.transaction_records,
+            consumer_max_fetch_size=2 << 20,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 6),
+            broker_request_timeout=max(20.0, settings.session_timeout_s),
+            broker_rebalance_timeout=max(20.0, settings.session_timeout_s),
+            consumer_group_instance_id=(
+                settings.instance if settings.static_membership else None
+            ),
+        )
+        for route in routes:
+            self._add_agent(route)
+
+    # --- Faust's extension points ----------------------------------------------------------
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        self.worker_settings.data_dir.mkdir(parents=True, exist_ok=True)
+        super()._create_directories()
+
+    async def on_start(self) -> None:
+        configure_logging(self.worker_settings)
+        await super().on_start()
+        try:
+            self._cluster = await asyncio.get_running_loop().run_in_executor(None, self._check)
+        except WorkerMustEnd as error:
+            end_process(str(error))
+        await self._health.start()
+        ticker = Ticker(
+            self.worker_settings.connection,
+            self._lanes,
+            self.worker_settings.tick_ms,
+            self.observer,
+        )
+        self._tasks = [
+            asyncio.create_task(self._watchdog.run(), name="watchdog"),
+            asyncio.create_task(ticker.run(), name="ticker"),
+            asyncio.create_task(self._take_stock(), name="stock-taking"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(_end_on_error)
+
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        await self.close_generation()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._health.stop()
+
+    async def on_started_init_web_server(self) -> None:
+        """Faust's web server stays off; the health pages have a server of their own."""
+
+    # --- generations -----------------------------------------------------------------------
+
+    async def has_room(self) -> None:
+        """Wait while the buffers are full; the transport asks before every fetch."""
+        generation = self.generation
+        if generation is not None and generation.pump is not None:
+            await generation.pump.has_room()
+
+    def open_generation(self, assigned: Any, generation_id: int) -> None:
+        """Begin to take over what the group assigned; input flows once that is done."""
+        if not assigned:
+            self.observer.idle(generation_id)
+            self._resume()
+            return
+        assert self._cluster is not None
+        generation = Generation(
+            settings=self.worker_settings,
+            generation_id=generation_id,
+            routes=self.routes,
+            assigned=sorted((tp.topic, tp.partition) for tp in assigned),
+            group=ConsumerGroup(self),
+            stores=self._stores,
+            identities=self._cluster.identities,
+            partitions=self._cluster.partitions,
+            observer=self.observer,
+            reached=self._failpoints.reach,
+            journal=CrashJournal(self.worker_settings.data_dir / "crash-journal.json"),
+            watchdog=self._watchdog,
+            ask_registry=self._ask_registry,
+        )
+        self.generation = generation
+        self._opening = asyncio.create_task(self._open(generation, assigned), name="take-over")
+        self._opening.add_done_callback(_end_on_error)
+
+    async def close_generation(self) -> None:
+        """Close the present generation, if any; returns when nothing of it is under way."""
+        generation, self.generation = self.generation, None
+        if generation is not None:
+            await generation.close()
+
+    async def _open(self, generation: Generation, assigned: Any) -> None:
+        if not await generation.open() or self.generation is not generation:
+            return
+        consumer = self.consumer
+        for tp in assigned:
+            await consumer.seek(tp, generation.offsets[tp.topic, tp.partition])
+        if self.generation is generation:
+            consumer.resume_partitions(assigned)
+            self._resume()
+
+    def _resume(self) -> None:
+        self.flow_control.resume()
+        self.consumer.resume_flow()
+        self.tables.on_actives_ready()
+        self.tables.on_standbys_ready()
+        self.on_rebalance_end()
+        self._opening_fetcher = asyncio.ensure_future(self._fetcher.maybe_start())
+
+    def _lanes(self) -> Sequence[Lane]:
+        generation = self.generation
+        if generation is None or generation.pump is None:
+            return ()
+        return tuple(generation.pump.lanes.values())
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _add_agent(self, route: Route) -> None:
+        source = self.topic(
+            route.source, schema=RawFetchSchema(key_type=bytes, value_type=bytes), acks=False
+        )
+
+        async def take(stream: Any) -> None:
+            async for event in stream.noack().events():
+                fetch: Fetch = event.value
+                generation = self.generation
+                if generation is not None and event.message.generation_id == generation.id:
+                    try:
+                        generation.feed(fetch)
+                    except WorkerMustEnd as error:
+                        end_process(str(error))
+
+        self.agent(source, name=f"{route.role}.{route.source}")(take)
+
+    def _check(self) -> Cluster:
+        return check_cluster(
+            self.worker_settings.brokers,
+            self.routes.values(),
+            log_append_time=self._log_append_time,
+        )
+
+    async def _take_stock(self) -> None:
+        """Measure lag and memory; what /live and the metrics show."""
+        while True:
+            await asyncio.sleep(_STOCK_TAKING_S)
+            await self._take_stock_once()
+
+    async def _take_stock_once(self) -> None:
+        lanes = self._lanes()
+        if not lanes:
+            return
+        thread = self.consumer._thread
+        tps = [TopicPartition(lane.topic, lane.partition) for lane in lanes]
+        try:
+            ends = await thread.call_thread(thread._consumer.end_offsets, tps)
+        except Exception as error:  # noqa: BLE001  (the group may be rebalancing, the broker away)
+            self.observer.log.info("end offsets are not to be had: %r", error)
+            return
+        self.observer.lag(
+            {
+                lane.place: (lane.committed_offset, ends[tp], lane.log_time_ms)
+                for lane, tp in zip(lanes, tps, strict=True)
+            },
+            int(time.time() * 1000),
+        )
+
+
+def _end_on_error(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        end_process(f"{task.get_name()} failed: {error!r}", error)

@@ -1,0 +1,99 @@
+"""Start-up checks: a worker refuses to run over topics on which the promise cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource
+
+from streams.route import Route
+from streams.runtime.fatal import WorkerMustEnd
+
+_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What the checks learned: the partitions and the identity of each topic."""
+
+    partitions: Mapping[str, int]
+    identities: Mapping[str, str]
+
+
+def check_cluster(brokers: str, routes: Iterable[Route], *, log_append_time: bool) -> Cluster:
+    """Check every topic of the routes; raise WorkerMustEnd with what to correct.
+
+    log_append_time: whether inputs must carry the broker's time.
+    """
+    admin = AdminClient({"bootstrap.servers": brokers, "socket.timeout.ms": 10_000})
+    routes = tuple(routes)
+    wanted = {
+        name
+        for route in routes
+        for name in (route.source, route.changelog, route.dead_letters, *route.to)
+    }
+    try:
+        described = admin.describe_topics(
+            TopicCollection(sorted(wanted)), request_timeout=_TIMEOUT_S
+        )
+        topics = {name: _described(name, future) for name, future in described.items()}
+        configs = _configs(admin, wanted)
+    except KafkaException as error:
+        message = f"no answer from the brokers {brokers}: {error}. Are they up, is the address right?"
+        raise WorkerMustEnd(message) from error
+    partitions = {name: len(topic.partitions) for name, topic in topics.items()}
+    for route in routes:
+        _check_route(route, partitions, configs, log_append_time=log_append_time)
+    identities = {name: str(topic.topic_id) for name, topic in topics.items()}
+    return Cluster(partitions, identities)
+
+
+def _described(name: str, future: Any) -> Any:
+    try:
+        return future.result()
+    except KafkaException as error:
+        message = f"topic {name}: {error}. Create the topics first: python -m scripts.create_topics"
+        raise WorkerMustEnd(message) from error
+
+
+def _configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    answers = admin.describe_configs(resources, request_timeout=_TIMEOUT_S)
+    return {
+        resource.name: {key: entry.value for key, entry in future.result().items()}
+        for resource, future in answers.items()
+    }
+
+
+def _check_route(
+    route: Route,
+    partitions: Mapping[str, int],
+    configs: Mapping[str, Mapping[str, str]],
+    *,
+    log_append_time: bool,
+) -> None:
+    expected = partitions[route.source]
+    for name in (route.changelog, route.dead_letters, *route.to):
+        if partitions[name] != expected:
+            message = (
+                f"{name} has {partitions[name]} partitions, {route.source} has {expected}: they "
+                "must be equal; partitions must never be added to a topic that holds sections"
+            )
+            raise WorkerMustEnd(message)
+    policy = configs[route.changelog].get("cleanup.policy")
+    if policy != "compact":
+        message = (
+            f"{route.changelog} has cleanup.policy={policy}: it must be compact, and nothing "
+            "else, or state older than its retention is lost"
+        )
+        raise WorkerMustEnd(message)
+    stamp = configs[route.source].get("message.timestamp.type")
+    if log_append_time and stamp != "LogAppendTime":
+        message = (
+            f"{route.source} has message.timestamp.type={stamp}: it must be LogAppendTime, the "
+            "time of every decision"
+        )
+        raise WorkerMustEnd(message)
