@@ -1,0 +1,631 @@
+"""The oracle: commands of one partition in, the outcomes and the state they must have led to out.
+
+Written from the rules, seat by seat, with lists and dicts, and for reading: it shares no code with
+the handlers that it judges. A seat is None while free, BLOCKED, or the id of the reservation that
+has it. All times are Unix ms of the log.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+Command = dict[str, Any]
+Place = tuple[int, int]  # row, seat
+Counts = tuple[int, int, int, int, int]  # timestamp, version, free, held, largest block
+Outcome = tuple[str, dict[str, Any]]  # name of the record, its fields
+
+BLOCKED = ""
+CLOCK_SKEW_MS = 5_000
+LOOKAHEAD_ROWS = 4
+HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
+TIME_MS_MAX = 253_402_300_799_999
+HOLD_MS_MAX = 30 * 86_400_000
+
+
+@dataclass(slots=True)
+class Row:
+    """Seats of one row, and the indexes that an aisle separates from the seat before."""
+
+    seats: list[str | None]
+    aisles: frozenset[int]
+    longest: int = 0
+
+    def free(self, seat: int) -> bool:
+        """Say whether the seat exists and is free."""
+        return 0 <= seat < len(self.seats) and self.seats[seat] is None
+
+    def joined(self, left: int) -> bool:
+        """Say whether no aisle lies between this seat and the next."""
+        return left + 1 not in self.aisles
+
+    def places(self, count: int) -> Iterator[int]:
+        """Yield every first seat of `count` adjacent free ones, lowest first."""
+        run = 0
+        for seat, holder in enumerate(self.seats):
+            run = 0 if holder is not None else 1 if seat in self.aisles else run + 1
+            if run >= count:
+                yield seat - count + 1
+
+    def leaves_single(self, taken: set[int]) -> bool:
+        """Say whether taking these free seats leaves a free neighbour of theirs on its own."""
+        for seat in taken:
+            for other in (seat - 1, seat + 1):
+                if other in taken or not self.free(other) or not self.joined(min(seat, other)):
+                    continue
+                beyond = 2 * other - seat
+                if beyond in taken or not self.free(beyond) or not self.joined(min(other, beyond)):
+                    return True
+        return False
+
+    def measure(self) -> None:
+        """Count the longest run of adjacent free seats again."""
+        run = best = 0
+        for seat, holder in enumerate(self.seats):
+            run = 0 if holder is not None else 1 if seat in self.aisles else run + 1
+            best = max(best, run)
+        self.longest = best
+
+
+@dataclass(slots=True)
+class Section:
+    """One section; `history` has its counts after each command that concerned it.
+
+    applied: offset and log time of the last command applied.
+    """
+
+    opened: Command
+    rows: list[Row]
+    version: int = 0
+    free: int = 0
+    held: int = 0
+    sold: int = 0
+    blocked: int = 0
+    applied: tuple[int, int] = (-1, 0)
+    ever_blocked: bool = False
+    history: list[Counts] = field(default_factory=list)
+    history_by_offset: dict[int, Counts] = field(default_factory=dict)
+
+    @property
+    def seat_count(self) -> int:
+        """Return the number of seats, whatever has become of them."""
+        return sum(len(row.seats) for row in self.rows)
+
+    def bitmap(self, holder: str | None) -> bytes:
+        """Return the seats of one holder as bits, each row rounded up to a byte."""
+        packed = bytearray()
+        for row in self.rows:
+            bits = sum(1 << seat for seat, has in enumerate(row.seats) if has == holder)
+            packed += bits.to_bytes((len(row.seats) + 7) // 8, "little")
+        return bytes(packed)
+
+    def give(self, places: list[Place], holder: str | None) -> None:
+        """Hand seats to a holder, or back (None)."""
+        for row, seat in places:
+            self.rows[row].seats[seat] = holder
+        for row in {row for row, _ in places}:
+            self.rows[row].measure()
+
+    def exists(self, place: Place) -> bool:
+        """Say whether the section has this seat."""
+        row, seat = place
+        return 0 <= row < len(self.rows) and 0 <= seat < len(self.rows[row].seats)
+
+    def holder(self, place: Place) -> str | None:
+        """Return who has a seat."""
+        return self.rows[place[0]].seats[place[1]]
+
+
+@dataclass(slots=True)
+class Reservation:
+    """A reservation as the log must remember it; fields as in its Avro record.
+
+    places: its seats, one by one; first: its first outcome; last: that of its last decision.
+    """
+
+    record: dict[str, Any]
+    places: list[Place]
+    first: Outcome
+    last: Outcome
+    extension: tuple[str, Outcome] | None = None
+    deadline_ms: int = 0
+
+
+class Oracle:
+    """One partition of the command topic."""
+
+    def __init__(self, topic: str, partition: int, partitions: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.partitions = partitions
+        self.log_time_ms = 0
+        self.timer_ms = 0
+        self.next_offset = 0
+        self.sections: dict[tuple[int, str], Section] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self._due: list[tuple[int, str]] = []
+        self._offset = 0
+        self._touched: set[tuple[int, str]] = set()
+
+    def apply(
+        self, offset: int, timestamp: int, key: bytes | None, command: tuple[str, Command] | None
+    ) -> list[Outcome]:
+        """Apply one record; return its outcomes in order, those of lapses first.
+
+        command: name of the record and its fields; None where its bytes cannot be read.
+        """
+        self._offset, self.next_offset = offset, offset + 1
+        self._touched = set()
+        self.log_time_ms = max(self.log_time_ms, timestamp)
+        name, fields = command or ("", {})
+        if name == "Tick":
+            self.timer_ms = max(self.timer_ms, fields["timerMs"])
+        outcomes = self._lapse(min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS))
+        if name and name != "Tick":
+            outcomes.append(self._decide(key, name, fields))
+        for section in self.touched_sections():
+            self._note(section)
+        return outcomes
+
+    def touched_sections(self) -> list[Section]:
+        """Return the known sections that the last record concerned."""
+        return [self.sections[where] for where in self._touched if where in self.sections]
+
+    def _note(self, section: Section) -> None:
+        section.applied = (self._offset, self.log_time_ms)
+        largest = max(row.longest for row in section.rows)
+        counts = (self.log_time_ms, section.version, section.free, section.held, largest)
+        section.history.append(counts)
+        section.history_by_offset[self._offset] = counts
+
+    def _lapse(self, horizon_ms: int) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        while self._due and self._due[0][0] <= horizon_ms:
+            deadline_ms, reservation_id = heapq.heappop(self._due)
+            held = self.reservations[reservation_id]
+            if held.record["status"] == "HELD" and held.deadline_ms == deadline_ms:
+                outcomes.append(self._release(held, held.record["request"], len(outcomes) + 1))
+        return outcomes
+
+    def _decide(self, key: bytes | None, name: str, command: Command) -> Outcome:
+        request = command["request"]
+        where = (request["eventId"], request["section"])
+        expected_key = f"{where[0]}-{where[1]}".encode()
+        if key != expected_key:
+            return self._refusal(name, request, "KEY_MISMATCH", foreign=True)
+        if partition_of(expected_key, self.partitions) != self.partition:
+            return self._refusal(name, request, "WRONG_PARTITION", foreign=True)
+        self._touched.add(where)
+        if name in HOLDS:
+            return self._hold(command)
+        if name == "OpenSection":
+            return self._open(where, command)
+        if name in {"BlockSeats", "UnblockSeats"}:
+            return self._block(where, name, command)
+        return self._change(name, command)
+
+    # Holds.
+
+    def _hold(self, command: Command) -> Outcome:
+        request = command["request"]
+        chosen = [(seat["row"], seat["seat"]) for seat in command.get("seats", [])]
+        known = self.reservations.get(request["reservationId"])
+        if known is not None:
+            return self._hold_again(known, command, chosen)
+        where = (request["eventId"], request["section"])
+        section = self.sections.get(where)
+        count = command["seatCount"]
+        listed = chosen if "seats" in command else None
+        answer = self._choose(section, count, listed)
+        record = {
+            "request": request,
+            "seatCount": count,
+            "chosen": [{"row": row, "seat": seat} for row, seat in chosen],
+            "status": "HELD",
+            "epoch": 1,
+            "heldAtMs": self.log_time_ms,
+            "firstDeadlineMs": 0,
+            "decidedOffset": self._offset,
+            "decidedVersion": 0,
+            "seats": [],
+            "reason": "UNSPECIFIED",
+            "seat": None,
+            "later": [],
+        }
+        if isinstance(answer, tuple):
+            reason, seat = answer
+            outcome = self._refusal("Hold", request, reason, seat)
+            record |= {"status": "REJECTED", "epoch": 0, "reason": reason}
+            record |= {"seat": seat, "decidedVersion": outcome[1]["version"]}
+            self.reservations[request["reservationId"]] = Reservation(record, [], outcome, outcome)
+            return outcome
+        assert section is not None
+        section.give(answer, request["reservationId"])
+        section.free -= count
+        section.held += count
+        self._changed(where, section)
+        deadline_ms = self.log_time_ms + section.opened["holdMs"]
+        seats = ranges(section, answer)
+        outcome = (
+            "SeatsHeld",
+            self._head(request, section.version)
+            | {"epoch": 1, "deadlineMs": deadline_ms, "seats": seats},
+        )
+        record |= {"firstDeadlineMs": deadline_ms, "decidedVersion": section.version}
+        record |= {"seats": seats}
+        held = Reservation(record, answer, outcome, outcome, None, deadline_ms)
+        self.reservations[request["reservationId"]] = held
+        heapq.heappush(self._due, (deadline_ms, request["reservationId"]))
+        return outcome
+
+    def _hold_again(self, known: Reservation, command: Command, chosen: list[Place]) -> Outcome:
+        request = command["request"]
+        record = known.record
+        same = all(
+            record["request"][name] == request[name] for name in ("userId", "section", "eventId")
+        )
+        if known.first[0] == "ReservationReleased":
+            # Cancelled before it came.
+            reason = "CANCELLED" if same else "CONFLICT"
+            return self._refusal("Hold" if same else "", request, reason)
+        listed = [(seat["row"], seat["seat"]) for seat in record["chosen"]]
+        if same and record["seatCount"] == command["seatCount"] and listed == chosen:
+            return known.first
+        return self._refusal("", request, "CONFLICT")
+
+    def _choose(
+        self, section: Section | None, count: int, chosen: list[Place] | None
+    ) -> list[Place] | tuple[str, dict[str, int] | None]:
+        if section is None:
+            return "UNKNOWN_SECTION", None
+        rules = section.opened
+        if rules["saleStartsMs"] and self.log_time_ms < rules["saleStartsMs"]:
+            return "NOT_OPEN", None
+        if rules["saleEndsMs"] and self.log_time_ms >= rules["saleEndsMs"]:
+            return "SALE_CLOSED", None
+        if not 1 <= count <= rules["maxSeatsPerHold"]:
+            return "BAD_COUNT", None
+        if chosen is None:
+            return best_available(section, count)
+        if len(chosen) != count:
+            return "BAD_COUNT", None
+        for index, place in enumerate(chosen):
+            if not section.exists(place) or place in chosen[:index]:
+                return "UNKNOWN_SEAT", {"row": place[0], "seat": place[1]}
+        if section.free < count:
+            return "SOLD_OUT", None
+        for place in chosen:
+            if section.holder(place) is not None:
+                return "SEAT_TAKEN", {"row": place[0], "seat": place[1]}
+        if rules["orphanRule"] == "STRICT":
+            for row in {row for row, _ in chosen}:
+                if section.rows[row].leaves_single({seat for at, seat in chosen if at == row}):
+                    return "ORPHAN_SEAT", None
+        return sorted(chosen)
+
+    # What becomes of a reservation.
+
+    def _change(self, name: str, command: Command) -> Outcome:
+        request = command["request"]
+        held = self.reservations.get(request["reservationId"])
+        if held is None:
+            if name == "ReleaseReservation":
+                return self._cancel_unknown(request)
+            return self._refusal(name, request, "UNKNOWN_RESERVATION")
+        record = held.record
+        if any(record["request"][key] != request[key] for key in ("section", "eventId")):
+            return self._refusal(name, request, "CONFLICT")
+        if record["request"]["userId"] != request["userId"]:
+            return self._refusal(name, request, "FORBIDDEN")
+        status = record["status"]
+        if status == "REJECTED":
+            return self._refusal(name, request, "NOT_HELD")
+        any_epoch = name == "ReleaseReservation" and command["epoch"] == 0
+        if command["epoch"] != record["epoch"] and not any_epoch:
+            return self._refusal(name, request, "STALE_EPOCH")
+        if name == "ConfirmReservation":
+            return self._confirm(held, request)
+        if name == "ReleaseReservation":
+            if status == "SOLD":
+                return self._refusal(name, request, "ALREADY_SOLD")
+            return held.last if status == "RELEASED" else self._release(held, request, 0)
+        if status != "HELD":
+            return self._refusal(name, request, "ALREADY_SOLD" if status == "SOLD" else "NOT_HELD")
+        return self._extend(held, request)
+
+    def _confirm(self, held: Reservation, request: dict[str, Any]) -> Outcome:
+        record = held.record
+        if record["status"] == "SOLD":
+            return held.last
+        section = self._section_of(record)
+        reacquired = record["status"] == "RELEASED"
+        if reacquired:
+            lapsed = held.last[0] == "ReservationReleased" and held.last[1]["cause"] == "LAPSED"
+            if section is None or not lapsed:
+                return self._refusal("", request, "REFUND_DUE")
+            if any(section.holder(place) is not None for place in held.places):
+                return self._refusal("", request, "REFUND_DUE")
+            section.give(held.places, request["reservationId"])
+            section.free -= len(held.places)
+            section.held += len(held.places)
+            record["epoch"] += 1
+        assert section is not None
+        section.held -= len(held.places)
+        section.sold += len(held.places)
+        self._changed((request["eventId"], request["section"]), section)
+        record["status"] = "SOLD"
+        outcome = (
+            "ReservationConfirmed",
+            self._head(request, section.version)
+            | {"epoch": record["epoch"], "seats": record["seats"], "reacquired": reacquired},
+        )
+        self._later(held, "REACQUIRED" if reacquired else "CONFIRMED", outcome, 0)
+        return outcome
+
+    def _extend(self, held: Reservation, request: dict[str, Any]) -> Outcome:
+        if held.extension is not None and held.extension[0] == request["correlationId"]:
+            return held.extension[1]
+        record = held.record
+        section = self._section_of(record)
+        assert section is not None
+        rules = section.opened
+        deadline_ms = min(
+            self.log_time_ms + rules["holdMs"], record["heldAtMs"] + rules["maxHoldMs"]
+        )
+        if deadline_ms <= held.deadline_ms:
+            return self._refusal("", request, "EXTENSION_CAP")
+        held.deadline_ms = deadline_ms
+        heapq.heappush(self._due, (deadline_ms, record["request"]["reservationId"]))
+        outcome = (
+            "HoldExtended",
+            self._head(request, section.version)
+            | {"epoch": record["epoch"], "deadlineMs": deadline_ms},
+        )
+        held.extension = (request["correlationId"], outcome)
+        self._later(held, "EXTENDED", outcome, deadline_ms)
+        return outcome
+
+    def _release(self, held: Reservation, request: dict[str, Any], ordinal: int) -> Outcome:
+        """Give the seats of a hold back: cancelled (ordinal 0) or lapsed."""
+        record = held.record
+        section = self._section_of(record)
+        assert section is not None
+        section.give(held.places, None)
+        section.held -= len(held.places)
+        section.free += len(held.places)
+        self._changed((record["request"]["eventId"], record["request"]["section"]), section)
+        record["status"] = "RELEASED"
+        cause = "LAPSED" if ordinal else "CANCELLED"
+        outcome = (
+            "ReservationReleased",
+            self._head(request, section.version, ordinal)
+            | {"epoch": record["epoch"], "cause": cause, "seats": record["seats"]},
+        )
+        self._later(held, cause, outcome, 0)
+        return outcome
+
+    def _cancel_unknown(self, request: dict[str, Any]) -> Outcome:
+        section = self.sections.get((request["eventId"], request["section"]))
+        version = section.version if section else 0
+        outcome = (
+            "ReservationReleased",
+            self._head(request, version) | {"epoch": 0, "cause": "CANCELLED", "seats": []},
+        )
+        record = {
+            "request": request,
+            "seatCount": 0,
+            "chosen": [],
+            "status": "RELEASED",
+            "epoch": 0,
+            "heldAtMs": self.log_time_ms,
+            "firstDeadlineMs": 0,
+            "decidedOffset": self._offset,
+            "decidedVersion": version,
+            "seats": [],
+            "reason": "CANCELLED",
+            "seat": None,
+            "later": [],
+        }
+        self.reservations[request["reservationId"]] = Reservation(record, [], outcome, outcome)
+        return outcome
+
+    def _later(self, held: Reservation, kind: str, outcome: Outcome, deadline_ms: int) -> None:
+        """Remember a later decision: the last extension, and the last end of each epoch."""
+        fields = outcome[1]
+        entry = {
+            "kind": kind,
+            "request": fields["request"],
+            "offset": self._offset,
+            "ordinal": int(fields["outcomeId"].rpartition(":")[2]),
+            "version": fields["version"],
+            "atMs": self.log_time_ms,
+            "epoch": fields["epoch"],
+            "deadlineMs": deadline_ms,
+        }
+        kept = [
+            other
+            for other in held.record["later"]
+            if kind != "EXTENDED" or other["kind"] != "EXTENDED"
+        ]
+        held.record["later"] = [*kept, entry]
+        if kind != "EXTENDED":
+            held.last = outcome
+            held.deadline_ms = 0
+
+    # Sections.
+
+    def _open(self, where: tuple[int, str], command: Command) -> Outcome:
+        request = command["request"]
+        section = self.sections.get(where)
+        if section is None:
+            if not is_sound(command):
+                return self._refusal("", request, "BAD_LAYOUT")
+            rows = [
+                Row([None] * row["seatCount"], frozenset(row["aisles"])) for row in command["rows"]
+            ]
+            section = self.sections[where] = Section(command, rows)
+            blocked = places_of(command["blocked"])
+            section.give([(index, 0) for index in range(len(rows))], None)
+            section.give(blocked, BLOCKED)
+            section.blocked = len(blocked)
+            section.ever_blocked = bool(blocked)
+            section.free = sum(len(row.seats) for row in rows) - len(blocked)
+            self._changed(where, section)
+        elif any(section.opened[name] != command[name] for name in command if name != "request"):
+            return self._refusal("", request, "CONFLICT")
+        counts = {
+            "capacity": sum(len(row.seats) for row in section.rows),
+            "blockedCount": len(places_of(command["blocked"])),
+        }
+        return "SectionOpened", self._head(request, section.version) | counts
+
+    def _block(self, where: tuple[int, str], name: str, command: Command) -> Outcome:
+        request = command["request"]
+        section = self.sections.get(where)
+        if section is None:
+            return self._refusal("", request, "UNKNOWN_SECTION")
+        blocks = name == "BlockSeats"
+        places: list[Place] = []
+        for part in command["seats"]:
+            # Seat by seat, so that an absurd count ends at the first seat that is none.
+            for row, seat in each_place(part):
+                if not section.exists((row, seat)) or (row, seat) in places:
+                    return self._refusal("", request, "UNKNOWN_SEAT", {"row": row, "seat": seat})
+                places.append((row, seat))
+        if not places or any(part["count"] < 1 for part in command["seats"]):
+            return self._refusal("", request, "BAD_COUNT")
+        for row, seat in places:
+            if section.holder((row, seat)) != (None if blocks else BLOCKED):
+                reason = "SEAT_TAKEN" if blocks else "NOT_BLOCKED"
+                return self._refusal("", request, reason, {"row": row, "seat": seat})
+        section.give(places, BLOCKED if blocks else None)
+        section.ever_blocked = True
+        section.free -= len(places) if blocks else -len(places)
+        section.blocked += len(places) if blocks else -len(places)
+        self._changed(where, section)
+        outcome = self._head(request, section.version) | {"seats": command["seats"]}
+        return "SeatsBlocked" if blocks else "SeatsUnblocked", outcome
+
+    # Words shared by all.
+
+    def _section_of(self, record: dict[str, Any]) -> Section | None:
+        request = record["request"]
+        return self.sections.get((request["eventId"], request["section"]))
+
+    def _changed(self, where: tuple[int, str], section: Section) -> None:
+        section.version += 1
+        self._touched.add(where)
+
+    def _head(self, request: dict[str, Any], version: int, ordinal: int = 0) -> dict[str, Any]:
+        return {
+            "request": request,
+            "outcomeId": f"{self.topic}:{self.partition}:{self._offset}:{ordinal}",
+            "version": version,
+            "decidedAtMs": self.log_time_ms,
+        }
+
+    def _refusal(
+        self,
+        name: str,
+        request: dict[str, Any],
+        reason: str,
+        seat: dict[str, int] | None = None,
+        *,
+        foreign: bool = False,
+    ) -> Outcome:
+        """Refuse a hold (its outcome for good) or another command (which changes nothing)."""
+        section = self.sections.get((request["eventId"], request["section"]))
+        version = 0 if foreign or section is None else section.version
+        record = "ReservationRejected" if name == "Hold" or name in HOLDS else "CommandRefused"
+        return record, self._head(request, version) | {"reason": reason, "seat": seat}
+
+
+def best_available(
+    section: Section, count: int
+) -> list[Place] | tuple[str, dict[str, int] | None]:
+    """Return adjacent seats of one row, front rows first, as the section's orphan rule wants."""
+    if section.free < count:
+        return "SOLD_OUT", None
+    able = [index for index, row in enumerate(section.rows) if row.longest >= count]
+    if not able:
+        return "NO_ADJACENT_SEATS", None
+    rule = section.opened["orphanRule"]
+    looked_at = {"PREFER": able[:LOOKAHEAD_ROWS], "STRICT": able, "OFF": []}[rule]
+    for index in looked_at:
+        row = section.rows[index]
+        for first in row.places(count):
+            if not row.leaves_single(set(range(first, first + count))):
+                return [(index, seat) for seat in range(first, first + count)]
+    if rule == "STRICT":
+        return "ORPHAN_SEAT", None
+    first = next(section.rows[able[0]].places(count))
+    return [(able[0], seat) for seat in range(first, first + count)]
+
+
+def ranges(section: Section, places: list[Place]) -> list[dict[str, int]]:
+    """Return sorted seats as ranges of adjacent ones."""
+    found: list[dict[str, int]] = []
+    for row, seat in places:
+        last = found[-1] if found else None
+        follows = last and last["row"] == row and last["first"] + last["count"] == seat
+        if last and follows and section.rows[row].joined(seat - 1):
+            last["count"] += 1
+            continue
+        found.append({"row": row, "first": seat, "count": 1})
+    return found
+
+
+def places_of(seats: list[dict[str, int]]) -> list[Place]:
+    """Return the seats of ranges one by one."""
+    return [place for part in seats for place in each_place(part)]
+
+
+def each_place(part: dict[str, int]) -> Iterator[Place]:
+    """Yield the seats of one range."""
+    for seat in range(part["first"], part["first"] + part["count"]):
+        yield part["row"], seat
+
+
+def is_sound(plan: Command) -> bool:
+    """Say whether a section can be opened with this layout and these rules."""
+    rows = plan["rows"]
+    if plan["layoutVersion"] < 1 or not rows:
+        return False
+    for row in rows:
+        seats, aisles = row["seatCount"], row["aisles"]
+        if not 1 <= seats <= 1000 or (row["numberStep"] == 0 and seats > 1):
+            return False
+        if aisles != sorted(set(aisles)) or any(not 1 <= aisle < seats for aisle in aisles):
+            return False
+        if any(row[name] and len(row[name]) != seats for name in ("seatLabels", "seatCategories")):
+            return False
+    for part in plan["blocked"]:
+        if not 0 <= part["row"] < len(rows) or part["count"] < 1 or part["first"] < 0:
+            return False
+        if part["first"] + part["count"] > rows[part["row"]]["seatCount"]:
+            return False
+    blocked = places_of(plan["blocked"])
+    if len(blocked) != len(set(blocked)):
+        return False
+    starts, ends = plan["saleStartsMs"], plan["saleEndsMs"]
+    return bool(
+        1 <= plan["maxSeatsPerHold"] <= 16
+        and 1 <= plan["holdMs"] <= plan["maxHoldMs"] <= HOLD_MS_MAX
+        and 0 <= starts <= TIME_MS_MAX
+        and 0 <= ends <= TIME_MS_MAX
+        and (ends == 0 or starts < ends)
+    )
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that Kafka's Java client gives to a key (MurmurHash2)."""
+    mask, factor = 0xFFFFFFFF, 0x5BD1E995
+    digest = 0x9747B28C ^ len(key)
+    tail = len(key) % 4
+    for at in range(0, len(key) - tail, 4):
+        word = int.from_bytes(key[at : at + 4], "little") * factor & mask
+        digest = (digest * factor & mask) ^ ((word ^ (word >> 24)) * factor & mask)
+    if tail:
+        digest = (digest ^ int.from_bytes(key[-tail:], "little")) * factor & mask
+    digest = (digest ^ (digest >> 13)) * factor & mask
+    return ((digest ^ (digest >> 15)) & 0x7FFFFFFF) % partitions

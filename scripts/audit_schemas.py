@@ -1,0 +1,170 @@
+"""Reads and writes records with nothing but fastavro and the `.avsc` files.
+
+The auditor's own decoder rule: size, header, known schema, decode, ranges that the schema states
+beside a field (`charset`, `minBytes`, `maxBytes`, `minimum`), and canonical form, which also finds
+bytes behind the record.
+"""
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import fastavro
+
+import schemas
+
+VALUE_BYTES_MAX = 64 * 1024
+HEADER_BYTES = 5
+INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+
+Schema = Any
+Fields = dict[str, Any]
+
+
+class Unreadable(Exception):
+    """These bytes are no record of a schema that the topic has."""
+
+
+class Avro:
+    """The schemas of the repository, by the last part of their name."""
+
+    def __init__(self, root: Path = Path(schemas.__file__).parent) -> None:
+        files = [path for path in root.rglob("*.avsc") if "history" not in path.parts]
+        self._raw: dict[str, Any] = {}
+        for path in files:
+            schema = json.loads(path.read_text(encoding="utf-8"))
+            self._raw[f"{schema['namespace']}.{schema['name']}"] = schema
+        self._parsed = {
+            name.rpartition(".")[2]: fastavro.parse_schema(self._expanded(schema, set()))
+            for name, schema in self._raw.items()
+        }
+        self._rules = {
+            name.rpartition(".")[2]: list(self._ruled(schema, ()))
+            for name, schema in self._raw.items()
+            if schema["type"] == "record"
+        }
+
+    def knows(self, name: str) -> bool:
+        """Say whether a record of this name is the repository's."""
+        return name in self._rules
+
+    def is_own(self, name: str, writer: Schema) -> bool:
+        """Say whether a schema writes the same bytes as the repository's own."""
+        canonical = fastavro.schema.to_parsing_canonical_form
+        return bool(canonical(writer) == canonical(self._parsed[name]))
+
+    def encode(self, name: str, fields: Fields) -> bytes:
+        """Return the body of a record."""
+        body = io.BytesIO()
+        fastavro.schemaless_writer(body, self._parsed[name], fields)
+        return body.getvalue()
+
+    def decode(self, name: str, body: bytes, writer: Schema = None) -> Fields:
+        """Return the fields of a body; raise Unreadable where it is not exactly one record.
+
+        writer: the schema that it was written with, as parsed; None for the repository's own.
+        """
+        own = self._parsed[name]
+        written = writer or own
+        reader = io.BytesIO(body)
+        try:
+            as_written: Any = fastavro.schemaless_reader(reader, written, None)
+            again = io.BytesIO()
+            fastavro.schemaless_writer(again, written, as_written)
+            fields: Any = as_written
+            if writer is not None:
+                fields = fastavro.schemaless_reader(io.BytesIO(body), written, own)
+        except (
+            ArithmeticError,
+            EOFError,
+            LookupError,
+            MemoryError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise Unreadable(f"{type(error).__name__}: {error}") from None
+        if again.getvalue() != body:
+            raise Unreadable("not in canonical form, or bytes behind the record")
+        for path, rule in self._rules[name]:
+            value = fields
+            for key in path:
+                value = value[key]
+            fault = broken(rule, value)
+            if fault:
+                raise Unreadable(f"{'.'.join(path)}: {fault}")
+        return dict(fields)
+
+    def _expanded(self, schema: Schema, seen: set[str]) -> Schema:
+        """Return the schema with every reference replaced by its definition at first use."""
+        if isinstance(schema, str):
+            if schema in seen or schema not in self._raw:
+                return schema
+            return self._expanded(self._raw[schema], seen)
+        if isinstance(schema, list):
+            return [self._expanded(branch, seen) for branch in schema]
+        if schema["type"] == "array":
+            return schema | {"items": self._expanded(schema["items"], seen)}
+        if "name" in schema:
+            seen.add(f"{schema['namespace']}.{schema['name']}")
+        if schema["type"] != "record":
+            return schema
+        fields = [
+            field | {"type": self._expanded(field["type"], seen)} for field in schema["fields"]
+        ]
+        return schema | {"fields": fields}
+
+    def _ruled(
+        self, schema: Schema, path: tuple[str, ...]
+    ) -> list[tuple[tuple[str, ...], Mapping[str, Any]]]:
+        """Return the fields, at any depth of records, that have a range to keep."""
+        found = []
+        for field in schema["fields"]:
+            here = (*path, field["name"])
+            kind = field["type"]
+            limits = {"charset", "minBytes", "maxBytes", "minimum"} & field.keys()
+            if limits or kind == "int":
+                found.append((here, field))
+            if isinstance(kind, str) and self._raw.get(kind, {}).get("type") == "record":
+                found += self._ruled(self._raw[kind], here)
+        return found
+
+
+def broken(rule: Mapping[str, Any], value: Any) -> str | None:
+    """Return how a value breaks the range beside its field, or None."""
+    if isinstance(value, int):
+        # fastavro reads an int of any size.
+        if rule["type"] == "int" and not INT_MIN <= value <= INT_MAX:
+            return "beyond 32 bits"
+        return "below its minimum" if value < rule.get("minimum", value) else None
+    size = len(value.encode())
+    if not rule.get("minBytes", 0) <= size <= rule.get("maxBytes", size):
+        return f"{size} bytes"
+    if "charset" in rule and not re.fullmatch(f"[{rule['charset']}]*", value):
+        return "a character that an id may not have"
+    return None
+
+
+class WireFormat:
+    """Values of topics: five bytes of header with a schema id, then the body.
+
+    writers: schema id -> (name, schema as parsed, or None where it is the repository's own).
+    """
+
+    def __init__(self, avro: Avro, writers: Mapping[int, tuple[str, Schema]]) -> None:
+        self.avro = avro
+        self._writers = writers
+
+    def decode(self, value: bytes) -> tuple[str, Fields]:
+        """Return name and fields of a record; raise Unreadable."""
+        if len(value) > VALUE_BYTES_MAX:
+            raise Unreadable("more than 64 kB")
+        if len(value) < HEADER_BYTES or value[0] != 0:
+            raise Unreadable("no header")
+        schema_id = int.from_bytes(value[1:HEADER_BYTES], "big")
+        if schema_id not in self._writers:
+            raise Unreadable(f"unknown schema id {schema_id}")
+        name, writer = self._writers[schema_id]
+        return name, self.avro.decode(name, value[HEADER_BYTES:], writer)

@@ -1,0 +1,308 @@
+"""Logs for the auditor: random commands, and what a sound run of them leaves in the topics."""
+
+import random
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import google_crc32c
+
+from scripts.audit_checks import LAYOUT_FIELDS, STATE_BY_TAG
+from scripts.audit_log import Log, LogRecord, Records
+from scripts.audit_model import Oracle, Section, partition_of
+from scripts.audit_schemas import Avro, Unreadable, WireFormat
+
+START_MS = 1_700_000_000_000
+AVRO = Avro()
+NAMES = [name for name in sorted(AVRO._rules) if AVRO.knows(name)]
+ID_BY_NAME = {name: 100 + index for index, name in enumerate(NAMES)}
+WIRE = WireFormat(AVRO, {ID_BY_NAME[name]: (name, None) for name in NAMES})
+
+Fields = dict[str, Any]
+Input = tuple[int, bytes | None, bytes | None, int]  # partition, key, value, timestamp
+
+
+def value_of(name: str, fields: Fields) -> bytes:
+    """Return the record with its wire header."""
+    return b"\0" + ID_BY_NAME[name].to_bytes(4, "big") + AVRO.encode(name, fields)
+
+
+def stored(name: str, fields: Fields, due_ms: int = 0) -> bytes:
+    """Return a changelog value."""
+    body = struct.pack(">BQ", 1, due_ms) + AVRO.encode(name, fields)
+    return body + struct.pack(">I", google_crc32c.value(body))
+
+
+def open_section(section: str, event_id: int, rows: list[Fields], **rules: Any) -> Fields:
+    """Return an OpenSection command."""
+    return {
+        "request": identity(f"open-{section}", "operator", section, event_id),
+        "layoutVersion": 1,
+        "rows": rows,
+        "blocked": [],
+        "orphanRule": "PREFER",
+        "maxSeatsPerHold": 8,
+        "holdMs": 10_000,
+        "maxHoldMs": 25_000,
+        "saleStartsMs": 0,
+        "saleEndsMs": 0,
+    } | rules
+
+
+def row_plan(label: str, seats: int, *aisles: int) -> Fields:
+    """Return one row."""
+    return {
+        "label": label,
+        "seatCount": seats,
+        "firstNumber": 1,
+        "numberStep": 1,
+        "seatLabels": [],
+        "aisles": list(aisles),
+        "category": "",
+        "seatCategories": [],
+    }
+
+
+def identity(
+    reservation_id: str, user: str, section: str, event_id: int, correlation: str = "c"
+) -> Fields:
+    """Return who asks."""
+    return {
+        "reservationId": reservation_id,
+        "userId": user,
+        "correlationId": correlation,
+        "section": section,
+        "eventId": event_id,
+    }
+
+
+class RandomBuyers:
+    """Draws commands for a few small sections, sound and unsound ones, from a seed."""
+
+    def __init__(self, seed: int, partitions: int = 3, sections: int = 4) -> None:
+        self.random = random.Random(seed)
+        self.partitions = partitions
+        self.now_ms = START_MS
+        self.sections = [f"S{number}" for number in range(sections)]
+        self.count = 0
+        self.layouts: dict[str, Fields] = {}
+
+    def commands(self, count: int) -> Iterator[Input]:
+        """Yield (partition, key, value, timestamp)."""
+        for section in self.sections:
+            yield self.send("OpenSection", self.layout(section))
+        for _ in range(count):
+            self.now_ms += self.random.choice([0, 0, 1, 50, 700])
+            yield self.one()
+
+    def layout(self, section: str) -> Fields:
+        """Draw a layout once for each section."""
+        if section not in self.layouts:
+            draw = self.random
+            rows = []
+            for label in range(draw.randint(2, 4)):
+                seats = draw.randint(5, 12)
+                aisles = sorted(draw.sample(range(1, seats), draw.randint(0, 2)))
+                rows.append(row_plan(str(label), seats, *aisles))
+            self.layouts[section] = open_section(
+                section,
+                7,
+                rows,
+                blocked=draw.choice([[], [{"row": 1, "first": 0, "count": 2}]]),
+                orphanRule=draw.choice(["PREFER", "PREFER", "STRICT", "OFF"]),
+            )
+        return self.layouts[section]
+
+    def send(self, name: str, fields: Fields) -> Input:
+        """Return the command on its right partition."""
+        request = fields["request"]
+        key = f"{request['eventId']}-{request['section']}".encode()
+        return partition_of(key, self.partitions), key, value_of(name, fields), self.now_ms
+
+    def one(self) -> Input:
+        """Draw one record."""
+        draw = self.random
+        kind = draw.choices(
+            ["hold", "choose", "confirm", "release", "extend", "block", "unblock", "open", "tick",
+             "foreign", "garbage"],
+            [30, 14, 14, 9, 8, 2, 2, 1, 12, 2, 1],
+        )[0]  # fmt: skip
+        section = draw.choice([*self.sections, *self.sections, "NONE"])
+        self.count += draw.random() < 0.6
+        # An id that is a few requests old, so that most of them are known and some are not.
+        number = max(0, self.count - draw.randint(0, 12))
+        request = identity(
+            f"r{number}",
+            f"u{number}" if draw.random() < 0.95 else "other",
+            self.sections[number % len(self.sections)] if draw.random() < 0.93 else section,
+            7,
+            f"c{draw.randint(0, 3)}",
+        )
+        if kind == "hold":
+            count = draw.choice([1, 2, 2, 2, 3, 4, 8, 0, 9, -1, 2**40])
+            return self.send("HoldBestAvailable", {"request": request, "seatCount": count})
+        if kind == "choose":
+            seats = [
+                {"row": draw.randint(0, 3), "seat": draw.randint(0, 11)}
+                for _ in range(draw.randint(1, 3))
+            ]
+            if draw.random() < 0.5:
+                first = seats[0]["seat"]
+                seats = [{"row": seats[0]["row"], "seat": first + at} for at in range(len(seats))]
+            count = len(seats) if draw.random() < 0.95 else len(seats) + 1
+            return self.send(
+                "HoldChosenSeats", {"request": request, "seatCount": count, "seats": seats}
+            )
+        epoch = draw.choice([1, 1, 1, 1, 1, 2, 0])
+        if kind in {"confirm", "release", "extend"}:
+            name = {
+                "confirm": "ConfirmReservation",
+                "release": "ReleaseReservation",
+                "extend": "ExtendHold",
+            }[kind]
+            return self.send(name, {"request": request, "epoch": epoch})
+        if kind in {"block", "unblock"}:
+            request |= {"reservationId": f"b{self.count}"}
+            seats = [{"row": draw.randint(0, 3), "first": draw.randint(0, 4), "count": 2}]
+            name = "BlockSeats" if kind == "block" else "UnblockSeats"
+            return self.send(name, {"request": request, "seats": seats})
+        if kind == "open":
+            layout = self.layout(draw.choice(self.sections))
+            if draw.random() < 0.3:
+                layout = layout | {"holdMs": 5_000}
+            if draw.random() < 0.3:
+                layout = layout | {"maxSeatsPerHold": 17}
+                layout["request"] = identity("open-n", "operator", "NEW", 7)
+            return self.send("OpenSection", layout)
+        if kind == "tick":
+            self.now_ms += draw.choice([10, 3_000])
+            timer_ms = self.now_ms + draw.choice([0, 0, -4_000, -9_000])
+            value = value_of("Tick", {"timerMs": timer_ms})
+            return draw.randrange(self.partitions), b"tick", value, self.now_ms
+        hold = value_of("HoldBestAvailable", {"request": request, "seatCount": 1})
+        fields = {"request": request, "seatCount": 1}
+        partition, key, _, now_ms = self.send("HoldBestAvailable", fields)
+        if kind == "foreign":
+            if draw.random() < 0.5:
+                return partition, draw.choice([None, b"7-OTHER"]), hold, now_ms
+            return (partition + 1) % self.partitions, key, hold, now_ms
+        return partition, key, draw.choice([b"", b"{}", hold[:-1], hold + b"\0"]), now_ms
+
+
+def sound_log(seed: int, count: int = 400, partitions: int = 3) -> Log:
+    """Return what a sound run over random commands leaves behind."""
+    log = Log(WIRE, partitions)
+    for topic in (log.commands, log.outcomes, log.statuses, log.changelog, log.dead_letters):
+        topic.update({partition: [] for partition in range(partitions)})
+    draw = random.Random(seed)
+    for partition, key, value, timestamp in RandomBuyers(seed, partitions).commands(count):
+        records = log.commands[partition]
+        offset = records[-1].offset + 1 if records else 0
+        if draw.random() < 0.05:
+            offset += 1  # a transaction's marker, or a record of one that was aborted
+        records.append(LogRecord(offset, timestamp, key, value))
+    for partition in range(partitions):
+        run_partition(log, partition, draw)
+    return log
+
+
+def run_partition(log: Log, partition: int, draw: random.Random) -> None:
+    """Let the oracle play the worker, in batches of random size."""
+    oracle = Oracle("section-commands", partition, log.partitions)
+    commands = log.commands[partition]
+    at = 0
+    while at < len(commands):
+        batch = commands[at : at + draw.randint(1, 9)]
+        at += len(batch)
+        touched: dict[tuple[int, str], Section] = {}
+        changed: set[str] = set()
+        for record in batch:
+            assert record.value is not None
+            command = None
+            try:
+                command = WIRE.decode(record.value)
+            except Unreadable:
+                headers = (("source-offset", str(record.offset).encode()),)
+                append(log.dead_letters, partition, record.key, record.value, headers)
+            outcomes = oracle.apply(record.offset, record.timestamp, record.key, command)
+            for name, fields in outcomes:
+                reservation_id = fields["request"]["reservationId"]
+                changed.add(reservation_id)
+                append(log.outcomes, partition, reservation_id.encode(), value_of(name, fields))
+            for section in oracle.touched_sections():
+                opened = section.opened["request"]
+                touched[opened["eventId"], opened["section"]] = section
+        for (event_id, name), section in touched.items():
+            key = f"{event_id}-{name}".encode()
+            append(
+                log.statuses, partition, key, value_of("SectionStatusEvent", status_of(section))
+            )
+            write_section(log, partition, key, section)
+        for reservation_id in changed & oracle.reservations.keys():
+            held = oracle.reservations[reservation_id]
+            due_ms = held.deadline_ms if held.record["status"] == "HELD" else 0
+            value = stored("Reservation", held.record, due_ms)
+            append(log.changelog, partition, b"r" + reservation_id.encode(), value)
+        progress = {
+            "nextOffset": oracle.next_offset,
+            "logTimeMs": oracle.log_time_ms,
+            "timerMs": oracle.timer_ms,
+            "logicVersion": 1,
+        }
+        append(log.changelog, partition, b"p", stored("Progress", progress))
+
+
+def write_section(log: Log, partition: int, key: bytes, section: Section) -> None:
+    """Write a section's records to the changelog."""
+    event_id, _, name = key.decode().partition("-")
+    state = {
+        "eventId": int(event_id),
+        "section": name,
+        "layoutVersion": section.opened["layoutVersion"],
+        "version": section.version,
+        "appliedOffset": section.applied[0],
+        "changedAtMs": section.applied[1],
+        "heldCount": section.held,
+        "soldCount": section.sold,
+        "blockedCount": section.blocked,
+        "free": section.bitmap(None),
+    }
+    append(log.changelog, partition, b"s" + key, stored("SectionState", state))
+    layout = {field: section.opened[field] for field in LAYOUT_FIELDS}
+    layout["openedBy"] = section.opened["request"]
+    append(log.changelog, partition, b"l" + key, stored("SectionLayout", layout))
+    if section.ever_blocked:
+        blocked = {"blocked": section.bitmap("")}
+        append(log.changelog, partition, b"b" + key, stored("BlockedSeats", blocked))
+
+
+def status_of(section: Section) -> Fields:
+    """Return a section's status as it is now."""
+    timestamp, version, free, held, largest = section.history[-1]
+    return {
+        "eventId": section.opened["request"]["eventId"],
+        "section": section.opened["request"]["section"],
+        "availableCount": free,
+        "timestamp": timestamp,
+        "version": version,
+        "heldCount": held,
+        "largestBlock": largest,
+    }
+
+
+def append(
+    records: Records,
+    partition: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: tuple[tuple[str, bytes], ...] = (),
+) -> None:
+    """Append a record as a transaction would, now and then after its marker."""
+    log = records[partition]
+    offset = log[-1].offset + 1 + len(log) % 2 if log else 0
+    log.append(LogRecord(offset, START_MS, key, value, headers))
+
+
+def name_in_state(key: bytes) -> str:
+    """Return the name of the record behind a changelog key."""
+    return STATE_BY_TAG[key[:1]]

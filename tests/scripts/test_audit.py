@@ -1,0 +1,413 @@
+"""The auditor passes every sound log and flags every mutant of one."""
+
+import copy
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from audit_logs import (
+    AVRO,
+    WIRE,
+    append,
+    name_in_state,
+    sound_log,
+    stored,
+    value_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripts.audit_checks import Report, audit
+from scripts.audit_log import Log, LogRecord, Records
+from scripts.audit_schemas import Unreadable
+
+Mutation = Callable[[Log], None]
+Picked = Callable[[str, dict[str, Any]], bool]
+
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def sound() -> Log:
+    return sound_log(SEED, 700)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000))
+def test_a_sound_log_passes(seed: int) -> None:
+    report = audit(sound_log(seed, 250))
+    assert report.violations == []
+    assert report.free + report.held + report.sold + report.blocked == report.seats
+
+
+def test_the_log_that_is_mutated_holds_every_kind_of_outcome(sound: Log) -> None:
+    report = audit(sound)
+    assert report.is_exact
+    assert report.dead_letters
+    assert report.duplicate_commands
+    assert report.reasons.keys() >= {
+        "SeatsHeld",
+        "ReservationConfirmed",
+        "ReservationReleased",
+        "HoldExtended",
+        "SectionOpened",
+        "SeatsBlocked",
+        "CONFLICT",
+        "SEAT_TAKEN",
+        "WRONG_PARTITION",
+        "KEY_MISMATCH",
+    }
+
+
+def test_two_runs_under_two_hash_seeds_expect_the_same_bytes() -> None:
+    program = (
+        "from audit_logs import sound_log\n"
+        "from scripts.audit_checks import audit\n"
+        "print(audit(sound_log(5, 200)).digest)\n"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True,
+            capture_output=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+def decoded(record: LogRecord) -> tuple[str, dict[str, Any]]:
+    try:
+        return WIRE.decode(record.value or b"")
+    except Unreadable:
+        return "", {}
+
+
+def find(records: Records, wanted: Picked, skip: int = 0) -> tuple[int, int]:
+    """Return (partition, index) of the first record that is wanted, after skipping some."""
+    for partition, log in records.items():
+        for index, record in enumerate(log):
+            name, fields = decoded(record)
+            if name and wanted(name, fields):
+                if not skip:
+                    return partition, index
+                skip -= 1
+    raise AssertionError("the log has no such record")
+
+
+def named(*names: str) -> Picked:
+    return lambda name, _: name in names
+
+
+def drop(topic: str, wanted: Picked, skip: int = 0) -> Mutation:
+    def mutate(log: Log) -> None:
+        records: Records = getattr(log, topic)
+        partition, index = find(records, wanted, skip)
+        del records[partition][index]
+
+    return mutate
+
+
+def double(topic: str, wanted: Picked) -> Mutation:
+    def mutate(log: Log) -> None:
+        records: Records = getattr(log, topic)
+        partition, index = find(records, wanted)
+        record = records[partition][index]
+        records[partition].append(replace(record, offset=records[partition][-1].offset + 1))
+
+    return mutate
+
+
+def alter(topic: str, wanted: Picked, **changes: Any) -> Mutation:
+    """Change fields of one record; a function gets the old value."""
+
+    def mutate(log: Log) -> None:
+        records: Records = getattr(log, topic)
+        partition, index = find(records, wanted)
+        record = records[partition][index]
+        name, fields = decoded(record)
+        for field, change in changes.items():
+            fields[field] = change(fields[field]) if callable(change) else change
+        records[partition][index] = replace(record, value=value_of(name, fields))
+
+    return mutate
+
+
+def swap_outcomes(log: Log) -> None:
+    partition, index = find(log.outcomes, named("SeatsHeld"), skip=3)
+    records = log.outcomes[partition]
+    first, second = records[index], records[index + 4]
+    records[index] = replace(second, offset=first.offset)
+    records[index + 4] = replace(first, offset=second.offset)
+
+
+def swap_statuses(log: Log) -> None:
+    """Swap the first status of a section with its last."""
+    records = log.statuses[0]
+    same = [index for index, record in enumerate(records) if record.key == records[0].key]
+    first, last = records[same[0]], records[same[-1]]
+    records[same[0]] = replace(last, offset=first.offset)
+    records[same[-1]] = replace(first, offset=last.offset)
+
+
+def sell_a_seat_twice(log: Log) -> None:
+    """Give a second reservation the seats of the first, in its hold and in its confirmation."""
+    partition, index = find(log.outcomes, named("ReservationConfirmed"))
+    _, sold = decoded(log.outcomes[partition][index])
+    for at, record in enumerate(log.outcomes[partition][index:], start=index):
+        name, fields = decoded(record)
+        same_section = fields["request"]["section"] == sold["request"]["section"]
+        if name == "SeatsHeld" and same_section:
+            fields["seats"] = sold["seats"]
+            log.outcomes[partition][at] = replace(record, value=value_of(name, fields))
+            return
+    raise AssertionError("no hold after the sale")
+
+
+def last_of(log: Log, tag: bytes) -> tuple[int, int]:
+    """Return (partition, index) of the last changelog record of a store."""
+    for partition, records in log.changelog.items():
+        for index in reversed(range(len(records))):
+            if (records[index].key or b"")[:1] == tag:
+                return partition, index
+    raise AssertionError("no such state")
+
+
+def drop_state(tag: bytes) -> Mutation:
+    def mutate(log: Log) -> None:
+        partition, index = last_of(log, tag)
+        key = log.changelog[partition][index].key
+        log.changelog[partition] = [
+            record for record in log.changelog[partition] if record.key != key
+        ]
+
+    return mutate
+
+
+def drop_last_state(tag: bytes) -> Mutation:
+    def mutate(log: Log) -> None:
+        partition, index = last_of(log, tag)
+        del log.changelog[partition][index]
+
+    return mutate
+
+
+def alter_state(tag: bytes, **changes: Any) -> Mutation:
+    def mutate(log: Log) -> None:
+        partition, index = last_of(log, tag)
+        record = log.changelog[partition][index]
+        key, value = record.key or b"", record.value or b""
+        name = name_in_state(key)
+        fields = AVRO.decode(name, value[9:-4])
+        due_ms = changes.get("due_ms", int.from_bytes(value[1:9], "big"))
+        for field, change in changes.items():
+            if field != "due_ms":
+                fields[field] = change(fields[field]) if callable(change) else change
+        log.changelog[partition][index] = replace(record, value=stored(name, fields, due_ms))
+
+    return mutate
+
+
+def restore_an_older_state(log: Log) -> None:
+    """Write an early section state again at the end, as a paused worker would."""
+    for record in log.changelog[0]:
+        if (record.key or b"")[:1] == b"s":
+            append(log.changelog, 0, record.key, record.value)
+            return
+    raise AssertionError("no section state")
+
+
+def flip_a_bit(log: Log) -> None:
+    partition, index = last_of(log, b"s")
+    record = log.changelog[partition][index]
+    assert record.value is not None
+    value = bytes([*record.value[:20], record.value[20] ^ 1, *record.value[21:]])
+    log.changelog[partition][index] = replace(record, value=value)
+
+
+def flip_a_free_seat(bitmap: bytes) -> bytes:
+    return bytes([bitmap[0] ^ 1]) + bitmap[1:]
+
+
+def add_phantom_reservation(log: Log) -> None:
+    partition, index = last_of(log, b"r")
+    append(log.changelog, partition, b"rnobody", log.changelog[partition][index].value)
+
+
+def publish_under_another_key(log: Log) -> None:
+    partition, index = find(log.outcomes, named("SeatsHeld"))
+    records = log.outcomes[partition]
+    records[index] = replace(records[index], key=b"someone-else")
+
+
+def move_outcome_to_another_partition(log: Log) -> None:
+    partition, index = find(log.outcomes, named("SeatsHeld"))
+    record = log.outcomes[partition].pop(index)
+    append(log.outcomes, (partition + 1) % log.partitions, record.key, record.value)
+
+
+def leave_the_last_command_undone(log: Log) -> None:
+    for partition, records in log.commands.items():
+        name, fields = decoded(records[-1])
+        if name == "HoldBestAvailable":
+            append(log.commands, partition, records[-1].key, value_of(name, fields))
+            return
+    last = log.commands[0][-1]
+    log.commands[0].append(replace(last, offset=last.offset + 1))
+
+
+def forget_a_dead_letter(log: Log) -> None:
+    next(records for records in log.dead_letters.values() if records).pop()
+
+
+def shorten_a_dead_letter(log: Log) -> None:
+    for records in log.dead_letters.values():
+        for index, record in enumerate(records):
+            if record.value:
+                records[index] = replace(record, value=record.value[:-1])
+                return
+    raise AssertionError("no dead letter with a value")
+
+
+def bury_a_readable_command(log: Log) -> None:
+    partition, index = find(log.commands, named("HoldBestAvailable"))
+    record = log.commands[partition][index]
+    headers = (("source-offset", str(record.offset).encode()),)
+    append(log.dead_letters, partition, record.key, record.value, headers)
+
+
+def lapsed(name: str, fields: dict[str, Any]) -> bool:
+    return name == "ReservationReleased" and fields["cause"] == "LAPSED"
+
+
+def of_another_user(request: dict[str, Any]) -> dict[str, Any]:
+    return request | {"userId": "thief"}
+
+
+def plus(amount: int) -> Callable[[int], int]:
+    return lambda value: value + amount
+
+
+MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
+    "a hold's outcome is lost": (drop("outcomes", named("SeatsHeld")), {"I8"}),
+    "a sale's outcome is lost": (drop("outcomes", named("ReservationConfirmed")), {"I8"}),
+    "a lapse is lost": (drop("outcomes", lapsed), {"I8"}),
+    "a rejection is lost": (drop("outcomes", named("ReservationRejected")), {"I8"}),
+    "the hold command of an outcome is gone": (
+        drop("commands", named("HoldBestAvailable"), skip=2),
+        {"I8"},
+    ),
+    "an outcome is there twice": (double("outcomes", named("SeatsHeld")), {"I8"}),
+    "a refusal is there twice": (double("outcomes", named("CommandRefused")), {"I8"}),
+    "an outcome has another key": (publish_under_another_key, {"I8"}),
+    "an outcome is on another partition": (move_outcome_to_another_partition, {"I8"}),
+    "two outcomes are swapped": (swap_outcomes, {"I19"}),
+    "a seat is sold twice": (sell_a_seat_twice, {"I3", "I4"}),
+    "a hold has one seat more": (
+        alter(
+            "outcomes",
+            named("SeatsHeld"),
+            seats=lambda seats: [seats[0] | {"count": seats[0]["count"] + 1}, *seats[1:]],
+        ),
+        {"I4"},
+    ),
+    "a hold has a seat that no row has": (
+        alter("outcomes", named("SeatsHeld"), seats=[{"row": 0, "first": 99, "count": 1}]),
+        {"I2"},
+    ),
+    "a sale lacks a seat": (alter("outcomes", named("ReservationConfirmed"), seats=[]), {"I4"}),
+    "a version is left out": (alter("outcomes", named("SeatsHeld"), version=plus(1)), {"I5"}),
+    "an epoch is wrong": (alter("outcomes", named("ReservationConfirmed"), epoch=7), {"I7"}),
+    "a deadline is later": (alter("outcomes", named("SeatsHeld"), deadlineMs=plus(1)), {"I8"}),
+    "a time is not the log's": (
+        alter("outcomes", named("SeatsHeld"), decidedAtMs=plus(1)),
+        {"I8"},
+    ),
+    "a reason is another": (
+        alter("outcomes", named("ReservationRejected"), reason="SOLD_OUT"),
+        {"I8"},
+    ),
+    "a lapse is called a cancellation": (alter("outcomes", lapsed, cause="CANCELLED"), {"I8"}),
+    "an outcome names a command that is none": (
+        alter("outcomes", named("SeatsHeld"), outcomeId="section-commands:0:99999:0"),
+        {"I8"},
+    ),
+    "a command was changed after its outcome": (
+        alter("commands", named("HoldBestAvailable"), request=of_another_user),
+        {"I8"},
+    ),
+    "a command was not applied": (leave_the_last_command_undone, {"I13"}),
+    "a section's state is missing": (drop_state(b"s"), {"I13"}),
+    "a layout is missing": (drop_state(b"l"), {"I13"}),
+    "a reservation's state is missing": (drop_state(b"r"), {"I13"}),
+    "the last section state is an older one": (drop_last_state(b"s"), {"I14"}),
+    "the last progress is an older one": (drop_last_state(b"p"), {"I8"}),
+    "an old state was written over a new one": (restore_an_older_state, {"I14"}),
+    "a bit of a state is flipped": (flip_a_bit, {"I14"}),
+    "a free seat is not free": (alter_state(b"s", free=flip_a_free_seat), {"I13", "I14"}),
+    "a held count is one too many": (alter_state(b"s", heldCount=plus(1)), {"I14"}),
+    "a reservation has no due time": (alter_state(b"r", due_ms=12), {"I14"}),
+    "a reservation has another epoch": (alter_state(b"r", epoch=plus(1)), {"I14"}),
+    "a reservation that nobody made": (add_phantom_reservation, {"I14"}),
+    "a status counts one seat too many": (
+        alter("statuses", named("SectionStatusEvent"), availableCount=plus(1)),
+        {"I18"},
+    ),
+    "a status has a version ahead of the state": (
+        alter("statuses", named("SectionStatusEvent"), version=plus(1000)),
+        {"I18"},
+    ),
+    "a largest block is wrong": (
+        alter("statuses", named("SectionStatusEvent"), largestBlock=plus(1)),
+        {"I18"},
+    ),
+    "statuses go back in time": (swap_statuses, {"I18"}),
+    "a dead letter is lost": (forget_a_dead_letter, {"I23"}),
+    "a dead letter is cut": (shorten_a_dead_letter, {"I23"}),
+    "a readable command is a dead letter": (bury_a_readable_command, {"I23"}),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_every_mutant_is_flagged(sound: Log, name: str) -> None:
+    mutate, invariants = MUTANTS[name]
+    log = copy.deepcopy(sound)
+    mutate(log)
+    report = audit(log)
+    flagged = {violation.invariant for violation in report.violations}
+    assert invariants <= flagged, flagged
+
+
+def test_a_seat_sold_twice_is_counted_without_the_oracle(sound: Log) -> None:
+    log = copy.deepcopy(sound)
+    partition, index = find(log.outcomes, named("ReservationConfirmed"))
+    name, fields = decoded(log.outcomes[partition][index])
+    fields["request"] = fields["request"] | {"reservationId": "thief"}
+    fields["outcomeId"] = "section-commands:0:99998:0"
+    append(log.outcomes, partition, b"thief", value_of(name, fields))
+    report = audit(log)
+    assert report.sold_twice == sum(part["count"] for part in fields["seats"])
+    assert "I3 sold twice" in report.first_by_invariant()
+
+
+def test_the_excerpt_shows_what_happened_to_the_reservation(sound: Log) -> None:
+    log = copy.deepcopy(sound)
+    drop("outcomes", named("ReservationConfirmed"))(log)
+    report: Report = audit(log)
+    lines = "\n".join(report.excerpts["I8 lost write"])
+    assert "ConfirmReservation" in lines
+    assert "SeatsHeld" in lines
+
+
+def test_repeats_of_a_rewound_group_are_counted_and_allowed_when_told_so(sound: Log) -> None:
+    log = copy.deepcopy(sound)
+    double("outcomes", named("SeatsHeld"))(log)
+    report = audit(log, allow_repeats=True)
+    assert report.is_exact
+    assert report.repeated == 1
