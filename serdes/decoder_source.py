@@ -47,7 +47,7 @@ class DecoderSource(Source):
         parts: list[str] = []
         for field in self.schema["fields"]:
             definition = self.definition(field["type"])
-            if self.is_identity(definition):
+            if not parts and self.is_identity(definition):
                 span = self.fresh("span")
                 parts += self._identity(definition, span, field["name"])
                 parts.append(span)
