@@ -111,18 +111,18 @@ class Generation:
         """Fence, claim, restore and start; False when the generation was closed meanwhile."""
         try:
             started = time.monotonic()
-            low, high, changelog_high = await self._watermarks()
             fenced = await self._fence()
             self._reached("fenced")
             if self._closing:
                 return False
-            await self._sink.start()
+            # Only now: nothing that a fenced owner committed lies behind these watermarks.
+            (low, high, changelog_high), _ = await asyncio.gather(
+                self._watermarks(), self._sink.start()
+            )
             self._sink_started = True
             self.offsets = await self._claim(low, high)
             self._reached("claimed")
             fenced_at = time.monotonic()
-            # What a fenced owner had committed may lie behind the watermarks read before.
-            _, _, changelog_high = await self._watermarks()
             read = await self._restore(changelog_high)
             if self._closing:
                 return False
