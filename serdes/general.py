@@ -166,7 +166,7 @@ def flattened(schema: Schema, record: dict[str, Any]) -> tuple[Any, ...]:
     fields: list[Any] = []
     for field in schema["fields"]:
         part, value = types.get(str(field["type"]), field["type"]), record[field["name"]]
-        if not fields and isinstance(part, dict) and part.get("name") and name_of(part) == IDENTITY:
+        if not fields and IDENTITY in types and part is types[IDENTITY]:
             fields += (convert(inner["type"], value[inner["name"]]) for inner in part["fields"])
         fields.append(convert(part, value))
     return tuple(fields)

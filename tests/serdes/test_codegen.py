@@ -1,6 +1,5 @@
 """Generated decoders and encoders agree with fastavro and the decoder rule on every record."""
 
-import io
 import traceback
 from typing import Any
 
@@ -45,7 +44,7 @@ def verdict(name: str, data: bytes, at: int = 0) -> Any:
 @EVERY_RECORD
 @SOME
 @given(data=st.data())
-def test_decodes_what_fastavro_encodes_to_the_same_value(name: str, data: st.DataObject):
+def test_decodes_what_fastavro_encodes_to_the_same_value(name: str, data: st.DataObject) -> None:
     value = data.draw(values(name))
     body = encoded(parsed(name), value)
     assert DECODERS[name](body, 0) == flattened(inlined(name), value)
@@ -54,7 +53,7 @@ def test_decodes_what_fastavro_encodes_to_the_same_value(name: str, data: st.Dat
 @EVERY_RECORD
 @SOME
 @given(data=st.data())
-def test_encodes_the_bytes_that_fastavro_encodes(name: str, data: st.DataObject):
+def test_encodes_the_bytes_that_fastavro_encodes(name: str, data: st.DataObject) -> None:
     value = data.draw(values(name))
     fields = flattened(inlined(name), value)
     expected = encoded(parsed(name), value)
@@ -66,7 +65,9 @@ def test_encodes_the_bytes_that_fastavro_encodes(name: str, data: st.DataObject)
 @EVERY_RECORD
 @SOME
 @given(data=st.data())
-def test_gives_the_verdict_of_the_decoder_rule_on_hostile_bytes(name: str, data: st.DataObject):
+def test_gives_the_verdict_of_the_decoder_rule_on_hostile_bytes(
+    name: str, data: st.DataObject
+) -> None:
     body = data.draw(hostile(name))
     assert verdict(name, body) == verdict_by_rule(READERS[name], body, 0)
 
@@ -74,7 +75,7 @@ def test_gives_the_verdict_of_the_decoder_rule_on_hostile_bytes(name: str, data:
 @EVERY_RECORD
 @SOME
 @given(data=st.data())
-def test_b09_a_record_cut_at_any_byte_is_refused(name: str, data: st.DataObject):
+def test_b09_a_record_cut_at_any_byte_is_refused(name: str, data: st.DataObject) -> None:
     body = data.draw(bodies(name))
     for size in range(len(body)):
         with pytest.raises(Refused):
@@ -84,7 +85,7 @@ def test_b09_a_record_cut_at_any_byte_is_refused(name: str, data: st.DataObject)
 @EVERY_RECORD
 @SOME
 @given(data=st.data())
-def test_b10_bytes_after_the_record_are_refused(name: str, data: st.DataObject):
+def test_b10_bytes_after_the_record_are_refused(name: str, data: st.DataObject) -> None:
     body = data.draw(bodies(name)) + data.draw(st.binary(min_size=1, max_size=9))
     with pytest.raises(Refused, match="after the record"):
         DECODERS[name](body, 0)
@@ -93,7 +94,7 @@ def test_b10_bytes_after_the_record_are_refused(name: str, data: st.DataObject):
 @EVERY_RECORD
 @SOME
 @given(data=st.data())
-def test_every_byte_flipped_gets_the_verdict_of_the_rule(name: str, data: st.DataObject):
+def test_every_byte_flipped_gets_the_verdict_of_the_rule(name: str, data: st.DataObject) -> None:
     body = data.draw(bodies(name))
     bit = 1 << data.draw(st.integers(0, 7))
     for at in range(min(len(body), 120)):
@@ -104,13 +105,13 @@ def test_every_byte_flipped_gets_the_verdict_of_the_rule(name: str, data: st.Dat
 @EVERY_RECORD
 @SOME
 @given(data=st.data())
-def test_starts_where_it_is_told(name: str, data: st.DataObject):
+def test_starts_where_it_is_told(name: str, data: st.DataObject) -> None:
     body, header = data.draw(bodies(name)), data.draw(st.binary(max_size=9))
     assert DECODERS[name](header + body, len(header)) == DECODERS[name](body, 0)
 
 
 @EVERY_RECORD
-def test_b17_a_megabyte_of_continued_varint_is_refused(name: str):
+def test_b17_a_megabyte_of_continued_varint_is_refused(name: str) -> None:
     for size in (1, 11, 1000, VALUE_BYTES_MAX, VALUE_BYTES_MAX + 1, 1 << 20):
         with pytest.raises(Refused):
             DECODERS[name](b"\xff" * size, 0)
@@ -129,7 +130,7 @@ def hold_body(
     return b"".join(bytes((2 * len(text),)) + text for text in texts) + event + count
 
 
-def test_a_hold_is_its_identity_the_identitys_bytes_and_its_count():
+def test_a_hold_is_its_identity_the_identitys_bytes_and_its_count() -> None:
     body = hold_body()
     assert DECODERS[HOLD](body, 0) == (b"r-1", b"u1", b"", b"A-1", 1, body[:-1], 2)
 
@@ -147,12 +148,12 @@ def test_a_hold_is_its_identity_the_identitys_bytes_and_its_count():
         b"\xc0\x9c\x01" + b"r" * 10_000 + hold_body()[4:],
     ],
 )
-def test_b36_a_reservation_id_outside_its_charset_or_length_is_refused(body: bytes):
+def test_b36_a_reservation_id_outside_its_charset_or_length_is_refused(body: bytes) -> None:
     with pytest.raises(Refused, match="reservationId"):
         DECODERS[HOLD](body, 0)
 
 
-def test_ids_of_64_bytes_are_read():
+def test_ids_of_64_bytes_are_read() -> None:
     body = hold_body()
     long_ids = b"\x80\x01" + b"r" * 64 + b"\x80\x01" + b"u" * 64 + b"\x80\x01" + b"c" * 64
     fields = DECODERS[HOLD](long_ids + body[8:], 0)
@@ -161,15 +162,15 @@ def test_ids_of_64_bytes_are_read():
 
 @pytest.mark.parametrize(
     "section",
-    [b"", b"a-1", b"A 1", b"A-1 ", "Ａ".encode(), "A\u200d1".encode(), b"A" * 33],
+    [b"", b"a-1", b"A 1", b"A-1 ", "\uff21".encode(), "A\u200d1".encode(), b"A" * 33],
 )
-def test_b34_a_section_that_is_no_ascii_id_is_refused(section: bytes):
+def test_b34_a_section_that_is_no_ascii_id_is_refused(section: bytes) -> None:
     with pytest.raises(Refused, match="section"):
         DECODERS[HOLD](hold_body(section=section), 0)
 
 
 @pytest.mark.parametrize("user", [b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80"])
-def test_b18_text_that_is_not_utf_8_is_refused(user: bytes):
+def test_b18_text_that_is_not_utf_8_is_refused(user: bytes) -> None:
     with pytest.raises(Refused, match="not UTF-8"):
         DECODERS[HOLD](hold_body(user=user), 0)
 
@@ -179,23 +180,23 @@ def test_b18_text_that_is_not_utf_8_is_refused(user: bytes):
     [b"\x01", b"\xff\xff\xff\xff\xff\x7f", b"\x80\x80\x80\x80\x80\x40", b"\xff" * 9 + b"\x01"],
     ids=["-1", "-2^41", "2^40", "lowest long"],
 )
-def test_b12_a_negative_or_huge_length_is_refused(length: bytes):
+def test_b12_a_negative_or_huge_length_is_refused(length: bytes) -> None:
     with pytest.raises(Refused):
         DECODERS[HOLD](length + hold_body()[1:], 0)
 
 
-def test_an_event_id_below_zero_is_refused():
+def test_an_event_id_below_zero_is_refused() -> None:
     with pytest.raises(Refused, match="eventId"):
         DECODERS[HOLD](hold_body(event=b"\x01"), 0)
 
 
 @pytest.mark.parametrize("count", [b"\x84\x00", b"\x84\x80\x00", b"\x84\x80\x80\x80\x80\x00"])
-def test_a_number_with_a_shorter_form_is_refused(count: bytes):
+def test_a_number_with_a_shorter_form_is_refused(count: bytes) -> None:
     with pytest.raises(Refused, match="shorter form"):
         DECODERS[HOLD](hold_body(count=count), 0)
 
 
-def test_b51_a_count_of_2_to_the_40_is_readable():
+def test_b51_a_count_of_2_to_the_40_is_readable() -> None:
     # zigzag doubles it: 2^41 is bit 6 of the sixth group of seven
     fields = DECODERS[HOLD](hold_body(count=b"\x80\x80\x80\x80\x80\x40"), 0)
     assert fields[-1] == 2**40
@@ -208,7 +209,7 @@ REJECTED_UP_TO_REASON = hold_body()[:-1] + b"\x02o\x00\x00"
 @pytest.mark.parametrize(
     "index", [b"\x12", b"\x01", b"\x06", b"\x80\x01"], ids=["9", "-1", "3", "64"]
 )
-def test_b15_an_enum_index_that_does_not_exist_is_refused(index: bytes):
+def test_b15_an_enum_index_that_does_not_exist_is_refused(index: bytes) -> None:
     name = "io.seatstream.outcomes.ReservationReleased"
     assert DECODERS[name](RELEASED_UP_TO_CAUSE + b"\x04\x00", 0)[-2:] == (2, ())
     with pytest.raises(Refused, match="cause"):
@@ -218,7 +219,7 @@ def test_b15_an_enum_index_that_does_not_exist_is_refused(index: bytes):
 @pytest.mark.parametrize(
     "index", [b"\x0e", b"\x01", b"\x04", b"\x82\x00"], ids=["7", "-1", "2", "long 1"]
 )
-def test_b15_a_union_index_that_does_not_exist_is_refused(index: bytes):
+def test_b15_a_union_index_that_does_not_exist_is_refused(index: bytes) -> None:
     name = "io.seatstream.outcomes.ReservationRejected"
     assert DECODERS[name](REJECTED_UP_TO_REASON + b"\x02\x02\x06\x08", 0)[-2:] == (1, (3, 4))
     with pytest.raises(Refused):
@@ -234,7 +235,7 @@ def test_b15_a_union_index_that_does_not_exist_is_refused(index: bytes):
         b"\xff" * 9 + b"\x01\x00",
     ],
 )
-def test_b13_an_array_in_another_form_than_one_block_is_refused(array: bytes):
+def test_b13_an_array_in_another_form_than_one_block_is_refused(array: bytes) -> None:
     name = "io.seatstream.commands.HoldChosenSeats"
     head = hold_body(count=b"\x02")
     assert DECODERS[name](head + b"\x02\x02\x02\x00", 0)[-1] == ((1, 1),)
@@ -242,7 +243,7 @@ def test_b13_an_array_in_another_form_than_one_block_is_refused(array: bytes):
         DECODERS[name](head + array, 0)
 
 
-def test_an_int_of_more_than_32_bits_is_refused():
+def test_an_int_of_more_than_32_bits_is_refused() -> None:
     name = "io.seatstream.commands.ExtendHold"
     head = hold_body()[:-1]
     assert DECODERS[name](head + b"\xff\xff\xff\xff\x0f", 0)[-1] == -(2**31)
@@ -251,7 +252,7 @@ def test_an_int_of_more_than_32_bits_is_refused():
 
 
 @pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 2**63, 1_764_000_000_123])
-def test_an_encoder_refuses_a_number_that_does_not_fit(number: int):
+def test_an_encoder_refuses_a_number_that_does_not_fit(number: int) -> None:
     # Even when the same number was just written as a long.
     if number < 2**63:
         ENCODERS["io.seatstream.commands.Tick"](number)
@@ -260,13 +261,13 @@ def test_an_encoder_refuses_a_number_that_does_not_fit(number: int):
 
 
 @pytest.mark.parametrize("index", [-1, 3, 64])
-def test_an_encoder_refuses_an_enum_index_that_does_not_exist(index: int):
+def test_an_encoder_refuses_an_enum_index_that_does_not_exist(index: int) -> None:
     with pytest.raises(KeyError):
         ENCODERS["io.seatstream.outcomes.ReservationReleased"](b"", b"o", 0, 0, 1, index, ())
 
 
 @given(data=st.data())
-def test_a_prefix_stands_before_the_body(data: st.DataObject):
+def test_a_prefix_stands_before_the_body(data: st.DataObject) -> None:
     fields = flattened(inlined(HOLD), data.draw(values(HOLD)))
     with_prefix = encoder(HOLD, prefix=b"\x00%s\x00\x07")
     assert with_prefix(*arguments(HOLD, fields)) == b"\x00%s\x00\x07" + ENCODERS[HOLD](
@@ -274,7 +275,7 @@ def test_a_prefix_stands_before_the_body(data: st.DataObject):
     )
 
 
-def test_many_different_times_and_seats_are_encoded_as_fastavro_does():
+def test_many_different_times_and_seats_are_encoded_as_fastavro_does() -> None:
     # More than are kept: what was kept goes, and the small numbers stay.
     name = "io.seatstream.commands.Tick"
     for number in range(1_764_000_000_000, 1_764_000_000_000 + 17_000):
@@ -286,11 +287,9 @@ def test_many_different_times_and_seats_are_encoded_as_fastavro_does():
     )
 
 
-def test_tracebacks_show_the_generated_line():
-    try:
+def test_tracebacks_show_the_generated_line() -> None:
+    with pytest.raises(Refused) as raised:
         DECODERS[HOLD](hold_body(section=b"a"), 0)
-    except Refused:
-        text = io.StringIO()
-        traceback.print_exc(file=text)
-    assert 'raise Refused("request.section: a character' in text.getvalue().replace("'", '"')
+    text = "".join(traceback.format_exception(raised.value))
+    assert "raise Refused('request.section: a character" in text
     assert "def decode(data, at):" in source_of(DECODERS[HOLD])
