@@ -1,0 +1,435 @@
+"""Worker processes, their topics, and the count that is taken on the log, never on worker logs."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from infra.stack.processes import Child, child_environment, tail, wait_until
+from integration.counting import KEY_TAG, PROGRESS_KEY, Topics
+from state.stores import envelope
+
+ROOT = Path(__file__).resolve().parents[2]
+SESSION_TIMEOUT_S = 3.0
+READY_TIMEOUT_S = 30.0
+ENDED_ITSELF = 70
+"""Exit code of a worker that ended itself; see streams/runtime/fatal.py."""
+
+
+class Worker:
+    """One worker process at a time over one data directory.
+
+    environment: on top of what every worker of the fleet gets.
+    """
+
+    def __init__(self, name: str, directory: Path, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.data_dir = directory / name
+        self.stores = self.data_dir / "stores"
+        self.log = directory / f"{name}.log"
+        self.environment = dict(environment)
+        self.exit_codes: list[int] = []
+        self.child: Child | None = None
+
+    def start(self, module: str = "integration.counting", **environment: str) -> "Worker":
+        """Start a process; variables given here hold for this start only."""
+        assert self.child is None, f"{self.name} runs"
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        (self.data_dir / "health-port").unlink(missing_ok=True)
+        command = [sys.executable, "-m", "faust", "-A", module]
+        command += ["worker", "--without-web", "-l", "info"]
+        wanted = {
+            **child_environment(),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+            "SEATSTREAM_INSTANCE": self.name,
+            "SEATSTREAM_DATA_DIR": str(self.data_dir),
+            **self.environment,
+            **environment,
+        }
+        self.child = Child(command, ROOT, self.log, wanted)
+        return self
+
+    @property
+    def process(self) -> Child:
+        assert self.child is not None, f"{self.name} does not run"
+        return self.child
+
+    def is_alive(self) -> bool:
+        return self.child is not None and self.child.is_alive()
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Return status and text of a health page; status 0 when there is no answer."""
+        try:
+            port = int((self.data_dir / "health-port").read_text())
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except (OSError, ValueError):
+            return 0, ""
+
+    def is_ready(self) -> bool:
+        return self.page("/ready")[0] == 200
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> "Worker":
+        reached = wait_until(lambda: self.is_ready() or not self.is_alive(), timeout_s)
+        assert reached, f"{self.name} is not ready in time:\n{self.tail()}"
+        assert self.is_alive(), f"{self.name} ended before it was ready:\n{self.tail()}"
+        return self
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric's samples; 0 when there is none."""
+        lines = self.page("/metrics")[1].splitlines()
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith((name + " ", name + "{"))
+        )
+
+    def ended(self, timeout_s: float) -> int:
+        """Wait until the process has ended by itself and return its exit code."""
+        try:
+            code = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end:\n{self.tail()}") from None
+        return self._note(code)
+
+    def kill(self) -> None:
+        """End it as a crash would, paused or not."""
+        self.process.kill()
+        self._note(-signal.SIGKILL)
+
+    def terminate(self, timeout_s: float = 5.0) -> int:
+        """Ask it to leave; return its exit code."""
+        self.process.signal(signal.SIGTERM)
+        return self.ended(timeout_s)
+
+    def pause(self) -> None:
+        self.process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.signal(signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Lose the machine: stores and journal are gone."""
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+
+    def output(self) -> str:
+        """Return what the present or last process wrote, all starts together."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def tail(self, lines: int = 30) -> str:
+        return tail(self.output(), lines)
+
+    def _note(self, code: int) -> int:
+        self.child = None
+        self.exit_codes.append(code)
+        return code
+
+
+@dataclass
+class Fleet:
+    """The workers of one topology, over topics of their own.
+
+    environment: what all of them get.
+    """
+
+    brokers: str
+    prefix: str
+    directory: Path
+    partitions: int = 4
+    environment: dict[str, str] = field(default_factory=dict)
+    workers: list[Worker] = field(default_factory=list)
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.prefix)
+
+    @property
+    def app_id(self) -> str:
+        return self.prefix + "app"
+
+    def create_topics(self, **config_of_words: str) -> None:
+        topics = self.topics
+        create_topics(
+            self.brokers,
+            [
+                NewTopic(topics.words, self.partitions, config=config_of_words),
+                NewTopic(topics.counts, self.partitions),
+                NewTopic(topics.changelog, self.partitions, config={"cleanup.policy": "compact"}),
+                NewTopic(topics.dead, self.partitions),
+            ],
+        )
+
+    def worker(self, name: str, **environment: str) -> Worker:
+        """Return a new worker, not started."""
+        everyone = {
+            "KAFKA_BROKERS": self.brokers,
+            "COUNTING_PREFIX": self.prefix,
+            "SEATSTREAM_APP_ID": self.app_id,
+            "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
+        }
+        worker = Worker(name, self.directory, {**everyone, **self.environment, **environment})
+        self.workers.append(worker)
+        return worker
+
+    def revive(self) -> None:
+        """Start again what has ended: what a supervisor does for its users."""
+        for worker in self.workers:
+            if worker.child is not None and not worker.child.is_alive():
+                worker.ended(0)
+                worker.start()
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            if worker.child is not None:
+                worker.kill()
+
+    # --- input -----------------------------------------------------------------------------
+
+    def produce(self, count: int, *, keys: int = 50, seed: int = 1) -> None:
+        """Append `count` words, spread over all partitions, and wait for the broker's word."""
+        chance = random.Random(seed)
+        with producing(self.brokers) as producer:
+            for _ in range(count):
+                partition = chance.randrange(self.partitions)
+                key = f"{partition}-{chance.randrange(keys)}"
+                _append(producer, self.topics.words, b"w", key.encode(), partition)
+
+    def append(self, values: Sequence[bytes], partition: int = 0, key: bytes = b"") -> None:
+        """Append these values to one partition, in order."""
+        with producing(self.brokers) as producer:
+            for value in values:
+                word = key or b"%d-0" % partition
+                _append(producer, self.topics.words, value, word, partition)
+
+    @contextmanager
+    def load(self, per_second: int, *, seed: int = 1) -> Iterator[Callable[[], int]]:
+        """Append words at a rate until the block ends; gives a function that says how many."""
+        done = threading.Event()
+        sent = 0
+
+        def run() -> None:
+            nonlocal sent
+            chance = random.Random(seed)
+            with producing(self.brokers) as producer:
+                began_s = time.monotonic()
+                while not done.wait(0.02):
+                    due = int((time.monotonic() - began_s) * per_second)
+                    while sent < due:
+                        partition = chance.randrange(self.partitions)
+                        key = f"{partition}-{chance.randrange(200)}"
+                        _append(producer, self.topics.words, b"w", key.encode(), partition)
+                        sent += 1
+
+        thread = threading.Thread(target=run, name="load")
+        thread.start()
+        try:
+            yield lambda: sent
+        finally:
+            done.set()
+            thread.join()
+
+    # --- what the log says -----------------------------------------------------------------
+
+    def committed(self) -> dict[int, int]:
+        """Return the committed input offset of every partition; -1 where there is none."""
+        return committed_offsets(self.brokers, self.app_id, self.topics.words, self.partitions)
+
+    def ends(self) -> dict[int, int]:
+        return end_offsets(self.brokers, self.topics.words, self.partitions)
+
+    def has_settled(self) -> bool:
+        """Tell whether everything appended so far is decided."""
+        return all(
+            end == 0 or self.committed()[partition] >= end
+            for partition, end in self.ends().items()
+        )
+
+    def settle(self, timeout_s: float = 30.0, *, revive: bool = False) -> None:
+        """Wait until everything is decided; bring the dead back meanwhile if asked to."""
+
+        def settled() -> bool:
+            if revive:
+                self.revive()
+            return self.has_settled()
+
+        if not wait_until(settled, timeout_s):
+            tails = "\n".join(f"{worker.name}:\n{worker.tail()}" for worker in self.workers)
+            raise AssertionError(
+                f"committed {self.committed()} of {self.ends()} in {timeout_s} s\n{tails}"
+            )
+
+    def verify(self) -> int:
+        """Compare outcomes and changelog with the input; return the number of words counted.
+
+        Every readable word has exactly one outcome; the totals of a key are 1, 2, 3, ... in log
+        order; the changelog's fold is the last totals and the progress.
+        """
+        topics = self.topics
+        words = read_committed(self.brokers, topics.words, self.partitions)
+        dead = {
+            (record.partition(), int(dict(record.headers() or [])["dead-letter-offset"]))
+            for record in read_committed(self.brokers, topics.dead, self.partitions)
+        }
+        asked = {
+            (record.partition(), record.offset()): record.key() or b"" for record in words
+        }
+        told: Counter[tuple[int, int]] = Counter()
+        totals: dict[bytes, int] = defaultdict(int)
+        for record in read_committed(self.brokers, topics.counts, self.partitions):
+            offset, total = (record.value() or b"").split()
+            key = record.key() or b""
+            place = record.partition(), int(offset)
+            told[place] += 1
+            assert asked[place] == key, f"outcome of {place} has the key {key!r}"
+            totals[key] += 1
+            assert int(total) == totals[key], f"{key!r} counts {int(total)} after {totals[key]-1}"
+        twice = [place for place, count in told.items() if count > 1]
+        assert not twice, f"{len(twice)} outcomes are there twice: {twice[:5]}"
+        assert not told.keys() & dead, "a dead letter was counted too"
+        missing = asked.keys() - told.keys() - dead
+        assert not missing, f"{len(missing)} of {len(asked)} have no outcome: {min(missing)}"
+        self._verify_changelog(totals)
+        return len(told)
+
+    def _verify_changelog(self, totals: Mapping[bytes, int]) -> None:
+        fold: dict[bytes, int] = {}
+        progress: dict[int, int] = {}
+        for record in read_committed(self.brokers, self.topics.changelog, self.partitions):
+            key = record.key() or b""
+            value = record.value()
+            assert value is not None
+            payload, _ = envelope.unpack(value)
+            if key == PROGRESS_KEY:
+                progress[record.partition()] = int(payload.split()[0])
+            else:
+                assert key.startswith(KEY_TAG)
+                fold[key[1:]] = int(payload)
+        assert fold == dict(totals)
+        assert progress == {place: end for place, end in self.committed().items() if end > 0}
+
+
+def create_topics(brokers: str, topics: Sequence[NewTopic]) -> None:
+    admin = AdminClient({"bootstrap.servers": brokers})
+    for created in admin.create_topics(list(topics)).values():
+        created.result(timeout=30)
+
+    def all_led() -> bool:
+        # A topic is usable only when the broker has taken the lead of its partitions.
+        known = admin.list_topics(timeout=10).topics
+        return all(
+            topic.topic in known
+            and len(known[topic.topic].partitions) == topic.num_partitions
+            and all(part.leader >= 0 for part in known[topic.topic].partitions.values())
+            for topic in topics
+        )
+
+    assert wait_until(all_led, 20)
+
+
+@contextmanager
+def producing(brokers: str, **config: str | int) -> Iterator[Producer]:
+    """Give a producer; at the end everything must have been acknowledged."""
+    producer = Producer({"bootstrap.servers": brokers, "acks": "all", "linger.ms": 5, **config})
+    yield producer
+    assert producer.flush(30) == 0, "not everything was acknowledged"
+
+
+def _append(producer: Producer, topic: str, value: bytes, key: bytes, partition: int) -> None:
+    while True:
+        try:
+            producer.produce(topic, value, key, partition)
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            producer.poll(0)
+            return
+
+
+def reader(brokers: str, **config: str | bool) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": "reads-the-log",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            **config,
+        }
+    )
+
+
+def read_committed(brokers: str, topic: str, partitions: int) -> list[Message]:
+    """Return every committed record of a topic, each partition in offset order."""
+    consumer = reader(brokers)
+    low = {part: low for part, (low, _) in _watermarks(consumer, topic, partitions).items()}
+    consumer.assign([TopicPartition(topic, part, offset) for part, offset in low.items()])
+    records: list[Message] = []
+    open_parts = set(range(partitions))
+    deadline_s = time.monotonic() + 60
+    try:
+        while open_parts:
+            assert time.monotonic() < deadline_s, f"{topic} cannot be read to its end"
+            for record in consumer.consume(10_000, 0.1):
+                error = record.error()
+                if error is None:
+                    records.append(record)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_parts.discard(record.partition() or 0)
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
+    return records
+
+
+def _watermarks(consumer: Consumer, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
+    return {
+        part: consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=10)
+        for part in range(partitions)
+    }
+
+
+def end_offsets(brokers: str, topic: str, partitions: int) -> dict[int, int]:
+    """Return the stable end of every partition: no transaction is open before it."""
+    consumer = reader(brokers)
+    try:
+        return {part: high for part, (_, high) in _watermarks(consumer, topic, partitions).items()}
+    finally:
+        consumer.close()
+
+
+def committed_offsets(brokers: str, group: str, topic: str, partitions: int) -> dict[int, int]:
+    consumer = reader(brokers, **{"group.id": group})
+    try:
+        asked = [TopicPartition(topic, part) for part in range(partitions)]
+        answered: list[TopicPartition] = []
+        with suppress(KafkaException):
+            answered = consumer.committed(asked, timeout=10)
+        return {part: -1 for part in range(partitions)} | {
+            at.partition: at.offset for at in answered if at.offset >= 0
+        }
+    finally:
+        consumer.close()
+
+
+def environment_without_settings() -> dict[str, str]:
+    """Return our environment without what configures a worker."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("SEATSTREAM_")}
