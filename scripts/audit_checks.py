@@ -612,7 +612,7 @@ class PartitionAudit:
 def origin_of(record: LogRecord) -> int:
     """Return the offset that a dead letter says it had, -1 where it does not say."""
     for name, value in record.headers:
-        if name.endswith("offset") and value.isdigit():
+        if name == "dead-letter-offset" and value.isdigit():
             return int(value)
     return -1
 

@@ -18,6 +18,8 @@ Outcome = tuple[str, dict[str, Any]]  # name of the record, its fields
 BLOCKED = ""
 CLOCK_SKEW_MS = 5_000
 LOOKAHEAD_ROWS = 4
+# The section's record has 512 kB at most; its other fields take less than 128 bytes.
+FREE_BYTES_MAX = 512 * 1024 - 128
 HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
 TIME_MS_MAX = 253_402_300_799_999
 HOLD_MS_MAX = 30 * 86_400_000
@@ -320,8 +322,13 @@ class Oracle:
         status = record["status"]
         if status == "REJECTED":
             return self._refusal(name, request, "NOT_HELD")
-        any_epoch = name == "ReleaseReservation" and command["epoch"] == 0
-        if command["epoch"] != record["epoch"] and not any_epoch:
+        known_epochs = {record["epoch"]}
+        if name == "ReleaseReservation":
+            known_epochs.add(0)
+        if name == "ConfirmReservation" and held.last[1].get("reacquired"):
+            # The same confirm again, which knows only the epoch that had lapsed.
+            known_epochs.add(record["epoch"] - 1)
+        if command["epoch"] not in known_epochs:
             return self._refusal(name, request, "STALE_EPOCH")
         if name == "ConfirmReservation":
             return self._confirm(held, request)
@@ -460,6 +467,8 @@ class Oracle:
         if section is None:
             if not is_sound(command):
                 return self._refusal("", request, "BAD_LAYOUT")
+            if sum((row["seatCount"] + 7) // 8 for row in command["rows"]) > FREE_BYTES_MAX:
+                return self._refusal("", request, "STATE_TOO_LARGE")
             rows = [
                 Row([None] * row["seatCount"], frozenset(row["aisles"])) for row in command["rows"]
             ]

@@ -2,7 +2,7 @@
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import google_crc32c
@@ -22,9 +22,9 @@ Fields = dict[str, Any]
 Input = tuple[int, bytes | None, bytes | None, int]  # partition, key, value, timestamp
 
 
-def value_of(name: str, fields: Fields) -> bytes:
+def value_of(name: str, fields: Fields, ids: Mapping[str, int] = ID_BY_NAME) -> bytes:
     """Return the record with its wire header."""
-    return b"\0" + ID_BY_NAME[name].to_bytes(4, "big") + AVRO.encode(name, fields)
+    return b"\0" + ids[name].to_bytes(4, "big") + AVRO.encode(name, fields)
 
 
 def stored(name: str, fields: Fields, due_ms: int = 0) -> bytes:
@@ -79,13 +79,24 @@ def identity(
 class RandomBuyers:
     """Draws commands for a few small sections, sound and unsound ones, from a seed."""
 
-    def __init__(self, seed: int, partitions: int = 3, sections: int = 4) -> None:
+    def __init__(
+        self,
+        seed: int,
+        partitions: int = 3,
+        sections: int = 4,
+        ids: Mapping[str, int] = ID_BY_NAME,
+    ) -> None:
+        self.ids = ids
         self.random = random.Random(seed)
         self.partitions = partitions
         self.now_ms = START_MS
         self.sections = [f"S{number}" for number in range(sections)]
         self.count = 0
         self.layouts: dict[str, Fields] = {}
+
+    def value_of(self, name: str, fields: Fields) -> bytes:
+        """Return the record with its wire header."""
+        return value_of(name, fields, self.ids)
 
     def commands(self, count: int) -> Iterator[Input]:
         """Yield (partition, key, value, timestamp)."""
@@ -117,7 +128,7 @@ class RandomBuyers:
         """Return the command on its right partition."""
         request = fields["request"]
         key = f"{request['eventId']}-{request['section']}".encode()
-        return partition_of(key, self.partitions), key, value_of(name, fields), self.now_ms
+        return partition_of(key, self.partitions), key, self.value_of(name, fields), self.now_ms
 
     def one(self) -> Input:
         """Draw one record."""
@@ -177,9 +188,9 @@ class RandomBuyers:
         if kind == "tick":
             self.now_ms += draw.choice([10, 3_000])
             timer_ms = self.now_ms + draw.choice([0, 0, -4_000, -9_000])
-            value = value_of("Tick", {"timerMs": timer_ms})
+            value = self.value_of("Tick", {"timerMs": timer_ms})
             return draw.randrange(self.partitions), b"tick", value, self.now_ms
-        hold = value_of("HoldBestAvailable", {"request": request, "seatCount": 1})
+        hold = self.value_of("HoldBestAvailable", {"request": request, "seatCount": 1})
         fields = {"request": request, "seatCount": 1}
         partition, key, _, now_ms = self.send("HoldBestAvailable", fields)
         if kind == "foreign":
@@ -222,7 +233,7 @@ def run_partition(log: Log, partition: int, draw: random.Random) -> None:
             try:
                 command = WIRE.decode(record.value)
             except Unreadable:
-                headers = (("source-offset", str(record.offset).encode()),)
+                headers = (("dead-letter-offset", str(record.offset).encode()),)
                 append(log.dead_letters, partition, record.key, record.value, headers)
             outcomes = oracle.apply(record.offset, record.timestamp, record.key, command)
             for name, fields in outcomes:

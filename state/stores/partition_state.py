@@ -102,9 +102,13 @@ class PartitionState:
     def put(self, key: bytes, value: bytes, due_ms: int = 0) -> None:
         fresh = self._fresh
         fresh.values[key] = (value, due_ms)
-        if 0 < due_ms < fresh.min_due_ms:
-            fresh.min_due_ms = due_ms
-            self.next_due_ms = min(self.next_due_ms, due_ms)
+        if due_ms:
+            # Written out: `min` is a call, and this is the path of every hold.
+            if due_ms < fresh.min_due_ms:  # noqa: PLR1730
+                fresh.min_due_ms = due_ms
+            # Asked apart: the layer's earliest may have fired within this very batch.
+            if due_ms < self.next_due_ms:  # noqa: PLR1730
+                self.next_due_ms = due_ms
 
     def delete(self, key: bytes) -> None:
         self._fresh.values[key] = (None, 0)

@@ -278,7 +278,7 @@ def shorten_a_dead_letter(log: Log) -> None:
 def bury_a_readable_command(log: Log) -> None:
     partition, index = find(log.commands, named("HoldBestAvailable"))
     record = log.commands[partition][index]
-    headers = (("source-offset", str(record.offset).encode()),)
+    headers = (("dead-letter-offset", str(record.offset).encode()),)
     append(log.dead_letters, partition, record.key, record.value, headers)
 
 
