@@ -1,0 +1,39 @@
+"""Where the broker and the registry are: configured, or those of the stack that is up."""
+
+import json
+import os
+from dataclasses import dataclass
+
+from infra.paths import STACK_HOME
+from infra.stack.addresses import configured
+
+
+class NotUp(Exception):
+    """There is neither a configured address nor a running stack.
+
+    Operator action: `./scripts/stack up`, or set KAFKA_BROKERS and SCHEMA_REGISTRY_URL.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Addresses that a script talks to."""
+
+    brokers: str
+    registry_url: str
+
+
+def servers() -> Servers:
+    """Return the addresses; a configured one wins over the stack's."""
+    by_part = configured(os.environ)
+    state = STACK_HOME / "stack.json"
+    stack = json.loads(state.read_text()) if state.exists() else {}
+    brokers = by_part.get("kafka") or stack.get("kafka_brokers")
+    registry_url = by_part.get("registry") or stack.get("schema_registry_url")
+    if not brokers or not registry_url:
+        missing = "broker" if not brokers else "schema registry"
+        raise NotUp(
+            f"no {missing}: no stack is up. Start one with ./scripts/stack up,"
+            " or set KAFKA_BROKERS and SCHEMA_REGISTRY_URL"
+        )
+    return Servers(brokers, registry_url)

@@ -1,0 +1,92 @@
+"""Judges the whole log of the seats: nothing lost, nothing doubled, no seat sold twice.
+
+Reads all five topics read committed up to a snapshot of their ends, folds the commands with an
+oracle that shares only the schemas with the workers, and compares every outcome, every stored
+state, the status of every section and the dead letters with it. The log must be at rest: stop
+the buyers, and let the workers finish or stop them too.
+
+    python -m scripts.audit
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from time import monotonic
+from typing import Any
+
+from scripts.addresses import NotUp, servers
+from scripts.audit_checks import Report, audit
+from scripts.audit_log import CannotRead, read_log
+
+EXIT_CODES = """exit codes:
+  0  everything is as it must be
+  1  something is not; the first bad offset of each kind and its records are printed
+  2  an argument does not fit
+  3  the log cannot be read"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Audit; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="audit",
+        description=__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--allow-repeats",
+        action="store_true",
+        help="the group was rewound: outcomes may be there again, byte for byte",
+    )
+    arguments = parser.parse_args(argv)
+    started = monotonic()
+    try:
+        where = servers()
+        log = read_log(where.brokers, where.registry_url)
+    except (CannotRead, NotUp) as error:
+        print(json.dumps({"error": str(error)}) if arguments.json else str(error))
+        return 3
+    report = audit(log, allow_repeats=arguments.allow_repeats)
+    if arguments.json:
+        print(json.dumps(as_json(report), indent=2))
+    else:
+        print("\n".join(as_text(report, monotonic() - started)))
+    return 0 if report.is_exact else 1
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return the report without the long list of violations, but the first of each kind."""
+    document = asdict(report)
+    document["violations"] = len(report.violations)
+    document["first"] = {
+        name: asdict(violation) for name, violation in report.first_by_invariant().items()
+    }
+    document["exact"] = report.is_exact
+    return document
+
+
+def as_text(report: Report, seconds: float) -> list[str]:
+    """Return the report as lines for a person."""
+    commands = f"{report.commands} commands, {report.duplicate_commands} of them repeated"
+    seats = f"{report.seats} seats in {report.sections} sections"
+    counts = f"free {report.free}, held {report.held}, sold {report.sold}"
+    lines = [
+        f"{commands}; {report.ticks} ticks; {report.dead_letters} dead letters",
+        f"{report.outcomes} outcomes; lost {report.lost}, duplicates {report.repeated}",
+        f"{seats}: {counts}, blocked {report.blocked}",
+        f"sold twice {report.sold_twice}; status unlike state {report.status_mismatches}",
+    ]
+    for name, violation in report.first_by_invariant().items():
+        where = f"partition {violation.partition}, offset {violation.offset}"
+        lines.append(f"{name}: {where}: {violation.message}")
+        lines += [f"    {line}" for line in report.excerpts[name]]
+    verdict = "exact" if report.is_exact else f"WRONG, {len(report.violations)} violations"
+    lines.append(f"verdict: {verdict} (fold {report.digest}, {seconds:.1f} s)")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""Sends commands to the sections and reads their outcomes: what all scripts that drive share."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
+from scripts.plans.layout import SectionPlan
+from serdes.codegen import IDENTITY, decoder, encoder
+from serdes.encoding import encoders
+from serdes.registry import (
+    NotRegisteredError,
+    Registry,
+    RegistryRefusedError,
+    RegistryUnavailableError,
+    fetch_ids,
+)
+from serdes.schema_ids import SchemaIds
+from serdes.wire import HEADER_BYTES
+from state.domain.keys import TICK_KEY, section_key
+from state.domain.layout import Rules
+
+BROKER_TIMEOUT_S = 15.0
+DELIVERY_TIMEOUT_MS = 30_000
+OUTCOMES_PER_POLL = 10_000
+
+_COMMANDS = "io.seatstream.commands."
+
+
+class NoBroker(Exception):
+    """The broker, a topic on it or the schema registry cannot be reached.
+
+    Operator action: start the stack, or correct KAFKA_BROKERS and SCHEMA_REGISTRY_URL; create the
+    topics, register the schemas.
+    """
+
+
+def schema_ids(registry_url: str) -> SchemaIds:
+    """Return the ids of all schemas; raises NoBroker where the registry does not know them."""
+    try:
+        return fetch_ids(Registry(registry_url))
+    except (NotRegisteredError, RegistryRefusedError, RegistryUnavailableError) as error:
+        raise NoBroker(f"schema registry: {error}") from error
+
+
+class CommandEncoders:
+    """Command values for the wire, with the registered schema ids."""
+
+    def __init__(self, ids: SchemaIds) -> None:
+        by_name = encoders(SECTION_COMMANDS, ids)
+        self._identity = encoder(IDENTITY)
+        self._open = by_name[_COMMANDS + "OpenSection"]
+        self._best = by_name[_COMMANDS + "HoldBestAvailable"]
+        self._chosen = by_name[_COMMANDS + "HoldChosenSeats"]
+        self._confirm = by_name[_COMMANDS + "ConfirmReservation"]
+        self._release = by_name[_COMMANDS + "ReleaseReservation"]
+        self._extend = by_name[_COMMANDS + "ExtendHold"]
+        self._tick = by_name[_COMMANDS + "Tick"]
+
+    def identity(
+        self, reservation_id: str, user: str, section: str, event_id: int, correlation: str = ""
+    ) -> bytes:
+        """Return who asks for what, ready to be pasted into commands."""
+        return self._identity(
+            reservation_id.encode(),
+            user.encode(),
+            correlation.encode(),
+            section.encode(),
+            event_id,
+        )
+
+    def open_section(self, identity: bytes, section: SectionPlan, rules: Rules) -> bytes:
+        """Return the command that opens a section."""
+        rows = tuple(
+            (
+                row.label.encode(),
+                row.seat_count,
+                row.first_number,
+                row.number_step,
+                tuple(label.encode() for label in row.seat_labels),
+                row.aisles,
+                row.category.encode(),
+                tuple(category.encode() for category in row.seat_categories),
+            )
+            for row in section.rows
+        )
+        return self._open(
+            identity,
+            1,
+            rows,
+            (),
+            int(rules.orphan_rule),
+            rules.max_seats_per_hold,
+            rules.hold_ms,
+            rules.max_hold_ms,
+            rules.sale_starts_ms,
+            rules.sale_ends_ms,
+        )
+
+    def hold_best(self, identity: bytes, count: int) -> bytes:
+        """Return the command that holds adjacent seats of the section's choice."""
+        return self._best(identity, count)
+
+    def hold_chosen(self, identity: bytes, seats: Sequence[tuple[int, int]]) -> bytes:
+        """Return the command that holds these (row, seat)."""
+        return self._chosen(identity, len(seats), tuple(seats))
+
+    def confirm(self, identity: bytes, epoch: int) -> bytes:
+        """Return the command that sells what is held."""
+        return self._confirm(identity, epoch)
+
+    def release(self, identity: bytes, epoch: int = 0) -> bytes:
+        """Return the command that gives a hold back; epoch 0 fits any."""
+        return self._release(identity, epoch)
+
+    def extend(self, identity: bytes, epoch: int) -> bytes:
+        """Return the command that lets a hold run longer."""
+        return self._extend(identity, epoch)
+
+    def tick(self, timer_ms: int) -> tuple[bytes, bytes]:
+        """Return (key, value) of a tick."""
+        return TICK_KEY, self._tick(timer_ms)
+
+
+class CommandSender:
+    """An idempotent producer that puts each section where every other producer puts it.
+
+    failed: errors of records that were not acknowledged within the delivery timeout.
+    """
+
+    def __init__(self, brokers: str, *, linger_ms: int = 5) -> None:
+        self.failed: list[str] = []
+        self.sent = 0
+        self._producer = Producer(
+            {
+                "bootstrap.servers": brokers,
+                "enable.idempotence": True,
+                "acks": "all",
+                # Kafka's own default; librdkafka's would give a section a second writer.
+                "partitioner": "murmur2_random",
+                "linger.ms": linger_ms,
+                "request.timeout.ms": 5_000,
+                "socket.timeout.ms": 10_000,
+                "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+                "queue.buffering.max.messages": 200_000,
+                "log_level": 2,
+            }
+        )
+
+    def send(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        partition: int = -1,
+        done: Callable[[Any, Message], None] | None = None,
+    ) -> None:
+        """Queue one command; waits only while the queue is full."""
+        while True:
+            try:
+                self._producer.produce(
+                    SECTION_COMMANDS.name,
+                    value,
+                    key,
+                    partition=partition,
+                    on_delivery=done or self._note,
+                )
+            except BufferError:
+                self._producer.poll(0.05)
+            else:
+                self.sent += 1
+                return
+
+    def poll(self) -> None:
+        """Handle acknowledgements that have come."""
+        self._producer.poll(0)
+
+    def flush(self, timeout_s: float = DELIVERY_TIMEOUT_MS / 1000 + 5) -> int:
+        """Wait for acknowledgements; return how many are still missing."""
+        return int(self._producer.flush(timeout_s))
+
+    def drop(self) -> None:
+        """Forget what is queued, so that the process can end at once."""
+        self._producer.purge()
+        self._producer.flush(0)
+
+    def _note(self, error: Any, _: Message) -> None:
+        if error is not None:
+            self.failed.append(error.str())
+
+
+class OutcomeReader:
+    """Committed outcomes of all partitions, from the moment it is made on."""
+
+    def __init__(self, brokers: str, ids: SchemaIds, topic: Topic = RESERVATION_OUTCOMES) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "group.id": "scripts-never-commit",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 20,
+                "fetch.queue.backoff.ms": 5,
+                "socket.timeout.ms": 10_000,
+                "log_level": 2,
+            }
+        )
+        self.name_by_header: dict[bytes, str] = {}
+        self._decode_by_header = {}
+        for name in topic.records:
+            schema_id = ids.id_by_subject[f"{topic.name}-{name}"]
+            header = b"\0" + schema_id.to_bytes(4, "big")
+            self.name_by_header[header] = name.rpartition(".")[2]
+            self._decode_by_header[header] = decoder(name)
+        try:
+            metadata = self._consumer.list_topics(topic.name, timeout=BROKER_TIMEOUT_S)
+            found = metadata.topics[topic.name]
+            if found.error is not None:
+                raise NoBroker(f"topic {topic.name}: {found.error.str()}. Create the topics first")
+            where = [TopicPartition(topic.name, number) for number in found.partitions]
+            for place in where:
+                place.offset = self._consumer.get_watermark_offsets(
+                    place, timeout=BROKER_TIMEOUT_S
+                )[1]
+        except KafkaException as error:
+            raise NoBroker(f"{brokers}: {error.args[0].str()}. Is the stack up?") from error
+        self._consumer.assign(where)
+
+    def read(self, timeout_s: float) -> Iterator[Message]:
+        """Yield what has come, waiting at most `timeout_s` for the first."""
+        for message in self._consumer.consume(OUTCOMES_PER_POLL, timeout=timeout_s):
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() != KafkaError._TRANSPORT and error.fatal():  # noqa: SLF001
+                raise NoBroker(error.str())
+
+    def name_of(self, value: bytes) -> str:
+        """Return the last part of a record's name."""
+        return self.name_by_header[value[:HEADER_BYTES]]
+
+    def fields_of(self, value: bytes) -> tuple[Any, ...]:
+        """Return a record's fields in the generated decoder's form."""
+        fields: tuple[Any, ...] = self._decode_by_header[value[:HEADER_BYTES]](value, HEADER_BYTES)
+        return fields
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()
+
+
+def key_of(event_id: int, section: str) -> bytes:
+    """Return the record key of a section."""
+    return section_key(event_id, section)

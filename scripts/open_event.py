@@ -1,0 +1,228 @@
+"""Opens an event: a seating plan file in, one OpenSection command a section out.
+
+    python -m scripts.open_event scripts/plans/arena.json --event-id 1
+
+Opening again with the same plan and rules changes nothing; with others it is refused.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from scripts.addresses import NotUp, Servers, servers
+from scripts.commands import (
+    CommandEncoders,
+    CommandSender,
+    NoBroker,
+    OutcomeReader,
+    key_of,
+    schema_ids,
+)
+from scripts.plans.layout import PlanFault, SeatingPlan
+from scripts.plans.reading import read_plan
+from serdes.wire import VALUE_BYTES_MAX
+from state.domain.layout import OrphanRule, Rules
+from state.domain.reasons import Reason
+
+EXIT_CODES = """exit codes:
+  0  every section is open with this plan
+  1  at least one section was refused (it is open with another plan, or the plan is unsound)
+  2  the plan or an argument does not fit; nothing was sent
+  3  broker, topic or registry cannot be reached, or outcomes did not come in time"""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What became of the sections.
+
+    refused: section -> reason. missing: sections without an outcome in time.
+    """
+
+    opened: int
+    refused: dict[str, str]
+    missing: list[str]
+
+
+def open_event(
+    where: Servers,
+    plan: SeatingPlan,
+    event_id: int,
+    rules: Rules,
+    *,
+    timeout_s: float = 60.0,
+    progress: Progress = lambda _opened, _all: None,
+) -> Opening:
+    """Send one command a section and wait for its outcome; raises NoBroker, PlanFault."""
+    ids = schema_ids(where.registry_url)
+    encoders = CommandEncoders(ids)
+    commands: dict[bytes, tuple[str, bytes]] = {}
+    for section in plan.sections:
+        reservation_id = f"open-{event_id}-{section.section}"
+        identity = encoders.identity(reservation_id, "operator", section.section, event_id)
+        value = encoders.open_section(identity, section, rules)
+        if len(value) > VALUE_BYTES_MAX:
+            raise PlanFault(
+                section.path,
+                f"a record of {len(value)} bytes, the limit is {VALUE_BYTES_MAX}",
+                "Split the section in two",
+            )
+        commands[reservation_id.encode()] = (section.section, value)
+    reader = OutcomeReader(where.brokers, ids)
+    sender = CommandSender(where.brokers)
+    try:
+        for section_name, value in commands.values():
+            sender.send(key_of(event_id, section_name), value)
+        unsent = sender.flush()
+        if unsent or sender.failed:
+            why = sender.failed[0] if sender.failed else "no acknowledgement"
+            raise NoBroker(f"{unsent + len(sender.failed)} commands were not taken: {why}")
+        refused: dict[str, str] = {}
+        waiting = dict(commands)
+        end = monotonic() + timeout_s
+        while waiting and monotonic() < end:
+            for message in reader.read(0.1):
+                found = waiting.pop(message.key() or b"", None)
+                value = message.value() or b""
+                if found is not None and reader.name_of(value) != "SectionOpened":
+                    refused[found[0]] = Reason(reader.fields_of(value)[9]).name
+            progress(len(commands) - len(waiting), len(commands))
+    finally:
+        reader.close()
+    missing = [section for section, _ in waiting.values()]
+    return Opening(len(commands) - len(refused) - len(missing), refused, missing)
+
+
+def progress_bar(opened: int, total: int) -> None:
+    """Draw a bar on a terminal, nothing elsewhere."""
+    if sys.stderr.isatty():
+        width = 30 * opened // max(1, total)
+        end = "\n" if opened == total else ""
+        bar = "#" * width + "." * (30 - width)
+        print(f"\r[{bar}] {opened}/{total} sections", end=end, file=sys.stderr, flush=True)
+
+
+def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="open_event",
+        description=__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    defaults = Rules()
+    parser.add_argument("plan", type=Path, help="pretix seating plan or short form, JSON")
+    parser.add_argument("--event-id", type=int, required=True, help="id of the concert or match")
+    parser.add_argument("--dry-run", action="store_true", help="check the plan, send nothing")
+    parser.add_argument("--map", type=Path, metavar="FILE", help="write guid -> section,row,seat")
+    parser.add_argument("--hold-ms", type=int, default=defaults.hold_ms)
+    parser.add_argument("--max-hold-ms", type=int, default=defaults.max_hold_ms)
+    parser.add_argument(
+        "--orphan-rule", choices=[rule.name.lower() for rule in OrphanRule], default="prefer"
+    )
+    parser.add_argument("--max-seats-per-hold", type=int, default=defaults.max_seats_per_hold)
+    parser.add_argument("--sale-starts-ms", type=int, default=0, help="Unix ms; 0: at once")
+    parser.add_argument("--sale-ends-ms", type=int, default=0, help="Unix ms; 0: never")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for outcomes")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    arguments = parser.parse_args(argv)
+    if arguments.event_id < 0:
+        parser.error("--event-id: not below 0")
+    return arguments
+
+
+def write_map(plan: SeatingPlan, file: Path) -> None:
+    """Write one line a seat: guid, section, row index, seat index."""
+    with file.open("w", encoding="utf-8") as output:
+        json.dump(
+            {
+                guid: [place.section, place.row, place.seat]
+                for guid, place in plan.place_by_guid.items()
+            },
+            output,
+            separators=(",", ":"),
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Open the event; return the exit code."""
+    arguments = arguments_of(argv)
+    rules = Rules(
+        orphan_rule=OrphanRule[arguments.orphan_rule.upper()],
+        max_seats_per_hold=arguments.max_seats_per_hold,
+        hold_ms=arguments.hold_ms,
+        max_hold_ms=arguments.max_hold_ms,
+        sale_starts_ms=arguments.sale_starts_ms,
+        sale_ends_ms=arguments.sale_ends_ms,
+    )
+    try:
+        plan = read_plan(arguments.plan)
+        if arguments.map:
+            write_map(plan, arguments.map)
+    except PlanFault as fault:
+        return failed(2, f"{arguments.plan}: {fault}", as_json=arguments.json)
+    except OSError as error:
+        return failed(2, f"{error.filename}: {error.strerror}", as_json=arguments.json)
+    result = {
+        "event_id": arguments.event_id,
+        "plan": plan.name,
+        "sections": len(plan.sections),
+        "seats": plan.seat_count,
+    }
+    if arguments.dry_run:
+        return told(0, result, f"{described(result)}: fits", as_json=arguments.json)
+    try:
+        opening = open_event(
+            servers(),
+            plan,
+            arguments.event_id,
+            rules,
+            timeout_s=arguments.timeout,
+            progress=progress_bar,
+        )
+    except PlanFault as fault:
+        return failed(2, str(fault), as_json=arguments.json)
+    except (NoBroker, NotUp) as error:
+        return failed(3, str(error), as_json=arguments.json)
+    result |= {
+        "opened": opening.opened,
+        "refused": opening.refused,
+        "missing": opening.missing,
+    }
+    if opening.missing:
+        text = f"no outcome for {', '.join(opening.missing[:5])} ... Is a worker running?"
+        return told(3, result, text, as_json=arguments.json)
+    if opening.refused:
+        section, reason = next(iter(opening.refused.items()))
+        text = f"{len(opening.refused)} sections refused, the first: {section}, {reason}"
+        return told(1, result, text, as_json=arguments.json)
+    return told(0, result, f"{described(result)}: open", as_json=arguments.json)
+
+
+def described(result: dict[str, object]) -> str:
+    """Return one line about the plan."""
+    return f"{result['plan']}: {result['sections']} sections, {result['seats']} seats"
+
+
+def told(code: int, result: dict[str, object], text: str, *, as_json: bool) -> int:
+    """Print the result; return the exit code."""
+    print(json.dumps(result | {"exit_code": code}) if as_json else text)
+    return code
+
+
+def failed(code: int, text: str, *, as_json: bool) -> int:
+    """Print why it did not work; return the exit code."""
+    if as_json:
+        print(json.dumps({"error": text, "exit_code": code}))
+    else:
+        print(text, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
