@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS, subject
 from serdes.codegen import Decode, Encode, decoder, encoder
 from serdes.decoding import TopicDecoder
 from serdes.encoding import encoders
+from serdes.held import HeldWriter
 from serdes.schema_ids import SchemaIds
 
 _OUTCOMES = "io.seatstream.outcomes."
+_SEATS_HELD = _OUTCOMES + "SeatsHeld"
 _STATE = "io.seatstream.state."
 
 
@@ -18,11 +20,13 @@ class SeatCodecs:
 
     commands: bytes of section-commands to records; learns other ids while it is used.
     held .. refused, status: fields to values of the wire, header included.
+    new_hold: a hold's stored record and its outcome at once.
     The rest: values of the store, without header.
     """
 
     commands: TopicDecoder
     held: Encode
+    new_hold: HeldWriter
     rejected: Encode
     confirmed: Encode
     released: Encode
@@ -49,7 +53,8 @@ class SeatCodecs:
         outcomes = encoders(RESERVATION_OUTCOMES, ids)
         return cls(
             commands=TopicDecoder(SECTION_COMMANDS, ids),
-            held=outcomes[_OUTCOMES + "SeatsHeld"],
+            held=outcomes[_SEATS_HELD],
+            new_hold=HeldWriter(ids.id_by_subject[subject(RESERVATION_OUTCOMES, _SEATS_HELD)]),
             rejected=outcomes[_OUTCOMES + "ReservationRejected"],
             confirmed=outcomes[_OUTCOMES + "ReservationConfirmed"],
             released=outcomes[_OUTCOMES + "ReservationReleased"],

@@ -7,14 +7,6 @@ from typing import Final
 CLOCK_SKEW_MS: Final = 5_000
 
 
-def first_deadline_ms(held_at_ms: int, hold_ms: int) -> int:
-    """Return the deadline of a new hold.
-
-    held_at_ms: log time of the decision, so that a replay agrees.
-    """
-    return held_at_ms + hold_ms
-
-
 def extended_deadline_ms(log_time_ms: int, held_at_ms: int, hold_ms: int, max_hold_ms: int) -> int:
     """Return the deadline that an extension asks for: a full hold from now, capped.
 

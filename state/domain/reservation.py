@@ -1,7 +1,10 @@
 """The life of a reservation, as a table."""
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
+
+from state.domain.layout import SeatPosition, SeatRange
+from state.domain.reasons import Reason
 
 
 class Status(IntEnum):
@@ -66,3 +69,121 @@ def advance(status: Status, later: Later) -> Status:
         return TRANSITIONS[status][later]
     except KeyError:
         raise IllegalTransition(f"{status.name} x {later.name}") from None
+
+
+class LaterOutcome(NamedTuple):
+    """A decision after the first one; fields in the order of its Avro record.
+
+    kind:        a number of Later.
+    request:     encoded identity of the command that was decided, or of the hold for a lapse.
+    deadline_ms: deadline after it, Unix ms; 0 where none runs.
+    """
+
+    kind: int
+    request: bytes
+    offset: int
+    ordinal: int
+    version: int
+    at_ms: int
+    epoch: int
+    deadline_ms: int
+
+
+class Reservation(NamedTuple):
+    """A reservation and all that was decided about it; fields in the order of its Avro record.
+
+    The first five are those of the request, of which `request` is the encoded form.
+    status, reason: numbers of Status and Reason, as they are read.
+    epoch: of the hold, from 1; 0 where there never was one.
+    """
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section_id: bytes
+    event_id: int
+    request: bytes
+    seat_count: int
+    chosen: tuple[SeatPosition, ...]
+    status: int
+    epoch: int
+    held_at_ms: int
+    first_deadline_ms: int
+    decided_offset: int
+    decided_version: int
+    seats: tuple[SeatRange, ...]
+    reason: int
+    seat: SeatPosition | None
+    later: tuple[LaterOutcome, ...]
+
+    @property
+    def deadline_ms(self) -> int:
+        """Return when the hold lapses, extensions counted."""
+        last = self.last(Later.EXTENDED)
+        return self.first_deadline_ms if last is None else last.deadline_ms
+
+    @property
+    def was_held(self) -> bool:
+        """Say whether it ever had seats."""
+        return self.epoch > 0
+
+    def last(self, *kinds: Later) -> LaterOutcome | None:
+        """Return the newest later decision of these kinds."""
+        for later in reversed(self.later):
+            if later.kind in kinds:
+                return later
+        return None
+
+    def with_later(self, later: LaterOutcome) -> "Reservation":
+        """Return the reservation after one more decision.
+
+        Of extensions only the last is kept, so that a record's size is bounded.
+        """
+        kept = self.later
+        if later.kind == Later.EXTENDED:
+            kept = tuple(other for other in kept if other.kind != Later.EXTENDED)
+        return self._replace(
+            status=advance(Status(self.status), Later(later.kind)),
+            epoch=later.epoch,
+            later=(*kept, later),
+        )
+
+
+# Decisions that end an epoch.
+ENDS: Final = (Later.CONFIRMED, Later.CANCELLED, Later.LAPSED, Later.REACQUIRED)
+
+
+def refusal_to_confirm(held: Reservation, epoch: int) -> Reason | None:
+    """Return why a buyer's confirm finds nothing to sell, or None where it may.
+
+    None does not promise the seats of a lapsed hold: whether they are still free, only the
+    section knows.
+    """
+    if held.status == Status.REJECTED:
+        return Reason.NOT_HELD
+    if epoch != held.epoch:
+        return Reason.STALE_EPOCH
+    ended = held.last(*ENDS)
+    if held.status == Status.RELEASED and (ended is None or ended.kind != Later.LAPSED):
+        return Reason.REFUND_DUE
+    return None
+
+
+def refusal_to_release(held: Reservation, epoch: int) -> Reason | None:
+    """Return why a buyer's release is refused, or None; epoch 0 matches any."""
+    if held.status == Status.REJECTED:
+        return Reason.NOT_HELD
+    if epoch not in {0, held.epoch}:
+        return Reason.STALE_EPOCH
+    return Reason.ALREADY_SOLD if held.status == Status.SOLD else None
+
+
+def refusal_to_extend(held: Reservation, epoch: int) -> Reason | None:
+    """Return why there is no hold to extend, or None; the cap is another matter."""
+    if held.status == Status.REJECTED:
+        return Reason.NOT_HELD
+    if epoch != held.epoch:
+        return Reason.STALE_EPOCH
+    if held.status == Status.SOLD:
+        return Reason.ALREADY_SOLD
+    return None if held.status == Status.HELD else Reason.NOT_HELD

@@ -4,7 +4,7 @@ from enum import IntEnum
 import pytest
 
 from serdes.schema_files import enum_symbols
-from state.domain.hold import extended_deadline_ms, first_deadline_ms, horizon_ms
+from state.domain.hold import extended_deadline_ms, horizon_ms
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
 from state.domain.reservation import (
@@ -53,10 +53,6 @@ def test_numbers_are_the_indexes_of_the_avro_symbols(enum: type[IntEnum], name: 
     assert [(member.name, member.value) for member in enum] == [
         (symbol, index) for index, symbol in enumerate(symbols)
     ]
-
-
-def test_a_hold_runs_from_its_decision() -> None:
-    assert first_deadline_ms(1_000, 600) == 1_600
 
 
 def test_an_extension_is_a_full_hold_from_now_up_to_the_cap() -> None:
