@@ -362,7 +362,7 @@ def _append(producer: Producer, topic: str, value: bytes, key: bytes, partition:
             return
 
 
-def reader(brokers: str, **config: str | bool) -> Consumer:
+def reader(brokers: str, **config: str | bool | int) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": brokers,
@@ -371,6 +371,7 @@ def reader(brokers: str, **config: str | bool) -> Consumer:
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,
             **config,
         }
     )

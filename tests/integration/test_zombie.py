@@ -1,0 +1,38 @@
+"""F24: a worker that was paused past its session wakes up with records it no longer owns."""
+
+from collections.abc import Callable
+
+import pytest
+
+from infra.stack.processes import wait_until
+from integration.workers import ENDED_ITSELF, SESSION_TIMEOUT_S, Fleet
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(110)]
+
+WORDS = 60_000
+
+
+@pytest.mark.parametrize("watchdog", ["0", "1"])
+def test_f24_nothing_of_a_woken_zombie_becomes_visible_and_it_ends_itself(
+    new_fleet: Callable[..., Fleet], watchdog: str
+) -> None:
+    fleet = new_fleet(SEATSTREAM_TRANSACTION_RECORDS="200", SEATSTREAM_WATCHDOG=watchdog)
+    zombie, heir, third = (fleet.worker(name) for name in ("zombie", "heir", "third"))
+    zombie.start().wait_ready()
+    heir.start().wait_ready()
+    assert wait_until(lambda: zombie.metric("seatstream_partitions_owned") == 2, 20)
+    fleet.produce(WORDS)
+    assert wait_until(lambda: zombie.metric("seatstream_transaction_records_count") > 20, 10)
+    zombie.pause()
+    assert sum(fleet.committed().values()) < WORDS, "the zombie had nothing left to do"
+    assert wait_until(
+        lambda: heir.metric("seatstream_partitions_owned") == 4, 2 * SESSION_TIMEOUT_S + 10
+    )
+    fleet.settle()
+    zombie.resume()
+    assert zombie.ended(15) == ENDED_ITSELF
+    fleet.produce(2_000, seed=2)
+    heir.kill()
+    third.start().wait_ready()
+    fleet.settle()
+    assert fleet.verify() == WORDS + 2_000
