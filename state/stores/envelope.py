@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 
 import google_crc32c
 
@@ -35,6 +36,35 @@ def pack(payload: bytes, due_ms: int = 0) -> bytes:
     """Return the stored form of a payload."""
     body = _pack_header(FORMAT, due_ms) + payload
     return body + _pack_crc(_crc32c(body))
+
+
+def pack_all(
+    values: Mapping[bytes, tuple[bytes | None, int]],
+) -> tuple[list[tuple[bytes, bytes]], list[bytes], dict[int, list[bytes]]]:
+    """Return puts (key, stored form) by ascending key, deleted keys, and keys by due time.
+
+    values: key -> (payload, due_ms); a payload of None deletes.
+    """
+    puts: list[tuple[bytes, bytes]] = []
+    deletes: list[bytes] = []
+    dues: dict[int, list[bytes]] = {}
+    headers = {0: _pack_header(FORMAT, 0)}
+    for key in sorted(values):
+        payload, due_ms = values[key]
+        if payload is None:
+            deletes.append(key)
+            continue
+        if due_ms in headers:
+            body = headers[due_ms] + payload
+        else:
+            # The holds of a batch share few due times: those whose commands share one.
+            headers[due_ms] = _pack_header(FORMAT, due_ms)
+            dues[due_ms] = []
+            body = headers[due_ms] + payload
+        puts.append((key, body + _pack_crc(_crc32c(body))))
+        if due_ms:
+            dues[due_ms].append(key)
+    return puts, deletes, dues
 
 
 def unpack(stored: bytes) -> tuple[bytes, int]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-
-from state.stores.partition_state import NEVER_MS, Change
+from state.stores.partition_state import NEVER_MS, Changes, DueEntry
 
 
 class MemoryStore:
@@ -12,31 +10,29 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.stored: dict[bytes, bytes] = {}
-        self._due: list[tuple[int, bytes]] = []
+        self._entries: dict[bytes, DueEntry] = {}
+        self._written = 0
         self.changelog_offset = 0
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.stored.get(key) for key in keys]
 
-    def due(self, horizon_ms: int) -> tuple[list[tuple[int, bytes]], int]:
-        end = bisect_left(self._due, (horizon_ms + 1, b""))
-        following = self._due[end][0] if end < len(self._due) else NEVER_MS
-        return self._due[:end], following
+    def due(self, horizon_ms: int) -> tuple[list[DueEntry], int]:
+        entries = sorted(self._entries.values())
+        fired = [entry for entry in entries if entry.due_ms <= horizon_ms]
+        following = entries[len(fired)].due_ms if len(fired) < len(entries) else NEVER_MS
+        return fired, following
 
-    def apply(
-        self, changes: list[Change], spent: list[tuple[int, bytes]], changelog_offset: int | None
-    ) -> None:
-        for entry in spent:
-            index = bisect_left(self._due, entry)
-            if index < len(self._due) and self._due[index] == entry:
-                del self._due[index]
-        for key, stored, due_ms in changes:
-            if stored is None:
-                self.stored.pop(key, None)
-                continue
-            self.stored[key] = stored
-            if due_ms and (due_ms, key) not in self._due:
-                insort(self._due, (due_ms, key))
+    def apply(self, changes: Changes, changelog_offset: int | None) -> None:
+        for name in changes.spent:
+            self._entries.pop(name, None)
+        for key in changes.deletes:
+            self.stored.pop(key, None)
+        self.stored.update(changes.puts)
+        for due_ms, keys in changes.dues.items():
+            name = b"%d" % self._written
+            self._entries[name] = DueEntry(due_ms, keys, name)
+            self._written += 1
         if changelog_offset is not None:
             self.changelog_offset = changelog_offset
 

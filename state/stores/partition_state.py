@@ -16,12 +16,27 @@ NEVER_MS = 1 << 62
 RESERVED_PREFIX = 0xFF
 
 
-class Change(NamedTuple):
-    """One changed key: stored form (None when deleted) and due time (0 when none)."""
+class Changes(NamedTuple):
+    """What one transaction changes in a partition's store.
 
-    key: bytes
-    stored: bytes | None
+    puts:    (key, stored form), by ascending key.
+    deletes: keys.
+    dues:    due_ms -> keys that are due then, for the index.
+    spent:   index entries that have fired, by the name that `Store.due` gave them.
+    """
+
+    puts: list[tuple[bytes, bytes]]
+    deletes: list[bytes]
+    dues: dict[int, list[bytes]]
+    spent: list[bytes]
+
+
+class DueEntry(NamedTuple):
+    """An entry of the index: keys that were due at one time when it was written."""
+
     due_ms: int
+    keys: list[bytes]
+    name: bytes
 
 
 class Store(Protocol):
@@ -33,29 +48,20 @@ class Store(Protocol):
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         """Return stored forms, None where a key is absent, in the order asked."""
 
-    def due(self, horizon_ms: int) -> tuple[list[tuple[int, bytes]], int]:
-        """Return index entries up to the horizon, (due_ms, key) ascending, and the next due time.
+    def due(self, horizon_ms: int) -> tuple[list[DueEntry], int]:
+        """Return index entries up to the horizon, oldest first, and the next due time.
 
-        The index is a hint: an entry may be older than the key's current value.
+        The index is a hint: a key may have been put again since with another due time.
         """
 
-    def apply(
-        self, changes: list[Change], spent: list[tuple[int, bytes]], changelog_offset: int | None
-    ) -> None:
-        """Write changes, drop spent index entries and set the offset, all or nothing."""
+    def apply(self, changes: Changes, changelog_offset: int | None) -> None:
+        """Write changes and offset, all or nothing."""
 
     @property
     def changelog_offset(self) -> int:
         """Offset of the first changelog record that is not in the store yet."""
 
     def close(self) -> None: ...
-
-
-class Sealed(NamedTuple):
-    """The changes of one batch, ready for its transaction."""
-
-    changes: list[Change]
-    spent: list[tuple[int, bytes]]
 
 
 class Layer:
@@ -77,8 +83,9 @@ class PartitionState:
         self._fresh = Layer()
         # Newest first: the transactions on their way to the broker.
         self._sealed: deque[Layer] = deque()
-        self._spent: list[tuple[int, bytes]] = []
-        self._fired: list[tuple[int, bytes]] = []
+        self._spent: list[bytes] = []
+        self._fired: list[tuple[DueEntry, list[bytes]]] = []
+        self._fired_in_flight: list[tuple[int, bytes]] = []
         _, self.next_due_ms = store.due(-1)
 
     def get(self, key: bytes) -> bytes | None:
@@ -114,21 +121,15 @@ class PartitionState:
         self._fresh.values[key] = (None, 0)
 
     def due(self, horizon_ms: int) -> list[tuple[int, bytes]]:
-        indexed, next_due_ms = self.store.due(horizon_ms)
-        due = []
-        settled = []
-        for entry in indexed:
-            in_flight_ms = self._in_flight_due_ms(entry[1])
-            if in_flight_ms is None:
-                settled.append(entry)
-            elif in_flight_ms != entry[0]:
-                self._spent.append(entry)
-        stored = self.store.get_many([key for _, key in settled])
-        for entry, value in zip(settled, stored, strict=True):
-            if value is not None and envelope.due_of(value) == entry[0]:
-                due.append(entry)
+        entries, next_due_ms = self.store.due(horizon_ms)
+        due: set[tuple[int, bytes]] = set()
+        for entry in entries:
+            live = self._still_due(entry)
+            if live:
+                due.update((entry.due_ms, key) for key in live)
+                self._fired.append((entry, live))
             else:
-                self._spent.append(entry)
+                self._spent.append(entry.name)
         for layer in (self._fresh, *self._sealed):
             if layer.min_due_ms > horizon_ms:
                 next_due_ms = min(next_due_ms, layer.min_due_ms)
@@ -136,13 +137,27 @@ class PartitionState:
             for key, (_, due_ms) in layer.values.items():
                 if due_ms and self._in_flight_due_ms(key) == due_ms:
                     if due_ms <= horizon_ms:
-                        due.append((due_ms, key))
+                        due.add((due_ms, key))
+                        self._fired_in_flight.append((due_ms, key))
                     else:
                         next_due_ms = min(next_due_ms, due_ms)
         self.next_due_ms = next_due_ms
-        due = sorted(set(due))
-        self._fired.extend(due)
-        return due
+        return sorted(due)
+
+    def _still_due(self, entry: DueEntry) -> list[bytes]:
+        """Return the keys of an index entry that are still due at its time."""
+        settled = []
+        live = []
+        for key in entry.keys:
+            in_flight_ms = self._in_flight_due_ms(key)
+            if in_flight_ms is None:
+                settled.append(key)
+            elif in_flight_ms == entry.due_ms:
+                live.append(key)
+        for key, stored in zip(settled, self.store.get_many(settled), strict=True):
+            if stored is not None and envelope.due_of(stored) == entry.due_ms:
+                live.append(key)
+        return live
 
     def _in_flight_due_ms(self, key: bytes) -> int | None:
         """Return the due time of a key's newest change in flight; None when it has none."""
@@ -152,33 +167,37 @@ class PartitionState:
                 return change[1]
         return None
 
-    def seal(self) -> Sealed:
-        """Close the batch that was decided and return its changes in key order."""
+    def seal(self) -> Changes:
+        """Close the batch that was decided and return its changes."""
         fresh, self._fresh = self._fresh, Layer()
         self._sealed.appendleft(fresh)
         spent, self._spent = self._spent, []
-        fired, self._fired = self._fired, []
-        for entry in fired:
-            due_ms, key = entry
-            change = fresh.values.get(key)
-            if change is None:
-                # Named as due but left as it is: it stays due.
-                self.next_due_ms = min(self.next_due_ms, due_ms)
-            elif change[1] != due_ms:
-                spent.append(entry)
-        pack = envelope.pack
-        changes = [
-            Change(key, None if value is None else pack(value, due_ms), due_ms)
-            for key, (value, due_ms) in sorted(fresh.values.items())
-        ]
-        return Sealed(changes, spent)
+        for entry, keys in self._fired:
+            if self._is_answered(fresh, entry.due_ms, keys):
+                spent.append(entry.name)
+        for due_ms, key in self._fired_in_flight:
+            self._is_answered(fresh, due_ms, [key])
+        self._fired.clear()
+        self._fired_in_flight.clear()
+        puts, deletes, dues = envelope.pack_all(fresh.values)
+        return Changes(puts, deletes, dues, spent)
 
-    def write(self, sealed: Sealed, changelog_offset: int | None) -> None:
+    def _is_answered(self, fresh: Layer, due_ms: int, keys: list[bytes]) -> bool:
+        """Say whether each key that was named as due has got another due time, or none."""
+        for key in keys:
+            change = fresh.values.get(key)
+            if change is None or change[1] == due_ms:
+                # Left as it is, it stays due.
+                self.next_due_ms = min(self.next_due_ms, due_ms)
+                return False
+        return True
+
+    def write(self, changes: Changes, changelog_offset: int | None) -> None:
         """Write a committed batch to the store; may run beside the deciding of the next one.
 
         changelog_offset: offset behind the batch's last changelog record; None when it has none.
         """
-        self.store.apply(sealed.changes, sealed.spent, changelog_offset)
+        self.store.apply(changes, changelog_offset)
 
     def release(self) -> None:
         """Forget the oldest sealed batch, now that the store has it."""

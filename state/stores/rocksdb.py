@@ -24,13 +24,13 @@ from rocksdict import (
     WriteOptions,
 )
 
-from state.stores.partition_state import NEVER_MS, Change
+from state.stores.partition_state import NEVER_MS, Changes, DueEntry
 
 _OFFSET_KEY = b"\xffmoffset"
 _IDENTITY_KEY = b"\xffmidentity"
 _DUE_PREFIX = b"\xffd"
 _DUE_BYTES = len(_DUE_PREFIX) + 8
-_pack_due = struct.Struct(">2sQ").pack
+_pack_due = struct.Struct(">2sQQ").pack
 _CORRUPT_MARK = "CORRUPT"
 
 
@@ -140,19 +140,19 @@ class RocksDBStore:
             raise self._corrupt(error) from error
         return found
 
-    def due(self, horizon_ms: int) -> tuple[list[tuple[int, bytes]], int]:
-        entries: list[tuple[int, bytes]] = []
+    def due(self, horizon_ms: int) -> tuple[list[DueEntry], int]:
+        entries: list[DueEntry] = []
         following = NEVER_MS
         try:
             index = self._db.iter(self._read_due)
             index.seek(_DUE_PREFIX)
             while index.valid():
-                entry: bytes = index.key()
-                due_ms = int.from_bytes(entry[len(_DUE_PREFIX) : _DUE_BYTES], "big")
+                name: bytes = index.key()
+                due_ms = int.from_bytes(name[len(_DUE_PREFIX) : _DUE_BYTES], "big")
                 if due_ms > horizon_ms:
                     following = due_ms
                     break
-                entries.append((due_ms, entry[_DUE_BYTES:]))
+                entries.append(DueEntry(due_ms, _split(index.value()), name))
                 index.next()
             # An iterator that meets a damaged block only stops early; its status tells.
             index.status()
@@ -160,20 +160,18 @@ class RocksDBStore:
             raise self._corrupt(error) from error
         return entries, following
 
-    def apply(
-        self, changes: list[Change], spent: list[tuple[int, bytes]], changelog_offset: int | None
-    ) -> None:
+    def apply(self, changes: Changes, changelog_offset: int | None) -> None:
         batch = WriteBatch(raw_mode=True)
         put = batch.put
-        for due_ms, key in spent:
-            batch.delete(_pack_due(_DUE_PREFIX, due_ms) + key)
-        for key, stored, due_ms in changes:
-            if stored is None:
-                batch.delete(key)
-            else:
-                put(key, stored)
-                if due_ms:
-                    put(_pack_due(_DUE_PREFIX, due_ms) + key, b"")
+        for name in changes.spent:
+            batch.delete(name)
+        for key in changes.deletes:
+            batch.delete(key)
+        for key, stored in changes.puts:
+            put(key, stored)
+        for due_ms, keys in changes.dues.items():
+            # The offset makes the name of an entry unique: one transaction writes one a time.
+            put(_pack_due(_DUE_PREFIX, due_ms, changelog_offset or 0), _joined(keys))
         if changelog_offset is not None:
             put(_OFFSET_KEY, b"%d" % changelog_offset)
         try:
@@ -206,6 +204,21 @@ class RocksDBStore:
             # A full disk cannot take the mark; the error itself still ends the worker.
             pass
         return CorruptStore(f"{self.path}: {error}")
+
+
+def _joined(keys: list[bytes]) -> bytes:
+    """Return keys as one value, each after its length in two bytes."""
+    return b"".join([len(key).to_bytes(2, "big") + key for key in keys])
+
+
+def _split(joined: bytes) -> list[bytes]:
+    keys = []
+    at = 0
+    while at < len(joined):
+        start = at + 2
+        at = start + int.from_bytes(joined[at:start], "big")
+        keys.append(joined[start:at])
+    return keys
 
 
 def destroy(path: Path) -> None:

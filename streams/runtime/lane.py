@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from state.stores.partition_state import PartitionState, Sealed
+from state.stores.partition_state import PartitionState, Changes
 from streams.batch import Batch, DeadLetter, Effects, Record
 from streams.route import Route
 from streams.runtime.crash_journal import CrashJournal
@@ -26,7 +26,7 @@ class Decided:
     next_offset: int
     log_time_ms: int
     effects: Effects
-    sealed: Sealed
+    changes: Changes
 
 
 class Lane:
@@ -110,7 +110,7 @@ class Lane:
         self.buffered_bytes += _size(records)
 
     def decide(self, records: Sequence[Record]) -> Decided:
-        """Run the handler; the state's changes are sealed for the transaction."""
+        """Run the handler; the changed state is sealed for the transaction."""
         batch = Batch(self.topic, self.partition, self._partitions, records, self.unknown_schemas)
         if self._journal.is_quarantined(self.place, records[0].offset):
             effects = self._quarantine(batch, records[0])

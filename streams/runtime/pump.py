@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-from state.stores.partition_state import Sealed
+from state.stores.partition_state import Changes
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.dead_letters import DeadLetterLimits, dead_letter_record
@@ -184,9 +184,11 @@ class Pump:
         for topic, pairs in one.effects.outgoing.items():
             if pairs:
                 transaction.add(topic, partition, pairs, at_ms)
-        if one.sealed.changes:
-            mirrored = [change[:2] for change in one.sealed.changes]
-            transaction.add(lane.route.changelog, partition, mirrored, at_ms)
+        if one.changes.puts:
+            transaction.add(lane.route.changelog, partition, one.changes.puts, at_ms)
+        if one.changes.deletes:
+            tombstones = [(key, None) for key in one.changes.deletes]
+            transaction.add(lane.route.changelog, partition, tombstones, at_ms)
         if one.effects.dead_letters:
             letters = [
                 dead_letter_record(letter, lane.topic, partition)
@@ -203,7 +205,7 @@ class Pump:
         )
         committed = time.perf_counter()
         work = [
-            (one.lane.state, one.sealed, ends.get((one.lane.route.changelog, one.lane.partition)))
+            (one.lane.state, one.changes, ends.get((one.lane.route.changelog, one.lane.partition)))
             for one in decided
         ]
         await asyncio.get_running_loop().run_in_executor(self._executor, _write, work)
@@ -238,6 +240,6 @@ class Pump:
         self._wake.set()
 
 
-def _write(work: Sequence[tuple[Any, Sealed, int | None]]) -> None:
-    for state, sealed, changelog_offset in work:
-        state.write(sealed, changelog_offset)
+def _write(work: Sequence[tuple[Any, Changes, int | None]]) -> None:
+    for state, changes, changelog_offset in work:
+        state.write(changes, changelog_offset)

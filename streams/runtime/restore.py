@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from state.stores import envelope
-from state.stores.partition_state import RESERVED_PREFIX, Change, Store
+from state.stores.partition_state import RESERVED_PREFIX, Changes, Store
 from streams.batch import Record
 from streams.runtime.fatal import WorkerMustEnd
 
@@ -82,7 +82,7 @@ async def _read(
         if writing is not None:
             await writing
             writing = None
-        work: list[tuple[Store, list[Change], int]] = []
+        work: list[tuple[Store, Changes, int]] = []
         advanced = 0
         for tp in list(behind):
             position = await consumer.position(tp)
@@ -116,33 +116,42 @@ async def _read(
     return read
 
 
-def _write(work: Sequence[tuple[Store, list[Change], int]]) -> None:
+def _write(work: Sequence[tuple[Store, Changes, int]]) -> None:
     for store, changes, position in work:
-        changes.sort()
-        store.apply(changes, [], position)
+        store.apply(changes, position)
 
 
 def _changes(
     tp: Any, records: Sequence[Record], refused: dict[tuple[Any, bytes], str]
-) -> list[Change]:
+) -> Changes:
     """Return the last change of each key among the records."""
-    unpack, due_of = envelope.unpack, envelope.due_of
-    last: dict[bytes, Change] = {}
+    unpack = envelope.unpack
+    last: dict[bytes, bytes | None] = {}
+    due_ms_by_key: dict[bytes, int] = {}
     for record in records:
         key, value = record.key, record.value
         if not key or key[0] == RESERVED_PREFIX:
             # No writer of ours makes such a record; it concerns no key of ours either.
             continue
-        if value is None:
-            last[key] = Change(key, None, 0)
-            refused.pop((tp, key), None)
-            continue
-        try:
-            unpack(value)
-        except envelope.CorruptValue as error:
-            refused[tp, key] = f"{tp.topic}-{tp.partition} offset {record.offset}: {error}"
-            continue
+        if value is not None:
+            try:
+                due_ms_by_key[key] = unpack(value)[1]
+            except envelope.CorruptValue as error:
+                refused[tp, key] = f"{tp.topic}-{tp.partition} offset {record.offset}: {error}"
+                continue
+        last[key] = value
         if refused:
             refused.pop((tp, key), None)
-        last[key] = Change(key, value, due_of(value))
-    return list(last.values())
+    puts = []
+    deletes = []
+    dues: dict[int, list[bytes]] = {}
+    for key in sorted(last):
+        value = last[key]
+        if value is None:
+            deletes.append(key)
+            continue
+        puts.append((key, value))
+        due_ms = due_ms_by_key[key]
+        if due_ms:
+            dues.setdefault(due_ms, []).append(key)
+    return Changes(puts, deletes, dues, [])
