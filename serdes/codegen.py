@@ -26,7 +26,19 @@ from typing import Any
 
 from serdes.decoder_source import DecoderSource
 from serdes.encoder_source import EncoderSource
+from serdes.generated_source import IDENTITY
 from serdes.schema_files import Schema, inlined
+
+__all__ = [
+    "IDENTITY",
+    "Decode",
+    "Encode",
+    "decoder",
+    "decoder_of",
+    "encoder",
+    "encoder_of",
+    "source_of",
+]
 
 Decode = Callable[[bytes, int], tuple[Any, ...]]
 Encode = Callable[..., bytes]

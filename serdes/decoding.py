@@ -11,7 +11,7 @@ from schemas.topics import Topic, subject
 from serdes.codegen import Decode, decoder
 from serdes.general import GeneralReader
 from serdes.refused import Refused
-from serdes.schema_files import fingerprint_of, inlined, name_of
+from serdes.schema_files import fingerprint_of, inlined, name_of, qualified
 from serdes.schema_ids import RegisteredSchema, SchemaIds
 from serdes.schema_rules import faults_of
 from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX, header_of, schema_id_of
@@ -147,7 +147,7 @@ class TopicDecoder:
     def _learn_version(self, schema_id: int, name: str, text: str) -> None:
         pinned = inlined(name)
         try:
-            writer = json.loads(text)
+            writer = qualified(json.loads(text))
             faults = faults_of(writer) or _misnamed(writer, name)
             if faults:
                 self._others[schema_id] = Undecodable(BAD_SCHEMA, "; ".join(faults))

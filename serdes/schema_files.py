@@ -17,7 +17,11 @@ Schema = Any  # A JSON value: str for a name or primitive, list for a union, dic
 SCHEMA_ROOT = Path(schemas.__file__).parent
 HISTORY = "history"
 
-_NAMED = frozenset({"record", "enum", "fixed"})
+_NAMED = ("record", "enum", "fixed")
+_PRIMITIVES = frozenset(
+    {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
+    | {"array", "map", *_NAMED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,32 @@ class SchemaFiles:
 def name_of(schema: Mapping[str, Any]) -> str:
     """Return the full name of a named schema."""
     return f"{schema['namespace']}.{schema['name']}"
+
+
+def qualified(schema: Schema, namespace: str = "") -> Schema:
+    """Return a schema with the full name in every definition and reference.
+
+    Registries and other languages leave out the namespace that a definition inherits.
+    """
+    if isinstance(schema, str):
+        is_short = schema not in _PRIMITIVES and "." not in schema and namespace
+        return f"{namespace}.{schema}" if is_short else schema
+    if isinstance(schema, list):
+        return [qualified(branch, namespace) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "name" and isinstance(value, str) and schema.get("type") in _NAMED:
+            before, _, result["name"] = value.rpartition(".")
+            namespace = result["namespace"] = before or schema.get("namespace", namespace)
+        elif (key == "type" and value not in _NAMED) or key == "items":
+            result[key] = qualified(value, namespace)
+        elif key != "namespace":
+            result[key] = value
+    if isinstance(result.get("fields"), list):
+        result["fields"] = [qualified(field, namespace) for field in result["fields"]]
+    return result
 
 
 def text_of(schema: Schema) -> str:

@@ -11,7 +11,7 @@ from avro_values import bodies, hostile, values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, subject
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, TOPICS, subject
 from serdes.decoding import (
     BAD_BODY,
     BAD_HEADER,
@@ -28,8 +28,8 @@ from serdes.decoding import (
     UnknownSchema,
 )
 from serdes.general import encoded, flattened
-from serdes.schema_files import inlined, parsed, text_of
-from serdes.schema_ids import RegisteredSchema, counted_ids
+from serdes.schema_files import inlined, parsed, qualified, text_of
+from serdes.schema_ids import RegisteredSchema, SchemaIds, counted_ids
 from serdes.wire import HEADER_BYTES, header_of, schema_id_of
 
 HOLD = "io.seatstream.commands.HoldBestAvailable"
@@ -240,6 +240,37 @@ def test_the_same_value_in_another_version_decodes_to_the_same_fields(
     value = data.draw(values(HOLD))
     verdict = decoder_with(writer).decode(written(writer, value | {"note": "n"}))
     assert verdict == Decoded(HOLD, flattened(inlined(HOLD), value))
+
+
+def shortened(schema: Any, namespace: str = "") -> Any:
+    """Leave out what a name inherits, as Java's writers of schemas do."""
+    if isinstance(schema, list):
+        return [shortened(branch, namespace) for branch in schema]
+    if isinstance(schema, str):
+        return schema.removeprefix(namespace + ".")
+    result = dict(schema)
+    own = result.get("namespace", namespace)
+    if own == namespace:
+        result.pop("namespace", None)
+    for key in ("type", "items"):
+        if key in result and "fields" not in result and "symbols" not in result:
+            result[key] = shortened(result[key], own)
+    if "fields" in result:
+        result["fields"] = [shortened(field, own) for field in result["fields"]]
+    return result
+
+
+RECORDS = [name for topic in TOPICS for name in topic.records]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_inherited_namespaces_may_be_left_out(name: str) -> None:
+    short = shortened(inlined(name))
+    assert qualified(short) == inlined(name)
+    (topic,) = (topic for topic in TOPICS if name in topic.records)
+    decoder = TopicDecoder(topic, SchemaIds({}))
+    decoder.learn(NEW_ID, RegisteredSchema((subject(topic, name),), text_of(short)))
+    assert header_of(NEW_ID) in decoder.by_header
 
 
 TREE = inlined(HOLD) | {

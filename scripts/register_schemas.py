@@ -1,0 +1,205 @@
+"""Check, compare, register and release the schemas.
+
+check             every version in schemas/history and the current one read each other; no registry
+diff              what a registry has, compared with the current schemas
+register          set FULL_TRANSITIVE for each subject and register the current schemas
+release VERSION   copy the current schemas to schemas/history/VERSION after a check
+
+Environment: SCHEMA_REGISTRY_URL, unless --registry is given.
+Exit codes: 0 done, 1 incompatible or different, 2 wrong usage or no registry.
+
+Example: python -m scripts.register_schemas register --dry-run
+"""
+
+import argparse
+import difflib
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from schemas.topics import subjects
+from scripts.compatibility import incompatibilities
+from scripts.lint_schemas import lint
+from serdes.registry import (
+    PINS_FILE,
+    Registry,
+    RegistryRefusedError,
+    RegistryUnavailableError,
+    quoted,
+    write_ids,
+)
+from serdes.schema_files import HISTORY, SCHEMA_ROOT, current, load, qualified
+from serdes.schema_ids import SchemaIds
+
+COMPATIBILITY = "FULL_TRANSITIVE"
+
+_DONE, _DIFFERENT, _USAGE = 0, 1, 2
+_NOT_FOUND, _CONFLICT = 404, 409
+_VERSION = re.compile(r"v[1-9][0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What became of one subject.
+
+    schema_id: None where the schema is not registered (a dry run, or refused).
+    state:     "registered", "new", "new version", "would register" or "incompatible".
+    """
+
+    subject: str
+    schema_id: int | None
+    state: str
+
+
+def register(registry: Registry, *, dry_run: bool = False) -> list[Registration]:
+    """Register every current schema, in the order of `subjects()`.
+
+    The fixed order gives an empty registry the ids that are pinned in the repository.
+    Raises as `Registry.call`.
+    """
+    return [
+        _register(registry, subject, current().text(record), dry_run=dry_run)
+        for subject, record in subjects().items()
+    ]
+
+
+def _register(registry: Registry, subject: str, text: str, *, dry_run: bool) -> Registration:
+    schema_id = registry.id_of(subject, text)
+    if not dry_run:
+        # First: a registry whose default is NONE would take anything.
+        registry.call("PUT", f"config/{quoted(subject)}", {"compatibility": COMPATIBILITY})
+    if schema_id is not None:
+        return Registration(subject, schema_id, "registered")
+    is_new = latest(registry, subject) is None
+    if dry_run:
+        fits = is_new or _fits(registry, subject, text)
+        return Registration(subject, None, "would register" if fits else "incompatible")
+    try:
+        answer = registry.call("POST", f"subjects/{quoted(subject)}/versions", {"schema": text})
+    except RegistryRefusedError as error:
+        if error.status == _CONFLICT:
+            return Registration(subject, None, "incompatible")
+        raise
+    return Registration(subject, int(answer["id"]), "new" if is_new else "new version")
+
+
+def _fits(registry: Registry, subject: str, text: str) -> bool:
+    path = f"compatibility/subjects/{quoted(subject)}/versions"
+    return bool(registry.call("POST", path, {"schema": text})["is_compatible"])
+
+
+def latest(registry: Registry, subject: str) -> str | None:
+    """Return the text of a subject's latest version, or None where it has none."""
+    try:
+        answer = registry.call("GET", f"subjects/{quoted(subject)}/versions/latest")
+    except RegistryRefusedError as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise
+    return str(answer["schema"])
+
+
+def differences(registry: Registry) -> list[str]:
+    """Return, line by line, how the current schemas differ from the registry's latest."""
+    lines: list[str] = []
+    for subject, record in subjects().items():
+        registered = latest(registry, subject)
+        if registered is None:
+            lines.append(f"{subject}: not registered")
+            continue
+        before, after = _pretty(registered), _pretty(current().text(record))
+        lines += difflib.unified_diff(before, after, f"{subject} registered", "current", "", "")
+    return lines
+
+
+def _pretty(text: str) -> list[str]:
+    return json.dumps(qualified(json.loads(text)), indent=2, ensure_ascii=False).splitlines()
+
+
+def release(root: Path, version: str) -> Path:
+    """Copy the current schemas to the history; return the new folder.
+
+    Raises ValueError for a version that exists, is not `v` and a number, or cannot be released.
+    """
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"{version!r} is not a version: v1, v2, ...")
+    folder = root / HISTORY / version
+    if folder.exists():
+        raise ValueError(f"{folder} exists: a release never changes")
+    if faults := [*lint(root), *incompatibilities(root)]:
+        raise ValueError("not released: " + "; ".join(faults))
+    files = load(root)
+    for path in files.path_by_name.values():
+        copy = folder / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return folder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("check", "diff", "register", "release"):
+        command = commands.add_parser(name)
+        if name in {"check", "release"}:
+            command.add_argument("--root", type=Path, default=SCHEMA_ROOT)
+        else:
+            command.add_argument("--registry", default=os.environ.get("SCHEMA_REGISTRY_URL"))
+        if name == "register":
+            command.add_argument("--dry-run", action="store_true", help="change nothing")
+            command.add_argument("--json", action="store_true", help="print one JSON list")
+            command.add_argument(
+                "--pin", action="store_true", help=f"write the ids to {PINS_FILE.name}"
+            )
+        if name == "release":
+            command.add_argument("version", help="v2, v3, ...")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "release":
+            print(release(options.root, options.version))
+            return _DONE
+        if options.command == "check":
+            lines = incompatibilities(options.root)
+        elif not options.registry:
+            raise ValueError("no registry: set SCHEMA_REGISTRY_URL or give --registry")  # noqa: TRY301
+        elif options.command == "diff":
+            lines = differences(Registry(options.registry))
+        else:
+            return _register_and_print(options)
+    except (RegistryUnavailableError, RegistryRefusedError, OSError, ValueError) as error:
+        print(f"register_schemas: {error}", file=sys.stderr)
+        return _USAGE
+    for line in lines:
+        print(line)
+    return _DIFFERENT if lines else _DONE
+
+
+def _register_and_print(options: argparse.Namespace) -> int:
+    done = register(Registry(options.registry), dry_run=options.dry_run)
+    if options.json:
+        print(json.dumps([asdict(registration) for registration in done], indent=2))
+    else:
+        for each in done:
+            print(f"{each.schema_id or '-':>6}  {each.state:15} {each.subject}")
+    if any(each.state == "incompatible" for each in done):
+        print("register_schemas: the registry refuses a schema; see diff", file=sys.stderr)
+        return _DIFFERENT
+    ids = {each.subject: each.schema_id for each in done if each.schema_id is not None}
+    if options.pin and len(ids) == len(done):
+        write_ids(PINS_FILE, SchemaIds(ids))
+    return _DONE
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

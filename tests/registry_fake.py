@@ -1,0 +1,116 @@
+"""A schema registry of a few lines over HTTP: what our client asks, and how it can fail."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import unquote
+
+
+@dataclass
+class FakeRegistry:
+    """What the registry holds, and the fault it shows.
+
+    texts:   schema text by id, ids from `first_id` on; identical text keeps its id.
+    answers: status and raw body for every request instead, to play a broken one.
+    hangs:   set to hold every answer until the registry is stopped.
+    """
+
+    first_id: int = 1
+    texts: dict[int, str] = field(default_factory=dict)
+    versions: dict[str, list[int]] = field(default_factory=dict)
+    levels: dict[str, str] = field(default_factory=dict)
+    incompatible: set[str] = field(default_factory=set)
+    requests: list[str] = field(default_factory=list)
+    answers: tuple[int, bytes] | None = None
+    hangs: bool = False
+    url: str = ""
+
+    def answer(self, method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
+        """Return status and JSON of one request."""
+        match method, parts:
+            case "PUT", ["config", subject]:
+                self.levels[subject] = body["compatibility"]
+                return 200, body
+            case "POST", ["subjects", subject]:
+                if subject not in self.versions:
+                    return 404, {"error_code": 40401, "message": "no such subject"}
+                for schema_id in self.versions[subject]:
+                    if self.texts[schema_id] == body["schema"]:
+                        return 200, {"subject": subject, "id": schema_id, "version": 1}
+                return 404, {"error_code": 40403, "message": "no such schema"}
+            case "POST", ["subjects", subject, "versions"]:
+                if subject in self.incompatible:
+                    return 409, {"error_code": 409, "message": "incompatible"}
+                return 200, {"id": self.add(subject, body["schema"])}
+            case "POST", ["compatibility", "subjects", subject, "versions"]:
+                return 200, {"is_compatible": subject not in self.incompatible}
+            case "GET", ["subjects", subject, "versions", "latest"] if subject in self.versions:
+                return 200, {"schema": self.texts[self.versions[subject][-1]]}
+            case "GET", ["schemas", "ids", number] if int(number) in self.texts:
+                return 200, {"schema": self.texts[int(number)]}
+            case "GET", ["schemas", "ids", number, "versions"]:
+                return 200, [
+                    {"subject": subject, "version": version}
+                    for subject, ids in self.versions.items()
+                    for version, schema_id in enumerate(ids, start=1)
+                    if schema_id == int(number)
+                ]
+        return 404, {"error_code": 40403, "message": "not found"}
+
+    def add(self, subject: str, text: str) -> int:
+        """Register a text; return its id."""
+        known = [schema_id for schema_id, held in self.texts.items() if held == text]
+        schema_id = known[0] if known else self.first_id + len(self.texts)
+        self.texts[schema_id] = text
+        ids = self.versions.setdefault(subject, [])
+        if schema_id not in ids:
+            ids.append(schema_id)
+        return schema_id
+
+
+@contextmanager
+def fake_registry(first_id: int = 1) -> Iterator[FakeRegistry]:
+    """Serve a registry on a free port of 127.0.0.1 until the block ends."""
+    registry = FakeRegistry(first_id)
+    stopped = Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            size = int(self.headers.get("Content-Length", 0))
+            body = json.loads(self.rfile.read(size) or b"{}")
+            parts = [unquote(part) for part in self.path.strip("/").split("/")]
+            registry.requests.append(f"{self.command} {self.path}")
+            if registry.hangs:
+                stopped.wait(30)
+                return
+            if registry.answers is not None:
+                status, raw = registry.answers
+            else:
+                status, found = registry.answer(self.command, parts, body)
+                raw = json.dumps(found).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        do_GET = do_POST = do_PUT = _serve  # noqa: N815 (names that http.server looks for)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (inherited)
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    registry.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield registry
+    finally:
+        stopped.set()
+        server.shutdown()
+        thread.join(timeout=10)
+        server.server_close()

@@ -1,0 +1,111 @@
+"""The offline gate: every release and the current schemas read each other."""
+
+from pathlib import Path
+
+import pytest
+from schema_edits import Change, change, copied_schemas
+
+from scripts.compatibility import incompatibilities
+from scripts.register_schemas import main, release
+from serdes.schema_files import SCHEMA_ROOT, load, text_of
+
+HOLD = "commands/HoldBestAvailable.avsc"
+REASON = "types/Reason.avsc"
+OPTIONAL = {"name": "n", "type": ["null", "long"], "default": None, "doc": "A number."}
+REQUIRED = {"name": "n", "type": "long", "doc": "A number."}
+
+
+def test_the_current_schemas_and_every_release_read_each_other() -> None:
+    assert incompatibilities(SCHEMA_ROOT) == []
+    assert main(["check"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        (HOLD, lambda schema: schema["fields"].append(OPTIONAL)),
+        (HOLD, lambda schema: schema["fields"].insert(0, OPTIONAL)),
+        (HOLD, lambda schema: schema.update(doc="Other words.")),
+        ("commands/OpenSection.avsc", lambda schema: schema["fields"].pop()),
+        (REASON, lambda schema: schema["symbols"].append("TOO_EARLY")),
+    ],
+    ids=["optional field", "optional field first", "doc", "optional field gone", "symbol"],
+)
+def test_a_compatible_change_passes(tmp_path: Path, name: str, edit: Change) -> None:
+    root = copied_schemas(tmp_path)
+    change(root, name, edit)
+    assert incompatibilities(root) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "direction"),
+    [
+        (HOLD, lambda schema: schema["fields"].append(REQUIRED), "cannot read the released"),
+        (HOLD, lambda schema: schema["fields"].pop(), "cannot be read by it"),
+        (HOLD, lambda schema: schema["fields"][1].update(type="int"), "cannot read the released"),
+        (HOLD, lambda schema: schema["fields"][1].update(name="count"), "cannot be read by it"),
+        ("commands/Tick.avsc", lambda schema: schema.update(name="Tock"), "is gone"),
+        (
+            "commands/ExtendHold.avsc",
+            lambda schema: schema["fields"][1].update(type="long"),
+            "cannot be read by it",
+        ),
+        (
+            "types/Reason.avsc",
+            lambda schema: (schema["symbols"].append("X"), schema.pop("default")),
+            "cannot be read by it",
+        ),
+    ],
+    ids=["required", "gone", "narrower", "renamed", "record", "wider", "symbol, no default"],
+)
+def test_an_incompatible_change_is_named(
+    tmp_path: Path, name: str, edit: Change, direction: str
+) -> None:
+    root = copied_schemas(tmp_path)
+    change(root, name, edit)
+    if name == REASON:
+        # Neither version may have the default: the released one reads by its own.
+        change(root / "history" / "v1", name, lambda schema: schema.pop("default"))
+    assert any(direction in line for line in incompatibilities(root)), incompatibilities(root)
+    assert main(["check", "--root", str(root)]) == 1
+
+
+def test_a_release_is_a_copy_that_never_changes(tmp_path: Path) -> None:
+    root = copied_schemas(tmp_path)
+    folder = release(root, "v2")
+    assert load(folder).by_name == load(root).by_name
+    with pytest.raises(ValueError, match="exists"):
+        release(root, "v2")
+
+
+@pytest.mark.parametrize("version", ["2", "v0", "v1.1", "../v2"])
+def test_a_release_has_a_plain_version(tmp_path: Path, version: str) -> None:
+    with pytest.raises(ValueError, match="is not a version"):
+        release(copied_schemas(tmp_path), version)
+
+
+def test_what_breaks_readers_is_not_released(tmp_path: Path) -> None:
+    root = copied_schemas(tmp_path)
+    change(root, HOLD, lambda schema: schema["fields"].pop())
+    with pytest.raises(ValueError, match="not released"):
+        release(root, "v2")
+    assert main(["release", "v2", "--root", str(root)]) == 2
+
+
+def test_a_newer_release_is_compared_after_an_older_one(tmp_path: Path) -> None:
+    root = copied_schemas(tmp_path)
+    change(root, HOLD, lambda schema: schema["fields"].append(OPTIONAL))
+    for number in range(2, 11):
+        release(root, f"v{number}")
+    change(root, HOLD, lambda schema: schema["fields"][-1].update(type="string", default=""))
+    versions = [line.partition(":")[0] for line in incompatibilities(root)]
+    assert list(dict.fromkeys(versions)) == [f"v{number}" for number in range(2, 11)]
+
+
+def test_inlined_text_defines_each_type_once_and_keeps_the_files_order() -> None:
+    files = load(SCHEMA_ROOT)
+    text = files.text("io.seatstream.state.Reservation")
+    for name in ("RequestIdentity", "SeatRange", "SeatPosition", "LaterOutcome"):
+        assert text.count(f'"name":"{name}"') == 1
+    assert text.startswith('{"type":"record","name":"Reservation","namespace":')
+    assert text == text_of(files.inlined("io.seatstream.state.Reservation"))

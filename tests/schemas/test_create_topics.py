@@ -1,0 +1,89 @@
+"""Topics are created as listed; what differs is told, and partitions are never changed."""
+
+from dataclasses import replace
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from schemas.topics import SECTION_COMMANDS, SECTION_STATUS, TOPICS
+from scripts.create_topics import (
+    ConfigDrift,
+    Create,
+    Existing,
+    Step,
+    WrongPartitions,
+    carry_out,
+    existing_topics,
+    main,
+    plan,
+)
+
+
+def as_created(steps: list[Step]) -> dict[str, Existing]:
+    return {
+        step.name: Existing(step.partitions, step.replication, step.configs)
+        for step in steps
+        if isinstance(step, Create)
+    }
+
+
+def test_an_empty_broker_gets_every_topic() -> None:
+    steps = plan(TOPICS, {})
+    assert [step.name for step in steps] == [topic.name for topic in TOPICS]
+    assert all(isinstance(step, Create) and step.partitions == 20 for step in steps)
+
+
+def test_a_second_plan_is_empty() -> None:
+    assert plan(TOPICS, as_created(plan(TOPICS, {}))) == []
+    assert plan(TOPICS, as_created(plan(TOPICS, {}, 4, 3)), 4, 3) == []
+
+
+@pytest.mark.parametrize(("replication", "least"), [(1, "1"), (2, "1"), (3, "2")])
+def test_writes_survive_the_loss_of_one_replica(replication: int, least: str) -> None:
+    (step,) = plan([SECTION_STATUS], {}, replication=replication)
+    assert isinstance(step, Create)
+    assert step.configs["min.insync.replicas"] == least
+
+
+def test_another_partition_count_is_refused_and_left() -> None:
+    found = as_created(plan(TOPICS, {}, partitions=8))
+    assert plan([SECTION_STATUS], found) == [WrongPartitions("section-status", 8, 20)]
+
+
+def test_configs_that_differ_are_told_with_both_values() -> None:
+    found = as_created(plan(TOPICS, {}))
+    name = SECTION_COMMANDS.name
+    configs = {**found[name].configs, "message.timestamp.type": "CreateTime"}
+    found[name] = replace(found[name], configs=configs)
+    drift = {"message.timestamp.type": ("CreateTime", "LogAppendTime")}
+    assert plan(TOPICS, found) == [ConfigDrift(name, drift)]
+
+
+def test_no_broker_is_told_as_such(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KAFKA_BROKERS", raising=False)
+    assert main([]) == 2
+    assert "KAFKA_BROKERS" in capsys.readouterr().err
+
+
+@pytest.mark.kafka
+def test_a_real_broker_has_the_list_afterwards(kafka_brokers: str, topic_prefix: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka_brokers})
+    topics = [replace(topic, name=topic_prefix + topic.name) for topic in TOPICS]
+    names = [topic.name for topic in topics]
+    assert carry_out(admin, plan(topics, existing_topics(admin, names), partitions=2)) == []
+    assert plan(topics, existing_topics(admin, names), partitions=2) == []
+
+    # Somebody else may have been quicker: creating again is no error.
+    assert carry_out(admin, plan(topics, {}, partitions=2)) == []
+
+    wrong = [replace(topic, log_append_time=not topic.log_append_time) for topic in topics]
+    drift = plan(wrong, existing_topics(admin, names), partitions=2)
+    assert len(drift) == len(topics)
+    assert carry_out(admin, drift) == drift
+    assert carry_out(admin, drift, configs=True) == []
+    assert plan(wrong, existing_topics(admin, names), partitions=2) == []
+
+    refused = plan(wrong, existing_topics(admin, names), partitions=3)
+    assert carry_out(admin, refused, configs=True) == refused

@@ -1,0 +1,70 @@
+"""Bytes of every released schema still read, and are still what is written.
+
+The files under golden/schemas hold, by release and record, a value and its bytes as fastavro
+wrote them at the release.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.topics import TOPICS
+from serdes.codegen import decoder, encoder
+from serdes.general import flattened
+from serdes.schema_files import SCHEMA_ROOT, inlined
+from serdes.values import IDENTITY_FIELDS
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "schemas"
+RELEASES = sorted(path.stem for path in GOLDEN.glob("v*.json"))
+RECORDS = [name for topic in TOPICS for name in topic.records]
+
+
+def _bytes(part: dict[str, Any]) -> Any:
+    return bytes.fromhex(part["hex"]) if part.keys() == {"hex"} else part
+
+
+def golden(release: str) -> dict[str, Any]:
+    text = (GOLDEN / f"{release}.json").read_text(encoding="utf-8")
+    entries: dict[str, Any] = json.loads(text, object_hook=_bytes)
+    return entries
+
+
+def test_every_release_has_golden_bytes() -> None:
+    folders = sorted(path.name for path in (SCHEMA_ROOT / "history").glob("v*"))
+    assert RELEASES == folders
+    assert golden(RELEASES[-1]).keys() == set(RECORDS)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_golden_bytes_decode_to_their_value_and_back(record: str) -> None:
+    # While v1 is the only release, its writer schema is the current one.
+    entry = golden("v1")[record]
+    body = bytes.fromhex(entry["bytes"])
+    fields = decoder(record)(body, 0)
+    assert fields == flattened(inlined(record), entry["value"])
+    is_owned = "span" in encoder_arguments(record)
+    arguments = fields[IDENTITY_FIELDS:] if is_owned else fields
+    assert encoder(record)(*arguments) == body
+
+
+def encoder_arguments(record: str) -> list[str]:
+    first = inlined(record)["fields"][0]["type"]
+    return ["span"] if isinstance(first, dict) else []
+
+
+def test_a_tick_by_hand() -> None:
+    # 1,764,000,000,123 doubled, in groups of seven bits, lowest first
+    unsigned = 2 * 1_764_000_000_123
+    groups = [unsigned >> shift & 127 for shift in range(0, 42, 7)]
+    body = bytes([group | 128 for group in groups[:-1]] + groups[-1:])
+    assert bytes.fromhex(golden("v1")["io.seatstream.commands.Tick"]["bytes"]) == body
+
+
+def test_a_status_record_of_a_5000_seat_section_takes_at_most_50_bytes() -> None:
+    body = encoder("io.seatstream.status.SectionStatusEvent")(
+        4711, b"A-12", 5000, 1_764_000_000_123, 1_000_000, 5000, 1000
+    )
+    header_bytes = 5
+    assert len(body) + header_bytes <= 50
