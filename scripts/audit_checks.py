@@ -64,6 +64,7 @@ class Report:
     """The verdict and its figures.
 
     lost:      outcomes that commands must have and have not, and commands not yet applied.
+    lapses:    outcomes that no command asked for: holds whose time was over.
     repeated:  outcomes given once more than the commands explain, byte for byte the same.
     digest:    of everything that was expected: equal for equal logs.
     """
@@ -74,6 +75,7 @@ class Report:
     ticks: int = 0
     outcomes: int = 0
     distinct_outcomes: int = 0
+    lapses: int = 0
     repeated: int = 0
     duplicate_commands: int = 0
     dead_letters: int = 0
@@ -248,6 +250,7 @@ class PartitionAudit:
                     **where,
                 )
                 continue
+            report.lapses += not outcome_id.endswith(":0")
             turn = seen[outcome_id]
             seen[outcome_id] += 1
             first = expected[0]

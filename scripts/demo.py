@@ -1,0 +1,401 @@
+"""An arena opens, sells out and stays correct while its workers are killed and paused.
+
+Starts a Kafka and a schema registry of its own, creates the topics, registers the schemas, starts
+the workers, opens the arena and lets buyers in until every seat is sold. On the way one worker is
+killed (kill -9) and one is paused past its session. Then the whole log is read again and compared
+with an independent model. Nothing is left running afterwards, whatever happens.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+from confluent_kafka.admin import AdminClient
+
+from infra.stack import StackError, ephemeral_directory, ephemeral_stack
+from schemas.topics import TOPICS
+from scripts.addresses import Servers
+from scripts.audit import as_text
+from scripts.audit_checks import Report, audit
+from scripts.audit_log import CannotRead, read_log
+from scripts.commands import NoBroker, schema_ids
+from scripts.create_topics import carry_out, plan
+from scripts.demo_buyers import EVENT_ID, Buyers
+from scripts.demo_table import Display
+from scripts.open_event import open_event
+from scripts.plans.layout import RowPlan, SeatingPlan, SectionPlan
+from scripts.plans.reading import ARENA, read_plan
+from scripts.register_schemas import register
+from scripts.workers import Worker, WorkerFailed
+from scripts.workload import percentile
+from serdes.registry import Registry
+from state.domain.layout import Rules
+
+EXIT_CODES = """exit codes:
+  0    sold out, and everything is exact
+  1    something is not exact, or the sale did not end; the message says what
+  2    an argument does not fit
+  3    a part did not start
+  130  stopped with Ctrl-C (143: with SIGTERM); nothing is left running"""
+
+SESSION_TIMEOUT_S = 6.0
+PAUSE_S = SESSION_TIMEOUT_S + 2
+READY_TIMEOUT_S = 60.0
+WAKE_TIMEOUT_S = 20.0
+# When the chaos comes, as shares of the seats sold.
+KILL_AT, PAUSE_AT = 0.2, 0.5
+# The sale ends by itself when nothing moved for so long.
+STANDSTILL_S = 60.0
+RULES = Rules(hold_ms=8_000, max_hold_ms=20_000)
+
+
+class DemoFailed(Exception):
+    """The sale did not end as it should; the message says why."""
+
+
+@dataclass(slots=True)
+class Story:
+    """What was done to the workers, and when the sale began and ended (monotonic seconds)."""
+
+    kills: int = 0
+    pauses: int = 0
+    sale_from_s: float = 0.0
+    sale_to_s: float = 0.0
+    first_hold_s: float | None = None
+
+
+def demo_plan(seats: int | None) -> SeatingPlan:
+    """Return the arena, or so many seats: whole blocks of it, and plain ones for the rest."""
+    arena = read_plan(ARENA)
+    if seats is None or seats == arena.seat_count:
+        return arena
+    sections: list[SectionPlan] = []
+    left = seats
+    for section in arena.sections:
+        if section.seat_count <= left:
+            sections.append(section)
+            left -= section.seat_count
+    number = 0
+    while left:
+        number += 1
+        size = min(left, 1_000)
+        rows = [RowPlan(str(row + 1), 25) for row in range(size // 25)]
+        if size % 25:
+            rows.append(RowPlan(str(len(rows) + 1), size % 25))
+        sections.append(SectionPlan(f"X{number}", f"X{number}", tuple(rows), f"X{number}"))
+        left -= size
+    return SeatingPlan(f"{arena.name}, {seats} seats", tuple(sections), {})
+
+
+class Sale:
+    """The sale, step by step: buyers buy while things happen to the workers."""
+
+    def __init__(self, buyers: Buyers, workers: Sequence[Worker], display: Display) -> None:
+        self.buyers = buyers
+        self.workers = workers
+        self.display = display
+        self.story = Story()
+        self._moved = (-1, -1, monotonic())
+
+    def run(self) -> None:
+        """Sell everything; raises DemoFailed, WorkerFailed."""
+        buyers, story = self.buyers, self.story
+        story.sale_from_s = monotonic()
+        buyers.start()
+        self.until(lambda: buyers.holds > 0 or buyers.sold > 0)
+        story.first_hold_s = self.display.elapsed_s
+        self.display.say(f"first reservation held {story.first_hold_s:.1f} s after the start")
+        self.sell_to(KILL_AT)
+        self.kill(self.workers[0])
+        self.sell_to(PAUSE_AT)
+        self.pause(self.workers[-1])
+        self.until(lambda: buyers.is_sold_out and not buyers.waiting)
+        story.sale_to_s = monotonic()
+        self.display.show(buyers, now=True)
+        self.display.say("sold out")
+
+    def sell_to(self, share: float) -> None:
+        """Sell until this share of the seats is sold."""
+        seats = share * self.buyers.plan.seat_count
+        self.until(lambda: self.buyers.sold >= seats)
+
+    def kill(self, worker: Worker) -> None:
+        """End a worker as a crash would, and start it again."""
+        self.display.say(f"kill -9 {worker.name}; its partitions go to another worker")
+        worker.kill()
+        self.story.kills += 1
+        self.for_seconds(1.0)
+        self.display.say(f"{worker.name} starts again on the stores that it left behind")
+        worker.start()
+        self.until_ready(worker)
+
+    def pause(self, worker: Worker) -> None:
+        """Freeze a worker past its session, wake it, see that it ends itself; start it again."""
+        self.display.say(
+            f"{worker.name} is frozen for {PAUSE_S:.0f} s; its session ends after"
+            f" {SESSION_TIMEOUT_S:.0f} s"
+        )
+        worker.pause()
+        self.story.pauses += 1
+        self.for_seconds(PAUSE_S)
+        self.display.say(f"{worker.name} wakes up and must notice that it is too late")
+        worker.wake()
+        end = monotonic() + WAKE_TIMEOUT_S
+        self.until(lambda: worker.exit_code() is not None or monotonic() > end, watched=False)
+        code = worker.exit_code()
+        if code is None:
+            raise DemoFailed(f"{worker.name} went on after its session had ended")
+        self.display.say(f"{worker.name} ended itself (exit code {code}) and starts again")
+        worker.start()
+        self.until_ready(worker)
+
+    def until_ready(self, worker: Worker) -> None:
+        """Sell until a worker is ready; raises WorkerFailed."""
+        end = monotonic() + READY_TIMEOUT_S
+        asked = 0.0
+
+        def is_ready() -> bool:
+            nonlocal asked
+            if monotonic() > end:
+                raise WorkerFailed(f"{worker.name} is not ready again:\n{worker.log()}")
+            # Asking is an HTTP request: not at every step.
+            if monotonic() - asked < 0.2:
+                return False
+            asked = monotonic()
+            return worker.is_ready()
+
+        self.until(is_ready)
+        self.display.say(f"{worker.name} is ready")
+
+    def for_seconds(self, seconds: float) -> None:
+        """Sell for a while."""
+        end = monotonic() + seconds
+        self.until(lambda: monotonic() > end, watched=False)
+
+    def until(self, condition: Callable[[], bool], *, watched: bool = True) -> None:
+        """Let buyers buy until something is so.
+
+        watched: a worker that ends is a failure.
+        """
+        while not condition():
+            self.buyers.step()
+            self.display.show(self.buyers)
+            if self.buyers.failed:
+                raise DemoFailed(f"the broker did not take a command: {self.buyers.failed[0]}")
+            if watched:
+                self.check_workers()
+            self.check_progress()
+
+    def check_workers(self) -> None:
+        """Raise WorkerFailed when a worker has ended that nobody ended."""
+        for worker in self.workers:
+            if worker.exit_code() is not None:
+                raise WorkerFailed(
+                    f"{worker.name} ended with exit code {worker.exit_code()}:\n{worker.log()}"
+                )
+
+    def check_progress(self) -> None:
+        """Raise DemoFailed when nothing has moved for too long."""
+        outcomes, sold, since = self._moved
+        buyers = self.buyers
+        if (buyers.outcomes + buyers.lapses, buyers.sold) != (outcomes, sold):
+            self._moved = (buyers.outcomes + buyers.lapses, buyers.sold, monotonic())
+        elif monotonic() - since > STANDSTILL_S:
+            logs = "\n".join(f"{worker.name}:\n{worker.log()}" for worker in self.workers)
+            raise DemoFailed(
+                f"nothing moved for {STANDSTILL_S:.0f} s: {buyers.waiting} commands wait,"
+                f" free {buyers.free}, held {buyers.held}\n{logs}"
+            )
+
+
+def prepare(where: Servers, display: Display) -> None:
+    """Create the topics and register the schemas."""
+    admin = AdminClient({"bootstrap.servers": where.brokers, "log_level": 2})
+    steps = plan(TOPICS, {})
+    carry_out(admin, steps)
+    display.say(f"{len(steps)} topics created")
+    done = register(Registry(where.registry_url, timeout_s=20.0))
+    display.say(f"{len(done)} schemas registered")
+
+
+@contextmanager
+def running(workers: Sequence[Worker]) -> Iterator[None]:
+    """Start workers; stop them at the end, all at once, whatever happened to them."""
+    try:
+        for worker in workers:
+            worker.start()
+        yield
+    finally:
+        stop(workers)
+
+
+def stop(workers: Sequence[Worker]) -> None:
+    """Let workers leave in order."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.finish()
+
+
+def run(arguments: argparse.Namespace, display: Display) -> int:
+    """Run the demo; return the exit code."""
+    seating = demo_plan(arguments.seats)
+    rate = arguments.rate or max(100.0, seating.seat_count / 20)
+    display.say(
+        f"{seating.name}: {seating.seat_count} seats in {len(seating.sections)} sections;"
+        f" {rate:.0f} commands/s, seed {arguments.seed}"
+    )
+    display.say("starting Kafka and the schema registry")
+    with ExitStack() as opened:
+        stack = opened.enter_context(ephemeral_stack("demo", parts={"kafka", "registry"}))
+        home = opened.enter_context(ephemeral_directory("demo-workers"))
+        where = Servers(stack.kafka_brokers, stack.registry_url)
+        display.say(f"Kafka at {where.brokers}, registry at {where.registry_url}")
+        prepare(where, display)
+        settings = {"SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S)}
+        workers = [
+            Worker(f"worker-{number}", where, home, settings)
+            for number in range(1, arguments.workers + 1)
+        ]
+        opened.enter_context(running(workers))
+        for worker in workers:
+            worker.wait_until_ready(READY_TIMEOUT_S)
+        display.say(f"{len(workers)} workers ready")
+        buyers = Buyers(
+            seating, schema_ids(where.registry_url), where.brokers, rate=rate, seed=arguments.seed
+        )
+        opened.callback(buyers.close)
+        opening = open_event(where, seating, EVENT_ID, RULES, timeout_s=READY_TIMEOUT_S)
+        if opening.opened < len(seating.sections):
+            raise DemoFailed(f"sections not open: {opening.refused or opening.missing}")
+        display.say(f"{opening.opened} sections open; the sale begins")
+        display.begin_table()
+        sale = Sale(buyers, workers, display)
+        sale.run()
+        display.end_table()
+        display.say("the workers finish what they have begun, and leave")
+        stop(workers)
+        display.say("reading the whole log again, read committed")
+        report = audit(read_log(where.brokers, where.registry_url))
+    return finish(arguments, display, sale, report)
+
+
+def finish(arguments: argparse.Namespace, display: Display, sale: Sale, report: Report) -> int:
+    """Print verdict and figures; return the exit code."""
+    buyers, story = sale.buyers, sale.story
+    latencies = sorted(buyers.latencies_ms)
+    sale_s = story.sale_to_s - story.sale_from_s
+    answers = report.outcomes - report.lapses
+    summary: dict[str, Any] = {
+        "commands": report.commands,
+        "outcomes": answers,
+        "duplicate_outcomes": report.repeated,
+        "seats": report.seats,
+        "sold": report.sold,
+        "held": report.held,
+        "free": report.free,
+        "sold_twice": report.sold_twice,
+        "lost": report.lost,
+        "status_mismatches": report.status_mismatches,
+        "kills": story.kills,
+        "pauses": story.pauses,
+        "wall_s": round(display.elapsed_s, 1),
+        "decisions_per_s": round(report.outcomes / sale_s, 1),
+        "p50_ms": round(percentile(latencies, 0.5), 1),
+        "p99_ms": round(percentile(latencies, 0.99), 1),
+    }
+    for line in as_text(report):
+        display.say(line)
+    display.say(
+        f"{answers} answers to {report.commands} commands, and {report.lapses} holds lapsed;"
+        f" {story.kills} kill, {story.pauses} pause"
+    )
+    display.say(
+        f"{summary['decisions_per_s']:.0f} decisions/s over {sale_s:.1f} s; produce to committed"
+        f" outcome p50 {summary['p50_ms']} ms, p99 {summary['p99_ms']} ms, outages included"
+    )
+    if arguments.summary:
+        arguments.summary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    sold_out = report.sold == report.seats == buyers.plan.seat_count
+    exact = report.is_exact and sold_out and answers == report.commands
+    display.say("EXACT: nothing lost, nothing doubled" if exact else "NOT EXACT, see above")
+    return 0 if exact else 1
+
+
+def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="demo",
+        description=__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seats", type=int, help="about how many; the whole arena by default")
+    parser.add_argument("--rate", type=float, help="commands a second; by default a sale of 30 s")
+    parser.add_argument("--seed", type=int, default=1, help="of the buyers")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes, default 2")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the figures as JSON")
+    arguments = parser.parse_args(argv)
+    if arguments.seats is not None and not 1 <= arguments.seats <= 2_000_000:
+        parser.error("--seats: 1 to 2,000,000")
+    if arguments.rate is not None and not 1 <= arguments.rate <= 100_000:
+        parser.error("--rate: 1 to 100,000")
+    if not 1 <= arguments.workers <= 16:
+        parser.error("--workers: 1 to 16")
+    if arguments.summary and not arguments.summary.parent.is_dir():
+        parser.error(f"--summary: there is no folder {arguments.summary.parent}")
+    return arguments
+
+
+class Stopped(BaseException):
+    """A signal asked us to end. A BaseException, so that no clean-up code takes it for its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def on_signal(number: int, _: FrameType | None) -> None:
+    """Begin to end; a second signal does not interrupt the clean-up."""
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; return the exit code."""
+    arguments = arguments_of(argv)
+    # A shell that starts us in the background lets us ignore Ctrl-C: take it back.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    with Display() as display:
+        try:
+            return run(arguments, display)
+        except Stopped as stopped:
+            display.end_table()
+            display.say("stopped; nothing is left running")
+            return 128 + stopped.number
+        except (DemoFailed, CannotRead) as error:
+            display.end_table()
+            display.say(f"FAILED: {error}")
+            return 1
+        except (StackError, NoBroker, WorkerFailed) as error:
+            display.end_table()
+            display.say(f"FAILED: {error}")
+            return 1 if isinstance(error, WorkerFailed) else 3
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # librdkafka's threads have nothing left to do; do not wait for them.
+    os._exit(code)

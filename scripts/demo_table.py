@@ -1,0 +1,135 @@
+"""Shows how the demo goes: a live table on a terminal, plain lines elsewhere."""
+
+import sys
+from dataclasses import dataclass
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from scripts.demo_buyers import Buyers
+from scripts.workload import percentile
+
+LINE_EVERY_S = 2.0
+TABLE_EVERY_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is shown. lag: commands without an outcome yet."""
+
+    elapsed_s: float
+    sections: int
+    free: int
+    held: int
+    sold: int
+    decisions_per_s: float
+    p99_ms: float
+    lag: int
+
+
+def figures_of(buyers: Buyers, elapsed_s: float) -> Figures:
+    """Return the figures of this moment; rate and p99 are of the last seconds."""
+    recent = sorted(latency for _, latency in buyers.recent)
+    seconds = max(0.5, buyers.recent[-1][0] - buyers.recent[0][0]) if buyers.recent else 1.0
+    return Figures(
+        elapsed_s=elapsed_s,
+        sections=sum(section.is_open for section in buyers.sections),
+        free=buyers.free,
+        held=buyers.held,
+        sold=buyers.sold,
+        decisions_per_s=len(recent) / seconds,
+        p99_ms=percentile(recent, 0.99),
+        lag=buyers.waiting,
+    )
+
+
+class Display:
+    """Prints what happens, and the figures between."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        self._live: Live | None = None
+        self._start = monotonic()
+        self._shown_at = 0.0
+        self._is_live = self._console.is_terminal
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end_table()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Return the seconds since the demo began."""
+        return monotonic() - self._start
+
+    def say(self, text: str) -> None:
+        """Print one line about what happens."""
+        line = f"{self.elapsed_s:6.1f} s  {text}"
+        if self._live is None:
+            print(line, flush=True)
+        else:
+            self._live.console.print(line, markup=False)
+        sys.stdout.flush()
+
+    def begin_table(self) -> None:
+        """Show the live table from now on, where there is a terminal."""
+        if self._is_live:
+            self._live = Live(console=self._console, auto_refresh=False, transient=False)
+            self._live.start()
+
+    def end_table(self) -> None:
+        """Leave the last table where it is."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def show(self, buyers: Buyers, *, now: bool = False) -> None:
+        """Show the figures when it is time to."""
+        every_s = LINE_EVERY_S if self._live is None else TABLE_EVERY_S
+        if not now and monotonic() - self._shown_at < every_s:
+            return
+        self._shown_at = monotonic()
+        figures = figures_of(buyers, self.elapsed_s)
+        if self._live is None:
+            print(as_line(figures), flush=True)
+        else:
+            self._live.update(as_table(figures), refresh=True)
+
+
+def as_line(figures: Figures) -> str:
+    """Return the figures as one line."""
+    return (
+        f"{figures.elapsed_s:6.1f} s  sections {figures.sections}  free {figures.free}"
+        f"  held {figures.held}  sold {figures.sold}  decisions/s {figures.decisions_per_s:.0f}"
+        f"  p99 {figures.p99_ms:.0f} ms  lag {figures.lag}"
+    )
+
+
+def as_table(figures: Figures) -> Table:
+    """Return the figures as a table."""
+    table = Table()
+    cells = {
+        "time": f"{figures.elapsed_s:.0f} s",
+        "sections": str(figures.sections),
+        "free": f"{figures.free:,}",
+        "held": f"{figures.held:,}",
+        "sold": f"{figures.sold:,}",
+        "decisions/s": f"{figures.decisions_per_s:,.0f}",
+        "p99": f"{figures.p99_ms:,.0f} ms",
+        "lag": f"{figures.lag:,}",
+    }
+    for name in cells:
+        table.add_column(name, justify="right", min_width=8)
+    table.add_row(*cells.values())
+    return table

@@ -1,0 +1,334 @@
+"""Drives section commands at an offered rate, or flat out, and measures until the outcome.
+
+    python -m scripts.load_test --event-id 9 --rate 5000 --commands 100000
+    python -m scripts.load_test --event-id 9 --flat-out --commands 500000 --skew 1
+
+Opens the event first (from --plan, or sections x rows x seats), then sends commands that were
+encoded before the clock starts. Latency is from produce to the committed outcome at a
+`read_committed` reader, for the first command of each reservation. The same seed sends the same
+commands. Ends by itself: when every outcome is there, or --wait seconds after the last command.
+"""
+
+import argparse
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, perf_counter, sleep
+from typing import Any
+
+from scripts.addresses import NotUp, Servers, servers
+from scripts.commands import CommandEncoders, CommandSender, NoBroker, OutcomeReader, schema_ids
+from scripts.open_event import open_event
+from scripts.plans.layout import PlanFault, SeatingPlan
+from scripts.plans.reading import parse_plan, read_plan
+from scripts.workload import Command, Mix, draw_commands, percentile
+from state.domain.layout import OrphanRule, Rules
+from state.domain.reasons import Reason
+from state.domain.reservation import ReleaseCause
+
+EXIT_CODES = """exit codes:
+  0    every command got its outcome
+  1    outcomes are missing
+  2    an argument or the plan does not fit
+  3    broker, topic or registry cannot be reached
+  130  stopped with Ctrl-C; what was measured until then is printed"""
+
+PACE_S = 0.002
+LAPSED = int(ReleaseCause.LAPSED)
+# Position of `reason` and of `cause` in decoded outcomes, see serdes.codegen.
+REASON_AT = 9
+CAUSE_AT = 10
+
+
+@dataclass(slots=True)
+class Measured:
+    """What a reader has seen.
+
+    outcomes:     of commands, lapses apart.
+    latencies_ms: of each reservation's first outcome.
+    by_reason:    outcomes by record name, or by reason where it is a refusal.
+    """
+
+    outcomes: int = 0
+    lapses: int = 0
+    latencies_ms: list[float] = field(default_factory=list)
+    by_reason: Counter[str] = field(default_factory=Counter)
+
+
+class OutcomeMeter:
+    """Reads outcomes in a thread of its own and times them.
+
+    sent_at: reservation id -> perf_counter of its first command; taken out when it is answered.
+    """
+
+    def __init__(self, reader: OutcomeReader) -> None:
+        self.measured = Measured()
+        self.sent_at: dict[bytes, float] = {}
+        self.error: str | None = None
+        self._reader = reader
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and close the reader."""
+        self._stop.set()
+        self._thread.join(10)
+        self._reader.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._read()
+        except NoBroker as error:
+            self.error = str(error)
+
+    def _read(self) -> None:
+        measured, reader, sent_at = self.measured, self._reader, self.sent_at
+        for message in reader.read(0.02):
+            now = perf_counter()
+            value = message.value() or b""
+            name = reader.name_of(value)
+            if name in {"ReservationRejected", "CommandRefused"}:
+                name = Reason(reader.fields_of(value)[REASON_AT]).name
+            elif name == "ReservationReleased" and reader.fields_of(value)[CAUSE_AT] == LAPSED:
+                measured.lapses += 1
+                measured.by_reason["LAPSED"] += 1
+                continue
+            sent = sent_at.pop(message.key() or b"", None)
+            if sent is not None:
+                measured.latencies_ms.append((now - sent) * 1000)
+            measured.outcomes += 1
+            measured.by_reason[name] += 1
+
+
+def send_all(
+    commands: Sequence[Command],
+    sender: CommandSender,
+    meter: OutcomeMeter,
+    rate: float | None,
+    *,
+    until: Callable[[], bool] = lambda: False,
+) -> float:
+    """Send at `rate` a second (None: as fast as it goes); return the seconds it took."""
+    sent_at = meter.sent_at
+    start = perf_counter()
+    at = 0
+    while at < len(commands) and not until():
+        if rate is None:
+            due = min(len(commands), at + 500)
+        else:
+            due = min(len(commands), int((perf_counter() - start) * rate) + 1)
+        while at < due:
+            key, value, reservation_id = commands[at]
+            if reservation_id is not None:
+                sent_at[reservation_id] = perf_counter()
+            sender.send(key, value)
+            at += 1
+        sender.poll()
+        if rate is not None:
+            ahead_s = start + at / rate - perf_counter()
+            if ahead_s > 0:
+                sleep(min(ahead_s, PACE_S))
+    return perf_counter() - start
+
+
+def run(
+    where: Servers, plan: SeatingPlan, arguments: argparse.Namespace
+) -> tuple[int, dict[str, Any]]:
+    """Open, send, wait; return the exit code and the result."""
+    rules = Rules(orphan_rule=OrphanRule.PREFER, hold_ms=arguments.hold_ms)
+    opening = open_event(where, plan, arguments.event_id, rules)
+    if opening.missing:
+        raise NoBroker(f"section {opening.missing[0]} does not open. Is a worker running?")
+    if opening.refused:
+        section, reason = next(iter(opening.refused.items()))
+        raise PlanFault("", f"section {section} refused: {reason}", "Take another --event-id")
+    ids = schema_ids(where.registry_url)
+    mix = Mix(
+        chosen=arguments.chosen,
+        confirm=arguments.confirm,
+        cancel=arguments.cancel,
+        extend=arguments.extend,
+        duplicate=arguments.duplicate,
+        parties=tuple(arguments.parties),
+        skew=arguments.skew,
+    )
+    commands = draw_commands(
+        CommandEncoders(ids),
+        plan.sections,
+        arguments.event_id,
+        arguments.commands,
+        mix,
+        arguments.seed,
+    )
+    meter = OutcomeMeter(OutcomeReader(where.brokers, ids))
+    sender = CommandSender(where.brokers, linger_ms=arguments.linger_ms)
+    rate = None if arguments.flat_out else arguments.rate
+    meter.start()
+    interrupted = False
+    start = perf_counter()
+    sent_s = 0.0
+    try:
+        sent_s = send_all(commands, sender, meter, rate)
+        sender.flush()
+        wait_for_outcomes(meter, sender, arguments.wait)
+    except KeyboardInterrupt:
+        interrupted = True
+        sent_s = sent_s or perf_counter() - start
+        sender.drop()
+    wall_s = perf_counter() - start
+    meter.stop()
+    result = summary(meter.measured, sender, sent_s, wall_s, rate, arguments.seed)
+    if interrupted:
+        return 130, result
+    return (1 if result["missing"] or meter.error else 0), result
+
+
+def wait_for_outcomes(meter: OutcomeMeter, sender: CommandSender, wait_s: float) -> None:
+    """Return when every command has an outcome, or none came for `wait_s`."""
+    seen, since = -1, monotonic()
+    while meter.measured.outcomes < sender.sent - len(sender.failed) and meter.error is None:
+        if meter.measured.outcomes != seen:
+            seen, since = meter.measured.outcomes, monotonic()
+        if monotonic() - since > wait_s:
+            return
+        sleep(0.01)
+
+
+def summary(
+    measured: Measured,
+    sender: CommandSender,
+    sent_s: float,
+    wall_s: float,
+    rate: float | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the result as it is printed."""
+    latencies = sorted(measured.latencies_ms)
+    return {
+        "seed": seed,
+        "offered_per_s": rate,
+        "commands": sender.sent,
+        "sent_per_s": round(sender.sent / sent_s, 1) if sent_s else 0.0,
+        "outcomes": measured.outcomes,
+        "missing": max(0, sender.sent - measured.outcomes),
+        "not_acknowledged": len(sender.failed),
+        "lapses": measured.lapses,
+        "decisions_per_s": round(measured.outcomes / wall_s, 1) if wall_s else 0.0,
+        "wall_s": round(wall_s, 3),
+        "latency_ms": {
+            name: round(percentile(latencies, share), 2)
+            for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999))
+        }
+        | {"max": round(latencies[-1], 2) if latencies else 0.0},
+        "by_reason": dict(measured.by_reason.most_common()),
+    }
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def party_weights(text: str) -> list[float]:
+    """Return weights such as `2,5,2,2`, for parties of 1, 2, 3, 4."""
+    weights = [float(part) for part in text.split(",")]
+    if not 1 <= len(weights) <= 8 or min(weights) < 0 or not sum(weights):
+        raise argparse.ArgumentTypeError("give 1 to 8 weights, not all zero")
+    return weights
+
+
+def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="load_test",
+        description=__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("--rate", type=float, default=1_000.0, help="commands a second")
+    pace.add_argument("--flat-out", action="store_true", help="as fast as the producer goes")
+    parser.add_argument("--commands", type=int, default=20_000, help="how many, at most 5,000,000")
+    parser.add_argument("--event-id", type=int, required=True)
+    parser.add_argument("--plan", type=Path, help="seating plan; else sections x rows x seats:")
+    parser.add_argument("--sections", type=int, default=100)
+    parser.add_argument("--rows", type=int, default=50)
+    parser.add_argument("--seats", type=int, default=100, help="seats of each row")
+    parser.add_argument("--hold-ms", type=int, default=600_000)
+    parser.add_argument("--parties", type=party_weights, default=[2, 5, 2, 2])
+    parser.add_argument("--chosen", type=share, default=0.1, help="share of holds of chosen seats")
+    parser.add_argument("--confirm", type=share, default=0.5, help="share of holds confirmed")
+    parser.add_argument("--cancel", type=share, default=0.1, help="share of holds cancelled")
+    parser.add_argument("--extend", type=share, default=0.05, help="share of holds extended")
+    parser.add_argument("--duplicate", type=share, default=0.02, help="share of holds sent twice")
+    parser.add_argument("--skew", type=float, default=0.0, help="0 even, 1 Zipf over sections")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--linger-ms", type=int, default=5)
+    parser.add_argument(
+        "--wait", type=float, default=30.0, help="seconds of silence before the end"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    arguments = parser.parse_args(argv)
+    if not 1 <= arguments.commands <= 5_000_000:
+        parser.error("--commands: 1 to 5,000,000")
+    if not arguments.flat_out and not 0 < arguments.rate <= 1e6:
+        parser.error("--rate: above 0")
+    if arguments.confirm + arguments.cancel + arguments.extend > 1:
+        parser.error("--confirm, --cancel and --extend are shares of one whole")
+    return arguments
+
+
+def plan_of(arguments: argparse.Namespace) -> SeatingPlan:
+    """Return the plan of a file, or of as many equal sections as asked for."""
+    if arguments.plan:
+        return read_plan(arguments.plan)
+    sections = [
+        {"section": f"S{number}", "rows": arguments.rows, "seats": arguments.seats}
+        for number in range(1, arguments.sections + 1)
+    ]
+    return parse_plan(json.dumps({"event": "load test", "sections": sections}).encode())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the test; return the exit code."""
+    arguments = arguments_of(argv)
+    try:
+        code, result = run(servers(), plan_of(arguments), arguments)
+    except (PlanFault, OSError) as error:
+        print(f"load_test: {error}", file=sys.stderr)
+        return 2
+    except (NoBroker, NotUp) as error:
+        print(f"load_test: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        return 130
+    if arguments.json:
+        print(json.dumps(result))
+        return code
+    latency = ", ".join(f"{name} {value}" for name, value in result["latency_ms"].items())
+    print(f"sent      {result['commands']} commands, {result['sent_per_s']}/s")
+    print(
+        f"decided   {result['outcomes']}, {result['decisions_per_s']}/s over {result['wall_s']} s"
+    )
+    print(f"missing   {result['missing']}")
+    print(f"latency   {latency} ms, produce to committed outcome")
+    for reason, count in result["by_reason"].items():
+        print(f"          {count:>9}  {reason}")
+    print(f"seed      {result['seed']}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
