@@ -109,7 +109,7 @@ class Effects:
         return self.outgoing.setdefault(topic, [])
 
 
-class UnknownSchema(Exception):  # noqa: N818  (a question to the runtime, not an error)
+class UnknownSchema(Exception):
     """A record carries a schema id that the decoder does not know.
 
     Raised before anything of the batch is decided. The runtime sets the partition aside, asks
@@ -121,7 +121,7 @@ class UnknownSchema(Exception):  # noqa: N818  (a question to the runtime, not a
         self.schema_id = schema_id
 
 
-class NewerProducer(Exception):  # noqa: N818
+class NewerProducer(Exception):
     """A record is of a type that only newer code knows: producers were rolled out first.
 
     Operator action: roll the workers out, or the producers back; nothing was skipped.
@@ -129,4 +129,4 @@ class NewerProducer(Exception):  # noqa: N818
 
 
 Handler = Callable[[Batch, State, int], Effects]
-"""`handler(batch, state, log_time_ms)`: log_time_ms is the partition's log time before the batch."""
+"""`handler(batch, state, log_time_ms)`: log_time_ms is the log time before the batch."""

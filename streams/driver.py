@@ -173,5 +173,3 @@ class TopologyDriver:
 
     def _partition(self, key: bytes | None) -> int:
         return 0 if key is None else partition_of(key, self.partitions)
-
-

@@ -51,4 +51,4 @@ class Route:
     dead_letters: str
     progress: Callable[[State], Progress] | None = None
     tick: Tick | None = None
-    refuse: Callable[[Batch, Record], Effects] | None = None
+    refuse: Callable[[Batch, State, Record, int], Effects] | None = None

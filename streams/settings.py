@@ -15,7 +15,7 @@ PREFIX = "SEATSTREAM_"
 KNOWN_ROLES = ("seats",)
 
 
-class BadSetting(ValueError):  # noqa: N818
+class BadSetting(ValueError):
     """An environment variable is unknown or cannot be used.
 
     Operator action: correct the variable that the message names.
@@ -78,7 +78,7 @@ class Settings:
         """Build settings from environment variables; raise BadSetting for the first bad one."""
         read = _Reader(environ)
         settings = cls(
-            brokers=read("KAFKA_BROKERS", _brokers, cls.brokers),
+            brokers=read("KAFKA_BROKERS", _brokers, "localhost:9092"),
             registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
             roles=read(PREFIX + "ROLES", _roles, KNOWN_ROLES),
             app_id=read(PREFIX + "APP_ID", _name, "seatstream-seats"),
@@ -101,12 +101,8 @@ class Settings:
             health_port=read(PREFIX + "HEALTH_PORT", _whole(0, 65_535), 0),
             stall_s=read(PREFIX + "STALL_S", _between(1, 3_600), 30.0),
             watchdog=read(PREFIX + "WATCHDOG", _flag, True),
-            dead_letter_run_limit=read(
-                PREFIX + "DEAD_LETTER_RUN_LIMIT", _whole(1, 1 << 40), 10
-            ),
-            dead_letter_share_limit=read(
-                PREFIX + "DEAD_LETTER_SHARE_LIMIT", _whole(1, 1_000), 10
-            ),
+            dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", _whole(1, 1 << 40), 10),
+            dead_letter_share_limit=read(PREFIX + "DEAD_LETTER_SHARE_LIMIT", _whole(1, 1_000), 10),
             log_format=read("LOG_FORMAT", _one_of("text", "json"), "text"),
         )
         unknown = {name for name in environ if name.startswith(PREFIX)} - read.names

@@ -1,9 +1,9 @@
 """How a value lies in a store and in its changelog: format, due time, payload, checksum.
 
-    1 byte   format, 1
-    8 bytes  due time, Unix ms, big-endian; 0 when the key is not due at any time
-    n bytes  payload
-    4 bytes  CRC-32C of all before, big-endian
+1 byte   format, 1
+8 bytes  due time, Unix ms, big-endian; 0 when the key is not due at any time
+n bytes  payload
+4 bytes  CRC-32C of all before, big-endian
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _pack_header = _HEADER.pack
 _pack_crc = _CRC.pack
 
 
-class CorruptValue(Exception):  # noqa: N818
+class CorruptValue(Exception):
     """A stored value is cut, altered or of another format.
 
     Operator action: none for a store (it is deleted and restored at the next start); for a

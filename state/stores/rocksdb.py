@@ -7,6 +7,7 @@ no worker runs; one that does not match its changelog, or that RocksDB calls cor
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import struct
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ _pack_due = struct.Struct(">2sQQ").pack
 _CORRUPT_MARK = "CORRUPT"
 
 
-class CorruptStore(Exception):  # noqa: N818
+class CorruptStore(Exception):
     """RocksDB could not read what it had written.
 
     Operator action: none; the store is deleted and restored from its changelog at the next
@@ -76,7 +77,7 @@ class RocksDBStores:
             if store.identity(identity):
                 return store
             store.close()
-        except Exception as error:  # noqa: BLE001  (rocksdict raises bare Exception)
+        except Exception as error:
             if "lock" in str(error).lower():
                 raise
         destroy(path)
@@ -198,11 +199,9 @@ class RocksDBStore:
         self._db.close()
 
     def _corrupt(self, error: Exception) -> CorruptStore:
-        try:
+        # A full disk cannot take the mark; the error itself still ends the worker.
+        with contextlib.suppress(OSError):
             (self.path / _CORRUPT_MARK).touch()
-        except OSError:
-            # A full disk cannot take the mark; the error itself still ends the worker.
-            pass
         return CorruptStore(f"{self.path}: {error}")
 
 

@@ -51,7 +51,7 @@ class ConsumerGroup:
         await thread.call_thread(thread._consumer.commit, commits)
 
 
-class Ownership(TableManager):  # type: ignore[misc]
+class Ownership(TableManager):
     """Takes the place of Faust's tables: partitions come and go through generations."""
 
     app: BatchApp
@@ -79,7 +79,7 @@ class Ownership(TableManager):  # type: ignore[misc]
         self.app.open_generation(assigned, generation_id)
 
 
-class BatchApp(faust.App):  # type: ignore[misc]
+class BatchApp(faust.App):
     """A Faust app whose agents take whole fetches and whose state lives in generations."""
 
     def __init__(
@@ -89,17 +89,19 @@ class BatchApp(faust.App):  # type: ignore[misc]
         *,
         ask_registry: Callable[[int], bool] = lambda _: False,
         log_append_time: bool = True,
+        notes: Sequence[str] = (),
     ) -> None:
         self.worker_settings = settings
         self.routes = {route.source: route for route in routes}
         self.generation: Generation | None = None
         self.observer = Observer(settings.stall_s)
         self._ask_registry = ask_registry
+        self._notes = notes
         self._log_append_time = log_append_time
         self._failpoints = Failpoints.from_env(os.environ)
         self._watchdog = Watchdog(settings.watchdog_s)
         self._cluster: Cluster | None = None
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._background: list[asyncio.Task[Any]] = []
         self._opening: asyncio.Task[None] | None = None
         memory = StoreMemory(settings.store_cache_bytes, settings.store_write_bytes)
         self._stores = RocksDBStores(settings.data_dir / "stores", memory)
@@ -122,9 +124,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
             broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 6),
             broker_request_timeout=max(20.0, settings.session_timeout_s),
             broker_rebalance_timeout=max(20.0, settings.session_timeout_s),
-            consumer_group_instance_id=(
-                settings.instance if settings.static_membership else None
-            ),
+            consumer_group_instance_id=(settings.instance if settings.static_membership else None),
         )
         for route in routes:
             self._add_agent(route)
@@ -140,6 +140,8 @@ class BatchApp(faust.App):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         configure_logging(self.worker_settings)
+        for note in (f"settings {self.worker_settings}", *self._notes):
+            self.observer.log.info(note)
         await super().on_start()
         try:
             self._cluster = await asyncio.get_running_loop().run_in_executor(None, self._check)
@@ -153,20 +155,20 @@ class BatchApp(faust.App):  # type: ignore[misc]
             self.worker_settings.tick_ms,
             self.observer,
         )
-        self._tasks = [
+        self._background = [
             asyncio.create_task(self._watchdog.run(), name="watchdog"),
             asyncio.create_task(ticker.run(), name="ticker"),
             asyncio.create_task(self._take_stock(), name="stock-taking"),
         ]
-        for task in self._tasks:
+        for task in self._background:
             task.add_done_callback(_end_on_error)
 
     async def on_stop(self) -> None:
         await super().on_stop()
         await self.close_generation()
-        for task in self._tasks:
+        for task in self._background:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._health.stop()
 
     async def on_started_init_web_server(self) -> None:

@@ -42,7 +42,9 @@ def check_cluster(brokers: str, routes: Iterable[Route], *, log_append_time: boo
         topics = {name: _described(name, future) for name, future in described.items()}
         configs = _configs(admin, wanted)
     except KafkaException as error:
-        message = f"no answer from the brokers {brokers}: {error}. Are they up, is the address right?"
+        message = (
+            f"no answer from the brokers {brokers}: {error}. Are they up, is the address right?"
+        )
         raise WorkerMustEnd(message) from error
     partitions = {name: len(topic.partitions) for name, topic in topics.items()}
     for route in routes:
@@ -55,7 +57,9 @@ def _described(name: str, future: Any) -> Any:
     try:
         return future.result()
     except KafkaException as error:
-        message = f"topic {name}: {error}. Create the topics first: python -m scripts.create_topics"
+        message = (
+            f"topic {name}: {error}. Create the topics first: python -m scripts.create_topics"
+        )
         raise WorkerMustEnd(message) from error
 
 

@@ -8,7 +8,6 @@ times is set aside as a dead letter, without touching any state.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,4 +82,4 @@ class CrashJournal:
         beside = self._path.with_suffix(".new")
         stored = {place: asdict(caution) for place, caution in self._cautions.items()}
         beside.write_text(json.dumps(stored))
-        os.replace(beside, self._path)
+        beside.replace(self._path)

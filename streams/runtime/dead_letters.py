@@ -25,9 +25,7 @@ except PackageNotFoundError:
 def dead_letter_record(
     letter: DeadLetter, topic: str, partition: int, attempts: int = 1
 ) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-    """Return (key, value, headers) of the dead letter: key, value and headers of the original
-    untouched, ours behind them.
-    """
+    """Return (key, value, headers): those of the original untouched, our headers behind them."""
     record = letter.record
     value = record.value
     schema_id = ""

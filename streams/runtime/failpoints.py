@@ -29,7 +29,7 @@ NAMES = (
 )
 
 
-class FailpointReached(Exception):  # noqa: N818
+class FailpointReached(Exception):
     """Raised by a failpoint with the action `raise`; only tests arm one."""
 
 

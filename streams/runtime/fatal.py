@@ -18,7 +18,7 @@ EXIT_CODE = 70
 log = logging.getLogger("seatstream.runtime")
 
 
-class WorkerMustEnd(Exception):  # noqa: N818
+class WorkerMustEnd(Exception):
     """A condition under which no worker may go on with its partitions.
 
     Operator action: as the message says; the worker has committed nothing since.

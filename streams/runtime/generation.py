@@ -37,8 +37,8 @@ from streams.runtime import sink as sinks
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.fatal import WorkerMustEnd, end_process
 from streams.runtime.lane import Lane
-from streams.runtime.pump import Pump
 from streams.runtime.observe import Observer
+from streams.runtime.pump import Pump
 from streams.runtime.restore import restore
 from streams.runtime.watchdog import Watchdog
 
@@ -124,7 +124,7 @@ class Generation:
             self._reached("claimed")
             fenced_at = time.monotonic()
             read = await self._restore(changelog_high)
-            if self._closing:
+            if self.is_closing():
                 return False
             self._reached("restored")
             lanes = [self._lane(topic, partition) for topic, partition in self._assigned]
@@ -156,13 +156,17 @@ class Generation:
             return False
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  (whatever it is, the process ends)
             if self._closing:
                 return False
             end_process(f"generation {self.id} could not take its partitions over: {error}", error)
         finally:
             self._opened.set()
         return True
+
+    def is_closing(self) -> bool:
+        """Say whether the partitions are being given up; may change at any await."""
+        return self._closing
 
     def feed(self, fetch: Any) -> None:
         """Take a fetch in; it belongs to this generation and begins where the last one ended."""

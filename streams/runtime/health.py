@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -12,8 +12,11 @@ from streams.runtime.observe import Observer
 PORT_FILE = "health-port"
 
 
+Answer = Callable[[web.Request], Awaitable[web.Response]]
+
+
 class HealthServer:
-    """Serves the pages; port 0 takes a free one and writes it to `PORT_FILE` in the data folder."""
+    """Serves the pages; port 0 takes a free one, told in the data folder's `PORT_FILE`."""
 
     def __init__(self, observer: Observer, host: str, port: int, data_dir: Path) -> None:
         self._observer = observer
@@ -42,7 +45,7 @@ class HealthServer:
             (self._data_dir / PORT_FILE).unlink(missing_ok=True)
 
     @staticmethod
-    def _page(ask: Callable[[], tuple[bool, str]]) -> Callable[[web.Request], object]:
+    def _page(ask: Callable[[], tuple[bool, str]]) -> Answer:
         async def answer(_: web.Request) -> web.Response:
             good, text = ask()
             status = 200 if good else 503

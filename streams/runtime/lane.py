@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from state.stores.partition_state import PartitionState, Changes
+from state.stores.partition_state import Changes, PartitionState
 from streams.batch import Batch, DeadLetter, Effects, Record
 from streams.route import Route
 from streams.runtime.crash_journal import CrashJournal
@@ -131,7 +131,9 @@ class Lane:
         )
 
     def _quarantine(self, batch: Batch, record: Record) -> Effects:
-        effects = self.route.refuse(batch, record) if self.route.refuse else Effects()
+        effects = Effects()
+        if self.route.refuse is not None:
+            effects = self.route.refuse(batch, self.state, record, self.log_time_ms)
         detail = f"ended the worker {self._journal.deaths(self.place)} times"
         effects.dead_letters.append(DeadLetter(record, QUARANTINED, detail))
         return effects

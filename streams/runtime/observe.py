@@ -143,7 +143,7 @@ class Observer:
         self.metrics.partitions.set(0)
         self.log.info("generation %d closed", generation)
 
-    def restoring(self, is_restoring: bool) -> None:  # noqa: FBT001
+    def restoring(self, is_restoring: bool) -> None:
         self._restoring = is_restoring
         if not is_restoring:
             self.metrics.restore_remaining.set(0)

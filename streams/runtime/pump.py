@@ -200,9 +200,7 @@ class Pump:
         self._watchdog.check()
         began = time.perf_counter()
         offsets = {(one.lane.topic, one.lane.partition): one.next_offset for one in decided}
-        ends = await transaction.commit(
-            self._settings.app_id, offsets, self._owner, self._reached
-        )
+        ends = await transaction.commit(self._settings.app_id, offsets, self._owner, self._reached)
         committed = time.perf_counter()
         work = [
             (one.lane.state, one.changes, ends.get((one.lane.route.changelog, one.lane.partition)))

@@ -121,9 +121,7 @@ def _write(work: Sequence[tuple[Store, Changes, int]]) -> None:
         store.apply(changes, position)
 
 
-def _changes(
-    tp: Any, records: Sequence[Record], refused: dict[tuple[Any, bytes], str]
-) -> Changes:
+def _changes(tp: Any, records: Sequence[Record], refused: dict[tuple[Any, bytes], str]) -> Changes:
     """Return the last change of each key among the records."""
     unpack = envelope.unpack
     last: dict[bytes, bytes | None] = {}

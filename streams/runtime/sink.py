@@ -27,7 +27,7 @@ REQUEST_TIMEOUT_MS = 10_000
 _NO_HEADERS: list[tuple[str, bytes]] = []
 
 
-class FateUnknown(Exception):  # noqa: N818
+class FateUnknown(Exception):
     """A produce request was sent and not answered: the broker may have taken it or not.
 
     Operator action: none if it happens once, the next owner goes on from the last commit;
@@ -35,7 +35,7 @@ class FateUnknown(Exception):  # noqa: N818
     """
 
 
-class _StrictProduceHandler(SendProduceReqHandler):  # type: ignore[misc]
+class _StrictProduceHandler(SendProduceReqHandler):
     async def do(self, node_id: int) -> Any:
         request = self.create_request()
         try:
@@ -56,7 +56,7 @@ class _StrictProduceHandler(SendProduceReqHandler):  # type: ignore[misc]
             await self._client._maybe_wait_metadata()
 
 
-class _StrictSender(Sender):  # type: ignore[misc]
+class _StrictSender(Sender):
     async def _send_produce_req(self, node_id: int, batches: Mapping[Any, Any]) -> None:
         await _StrictProduceHandler(self, batches).do(node_id)
         self._in_flight.remove(node_id)
@@ -64,7 +64,9 @@ class _StrictSender(Sender):  # type: ignore[misc]
             self._muted_partitions.remove(tp)
 
 
-class _StrictProducer(AIOKafkaProducer):  # type: ignore[misc]
+class _StrictProducer(AIOKafkaProducer):
+    _sender: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         stock = self._sender

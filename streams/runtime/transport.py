@@ -18,8 +18,8 @@ from typing import Any
 
 import aiokafka
 import aiokafka.consumer.fetcher as aiokafka_fetcher
-from aiokafka.errors import CorruptRecordException
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import CorruptRecordException
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -46,7 +46,7 @@ class Fetch:
     slices: tuple[Slice, ...]
 
 
-class RawFetchSchema(Schema):  # type: ignore[misc]
+class RawFetchSchema(Schema):
     """Lets a `Fetch` pass through Faust's topic as it is."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002
@@ -56,12 +56,14 @@ class RawFetchSchema(Schema):  # type: ignore[misc]
         return message.value
 
 
-class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
+class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
     """Yields the parsed records of one record batch after another, as lists.
 
     Stock aiokafka builds a ConsumerRecord for each record and updates its position each time,
     which costs more than parsing it.
     """
+
+    next_fetch_offset: int
 
     def _unpack_records(self) -> Iterator[list[Record]]:
         committed_only = self._isolation_level == aiokafka_fetcher.READ_COMMITTED
@@ -92,8 +94,10 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[m
             self.next_fetch_offset = batch.next_offset
 
 
-class SlimFetchResult(aiokafka_fetcher.FetchResult):  # type: ignore[misc]
+class SlimFetchResult(aiokafka_fetcher.FetchResult):
     """Hands out all that a fetch brought at once."""
+
+    _partition_records: Any
 
     def getall(self, max_records: int | None = None) -> list[Record]:  # noqa: ARG002
         if not self.check_assignment(self._topic_partition) or not self.has_more():
@@ -169,8 +173,9 @@ class BatchConsumer(driver.Consumer):
     async def _drain_messages(self, fetcher: Any) -> None:
         """Fetch and deliver until either service stops; Faust's Fetcher runs this."""
         has_room: Callable[[], Any] = self.app.has_room
+        stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set
         try:
-            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+            while not (stopped() or fetcher_stopped()):
                 if not await self._may_fetch():
                     continue
                 await has_room()

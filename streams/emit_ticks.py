@@ -1,0 +1,16 @@
+"""A clock in; the tick record that moves a partition's log time, out."""
+
+from __future__ import annotations
+
+from serdes.codegen import Encode
+from state.domain.keys import TICK_KEY
+from streams.route import Tick
+
+
+def emit_ticks(encode: Encode) -> Tick:
+    """Return how section-commands tick; `encode` writes a Tick with its schema id."""
+
+    def record(clock_ms: int) -> tuple[bytes, bytes]:
+        return TICK_KEY, encode(clock_ms)
+
+    return Tick(record)

@@ -1,0 +1,64 @@
+"""The table of contents: which topic goes through which handler, to which topics and store.
+
+`faust -A topology worker` starts a worker with the settings of its environment
+(`streams/settings.py`). Importing this module opens nothing: `app` is built on first access.
+"""
+
+import os
+from functools import partial
+
+from schemas.topics import (
+    DEAD_LETTER_QUEUE,
+    RESERVATION_OUTCOMES,
+    SEATS_CHANGELOG,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+)
+from serdes.schema_source import SchemaSource
+from serdes.seat_codecs import SeatCodecs
+from streams.change_sections import change_sections, progress_of, refuse_poison
+from streams.emit_ticks import emit_ticks
+from streams.route import Route
+from streams.runtime.app import BatchApp
+from streams.settings import Settings
+
+
+def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
+    """Return the whole flow."""
+    return (
+        # The only writer of seats: section state is a fold of this topic.
+        Route(
+            role="seats",
+            source=SECTION_COMMANDS.name,
+            handler=change_sections(codecs, cached_seats_max=cached_seats),
+            to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name),
+            changelog=SEATS_CHANGELOG.name,
+            dead_letters=DEAD_LETTER_QUEUE.name,
+            progress=progress_of(codecs),
+            tick=emit_ticks(codecs.tick),
+            refuse=refuse_poison(codecs),
+        ),
+    )
+
+
+def build_app(settings: Settings) -> BatchApp:
+    """Return the Faust app of a worker that plays the roles of its settings."""
+    source = SchemaSource(settings.registry_url, settings.data_dir / "schema-ids.json")
+    ids = source.ids()
+    codecs = SeatCodecs.of(ids)
+    return BatchApp(
+        settings,
+        [
+            route
+            for route in routes(codecs, cached_seats=settings.section_cache_seats)
+            if route.role in settings.roles
+        ],
+        ask_registry=partial(source.learn, codecs.commands),
+        notes=(f"schema ids from {ids.source}",),
+    )
+
+
+def __getattr__(name: str) -> BatchApp:
+    if name != "app":
+        raise AttributeError(name)
+    return build_app(Settings.from_env(os.environ))
