@@ -5,8 +5,9 @@ from serdes.generated_source import Source
 from serdes.schema_files import Schema
 from serdes.varints import Remembered
 
-# Expression for the branch of a union that is not null.
+# Expressions for the number one (a count, or the branch that is not null) and a block's end.
 _ONE = r'b"\x02"'
+_END = r'b"\0"'
 
 # An operator may block thousands of seats at once; such a list is not worth keeping.
 _REMEMBERED_ITEMS_MAX = 16
@@ -112,7 +113,16 @@ class EncoderSource(Source):
         outer, self.lines, depth = self.lines, self.functions, self.reset_depth(0)
         self.line(f"def {function}(items):")
         self.indent()
+        self.line("if len(items) == 1:")
+        self.indent()
+        item = self.fresh("item")
+        self.line(f"{item}, = items")
+        self.line(f"block = {_joined([_ONE, *self._pieces(items, item), _END])}")
+        self.dedent()
+        self.line("else:")
+        self.indent()
         self._block("block", items, "items")
+        self.dedent()
         self.line(f"if len(items) <= {_REMEMBERED_ITEMS_MAX}:")
         self.line(f"    {known}.remember(items, block)")
         self.line("return block")

@@ -11,7 +11,7 @@ from serdes.refused import Refused
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
-_REMEMBERED_MAX = 8192
+_REMEMBERED_MAX = 16384
 
 
 class Remembered(dict[Key, Value]):
@@ -138,8 +138,11 @@ LAST = tuple(
     bytes((bits,)) if bits < _MORE else bytes((bits & _SEVEN | _MORE, bits >> 7))
     for bits in range(1 << 14)
 )
-# Offsets, versions and counts end below it.
+# Two bytes in the middle of a longer varint, by 14 bits of the value.
+_MIDDLE = tuple(bytes((bits & _SEVEN | _MORE, (bits >> 7) | _MORE)) for bits in range(1 << 14))
+# Offsets, versions and counts end below the first, Unix times until 2039 below the second.
 TWO_STEP_LIMIT = 1 << (13 + 14)
+_THREE_STEP_LIMIT = 1 << (13 + 14 + 14)
 
 
 # Small numbers, and those too long for the tables: Unix times, of which a batch has few.
@@ -148,6 +151,9 @@ KNOWN = Remembered(dict(enumerate(WHOLE)))
 
 def write_recent(value: int) -> bytes:
     """As `write_long`; keeps the answer for the next record."""
-    encoded = write_long(value)
+    if TWO_STEP_LIMIT <= value < _THREE_STEP_LIMIT:
+        encoded = LOWEST[value & 8191] + _MIDDLE[value >> 13 & 16383] + LAST[value >> 27]
+    else:
+        encoded = write_long(value)
     KNOWN.remember(value, encoded)
     return encoded
