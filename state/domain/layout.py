@@ -257,6 +257,11 @@ def _invalid_rules(rules: Rules) -> str | None:
     return None
 
 
+def range_masks(ranges: Iterable[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    """Return (row, mask) of each (row, first seat, count)."""
+    return [(row, run_mask(first, count)) for row, first, count in ranges]
+
+
 def run_mask(first: int, count: int) -> int:
     """Return the mask of `count` seats from `first` on."""
     return ((1 << count) - 1) << first

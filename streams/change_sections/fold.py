@@ -1,0 +1,194 @@
+"""One batch being folded into its partition: what every decision needs at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from serdes.reservation import first_outcome, later_outcome, read_reservation, write_reservation
+from serdes.seat_codecs import SeatCodecs
+from serdes.section import KnownSection, read_section
+from state.domain.keys import partition_of
+from state.domain.reasons import Reason
+from state.domain.reservation import LaterOutcome, Reservation
+from state.domain.section import Section
+from streams.batch import Batch, Effects, Outgoing, Record, State
+
+# Rises when the same command would be decided otherwise than before.
+LOGIC_VERSION: Final = 1
+
+# Half of Kafka's default max.request.size: a state that outgrew it could never be stored again.
+STATE_BYTES_MAX: Final = 512 * 1024
+
+# Tags of the store's keys.
+PROGRESS_KEY: Final = b"p"
+SECTION: Final = b"s"
+LAYOUT: Final = b"l"
+BLOCKED: Final = b"b"
+RESERVATION: Final = b"r"
+
+# Where a partition's state keeps its decoded sections.
+_CACHE: Final = "sections"
+
+# What a read command carries: the identity's five fields, its encoded form, its own fields.
+Fields = tuple[Any, ...]
+# (fold, record, fields, stored reservation of that id).
+Decide = Callable[["Fold", Record, Fields, bytes | None], None]
+
+
+class SectionCache:
+    """The partition's decoded sections, least recently touched first."""
+
+    __slots__ = ("by_key", "seats")
+
+    def __init__(self) -> None:
+        self.by_key: dict[bytes, KnownSection] = {}
+        self.seats = 0
+
+    def add(self, known: KnownSection) -> None:
+        self.by_key[known.key] = known
+        self.seats += known.section.layout.capacity
+
+    def touch(self, key: bytes) -> None:
+        by_key = self.by_key
+        by_key[key] = by_key.pop(key)
+
+    def shrink(self, seats_max: int) -> None:
+        """Forget sections until the rest fits; what is stored is all there is to them."""
+        while self.seats > seats_max:
+            key = next(iter(self.by_key))
+            self.seats -= self.by_key.pop(key).section.layout.capacity
+
+
+class Fold:
+    """One batch being folded into its partition's state.
+
+    offset:      of the record that is being decided.
+    log_time_ms: highest append time up to it; timer_ms: highest clock of a tick.
+    look_again:  keys whose stored value may have changed since the batch was looked up.
+    touched:     sections that a record of this batch concerned.
+    counted:     outcomes that `emit` counted; all others are holds.
+    """
+
+    __slots__ = (
+        "_ordinal",
+        "_ordinal_offset",
+        "batch",
+        "cache",
+        "codecs",
+        "counted",
+        "effects",
+        "log_time_ms",
+        "look_again",
+        "next_offset",
+        "offset",
+        "outcome_prefix",
+        "outcomes",
+        "state",
+        "state_bytes_max",
+        "timer_ms",
+        "touched",
+    )
+
+    def __init__(
+        self,
+        codecs: SeatCodecs,
+        batch: Batch,
+        state: State,
+        log_time_ms: int,
+        state_bytes_max: int,
+    ) -> None:
+        self.codecs = codecs
+        self.batch = batch
+        self.state = state
+        self.state_bytes_max = state_bytes_max
+        progress = state.get(PROGRESS_KEY)
+        stored = (0, 0, 0, 0) if progress is None else codecs.read_progress(progress, 0)
+        self.next_offset, stored_time_ms, self.timer_ms, _ = stored
+        self.log_time_ms = max(log_time_ms, stored_time_ms)
+        self.cache: SectionCache = state.cache.setdefault(_CACHE, SectionCache())
+        self.offset = -1
+        self.outcome_prefix = b"%s:%d:" % (batch.topic.encode(), batch.partition)
+        self.effects = Effects()
+        self.outcomes: list[tuple[bytes | None, bytes] | Outgoing] = []
+        self.touched: dict[bytes, KnownSection] = {}
+        self.look_again: set[bytes] = set()
+        self._ordinal = self._ordinal_offset = 0
+        self.counted = 0
+
+    def count(self, decision: str) -> None:
+        decisions = self.effects.decisions
+        decisions[decision] = decisions.get(decision, 0) + 1
+
+    def outcome_id(self, ordinal: int = 0) -> bytes:
+        return b"%s%d:%d" % (self.outcome_prefix, self.offset, ordinal)
+
+    def next_ordinal(self) -> int:
+        """Return 1, 2 .. for the lapses that one record decides; 0 is its own outcome."""
+        if self._ordinal_offset != self.offset:
+            self._ordinal_offset, self._ordinal = self.offset, 0
+        self._ordinal += 1
+        return self._ordinal
+
+    def find(self, key: bytes | None, fields: Fields) -> KnownSection | Reason | None:
+        """Return a command's section, None where it is not open, or what is wrong with `key`."""
+        expected = b"%d-%s" % (fields[4], fields[3])
+        if key != expected:
+            return Reason.KEY_MISMATCH
+        if partition_of(expected, self.batch.partitions) != self.batch.partition:
+            # Another partition's worker may be selling this section: never touch it here.
+            return Reason.WRONG_PARTITION
+        return self.section(expected)
+
+    def section(self, key: bytes) -> KnownSection | None:
+        """Return an open section of this partition, from its records where it is not decoded."""
+        known = self.cache.by_key.get(key)
+        if known is None:
+            layout, state = self.state.get_many([LAYOUT + key, SECTION + key])
+            if layout is None or state is None:
+                assert layout is state, f"half of section {key!r} is missing"
+                return None
+            known = read_section(self.codecs, key, layout, state)
+            self.cache.add(known)
+        return known
+
+    def touch(self, known: KnownSection) -> Section:
+        """Note that the present record concerns a section."""
+        section = known.section
+        section.applied_offset = self.offset
+        section.changed_at_ms = self.log_time_ms
+        self.touched[known.key] = known
+        return section
+
+    def reservation(self, stored: bytes) -> Reservation:
+        return read_reservation(self.codecs, stored)
+
+    def store(self, held: Reservation, due_ms: int = 0) -> None:
+        key = RESERVATION + held.reservation_id
+        self.state.put(key, write_reservation(self.codecs, held), due_ms)
+        self.look_again.add(key)
+
+    def first_outcome(self, held: Reservation) -> bytes:
+        return first_outcome(self.codecs, self.outcome_prefix, held)
+
+    def later_outcome(self, held: Reservation, later: LaterOutcome) -> bytes:
+        return later_outcome(self.codecs, self.outcome_prefix, held, later)
+
+    def emit(self, reservation_id: bytes, outcome: bytes, decision: str) -> None:
+        self.outcomes.append((reservation_id, outcome))
+        self.counted += 1
+        self.count(decision)
+
+    def refuse(
+        self,
+        fields: Fields,
+        reason: Reason,
+        known: KnownSection | None,
+        seat: tuple[int, int] | None = None,
+    ) -> None:
+        """Refuse a command; nothing changes and nothing is stored."""
+        version = 0 if known is None else known.section.version
+        outcome = self.codecs.refused(
+            fields[5], self.outcome_id(), version, self.log_time_ms, reason, seat
+        )
+        self.emit(fields[0], outcome, reason.name)

@@ -1,0 +1,246 @@
+"""Section commands in; outcomes, and one slim status per touched section, out.
+
+The only writer of sections and reservations: the state of a partition is a fold of its records.
+
+Order of every decision: unreadable records go to the dead letters; records that lie on the wrong
+partition or under the wrong key are refused; log time moves and holds lapse; a reservation that
+was decided already gets its stored outcome again; then the rules are asked, in the order written
+below; what changes is stored last.
+
+Keys of the store: `s` + section key: SectionState; `l`: its SectionLayout; `b`: its BlockedSeats;
+`r` + reservation id: Reservation; `p`: Progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_STATUS
+from serdes.decoding import Decoded
+from serdes.held import Times
+from serdes.seat_codecs import SeatCodecs
+from serdes.section import PLAN_AT, write_section
+from state.domain.allocation import best_available
+from state.domain.reasons import Reason
+from state.domain.reservation import Status
+from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
+from streams.change_sections.fold import (
+    LOGIC_VERSION,
+    PROGRESS_KEY,
+    SECTION,
+    STATE_BYTES_MAX,
+    Decide,
+    Fields,
+    Fold,
+)
+from streams.change_sections.holds import hold_best, hold_chosen
+from streams.change_sections.reading import read
+from streams.change_sections.reservations import confirm, emit_again, extend, lapse, release
+from streams.change_sections.sections import block_seats, open_section, unblock_seats
+from streams.route import Progress
+
+# Sections kept decoded for each partition, counted in seats; about 4 bytes of memory a seat.
+CACHED_SEATS_MAX: Final = 5_000_000
+
+COMMANDS: Final = "io.seatstream.commands."
+TICK: Final = COMMANDS + "Tick"
+
+
+def change_sections(
+    codecs: SeatCodecs,
+    *,
+    outcomes: str = RESERVATION_OUTCOMES.name,
+    status: str = SECTION_STATUS.name,
+    cached_seats_max: int = CACHED_SEATS_MAX,
+    state_bytes_max: int = STATE_BYTES_MAX,
+) -> Handler:
+    """Return the handler.
+
+    outcomes, status: names of the topics written.
+    cached_seats_max: seats of the sections kept decoded between batches; influences no decision.
+    state_bytes_max:  largest record that a section may need in the store.
+    """
+
+    def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
+        fold = Fold(codecs, batch, state, log_time_ms, state_bytes_max)
+        records = batch.records
+        rewound = 0
+        while rewound < len(records) and records[rewound].offset < fold.next_offset:
+            rewound += 1
+        if rewound:
+            emit_again(fold, records[:rewound])
+            records = records[rewound:]
+        if records:
+            _apply(fold, records)
+            _settle(fold, records[-1].offset + 1, status, cached_seats_max)
+        if fold.outcomes:
+            fold.effects.outgoing[outcomes] = fold.outcomes
+        held = len(fold.outcomes) - fold.counted
+        if held:
+            fold.effects.decisions[Status.HELD.name] = held
+        return fold.effects
+
+    return handle
+
+
+def progress_of(codecs: SeatCodecs) -> Callable[[State], Progress]:
+    """Return what tells how far a partition's state has come."""
+
+    def progress(state: State) -> Progress:
+        stored = state.get(PROGRESS_KEY)
+        if stored is None:
+            return Progress(0, 0)
+        next_offset, log_time_ms, _, _ = codecs.read_progress(stored, 0)
+        return Progress(next_offset, log_time_ms)
+
+    return progress
+
+
+def refuse_poison(
+    codecs: SeatCodecs, *, outcomes: str = RESERVATION_OUTCOMES.name
+) -> Callable[[Batch, State, Record, int], Effects]:
+    """Return what answers a record that no handler survived: refused, nothing touched but time."""
+
+    def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
+        fold = Fold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX)
+        fold.offset = record.offset
+        fold.log_time_ms = max(fold.log_time_ms, record.timestamp)
+        verdict = codecs.commands.decode(record.value, record.headers)
+        if isinstance(verdict, Decoded) and len(verdict.fields) > PLAN_AT:
+            fold.refuse(verdict.fields, Reason.INTERNAL, None)
+            fold.effects.outgoing[outcomes] = fold.outcomes
+        progress = codecs.progress(
+            record.offset + 1, fold.log_time_ms, fold.timer_ms, LOGIC_VERSION
+        )
+        state.put(PROGRESS_KEY, progress)
+        return fold.effects
+
+    return refuse
+
+
+def _apply(fold: Fold, records: Sequence[Record]) -> None:
+    names, decoded, keys = read(fold, records)
+    deciders = [_DECIDE[name] for name in names]
+    state = fold.state
+    stored_values = state.get_many(keys)
+    look_again = fold.look_again
+    if len(set(keys)) < len(keys):
+        # Records of one batch must see each other: what is asked for twice is looked up anew.
+        once: set[bytes] = set()
+        for key in keys:
+            (look_again if key in once else once).add(key)
+    log_time_ms = fold.log_time_ms
+    by_key = fold.cache.by_key
+    touched = fold.touched
+    outcomes = fold.outcomes
+    put = state.put
+    write_hold = fold.codecs.new_hold.write
+    times_of = fold.codecs.new_hold.times
+    outcome_prefix = fold.outcome_prefix
+    times_by_deadline: dict[int, Times] = {}
+    for record, decide, fields, key, stored in zip(
+        records, deciders, decoded, keys, stored_values, strict=True
+    ):
+        fold.offset = offset = record.offset
+        timestamp = record.timestamp
+        if timestamp > log_time_ms:
+            fold.log_time_ms = log_time_ms = timestamp
+            times_by_deadline = {}
+            lapse(fold)
+        if key in look_again:
+            stored = state.get(key)  # noqa: PLW2901
+        if decide is not None:
+            decide(fold, record, fields, stored)
+            continue
+        # Nearly every record is the first hold of its id, for best seats, on a section that is
+        # decoded and on sale, and finds seats. It is decided and written here, without a call
+        # that can be spared; all others climb the ladder of `_hold`, which decides the same.
+        reservation_id, _, _, section_id, event_id, request, count = fields
+        section_key = record.key
+        known = by_key.get(section_key)  # type: ignore[arg-type]
+        if (
+            known is None
+            or stored is not None
+            or known.section_id != section_id
+            or known.event_id != event_id
+            or not known.sale_starts_ms <= log_time_ms < known.sale_ends_ms
+            or not 0 < count <= known.max_seats_per_hold
+        ):
+            hold_best(fold, record, fields, stored)
+            continue
+        section = known.section
+        found = best_available(section, count)
+        if type(found) is not tuple:
+            hold_best(fold, record, fields, stored)
+            continue
+        row, first = found
+        section.take(row, ((1 << count) - 1) << first)
+        section.version = version = section.version + 1
+        section.applied_offset = offset
+        section.changed_at_ms = log_time_ms
+        touched[section_key] = known  # type: ignore[index]
+        deadline_ms = log_time_ms + known.hold_ms
+        times = times_by_deadline.get(deadline_ms)
+        if times is None:
+            times = times_by_deadline[deadline_ms] = times_of(log_time_ms, deadline_ms)
+        outcome_id = b"%s%d:0" % (outcome_prefix, offset)
+        reservation, outcome = write_hold(
+            request, outcome_id, offset, version, times, (row, first, count)
+        )
+        put(key, reservation, deadline_ms)
+        outcomes.append((reservation_id, outcome))
+
+
+def _tick(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:  # noqa: ARG001
+    fold.count("TICK")
+    if fields[0] > fold.timer_ms:
+        fold.timer_ms = fields[0]
+        lapse(fold)
+
+
+def _nothing(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
+    """Decide nothing: an unreadable record has only moved log time."""
+
+
+_DECIDE: Final[dict[str, Decide | None]] = {
+    "": _nothing,
+    TICK: _tick,
+    COMMANDS + "OpenSection": open_section,
+    COMMANDS + "HoldBestAvailable": None,
+    COMMANDS + "HoldChosenSeats": hold_chosen,
+    COMMANDS + "ConfirmReservation": confirm,
+    COMMANDS + "ReleaseReservation": release,
+    COMMANDS + "ExtendHold": extend,
+    COMMANDS + "BlockSeats": block_seats,
+    COMMANDS + "UnblockSeats": unblock_seats,
+}
+
+
+def _settle(fold: Fold, next_offset: int, status: str, cached_seats_max: int) -> None:
+    """Store what the batch left behind, once for each section that it touched."""
+    state = fold.state
+    codecs = fold.codecs
+    cache = fold.cache
+    statuses: list[tuple[bytes | None, bytes] | Outgoing] = []
+    for key, known in fold.touched.items():
+        section = known.section
+        # A wrong count means a seat sold twice or lost: end the process before it is written.
+        assert section.is_conserved(), f"section {key!r} does not add up"
+        state.put(SECTION + key, write_section(codecs, known))
+        counts = codecs.status(
+            known.event_id,
+            known.section_id,
+            section.free_count,
+            section.changed_at_ms,
+            section.version,
+            section.held_count,
+            section.largest_block(),
+        )
+        statuses.append((key, counts))
+        cache.touch(key)
+    if statuses:
+        fold.effects.outgoing[status] = statuses
+    cache.shrink(cached_seats_max)
+    progress = codecs.progress(next_offset, fold.log_time_ms, fold.timer_ms, LOGIC_VERSION)
+    state.put(PROGRESS_KEY, progress)

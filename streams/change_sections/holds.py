@@ -1,0 +1,149 @@
+"""Hold commands: seats, or the first reason against them."""
+
+from __future__ import annotations
+
+from serdes.section import PLAN_AT, KnownSection
+from state.domain.allocation import best_available, chosen
+from state.domain.layout import SeatPosition, SeatRange, range_masks
+from state.domain.reasons import Reason
+from state.domain.reservation import Reservation, Status
+from streams.batch import Record
+from streams.change_sections.fold import Fields, Fold
+
+
+def hold_best(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
+    _hold(fold, record, fields, stored, None)
+
+
+def hold_chosen(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
+    _hold(fold, record, fields, stored, fields[7])
+
+
+def _hold(
+    fold: Fold,
+    record: Record,
+    fields: Fields,
+    stored: bytes | None,
+    wanted: tuple[SeatPosition, ...] | None,
+) -> None:
+    """Decide a hold; `wanted` is None for best available seats."""
+    known = fold.find(record.key, fields)
+    if isinstance(known, Reason):
+        # Not stored: the id belongs to the partition of its section.
+        _reject(fold, fields, known, 0)
+        return
+    if known is not None:
+        fold.touch(known)
+    if stored is not None:
+        _hold_again(fold, fields, fold.reservation(stored), known, wanted or ())
+        return
+    found = _choose(fold, fields, known, wanted)
+    if isinstance(found, list):
+        assert known is not None
+        _set_aside(fold, known, fields, wanted or (), tuple(found))
+        return
+    reason, seat = found
+    rejected = decided_now(fold, fields, known, Status.REJECTED, reason)
+    rejected = rejected._replace(seat_count=fields[6], chosen=wanted or (), seat=seat)
+    fold.store(rejected)
+    fold.emit(rejected.reservation_id, fold.first_outcome(rejected), reason.name)
+
+
+def _choose(
+    fold: Fold, fields: Fields, known: KnownSection | None, wanted: tuple[SeatPosition, ...] | None
+) -> list[SeatRange] | tuple[Reason, SeatPosition | None]:
+    """Return the seats for a hold, or the first reason against it in documented order."""
+    count = fields[6]
+    if known is None:
+        return Reason.UNKNOWN_SECTION, None
+    if fold.log_time_ms < known.sale_starts_ms:
+        return Reason.NOT_OPEN, None
+    if fold.log_time_ms >= known.sale_ends_ms:
+        return Reason.SALE_CLOSED, None
+    if not 1 <= count <= known.max_seats_per_hold:
+        return Reason.BAD_COUNT, None
+    if wanted is None:
+        found = best_available(known.section, count)
+        return (found, None) if isinstance(found, Reason) else [SeatRange(*found, count)]
+    if len(wanted) != count:
+        return Reason.BAD_COUNT, None
+    return chosen(known.section, wanted)
+
+
+def _hold_again(
+    fold: Fold,
+    fields: Fields,
+    held: Reservation,
+    known: KnownSection | None,
+    wanted: tuple[SeatPosition, ...],
+) -> None:
+    """Answer a hold whose id is known: as before, or with a conflict."""
+    same_buyer = (held.user_id, held.section_id, held.event_id) == (
+        fields[1],
+        fields[3],
+        fields[4],
+    )
+    if same_buyer and held.status == Status.RELEASED and not held.was_held:
+        # The cancellation overtook its hold; it stands, and is not overwritten.
+        version = 0 if known is None else known.section.version
+        _reject(fold, fields, Reason.CANCELLED, version)
+    elif same_buyer and (held.seat_count, held.chosen) == (fields[6], wanted):
+        fold.emit(held.reservation_id, fold.first_outcome(held), "REPEATED")
+    else:
+        fold.refuse(fields, Reason.CONFLICT, known)
+
+
+def _reject(fold: Fold, fields: Fields, reason: Reason, version: int) -> None:
+    """Reject a hold without storing it."""
+    outcome = fold.codecs.rejected(
+        fields[5], fold.outcome_id(), version, fold.log_time_ms, reason, None
+    )
+    fold.emit(fields[0], outcome, reason.name)
+
+
+def _set_aside(
+    fold: Fold,
+    known: KnownSection,
+    fields: Fields,
+    wanted: tuple[SeatPosition, ...],
+    seats: tuple[SeatRange, ...],
+) -> None:
+    """Hold seats that were found free, and tell so."""
+    section = known.section
+    for row, mask in range_masks(seats):
+        section.take(row, mask)
+    section.version += 1
+    fold.touch(known)
+    deadline_ms = fold.log_time_ms + known.hold_ms
+    held = decided_now(fold, fields, known, Status.HELD, Reason.UNSPECIFIED)._replace(
+        seat_count=fields[6], chosen=wanted, epoch=1, first_deadline_ms=deadline_ms, seats=seats
+    )
+    fold.store(held, deadline_ms)
+    fold.outcomes.append((held.reservation_id, fold.first_outcome(held)))
+
+
+def decided_now(
+    fold: Fold, fields: Fields, known: KnownSection | None, status: Status, reason: Reason
+) -> Reservation:
+    """Return a reservation that this record decides, without seats."""
+    reservation_id, user_id, correlation_id, section_id, event_id, request = fields[:PLAN_AT]
+    return Reservation(
+        reservation_id=reservation_id,
+        user_id=user_id,
+        correlation_id=correlation_id,
+        section_id=section_id,
+        event_id=event_id,
+        request=request,
+        seat_count=0,
+        chosen=(),
+        status=status,
+        epoch=0,
+        held_at_ms=fold.log_time_ms,
+        first_deadline_ms=0,
+        decided_offset=fold.offset,
+        decided_version=0 if known is None else known.section.version,
+        seats=(),
+        reason=reason,
+        seat=None,
+        later=(),
+    )

@@ -1,0 +1,76 @@
+"""Records of a batch in; commands with who decides them, or dead letters, out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from serdes.decoding import (
+    BAD_BODY,
+    TOO_LARGE,
+    UNKNOWN_SCHEMA,
+    Decoded,
+    Tombstone,
+    Undecodable,
+    UnknownRecordType,
+)
+from serdes.decoding import UnknownSchema as UnknownSchemaId
+from serdes.refused import Refused
+from serdes.section import PLAN_AT
+from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
+from streams.batch import DeadLetter, NewerProducer, Record, UnknownSchema
+from streams.change_sections.fold import PROGRESS_KEY, RESERVATION, Fields, Fold
+
+
+def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields], list[bytes]]:
+    """Return for each record its full name ("" for none), its fields, and a key to look up.
+
+    Raises UnknownSchema or NewerProducer before anything is decided.
+    """
+    names: list[str] = []
+    decoded: list[Fields] = []
+    keys: list[bytes] = []
+    by_header = fold.codecs.commands.by_header
+    for record in records:
+        value = record.value
+        headers = record.headers
+        try:
+            # The usual record. `_read_unusual` would read it as well, but a little slower.
+            if value is None or headers:
+                name, fields = _read_unusual(fold, record)
+            else:
+                name, decode = by_header[value[:HEADER_BYTES]]
+                fields = decode(value, HEADER_BYTES)
+        except KeyError:
+            name, fields = _read_unusual(fold, record)
+        except Refused as refused:
+            assert value is not None
+            reason = TOO_LARGE if len(value) > VALUE_BYTES_MAX else BAD_BODY
+            name, fields = _bury(fold, record, reason, str(refused))
+        names.append(name)
+        decoded.append(fields)
+        # Ticks and unreadable records have no reservation; the progress is there to be looked up.
+        keys.append(RESERVATION + fields[0] if len(fields) > PLAN_AT else PROGRESS_KEY)
+    return names, decoded, keys
+
+
+def _read_unusual(fold: Fold, record: Record) -> tuple[str, Fields]:
+    verdict = fold.codecs.commands.decode(record.value, record.headers)
+    match verdict:
+        case Decoded(name, fields):
+            return name, fields
+        case Undecodable(reason, detail):
+            return _bury(fold, record, reason, detail)
+        case Tombstone():
+            fold.count("TOMBSTONE")
+            return "", ()
+        case UnknownSchemaId(schema_id):
+            if schema_id not in fold.batch.unknown_schemas:
+                raise UnknownSchema(schema_id)
+            return _bury(fold, record, UNKNOWN_SCHEMA, f"schema {schema_id}")
+        case UnknownRecordType(detail):
+            raise NewerProducer(detail)
+
+
+def _bury(fold: Fold, record: Record, reason: str, detail: str) -> tuple[str, Fields]:
+    fold.effects.dead_letters.append(DeadLetter(record, reason, detail))
+    return "", ()
