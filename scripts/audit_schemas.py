@@ -157,6 +157,13 @@ class WireFormat:
         self.avro = avro
         self._writers = writers
 
+    def name_of(self, value: bytes) -> str | None:
+        """Return the name of a record by its header; None where it has none."""
+        if value[:1] != b"\0":
+            return None
+        name, _ = self._writers.get(int.from_bytes(value[1:HEADER_BYTES], "big"), (None, None))
+        return name
+
     def decode(self, value: bytes) -> tuple[str, Fields]:
         """Return name and fields of a record; raise Unreadable."""
         if len(value) > VALUE_BYTES_MAX:
