@@ -36,5 +36,8 @@ class MemoryStore:
         if changelog_offset is not None:
             self.changelog_offset = changelog_offset
 
+    def statistics(self) -> dict[str, int]:
+        return {"value_bytes": sum(map(len, self.stored.values()))}
+
     def close(self) -> None:
         """Nothing to release."""

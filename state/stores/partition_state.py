@@ -61,6 +61,9 @@ class Store(Protocol):
     def changelog_offset(self) -> int:
         """Offset of the first changelog record that is not in the store yet."""
 
+    def statistics(self) -> dict[str, int]:
+        """Return sizes in bytes by kind."""
+
     def close(self) -> None: ...
 
 

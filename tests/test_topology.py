@@ -1,0 +1,74 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import topology
+from schemas.topics import TOPICS, subjects
+from scripts.show_topology import all_routes, as_text, main, with_block
+from serdes.schema_files import current
+
+ROOT = Path(__file__).parent.parent
+TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
+ROUTES = all_routes()
+
+
+def test_every_topic_of_a_route_is_in_the_catalogue():
+    for route in ROUTES:
+        names = {route.source, route.changelog, route.dead_letters, *route.to}
+        assert names <= TOPIC_BY_NAME.keys()
+
+
+def test_every_store_has_one_writer():
+    assert max(Counter(route.changelog for route in ROUTES).values()) == 1
+
+
+def test_every_source_has_one_handler():
+    assert max(Counter(route.source for route in ROUTES).values()) == 1
+
+
+def test_every_topic_of_a_route_has_the_partitions_of_its_source():
+    for route in ROUTES:
+        names = (route.source, route.changelog, route.dead_letters, *route.to)
+        assert len({TOPIC_BY_NAME[name].partitions for name in names}) == 1
+
+
+def test_every_changelog_is_compacted_and_nothing_else():
+    for route in ROUTES:
+        assert TOPIC_BY_NAME[route.changelog].cleanup == "compact"
+
+
+def test_every_source_carries_the_time_of_the_broker():
+    assert all(TOPIC_BY_NAME[route.source].log_append_time for route in ROUTES)
+
+
+def test_every_topic_is_read_or_written_by_a_route():
+    used = {name for r in ROUTES for name in (r.source, r.changelog, r.dead_letters, *r.to)}
+    assert used == TOPIC_BY_NAME.keys()
+
+
+def test_every_record_of_a_topic_has_a_schema_file():
+    for name in subjects().values():
+        assert current().text(name)
+
+
+def test_importing_the_topology_builds_no_app():
+    assert "app" not in vars(topology)
+    with pytest.raises(AttributeError):
+        topology.apps  # noqa: B018
+
+
+def test_the_readme_shows_the_topology_as_it_is():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_block(text, ROUTES) == text
+
+
+def test_a_document_without_a_block_is_refused(tmp_path):
+    document = tmp_path / "a.md"
+    document.write_text("nothing here")
+    assert main(["--write", str(document)]) == 2
+    assert document.read_text() == "nothing here"
+
+
+def test_the_text_names_every_topic():
+    assert all(topic.name in as_text(ROUTES) for topic in TOPICS)
