@@ -1,9 +1,14 @@
 """Every rung of the ladder, one after another, over lists and a store in memory."""
 
+from dataclasses import replace
+
 import pytest
 from section_commands import (
+    CODECS,
     ELSEWHERE,
     EVENT,
+    IDS,
+    PARTITIONS,
     SKEW_MS,
     START_MS,
     A,
@@ -19,15 +24,20 @@ from section_commands import (
     opened,
     release,
     tick,
+    told,
     unblock,
 )
 
 from schemas.topics import SECTION_STATUS
+from serdes.schema_ids import RegisteredSchema
+from serdes.seat_codecs import SeatCodecs
+from serdes.wire import header_of
 from state.domain.keys import section_key
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
-from streams.batch import UnknownSchema
+from streams.batch import Batch, NewerProducer, UnknownSchema
+from streams.change_sections import change_sections, progress_of, refuse_poison
 
 CANCELLED, LAPSED = ReleaseCause.CANCELLED, ReleaseCause.LAPSED
 HOUR_MS = 3_600_000
@@ -414,6 +424,15 @@ def test_a_plan_that_does_not_fit_opens_nothing() -> None:
     assert partition.statuses == []
 
 
+def test_a_section_whose_record_would_be_too_large_is_not_opened() -> None:
+    small = change_sections(CODECS, state_bytes_max=200)
+    partition = Partition(handler=small)
+    (refused,) = partition.send(open_section("." * 1000 + "\n" + "." * 1000))
+    assert (refused.name, refused.reason) == ("CommandRefused", Reason.STATE_TOO_LARGE)
+    assert list(partition.stored()) == [b"p"]
+    assert partition.send(open_section("." * 1000))[0].name == "SectionOpened"
+
+
 def test_blocked_seats_are_out_of_sale_until_they_are_unblocked() -> None:
     partition = opened("....\n....", blocked=[(0, 0, 1)])
     (blocked,) = partition.send(block([(0, 2, 2), (1, 0, 1)]))
@@ -477,6 +496,50 @@ def test_an_unknown_schema_is_asked_for_before_anything_is_decided() -> None:
     with pytest.raises(UnknownSchema):
         partition.run(records)
     assert partition.stored() == before
+
+
+def test_an_id_that_the_registry_does_not_know_either_is_a_dead_letter() -> None:
+    partition = opened("....")
+    (record,) = partition.append((b"k", b"\0\0\0\xff\xff"))
+    batch = Batch("section-commands", 0, PARTITIONS, [record], frozenset({0xFFFF}))
+    effects = partition.handler(batch, partition.state, 0)
+    assert [letter.reason for letter in effects.dead_letters] == ["UNKNOWN_SCHEMA"]
+
+
+def test_b23_a_command_that_only_newer_code_knows_stops_the_partition() -> None:
+    codecs = SeatCodecs.of(IDS)
+    subject = "section-commands-io.seatstream.commands.SwapSeats"
+    codecs.commands.learn(999, RegisteredSchema((subject,), "{}"))
+    partition = Partition(handler=change_sections(codecs))
+    with pytest.raises(NewerProducer):
+        partition.send((b"k", header_of(999) + b"x"))
+
+
+def test_b25_too_many_headers_are_a_dead_letter_and_some_are_none() -> None:
+    partition = opened("....")
+    (record,) = partition.append(hold("r1", 1))
+    flooded = replace(record, headers=(("h", b""),) * 1_000)
+    assert partition.fold([flooded]) == []
+    assert partition.dead == ["BAD_RECORD_HEADERS"]
+    (record,) = partition.append(hold("r2", 1))
+    traced = replace(record, headers=(("traceparent", b"00-1-2-01"),))
+    assert [told(value).name for value in partition.fold([traced])] == ["SeatsHeld"]
+
+
+def test_a_record_that_no_worker_survives_is_refused_without_touching_a_seat() -> None:
+    partition = opened("....")
+    (record,) = partition.append(hold("r1", 1))
+    before = partition.stored()
+    batch = Batch("section-commands", 0, PARTITIONS, [record])
+    effects = refuse_poison(CODECS)(batch, partition.state, record, 0)
+    (refusal,) = effects.outgoing["reservation-outcomes"]
+    assert told(refusal[1]).reason is Reason.INTERNAL
+    partition.state.write(partition.state.seal(), None)
+    partition.state.release()
+    after = partition.stored()
+    assert {key for key in after if after[key] != before.get(key)} == {b"p"}
+    assert progress_of(CODECS)(partition.state) == (2, START_MS)
+    assert progress_of(CODECS)(Partition().state) == (0, 0)
 
 
 # Status.
