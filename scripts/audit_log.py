@@ -127,7 +127,8 @@ def read_topic(consumer: Consumer, topic: Topic) -> Records:
     consumer.assign(assigned)
     heard = monotonic()
     while ends:
-        messages = consumer.consume(10_000, timeout=1.0)
+        # `consume` waits until it has as many as it may return, or its time is over.
+        messages = consumer.consume(10_000, timeout=0.02)
         if messages:
             heard = monotonic()
         elif monotonic() - heard > SILENCE_S_MAX:

@@ -229,7 +229,11 @@ class OutcomeReader:
 
     def read(self, timeout_s: float) -> Iterator[Message]:
         """Yield what has come, waiting at most `timeout_s` for the first."""
-        for message in self._consumer.consume(OUTCOMES_PER_POLL, timeout=timeout_s):
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return
+        # `consume` waits until it has as many as it may return, or its time is over.
+        for message in (first, *self._consumer.consume(OUTCOMES_PER_POLL, timeout=0)):
             error = message.error()
             if error is None:
                 yield message
