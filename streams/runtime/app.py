@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import faust
+import psutil
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.tables.manager import TableManager
 
@@ -64,6 +65,7 @@ class Ownership(TableManager):
         await self.app.close_generation()
 
     def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002
+        self.app.consumer.stop_flow()
         if self.app.generation is not None:
             self.app.generation.stop_intake()
 
@@ -101,6 +103,7 @@ class BatchApp(faust.App):
         self._failpoints = Failpoints.from_env(os.environ)
         self._watchdog = Watchdog(settings.watchdog_s)
         self._cluster: Cluster | None = None
+        self._process = psutil.Process()
         self._background: list[asyncio.Task[Any]] = []
         self._opening: asyncio.Task[None] | None = None
         memory = StoreMemory(settings.store_cache_bytes, settings.store_write_bytes)
@@ -126,6 +129,7 @@ class BatchApp(faust.App):
             broker_rebalance_timeout=max(20.0, settings.session_timeout_s),
             consumer_group_instance_id=(settings.instance if settings.static_membership else None),
         )
+        self.on_partitions_revoked.connect(self._finish_generation)
         for route in routes:
             self._add_agent(route)
 
@@ -208,6 +212,19 @@ class BatchApp(faust.App):
         self._opening = asyncio.create_task(self._open(generation, assigned), name="take-over")
         self._opening.add_done_callback(_end_on_error)
 
+    def intake(self) -> Generation | None:
+        """Return the generation that takes records in; None while partitions change hands."""
+        generation = self.generation
+        return generation if generation is not None and generation.takes_in else None
+
+    async def _finish_generation(self, *_: Any, **__: Any) -> None:
+        """End the transaction in flight; the group is rejoined only after that.
+
+        Otherwise the next owner would fence a worker that is well and about to commit.
+        """
+        if self.generation is not None:
+            await self.generation.finish()
+
     async def close_generation(self) -> None:
         """Close the present generation, if any; returns when nothing of it is under way."""
         generation, self.generation = self.generation, None
@@ -218,9 +235,11 @@ class BatchApp(faust.App):
         if not await generation.open() or self.generation is not generation:
             return
         consumer = self.consumer
+        await consumer.forget_fetches()
         for tp in assigned:
             await consumer.seek(tp, generation.offsets[tp.topic, tp.partition])
-        if self.generation is generation:
+        if self.generation is generation and not generation.is_closing():
+            generation.takes_in = True
             consumer.resume_partitions(assigned)
             self._resume()
 
@@ -248,12 +267,14 @@ class BatchApp(faust.App):
         async def take(stream: Any) -> None:
             async for event in stream.noack().events():
                 fetch: Fetch = event.value
-                generation = self.generation
-                if generation is not None and event.message.generation_id == generation.id:
+                generation = self.intake()
+                if generation is not None and fetch.intake is generation:
                     try:
                         generation.feed(fetch)
                     except WorkerMustEnd as error:
                         end_process(str(error))
+                    except Exception as error:  # noqa: BLE001  (whatever it is, the process ends)
+                        end_process(f"unexpected {error!r}", error)
 
         self.agent(source, name=f"{route.role}.{route.source}")(take)
 
@@ -272,6 +293,11 @@ class BatchApp(faust.App):
 
     async def _take_stock_once(self) -> None:
         lanes = self._lanes()
+        self.observer.memory(
+            buffered_bytes=sum(lane.buffered_bytes for lane in lanes),
+            resident_bytes=self._process.memory_info().rss,
+            stores=[lane.state.store.statistics() for lane in lanes],
+        )
         if not lanes:
             return
         thread = self.consumer._thread

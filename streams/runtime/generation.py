@@ -103,7 +103,10 @@ class Generation:
         self._sink_started = False
         self.pump: Pump | None = None
         self.offsets: dict[tuple[str, int], int] = {}
+        # Set once the consumer stands at our offsets.
+        self.takes_in = False
         self._closing = False
+        self._closed_once = False
         self._opened = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -173,15 +176,22 @@ class Generation:
         if self.pump is not None and not self._closing:
             self.pump.feed(fetch)
 
-    async def close(self) -> None:
-        """Finish the transaction in flight and let go of everything."""
-        if self._closing:
-            await self._closed.wait()
-            return
+    async def finish(self) -> None:
+        """Take nothing more in and end the transaction in flight."""
         self._closing = True
-        await self._opened.wait()
+        self.takes_in = False
         if self.pump is not None:
             await self.pump.stop()
+
+    async def close(self) -> None:
+        """Finish the transaction in flight and let go of everything."""
+        if self._closed_once:
+            await self._closed.wait()
+            return
+        self._closed_once = True
+        self._closing = True
+        await self._opened.wait()
+        await self.finish()
         loop = asyncio.get_running_loop()
         for store in self._open_stores.values():
             await loop.run_in_executor(self._executor, store.flush)
@@ -195,6 +205,7 @@ class Generation:
 
     def stop_intake(self) -> None:
         """Take no more records: the partitions are being revoked."""
+        self.takes_in = False
         if self.pump is not None:
             self.pump.stop_intake()
 

@@ -73,8 +73,12 @@ class Pump:
         self.stop_intake()
         for asking in self._asking:
             asking.cancel()
-        if self._task is not None:
-            await self._task
+        if self._task is None:
+            return
+        limit_s = self._settings.transaction_timeout_ms / 1000
+        _, unfinished = await asyncio.wait({self._task}, timeout=limit_s)
+        if unfinished:
+            end_process(f"the transaction in flight did not end within {limit_s:.0f} s")
 
     def stop_intake(self) -> None:
         self._intake = False

@@ -25,9 +25,13 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.batch import Record
+from streams.runtime.fatal import end_process
 
 FETCH_MAX_WAIT_MS = 250
 """How long the broker may hold a fetch open while there is nothing to read."""
+
+_FETCH_ROUND_S = 0.25
+"""How long a round of fetching waits for records; a takeover waits for the round to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,13 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Everything that one round of fetching brought for one topic."""
+    """Everything that one round of fetching brought for one topic.
+
+    intake: who the records were fetched for; nobody else may take them.
+    """
 
     slices: tuple[Slice, ...]
+    intake: object
 
 
 class RawFetchSchema(Schema):
@@ -162,6 +170,15 @@ class BatchConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def forget_fetches(self) -> None:
+        """Stop fetching and wait until no fetch is under way, so that a seek is the last word.
+
+        A fetch that is under way during a seek would move the position that was just set, and
+        deliver records of the former position.
+        """
+        self.stop_flow()
+        await self.wait_for_stopped_flow()
+
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         super().resume_partitions(tps)
         self._partitions_changed.set()
@@ -179,31 +196,45 @@ class BatchConsumer(driver.Consumer):
                 if not await self._may_fetch():
                     continue
                 await has_room()
+                intake = self.app.intake()
+                # A copy: the set changes under a fetch, and an empty one stands for everything.
+                partitions = frozenset(self._get_active_partitions())
+                if intake is None or not partitions:
+                    continue
                 self.not_waiting_next_records.clear()
                 try:
                     records = await self._getmany(
-                        active_partitions=self._get_active_partitions(), timeout=1.0
+                        active_partitions=partitions, timeout=_FETCH_ROUND_S
                     )
                 finally:
                     self.not_waiting_next_records.set()
-                if records and self.flow_active:
-                    await self._deliver(records)
+                if records and self.app.intake() is intake:
+                    await self._deliver(records, intake)
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
+        except Exception as error:  # noqa: BLE001  (whatever it is, the input cannot be read)
+            end_process(f"the input cannot be read: {error!r}", error)
 
     async def _may_fetch(self) -> bool:
         """Wait, at most a second, until some partition may be fetched from."""
-        if self.flow_active and self._get_active_partitions():
+        if self._is_fetching():
             return True
         self._partitions_changed.clear()
         try:
             await asyncio.wait_for(self._partitions_changed.wait(), 1.0)
         except TimeoutError:
             return False
-        return self.flow_active and bool(self._get_active_partitions())
+        return self._is_fetching()
 
-    async def _deliver(self, records: Mapping[TP, Sequence[Record]]) -> None:
+    def _is_fetching(self) -> bool:
+        return (
+            self.flow_active
+            and bool(self._get_active_partitions())
+            and self.app.intake() is not None
+        )
+
+    async def _deliver(self, records: Mapping[TP, Sequence[Record]], intake: object) -> None:
         by_topic: dict[str, list[Slice]] = {}
         for tp, fetched in records.items():
             by_topic.setdefault(tp.topic, []).append(Slice(tp.topic, tp.partition, fetched))
@@ -219,7 +250,7 @@ class BatchConsumer(driver.Consumer):
                 0,
                 [],
                 None,
-                Fetch(tuple(slices)),
+                Fetch(tuple(slices), intake),
                 None,
                 0,
                 0,

@@ -287,9 +287,7 @@ class Fleet:
             (record.partition(), int(dict(record.headers() or [])["dead-letter-offset"]))
             for record in read_committed(self.brokers, topics.dead, self.partitions)
         }
-        asked = {
-            (record.partition(), record.offset()): record.key() or b"" for record in words
-        }
+        asked = {(record.partition(), record.offset()): record.key() or b"" for record in words}
         told: Counter[tuple[int, int]] = Counter()
         totals: dict[bytes, int] = defaultdict(int)
         for record in read_committed(self.brokers, topics.counts, self.partitions):
@@ -299,7 +297,9 @@ class Fleet:
             told[place] += 1
             assert asked[place] == key, f"outcome of {place} has the key {key!r}"
             totals[key] += 1
-            assert int(total) == totals[key], f"{key!r} counts {int(total)} after {totals[key]-1}"
+            assert int(total) == totals[key], (
+                f"{key!r} counts {int(total)} after {totals[key] - 1}"
+            )
         twice = [place for place, count in told.items() if count > 1]
         assert not twice, f"{len(twice)} outcomes are there twice: {twice[:5]}"
         assert not told.keys() & dead, "a dead letter was counted too"
