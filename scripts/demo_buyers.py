@@ -9,6 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from time import perf_counter
+from typing import Any
 
 from schemas.topics import SECTION_STATUS
 from scripts.commands import CommandEncoders, CommandSender, OutcomeReader, key_of
@@ -26,7 +27,7 @@ LAST_SEATS = 0.05
 RECENT_S = 5.0
 LAPSED = int(ReleaseCause.LAPSED)
 # Positions in decoded records, see serdes.codegen: of an outcome, behind the identity's six.
-EPOCH_AT, CAUSE_AT, REASON_AT = 9, 10, 9
+OUTCOME_ID_AT, EPOCH_AT, CAUSE_AT, REASON_AT = 6, 9, 10, 9
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class Buyers:
         self._sent_at: dict[bytes, deque[float]] = {}
         self._holds: dict[bytes, Hold] = {}
         self._plans: list[tuple[float, int, bytes, bytes]] = []
+        self._lapsed: set[bytes] = set()
         self._numbers = 0
         self._budget_from = perf_counter()
         self._spent = 0
@@ -212,7 +214,7 @@ class Buyers:
     def _answer(self, reservation_id: bytes, outcome: bytes, now: float) -> None:
         reader = self._reader
         name = reader.name_of(outcome)
-        if name == "ReservationReleased" and reader.fields_of(outcome)[CAUSE_AT] == LAPSED:
+        if name == "ReservationReleased" and self._is_news(reader.fields_of(outcome)):
             self.lapses += 1
             self.by_reason["LAPSED"] += 1
             return
@@ -234,6 +236,16 @@ class Buyers:
             # A repeated request gets the same answer; its buyer has decided already.
             if not sent:
                 self._decide(reservation_id, reader.fields_of(outcome)[EPOCH_AT], now)
+
+    def _is_news(self, released: tuple[Any, ...]) -> bool:
+        """Say whether this is a lapse that nobody asked for.
+
+        A release that comes after the lapse is answered with the same outcome once more.
+        """
+        if released[CAUSE_AT] != LAPSED or released[OUTCOME_ID_AT] in self._lapsed:
+            return False
+        self._lapsed.add(released[OUTCOME_ID_AT])
+        return True
 
     def _decide(self, reservation_id: bytes, epoch: int, now: float) -> None:
         """Plan what the buyer does with a hold."""

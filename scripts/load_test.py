@@ -39,7 +39,8 @@ EXIT_CODES = """exit codes:
 
 PACE_S = 0.002
 LAPSED = int(ReleaseCause.LAPSED)
-# Position of `reason` and of `cause` in decoded outcomes, see serdes.codegen.
+# Positions in decoded outcomes, see serdes.codegen.
+OUTCOME_ID_AT = 6
 REASON_AT = 9
 CAUSE_AT = 10
 
@@ -70,6 +71,7 @@ class OutcomeMeter:
         self.sent_at: dict[bytes, float] = {}
         self.error: str | None = None
         self._reader = reader
+        self._lapsed: set[bytes] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -98,10 +100,14 @@ class OutcomeMeter:
             name = reader.name_of(value)
             if name in {"ReservationRejected", "CommandRefused"}:
                 name = Reason(reader.fields_of(value)[REASON_AT]).name
-            elif name == "ReservationReleased" and reader.fields_of(value)[CAUSE_AT] == LAPSED:
-                measured.lapses += 1
-                measured.by_reason["LAPSED"] += 1
-                continue
+            elif name == "ReservationReleased":
+                fields = reader.fields_of(value)
+                # A release after the lapse is answered with the lapse once more.
+                if fields[CAUSE_AT] == LAPSED and fields[OUTCOME_ID_AT] not in self._lapsed:
+                    self._lapsed.add(fields[OUTCOME_ID_AT])
+                    measured.lapses += 1
+                    measured.by_reason["LAPSED"] += 1
+                    continue
             sent = sent_at.pop(message.key() or b"", None)
             if sent is not None:
                 measured.latencies_ms.append((now - sent) * 1000)
