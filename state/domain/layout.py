@@ -102,6 +102,9 @@ class Layout:
              has an aisle, so that such sections do not pay for aisles.
     offsets: where each row begins in the packed bitmap, in bytes; and its end at last.
     longest: the longest run of adjacent seats of each row.
+    counts:  for each row, bit k is set where it can hold k adjacent seats, k up to
+             SEATS_PER_HOLD_MAX.
+    rows_by_count: for each such k, from 0, the rows that can: bit r for row r.
     capacity: seats of all rows.
     """
 
@@ -109,6 +112,8 @@ class Layout:
     joins: tuple[int, ...] | None
     offsets: tuple[int, ...]
     longest: tuple[int, ...]
+    counts: tuple[int, ...]
+    rows_by_count: tuple[int, ...]
     capacity: int
 
     @classmethod
@@ -170,6 +175,10 @@ def layout_of(patterns: tuple[tuple[int, tuple[int, ...]], ...]) -> Layout:
     offsets = [0]
     for seats, _ in patterns:
         offsets.append(offsets[-1] + (seats + 7) // 8)
+    longest = tuple(
+        max(end - begin for begin, end in zip((0, *aisles), (*aisles, seats), strict=True))
+        for seats, aisles in patterns
+    )
     return Layout(
         seat_counts=tuple(seats for seats, _ in patterns),
         joins=(
@@ -178,12 +187,19 @@ def layout_of(patterns: tuple[tuple[int, tuple[int, ...]], ...]) -> Layout:
             else None
         ),
         offsets=tuple(offsets),
-        longest=tuple(
-            max(end - begin for begin, end in zip((0, *aisles), (*aisles, seats), strict=True))
-            for seats, aisles in patterns
+        longest=longest,
+        counts=tuple(counts_up_to(run) for run in longest),
+        rows_by_count=tuple(
+            sum(1 << row for row, run in enumerate(longest) if 0 < count <= run)
+            for count in range(SEATS_PER_HOLD_MAX + 1)
         ),
         capacity=sum(seats for seats, _ in patterns),
     )
+
+
+def counts_up_to(run: int) -> int:
+    """Return bits 1 .. run, at most up to SEATS_PER_HOLD_MAX: what a run of seats can hold."""
+    return (2 << min(run, SEATS_PER_HOLD_MAX)) - 2
 
 
 @lru_cache(maxsize=1024)

@@ -15,14 +15,14 @@ made them fit.
 
 from typing import Final
 
-from state.domain.layout import SEATS_PER_HOLD_MAX, Layout, OrphanRule, Rules
+from state.domain.layout import SEATS_PER_HOLD_MAX, Layout, OrphanRule, Rules, counts_up_to
 
 # Under PREFER: how many rows that can hold the seats are searched for a place that leaves no
 # single seat, before the first place at all is taken.
 LOOKAHEAD_ROWS: Final = 4
 
-# Bit k is set for k = 1 .. SEATS_PER_HOLD_MAX: the counts under which a row is indexed.
-_ALL_COUNTS: Final = (2 << SEATS_PER_HOLD_MAX) - 2
+# The counts under which a row may be indexed.
+_ALL_COUNTS: Final = counts_up_to(SEATS_PER_HOLD_MAX)
 
 
 class Section:
@@ -76,8 +76,8 @@ class Section:
         self.applied_offset = -1
         self.changed_at_ms = 0
 
-        self._listed = [(2 << min(run, SEATS_PER_HOLD_MAX)) - 2 for run in layout.longest]
-        self.candidates = _rows_by_count(self._listed)
+        self._listed = list(layout.counts)
+        self.candidates = list(layout.rows_by_count)
         self._listed_clean = list(self._listed) if strict else []
         self.clean = list(self.candidates) if strict else []
 
@@ -126,9 +126,9 @@ class Section:
     def take(self, row: int, mask: int) -> None:
         """Hold free seats; the caller has found them free."""
         free = self.rows[row]
-        rest = free & ~mask
+        rest = free ^ mask
         # Seats that were not free would be sold twice: end the process instead.
-        assert rest ^ free == mask
+        assert rest | mask == free
         self.rows[row] = self._changed[row] = rest
         count = mask.bit_count()
         self.free_count -= count
@@ -214,7 +214,7 @@ class Section:
         self._listed_clean[row] &= ~(1 << count)
 
     def _list_candidates(self, row: int, run: int) -> None:
-        missing = ((2 << min(run, SEATS_PER_HOLD_MAX)) - 2) & ~self._listed[row]
+        missing = counts_up_to(run) & ~self._listed[row]
         self._listed[row] |= missing
         _list_row(self.candidates, row, missing)
 
@@ -257,10 +257,3 @@ def _list_row(index: list[int], row: int, missing: int) -> None:
         lowest = missing & -missing
         index[lowest.bit_length() - 1] |= bit
         missing ^= lowest
-
-
-def _rows_by_count(listed: list[int]) -> list[int]:
-    index = [0] * (SEATS_PER_HOLD_MAX + 1)
-    for row, counts in enumerate(listed):
-        _list_row(index, row, counts)
-    return index

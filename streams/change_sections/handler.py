@@ -34,17 +34,18 @@ from streams.change_sections.fold import (
     Fields,
     Fold,
 )
-from streams.change_sections.holds import hold_best, hold_chosen
+from streams.change_sections.holds import hold_best, hold_chosen, reject
 from streams.change_sections.reading import read
 from streams.change_sections.reservations import confirm, emit_again, extend, lapse, release
 from streams.change_sections.sections import block_seats, open_section, unblock_seats
 from streams.route import Progress
 
-# Sections kept decoded for each partition, counted in seats; about 4 bytes of memory a seat.
+# Sections kept decoded for each partition, counted in seats; about 2 bytes of memory a seat.
 CACHED_SEATS_MAX: Final = 5_000_000
 
 COMMANDS: Final = "io.seatstream.commands."
 TICK: Final = COMMANDS + "Tick"
+HOLD_BEST: Final = COMMANDS + "HoldBestAvailable"
 
 
 def change_sections(
@@ -121,7 +122,6 @@ def refuse_poison(
 
 def _apply(fold: Fold, records: Sequence[Record]) -> None:
     names, decoded, keys = read(fold, records)
-    deciders = [_DECIDE[name] for name in names]
     state = fold.state
     stored_values = state.get_many(keys)
     look_again = fold.look_again
@@ -139,8 +139,8 @@ def _apply(fold: Fold, records: Sequence[Record]) -> None:
     times_of = fold.codecs.new_hold.times
     outcome_prefix = fold.outcome_prefix
     times_by_deadline: dict[int, Times] = {}
-    for record, decide, fields, key, stored in zip(
-        records, deciders, decoded, keys, stored_values, strict=True
+    for record, name, fields, key, stored in zip(
+        records, names, decoded, keys, stored_values, strict=True
     ):
         fold.offset = offset = record.offset
         timestamp = record.timestamp
@@ -150,12 +150,12 @@ def _apply(fold: Fold, records: Sequence[Record]) -> None:
             lapse(fold)
         if key in look_again:
             stored = state.get(key)  # noqa: PLW2901
-        if decide is not None:
-            decide(fold, record, fields, stored)
+        if name != HOLD_BEST:
+            _DECIDE[name](fold, record, fields, stored)
             continue
         # Nearly every record is the first hold of its id, for best seats, on a section that is
         # decoded and on sale, and finds seats. It is decided and written here, without a call
-        # that can be spared; all others climb the ladder of `_hold`, which decides the same.
+        # that can be spared; all others climb the ladder of `hold_best`, which decides the same.
         reservation_id, _, _, section_id, event_id, request, count = fields
         section_key = record.key
         known = by_key.get(section_key)  # type: ignore[arg-type]
@@ -171,8 +171,9 @@ def _apply(fold: Fold, records: Sequence[Record]) -> None:
             continue
         section = known.section
         found = best_available(section, count)
-        if type(found) is not tuple:
-            hold_best(fold, record, fields, stored)
+        if isinstance(found, Reason):
+            fold.touch(known)
+            reject(fold, fields, known, (), found, None)
             continue
         row, first = found
         section.take(row, ((1 << count) - 1) << first)
@@ -203,11 +204,11 @@ def _nothing(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -
     """Decide nothing: an unreadable record has only moved log time."""
 
 
-_DECIDE: Final[dict[str, Decide | None]] = {
+_DECIDE: Final[dict[str, Decide]] = {
     "": _nothing,
     TICK: _tick,
     COMMANDS + "OpenSection": open_section,
-    COMMANDS + "HoldBestAvailable": None,
+    HOLD_BEST: hold_best,
     COMMANDS + "HoldChosenSeats": hold_chosen,
     COMMANDS + "ConfirmReservation": confirm,
     COMMANDS + "ReleaseReservation": release,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from serdes.section import PLAN_AT, KnownSection
 from state.domain.allocation import best_available, chosen
 from state.domain.layout import SeatPosition, SeatRange, range_masks
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
 from streams.batch import Record
-from streams.change_sections.fold import Fields, Fold
+from streams.change_sections.fold import RESERVATION, Fields, Fold
+
+_REJECTED: Final = int(Status.REJECTED)
+# `name` of an enum's member is a property, and takes as long as the rest of counting.
+_NAME_BY_REASON: Final = {reason: reason.name for reason in Reason}
 
 
 def hold_best(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
@@ -30,7 +36,7 @@ def _hold(
     known = fold.find(record.key, fields)
     if isinstance(known, Reason):
         # Not stored: the id belongs to the partition of its section.
-        _reject(fold, fields, known, 0)
+        _reject_unstored(fold, fields, known, 0)
         return
     if known is not None:
         fold.touch(known)
@@ -43,10 +49,32 @@ def _hold(
         _set_aside(fold, known, fields, wanted or (), tuple(found))
         return
     reason, seat = found
-    rejected = decided_now(fold, fields, known, Status.REJECTED, reason)
-    rejected = rejected._replace(seat_count=fields[6], chosen=wanted or (), seat=seat)
-    fold.store(rejected)
-    fold.emit(rejected.reservation_id, fold.first_outcome(rejected), reason.name)
+    reject(fold, fields, known, wanted or (), reason, seat)
+
+
+def reject(
+    fold: Fold,
+    fields: Fields,
+    known: KnownSection | None,
+    wanted: tuple[SeatPosition, ...],
+    reason: Reason,
+    seat: SeatPosition | None,
+) -> None:
+    """Reject a hold for good: whatever comes under its id gets this answer."""
+    # Encoded without a Reservation between, for a section that is sold out rejects most.
+    codecs = fold.codecs
+    log_time_ms = fold.log_time_ms
+    version = 0 if known is None else known.section.version
+    request, count = fields[5], fields[6]
+    fold.state.put(
+        RESERVATION + fields[0],
+        codecs.reservation(
+            request, count, wanted, _REJECTED, 0, log_time_ms, 0,
+            fold.offset, version, (), reason, seat, (),
+        ),
+    )  # fmt: skip
+    outcome = codecs.rejected(request, fold.outcome_id(), version, log_time_ms, reason, seat)
+    fold.emit(fields[0], outcome, _NAME_BY_REASON[reason])
 
 
 def _choose(
@@ -86,14 +114,14 @@ def _hold_again(
     if same_buyer and held.status == Status.RELEASED and not held.was_held:
         # The cancellation overtook its hold; it stands, and is not overwritten.
         version = 0 if known is None else known.section.version
-        _reject(fold, fields, Reason.CANCELLED, version)
+        _reject_unstored(fold, fields, Reason.CANCELLED, version)
     elif same_buyer and (held.seat_count, held.chosen) == (fields[6], wanted):
         fold.emit(held.reservation_id, fold.first_outcome(held), "REPEATED")
     else:
         fold.refuse(fields, Reason.CONFLICT, known)
 
 
-def _reject(fold: Fold, fields: Fields, reason: Reason, version: int) -> None:
+def _reject_unstored(fold: Fold, fields: Fields, reason: Reason, version: int) -> None:
     """Reject a hold without storing it."""
     outcome = fold.codecs.rejected(
         fields[5], fold.outcome_id(), version, fold.log_time_ms, reason, None

@@ -1,4 +1,4 @@
-"""Records of a batch in; commands with who decides them, or dead letters, out."""
+"""Records of a batch in; commands, or dead letters, out."""
 
 from __future__ import annotations
 
