@@ -36,7 +36,7 @@ from streams.driver import PipedRecord
 
 def folded(log: list[PipedRecord], cuts: list[int] | None = None) -> Partition:
     """Fold a log in batches that end at `cuts`; all at once by default."""
-    partition = Partition(log=log)
+    partition = Partition(log=list(log))
     begin = 0
     for end in sorted({*(cuts or []), len(log)}):
         if begin < end <= len(log):
@@ -66,8 +66,8 @@ def test_one_record_a_batch_changes_nothing(log: list[PipedRecord]) -> None:
 @given(logs(), st.lists(st.integers(1, 42)))
 def test_restarts_and_eviction_change_nothing(log: list[PipedRecord], cuts: list[int]) -> None:
     """No section stays decoded between batches, as if a worker took over each time."""
-    evicting = Partition(handler=change_sections(CODECS, cached_seats_max=0), log=log)
-    restarted = Partition(log=log)
+    evicting = Partition(handler=change_sections(CODECS, cached_seats_max=0), log=list(log))
+    restarted = Partition(log=list(log))
     kept = folded(log, cuts)
     begin = 0
     for end in sorted({*cuts, len(log)}):
