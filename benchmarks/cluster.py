@@ -1,0 +1,168 @@
+"""The broker of a benchmark: fresh topics, positions, bytes on disk, its processor time."""
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from benchmarks.arena import Command
+from infra.stack import Stack
+from schemas.topics import SECTION_COMMANDS, TOPICS, Topic
+from scripts.commands import CommandEncoders, CommandSender
+from scripts.create_topics import carry_out, plan
+from scripts.register_schemas import register
+from serdes.registry import Registry, fetch_ids
+
+REQUEST_TIMEOUT_S = 20.0
+_LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+TOPICS_TIMEOUT_S = 60.0
+
+
+class BenchmarkFailed(Exception):
+    """A part did not do what is to be measured; no figure came of it.
+
+    Operator action: the message tells which part, and shows the end of its log.
+    """
+
+
+class Cluster:
+    """One broker with the seats' topics."""
+
+    def __init__(self, stack: Stack, directory: Path) -> None:
+        self.brokers = stack.kafka_brokers
+        self.registry_url = stack.registry_url
+        self._directory = directory
+        self._broker = psutil.Process(stack.broker_pids[1])
+        self._admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
+        registry = Registry(self.registry_url)
+        register(registry)
+        self.ids = fetch_ids(registry)
+        self.encoders = CommandEncoders(self.ids)
+
+    def fresh_topics(self) -> None:
+        """Delete the seats' topics and create them empty."""
+        present = self._admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics
+        self.delete_topics([topic.name for topic in TOPICS if topic.name in present])
+        _retry(self._create, "topics could not be created")
+        _retry(self._have_leaders, "topics have no leaders")
+
+    def topics_named(self, prefix: str) -> list[str]:
+        """Return the names of the topics that begin so."""
+        topics = self._admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics
+        return [name for name in topics if name.startswith(prefix)]
+
+    def delete_topics(self, names: Collection[str]) -> None:
+        """Delete topics that exist; return when the broker lists them no longer."""
+        if not names:
+            return
+        for answer in self._admin.delete_topics(list(names)).values():
+            answer.result(REQUEST_TIMEOUT_S)
+        _retry(lambda: self._are_gone(names), f"topics {names} are not deleted")
+
+    def _are_gone(self, names: Collection[str]) -> bool:
+        return not set(names) & set(self._admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics)
+
+    def _create(self) -> bool:
+        carry_out(self._admin, plan(TOPICS, {}))
+        return True
+
+    def _have_leaders(self) -> bool:
+        topics = self._admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics
+        return all(
+            topic.name in topics
+            and len(topics[topic.name].partitions) == topic.partitions
+            and all(one.leader > 0 for one in topics[topic.name].partitions.values())
+            for topic in TOPICS
+        )
+
+    def preload(self, commands: Iterable[Command]) -> int:
+        """Send commands as fast as they can be made; return how many, all acknowledged."""
+        sender = CommandSender(self.brokers, linger_ms=20)
+        for number, command in enumerate(commands):
+            sender.send(command.key, command.value)
+            if not number & 1023:
+                sender.poll()
+        missing = sender.flush()
+        if missing or sender.failed:
+            raise BenchmarkFailed(f"{missing} commands not acknowledged; {sender.failed[:3]}")
+        return sender.sent
+
+    def ends(self, topic: str = SECTION_COMMANDS.name, partitions: int = 20) -> list[int]:
+        """Return the end offset of each partition."""
+        wanted = {TopicPartition(topic, number): _LATEST for number in range(partitions)}
+        answers = self._admin.list_offsets(wanted, request_timeout=REQUEST_TIMEOUT_S)
+        offsets = {tp.partition: future.result().offset for tp, future in answers.items()}
+        return [max(0, offsets[number]) for number in range(partitions)]
+
+    def positions(self, group: str) -> "Positions":
+        """Return a view of a group's committed offsets; close it after use."""
+        return Positions(self.brokers, group, SECTION_COMMANDS)
+
+    def bytes_on_disk(self, topic: str) -> int:
+        """Return the size of a topic's log: records, batch headers and commit markers."""
+        files = self._directory.glob(f"kafka-1/broker-1/data/{topic}-*/*.log")
+        # A deleted topic's folders end in `-delete`, until the broker removes them.
+        return sum(file.stat().st_size for file in files if file.parent.name[-1].isdigit())
+
+    def cpu_s(self) -> float:
+        """Return the processor time that the broker has used."""
+        times = self._broker.cpu_times()
+        return times.user + times.system
+
+
+class Positions:
+    """A group's committed offsets, asked for without joining the group.
+
+    Not through the admin client: librdkafka 2.16 dereferences a null pointer there when the
+    group's coordinator is not at hand yet.
+    """
+
+    def __init__(self, brokers: str, group: str, topic: Topic) -> None:
+        self._topic = topic
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "group.id": group,
+                "enable.auto.commit": False,
+                # Otherwise an answer waits until no transaction with offsets is under way.
+                "isolation.level": "read_uncommitted",
+                "log_level": 0,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._consumer.close()
+
+    def committed(self) -> list[int]:
+        """Return the position on each partition; 0 where there is none."""
+        wanted = [
+            TopicPartition(self._topic.name, number) for number in range(self._topic.partitions)
+        ]
+        return [max(0, one.offset) for one in self._consumer.committed(wanted, REQUEST_TIMEOUT_S)]
+
+
+def _retry(attempt: Callable[[], bool], complaint: str) -> None:
+    deadline = time.monotonic() + TOPICS_TIMEOUT_S
+    while True:
+        error: Exception | None = None
+        try:
+            if attempt():
+                return
+        except (KafkaException, TimeoutError) as caught:
+            error = caught
+        if time.monotonic() > deadline:
+            raise BenchmarkFailed(f"{complaint}: {error}")
+        time.sleep(0.1)

@@ -1,0 +1,487 @@
+"""Measure the seats on a real broker, started for the purpose.
+
+Scenarios (all, without any named):
+  drained       a backlog of holds over 800 sections of 5,000 seats: decisions/s, CPU a command
+  stock         the same commands on stock Faust, with the ratio to `drained`
+  hot           one section of 5,000 seats: nearly all refusals, once it is sold out
+  huge          one section of 100,000 seats, likewise
+  hot_turnover, huge_turnover
+                the same, each hold released later, so that seats stay to be had
+  paced         produce -> committed outcome at 1,000, 5,000 and 20,000 commands/s
+  memory        resident memory with 800 sections of 5,000 seats and 1 M holds
+  state_bytes   sizes of stored sections, reservations and status records
+  warm_restart  start to ready on kept stores
+  restore       start without stores: changelog records/s
+  failover      kill -9 of one of two workers at 2,000 commands/s
+
+Every figure is the median of the runs, with the least and the most. Nothing is asserted; targets
+stand beside the figures. The machine should do nothing else meanwhile.
+
+Example: .venv/bin/python -m benchmarks.seats drained stock --runs 5 --out /tmp/seats.json
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.arena import PARTY_SIZES, Arena, Holds
+from benchmarks.cluster import BenchmarkFailed, Cluster
+from benchmarks.drained import Drained, preload, preload_and_drain, rates, watch
+from benchmarks.figures import Run, Scenario, Target, shown
+from benchmarks.paced import Offer, Pair, measure_failover, measure_rates, open_sections
+from benchmarks.progress import Progress
+from benchmarks.recovery import measure_restore, measure_sizes, measure_warm_restart
+from benchmarks.worker import Worker
+from infra.paths import ROOT
+from infra.stack import StackError, ephemeral_stack
+from schemas.topics import RESERVATION_OUTCOMES
+from scripts.commands import NoBroker
+
+RESULTS = ROOT / "benchmarks" / "results"
+EXIT_INTERRUPTED = 130
+STOCK_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much each scenario does."""
+
+    commands: int = 1_000_000
+    sections: int = 800
+    stock_commands: int = 100_000
+    huge_rows: int = 200
+    huge_seats_per_row: int = 500
+    rates: tuple[int, ...] = (1_000, 5_000, 20_000)
+    warm_up_s: float = 10.0
+    seconds: float = 20.0
+    failover_rate: int = 2_000
+    failover_warm_s: float = 5.0
+    failover_s: float = 20.0
+
+
+QUICK = Sizes(
+    commands=20_000,
+    sections=80,
+    stock_commands=2_000,
+    rates=(500, 1_000),
+    warm_up_s=0.5,
+    seconds=1.5,
+    failover_rate=300,
+    failover_warm_s=1.0,
+    failover_s=11.0,
+)
+
+
+class Bench:
+    """One invocation: what was asked for, and what was measured so far."""
+
+    def __init__(
+        self, sizes: Sizes, runs: int, seed: int, progress: Progress, *, is_random: bool
+    ) -> None:
+        self.sizes = sizes
+        self.runs = runs
+        self.progress = progress
+        self.scenarios: dict[str, Scenario] = {}
+        self._seed = seed
+        self._is_random = is_random
+        self._serial = 0
+        self._filled: Filled | None = None
+
+    # --- scenarios -------------------------------------------------------------------------
+
+    def drained(self) -> Scenario:
+        arena = Arena(self.sizes.sections)
+        targets = (
+            Target("decisions_per_s", at_least=100_000),
+            Target("worker_cpu_us", at_most=10),
+        )
+        return self._drains(
+            "drained", "holds of 1-4 seats drained exactly once", arena, targets=targets
+        )
+
+    def hot(self) -> Scenario:
+        return self._drains("hot", "one hot section, mostly refusals", Arena(1))
+
+    def huge(self) -> Scenario:
+        return self._drains("huge", "one huge section, mostly refusals", self._huge)
+
+    def hot_turnover(self) -> Scenario:
+        return self._drains(
+            "hot_turnover", "one hot section, holds and releases", Arena(1), outstanding=1_000
+        )
+
+    def huge_turnover(self) -> Scenario:
+        return self._drains(
+            "huge_turnover", "one huge section, holds and releases", self._huge, outstanding=20_000
+        )
+
+    def memory(self) -> Scenario:
+        drained = self.scenarios.get("drained") or self.drained()
+        names = ("held", "rss_settled_mb", "rss_most_mb")
+        return Scenario(
+            "memory",
+            "resident memory of the worker after the drain",
+            drained.sizes,
+            [{name: run[name] for name in names} for run in drained.runs],
+            (Target("rss_settled_mb", at_most=500),),
+            {"from": "the runs of `drained`"},
+        )
+
+    def stock(self) -> Scenario:
+        drained = self.scenarios.get("drained") or self.drained()
+        holds = self._holds(Arena(self.sizes.sections), self.sizes.stock_commands)
+        with self._cluster() as (cluster, directory):
+            self.progress.step("stock: warming the broker up, not counted")
+            self._stock_run(cluster, holds, directory)
+            runs = [self._stock_run(cluster, holds, directory) for _ in self._counted("stock")]
+        median = drained.figures()["decisions_per_s"].median
+        ratio = [{**run, "drained_over_stock": median / run["decisions_per_s"]} for run in runs]
+        return Scenario(
+            "stock",
+            "the same commands on stock Faust, at least once",
+            {**self._described(holds), "limit_s": STOCK_LIMIT_S},
+            ratio,
+            (Target("drained_over_stock", at_least=20),),
+        )
+
+    def paced(self) -> Scenario:
+        arena = Arena(self.sizes.sections)
+        with self._cluster() as (cluster, directory):
+            self.progress.step("paced: warming the broker up, not counted")
+            self._rates_run(cluster, arena, directory)
+            runs = [self._rates_run(cluster, arena, directory) for _ in self._counted("paced")]
+        sizes = {
+            "sections": arena.sections,
+            "rates": list(self.sizes.rates),
+            "warm_up_s": self.sizes.warm_up_s,
+            "seconds": self.sizes.seconds,
+        }
+        targets = (Target("rate_5000_p50_ms", at_most=25), Target("rate_5000_p99_ms", at_most=60))
+        return Scenario(
+            "paced", "produce to committed outcome, read_committed", sizes, runs, targets
+        )
+
+    def failover(self) -> Scenario:
+        arena = Arena(self.sizes.sections)
+        sizes = self.sizes
+        with self._cluster() as (cluster, directory):
+            cluster.fresh_topics()
+            group = self._next_name("failover")
+            runs = []
+            with Pair(cluster, group, directory) as pair:
+                pair.wait_shared()
+                open_sections(cluster, arena, group, *pair.workers)
+                for number in self._counted("failover"):
+                    offer = self._offer(
+                        arena, sizes.failover_rate, sizes.failover_warm_s, sizes.failover_s
+                    )
+                    runs.append(
+                        measure_failover(
+                            cluster, pair, offer, number % 2, directory, self.progress
+                        )
+                    )
+        described = {"rate": sizes.failover_rate, "sections": arena.sections, "workers": 2}
+        return Scenario(
+            "failover",
+            "kill -9 of one of two workers, session timeout 6 s",
+            described,
+            runs,
+            (Target("failover_s", at_most=8),),
+        )
+
+    def warm_restart(self) -> Scenario:
+        filled = self._fill()
+        runs = [
+            measure_warm_restart(filled.cluster, filled.group, filled.data_dir, self.progress)
+            for _ in self._counted("warm_restart")
+        ]
+        return Scenario("warm_restart", "start to ready, stores kept", filled.sizes, runs)
+
+    def restore(self) -> Scenario:
+        filled = self._fill()
+        runs = [
+            measure_restore(filled.cluster, filled.group, filled.data_dir, self.progress)
+            for _ in self._counted("restore")
+        ]
+        targets = (Target("restore_records_per_s", at_least=150_000),)
+        return Scenario("restore", "start to ready, stores empty", filled.sizes, runs, targets)
+
+    def state_bytes(self) -> Scenario:
+        filled = self._fill()
+        self.progress.step("state_bytes: reading the changelog")
+        arena = filled.holds.arena
+        bitmap_bytes = arena.rows * ((arena.seats_per_row + 7) // 8)
+        return Scenario(
+            "state_bytes",
+            "bytes of stored and published values",
+            {**filled.sizes, "bitmap_bytes": bitmap_bytes},
+            [measure_sizes(filled.cluster)],
+            (
+                Target("section_most_bytes", at_most=bitmap_bytes + 128),
+                Target("status_most_bytes", at_most=50),
+            ),
+        )
+
+    # --- one run ---------------------------------------------------------------------------
+
+    def _drains(
+        self,
+        name: str,
+        what: str,
+        arena: Arena,
+        *,
+        targets: Sequence[Target] = (),
+        outstanding: int = 0,
+    ) -> Scenario:
+        holds = self._holds(arena, self.sizes.commands, outstanding)
+        drains: list[Drained] = []
+        with self._cluster() as (cluster, directory):
+            self.progress.step(f"{name}: warming the broker up, not counted")
+            self._drain_run(cluster, holds, directory)
+            drains = [self._drain_run(cluster, holds, directory) for _ in self._counted(name)]
+        scenario = Scenario(
+            name,
+            what,
+            self._described(holds),
+            [drain.run for drain in drains],
+            targets,
+            {"decisions": dict(drains[-1].decisions)},
+        )
+        # For `memory` and `stock`, should they be asked for without it.
+        self.scenarios[name] = scenario
+        return scenario
+
+    def _drain_run(self, cluster: Cluster, holds: Holds, directory: Path) -> Drained:
+        group = self._next_name("drain")
+        data_dir = directory / group
+        drained = preload_and_drain(cluster, holds, group, data_dir, self.progress)
+        shutil.rmtree(data_dir)
+        return drained
+
+    def _stock_run(self, cluster: Cluster, holds: Holds, directory: Path) -> Run:
+        cluster.delete_topics(cluster.topics_named("stock-"))
+        preload(cluster, holds, self.progress)
+        total = holds.count + holds.arena.sections
+        name = self._next_name("stock")
+        data_dir = directory / name
+        command = (
+            *(sys.executable, "-m", "faust", "-A", "benchmarks.stock_faust"),
+            *("worker", "--without-web", "-l", "warn"),
+        )
+        environment = {
+            "KAFKA_BROKERS": cluster.brokers,
+            "SCHEMA_REGISTRY_URL": cluster.registry_url,
+            "BENCHMARK_APP_ID": name,
+            "BENCHMARK_DATA_DIR": str(data_dir),
+        }
+        with Worker(command, environment, data_dir) as worker:
+            window = watch(
+                cluster,
+                worker,
+                # It commits seconds behind; its outcomes are in no transaction, so they count.
+                lambda: sum(cluster.ends(RESERVATION_OUTCOMES.name)),
+                total,
+                self.progress,
+                limit_s=STOCK_LIMIT_S,
+            )
+        shutil.rmtree(data_dir)
+        run = {**rates(window), "rss_most_mb": max(sample.rss_mb for sample in window)}
+        self.progress.step(f"  {run['decisions_per_s']:,.0f} decisions/s")
+        return run
+
+    def _rates_run(self, cluster: Cluster, arena: Arena, directory: Path) -> Run:
+        name = self._next_name("paced")
+        place = directory / name
+        place.mkdir()
+        offers = [
+            self._offer(arena, rate, self.sizes.warm_up_s, self.sizes.seconds)
+            for rate in self.sizes.rates
+        ]
+        run = measure_rates(cluster, name, offers, place, self.progress)
+        shutil.rmtree(place)
+        return run
+
+    # --- shared ----------------------------------------------------------------------------
+
+    def _fill(self) -> "Filled":
+        """Return a broker with the log of a drain, the same for all who ask in a row."""
+        if self._filled is None:
+            holds = self._holds(Arena(self.sizes.sections), self.sizes.commands)
+            self.progress.step("filling the changelog, not counted")
+            context = self._cluster()
+            cluster, directory = context.__enter__()
+            group = self._next_name("filled")
+            data_dir = directory / group
+            self._filled = Filled(context, cluster, group, data_dir, holds, self._described(holds))
+            preload_and_drain(cluster, holds, group, data_dir, self.progress)
+        return self._filled
+
+    def close(self) -> None:
+        """Stop the broker that `_fill` left running."""
+        filled, self._filled = self._filled, None
+        if filled is not None:
+            filled.context.__exit__(None, None, None)
+
+    @contextmanager
+    def _cluster(self) -> Iterator[tuple[Cluster, Path]]:
+        # Two brokers would share the cores.
+        self.close()
+        self.progress.step("starting a broker")
+        with ephemeral_stack("bench", parts={"kafka", "registry"}, fast_jit=False) as stack:
+            directory = stack.directory / "bench"
+            directory.mkdir()
+            yield Cluster(stack, stack.directory), directory
+
+    def _counted(self, name: str) -> Iterator[int]:
+        for number in range(self.runs):
+            self.progress.step(f"{name}: run {number + 1} of {self.runs}")
+            yield number
+
+    def _next_name(self, kind: str) -> str:
+        """Return a group's name; a new one has no offsets and fences nobody."""
+        self._serial += 1
+        return f"{kind}-{self._serial}"
+
+    def _holds(self, arena: Arena, count: int, outstanding: int = 0) -> Holds:
+        return Holds(
+            arena, count, str(self._seed), is_random=self._is_random, outstanding=outstanding
+        )
+
+    def _offer(self, arena: Arena, rate: int, warm_up_s: float, seconds: float) -> Offer:
+        self._serial += 1
+        # Far apart, so that no two offers make the same ids.
+        first = self._serial * 10_000_000
+        return Offer(rate, warm_up_s, seconds, arena, f"{self._seed}-{self._serial}", first)
+
+    def _described(self, holds: Holds) -> dict[str, Any]:
+        arena = holds.arena
+        return {
+            "commands": holds.count,
+            "sections": arena.sections,
+            "seats_per_section": arena.rows * arena.seats_per_row,
+            "party_sizes": list(PARTY_SIZES),
+            "ids": "random (UUIDv4)" if holds.is_random else "by time (UUIDv7)",
+            "outstanding": holds.outstanding,
+        }
+
+    @property
+    def _huge(self) -> Arena:
+        return Arena(1, self.sizes.huge_rows, self.sizes.huge_seats_per_row)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A running broker whose changelog holds the state of a drain; no worker runs."""
+
+    context: Any
+    cluster: Cluster
+    group: str
+    data_dir: Path
+    holds: Holds
+    sizes: Mapping[str, Any]
+
+
+# In the order they are run: those that share a broker stand together.
+SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
+    "drained": Bench.drained,
+    "stock": Bench.stock,
+    "memory": Bench.memory,
+    "hot": Bench.hot,
+    "hot_turnover": Bench.hot_turnover,
+    "huge": Bench.huge,
+    "huge_turnover": Bench.huge_turnover,
+    "paced": Bench.paced,
+    "warm_restart": Bench.warm_restart,
+    "state_bytes": Bench.state_bytes,
+    "restore": Bench.restore,
+    "failover": Bench.failover,
+}
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; exits with a usage message otherwise."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.seats",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="default: all")
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each (default 5)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one run: does it work?")
+    parser.add_argument("--seed", type=int, default=1, help="of the commands (default 1)")
+    parser.add_argument("--ids", choices=("ordered", "random"), default="ordered")
+    parser.add_argument("--commands", type=int, help="commands of a drain (default 1,000,000)")
+    parser.add_argument("--out", type=Path, help="result file (default benchmarks/results/DATE)")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.scenarios) - set(SCENARIOS):
+        parser.error(f"unknown scenario {min(unknown)!r}; there are {', '.join(SCENARIOS)}")
+    if options.runs < 1 or (options.commands is not None and options.commands < 1):
+        parser.error("--runs and --commands must be at least 1")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios; write the result file after each; print tables."""
+    options = parse(arguments)
+    sizes = QUICK if options.quick else Sizes()
+    if options.commands:
+        sizes = replace(sizes, commands=options.commands)
+    wanted = [name for name in SCENARIOS if name in options.scenarios or not options.scenarios]
+    document = {
+        "benchmark": "seats",
+        "quick": options.quick,
+        "date": machine.now(),
+        "seed": options.seed,
+        "revision": machine.revision(),
+        "machine": machine.machine(),
+        "versions": machine.versions(),
+        "scenarios": {},
+    }
+    out = options.out or RESULTS / f"seats-{time.strftime('%Y%m%dT%H%M%S')}.json"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    runs = 1 if options.quick else options.runs
+    bench = Bench(sizes, runs, options.seed, Progress(), is_random=options.ids == "random")
+    try:
+        for name in wanted:
+            scenario = bench.scenarios.get(name) or SCENARIOS[name](bench)
+            bench.scenarios[name] = scenario
+            print(f"\n{scenario.table()}\n", flush=True)
+            write(out, document, bench.scenarios)
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing is left running", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (BenchmarkFailed, StackError, NoBroker) as error:
+        print(f"\nbenchmarks.seats: {error}", file=sys.stderr)
+        return 1
+    finally:
+        bench.close()
+    stock = bench.scenarios.get("stock")
+    if stock is not None:
+        ratio = stock.figures()["drained_over_stock"].median
+        print(f"{shown(ratio)} times the decisions/s of stock Faust")
+    print(f"written to {out}" + (" (quick: not a measurement)" if options.quick else ""))
+    return 0
+
+
+def write(out: Path, document: Mapping[str, Any], scenarios: Mapping[str, Scenario]) -> None:
+    """Write the result file, whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = out.with_suffix(".new")
+    measured = {name: scenario.document() for name, scenario in scenarios.items()}
+    text = json.dumps({**document, "scenarios": measured}, indent=2)
+    written.write_text(text + "\n", encoding="utf-8")
+    written.replace(out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
