@@ -23,6 +23,8 @@ class Topic:
     group:           topics of one group share a partition count; see `PARTITIONS_BY_GROUP`.
     log_append_time: True where the broker's clock is the record's timestamp.
     config:          further topic configs, name to value, each with its reason beside it.
+    headers:         full name of the record that describes our headers on every record; it has no
+                     subject, for headers are text. Empty where we add none.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Topic:
     group: str
     log_append_time: bool
     config: tuple[tuple[str, str], ...]
+    headers: str = ""
 
     @property
     def partitions(self) -> int:
@@ -154,6 +157,7 @@ DEAD_LETTER_QUEUE = Topic(
         # Room for an original of the largest size a source topic takes, with our headers on top.
         ("max.message.bytes", str(2 * 1024 * 1024)),
     ),
+    headers="io.seatstream.dead_letters.DeadLetterHeaders",
 )
 
 TOPICS = (

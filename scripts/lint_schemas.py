@@ -14,12 +14,12 @@ from typing import Any
 
 import fastavro
 
-from schemas.topics import subjects
+from schemas.topics import TOPICS, subjects
 from serdes.generated_source import named_types
 from serdes.schema_files import HISTORY, SCHEMA_ROOT, SchemaFiles, load
 from serdes.schema_rules import faults_of
 
-_NAMESPACE = re.compile(r"[a-z]+(\.[a-z][a-z0-9]*)+")
+_NAMESPACE = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]*)+")
 
 
 def lint(root: Path) -> list[str]:
@@ -96,7 +96,8 @@ def _fields_without_default(
 
 def _faults_of_use(files: SchemaFiles) -> Iterator[str]:
     used: set[str] = set()
-    for record in subjects().values():
+    headers = [topic.headers for topic in TOPICS if topic.headers]
+    for record in (*subjects().values(), *headers):
         if record not in files.by_name:
             yield f"{record} has no file"
         else:
