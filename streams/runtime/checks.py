@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 from streams.route import Route
 from streams.runtime.fatal import WorkerMustEnd
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

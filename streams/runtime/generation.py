@@ -114,16 +114,14 @@ class Generation:
         """Fence, claim, restore and start; False when the generation was closed meanwhile."""
         try:
             started = time.monotonic()
-            fenced = await self._fence()
+            # Our own producers fence too: a static member's former process used the same ids.
+            fenced, _ = await asyncio.gather(self._fence(), self._start_sink())
             self._reached("fenced")
             if self._closing:
                 return False
             # Only now: nothing that a fenced owner committed lies behind these watermarks.
-            (low, high, changelog_high), _ = await asyncio.gather(
-                self._watermarks(), self._sink.start()
-            )
-            self._sink_started = True
-            self.offsets = await self._claim(low, high)
+            low, high, changelog_high = await self._watermarks()
+            self.offsets = await self._claim(low, high, changelog_high)
             self._reached("claimed")
             fenced_at = time.monotonic()
             read = await self._restore(changelog_high)
@@ -246,16 +244,34 @@ class Generation:
             )
         return sorted(owners)
 
+    async def _start_sink(self) -> None:
+        await self._sink.start()
+        self._sink_started = True
+
     async def _claim(
-        self, low: Mapping[Any, int], high: Mapping[Any, int]
+        self,
+        low: Mapping[Any, int],
+        high: Mapping[Any, int],
+        changelog_high: Mapping[tuple[str, int], int],
     ) -> dict[tuple[str, int], int]:
         tps = [TopicPartition(*where) for where in self._assigned]
         committed = await self._group.committed(tps)
         offsets: dict[tuple[str, int], int] = {}
         for tp in tps:
             at = committed.get(tp)
-            offset = at.offset if at is not None and at.offset >= 0 else low[tp]
             place = f"{tp.topic}-{tp.partition}"
+            known = at.offset if at is not None and at.offset >= 0 else None
+            changelog, _ = self._changelog((tp.topic, tp.partition))
+            if known is None and changelog_high[changelog, tp.partition] > 0:
+                # An owner claims before it writes, so there was an offset once.
+                message = (
+                    f"{place}: {changelog} holds state, but the group has no committed offset: "
+                    "the topic was deleted and created again, or the offsets expired. If it is "
+                    "the same topic, set the group's offsets (0 replays, nothing is applied "
+                    "twice); if it is another one, delete the state with it"
+                )
+                raise WorkerMustEnd(message)
+            offset = low[tp] if known is None else known
             if offset > high[tp]:
                 message = (
                     f"{place}: the committed offset {offset} lies beyond the end {high[tp]}: the "

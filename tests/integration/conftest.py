@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from integration.workers import Fleet
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
-from integration.workers import Fleet
 
 FAST_SESSIONS = {"group.min.session.timeout.ms": "1000"}
 

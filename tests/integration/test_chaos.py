@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+from integration.workers import SESSION_TIMEOUT_S, Fleet, Worker
 
 from infra.stack.processes import wait_until
-from integration.workers import SESSION_TIMEOUT_S, Fleet, Worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

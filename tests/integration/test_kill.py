@@ -5,8 +5,8 @@ import signal
 from collections.abc import Callable
 
 import pytest
-
 from integration.workers import Fleet, Worker
+
 from streams.runtime.failpoints import NAMES
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(110)]

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from integration.workers import ENDED_ITSELF, SESSION_TIMEOUT_S, Fleet
 
 from infra.stack.processes import wait_until
-from integration.workers import ENDED_ITSELF, SESSION_TIMEOUT_S, Fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(110)]
 

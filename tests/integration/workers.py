@@ -18,9 +18,9 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from integration.counting import KEY_TAG, PROGRESS_KEY, Topics
 
 from infra.stack.processes import Child, child_environment, tail, wait_until
-from integration.counting import KEY_TAG, PROGRESS_KEY, Topics
 from state.stores import envelope
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -291,9 +291,9 @@ class Fleet:
         told: Counter[tuple[int, int]] = Counter()
         totals: dict[bytes, int] = defaultdict(int)
         for record in read_committed(self.brokers, topics.counts, self.partitions):
-            offset, total = (record.value() or b"").split()
-            key = record.key() or b""
-            place = record.partition(), int(offset)
+            offset, total = (record.value or b"").split()
+            key = record.key
+            place = record.partition, int(offset)
             told[place] += 1
             assert asked[place] == key, f"outcome of {place} has the key {key!r}"
             totals[key] += 1
@@ -312,12 +312,11 @@ class Fleet:
         fold: dict[bytes, int] = {}
         progress: dict[int, int] = {}
         for record in read_committed(self.brokers, self.topics.changelog, self.partitions):
-            key = record.key() or b""
-            value = record.value()
-            assert value is not None
-            payload, _ = envelope.unpack(value)
+            key = record.key
+            assert record.value is not None
+            payload, _ = envelope.unpack(record.value)
             if key == PROGRESS_KEY:
-                progress[record.partition()] = int(payload.split()[0])
+                progress[record.partition] = int(payload.split()[0])
             else:
                 assert key.startswith(KEY_TAG)
                 fold[key[1:]] = int(payload)
@@ -377,12 +376,36 @@ def reader(brokers: str, **config: str | bool | int) -> Consumer:
     )
 
 
-def read_committed(brokers: str, topic: str, partitions: int) -> list[Message]:
+@dataclass(frozen=True, slots=True)
+class LoggedRecord:
+    """A record as it lies in the log; an absent key is empty."""
+
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+    @classmethod
+    def of(cls, message: Message) -> "LoggedRecord":
+        partition, offset, value = message.partition(), message.offset(), message.value()
+        assert partition is not None
+        assert offset is not None
+        assert value is None or isinstance(value, bytes)
+        key = message.key() or b""
+        assert isinstance(key, bytes)
+        return cls(partition, offset, key, value, tuple(message.headers() or ()))
+
+    def header(self, name: str) -> str:
+        return dict(self.headers)[name].decode()
+
+
+def read_committed(brokers: str, topic: str, partitions: int) -> list[LoggedRecord]:
     """Return every committed record of a topic, each partition in offset order."""
     consumer = reader(brokers)
     low = {part: low for part, (low, _) in _watermarks(consumer, topic, partitions).items()}
     consumer.assign([TopicPartition(topic, part, offset) for part, offset in low.items()])
-    records: list[Message] = []
+    records: list[LoggedRecord] = []
     open_parts = set(range(partitions))
     deadline_s = time.monotonic() + 60
     try:
@@ -391,7 +414,7 @@ def read_committed(brokers: str, topic: str, partitions: int) -> list[Message]:
             for record in consumer.consume(10_000, 0.1):
                 error = record.error()
                 if error is None:
-                    records.append(record)
+                    records.append(LoggedRecord.of(record))
                 elif error.code() == KafkaError._PARTITION_EOF:
                     open_parts.discard(record.partition() or 0)
                 else:
@@ -424,7 +447,7 @@ def committed_offsets(brokers: str, group: str, topic: str, partitions: int) -> 
         answered: list[TopicPartition] = []
         with suppress(KafkaException):
             answered = consumer.committed(asked, timeout=10)
-        return {part: -1 for part in range(partitions)} | {
+        return dict.fromkeys(range(partitions), -1) | {
             at.partition: at.offset for at in answered if at.offset >= 0
         }
     finally:

@@ -1,0 +1,126 @@
+"""F15, F16, F19, F34: committed offsets that do not fit the log, and records that must not count."""
+
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from integration.workers import ENDED_ITSELF, Fleet, create_topics
+
+from infra.stack.processes import wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
+
+
+def worked_through(fleet: Fleet, words: int) -> None:
+    """Let a worker count so many words and leave."""
+    fleet.produce(words)
+    worker = fleet.worker("first").start().wait_ready()
+    fleet.settle()
+    assert worker.terminate() == 0
+
+
+def create_words_again(fleet: Fleet) -> None:
+    admin = AdminClient({"bootstrap.servers": fleet.brokers})
+    for deleted in admin.delete_topics([fleet.topics.words]).values():
+        deleted.result(timeout=10)
+    assert wait_until(lambda: fleet.topics.words not in admin.list_topics(timeout=5).topics, 10)
+    create_topics(fleet.brokers, [NewTopic(fleet.topics.words, fleet.partitions)])
+
+
+def move_group(fleet: Fleet, offset: int) -> None:
+    """Set the group's committed offsets, as an operator does."""
+    admin = AdminClient({"bootstrap.servers": fleet.brokers})
+    offsets = [
+        TopicPartition(fleet.topics.words, part, offset) for part in range(fleet.partitions)
+    ]
+    moved = admin.alter_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(fleet.app_id, offsets)]
+    )
+    for future in moved.values():
+        future.result(timeout=10)
+
+
+@pytest.mark.parametrize("words_after", [20, 4_000])
+def test_f15_a_topic_created_again_stops_the_worker(
+    new_fleet: Callable[..., Fleet], words_after: int
+) -> None:
+    fleet = new_fleet()
+    worked_through(fleet, 2_000)
+    create_words_again(fleet)
+    fleet.produce(words_after)
+    worker = fleet.worker("second").start()
+    assert worker.ended(20) == ENDED_ITSELF
+    assert "created again" in worker.output()
+
+
+def test_f15_a_committed_offset_beyond_the_end_stops_the_worker(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet()
+    worked_through(fleet, 200)
+    move_group(fleet, 1_000)
+    worker = fleet.worker("second").start()
+    assert worker.ended(20) == ENDED_ITSELF
+    assert "lies beyond the end" in worker.output()
+
+
+def test_f16_a_committed_offset_before_the_first_record_stops_the_worker(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet()
+    worked_through(fleet, 200)
+    fleet.produce(400, seed=2)
+    admin = AdminClient({"bootstrap.servers": fleet.brokers})
+    removed = admin.delete_records(
+        [TopicPartition(fleet.topics.words, part, end) for part, end in fleet.ends().items()]
+    )
+    for future in removed.values():
+        future.result(timeout=10)
+    worker = fleet.worker("second").start()
+    assert worker.ended(20) == ENDED_ITSELF
+    assert "retention removed" in worker.output()
+
+
+def test_a_group_moved_forward_stops_the_worker(new_fleet: Callable[..., Fleet]) -> None:
+    fleet = new_fleet()
+    worked_through(fleet, 200)
+    fleet.produce(400, seed=2)
+    move_group(fleet, min(fleet.ends().values()))
+    worker = fleet.worker("second").start()
+    assert worker.ended(20) == ENDED_ITSELF
+    assert "would be lost" in worker.output()
+
+
+def test_f34_a_group_rewound_to_0_changes_no_state(new_fleet: Callable[..., Fleet]) -> None:
+    fleet = new_fleet()
+    worked_through(fleet, 2_000)
+    move_group(fleet, 0)
+    fleet.produce(500, seed=2)
+    fleet.worker("second").start().wait_ready()
+    fleet.settle()
+    assert fleet.verify() == 2_500
+
+
+def test_f19_what_a_foreign_producer_aborted_is_not_counted(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    fleet.worker("only").start().wait_ready()
+    foreign = Producer(
+        {"bootstrap.servers": fleet.brokers, "transactional.id": fleet.prefix + "f"}
+    )
+    foreign.init_transactions(20)
+    for commit in (False, True, False):
+        fleet.produce(100, seed=3)
+        foreign.begin_transaction()
+        for _ in range(300):
+            foreign.produce(fleet.topics.words, b"w", b"0-0", 0)
+        foreign.flush(20)
+        if commit:
+            foreign.commit_transaction(20)
+        else:
+            foreign.abort_transaction(20)
+    fleet.produce(100, seed=4)
+    fleet.settle()
+    assert fleet.verify() == 400 + 300
