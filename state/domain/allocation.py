@@ -23,7 +23,8 @@ from state.domain.layout import SeatPosition, SeatRange
 from state.domain.reasons import Reason
 from state.domain.section import Section
 
-# Shifts that turn runs of three into runs of k: a run of n and a shift by s <= n give n + s.
+# Shifts that turn runs of three into runs of k. A run of n and the one that begins s seats on
+# give a run of n + s, where s < n: they must share a seat, or an aisle could lie between them.
 _SHIFTS: Final[tuple[tuple[int, ...], ...]] = (
     (),
     (),
@@ -31,17 +32,17 @@ _SHIFTS: Final[tuple[tuple[int, ...], ...]] = (
     (),
     (1,),
     (2,),
-    (3,),
-    (3, 1),
-    (3, 2),
-    (3, 3),
-    (3, 4),
-    (3, 5),
-    (3, 6),
-    (3, 6, 1),
-    (3, 6, 2),
-    (3, 6, 3),
-    (3, 6, 4),
+    (2, 1),
+    (2, 2),
+    (2, 3),
+    (2, 4),
+    (2, 4, 1),
+    (2, 4, 2),
+    (2, 4, 3),
+    (2, 4, 4),
+    (2, 4, 5),
+    (2, 4, 6),
+    (2, 4, 7),
 )
 
 

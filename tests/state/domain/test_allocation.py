@@ -22,7 +22,12 @@ def lines_with_aisles(draw: st.DrawFn) -> str:
     return "|".join(blocks)
 
 
-maps = st.lists(plain_lines | open_lines | lines_with_aisles(), min_size=1, max_size=9)
+# Free rows whose blocks are about as long as what is asked for.
+blocks = st.lists(st.integers(1, 18), min_size=1, max_size=5).map(
+    lambda sizes: "|".join("." * size for size in sizes)
+)
+lines = plain_lines | open_lines | lines_with_aisles() | blocks
+maps = st.lists(lines, min_size=1, max_size=9)
 
 
 def after(before: str, count: int, rule: OrphanRule) -> str:
@@ -89,6 +94,17 @@ def test_prefer_avoids_a_new_single_seat_within_four_rows(
 )
 def test_strict_never_leaves_a_new_single_seat(before: str, count: int, expected: str) -> None:
     assert after(before, count, OrphanRule.STRICT) == expected
+
+
+@pytest.mark.parametrize("rule", OrphanRule)
+@pytest.mark.parametrize("count", range(1, 17))
+def test_any_count_fits_its_own_length_and_never_across_an_aisle(
+    count: int, rule: OrphanRule
+) -> None:
+    assert best_available(section("x" + "." * count, rule), count) == (0, 1)
+    for before in range(1, count):
+        parted = section("." * before + "|" + "." * (count - before), rule)
+        assert best_available(parted, count) is Reason.NO_ADJACENT_SEATS
 
 
 @given(maps, counts, rules)
