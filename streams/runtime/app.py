@@ -12,6 +12,7 @@ from typing import Any
 import faust
 import psutil
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 
 from state.stores.rocksdb import RocksDBStores, StoreMemory
@@ -81,8 +82,19 @@ class Ownership(TableManager):
         self.app.open_generation(assigned, generation_id)
 
 
+class WithoutWeb(BootStrategy):
+    """Faust's services but its web server, which `faust worker` turns on again by default.
+
+    It would listen on every interface, on one port for all workers of a machine.
+    """
+
+    enable_web = False
+
+
 class BatchApp(faust.App):
     """A Faust app whose agents take whole fetches and whose state lives in generations."""
+
+    BootStrategy = WithoutWeb
 
     def __init__(
         self,
