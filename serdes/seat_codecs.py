@@ -36,6 +36,7 @@ class SeatCodecs:
     unblocked: Encode
     refused: Encode
     status: Encode
+    tick: Encode
     read_progress: Decode
     progress: Encode
     read_reservation: Decode
@@ -64,6 +65,7 @@ class SeatCodecs:
             unblocked=outcomes[_OUTCOMES + "SeatsUnblocked"],
             refused=outcomes[_OUTCOMES + "CommandRefused"],
             status=encoders(SECTION_STATUS, ids)["io.seatstream.status.SectionStatusEvent"],
+            tick=encoders(SECTION_COMMANDS, ids)["io.seatstream.commands.Tick"],
             read_progress=decoder(_STATE + "Progress"),
             progress=encoder(_STATE + "Progress"),
             read_reservation=decoder(_STATE + "Reservation"),

@@ -184,6 +184,19 @@ class Observer:
         self.metrics.parked.set(len(self._parked))
         self.log.warning("%s goes on", place)
 
+    def memory(
+        self,
+        *,
+        buffered_bytes: int,
+        resident_bytes: int,
+        stores: Sequence[Mapping[str, int]],
+    ) -> None:
+        """Take stock of memory: buffers, the process, and each store's sizes by kind."""
+        self.metrics.buffered_bytes.set(buffered_bytes)
+        self.metrics.resident_bytes.set(resident_bytes)
+        for kind in stores[0] if stores else ():
+            self.metrics.store_bytes.labels(kind).set(sum(store[kind] for store in stores))
+
     def lag(self, places: Mapping[str, tuple[int, int, int]], now_ms: int) -> None:
         """Take stock: place -> (position, end offset, log time of the position in Unix ms)."""
         now = time.monotonic()
