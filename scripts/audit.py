@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from time import monotonic
 from typing import Any
 
@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return the report without the long list of violations, but the first of each kind."""
-    document = asdict(report)
+    # Not `asdict`: before Python 3.12 it makes a Counter of a Counter's pairs.
+    document = {each.name: getattr(report, each.name) for each in fields(report)}
     document["violations"] = len(report.violations)
     document["first"] = {
         name: asdict(violation) for name, violation in report.first_by_invariant().items()

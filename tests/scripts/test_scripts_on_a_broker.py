@@ -1,0 +1,201 @@
+"""The scripts as people run them, on a real broker with a real worker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from audit_logs import AVRO, identity
+from confluent_kafka import Producer
+
+from infra.paths import ROOT
+from infra.stack import ephemeral_stack
+from infra.stack.processes import ProcessId, child_environment
+from schemas.topics import RESERVATION_OUTCOMES
+from scripts.addresses import Servers
+from scripts.commands import schema_ids
+from scripts.demo import prepare, running
+from scripts.demo_table import Display
+from scripts.workers import Worker
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+SUMMARY_KEYS = [
+    "commands",
+    "outcomes",
+    "duplicate_outcomes",
+    "seats",
+    "sold",
+    "held",
+    "free",
+    "sold_twice",
+    "lost",
+    "status_mismatches",
+    "kills",
+    "pauses",
+    "wall_s",
+    "decisions_per_s",
+    "p50_ms",
+    "p99_ms",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A stack with a worker, and a way to run scripts against it."""
+
+    where: Servers
+
+    def run(self, script: str, *arguments: str) -> tuple[int, dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-m", f"scripts.{script}", *arguments, "--json"],
+            cwd=ROOT,
+            env=os.environ
+            | {
+                "KAFKA_BROKERS": self.where.brokers,
+                "SCHEMA_REGISTRY_URL": self.where.registry_url,
+            },
+            capture_output=True,
+            timeout=200,
+            check=False,
+        )
+        return done.returncode, json.loads(done.stdout or b'{"none": 0}')
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with ephemeral_stack("test-scripts", parts={"kafka", "registry"}, fast_jit=True) as stack:
+        where = Servers(stack.kafka_brokers, stack.registry_url)
+        with Display() as display:
+            prepare(where, display)
+        worker = Worker("worker-1", where, tmp_path_factory.mktemp("workers"))
+        with running([worker]):
+            worker.wait_until_ready(60)
+            yield Live(where)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> str:
+    path = tmp_path / "plan.json"
+    sections = [{"section": f"A{n}", "rows": 4, "seats": 10, "aisles": [5]} for n in range(30)]
+    path.write_text(json.dumps({"event": "Hall", "sections": sections}))
+    return str(path)
+
+
+def test_an_event_is_opened_once_and_again_but_not_otherwise(live: Live, plan: str) -> None:
+    code, result = live.run("open_event", plan, "--event-id", "5")
+    assert (code, result["opened"], result["seats"]) == (0, 30, 1200)
+    code, result = live.run("open_event", plan, "--event-id", "5")
+    assert (code, result["opened"]) == (0, 30)
+    code, result = live.run("open_event", plan, "--event-id", "5", "--hold-ms", "1000")
+    assert code == 1
+    assert set(result["refused"].values()) == {"CONFLICT"}
+
+
+def test_load_gets_an_outcome_for_every_command_and_the_log_is_exact(live: Live) -> None:
+    hall = ["--sections", "20", "--rows", "10", "--seats", "20"]
+    code, result = live.run(
+        "load_test", "--event-id", "6", *hall, "--commands", "6000", "--flat-out", "--skew", "1"
+    )
+    assert (code, result["missing"], result["commands"]) == (0, 0, 6000)
+    assert result["by_reason"]["SeatsHeld"] > 0
+    code, result = live.run("load_test", "--event-id", "6", *hall, "--rate", "500",
+                            "--commands", "1000", "--seed", "2")  # fmt: skip
+    assert (code, result["missing"]) == (0, 0)
+    assert result["latency_ms"]["p50"] > 0
+    code, report = live.run("audit")
+    assert (code, report["exact"], report["violations"]) == (0, True, 0)
+    assert report["commands"] >= 7020
+
+
+# Runs last on this stack: it spoils the log.
+def test_the_auditor_finds_a_forged_outcome(live: Live) -> None:
+    ids = schema_ids(live.where.registry_url)
+    subject = f"{RESERVATION_OUTCOMES.name}-io.seatstream.outcomes.SeatsHeld"
+    forged = {
+        "request": identity("thief", "thief", "A1", 5),
+        "outcomeId": "section-commands:3:0:0",
+        "version": 2,
+        "decidedAtMs": 1,
+        "epoch": 1,
+        "deadlineMs": 2,
+        "seats": [{"row": 0, "first": 0, "count": 2}],
+    }
+    header = b"\0" + ids.id_by_subject[subject].to_bytes(4, "big")
+    producer = Producer({"bootstrap.servers": live.where.brokers})
+    body = AVRO.encode("SeatsHeld", forged)
+    producer.produce(RESERVATION_OUTCOMES.name, header + body, b"thief", partition=3)
+    assert producer.flush(30) == 0
+    code, report = live.run("audit")
+    assert code == 1
+    assert any(name.startswith("I8") for name in report["first"])
+
+
+def test_without_a_broker_scripts_say_so_with_their_exit_code(plan: str) -> None:
+    nowhere = Live(Servers("127.0.0.1:1", "http://127.0.0.1:1"))
+    assert nowhere.run("open_event", plan, "--event-id", "5")[0] == 3
+    assert nowhere.run("audit")[0] == 3
+
+
+def test_the_demo_sells_out_exactly_while_workers_die(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "scripts.demo", "--seats", "800", "--rate", "200"),
+            *("--seed", "3", "--summary", str(summary)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode()
+    figures = json.loads(summary.read_text())
+    assert list(figures) == SUMMARY_KEYS
+    assert (figures["seats"], figures["sold"]) == (800, 800)
+    assert figures["commands"] == figures["outcomes"]
+    for name in ("held", "free", "sold_twice", "lost", "duplicate_outcomes", "status_mismatches"):
+        assert figures[name] == 0
+    assert (figures["kills"], figures["pauses"]) == (1, 1)
+
+
+def test_a_stopped_demo_leaves_nothing_running() -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-u", "-m", "scripts.demo", "--seats", "800"],
+        cwd=ROOT,
+        env=child_environment(),
+        stdout=subprocess.PIPE,
+    )
+    assert demo.stdout is not None
+    try:
+        for line in demo.stdout:
+            if b"workers ready" in line:
+                break
+        children = descendants(demo.pid)
+        assert len(children) >= 4
+        demo.send_signal(signal.SIGINT)
+        demo.stdout.read()
+        assert demo.wait(30) == 130
+        assert [child for child in children if child.is_alive()] == []
+    finally:
+        demo.kill()
+        demo.wait()
+        demo.stdout.close()
+
+
+def descendants(pid: int) -> list[ProcessId]:
+    """Return all processes below one, with their identities."""
+    found: list[ProcessId] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            identity_of = ProcessId.of(int(child))
+            if identity_of is not None:
+                found.append(identity_of)
+            found += descendants(int(child))
+    return found

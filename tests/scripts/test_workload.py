@@ -1,0 +1,136 @@
+"""What is drawn from a seed, and what the demo sells."""
+
+import io
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from schemas.topics import SECTION_COMMANDS
+from scripts.commands import CommandEncoders
+from scripts.demo import arguments_of, demo_plan
+from scripts.demo_table import Figures, as_line, as_table
+from scripts.plans.layout import SectionPlan
+from scripts.plans.reading import ARENA, read_plan
+from scripts.workload import Command, Mix, chosen_seats, draw_commands, percentile
+from serdes.decoding import Decoded, TopicDecoder
+from serdes.schema_ids import counted_ids
+
+IDS = counted_ids()
+DECODER = TopicDecoder(SECTION_COMMANDS, IDS)
+
+
+@pytest.fixture(scope="module")
+def sections() -> tuple[SectionPlan, ...]:
+    return read_plan(ARENA).sections
+
+
+def names(commands: list[Command]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for _, value, _ in commands:
+        record = DECODER.decode(value)
+        assert isinstance(record, Decoded)
+        found[record.name.rpartition(".")[2]] += 1
+    return found
+
+
+def test_the_same_seed_draws_the_same_commands(sections: tuple[SectionPlan, ...]) -> None:
+    encoders = CommandEncoders(IDS)
+    first = draw_commands(encoders, sections, 1, 500, Mix(), 7)
+    assert first == draw_commands(encoders, sections, 1, 500, Mix(), 7)
+    assert first != draw_commands(encoders, sections, 1, 500, Mix(), 8)
+
+
+def test_a_mix_draws_every_kind_of_command_and_nothing_more_than_asked_for(
+    sections: tuple[SectionPlan, ...],
+) -> None:
+    encoders = CommandEncoders(IDS)
+    drawn = draw_commands(encoders, sections, 1, 5000, Mix(), 1)
+    assert len(drawn) == 5000
+    assert names(drawn).keys() == {
+        "HoldBestAvailable",
+        "HoldChosenSeats",
+        "ConfirmReservation",
+        "ReleaseReservation",
+        "ExtendHold",
+    }
+    holds = Mix(chosen=0, confirm=0, cancel=0, extend=0, duplicate=0)
+    assert names(draw_commands(encoders, sections, 1, 300, holds, 1)) == {"HoldBestAvailable": 300}
+
+
+def test_what_follows_a_hold_comes_behind_it_under_the_same_key(
+    sections: tuple[SectionPlan, ...],
+) -> None:
+    key_by_id: dict[bytes, bytes] = {}
+    for key, value, reservation_id in draw_commands(
+        CommandEncoders(IDS), sections, 1, 3000, Mix(), 2
+    ):
+        record = DECODER.decode(value)
+        assert isinstance(record, Decoded)
+        if reservation_id is not None:
+            key_by_id[reservation_id] = key
+        assert key_by_id[record.fields[0]] == key
+
+
+def test_skew_gives_one_section_far_more_than_its_share(
+    sections: tuple[SectionPlan, ...],
+) -> None:
+    encoders = CommandEncoders(IDS)
+    skewed = Counter(c.key for c in draw_commands(encoders, sections, 1, 4000, Mix(skew=1), 1))
+    even = Counter(c.key for c in draw_commands(encoders, sections, 1, 4000, Mix(), 1))
+    assert skewed.most_common(1)[0][1] > 4 * even.most_common(1)[0][1]
+
+
+@given(st.integers(0, 2**32), st.integers(1, 8))
+def test_chosen_seats_exist_and_are_neighbours(seed: int, party: int) -> None:
+    section = read_plan(ARENA).sections[0] if not CACHE else CACHE[0]
+    CACHE[:] = [section]
+    seats = chosen_seats(random.Random(seed), section, party)
+    row = seats[0][0]
+    assert [seat for _, seat in seats] == list(range(seats[0][1], seats[0][1] + party))
+    assert all(at == row and 0 <= seat < section.rows[row].seat_count for at, seat in seats)
+
+
+CACHE: list[SectionPlan] = []
+
+
+@pytest.mark.parametrize("seats", [1, 24, 999, 2000, 2001, 30_000, 60_001])
+def test_the_demo_sells_exactly_as_many_seats_as_asked_for(seats: int) -> None:
+    plan = demo_plan(seats)
+    assert plan.seat_count == seats
+    assert len({section.section for section in plan.sections}) == len(plan.sections)
+
+
+def test_the_demo_sells_the_whole_arena_by_default() -> None:
+    assert demo_plan(None).seat_count >= 50_000
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--seats", "0"], ["--rate", "0"], ["--workers", "0"], ["--summary", "/nowhere/at/all/x"]],
+)
+def test_arguments_that_do_not_fit_are_refused(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments_of(argv)
+    assert ended.value.code == 2
+
+
+def test_a_percentile_is_a_value_that_was_measured() -> None:
+    assert percentile([], 0.5) == 0.0
+    assert percentile([1.0], 0.99) == 1.0
+    assert percentile([float(n) for n in range(100)], 0.99) == 99.0
+
+
+def test_line_and_table_show_the_same_figures(tmp_path: Path) -> None:
+    figures = Figures(12.0, 80, 1, 2, 52451, 2600.4, 17.0, 5)
+    assert "free 1  held 2  sold 52451  decisions/s 2600  p99 17 ms  lag 5" in as_line(figures)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(as_table(figures))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    for cell in ("80", "52,451", "2,600", "17 ms"):
+        assert cell in shown
