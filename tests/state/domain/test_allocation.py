@@ -103,7 +103,8 @@ def test_any_count_fits_its_own_length_and_never_across_an_aisle(
 ) -> None:
     assert best_available(section("x" + "." * count, rule), count) == (0, 1)
     for before in range(1, count):
-        parted = section("." * before + "|" + "." * (count - before), rule)
+        # The long block is taken, but keeps the row in the index.
+        parted = section("x" * 16 + "|" + "." * before + "|" + "." * (count - before), rule)
         assert best_available(parted, count) is Reason.NO_ADJACENT_SEATS
 
 
