@@ -33,6 +33,8 @@ _DUE_PREFIX = b"\xffd"
 _DUE_BYTES = len(_DUE_PREFIX) + 8
 _pack_due = struct.Struct(">2sQQ").pack
 _CORRUPT_MARK = "CORRUPT"
+# How the system says that there is no room: ENOSPC, EDQUOT, EFBIG.
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 class CorruptStore(Exception):
@@ -40,6 +42,14 @@ class CorruptStore(Exception):
 
     Operator action: none; the store is deleted and restored from its changelog at the next
     start. When it happens again on the same machine, look at its disk.
+    """
+
+
+class StoreFull(Exception):
+    """A store's disk is full.
+
+    Operator action: free space and start again; what was committed is in the changelog, and
+    nothing of the store is deleted meanwhile.
     """
 
 
@@ -78,8 +88,12 @@ class RocksDBStores:
                 return store
             store.close()
         except Exception as error:
-            if "lock" in str(error).lower():
+            # rocksdict raises bare Exception. What another process uses is not ours to delete,
+            # and a full disk says nothing about what lies on it.
+            if _is_locked(error):
                 raise
+            if _is_full(error):
+                raise StoreFull(f"{path}: {error}") from error
         destroy(path)
         store = RocksDBStore(path, self._options())
         store.identity(identity)
@@ -110,7 +124,7 @@ class RocksDBStores:
 
 
 class RocksDBStore:
-    """Implements `Store`; every error of RocksDB marks the directory as corrupt."""
+    """Implements `Store`; an error means corrupt files, which it marks, or a full disk."""
 
     def __init__(self, path: Path, options: Options) -> None:
         self.path = path
@@ -119,7 +133,12 @@ class RocksDBStore:
         self._no_log.disable_wal = True
         self._read_due = ReadOptions()
         self._read_due.set_iterate_upper_bound(b"\xffe")
-        offset = self._db.get(_OFFSET_KEY)
+        try:
+            offset = self._db.get(_OFFSET_KEY)
+        except Exception:
+            # Else the directory stays locked, and could not be made anew.
+            self._db.close()
+            raise
         self.changelog_offset = int(offset) if offset is not None else 0
 
     def identity(self, identity: str) -> bool:
@@ -138,7 +157,7 @@ class RocksDBStore:
         try:
             found: list[bytes | None] = self._db.get(keys)
         except Exception as error:
-            raise self._corrupt(error) from error
+            raise self._failed(error) from error
         return found
 
     def due(self, horizon_ms: int) -> tuple[list[DueEntry], int]:
@@ -158,7 +177,7 @@ class RocksDBStore:
             # An iterator that meets a damaged block only stops early; its status tells.
             index.status()
         except Exception as error:
-            raise self._corrupt(error) from error
+            raise self._failed(error) from error
         return entries, following
 
     def apply(self, changes: Changes, changelog_offset: int | None) -> None:
@@ -178,7 +197,7 @@ class RocksDBStore:
         try:
             self._db.write(batch, self._no_log)
         except Exception as error:
-            raise self._corrupt(error) from error
+            raise self._failed(error) from error
         if changelog_offset is not None:
             self.changelog_offset = changelog_offset
 
@@ -193,16 +212,33 @@ class RocksDBStore:
 
     def flush(self) -> None:
         """Write what is in memory to files, so that the next start restores only a short tail."""
-        self._db.flush(wait=True)
+        try:
+            self._db.flush(wait=True)
+        except Exception as error:
+            raise self._failed(error) from error
 
     def close(self) -> None:
-        self._db.close()
+        try:
+            self._db.close()
+        except Exception as error:
+            raise self._failed(error) from error
 
-    def _corrupt(self, error: Exception) -> CorruptStore:
-        # A full disk cannot take the mark; the error itself still ends the worker.
+    def _failed(self, error: Exception) -> CorruptStore | StoreFull:
+        if _is_full(error):
+            return StoreFull(f"{self.path}: {error}")
+        # A disk that cannot take the mark will fail again; the error itself ends the worker.
         with contextlib.suppress(OSError):
             (self.path / _CORRUPT_MARK).touch()
         return CorruptStore(f"{self.path}: {error}")
+
+
+def _is_locked(error: Exception) -> bool:
+    """Say whether another process, or another store of this one, uses the directory."""
+    return "/LOCK: " in str(error)
+
+
+def _is_full(error: Exception) -> bool:
+    return any(text in str(error) for text in _FULL)
 
 
 def _joined(keys: list[bytes]) -> bytes:

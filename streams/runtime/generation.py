@@ -31,7 +31,7 @@ from aiokafka.errors import (
 )
 
 from state.stores.partition_state import PartitionState
-from state.stores.rocksdb import RocksDBStore, RocksDBStores, destroy
+from state.stores.rocksdb import CorruptStore, RocksDBStore, RocksDBStores, StoreFull, destroy
 from streams.route import Route
 from streams.runtime import sink as sinks
 from streams.runtime.crash_journal import CrashJournal
@@ -191,9 +191,12 @@ class Generation:
         await self._opened.wait()
         await self.finish()
         loop = asyncio.get_running_loop()
-        for store in self._open_stores.values():
-            await loop.run_in_executor(self._executor, store.flush)
-            store.close()
+        try:
+            for store in self._open_stores.values():
+                await loop.run_in_executor(self._executor, store.flush)
+                store.close()
+        except (CorruptStore, StoreFull) as error:
+            end_process(f"a store could not be closed: {error}")
         self._open_stores.clear()
         if self._sink_started:
             await self._sink.stop()

@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+from state.stores.envelope import CorruptValue
 from state.stores.partition_state import Changes
+from state.stores.rocksdb import CorruptStore, StoreFull
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.dead_letters import DeadLetterLimits, dead_letter_record
@@ -165,7 +167,8 @@ class Pump:
                 lane.parked = True
                 self._observer.parked(lane.place, str(newer))
                 continue
-            except WorkerMustEnd:
+            except (WorkerMustEnd, CorruptStore, CorruptValue, StoreFull):
+                # None of these is the record's fault.
                 raise
             except Exception as error:  # noqa: BLE001
                 self._journal.note_death(lane.place, records[0].offset, records[-1].offset)

@@ -1,4 +1,4 @@
-"""F15, F16, F19, F34: committed offsets that do not fit the log, and records that must not count."""
+"""F15, F16, F19, F34: committed offsets that do not fit the log, and what must not count."""
 
 from collections.abc import Callable
 

@@ -284,10 +284,10 @@ class Fleet:
         topics = self.topics
         words = read_committed(self.brokers, topics.words, self.partitions)
         dead = {
-            (record.partition(), int(dict(record.headers() or [])["dead-letter-offset"]))
+            (record.partition, int(record.header("dead-letter-offset")))
             for record in read_committed(self.brokers, topics.dead, self.partitions)
         }
-        asked = {(record.partition(), record.offset()): record.key() or b"" for record in words}
+        asked = {(record.partition, record.offset): record.key for record in words}
         told: Counter[tuple[int, int]] = Counter()
         totals: dict[bytes, int] = defaultdict(int)
         for record in read_committed(self.brokers, topics.counts, self.partitions):
@@ -394,7 +394,12 @@ class LoggedRecord:
         assert value is None or isinstance(value, bytes)
         key = message.key() or b""
         assert isinstance(key, bytes)
-        return cls(partition, offset, key, value, tuple(message.headers() or ()))
+        headers = [
+            (name, text)
+            for name, text in message.headers() or ()  # type: ignore[str-unpack]
+            if isinstance(text, bytes)
+        ]
+        return cls(partition, offset, key, value, tuple(headers))
 
     def header(self, name: str) -> str:
         return dict(self.headers)[name].decode()

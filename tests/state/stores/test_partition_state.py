@@ -1,0 +1,229 @@
+"""One suite over both stores: what a handler sees while transactions are on their way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from state.stores import envelope
+from state.stores.memory import MemoryStore
+from state.stores.partition_state import NEVER_MS, Changes, PartitionState, Store
+from state.stores.rocksdb import RocksDBStores, StoreMemory
+
+KEYS = st.sampled_from([b"s1", b"s2", b"r1", b"r2", b"r3", b"r-long-" + b"x" * 60])
+DUES_MS = st.sampled_from([0, 0, 1, 10, 10, 20, 30, 1 << 40])
+MEMORY = StoreMemory(1 << 20, 1 << 20)
+
+
+def rocksdb_store(directory: Path) -> Store:
+    return RocksDBStores(directory, MEMORY).open("changelog", 0, "identity")
+
+
+class StateMachine(RuleBasedStateMachine):
+    """Puts, deletes, dues, seals, and writes that lag behind, against one dict.
+
+    model:  key -> (value, due time), as the handler must see it.
+    named:  keys that were named as due within the batch: nobody waits for them before its end.
+    sealed: batches on their way to the broker, oldest first.
+    """
+
+    @staticmethod
+    def new_store(directory: Path) -> Store:
+        raise NotImplementedError
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = TemporaryDirectory()
+        self.store = self.new_store(Path(self.directory.name))
+        self.state = PartitionState(self.store)
+        self.model: dict[bytes, tuple[bytes, int]] = {}
+        self.named: set[bytes] = set()
+        self.sealed: list[Changes] = []
+        self.written = 0
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.directory.cleanup()
+
+    @rule(key=KEYS, value=st.binary(max_size=5), due_ms=DUES_MS)
+    def put(self, key: bytes, value: bytes, due_ms: int) -> None:
+        self.state.put(key, value, due_ms)
+        self.model[key] = (value, due_ms)
+        self.named.discard(key)
+
+    @rule(key=KEYS)
+    def delete(self, key: bytes) -> None:
+        self.state.delete(key)
+        self.model.pop(key, None)
+
+    @rule(horizon_ms=DUES_MS, answered=st.sets(KEYS))
+    def fire(self, horizon_ms: int, answered: set[bytes]) -> None:
+        """Ask what is due and settle some of it, as a handler does."""
+        expected = sorted(
+            (due_ms, key) for key, (_, due_ms) in self.model.items() if 0 < due_ms <= horizon_ms
+        )
+        assert self.state.due(horizon_ms) == expected
+        for _, key in expected:
+            self.named.add(key)
+            if key in answered:
+                self.put(key, b"lapsed", 0)
+
+    @rule()
+    def seal(self) -> None:
+        changes = self.state.seal()
+        keys = [key for key, _ in changes.puts]
+        assert keys == sorted(keys)
+        self.named.clear()
+        self.sealed.append(changes)
+
+    @precondition(lambda self: self.sealed)
+    @rule()
+    def write_and_release(self) -> None:
+        self.written += 10
+        self.state.write(self.sealed.pop(0), self.written)
+        self.state.release()
+        assert self.store.changelog_offset == self.written
+
+    @precondition(lambda self: not self.sealed)
+    @rule()
+    def restart(self) -> None:
+        """Hand the partition over: what was not sealed and written is decided again."""
+        changes = self.state.seal()
+        self.named.clear()
+        self.written += 10
+        self.state.write(changes, self.written)
+        self.state.release()
+        if not isinstance(self.store, MemoryStore):
+            self.store.close()
+            self.store = self.new_store(Path(self.directory.name))
+            assert self.store.changelog_offset == self.written
+        self.state = PartitionState(self.store)
+
+    @invariant()
+    def every_key_reads_as_last_put(self) -> None:
+        keys = [b"s1", b"s2", b"r1", b"r2", b"r3", b"never-put"]
+        expected = [self.model[key][0] if key in self.model else None for key in keys]
+        assert self.state.get_many(keys) == expected
+        assert [self.state.get(key) for key in keys] == expected
+
+    @invariant()
+    def nothing_is_due_before_the_next_due_time(self) -> None:
+        dues = [
+            due_ms for key, (_, due_ms) in self.model.items() if due_ms and key not in self.named
+        ]
+        assert self.state.next_due_ms <= min(dues, default=NEVER_MS)
+
+
+class OverMemory(StateMachine):
+    @staticmethod
+    def new_store(directory: Path) -> Store:
+        return MemoryStore()
+
+
+class OverRocksDB(StateMachine):
+    @staticmethod
+    def new_store(directory: Path) -> Store:
+        return rocksdb_store(directory)
+
+
+OverMemory.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+OverRocksDB.TestCase.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
+TestStateOverMemory = OverMemory.TestCase
+TestStateOverRocksDB = OverRocksDB.TestCase
+
+
+@pytest.fixture(params=["memory", "rocksdb"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = MemoryStore() if request.param == "memory" else rocksdb_store(tmp_path)
+    yield store
+    store.close()
+
+
+def commit(state: PartitionState, changelog_offset: int) -> None:
+    state.write(state.seal(), changelog_offset)
+    state.release()
+
+
+def test_a_new_store_stands_at_the_beginning_and_has_nothing_due(store: Store) -> None:
+    assert store.changelog_offset == 0
+    assert store.get_many([b"a", b"b"]) == [None, None]
+    assert store.get_many([]) == []
+    assert store.due(1 << 60) == ([], NEVER_MS)
+
+
+def test_a_batch_sees_what_the_one_before_it_put_though_its_transaction_is_under_way(
+    store: Store,
+) -> None:
+    state = PartitionState(store)
+    state.put(b"k", b"1")
+    first = state.seal()
+    assert state.get(b"k") == b"1"
+    assert store.get_many([b"k"]) == [None]
+    state.put(b"k", b"2")
+    second = state.seal()
+    state.write(first, 1)
+    state.release()
+    assert state.get(b"k") == b"2"
+    state.write(second, 2)
+    state.release()
+    assert state.get(b"k") == b"2"
+
+
+def test_a_hold_that_was_extended_is_due_at_its_new_time_only(store: Store) -> None:
+    state = PartitionState(store)
+    state.put(b"r1", b"held", 100)
+    commit(state, 1)
+    state.put(b"r1", b"held", 200)
+    commit(state, 2)
+    assert state.due(150) == []
+    assert state.next_due_ms == 200
+    assert state.due(200) == [(200, b"r1")]
+
+
+def test_what_is_due_stays_due_until_it_is_put_again(store: Store) -> None:
+    state = PartitionState(store)
+    state.put(b"r1", b"held", 100)
+    state.put(b"r2", b"held", 100)
+    commit(state, 1)
+    assert state.due(100) == [(100, b"r1"), (100, b"r2")]
+    state.put(b"r1", b"released")
+    commit(state, 2)
+    assert state.next_due_ms <= 100
+    assert state.due(100) == [(100, b"r2")]
+    state.delete(b"r2")
+    commit(state, 3)
+    assert state.due(1 << 50) == []
+    assert state.next_due_ms == NEVER_MS
+
+
+def test_a_hold_put_and_due_within_one_batch_is_named(store: Store) -> None:
+    state = PartitionState(store)
+    state.put(b"r1", b"held", 100)
+    assert state.due(100) == [(100, b"r1")]
+    state.put(b"r1", b"released")
+    assert state.due(100) == []
+    commit(state, 1)
+    assert state.due(100) == []
+
+
+def test_a_settled_entry_leaves_the_index(store: Store) -> None:
+    state = PartitionState(store)
+    for offset in range(1, 6):
+        state.put(b"r%d" % offset, b"held", 100)
+        commit(state, offset)
+    for _, key in state.due(100):
+        state.put(key, b"released")
+    commit(state, 6)
+    assert store.due(1 << 50) == ([], NEVER_MS)
+
+
+def test_a_value_that_lost_its_checksum_is_refused(store: Store) -> None:
+    packed = bytearray(envelope.pack(b"value"))
+    packed[-6] ^= 1
+    store.apply(Changes([(b"k", bytes(packed))], [], {}, []), 1)
+    with pytest.raises(envelope.CorruptValue):
+        PartitionState(store).get(b"k")
