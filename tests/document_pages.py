@@ -1,0 +1,51 @@
+"""What a Markdown page says to a machine: its Python blocks, and the rows of its tables."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def run_python_blocks(page: Path) -> dict[str, Any]:
+    """Run the Python blocks of a page one after another in one namespace, and return it."""
+    text = page.read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {"__name__": f"page_{page.stem.replace('-', '_')}"}
+    for block in _BLOCK.finditer(text):
+        # Line numbers of a failure are those of the page.
+        lines_before = text.count("\n", 0, block.start(1))
+        source = "\n" * lines_before + block[1]
+        exec(compile(source, str(page), "exec"), namespace)
+    return namespace
+
+
+def section_of(page: Path, heading: str) -> str:
+    """Return what stands between a heading of any level and the next one."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"{page.name} has no heading {heading!r}"
+    return found[1]
+
+
+def table_rows(page: Path, heading: str) -> list[list[str]]:
+    """Return the cells of the tables under a heading, without their head."""
+    rows = []
+    is_body = False
+    for line in section_of(page, heading).splitlines():
+        if not line.startswith("|"):
+            is_body = False
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if is_body:
+            rows.append(cells)
+        is_body = is_body or set("".join(cells)) <= set("-: ")
+    return rows
+
+
+def code_in(cell: str) -> list[str]:
+    """Return the words in backticks."""
+    return _CODE.findall(cell)
