@@ -14,6 +14,7 @@ import psutil
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
+from faust.types import TP
 
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
@@ -219,6 +220,7 @@ class BatchApp(faust.App):
             journal=CrashJournal(self.worker_settings.data_dir / "crash-journal.json"),
             watchdog=self._watchdog,
             ask_registry=self._ask_registry,
+            fetch_from=self._fetch_from,
         )
         self.generation = generation
         self._opening = asyncio.create_task(self._open(generation, assigned), name="take-over")
@@ -262,6 +264,13 @@ class BatchApp(faust.App):
         self.tables.on_standbys_ready()
         self.on_rebalance_end()
         self._opening_fetcher = asyncio.ensure_future(self._fetcher.maybe_start())
+
+    def _fetch_from(self, lane: Lane, is_wanted: bool) -> None:  # noqa: FBT001
+        partitions = {TP(lane.topic, lane.partition)}
+        if is_wanted:
+            self.consumer.resume_partitions(partitions)
+        else:
+            self.consumer.pause_partitions(partitions)
 
     def _lanes(self) -> Sequence[Lane]:
         generation = self.generation

@@ -80,6 +80,7 @@ class Generation:
         journal: CrashJournal,
         watchdog: Watchdog,
         ask_registry: Callable[[int], bool],
+        fetch_from: Callable[[Lane, bool], None],
     ) -> None:
         self.id = generation_id
         self.name = f"{settings.app_id}-{settings.instance}-{generation_id}"
@@ -95,6 +96,7 @@ class Generation:
         self._journal = journal
         self._watchdog = watchdog
         self._ask_registry = ask_registry
+        self._fetch_from = fetch_from
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._open_stores: dict[tuple[str, int], RocksDBStore] = {}
         self._sink = sinks.TransactionalSink(
@@ -140,6 +142,7 @@ class Generation:
                 journal=self._journal,
                 watchdog=self._watchdog,
                 ask_registry=self._ask_registry,
+                fetch_from=self._fetch_from,
             )
             self.pump.start()
             self._observer.opened(

@@ -46,6 +46,7 @@ class Pump:
         journal: CrashJournal,
         watchdog: Watchdog,
         ask_registry: Callable[[int], bool],
+        fetch_from: Callable[[Lane, bool], None],
     ) -> None:
         self.lanes = {(lane.topic, lane.partition): lane for lane in lanes}
         self._sink = sink
@@ -57,6 +58,7 @@ class Pump:
         self._journal = journal
         self._watchdog = watchdog
         self._ask_registry = ask_registry
+        self._fetch_from = fetch_from
         self._limits = DeadLetterLimits(
             run_limit=settings.dead_letter_run_limit, share_limit=settings.dead_letter_share_limit
         )
@@ -105,7 +107,8 @@ class Pump:
         await self._room.wait()
 
     def _buffered_bytes(self) -> int:
-        return sum([lane.buffered_bytes for lane in self.lanes.values()])
+        # What is parked may wait for long: it must not take the room of the others.
+        return sum([lane.buffered_bytes for lane in self.lanes.values() if not lane.parked])
 
     def _buffered_records(self) -> int:
         return sum([lane.buffered_records for lane in self.lanes.values() if not lane.parked])
@@ -163,9 +166,7 @@ class Pump:
                 self._park(lane, records, unknown.schema_id)
                 continue
             except NewerProducer as newer:
-                lane.put_back(records)
-                lane.parked = True
-                self._observer.parked(lane.place, str(newer))
+                self._set_aside(lane, records, str(newer))
                 continue
             except (WorkerMustEnd, CorruptStore, CorruptValue, StoreFull):
                 # None of these is the record's fault.
@@ -221,11 +222,16 @@ class Pump:
             self._journal.note_passed(one.lane.place, one.next_offset)
         self._observer.committed(decided, committed - began, time.perf_counter() - committed)
 
-    def _park(self, lane: Lane, records: Sequence[Record], schema_id: int) -> None:
-        """Set a lane aside while the registry is asked for a schema."""
+    def _set_aside(self, lane: Lane, records: Sequence[Record], why: str) -> None:
+        """Leave a lane alone, and fetch no more for it; the others go on."""
         lane.put_back(records)
         lane.parked = True
-        self._observer.parked(lane.place, f"asking the registry for schema id {schema_id}")
+        self._fetch_from(lane, False)
+        self._observer.parked(lane.place, why)
+
+    def _park(self, lane: Lane, records: Sequence[Record], schema_id: int) -> None:
+        """Set a lane aside while the registry is asked for a schema."""
+        self._set_aside(lane, records, f"asking the registry for schema id {schema_id}")
         task = asyncio.create_task(self._ask(lane, schema_id))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
@@ -241,6 +247,7 @@ class Pump:
         if not known:
             lane.unknown_schemas |= {schema_id}
         lane.parked = False
+        self._fetch_from(lane, True)
         self._observer.unparked(lane.place)
         self._wake.set()
 
