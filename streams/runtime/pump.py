@@ -122,6 +122,7 @@ class Pump:
                 while self._intake:
                     if committing is not None and (
                         self._buffered_records() < self._settings.transaction_records // 2
+                        or self._is_cautious()
                     ):
                         await committing
                         committing = None
@@ -140,6 +141,14 @@ class Pump:
             end_process(str(error))
         except BaseException as error:  # noqa: BLE001  (whatever it is, the process ends)
             end_process(f"unexpected {error!r}", error)
+
+    def _is_cautious(self) -> bool:
+        """Say whether a record that kills is being looked for.
+
+        Then nothing is decided ahead: the death of the next record would take the one before
+        along, and its place in the journal with it.
+        """
+        return any(self._journal.caution(lane.place) for lane in self.lanes.values())
 
     def _take(self) -> list[tuple[Lane, Sequence[Record]]]:
         room = self._settings.transaction_records
@@ -162,6 +171,7 @@ class Pump:
         for lane, records in taken:
             try:
                 one = lane.decide(records)
+                self._fill(transaction, one)
             except UnknownSchema as unknown:
                 self._park(lane, records, unknown.schema_id)
                 continue
@@ -179,7 +189,6 @@ class Pump:
                     error,
                 )
             self._limits.count(records, one.effects.dead_letters)
-            self._fill(transaction, one)
             decided.append(one)
             # Lets the commit under way take its next step.
             await asyncio.sleep(0)

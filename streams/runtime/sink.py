@@ -35,6 +35,13 @@ class FateUnknown(Exception):
     """
 
 
+class RecordTooLarge(Exception):
+    """A handler wants a record published that no broker takes.
+
+    Operator action: none; the record it came from is set aside after three deaths.
+    """
+
+
 class _StrictProduceHandler(SendProduceReqHandler):
     async def do(self, node_id: int) -> Any:
         request = self.create_request()
@@ -120,6 +127,7 @@ class Transaction:
         batches = self._batches.get((topic, partition))
         if batches is None:
             batches = self._batches[topic, partition] = [self._producer.create_batch()]
+        first_of_ours = len(batches) - 1
         batch = batches[-1]
         append = batch._builder.append
         count = batch._relative_offset
@@ -135,6 +143,11 @@ class Transaction:
                 append(count, timestamp_ms, pair[0], pair[1], headers)
             count += 1
         batch._relative_offset = count
+        for batch in batches[first_of_ours:]:
+            # A batch takes its first record whatever its size.
+            if batch._builder.size() > BATCH_BYTES:
+                message = f"a record of {batch._builder.size()} bytes for {topic}"
+                raise RecordTooLarge(message)
 
     async def commit(
         self, group: str, offsets: Mapping[tuple[str, int], int], owner: str, reached: Any
