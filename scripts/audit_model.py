@@ -17,6 +17,7 @@ Outcome = tuple[str, dict[str, Any]]  # name of the record, its fields
 
 BLOCKED = ""
 CLOCK_SKEW_MS = 5_000
+LAPSES_PER_RECORD = 1_000
 LOOKAHEAD_ROWS = 4
 # The section's record has 512 kB at most; its other fields take less than 128 bytes.
 FREE_BYTES_MAX = 512 * 1024 - 128
@@ -182,7 +183,7 @@ class Oracle:
 
     def _lapse(self, horizon_ms: int) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        while self._due and self._due[0][0] <= horizon_ms:
+        while self._due and self._due[0][0] <= horizon_ms and len(outcomes) < LAPSES_PER_RECORD:
             deadline_ms, reservation_id = heapq.heappop(self._due)
             held = self.reservations[reservation_id]
             if held.record["status"] == "HELD" and held.deadline_ms == deadline_ms:

@@ -30,14 +30,13 @@ def all_routes() -> tuple[Route, ...]:
 
 def as_text(flow: Sequence[Route]) -> str:
     """Return one line a route, and one line a topic."""
-    partitions = {topic.name: topic.partitions for topic in TOPICS}
     lines = []
     for route in flow:
         lines.append(f"{route.source} -> [{route.role}] -> {', '.join(route.to)}")
         lines.append(f"    state: {route.changelog}; dead letters: {route.dead_letters}")
     lines.append("")
     lines.extend(
-        f"{topic.name:22} {partitions[topic.name]:3} partitions  {topic.cleanup:8} key: {topic.key}"
+        f"{topic.name:22} {topic.partitions:3} partitions  {topic.cleanup:8} key: {topic.key}"
         for topic in TOPICS
     )
     return "\n".join(lines)

@@ -69,8 +69,8 @@ class State(Protocol):
 
     def delete(self, key: bytes) -> None: ...
 
-    def due(self, horizon_ms: int) -> list[tuple[int, bytes]]:
-        """Return (due_ms, key) of every key due at or before the horizon, in that order."""
+    def due(self, horizon_ms: int, limit: int = NEVER_MS) -> list[tuple[int, bytes]]:
+        """Return (due_ms, key) of the first `limit` keys due up to the horizon, in that order."""
 
 
 class Outgoing(NamedTuple):

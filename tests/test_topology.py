@@ -13,62 +13,62 @@ TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
 ROUTES = all_routes()
 
 
-def test_every_topic_of_a_route_is_in_the_catalogue():
+def test_every_topic_of_a_route_is_in_the_catalogue() -> None:
     for route in ROUTES:
         names = {route.source, route.changelog, route.dead_letters, *route.to}
         assert names <= TOPIC_BY_NAME.keys()
 
 
-def test_every_store_has_one_writer():
+def test_every_store_has_one_writer() -> None:
     assert max(Counter(route.changelog for route in ROUTES).values()) == 1
 
 
-def test_every_source_has_one_handler():
+def test_every_source_has_one_handler() -> None:
     assert max(Counter(route.source for route in ROUTES).values()) == 1
 
 
-def test_every_topic_of_a_route_has_the_partitions_of_its_source():
+def test_every_topic_of_a_route_has_the_partitions_of_its_source() -> None:
     for route in ROUTES:
         names = (route.source, route.changelog, route.dead_letters, *route.to)
         assert len({TOPIC_BY_NAME[name].partitions for name in names}) == 1
 
 
-def test_every_changelog_is_compacted_and_nothing_else():
+def test_every_changelog_is_compacted_and_nothing_else() -> None:
     for route in ROUTES:
         assert TOPIC_BY_NAME[route.changelog].cleanup == "compact"
 
 
-def test_every_source_carries_the_time_of_the_broker():
+def test_every_source_carries_the_time_of_the_broker() -> None:
     assert all(TOPIC_BY_NAME[route.source].log_append_time for route in ROUTES)
 
 
-def test_every_topic_is_read_or_written_by_a_route():
+def test_every_topic_is_read_or_written_by_a_route() -> None:
     used = {name for r in ROUTES for name in (r.source, r.changelog, r.dead_letters, *r.to)}
     assert used == TOPIC_BY_NAME.keys()
 
 
-def test_every_record_of_a_topic_has_a_schema_file():
+def test_every_record_of_a_topic_has_a_schema_file() -> None:
     for name in subjects().values():
         assert current().text(name)
 
 
-def test_importing_the_topology_builds_no_app():
+def test_importing_the_topology_builds_no_app() -> None:
     assert "app" not in vars(topology)
     with pytest.raises(AttributeError):
         topology.apps  # noqa: B018
 
 
-def test_the_readme_shows_the_topology_as_it_is():
+def test_the_readme_shows_the_topology_as_it_is() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert with_block(text, ROUTES) == text
 
 
-def test_a_document_without_a_block_is_refused(tmp_path):
+def test_a_document_without_a_block_is_refused(tmp_path: Path) -> None:
     document = tmp_path / "a.md"
     document.write_text("nothing here")
     assert main(["--write", str(document)]) == 2
     assert document.read_text() == "nothing here"
 
 
-def test_the_text_names_every_topic():
+def test_the_text_names_every_topic() -> None:
     assert all(topic.name in as_text(ROUTES) for topic in TOPICS)

@@ -6,6 +6,10 @@ from typing import Final
 # would let a broker with a fast clock end every hold; the timer alone a fast timer.
 CLOCK_SKEW_MS: Final = 5_000
 
+# Most holds that end at one record of the log. After an outage a million may be overdue at once;
+# the records that follow, ticks among them, end the rest.
+LAPSES_PER_RECORD: Final = 1_000
+
 
 def extended_deadline_ms(log_time_ms: int, held_at_ms: int, hold_ms: int, max_hold_ms: int) -> int:
     """Return the deadline that an extension asks for: a full hold from now, capped.

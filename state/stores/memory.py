@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from state.stores.partition_state import NEVER_MS, Changes, DueEntry
+from collections.abc import Container
+
+from state.stores.partition_state import NEVER_MS, NO_LIMIT, Changes, DueEntry
 
 
 class MemoryStore:
@@ -17,11 +19,20 @@ class MemoryStore:
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.stored.get(key) for key in keys]
 
-    def due(self, horizon_ms: int) -> tuple[list[DueEntry], int]:
-        entries = sorted(self._entries.values())
-        fired = [entry for entry in entries if entry.due_ms <= horizon_ms]
-        following = entries[len(fired)].due_ms if len(fired) < len(entries) else NEVER_MS
-        return fired, following
+    def due(
+        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Container[bytes] = ()
+    ) -> tuple[list[DueEntry], int]:
+        found: list[DueEntry] = []
+        keys = 0
+        for entry in sorted(self._entries.values()):
+            if entry.name in skip:
+                continue
+            is_next_time = keys >= limit and entry.due_ms > found[-1].due_ms
+            if entry.due_ms > horizon_ms or is_next_time:
+                return found, entry.due_ms
+            found.append(entry)
+            keys += len(entry.keys)
+        return found, NEVER_MS
 
     def apply(self, changes: Changes, changelog_offset: int | None) -> None:
         for name in changes.spent:

@@ -8,11 +8,13 @@ the process, so nothing is ever taken back here.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from typing import Any, NamedTuple, Protocol
 
 from state.stores import envelope
 
 NEVER_MS = 1 << 62
+NO_LIMIT = 1 << 62
 RESERVED_PREFIX = 0xFF
 
 
@@ -48,9 +50,13 @@ class Store(Protocol):
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         """Return stored forms, None where a key is absent, in the order asked."""
 
-    def due(self, horizon_ms: int) -> tuple[list[DueEntry], int]:
+    def due(
+        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Container[bytes] = ()
+    ) -> tuple[list[DueEntry], int]:
         """Return index entries up to the horizon, oldest first, and the next due time.
 
+        limit: no further due time is begun once this many keys were found.
+        skip:  names of entries to pass over.
         The index is a hint: a key may have been put again since with another due time.
         """
 
@@ -88,6 +94,8 @@ class PartitionState:
         self._sealed: deque[Layer] = deque()
         self._spent: list[bytes] = []
         self._fired: list[tuple[DueEntry, list[bytes]]] = []
+        # Index entries that this batch has dealt with.
+        self._done: set[bytes] = set()
         self._fired_in_flight: list[tuple[int, bytes]] = []
         _, self.next_due_ms = store.due(-1)
 
@@ -123,16 +131,20 @@ class PartitionState:
     def delete(self, key: bytes) -> None:
         self._fresh.values[key] = (None, 0)
 
-    def due(self, horizon_ms: int) -> list[tuple[int, bytes]]:
-        entries, next_due_ms = self.store.due(horizon_ms)
-        due: set[tuple[int, bytes]] = set()
+    def due(self, horizon_ms: int, limit: int = NO_LIMIT) -> list[tuple[int, bytes]]:
+        self._spend_answered()
+        entries, next_due_ms = self.store.due(horizon_ms, limit, self._done)
+        found: set[tuple[int, bytes]] = set()
+        live_by_entry: list[tuple[DueEntry, list[bytes]]] = []
         for entry in entries:
             live = self._still_due(entry)
             if live:
-                due.update((entry.due_ms, key) for key in live)
-                self._fired.append((entry, live))
+                found.update((entry.due_ms, key) for key in live)
+                live_by_entry.append((entry, live))
             else:
                 self._spent.append(entry.name)
+                self._done.add(entry.name)
+        in_flight = []
         for layer in (self._fresh, *self._sealed):
             if layer.min_due_ms > horizon_ms:
                 next_due_ms = min(next_due_ms, layer.min_due_ms)
@@ -140,12 +152,32 @@ class PartitionState:
             for key, (_, due_ms) in layer.values.items():
                 if due_ms and self._in_flight_due_ms(key) == due_ms:
                     if due_ms <= horizon_ms:
-                        due.add((due_ms, key))
-                        self._fired_in_flight.append((due_ms, key))
+                        in_flight.append((due_ms, key))
                     else:
                         next_due_ms = min(next_due_ms, due_ms)
+        found.update(in_flight)
+        due = sorted(found)
+        if len(due) > limit:
+            next_due_ms = min(next_due_ms, due[limit][0])
+            due = due[:limit]
+            found = set(due)
+        for entry, live in live_by_entry:
+            if all((entry.due_ms, key) in found for key in live):
+                self._fired.append((entry, live))
+        self._fired_in_flight.extend(entry for entry in in_flight if entry in found)
         self.next_due_ms = next_due_ms
-        return sorted(due)
+        return due
+
+    def _spend_answered(self) -> None:
+        """Take leave of index entries whose keys were all answered since they were named."""
+        left = []
+        for entry, keys in self._fired:
+            if self._is_answered(self._fresh, entry.due_ms, keys):
+                self._spent.append(entry.name)
+                self._done.add(entry.name)
+            else:
+                left.append((entry, keys))
+        self._fired = left
 
     def _still_due(self, entry: DueEntry) -> list[bytes]:
         """Return the keys of an index entry that are still due at its time."""
@@ -172,15 +204,14 @@ class PartitionState:
 
     def seal(self) -> Changes:
         """Close the batch that was decided and return its changes."""
+        self._spend_answered()
         fresh, self._fresh = self._fresh, Layer()
         self._sealed.appendleft(fresh)
         spent, self._spent = self._spent, []
-        for entry, keys in self._fired:
-            if self._is_answered(fresh, entry.due_ms, keys):
-                spent.append(entry.name)
         for due_ms, key in self._fired_in_flight:
             self._is_answered(fresh, due_ms, [key])
         self._fired.clear()
+        self._done.clear()
         self._fired_in_flight.clear()
         puts, deletes, dues = envelope.pack_all(fresh.values)
         return Changes(puts, deletes, dues, spent)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import struct
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from rocksdict import (
     WriteOptions,
 )
 
-from state.stores.partition_state import NEVER_MS, Changes, DueEntry
+from state.stores.partition_state import NEVER_MS, NO_LIMIT, Changes, DueEntry
 
 _OFFSET_KEY = b"\xffmoffset"
 _IDENTITY_KEY = b"\xffmidentity"
@@ -160,8 +161,11 @@ class RocksDBStore:
             raise self._failed(error) from error
         return found
 
-    def due(self, horizon_ms: int) -> tuple[list[DueEntry], int]:
+    def due(
+        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Container[bytes] = ()
+    ) -> tuple[list[DueEntry], int]:
         entries: list[DueEntry] = []
+        keys = 0
         following = NEVER_MS
         try:
             index = self._db.iter(self._read_due)
@@ -169,10 +173,14 @@ class RocksDBStore:
             while index.valid():
                 name: bytes = index.key()
                 due_ms = int.from_bytes(name[len(_DUE_PREFIX) : _DUE_BYTES], "big")
-                if due_ms > horizon_ms:
-                    following = due_ms
-                    break
-                entries.append(DueEntry(due_ms, _split(index.value()), name))
+                if name not in skip:
+                    is_next_time = keys >= limit and due_ms > entries[-1].due_ms
+                    if due_ms > horizon_ms or is_next_time:
+                        following = due_ms
+                        break
+                    entry = DueEntry(due_ms, _split(index.value()), name)
+                    entries.append(entry)
+                    keys += len(entry.keys)
                 index.next()
             # An iterator that meets a damaged block only stops early; its status tells.
             index.status()

@@ -8,6 +8,7 @@ from typing import Any, Final
 from serdes.reservation import first_outcome, later_outcome, read_reservation, write_reservation
 from serdes.seat_codecs import SeatCodecs
 from serdes.section import KnownSection, read_section
+from state.domain.hold import horizon_ms
 from state.domain.keys import partition_of
 from state.domain.reasons import Reason
 from state.domain.reservation import LaterOutcome, Reservation
@@ -84,6 +85,7 @@ class Fold:
         "offset",
         "outcome_prefix",
         "outcomes",
+        "overdue",
         "state",
         "state_bytes_max",
         "timer_ms",
@@ -106,6 +108,7 @@ class Fold:
         stored = (0, 0, 0, 0) if progress is None else codecs.read_progress(progress, 0)
         self.next_offset, stored_time_ms, self.timer_ms, _ = stored
         self.log_time_ms = max(log_time_ms, stored_time_ms)
+        self.overdue = state.next_due_ms <= horizon_ms(self.log_time_ms, self.timer_ms)
         self.cache: SectionCache = state.cache.setdefault(_CACHE, SectionCache())
         self.offset = -1
         self.outcome_prefix = b"%s:%d:" % (batch.topic.encode(), batch.partition)
@@ -123,11 +126,14 @@ class Fold:
     def outcome_id(self, ordinal: int = 0) -> bytes:
         return b"%s%d:%d" % (self.outcome_prefix, self.offset, ordinal)
 
+    def lapses(self) -> int:
+        """Return how many lapses the present record has decided."""
+        return self._ordinal if self._ordinal_offset == self.offset else 0
+
     def next_ordinal(self) -> int:
         """Return 1, 2 .. for the lapses that one record decides; 0 is its own outcome."""
-        if self._ordinal_offset != self.offset:
-            self._ordinal_offset, self._ordinal = self.offset, 0
-        self._ordinal += 1
+        self._ordinal = self.lapses() + 1
+        self._ordinal_offset = self.offset
         return self._ordinal
 
     def find(self, key: bytes | None, fields: Fields) -> KnownSection | Reason | None:

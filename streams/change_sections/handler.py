@@ -144,7 +144,8 @@ def _apply(fold: Fold, records: Sequence[Record]) -> None:
     ):
         fold.offset = offset = record.offset
         timestamp = record.timestamp
-        if timestamp > log_time_ms:
+        if timestamp > log_time_ms or fold.overdue:
+            timestamp = max(timestamp, log_time_ms)
             fold.log_time_ms = log_time_ms = timestamp
             times_by_deadline = {}
             lapse(fold)

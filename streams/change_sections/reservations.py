@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from serdes.reservation import correlation_of
 from serdes.section import KnownSection
-from state.domain.hold import extended_deadline_ms, horizon_ms
+from state.domain.hold import LAPSES_PER_RECORD, extended_deadline_ms, horizon_ms
 from state.domain.keys import section_key
 from state.domain.layout import range_masks
 from state.domain.reasons import Reason
@@ -156,12 +156,15 @@ def extend(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> 
 
 
 def lapse(fold: Fold) -> None:
-    """End every hold whose deadline has passed by both clocks, oldest deadline first."""
+    """End holds whose deadline has passed by both clocks, oldest deadline first, some a record."""
     state = fold.state
     horizon = horizon_ms(fold.log_time_ms, fold.timer_ms)
-    if horizon < state.next_due_ms:
+    fold.overdue = horizon >= state.next_due_ms
+    allowance = LAPSES_PER_RECORD - fold.lapses()
+    if not fold.overdue or not allowance:
         return
-    due = state.due(horizon)
+    due = state.due(horizon, allowance)
+    fold.overdue = horizon >= state.next_due_ms
     for stored in state.get_many([key for _, key in due]):
         assert stored is not None
         held = fold.reservation(stored)

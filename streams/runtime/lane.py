@@ -16,6 +16,9 @@ QUARANTINED = "QUARANTINED"
 _MARKER_GAP_LIMIT = 100_000
 """Offsets that control records and aborted transactions may plausibly take up in one gap."""
 
+_OVERDUE_MS = 5_000
+_OVERDUE_RECORDS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -87,6 +90,10 @@ class Lane:
         """Return up to `limit` buffered records, oldest first; none while parked."""
         if self.parked or not self._buffer or limit <= 0:
             return ()
+        now_ms = max(self.log_time_ms, self._buffer[0][0].timestamp)
+        if self.state.next_due_ms < now_ms - _OVERDUE_MS:
+            # Each of these records may do much that has piled up: keep the batch short.
+            limit = min(limit, _OVERDUE_RECORDS)
         caution = self._journal.caution(self.place)
         if caution is not None and self._buffer[0][0].offset <= caution.last_offset:
             # This stretch killed the worker: find the record that did, one at a time.

@@ -168,14 +168,14 @@ class Transaction:
             TopicPartition(topic, partition): OffsetAndMetadata(offset, owner)
             for (topic, partition), offset in offsets.items()
         }
-        # The offsets travel beside the records; the commit below waits for both.
-        adding = asyncio.ensure_future(producer.send_offsets_to_transaction(inputs, group))
         ends: dict[tuple[str, int], int] = {}
         for topic, partition, count, future in deliveries:
             metadata = await future
             ends[topic, partition] = metadata.offset + count
         reached("records_produced")
-        await adding
+        # Not beside the records: the coordinator would answer that the transaction is busy, which
+        # costs the records a retry.
+        await producer.send_offsets_to_transaction(inputs, group)
         reached("offsets_added")
         reached("commit_requested")
         await producer.commit_transaction()

@@ -1,0 +1,68 @@
+"""After an outage many holds are overdue at once: they end in order, some at each record."""
+
+from collections.abc import Sequence
+
+from section_commands import Pair, Partition, Told, hold, open_section, tick
+
+from state.domain.hold import LAPSES_PER_RECORD
+
+HOLDS = 2 * LAPSES_PER_RECORD + 300
+OUTAGE_MS = 3_600_000
+ROWS = "\n".join(["." * 100] * 30)
+
+
+def overdue_partition() -> Partition:
+    """Return a partition whose holds, one seat each, are all past their deadline."""
+    partition = Partition()
+    partition.send(open_section(ROWS))
+    partition.send(*(hold(f"r{number:05}", 1) for number in range(HOLDS)))
+    partition.now_ms += OUTAGE_MS
+    return partition
+
+
+def lapsed(outcomes: Sequence[Told]) -> list[str]:
+    return [told.reservation for told in outcomes if told.name == "ReservationReleased"]
+
+
+def after_the_outage(partition: Partition) -> list[Pair]:
+    ticks = [tick(partition.now_ms)] * 2
+    return [*ticks, hold("late-1", 2), hold("late-2", 2), tick(partition.now_ms)]
+
+
+def test_one_record_ends_so_many_holds_and_the_next_ones_the_rest() -> None:
+    partition = overdue_partition()
+    counts = [len(lapsed(partition.send(tick(partition.now_ms)))) for _ in range(4)]
+    assert counts == [LAPSES_PER_RECORD, LAPSES_PER_RECORD, 300, 0]
+
+
+def test_a_command_at_the_same_log_time_goes_on_with_what_a_tick_left() -> None:
+    partition = overdue_partition()
+    partition.send(tick(partition.now_ms))
+    outcomes = partition.send(hold("late", 1))
+    assert len(lapsed(outcomes)) == LAPSES_PER_RECORD
+    assert outcomes[-1].name == "SeatsHeld"
+
+
+def test_every_overdue_hold_ends_exactly_once_oldest_first() -> None:
+    partition = overdue_partition()
+    ended = [one for _ in range(4) for one in lapsed(partition.send(tick(partition.now_ms)))]
+    assert ended == [f"r{number:05}" for number in range(HOLDS)]
+
+
+def test_batch_borders_do_not_move_the_limit() -> None:
+    at_once, one_by_one = overdue_partition(), overdue_partition()
+    at_once.send(*after_the_outage(at_once))
+    for pair in after_the_outage(one_by_one):
+        one_by_one.send(pair)
+    assert at_once.outcomes == one_by_one.outcomes
+    assert at_once.stored() == one_by_one.stored()
+
+
+def test_a_restart_in_the_middle_changes_nothing() -> None:
+    steady, restarted = overdue_partition(), overdue_partition()
+    for pair in after_the_outage(steady):
+        steady.send(pair)
+        restarted.forget()
+        restarted.send(pair)
+    assert steady.outcomes == restarted.outcomes
+    assert steady.stored() == restarted.stored()
