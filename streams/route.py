@@ -40,7 +40,7 @@ class Route:
     changelog: topic that mirrors the state; same number of partitions as the source.
     progress:  reads from the state how far it has come; None when the handler does not keep it.
     refuse:    what to publish for a record that killed the worker again and again, beside its
-               dead letter; None for nothing.
+               dead letter; None for nothing. Moves the progress, if there is one, over the record.
     """
 
     role: str
@@ -52,3 +52,8 @@ class Route:
     progress: Callable[[State], Progress] | None = None
     tick: Tick | None = None
     refuse: Callable[[Batch, State, Record, int], Effects] | None = None
+
+    def __post_init__(self) -> None:
+        if self.progress is not None and self.refuse is None:
+            message = f"{self.source}: a route with progress needs `refuse`, which moves it too"
+            raise ValueError(message)

@@ -265,7 +265,7 @@ class BatchApp(faust.App):
         self.on_rebalance_end()
         self._opening_fetcher = asyncio.ensure_future(self._fetcher.maybe_start())
 
-    def _fetch_from(self, lane: Lane, is_wanted: bool) -> None:  # noqa: FBT001
+    def _fetch_from(self, lane: Lane, is_wanted: bool) -> None:
         partitions = {TP(lane.topic, lane.partition)}
         if is_wanted:
             self.consumer.resume_partitions(partitions)

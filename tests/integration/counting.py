@@ -13,9 +13,10 @@ COUNTING_REGISTRY names a file that plays the registry: the schema ids it knows,
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from streams.batch import Batch, DeadLetter, Effects, NewerProducer, State, UnknownSchema
+from streams.batch import Batch, DeadLetter, Effects, NewerProducer, Record, State, UnknownSchema
 from streams.route import Progress, Route
 from streams.runtime.app import BatchApp
 from streams.settings import Settings
@@ -67,9 +68,7 @@ def route(topics: Topics) -> Route:
                 told += b" " * int(value[6:])
             effects.to(topics.counts).append((record.key, told))
             effects.decisions["counted"] = effects.decisions.get("counted", 0) + 1
-        next_offset = max(applied_to, batch.records[-1].offset + 1)
-        log_time_ms = max(log_time_ms, *(record.timestamp for record in batch.records))
-        state.put(PROGRESS_KEY, b"%d %d" % (next_offset, log_time_ms))
+        _note_progress(batch.records, state, log_time_ms)
         return effects
 
     return Route(
@@ -80,7 +79,20 @@ def route(topics: Topics) -> Route:
         topics.changelog,
         topics.dead,
         progress=read_progress,
+        refuse=_refuse,
     )
+
+
+def _refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
+    _note_progress([record], state, log_time_ms)
+    return Effects()
+
+
+def _note_progress(records: Sequence[Record], state: State, log_time_ms: int) -> None:
+    applied_to, _ = read_progress(state)
+    next_offset = max(applied_to, records[-1].offset + 1)
+    log_time_ms = max(log_time_ms, *(record.timestamp for record in records))
+    state.put(PROGRESS_KEY, b"%d %d" % (next_offset, log_time_ms))
 
 
 def _ask_for_unknown(batch: Batch) -> None:
