@@ -1,0 +1,145 @@
+"""R20, R21, F23: records that a worker cannot decide, and errors that nobody expected."""
+
+from collections.abc import Callable
+
+import pytest
+
+from infra.stack.processes import wait_until
+from integration.workers import ENDED_ITSELF, Fleet, LoggedRecord, read_committed
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+
+# Restarts are quick when nobody has to wait for the dead member's session to end.
+STATIC = {"SEATSTREAM_STATIC_MEMBERSHIP": "1", "SEATSTREAM_SESSION_TIMEOUT_S": "10"}
+
+
+def dead_letters(fleet: Fleet) -> list[LoggedRecord]:
+    return read_committed(fleet.brokers, fleet.topics.dead, fleet.partitions)
+
+
+def test_r20_a_record_that_kills_three_times_is_set_aside_and_its_neighbours_are_counted(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2, **STATIC)
+    fleet.append([b"w"] * 50 + [b"raise"] + [b"w"] * 50, 0)
+    fleet.append([b"w"] * 100, 1)
+    worker = fleet.worker("one").start()
+    fleet.settle(60, revive=True)
+    assert fleet.verify() == 200
+    assert worker.exit_codes == [ENDED_ITSELF] * 3
+    (letter,) = dead_letters(fleet)
+    assert letter.header("dead-letter-cause") == "QUARANTINED"
+    assert letter.value == b"raise"
+    assert letter.offset == 0
+    # The way is clear for good.
+    fleet.append([b"w"] * 10, 0)
+    fleet.settle()
+    assert fleet.verify() == 210
+    assert worker.exit_codes == [ENDED_ITSELF] * 3
+
+
+def test_r20_two_poisonous_records_in_one_batch_are_both_found(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1, **STATIC)
+    fleet.append([b"w", b"raise", b"raise", b"w"] + [b"w"] * 20)
+    fleet.worker("one").start()
+    fleet.settle(60, revive=True)
+    assert fleet.verify() == 22
+    assert [letter.header("dead-letter-offset") for letter in dead_letters(fleet)] == ["1", "2"]
+
+
+def test_r20_an_outcome_too_large_for_the_broker_is_set_aside_too(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1, **STATIC)
+    fleet.append([b"w"] * 5 + [b"large 2000000"] + [b"w"] * 5)
+    fleet.worker("one").start()
+    fleet.settle(60, revive=True)
+    assert fleet.verify() == 10
+    (letter,) = dead_letters(fleet)
+    assert letter.header("dead-letter-cause") == "QUARANTINED"
+
+
+def test_f30_dead_letters_below_the_limit_carry_the_original_and_stop_nobody(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    fleet.append([b"w", b"dead", b"w"] * 5 + [b"w"] * 2_000)
+    worker = fleet.worker("one").start()
+    fleet.settle()
+    assert fleet.verify() == 2_010
+    letters = dead_letters(fleet)
+    assert {letter.value for letter in letters} == {b"dead"}
+    assert [letter.header("dead-letter-offset") for letter in letters] == ["1", "4", "7", "10", "13"]
+    assert {letter.header("dead-letter-cause") for letter in letters} == {"UNREADABLE"}
+    assert worker.metric("seatstream_dead_letters_total") == 5
+
+
+def test_r21_dead_letters_in_a_row_stop_the_worker_before_anything_is_committed(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    fleet.append([b"dead"] * 12 + [b"w"])
+    worker = fleet.worker("one").start()
+    assert worker.ended(20) == ENDED_ITSELF
+    assert "too many dead letters, 10 in a row" in worker.output()
+    assert dead_letters(fleet) == []
+    assert fleet.committed() == {0: 0}
+
+
+def test_r21_a_share_of_dead_letters_stops_the_worker(new_fleet: Callable[..., Fleet]) -> None:
+    fleet = new_fleet(partitions=1)
+    fleet.append(([b"w"] * 40 + [b"dead"]) * 25)
+    worker = fleet.worker("one").start()
+    assert worker.ended(20) == ENDED_ITSELF
+    assert "too many dead letters" in worker.output()
+
+
+@pytest.mark.parametrize("place", ["fetched", "decided", "offsets_added", "store_written"])
+def test_f23_an_unexpected_error_ends_the_process_and_says_why(
+    new_fleet: Callable[..., Fleet], place: str
+) -> None:
+    fleet = new_fleet(**STATIC)
+    fleet.produce(500)
+    worker = fleet.worker("one").start(FAILPOINTS=f"{place}:raise:1")
+    assert worker.ended(20) == ENDED_ITSELF
+    assert "worker ends: unexpected FailpointReached" in worker.output()
+    worker.start().wait_ready()
+    fleet.settle()
+    assert fleet.verify() == 500
+
+
+def test_f85_an_unknown_schema_holds_up_its_own_partition_only(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2, SEATSTREAM_BUFFER_MB="1")
+    registry = fleet.directory / "registry"
+    registry.touch()
+    fleet.append([b"w"] * 10 + [b"schema 7"] + [b"w"] * 30_000, 0)
+    worker = fleet.worker("one", COUNTING_REGISTRY=str(registry)).start()
+    assert wait_until(lambda: worker.metric("seatstream_partitions_parked") == 1, 20)
+    fleet.append([b"w"] * 20_000, 1)
+    assert wait_until(lambda: fleet.committed()[1] == 20_000, 20), worker.tail()
+    status, why = worker.page("/ready")
+    assert status == 503
+    assert "asking the registry for schema id 7" in why
+    registry.write_text("7")
+    fleet.settle()
+    worker.wait_ready()
+    assert fleet.verify() == 50_011
+    assert dead_letters(fleet) == []
+
+
+def test_records_of_newer_producers_wait_and_the_worker_leaves_in_order(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2)
+    worker = fleet.worker("one").start().wait_ready()
+    fleet.append([b"newer", b"w"], 0)
+    fleet.append([b"w"] * 100, 1)
+    assert wait_until(lambda: fleet.committed()[1] == 100, 20)
+    assert worker.page("/ready")[0] == 503
+    assert worker.terminate() == 0
+    assert fleet.committed()[0] == 0
+    assert dead_letters(fleet) == []
