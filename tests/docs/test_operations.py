@@ -1,0 +1,122 @@
+"""Settings, metrics and failure messages of the page are those of the code."""
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from document_pages import DOCS, ROOT, code_in, table_rows
+
+from docs.examples.count_per_key import ROUTE
+from streams.runtime import app, observe
+from streams.settings import Settings
+
+PAGE = DOCS / "operations.md"
+RANDOM = "SEATSTREAM_INSTANCE"
+RUNTIME = sorted((ROOT / "streams" / "runtime").glob("*.py"))
+
+
+class AskedEnvironment(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.asked: list[str] = []
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.asked.append(name)
+        return super().get(name, default)
+
+
+def settings_asked() -> list[str]:
+    environment = AskedEnvironment({})
+    Settings.from_env(environment)
+    return environment.asked
+
+
+def documented_settings() -> dict[str, str]:
+    """Return default by name as the page tells it; empty where it has none."""
+    found = {}
+    for name, default, _ in table_rows(PAGE, "Settings"):
+        [variable] = code_in(name)
+        found[variable] = (code_in(default) or [""])[0]
+    return found
+
+
+def example_settings() -> dict[str, str]:
+    """Return name and value of every assignment of .env.example, commented out or not."""
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    assignments = [line.removeprefix("#") for line in lines if not line.startswith("# ")]
+    return dict(line.split("=", 1) for line in assignments if line)
+
+
+@pytest.mark.parametrize("listed", [documented_settings, example_settings])
+def test_settings_and_their_defaults_are_those_of_the_code(
+    listed: Callable[[], dict[str, str]],
+) -> None:
+    values = listed()
+    assert sorted(values) == sorted(settings_asked())
+    values[RANDOM] = "same"
+    told = Settings.from_env({name: value for name, value in values.items() if value})
+    assert told == Settings.from_env({RANDOM: "same"})
+
+
+def test_metrics_and_labels_are_those_of_the_code() -> None:
+    expected = {}
+    for metric in vars(observe.Metrics()).values():
+        if hasattr(metric, "describe") and hasattr(metric, "_labelnames"):
+            [family] = metric.describe()
+            name = family.name + ("_total" if family.type == "counter" else "")
+            expected[name] = list(metric._labelnames)
+    rows = table_rows(PAGE, "Health pages and metrics")
+    listed = {
+        code_in(row[0])[0]: code_in(row[1]) for row in rows if row[0].startswith("`seatstream_")
+    }
+    assert listed == expected
+
+
+def messages_of(path: Path) -> Iterator[list[str]]:
+    """Yield, for each place where a worker ends itself, the literal parts of its message."""
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        nodes = list(ast.walk(function))
+        calls = [node for node in nodes if isinstance(node, ast.Call) and node.args]
+        ends = {"end_process", "WorkerMustEnd"}
+        asked = [c.args[0] for c in calls if isinstance(c.func, ast.Name) and c.func.id in ends]
+        if any(isinstance(argument, ast.Name) for argument in asked):
+            asked += [node.value for node in nodes if isinstance(node, ast.Assign)
+                      and any(isinstance(to, ast.Name) and to.id == "message"
+                              for to in node.targets)]  # fmt: skip
+        for argument in asked:
+            parts = [part.value for part in ast.walk(argument) if isinstance(part, ast.Constant)]
+            texts = [part for part in parts if isinstance(part, str)]
+            if texts:
+                yield texts
+
+
+def documented_messages() -> list[str]:
+    return [code_in(row[0])[0] for row in table_rows(PAGE, "When a worker ends")]
+
+
+def test_every_message_with_which_a_worker_ends_is_explained() -> None:
+    listed = documented_messages()
+    places = [texts for path in RUNTIME for texts in messages_of(path)]
+    assert len(places) >= 20
+    for texts in places:
+        assert any(one in text for one in listed for text in texts), texts
+
+
+def test_every_message_that_is_explained_is_one_of_the_code() -> None:
+    folders = [ROOT / "streams", ROOT / "serdes"]
+    code = [path.read_text(encoding="utf-8") for root in folders for path in root.rglob("*.py")]
+    texts = [part for path in RUNTIME for texts in messages_of(path) for part in texts]
+    for message in documented_messages():
+        is_class = any(f"class {message}(" in source for source in code)
+        assert is_class or any(message in text for text in texts), message
+
+
+def test_fausts_web_server_stays_off_whatever_the_command_line_says(tmp_path: Path) -> None:
+    worker = app.BatchApp(Settings(data_dir=tmp_path), [ROUTE])
+    worker.conf.web_enabled = True
+    assert list(worker.boot_strategy.web_server()) == []
