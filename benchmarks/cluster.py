@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import psutil
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from benchmarks.arena import Command
 from infra.stack import Stack
@@ -19,6 +19,11 @@ from scripts.register_schemas import register
 from serdes.registry import Registry, fetch_ids
 
 REQUEST_TIMEOUT_S = 20.0
+_COORDINATOR_AWAY = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 TOPICS_TIMEOUT_S = 60.0
 
@@ -63,6 +68,13 @@ class Cluster:
         for answer in self._admin.delete_topics(list(names)).values():
             answer.result(REQUEST_TIMEOUT_S)
         _retry(lambda: self._are_gone(names), f"topics {names} are not deleted")
+
+    def create_compacted(self, names: Collection[str], partitions: int) -> None:
+        """Create compacted topics."""
+        config = {"cleanup.policy": "compact"}
+        topics = [NewTopic(name, partitions, 1, config=config) for name in names]
+        for answer in self._admin.create_topics(topics).values():
+            answer.result(REQUEST_TIMEOUT_S)
 
     def _are_gone(self, names: Collection[str]) -> bool:
         return not set(names) & set(self._admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics)
@@ -124,6 +136,7 @@ class Positions:
 
     def __init__(self, brokers: str, group: str, topic: Topic) -> None:
         self._topic = topic
+        self._known = [0] * topic.partitions
         self._consumer = Consumer(
             {
                 "bootstrap.servers": brokers,
@@ -147,11 +160,21 @@ class Positions:
         self._consumer.close()
 
     def committed(self) -> list[int]:
-        """Return the position on each partition; 0 where there is none."""
+        """Return the position on each partition; 0 where there is none.
+
+        What was known last, while the group's coordinator is not at hand.
+        """
         wanted = [
             TopicPartition(self._topic.name, number) for number in range(self._topic.partitions)
         ]
-        return [max(0, one.offset) for one in self._consumer.committed(wanted, REQUEST_TIMEOUT_S)]
+        try:
+            found = self._consumer.committed(wanted, REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_AWAY:
+                raise
+        else:
+            self._known = [max(0, one.offset) for one in found]
+        return self._known
 
 
 def _retry(attempt: Callable[[], bool], complaint: str) -> None:

@@ -27,10 +27,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from confluent_kafka import KafkaException
 
 from benchmarks import machine
 from benchmarks.arena import PARTY_SIZES, Arena, Holds
@@ -45,6 +47,8 @@ from infra.paths import ROOT
 from infra.stack import StackError, ephemeral_stack
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.commands import NoBroker
+
+Value = TypeVar("Value")
 
 RESULTS = ROOT / "benchmarks" / "results"
 EXIT_INTERRUPTED = 130
@@ -82,18 +86,25 @@ QUICK = Sizes(
 
 
 class Bench:
-    """One invocation: what was asked for, and what was measured so far."""
+    """One invocation: what was asked for, and what was measured so far.
+
+    is_random: whether reservation ids are without order.
+    is_quick:  one broker for all scenarios, none of them with an uncounted run before.
+    """
 
     def __init__(
-        self, sizes: Sizes, runs: int, seed: int, progress: Progress, *, is_random: bool
+        self, sizes: Sizes, runs: int, seed: int, *, is_random: bool, is_quick: bool
     ) -> None:
         self.sizes = sizes
         self.runs = runs
-        self.progress = progress
+        self.progress = Progress()
         self.scenarios: dict[str, Scenario] = {}
         self._seed = seed
         self._is_random = is_random
+        self._is_quick = is_quick
         self._serial = 0
+        self._running = ExitStack()
+        self._broker: Broker | None = None
         self._filled: Filled | None = None
 
     # --- scenarios -------------------------------------------------------------------------
@@ -139,10 +150,8 @@ class Bench:
     def stock(self) -> Scenario:
         drained = self.scenarios.get("drained") or self.drained()
         holds = self._holds(Arena(self.sizes.sections), self.sizes.stock_commands)
-        with self._cluster() as (cluster, directory):
-            self.progress.step("stock: warming the broker up, not counted")
-            self._stock_run(cluster, holds, directory)
-            runs = [self._stock_run(cluster, holds, directory) for _ in self._counted("stock")]
+        broker = self._fresh_broker()
+        runs = self._repeated("stock", lambda: self._stock_run(broker, holds))
         median = drained.figures()["decisions_per_s"].median
         ratio = [{**run, "drained_over_stock": median / run["decisions_per_s"]} for run in runs]
         return Scenario(
@@ -155,10 +164,8 @@ class Bench:
 
     def paced(self) -> Scenario:
         arena = Arena(self.sizes.sections)
-        with self._cluster() as (cluster, directory):
-            self.progress.step("paced: warming the broker up, not counted")
-            self._rates_run(cluster, arena, directory)
-            runs = [self._rates_run(cluster, arena, directory) for _ in self._counted("paced")]
+        broker = self._fresh_broker()
+        runs = self._repeated("paced", lambda: self._rates_run(broker, arena))
         sizes = {
             "sections": arena.sections,
             "rates": list(self.sizes.rates),
@@ -173,22 +180,27 @@ class Bench:
     def failover(self) -> Scenario:
         arena = Arena(self.sizes.sections)
         sizes = self.sizes
-        with self._cluster() as (cluster, directory):
-            cluster.fresh_topics()
-            group = self._next_name("failover")
-            runs = []
-            with Pair(cluster, group, directory) as pair:
-                pair.wait_shared()
-                open_sections(cluster, arena, group, *pair.workers)
-                for number in self._counted("failover"):
-                    offer = self._offer(
-                        arena, sizes.failover_rate, sizes.failover_warm_s, sizes.failover_s
+        broker = self._fresh_broker()
+        broker.cluster.fresh_topics()
+        group = self._next_name("failover")
+        runs = []
+        with Pair(broker.cluster, group, broker.directory) as pair:
+            pair.wait_shared()
+            open_sections(broker.cluster, arena, group, *pair.workers)
+            for number in self._counted("failover"):
+                offer = self._offer(
+                    arena, sizes.failover_rate, sizes.failover_warm_s, sizes.failover_s
+                )
+                runs.append(
+                    measure_failover(
+                        broker.cluster,
+                        pair,
+                        offer,
+                        number % 2,
+                        broker.directory,
+                        self.progress,
                     )
-                    runs.append(
-                        measure_failover(
-                            cluster, pair, offer, number % 2, directory, self.progress
-                        )
-                    )
+                )
         described = {"rate": sizes.failover_rate, "sections": arena.sections, "workers": 2}
         return Scenario(
             "failover",
@@ -243,11 +255,8 @@ class Bench:
         outstanding: int = 0,
     ) -> Scenario:
         holds = self._holds(arena, self.sizes.commands, outstanding)
-        drains: list[Drained] = []
-        with self._cluster() as (cluster, directory):
-            self.progress.step(f"{name}: warming the broker up, not counted")
-            self._drain_run(cluster, holds, directory)
-            drains = [self._drain_run(cluster, holds, directory) for _ in self._counted(name)]
+        broker = self._fresh_broker()
+        drains = self._repeated(name, lambda: self._drain_run(broker, holds))
         scenario = Scenario(
             name,
             what,
@@ -260,21 +269,25 @@ class Bench:
         self.scenarios[name] = scenario
         return scenario
 
-    def _drain_run(self, cluster: Cluster, holds: Holds, directory: Path) -> Drained:
+    def _drain_run(self, broker: "Broker", holds: Holds) -> Drained:
         group = self._next_name("drain")
-        data_dir = directory / group
-        drained = preload_and_drain(cluster, holds, group, data_dir, self.progress)
+        data_dir = broker.directory / group
+        drained = preload_and_drain(broker.cluster, holds, group, data_dir, self.progress)
         shutil.rmtree(data_dir)
         return drained
 
-    def _stock_run(self, cluster: Cluster, holds: Holds, directory: Path) -> Run:
+    def _stock_run(self, broker: "Broker", holds: Holds) -> Run:
+        cluster = broker.cluster
         cluster.delete_topics(cluster.topics_named("stock-"))
         preload(cluster, holds, self.progress)
         total = holds.count + holds.arena.sections
         name = self._next_name("stock")
-        data_dir = directory / name
+        # Stock Faust creates them too, but its agents crash until it has heard that they exist.
+        changelogs = [f"{name}-{table}-changelog" for table in ("sections", "reservations")]
+        cluster.create_compacted(changelogs, RESERVATION_OUTCOMES.partitions)
+        data_dir = broker.directory / name
         command = (
-            *(sys.executable, "-m", "faust", "-A", "benchmarks.stock_faust"),
+            *(sys.executable, "-m", "faust", "--loop", "uvloop", "-A", "benchmarks.stock_faust"),
             *("worker", "--without-web", "-l", "warn"),
         )
         environment = {
@@ -293,20 +306,22 @@ class Bench:
                 self.progress,
                 limit_s=STOCK_LIMIT_S,
             )
+            if "Crashed" in worker.log_text():
+                raise worker.failed("an agent of stock Faust crashed")
         shutil.rmtree(data_dir)
         run = {**rates(window), "rss_most_mb": max(sample.rss_mb for sample in window)}
         self.progress.step(f"  {run['decisions_per_s']:,.0f} decisions/s")
         return run
 
-    def _rates_run(self, cluster: Cluster, arena: Arena, directory: Path) -> Run:
+    def _rates_run(self, broker: "Broker", arena: Arena) -> Run:
         name = self._next_name("paced")
-        place = directory / name
+        place = broker.directory / name
         place.mkdir()
         offers = [
             self._offer(arena, rate, self.sizes.warm_up_s, self.sizes.seconds)
             for rate in self.sizes.rates
         ]
-        run = measure_rates(cluster, name, offers, place, self.progress)
+        run = measure_rates(broker.cluster, name, offers, place, self.progress)
         shutil.rmtree(place)
         return run
 
@@ -316,30 +331,40 @@ class Bench:
         """Return a broker with the log of a drain, the same for all who ask in a row."""
         if self._filled is None:
             holds = self._holds(Arena(self.sizes.sections), self.sizes.commands)
+            broker = self._fresh_broker()
             self.progress.step("filling the changelog, not counted")
-            context = self._cluster()
-            cluster, directory = context.__enter__()
             group = self._next_name("filled")
-            data_dir = directory / group
-            self._filled = Filled(context, cluster, group, data_dir, holds, self._described(holds))
-            preload_and_drain(cluster, holds, group, data_dir, self.progress)
+            data_dir = broker.directory / group
+            preload_and_drain(broker.cluster, holds, group, data_dir, self.progress)
+            self._filled = Filled(broker.cluster, group, data_dir, holds, self._described(holds))
         return self._filled
 
-    def close(self) -> None:
-        """Stop the broker that `_fill` left running."""
-        filled, self._filled = self._filled, None
-        if filled is not None:
-            filled.context.__exit__(None, None, None)
-
-    @contextmanager
-    def _cluster(self) -> Iterator[tuple[Cluster, Path]]:
-        # Two brokers would share the cores.
+    def _fresh_broker(self) -> "Broker":
+        """Return a broker that was just started, unless one has to do for everything."""
+        self._filled = None
+        if self._broker is not None and self._is_quick:
+            return self._broker
         self.close()
         self.progress.step("starting a broker")
-        with ephemeral_stack("bench", parts={"kafka", "registry"}, fast_jit=False) as stack:
-            directory = stack.directory / "bench"
-            directory.mkdir()
-            yield Cluster(stack, stack.directory), directory
+        stack = self._running.enter_context(
+            ephemeral_stack("bench", parts={"kafka", "registry"}, fast_jit=self._is_quick)
+        )
+        directory = stack.directory / "bench"
+        directory.mkdir()
+        self._broker = Broker(Cluster(stack, stack.directory), directory)
+        return self._broker
+
+    def close(self) -> None:
+        """Stop the broker that runs, if any."""
+        self._broker = None
+        self._running.close()
+
+    def _repeated(self, name: str, run: Callable[[], Value]) -> list[Value]:
+        """Return what the counted runs give, after one that warms the broker up."""
+        if not self._is_quick:
+            self.progress.step(f"{name}: warming the broker up, not counted")
+            run()
+        return [run() for _ in self._counted(name)]
 
     def _counted(self, name: str) -> Iterator[int]:
         for number in range(self.runs):
@@ -379,10 +404,17 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True)
+class Broker:
+    """A running broker, and where the workers' data goes."""
+
+    cluster: Cluster
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Filled:
     """A running broker whose changelog holds the state of a drain; no worker runs."""
 
-    context: Any
     cluster: Cluster
     group: str
     data_dir: Path
@@ -450,7 +482,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     runs = 1 if options.quick else options.runs
-    bench = Bench(sizes, runs, options.seed, Progress(), is_random=options.ids == "random")
+    bench = Bench(
+        sizes, runs, options.seed, is_random=options.ids == "random", is_quick=options.quick
+    )
     try:
         for name in wanted:
             scenario = bench.scenarios.get(name) or SCENARIOS[name](bench)
@@ -458,9 +492,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n{scenario.table()}\n", flush=True)
             write(out, document, bench.scenarios)
     except KeyboardInterrupt:
+        bench.close()
         print("\ninterrupted; nothing is left running", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except (BenchmarkFailed, StackError, NoBroker) as error:
+    except (BenchmarkFailed, StackError, NoBroker, KafkaException) as error:
         print(f"\nbenchmarks.seats: {error}", file=sys.stderr)
         return 1
     finally:

@@ -62,7 +62,7 @@ def build_app() -> Any:
         topic_partitions=partitions,
         topic_disable_leader=True,
         # Its defaults are for few records at a time.
-        producer_linger=0.005,
+        producer_linger=0.05,
         producer_max_batch_size=1 << 18,
         consumer_max_fetch_size=4 << 20,
         broker_commit_every=10_000,
@@ -78,11 +78,9 @@ def build_app() -> Any:
     )
     outcomes = app.topic(RESERVATION_OUTCOMES.name, key_type=str, value_serializer="json")
     options = {"driver": "rocksdict"}
-    sections = app.Table(
-        "sections", partitions=partitions, key_type=str, value_type=dict, options=dict(options)
-    )
+    sections = app.Table("sections", partitions=partitions, key_type=str, options=dict(options))
     reservations = app.Table(
-        "reservations", partitions=partitions, key_type=str, value_type=dict, options=dict(options)
+        "reservations", partitions=partitions, key_type=str, options=dict(options)
     )
 
     async def decide(stream: Any) -> None:

@@ -88,6 +88,10 @@ class Worker:
         if code is not None:
             raise BenchmarkFailed(f"the worker ended with {code}:\n{tail(self._child.output())}")
 
+    def log_text(self) -> str:
+        """Return what it has logged."""
+        return self._child.output()
+
     def failed(self, complaint: str) -> BenchmarkFailed:
         """Return what to raise when the worker lives and does not do its work."""
         return BenchmarkFailed(f"{complaint}:\n{tail(self._child.output())}")
