@@ -12,7 +12,7 @@ from streams.runtime.app import BatchApp
 from streams.settings import Settings
 
 
-def count(batch: Batch, state: State, log_time_ms: int) -> Effects:
+def count(batch: Batch, state: State, log_time_ms: int) -> Effects:  # noqa: ARG001
     effects = Effects()
     for record in batch.records:
         key = record.key or b""
