@@ -1,0 +1,136 @@
+"""The availability of every section, in memory and with its age, in anybody's process.
+
+    with AvailabilityView("localhost:9092") as view:
+        view.wait_ready(timeout_s=30)
+        print(view.get(7, "A"))
+
+One thread reads the compacted topic `section-status` from its beginning and tails it; look-ups
+come from memory. How old an answer can be, and what a refusal of the prefilter can miss, is told
+in `docs/availability-view.md`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from schemas.topics import SECTION_STATUS
+from serdes.decoding import TopicDecoder
+from serdes.schema_source import SchemaSource
+from state.stores.section_statuses import STALE_AFTER_MS, SectionStatuses
+from state.stores.status_answers import Availability, Demand, NotYet, TooStale, boot_clock_ns
+from state.stores.status_contents import Change
+from state.stores.status_feed import KafkaOptions, StatusFeed
+from state.stores.status_heartbeat import TopicMissing
+from state.stores.view_statistics import ViewStatistics
+
+__all__ = [
+    "Availability",
+    "AvailabilityView",
+    "Change",
+    "Demand",
+    "NotReady",
+    "NotYet",
+    "TooStale",
+    "TopicMissing",
+    "ViewStatistics",
+]
+
+HEARTBEAT_MS: Final = 200
+# A registry that does not know an id is not asked about it again for so long.
+ASK_AGAIN_NS: Final = 10_000_000_000
+PINS_ONLY: Final = SchemaSource("", Path())
+NO_OPTIONS: Final[KafkaOptions] = {}
+
+
+class NotReady(Exception):
+    """The view has not read the topic to its end in time, or cannot.
+
+    Operator action: the text names what the brokers say; with nothing said, allow more time.
+    """
+
+
+class AvailabilityView(SectionStatuses):
+    """The view of one process. Thread-safe; a context manager that starts and closes it.
+
+    brokers:        host:port, separated by commas.
+    topic:          section-status, or what it is called there.
+    schemas:        where schema ids come from; the pinned ones without a registry.
+    stale_after_ms: age from which answers say `stale` and the prefilter refuses nothing.
+    heartbeat_ms:   how often the brokers are asked for the topic's end: the age of an answer on
+                    an idle topic runs up to this and an answer's time.
+    kafka:          further options of librdkafka, such as for TLS and SASL.
+
+    Raises as `SchemaSource.ids` does; connects to nothing before `start`.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        *,
+        topic: str = SECTION_STATUS.name,
+        schemas: SchemaSource = PINS_ONLY,
+        stale_after_ms: int = STALE_AFTER_MS,
+        heartbeat_ms: int = HEARTBEAT_MS,
+        kafka: KafkaOptions = NO_OPTIONS,
+        clock_ns: Callable[[], int] = boot_clock_ns,
+    ) -> None:
+        decoder = TopicDecoder(SECTION_STATUS, schemas.ids())
+        asked_ns: dict[int, int] = {}
+
+        def learn(schema_id: int) -> bool:
+            now_ns = clock_ns()
+            if now_ns - asked_ns.get(schema_id, -ASK_AGAIN_NS) < ASK_AGAIN_NS:
+                return False
+            asked_ns[schema_id] = now_ns
+            return schemas.learn(decoder, schema_id)
+
+        super().__init__(decoder, learn, stale_after_ms=stale_after_ms, clock_ns=clock_ns)
+        self._feed = StatusFeed(
+            brokers, topic, self, heartbeat_ms=heartbeat_ms, kafka=kafka, clock_ns=clock_ns
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to read the topic, in a thread; return at once."""
+        self._feed.start()
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Return when the topic was read to the ends that it had at start.
+
+        Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
+        The thread goes on trying: whoever calls again may be luckier.
+        """
+        feed = self._feed
+        deadline_ns = self._clock_ns() + int(timeout_s * 1e9)
+        while not self.is_ready():
+            feed.news.clear()
+            if feed.missing is not None:
+                raise TopicMissing(str(feed.missing))
+            left_ns = deadline_ns - self._clock_ns()
+            if feed.failure is not None or self._closed or left_ns <= 0:
+                raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
+            if not self.is_ready():
+                feed.news.wait(left_ns / 1e9)
+
+    def refresh(self) -> None:
+        """Ask the brokers for the topic's end now, instead of with the next heartbeat."""
+        self._feed.refresh()
+
+    def close(self) -> None:
+        """End the thread and all waits; look-ups go on answering, ever more stale."""
+        self._feed.close()
+        self._closed = True
+        self._feed.news.set()
+        self._waiters.wake(always=True)

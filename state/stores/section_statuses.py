@@ -1,0 +1,330 @@
+"""Look-ups, waits and the prefilter over the newest statuses; the broker is not known here.
+
+A look-up reads two dicts and one clock, without a lock. Nothing here is wrong when the thread
+that takes in the records is late, stopped or gone: the age in the answers grows, and that is all.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from serdes.decoding import TopicDecoder
+from state.domain.reasons import Reason
+from state.domain.status import can_refuse
+from state.stores.status_answers import (
+    Availability,
+    Demand,
+    Judged,
+    age_ms,
+    boot_clock_ns,
+    judged,
+)
+from state.stores.status_contents import Change, Contents, Known, status_in
+from state.stores.status_waiters import Waiter, Waiters
+from state.stores.view_statistics import ViewCounters, ViewStatistics
+
+STALE_AFTER_MS = 5_000
+_MS = 1_000_000
+
+Listener = Callable[[Sequence[Change]], None]
+
+
+class SectionStatuses:
+    """The newest status of every section, as one thread tells it and any thread reads it.
+
+    stale_after_ms: age from which answers say `stale` and the prefilter refuses nothing.
+    clock_ns:       never goes back.
+    counters:       counted by the one thread too; read them through `statistics`.
+    trouble:        why the topic cannot be followed now; empty while it can.
+    """
+
+    def __init__(
+        self,
+        decoder: TopicDecoder,
+        learn: Callable[[int], bool] = lambda schema_id: False,  # noqa: ARG005
+        *,
+        stale_after_ms: int = STALE_AFTER_MS,
+        clock_ns: Callable[[], int] = boot_clock_ns,
+    ) -> None:
+        self.stale_after_ms = stale_after_ms
+        self._decoder = decoder
+        self._learn = learn
+        self._clock_ns = clock_ns
+        self.counters = ViewCounters()
+        self._waiters = Waiters()
+        self._listeners: tuple[Listener, ...] = ()
+        self._contents = self.new_reading(1)
+        self._is_ready = False
+        self.trouble = ""
+        self._closed = False
+
+    # --- look-ups --------------------------------------------------------------------------
+
+    def get(self, event_id: int, section: str) -> Availability | None:
+        """Return what is known of a section, from memory; None for one that is unknown."""
+        counters = self.counters
+        counters.lookups += 1
+        contents = self._contents
+        known = contents.by_event.get(event_id, _NO_SECTIONS).get(section)
+        if known is None:
+            counters.misses += 1
+            return None
+        return self._availability(known, contents.known_ns(event_id, section, known))
+
+    def sections(self, event_id: int) -> dict[str, Availability]:
+        """Return all known sections of an event; empty for an event that is unknown."""
+        counters = self.counters
+        counters.lookups += 1
+        contents = self._contents
+        sections = contents.by_event.get(event_id)
+        if sections is None:
+            counters.misses += 1
+            return {}
+        # The copy is made in one piece; the dict itself may change under us.
+        return {
+            name: self._availability(known, contents.known_ns(event_id, name, known))
+            for name, known in sections.copy().items()
+        }
+
+    def events(self) -> tuple[int, ...]:
+        """Return the ids of all events with a known section."""
+        return tuple(self._contents.by_event.copy())
+
+    def staleness_ms(self) -> int:
+        """Return the age of the worst partition; `status_contents.NEVER_MS` before the start."""
+        known_ns = min(partition.known_ns for partition in self._contents.partitions)
+        return age_ms(known_ns, self._clock_ns())
+
+    def is_ready(self) -> bool:
+        """Say whether the topic was read to the end offsets that it had at start."""
+        return self._is_ready
+
+    # --- the prefilter ---------------------------------------------------------------------
+
+    def can_refuse(
+        self,
+        event_id: int,
+        section: str,
+        quantity: int,
+        *,
+        adjacent: bool = True,
+        min_version: int = 0,
+        max_staleness_ms: int | None = None,
+    ) -> Reason | None:
+        """Return why a new hold must fail, where the view proves it; None: let the log decide.
+
+        An unknown section, a stale view and a version below `min_version` prove nothing. What a
+        refusal can miss are seats that came back within its age: `max_staleness_ms`, or where
+        that is None `stale_after_ms`. Only for reservation ids that were never sent: a repeated
+        request has an answer already.
+        """
+        counters = self.counters
+        contents = self._contents
+        known = contents.by_event.get(event_id, _NO_SECTIONS).get(section)
+        if known is None:
+            counters.unknown_passed += 1
+            return None
+        status = status_in(known)
+        limit_ms = self.stale_after_ms
+        if max_staleness_ms is not None:
+            limit_ms = min(limit_ms, max_staleness_ms)
+        known_ns = contents.known_ns(event_id, section, known)
+        too_old = age_ms(known_ns, self._clock_ns()) > limit_ms
+        if too_old or status.version < min_version:
+            counters.stepped_aside += 1
+            return None
+        reason = can_refuse(status, quantity, adjacent=adjacent)
+        if reason is None:
+            counters.passed += 1
+        else:
+            counters.refused += 1
+        return reason
+
+    # --- waits -----------------------------------------------------------------------------
+
+    def wait(
+        self, demand: Demand, timeout_s: float, *, or_stale: bool = False
+    ) -> Availability | None:
+        """Return an answer that satisfies the demand; block up to `timeout_s` for it.
+
+        None where the section is unknown, and surely so if an age was demanded. Raises NotYet or
+        TooStale, unless `or_stale`: then what is known is returned, marked stale.
+        """
+        judged = self._judge(demand)
+        if not judged.is_met:
+            woken = threading.Event()
+            deadline_ns = self._clock_ns() + int(timeout_s * 1_000 * _MS)
+            with self._waiting(demand, woken.set):
+                while not (judged := self._judge(demand)).is_met and not self._closed:
+                    left_ns = deadline_ns - self._clock_ns()
+                    if left_ns <= 0:
+                        break
+                    woken.wait(left_ns / 1e9)
+                    woken.clear()
+        return self._settle(demand, judged, or_stale=or_stale)
+
+    async def wait_async(
+        self, demand: Demand, timeout_s: float, *, or_stale: bool = False
+    ) -> Availability | None:
+        """Do as `wait` does, without blocking the event loop."""
+        judged = self._judge(demand)
+        if not judged.is_met:
+            loop = asyncio.get_running_loop()
+            woken = asyncio.Event()
+
+            def wake() -> None:
+                # A loop that was closed meanwhile has nobody left who waits.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(woken.set)
+
+            with self._waiting(demand, wake), suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    while not (judged := self._judge(demand)).is_met and not self._closed:
+                        await woken.wait()
+                        woken.clear()
+        return self._settle(demand, judged, or_stale=or_stale)
+
+    def refresh(self) -> None:
+        """Ask for the ends of the topic soon; here is nobody to ask."""
+
+    @contextmanager
+    def _waiting(self, demand: Demand, wake: Callable[[], None]) -> Iterator[None]:
+        name = (demand.event_id, demand.section)
+        waiter = Waiter(name, lambda: self._judge(demand).is_met, wake)
+        self._waiters.add(waiter)
+        try:
+            # An age that lies between two heartbeats is met soonest by asking now.
+            self.refresh()
+            yield
+        finally:
+            self._waiters.discard(waiter)
+
+    def _judge(self, demand: Demand) -> Judged:
+        contents = self._contents
+        event_id, section = demand.event_id, demand.section
+        known = contents.by_event.get(event_id, _NO_SECTIONS).get(section)
+        known_ns = contents.known_ns(event_id, section, known)
+        if known is None:
+            return judged(demand, None, age_ms(known_ns, self._clock_ns()))
+        answer = self._availability(known, known_ns)
+        return judged(demand, answer, answer.staleness_ms)
+
+    def _settle(self, demand: Demand, judged: Judged, *, or_stale: bool) -> Availability | None:
+        counters = self.counters
+        counters.lookups += 1
+        counters.misses += judged.answer is None
+        if judged.is_met:
+            return judged.answer
+        if judged.has_version:
+            counters.too_stale += 1
+        else:
+            counters.not_yet += 1
+        if or_stale:
+            return None if judged.answer is None else judged.answer._replace(stale=True)
+        raise judged.refusal(demand)
+
+    # --- what the one thread tells ---------------------------------------------------------
+
+    def new_reading(self, partitions: int) -> Contents:
+        """Return empty contents, to be filled and then published."""
+        return Contents(partitions, self._decoder, self._learn, self.counters, self._clock_ns())
+
+    def publish(self, contents: Contents) -> None:
+        """Answer from a complete reading of the topic from now on."""
+        before, self._contents = self._contents, contents
+        contents.is_published = True
+        self.counters.readings += 1
+        self._is_ready = True
+        if self._listeners:
+            self._tell(_differences(before, contents))
+        self._waiters.wake()
+
+    def changed(self, contents: Contents, changes: Sequence[Change]) -> None:
+        """Tell waiters and listeners of changes; none yet of contents that nobody sees."""
+        if contents is not self._contents or not changes:
+            return
+        self._tell(changes)
+        self._waiters.wake({(change.event_id, change.section) for change in changes})
+
+    def refreshed(self) -> None:
+        """Wake those whose demand on the age is met now; a heartbeat was answered."""
+        self.counters.sample(self._clock_ns())
+        self._waiters.wake()
+
+    def troubled(self, trouble: str) -> None:
+        """Note why the topic cannot be followed; an empty string when it can."""
+        self.trouble = trouble
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Have every change told to `listener`, in order; return what ends that.
+
+        It is called in the view's thread and must neither block nor raise. A topic read anew is
+        told as the differences to what was known.
+        """
+        self._listeners = (*self._listeners, listener)
+
+        def end() -> None:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+        return end
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        for listener in self._listeners:
+            listener(changes)
+
+    # --- numbers ---------------------------------------------------------------------------
+
+    def statistics(self) -> ViewStatistics:
+        """Return all counters; exact for each, taken one after the other."""
+        counters = self.counters
+        by_event = self._contents.by_event.copy()
+        return ViewStatistics(
+            lookups=counters.lookups,
+            misses=counters.misses,
+            refused=counters.refused,
+            passed=counters.passed,
+            stepped_aside=counters.stepped_aside,
+            unknown_passed=counters.unknown_passed,
+            too_stale=counters.too_stale,
+            not_yet=counters.not_yet,
+            records=counters.records,
+            applied=counters.applied,
+            repeated=counters.repeated,
+            older=counters.older,
+            contradicted=counters.contradicted,
+            removed=counters.removed,
+            bad=dict(counters.bad),
+            heartbeats=counters.heartbeats,
+            heartbeats_failed=counters.heartbeats_failed,
+            read_errors=counters.read_errors,
+            readings=counters.readings,
+            miss_share=counters.miss_share(),
+            events=len(by_event),
+            sections=sum(map(len, by_event.values())),
+            is_ready=self.is_ready(),
+            staleness_ms=self.staleness_ms(),
+            trouble=self.trouble,
+        )
+
+    def _availability(self, known: Known, known_ns: int) -> Availability:
+        version, as_of_ms, free, held, largest_block, _ = known
+        staleness_ms = age_ms(known_ns, self._clock_ns())
+        stale = staleness_ms > self.stale_after_ms
+        return Availability(free, held, largest_block, version, as_of_ms, staleness_ms, stale)
+
+
+_NO_SECTIONS: dict[str, Known] = {}
+
+
+def _differences(before: Contents, after: Contents) -> list[Change]:
+    changes: list[Change] = []
+    for event_id, sections in before.by_event.items():
+        kept = after.by_event.get(event_id, _NO_SECTIONS)
+        changes += [Change(event_id, name, None) for name in sections if name not in kept]
+    for event_id, sections in after.by_event.items():
+        former = before.by_event.get(event_id, _NO_SECTIONS)
+        for name, known in sections.items():
+            if name not in former or former[name][:5] != known[:5]:
+                changes.append(Change(event_id, name, status_in(known)))
+    return changes

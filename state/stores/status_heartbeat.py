@@ -1,0 +1,154 @@
+"""Asks the brokers where section-status ends, and whether it is still the same topic.
+
+An idle topic stays fresh because an answered end that was read already says: nothing is missing.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from state.stores.status_contents import Contents, LogShortened
+from state.stores.view_statistics import ViewCounters
+
+# One dead broker of several holds up the answer for all of them for this long.
+ANSWER_TIMEOUT_S = 2.0
+# How often the topic's identity is asked for, and after every failure.
+IDENTITY_NS = 2_000_000_000
+# Apart by this much when callers ask for more than the interval gives.
+APART_NS_MIN = 20_000_000
+
+_LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class TopicMissing(Exception):
+    """The brokers do not have the topic.
+
+    Operator action: `python -m scripts.create_topics`, or check the address of the brokers.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class TopicIdentity:
+    """What stays the same while a topic does: deleted and created again, its id is another."""
+
+    name: str
+    topic_id: str
+    partitions: int
+
+
+def ask_identity(admin: AdminClient, topic: str) -> "Future[Any]":
+    """Ask the brokers for a topic; read the answer with `identity_in`."""
+    answers = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_TIMEOUT_S)
+    return answers[topic]
+
+
+def identity_in(topic: str, answer: "Future[Any]") -> TopicIdentity:
+    """Return what an answer tells. Raises TopicMissing, and KafkaException when there is none."""
+    try:
+        found = answer.result(timeout=0)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise TopicMissing(f"there is no topic {topic}; create it first") from error
+        raise
+    return TopicIdentity(topic, str(found.topic_id), len(found.partitions))
+
+
+class Heartbeat:
+    """One question at a time, `interval_ns` apart or as soon as somebody wants the next.
+
+    is_wanted: set by any thread to have the next question asked now.
+    """
+
+    def __init__(
+        self,
+        admin: AdminClient,
+        topic: TopicIdentity,
+        interval_ns: int,
+        clock_ns: Callable[[], int],
+        counters: ViewCounters,
+    ) -> None:
+        self.is_wanted = False
+        self._admin = admin
+        self._topic = topic
+        self._interval_ns = interval_ns
+        self._clock_ns = clock_ns
+        self._counters = counters
+        self._asked_ns = clock_ns() - interval_ns
+        self._identified_ns = clock_ns()
+        self._ends: Mapping[TopicPartition, Future[Any]] = {}
+        self._identity: Future[Any] | None = None
+
+    def step(self, contents: Contents) -> str | None:
+        """Ask when it is time; note in `contents` what was answered.
+
+        Returns None while nothing was answered, then what was wrong or an empty string. Raises
+        TopicMissing, and LogShortened for a topic that is another now.
+        """
+        if not self._ends:
+            since_ns = self._clock_ns() - self._asked_ns
+            if since_ns >= (APART_NS_MIN if self.is_wanted else self._interval_ns):
+                self._ask()
+            return None
+        # Logs and errors of the client wait for this call.
+        self._admin.poll(0)
+        if not all(answer.done() for answer in self._ends.values()):
+            return None
+        if self._identity is not None and not self._identity.done():
+            return None
+        return self._note(contents)
+
+    def _ask(self) -> None:
+        self.is_wanted = False
+        # Read before anything is sent: an answer tells about this moment or a later one.
+        self._asked_ns = self._clock_ns()
+        if self._asked_ns - self._identified_ns >= IDENTITY_NS:
+            self._identity = ask_identity(self._admin, self._topic.name)
+        # A committed record that another transaction still hides counts when it is shown.
+        self._ends = self._admin.list_offsets(
+            {
+                TopicPartition(self._topic.name, number): _LATEST
+                for number in range(self._topic.partitions)
+            },
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=ANSWER_TIMEOUT_S,
+        )
+
+    def _note(self, contents: Contents) -> str:
+        ends, self._ends = self._ends, {}
+        identity, self._identity = self._identity, None
+        trouble = ""
+        try:
+            if identity is not None:
+                self._check(identity)
+            for at, answer in ends.items():
+                try:
+                    end = answer.result(timeout=0).offset
+                except KafkaException as error:
+                    trouble = f"partition {at.partition}: {error.args[0]}"
+                else:
+                    contents.partitions[at.partition].ends_at(end, self._asked_ns)
+        except KafkaException as error:
+            trouble = str(error.args[0])
+        if trouble:
+            # What failed may have been a broker that came back without the topic.
+            self._identified_ns = self._asked_ns - IDENTITY_NS
+            self._counters.heartbeats_failed += 1
+        else:
+            self._counters.heartbeats += 1
+        return trouble
+
+    def _check(self, answer: "Future[Any]") -> None:
+        now = identity_in(self._topic.name, answer)
+        if now != self._topic:
+            raise LogShortened(f"{self._topic} became {now}")
+        self._identified_ns = self._asked_ns
