@@ -3,9 +3,11 @@
 Two producers take turns. A transaction can begin while the broker still writes the commit markers
 of the one before it; with one producer it would have to wait for them (20 ms).
 
-The client speaks the transaction protocol from before KIP-890: a produce request that timed out
-may still land after its transaction has ended, in the next one of the same producer. So a request
-whose fate is unknown fails the transaction for good, and the process that owns these ids ends.
+The client speaks the transaction protocol from before KIP-890: a request that timed out may still
+land after its transaction has ended, in the next one of the same producer. Late records would be
+published twice, late offsets set the group back, a late commit publishes half a transaction. So a
+request whose fate is unknown fails the transaction for good, where the client would repeat it, and
+the process that owns these ids ends.
 """
 
 from __future__ import annotations
@@ -17,6 +19,13 @@ from typing import Any, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    TxnOffsetCommitRequest,
+)
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 Pairs = Sequence[tuple[Any, ...]]
@@ -24,11 +33,18 @@ Pairs = Sequence[tuple[Any, ...]]
 
 BATCH_BYTES = 1 << 20
 REQUEST_TIMEOUT_MS = 10_000
+_OF_A_TRANSACTION = (
+    ProduceRequest,
+    AddPartitionsToTxnRequest,
+    AddOffsetsToTxnRequest,
+    TxnOffsetCommitRequest,
+    EndTxnRequest,
+)
 _NO_HEADERS: list[tuple[str, bytes]] = []
 
 
 class FateUnknown(Exception):
-    """A produce request was sent and not answered: the broker may have taken it or not.
+    """A request of a transaction was sent and not answered: the broker may act on it or not.
 
     Operator action: none if it happens once, the next owner goes on from the last commit;
     repeatedly: look at the broker's and the network's health.
@@ -42,6 +58,28 @@ class RecordTooLarge(Exception):
     """
 
 
+class _StrictClient:
+    """Says so when the fate of a request is unknown; all else is the client's."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        try:
+            return await self._client.send(node_id, request, **options)
+        except NodeNotReadyError:
+            # Nothing was sent: it may be sent later.
+            raise
+        except KafkaError as error:
+            if isinstance(request, _OF_A_TRANSACTION):
+                message = f"{type(request).__name__} to node {node_id}: {error!r}"
+                raise FateUnknown(message) from error
+            raise
+
+
 class _StrictProduceHandler(SendProduceReqHandler):
     async def do(self, node_id: int) -> Any:
         request = self.create_request()
@@ -51,9 +89,9 @@ class _StrictProduceHandler(SendProduceReqHandler):
             # Nothing was sent: the batches may go out again.
             self._client.force_metadata_update()
             self._to_reenqueue.extend(self._batches.values())
-        except KafkaError as error:
+        except FateUnknown as error:
             for batch in self._batches.values():
-                batch.failure(exception=FateUnknown(f"produce request to node {node_id}: {error}"))
+                batch.failure(exception=error)
         else:
             self.handle_response(response)
         if self._to_reenqueue:
@@ -78,7 +116,7 @@ class _StrictProducer(AIOKafkaProducer):
         super().__init__(*args, **kwargs)
         stock = self._sender
         self._sender = _StrictSender(
-            self.client,
+            _StrictClient(self.client),
             acks=stock._acks,
             txn_manager=self._txn_manager,
             message_accumulator=self._message_accumulator,
