@@ -24,7 +24,7 @@ from streams.settings import Settings
 
 
 def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
-    """Return the whole flow."""
+    """Return the whole flow; cached_seats bounds the decoded sections of one partition."""
     return (
         # The only writer of seats: section state is a fold of this topic.
         Route(
@@ -46,11 +46,12 @@ def build_app(settings: Settings) -> BatchApp:
     source = SchemaSource(settings.registry_url, settings.data_dir / "schema-ids.json")
     ids = source.ids()
     codecs = SeatCodecs.of(ids)
+    cached_seats = settings.section_cache_seats // SECTION_COMMANDS.partitions
     return BatchApp(
         settings,
         [
             route
-            for route in routes(codecs, cached_seats=settings.section_cache_seats)
+            for route in routes(codecs, cached_seats=cached_seats)
             if route.role in settings.roles
         ],
         ask_registry=partial(source.learn, codecs.commands),

@@ -85,12 +85,14 @@ class Outgoing(NamedTuple):
 class DeadLetter:
     """A record that cannot be read, or must not be applied.
 
-    reason: short and stable, for counting; detail: for the person who looks.
+    reason:   short and stable, for counting; detail: for the person who looks.
+    attempts: how often it was tried.
     """
 
     record: Record
     reason: str
     detail: str
+    attempts: int = 1
 
 
 @dataclass(slots=True)

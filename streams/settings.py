@@ -40,7 +40,8 @@ class Settings:
     buffer_bytes:        SEATSTREAM_BUFFER_MB, fetched and not yet decided; over it fetching waits.
     store_cache_bytes:   SEATSTREAM_STORE_CACHE_MB, block cache of all stores together.
     store_write_bytes:   SEATSTREAM_STORE_WRITE_MB, memtables of all stores together.
-    section_cache_seats: SEATSTREAM_SECTION_CACHE_SEATS, decoded sections kept, in seats.
+    section_cache_seats: SEATSTREAM_SECTION_CACHE_SEATS, decoded sections kept, in seats,
+                         shared evenly by all partitions.
     tick_ms:             SEATSTREAM_TICK_MS, how often log time is moved while holds are due.
     health_host, health_port: SEATSTREAM_HEALTH_HOST, SEATSTREAM_HEALTH_PORT; 0 takes a free port.
     stall_s:             SEATSTREAM_STALL_S, lag without progress that makes /live fail.

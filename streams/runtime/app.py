@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import faust
 import psutil
@@ -300,6 +302,7 @@ class BatchApp(faust.App):
         self.agent(source, name=f"{route.role}.{route.source}")(take)
 
     def _check(self) -> Cluster:
+        self._data_lock = lock_data_dir(self.worker_settings.data_dir)
         return check_cluster(
             self.worker_settings.brokers,
             self.routes.values(),
@@ -335,6 +338,20 @@ class BatchApp(faust.App):
             },
             int(time.time() * 1000),
         )
+
+
+def lock_data_dir(data_dir: Path) -> TextIO:
+    """Take a data directory for this process; the lock goes with the process, however it ends."""
+    lock = (data_dir / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        message = (
+            f"another worker uses {data_dir}: give each worker a SEATSTREAM_DATA_DIR of its own"
+        )
+        raise WorkerMustEnd(message) from error
+    return lock
 
 
 def _calm_collector() -> None:

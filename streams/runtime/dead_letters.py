@@ -23,7 +23,7 @@ except PackageNotFoundError:
 
 
 def dead_letter_record(
-    letter: DeadLetter, topic: str, partition: int, attempts: int = 1
+    letter: DeadLetter, topic: str, partition: int
 ) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
     """Return (key, value, headers): those of the original untouched, our headers behind them."""
     record = letter.record
@@ -38,7 +38,7 @@ def dead_letter_record(
         "partition": str(partition),
         "offset": str(record.offset),
         "timestamp": str(record.timestamp),
-        "attempts": str(attempts),
+        "attempts": str(letter.attempts),
         "application-version": APPLICATION_VERSION,
         "schema-id": schema_id,
     }

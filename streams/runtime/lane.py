@@ -141,8 +141,9 @@ class Lane:
         effects = Effects()
         if self.route.refuse is not None:
             effects = self.route.refuse(batch, self.state, record, self.log_time_ms)
-        detail = f"ended the worker {self._journal.deaths(self.place)} times"
-        effects.dead_letters.append(DeadLetter(record, QUARANTINED, detail))
+        deaths = self._journal.deaths(self.place)
+        detail = f"ended the worker {deaths} times"
+        effects.dead_letters.append(DeadLetter(record, QUARANTINED, detail, deaths))
         return effects
 
 

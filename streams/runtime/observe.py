@@ -210,7 +210,7 @@ class Observer:
             if known != position or not behind:
                 self._positions[place] = (position, now)
                 self._stalled.pop(place, None)
-            elif now - since > self._stall_s:
+            elif place not in self._parked and now - since > self._stall_s:
                 if place not in self._stalled:
                     self.log.error("%s stands still at %d of %d", place, position, end)
                 self._stalled[place] = now - since
