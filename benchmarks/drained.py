@@ -20,8 +20,8 @@ from schemas.topics import RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_STATUS
 POLL_S = 0.05
 STALL_S = 60.0
 LEFT_OUT = 0.1
-# What the worker does at leisure after a burst: flushing stores, returning memory.
-SETTLE_S = 3.0
+# From a commit to the metrics that count it.
+METRICS_TIMEOUT_S = 10.0
 
 _TRANSACTIONS = "seatstream_transaction_records_count"
 _RECORDS = "seatstream_transaction_records_sum"
@@ -103,7 +103,9 @@ def preload(cluster: Cluster, holds: Holds, progress: Progress) -> None:
     progress.step(f"  {sent:,} commands preloaded in {time.monotonic() - started:.1f} s")
 
 
-def drain(cluster: Cluster, worker: Worker, group: str, progress: Progress) -> Drained:
+def drain(
+    cluster: Cluster, worker: Worker, group: str, progress: Progress, settle_s: float
+) -> Drained:
     """Watch a worker that was just started until it has decided all that the topic holds."""
     targets = cluster.ends()
 
@@ -122,14 +124,14 @@ def drain(cluster: Cluster, worker: Worker, group: str, progress: Progress) -> D
             progress,
             at_window_start=lambda: before.update(worker.metrics()),
         )
-    after = worker.metrics()
+    total = sum(targets)
+    after = _metrics_of_all(worker, total)
     transactions = after[_TRANSACTIONS] - before.get(_TRANSACTIONS, 0.0)
     records = after[_RECORDS] - before.get(_RECORDS, 0.0)
     decisions = {name: int(count) for name, count in labelled(after, _DECISIONS).items()}
     if dead := labelled(after, _DEAD):
         raise worker.failed(f"dead letters in a benchmark: {dead}")
-    total = sum(targets)
-    time.sleep(SETTLE_S)
+    time.sleep(settle_s)
     run = {
         **rates(window),
         "transactions": transactions,
@@ -146,12 +148,34 @@ def drain(cluster: Cluster, worker: Worker, group: str, progress: Progress) -> D
     return Drained(run, decisions)
 
 
+def _metrics_of_all(worker: Worker, total: int) -> dict[str, float]:
+    """Return the metrics as soon as they count every decision."""
+    deadline = time.monotonic() + METRICS_TIMEOUT_S
+    while True:
+        metrics = worker.metrics()
+        decided = sum(labelled(metrics, _DECISIONS).values())
+        if decided >= total:
+            return metrics
+        if time.monotonic() > deadline:
+            raise worker.failed(f"{decided:,.0f} decisions of {total:,} commands")
+        time.sleep(POLL_S)
+
+
 def preload_and_drain(
-    cluster: Cluster, holds: Holds, group: str, data_dir: Path, progress: Progress
+    cluster: Cluster,
+    holds: Holds,
+    group: str,
+    data_dir: Path,
+    progress: Progress,
+    *,
+    settle_s: float,
 ) -> Drained:
-    """Measure one drain on empty topics and empty stores; nothing of it runs afterwards."""
+    """Measure one drain on empty topics and empty stores; nothing of it runs afterwards.
+
+    settle_s: what the worker gets, before its memory is read, to flush its stores.
+    """
     preload(cluster, holds, progress)
     with Worker.of_topology(cluster, group, data_dir) as worker:
-        drained = drain(cluster, worker, group, progress)
+        drained = drain(cluster, worker, group, progress, settle_s)
         worker.stop()
     return drained

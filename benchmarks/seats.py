@@ -70,18 +70,20 @@ class Sizes:
     failover_rate: int = 2_000
     failover_warm_s: float = 5.0
     failover_s: float = 20.0
+    settle_s: float = 3.0
 
 
 QUICK = Sizes(
     commands=20_000,
     sections=80,
-    stock_commands=2_000,
+    stock_commands=1_000,
     rates=(500, 1_000),
     warm_up_s=0.5,
     seconds=1.5,
     failover_rate=300,
     failover_warm_s=1.0,
     failover_s=11.0,
+    settle_s=0.0,
 )
 
 
@@ -272,7 +274,9 @@ class Bench:
     def _drain_run(self, broker: "Broker", holds: Holds) -> Drained:
         group = self._next_name("drain")
         data_dir = broker.directory / group
-        drained = preload_and_drain(broker.cluster, holds, group, data_dir, self.progress)
+        drained = preload_and_drain(
+            broker.cluster, holds, group, data_dir, self.progress, settle_s=self.sizes.settle_s
+        )
         shutil.rmtree(data_dir)
         return drained
 
@@ -335,7 +339,9 @@ class Bench:
             self.progress.step("filling the changelog, not counted")
             group = self._next_name("filled")
             data_dir = broker.directory / group
-            preload_and_drain(broker.cluster, holds, group, data_dir, self.progress)
+            preload_and_drain(
+                broker.cluster, holds, group, data_dir, self.progress, settle_s=self.sizes.settle_s
+            )
             self._filled = Filled(broker.cluster, group, data_dir, holds, self._described(holds))
         return self._filled
 

@@ -5,7 +5,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -105,13 +105,17 @@ class Worker:
         """Return its resident memory."""
         return self._process.memory_info().rss / 2**20
 
-    def wait_ready(self) -> float:
-        """Return the seconds from start to `/ready`: restored and consuming."""
+    def wait_ready(self, meanwhile: Callable[[Self], None] = lambda _: None) -> float:
+        """Return the seconds from start to `/ready`: restored and consuming.
+
+        meanwhile: called again and again until then.
+        """
         deadline = self.started_s + READY_TIMEOUT_S
         while self._page("ready") is None:
             self.must_live()
             if time.monotonic() > deadline:
                 raise self.failed("the worker is not ready")
+            meanwhile(self)
             time.sleep(POLL_S)
         return time.monotonic() - self.started_s
 
