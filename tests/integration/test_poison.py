@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from integration.workers import ENDED_ITSELF, Fleet, LoggedRecord, read_committed
 
 from infra.stack.processes import wait_until
-from integration.workers import ENDED_ITSELF, Fleet, LoggedRecord, read_committed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
 
@@ -71,7 +71,13 @@ def test_f30_dead_letters_below_the_limit_carry_the_original_and_stop_nobody(
     assert fleet.verify() == 2_010
     letters = dead_letters(fleet)
     assert {letter.value for letter in letters} == {b"dead"}
-    assert [letter.header("dead-letter-offset") for letter in letters] == ["1", "4", "7", "10", "13"]
+    assert [letter.header("dead-letter-offset") for letter in letters] == [
+        "1",
+        "4",
+        "7",
+        "10",
+        "13",
+    ]
     assert {letter.header("dead-letter-cause") for letter in letters} == {"UNREADABLE"}
     assert worker.metric("seatstream_dead_letters_total") == 5
 

@@ -1,0 +1,126 @@
+"""A TCP proxy in front of a broker that can hold chosen requests back, or swallow answers.
+
+Runs in a thread with an event loop of its own. Kafka's framing is understood as far as needed:
+four bytes of length, then API key and version of a request.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+PRODUCE = 0
+ADD_PARTITIONS_TO_TXN = 24
+ADD_OFFSETS_TO_TXN = 25
+END_TXN = 26
+TXN_OFFSET_COMMIT = 28
+
+Verdict = Callable[[int, bytes], float]
+"""(API key, request) -> seconds to hold the request back."""
+
+
+class Proxy:
+    """Passes connections on `port` to `target_port()`, on the loopback interface.
+
+    delay_s:  asked for each request; the requests behind it on the same connection wait too, as
+              they would on a slow link.
+    silenced: API keys whose answers never arrive, though the broker acts on the requests.
+    """
+
+    def __init__(self, port: int, target_port: Callable[[], int]) -> None:
+        self.port = port
+        self._target_port = target_port
+        self.delay_s: Verdict = lambda _key, _request: 0.0
+        self.silenced: frozenset[int] = frozenset()
+        self.held = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="proxy")
+        self._started = threading.Event()
+        self._stopping: asyncio.Event | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._started.wait(10)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._stopping is not None
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stopping = asyncio.Event()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port)
+        self._started.set()
+        await self._stopping.wait()
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _connection(
+        self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
+    ) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            from_broker, to_broker = await asyncio.open_connection(
+                "127.0.0.1", self._target_port()
+            )
+            # Answers come in the order of the requests; a request without an answer (a produce
+            # with acks=0) is not used by any client here.
+            expected: list[int] = []
+            requests = asyncio.ensure_future(self._requests(from_client, to_broker, expected))
+            answers = asyncio.ensure_future(self._answers(from_broker, to_client, expected))
+            try:
+                await asyncio.wait({requests, answers}, return_when=asyncio.FIRST_COMPLETED)
+                # What the client had sent before it hung up still arrives, as in a real network.
+                if not answers.done():
+                    await asyncio.wait({requests})
+            finally:
+                for task in (requests, answers):
+                    task.cancel()
+                await asyncio.gather(requests, answers, return_exceptions=True)
+                to_broker.close()
+                to_client.close()
+
+    async def _requests(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, expected: list[int]
+    ) -> None:
+        while True:
+            frame = await _frame(source)
+            key = int.from_bytes(frame[4:6], "big")
+            delay_s = self.delay_s(key, frame)
+            if delay_s:
+                self.held += 1
+                await asyncio.sleep(delay_s)
+            expected.append(key)
+            sink.write(frame)
+            await sink.drain()
+
+    async def _answers(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, expected: list[int]
+    ) -> None:
+        while True:
+            frame = await _frame(source)
+            if expected.pop(0) in self.silenced:
+                self.held += 1
+                continue
+            sink.write(frame)
+            await sink.drain()
+
+
+async def _frame(source: asyncio.StreamReader) -> bytes:
+    head = await source.readexactly(4)
+    return head + await source.readexactly(int.from_bytes(head, "big"))

@@ -1,0 +1,159 @@
+"""F22: requests that are late, or whose answer never comes; the broker acts on them all the same."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.conftest import FAST_SESSIONS
+from integration.proxy import (
+    ADD_OFFSETS_TO_TXN,
+    ADD_PARTITIONS_TO_TXN,
+    END_TXN,
+    PRODUCE,
+    TXN_OFFSET_COMMIT,
+    Proxy,
+)
+from integration.workers import ENDED_ITSELF, Fleet
+
+from infra.stack import QUICK_RESTART, Stack
+from infra.stack.ports import free_ports
+from infra.stack.processes import wait_until
+from infra.stack.running import ephemeral_directory
+from streams.runtime.sink import REQUEST_TIMEOUT_MS
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+
+LATE_S = REQUEST_TIMEOUT_MS / 1000 + 2
+
+
+@pytest.fixture(scope="module")
+def slow_link() -> Iterator[Proxy]:
+    """Give a proxy whose port is the only address that its broker tells clients."""
+    (port,) = free_ports(1)
+    properties = {
+        **QUICK_RESTART,
+        **FAST_SESSIONS,
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+    }
+    with ephemeral_directory("tests-slow") as directory:
+        stack = Stack(directory, 1, {"kafka"}, properties, fast_jit=True, throw_away=True)
+        with Proxy(port, lambda: int(stack.kafka_brokers.rpartition(":")[2])) as proxy, stack:
+            yield proxy
+
+
+def fleet_behind(proxy: Proxy, prefix: str, directory: Path, **environment: str) -> Fleet:
+    directory.mkdir()
+    fleet = Fleet(f"127.0.0.1:{proxy.port}", prefix, directory, 4, environment)
+    fleet.create_topics()
+    return fleet
+
+
+class Once:
+    """Holds one request back for each fleet: the first of its kind after `armed` is set."""
+
+    def __init__(self, late: dict[bytes, int]) -> None:
+        self.armed = False
+        self._late = late
+        self._lock = threading.Lock()
+
+    def __call__(self, key: int, request: bytes) -> float:
+        if not self.armed:
+            return 0.0
+        with self._lock:
+            for prefix, late_key in self._late.items():
+                if key == late_key and prefix in request[:300]:
+                    del self._late[prefix]
+                    return LATE_S
+        return 0.0
+
+
+def test_f22_a_request_that_lands_after_its_time_becomes_visible_once_or_never(
+    slow_link: Proxy, topic_prefix: str, tmp_path: Path
+) -> None:
+    late = {
+        "produce": PRODUCE,
+        "add-partitions": ADD_PARTITIONS_TO_TXN,
+        "add-offsets": ADD_OFFSETS_TO_TXN,
+        "commit-offsets": TXN_OFFSET_COMMIT,
+        "end": END_TXN,
+    }
+    # Side by side, because each of them waits for a request to time out.
+    fleets = {
+        name: fleet_behind(
+            slow_link,
+            f"{topic_prefix}{name}-",
+            tmp_path / name,
+            SEATSTREAM_STATIC_MEMBERSHIP="1",
+            SEATSTREAM_SESSION_TIMEOUT_S="20",
+        )
+        for name in late
+    }
+    once = Once({f"{topic_prefix}{name}-app-".encode(): key for name, key in late.items()})
+    slow_link.delay_s = once
+    try:
+        workers = {name: fleet.worker("one").start() for name, fleet in fleets.items()}
+        for worker in workers.values():
+            worker.wait_ready()
+        for fleet in fleets.values():
+            fleet.produce(500)
+        for fleet in fleets.values():
+            fleet.settle()
+        once.armed = True
+        for fleet in fleets.values():
+            fleet.produce(500, seed=2)
+        for name, worker in workers.items():
+            assert worker.ended(LATE_S + 10) == ENDED_ITSELF, name
+            assert "FateUnknown" in worker.output(), name
+            worker.start()
+        # The late request arrives while its successor works.
+        for number in range(20):
+            for fleet in fleets.values():
+                fleet.produce(50, seed=3 + number)
+        for name, fleet in fleets.items():
+            fleet.settle(LATE_S + 20)
+            assert fleet.verify() == 2_000, name
+    finally:
+        slow_link.delay_s = lambda _key, _request: 0.0
+        for fleet in fleets.values():
+            fleet.stop()
+
+
+def test_f22_a_slow_link_and_kills_lose_and_double_nothing(
+    slow_link: Proxy, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(
+        slow_link,
+        topic_prefix,
+        tmp_path / "fleet",
+        SEATSTREAM_TRANSACTION_RECORDS="500",
+        SEATSTREAM_STATIC_MEMBERSHIP="1",
+        SEATSTREAM_SESSION_TIMEOUT_S="10",
+    )
+    chance = random.Random(22)
+    mine = f"{topic_prefix}app-".encode()
+
+    def delay_s(_key: int, request: bytes) -> float:
+        if mine in request[:300] and chance.random() < 0.2:
+            return chance.uniform(0.02, 0.4)
+        return 0.0
+
+    slow_link.delay_s = delay_s
+    try:
+        worker = fleet.worker("one").start().wait_ready()
+        with fleet.load(2_000) as sent:
+            until_s = time.monotonic() + 15
+            while time.monotonic() < until_s:
+                at_s = time.monotonic() + chance.uniform(0.2, 2.0)
+                wait_until(lambda at_s=at_s: time.monotonic() > at_s, 3)  # type: ignore[misc]
+                worker.kill()
+                if chance.random() < 0.3:
+                    worker.wipe()
+                worker.start().wait_ready()
+        fleet.settle(60)
+        assert fleet.verify() == sent()
+    finally:
+        slow_link.delay_s = lambda _key, _request: 0.0
+        fleet.stop()
