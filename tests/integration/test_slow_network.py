@@ -1,4 +1,4 @@
-"""F22: requests that are late, or whose answer never comes; the broker acts on them all the same."""
+"""F22: requests that are late, or that nobody answers; the broker acts on them all the same."""
 
 import random
 import threading

@@ -1,0 +1,161 @@
+"""F36 to F42 on a worker: its store is a cache, and its changelog is believed with care."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from integration.counting import KEY_TAG
+from integration.workers import ENDED_ITSELF, Fleet, Worker, producing
+from state.stores import envelope
+from state.stores.partition_state import Changes
+from state.stores.rocksdb import RocksDBStores, StoreMemory
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+
+
+def tables(worker: Worker) -> list[Path]:
+    return sorted(worker.stores.glob("*/*.sst"))
+
+
+def worked_through(fleet: Fleet, words: int) -> Worker:
+    fleet.produce(words)
+    worker = fleet.worker("one").start().wait_ready()
+    fleet.settle()
+    assert worker.terminate() == 0
+    return worker
+
+
+def test_f36_after_a_kill_only_the_tail_is_restored(new_fleet: Callable[..., Fleet]) -> None:
+    fleet = new_fleet(SEATSTREAM_STATIC_MEMBERSHIP="1", SEATSTREAM_SESSION_TIMEOUT_S="10")
+    worker = worked_through(fleet, 20_000)
+    worker.start().wait_ready()
+    assert worker.metric("seatstream_restored_records_total") == 0
+    fleet.produce(3_000, seed=2)
+    fleet.settle()
+    worker.kill()
+    worker.start().wait_ready()
+    # 50 keys and the progress a partition: far below what the first life wrote.
+    assert 0 < worker.metric("seatstream_restored_records_total") <= 3_000
+    fleet.settle()
+    assert fleet.verify() == 23_000
+
+
+def test_f38_a_flipped_byte_ends_the_worker_and_the_next_one_restores_it_all(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    worker = worked_through(fleet, 5_000)
+    (table,) = tables(worker)
+    damaged = bytearray(table.read_bytes())
+    # The first data block holds the counts.
+    damaged[100] ^= 0x10
+    table.write_bytes(damaged)
+    fleet.produce(1_000, seed=2)
+    worker.start()
+    fleet.settle(revive=True)
+    assert worker.exit_codes in ([0], [0, ENDED_ITSELF])
+    worker.wait_ready()
+    assert fleet.verify() == 6_000
+    assert "Corruption" in worker.output() or worker.exit_codes == [0]
+
+
+@pytest.mark.parametrize("pattern", ["*/CURRENT", "*/*.sst"])
+def test_f39_a_store_without_one_of_its_files_is_restored_whole(
+    new_fleet: Callable[..., Fleet], pattern: str
+) -> None:
+    fleet = new_fleet(partitions=2)
+    worker = worked_through(fleet, 2_000)
+    for file in worker.stores.glob(pattern):
+        file.unlink()
+    fleet.produce(500, seed=2)
+    worker.start().wait_ready()
+    fleet.settle()
+    assert fleet.verify() == 2_500
+
+
+def test_f41_a_store_ahead_of_its_changelog_is_restored_whole(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    worker = worked_through(fleet, 2_000)
+    (path,) = worker.stores.iterdir()
+    stores = RocksDBStores(worker.stores, StoreMemory(1 << 20, 1 << 20))
+    # The identity of the changelog stands in the store itself.
+    copy = shutil.copytree(path, fleet.directory / "copy")
+    identity = _identity_of(copy)
+    store = stores.open(fleet.topics.changelog, 0, identity)
+    assert store.changelog_offset > 0
+    wrong = envelope.pack(b"1")
+    puts = [(KEY_TAG + b"0-%d" % number, wrong) for number in range(50)]
+    store.apply(Changes(sorted(puts), [], {}, []), 1 << 40)
+    store.flush()
+    store.close()
+    fleet.produce(500, seed=2)
+    worker.start().wait_ready()
+    fleet.settle()
+    assert fleet.verify() == 2_500
+
+
+def _identity_of(path: Path) -> str:
+    from rocksdict import AccessType, Options, Rdict
+
+    db = Rdict(str(path), options=Options(raw_mode=True), access_type=AccessType.read_only())
+    identity: bytes = db.get(b"\xffmidentity")
+    db.close()
+    return identity.decode()
+
+
+def append_to_changelog(fleet: Fleet, key: bytes, *values: bytes) -> None:
+    with producing(fleet.brokers) as producer:
+        for value in values:
+            producer.produce(fleet.topics.changelog, value, key, 0)
+
+
+def test_f42_a_malformed_record_with_a_newer_valid_one_is_passed_over(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    worker = worked_through(fleet, 2_000)
+    append_to_changelog(fleet, b"x-foreign", b"garbage", envelope.pack(b"fine"))
+    append_to_changelog(fleet, b"", b"no key")
+    append_to_changelog(fleet, b"\xffmoffset", b"17")
+    worker.wipe()
+    worker.start().wait_ready()
+    fleet.produce(500, seed=2)
+    fleet.settle()
+    assert sum(fleet.committed().values()) == 2_500
+
+
+@pytest.mark.parametrize("malformed", [b"", b"garbage", b"\x01" * 5_000])
+def test_f42_a_malformed_record_without_a_newer_one_stops_the_restore(
+    new_fleet: Callable[..., Fleet], malformed: bytes
+) -> None:
+    fleet = new_fleet(partitions=1)
+    worker = worked_through(fleet, 500)
+    append_to_changelog(fleet, KEY_TAG + b"0-0", malformed)
+    worker.wipe()
+    worker.start()
+    assert worker.ended(30) == ENDED_ITSELF
+    assert "changelog values cannot be read" in worker.output()
+
+
+def test_f45_what_a_foreign_transaction_left_in_the_changelog_is_not_restored(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    worker = worked_through(fleet, 500)
+    config = {"bootstrap.servers": fleet.brokers, "transactional.id": fleet.prefix + "foreign"}
+    foreign = Producer(config)
+    foreign.init_transactions(20)
+    foreign.begin_transaction()
+    foreign.produce(fleet.topics.changelog, envelope.pack(b"1"), KEY_TAG + b"0-0", 0)
+    foreign.flush(20)
+    foreign.abort_transaction(20)
+    worker.wipe()
+    fleet.produce(500, seed=2)
+    worker.start().wait_ready()
+    fleet.settle()
+    assert fleet.verify() == 1_000
