@@ -104,12 +104,20 @@ class Cluster:
             raise BenchmarkFailed(f"{missing} commands not acknowledged; {sender.failed[:3]}")
         return sender.sent
 
-    def ends(self, topic: str = SECTION_COMMANDS.name, partitions: int = 20) -> list[int]:
+    def ends(self, topic: Topic = SECTION_COMMANDS) -> list[int]:
         """Return the end offset of each partition."""
-        wanted = {TopicPartition(topic, number): _LATEST for number in range(partitions)}
-        answers = self._admin.list_offsets(wanted, request_timeout=REQUEST_TIMEOUT_S)
-        offsets = {tp.partition: future.result().offset for tp, future in answers.items()}
-        return [max(0, offsets[number]) for number in range(partitions)]
+        wanted = {TopicPartition(topic.name, n): _LATEST for n in range(topic.partitions)}
+        offsets: dict[int, int] = {}
+
+        def ask() -> bool:
+            answers = self._admin.list_offsets(wanted, request_timeout=REQUEST_TIMEOUT_S)
+            for place, answer in answers.items():
+                offsets[place.partition] = answer.result(REQUEST_TIMEOUT_S).offset
+            return True
+
+        # The client may know the leaders of a topic that was deleted meanwhile.
+        _retry(ask, f"no end offsets of {topic.name}")
+        return [offsets[number] for number in range(topic.partitions)]
 
     def positions(self, group: str) -> "Positions":
         """Return a view of a group's committed offsets; close it after use."""

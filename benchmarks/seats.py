@@ -134,7 +134,7 @@ class Bench:
 
     def huge_turnover(self) -> Scenario:
         return self._drains(
-            "huge_turnover", "one huge section, holds and releases", self._huge, outstanding=20_000
+            "huge_turnover", "one huge section, holds and releases", self._huge, outstanding=min(20_000, self.sizes.commands // 4)
         )
 
     def memory(self) -> Scenario:
@@ -305,7 +305,7 @@ class Bench:
                 cluster,
                 worker,
                 # It commits seconds behind; its outcomes are in no transaction, so they count.
-                lambda: sum(cluster.ends(RESERVATION_OUTCOMES.name)),
+                lambda: sum(cluster.ends(RESERVATION_OUTCOMES)),
                 total,
                 self.progress,
                 limit_s=STOCK_LIMIT_S,

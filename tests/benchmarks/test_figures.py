@@ -118,15 +118,11 @@ def test_a_partition_is_back_with_the_first_outcome_of_a_command_sent_after_the_
 
 
 def test_metrics_are_read_by_name_and_label() -> None:
-    text = "\n".join(
-        [
-            "# TYPE d counter",
-            'd_total{reason="HELD"} 12.0',
-            'd_total{reason="SOLD_OUT"} 3.0',
-            "e 1.5",
-            "",
-        ]
-    )
+    text = """# TYPE d counter
+d_total{reason="HELD"} 12.0
+d_total{reason="SOLD_OUT"} 3.0
+e 1.5
+"""
     found = samples(text)
     assert found["e"] == 1.5
     assert labelled(found, "d_total") == {"HELD": 12.0, "SOLD_OUT": 3.0}
