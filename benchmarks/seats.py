@@ -134,7 +134,10 @@ class Bench:
 
     def huge_turnover(self) -> Scenario:
         return self._drains(
-            "huge_turnover", "one huge section, holds and releases", self._huge, outstanding=min(20_000, self.sizes.commands // 4)
+            "huge_turnover",
+            "one huge section, holds and releases",
+            self._huge,
+            outstanding=min(20_000, self.sizes.commands // 4),
         )
 
     def memory(self) -> Scenario:
