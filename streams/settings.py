@@ -36,6 +36,8 @@ class Settings:
     data_dir:            SEATSTREAM_DATA_DIR, stores and crash journal; a cache of the changelog.
     session_timeout_s:   SEATSTREAM_SESSION_TIMEOUT_S, after which a silent worker is replaced.
     transaction_timeout_ms: SEATSTREAM_TRANSACTION_TIMEOUT_MS.
+    commit_interval_ms:  SEATSTREAM_COMMIT_INTERVAL_MS, least time from one transaction to the next
+                         while there is little to do; a record waits up to this long.
     transaction_records: SEATSTREAM_TRANSACTION_RECORDS, most input records of one transaction.
     buffer_bytes:        SEATSTREAM_BUFFER_MB, fetched and not yet decided; over it fetching waits.
     store_cache_bytes:   SEATSTREAM_STORE_CACHE_MB, block cache of all stores together.
@@ -60,6 +62,7 @@ class Settings:
     data_dir: Path = Path("seatstream-data")
     session_timeout_s: float = 6.0
     transaction_timeout_ms: int = 15_000
+    commit_interval_ms: int = 0
     transaction_records: int = 10_000
     buffer_bytes: int = 32 << 20
     store_cache_bytes: int = 64 << 20
@@ -90,6 +93,7 @@ class Settings:
             transaction_timeout_ms=read(
                 PREFIX + "TRANSACTION_TIMEOUT_MS", _whole(1_000, 900_000), 15_000
             ),
+            commit_interval_ms=read(PREFIX + "COMMIT_INTERVAL_MS", _whole(0, 5_000), 0),
             transaction_records=read(PREFIX + "TRANSACTION_RECORDS", _whole(1, 100_000), 10_000),
             buffer_bytes=read(PREFIX + "BUFFER_MB", _megabytes, 32 << 20),
             store_cache_bytes=read(PREFIX + "STORE_CACHE_MB", _megabytes, 64 << 20),

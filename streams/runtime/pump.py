@@ -66,6 +66,7 @@ class Pump:
         self._room = asyncio.Event()
         self._room.set()
         self._intake = True
+        self._took_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
 
@@ -120,12 +121,15 @@ class Pump:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._intake:
-                    if committing is not None and (
+                    little = (
                         self._buffered_records() < self._settings.transaction_records // 2
                         or self._is_cautious()
-                    ):
+                    )
+                    if little and committing is not None:
                         await committing
                         committing = None
+                    if little:
+                        await self._let_gather()
                     taken = self._take()
                     if not taken:
                         break
@@ -141,6 +145,14 @@ class Pump:
             end_process(str(error))
         except BaseException as error:  # noqa: BLE001  (whatever it is, the process ends)
             end_process(f"unexpected {error!r}", error)
+
+    async def _let_gather(self) -> None:
+        """Keep transactions apart while there is little to do: each costs all its partitions."""
+        loop = asyncio.get_running_loop()
+        wait_s = self._took_at + self._settings.commit_interval_ms / 1000 - loop.time()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        self._took_at = loop.time()
 
     def _is_cautious(self) -> bool:
         """Say whether a record that kills is being looked for.
