@@ -32,7 +32,7 @@ class CrashJournal:
         try:
             stored = json.loads(path.read_text())
             self._cautions = {place: Caution(**caution) for place, caution in stored.items()}
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, AttributeError):
             # No journal, or one cut off by a crash: caution is lost, nothing else.
             self._cautions = {}
 

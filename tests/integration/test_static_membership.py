@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from integration.workers import Fleet, Worker
 
 from infra.stack.processes import wait_until
-from integration.workers import Fleet, Worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-
 from integration.counting import KEY_TAG
 from integration.workers import ENDED_ITSELF, Fleet, Worker, producing
+from rocksdict import AccessType, Options, Rdict
+
 from state.stores import envelope
 from state.stores.partition_state import Changes
 from state.stores.rocksdb import RocksDBStores, StoreMemory
@@ -100,8 +101,6 @@ def test_f41_a_store_ahead_of_its_changelog_is_restored_whole(
 
 
 def _identity_of(path: Path) -> str:
-    from rocksdict import AccessType, Options, Rdict
-
     db = Rdict(str(path), options=Options(raw_mode=True), access_type=AccessType.read_only())
     identity: bytes = db.get(b"\xffmidentity")
     db.close()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -394,11 +395,7 @@ class LoggedRecord:
         assert value is None or isinstance(value, bytes)
         key = message.key() or b""
         assert isinstance(key, bytes)
-        headers = [
-            (name, text)
-            for name, text in message.headers() or ()  # type: ignore[str-unpack]
-            if isinstance(text, bytes)
-        ]
+        headers: Any = message.headers() or ()
         return cls(partition, offset, key, value, tuple(headers))
 
     def header(self, name: str) -> str:

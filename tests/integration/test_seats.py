@@ -1,0 +1,102 @@
+"""F21, F24, F85 on the seats themselves, judged by the auditor, which shares no code with them."""
+
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from integration.conftest import FAST_SESSIONS
+from integration.workers import ENDED_ITSELF, ROOT, SESSION_TIMEOUT_S, Worker
+
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import Child, child_environment, wait_until
+from streams.runtime.failpoints import NAMES
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+COMMANDS = 60_000
+RATE = 1_500
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, str]]:
+    """Give the environment of scripts and workers: a broker and a registry of our own."""
+    with ephemeral_stack(
+        "tests-seats",
+        parts={"kafka", "registry"},
+        kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
+        fast_jit=True,
+    ) as stack:
+        yield {
+            **child_environment(),
+            "PYTHONPATH": str(ROOT),
+            "KAFKA_BROKERS": stack.kafka_brokers,
+            "SCHEMA_REGISTRY_URL": stack.registry_url,
+        }
+
+
+def script(servers: dict[str, str], name: str, *arguments: str) -> str:
+    """Run a script; return what it printed, or fail with it."""
+    command = [sys.executable, "-m", f"scripts.{name}", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=servers, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def buyers(servers: dict[str, str], log: Path) -> Iterator[Child]:
+    """Let people buy until the block ends; holds lapse after 2 s if they are not paid."""
+    command = [sys.executable, "-m", "scripts.load_test", "--event-id", "7"]
+    command += ["--sections", "40", "--rows", "20", "--seats", "50", "--hold-ms", "2000"]
+    command += ["--commands", str(COMMANDS), "--rate", str(RATE), "--seed", "7"]
+    child = Child(command, ROOT, log, servers)
+    try:
+        yield child
+        assert child.wait(COMMANDS / RATE + 60) == 0, child.output()
+    finally:
+        child.kill()
+
+
+def test_f21_f24_no_seat_is_lost_or_sold_twice_by_kills_and_zombies(
+    servers: dict[str, str], tmp_path: Path
+) -> None:
+    chance = random.Random(2_124)
+    script(servers, "register_schemas", "register")
+    script(servers, "create_topics", "--partitions", "6")
+    environment = {
+        **{name: servers[name] for name in ("KAFKA_BROKERS", "SCHEMA_REGISTRY_URL")},
+        "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
+        "SEATSTREAM_TICK_MS": "500",
+    }
+    victim, other = (Worker(name, tmp_path, environment) for name in ("victim", "other"))
+    try:
+        other.start("topology").wait_ready()
+        with buyers(servers, tmp_path / "buyers.log"):
+            for place in chance.sample(NAMES, 5):
+                victim.start("topology", FAILPOINTS=f"{place}:kill:1")
+                assert victim.ended(30) == -signal.SIGKILL, place
+                if chance.random() < 0.5:
+                    victim.wipe()
+            victim.start("topology").wait_ready()
+            assert wait_until(lambda: victim.metric("seatstream_partitions_owned") == 3, 20)
+            victim.pause()
+            assert wait_until(lambda: other.metric("seatstream_partitions_owned") == 6, 30)
+            victim.resume()
+            assert victim.ended(15) == ENDED_ITSELF
+            victim.start("topology").wait_ready()
+            other.kill()
+            other.wipe()
+            other.start("topology").wait_ready()
+        assert [worker.terminate() for worker in (victim, other)] == [0, 0]
+        report = script(servers, "audit")
+        assert "exact" in report.lower(), report
+    finally:
+        for worker in (victim, other):
+            if worker.child is not None:
+                worker.kill()

@@ -1,0 +1,151 @@
+"""The order of one partition's records, from the fetch to the decision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.stores.memory import MemoryStore
+from state.stores.partition_state import PartitionState
+from streams.batch import Batch, Effects, Record, State
+from streams.route import Route
+from streams.runtime.crash_journal import CrashJournal
+from streams.runtime.fatal import WorkerMustEnd
+from streams.runtime.lane import QUARANTINED, Lane
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRecord:
+    offset: int
+    timestamp: int = 1_000
+    key: bytes | None = b"k"
+    value: bytes | None = b"value"
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def records(first: int, count: int) -> list[FakeRecord]:
+    return [FakeRecord(offset) for offset in range(first, first + count)]
+
+
+def offsets(taken: Sequence[Record]) -> list[int]:
+    return [record.offset for record in taken]
+
+
+def new_lane(journal: Path, next_offset: int = 100, to: tuple[str, ...] = ("out",)) -> Lane:
+    def echo(batch: Batch, state: State, log_time_ms: int) -> Effects:
+        effects = Effects()
+        for record in batch.records:
+            state.put(b"last", b"%d" % record.offset)
+            effects.to("out").append((record.key, b"%d %d" % (record.offset, log_time_ms)))
+        return effects
+
+    route = Route("role", "in", echo, to, "changelog", "dead")
+    state = PartitionState(MemoryStore())
+    return Lane(route, "in", 0, 4, state, next_offset, 500, CrashJournal(journal))
+
+
+@pytest.fixture
+def lane(tmp_path: Path) -> Lane:
+    return new_lane(tmp_path / "journal.json")
+
+
+def test_an_earlier_record_than_expected_ends_the_worker(lane: Lane) -> None:
+    lane.feed(records(100, 5))
+    with pytest.raises(WorkerMustEnd, match="expected offset 105, got 104"):
+        lane.feed(records(104, 3))
+
+
+def test_a_gap_that_markers_explain_is_passed_and_a_larger_one_ends_the_worker(
+    lane: Lane,
+) -> None:
+    lane.feed(records(103, 2))
+    assert offsets(lane.take(10)) == [103, 104]
+    with pytest.raises(WorkerMustEnd, match="input was lost"):
+        lane.feed(records(500_000, 1))
+
+
+@given(
+    sizes=st.lists(st.integers(1, 30), max_size=8),
+    limits=st.lists(st.integers(1, 40), max_size=20),
+)
+def test_records_are_taken_in_order_and_the_buffer_knows_its_size(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limits: list[int]
+) -> None:
+    lane = new_lane(tmp_path_factory.mktemp("lane") / "journal.json", 0)
+    fed = 0
+    for size in sizes:
+        lane.feed(records(fed, size))
+        fed += size
+    got: list[int] = []
+    for limit in limits:
+        taken = lane.take(limit)
+        assert len(taken) == min(limit, fed - len(got))
+        got += offsets(taken)
+        assert lane.buffered_records == fed - len(got)
+        assert (lane.buffered_bytes > 0) == (lane.buffered_records > 0)
+    assert got == list(range(len(got)))
+    assert lane.next_offset == fed
+
+
+def test_what_was_put_back_comes_first_again(lane: Lane) -> None:
+    lane.feed(records(100, 10))
+    taken = lane.take(4)
+    lane.put_back(taken)
+    assert lane.buffered_records == 10
+    lane.parked = True
+    assert lane.take(10) == ()
+    lane.parked = False
+    assert offsets(lane.take(10)) == list(range(100, 110))
+
+
+def test_decisions_move_offset_and_log_time_and_seal_the_state(lane: Lane) -> None:
+    lane.feed([FakeRecord(100, 900), FakeRecord(101, 700)])
+    decided = lane.decide(lane.take(10))
+    assert decided.next_offset == 102
+    assert decided.log_time_ms == 900
+    assert decided.records == 2
+    assert [key for key, _ in decided.changes.puts] == [b"last"]
+    assert decided.effects.outgoing["out"][0] == (b"k", b"100 500")
+    # Time never goes back.
+    lane.feed([FakeRecord(102, 100)])
+    assert lane.decide(lane.take(1)).log_time_ms == 900
+
+
+def test_a_topic_outside_the_route_is_refused(tmp_path: Path) -> None:
+    lane = new_lane(tmp_path / "journal.json", to=())
+    lane.feed(records(100, 1))
+    with pytest.raises(WorkerMustEnd, match="may not publish to out"):
+        lane.decide(lane.take(1))
+
+
+def test_r20_a_stretch_that_killed_is_gone_through_one_by_one(tmp_path: Path) -> None:
+    journal = CrashJournal(tmp_path / "journal.json")
+    journal.note_death("in-0", 102, 103)
+    lane = new_lane(tmp_path / "journal.json")
+    lane.feed(records(100, 8))
+    # Everything up to the stretch's end with care, then freely again.
+    assert [offsets(lane.take(10)) for _ in range(5)] == [
+        [100],
+        [101],
+        [102],
+        [103],
+        [104, 105, 106, 107],
+    ]
+
+
+def test_r20_a_quarantined_record_is_a_dead_letter_and_touches_no_state(tmp_path: Path) -> None:
+    journal = CrashJournal(tmp_path / "journal.json")
+    for _ in range(3):
+        journal.note_death("in-0", 100, 100)
+    lane = new_lane(tmp_path / "journal.json")
+    lane.feed(records(100, 2))
+    decided = lane.decide(lane.take(10))
+    (letter,) = decided.effects.dead_letters
+    assert letter.reason == QUARANTINED
+    assert letter.record.offset == 100
+    assert decided.changes.puts == []
+    assert decided.effects.outgoing == {}
+    assert decided.next_offset == 101

@@ -1,0 +1,91 @@
+"""The topology driver behaves as a worker does, without a broker."""
+
+import pytest
+
+from state.domain.keys import partition_of
+from streams.batch import Batch, DeadLetter, Effects, Outgoing, State
+from streams.driver import TopologyDriver
+from streams.route import Route, Tick
+
+
+def count(batch: Batch, state: State, log_time_ms: int) -> Effects:
+    """Count per key; a key that is idle for a second is forgotten."""
+    effects = Effects()
+    for record in batch.records:
+        log_time_ms = max(log_time_ms, record.timestamp)
+        for _, key in state.due(log_time_ms):
+            state.delete(key)
+            effects.to("counts").append(Outgoing(key, b"0", (("why", b"idle"),)))
+        if record.key == b"tick":
+            continue
+        if record.value == b"bad":
+            effects.dead_letters.append(DeadLetter(record, "BAD", "asked for"))
+            continue
+        key = record.key or b""
+        total = b"%d" % (int(state.get(key) or 0) + 1)
+        state.put(key, total, log_time_ms + 1_000)
+        effects.to("counts").append((key, total))
+    return effects
+
+
+TICK = Tick(lambda clock_ms: (b"tick", b"%d" % clock_ms))
+ROUTE = Route("count", "words", count, ("counts",), "changelog", "dead", tick=TICK)
+
+
+def test_outputs_land_in_the_partition_of_their_input() -> None:
+    driver = TopologyDriver([ROUTE], partitions=4)
+    for number in range(20):
+        key = b"k%d" % number
+        driver.pipe("words", key, b"w")
+        (record,) = driver.read("counts")
+        assert record.partition == partition_of(key, 4)
+        assert (record.key, record.value) == (key, b"1")
+        assert driver.get("words", key, key) == b"1"
+
+
+def test_what_was_read_is_not_read_again() -> None:
+    driver = TopologyDriver([ROUTE])
+    driver.pipe_batch("words", [(b"a", b"w"), (b"b", b"w"), (b"a", b"w")])
+    assert [record.value for record in driver.read("counts")] == [b"1", b"1", b"2"]
+    assert driver.read("counts") == []
+    assert len(driver.log("counts", 0)) == 3
+    assert driver.stored("words", 0) == {b"a": b"2", b"b": b"1"}
+
+
+def test_time_passes_by_ticks_in_steps() -> None:
+    driver = TopologyDriver([ROUTE], partitions=2, start_ms=10_000)
+    driver.pipe("words", b"a", b"w")
+    driver.read("counts")
+    driver.advance(900, step_ms=300)
+    assert driver.read("counts") == []
+    driver.advance(100)
+    (forgotten,) = driver.read("counts")
+    assert (forgotten.key, forgotten.value, forgotten.timestamp) == (b"a", b"0", 11_000)
+    assert forgotten.headers == (("why", b"idle"),)
+    assert driver.stored("words", forgotten.partition) == {}
+
+
+def test_dead_letters_are_collected_with_their_cause() -> None:
+    driver = TopologyDriver([ROUTE])
+    driver.pipe("words", b"a", b"bad")
+    (letter,) = driver.dead_letters
+    assert (letter.reason, letter.record.value) == ("BAD", b"bad")
+    assert driver.read("counts") == []
+
+
+def test_a_topic_outside_the_route_is_refused() -> None:
+    driver = TopologyDriver([Route("count", "words", count, (), "changelog", "dead")])
+    with pytest.raises(ValueError, match="may not publish to counts"):
+        driver.pipe("words", b"a", b"w")
+
+
+def test_a_topic_without_a_handler_only_keeps_its_records() -> None:
+    driver = TopologyDriver([ROUTE])
+    driver.pipe("elsewhere", None, None, headers=[("h", b"v")])
+    (record,) = driver.read("elsewhere")
+    assert (record.key, record.value, record.headers) == (None, None, (("h", b"v"),))
+
+
+def test_a_route_with_progress_must_move_it_over_refused_records() -> None:
+    with pytest.raises(ValueError, match="refuse"):
+        Route("count", "words", count, (), "changelog", "dead", progress=lambda _: (0, 0))  # type: ignore[arg-type,return-value]

@@ -1,0 +1,89 @@
+"""Every setting has one name, one unit and bounds; anything else is refused by name."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.settings import BadSetting, Settings
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    settings = Settings.from_env({})
+    assert settings.brokers == "localhost:9092"
+    assert settings.session_timeout_s == 6.0
+    assert settings.watchdog_s == 3.0
+    assert not settings.static_membership
+    assert settings.instance != Settings.from_env({}).instance
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert Settings.from_env({"SEATSTREAM_TICK_MS": ""}).tick_ms == 1_000
+
+
+def test_what_is_set_is_read() -> None:
+    settings = Settings.from_env(
+        {
+            "KAFKA_BROKERS": "a:1, b:2",
+            "SEATSTREAM_DATA_DIR": "/var/seats",
+            "SEATSTREAM_SESSION_TIMEOUT_S": "10",
+            "SEATSTREAM_WATCHDOG": "no",
+            "SEATSTREAM_BUFFER_MB": "3",
+            "SEATSTREAM_STATIC_MEMBERSHIP": "true",
+            "SEATSTREAM_INSTANCE": "seats-0.zone-a",
+        }
+    )
+    assert settings.connection == {"bootstrap_servers": ["a:1", "b:2"]}
+    assert settings.data_dir == Path("/var/seats")
+    assert settings.watchdog_s == 0.0
+    assert settings.buffer_bytes == 3 << 20
+    assert settings.static_membership
+    assert settings.instance == "seats-0.zone-a"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("KAFKA_BROKERS", "localhost"),
+        ("KAFKA_BROKERS", "localhost:port"),
+        ("KAFKA_BROKERS", "a:1,,b:2"),
+        ("SEATSTREAM_ROLES", "seats,juggling"),
+        ("SEATSTREAM_APP_ID", "a b"),
+        ("SEATSTREAM_INSTANCE", "x" * 101),
+        ("SEATSTREAM_STATIC_MEMBERSHIP", "maybe"),
+        ("SEATSTREAM_SESSION_TIMEOUT_S", "0.5"),
+        ("SEATSTREAM_SESSION_TIMEOUT_S", "nan"),
+        ("SEATSTREAM_TRANSACTION_TIMEOUT_MS", "999"),
+        ("SEATSTREAM_TRANSACTION_RECORDS", "0"),
+        ("SEATSTREAM_BUFFER_MB", "-1"),
+        ("SEATSTREAM_TICK_MS", "1.5"),
+        ("SEATSTREAM_HEALTH_PORT", "65536"),
+        ("SEATSTREAM_WATCHDOG", "2"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_variables_name(name: str, text: str) -> None:
+    with pytest.raises(BadSetting, match=name):
+        Settings.from_env({name: text})
+
+
+def test_an_unknown_variable_of_ours_is_refused_and_others_are_left_alone() -> None:
+    with pytest.raises(BadSetting, match="unknown setting SEATSTREAM_SESION_TIMEOUT_S"):
+        Settings.from_env({"SEATSTREAM_SESION_TIMEOUT_S": "6"})
+    Settings.from_env({"SEATS": "1", "PATH": "/bin"})
+
+
+def test_static_membership_needs_a_name_that_stays() -> None:
+    with pytest.raises(BadSetting, match="SEATSTREAM_INSTANCE"):
+        Settings.from_env({"SEATSTREAM_STATIC_MEMBERSHIP": "1"})
+
+
+@given(st.text(max_size=20))
+def test_no_text_gets_past_as_another_error(text: str) -> None:
+    names = ["SEATSTREAM_TICK_MS", "SEATSTREAM_STALL_S", "SEATSTREAM_INSTANCE", "KAFKA_BROKERS"]
+    for name in names:
+        try:
+            Settings.from_env({name: text})
+        except BadSetting as error:
+            assert name in str(error)  # noqa: PT017
