@@ -47,7 +47,7 @@ class Reader(threading.Thread):
                 "group.id": "benchmarks-never-commit",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 100,
+                "fetch.wait.max.ms": 5,
                 "log_level": 2,
             }
         )

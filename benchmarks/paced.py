@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,8 @@ POLL_S = 0.02
 START_TIMEOUT_S = 120.0
 OPENED_TIMEOUT_S = 60.0
 SHARED_TIMEOUT_S = 60.0
+
+Metrics = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,11 @@ def measure_rate(
     with OfferedLoad(cluster, offer, directory) as load:
         load.wait("ready", START_TIMEOUT_S, worker)
         warm = load.wait("warm", offer.warm_up_s + 30, worker)
-        began_s = time.monotonic()
+        began_s, metrics = time.monotonic(), worker.metrics()
         began = (worker.cpu_s(), cluster.cpu_s(), load.cpu_s())
         sent = load.wait("sent", offer.seconds + 60, worker)
         took_s = time.monotonic() - began_s
+        commits = commits_between(metrics, worker.metrics())
         ended = (worker.cpu_s(), cluster.cpu_s(), load.cpu_s())
         done = load.wait("done", 120, worker)
         ordered_ms = load.sightings().ordered_ms(warm["from_ns"], sent["until_ns"])
@@ -124,6 +127,7 @@ def measure_rate(
         "missing": float(done["missing"]),
         "twice": float(done["twice"]),
         "generator_late_ms": done["late_ms"],
+        **commits,
         "worker_cpu_percent": use[0],
         "broker_cpu_percent": use[1],
         "load_cpu_percent": use[2],
@@ -133,6 +137,22 @@ def measure_rate(
             f"  {offer.rate:,}/s: p50 {run['p50_ms']:.1f} ms, p99 {run['p99_ms']:.1f} ms"
         )
     return run
+
+
+def commits_between(before: Metrics, after: Metrics) -> dict[str, float]:
+    """Return number, size and duration of the transactions between two looks at the metrics."""
+
+    def rise(name: str) -> float:
+        return after.get(name, 0.0) - before.get(name, 0.0)
+
+    transactions = rise("seatstream_commit_seconds_count")
+    if not transactions:
+        return {}
+    return {
+        "transactions": transactions,
+        "records_per_transaction": rise("seatstream_transaction_records_sum") / transactions,
+        "commit_mean_ms": rise("seatstream_commit_seconds_sum") / transactions * 1e3,
+    }
 
 
 def open_sections(cluster: Cluster, arena: Arena, group: str, *workers: Worker) -> None:

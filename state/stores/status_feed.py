@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 
 # How long the thread sleeps at most while nothing arrives: answers and `close` wait for it.
 POLL_S = 0.02
-# Records taken at once: a look-up in another thread waits for the interpreter's lock meanwhile.
+# Records taken at once, while loading and after: a look-up in another thread may wait for them.
+RECORDS_AT_START = 5_000
 RECORDS_AT_ONCE = 500
 RETRY_S = 1.0
 
@@ -171,7 +172,8 @@ class StatusFeed:
                 first = consumer.poll(POLL_S)
                 if first is not None:
                     # `consume` alone would wait for its full number or its whole timeout.
-                    self._take(contents, [first, *consumer.consume(RECORDS_AT_ONCE, 0)])
+                    records = RECORDS_AT_ONCE if contents.is_published else RECORDS_AT_START
+                    self._take(contents, [first, *consumer.consume(records, 0)])
                 trouble = heartbeat.step(contents)
                 if trouble is not None:
                     self._troubled(trouble)

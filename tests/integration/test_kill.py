@@ -12,7 +12,7 @@ from streams.runtime.failpoints import NAMES
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(110)]
 
 WORDS = 1_500
-ONCE_A_LIFE = ("fenced", "claimed", "restored")
+ONCE_A_LIFE = ("fenced", "claimed", "restored", "fetched")
 
 
 def leave_the_store(worker: Worker) -> None:
@@ -42,7 +42,7 @@ def test_f21_a_kill_at_any_step_loses_and_doubles_nothing(
     new_fleet: Callable[..., Fleet], disturb: Callable[[Worker], None], membership: str
 ) -> None:
     fleet = new_fleet(
-        SEATSTREAM_TRANSACTION_RECORDS="400",
+        SEATSTREAM_TRANSACTION_RECORDS="100",
         SEATSTREAM_SESSION_TIMEOUT_S="10" if membership == "static" else "1.5",
         SEATSTREAM_STATIC_MEMBERSHIP="1" if membership == "static" else "0",
         SEATSTREAM_WATCHDOG="0",
@@ -57,7 +57,7 @@ def test_f21_a_kill_at_any_step_loses_and_doubles_nothing(
     for life, place in enumerate(NAMES):
         fleet.produce(WORDS, seed=2 + life)
         worker.start(FAILPOINTS=f"{place}:kill:{1 if place in ONCE_A_LIFE else 2}")
-        assert worker.ended(30) == -signal.SIGKILL, place
+        assert worker.ended(30, place) == -signal.SIGKILL
         disturb(worker)
     worker.start().wait_ready()
     fleet.settle()

@@ -102,12 +102,12 @@ class Worker:
             if line.startswith((name + " ", name + "{"))
         )
 
-    def ended(self, timeout_s: float) -> int:
+    def ended(self, timeout_s: float, why: str = "by itself") -> int:
         """Wait until the process has ended by itself and return its exit code."""
         try:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} did not end:\n{self.tail()}") from None
+            raise AssertionError(f"{self.name} did not end ({why}):\n{self.tail()}") from None
         return self._note(code)
 
     def kill(self) -> None:

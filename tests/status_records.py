@@ -1,0 +1,86 @@
+"""Records of section-status in short form, and a view over them that needs no broker."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.topics import SECTION_STATUS
+from serdes.decoding import TopicDecoder
+from serdes.encoding import encoders
+from serdes.schema_source import SchemaSource
+from state.domain.keys import partition_of, section_key
+from state.domain.status import SectionStatus
+from state.stores.section_statuses import SectionStatuses
+from state.stores.status_contents import Change
+
+IDS = SchemaSource("", Path()).ids()
+PARTITIONS = 4
+EVENT = 7
+MS = 1_000_000
+
+_ENCODE = encoders(SECTION_STATUS, IDS)["io.seatstream.status.SectionStatusEvent"]
+
+
+def value_of(status: SectionStatus, section: str = "A", event: int = EVENT) -> bytes:
+    return _ENCODE(
+        event,
+        section.encode(),
+        status.free,
+        status.as_of_ms,
+        status.version,
+        status.held,
+        status.largest_block,
+    )
+
+
+def counts(
+    version: int, free: int, *, held: int = 0, largest: int | None = None, as_of_ms: int = 1_000
+) -> SectionStatus:
+    return SectionStatus(version, as_of_ms, free, held, free if largest is None else largest)
+
+
+def partition_of_section(section: str = "A", event: int = EVENT) -> int:
+    return partition_of(section_key(event, section), PARTITIONS)
+
+
+@dataclass
+class Fed:
+    """A view that is fed by hand, with a clock that is set by hand."""
+
+    now_ms: int = 1_000_000
+    schema_ids_asked: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.decoder = TopicDecoder(SECTION_STATUS, IDS)
+        self.view = SectionStatuses(self.decoder, self._learn, clock_ns=lambda: self.now_ms * MS)
+        self.contents = self.view.new_reading(PARTITIONS)
+
+    def _learn(self, schema_id: int) -> bool:
+        self.schema_ids_asked.append(schema_id)
+        return False
+
+    def feed(self, partition: int, key: bytes | None, value: bytes | None) -> Change | None:
+        """Take in one record as the thread does."""
+        change = self.contents.apply(partition, key, value)
+        freshness = self.contents.partitions[partition]
+        freshness.reached(freshness.position + 1)
+        self.view.changed(self.contents, [change] if change else [])
+        return change
+
+    def tell(self, status: SectionStatus, section: str = "A", event: int = EVENT) -> Change | None:
+        return self.feed(
+            partition_of_section(section, event),
+            section_key(event, section),
+            value_of(status, section, event),
+        )
+
+    def spoil(self, section: str = "A", value: bytes = b"garbage") -> Change | None:
+        return self.feed(partition_of_section(section), section_key(EVENT, section), value)
+
+    def heartbeat(self, asked_ms: int | None = None) -> None:
+        """Have every partition answer that it ends where it was read to."""
+        asked_ns = (self.now_ms if asked_ms is None else asked_ms) * MS
+        for partition in self.contents.partitions:
+            partition.ends_at(partition.position, asked_ns)
+        if not self.contents.is_published:
+            self.view.publish(self.contents)
+        self.view.refreshed()
