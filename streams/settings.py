@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
-Value = TypeVar("Value")
+from serdes.environment import (
+    BadSetting,
+    Environment,
+    between,
+    brokers,
+    flag,
+    host,
+    megabytes,
+    name,
+    one_of,
+    whole,
+)
+
+__all__ = ["BadSetting", "Settings"]
 
 PREFIX = "SEATSTREAM_"
 KNOWN_ROLES = ("seats",)
-
-
-class BadSetting(ValueError):
-    """An environment variable is unknown or cannot be used.
-
-    Operator action: correct the variable that the message names.
-    """
+_EVERY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  (compared, not bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,10 @@ class Settings:
                          shared evenly by all partitions.
     tick_ms:             SEATSTREAM_TICK_MS, how often log time is moved while holds are due.
     health_host, health_port: SEATSTREAM_HEALTH_HOST, SEATSTREAM_HEALTH_PORT; 0 takes a free port.
+    advertised_host:     SEATSTREAM_ADVERTISED_HOST, where API pods reach the health port for
+                         look-ups; empty for the health host.
+    lookup_token:        SEATSTREAM_LOOKUP_TOKEN, what they must show; without one look-ups are
+                         answered on a loopback address only.
     stall_s:             SEATSTREAM_STALL_S, lag without progress that makes /live fail.
     watchdog:            SEATSTREAM_WATCHDOG, end a process that was paused for half a session.
     dead_letter_run_limit, dead_letter_share_limit: SEATSTREAM_DEAD_LETTER_RUN_LIMIT (in a row)
@@ -71,6 +81,9 @@ class Settings:
     tick_ms: int = 1_000
     health_host: str = "127.0.0.1"
     health_port: int = 0
+    advertised_host: str = ""
+    # Not shown: settings are logged at start.
+    lookup_token: str = field(default="", repr=False)
     stall_s: float = 30.0
     watchdog: bool = True
     dead_letter_run_limit: int = 10
@@ -80,41 +93,40 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Build settings from environment variables; raise BadSetting for the first bad one."""
-        read = _Reader(environ)
+        read = Environment(environ)
         settings = cls(
-            brokers=read("KAFKA_BROKERS", _brokers, "localhost:9092"),
+            brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
             registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
             roles=read(PREFIX + "ROLES", _roles, KNOWN_ROLES),
-            app_id=read(PREFIX + "APP_ID", _name, "seatstream-seats"),
-            instance=read(PREFIX + "INSTANCE", _name, uuid4().hex[:8]),
-            static_membership=read(PREFIX + "STATIC_MEMBERSHIP", _flag, False),
+            app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),
+            instance=read(PREFIX + "INSTANCE", name, uuid4().hex[:8]),
+            static_membership=read(PREFIX + "STATIC_MEMBERSHIP", flag, False),
             data_dir=read(PREFIX + "DATA_DIR", Path, Path("seatstream-data")),
-            session_timeout_s=read(PREFIX + "SESSION_TIMEOUT_S", _between(1, 300), 6.0),
+            session_timeout_s=read(PREFIX + "SESSION_TIMEOUT_S", between(1, 300), 6.0),
             transaction_timeout_ms=read(
-                PREFIX + "TRANSACTION_TIMEOUT_MS", _whole(1_000, 900_000), 15_000
+                PREFIX + "TRANSACTION_TIMEOUT_MS", whole(1_000, 900_000), 15_000
             ),
-            commit_interval_ms=read(PREFIX + "COMMIT_INTERVAL_MS", _whole(0, 5_000), 0),
-            transaction_records=read(PREFIX + "TRANSACTION_RECORDS", _whole(1, 100_000), 10_000),
-            buffer_bytes=read(PREFIX + "BUFFER_MB", _megabytes, 32 << 20),
-            store_cache_bytes=read(PREFIX + "STORE_CACHE_MB", _megabytes, 64 << 20),
-            store_write_bytes=read(PREFIX + "STORE_WRITE_MB", _megabytes, 64 << 20),
+            commit_interval_ms=read(PREFIX + "COMMIT_INTERVAL_MS", whole(0, 5_000), 0),
+            transaction_records=read(PREFIX + "TRANSACTION_RECORDS", whole(1, 100_000), 10_000),
+            buffer_bytes=read(PREFIX + "BUFFER_MB", megabytes, 32 << 20),
+            store_cache_bytes=read(PREFIX + "STORE_CACHE_MB", megabytes, 64 << 20),
+            store_write_bytes=read(PREFIX + "STORE_WRITE_MB", megabytes, 64 << 20),
             section_cache_seats=read(
-                PREFIX + "SECTION_CACHE_SEATS", _whole(1_000, 1 << 40), 8_000_000
+                PREFIX + "SECTION_CACHE_SEATS", whole(1_000, 1 << 40), 8_000_000
             ),
-            tick_ms=read(PREFIX + "TICK_MS", _whole(10, 60_000), 1_000),
+            tick_ms=read(PREFIX + "TICK_MS", whole(10, 60_000), 1_000),
             health_host=read(PREFIX + "HEALTH_HOST", str, "127.0.0.1"),
-            health_port=read(PREFIX + "HEALTH_PORT", _whole(0, 65_535), 0),
-            stall_s=read(PREFIX + "STALL_S", _between(1, 3_600), 30.0),
-            watchdog=read(PREFIX + "WATCHDOG", _flag, True),
-            dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", _whole(1, 1 << 40), 10),
-            dead_letter_share_limit=read(PREFIX + "DEAD_LETTER_SHARE_LIMIT", _whole(1, 1_000), 10),
-            log_format=read("LOG_FORMAT", _one_of("text", "json"), "text"),
+            health_port=read(PREFIX + "HEALTH_PORT", whole(0, 65_535), 0),
+            advertised_host=read(PREFIX + "ADVERTISED_HOST", host, ""),
+            lookup_token=read(PREFIX + "LOOKUP_TOKEN", str, ""),
+            stall_s=read(PREFIX + "STALL_S", between(1, 3_600), 30.0),
+            watchdog=read(PREFIX + "WATCHDOG", flag, True),
+            dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10),
+            dead_letter_share_limit=read(PREFIX + "DEAD_LETTER_SHARE_LIMIT", whole(1, 1_000), 10),
+            log_format=read("LOG_FORMAT", one_of("text", "json"), "text"),
         )
-        unknown = {name for name in environ if name.startswith(PREFIX)} - read.names
-        if unknown:
-            known = ", ".join(sorted(name for name in read.names if name.startswith(PREFIX)))
-            message = f"unknown setting {min(unknown)}; known are {known}"
-            raise BadSetting(message)
+        # Variables of the API pods may stand in the same environment.
+        read.refuse_unknown(PREFIX, foreign=PREFIX + "API_")
         if settings.static_membership and PREFIX + "INSTANCE" not in environ:
             message = f"{PREFIX}STATIC_MEMBERSHIP needs a stable {PREFIX}INSTANCE"
             raise BadSetting(message)
@@ -126,6 +138,12 @@ class Settings:
         return {"bootstrap_servers": self.brokers.split(",")}
 
     @property
+    def lookup_host(self) -> str:
+        """Host under which others reach the look-ups; empty where none can be told."""
+        told = self.advertised_host or self.health_host
+        return "" if told in _EVERY_INTERFACE else told
+
+    @property
     def takeover_timeout_s(self) -> float:
         """How long fencing the former owners may take."""
         return 2 * self.transaction_timeout_ms / 1000
@@ -135,34 +153,6 @@ class Settings:
         return self.session_timeout_s / 2 if self.watchdog else 0.0
 
 
-class _Reader:
-    """Reads variables and remembers their names."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self.names: set[str] = set()
-
-    def __call__(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
-        self.names.add(name)
-        text = self._environ.get(name, "")
-        if not text:
-            return default
-        try:
-            return parse(text)
-        except ValueError as error:
-            message = f"{name}={text!r}: {error}"
-            raise BadSetting(message) from error
-
-
-def _brokers(text: str) -> str:
-    for address in text.split(","):
-        host, _, port = address.strip().rpartition(":")
-        if not host or not port.isdigit():
-            message = f"{address!r} is not host:port"
-            raise ValueError(message)
-    return ",".join(address.strip() for address in text.split(","))
-
-
 def _roles(text: str) -> tuple[str, ...]:
     roles = tuple(role.strip() for role in text.split(","))
     for role in roles:
@@ -170,54 +160,3 @@ def _roles(text: str) -> tuple[str, ...]:
             message = f"unknown role {role!r}; known: {', '.join(KNOWN_ROLES)}"
             raise ValueError(message)
     return roles
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text):
-        message = "letters, digits, dot, dash and underscore only, at most 100"
-        raise ValueError(message)
-    return text
-
-
-def _flag(text: str) -> bool:
-    flags = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    if text.lower() not in flags:
-        message = "use true or false"
-        raise ValueError(message)
-    return flags[text.lower()]
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = int(text)
-        if not low <= number <= high:
-            message = f"not between {low} and {high}"
-            raise ValueError(message)
-        return number
-
-    return parse
-
-
-def _between(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        number = float(text)
-        if not low <= number <= high:
-            message = f"not between {low} and {high}"
-            raise ValueError(message)
-        return number
-
-    return parse
-
-
-def _megabytes(text: str) -> int:
-    return _whole(1, 1 << 20)(text) << 20
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            message = f"use one of {', '.join(choices)}"
-            raise ValueError(message)
-        return text
-
-    return parse

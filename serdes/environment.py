@@ -1,0 +1,125 @@
+"""Environment variables in, checked values out; the settings of every process are read here.
+
+A variable that is empty counts as unset. The first one that cannot be used is refused by its name.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+class BadSetting(ValueError):
+    """An environment variable is unknown or cannot be used.
+
+    Operator action: correct the variable that the message names.
+    """
+
+
+class Environment:
+    """Reads variables, each with its parser and default, and remembers their names."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.names: set[str] = set()
+
+    def __call__(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
+        """Return the parsed variable; raise BadSetting where `parse` raises ValueError."""
+        self.names.add(name)
+        text = self._environ.get(name, "")
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            message = f"{name}={text!r}: {error}"
+            raise BadSetting(message) from error
+
+    def has(self, name: str) -> bool:
+        return bool(self._environ.get(name, ""))
+
+    def refuse_unknown(self, prefix: str, foreign: str = "") -> None:
+        """Raise BadSetting for a variable with our prefix that nobody read.
+
+        foreign: prefix of variables that another kind of process reads; empty for none.
+        """
+        unknown = {
+            name
+            for name in self._environ
+            if name.startswith(prefix) and not (foreign and name.startswith(foreign))
+        } - self.names
+        if unknown:
+            known = ", ".join(sorted(name for name in self.names if name.startswith(prefix)))
+            message = f"unknown setting {min(unknown)}; known are {known}"
+            raise BadSetting(message)
+
+
+def brokers(text: str) -> str:
+    """Parse host:port, separated by commas."""
+    for address in text.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit():
+            message = f"{address!r} is not host:port"
+            raise ValueError(message)
+    return ",".join(address.strip() for address in text.split(","))
+
+
+def host(text: str) -> str:
+    """Parse a host name or address without a port."""
+    # An address of IPv6 has colons; brackets and ports belong elsewhere.
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", text):
+        message = "not a host name or address"
+        raise ValueError(message)
+    return text
+
+
+def name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text):
+        message = "letters, digits, dot, dash and underscore only, at most 100"
+        raise ValueError(message)
+    return text
+
+
+def flag(text: str) -> bool:
+    flags = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in flags:
+        message = "use true or false"
+        raise ValueError(message)
+    return flags[text.lower()]
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            message = f"not between {low} and {high}"
+            raise ValueError(message)
+        return number
+
+    return parse
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        number = float(text)
+        if not low <= number <= high:
+            message = f"not between {low} and {high}"
+            raise ValueError(message)
+        return number
+
+    return parse
+
+
+def megabytes(text: str) -> int:
+    return whole(1, 1 << 20)(text) << 20
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            message = f"use one of {', '.join(choices)}"
+            raise ValueError(message)
+        return text
+
+    return parse
