@@ -6,7 +6,8 @@ The one list: creation, registration, documentation and tests derive from it.
 from dataclasses import dataclass
 
 # source document 003: 20 partitions for section-status and for what is co-partitioned with it.
-PARTITIONS_BY_GROUP = {"seats": 20}
+# One partition orders all events: there are thousands, changed by hand.
+PARTITIONS_BY_GROUP = {"seats": 20, "events": 1}
 
 _COMMANDS = "io.seatstream.commands."
 _OUTCOMES = "io.seatstream.outcomes."
@@ -160,12 +161,30 @@ DEAD_LETTER_QUEUE = Topic(
     headers="io.seatstream.dead_letters.DeadLetterHeaders",
 )
 
+EVENTS = Topic(
+    name="events",
+    key="{eventId} in decimal",
+    # Written by API pods on behalf of operators, read by every pod; no worker knows it.
+    records=("io.seatstream.events.EventDescription",),
+    cleanup="compact",
+    group="events",
+    log_append_time=False,
+    config=(
+        # Every API pod reads the whole topic at start.
+        ("min.cleanable.dirty.ratio", "0.1"),
+        ("segment.bytes", str(16 * 1024 * 1024)),
+        # A pod that reads from the start within a day still sees what was deleted.
+        ("delete.retention.ms", str(24 * 3600 * 1000)),
+    ),
+)
+
 TOPICS = (
     SECTION_COMMANDS,
     RESERVATION_OUTCOMES,
     SECTION_STATUS,
     SEATS_CHANGELOG,
     DEAD_LETTER_QUEUE,
+    EVENTS,
 )
 
 

@@ -14,6 +14,8 @@ Seat = tuple[int, int]
 SeatRange = tuple[int, int, int]
 # label, seat_count, first_number, number_step, seat_labels, aisles, category, seat_categories
 RowPlan = tuple[bytes, int, int, int, tuple[bytes, ...], tuple[int, ...], bytes, tuple[bytes, ...]]
+# section, name, capacity, layout_version, categories
+SectionDescription = tuple[bytes, bytes, int, int, tuple[bytes, ...]]
 # kind, span, offset, ordinal, version, at_ms, epoch, deadline_ms
 LaterOutcome = tuple[int, bytes, int, int, int, int, int, int]
 
@@ -367,3 +369,20 @@ class Progress(NamedTuple):
     log_time_ms: int
     timer_ms: int
     logic_version: int
+
+
+class EventDescription(NamedTuple):
+    """What is known of one event beside its seats."""
+
+    event_id: int
+    name: bytes
+    venue: bytes
+    starts_at_ms: int
+    sale_starts_ms: int
+    sale_ends_ms: int
+    status: int
+    revision: int
+    sections: tuple[SectionDescription, ...]
+    opening_digest: bytes
+    opened_by: bytes
+    changed_at_ms: int

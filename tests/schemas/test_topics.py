@@ -1,6 +1,7 @@
 """The list of topics keeps the laws that co-partitioning and compaction need."""
 
 from schemas.topics import (
+    EVENTS,
     PARTITIONS_BY_GROUP,
     RESERVATION_OUTCOMES,
     SEATS_CHANGELOG,
@@ -24,7 +25,7 @@ def test_what_one_handler_reads_and_writes_shares_its_partition_count() -> None:
 
 
 def test_state_is_compacted_and_never_deleted_by_age() -> None:
-    for topic in (SEATS_CHANGELOG, SECTION_STATUS):
+    for topic in (SEATS_CHANGELOG, SECTION_STATUS, EVENTS):
         assert topic.configs()["cleanup.policy"] == "compact"
         assert "retention.ms" not in topic.configs()
 
