@@ -60,8 +60,8 @@ class Fed:
 
     def feed(self, partition: int, key: bytes | None, value: bytes | None) -> Change | None:
         """Take in one record as the thread does."""
-        change = self.contents.apply(partition, key, value)
         freshness = self.contents.partitions[partition]
+        change = self.contents.apply(partition, freshness.position, key, value)
         freshness.reached(freshness.position + 1)
         self.view.changed(self.contents, [change] if change else [])
         return change

@@ -6,12 +6,13 @@ that takes in the records is late, stopped or gone: the age in the answers grows
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from serdes.decoding import TopicDecoder
 from state.domain.reasons import Reason
 from state.domain.status import can_refuse
+from state.stores.event_snapshot import EventSnapshot, Known, status_in
 from state.stores.status_answers import (
     Availability,
     Demand,
@@ -20,8 +21,8 @@ from state.stores.status_answers import (
     boot_clock_ns,
     judged,
 )
-from state.stores.status_contents import Change, Contents, Known, status_in
-from state.stores.status_waiters import Waiter, Waiters
+from state.stores.status_contents import Change, Contents
+from state.stores.status_waiters import SectionName, Waiter, Waiters
 from state.stores.view_statistics import ViewCounters, ViewStatistics
 
 STALE_AFTER_MS = 5_000
@@ -65,31 +66,50 @@ class SectionStatuses:
         """Return what is known of a section, from memory; None for one that is unknown."""
         counters = self.counters
         counters.lookups += 1
-        contents = self._contents
-        known = contents.by_event.get(event_id, _NO_SECTIONS).get(section)
+        known, known_ns = self._contents.entry(event_id, section)
         if known is None:
             counters.misses += 1
             return None
-        return self._availability(known, contents.known_ns(event_id, section, known))
+        return self._availability(known, known_ns)
 
     def sections(self, event_id: int) -> dict[str, Availability]:
         """Return all known sections of an event; empty for an event that is unknown."""
         counters = self.counters
         counters.lookups += 1
-        contents = self._contents
-        sections = contents.by_event.get(event_id)
-        if sections is None:
+        entries = self._contents.entries(event_id)
+        counters.misses += not entries
+        return {name: self._availability(*entry) for name, entry in entries.items()}
+
+    def snapshot(self, event_id: int) -> EventSnapshot | None:
+        """Return all sections of an event as one shared value; None for an unknown event.
+
+        Costs the same for any number of sections while none of them changes: for those who
+        answer the same question over and over. Its age is asked of `snapshot_age_ms`.
+        """
+        counters = self.counters
+        counters.lookups += 1
+        snapshot = self._contents.snapshot(event_id)
+        if snapshot is None:
             counters.misses += 1
-            return {}
-        # The copy is made in one piece; the dict itself may change under us.
-        return {
-            name: self._availability(known, contents.known_ns(event_id, name, known))
-            for name, known in sections.copy().items()
-        }
+        return snapshot
+
+    def snapshot_age_ms(self, snapshot: EventSnapshot) -> int | None:
+        """Return the age of the worst section in a snapshot, or in a part of one.
+
+        None where the event has changed since: take the new snapshot.
+        """
+        known_ns = snapshot.known_ns()
+        if self._contents.kept_by_event.get(snapshot.event_id) is not snapshot.whole:
+            return None
+        return age_ms(known_ns, self._clock_ns())
 
     def events(self) -> tuple[int, ...]:
         """Return the ids of all events with a known section."""
         return tuple(self._contents.by_event.copy())
+
+    def topic_id(self) -> str:
+        """Return the brokers' id of the topic that is answered from: a new one when recreated."""
+        return self._contents.topic_id
 
     def staleness_ms(self) -> int:
         """Return the age of the worst partition; `status_contents.NEVER_MS` before the start."""
@@ -120,8 +140,7 @@ class SectionStatuses:
         request has an answer already.
         """
         counters = self.counters
-        contents = self._contents
-        known = contents.by_event.get(event_id, _NO_SECTIONS).get(section)
+        known, known_ns = self._contents.entry(event_id, section)
         if known is None:
             counters.unknown_passed += 1
             return None
@@ -129,7 +148,6 @@ class SectionStatuses:
         limit_ms = self.stale_after_ms
         if max_staleness_ms is not None:
             limit_ms = min(limit_ms, max_staleness_ms)
-        known_ns = contents.known_ns(event_id, section, known)
         too_old = age_ms(known_ns, self._clock_ns()) > limit_ms
         if too_old or status.version < min_version:
             counters.stepped_aside += 1
@@ -155,7 +173,8 @@ class SectionStatuses:
         if not judged.is_met:
             woken = threading.Event()
             deadline_ns = self._clock_ns() + int(timeout_s * 1_000 * _MS)
-            with self._waiting(demand, woken.set):
+            name = (demand.event_id, demand.section)
+            with self._waiting([name], lambda: self._judge(demand).is_met, woken.set):
                 while not (judged := self._judge(demand)).is_met and not self._closed:
                     left_ns = deadline_ns - self._clock_ns()
                     if left_ns <= 0:
@@ -168,43 +187,58 @@ class SectionStatuses:
         self, demand: Demand, timeout_s: float, *, or_stale: bool = False
     ) -> Availability | None:
         """Do as `wait` does, without blocking the event loop."""
-        judged = self._judge(demand)
-        if not judged.is_met:
-            loop = asyncio.get_running_loop()
-            woken = asyncio.Event()
+        name = (demand.event_id, demand.section)
+        await self.wait_until_met([name], lambda: self._judge(demand).is_met, timeout_s)
+        return self._settle(demand, self._judge(demand), or_stale=or_stale)
 
-            def wake() -> None:
-                # A loop that was closed meanwhile has nobody left who waits.
-                with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(woken.set)
+    async def wait_until_met(
+        self, sections: Iterable[SectionName], is_met: Callable[[], bool], timeout_s: float
+    ) -> bool:
+        """Return True as soon as `is_met()` is true, False after `timeout_s` or when closed.
 
-            with self._waiting(demand, wake), suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    while not (judged := self._judge(demand)).is_met and not self._closed:
-                        await woken.wait()
-                        woken.clear()
-        return self._settle(demand, judged, or_stale=or_stale)
+        sections: whose changes may make it true; every heartbeat may as well.
+        is_met:   asked by the caller and by the view's thread; fast, and raises nothing.
+        """
+        if is_met():
+            return True
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+
+        def wake() -> None:
+            # A loop that was closed meanwhile has nobody left who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._waiting(sections, is_met, wake), suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not is_met() and not self._closed:
+                    await woken.wait()
+                    woken.clear()
+        return is_met()
 
     def refresh(self) -> None:
         """Ask for the ends of the topic soon; here is nobody to ask."""
 
     @contextmanager
-    def _waiting(self, demand: Demand, wake: Callable[[], None]) -> Iterator[None]:
-        name = (demand.event_id, demand.section)
-        waiter = Waiter(name, lambda: self._judge(demand).is_met, wake)
-        self._waiters.add(waiter)
+    def _waiting(
+        self,
+        sections: Iterable[SectionName],
+        is_met: Callable[[], bool],
+        wake: Callable[[], None],
+    ) -> Iterator[None]:
+        waiters = [Waiter(name, is_met, wake) for name in sections]
+        for waiter in waiters:
+            self._waiters.add(waiter)
         try:
             # An age that lies between two heartbeats is met soonest by asking now.
             self.refresh()
             yield
         finally:
-            self._waiters.discard(waiter)
+            for waiter in waiters:
+                self._waiters.discard(waiter)
 
     def _judge(self, demand: Demand) -> Judged:
-        contents = self._contents
-        event_id, section = demand.event_id, demand.section
-        known = contents.by_event.get(event_id, _NO_SECTIONS).get(section)
-        known_ns = contents.known_ns(event_id, section, known)
+        known, known_ns = self._contents.entry(demand.event_id, demand.section)
         if known is None:
             return judged(demand, None, age_ms(known_ns, self._clock_ns()))
         answer = self._availability(known, known_ns)
@@ -226,9 +260,12 @@ class SectionStatuses:
 
     # --- what the one thread tells ---------------------------------------------------------
 
-    def new_reading(self, partitions: int) -> Contents:
+    def new_reading(self, partitions: int, topic_id: str = "") -> Contents:
         """Return empty contents, to be filled and then published."""
-        return Contents(partitions, self._decoder, self._learn, self.counters, self._clock_ns())
+        now_ns = self._clock_ns()
+        contents = Contents(partitions, self._decoder, self._learn, self.counters, now_ns)
+        contents.topic_id = topic_id
+        return contents
 
     def publish(self, contents: Contents) -> None:
         """Answer from a complete reading of the topic from now on."""
@@ -308,7 +345,7 @@ class SectionStatuses:
         )
 
     def _availability(self, known: Known, known_ns: int) -> Availability:
-        version, as_of_ms, free, held, largest_block, _ = known
+        version, as_of_ms, free, held, largest_block, _, _ = known
         staleness_ms = age_ms(known_ns, self._clock_ns())
         stale = staleness_ms > self.stale_after_ms
         return Availability(free, held, largest_block, version, as_of_ms, staleness_ms, stale)

@@ -1,16 +1,12 @@
 """Records of section-status in; the newest status of every section, and how sure it is, out.
 
-How sure: a partition's `known_ns` is the latest clock at which somebody asked the broker for the
-partition's end and everything before the answered end has been taken in since. Whatever was
-visible at `known_ns` is therefore in here. The clock is read before the question is sent, so
-nothing that delays question, answer or records can make a status look fresher than it is.
+How sure a partition is, `freshness` tells.
 
 A record that cannot be read makes its section doubtful: the counts may have changed with it, so
 they stay, but their age runs from the last time before it, until a readable record follows.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from sys import intern
 from typing import NamedTuple
@@ -28,6 +24,8 @@ from serdes.decoding import (
 )
 from state.domain.keys import SECTION_ID, partition_of, section_key, split_section_key
 from state.domain.status import SectionStatus, fault_of, newer_of
+from state.stores.event_snapshot import EventSnapshot, Known, status_in
+from state.stores.freshness import Freshness
 from state.stores.view_statistics import ViewCounters
 
 log = logging.getLogger(__name__)
@@ -36,22 +34,12 @@ log = logging.getLogger(__name__)
 NEVER_MS = 2**31 - 1
 _MS = 1_000_000
 
-# Unanswered ends kept for a partition: 10 s and more of lag without losing the oldest.
-_PENDING_MAX = 64
-
 # Reasons of bad records beside those of serdes.decoding.
 BAD_KEY = "BAD_KEY"
 KEY_MISMATCH = "KEY_MISMATCH"
 WRONG_PARTITION = "WRONG_PARTITION"
 IMPOSSIBLE_COUNTS = "IMPOSSIBLE_COUNTS"
 UNKNOWN_RECORD_TYPE = "UNKNOWN_RECORD_TYPE"
-
-
-class LogShortened(Exception):
-    """A partition lost records that it had: the topic was recreated, or a leader truncated it.
-
-    Operator action: none; the view reads the topic from its beginning again.
-    """
 
 
 class _Bad(Exception):
@@ -71,72 +59,13 @@ class Change(NamedTuple):
     status: SectionStatus | None
 
 
-class Freshness:
-    """When one partition was last known to be read to its end.
-
-    known_ns:       as told above, in ns of the view's clock.
-    has_been_known: since this reading of the topic began.
-    position:       offset of the next record to take in.
-    """
-
-    __slots__ = ("_end", "_pending", "has_been_known", "known_ns", "partition", "position")
-
-    def __init__(self, partition: int, known_ns: int) -> None:
-        self.partition = partition
-        self.known_ns = known_ns
-        self.position = 0
-        self.has_been_known = False
-        self._end = 0
-        self._pending: deque[tuple[int, int]] = deque()
-
-    def ends_at(self, end: int, asked_ns: int) -> None:
-        """Note the end offset that a question asked at `asked_ns` brought.
-
-        Raises LogShortened where the end was further once.
-        """
-        if end < self._end:
-            raise LogShortened(f"partition {self.partition} ended at {self._end}, now at {end}")
-        self._end = end
-        if end <= self.position:
-            self._known_at(asked_ns)
-        elif len(self._pending) < _PENDING_MAX:
-            self._pending.append((end, asked_ns))
-
-    def reached(self, position: int) -> None:
-        """Note that everything before `position` was taken in.
-
-        Raises LogShortened where that was so for a higher one before.
-        """
-        if position < self.position:
-            raise LogShortened(
-                f"partition {self.partition} was read to {self.position}, now at {position}"
-            )
-        self.position = position
-        pending = self._pending
-        while pending and pending[0][0] <= position:
-            self._known_at(pending.popleft()[1])
-
-    def _known_at(self, asked_ns: int) -> None:
-        self.known_ns = max(self.known_ns, asked_ns)
-        self.has_been_known = True
-
-
-# The fields of SectionStatus, then the partition, or its complement where the section is doubtful.
-# A plain tuple of numbers, since the garbage collector stops walking those: a full collection
-# over 100,000 named ones with a reference to their freshness halts a pod for 20 ms.
-Known = tuple[int, int, int, int, int, int]
-
-
-def status_in(known: Known) -> SectionStatus:
-    """Return the status of an entry."""
-    return SectionStatus(*known[:5])
-
-
 class Contents:
     """One reading of the topic, from its beginning.
 
     by_event: newest status by event and section. Changed by one thread; a look-up of another
               finds the former entry or the new one.
+    kept_by_event: snapshots that somebody asked for and whose event did not change since.
+    topic_id: the brokers' id of the topic that is read.
     is_published: look-ups are answered from here.
     learn:    asks the registry for an unknown schema id and says whether the decoder knows it now.
     """
@@ -150,6 +79,8 @@ class Contents:
         now_ns: int,
     ) -> None:
         self.by_event: dict[int, dict[str, Known]] = {}
+        self.kept_by_event: dict[int, EventSnapshot] = {}
+        self.topic_id = ""
         self.is_published = False
         never_ns = now_ns - NEVER_MS * _MS
         self.partitions = tuple(Freshness(number, never_ns) for number in range(partitions))
@@ -174,15 +105,66 @@ class Contents:
         # The doubt may have ended since the entry was read: the caller holds the old counts.
         return self._doubtful_ns.get((event_id, section), self._never_ns)
 
+    def entry(self, event_id: int, section: str) -> tuple[Known | None, int]:
+        """Return what is known of a section, and the clock up to which that is sure."""
+        known = self.by_event.get(event_id, _NO_SECTIONS).get(section)
+        while True:
+            known_ns = self.known_ns(event_id, section, known)
+            newest = self.by_event.get(event_id, _NO_SECTIONS).get(section)
+            if newest is known:
+                return known, known_ns
+            # Changed between the two: the clock may promise more than the former entry holds.
+            known = newest
+
+    def entries(self, event_id: int) -> dict[str, tuple[Known, int]]:
+        """Return what is known of all sections of an event, each with its clock; maybe none."""
+        while (snapshot := self.snapshot(event_id)) is not None:
+            entries = {
+                name: (known, self.known_ns(event_id, name, known))
+                for name, known in snapshot.known_by_section.items()
+            }
+            if self.kept_by_event.get(event_id) is snapshot:
+                return entries
+        return {}
+
+    def snapshot(self, event_id: int) -> EventSnapshot | None:
+        """Return the newest snapshot of an event; None for an event without sections."""
+        snapshot = self.kept_by_event.get(event_id)
+        # An empty one is being filled by another thread.
+        if snapshot is None or not snapshot.known_by_section:
+            return self._new_snapshot(event_id)
+        return snapshot
+
+    def _new_snapshot(self, event_id: int) -> EventSnapshot | None:
+        if event_id not in self.by_event:
+            return None
+        snapshot = self.kept_by_event[event_id] = EventSnapshot(event_id)
+        # The copy is made in one piece; the dict itself may change under us.
+        sections = self.by_event.get(event_id, _NO_SECTIONS).copy()
+        if not sections:
+            self.kept_by_event.pop(event_id, None)
+            return None
+        doubtful_ns_by_section = {
+            name: self.known_ns(event_id, name, known)
+            for name, known in sections.items()
+            if known[5] < 0
+        }
+        return snapshot.fill(sections, self.partitions, doubtful_ns_by_section)
+
     def apply(
-        self, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()
+        self,
+        partition: int,
+        offset: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
     ) -> Change | None:
         """Take in one record and return what it changed. Never raises on bad bytes."""
         self._counters.records += 1
         verdict = self._verdict(value, headers)
         try:
             if isinstance(verdict, Decoded):
-                return self._tell(self.partitions[partition], key, verdict)
+                return self._tell(self.partitions[partition], offset, key, verdict)
             if isinstance(verdict, Tombstone):
                 return self._remove(key)
             raise _bad(verdict)
@@ -196,7 +178,9 @@ class Contents:
             return self._decoder.decode(value, headers)
         return verdict
 
-    def _tell(self, freshness: Freshness, key: bytes | None, told: Decoded) -> Change | None:
+    def _tell(
+        self, freshness: Freshness, offset: int, key: bytes | None, told: Decoded
+    ) -> Change | None:
         event_id, name, free, as_of_ms, version, held, largest_block = told.fields
         number = freshness.partition
         if key != b"%d-%s" % (event_id, name):
@@ -217,17 +201,19 @@ class Contents:
             self._counters.bad[WRONG_PARTITION] += 1
         elif not self._is_news(status_in(known), status):
             if known[:5] == status:
-                self._put(event_id, section, status, number)
+                self._put(event_id, section, (*status, number, offset))
             return None
         # Events share the names of their sections, mostly.
-        self._put(event_id, intern(section), status, number)
+        self._put(event_id, intern(section), (*status, number, offset))
         self._counters.applied += 1
         return Change(event_id, section, status)
 
-    def _put(self, event_id: int, section: str, status: SectionStatus, partition: int) -> None:
-        self.by_event.setdefault(event_id, {})[section] = (*status, partition)
+    def _put(self, event_id: int, section: str, known: Known) -> None:
+        self.by_event.setdefault(event_id, {})[section] = known
         if self._doubtful_ns:
             self._doubtful_ns.pop((event_id, section), None)
+        # Last, here and below: see `event_snapshot`.
+        self.kept_by_event.pop(event_id, None)
 
     def _is_news(self, known: SectionStatus, status: SectionStatus) -> bool:
         counters = self._counters
@@ -253,6 +239,7 @@ class Contents:
         if not sections:
             del self.by_event[event_id]
         self._doubtful_ns.pop((event_id, section), None)
+        self.kept_by_event.pop(event_id, None)
         return Change(event_id, section, None)
 
     def _skip(self, freshness: Freshness, key: bytes | None, bad: _Bad) -> None:
@@ -269,7 +256,11 @@ class Contents:
         if known is not None and known[5] == freshness.partition:
             # In this order: whoever reads the mark finds the time.
             self._doubtful_ns[event_id, section] = freshness.known_ns
-            self.by_event[event_id][section] = (*status_in(known), ~known[5])
+            self.by_event[event_id][section] = (*status_in(known), ~known[5], known[6])
+            self.kept_by_event.pop(event_id, None)
+
+
+_NO_SECTIONS: dict[str, Known] = {}
 
 
 def _bad(verdict: Undecodable | UnknownSchema | UnknownRecordType) -> _Bad:

@@ -20,8 +20,9 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
+from state.stores.freshness import LogShortened
 from state.stores.section_statuses import SectionStatuses
-from state.stores.status_contents import Contents, LogShortened
+from state.stores.status_contents import Contents
 from state.stores.status_heartbeat import (
     Heartbeat,
     TopicIdentity,
@@ -156,7 +157,7 @@ class StatusFeed:
         if topic is None:
             return
         self.missing = None
-        contents = self._statuses.new_reading(topic.partitions)
+        contents = self._statuses.new_reading(topic.partitions, topic.topic_id)
         self._heartbeat = heartbeat = Heartbeat(
             admin, topic, self._heartbeat_ns, self._clock_ns, self._statuses.counters
         )
@@ -203,7 +204,7 @@ class StatusFeed:
                 assert offset is not None
                 # The client gives a consumer's headers as a list of pairs, whatever its hints say.
                 headers: Any = message.headers() or ()
-                change = contents.apply(partition, message.key(), message.value(), headers)
+                change = contents.apply(partition, offset, message.key(), message.value(), headers)
                 if change is not None:
                     changes.append(change)
                 position_by_partition[partition] = offset + 1

@@ -17,7 +17,8 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from state.stores.status_contents import Contents, LogShortened
+from state.stores.freshness import LogShortened
+from state.stores.status_contents import Contents
 from state.stores.view_statistics import ViewCounters
 
 # One dead broker of several holds up the answer for all of them for this long.

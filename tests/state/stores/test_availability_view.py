@@ -25,8 +25,9 @@ from state.domain.keys import section_key
 from state.domain.reasons import Reason
 from state.domain.status import SectionStatus
 from state.stores.availability_view import AvailabilityView, Demand, NotReady, NotYet, TooStale
+from state.stores.freshness import Freshness, LogShortened
 from state.stores.status_answers import boot_clock_ns
-from state.stores.status_contents import NEVER_MS, Change, Freshness, LogShortened
+from state.stores.status_contents import NEVER_MS, Change
 
 ROOT = Path(__file__).resolve().parents[3]
 
