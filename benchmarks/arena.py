@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from scripts.commands import CommandEncoders, key_of
-from scripts.plans.layout import RowPlan, SectionPlan
+from serdes.plans.layout import RowPlan, SectionPlan
 from state.domain.layout import Rules
 
 EVENT_ID = 1

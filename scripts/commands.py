@@ -6,9 +6,9 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
-from scripts.plans.layout import SectionPlan
 from serdes.codegen import IDENTITY, decoder, encoder
 from serdes.encoding import encoders
+from serdes.plans.layout import SectionPlan
 from serdes.registry import (
     NotRegisteredError,
     Registry,

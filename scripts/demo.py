@@ -32,11 +32,12 @@ from scripts.create_topics import carry_out, plan
 from scripts.demo_buyers import EVENT_ID, Buyers
 from scripts.demo_table import Display
 from scripts.open_event import open_event
-from scripts.plans.layout import RowPlan, SeatingPlan, SectionPlan
-from scripts.plans.reading import ARENA, read_plan
+from scripts.plans.arena import ARENA
 from scripts.register_schemas import register
 from scripts.workers import Worker, WorkerFailed
 from scripts.workload import percentile
+from serdes.plans.layout import RowPlan, SeatingPlan, SectionPlan
+from serdes.plans.reading import read_plan
 from serdes.registry import Registry
 from state.domain.layout import Rules
 

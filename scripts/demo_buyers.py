@@ -13,8 +13,8 @@ from typing import Any
 
 from schemas.topics import SECTION_STATUS
 from scripts.commands import CommandEncoders, CommandSender, OutcomeReader, key_of
-from scripts.plans.layout import SeatingPlan
 from scripts.workload import chosen_seats
+from serdes.plans.layout import SeatingPlan
 from serdes.schema_ids import SchemaIds
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause

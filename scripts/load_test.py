@@ -23,9 +23,9 @@ from typing import Any
 from scripts.addresses import NotUp, Servers, servers
 from scripts.commands import CommandEncoders, CommandSender, NoBroker, OutcomeReader, schema_ids
 from scripts.open_event import open_event
-from scripts.plans.layout import PlanFault, SeatingPlan
-from scripts.plans.reading import parse_plan, read_plan
 from scripts.workload import Command, Mix, draw_commands, percentile
+from serdes.plans.layout import PlanFault, SeatingPlan
+from serdes.plans.reading import parse_plan, read_plan
 from state.domain.layout import OrphanRule, Rules
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause

@@ -22,8 +22,8 @@ from scripts.commands import (
     key_of,
     schema_ids,
 )
-from scripts.plans.layout import PlanFault, SeatingPlan
-from scripts.plans.reading import read_plan
+from serdes.plans.layout import PlanFault, SeatingPlan
+from serdes.plans.reading import read_plan
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.layout import OrphanRule, Rules
 from state.domain.reasons import Reason

@@ -14,9 +14,10 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from scripts.plans.reading import ARENA
+ARENA = Path(__file__).with_name("arena.json")
 
 PITCH = 22  # distance of neighbouring seats
 AISLE = 30  # what an aisle adds to it

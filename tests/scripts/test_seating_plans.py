@@ -19,9 +19,9 @@ from plan_documents import (
     zone,
 )
 
-from scripts.plans.arena import arena_bytes
-from scripts.plans.layout import PlanFault, RowPlan, SeatPlace, number_run, section_id
-from scripts.plans.reading import ARENA, parse_plan, read_plan
+from scripts.plans.arena import ARENA, arena_bytes
+from serdes.plans.layout import PlanFault, RowPlan, SeatPlace, number_run, section_id
+from serdes.plans.reading import parse_plan, read_plan
 
 halls = st.lists(st.lists(row_patterns(), min_size=1, max_size=4), min_size=1, max_size=4)
 

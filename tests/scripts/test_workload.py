@@ -14,10 +14,11 @@ from schemas.topics import SECTION_COMMANDS
 from scripts.commands import CommandEncoders
 from scripts.demo import arguments_of, demo_plan
 from scripts.demo_table import Figures, as_line, as_table
-from scripts.plans.layout import SectionPlan
-from scripts.plans.reading import ARENA, read_plan
+from scripts.plans.arena import ARENA
 from scripts.workload import Command, Mix, chosen_seats, draw_commands, percentile
 from serdes.decoding import Decoded, TopicDecoder
+from serdes.plans.layout import SectionPlan
+from serdes.plans.reading import read_plan
 from serdes.schema_ids import counted_ids
 
 IDS = counted_ids()

@@ -10,8 +10,8 @@ indexes i - 1 and i and applies to every row long enough for it; rows and seats 
 sell neighbours that are none. In `--map`, seat 7 of row 2 is called `A1-2-7`.
 """
 
-from scripts.plans.fields import Json, objects, text, typed
-from scripts.plans.layout import (
+from serdes.plans.fields import Json, objects, text, typed
+from serdes.plans.layout import (
     SEATS_PER_ROW_MAX,
     SECTION_ID,
     PlanFault,

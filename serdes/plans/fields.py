@@ -3,7 +3,7 @@
 import math
 from typing import Any, TypeVar
 
-from scripts.plans.layout import PlanFault, shown
+from serdes.plans.layout import PlanFault, shown
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from itertools import pairwise
 from statistics import median
 from typing import TypeVar
 
-from scripts.plans.fields import Json, objects, position, text, typed
-from scripts.plans.layout import (
+from serdes.plans.fields import Json, objects, position, text, typed
+from serdes.plans.layout import (
     SEATS_PER_ROW_MAX,
     PlanFault,
     RowPlan,

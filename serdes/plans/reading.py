@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from scripts.plans.fields import typed
-from scripts.plans.layout import PlanFault, SeatingPlan, shown
-from scripts.plans.pretix import read_pretix
-from scripts.plans.short_form import read_short_form
+from serdes.plans.fields import typed
+from serdes.plans.layout import PlanFault, SeatingPlan, shown
+from serdes.plans.pretix import read_pretix
+from serdes.plans.short_form import read_short_form
 
 PLAN_BYTES_MAX = 64 * 1024 * 1024
-ARENA = Path(__file__).parent / "arena.json"
 
 
 def read_plan(path: Path) -> SeatingPlan:
@@ -47,7 +46,7 @@ def parse_plan(content: bytes) -> SeatingPlan:
     raise PlanFault(
         "",
         "neither 'zones' (pretix format) nor 'sections' (short form) is there",
-        "Export the plan again, or see scripts/plans/short_form.py for the short form",
+        "Export the plan again, or see serdes/plans/short_form.py for the short form",
     )
 
 
