@@ -3,7 +3,7 @@
 An outcome is never stored: it is built from the reservation, with the same bytes every time.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from serdes.seat_codecs import SeatCodecs
 from state.domain.reservation import Later, LaterOutcome, ReleaseCause, Reservation, Status
@@ -15,7 +15,12 @@ _CONTINUED: Final = 0x80
 
 def read_reservation(codecs: SeatCodecs, stored: bytes) -> Reservation:
     """Return the reservation of a Reservation record."""
-    held = Reservation(*codecs.read_reservation(stored, 0))
+    return reservation_of(codecs.read_reservation(stored, 0))
+
+
+def reservation_of(fields: tuple[Any, ...]) -> Reservation:
+    """Return the reservation of a decoded Reservation record."""
+    held = Reservation(*fields)
     return held._replace(later=tuple(LaterOutcome(*later) for later in held.later))
 
 

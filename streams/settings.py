@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +152,13 @@ class Settings:
     @property
     def watchdog_s(self) -> float:
         return self.session_timeout_s / 2 if self.watchdog else 0.0
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", text):
+        message = "a host name or an address, without a port"
+        raise ValueError(message)
+    return text
 
 
 def _roles(text: str) -> tuple[str, ...]:

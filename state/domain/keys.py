@@ -10,6 +10,14 @@ SECTION_ID: Final = re.compile(rb"[A-Z0-9-]{1,32}")
 
 TICK_KEY: Final = b"tick"
 
+# Keys of a partition's store, and so of its changelog: a tag, then a section key or a reservation
+# id. The progress of the partition has no more than its tag.
+PROGRESS_KEY: Final = b"p"
+SECTION: Final = b"s"
+LAYOUT: Final = b"l"
+BLOCKED: Final = b"b"
+RESERVATION: Final = b"r"
+
 _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
 _EVENT_ID_MAX: Final = 2**63 - 1
 

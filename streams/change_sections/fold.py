@@ -9,7 +9,7 @@ from serdes.reservation import first_outcome, later_outcome, read_reservation, w
 from serdes.seat_codecs import SeatCodecs
 from serdes.section import KnownSection, read_section
 from state.domain.hold import horizon_ms
-from state.domain.keys import partition_of
+from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partition_of
 from state.domain.reasons import Reason
 from state.domain.reservation import LaterOutcome, Reservation
 from state.domain.section import Section
@@ -20,13 +20,6 @@ LOGIC_VERSION: Final = 1
 
 # Half of Kafka's default max.request.size: a state that outgrew it could never be stored again.
 STATE_BYTES_MAX: Final = 512 * 1024
-
-# Tags of the store's keys.
-PROGRESS_KEY: Final = b"p"
-SECTION: Final = b"s"
-LAYOUT: Final = b"l"
-BLOCKED: Final = b"b"
-RESERVATION: Final = b"r"
 
 # Where a partition's state keeps its decoded sections.
 _CACHE: Final = "sections"

@@ -22,13 +22,12 @@ from serdes.held import Times
 from serdes.seat_codecs import SeatCodecs
 from serdes.section import PLAN_AT, write_section
 from state.domain.allocation import best_available
+from state.domain.keys import PROGRESS_KEY, SECTION
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
 from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
 from streams.change_sections.fold import (
     LOGIC_VERSION,
-    PROGRESS_KEY,
-    SECTION,
     STATE_BYTES_MAX,
     Decide,
     Fields,

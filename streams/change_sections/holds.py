@@ -6,11 +6,12 @@ from typing import Final
 
 from serdes.section import PLAN_AT, KnownSection
 from state.domain.allocation import best_available, chosen
+from state.domain.keys import RESERVATION
 from state.domain.layout import SeatPosition, SeatRange, range_masks
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
 from streams.batch import Record
-from streams.change_sections.fold import RESERVATION, Fields, Fold
+from streams.change_sections.fold import Fields, Fold
 
 _REJECTED: Final = int(Status.REJECTED)
 # `name` of an enum's member is a property, and takes as long as the rest of counting.

@@ -17,8 +17,9 @@ from serdes.decoding import UnknownSchema as UnknownSchemaId
 from serdes.refused import Refused
 from serdes.section import PLAN_AT
 from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
+from state.domain.keys import PROGRESS_KEY, RESERVATION
 from streams.batch import DeadLetter, NewerProducer, Record, UnknownSchema
-from streams.change_sections.fold import PROGRESS_KEY, RESERVATION, Fields, Fold
+from streams.change_sections.fold import Fields, Fold
 
 
 def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields], list[bytes]]:

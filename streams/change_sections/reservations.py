@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from serdes.reservation import correlation_of
 from serdes.section import KnownSection
 from state.domain.hold import LAPSES_PER_RECORD, extended_deadline_ms, horizon_ms
-from state.domain.keys import section_key
+from state.domain.keys import PROGRESS_KEY, section_key
 from state.domain.layout import range_masks
 from state.domain.reasons import Reason
 from state.domain.reservation import (
@@ -22,7 +22,7 @@ from state.domain.reservation import (
 )
 from state.domain.section import Section
 from streams.batch import Record
-from streams.change_sections.fold import PROGRESS_KEY, Fields, Fold
+from streams.change_sections.fold import Fields, Fold
 from streams.change_sections.holds import decided_now
 from streams.change_sections.reading import read
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from serdes.section import PLAN_AT, KnownSection, known_section, plan_of, write_section
+from state.domain.keys import BLOCKED, LAYOUT
 from state.domain.layout import Layout, SeatPosition, invalid, range_masks
 from state.domain.reasons import Reason
 from state.domain.section import Section
 from streams.batch import Record
-from streams.change_sections.fold import BLOCKED, LAYOUT, Fields, Fold
+from streams.change_sections.fold import Fields, Fold
 
 
 def open_section(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:  # noqa: ARG001

@@ -18,6 +18,7 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from state.stores.owner_name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
 from streams.runtime.checks import Cluster, check_cluster
@@ -27,6 +28,7 @@ from streams.runtime.fatal import WorkerMustEnd, end_process
 from streams.runtime.generation import Generation
 from streams.runtime.health import HealthServer
 from streams.runtime.lane import Lane
+from streams.runtime.lookups import CommittedRecords, Lookups
 from streams.runtime.observe import Observer, configure_logging
 from streams.runtime.ticker import Ticker
 from streams.runtime.transport import BatchTransport, Fetch, RawFetchSchema
@@ -123,8 +125,14 @@ class BatchApp(faust.App):
         self._opening: asyncio.Task[None] | None = None
         memory = StoreMemory(settings.store_cache_bytes, settings.store_write_bytes)
         self._stores = RocksDBStores(settings.data_dir / "stores", memory)
+        lookups = Lookups(
+            self._committed_records,
+            token=settings.lookup_token,
+            host=settings.health_host,
+            count=self.observer.looked_up,
+        )
         self._health = HealthServer(
-            self.observer, settings.health_host, settings.health_port, settings.data_dir
+            self.observer, lookups, settings.health_host, settings.health_port, settings.data_dir
         )
         super().__init__(
             settings.app_id,
@@ -223,6 +231,7 @@ class BatchApp(faust.App):
             watchdog=self._watchdog,
             ask_registry=self._ask_registry,
             fetch_from=self._fetch_from,
+            address=self._lookup_address(),
         )
         self.generation = generation
         self._opening = asyncio.create_task(self._open(generation, assigned), name="take-over")
@@ -273,6 +282,13 @@ class BatchApp(faust.App):
             self.consumer.resume_partitions(partitions)
         else:
             self.consumer.pause_partitions(partitions)
+
+    def _committed_records(self) -> CommittedRecords | None:
+        return self.generation.committed if self.generation is not None else None
+
+    def _lookup_address(self) -> str:
+        host = self.worker_settings.lookup_host
+        return host_and_port(host, self._health.port) if host else ""
 
     def _lanes(self) -> Sequence[Lane]:
         generation = self.generation

@@ -9,8 +9,9 @@
    checks group generation and member, so a worker of an older generation cannot claim.
 3. Restore: the stores are brought up to their changelogs.
 
-Only then is the first record decided. Closing waits for the transaction in flight, then closes
-stores and producers; nothing touches a closed store.
+Only then is the first record decided, and the first look-up answered. Closing waits for the
+transaction in flight and for look-ups, then closes stores and producers; nothing touches a closed
+store.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
+from state.stores.owner_name import generation_of, owner_name
 from state.stores.partition_state import PartitionState
 from state.stores.rocksdb import CorruptStore, RocksDBStore, RocksDBStores, StoreFull, destroy
 from streams.route import Route
@@ -37,6 +39,7 @@ from streams.runtime import sink as sinks
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.fatal import WorkerMustEnd, end_process
 from streams.runtime.lane import Lane
+from streams.runtime.lookups import CommittedRecords
 from streams.runtime.observe import Observer
 from streams.runtime.pump import Pump
 from streams.runtime.restore import restore
@@ -81,9 +84,10 @@ class Generation:
         watchdog: Watchdog,
         ask_registry: Callable[[int], bool],
         fetch_from: Callable[[Lane, bool], None],
+        address: str = "",
     ) -> None:
         self.id = generation_id
-        self.name = f"{settings.app_id}-{settings.instance}-{generation_id}"
+        self.name = owner_name(settings.app_id, settings.instance, generation_id, address)
         self._settings = settings
         self._routes = routes
         self._assigned = assigned
@@ -103,6 +107,7 @@ class Generation:
             settings.connection, self.name, settings.transaction_timeout_ms
         )
         self._sink_started = False
+        self.committed = CommittedRecords(self.name, assigned)
         self.pump: Pump | None = None
         self.offsets: dict[tuple[str, int], int] = {}
         # Set once the consumer stands at our offsets.
@@ -145,6 +150,7 @@ class Generation:
                 fetch_from=self._fetch_from,
             )
             self.pump.start()
+            self.committed.open(self.pump.lanes)
             self._observer.opened(
                 generation=self.id,
                 partitions=len(self._assigned),
@@ -193,6 +199,7 @@ class Generation:
         self._closing = True
         await self._opened.wait()
         await self.finish()
+        await self.committed.close()
         loop = asyncio.get_running_loop()
         try:
             for store in self._open_stores.values():
@@ -360,9 +367,3 @@ class Generation:
     def _changelog(self, where: tuple[str, int]) -> tuple[str, int]:
         topic, partition = where
         return self._routes[topic].changelog, partition
-
-
-def generation_of(owner: str) -> int:
-    """Return the group generation in an owner's name; -1 when it is none of ours."""
-    _, _, last = owner.rpartition("-")
-    return int(last) if last.isdigit() else -1

@@ -1,4 +1,7 @@
-"""Health pages of a worker: /ready, /live, /metrics, on the loopback interface by default."""
+"""Health pages of a worker, /ready, /live, /metrics, and the look-ups of committed records.
+
+On the loopback interface by default.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from pathlib import Path
 
 from aiohttp import web
 
+from streams.runtime.lookups import Lookups
 from streams.runtime.observe import Observer
 
 PORT_FILE = "health-port"
-
+# Connections that are in use get this long when the worker leaves.
+_SHUTDOWN_S = 1.0
 
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -18,8 +23,11 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 class HealthServer:
     """Serves the pages; port 0 takes a free one, told in the data folder's `PORT_FILE`."""
 
-    def __init__(self, observer: Observer, host: str, port: int, data_dir: Path) -> None:
+    def __init__(
+        self, observer: Observer, lookups: Lookups, host: str, port: int, data_dir: Path
+    ) -> None:
         self._observer = observer
+        self._lookups = lookups
         self._host = host
         self._port = port
         self._data_dir = data_dir
@@ -31,7 +39,8 @@ class HealthServer:
         pages.router.add_get("/ready", self._page(self._observer.ready))
         pages.router.add_get("/live", self._page(self._observer.live))
         pages.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(pages, access_log=None)
+        self._lookups.add_to(pages)
+        self._runner = web.AppRunner(pages, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
@@ -42,6 +51,7 @@ class HealthServer:
     async def stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+            self._lookups.stop()
             (self._data_dir / PORT_FILE).unlink(missing_ok=True)
 
     @staticmethod

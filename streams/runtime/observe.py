@@ -96,6 +96,12 @@ class Metrics:
         self.store_bytes = Gauge(
             "seatstream_store_bytes", "Sizes of all stores.", ("kind",), registry=registry
         )
+        self.lookups = Counter(
+            "seatstream_lookups",
+            "Look-ups of committed records, by answer.",
+            ("answer",),
+            registry=registry,
+        )
         self.resident_bytes = Gauge(
             "seatstream_resident_bytes", "Memory of this process.", registry=registry
         )
@@ -183,6 +189,9 @@ class Observer:
         self._parked.pop(place, None)
         self.metrics.parked.set(len(self._parked))
         self.log.warning("%s goes on", place)
+
+    def looked_up(self, answer: str) -> None:
+        self.metrics.lookups.labels(answer).inc()
 
     def memory(
         self,

@@ -1,0 +1,362 @@
+"""Look-ups of committed records, asked over HTTP of a real health server."""
+
+import asyncio
+import string
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.stack.processes import wait_until
+from state.stores import envelope
+from state.stores.memory import MemoryStore
+from state.stores.partition_state import Changes, PartitionState
+from streams.batch import Batch, Effects, State
+from streams.route import Route
+from streams.runtime.crash_journal import CrashJournal
+from streams.runtime.health import HealthServer
+from streams.runtime.lane import Lane
+from streams.runtime.lookups import UNDER_WAY_MAX, CommittedRecords, Lookups, is_loopback, keys_in
+from streams.runtime.observe import Observer
+
+pytestmark = pytest.mark.timeout(60)
+
+OWNER = "seats-one@127.0.0.1:1;-4"
+MINE = ("in", 3)
+
+
+class SlowStore(MemoryStore):
+    """Keeps readers waiting until it is told to let them go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.readers = 0
+        self.is_closed = False
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        self.readers += 1
+        assert self.go.wait(20)
+        assert not self.is_closed, "read after it was closed"
+        return super().get_many(keys)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def nothing(batch: Batch, state: State, log_time_ms: int) -> Effects:
+    return Effects()
+
+
+def lane_over(store: MemoryStore, directory: Path, next_offset: int = 0) -> Lane:
+    route = Route("role", "in", nothing, (), "changelog", "dead")
+    journal = CrashJournal(directory / "journal.json")
+    return Lane(route, *MINE, 4, PartitionState(store), next_offset, 0, journal)
+
+
+def filled(store: MemoryStore, values: Mapping[bytes, bytes]) -> MemoryStore:
+    puts = [(key, envelope.pack(value)) for key, value in sorted(values.items())]
+    store.apply(Changes(puts, [], {}, []), None)
+    return store
+
+
+class Worker:
+    """A health server, its generation, and a client."""
+
+    def __init__(self, records: CommittedRecords | None, directory: Path, token: str) -> None:
+        self.records = records
+        self.observer = Observer(30)
+        lookups = Lookups(
+            lambda: self.records,
+            token=token,
+            host="127.0.0.1",
+            count=self.observer.looked_up,
+        )
+        self.server = HealthServer(self.observer, lookups, "127.0.0.1", 0, directory)
+        self.client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+
+    async def ask(
+        self, path: str, authorization: str | None = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        headers = {} if authorization is None else {"Authorization": authorization}
+        url = f"http://127.0.0.1:{self.server.port}{path}"
+        async with self.client.get(url, headers=headers) as answer:
+            return answer.status, await answer.read(), answer.headers
+
+    async def look_up(self, *keys: bytes, place: tuple[str, int] = MINE) -> tuple[int, bytes]:
+        topic, partition = place
+        path = f"/partitions/{topic}/{partition}/records/{','.join(k.hex() for k in keys)}"
+        status, body, _ = await self.ask(path)
+        return status, body
+
+
+@asynccontextmanager
+async def serving(
+    records: CommittedRecords | None, directory: Path, token: str = ""
+) -> AsyncIterator[Worker]:
+    worker = Worker(records, directory, token)
+    await worker.server.start()
+    try:
+        yield worker
+    finally:
+        await worker.client.close()
+        await worker.server.stop()
+
+
+def run(
+    directory: Path,
+    talk: Callable[[Worker], Awaitable[None]],
+    store: MemoryStore | None = None,
+    *,
+    token: str = "",
+    next_offset: int = 0,
+) -> None:
+    """Let a worker that owns MINE over a store answer a conversation."""
+
+    async def conversation() -> None:
+        records = CommittedRecords(OWNER, [MINE, ("in", 1)])
+        if store is not None:
+            records.open({MINE: lane_over(store, directory, next_offset)})
+        async with serving(records, directory, token) as worker:
+            await talk(worker)
+
+    asyncio.run(conversation())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    assert await asyncio.to_thread(wait_until, condition, 10)
+
+
+keys = st.binary(min_size=1, max_size=20).filter(lambda key: key[0] != 0xFF)
+
+
+@given(st.dictionaries(keys, st.binary(max_size=40), max_size=6), st.lists(keys, max_size=3))
+def test_answers_are_what_the_store_has(
+    tmp_path_factory: pytest.TempPathFactory,
+    values: dict[bytes, bytes],
+    others: list[bytes],
+) -> None:
+    async def talk(worker: Worker) -> None:
+        asked = [*values, *others][:8]
+        for key in asked:
+            want = (200, values[key]) if key in values else (404, b"absent")
+            assert await worker.look_up(key) == want
+        if len(asked) > 1:
+            framed = b"".join(
+                b"\xff\xff\xff\xff"
+                if key not in values
+                else len(values[key]).to_bytes(4, "big") + values[key]
+                for key in asked
+            )
+            assert await worker.look_up(*asked) == (200, framed)
+
+    run(tmp_path_factory.mktemp("lookups"), talk, filled(MemoryStore(), values))
+
+
+def test_an_answer_names_the_owner_and_how_far_it_has_come(tmp_path: Path) -> None:
+    async def talk(worker: Worker) -> None:
+        for key in (b"k", b"x"):
+            _, _, headers = await worker.ask(f"/partitions/in/3/records/{key.hex()}")
+            assert headers["X-Owner"] == OWNER
+            assert headers["X-Progress-Offset"] == "117"
+
+    run(tmp_path, talk, filled(MemoryStore(), {b"k": b"v"}), next_offset=117)
+
+
+def test_changes_in_flight_are_not_told(tmp_path: Path) -> None:
+    store = filled(MemoryStore(), {b"k": b"old"})
+    lane = lane_over(store, tmp_path)
+    lane.state.put(b"k", b"new")
+    lane.state.put(b"other", b"new")
+    changes = lane.state.seal()
+
+    async def conversation() -> None:
+        records = CommittedRecords(OWNER, [MINE])
+        records.open({MINE: lane})
+        async with serving(records, tmp_path) as worker:
+            assert await worker.look_up(b"k") == (200, b"old")
+            assert await worker.look_up(b"other") == (404, b"absent")
+            lane.state.write(changes, 7)
+            assert await worker.look_up(b"k") == (200, b"new")
+
+    asyncio.run(conversation())
+
+
+def test_what_another_worker_owns_is_misdirected_and_what_is_not_restored_comes_later(
+    tmp_path: Path,
+) -> None:
+    async def talk(worker: Worker) -> None:
+        assert await worker.look_up(b"k", place=("in", 1)) == (503, b"not ready")
+        assert await worker.look_up(b"k", place=("in", 2)) == (421, b"not mine")
+        assert await worker.look_up(b"k", place=("out", 3)) == (421, b"not mine")
+        _, _, headers = await worker.ask("/partitions/in/1/records/6b")
+        assert headers["Retry-After"] == "1"
+        worker.records = None
+        assert await worker.look_up(b"k") == (421, b"not mine")
+
+    run(tmp_path, talk, MemoryStore())
+
+
+def test_a_store_is_closed_only_when_no_look_up_reads_it(tmp_path: Path) -> None:
+    store = SlowStore()
+    filled(store, {b"k": b"v"})
+
+    async def talk(worker: Worker) -> None:
+        assert worker.records is not None
+        asked = asyncio.create_task(worker.look_up(b"k"))
+        await until(lambda: store.readers == 1)
+        closing = asyncio.create_task(worker.records.close())
+        # The partition is being given up: who asks now is sent on, and waits for nobody.
+        assert await worker.look_up(b"k") == (503, b"not ready")
+        assert not closing.done()
+        store.go.set()
+        await closing
+        store.close()
+        assert await asked == (200, b"v")
+        assert await worker.look_up(b"k") == (503, b"not ready")
+
+    run(tmp_path, talk, store)
+
+
+def test_an_asker_who_goes_away_does_not_open_the_way_for_closing(tmp_path: Path) -> None:
+    store = SlowStore()
+
+    async def talk(worker: Worker) -> None:
+        assert worker.records is not None
+        asked = asyncio.create_task(worker.look_up(b"k"))
+        await until(lambda: store.readers == 1)
+        asked.cancel()
+        closing = asyncio.create_task(worker.records.close())
+        assert (await worker.ask("/ready"))[0] == 503
+        assert not closing.done()
+        store.go.set()
+        await closing
+        store.close()
+
+    run(tmp_path, talk, store)
+
+
+def test_the_loop_goes_on_while_stores_are_slow_and_look_ups_are_bounded(tmp_path: Path) -> None:
+    store = SlowStore()
+    filled(store, {b"k": b"v"})
+
+    async def talk(worker: Worker) -> None:
+        asked = [asyncio.create_task(worker.look_up(b"k")) for _ in range(UNDER_WAY_MAX + 5)]
+        busy = [task async for task in done_first(asked, 5)]
+        assert {task.result() for task in busy} == {(503, b"busy")}
+        assert (await worker.ask("/live"))[0] == 200
+        store.go.set()
+        answered = [await task for task in asked if task not in busy]
+        assert answered == [(200, b"v")] * UNDER_WAY_MAX
+
+    async def done_first(
+        tasks: list[asyncio.Task[tuple[int, bytes]]], count: int
+    ) -> AsyncIterator[asyncio.Task[tuple[int, bytes]]]:
+        waiting = set(tasks)
+        while count > 0:
+            done, waiting = await asyncio.wait(
+                waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED
+            )
+            assert done
+            count -= len(done)
+            for task in done:
+                yield task
+
+    run(tmp_path, talk, store)
+
+
+@given(st.one_of(st.text(string.printable + "é漢", max_size=30), st.text("06bf,", max_size=12)))
+def test_a_path_names_exactly_the_keys_that_are_read_or_none(text: str) -> None:
+    found = keys_in(text)
+    assert found is None or ",".join(key.hex() for key in found) == text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "in/3/records/k",
+        "in/3/records/6",
+        "in/3/records/6B",
+        "in/3/records/6b,",
+        "in/3/records/6b,,6b",
+        "in/3/records/ff6d6f6666736574",
+        "in/3/records/" + ",".join(["6b"] * 9),
+        "in/3/records/" + "6b" * 300,
+        "in/-3/records/6b",
+        "in/٣/records/6b",
+        "in/9999999999/records/6b",
+    ],
+)
+def test_a_malformed_look_up_is_refused(tmp_path: Path, path: str) -> None:
+    async def talk(worker: Worker) -> None:
+        status, body, _ = await worker.ask("/partitions/" + path)
+        assert (status, body) == (400, b"malformed")
+
+    run(tmp_path, talk, MemoryStore())
+
+
+@pytest.mark.parametrize(
+    "shown", [None, "", "Bearer", "Bearer wrong", "bearer secret", "secret", "Bearer secret2", "é"]
+)
+def test_whoever_lacks_the_token_learns_nothing(tmp_path: Path, shown: str | None) -> None:
+    async def talk(worker: Worker) -> None:
+        for path in ("in/3/records/6b", "in/2/records/6b", "in/3/records/malformed"):
+            status, body, headers = await worker.ask("/partitions/" + path, shown)
+            assert (status, body) == (401, b"wrong token")
+            assert "X-Owner" not in headers
+
+    run(tmp_path, talk, filled(MemoryStore(), {b"k": b"v"}), token="secret")
+
+
+def test_the_token_opens_and_each_answer_is_counted(tmp_path: Path) -> None:
+    async def talk(worker: Worker) -> None:
+        for path in ("6b", "6c", "6c"):
+            await worker.ask(f"/partitions/in/3/records/{path}", "Bearer secret")
+        counted = worker.observer.exposition().decode()
+        assert 'seatstream_lookups_total{answer="found"} 1.0' in counted
+        assert 'seatstream_lookups_total{answer="absent"} 2.0' in counted
+
+    run(tmp_path, talk, filled(MemoryStore(), {b"k": b"v"}), token="secret")
+
+
+def test_without_a_token_only_a_loopback_address_answers(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        observer = Observer(30)
+        lookups = Lookups(
+            lambda: CommittedRecords(OWNER, [MINE]),
+            token="",
+            host="0.0.0.0",
+            count=observer.looked_up,
+        )
+        worker = Worker(None, tmp_path, "")
+        # Bound to loopback all the same: the test opens no port to the network.
+        worker.server = HealthServer(observer, lookups, "127.0.0.1", 0, tmp_path)
+        await worker.server.start()
+        assert await worker.look_up(b"k") == (403, b"no token is set")
+        await worker.client.close()
+        await worker.server.stop()
+
+    asyncio.run(conversation())
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.1.2.3", False),
+        ("localhost.example", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_what_no_other_machine_reaches(host: str, expected: bool) -> None:
+    assert is_loopback(host) == expected
