@@ -1,6 +1,6 @@
-"""Why a request is refused."""
+"""Why a request is refused: by the log, or by an API pod before the log is asked."""
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum, auto
 
 
 class Reason(IntEnum):
@@ -32,3 +32,35 @@ class Reason(IntEnum):
     NOT_BLOCKED = 23
     HOLD_LIMIT = 24
     INTERNAL = 25
+
+
+class ApiReason(StrEnum):
+    """Reasons that only HTTP answers give: never in a record, and no name of them is in Reason."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, *_: object) -> str:
+        return name
+
+    # Who asks, and how.
+    UNAUTHENTICATED = auto()
+    NOT_ALLOWED = auto()
+    NOT_FOUND = auto()
+    METHOD_NOT_ALLOWED = auto()
+    MALFORMED = auto()
+    NOT_ACCEPTABLE = auto()
+    UNSUPPORTED_CONTENT = auto()
+    BODY_TOO_LARGE = auto()
+    BODY_TOO_SLOW = auto()
+    TOO_MANY_REQUESTS = auto()
+    # What the pod can do now.
+    OVERLOADED = auto()
+    BROKER_UNAVAILABLE = auto()
+    NOT_READY = auto()
+    OWNER_UNREACHABLE = auto()
+    # How fresh an answer can be.
+    STALE = auto()
+    NOT_YET = auto()
+    # Repeats of a command.
+    IDEMPOTENCY_KEY_MISSING = auto()
+    IDEMPOTENCY_KEY_REUSED = auto()
+    STILL_RUNNING = auto()

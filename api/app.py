@@ -1,0 +1,230 @@
+"""One pod as an ASGI application: first come the paths that must be fast, then FastAPI.
+
+    create_app(settings)        a pod of all parts
+    create_app(settings, pod)   a pod that a test has built
+
+Every answer gets the correlation id and the security headers, every refusal is a problem, and no
+trace of ours goes out.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from api import health, openapi
+from api.limits import Disconnected, Receive, Scope, Send, check_target, read_body, replayed
+from api.logs import Correlation, access, correlation_of, current, log
+from api.pod import Pod
+from api.problems import CONTENT_TYPE, Problem
+from api.settings import ApiSettings
+from state.domain.reasons import Reason
+
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Direct = Callable[[Pod, Scope, Receive, Send], Awaitable[None]]
+"""A handler that writes ASGI messages itself; it may raise Problem before its first message."""
+
+ROUTERS: Final = ("availability", "reservations", "events", "seat_maps")
+DIRECT: Final = {"availability": "availability", "stream": "streaming"}
+
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_EXPOSED: Final = ("ETag", "Location", "Retry-After", "X-Correlation-Id", "Preference-Applied")
+_ACCEPTED: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Prefer",
+    "X-Correlation-Id",
+    "traceparent",
+)
+
+
+def create_app(settings: ApiSettings, pod: Pod | None = None) -> ASGIApp:
+    """Return the application; its lifespan starts and stops the pod."""
+    application: ASGIApp = Application(pod or Pod.of(settings))
+    if settings.cors_origins:
+        application = CORSMiddleware(
+            application,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=_ACCEPTED,
+            expose_headers=_EXPOSED,
+        )
+    return application
+
+
+class Application:
+    """Dispatches requests; see the module."""
+
+    def __init__(self, pod: Pod) -> None:
+        self.pod = pod
+        self.documented = documented(pod)
+        self._direct: dict[str, Direct] = {
+            kind: import_module(f"api.{module}").answer
+            for kind, module in DIRECT.items()
+            if find_spec(f"api.{module}") is not None
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1003})
+            return
+        answer = Answer(scope, send)
+        token = current.set(answer.correlation)
+        try:
+            await self._answer(scope, receive, answer)
+        except Problem as problem:
+            await answer.refuse(problem)
+        except Disconnected:
+            answer.route = "disconnected"
+        except Exception:  # noqa: BLE001
+            # The last resort, so that one request's mistake is an answer and a log line with its
+            # ids, and nothing of it goes out.
+            log.exception("an error of ours")
+            detail = "Nothing is wrong with the request; ask with the correlation id."
+            await answer.refuse(Problem.of(Reason.INTERNAL, detail))
+        finally:
+            current.reset(token)
+            answer.finish(self.pod)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
+        check_target(scope)
+        kind = direct_kind(scope["path"]) if scope["method"] == "GET" else ""
+        direct = self._direct.get(kind)
+        if direct is not None:
+            answer.route = kind
+            await direct(self.pod, scope, receive, answer.send)
+            return
+        if scope["method"] == "GET" and await health.answer(self.pod, scope["path"], answer.send):
+            answer.route = "health"
+            return
+        headers = dict(scope["headers"])
+        maximum = self.pod.settings.body_bytes_max
+        body = await read_body(scope, headers, receive, bytes_max=maximum)
+        answer.route = "unknown"
+        scope["app"] = self.documented
+        await self.documented(scope, replayed(body, receive), answer.send)
+        answer.route = getattr(scope.get("route"), "path", "unknown")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.pod.start()
+        except Exception as error:  # noqa: BLE001  (the server is told, and ends)
+            log.exception("the pod cannot start")
+            message = f"{type(error).__name__}: {error}"
+            await send({"type": "lifespan.startup.failed", "message": message})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.pod.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def direct_kind(path: str) -> str:
+    """Return which direct handler a GET of this path belongs to; empty for none."""
+    # Slices instead of a pattern: this is the first thing that a look-up pays for.
+    if path.startswith("/v1/events/"):
+        if path.endswith("/availability"):
+            return "availability"
+        if path.endswith("/availability/stream"):
+            return "stream"
+    return ""
+
+
+class Answer:
+    """One answer on its way: adds headers, remembers the status, tells metrics and the log."""
+
+    __slots__ = ("_scope", "_send", "_started_s", "correlation", "route", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._started_s = time.perf_counter()
+        self._scope = scope
+        self._send = send
+        self.correlation: Correlation = correlation_of(scope["headers"])
+        self.status = 0
+        self.route = "refused"
+        scope.setdefault("state", {})["correlation"] = self.correlation
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            headers.append((b"x-correlation-id", self.correlation.id.encode()))
+            given = {name for name, _ in headers}
+            headers += [pair for pair in _SECURITY if pair[0] not in given]
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Send a problem, unless an answer has begun already."""
+        if self.status:
+            return
+        self._scope["state"]["reason"] = problem.reason.name
+        body = problem.body(self._scope["path"], self.correlation.id)
+        headers = [
+            (b"content-type", CONTENT_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            *((name.lower().encode(), value.encode()) for name, value in problem.headers),
+        ]
+        await self.send(
+            {"type": "http.response.start", "status": problem.status, "headers": headers}
+        )
+        await self._send({"type": "http.response.body", "body": body})
+
+    def finish(self, pod: Pod) -> None:
+        """Count the answer and, where it cost something, tell the access log."""
+        seconds = time.perf_counter() - self._started_s
+        status = str(self.status)
+        pod.metrics.requests.labels(self.route, status).inc()
+        if self.route != "stream":
+            pod.metrics.request_seconds.labels(self.route).observe(seconds)
+        reason = self._scope["state"].get("reason", "")
+        if reason:
+            pod.metrics.problems.labels(reason).inc()
+        # Look-ups from memory come by the ten thousand a second: metrics tell of them.
+        if self.route in {"availability", "health"} and self.status < 400:
+            return
+        access.info("%s", self.route, extra={"fields": self._fields(seconds, reason)})
+
+    def _fields(self, seconds: float, reason: str) -> dict[str, Any]:
+        client = self._scope.get("client")
+        identity = self._scope["state"].get("identity")
+        fields = {
+            "method": self._scope["method"],
+            "path": self._scope["path"],
+            "status": self.status,
+            "ms": round(1000 * seconds, 1),
+            "client": client[0] if client else "",
+            "correlation_id": self.correlation.id,
+        }
+        if identity is not None:
+            fields["user"] = identity.user_id
+        if reason:
+            fields["reason"] = reason
+        return fields
+
+
+def documented(pod: Pod) -> FastAPI:
+    """Return the FastAPI application of the documented endpoints."""
+    application = openapi.application()
+    application.state.pod = pod
+    for module in ROUTERS:
+        if find_spec(f"api.{module}") is not None:
+            application.include_router(import_module(f"api.{module}").router)
+    return application

@@ -1,0 +1,115 @@
+"""What a documented endpoint demands before it runs: a role, and room under the limits.
+
+    @router.post(..., dependencies=[Depends(limited("create"))])
+    async def reserve(who: Annotated[Identity, Depends(buyer)], ...)
+
+Look-ups from memory demand a token only: they cost neither broker nor Redis.
+"""
+
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Annotated, Final, Literal
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from api.identity import BUYER, OPERATOR, Identity
+from api.pod import Pod
+from api.problems import Problem, retry_after
+from state.domain.reasons import ApiReason
+from state.stores.redis_keys import limit_of_network, limit_of_user
+
+LimitKind = Literal["create", "cancel", "position", "other"]
+
+# Tells OpenAPI of the scheme; the token itself is read by the verifier.
+_SCHEME: Final = HTTPBearer(
+    scheme_name="token", bearerFormat="JWT", auto_error=False, description="A JSON Web Token."
+)
+
+
+def pod_of(request: Request) -> Pod:
+    """Return the pod that answers, as a dependency."""
+    pod: Pod = request.app.state.pod
+    return pod
+
+
+async def anyone(request: Request, _: Annotated[object, Security(_SCHEME)]) -> Identity:
+    """Demand a valid token; raises Problem (401)."""
+    identity: Identity | None = getattr(request.state, "identity", None)
+    if identity is None:
+        header = request.headers.get("authorization")
+        shown = None if header is None else header.encode("latin-1")
+        identity = request.state.identity = pod_of(request).verifier.identify(shown)
+    return identity
+
+
+def _demanding(role: str) -> Callable[[Identity], Awaitable[Identity]]:
+    async def demand(identity: Annotated[Identity, Depends(anyone)]) -> Identity:
+        if role not in identity.roles:
+            raise Problem.of(ApiReason.NOT_ALLOWED, f"Use a token with the role {role}.")
+        return identity
+
+    return demand
+
+
+buyer: Final = _demanding(BUYER)
+operator: Final = _demanding(OPERATOR)
+
+
+def limited(kind: LimitKind) -> Callable[[Request, Identity], Awaitable[None]]:
+    """Return a dependency that counts a request by its user's limit and by its network's."""
+
+    async def count(request: Request, identity: Annotated[Identity, Depends(anyone)]) -> None:
+        pod = pod_of(request)
+        settings = pod.settings
+        limit = getattr(settings, f"limit_{kind}")
+        client = request.client.host if request.client else ""
+        forwarded = request.headers.getlist("x-forwarded-for")
+        network = network_of(client, forwarded, settings.trusted_proxies)
+        refused = await pod.limits.ask(
+            (
+                (limit_of_user(kind, identity.user_id), limit),
+                (limit_of_network("all", network), settings.limit_network),
+            )
+        )
+        if refused is not None:
+            whose = ("This user", "This network address")[refused.index]
+            raise Problem.of(
+                ApiReason.TOO_MANY_REQUESTS,
+                f"{whose} has asked too often; come back after the time in Retry-After.",
+                headers=(retry_after(refused.retry_ms),),
+            )
+
+    return count
+
+
+def network_of(client: str, forwarded: list[str], trusted: tuple[str, ...]) -> str:
+    """Return the network address that a request counts for.
+
+    client:    address of the peer.
+    forwarded: values of X-Forwarded-For; believed from the right as far as proxies are trusted.
+    trusted:   networks of our own proxies.
+
+    IPv6 counts by /64, which is what one customer is given.
+    """
+    networks = [ip_network(one) for one in trusted]
+    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+    while hops and _is_in(client, networks):
+        client = hops.pop()
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return client
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def _is_in(client: str, networks: list[IPv4Network | IPv6Network]) -> bool:
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)

@@ -1,0 +1,81 @@
+"""Pages about the pod itself: alive, ready, metrics, what is running. They need no token.
+
+    GET /health/live   the event loop turns
+    GET /health/ready  every part has read what it must, and the pod was not told to end
+    GET /metrics       Prometheus' text format
+    GET /info          version, revision, schemas
+
+Neither page depends on brokers or Redis once the pod is ready: a pod whose brokers are gone still
+answers look-ups with their age, and a restart would take that away.
+"""
+
+import os
+import time
+from functools import cache
+from typing import Any, Final
+
+import orjson
+
+from api import metrics
+from api.limits import Send
+from api.pod import Pod
+from schemas.topics import subjects
+from serdes.schema_files import current, digest_of
+
+VERSION: Final = "0.1.0"
+REVISION_VARIABLE: Final = "SEATSTREAM_API_REVISION"
+
+
+async def answer(pod: Pod, path: str, send: Send) -> bool:
+    """Answer one of the pages; say whether `path` is one."""
+    if path == "/health/live":
+        await _json(send, 200, {"live": True, "up_s": round(time.monotonic() - pod.started_s, 1)})
+    elif path == "/health/ready":
+        parts = pod.readiness()
+        is_ready = all(parts.values())
+        await _json(send, 200 if is_ready else 503, {"ready": is_ready, "parts": parts})
+    elif path == "/metrics":
+        await _reply(send, 200, metrics.CONTENT_TYPE, pod.metrics.exposition())
+    elif path == "/info":
+        await _json(send, 200, info())
+    else:
+        return False
+    return True
+
+
+@cache
+def info() -> dict[str, Any]:
+    """Return version, revision of the source, and the schemas spoken, by fingerprint."""
+    return {
+        "version": VERSION,
+        "revision": os.environ.get(REVISION_VARIABLE, ""),
+        "schemas": {
+            record: digest_of(current().text(record)) for record in sorted(subjects().values())
+        },
+    }
+
+
+async def _json(send: Send, status: int, content: dict[str, Any]) -> None:
+    headers = () if status == 200 else ((b"retry-after", b"1"),)
+    await _reply(send, status, "application/json", orjson.dumps(content), headers)
+
+
+async def _reply(
+    send: Send,
+    status: int,
+    content_type: str,
+    body: bytes,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> None:
+    start = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [
+            (b"content-type", content_type.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            *headers,
+        ],
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,106 @@
+"""The FastAPI application that the documented endpoints belong to: its document and its problems.
+
+FastAPI's own 422 is a problem with status 400 here, and the document says so.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from api.problems import CONTENT_TYPE, Problem
+from state.domain.reasons import ApiReason
+
+ERRORS_MAX: Final = 10
+
+_BY_STATUS: Final = {
+    404: (ApiReason.NOT_FOUND, "See /docs for what there is."),
+    405: (ApiReason.METHOD_NOT_ALLOWED, "See the header Allow."),
+}
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457: why a request was refused, for people and for programs."""
+
+    model_config = ConfigDict(title="Problem", extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    reason: str
+    correlation_id: str
+
+
+def application() -> FastAPI:
+    """Return an application without endpoints."""
+    problem: dict[str, Any] = {
+        "model": ProblemBody,
+        "description": "Refused; `reason` says why.",
+        "content": {CONTENT_TYPE: {}},
+    }
+    built = FastAPI(
+        title="seatstream",
+        version="1",
+        summary="Availability with its age, and reservations.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses={"4XX": problem, "5XX": problem},
+        redirect_slashes=False,
+    )
+    built.add_exception_handler(Problem, _on_problem)
+    built.add_exception_handler(RequestValidationError, _on_invalid)
+    built.add_exception_handler(HTTPException, _on_http)
+    return built
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return response(request, error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return response(request, invalid(error.errors()))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    reason, detail = _BY_STATUS.get(
+        error.status_code, (ApiReason.MALFORMED, "The request cannot be understood.")
+    )
+    status = error.status_code if error.status_code in _BY_STATUS else 400
+    headers = tuple((error.headers or {}).items())
+    return response(request, Problem(status, reason, detail, headers=headers))
+
+
+def invalid(errors: Sequence[Any]) -> Problem:
+    """Return the problem of a request that does not fit its model; no value is repeated."""
+    told = [
+        {"where": ".".join(str(step)[:64] for step in error["loc"]), "why": str(error["type"])}
+        for error in errors[:ERRORS_MAX]
+    ]
+    return Problem.of(
+        ApiReason.MALFORMED,
+        "Correct what `errors` names; see /docs.",
+        errors=jsonable_encoder(told),
+    )
+
+
+def response(request: Request, problem: Problem) -> Response:
+    """Return a problem as a response."""
+    request.state.reason = problem.reason.name
+    correlation = request.state.correlation
+    return Response(
+        problem.body(request.url.path, correlation.id),
+        status_code=problem.status,
+        media_type=CONTENT_TYPE,
+        headers=dict((*problem.headers, ("Cache-Control", "no-store"))),
+    )

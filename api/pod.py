@@ -1,0 +1,188 @@
+"""The parts of one API pod, started and stopped together; every handler is given the pod.
+
+A test builds a pod of the parts that it needs; whoever asks for one that is not there fails.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any, Self, TypeVar
+
+from api.identity import TokenVerifier
+from api.logs import log
+from api.metrics import ApiMetrics, Reading
+from api.settings import ApiSettings
+from api.tokens import KeySet
+from serdes.schema_source import SchemaSource
+from state.stores.availability_view import AvailabilityView
+from state.stores.owner_lookup import OwnerLookup
+from state.stores.rate_limit import RateLimits
+from state.stores.section_statuses import SectionStatuses
+
+Part = TypeVar("Part")
+
+
+class PartAbsent(AssertionError):
+    """A handler asked for a part that this pod was built without.
+
+    Operator action: none; a mistake of ours.
+    """
+
+
+class Pod:
+    """One process' parts.
+
+    view:      the availability of every section.
+    outcomes:  committed outcomes, and who waits for one.
+    commands:  where commands are appended.
+    owners:    committed records of the partitions' owners.
+    catalogue: what is known of every event.
+    limits:    rate limits; none at all in a pod that is given none.
+    """
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        *,
+        verifier: TokenVerifier | None = None,
+        view: SectionStatuses | None = None,
+        outcomes: Any = None,
+        commands: Any = None,
+        owners: OwnerLookup | None = None,
+        catalogue: Any = None,
+        limits: RateLimits | None = None,
+        metrics: ApiMetrics | None = None,
+    ) -> None:
+        self.settings = settings
+        self.verifier = verifier or TokenVerifier(
+            KeySet(settings.jwks), settings.jwt_audience, settings.jwt_issuer
+        )
+        self.limits = limits or RateLimits("")
+        self.metrics = metrics or ApiMetrics()
+        self.is_draining = False
+        self.started_s = time.monotonic()
+        self._view = view
+        self._outcomes = outcomes
+        self._commands = commands
+        self._owners = owners
+        self._catalogue = catalogue
+        self.metrics.read_from(self._readings)
+
+    @classmethod
+    def of(cls, settings: ApiSettings) -> Self:
+        """Build a pod of all parts; raises as SchemaSource.ids, connects to nothing yet."""
+        schemas = SchemaSource(settings.registry_url, settings.cache_dir / "schema-ids.json")
+        return cls(
+            settings,
+            view=AvailabilityView(
+                settings.brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms
+            ),
+            owners=OwnerLookup(settings.brokers, settings.app_id, settings.lookup_token),
+            limits=RateLimits(settings.redis_url),
+        )
+
+    @property
+    def view(self) -> SectionStatuses:
+        return _present(self._view, "view")
+
+    @property
+    def outcomes(self) -> Any:
+        return _present(self._outcomes, "outcomes")
+
+    @property
+    def commands(self) -> Any:
+        return _present(self._commands, "commands")
+
+    @property
+    def owners(self) -> OwnerLookup:
+        return _present(self._owners, "owners")
+
+    @property
+    def catalogue(self) -> Any:
+        return _present(self._catalogue, "catalogue")
+
+    async def start(self) -> None:
+        """Start every part; raises KeysUnavailable. What needs brokers goes on trying."""
+        await self.verifier.start()
+        for part in self._parts():
+            await _settled(part.start())
+        log.info("started with %s", ", ".join(type(part).__name__ for part in self._parts()))
+
+    async def stop(self) -> None:
+        """Stop every part, the last one started first."""
+        for part in reversed(self._parts()):
+            await _settled(part.close())
+        await self.limits.close()
+        await self.verifier.stop()
+
+    def readiness(self) -> dict[str, bool]:
+        """Say of each part that has to read something first whether it has."""
+        waited = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
+        ready = {name: _is_ready(part) for name, part in waited.items() if part is not None}
+        ready["keys"] = self.verifier.is_ready
+        if self.is_draining:
+            ready["not draining"] = False
+        return ready
+
+    def _parts(self) -> list[Any]:
+        parts = (self._view, self._outcomes, self._catalogue, self._commands, self._owners)
+        return [part for part in parts if hasattr(part, "start")]
+
+    def _readings(self) -> Iterator[Reading]:
+        limits = self.limits.statistics()
+        yield "counter", "api_limits_allowed", "Requests within their rate limits.", limits.allowed
+        yield "counter", "api_limits_refused", "Requests over a rate limit.", limits.refused
+        yield (
+            "counter",
+            "api_limits_skipped",
+            "Requests whose rate limits nobody counted: Redis is down, or there is none.",
+            limits.skipped,
+        )
+        yield "counter", "api_tokens_verified", "Tokens verified anew.", self.verifier.verified
+        yield "counter", "api_tokens_refused", "Tokens refused.", self.verifier.refused
+        if self._view is not None:
+            yield from _view_readings(self._view)
+
+
+def _view_readings(view: SectionStatuses) -> Iterator[Reading]:
+    seen = view.statistics()
+    for name, meaning in (
+        ("lookups", "Sections asked for in memory."),
+        ("misses", "Sections asked for that the view does not know."),
+        ("refused", "Prefilter: requests refused."),
+        ("passed", "Prefilter: requests passed to the log."),
+        ("stepped_aside", "Prefilter: passed because the view was too old."),
+        ("unknown_passed", "Prefilter: passed because the section is unknown."),
+        ("too_stale", "Waits that ended without the age demanded."),
+        ("not_yet", "Waits that ended without the version demanded."),
+        ("records", "Records of section-status taken in."),
+        ("older", "Records skipped because of a lower version."),
+        ("contradicted", "Records with a known version and other counts."),
+        ("readings", "Times the topic was read from its beginning."),
+    ):
+        yield "counter", f"view_{name}", meaning, getattr(seen, name)
+    yield "counter", "view_bad", "Records skipped as unreadable.", sum(seen.bad.values())
+    yield "gauge", "view_miss_share", "Misses among the look-ups of a minute.", seen.miss_share
+    yield "gauge", "view_sections", "Sections in memory.", seen.sections
+    yield (
+        "gauge",
+        "view_staleness_seconds",
+        "Age of the oldest partition of the view.",
+        seen.staleness_ms / 1000,
+    )
+
+
+def _present(part: Part | None, name: str) -> Part:
+    if part is None:
+        raise PartAbsent(f"this pod has no {name}")
+    return part
+
+
+def _is_ready(part: Any) -> bool:
+    return bool(part.is_ready() if callable(part.is_ready) else part.is_ready)
+
+
+async def _settled(result: Any) -> None:
+    # Parts with a thread begin and end at once, those on the loop are waited for.
+    if asyncio.iscoroutine(result):
+        await result

@@ -1,0 +1,131 @@
+"""Refusals as RFC 9457 problems: one reason, one status, one sentence that says what to do."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from state.domain.reasons import ApiReason, Reason
+
+CONTENT_TYPE: Final = "application/problem+json"
+RETRY_AFTER_S: Final = 1
+"""Told with 429 and 503 where nothing better is known."""
+
+AnyReason = Reason | ApiReason
+
+# Which status and title each reason has; `docs/http-api.md` explains what a client does.
+STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
+    Reason.UNKNOWN_SECTION: (404, "There is no such section"),
+    Reason.UNKNOWN_RESERVATION: (404, "There is no such reservation"),
+    # Not 403: whether somebody else's reservation exists is nobody's business.
+    Reason.FORBIDDEN: (404, "There is no such reservation"),
+    Reason.BAD_COUNT: (400, "So many seats cannot be asked for"),
+    Reason.UNKNOWN_SEAT: (400, "There is no such seat"),
+    Reason.BAD_LAYOUT: (400, "The layout cannot be used"),
+    Reason.NOT_OPEN: (409, "The sale has not begun"),
+    Reason.SALE_CLOSED: (409, "The sale is over"),
+    Reason.SEAT_TAKEN: (409, "A seat is taken"),
+    Reason.SOLD_OUT: (409, "Not enough seats are free"),
+    Reason.NO_ADJACENT_SEATS: (409, "Not enough adjacent seats are free"),
+    Reason.ORPHAN_SEAT: (409, "A single seat would be left over"),
+    Reason.CANCELLED: (409, "The reservation was cancelled before it was made"),
+    Reason.STALE_EPOCH: (409, "The reservation has changed meanwhile"),
+    Reason.NOT_HELD: (409, "The reservation is not held"),
+    Reason.ALREADY_SOLD: (409, "The seats are sold"),
+    Reason.EXTENSION_CAP: (409, "The hold cannot be extended any further"),
+    Reason.HOLD_LIMIT: (409, "The user holds too much already"),
+    Reason.REFUND_DUE: (409, "Money has to be returned first"),
+    Reason.NOT_BLOCKED: (409, "The seats are not blocked"),
+    Reason.CONFLICT: (422, "The id stands for another request"),
+    Reason.STATE_TOO_LARGE: (413, "The section's state would grow too large"),
+    Reason.KEY_MISMATCH: (500, "An error of ours"),
+    Reason.WRONG_PARTITION: (500, "An error of ours"),
+    Reason.INTERNAL: (500, "An error of ours"),
+    Reason.UNSPECIFIED: (500, "A reason that this release does not know"),
+    ApiReason.UNAUTHENTICATED: (401, "A valid token is needed"),
+    ApiReason.NOT_ALLOWED: (403, "The token does not allow this"),
+    ApiReason.NOT_FOUND: (404, "There is nothing here"),
+    ApiReason.METHOD_NOT_ALLOWED: (405, "The method does not apply here"),
+    ApiReason.MALFORMED: (400, "The request cannot be understood"),
+    ApiReason.NOT_ACCEPTABLE: (406, "No acceptable representation"),
+    ApiReason.UNSUPPORTED_CONTENT: (415, "The body's type or coding is not supported"),
+    ApiReason.BODY_TOO_LARGE: (413, "The body is too large"),
+    ApiReason.BODY_TOO_SLOW: (408, "The body took too long to arrive"),
+    ApiReason.TOO_MANY_REQUESTS: (429, "Too many requests"),
+    ApiReason.OVERLOADED: (429, "Too many commands are under way"),
+    ApiReason.BROKER_UNAVAILABLE: (503, "The log takes nothing at the moment"),
+    ApiReason.NOT_READY: (503, "Not ready yet"),
+    ApiReason.OWNER_UNREACHABLE: (503, "The owner of the record does not answer"),
+    ApiReason.STALE: (409, "Nothing fresh enough is known"),
+    ApiReason.NOT_YET: (409, "The version asked for has not arrived"),
+    ApiReason.IDEMPOTENCY_KEY_MISSING: (400, "An idempotency key is needed"),
+    ApiReason.IDEMPOTENCY_KEY_REUSED: (422, "The idempotency key stands for another request"),
+    ApiReason.STILL_RUNNING: (409, "The first request with this key is still under way"),
+}
+
+Header = tuple[str, str]
+
+
+class Problem(Exception):
+    """A refusal on its way to the client.
+
+    detail:     one sentence that says what to do; nothing of the request is repeated in it.
+    headers:    further headers; 429 and 503 get a Retry-After where it is not among them.
+    extensions: further members of the body.
+
+    Operator action: none; the client has its answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: AnyReason,
+        detail: str,
+        *,
+        headers: tuple[Header, ...] = (),
+        **extensions: Any,
+    ) -> None:
+        super().__init__(f"{status} {reason.name}: {detail}")
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.extensions = extensions
+        has_retry_after = any(name.lower() == "retry-after" for name, _ in headers)
+        if status in {429, 503} and not has_retry_after:
+            headers = (*headers, ("Retry-After", str(RETRY_AFTER_S)))
+        self.headers = headers
+
+    @classmethod
+    def of(
+        cls,
+        reason: AnyReason,
+        detail: str,
+        *,
+        headers: tuple[Header, ...] = (),
+        **extensions: Any,
+    ) -> "Problem":
+        """Return the problem with the status that the table gives to its reason."""
+        return cls(STATUS[reason][0], reason, detail, headers=headers, **extensions)
+
+    def body(self, instance: str, correlation_id: str) -> bytes:
+        """Return the JSON body.
+
+        instance: path of the request.
+        """
+        return orjson.dumps(
+            {
+                "type": f"urn:seatstream:problem:{self.reason.name}",
+                "title": STATUS[self.reason][1],
+                "status": self.status,
+                "detail": self.detail,
+                "instance": instance,
+                "reason": self.reason.name,
+                "correlation_id": correlation_id,
+                **self.extensions,
+            }
+        )
+
+
+def retry_after(wait_ms: int) -> Header:
+    """Return the header for a wait, in whole seconds and never 0."""
+    return ("Retry-After", str(max(1, (wait_ms + 999) // 1000)))

@@ -1,0 +1,184 @@
+"""Every setting of an API pod: environment variable, unit, default. Read once, at start."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from serdes.environment import (
+    BadSetting,
+    Environment,
+    brokers,
+    host,
+    name,
+    one_of,
+    whole,
+)
+from state.stores.rate_limit import Limit
+from state.stores.section_statuses import STALE_AFTER_MS
+
+__all__ = ["ApiSettings", "BadSetting"]
+
+PREFIX: Final = "SEATSTREAM_"
+API: Final = PREFIX + "API_"
+
+CREATE: Final[Limit | None] = Limit(5, 60_000)
+CANCEL: Final[Limit | None] = Limit(10, 60_000)
+POSITION: Final[Limit | None] = Limit(60, 60_000)
+OTHER: Final[Limit | None] = Limit(100, 60_000)
+NETWORK: Final[Limit | None] = Limit(1_000, 60_000)
+
+_UNIT_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000}
+_LIMIT: Final = re.compile(r"([0-9]{1,9})/(s|min|h)")
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Settings of one API pod; `from_env` documents the variables.
+
+    brokers:        KAFKA_BROKERS, host:port separated by commas.
+    registry_url:   SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
+    redis_url:      REDIS_URL; empty for no rate limits at all.
+    app_id:         SEATSTREAM_APP_ID, the workers' consumer group, whose owners are looked up.
+    lookup_token:   SEATSTREAM_LOOKUP_TOKEN, shown to workers when their stores are asked.
+    host, port:     SEATSTREAM_API_HOST, SEATSTREAM_API_PORT.
+    jwks:           SEATSTREAM_API_JWKS, file or https address of the keys that tokens are signed
+                    with; empty refuses every token.
+    jwt_audience:   SEATSTREAM_API_JWT_AUDIENCE, demanded of every token.
+    jwt_issuer:     SEATSTREAM_API_JWT_ISSUER, demanded of every token; empty demands none.
+    wait_ms:        SEATSTREAM_API_WAIT_MS, how long a command waits for its outcome by default.
+    wait_max_ms:    SEATSTREAM_API_WAIT_MAX_MS, most that `Prefer: wait` may ask for.
+    in_flight_max:  SEATSTREAM_API_IN_FLIGHT_MAX, commands under way; the next one is refused.
+    stale_after_ms: SEATSTREAM_API_STALE_AFTER_MS, age from which availability is called stale.
+    body_bytes_max: SEATSTREAM_API_BODY_BYTES_MAX.
+    cache_dir:      SEATSTREAM_API_CACHE_DIR, schema ids of the last start, for when the registry
+                    is down.
+    drain_ms:       SEATSTREAM_API_DRAIN_MS, how long a pod that was told to end says not ready
+                    and still answers, before it stops to listen.
+    cors_origins:   SEATSTREAM_API_CORS_ORIGINS, scheme://host[:port] separated by commas.
+    trusted_proxies: SEATSTREAM_API_TRUSTED_PROXIES, networks whose X-Forwarded-For is believed.
+    limit_create, limit_cancel, limit_position, limit_other: SEATSTREAM_API_LIMIT_CREATE and so
+                    on, requests of one user, such as 5/min (s, min, h); none for no limit.
+    limit_network:  SEATSTREAM_API_LIMIT_NETWORK, requests from one network address.
+    log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
+    """
+
+    brokers: str = "localhost:9092"
+    registry_url: str = ""
+    redis_url: str = field(default="", repr=False)
+    app_id: str = "seatstream-seats"
+    lookup_token: str = field(default="", repr=False)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    jwks: str = ""
+    jwt_audience: str = "seatstream"
+    jwt_issuer: str = ""
+    wait_ms: int = 2_000
+    wait_max_ms: int = 10_000
+    in_flight_max: int = 1_000
+    stale_after_ms: int = STALE_AFTER_MS
+    body_bytes_max: int = 65_536
+    cache_dir: Path = Path("seatstream-api-cache")
+    drain_ms: int = 0
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    limit_create: Limit | None = CREATE
+    limit_cancel: Limit | None = CANCEL
+    limit_position: Limit | None = POSITION
+    limit_other: Limit | None = OTHER
+    limit_network: Limit | None = NETWORK
+    log_format: str = "text"
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Build settings from environment variables; raise BadSetting for the first bad one."""
+        read = Environment(environ)
+        settings = cls(
+            brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
+            registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
+            redis_url=read("REDIS_URL", _redis, ""),
+            app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),
+            lookup_token=read(PREFIX + "LOOKUP_TOKEN", str, ""),
+            host=read(API + "HOST", host, "127.0.0.1"),
+            port=read(API + "PORT", whole(0, 65_535), 8000),
+            jwks=read(API + "JWKS", str, ""),
+            jwt_audience=read(API + "JWT_AUDIENCE", str, "seatstream"),
+            jwt_issuer=read(API + "JWT_ISSUER", str, ""),
+            wait_ms=read(API + "WAIT_MS", whole(0, 60_000), 2_000),
+            wait_max_ms=read(API + "WAIT_MAX_MS", whole(0, 60_000), 10_000),
+            in_flight_max=read(API + "IN_FLIGHT_MAX", whole(1, 100_000), 1_000),
+            stale_after_ms=read(API + "STALE_AFTER_MS", whole(100, 600_000), STALE_AFTER_MS),
+            body_bytes_max=read(API + "BODY_BYTES_MAX", whole(1_024, 1 << 26), 65_536),
+            cache_dir=read(API + "CACHE_DIR", Path, Path("seatstream-api-cache")),
+            drain_ms=read(API + "DRAIN_MS", whole(0, 60_000), 0),
+            cors_origins=read(API + "CORS_ORIGINS", _origins, ()),
+            trusted_proxies=read(API + "TRUSTED_PROXIES", _networks, ()),
+            limit_create=read(API + "LIMIT_CREATE", _limit, CREATE),
+            limit_cancel=read(API + "LIMIT_CANCEL", _limit, CANCEL),
+            limit_position=read(API + "LIMIT_POSITION", _limit, POSITION),
+            limit_other=read(API + "LIMIT_OTHER", _limit, OTHER),
+            limit_network=read(API + "LIMIT_NETWORK", _limit, NETWORK),
+            log_format=read("LOG_FORMAT", one_of("text", "json"), "text"),
+            log_level=read("LOG_LEVEL", _LEVELS, "INFO"),
+        )
+        # Variables of the workers may stand in the same environment.
+        read.refuse_unknown(API)
+        if settings.wait_ms > settings.wait_max_ms:
+            message = f"{API}WAIT_MS={settings.wait_ms} is more than {API}WAIT_MAX_MS"
+            raise BadSetting(message)
+        return settings
+
+    def shown(self) -> dict[str, str]:
+        """Return every setting as text that may be printed: secrets are not in it."""
+        shown = {field.name: str(getattr(self, field.name)) for field in fields(self)}
+        shown["redis_url"] = without_password(self.redis_url)
+        shown["registry_url"] = without_password(self.registry_url)
+        shown["jwks"] = without_password(self.jwks)
+        shown["lookup_token"] = "(set)" if self.lookup_token else ""
+        return shown
+
+
+def without_password(url: str) -> str:
+    """Return an address without the secrets that it may carry."""
+    parts = urlsplit(url)
+    if not parts.netloc:
+        return url
+    place = parts.netloc.rpartition("@")[2]
+    query = "..." if parts.query else ""
+    return urlunsplit(parts._replace(netloc=place, query=query))
+
+
+def _limit(text: str) -> Limit | None:
+    if text == "none":
+        return None
+    match = _LIMIT.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= 1_000_000:
+        raise ValueError("use a count and a unit such as 5/min (s, min, h), or none")
+    return Limit(int(match[1]), _UNIT_MS[match[2]])
+
+
+def _redis(text: str) -> str:
+    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("not a redis://, rediss:// or unix:// address")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(","))
+    for origin in origins:
+        # A wildcard is none of the values: whoever wants one has not thought of tokens.
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is not scheme://host[:port]")
+    return origins
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    return tuple(str(ip_network(network.strip())) for network in text.split(","))
+
+
+_LEVELS = one_of("DEBUG", "INFO", "WARNING", "ERROR")
