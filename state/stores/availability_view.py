@@ -17,11 +17,12 @@ from typing import Final, Self
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import TopicDecoder
 from serdes.schema_source import SchemaSource
+from state.stores.broadcast_feed import KafkaOptions
 from state.stores.section_statuses import STALE_AFTER_MS, SectionStatuses
 from state.stores.status_answers import Availability, Demand, NotYet, TooStale, boot_clock_ns
 from state.stores.status_contents import Change
-from state.stores.status_feed import KafkaOptions, StatusFeed
-from state.stores.status_heartbeat import TopicMissing
+from state.stores.status_feed import StatusFeed
+from state.stores.topic_heartbeat import TopicMissing
 from state.stores.view_statistics import ViewStatistics
 
 __all__ = [

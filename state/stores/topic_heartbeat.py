@@ -1,12 +1,12 @@
-"""Asks the brokers where section-status ends, and whether it is still the same topic.
+"""Asks the brokers where a topic ends, and whether it is still the same topic.
 
 An idle topic stays fresh because an answered end that was read already says: nothing is missing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from confluent_kafka import (
     IsolationLevel,
@@ -17,9 +17,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from state.stores.freshness import LogShortened
-from state.stores.status_contents import Contents
-from state.stores.view_statistics import ViewCounters
+from state.stores.freshness import Freshness, LogShortened
 
 # One dead broker of several holds up the answer for all of them for this long.
 ANSWER_TIMEOUT_S = 2.0
@@ -36,6 +34,13 @@ class TopicMissing(Exception):
 
     Operator action: `python -m scripts.create_topics`, or check the address of the brokers.
     """
+
+
+class HeartbeatCounters(Protocol):
+    """Questions for the end offsets, by their answer."""
+
+    heartbeats: int
+    heartbeats_failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Heartbeat:
         topic: TopicIdentity,
         interval_ns: int,
         clock_ns: Callable[[], int],
-        counters: ViewCounters,
+        counters: HeartbeatCounters,
     ) -> None:
         self.is_wanted = False
         self._admin = admin
@@ -89,8 +94,8 @@ class Heartbeat:
         self._ends: Mapping[TopicPartition, Future[Any]] = {}
         self._identity: Future[Any] | None = None
 
-    def step(self, contents: Contents) -> str | None:
-        """Ask when it is time; note in `contents` what was answered.
+    def step(self, partitions: Sequence[Freshness]) -> str | None:
+        """Ask when it is time; note in `partitions` what was answered.
 
         Returns None while nothing was answered, then what was wrong or an empty string. Raises
         TopicMissing, and LogShortened for a topic that is another now.
@@ -106,7 +111,7 @@ class Heartbeat:
             return None
         if self._identity is not None and not self._identity.done():
             return None
-        return self._note(contents)
+        return self._note(partitions)
 
     def _ask(self) -> None:
         self.is_wanted = False
@@ -124,7 +129,7 @@ class Heartbeat:
             request_timeout=ANSWER_TIMEOUT_S,
         )
 
-    def _note(self, contents: Contents) -> str:
+    def _note(self, partitions: Sequence[Freshness]) -> str:
         ends, self._ends = self._ends, {}
         identity, self._identity = self._identity, None
         trouble = ""
@@ -137,7 +142,7 @@ class Heartbeat:
                 except KafkaException as error:
                     trouble = f"partition {at.partition}: {error.args[0]}"
                 else:
-                    contents.partitions[at.partition].ends_at(end, self._asked_ns)
+                    partitions[at.partition].ends_at(end, self._asked_ns)
         except KafkaException as error:
             trouble = str(error.args[0])
         if trouble:

@@ -1,0 +1,302 @@
+"""Follows one topic in a thread of its own and tells what it reads to a `Follower`.
+
+Every partition is assigned, nothing is committed and no group is joined: each process reads all.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import uuid4
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+from state.stores.freshness import Freshness, LogShortened
+from state.stores.topic_heartbeat import (
+    Heartbeat,
+    HeartbeatCounters,
+    TopicIdentity,
+    TopicMissing,
+    ask_identity,
+    identity_in,
+)
+
+log = logging.getLogger(__name__)
+
+# How long the thread sleeps at most while nothing arrives: answers and `close` wait for it.
+POLL_S = 0.02
+# Records taken at once, while loading and after: a look-up in another thread may wait for them.
+RECORDS_AT_START = 5_000
+RECORDS_AT_ONCE = 500
+RETRY_S = 1.0
+
+KafkaOptions = Mapping[str, str | int | float | bool]
+
+
+class FeedCounters(HeartbeatCounters, Protocol):
+    """What a feed counts; only its thread writes here.
+
+    read_errors: errors that the consumer reported, such as a broker gone.
+    """
+
+    read_errors: int
+
+
+class Reading(Protocol):
+    """What was read of the topic since one start.
+
+    partitions:   how far each was read; by partition number.
+    is_published: look-ups are answered from here, so that fewer records are taken at once.
+    """
+
+    is_published: bool
+
+    @property
+    def partitions(self) -> Sequence[Freshness]: ...
+
+    def is_complete(self) -> bool:
+        """Say whether each partition was read to the first end that was asked for."""
+
+
+ReadingT = TypeVar("ReadingT", bound=Reading)
+
+
+class Follower(Protocol[ReadingT]):
+    """Whom a feed tells; every method is called in its thread and must not block.
+
+    trouble: why the topic cannot be followed now; empty while it can.
+    """
+
+    @property
+    def trouble(self) -> str: ...
+
+    @property
+    def counters(self) -> FeedCounters: ...
+
+    def new_reading(self, partitions: int, topic_id: str) -> ReadingT:
+        """Return an empty reading: the topic is read anew.
+
+        topic_id: another one for a topic that was deleted and created again.
+        """
+
+    def take(self, reading: ReadingT, records: Sequence[Message]) -> Sequence[Any]:
+        """Take in records, none of them an error; return changes. Never raises on bad bytes."""
+
+    def changed(self, reading: ReadingT, changes: Sequence[Any]) -> None:
+        """Tell others what `take` returned; how far was read is noted by now."""
+
+    def publish(self, reading: ReadingT) -> None:
+        """Answer from this reading from now on: it is complete."""
+
+    def refreshed(self) -> None:
+        """Note that a heartbeat was answered."""
+
+    def troubled(self, trouble: str) -> None:
+        """Note why the topic cannot be followed; an empty string when it can."""
+
+
+# Where to begin. May block for a few seconds; raises KafkaException.
+Starts = Callable[[AdminClient, TopicIdentity], Sequence[TopicPartition]]
+
+
+def from_the_beginning(_: AdminClient, topic: TopicIdentity) -> Sequence[TopicPartition]:
+    """Return the first offset that is kept, for every partition."""
+    return [
+        TopicPartition(topic.name, number, OFFSET_BEGINNING) for number in range(topic.partitions)
+    ]
+
+
+def client_options(brokers: str, name: str, extra: KafkaOptions) -> dict[str, Any]:
+    """Return what both clients need; `name` goes to the brokers."""
+    return {
+        "bootstrap.servers": brokers,
+        "client.id": f"seatstream-{name}",
+        "allow.auto.create.topics": False,
+        # librdkafka backs off to 10 s: too long for an age of 5 s.
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1_000,
+        # A frozen broker is given up before answers become stale because of it.
+        "socket.timeout.ms": 4_000,
+        "socket.keepalive.enable": True,
+        **extra,
+    }
+
+
+def reader_options(brokers: str, name: str, extra: KafkaOptions) -> dict[str, Any]:
+    """Return what the consumer needs on top."""
+    return {
+        **client_options(brokers, name, extra),
+        # A group's name is demanded of every consumer; nobody ever joins this one.
+        "group.id": f"{name}-{uuid4().hex[:8]}",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        # The end of a partition lies behind a transaction's marker, which is no record.
+        "enable.partition.eof": True,
+        # So long a marker may go unnoticed while nothing follows it.
+        "fetch.wait.max.ms": 100,
+        # Bounds what is fetched and not yet taken in; the default is 64 MB.
+        "queued.max.messages.kbytes": 16 * 1024,
+        # Not a member of a group: whoever was paused for minutes simply goes on.
+        "max.poll.interval.ms": 86_400_000,
+    }
+
+
+class BroadcastFeed(Generic[ReadingT]):
+    """The thread, from `start` to `close`.
+
+    name:    of the thread, and of its clients at the brokers.
+    missing: the error where the brokers do not have the topic, else None.
+    failure: what ended the thread, a bug; None while it runs.
+    news:    set whenever one of these or readiness may have changed.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        topic: str,
+        follower: Follower[ReadingT],
+        *,
+        name: str,
+        heartbeat_ms: int,
+        kafka: KafkaOptions,
+        clock_ns: Callable[[], int],
+        starts: Starts = from_the_beginning,
+    ) -> None:
+        self.missing: TopicMissing | None = None
+        self.failure: BaseException | None = None
+        self.news = threading.Event()
+        self._brokers = brokers
+        self._topic = topic
+        self._follower = follower
+        self._name = name
+        self._heartbeat_ns = heartbeat_ms * 1_000_000
+        self._kafka = kafka
+        self._clock_ns = clock_ns
+        self._starts = starts
+        self._heartbeat: Heartbeat | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and its connections; safe to repeat, and before `start`."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def refresh(self) -> None:
+        """Have the next heartbeat sent now."""
+        if self._heartbeat is not None:
+            self._heartbeat.is_wanted = True
+
+    def _run(self) -> None:
+        try:
+            options = client_options(self._brokers, self._name, self._kafka)
+            admin = AdminClient(options, logger=log)
+            while not self._closing.is_set():
+                self._follow_or_say_why(admin)
+        except BaseException as error:
+            self.failure = error
+            self._follower.troubled(f"ended: {type(error).__name__}: {error}")
+            raise
+        finally:
+            self.news.set()
+
+    def _follow_or_say_why(self, admin: AdminClient) -> None:
+        try:
+            self._follow(admin)
+        except LogShortened as error:
+            log.warning("reading %s anew: %s", self._topic, error)
+        except (TopicMissing, KafkaException) as error:
+            if not self._closing.is_set():
+                self.missing = error if isinstance(error, TopicMissing) else None
+                self._troubled(str(error))
+                self.news.set()
+                self._closing.wait(RETRY_S)
+        finally:
+            self._heartbeat = None
+
+    def _follow(self, admin: AdminClient) -> None:
+        """Read the topic from its start and tail it; return when closing."""
+        topic = self._identity(admin)
+        if topic is None:
+            return
+        self.missing = None
+        starts = self._starts(admin, topic)
+        reading = self._follower.new_reading(topic.partitions, topic.topic_id)
+        self._heartbeat = heartbeat = Heartbeat(
+            admin, topic, self._heartbeat_ns, self._clock_ns, self._follower.counters
+        )
+        consumer = Consumer(reader_options(self._brokers, self._name, self._kafka), logger=log)
+        try:
+            consumer.assign(list(starts))
+            while not self._closing.is_set():
+                first = consumer.poll(POLL_S)
+                if first is not None:
+                    # `consume` alone would wait for its full number or its whole timeout.
+                    records = RECORDS_AT_ONCE if reading.is_published else RECORDS_AT_START
+                    self._take(reading, [first, *consumer.consume(records, 0)])
+                trouble = heartbeat.step(reading.partitions)
+                if trouble is not None:
+                    self._troubled(trouble)
+                    self._follower.refreshed()
+                if not reading.is_published and reading.is_complete():
+                    reading.is_published = True
+                    self._follower.publish(reading)
+                    self.news.set()
+        finally:
+            consumer.close()
+
+    def _identity(self, admin: AdminClient) -> TopicIdentity | None:
+        answer: Future[Any] = ask_identity(admin, self._topic)
+        while not answer.done():
+            admin.poll(0)
+            if self._closing.wait(POLL_S):
+                return None
+        return identity_in(self._topic, answer)
+
+    def _take(self, reading: ReadingT, messages: list[Message]) -> None:
+        records = []
+        position_by_partition: dict[int, int] = {}
+        for message in messages:
+            partition, offset = message.partition(), message.offset()
+            error = message.error()
+            if error is None:
+                assert partition is not None
+                assert offset is not None
+                records.append(message)
+                position_by_partition[partition] = offset + 1
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name)
+                assert partition is not None
+                assert offset is not None
+                position_by_partition[partition] = offset
+            else:
+                self._follower.counters.read_errors += 1
+                self._troubled(str(error))
+                if error.fatal():
+                    raise KafkaException(error)
+        changes = self._follower.take(reading, records) if records else ()
+        # After the records: whoever sees the position finds what lies before it.
+        for partition, position in position_by_partition.items():
+            reading.partitions[partition].reached(position)
+        if changes:
+            self._follower.changed(reading, changes)
+
+    def _troubled(self, trouble: str) -> None:
+        """Note it, and log it when it is another than before."""
+        if trouble and trouble != self._follower.trouble:
+            log.warning("cannot follow %s: %s", self._topic, trouble)
+        self._follower.troubled(trouble)
