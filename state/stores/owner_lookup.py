@@ -331,12 +331,13 @@ def _payloads(
     if count == 1:
         return [body if status == 200 else None]
     payloads = _unframed(body)
-    if len(payloads) != count:
-        raise OwnerUnreachable(f"{owner} answers {len(payloads)} records for {count}")
+    if payloads is None or len(payloads) != count:
+        raise OwnerUnreachable(f"{owner} answers something else than {count} records")
     return payloads
 
 
-def _unframed(body: bytes) -> list[bytes | None]:
+def _unframed(body: bytes) -> list[bytes | None] | None:
+    """Return the payloads of an answer to several keys; None where it is none."""
     payloads: list[bytes | None] = []
     at = 0
     while at < len(body):
@@ -347,7 +348,7 @@ def _unframed(body: bytes) -> list[bytes | None]:
             continue
         payloads.append(body[at : at + size])
         at += size
-    return payloads
+    return payloads if at == len(body) else None
 
 
 async def _body_of(answer: aiohttp.ClientResponse) -> bytes:

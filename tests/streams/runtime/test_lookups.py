@@ -4,25 +4,17 @@ import asyncio
 import string
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from owners import Owner, filled, lane_over, serving, until
 
-from infra.stack.processes import wait_until
-from state.stores import envelope
 from state.stores.memory import MemoryStore
-from state.stores.partition_state import Changes, PartitionState
-from streams.batch import Batch, Effects, State
-from streams.route import Route
-from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.health import HealthServer
-from streams.runtime.lane import Lane
 from streams.runtime.lookups import UNDER_WAY_MAX, CommittedRecords, Lookups, is_loopback, keys_in
-from streams.runtime.observe import Observer
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -49,43 +41,24 @@ class SlowStore(MemoryStore):
         self.is_closed = True
 
 
-def nothing(batch: Batch, state: State, log_time_ms: int) -> Effects:
-    return Effects()
+class Client:
+    """Asks one worker, which owns MINE and ("in", 1)."""
 
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
-def lane_over(store: MemoryStore, directory: Path, next_offset: int = 0) -> Lane:
-    route = Route("role", "in", nothing, (), "changelog", "dead")
-    journal = CrashJournal(directory / "journal.json")
-    return Lane(route, *MINE, 4, PartitionState(store), next_offset, 0, journal)
-
-
-def filled(store: MemoryStore, values: Mapping[bytes, bytes]) -> MemoryStore:
-    puts = [(key, envelope.pack(value)) for key, value in sorted(values.items())]
-    store.apply(Changes(puts, [], {}, []), None)
-    return store
-
-
-class Worker:
-    """A health server, its generation, and a client."""
-
-    def __init__(self, records: CommittedRecords | None, directory: Path, token: str) -> None:
-        self.records = records
-        self.observer = Observer(30)
-        lookups = Lookups(
-            lambda: self.records,
-            token=token,
-            host="127.0.0.1",
-            count=self.observer.looked_up,
-        )
-        self.server = HealthServer(self.observer, lookups, "127.0.0.1", 0, directory)
-        self.client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+    @property
+    def records(self) -> CommittedRecords:
+        assert self.owner.records is not None
+        return self.owner.records
 
     async def ask(
         self, path: str, authorization: str | None = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         headers = {} if authorization is None else {"Authorization": authorization}
-        url = f"http://127.0.0.1:{self.server.port}{path}"
-        async with self.client.get(url, headers=headers) as answer:
+        url = f"http://127.0.0.1:{self.owner.server.port}{path}"
+        async with self.session.get(url, headers=headers) as answer:
             return answer.status, await answer.read(), answer.headers
 
     async def look_up(self, *keys: bytes, place: tuple[str, int] = MINE) -> tuple[int, bytes]:
@@ -95,23 +68,10 @@ class Worker:
         return status, body
 
 
-@asynccontextmanager
-async def serving(
-    records: CommittedRecords | None, directory: Path, token: str = ""
-) -> AsyncIterator[Worker]:
-    worker = Worker(records, directory, token)
-    await worker.server.start()
-    try:
-        yield worker
-    finally:
-        await worker.client.close()
-        await worker.server.stop()
-
-
 def run(
     directory: Path,
-    talk: Callable[[Worker], Awaitable[None]],
-    store: MemoryStore | None = None,
+    talk: Callable[[Client], Awaitable[None]],
+    store: MemoryStore,
     *,
     token: str = "",
     next_offset: int = 0,
@@ -119,17 +79,16 @@ def run(
     """Let a worker that owns MINE over a store answer a conversation."""
 
     async def conversation() -> None:
-        records = CommittedRecords(OWNER, [MINE, ("in", 1)])
-        if store is not None:
-            records.open({MINE: lane_over(store, directory, next_offset)})
-        async with serving(records, directory, token) as worker:
-            await talk(worker)
+        async with serving(directory, token) as owner:
+            owner.assigned([MINE, ("in", 1)], name=OWNER)
+            owner.restored({MINE: store}, next_offset)
+            client = Client(owner)
+            try:
+                await talk(client)
+            finally:
+                await client.session.close()
 
     asyncio.run(conversation())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    assert await asyncio.to_thread(wait_until, condition, 10)
 
 
 keys = st.binary(min_size=1, max_size=20).filter(lambda key: key[0] != 0xFF)
@@ -141,7 +100,7 @@ def test_answers_are_what_the_store_has(
     values: dict[bytes, bytes],
     others: list[bytes],
 ) -> None:
-    async def talk(worker: Worker) -> None:
+    async def talk(worker: Client) -> None:
         asked = [*values, *others][:8]
         for key in asked:
             want = (200, values[key]) if key in values else (404, b"absent")
@@ -159,7 +118,7 @@ def test_answers_are_what_the_store_has(
 
 
 def test_an_answer_names_the_owner_and_how_far_it_has_come(tmp_path: Path) -> None:
-    async def talk(worker: Worker) -> None:
+    async def talk(worker: Client) -> None:
         for key in (b"k", b"x"):
             _, _, headers = await worker.ask(f"/partitions/in/3/records/{key.hex()}")
             assert headers["X-Owner"] == OWNER
@@ -170,33 +129,31 @@ def test_an_answer_names_the_owner_and_how_far_it_has_come(tmp_path: Path) -> No
 
 def test_changes_in_flight_are_not_told(tmp_path: Path) -> None:
     store = filled(MemoryStore(), {b"k": b"old"})
-    lane = lane_over(store, tmp_path)
+    lane = lane_over(store, MINE, tmp_path)
     lane.state.put(b"k", b"new")
     lane.state.put(b"other", b"new")
     changes = lane.state.seal()
 
-    async def conversation() -> None:
-        records = CommittedRecords(OWNER, [MINE])
-        records.open({MINE: lane})
-        async with serving(records, tmp_path) as worker:
-            assert await worker.look_up(b"k") == (200, b"old")
-            assert await worker.look_up(b"other") == (404, b"absent")
-            lane.state.write(changes, 7)
-            assert await worker.look_up(b"k") == (200, b"new")
+    async def talk(worker: Client) -> None:
+        worker.records.open({MINE: lane})
+        assert await worker.look_up(b"k") == (200, b"old")
+        assert await worker.look_up(b"other") == (404, b"absent")
+        lane.state.write(changes, 7)
+        assert await worker.look_up(b"k") == (200, b"new")
 
-    asyncio.run(conversation())
+    run(tmp_path, talk, store)
 
 
 def test_what_another_worker_owns_is_misdirected_and_what_is_not_restored_comes_later(
     tmp_path: Path,
 ) -> None:
-    async def talk(worker: Worker) -> None:
+    async def talk(worker: Client) -> None:
         assert await worker.look_up(b"k", place=("in", 1)) == (503, b"not ready")
         assert await worker.look_up(b"k", place=("in", 2)) == (421, b"not mine")
         assert await worker.look_up(b"k", place=("out", 3)) == (421, b"not mine")
         _, _, headers = await worker.ask("/partitions/in/1/records/6b")
         assert headers["Retry-After"] == "1"
-        worker.records = None
+        worker.owner.records = None
         assert await worker.look_up(b"k") == (421, b"not mine")
 
     run(tmp_path, talk, MemoryStore())
@@ -206,8 +163,7 @@ def test_a_store_is_closed_only_when_no_look_up_reads_it(tmp_path: Path) -> None
     store = SlowStore()
     filled(store, {b"k": b"v"})
 
-    async def talk(worker: Worker) -> None:
-        assert worker.records is not None
+    async def talk(worker: Client) -> None:
         asked = asyncio.create_task(worker.look_up(b"k"))
         await until(lambda: store.readers == 1)
         closing = asyncio.create_task(worker.records.close())
@@ -226,8 +182,7 @@ def test_a_store_is_closed_only_when_no_look_up_reads_it(tmp_path: Path) -> None
 def test_an_asker_who_goes_away_does_not_open_the_way_for_closing(tmp_path: Path) -> None:
     store = SlowStore()
 
-    async def talk(worker: Worker) -> None:
-        assert worker.records is not None
+    async def talk(worker: Client) -> None:
         asked = asyncio.create_task(worker.look_up(b"k"))
         await until(lambda: store.readers == 1)
         asked.cancel()
@@ -245,7 +200,7 @@ def test_the_loop_goes_on_while_stores_are_slow_and_look_ups_are_bounded(tmp_pat
     store = SlowStore()
     filled(store, {b"k": b"v"})
 
-    async def talk(worker: Worker) -> None:
+    async def talk(worker: Client) -> None:
         asked = [asyncio.create_task(worker.look_up(b"k")) for _ in range(UNDER_WAY_MAX + 5)]
         busy = [task async for task in done_first(asked, 5)]
         assert {task.result() for task in busy} == {(503, b"busy")}
@@ -293,7 +248,7 @@ def test_a_path_names_exactly_the_keys_that_are_read_or_none(text: str) -> None:
     ],
 )
 def test_a_malformed_look_up_is_refused(tmp_path: Path, path: str) -> None:
-    async def talk(worker: Worker) -> None:
+    async def talk(worker: Client) -> None:
         status, body, _ = await worker.ask("/partitions/" + path)
         assert (status, body) == (400, b"malformed")
 
@@ -304,7 +259,7 @@ def test_a_malformed_look_up_is_refused(tmp_path: Path, path: str) -> None:
     "shown", [None, "", "Bearer", "Bearer wrong", "bearer secret", "secret", "Bearer secret2", "é"]
 )
 def test_whoever_lacks_the_token_learns_nothing(tmp_path: Path, shown: str | None) -> None:
-    async def talk(worker: Worker) -> None:
+    async def talk(worker: Client) -> None:
         for path in ("in/3/records/6b", "in/2/records/6b", "in/3/records/malformed"):
             status, body, headers = await worker.ask("/partitions/" + path, shown)
             assert (status, body) == (401, b"wrong token")
@@ -314,10 +269,10 @@ def test_whoever_lacks_the_token_learns_nothing(tmp_path: Path, shown: str | Non
 
 
 def test_the_token_opens_and_each_answer_is_counted(tmp_path: Path) -> None:
-    async def talk(worker: Worker) -> None:
+    async def talk(worker: Client) -> None:
         for path in ("6b", "6c", "6c"):
             await worker.ask(f"/partitions/in/3/records/{path}", "Bearer secret")
-        counted = worker.observer.exposition().decode()
+        counted = worker.owner.observer.exposition().decode()
         assert 'seatstream_lookups_total{answer="found"} 1.0' in counted
         assert 'seatstream_lookups_total{answer="absent"} 2.0' in counted
 
@@ -326,20 +281,17 @@ def test_the_token_opens_and_each_answer_is_counted(tmp_path: Path) -> None:
 
 def test_without_a_token_only_a_loopback_address_answers(tmp_path: Path) -> None:
     async def conversation() -> None:
-        observer = Observer(30)
+        owner = Owner(tmp_path)
         lookups = Lookups(
-            lambda: CommittedRecords(OWNER, [MINE]),
-            token="",
-            host="0.0.0.0",
-            count=observer.looked_up,
+            lambda: owner.records, token="", host="0.0.0.0", count=owner.observer.looked_up
         )
-        worker = Worker(None, tmp_path, "")
         # Bound to loopback all the same: the test opens no port to the network.
-        worker.server = HealthServer(observer, lookups, "127.0.0.1", 0, tmp_path)
-        await worker.server.start()
-        assert await worker.look_up(b"k") == (403, b"no token is set")
-        await worker.client.close()
-        await worker.server.stop()
+        owner.server = HealthServer(owner.observer, lookups, "127.0.0.1", 0, tmp_path)
+        await owner.server.start()
+        client = Client(owner)
+        assert await client.look_up(b"k") == (403, b"no token is set")
+        await client.session.close()
+        await owner.server.stop()
 
     asyncio.run(conversation())
 
