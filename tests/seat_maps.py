@@ -1,0 +1,58 @@
+"""Sections as their owners tell them, and a fake of the owners for tests of those who ask."""
+
+import asyncio
+
+from state.domain.keys import section_key
+from state.domain.layout import Layout, Plan, Row
+from state.stores.owner_lookup import SectionRecords
+
+ROWS = (
+    Row("A", 10, aisles=(4,), category="gold"),
+    Row("B", 3, seat_labels=("x", "y", "z"), seat_categories=("gold", "silver", "silver")),
+    Row("C", 9, first_number=101, number_step=2),
+)
+
+
+def records(
+    version: int = 1, *taken: tuple[int, int], rows: tuple[Row, ...] = ROWS
+) -> SectionRecords:
+    """Return a section in which these (row, seat) are held and all others free."""
+    layout = Layout.of(rows)
+    free = [(1 << seats) - 1 for seats in layout.seat_counts]
+    for row, seat in taken:
+        free[row] ^= 1 << seat
+    return SectionRecords(
+        plan=Plan(1, rows),
+        layout=layout,
+        version=version,
+        changed_at_ms=1_764_000_000_000 + version,
+        held_count=len(taken),
+        sold_count=0,
+        blocked_count=0,
+        free=tuple(free),
+        blocked=(0,) * len(rows),
+    )
+
+
+class Owners:
+    """Answers with what it is given; counts, waits and fails as it is told.
+
+    gate: look-ups wait for it; open at first.
+    """
+
+    def __init__(self) -> None:
+        self.sections: dict[bytes, SectionRecords] = {}
+        self.asked: list[tuple[int, bytes]] = []
+        self.error: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def tell(self, event_id: int, section: str, told: SectionRecords) -> None:
+        self.sections[section_key(event_id, section)] = told
+
+    async def section(self, partition: int, section_key: bytes) -> SectionRecords | None:
+        self.asked.append((partition, section_key))
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.sections.get(section_key)
