@@ -1,14 +1,13 @@
 """Sends commands to the sections and reads their outcomes: what all scripts that drive share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
-from serdes.codegen import IDENTITY, decoder, encoder
-from serdes.encoding import encoders
-from serdes.plans.layout import SectionPlan
+from serdes.codegen import decoder
+from serdes.commands import CommandEncoders
 from serdes.registry import (
     NotRegisteredError,
     Registry,
@@ -18,14 +17,20 @@ from serdes.registry import (
 )
 from serdes.schema_ids import SchemaIds
 from serdes.wire import HEADER_BYTES
-from state.domain.keys import TICK_KEY, section_key
-from state.domain.layout import Rules
+from state.domain.keys import section_key
+
+__all__ = [
+    "CommandEncoders",
+    "CommandSender",
+    "NoBroker",
+    "OutcomeReader",
+    "key_of",
+    "schema_ids",
+]
 
 BROKER_TIMEOUT_S = 15.0
 DELIVERY_TIMEOUT_MS = 30_000
 OUTCOMES_PER_POLL = 10_000
-
-_COMMANDS = "io.seatstream.commands."
 
 
 class NoBroker(Exception):
@@ -42,85 +47,6 @@ def schema_ids(registry_url: str) -> SchemaIds:
         return fetch_ids(Registry(registry_url))
     except (NotRegisteredError, RegistryRefusedError, RegistryUnavailableError) as error:
         raise NoBroker(f"schema registry: {error}") from error
-
-
-class CommandEncoders:
-    """Command values for the wire, with the registered schema ids."""
-
-    def __init__(self, ids: SchemaIds) -> None:
-        by_name = encoders(SECTION_COMMANDS, ids)
-        self._identity = encoder(IDENTITY)
-        self._open = by_name[_COMMANDS + "OpenSection"]
-        self._best = by_name[_COMMANDS + "HoldBestAvailable"]
-        self._chosen = by_name[_COMMANDS + "HoldChosenSeats"]
-        self._confirm = by_name[_COMMANDS + "ConfirmReservation"]
-        self._release = by_name[_COMMANDS + "ReleaseReservation"]
-        self._extend = by_name[_COMMANDS + "ExtendHold"]
-        self._tick = by_name[_COMMANDS + "Tick"]
-
-    def identity(
-        self, reservation_id: str, user: str, section: str, event_id: int, correlation: str = ""
-    ) -> bytes:
-        """Return who asks for what, ready to be pasted into commands."""
-        return self._identity(
-            reservation_id.encode(),
-            user.encode(),
-            correlation.encode(),
-            section.encode(),
-            event_id,
-        )
-
-    def open_section(self, identity: bytes, section: SectionPlan, rules: Rules) -> bytes:
-        """Return the command that opens a section."""
-        rows = tuple(
-            (
-                row.label.encode(),
-                row.seat_count,
-                row.first_number,
-                row.number_step,
-                tuple(label.encode() for label in row.seat_labels),
-                row.aisles,
-                row.category.encode(),
-                tuple(category.encode() for category in row.seat_categories),
-            )
-            for row in section.rows
-        )
-        return self._open(
-            identity,
-            1,
-            rows,
-            (),
-            int(rules.orphan_rule),
-            rules.max_seats_per_hold,
-            rules.hold_ms,
-            rules.max_hold_ms,
-            rules.sale_starts_ms,
-            rules.sale_ends_ms,
-        )
-
-    def hold_best(self, identity: bytes, count: int) -> bytes:
-        """Return the command that holds adjacent seats of the section's choice."""
-        return self._best(identity, count)
-
-    def hold_chosen(self, identity: bytes, seats: Sequence[tuple[int, int]]) -> bytes:
-        """Return the command that holds these (row, seat)."""
-        return self._chosen(identity, len(seats), tuple(seats))
-
-    def confirm(self, identity: bytes, epoch: int) -> bytes:
-        """Return the command that sells what is held."""
-        return self._confirm(identity, epoch)
-
-    def release(self, identity: bytes, epoch: int = 0) -> bytes:
-        """Return the command that gives a hold back; epoch 0 fits any."""
-        return self._release(identity, epoch)
-
-    def extend(self, identity: bytes, epoch: int) -> bytes:
-        """Return the command that lets a hold run longer."""
-        return self._extend(identity, epoch)
-
-    def tick(self, timer_ms: int) -> tuple[bytes, bytes]:
-        """Return (key, value) of a tick."""
-        return TICK_KEY, self._tick(timer_ms)
 
 
 class CommandSender:
