@@ -71,9 +71,10 @@ class Application:
         self.pod = pod
         self.documented = documented(pod)
         self._direct: dict[str, Direct] = {
-            kind: import_module(f"api.{module}").answer
+            kind: answer
             for kind, module in DIRECT.items()
             if find_spec(f"api.{module}") is not None
+            and (answer := getattr(import_module(f"api.{module}"), "answer", None)) is not None
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -226,5 +227,7 @@ def documented(pod: Pod) -> FastAPI:
     application.state.pod = pod
     for module in ROUTERS:
         if find_spec(f"api.{module}") is not None:
-            application.include_router(import_module(f"api.{module}").router)
+            router = getattr(import_module(f"api.{module}"), "router", None)
+            if router is not None:
+                application.include_router(router)
     return application

@@ -15,6 +15,7 @@ from api.settings import ApiSettings
 from api.tokens import KeySet
 from serdes.schema_source import SchemaSource
 from state.stores.availability_view import AvailabilityView
+from state.stores.event_catalogue import EventCatalogue, Events
 from state.stores.owner_lookup import OwnerLookup
 from state.stores.rate_limit import RateLimits
 from state.stores.section_statuses import SectionStatuses
@@ -38,6 +39,7 @@ class Pod:
     owners:    committed records of the partitions' owners.
     catalogue: what is known of every event.
     limits:    rate limits; none at all in a pod that is given none.
+    draining:  set once the pod was told to end: streams end then, long polls answer.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Pod:
         outcomes: Any = None,
         commands: Any = None,
         owners: OwnerLookup | None = None,
-        catalogue: Any = None,
+        catalogue: Events | None = None,
         limits: RateLimits | None = None,
         metrics: ApiMetrics | None = None,
     ) -> None:
@@ -59,7 +61,9 @@ class Pod:
         )
         self.limits = limits or RateLimits("")
         self.metrics = metrics or ApiMetrics()
-        self.is_draining = False
+        self.has_started = False
+        self._is_stopped = False
+        self.draining = asyncio.Event()
         self.started_s = time.monotonic()
         self._view = view
         self._outcomes = outcomes
@@ -77,6 +81,7 @@ class Pod:
             view=AvailabilityView(
                 settings.brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms
             ),
+            catalogue=EventCatalogue(settings.brokers, schemas=schemas),
             owners=OwnerLookup(settings.brokers, settings.app_id, settings.lookup_token),
             limits=RateLimits(settings.redis_url),
         )
@@ -98,7 +103,7 @@ class Pod:
         return _present(self._owners, "owners")
 
     @property
-    def catalogue(self) -> Any:
+    def catalogue(self) -> Events:
         return _present(self._catalogue, "catalogue")
 
     async def start(self) -> None:
@@ -106,10 +111,18 @@ class Pod:
         await self.verifier.start()
         for part in self._parts():
             await _settled(part.start())
+        self.has_started = True
         log.info("started with %s", ", ".join(type(part).__name__ for part in self._parts()))
 
+    def drain(self) -> None:
+        """Say not ready from now on; `draining` tells whoever holds a connection open."""
+        self.draining.set()
+
     async def stop(self) -> None:
-        """Stop every part, the last one started first."""
+        """Stop every part, the last one started first; a pod that is stopped stays so."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         for part in reversed(self._parts()):
             await _settled(part.close())
         await self.limits.close()
@@ -120,7 +133,7 @@ class Pod:
         waited = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
         ready = {name: _is_ready(part) for name, part in waited.items() if part is not None}
         ready["keys"] = self.verifier.is_ready
-        if self.is_draining:
+        if self.draining.is_set():
             ready["not draining"] = False
         return ready
 

@@ -1,0 +1,120 @@
+"""Runs one pod in this process: granian on uvloop, ended in three steps by a signal.
+
+1. The pod says that it is not ready, ends its event streams, and still answers, for `drain_ms`.
+2. It stops to listen; what is under way is answered, for at most `STOP_S`.
+3. Its parts stop.
+
+A second signal ends the process at once.
+"""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import Final
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from api.app import create_app
+from api.logs import log
+from api.pod import Pod
+from api.settings import ApiSettings
+
+STOP_S: Final = 15.0
+"""Longer than any `Prefer: wait` may take by default."""
+
+# Streams are requests that never end: thousands of them are open at a time.
+OPEN_REQUESTS_MAX: Final = 20_000
+BACKLOG: Final = 4_096
+HEADERS_TIMEOUT_MS: Final = 10_000
+HEADERS_BYTES_MAX: Final = 65_536
+
+
+class PortTaken(Exception):
+    """Somebody listens at the address already.
+
+    Operator action: end that process, or set SEATSTREAM_API_PORT.
+    """
+
+
+async def serve(settings: ApiSettings, pod: Pod) -> bool:
+    """Answer requests until a signal comes; say whether the pod had started.
+
+    Raises PortTaken, and OSError for an address that is none of this machine's.
+    """
+    port = free_port(settings.host, settings.port)
+    server = Server(
+        create_app(settings, pod),
+        address=settings.host,
+        port=port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=OPEN_REQUESTS_MAX,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=HEADERS_BYTES_MAX
+        ),
+        # Its messages go where ours go.
+        log_dictconfig={
+            "handlers": {},
+            "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": True}},
+        },
+    )
+    asked = _signals()
+    serving = asyncio.create_task(server.serve())
+    ending = asyncio.create_task(asked.wait())
+    log.info("listening at http://%s:%d", settings.host, port)
+    await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        log.info("ending: not ready for %d ms, then no new connections", settings.drain_ms)
+        pod.drain()
+        await asyncio.sleep(settings.drain_ms / 1000)
+        server.stop()  # type: ignore[no-untyped-call]
+        await asyncio.wait({serving}, timeout=STOP_S)
+    ending.cancel()
+    if not serving.done():
+        log.warning("requests under way after %.0f s are cut off", STOP_S)
+        serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+    has_started = pod.has_started
+    await pod.stop()
+    return has_started
+
+
+def free_port(host: str, port: int) -> int:
+    """Return the port to listen at, a free one for 0; raises PortTaken.
+
+    The server shares ports between processes: two pods at one would each get half the requests.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # Connections that linger from a pod before us are not somebody who listens.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(f"{host}:{port} is taken") from error
+            raise
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+def _signals() -> asyncio.Event:
+    asked = asyncio.Event()
+
+    def ask() -> None:
+        if asked.is_set():
+            # What is appended is appended; a pod may die at any moment.
+            os._exit(1)
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ask)
+    return asked
