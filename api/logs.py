@@ -19,7 +19,7 @@ TRACEPARENT_HEADER: Final = b"traceparent"
 log: Final = logging.getLogger("seatstream.api")
 access: Final = logging.getLogger("seatstream.api.access")
 
-_CORRELATION: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+CORRELATION_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # W3C Trace Context, version 00; an id of zeros only is none.
 _TRACEPARENT: Final = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 # What can begin a line, move a cursor or turn the direction of writing.
@@ -48,7 +48,7 @@ def correlation_of(headers: Iterable[tuple[bytes, bytes]]) -> Correlation:
     """Return a request's ids; headers are lower-case names and values, as ASGI gives them."""
     correlation_id = traceparent = b""
     for name, value in headers:
-        if name == CORRELATION_HEADER and _CORRELATION.fullmatch(value):
+        if name == CORRELATION_HEADER and CORRELATION_ID.fullmatch(value):
             correlation_id = value
         elif name == TRACEPARENT_HEADER and _TRACEPARENT.fullmatch(value):
             traceparent = value
