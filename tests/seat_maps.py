@@ -37,13 +37,15 @@ def records(
 class Owners:
     """Answers with what it is given; counts, waits and fails as it is told.
 
-    gate: look-ups wait for it; open at first.
+    gate:      look-ups wait for it; open at first.
+    was_asked: set by the first look-up.
     """
 
     def __init__(self) -> None:
         self.sections: dict[bytes, SectionRecords] = {}
         self.asked: list[tuple[int, bytes]] = []
         self.error: Exception | None = None
+        self.was_asked = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -52,6 +54,7 @@ class Owners:
 
     async def section(self, partition: int, section_key: bytes) -> SectionRecords | None:
         self.asked.append((partition, section_key))
+        self.was_asked.set()
         await self.gate.wait()
         if self.error is not None:
             raise self.error

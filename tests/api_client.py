@@ -1,0 +1,41 @@
+"""A pod over parts that a test gives it, and who asks it: `Bearer <user>:<role>,<role>`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from api.app import create_app
+from api.identity import Identity, TokenVerifier, unauthenticated
+from api.pod import Pod
+from api.settings import ApiSettings
+from api.tokens import KeySet
+
+BUYER = {"Authorization": "Bearer buyer-1:buyer"}
+OPERATOR = {"Authorization": "Bearer operator-1:operator"}
+
+
+class TrustingVerifier(TokenVerifier):
+    """Believes what a token says, so that tests need no keys."""
+
+    def __init__(self) -> None:
+        super().__init__(KeySet(""), "tests")
+
+    def identify(self, authorization: bytes | None) -> Identity:
+        if authorization is None:
+            raise unauthenticated("Send a token.")
+        user, _, roles = authorization.decode().removeprefix("Bearer ").partition(":")
+        return Identity(user, frozenset(roles.split(",")))
+
+
+@asynccontextmanager
+async def client_of(
+    settings: ApiSettings | None = None, **parts: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of a pod with these parts, which the test starts and stops itself."""
+    settings = settings or ApiSettings()
+    pod = Pod(settings, verifier=TrustingVerifier(), **parts)
+    transport = httpx.ASGITransport(app=create_app(settings, pod))
+    async with httpx.AsyncClient(transport=transport, base_url="http://pod") as client:
+        yield client
