@@ -1,0 +1,191 @@
+"""Records of reservation-outcomes in; how the newest reservations stand out, bounded in bytes.
+
+What is here is right as of the end of what was read, or it is not here: whoever misses something
+asks the partition's owner. Three things keep it so.
+
+- An outcome may be told again at any time, byte for byte, when its command is repeated, whatever
+  has become of the reservation since. It changes nothing here: outcomes of a partition are
+  decided in the order of their commands, so one that lies before another that was read is old.
+- Of what was told in the first minute of the reading nobody knows whether it is old, for the
+  outcomes before it were not read. It is not kept.
+- A record that cannot be read makes its reservation unknown, and the oldest are forgotten whole.
+"""
+
+import logging
+from collections.abc import Callable, Container
+from threading import Lock
+
+from serdes.decoding import Decoded, TopicDecoder, Undecodable, UnknownRecordType, UnknownSchema
+from serdes.outcomes import outcome_of
+from state.domain.outcome import (
+    Outcome,
+    OutcomeKind,
+    Place,
+    ReservationView,
+    after,
+    moves,
+    place_of,
+)
+from state.stores.freshness import Freshness
+
+log = logging.getLogger(__name__)
+
+# Entry, its key and its places in dicts, beside the bytes of the record: measured.
+ENTRY_BYTES = 400
+
+BAD_OUTCOME_ID = "BAD_OUTCOME_ID"
+_NEVER: Place = (-1, -1, -1)
+
+
+class OutcomeCounters:
+    """What is counted about the outcomes; written by one thread.
+
+    records:  taken in, bad ones included; repeated: told before, or too early to be sure.
+    forgotten: reservations dropped because memory is bounded.
+    bad:      records skipped because they cannot be read.
+    """
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.repeated = 0
+        self.forgotten = 0
+        self.bad = 0
+        self.heartbeats = 0
+        self.heartbeats_failed = 0
+        self.read_errors = 0
+
+
+class OutcomeContents:
+    """One reading of the topic.
+
+    since_ms: outcomes decided before this are not kept; Unix ms by the brokers' clock.
+    learn:    asks the registry for an unknown schema id and says whether it is known now.
+    """
+
+    def __init__(
+        self,
+        partitions: int,
+        decoder: TopicDecoder,
+        learn: Callable[[int], bool],
+        counters: OutcomeCounters,
+        *,
+        since_ms: int,
+        bytes_max: int,
+        never_ns: int,
+    ) -> None:
+        self.is_published = False
+        self.partitions = tuple(Freshness(number, never_ns) for number in range(partitions))
+        self.size_bytes = 0
+        self._decoder = decoder
+        self._learn = learn
+        self._counters = counters
+        self._since_ms = since_ms
+        self._bytes_max = bytes_max
+        self._last = [_NEVER] * partitions
+        self._by_id: dict[bytes, tuple[bytes, bytes]] = {}
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def is_complete(self) -> bool:
+        """Say whether each partition was read to the first end that was asked for."""
+        return all(partition.has_been_known for partition in self.partitions)
+
+    def known_ns(self) -> int:
+        """Return the clock up to which everything here is sure to be right."""
+        return min(partition.known_ns for partition in self.partitions)
+
+    def get(self, reservation_id: bytes) -> ReservationView | None:
+        """Return how a reservation stands, or None where it is not known here; any thread."""
+        # An entry is out of the dict for a moment while it becomes the newest.
+        with self._lock:
+            records = self._by_id.get(reservation_id)
+        if records is None:
+            return None
+        last, seats = (None if not value else self._outcome(value) for value in records)
+        assert last is not None
+        return after(last, () if seats is None else seats.seats)
+
+    def apply(
+        self,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        wanted: Container[bytes] = (),
+    ) -> Outcome | None:
+        """Take in one record; return its outcome where somebody wants those of its reservation.
+
+        Never raises on bad bytes.
+        """
+        self._counters.records += 1
+        outcome = None if value is None else self._outcome(value)
+        if outcome is None or value is None:
+            # Whatever it said, its reservation may stand otherwise now.
+            self._forget(key or b"")
+            return None
+        try:
+            place = place_of(outcome.outcome_id)
+        except ValueError:
+            self._skip(BAD_OUTCOME_ID, repr(outcome.outcome_id))
+            self._forget(key or b"")
+            return None
+        if place[0] == partition and place > self._last[partition]:
+            self._last[partition] = place
+            if moves(outcome) and outcome.decided_at_ms >= self._since_ms:
+                self._keep(outcome, value)
+        else:
+            self._counters.repeated += 1
+        # Last: whoever begins to wait after this finds the entry.
+        return outcome if outcome.reservation_id in wanted else None
+
+    def _keep(self, outcome: Outcome, value: bytes) -> None:
+        key = outcome.reservation_id
+        former = self._by_id.get(key)
+        naming = b""
+        if outcome.kind is OutcomeKind.EXTENDED:
+            if former is None:
+                # Its seats were told before our time: the owner knows them.
+                return
+            naming = former[1] or former[0]
+        with self._lock:
+            self._drop(key)
+            self._by_id[key] = (value, naming)
+            self.size_bytes += _size_of(key, (value, naming))
+            while self.size_bytes > self._bytes_max and self._by_id:
+                self._drop(next(iter(self._by_id)))
+                self._counters.forgotten += 1
+
+    def _forget(self, key: bytes) -> None:
+        with self._lock:
+            self._drop(key)
+
+    def _drop(self, key: bytes) -> None:
+        former = self._by_id.pop(key, None)
+        if former is not None:
+            self.size_bytes -= _size_of(key, former)
+
+    def _outcome(self, value: bytes) -> Outcome | None:
+        verdict = self._decoder.decode(value)
+        if isinstance(verdict, UnknownSchema) and self._learn(verdict.schema_id):
+            verdict = self._decoder.decode(value)
+        if isinstance(verdict, Decoded):
+            return outcome_of(verdict.name, verdict.fields)
+        if isinstance(verdict, Undecodable):
+            self._skip(verdict.reason, verdict.detail)
+        elif isinstance(verdict, UnknownSchema):
+            self._skip("UNKNOWN_SCHEMA", f"schema {verdict.schema_id}")
+        elif isinstance(verdict, UnknownRecordType):
+            self._skip("UNKNOWN_RECORD_TYPE", verdict.detail)
+        return None
+
+    def _skip(self, reason: str, detail: str) -> None:
+        self._counters.bad += 1
+        count = self._counters.bad
+        # Powers of two: a flood of bad records is no flood of lines.
+        if count & (count - 1) == 0:
+            log.warning("skipped an outcome: %s (%d so far): %s", reason, count, detail)
+
+
+def _size_of(key: bytes, records: tuple[bytes, bytes]) -> int:
+    return len(key) + len(records[0]) + len(records[1]) + ENTRY_BYTES
