@@ -173,7 +173,7 @@ def connected(url: str, timeout_s: float = ANSWER_TIMEOUT_S) -> Redis:
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 def _sha1(text: str) -> str:

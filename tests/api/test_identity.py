@@ -1,0 +1,184 @@
+"""A token is what its key says it is, for us, and not over; everything else is 401 (B66, B63)."""
+
+import base64
+import json
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokens import AUDIENCE, NOW_S, P256, RSA, STRANGER, claims, jwks, token, verifier
+
+from api.identity import KNOWN_MAX, LEEWAY_S, Identity, TokenVerifier
+from api.problems import Problem
+from api.tokens import KeySet, KeysUnavailable, parsed
+from state.domain.reasons import ApiReason
+
+
+def identified(shown: str, checked: TokenVerifier | None = None) -> Identity:
+    return (checked or verifier()).identify(f"Bearer {shown}".encode())
+
+
+def refusal(shown: str | bytes | None, checked: TokenVerifier | None = None) -> Problem:
+    """Return the problem that a whole Authorization header gets."""
+    header = shown.encode() if isinstance(shown, str) else shown
+    with pytest.raises(Problem) as caught:
+        (checked or verifier()).identify(header)
+    problem = caught.value
+    assert (problem.status, problem.reason) == (401, ApiReason.UNAUTHENTICATED)
+    assert dict(problem.headers)["WWW-Authenticate"].startswith("Bearer")
+    return problem
+
+
+def unsigned(header: dict[str, str], body: dict[str, object], signature: bytes = b"") -> str:
+    """Return a token made by hand."""
+    parts = [json.dumps(header).encode(), json.dumps(body).encode(), signature]
+    return b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts).decode()
+
+
+@pytest.mark.parametrize("kid", ["ed", "ec", "rsa"])
+def test_a_token_of_each_kind_of_key_names_its_user(kid: str) -> None:
+    assert identified(token(kid)) == Identity("alice", frozenset({"buyer"}))
+
+
+def test_roles_that_we_do_not_know_are_left_out() -> None:
+    identity = identified(token(roles=["operator", "root", 7, "buyer"]))
+    assert identity.roles == {"operator", "buyer"}
+    assert identified(token(roles=None)).roles == frozenset()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YWxpY2U6c2VjcmV0",
+        "Bearer a.b.c",
+        "Bearer " + "x" * 5_000,
+        b"Bearer \xff\xfe\x00",
+        "bearer\x00" + token(),
+    ],
+)
+def test_what_is_no_token_is_refused(header: str | bytes | None) -> None:
+    refusal(header)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": NOW_S - LEEWAY_S},
+        {"exp": None},
+        {"exp": "tomorrow"},
+        {"exp": True},
+        {"aud": "another"},
+        {"aud": None},
+        {"aud": [AUDIENCE + "x"]},
+        {"nbf": NOW_S * 2},
+        {"sub": None},
+        {"sub": ""},
+        {"sub": 7},
+        {"sub": "a\nb"},
+        {"sub": "x" * 65},
+        {"sub": "é" * 33},
+        {"roles": "operator"},
+    ],
+    ids=str,
+)
+def test_expired_foreign_and_unusable_claims_are_refused(changes: dict[str, Any]) -> None:
+    refusal(f"Bearer {token(**changes)}")
+
+
+def test_a_token_without_algorithm_is_refused() -> None:
+    for name in ("none", "None", "NONE", ""):
+        refusal("Bearer " + unsigned({"alg": name, "kid": "ed"}, claims()))
+
+
+def test_a_public_key_is_no_shared_secret() -> None:
+    """The classic: HMAC over the text of the public RSA key."""
+    public = RSA.public_key().public_numbers().n.to_bytes(256, "big")
+    forged = jwt.encode(claims(), public, "HS256", headers={"kid": "rsa"})
+    refusal(f"Bearer {forged}")
+
+
+def test_the_key_decides_the_algorithm() -> None:
+    foreign = jwt.encode(claims(), P256, "ES256", headers={"kid": "ed"})
+    refusal(f"Bearer {foreign}")
+
+
+def test_a_strangers_signature_and_a_key_that_nobody_published_are_refused() -> None:
+    for kid in ("ed", "other", "../../etc/passwd"):
+        refusal(f"Bearer {jwt.encode(claims(), STRANGER, 'EdDSA', headers={'kid': kid})}")
+
+
+@given(st.integers(0, 200), st.integers(1, 255))
+def test_no_changed_byte_gets_through(place: int, flip: int) -> None:
+    good = token().encode()
+    place %= len(good)
+    changed = good[:place] + bytes([good[place] ^ flip]) + good[place + 1 :]
+    # The last characters of base64 have bits that mean nothing.
+    if place < len(good) - 2 and good[place : place + 1] != b".":
+        refusal(b"Bearer " + changed)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_are_anything_but_a_refusal(shown: bytes) -> None:
+    refusal(shown)
+    refusal(b"Bearer " + shown)
+
+
+def test_an_issuer_is_demanded_where_one_is_set() -> None:
+    checked = verifier(issuer="https://login.example")
+    assert identified(token(iss="https://login.example"), checked).user_id == "alice"
+    refusal(f"Bearer {token(iss='https://other.example')}", checked)
+    refusal(f"Bearer {token()}", checked)
+
+
+def test_a_token_is_verified_once_and_until_it_expires() -> None:
+    now_s = [float(NOW_S)]
+    keys = KeySet("")
+    keys.keys = parsed(jwks())
+    checked = TokenVerifier(keys, AUDIENCE, clock_s=lambda: now_s[0])
+    shown = token()
+    assert identified(shown, checked) is identified(shown, checked)
+    assert checked.verified == 1
+    now_s[0] = NOW_S + 600 + LEEWAY_S
+    refusal(f"Bearer {shown}", checked)
+
+
+def test_a_withdrawn_key_ends_what_it_had_signed() -> None:
+    keys = KeySet("")
+    keys.keys = parsed(jwks())
+    checked = TokenVerifier(keys, AUDIENCE, clock_s=lambda: NOW_S)
+    shown = token("ed")
+    identified(shown, checked)
+    keys.keys = {kid: key for kid, key in keys.keys.items() if kid != "ed"}
+    keys.generation += 1
+    refusal(f"Bearer {shown}", checked)
+
+
+def test_the_memory_of_tokens_is_bounded() -> None:
+    checked = verifier()
+    for number in range(KNOWN_MAX):
+        checked._known[b"%d" % number] = (Identity("x", frozenset()), NOW_S + 60)
+    identified(token(), checked)
+    assert len(checked._known) == KNOWN_MAX
+
+
+def test_keys_for_encryption_shared_secrets_and_weak_keys_are_passed_over() -> None:
+    ours = json.loads(jwks())["keys"]
+    secret = {"kty": "oct", "k": "c2VjcmV0", "kid": "secret"}
+    crypt = {**ours[0], "kid": "crypt", "use": "enc"}
+    other = {**ours[2], "kid": "other", "alg": "PS256"}
+    document = json.dumps({"keys": [secret, crypt, other, ours[1]]}).encode()
+    assert list(parsed(document)) == ["ec"]
+
+
+@pytest.mark.parametrize(
+    "document", [b"", b"[]", b"{}", b'{"keys": 7}', b'{"keys": [7]}', b'{"keys": []}', b"\xff"]
+)
+def test_a_document_without_usable_keys_is_an_error_for_the_operator(document: bytes) -> None:
+    with pytest.raises(KeysUnavailable):
+        parsed(document)
