@@ -337,6 +337,7 @@ class PartitionAudit:
         status: dict[str, tuple[str, int]] = {}
         sold: set[tuple[str, int, int]] = set()
         versions: dict[str, int] = {}
+        windows: dict[str, tuple[int, int]] = {}
         seen: set[str] = set()
         for name, fields in self.found:
             if fields["outcomeId"] in seen:
@@ -396,6 +397,15 @@ class PartitionAudit:
                 elif name == "SeatsBlocked":
                     self.check_taken(seats, holders, at, where)
                     holders.update(dict.fromkeys(seats, ""))
+                elif name == "SaleWindowChanged":
+                    window = fields["saleStartsMs"], fields["saleEndsMs"]
+                    # No outcome tells with which window a section was opened.
+                    changes = (
+                        window != windows[section]
+                        if section in windows
+                        else fields["version"] != versions.get(section)
+                    )
+                    windows[section] = window
                 elif name == "SeatsUnblocked":
                     for seat in seats:
                         holders.pop(seat, None)

@@ -205,6 +205,8 @@ class Oracle:
             return self._open(where, command)
         if name in {"BlockSeats", "UnblockSeats"}:
             return self._block(where, name, command)
+        if name == "ChangeSaleWindow":
+            return self._change_window(where, command)
         return self._change(name, command)
 
     # Holds.
@@ -516,6 +518,20 @@ class Oracle:
         outcome = self._head(request, section.version) | {"seats": command["seats"]}
         return "SeatsBlocked" if blocks else "SeatsUnblocked", outcome
 
+    def _change_window(self, where: tuple[int, str], command: Command) -> Outcome:
+        request = command["request"]
+        section = self.sections.get(where)
+        if section is None:
+            return self._refusal("", request, "UNKNOWN_SECTION")
+        window = {name: command[name] for name in ("saleStartsMs", "saleEndsMs")}
+        if not is_window(**window):
+            return self._refusal("", request, "BAD_LAYOUT")
+        if section.opened | window != section.opened:
+            # Its layout from now on: who opens it again has to say so too.
+            section.opened = section.opened | window
+            self._changed(where, section)
+        return "SaleWindowChanged", self._head(request, section.version) | window
+
     # Words shared by all.
 
     def _section_of(self, record: dict[str, Any]) -> Section | None:
@@ -617,13 +633,18 @@ def is_sound(plan: Command) -> bool:
     blocked = places_of(plan["blocked"])
     if len(blocked) != len(set(blocked)):
         return False
-    starts, ends = plan["saleStartsMs"], plan["saleEndsMs"]
     return bool(
         1 <= plan["maxSeatsPerHold"] <= 16
         and 1 <= plan["holdMs"] <= plan["maxHoldMs"] <= HOLD_MS_MAX
-        and 0 <= starts <= TIME_MS_MAX
-        and 0 <= ends <= TIME_MS_MAX
-        and (ends == 0 or starts < ends)
+        and is_window(plan["saleStartsMs"], plan["saleEndsMs"])
+    )
+
+
+def is_window(saleStartsMs: int, saleEndsMs: int) -> bool:  # noqa: N803  (named as the fields are)
+    """Say whether a section can be on sale from the one time to the other."""
+    times = saleStartsMs, saleEndsMs
+    return all(0 <= time <= TIME_MS_MAX for time in times) and (
+        saleEndsMs == 0 or saleStartsMs < saleEndsMs
     )
 
 

@@ -25,6 +25,7 @@ class CommandEncoders:
         self._confirm = by_name[_COMMANDS + "ConfirmReservation"]
         self._release = by_name[_COMMANDS + "ReleaseReservation"]
         self._extend = by_name[_COMMANDS + "ExtendHold"]
+        self._window = by_name[_COMMANDS + "ChangeSaleWindow"]
         self._tick = by_name[_COMMANDS + "Tick"]
 
     def identity(
@@ -86,6 +87,13 @@ class CommandEncoders:
     def extend(self, identity: bytes, epoch: int) -> bytes:
         """Return the command that lets a hold run longer."""
         return self._extend(identity, epoch)
+
+    def change_sale_window(self, identity: bytes, sale_starts_ms: int, sale_ends_ms: int) -> bytes:
+        """Return the command that puts a section on sale within another window, in Unix ms.
+
+        0 is no bound. An end that has come closes the sale; it must lie after the start.
+        """
+        return self._window(identity, sale_starts_ms, sale_ends_ms)
 
     def tick(self, timer_ms: int) -> tuple[bytes, bytes]:
         """Return (key, value) of a tick."""

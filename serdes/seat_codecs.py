@@ -34,6 +34,7 @@ class SeatCodecs:
     opened: Encode
     blocked: Encode
     unblocked: Encode
+    window_changed: Encode
     refused: Encode
     status: Encode
     tick: Encode
@@ -63,6 +64,7 @@ class SeatCodecs:
             opened=outcomes[_OUTCOMES + "SectionOpened"],
             blocked=outcomes[_OUTCOMES + "SeatsBlocked"],
             unblocked=outcomes[_OUTCOMES + "SeatsUnblocked"],
+            window_changed=outcomes[_OUTCOMES + "SaleWindowChanged"],
             refused=outcomes[_OUTCOMES + "CommandRefused"],
             status=encoders(SECTION_STATUS, ids)["io.seatstream.status.SectionStatusEvent"],
             tick=encoders(SECTION_COMMANDS, ids)["io.seatstream.commands.Tick"],

@@ -1,6 +1,6 @@
 """A section's stored records to its working form and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from serdes.seat_codecs import SeatCodecs
@@ -18,6 +18,8 @@ from state.domain.section import Section
 # Where the plan begins in a decoded OpenSection or SectionLayout: behind the identity's five
 # fields and its span.
 PLAN_AT: Final = 6
+# Where the sale window stands in either: the last two fields.
+WINDOW_AT: Final = -2
 # Positions in a decoded RowPlan.
 _SEAT_COUNT: Final = 1
 _AISLES: Final = 5
@@ -85,6 +87,17 @@ def known_section(key: bytes, layout_fields: tuple[Any, ...], section: Section) 
         sale_starts_ms=rules.sale_starts_ms,
         sale_ends_ms=rules.sale_ends_ms or TIME_MS_MAX + 1,
         initial_blocked_count=sum(count for _, _, count in layout_fields[PLAN_AT + 2]),
+    )
+
+
+def with_window(known: KnownSection, sale_starts_ms: int, sale_ends_ms: int) -> KnownSection:
+    """Return the working form around the same section, sold within another window."""
+    section = known.section
+    section.rules = replace(
+        section.rules, sale_starts_ms=sale_starts_ms, sale_ends_ms=sale_ends_ms
+    )
+    return replace(
+        known, sale_starts_ms=sale_starts_ms, sale_ends_ms=sale_ends_ms or TIME_MS_MAX + 1
     )
 
 

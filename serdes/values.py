@@ -135,6 +135,19 @@ class UnblockSeats(NamedTuple):
     seats: tuple[SeatRange, ...]
 
 
+class ChangeSaleWindow(NamedTuple):
+    """Sell a section from another time on, or until another time."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    span: bytes
+    sale_starts_ms: int
+    sale_ends_ms: int
+
+
 class Tick(NamedTuple):
     """Moves log time of one partition when nothing else does."""
 
@@ -268,6 +281,22 @@ class SeatsUnblocked(NamedTuple):
     version: int
     decided_at_ms: int
     seats: tuple[SeatRange, ...]
+
+
+class SaleWindowChanged(NamedTuple):
+    """A section is on sale within this window."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    span: bytes
+    outcome_id: bytes
+    version: int
+    decided_at_ms: int
+    sale_starts_ms: int
+    sale_ends_ms: int
 
 
 class CommandRefused(NamedTuple):

@@ -134,9 +134,9 @@ class RandomBuyers:
         """Draw one record."""
         draw = self.random
         kind = draw.choices(
-            ["hold", "choose", "confirm", "release", "extend", "block", "unblock", "open", "tick",
-             "foreign", "garbage"],
-            [30, 14, 14, 9, 8, 2, 2, 1, 12, 2, 1],
+            ["hold", "choose", "confirm", "release", "extend", "block", "unblock", "open",
+             "window", "tick", "foreign", "garbage"],
+            [30, 14, 14, 9, 8, 2, 2, 1, 2, 12, 2, 1],
         )[0]  # fmt: skip
         section = draw.choice([*self.sections, *self.sections, "NONE"])
         self.count += draw.random() < 0.6
@@ -185,6 +185,13 @@ class RandomBuyers:
                 layout = layout | {"maxSeatsPerHold": 17}
                 layout["request"] = identity("open-n", "operator", "NEW", 7)
             return self.send("OpenSection", layout)
+        if kind == "window":
+            # Open most of the time, so that there is something to judge.
+            starts_ms = draw.choice([*[0] * 6, self.now_ms + 900, -1])
+            ends_ms = draw.choice([*[0] * 6, self.now_ms + 2_000, self.now_ms])
+            request |= {"reservationId": f"w{self.count}", "section": section}
+            window = {"saleStartsMs": starts_ms, "saleEndsMs": ends_ms}
+            return self.send("ChangeSaleWindow", {"request": request, **window})
         if kind == "tick":
             self.now_ms += draw.choice([10, 3_000])
             timer_ms = self.now_ms + draw.choice([0, 0, -4_000, -9_000])

@@ -125,6 +125,10 @@ def unblock(seats: Iterable[tuple[int, int, int]], **who: Any) -> Pair:
     return command("UnblockSeats", "op-unblock", tuple(seats), **who)
 
 
+def sale_window(starts_ms: int, ends_ms: int, **who: Any) -> Pair:
+    return command("ChangeSaleWindow", "op-window", starts_ms, ends_ms, **who)
+
+
 def tick(timer_ms: int) -> Pair:
     return TICK_KEY, _ENCODERS["io.seatstream.commands.Tick"](timer_ms)
 
@@ -261,6 +265,9 @@ _who = st.fixed_dictionaries(
 _seats = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 6)), min_size=1, max_size=4)
 _ranges = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 3)), max_size=2)
 _epochs = st.integers(0, 2)
+# Windows that are open most of the time that a random log takes.
+_starts = st.sampled_from([0, 0, 0, START_MS - 1, START_MS + 2_000, -1])
+_ends = st.sampled_from([0, 0, 0, START_MS + 4_000, START_MS + 60_000, 1, 1 << 60])
 pairs = st.one_of(
     st.builds(lambda r, n, w: hold(r, n, **w), _ids, st.integers(0, 5), _who),
     st.builds(lambda r, n, w: hold(r, n, **w), _ids, st.integers(1, 3), _who),
@@ -270,6 +277,7 @@ pairs = st.one_of(
     st.builds(lambda r, e, w: extend(r, e, **w), _ids, _epochs, _who),
     st.builds(lambda s, w: block(s, **w), _ranges, _who),
     st.builds(lambda s, w: unblock(s, **w), _ranges, _who),
+    st.builds(lambda s, e, w: sale_window(s, e, **w), _starts, _ends, _who),
     st.builds(lambda: (b"k", b"\0\0\0\0\1rubbish")),
     st.builds(
         lambda text, rule, hold_ms, w: open_section(

@@ -264,11 +264,16 @@ def _invalid_rules(rules: Rules) -> str | None:
         return f"holdMs: not 1 to {HOLD_MS_MAX}"
     if not rules.hold_ms <= rules.max_hold_ms <= HOLD_MS_MAX:
         return f"maxHoldMs: not holdMs to {HOLD_MS_MAX}"
-    if not 0 <= rules.sale_starts_ms <= TIME_MS_MAX:
+    return invalid_window(rules.sale_starts_ms, rules.sale_ends_ms)
+
+
+def invalid_window(sale_starts_ms: int, sale_ends_ms: int) -> str | None:
+    """Return the nature of a sale window's first fault, or None where there is none."""
+    if not 0 <= sale_starts_ms <= TIME_MS_MAX:
         return f"saleStartsMs: not 0 to {TIME_MS_MAX}"
-    if not 0 <= rules.sale_ends_ms <= TIME_MS_MAX:
+    if not 0 <= sale_ends_ms <= TIME_MS_MAX:
         return f"saleEndsMs: not 0 to {TIME_MS_MAX}"
-    if 0 < rules.sale_ends_ms <= rules.sale_starts_ms:
+    if 0 < sale_ends_ms <= sale_starts_ms:
         return "saleEndsMs: not after saleStartsMs"
     return None
 

@@ -159,6 +159,11 @@ class Fold:
         self.touched[known.key] = known
         return section
 
+    def put_in_place(self, known: KnownSection) -> None:
+        """Let another working form stand for the same section from now on."""
+        self.cache.by_key[known.key] = known
+        self.touched[known.key] = known
+
     def reservation(self, stored: bytes) -> Reservation:
         return read_reservation(self.codecs, stored)
 

@@ -36,7 +36,12 @@ from streams.change_sections.fold import (
 from streams.change_sections.holds import hold_best, hold_chosen, reject
 from streams.change_sections.reading import read
 from streams.change_sections.reservations import confirm, emit_again, extend, lapse, release
-from streams.change_sections.sections import block_seats, open_section, unblock_seats
+from streams.change_sections.sections import (
+    block_seats,
+    change_sale_window,
+    open_section,
+    unblock_seats,
+)
 from streams.route import Progress
 
 # Sections kept decoded for each partition, counted in seats; about 2 bytes of memory a seat.
@@ -215,6 +220,7 @@ _DECIDE: Final[dict[str, Decide]] = {
     COMMANDS + "ExtendHold": extend,
     COMMANDS + "BlockSeats": block_seats,
     COMMANDS + "UnblockSeats": unblock_seats,
+    COMMANDS + "ChangeSaleWindow": change_sale_window,
 }
 
 

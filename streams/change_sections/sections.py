@@ -1,12 +1,20 @@
-"""Commands of operators: sections opened, seats blocked and unblocked."""
+"""Commands of operators: sections opened, sale windows changed, seats blocked and unblocked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serdes.section import PLAN_AT, KnownSection, known_section, plan_of, write_section
+from serdes.section import (
+    PLAN_AT,
+    WINDOW_AT,
+    KnownSection,
+    known_section,
+    plan_of,
+    with_window,
+    write_section,
+)
 from state.domain.keys import BLOCKED, LAYOUT
-from state.domain.layout import Layout, SeatPosition, invalid, range_masks
+from state.domain.layout import Layout, SeatPosition, invalid, invalid_window, range_masks
 from state.domain.reasons import Reason
 from state.domain.section import Section
 from streams.batch import Record
@@ -65,6 +73,39 @@ def _open_new(fold: Fold, fields: Fields) -> KnownSection | None:
     fold.cache.add(known)
     fold.touch(known)
     return known
+
+
+def change_sale_window(
+    fold: Fold,
+    record: Record,
+    fields: Fields,
+    stored: bytes | None,  # noqa: ARG001
+) -> None:
+    """Let holds in within another window; what is held or sold stays so."""
+    codecs = fold.codecs
+    known = fold.find(record.key, fields)
+    if isinstance(known, Reason):
+        fold.refuse(fields, known, None)
+        return
+    if known is None:
+        fold.refuse(fields, Reason.UNKNOWN_SECTION, None)
+        return
+    section = fold.touch(known)
+    window = fields[PLAN_AT:]
+    if invalid_window(*window) is not None:
+        fold.refuse(fields, Reason.BAD_LAYOUT, known)
+        return
+    layout = fold.state.get(LAYOUT + known.key)
+    assert layout is not None
+    _, _, _, _, _, *opened = codecs.read_layout(layout, 0)
+    if tuple(opened[WINDOW_AT:]) != window:
+        fold.state.put(LAYOUT + known.key, codecs.layout(*opened[:WINDOW_AT], *window))
+        fold.put_in_place(with_window(known, *window))
+        section.version += 1
+    outcome = codecs.window_changed(
+        fields[5], fold.outcome_id(), section.version, fold.log_time_ms, *window
+    )
+    fold.emit(fields[0], outcome, "SALE_WINDOW_CHANGED")
 
 
 def block_seats(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:  # noqa: ARG001

@@ -23,6 +23,7 @@ from section_commands import (
     open_section,
     opened,
     release,
+    sale_window,
     tick,
     told,
     unblock,
@@ -33,7 +34,7 @@ from serdes.schema_ids import RegisteredSchema
 from serdes.seat_codecs import SeatCodecs
 from serdes.wire import header_of
 from state.domain.keys import section_key
-from state.domain.layout import OrphanRule
+from state.domain.layout import TIME_MS_MAX, OrphanRule
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
 from streams.batch import Batch, NewerProducer, UnknownSchema
@@ -467,6 +468,122 @@ def test_blocking_is_all_or_nothing_and_names_the_first_seat(
     (refused,) = partition.send(pair)
     assert (refused.name, refused.reason, refused.seat) == ("CommandRefused", reason, seat)
     assert (partition.status().availableCount, partition.status().version) == (2, 2)
+
+
+# The sale window.
+
+
+def test_a_hold_outside_a_changed_window_is_refused_and_within_it_is_not() -> None:
+    partition = opened("....")
+    starts_ms, ends_ms = START_MS + 1_000, START_MS + 5_000
+    (changed,) = partition.send(sale_window(starts_ms, ends_ms))
+    assert (changed.name, changed.version, changed.decidedAtMs) == (
+        "SaleWindowChanged",
+        2,
+        START_MS,
+    )
+    assert (changed.saleStartsMs, changed.saleEndsMs) == (starts_ms, ends_ms)
+    assert (partition.status().version, partition.status().availableCount) == (2, 4)
+    told = []
+    for number, now_ms in enumerate((starts_ms - 1, starts_ms, ends_ms - 1, ends_ms)):
+        partition.now_ms = now_ms
+        for pair in (hold(f"b{number}", 1), hold_chosen(f"c{number}", [(0, 1 + number)])):
+            [outcome] = partition.send(pair)
+            told.append(outcome.fields.get("reason", outcome.name))
+    assert told == [Reason.NOT_OPEN] * 2 + ["SeatsHeld"] * 4 + [Reason.SALE_CLOSED] * 2
+
+
+def test_what_is_held_can_be_sold_extended_and_given_back_after_the_end() -> None:
+    partition = opened("......", hold_ms=60_000, max_hold_ms=90_000)
+    partition.send(hold("r1", 1), hold("r2", 1), hold("r3", 1), hold("r4", 1))
+    partition.now_ms += 10
+    # Closed in the middle of a batch, at the time of the close itself.
+    outcomes = partition.send(
+        sale_window(0, partition.now_ms),
+        hold("r5", 1),
+        confirm("r1"),
+        release("r2"),
+        extend("r3"),
+        hold("r4", 1),
+    )
+    assert [outcome.name for outcome in outcomes] == [
+        "SaleWindowChanged",
+        "ReservationRejected",
+        "ReservationConfirmed",
+        "ReservationReleased",
+        "HoldExtended",
+        "SeatsHeld",
+    ]
+    assert outcomes[1].reason is Reason.SALE_CLOSED
+    # 60 s after the holds, and 5 ms before the end of the one that was extended.
+    lapsed = partition.pass_ms(59_995)
+    assert [(one.reservation, one.name) for one in lapsed] == [("r4", "ReservationReleased")]
+    # Money after the lapse still buys the seats: the buyer was in time for the sale.
+    (bought,) = partition.send(confirm("r4"))
+    assert (bought.name, bought.reacquired) == ("ReservationConfirmed", True)
+
+
+def test_the_window_that_a_section_has_changes_nothing() -> None:
+    partition = opened("....")
+    window = sale_window(START_MS, START_MS + 9_000)
+    first, again = partition.send(window, sale_window(START_MS, START_MS + 9_000, user="bob"))
+    assert (first.version, again.version) == (2, 2)
+    assert (again.name, again.userId) == ("SaleWindowChanged", b"bob")
+    before = partition.stored()
+    partition.forget()
+    (later,) = partition.send(window)
+    assert later.version == 2
+    layout = section_key(EVENT, A)
+    assert partition.stored()[b"l" + layout] == before[b"l" + layout]
+    (unbounded,) = partition.send(sale_window(0, 0))
+    assert unbounded.version == 3
+
+
+def test_a_closed_sale_opens_again_and_a_restart_knows_the_window() -> None:
+    partition = opened("....")
+    partition.send(sale_window(0, START_MS))
+    partition.forget()
+    assert partition.send(hold("r1", 1))[0].reason is Reason.SALE_CLOSED
+    partition.send(sale_window(0, START_MS + 1))
+    partition.forget()
+    assert partition.send(hold("r2", 1))[0].name == "SeatsHeld"
+    # A refusal stands: whoever was too late asks under a new id.
+    assert partition.send(hold("r1", 1))[0].reason is Reason.SALE_CLOSED
+
+
+def test_a_changed_window_is_what_opening_again_has_to_say() -> None:
+    partition = opened("....", blocked=[(0, 0, 1)])
+    partition.send(sale_window(0, START_MS + 5_000))
+    (former,) = partition.send(open_section("....", blocked=[(0, 0, 1)]))
+    assert (former.name, former.reason) == ("CommandRefused", Reason.CONFLICT)
+    (present,) = partition.send(
+        open_section("....", blocked=[(0, 0, 1)], ends_ms=START_MS + 5_000)
+    )
+    assert (present.name, present.version) == ("SectionOpened", 2)
+
+
+@pytest.mark.parametrize(
+    ("starts_ms", "ends_ms"),
+    [(-1, 0), (0, -1), (5, 5), (6, 5), (TIME_MS_MAX + 1, 0), (0, TIME_MS_MAX + 1), (0, 2**63 - 1)],
+)
+def test_a_window_that_is_none_is_refused_and_the_former_one_stands(
+    starts_ms: int, ends_ms: int
+) -> None:
+    partition = opened("....")
+    (refused,) = partition.send(sale_window(starts_ms, ends_ms))
+    assert (refused.name, refused.reason) == ("CommandRefused", Reason.BAD_LAYOUT)
+    assert partition.status().version == 1
+    assert partition.send(hold("r1", 1))[0].name == "SeatsHeld"
+
+
+def test_a_window_of_no_section_or_under_a_wrong_key_changes_nothing() -> None:
+    partition = opened("....")
+    assert partition.send(sale_window(0, 1, section=B))[0].reason is Reason.UNKNOWN_SECTION
+    _, value = sale_window(0, 1)
+    assert partition.send((section_key(EVENT, B), value))[0].reason is Reason.KEY_MISMATCH
+    elsewhere = sale_window(0, 1, section=ELSEWHERE)
+    assert partition.send(elsewhere)[0].reason is Reason.WRONG_PARTITION
+    assert partition.send(hold("r1", 1))[0].name == "SeatsHeld"
 
 
 # Records that are not commands.

@@ -22,13 +22,14 @@ from section_commands import (
     opened,
     pairs,
     release,
+    sale_window,
     tick,
     told,
 )
 
 from serdes.reservation import read_reservation
 from serdes.section import read_section
-from state.domain.layout import OrphanRule
+from state.domain.layout import TIME_MS_MAX, OrphanRule
 from state.domain.reservation import Status
 from streams.change_sections import change_sections
 from streams.driver import PipedRecord
@@ -142,6 +143,11 @@ def recorded_log() -> list[PipedRecord]:
             tick(partition.now_ms),
         ]
         partition.append(chain[min(kind, 5)] if kind < 8 else chain[0])
+        if number % 40 == 39:
+            # Closed for some records, then open again.
+            partition.append(sale_window(0, partition.now_ms))
+        elif number % 40 == 2:
+            partition.append(sale_window(partition.now_ms - 1, 0))
     return partition.log
 
 
@@ -239,6 +245,19 @@ class PartitionLife(RuleBasedStateMachine):
                 assert section.rows[row] == ((1 << seats) - 1) & ~taken[row]
             assert section.version >= self.versions.get(key, 0)
             self.versions[key] = section.version
+
+    @invariant()
+    def the_window_in_memory_is_the_one_in_the_store(self) -> None:
+        cached = self.partition.state.cache.get("sections")
+        for known in cached.by_key.values() if cached else ():
+            layout = CODECS.read_layout(self.partition.stored()[b"l" + known.key], 0)
+            starts_ms, ends_ms = layout[-2:]
+            rules = known.section.rules
+            assert (rules.sale_starts_ms, rules.sale_ends_ms) == (starts_ms, ends_ms)
+            assert (known.sale_starts_ms, known.sale_ends_ms) == (
+                starts_ms,
+                ends_ms or TIME_MS_MAX + 1,
+            )
 
     @invariant()
     def nothing_is_held_beyond_its_deadline(self) -> None:

@@ -1,8 +1,19 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from state.domain.layout import Layout, Plan, Row, Rules, SeatRange, invalid
+from state.domain.layout import (
+    TIME_MS_MAX,
+    Layout,
+    Plan,
+    Row,
+    Rules,
+    SeatRange,
+    invalid,
+    invalid_window,
+)
 
 PLAN = Plan(
     layout_version=1,
@@ -86,3 +97,22 @@ def test_a_mask_becomes_ranges_that_neither_gaps_nor_aisles_part() -> None:
         SeatRange(0, 3, 1),
         SeatRange(0, 4, 2),
     ]
+
+
+times = st.one_of(
+    st.integers(-3, 3),
+    st.integers(TIME_MS_MAX - 2, TIME_MS_MAX + 2),
+    st.integers(-(2**63), 2**63 - 1),
+)
+
+
+@given(times, times)
+def test_a_window_is_sound_exactly_when_some_time_lies_in_it_and_its_bounds_are_times(
+    starts_ms: int, ends_ms: int
+) -> None:
+    bounds_are_times = min(starts_ms, ends_ms) >= 0 and max(starts_ms, ends_ms) <= TIME_MS_MAX
+    # The first moment at which a hold may come is the start itself.
+    has_room = ends_ms == 0 or starts_ms < ends_ms
+    assert (invalid_window(starts_ms, ends_ms) is None) == (bounds_are_times and has_room)
+    plan = with_rules(sale_starts_ms=starts_ms, sale_ends_ms=ends_ms)
+    assert invalid(plan) == invalid_window(starts_ms, ends_ms)
