@@ -17,8 +17,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import health, openapi
+from api.availability import QuickLookUps
 from api.limits import Disconnected, Receive, Scope, Send, check_target, read_body, replayed
 from api.logs import Correlation, access, correlation_of, current, log
+from api.lookups import AGE_HEADERS
 from api.pod import Pod
 from api.problems import CONTENT_TYPE, Problem
 from api.settings import ApiSettings
@@ -36,7 +38,14 @@ _SECURITY: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-_EXPOSED: Final = ("ETag", "Location", "Retry-After", "X-Correlation-Id", "Preference-Applied")
+_EXPOSED: Final = (
+    "ETag",
+    "Location",
+    "Retry-After",
+    "X-Correlation-Id",
+    "Preference-Applied",
+    *AGE_HEADERS,
+)
 _ACCEPTED: Final = (
     "Authorization",
     "Content-Type",
@@ -70,6 +79,7 @@ class Application:
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
         self.documented = documented(pod)
+        self._quick = QuickLookUps.of(pod, _SECURITY)
         self._direct: dict[str, Direct] = {
             kind: answer
             for kind, module in DIRECT.items()
@@ -78,6 +88,8 @@ class Application:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._quick is not None and await self._quick.answer(scope, send):
+            return
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return

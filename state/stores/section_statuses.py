@@ -174,7 +174,7 @@ class SectionStatuses:
             woken = threading.Event()
             deadline_ns = self._clock_ns() + int(timeout_s * 1_000 * _MS)
             name = (demand.event_id, demand.section)
-            with self._waiting([name], lambda: self._judge(demand).is_met, woken.set):
+            with self._waiting([name], lambda: self.is_met(demand), woken.set):
                 while not (judged := self._judge(demand)).is_met and not self._closed:
                     left_ns = deadline_ns - self._clock_ns()
                     if left_ns <= 0:
@@ -188,7 +188,7 @@ class SectionStatuses:
     ) -> Availability | None:
         """Do as `wait` does, without blocking the event loop."""
         name = (demand.event_id, demand.section)
-        await self.wait_until_met([name], lambda: self._judge(demand).is_met, timeout_s)
+        await self.wait_until_met([name], lambda: self.is_met(demand), timeout_s)
         return self._settle(demand, self._judge(demand), or_stale=or_stale)
 
     async def wait_until_met(
@@ -236,6 +236,10 @@ class SectionStatuses:
         finally:
             for waiter in waiters:
                 self._waiters.discard(waiter)
+
+    def is_met(self, demand: Demand) -> bool:
+        """Say whether a demand is satisfied now; nothing is counted."""
+        return self._judge(demand).is_met
 
     def _judge(self, demand: Demand) -> Judged:
         known, known_ns = self._contents.entry(demand.event_id, demand.section)
