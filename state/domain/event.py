@@ -185,6 +185,6 @@ def searchable(text: str) -> str:
     return " ".join("".join(c for c in plain if not unicodedata.combining(c)).split())
 
 
-def matches(wanted: str, found_in: str) -> bool:
-    """Say whether every word that is wanted occurs in a text, in any order; both searchable."""
-    return all(word in found_in for word in wanted.split())
+def is_found(wanted: str, text: str) -> bool:
+    """Say whether every word wanted occurs in a text, in any order; both are searchable."""
+    return all(word in text for word in wanted.split())

@@ -246,6 +246,15 @@ class Events:
             partitions = self._reading.partitions
             return partition < len(partitions) and partitions[partition].position > offset
 
+        return await self.until(is_read, timeout_s)
+
+    async def until(self, is_met: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until something holds that records of the topic bring about; say whether it does.
+
+        is_met: asked on the loop whenever records were taken in.
+        """
+        if is_met():
+            return True
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
 
@@ -256,10 +265,10 @@ class Events:
 
         with self._waking(wake), suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not is_read() and not self._closed:
+                while not is_met() and not self._closed:
                     await woken.wait()
                     woken.clear()
-        return is_read()
+        return is_met()
 
     @contextmanager
     def _waking(self, wake: Callable[[], None]) -> Iterator[None]:

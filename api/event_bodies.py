@@ -1,0 +1,114 @@
+"""What requests and answers about events look like."""
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from state.domain.event import Event, SaleState, SectionDescription, sale_state
+from state.domain.layout import HOLD_MS_MAX, SEATS_PER_HOLD_MAX, TIME_MS_MAX, Rules
+
+EVENT_ID_MAX: Final = 2**63 - 1
+NAME_BYTES_MAX: Final = 200
+
+_DEFAULTS: Final = Rules()
+
+
+class Opening(BaseModel):
+    """An event to open: what it is called, when it is sold, and its seats.
+
+    `plan` is a seating plan in the pretix format (`name`, `categories`, `zones`) or in the short
+    form: `{"event": ..., "sections": [{"section": "A", "rows": 20, "seats": 50}]}`.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    event_id: int = Field(ge=0, le=EVENT_ID_MAX)
+    name: str = Field(min_length=1, max_length=NAME_BYTES_MAX)
+    venue: str = Field("", max_length=NAME_BYTES_MAX)
+    starts_at_ms: int = Field(ge=0, le=TIME_MS_MAX, description="When it begins, Unix ms.")
+    sale_starts_ms: int = Field(0, ge=0, le=TIME_MS_MAX, description="Unix ms; 0 for at once.")
+    sale_ends_ms: int | None = Field(
+        None, ge=1, le=TIME_MS_MAX, description="Unix ms; by default when the event begins."
+    )
+    orphan_rule: Literal["prefer", "strict", "off"] = Field(
+        "prefer", description="Whether a hold may leave a single free seat."
+    )
+    max_seats_per_hold: int = Field(_DEFAULTS.max_seats_per_hold, ge=1, le=SEATS_PER_HOLD_MAX)
+    hold_ms: int = Field(_DEFAULTS.hold_ms, ge=1, le=HOLD_MS_MAX)
+    max_hold_ms: int = Field(_DEFAULTS.max_hold_ms, ge=1, le=HOLD_MS_MAX)
+    plan: dict[str, Any]
+
+
+class EventBody(BaseModel):
+    """An event as a buyer sees it in a list.
+
+    `sale_state` follows from the times: `opening` (not every section is open yet), `upcoming`,
+    `on_sale`, `closed`, `past` (the event has begun). Whether a hold is taken, the log decides.
+    """
+
+    event_id: int
+    name: str
+    venue: str
+    starts_at_ms: int
+    sale_starts_ms: int
+    sale_ends_ms: int
+    sale_state: SaleState
+    revision: int
+    capacity: int
+    sections: int
+
+
+class EventPage(BaseModel):
+    """Some events, by their begin; `next_cursor` asks for those behind them."""
+
+    events: list[EventBody]
+    next_cursor: str | None = None
+
+
+class SectionBody(BaseModel):
+    """One section: `categories` in order of first use from the front row."""
+
+    section: str
+    name: str
+    capacity: int
+    layout_version: int
+    categories: list[str]
+
+
+class EventSections(BaseModel):
+    """Every section of an event, in the order of its plan."""
+
+    event_id: int
+    revision: int
+    sections: list[SectionBody]
+
+
+class ChangedEvent(EventBody):
+    """An event after a command about it.
+
+    `pending_sections` names sections, at most a hundred, whose answer is outstanding: repeat the
+    request with the same key.
+    """
+
+    pending_sections: list[str] = []
+
+
+def event_body(event: Event, now_ms: int) -> dict[str, Any]:
+    """Return what EventBody says of an event."""
+    return {
+        "event_id": event.event_id,
+        "name": event.name,
+        "venue": event.venue,
+        "starts_at_ms": event.starts_at_ms,
+        "sale_starts_ms": event.sale_starts_ms,
+        "sale_ends_ms": event.sale_ends_ms,
+        "sale_state": sale_state(event, now_ms),
+        "revision": event.revision,
+        "capacity": event.capacity,
+        "sections": len(event.sections),
+    }
+
+
+def section_body(section: SectionDescription) -> dict[str, Any]:
+    """Return what SectionBody says of a section."""
+    return section._asdict()

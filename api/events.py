@@ -1,0 +1,168 @@
+"""Events: listed, searched and shown from memory; opened and closed by operators.
+
+Everybody with a token may look; what is shown is the pod's catalogue, up to a second old. How an
+event is opened and closed stands in `event_changes`.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_right
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api.etags import etag_of, matches
+from api.event_bodies import (
+    EVENT_ID_MAX,
+    EventBody,
+    EventPage,
+    EventSections,
+    event_body,
+    section_body,
+)
+from api.guard import anyone, pod_of
+from api.known_events import Catalogue, EventId, known_event, now_ms
+from api.problems import Problem, retry_after
+from api.questions import bad
+from state.domain.event import Event, SaleState, is_found, sale_state, searchable
+from state.domain.reasons import ApiReason
+from state.stores.event_catalogue import Events, Listed
+
+router = APIRouter(tags=["events"])
+
+PAGE_MAX: Final = 100
+SEARCH_MAX: Final = 100
+
+_UNMODIFIED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "As the ETag in If-None-Match says."}
+}
+_CURSOR: Final = re.compile(rb"([0-9]{1,19})\.([0-9]{1,19})")
+
+
+@router.get(
+    "/v1/events",
+    response_model=EventPage,
+    dependencies=[Depends(anyone)],
+    responses=_UNMODIFIED,
+)
+async def list_events(
+    request: Request,
+    catalogue: Catalogue,
+    search: Annotated[
+        str, Query(max_length=SEARCH_MAX, description="Words of name and venue, in any order.")
+    ] = "",
+    states: Annotated[
+        list[SaleState] | None,
+        Query(alias="sale_state", max_length=len(SaleState), description="Any of these."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=64, description="`next_cursor` of the page before.")
+    ] = None,
+) -> Response:
+    """List events by their begin, a page at a time."""
+    at_ms = now_ms()
+    wanted = searchable(search)
+    listing = catalogue.listing()
+    first = 0 if cursor is None else bisect_right(listing, _position(cursor), key=_place)
+    page: list[Event] = []
+    more = False
+    for listed in listing[first:]:
+        if not is_found(wanted, listed.text):
+            continue
+        if states and sale_state(listed.event, at_ms) not in states:
+            continue
+        more = len(page) == limit
+        if more:
+            break
+        page.append(listed.event)
+    body = {
+        "events": [event_body(event, at_ms) for event in page],
+        "next_cursor": _cursor(page[-1]) if more else None,
+    }
+    return _answer(request, catalogue, body)
+
+
+@router.get(
+    "/v1/events/{event_id}",
+    response_model=EventBody,
+    dependencies=[Depends(anyone)],
+    responses=_UNMODIFIED,
+)
+async def show_event(
+    request: Request,
+    catalogue: Catalogue,
+    event_id: EventId,
+    min_revision: Annotated[int, Query(ge=0, le=EVENT_ID_MAX)] = 0,
+    wait_ms: Annotated[
+        int | None, Query(ge=0, le=86_400_000, description="Longest wait for the revision.")
+    ] = None,
+) -> Response:
+    """Show one event, at the revision demanded or a later one."""
+
+    def is_met() -> bool:
+        event = catalogue.get(event_id)
+        return event is not None and event.revision >= min_revision
+
+    settings = pod_of(request).settings
+    wait_ms = min(settings.wait_ms if wait_ms is None else wait_ms, settings.wait_max_ms)
+    if min_revision and not await catalogue.until(is_met, wait_ms / 1000):
+        found = catalogue.get(event_id)
+        raise Problem.of(
+            ApiReason.NOT_YET,
+            "Ask again later, or for what there is by naming no revision.",
+            headers=(retry_after(1_000),),
+            revision=0 if found is None else found.revision,
+        )
+    return _answer(request, catalogue, event_body(known_event(catalogue, event_id), now_ms()))
+
+
+@router.get(
+    "/v1/events/{event_id}/sections",
+    response_model=EventSections,
+    dependencies=[Depends(anyone)],
+    responses=_UNMODIFIED,
+)
+async def list_sections(request: Request, catalogue: Catalogue, event_id: EventId) -> Response:
+    """List an event's sections: names, capacities, categories."""
+    event = known_event(catalogue, event_id)
+    body = {
+        "event_id": event_id,
+        "revision": event.revision,
+        "sections": [section_body(section) for section in event.sections],
+    }
+    return _answer(request, catalogue, body)
+
+
+def _place(listed: Listed) -> tuple[int, int]:
+    return listed.event.starts_at_ms, listed.event.event_id
+
+
+def _cursor(last: Event) -> str:
+    return urlsafe_b64encode(b"%d.%d" % (last.starts_at_ms, last.event_id)).decode().rstrip("=")
+
+
+def _position(cursor: str) -> tuple[int, int]:
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except ValueError:
+        text = b""
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        bad("query.cursor", "`next_cursor` of the page before, as it was")
+    return int(match[1]), int(match[2])
+
+
+def _answer(request: Request, catalogue: Events, content: dict[str, Any]) -> Response:
+    body = orjson.dumps(content)
+    # Of the body, not of a revision: whether an event is on sale changes with time alone.
+    etag = etag_of([body]).decode()
+    headers = {
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "Seatstream-Staleness-Ms": str(catalogue.staleness_ms()),
+    }
+    if matches(request.headers.get("if-none-match", "").encode("latin-1"), etag.encode()):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

@@ -1,0 +1,41 @@
+"""What every endpoint about events begins with: the catalogue, an event of it, the time."""
+
+import time
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from api.event_bodies import EVENT_ID_MAX
+from api.guard import pod_of
+from api.problems import Problem
+from state.domain.event import Event
+from state.domain.reasons import ApiReason
+from state.stores.event_catalogue import Events
+
+EventId = Annotated[int, Path(ge=0, le=EVENT_ID_MAX, description="Id of the event.")]
+
+
+def catalogue_of(request: Request) -> Events:
+    """Return the pod's catalogue; raises Problem (503) until it was read once."""
+    catalogue: Events = pod_of(request).catalogue
+    if not catalogue.is_ready():
+        raise Problem.of(
+            ApiReason.NOT_READY, "This pod still reads what there is; ask again, or another."
+        )
+    return catalogue
+
+
+Catalogue = Annotated[Events, Depends(catalogue_of)]
+
+
+def now_ms() -> int:
+    """Return this machine's clock, Unix ms; sections go by the brokers' clock alone."""
+    return time.time_ns() // 1_000_000
+
+
+def known_event(catalogue: Events, event_id: int) -> Event:
+    """Return what stands of an event; raises Problem (404)."""
+    event = catalogue.get(event_id)
+    if event is None:
+        raise Problem.of(ApiReason.NOT_FOUND, "There is no such event; see /v1/events.")
+    return event
