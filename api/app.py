@@ -24,7 +24,6 @@ from api.lookups import AGE_HEADERS
 from api.pod import Pod
 from api.problems import CONTENT_TYPE, Problem
 from api.settings import ApiSettings
-from state.domain.reasons import Reason
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Direct = Callable[[Pod, Scope, Receive, Send], Awaitable[None]]
@@ -108,8 +107,7 @@ class Application:
             # The last resort, so that one request's mistake is an answer and a log line with its
             # ids, and nothing of it goes out.
             log.exception("an error of ours")
-            detail = "Nothing is wrong with the request; ask with the correlation id."
-            await answer.refuse(Problem.of(Reason.INTERNAL, detail))
+            await answer.refuse(openapi.mistake())
         finally:
             current.reset(token)
             answer.finish(self.pod)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from api.problems import CONTENT_TYPE, Problem
-from state.domain.reasons import ApiReason
+from state.domain.reasons import ApiReason, Reason
 
 ERRORS_MAX: Final = 10
 
@@ -58,6 +58,7 @@ def application() -> FastAPI:
     built.add_exception_handler(Problem, _on_problem)
     built.add_exception_handler(RequestValidationError, _on_invalid)
     built.add_exception_handler(HTTPException, _on_http)
+    built.add_exception_handler(Exception, _on_mistake)
     return built
 
 
@@ -79,6 +80,17 @@ async def _on_http(request: Request, error: Exception) -> Response:
     status = error.status_code if error.status_code in _BY_STATUS else 400
     headers = tuple((error.headers or {}).items())
     return response(request, Problem(status, reason, detail, headers=headers))
+
+
+async def _on_mistake(request: Request, _: Exception) -> Response:
+    # It is raised again behind this answer, and logged there with its trace.
+    return response(request, mistake())
+
+
+def mistake() -> Problem:
+    """Return the problem of an error of ours; nothing of it goes out."""
+    detail = "Nothing is wrong with the request; ask with the correlation id."
+    return Problem.of(Reason.INTERNAL, detail)
 
 
 def invalid(errors: Sequence[Any]) -> Problem:
