@@ -65,8 +65,8 @@ class TokenVerifier:
     async def start(self) -> None:
         await self._keys.start()
 
-    async def stop(self) -> None:
-        await self._keys.stop()
+    async def close(self) -> None:
+        await self._keys.close()
 
     @property
     def is_ready(self) -> bool:

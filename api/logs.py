@@ -7,7 +7,8 @@ carries them.
 import json
 import logging
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from secrets import token_hex
@@ -15,6 +16,10 @@ from typing import Any, Final
 
 CORRELATION_HEADER: Final = b"x-correlation-id"
 TRACEPARENT_HEADER: Final = b"traceparent"
+
+REPEAT_S: Final = 10.0
+REPEAT_CHARACTERS: Final = 60
+REPEAT_KINDS: Final = 1_000
 
 log: Final = logging.getLogger("seatstream.api")
 access: Final = logging.getLogger("seatstream.api.access")
@@ -63,10 +68,36 @@ def escaped(text: str) -> str:
 def configure(log_format: str, level: str) -> None:
     """Send the log to standard error in the form asked for."""
     handler = logging.StreamHandler()
+    handler.addFilter(Repeats())
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+class Repeats(logging.Filter):
+    """Lets what the stores' clients complain about through once in `REPEAT_S`.
+
+    Brokers that are gone make each client complain dozens of times a second.
+    """
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock_s = clock_s
+        self._told: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("state."):
+            return True
+        # What follows, such as how long an attempt took, differs each time.
+        kind = (record.name, record.getMessage()[:REPEAT_CHARACTERS])
+        now_s = self._clock_s()
+        if now_s - self._told.get(kind, -REPEAT_S) < REPEAT_S:
+            return False
+        if len(self._told) >= REPEAT_KINDS:
+            self._told.clear()
+        self._told[kind] = now_s
+        return True
 
 
 class JsonFormatter(logging.Formatter):

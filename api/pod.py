@@ -6,6 +6,7 @@ A test builds a pod of the parts that it needs; whoever asks for one that is not
 import asyncio
 import time
 from collections.abc import Iterator
+from inspect import iscoroutinefunction
 from typing import Any, Self, TypeVar
 
 from api.identity import TokenVerifier
@@ -15,7 +16,9 @@ from api.settings import ApiSettings
 from api.tokens import KeySet
 from serdes.schema_source import SchemaSource
 from state.stores.availability_view import AvailabilityView
+from state.stores.command_log import CommandLog
 from state.stores.event_catalogue import EventCatalogue, Events
+from state.stores.outcome_feed import OutcomeFeed
 from state.stores.owner_lookup import OwnerLookup
 from state.stores.rate_limit import RateLimits
 from state.stores.section_statuses import SectionStatuses
@@ -48,8 +51,8 @@ class Pod:
         *,
         verifier: TokenVerifier | None = None,
         view: SectionStatuses | None = None,
-        outcomes: Any = None,
-        commands: Any = None,
+        outcomes: OutcomeFeed | None = None,
+        commands: CommandLog | None = None,
         owners: OwnerLookup | None = None,
         catalogue: Events | None = None,
         limits: RateLimits | None = None,
@@ -81,6 +84,8 @@ class Pod:
             view=AvailabilityView(
                 settings.brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms
             ),
+            outcomes=OutcomeFeed(settings.brokers, schemas=schemas),
+            commands=CommandLog(settings.brokers),
             catalogue=EventCatalogue(settings.brokers, schemas=schemas),
             owners=OwnerLookup(settings.brokers, settings.app_id, settings.lookup_token),
             limits=RateLimits(settings.redis_url),
@@ -91,11 +96,11 @@ class Pod:
         return _present(self._view, "view")
 
     @property
-    def outcomes(self) -> Any:
+    def outcomes(self) -> OutcomeFeed:
         return _present(self._outcomes, "outcomes")
 
     @property
-    def commands(self) -> Any:
+    def commands(self) -> CommandLog:
         return _present(self._commands, "commands")
 
     @property
@@ -118,15 +123,24 @@ class Pod:
         """Say not ready from now on; `draining` tells whoever holds a connection open."""
         self.draining.set()
 
+    def end_waits(self) -> None:
+        """Have everybody who waits for an outcome answered now; the pod stops to listen next."""
+        if self._outcomes is not None:
+            self._outcomes.end_waits()
+
     async def stop(self) -> None:
         """Stop every part, the last one started first; a pod that is stopped stays so."""
         if self._is_stopped:
             return
         self._is_stopped = True
-        for part in reversed(self._parts()):
-            await _settled(part.close())
-        await self.limits.close()
-        await self.verifier.stop()
+        for part in (*reversed(self._parts()), self.limits, self.verifier):
+            # Whoever has a thread may block until it has ended.
+            end = part.stop if isinstance(part, OwnerLookup) else part.close
+            try:
+                await (end() if iscoroutinefunction(end) else asyncio.to_thread(end))
+            except Exception:  # noqa: BLE001
+                # One part that cannot end properly keeps no other from it.
+                log.exception("%s did not close", type(part).__name__)
 
     def readiness(self) -> dict[str, bool]:
         """Say of each part that has to read something first whether it has."""
@@ -155,6 +169,10 @@ class Pod:
         yield "counter", "api_tokens_refused", "Tokens refused.", self.verifier.refused
         if self._view is not None:
             yield from _view_readings(self._view)
+        if self._outcomes is not None:
+            yield from _outcome_readings(self._outcomes)
+        if self._commands is not None:
+            yield from _command_readings(self._commands)
 
 
 def _view_readings(view: SectionStatuses) -> Iterator[Reading]:
@@ -183,6 +201,30 @@ def _view_readings(view: SectionStatuses) -> Iterator[Reading]:
         "Age of the oldest partition of the view.",
         seen.staleness_ms / 1000,
     )
+
+
+def _outcome_readings(outcomes: OutcomeFeed) -> Iterator[Reading]:
+    seen = outcomes.statistics()
+    yield "gauge", "api_waiters", "Requests that wait for an outcome.", seen.waiters
+    yield "counter", "outcomes_records", "Outcomes taken in.", seen.records
+    yield "counter", "outcomes_bad", "Outcomes skipped as unreadable.", seen.bad
+    yield "gauge", "outcomes_reservations", "Reservations in memory.", seen.reservations
+    yield "gauge", "outcomes_bytes", "Size of the reservations in memory.", seen.size_bytes
+    yield (
+        "gauge",
+        "outcomes_staleness_seconds",
+        "Age of what is known of reservations.",
+        seen.staleness_ms / 1000,
+    )
+
+
+def _command_readings(commands: CommandLog) -> Iterator[Reading]:
+    seen = commands.statistics()
+    yield "counter", "commands_appended", "Commands that the brokers acknowledged.", seen.appended
+    yield "counter", "commands_refused", "Commands that were certainly not appended.", seen.refused
+    yield "counter", "commands_unknown", "Commands of which nobody knows.", seen.unknown
+    yield "gauge", "commands_unacknowledged", "Commands on their way.", seen.in_flight
+    yield "gauge", "commands_partitions_stuck", "Partitions that take nothing.", seen.stuck
 
 
 def _present(part: Part | None, name: str) -> Part:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 from granian.constants import HTTPModes, Interfaces
+from granian.errors import FatalError
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
@@ -74,13 +75,15 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
         log.info("ending: not ready for %d ms, then no new connections", settings.drain_ms)
         pod.drain()
         await asyncio.sleep(settings.drain_ms / 1000)
+        pod.end_waits()
         server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait({serving}, timeout=STOP_S)
     ending.cancel()
     if not serving.done():
         log.warning("requests under way after %.0f s are cut off", STOP_S)
         serving.cancel()
-    with suppress(asyncio.CancelledError):
+    # Why a pod did not start is in the log already.
+    with suppress(asyncio.CancelledError, FatalError):
         await serving
     has_started = pod.has_started
     await pod.stop()

@@ -72,7 +72,7 @@ class KeySet:
             log.warning("no keys to verify tokens with yet")
         self._task = asyncio.create_task(self._follow())
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

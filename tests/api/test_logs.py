@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.logs import (
+    REPEAT_S,
     Correlation,
     JsonFormatter,
+    Repeats,
     TextFormatter,
     correlation_of,
     current,
@@ -53,6 +55,23 @@ def test_no_text_ends_a_line(text: str) -> None:
     assert all(
         letter.isprintable() or letter.isspace() for letter in escaped(text) if letter < "\xa0"
     )
+
+
+def test_a_client_that_complains_all_the_time_is_heard_now_and_then() -> None:
+    now_s = [0.0]
+    repeats = Repeats(lambda: now_s[0])
+
+    def passes(name: str, message: str) -> bool:
+        record = logging.LogRecord(name, logging.ERROR, "f", 1, message, (), None)
+        return bool(repeats.filter(record))
+
+    refused = "FAIL [seatstream-outcome-feed#producer-2] [thrd:localhost:9092/bootstrap] "
+    assert passes("state.stores.feed", refused + "after 0 ms")
+    assert not passes("state.stores.feed", refused + "after 3 ms")
+    assert passes("state.stores.log", refused)
+    assert all(passes("seatstream.api", "the same") for _ in range(3))
+    now_s[0] = REPEAT_S
+    assert passes("state.stores.feed", refused)
 
 
 def test_json_lines_can_be_read_back() -> None:

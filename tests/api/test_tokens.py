@@ -15,7 +15,7 @@ def test_a_file_is_read_and_a_missing_one_refused(tmp_path: Path) -> None:
         keys = KeySet(str(write_jwks(tmp_path)))
         await keys.start()
         assert set(keys.keys) == {"ed", "ec", "rsa"}
-        await keys.stop()
+        await keys.close()
         with pytest.raises(KeysUnavailable):
             await KeySet(str(tmp_path / "missing.json")).start()
 
@@ -63,6 +63,6 @@ def test_an_address_that_does_not_answer_yet_is_asked_again() -> None:
         keys = KeySet("http://127.0.0.1:1/jwks")
         await keys.start()
         assert not keys.keys
-        await keys.stop()
+        await keys.close()
 
     asyncio.run(go())
