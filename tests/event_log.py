@@ -1,0 +1,73 @@
+"""The topic `events` in memory: what is appended is read by all catalogues, in one order."""
+
+from collections.abc import Callable, Sequence
+
+from schemas.topics import EVENTS
+from serdes.decoding import TopicDecoder
+from serdes.event import EventEncoder
+from serdes.schema_ids import counted_ids
+from state.stores.command_log import Appended
+from state.stores.event_catalogue import CatalogueReading, Events
+
+IDS = counted_ids()
+ENCODE = EventEncoder(IDS)
+
+
+class EventLog:
+    """Appends at once, and hands records to the catalogues that follow it.
+
+    error:   raised instead of appending.
+    holds:   while True, records wait until `release` is called.
+    before:  called before each append, for what happens at that moment.
+    """
+
+    partitions = 1
+
+    def __init__(self) -> None:
+        self.records: list[tuple[bytes, bytes]] = []
+        self.error: Exception | None = None
+        self.holds = False
+        self.before: Callable[[], None] = lambda: None
+        self._followers: list[tuple[Events, CatalogueReading]] = []
+
+    def catalogue(self) -> Events:
+        """Return a catalogue that has read everything."""
+        view = Events(TopicDecoder(EVENTS, IDS))
+        reading = view.new_reading(1)
+        view.publish(reading)
+        self._followers.append((view, reading))
+        self._catch_up()
+        return view
+
+    async def send(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        partition: int,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Appended:
+        assert partition == 0
+        assert all(isinstance(value, bytes) for _, value in headers)
+        self.before()
+        if self.error is not None:
+            raise self.error
+        return self.append(key, value)
+
+    def append(self, key: bytes, value: bytes) -> Appended:
+        self.records.append((key, value))
+        if not self.holds:
+            self._catch_up()
+        return Appended(0, len(self.records) - 1)
+
+    def release(self) -> None:
+        self.holds = False
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        for view, reading in self._followers:
+            position = reading.partitions[0].position
+            told = [reading.apply(key, value) for key, value in self.records[position:]]
+            if told:
+                reading.partitions[0].reached(len(self.records))
+                view.changed(reading, told)
