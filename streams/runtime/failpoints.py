@@ -1,18 +1,12 @@
-"""Places where a test can make a worker die, wait or fail: nothing when FAILPOINTS is unset.
+"""The places of a worker where a test can make it die; how, see `state.stores.failpoints`."""
 
-    FAILPOINTS="commit_requested:kill:3,store_written:sleep_2.5:1"
+from collections.abc import Collection, Mapping
+from typing import Self
 
-means: at the third time that the worker reaches `commit_requested` it kills itself; at the first
-time it reaches `store_written` it sleeps 2.5 s. Actions: kill, raise, sleep_SECONDS.
-"""
+from state.stores import failpoints
+from state.stores.failpoints import FailpointReached
 
-from __future__ import annotations
-
-import os
-import signal
-import time
-from collections import Counter
-from collections.abc import Mapping
+__all__ = ["NAMES", "FailpointReached", "Failpoints"]
 
 NAMES = (
     "fetched",
@@ -29,42 +23,12 @@ NAMES = (
 )
 
 
-class FailpointReached(Exception):
-    """Raised by a failpoint with the action `raise`; only tests arm one."""
+class Failpoints(failpoints.Failpoints):
+    """The armed failpoints of this worker."""
 
-
-class Failpoints:
-    """The armed failpoints of this process."""
-
-    def __init__(self, text: str) -> None:
-        self._armed: dict[str, tuple[str, int]] = {}
-        self._hits: Counter[str] = Counter()
-        for entry in filter(None, text.split(",")):
-            name, action, nth = entry.split(":")
-            if name not in NAMES:
-                message = f"FAILPOINTS: unknown place {name!r}; known: {', '.join(NAMES)}"
-                raise ValueError(message)
-            self._armed[name] = (action, int(nth))
+    def __init__(self, text: str, names: Collection[str] = NAMES) -> None:
+        super().__init__(text, names)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Failpoints:
-        return cls(environ.get("FAILPOINTS", ""))
-
-    def reach(self, name: str) -> None:
-        """Do what is armed for this place, if its time has come."""
-        if name not in self._armed:
-            return
-        action, nth = self._armed[name]
-        self._hits[name] += 1
-        if self._hits[name] != nth:
-            return
-        if action == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif action == "raise":
-            raise FailpointReached(name)
-        elif action.startswith("sleep_"):
-            # Blocks the whole loop on purpose: this is what a paused process looks like.
-            time.sleep(float(action.removeprefix("sleep_")))
-        else:
-            message = f"FAILPOINTS: unknown action {action!r}"
-            raise ValueError(message)
+    def from_env(cls, environ: Mapping[str, str], names: Collection[str] = NAMES) -> Self:
+        return cls(environ.get("FAILPOINTS", ""), names)
