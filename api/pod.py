@@ -4,20 +4,26 @@ A test builds a pod of the parts that it needs; whoever asks for one that is not
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from inspect import iscoroutinefunction
 from typing import Any, Self, TypeVar
 
+from api.answers import FAILPOINTS, CommandDesk
 from api.identity import TokenVerifier
 from api.logs import log
 from api.metrics import ApiMetrics, Reading
 from api.settings import ApiSettings
 from api.tokens import KeySet
+from schemas.topics import EVENTS
+from serdes.schema_ids import SchemaIds
 from serdes.schema_source import SchemaSource
 from state.stores.availability_view import AvailabilityView
 from state.stores.command_log import CommandLog
 from state.stores.event_catalogue import EventCatalogue, Events
+from state.stores.failpoints import Failpoints
+from state.stores.idempotency import IdempotencyKeys
 from state.stores.outcome_feed import OutcomeFeed
 from state.stores.owner_lookup import OwnerLookup
 from state.stores.rate_limit import RateLimits
@@ -39,8 +45,11 @@ class Pod:
     view:      the availability of every section.
     outcomes:  committed outcomes, and who waits for one.
     commands:  where commands are appended.
+    desk:      where handlers hand commands in and get outcomes.
     owners:    committed records of the partitions' owners.
     catalogue: what is known of every event.
+    descriptions: where changes of events are appended.
+    ids:       schema ids that records are written with.
     limits:    rate limits; none at all in a pod that is given none.
     draining:  set once the pod was told to end: streams end then, long polls answer.
     """
@@ -53,8 +62,11 @@ class Pod:
         view: SectionStatuses | None = None,
         outcomes: OutcomeFeed | None = None,
         commands: CommandLog | None = None,
+        desk: CommandDesk | None = None,
         owners: OwnerLookup | None = None,
         catalogue: Events | None = None,
+        descriptions: CommandLog | None = None,
+        ids: SchemaIds | None = None,
         limits: RateLimits | None = None,
         metrics: ApiMetrics | None = None,
     ) -> None:
@@ -71,24 +83,42 @@ class Pod:
         self._view = view
         self._outcomes = outcomes
         self._commands = commands
+        self._desk = desk
         self._owners = owners
         self._catalogue = catalogue
+        self._descriptions = descriptions
+        self._ids = ids
         self.metrics.read_from(self._readings)
 
     @classmethod
     def of(cls, settings: ApiSettings) -> Self:
         """Build a pod of all parts; raises as SchemaSource.ids, connects to nothing yet."""
         schemas = SchemaSource(settings.registry_url, settings.cache_dir / "schema-ids.json")
+        outcomes = OutcomeFeed(settings.brokers, schemas=schemas)
+        commands = CommandLog(settings.brokers)
+        metrics = ApiMetrics()
         return cls(
             settings,
             view=AvailabilityView(
                 settings.brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms
             ),
-            outcomes=OutcomeFeed(settings.brokers, schemas=schemas),
-            commands=CommandLog(settings.brokers),
+            outcomes=outcomes,
+            commands=commands,
+            desk=CommandDesk(
+                schemas.ids(),
+                commands,
+                outcomes,
+                metrics,
+                in_flight_max=settings.in_flight_max,
+                keys=IdempotencyKeys(settings.redis_url),
+                failpoints=Failpoints.from_env(os.environ, FAILPOINTS),
+            ),
             catalogue=EventCatalogue(settings.brokers, schemas=schemas),
+            descriptions=CommandLog(settings.brokers, topic=EVENTS.name),
+            ids=schemas.ids(),
             owners=OwnerLookup(settings.brokers, settings.app_id, settings.lookup_token),
             limits=RateLimits(settings.redis_url),
+            metrics=metrics,
         )
 
     @property
@@ -104,12 +134,24 @@ class Pod:
         return _present(self._commands, "commands")
 
     @property
+    def desk(self) -> CommandDesk:
+        return _present(self._desk, "desk")
+
+    @property
     def owners(self) -> OwnerLookup:
         return _present(self._owners, "owners")
 
     @property
     def catalogue(self) -> Events:
         return _present(self._catalogue, "catalogue")
+
+    @property
+    def descriptions(self) -> CommandLog:
+        return _present(self._descriptions, "descriptions")
+
+    @property
+    def ids(self) -> SchemaIds:
+        return _present(self._ids, "ids")
 
     async def start(self) -> None:
         """Start every part; raises KeysUnavailable. What needs brokers goes on trying."""
@@ -133,7 +175,10 @@ class Pod:
         if self._is_stopped:
             return
         self._is_stopped = True
-        for part in (*reversed(self._parts()), self.limits, self.verifier):
+        ending = [*reversed(self._parts()), self.limits, self.verifier]
+        if self._desk is not None:
+            ending.append(self._desk)
+        for part in ending:
             # Whoever has a thread may block until it has ended.
             end = part.stop if isinstance(part, OwnerLookup) else part.close
             try:
@@ -152,7 +197,14 @@ class Pod:
         return ready
 
     def _parts(self) -> list[Any]:
-        parts = (self._view, self._outcomes, self._catalogue, self._commands, self._owners)
+        parts = (
+            self._view,
+            self._outcomes,
+            self._catalogue,
+            self._commands,
+            self._descriptions,
+            self._owners,
+        )
         return [part for part in parts if hasattr(part, "start")]
 
     def _readings(self) -> Iterator[Reading]:
@@ -171,8 +223,19 @@ class Pod:
             yield from _view_readings(self._view)
         if self._outcomes is not None:
             yield from _outcome_readings(self._outcomes)
+        if self._catalogue is not None:
+            yield from _catalogue_readings(self._catalogue)
         if self._commands is not None:
             yield from _command_readings(self._commands)
+        if self._desk is not None:
+            refused, unknown = self._desk.in_flight.refused, self._desk.keys.unknown
+            yield "counter", "api_commands_overloaded", "Commands refused for room.", refused
+            yield (
+                "counter",
+                "api_idempotency_unknown",
+                "Idempotency keys that nobody compared: Redis is down, or there is none.",
+                unknown,
+            )
 
 
 def _view_readings(view: SectionStatuses) -> Iterator[Reading]:
@@ -225,6 +288,25 @@ def _command_readings(commands: CommandLog) -> Iterator[Reading]:
     yield "counter", "commands_unknown", "Commands of which nobody knows.", seen.unknown
     yield "gauge", "commands_unacknowledged", "Commands on their way.", seen.in_flight
     yield "gauge", "commands_partitions_stuck", "Partitions that take nothing.", seen.stuck
+
+
+def _catalogue_readings(catalogue: Events) -> Iterator[Reading]:
+    seen = catalogue.counters
+    yield "gauge", "events", "Events in memory.", len(catalogue.listing())
+    yield "counter", "events_records", "Records of events taken in.", seen.records
+    yield "counter", "events_older", "Records of events that did not stand.", seen.older
+    yield (
+        "counter",
+        "events_bad",
+        "Records of events skipped as unreadable.",
+        sum(seen.bad.values()),
+    )
+    yield (
+        "gauge",
+        "events_staleness_seconds",
+        "Age of what is known of events.",
+        catalogue.staleness_ms() / 1000,
+    )
 
 
 def _present(part: Part | None, name: str) -> Part:

@@ -1,0 +1,196 @@
+"""A command in; its committed outcome out, or that it is pending, or why it was not taken.
+
+The order is what makes it safe: first the waiter, then the record, then the wait. Nothing decided
+after the record was appended can be missed, and nothing of the waiter is left when the answer is
+given, whatever happened.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from api.in_flight import InFlight
+from api.logs import Correlation
+from api.metrics import ApiMetrics
+from api.problems import Header, Problem
+from serdes.commands import CommandEncoders
+from serdes.schema_ids import SchemaIds
+from state.domain.outcome import Outcome, OutcomeKind
+from state.domain.reasons import ApiReason
+from state.stores.command_log import AppendUnknown, CommandLog, NotAppended, TooLarge
+from state.stores.failpoints import Failpoints
+from state.stores.idempotency import IdempotencyKeys
+from state.stores.outcome_feed import OutcomeFeed
+from state.stores.outcome_waiters import OutcomeWaiter, WaitsEnded
+
+AFTER_SEND: Final = "api.after_send"
+FAILPOINTS: Final = (AFTER_SEND,)
+
+APPEND_WAIT_S: Final = 1.0
+"""Shortest wait for the brokers' word, even where nobody waits for the outcome."""
+
+_WAIT: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long an answer may take, and the headers that say so."""
+
+    seconds: float
+    headers: tuple[Header, ...]
+
+
+def wait_of(prefer: Sequence[str], default_ms: int, max_ms: int) -> Wait:
+    """Return the wait that Prefer asks for (RFC 7240), bounded by `max_ms`.
+
+    prefer: values of the header; one without a wait, or with a bad one, means the default.
+    """
+    found = _WAIT.search(",".join(prefer))
+    if found is None:
+        return Wait(default_ms / 1000, ())
+    seconds = min(int(found[1]), max_ms // 1000)
+    return Wait(seconds, (("Preference-Applied", f"wait={seconds}"),))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command on its way.
+
+    kinds:       outcomes that can be its own, apart from a refusal of the command.
+    correlation: the one in `value`; tells our refusal from that of another command for the same
+                 reservation while its place in the log is not known.
+    """
+
+    reservation_id: bytes
+    section_key: bytes
+    partition: int
+    value: bytes
+    kinds: frozenset[OutcomeKind]
+    correlation: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+def record_headers(correlation: Correlation) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers by which a record is followed."""
+    headers = [("correlation-id", correlation.id.encode())]
+    if correlation.traceparent:
+        headers.append(("traceparent", correlation.traceparent.encode()))
+    return tuple(headers)
+
+
+class CommandDesk:
+    """Where handlers hand commands in.
+
+    encoders: values of commands; keys: who came first under an idempotency key.
+    """
+
+    def __init__(
+        self,
+        ids: SchemaIds,
+        commands: CommandLog,
+        outcomes: OutcomeFeed,
+        metrics: ApiMetrics,
+        *,
+        in_flight_max: int,
+        keys: IdempotencyKeys | None = None,
+        failpoints: Failpoints | None = None,
+    ) -> None:
+        self.encoders = CommandEncoders(ids)
+        self.commands = commands
+        self.outcomes = outcomes
+        self.keys = keys or IdempotencyKeys("")
+        self.in_flight = InFlight(in_flight_max)
+        self._metrics = metrics
+        self._failpoints = failpoints or Failpoints("", FAILPOINTS)
+
+    async def close(self) -> None:
+        await self.keys.close()
+
+    def partition_of(self, section_key: bytes) -> int:
+        """Return the partition of a section; raises Problem (503) until the pod is ready."""
+        if not self.outcomes.is_ready:
+            raise Problem.of(ApiReason.NOT_READY, "This pod is starting; ask again, or another.")
+        try:
+            return self.commands.partition_of(section_key)
+        except NotAppended as error:
+            raise _unavailable() from error
+
+    async def decided(self, command: Command, wait_s: float) -> Outcome | None:
+        """Append a command and return its outcome, or None while that is pending.
+
+        None also where nobody knows whether the record was appended: it may yet be decided.
+        Raises Problem: 429 when too many are under way, 503 when it was certainly not appended,
+        413 when it never will be.
+        """
+        began_s = time.perf_counter()
+        with (
+            self.in_flight.room(command.section_key),
+            self._metrics.commands_in_flight.track_inprogress(),
+            self.outcomes.waiting(command.reservation_id) as waiter,
+        ):
+            offset = await self._append(command, max(wait_s, APPEND_WAIT_S))
+            left_s = wait_s - (time.perf_counter() - began_s)
+            outcome = await _own(waiter, _accepts(command, offset), left_s)
+        if outcome is not None:
+            self._metrics.outcome_seconds.observe(time.perf_counter() - began_s)
+        return outcome
+
+    async def _append(self, command: Command, wait_s: float) -> int | None:
+        """Return the offset of the record, or None where nobody knows it."""
+        began_s = time.perf_counter()
+        try:
+            async with asyncio.timeout(wait_s):
+                appended = await self.commands.send(
+                    command.section_key,
+                    command.value,
+                    partition=command.partition,
+                    headers=command.headers,
+                )
+        except TooLarge as error:
+            raise Problem.of(ApiReason.BODY_TOO_LARGE, "Ask for less at once.") from error
+        except NotAppended as error:
+            raise _unavailable() from error
+        except (AppendUnknown, TimeoutError):
+            return None
+        finally:
+            self._metrics.produce_seconds.observe(time.perf_counter() - began_s)
+        self._failpoints.reach(AFTER_SEND)
+        return appended.offset
+
+
+def _accepts(command: Command, offset: int | None) -> Callable[[Outcome], bool]:
+    """Return what tells the outcome of a command from others of its reservation."""
+
+    def is_own(outcome: Outcome) -> bool:
+        if outcome.kind is OutcomeKind.EXTENDED:
+            # Its correlation id is what the log knows an extension by.
+            wanted = outcome.kind in command.kinds
+            return wanted and outcome.correlation_id == command.correlation
+        if outcome.kind is not OutcomeKind.REFUSED:
+            return outcome.kind in command.kinds
+        if offset is None:
+            return outcome.correlation_id == command.correlation
+        return outcome.command_offset == offset
+
+    return is_own
+
+
+async def _own(
+    waiter: OutcomeWaiter, accepts: Callable[[Outcome], bool], wait_s: float
+) -> Outcome | None:
+    try:
+        # Even where no time is left, what has come already is looked at.
+        async with asyncio.timeout(max(wait_s, 0.0)):
+            return await waiter.first(accepts)
+    except (TimeoutError, WaitsEnded):
+        return None
+
+
+def _unavailable() -> Problem:
+    return Problem.of(
+        ApiReason.BROKER_UNAVAILABLE,
+        "Nothing was accepted; ask again with the same idempotency key.",
+    )
