@@ -59,6 +59,9 @@ def test_what_is_set_is_read() -> None:
         ("SEATSTREAM_BUFFER_MB", "-1"),
         ("SEATSTREAM_TICK_MS", "1.5"),
         ("SEATSTREAM_HEALTH_PORT", "65536"),
+        ("SEATSTREAM_ADVERTISED_HOST", "http://host"),
+        ("SEATSTREAM_ADVERTISED_HOST", "a b"),
+        ("SEATSTREAM_ADVERTISED_HOST", "seats@host;"),
         ("SEATSTREAM_WATCHDOG", "2"),
         ("LOG_FORMAT", "xml"),
     ],
@@ -72,6 +75,33 @@ def test_an_unknown_variable_of_ours_is_refused_and_others_are_left_alone() -> N
     with pytest.raises(BadSetting, match="unknown setting SEATSTREAM_SESION_TIMEOUT_S"):
         Settings.from_env({"SEATSTREAM_SESION_TIMEOUT_S": "6"})
     Settings.from_env({"SEATS": "1", "PATH": "/bin"})
+
+
+@pytest.mark.parametrize(
+    ("health", "advertised", "told"),
+    [
+        ("", "", "127.0.0.1"),
+        ("10.1.2.3", "", "10.1.2.3"),
+        ("0.0.0.0", "", ""),
+        ("::", "", ""),
+        ("0.0.0.0", "10.1.2.3", "10.1.2.3"),
+        ("::", "seats-0.seats", "seats-0.seats"),
+        ("0.0.0.0", "0.0.0.0", ""),
+    ],
+)
+def test_look_ups_are_told_under_an_address_that_others_can_reach(
+    health: str, advertised: str, told: str
+) -> None:
+    settings = Settings.from_env(
+        {"SEATSTREAM_HEALTH_HOST": health, "SEATSTREAM_ADVERTISED_HOST": advertised}
+    )
+    assert settings.lookup_host == told
+
+
+def test_the_token_is_in_no_log_line() -> None:
+    settings = Settings.from_env({"SEATSTREAM_LOOKUP_TOKEN": "hush hush"})
+    assert settings.lookup_token == "hush hush"
+    assert "hush" not in f"{settings} {settings!r}"
 
 
 def test_static_membership_needs_a_name_that_stays() -> None:
