@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import faust
 import psutil
+import uvloop
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
@@ -110,6 +111,8 @@ class BatchApp(faust.App):
         log_append_time: bool = True,
         notes: Sequence[str] = (),
     ) -> None:
+        # Before Faust makes a loop: a transaction is many small messages over few sockets.
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         self.worker_settings = settings
         self.routes = {route.source: route for route in routes}
         self.generation: Generation | None = None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from faust.utils.terminal.spinners import SpinnerHandler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from streams.runtime.lane import Decided
@@ -250,6 +251,13 @@ class Observer:
 
 def configure_logging(settings: Any) -> None:
     """Log lines of ours carry time, level and logger; JSON when asked for."""
+    root = logging.getLogger()
+    for handler in root.handlers[1:]:
+        # From level WARN on Faust adds a spinner that turns with every debug record, and has all
+        # of them made for it: a twentieth of a worker's time under load.
+        if isinstance(handler, SpinnerHandler):
+            root.removeHandler(handler)
+            root.setLevel(root.handlers[0].level)
     if settings.log_format == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonFormatter())
