@@ -8,7 +8,8 @@ trace of ours goes out.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -18,6 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import health, openapi
 from api.availability import QuickLookUps
+from api.identity import OPERATOR
 from api.limits import Disconnected, Receive, Scope, Send, check_target, read_body, replayed
 from api.logs import Correlation, access, correlation_of, current, log
 from api.lookups import AGE_HEADERS
@@ -124,12 +126,22 @@ class Application:
             answer.route = "health"
             return
         headers = dict(scope["headers"])
-        maximum = self.pod.settings.body_bytes_max
+        maximum = self._body_bytes_max(scope, headers)
         body = await read_body(scope, headers, receive, bytes_max=maximum)
         answer.route = "unknown"
         scope["app"] = self.documented
         await self.documented(scope, replayed(body, receive), answer.send)
         answer.route = getattr(scope.get("route"), "path", "unknown")
+
+    def _body_bytes_max(self, scope: Scope, headers: Mapping[bytes, bytes]) -> int:
+        settings = self.pod.settings
+        if scope["method"] == "POST" and scope["path"] == "/v1/events":
+            # Asked before anything is read: only who may open events sends whole seating plans.
+            with suppress(Problem):
+                who = self.pod.verifier.identify(headers.get(b"authorization"))
+                if OPERATOR in who.roles:
+                    return settings.event_body_bytes_max
+        return settings.body_bytes_max
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

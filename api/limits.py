@@ -21,6 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 BODY_TIMEOUT_S: Final = 5.0
 DEPTH_MAX: Final = 32
+CHECKED_AT_ONCE: Final = 65_536
 TARGET_BYTES_MAX: Final = 8_192
 """Longest path and query together."""
 
@@ -74,7 +75,11 @@ async def read_body(
         ) from None
     if body:
         _check_type(headers.get(b"content-type", b""))
-        check_json(body)
+        if len(body) > CHECKED_AT_ONCE:
+            # A second for some megabytes, in which look-ups go on.
+            await asyncio.to_thread(check_json, body)
+        else:
+            check_json(body)
     return body
 
 

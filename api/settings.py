@@ -55,6 +55,8 @@ class ApiSettings:
     in_flight_max:  SEATSTREAM_API_IN_FLIGHT_MAX, commands under way; the next one is refused.
     stale_after_ms: SEATSTREAM_API_STALE_AFTER_MS, age from which availability is called stale.
     body_bytes_max: SEATSTREAM_API_BODY_BYTES_MAX.
+    event_body_bytes_max: SEATSTREAM_API_EVENT_BODY_BYTES_MAX, of an operator who opens an event:
+                    a seating plan is large.
     cache_dir:      SEATSTREAM_API_CACHE_DIR, schema ids of the last start, for when the registry
                     is down.
     drain_ms:       SEATSTREAM_API_DRAIN_MS, how long a pod that was told to end says not ready
@@ -64,6 +66,7 @@ class ApiSettings:
     limit_create, limit_cancel, limit_position, limit_other: SEATSTREAM_API_LIMIT_CREATE and so
                     on, requests of one user, such as 5/min (s, min, h); none for no limit.
     limit_network:  SEATSTREAM_API_LIMIT_NETWORK, requests from one network address.
+    revision:       SEATSTREAM_API_REVISION, of the source; only shown.
     log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
 
@@ -82,6 +85,7 @@ class ApiSettings:
     in_flight_max: int = 1_000
     stale_after_ms: int = STALE_AFTER_MS
     body_bytes_max: int = 65_536
+    event_body_bytes_max: int = 2_097_152
     cache_dir: Path = Path("seatstream-api-cache")
     drain_ms: int = 0
     cors_origins: tuple[str, ...] = ()
@@ -91,6 +95,7 @@ class ApiSettings:
     limit_position: Limit | None = POSITION
     limit_other: Limit | None = OTHER
     limit_network: Limit | None = NETWORK
+    revision: str = ""
     log_format: str = "text"
     log_level: str = "INFO"
 
@@ -114,6 +119,9 @@ class ApiSettings:
             in_flight_max=read(API + "IN_FLIGHT_MAX", whole(1, 100_000), 1_000),
             stale_after_ms=read(API + "STALE_AFTER_MS", whole(100, 600_000), STALE_AFTER_MS),
             body_bytes_max=read(API + "BODY_BYTES_MAX", whole(1_024, 1 << 26), 65_536),
+            event_body_bytes_max=read(
+                API + "EVENT_BODY_BYTES_MAX", whole(1_024, 1 << 26), 2_097_152
+            ),
             cache_dir=read(API + "CACHE_DIR", Path, Path("seatstream-api-cache")),
             drain_ms=read(API + "DRAIN_MS", whole(0, 60_000), 0),
             cors_origins=read(API + "CORS_ORIGINS", _origins, ()),
@@ -123,6 +131,7 @@ class ApiSettings:
             limit_position=read(API + "LIMIT_POSITION", _limit, POSITION),
             limit_other=read(API + "LIMIT_OTHER", _limit, OTHER),
             limit_network=read(API + "LIMIT_NETWORK", _limit, NETWORK),
+            revision=read(API + "REVISION", name, ""),
             log_format=read("LOG_FORMAT", one_of("text", "json"), "text"),
             log_level=read("LOG_LEVEL", _LEVELS, "INFO"),
         )
