@@ -9,7 +9,6 @@ Neither page depends on brokers or Redis once the pod is ready: a pod whose brok
 answers look-ups with their age, and a restart would take that away.
 """
 
-import os
 import time
 from functools import cache
 from typing import Any, Final
@@ -23,7 +22,6 @@ from schemas.topics import subjects
 from serdes.schema_files import current, digest_of
 
 VERSION: Final = "0.1.0"
-REVISION_VARIABLE: Final = "SEATSTREAM_API_REVISION"
 
 
 async def answer(pod: Pod, path: str, send: Send) -> bool:
@@ -37,7 +35,7 @@ async def answer(pod: Pod, path: str, send: Send) -> bool:
     elif path == "/metrics":
         await _reply(send, 200, metrics.CONTENT_TYPE, pod.metrics.exposition())
     elif path == "/info":
-        await _json(send, 200, info())
+        await _json(send, 200, {**info(), "revision": pod.settings.revision})
     else:
         return False
     return True
@@ -45,10 +43,9 @@ async def answer(pod: Pod, path: str, send: Send) -> bool:
 
 @cache
 def info() -> dict[str, Any]:
-    """Return version, revision of the source, and the schemas spoken, by fingerprint."""
+    """Return the version, and the schemas spoken by digest."""
     return {
         "version": VERSION,
-        "revision": os.environ.get(REVISION_VARIABLE, ""),
         "schemas": {
             record: digest_of(current().text(record)) for record in sorted(subjects().values())
         },

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, Self
@@ -36,7 +36,7 @@ _LIMIT: Final = re.compile(r"([0-9]{1,9})/(s|min|h)")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ApiSettings:
     """Settings of one API pod; `from_env` documents the variables.
 
@@ -72,9 +72,9 @@ class ApiSettings:
 
     brokers: str = "localhost:9092"
     registry_url: str = ""
-    redis_url: str = field(default="", repr=False)
+    redis_url: str = ""
     app_id: str = "seatstream-seats"
-    lookup_token: str = field(default="", repr=False)
+    lookup_token: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
     jwks: str = ""
@@ -106,7 +106,7 @@ class ApiSettings:
         settings = cls(
             brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
             registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
-            redis_url=read("REDIS_URL", _redis, ""),
+            redis_url=read("REDIS_URL", _redis, "", is_secret=True),
             app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),
             lookup_token=read(PREFIX + "LOOKUP_TOKEN", str, ""),
             host=read(API + "HOST", host, "127.0.0.1"),
@@ -150,6 +150,9 @@ class ApiSettings:
         shown["jwks"] = without_password(self.jwks)
         shown["lookup_token"] = "(set)" if self.lookup_token else ""
         return shown
+
+    def __repr__(self) -> str:
+        return f"ApiSettings({self.shown()})"
 
 
 def without_password(url: str) -> str:

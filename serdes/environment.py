@@ -24,8 +24,18 @@ class Environment:
         self._environ = environ
         self.names: set[str] = set()
 
-    def __call__(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
-        """Return the parsed variable; raise BadSetting where `parse` raises ValueError."""
+    def __call__(
+        self,
+        name: str,
+        parse: Callable[[str], Value],
+        default: Value,
+        *,
+        is_secret: bool = False,
+    ) -> Value:
+        """Return the parsed variable; raise BadSetting where `parse` raises ValueError.
+
+        is_secret: the message does not repeat it.
+        """
         self.names.add(name)
         text = self._environ.get(name, "")
         if not text:
@@ -33,11 +43,12 @@ class Environment:
         try:
             return parse(text)
         except ValueError as error:
+            if is_secret:
+                why = str(error).replace(text, "...")
+                message = f"{name}: {why}"
+                raise BadSetting(message) from None
             message = f"{name}={text!r}: {error}"
             raise BadSetting(message) from error
-
-    def has(self, name: str) -> bool:
-        return bool(self._environ.get(name, ""))
 
     def refuse_unknown(self, prefix: str, foreign: str = "") -> None:
         """Raise BadSetting for a variable with our prefix that nobody read.

@@ -1,4 +1,4 @@
-"""What a Markdown page says to a machine: its Python blocks, and the rows of its tables."""
+"""What pages say to a machine: Python blocks, rows of tables, settings; and what code asks for."""
 
 import re
 from pathlib import Path
@@ -49,3 +49,22 @@ def table_rows(page: Path, heading: str) -> list[list[str]]:
 def code_in(cell: str) -> list[str]:
     """Return the words in backticks."""
     return _CODE.findall(cell)
+
+
+def env_example() -> dict[str, str]:
+    """Return name and value of every assignment of .env.example, commented out or not."""
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    assignments = [line.removeprefix("#") for line in lines if not line.startswith("# ")]
+    return dict(line.split("=", 1) for line in assignments if line)
+
+
+class AskedEnvironment(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.asked: list[str] = []
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.asked.append(name)
+        return super().get(name, default)
