@@ -305,7 +305,12 @@ _Tokens = Annotated[
 ]
 
 
-@router.get("/v1/events/{event_id}/availability", responses=_RESPONSES, response_class=Direct)
+@router.get(
+    "/v1/events/{event_id}/availability",
+    responses=_RESPONSES,
+    response_class=Direct,
+    status_code=200,
+)
 async def event_availability(
     request: Request,
     event_id: Annotated[int, Path(ge=0, le=EVENT_ID_MAX)],  # noqa: ARG001
@@ -326,6 +331,7 @@ async def event_availability(
     "/v1/events/{event_id}/sections/{section}/availability",
     responses=_RESPONSES,
     response_class=Direct,
+    status_code=200,
 )
 async def section_availability(
     request: Request,

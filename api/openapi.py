@@ -9,14 +9,16 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from api import reference
 from api.problems import CONTENT_TYPE, Problem
 from state.domain.reasons import ApiReason, Reason
 
 ERRORS_MAX: Final = 10
+_KEY: Final = ("header", "Idempotency-Key")
 
 _BY_STATUS: Final = {
     404: (ApiReason.NOT_FOUND, "See /docs for what there is."),
@@ -38,27 +40,55 @@ class ProblemBody(BaseModel):
     correlation_id: str
 
 
+class Documented(FastAPI):
+    """FastAPI whose document tells of problems as they are sent."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document; it is made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = with_problems(super().openapi())
+        return self.openapi_schema
+
+
+def with_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with a problem for every refusal, instead of FastAPI's 422."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = ProblemBody.model_json_schema()
+    refused = {
+        "description": "Refused; `reason` says why.",
+        "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    operations = (one for methods in document["paths"].values() for one in methods.values())
+    for operation in operations:
+        responses = operation["responses"]
+        if "HTTPValidationError" in str(responses.get("422")):
+            del responses["422"]
+        responses |= {"4XX": refused, "5XX": refused}
+    return document
+
+
 def application() -> FastAPI:
     """Return an application without endpoints."""
-    problem: dict[str, Any] = {
-        "model": ProblemBody,
-        "description": "Refused; `reason` says why.",
-        "content": {CONTENT_TYPE: {}},
-    }
-    built = FastAPI(
+    built = Documented(
         title="seatstream",
         version="1",
         summary="Availability with its age, and reservations.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        responses={"4XX": problem, "5XX": problem},
         redirect_slashes=False,
     )
     built.add_exception_handler(Problem, _on_problem)
     built.add_exception_handler(RequestValidationError, _on_invalid)
     built.add_exception_handler(HTTPException, _on_http)
     built.add_exception_handler(Exception, _on_mistake)
+
+    async def show(_: Request) -> HTMLResponse:
+        return HTMLResponse(reference.page(built.openapi()), headers=dict(reference.HEADERS))
+
+    built.add_route("/docs", show, include_in_schema=False)
     return built
 
 
@@ -95,6 +125,11 @@ def mistake() -> Problem:
 
 def invalid(errors: Sequence[Any]) -> Problem:
     """Return the problem of a request that does not fit its model; no value is repeated."""
+    if any(error["loc"] == _KEY and error["type"] == "missing" for error in errors):
+        return Problem.of(
+            ApiReason.IDEMPOTENCY_KEY_MISSING,
+            "Send Idempotency-Key: a new one for each request, the same one for a repeat.",
+        )
     told = [
         {"where": ".".join(str(step)[:64] for step in error["loc"]), "why": str(error["type"])}
         for error in errors[:ERRORS_MAX]
