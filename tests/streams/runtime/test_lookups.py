@@ -1,7 +1,10 @@
 """Look-ups of committed records, asked over HTTP of a real health server."""
 
 import asyncio
+import os
 import string
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -13,11 +16,14 @@ from hypothesis import strategies as st
 from owners import Owner, filled, lane_over, serving, until
 
 from state.stores.memory import MemoryStore
+from state.stores.rocksdb import CorruptStore, StoreFull
+from streams.runtime.fatal import EXIT_CODE
 from streams.runtime.health import HealthServer
 from streams.runtime.lookups import UNDER_WAY_MAX, CommittedRecords, Lookups, is_loopback, keys_in
 
 pytestmark = pytest.mark.timeout(60)
 
+ROOT = Path(__file__).resolve().parents[3]
 OWNER = "seats-one@127.0.0.1:1;-4"
 MINE = ("in", 3)
 
@@ -177,6 +183,48 @@ def test_a_store_is_closed_only_when_no_look_up_reads_it(tmp_path: Path) -> None
         assert await worker.look_up(b"k") == (503, b"not ready")
 
     run(tmp_path, talk, store)
+
+
+class FailingStore(MemoryStore):
+    """Fails every read; not while its worker starts."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:  # noqa: ARG002
+        raise self.error
+
+
+def test_a_full_disk_is_no_reason_to_end(tmp_path: Path) -> None:
+    async def talk(worker: Client) -> None:
+        assert await worker.look_up(b"k") == (503, b"not ready")
+
+    run(tmp_path, talk, FailingStore(StoreFull("no room")))
+
+
+def ask_a_damaged_store(directory: str) -> None:
+    async def talk(worker: Client) -> None:
+        await worker.look_up(b"k")
+
+    run(Path(directory), talk, FailingStore(CorruptStore("block 7")))
+
+
+def test_a_look_up_that_meets_a_damaged_store_ends_the_worker_so_that_it_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    program = "import sys, test_lookups; test_lookups.ask_a_damaged_store(sys.argv[1])"
+    paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == EXIT_CODE, done.stderr
+    assert "a look-up found a damaged store" in done.stderr
 
 
 def test_an_asker_who_goes_away_does_not_open_the_way_for_closing(tmp_path: Path) -> None:
