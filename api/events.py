@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api import event_changes
 from api.etags import etag_of, matches
 from api.event_bodies import (
     EVENT_ID_MAX,
@@ -30,6 +31,7 @@ from state.domain.reasons import ApiReason
 from state.stores.event_catalogue import Events, Listed
 
 router = APIRouter(tags=["events"])
+router.include_router(event_changes.router)
 
 PAGE_MAX: Final = 100
 SEARCH_MAX: Final = 100
@@ -157,7 +159,7 @@ def _position(cursor: str) -> tuple[int, int]:
 def _answer(request: Request, catalogue: Events, content: dict[str, Any]) -> Response:
     body = orjson.dumps(content)
     # Of the body, not of a revision: whether an event is on sale changes with time alone.
-    etag = etag_of([body]).decode()
+    etag = etag_of(body).decode()
     headers = {
         "ETag": etag,
         "Cache-Control": "private, no-cache",

@@ -276,7 +276,7 @@ def _answer(
     """Return the body of a kind, rendered once for each map, or 304 where the client has it."""
     if kind not in seat_map.rendered:
         body = render()
-        seat_map.rendered[kind] = (body, etag_of([body]).decode())
+        seat_map.rendered[kind] = (body, etag_of(body).decode())
     body, etag = seat_map.rendered[kind]
     headers = {"ETag": etag, "Cache-Control": keep}
     if age_ms is not None:

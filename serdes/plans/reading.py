@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from serdes.plans.fields import typed
+from serdes.plans.fields import Json, typed
 from serdes.plans.layout import PlanFault, SeatingPlan, shown
 from serdes.plans.pretix import read_pretix
 from serdes.plans.short_form import read_short_form
@@ -38,7 +38,11 @@ def parse_plan(content: bytes) -> SeatingPlan:
         ) from None
     except RecursionError:
         raise PlanFault("", "nested too deeply", "Is this a seating plan?") from None
-    plan = typed(document, dict, "")
+    return read_document(typed(document, dict, ""))
+
+
+def read_document(plan: Json) -> SeatingPlan:
+    """Read a plan that was parsed already; raises PlanFault."""
     if "zones" in plan:
         return read_pretix(plan)
     if "sections" in plan:
@@ -46,7 +50,7 @@ def parse_plan(content: bytes) -> SeatingPlan:
     raise PlanFault(
         "",
         "neither 'zones' (pretix format) nor 'sections' (short form) is there",
-        "Export the plan again, or see serdes/plans/short_form.py for the short form",
+        "Export the plan again, or write the short form that docs/http-api.md shows",
     )
 
 

@@ -158,7 +158,7 @@ class TimeFault(NamedTuple):
     """A time that no event can be opened with; `field` as in `Event`."""
 
     field: str
-    fault: str
+    needed: str
 
 
 def time_fault(
@@ -169,13 +169,13 @@ def time_fault(
     sale_starts_ms: 0 for at once. sale_ends_ms: > 0; a sale is over when its event begins.
     """
     if not now_ms < starts_at_ms <= TIME_MS_MAX:
-        return TimeFault("starts_at_ms", "not in the future")
+        return TimeFault("starts_at_ms", "in the future")
     if not 0 < sale_ends_ms <= starts_at_ms:
-        return TimeFault("sale_ends_ms", "not before the event begins, or at that time")
+        return TimeFault("sale_ends_ms", "at most that of the event's begin")
     if sale_ends_ms <= now_ms:
-        return TimeFault("sale_ends_ms", "not in the future")
+        return TimeFault("sale_ends_ms", "in the future")
     if not 0 <= sale_starts_ms < sale_ends_ms:
-        return TimeFault("sale_starts_ms", "not before the sale ends")
+        return TimeFault("sale_starts_ms", "before the end of the sale")
     return None
 
 
