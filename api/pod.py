@@ -27,6 +27,7 @@ from state.stores.idempotency import IdempotencyKeys
 from state.stores.outcome_feed import OutcomeFeed
 from state.stores.owner_lookup import OwnerLookup
 from state.stores.rate_limit import RateLimits
+from state.stores.seat_map_cache import SeatMapCache
 from state.stores.section_statuses import SectionStatuses
 
 Part = TypeVar("Part")
@@ -47,6 +48,7 @@ class Pod:
     commands:  where commands are appended.
     desk:      where handlers hand commands in and get outcomes.
     owners:    committed records of the partitions' owners.
+    seat_maps: maps of sections that are asked for often.
     catalogue: what is known of every event.
     descriptions: where changes of events are appended.
     ids:       schema ids that records are written with.
@@ -85,6 +87,7 @@ class Pod:
         self._commands = commands
         self._desk = desk
         self._owners = owners
+        self._seat_maps = SeatMapCache(owners, view) if owners and view else None
         self._catalogue = catalogue
         self._descriptions = descriptions
         self._ids = ids
@@ -140,6 +143,10 @@ class Pod:
     @property
     def owners(self) -> OwnerLookup:
         return _present(self._owners, "owners")
+
+    @property
+    def seat_maps(self) -> SeatMapCache:
+        return _present(self._seat_maps, "seat_maps")
 
     @property
     def catalogue(self) -> Events:
@@ -223,6 +230,8 @@ class Pod:
             yield from _view_readings(self._view)
         if self._outcomes is not None:
             yield from _outcome_readings(self._outcomes)
+        if self._seat_maps is not None:
+            yield from _seat_map_readings(self._seat_maps)
         if self._catalogue is not None:
             yield from _catalogue_readings(self._catalogue)
         if self._commands is not None:
@@ -288,6 +297,14 @@ def _command_readings(commands: CommandLog) -> Iterator[Reading]:
     yield "counter", "commands_unknown", "Commands of which nobody knows.", seen.unknown
     yield "gauge", "commands_unacknowledged", "Commands on their way.", seen.in_flight
     yield "gauge", "commands_partitions_stuck", "Partitions that take nothing.", seen.stuck
+
+
+def _seat_map_readings(seat_maps: SeatMapCache) -> Iterator[Reading]:
+    counters = seat_maps.counters
+    yield "counter", "seat_maps_kept", "Seat maps served from memory.", counters.kept
+    yield "counter", "seat_maps_looked_up", "Seat maps asked of owners.", counters.looked_up
+    yield "counter", "seat_maps_shared", "Requests that shared a look-up.", counters.shared
+    yield "gauge", "seat_maps", "Seat maps in memory.", len(seat_maps)
 
 
 def _catalogue_readings(catalogue: Events) -> Iterator[Reading]:

@@ -6,7 +6,7 @@ changes is one bit a seat. Both come from the owning worker's store, through a s
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -14,9 +14,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.etags import etag_of, matches
+from api.event_bodies import EVENT_ID_MAX
 from api.guard import anyone, limited, pod_of
-from api.metrics import Reading
-from api.pod import Pod
+from api.known_events import EventId
 from api.problems import Problem, retry_after
 from state.domain.keys import split_section_key
 from state.domain.layout import Row
@@ -26,14 +26,12 @@ from state.stores.seat_map_cache import SeatMap, SeatMapCache
 
 router = APIRouter(tags=["events"])
 
-EVENT_ID_MAX: Final = 2**63 - 1
 ASK_AGAIN_S: Final = 0.03
 """Between two look-ups of one request that waits for a version."""
 
 _REVALIDATED: Final = "private, no-cache"
 _FOR_EVER: Final = "private, max-age=86400, immutable"
 
-EventId = Annotated[int, Path(ge=0, le=EVENT_ID_MAX, description="Id of the event.")]
 SectionId = Annotated[str, Path(pattern="^[A-Z0-9-]{1,32}$", description="Id of the section.")]
 
 
@@ -87,17 +85,6 @@ class SectionLayout(BaseModel):
     rows: list[RowLayout]
 
 
-def seat_maps_of(request: Request) -> SeatMapCache:
-    """Return the pod's seat maps, made when somebody first asks for one."""
-    state = request.app.state
-    if not hasattr(state, "seat_maps"):
-        pod: Pod = state.pod
-        state.seat_maps = SeatMapCache(pod.owners, pod.view)
-        pod.metrics.read_from(_readings(state.seat_maps))
-    seat_maps: SeatMapCache = state.seat_maps
-    return seat_maps
-
-
 @router.get(
     "/v1/events/{event_id}/sections/{section}/seats",
     response_model=FreeSeats,
@@ -125,7 +112,7 @@ async def free_seats(
     def render() -> bytes:
         return orjson.dumps(_free_seats(event_id, section, seat_map.records, form))
 
-    age_ms = seat_maps_of(request).staleness_ms(event_id, section, seat_map)
+    age_ms = pod_of(request).seat_maps.staleness_ms(event_id, section, seat_map)
     return _answer(request, seat_map, form, render, _REVALIDATED, age_ms)
 
 
@@ -171,7 +158,7 @@ async def _at_version(
     loop = asyncio.get_running_loop()
     until_s = loop.time() + wait_ms / 1000
     while True:
-        seat_map = await _looked_up(seat_maps_of(request), name, min_version)
+        seat_map = await _looked_up(pod_of(request).seat_maps, name, min_version)
         if seat_map.records.version >= min_version:
             return seat_map
         if loop.time() + ASK_AGAIN_S > until_s:
@@ -285,14 +272,3 @@ def _answer(
     if matches(request.headers.get("if-none-match", "").encode("latin-1"), etag.encode()):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
-
-
-def _readings(seat_maps: SeatMapCache) -> Callable[[], Iterable[Reading]]:
-    def read() -> Iterable[Reading]:
-        counters = seat_maps.counters
-        yield "counter", "seat_maps_kept", "Seat maps served from memory.", counters.kept
-        yield "counter", "seat_maps_looked_up", "Seat maps asked of owners.", counters.looked_up
-        yield "counter", "seat_maps_shared", "Requests that shared a look-up.", counters.shared
-        yield "gauge", "seat_maps", "Seat maps in memory.", len(seat_maps)
-
-    return read

@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import api_pods
 import httpx
 
-from api.app import create_app
 from api.identity import Identity, TokenVerifier, unauthenticated
-from api.pod import Pod
 from api.settings import ApiSettings
 from api.tokens import KeySet
 
@@ -17,7 +16,7 @@ OPERATOR = {"Authorization": "Bearer operator-1:operator"}
 
 
 class TrustingVerifier(TokenVerifier):
-    """Believes what a token says, so that tests need no keys."""
+    """Believes what a token says, so that a test may be anybody."""
 
     def __init__(self) -> None:
         super().__init__(KeySet(""), "tests")
@@ -34,8 +33,6 @@ async def client_of(
     settings: ApiSettings | None = None, **parts: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client of a pod with these parts, which the test starts and stops itself."""
-    settings = settings or ApiSettings()
-    pod = Pod(settings, verifier=TrustingVerifier(), **parts)
-    transport = httpx.ASGITransport(app=create_app(settings, pod))
-    async with httpx.AsyncClient(transport=transport, base_url="http://pod") as client:
+    pod = api_pods.pod_with(settings, verifier=TrustingVerifier(), **parts)
+    async with api_pods.client_of(pod) as client:
         yield client
