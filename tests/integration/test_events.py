@@ -1,0 +1,281 @@
+"""Events over HTTP on real brokers and a real worker: opened, sold, seen by every pod, closed."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from api_client import BUYER, OPERATOR, TrustingVerifier
+from api_pods import client_of
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from integration.workers import Worker
+
+from api.answers import CommandDesk
+from api.known_events import now_ms
+from api.metrics import ApiMetrics
+from api.pod import Pod
+from api.settings import ApiSettings
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import wait_until
+from schemas.topics import EVENTS, TOPICS
+from scripts.commands import CommandEncoders, CommandSender, OutcomeReader
+from scripts.create_topics import carry_out, plan
+from serdes.event import event_key
+from serdes.schema_source import SchemaSource
+from state.domain.event import EventStatus
+from state.domain.keys import section_key
+from state.domain.reasons import Reason
+from state.stores.availability_view import AvailabilityView
+from state.stores.command_log import CommandLog
+from state.stores.event_catalogue import EventCatalogue
+from state.stores.outcome_feed import OutcomeFeed
+from state.stores.owner_lookup import OwnerLookup
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+
+HOUR_MS = 3_600_000
+IDS = SchemaSource("", Path()).ids()
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Iterator[str]:
+    """Give a broker of our own with all topics: events would be those of other tests."""
+    with ephemeral_stack(
+        "tests-events", parts={"kafka"}, kafka_properties=QUICK_RESTART, fast_jit=True
+    ) as stack:
+        carry_out(AdminClient({"bootstrap.servers": stack.kafka_brokers}), plan(TOPICS, {}))
+        yield stack.kafka_brokers
+
+
+@pytest.fixture(scope="module")
+def worker(brokers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """Give a worker that is ready for all sections."""
+    directory = tmp_path_factory.mktemp("worker")
+    worker = Worker("one", directory, {"KAFKA_BROKERS": brokers, "SEATSTREAM_TICK_MS": "200"})
+    worker.start("topology").wait_ready()
+    yield worker
+    if worker.child is not None:
+        worker.kill()
+
+
+@asynccontextmanager
+async def pod_of(brokers: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Give an operator's client of a pod that is ready."""
+    settings = ApiSettings(brokers=brokers, wait_ms=8_000)
+    outcomes, commands, metrics = OutcomeFeed(brokers), CommandLog(brokers), ApiMetrics()
+    pod = Pod(
+        settings,
+        verifier=TrustingVerifier(),
+        view=AvailabilityView(brokers),
+        outcomes=outcomes,
+        commands=commands,
+        desk=CommandDesk(IDS, commands, outcomes, metrics, in_flight_max=1_000),
+        owners=OwnerLookup(brokers, settings.app_id),
+        catalogue=EventCatalogue(brokers),
+        descriptions=CommandLog(brokers, topic=EVENTS.name),
+        ids=IDS,
+        metrics=metrics,
+    )
+    for part in (pod.view, outcomes, pod.catalogue, commands, pod.descriptions):
+        part.start()  # type: ignore[union-attr]
+    await pod.owners.start()
+    try:
+        async with client_of(pod) as client:
+            client.headers.update(OPERATOR)
+            await until(
+                lambda: (
+                    pod.view.is_ready()
+                    and outcomes.is_ready
+                    and pod.catalogue.is_ready()
+                    and commands.is_ready
+                    and pod.descriptions.is_ready
+                )
+            )
+            yield client
+    finally:
+        await pod.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    assert await asyncio.to_thread(wait_until, condition, 20)
+
+
+def opening(event_id: int, **changes: Any) -> dict[str, Any]:
+    sections = [
+        {"section": name, "rows": 3, "seats": 12, "aisles": [6], "category": "gold"}
+        for name in ("A", "B", "C-1")
+    ]
+    return {
+        "event_id": event_id,
+        "name": f"Concert {event_id}",
+        "starts_at_ms": now_ms() + 24 * HOUR_MS,
+        "plan": {"event": "Hall", "sections": sections},
+        **changes,
+    }
+
+
+async def opened(client: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    key = {"Idempotency-Key": f"open-{body['event_id']}"}
+    answer = await client.post("/v1/events", json=body, headers=key)
+    assert answer.status_code == 201, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+class Buyer:
+    """Asks for seats past the pods, and reads what was decided."""
+
+    def __init__(self, brokers: str) -> None:
+        self._reader = OutcomeReader(brokers, IDS)
+        self._sender = CommandSender(brokers)
+        self._encoders = CommandEncoders(IDS)
+        self._number = 0
+
+    def holds(self, event_id: int, section: str, seats: list[tuple[int, int]]) -> Reason | int:
+        """Return the version after the hold, or why there is none."""
+        self._number += 1
+        reservation_id = f"r-{event_id}-{self._number}"
+        identity = self._encoders.identity(reservation_id, "buyer-1", section, event_id)
+        value = self._encoders.hold_chosen(identity, seats)
+        self._sender.send(section_key(event_id, section), value)
+        assert self._sender.flush() == 0
+        found: list[Reason | int] = []
+
+        def is_decided() -> bool:
+            for message in self._reader.read(0.05):
+                if message.key() == reservation_id.encode():
+                    told = message.value() or b""
+                    fields = self._reader.fields_of(told)
+                    is_held = self._reader.name_of(told) == "SeatsHeld"
+                    found.append(fields[7] if is_held else Reason(fields[9]))
+            return bool(found)
+
+        assert wait_until(is_decided, 20)
+        return found[0]
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+@pytest.fixture
+def buyer(brokers: str) -> Iterator[Buyer]:
+    buyer = Buyer(brokers)
+    yield buyer
+    buyer.close()
+
+
+def test_an_event_is_opened_sold_and_closed_and_every_pod_sees_it(
+    brokers: str, worker: Worker, buyer: Buyer
+) -> None:
+    async def play() -> None:
+        async with pod_of(brokers) as one, pod_of(brokers) as two:
+            body = opening(71)
+            told = await opened(one, body)
+            assert (told["sale_state"], told["capacity"]) == ("on_sale", 108)
+            seen = await two.get("/v1/events/71", params={"min_revision": 1, "wait_ms": 8_000})
+            assert seen.json()["name"] == "Concert 71"
+            # The same again at another pod: the same answer.
+            assert await opened(two, body) == told
+
+            version = await asyncio.to_thread(buyer.holds, 71, "A", [(0, 5), (1, 0)])
+            assert version == 2
+            query = {"min_version": version, "wait_ms": 8_000}
+            for client in (one, two):
+                client.headers.update(BUYER)
+                seats = (await client.get("/v1/events/71/sections/A/seats", params=query)).json()
+                assert (seats["free"], seats["version"]) == (34, 2)
+                bits = base64.b64decode(seats["bitmap"])
+                rows = [int.from_bytes(bits[at : at + 2], "little") for at in (0, 2, 4)]
+                assert rows == [0xFFF ^ 1 << 5, 0xFFF ^ 1, 0xFFF]
+                layout = (await client.get("/v1/events/71/sections/A/layout")).json()
+                assert [row["aisles"] for row in layout["rows"]] == [[6]] * 3
+                client.headers.update(OPERATOR)
+            unknown = await one.get("/v1/events/71/sections/X/seats")
+            assert (unknown.status_code, unknown.json()["reason"]) == (404, "UNKNOWN_SECTION")
+
+            key = {"Idempotency-Key": "end-71"}
+            closed = await two.post("/v1/events/71:close", headers=key)
+            assert closed.status_code == 200, closed.text
+            for name in ("A", "B", "C-1"):
+                reason = await asyncio.to_thread(buyer.holds, 71, name, [(2, 0)])
+                assert reason is Reason.SALE_CLOSED
+            query = {"min_revision": closed.json()["revision"], "wait_ms": 8_000}
+            seen = await one.get("/v1/events/71", params=query)
+            assert seen.json()["sale_state"] == "closed"
+
+        # A pod that starts now reads the same from the compacted topic.
+        async with pod_of(brokers) as late:
+            assert (await late.get("/v1/events/71")).json()["sale_state"] == "closed"
+
+    asyncio.run(play())
+
+
+def test_events_opened_at_one_moment_at_two_pods_are_one(brokers: str, worker: Worker) -> None:
+    async def play() -> None:
+        async with pod_of(brokers) as one, pod_of(brokers) as two:
+            body = opening(72)
+            other = {**body, "name": "Another"}
+            answers = await asyncio.gather(
+                *(opened(client, body) for client in (one, two, one, two)),
+            )
+            assert all(answer["name"] == "Concert 72" for answer in answers)
+            key = {"Idempotency-Key": "another"}
+            refused = await two.post("/v1/events", json=other, headers=key)
+            assert (refused.status_code, refused.json()["reason"]) == (409, "CONFLICT")
+
+    asyncio.run(play())
+
+
+def test_bad_records_and_tombstones_leave_the_other_events_alone(
+    brokers: str, worker: Worker
+) -> None:
+    async def play() -> None:
+        async with pod_of(brokers) as client:
+            for event_id in (73, 74):
+                await opened(client, opening(event_id))
+            producer = Producer({"bootstrap.servers": brokers})
+            for key, value in (
+                (b"73", b"rubbish"),
+                (b"no number", b"\0\0\0\0\x19x"),
+                (event_key(74), None),
+            ):
+                producer.produce(EVENTS.name, value, key, partition=0)
+            assert producer.flush(10) == 0
+            await opened(client, opening(75))
+            answer = await client.get("/v1/events", params={"search": "concert"})
+            listed = {one["event_id"] for one in answer.json()["events"]}
+            assert {73, 75} <= listed
+            assert 74 not in listed
+        with EventCatalogue(brokers) as catalogue:
+            await asyncio.to_thread(catalogue.wait_ready, 20)
+            assert catalogue.counters.bad == {"BAD_WIRE_HEADER": 1, "BAD_KEY": 1}
+            assert catalogue.counters.removed == 1
+            event = catalogue.get(73)
+            assert event is not None
+            assert event.status is EventStatus.ON_SALE
+
+    asyncio.run(play())
+
+
+def test_while_the_worker_is_paused_an_opening_is_pending_and_is_completed_later(
+    brokers: str, worker: Worker
+) -> None:
+    async def play() -> None:
+        async with pod_of(brokers) as client:
+            worker.pause()
+            headers = {"Idempotency-Key": "open-76", "Prefer": "wait=1"}
+            body = opening(76)
+            answer = await client.post("/v1/events", json=body, headers=headers)
+            assert answer.status_code == 202
+            assert answer.json()["sale_state"] == "opening"
+            assert answer.json()["pending_sections"] == ["A", "B", "C-1"]
+            worker.resume()
+            done = await opened(client, body)
+            assert (done["sale_state"], done["revision"]) == ("on_sale", 2)
+
+    asyncio.run(play())
