@@ -133,7 +133,7 @@ class CommandDesk:
         ):
             offset = await self._append(command, max(wait_s, APPEND_WAIT_S))
             left_s = wait_s - (time.perf_counter() - began_s)
-            outcome = await _own(waiter, _accepts(command, offset), left_s)
+            outcome = await own_outcome(waiter, _accepts(command, offset), left_s)
         if outcome is not None:
             self._metrics.outcome_seconds.observe(time.perf_counter() - began_s)
         return outcome
@@ -178,9 +178,10 @@ def _accepts(command: Command, offset: int | None) -> Callable[[Outcome], bool]:
     return is_own
 
 
-async def _own(
+async def own_outcome(
     waiter: OutcomeWaiter, accepts: Callable[[Outcome], bool], wait_s: float
 ) -> Outcome | None:
+    """Return the first outcome that is accepted, or None when time is over or the pod ends."""
     try:
         # Even where no time is left, what has come already is looked at.
         async with asyncio.timeout(max(wait_s, 0.0)):

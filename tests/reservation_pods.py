@@ -1,0 +1,197 @@
+"""Pods over seats in memory: the real handler decides, nothing leaves the process.
+
+Several pods may share the seats; each sees outcomes through a feed of its own, whose thread does
+not run: `Seats` hands it the records.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from api_pods import pod_with
+from section_commands import CODECS, IDS, PARTITIONS, A, Partition, open_section
+from status_records import Fed
+
+from api.answers import CommandDesk
+from api.metrics import ApiMetrics
+from api.pod import Pod
+from api.settings import ApiSettings
+from serdes.reservation import read_reservation
+from state.domain.keys import partition_of, section_key
+from state.domain.reservation import Reservation
+from state.stores.command_log import Appended, AppendUnknown, NotAppended
+from state.stores.idempotency import Claim, IdempotencyKeys
+from state.stores.outcome_contents import OutcomeContents, OutcomeCounters
+from state.stores.outcome_feed import OutcomeFeed
+from state.stores.section_statuses import SectionStatuses
+
+
+class KeysInMemory(IdempotencyKeys):
+    """Idempotency keys that all pods of a test share; `is_down` as if Redis were."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.digest_by_ticket: dict[str, str] = {}
+        self.is_down = False
+
+    async def claim(self, ticket: str, digest: str) -> Claim:
+        if self.is_down:
+            return Claim.UNKNOWN
+        former = self.digest_by_ticket.setdefault(ticket, digest)
+        if former is digest:
+            return Claim.FIRST
+        return Claim.SAME if former == digest else Claim.OTHER
+
+    async def give_back(self, ticket: str) -> None:
+        self.digest_by_ticket.pop(ticket, None)
+
+
+class Feed(OutcomeFeed):
+    """A feed that was read to its end of nothing; never stale."""
+
+    def __init__(self) -> None:
+        super().__init__("nowhere:1")
+        self.is_stale = False
+        self._loop = asyncio.get_running_loop()
+        self._contents = OutcomeContents(
+            PARTITIONS,
+            self._decoder,
+            lambda _: False,
+            OutcomeCounters(),
+            since_ms=0,
+            bytes_max=1 << 20,
+            never_ns=0,
+        )
+
+    def staleness_ms(self) -> int:
+        return 1 << 30 if self.is_stale else 0
+
+    def read(self, partition: int, value: bytes) -> None:
+        assert self._contents is not None
+        outcome = self._contents.apply(partition, None, value, self._waiters)
+        if outcome is not None:
+            self.changed(self._contents, [outcome])
+
+    def forget(self) -> None:
+        """Be a pod that started a moment ago."""
+        assert self._contents is not None
+        self._contents._by_id.clear()
+
+    def waiting_now(self) -> int:
+        return len(self._waiters)
+
+
+@dataclass
+class Seats:
+    """All partitions, and who reads their outcomes.
+
+    holds_back: commands are appended and not decided until `decide`.
+    failure:    raised by the next send; `is_appended` says whether its record is there anyway.
+    sent:       (partition, headers) of every command.
+    """
+
+    keys: KeysInMemory = field(default_factory=KeysInMemory)
+    partitions: list[Partition] = field(
+        default_factory=lambda: [Partition(number) for number in range(PARTITIONS)]
+    )
+    feeds: list[Feed] = field(default_factory=list)
+    sent: list[tuple[int, dict[str, bytes]]] = field(default_factory=list)
+    holds_back: bool = False
+    failure: Exception | None = None
+    is_appended: bool = False
+    _undecided: list[tuple[int, Any]] = field(default_factory=list)
+
+    def open(self, text: str, section: str = A, **rules: Any) -> "Seats":
+        number = partition_of(section_key(7, section), PARTITIONS)
+        self.append(number, open_section(text, section=section, **rules))
+        return self
+
+    def append(self, number: int, pair: tuple[bytes | None, bytes | None]) -> int:
+        """Append a command, and decide it unless commands are held back."""
+        [record] = self.partitions[number].append(pair)
+        self._undecided.append((number, record))
+        if not self.holds_back:
+            self.decide()
+        return record.offset
+
+    def decide(self) -> None:
+        """Decide what was appended, and have every pod read the outcomes."""
+        for number, record in self._undecided:
+            for value in self.partitions[number].fold([record]):
+                for feed in self.feeds:
+                    feed.read(number, value)
+        self._undecided.clear()
+
+
+class Log:
+    """Stands for CommandLog."""
+
+    def __init__(self, seats: Seats) -> None:
+        self._seats = seats
+        self.partitions = PARTITIONS
+        self.is_ready = True
+
+    def partition_of(self, key: bytes) -> int:
+        return partition_of(key, self.partitions)
+
+    async def send(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        partition: int,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Appended:
+        seats = self._seats
+        failure, seats.failure = seats.failure, None
+        offset = -1
+        if failure is None or seats.is_appended:
+            seats.sent.append((partition, dict(headers)))
+            offset = seats.append(partition, (key, value))
+        await asyncio.sleep(0)
+        if failure is not None:
+            raise failure
+        return Appended(partition, offset)
+
+
+class Owners:
+    """Stands for OwnerLookup: asks the stores themselves."""
+
+    def __init__(self, seats: Seats) -> None:
+        self._seats = seats
+        self.asked = 0
+        self.failure: Exception | None = None
+
+    async def reservation(self, partition: int, reservation_id: bytes) -> Reservation | None:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        stored = self._seats.partitions[partition].stored().get(b"r" + reservation_id)
+        return None if stored is None else read_reservation(CODECS, stored)
+
+
+def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: Any) -> Pod:
+    """Return a pod over these seats, ready; inside a running loop."""
+    feed = Feed()
+    seats.feeds.append(feed)
+    log: Any = Log(seats)
+    owners: Any = Owners(seats)
+    chosen = ApiSettings(**{"wait_ms": 200, **settings})
+    metrics = ApiMetrics()
+    desk = CommandDesk(
+        IDS, log, feed, metrics, in_flight_max=chosen.in_flight_max, keys=seats.keys
+    )
+    return pod_with(
+        chosen,
+        outcomes=feed,
+        commands=log,
+        desk=desk,
+        owners=owners,
+        view=view or Fed().view,
+        metrics=metrics,
+    )
+
+
+__all__ = ["AppendUnknown", "Feed", "NotAppended", "Owners", "Seats", "pod_over"]
