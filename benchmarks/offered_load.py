@@ -47,7 +47,7 @@ class Reader(threading.Thread):
                 "group.id": "benchmarks-never-commit",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 5,
+                "fetch.wait.max.ms": 100,
                 "log_level": 2,
             }
         )
@@ -134,7 +134,7 @@ def main() -> int:
     commands = list(holds.commands(encoders))
     number_by_id = {one.reservation_id.encode(): n for n, one in enumerate(commands)}
     reader = Reader(options.brokers)
-    sender = CommandSender(options.brokers, linger_ms=1)
+    sender = CommandSender(options.brokers, linger_ms=5)
     # What is made now lives to the end; looking it over again and again would be our latency.
     gc.collect()
     gc.freeze()
