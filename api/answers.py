@@ -32,6 +32,8 @@ FAILPOINTS: Final = (AFTER_SEND,)
 APPEND_WAIT_S: Final = 1.0
 """Shortest wait for the brokers' word, even where nobody waits for the outcome."""
 
+FOR_EVER_S: Final = 86_400.0
+
 _WAIT: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
 
 
@@ -131,29 +133,45 @@ class CommandDesk:
             self._metrics.commands_in_flight.track_inprogress(),
             self.outcomes.waiting(command.reservation_id) as waiter,
         ):
-            offset = await self._append(command, max(wait_s, APPEND_WAIT_S))
-            left_s = wait_s - (time.perf_counter() - began_s)
-            outcome = await own_outcome(waiter, _accepts(command, offset), left_s)
+            appending = asyncio.ensure_future(self._append(command))
+            # An outcome proves more than the brokers' word, which may be lost.
+            telling = asyncio.ensure_future(own_outcome(waiter, _settles(command), FOR_EVER_S))
+            try:
+                await asyncio.wait(
+                    {appending, telling},
+                    timeout=max(wait_s, APPEND_WAIT_S),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                outcome = telling.result() if telling.done() else None
+                if outcome is None:
+                    telling.cancel()
+                    offset = appending.result() if appending.done() else None
+                    left_s = wait_s - (time.perf_counter() - began_s)
+                    outcome = await own_outcome(waiter, _answers(command, offset), left_s)
+            finally:
+                telling.cancel()
+                appending.cancel()
+                # Awaited, so that neither outlives the request or complains that nobody asked.
+                await asyncio.gather(telling, appending, return_exceptions=True)
         if outcome is not None:
             self._metrics.outcome_seconds.observe(time.perf_counter() - began_s)
         return outcome
 
-    async def _append(self, command: Command, wait_s: float) -> int | None:
+    async def _append(self, command: Command) -> int | None:
         """Return the offset of the record, or None where nobody knows it."""
         began_s = time.perf_counter()
         try:
-            async with asyncio.timeout(wait_s):
-                appended = await self.commands.send(
-                    command.section_key,
-                    command.value,
-                    partition=command.partition,
-                    headers=command.headers,
-                )
+            appended = await self.commands.send(
+                command.section_key,
+                command.value,
+                partition=command.partition,
+                headers=command.headers,
+            )
         except TooLarge as error:
             raise Problem.of(ApiReason.BODY_TOO_LARGE, "Ask for less at once.") from error
         except NotAppended as error:
             raise _unavailable() from error
-        except (AppendUnknown, TimeoutError):
+        except AppendUnknown:
             return None
         finally:
             self._metrics.produce_seconds.observe(time.perf_counter() - began_s)
@@ -161,16 +179,26 @@ class CommandDesk:
         return appended.offset
 
 
-def _accepts(command: Command, offset: int | None) -> Callable[[Outcome], bool]:
-    """Return what tells the outcome of a command from others of its reservation."""
+def _settles(command: Command) -> Callable[[Outcome], bool]:
+    """Return what tells an outcome of a command that is no refusal of it."""
 
     def is_own(outcome: Outcome) -> bool:
-        if outcome.kind is OutcomeKind.EXTENDED:
-            # Its correlation id is what the log knows an extension by.
-            wanted = outcome.kind in command.kinds
-            return wanted and outcome.correlation_id == command.correlation
+        if outcome.kind not in command.kinds:
+            return False
+        # The log knows an extension by its correlation id, and may tell of others meanwhile.
+        is_extension = outcome.kind is OutcomeKind.EXTENDED
+        return not is_extension or outcome.correlation_id == command.correlation
+
+    return is_own
+
+
+def _answers(command: Command, offset: int | None) -> Callable[[Outcome], bool]:
+    """Return what tells any outcome of a command; offset: where it lies, if that is known."""
+    settles = _settles(command)
+
+    def is_own(outcome: Outcome) -> bool:
         if outcome.kind is not OutcomeKind.REFUSED:
-            return outcome.kind in command.kinds
+            return settles(outcome)
         if offset is None:
             return outcome.correlation_id == command.correlation
         return outcome.command_offset == offset

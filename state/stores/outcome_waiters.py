@@ -36,12 +36,14 @@ class OutcomeWaiter:
     async def first(self, accepts: Callable[[Outcome], bool]) -> Outcome:
         """Return the first outcome that `accepts` says is the one, among those that came before.
 
-        Waits for ever: the caller bounds it. Raises WaitsEnded.
+        It is not returned again; the others may still be. Waits for ever: the caller bounds it.
+        Raises WaitsEnded.
         """
+        seen = self._seen
         while True:
-            while self._seen:
-                outcome = self._seen.popleft()
+            for at, outcome in enumerate(seen):
                 if accepts(outcome):
+                    del seen[at]
                     return outcome
             if self.has_ended:
                 raise WaitsEnded

@@ -387,7 +387,7 @@ def test_f09_a_flood_on_one_section_is_refused_and_leaves_room_for_others() -> N
         assert len(running) == 2
         elsewhere = {"section": ELSEWHERE, "quantity": 1}
         another = asyncio.create_task(create(client, "else", elsewhere))
-        await until(lambda: waiting(pod) == 3)
+        await until(lambda: len(seats.sent) == 3)
         seats.decide()
         assert (await another).status_code == 201
         assert {(await one).status_code for one in running} == {201}
