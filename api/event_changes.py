@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.answers import Command, CommandDesk, Wait, record_headers, wait_of
+from api.answers import APPEND_WAIT_S, Command, CommandDesk, Wait, record_headers, wait_of
 from api.event_bodies import ChangedEvent, Opening, event_body
 from api.event_openings import check_times, opened, prepared
 from api.guard import limited, operator, pod_of
@@ -230,6 +230,10 @@ async def _ask(
         correlation = by.correlation.id
         identity = desk.encoders.identity(command_id, by.user_id, section, event_id, correlation)
         async with room:
+            # Brokers that acknowledge nothing would hold up one group of sections after another.
+            if loop.time() > until_s + APPEND_WAIT_S:
+                answers.pending.append(section)
+                return
             try:
                 command = Command(
                     reservation_id=command_id.encode(),

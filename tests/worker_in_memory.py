@@ -4,6 +4,7 @@ Appended commands are decided at once by the handler that workers run; what it t
 and stored state is handed to the pod's waiters and look-ups.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -29,6 +30,7 @@ class WorkerInMemory:
     now_ms:   log time of the next command.
     errors:   raised instead of appending, by section.
     silent:   sections whose commands are appended, and decided by nobody yet.
+    hangs:    while True, no append is ever acknowledged.
     commands: sections in the order in which their commands arrived.
     """
 
@@ -39,6 +41,7 @@ class WorkerInMemory:
         self.now_ms = now_ms
         self.errors: dict[str, Exception] = {}
         self.silent: set[str] = set()
+        self.hangs = False
         self.commands: list[str] = []
         self.outcomes: list[Outcome] = []
         self._driver = TopologyDriver(
@@ -65,6 +68,8 @@ class WorkerInMemory:
         assert dict(headers)["correlation-id"]
         section = named[1]
         self.commands.append(section)
+        if self.hangs:
+            await asyncio.Event().wait()
         if section in self.errors:
             raise self.errors[section]
         if section in self.silent:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from worker_in_memory import IDS, WorkerInMemory
 
 from api.answers import CommandDesk
+from api.event_changes import AT_ONCE_MAX
 from api.known_events import now_ms
 from api.metrics import ApiMetrics
 from api.settings import ApiSettings
@@ -130,7 +131,7 @@ section_names = st.lists(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(section_names, st.integers(1, 5), st.integers(1, 40), st.sampled_from(["", "gold"]))
 def test_an_event_opened_is_on_sale_in_every_section_and_in_every_pod(
     names: list[str], rows: int, seats: int, category: str
@@ -259,6 +260,17 @@ async def test_f06_where_the_brokers_take_nothing_nothing_is_said_to_be_opened(
     # The key stands for nothing yet.
     stage.worker.errors = {}
     assert (await post(client, opening(8))).status_code == 201
+
+
+@scenario
+async def test_brokers_that_acknowledge_nothing_hold_up_no_answer_for_long(
+    client: httpx.AsyncClient, stage: Stage
+) -> None:
+    stage.worker.hangs = True
+    names = [f"S{number:02}" for number in range(100)]
+    answer = await post(client, opening(7, *map(section, names)))
+    assert (answer.status_code, answer.json()["pending_sections"]) == (202, names)
+    assert len(stage.worker.commands) <= 2 * AT_ONCE_MAX
 
 
 @scenario
