@@ -4,6 +4,8 @@ import datetime as dt
 import os
 import platform
 import subprocess
+import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,10 +31,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Return the versions of what was measured and of what it runs on."""
-    found = {name: version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found, "kafka": KAFKA_VERSION, "java": _java()}
+    found = {name: version(name) for name in packages}
+    return {
+        "python": f"{platform.python_version()} ({platform.python_compiler()})",
+        **found,
+        "kafka": KAFKA_VERSION,
+        "java": _java(),
+    }
 
 
 def revision() -> dict[str, Any]:

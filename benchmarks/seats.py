@@ -21,7 +21,6 @@ Example: .venv/bin/python -m benchmarks.seats drained stock --runs 5 --out /tmp/
 """
 
 import argparse
-import json
 import shutil
 import signal
 import sys
@@ -42,16 +41,14 @@ from benchmarks.figures import Run, Scenario, Target, shown
 from benchmarks.paced import Offer, Pair, measure_failover, measure_rates, open_sections
 from benchmarks.progress import Progress
 from benchmarks.recovery import measure_restore, measure_sizes, measure_warm_restart
+from benchmarks.results import EXIT_INTERRUPTED, RESULTS, write
 from benchmarks.worker import Worker
-from infra.paths import ROOT
 from infra.stack import StackError, ephemeral_stack
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.commands import NoBroker
 
 Value = TypeVar("Value")
 
-RESULTS = ROOT / "benchmarks" / "results"
-EXIT_INTERRUPTED = 130
 STOCK_LIMIT_S = 60.0
 
 
@@ -91,6 +88,7 @@ class Bench:
     """One invocation: what was asked for, and what was measured so far.
 
     is_random: whether reservation ids are without order.
+    loops_ms:  what a fixed loop took before each run, by scenario; see `loop_ms`.
     is_quick:  one broker for all scenarios, none of them with an uncounted run before.
     """
 
@@ -101,6 +99,7 @@ class Bench:
         self.runs = runs
         self.progress = Progress()
         self.scenarios: dict[str, Scenario] = {}
+        self.loops_ms: dict[str, list[float]] = {}
         self._seed = seed
         self._is_random = is_random
         self._is_quick = is_quick
@@ -377,7 +376,11 @@ class Bench:
 
     def _counted(self, name: str) -> Iterator[int]:
         for number in range(self.runs):
-            self.progress.step(f"{name}: run {number + 1} of {self.runs}")
+            speed = machine.loop_ms()
+            self.loops_ms.setdefault(name, []).append(round(speed, 1))
+            self.progress.step(
+                f"{name}: run {number + 1} of {self.runs}; the fixed loop takes {speed:.0f} ms"
+            )
             yield number
 
     def _next_name(self, kind: str) -> str:
@@ -485,6 +488,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "revision": machine.revision(),
         "machine": machine.machine(),
         "versions": machine.versions(),
+        "loop_ms_before_runs": {},
         "scenarios": {},
     }
     out = options.out or RESULTS / f"seats-{time.strftime('%Y%m%dT%H%M%S')}.json"
@@ -499,6 +503,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scenario = bench.scenarios.get(name) or SCENARIOS[name](bench)
             bench.scenarios[name] = scenario
             print(f"\n{scenario.table()}\n", flush=True)
+            document["loop_ms_before_runs"] = bench.loops_ms
             write(out, document, bench.scenarios)
     except KeyboardInterrupt:
         bench.close()
@@ -515,16 +520,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{shown(ratio)} times the decisions/s of stock Faust")
     print(f"written to {out}" + (" (quick: not a measurement)" if options.quick else ""))
     return 0
-
-
-def write(out: Path, document: Mapping[str, Any], scenarios: Mapping[str, Scenario]) -> None:
-    """Write the result file, whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    written = out.with_suffix(".new")
-    measured = {name: scenario.document() for name, scenario in scenarios.items()}
-    text = json.dumps({**document, "scenarios": measured}, indent=2)
-    written.write_text(text + "\n", encoding="utf-8")
-    written.replace(out)
 
 
 if __name__ == "__main__":
