@@ -31,6 +31,19 @@ def machine() -> dict[str, Any]:
     }
 
 
+def loop_ms() -> float:
+    """Return what a fixed piece of pure Python takes now.
+
+    A virtual machine's processors are not equally fast at all times: figures of runs with unlike
+    values do not compare.
+    """
+    began = time.perf_counter()
+    total = 0
+    for number in range(1_000_000):
+        total += number
+    return (time.perf_counter() - began) * 1e3
+
+
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Return the versions of what was measured and of what it runs on."""
     found = {name: version(name) for name in packages}
