@@ -3,13 +3,15 @@
 FastAPI's own 422 is a problem with status 400 here, and the document says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
@@ -79,6 +81,7 @@ def application() -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
+        dependencies=[Depends(no_unknown_names)],
     )
     built.add_exception_handler(Problem, _on_problem)
     built.add_exception_handler(RequestValidationError, _on_invalid)
@@ -90,6 +93,27 @@ def application() -> FastAPI:
 
     built.add_route("/docs", show, include_in_schema=False)
     return built
+
+
+async def no_unknown_names(request: Request) -> None:
+    """Refuse names in the query that the endpoint does not know: they would do nothing, silently.
+
+    Raises Problem (400).
+    """
+    if not request.query_params:
+        return
+    route: APIRoute = request.scope["route"]
+    if request.query_params.keys() - set(_query_names(route.dependant)):
+        told = [{"where": "query", "why": "a name that /docs does not list"}]
+        raise Problem.of(
+            ApiReason.MALFORMED, "Correct what `errors` names; see /docs.", errors=told
+        )
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _query_names(inner)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

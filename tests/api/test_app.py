@@ -127,6 +127,8 @@ def test_unknown_paths_methods_and_bad_values_are_problems() -> None:
         assert answer.headers["allow"] == "GET"
         body = problem_of(await client.get("/test/number/seven"), 400, "MALFORMED")
         assert body["errors"] == [{"where": "path.number", "why": "int_parsing"}]
+        unknown = await client.get("/test/number/7?nubmer=8")
+        assert problem_of(unknown, 400, "MALFORMED")["errors"][0]["where"] == "query"
         long = await client.get("/test/number/" + "7" * 9_000)
         problem_of(long, 400, "MALFORMED")
 
