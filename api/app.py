@@ -17,7 +17,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from api import health, openapi
+from api import availability, events, health, openapi, reservations, seat_maps
 from api.availability import QuickLookUps
 from api.identity import OPERATOR
 from api.limits import Disconnected, Receive, Scope, Send, check_target, read_body, replayed
@@ -31,7 +31,6 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Direct = Callable[[Pod, Scope, Receive, Send], Awaitable[None]]
 """A handler that writes ASGI messages itself; it may raise Problem before its first message."""
 
-ROUTERS: Final = ("availability", "reservations", "events", "seat_maps")
 DIRECT: Final = {"availability": "availability", "stream": "streaming"}
 
 _SECURITY: Final = (
@@ -247,9 +246,6 @@ def documented(pod: Pod) -> FastAPI:
     """Return the FastAPI application of the documented endpoints."""
     application = openapi.application()
     application.state.pod = pod
-    for module in ROUTERS:
-        if find_spec(f"api.{module}") is not None:
-            router = getattr(import_module(f"api.{module}"), "router", None)
-            if router is not None:
-                application.include_router(router)
+    for module in (availability, reservations, events, seat_maps):
+        application.include_router(module.router)
     return application

@@ -178,21 +178,18 @@ class Pod:
             self._outcomes.end_waits()
 
     async def stop(self) -> None:
-        """Stop every part, the last one started first; a pod that is stopped stays so."""
+        """Stop every part; a pod that is stopped stays so."""
         if self._is_stopped:
             return
         self._is_stopped = True
-        ending = [*reversed(self._parts()), self.limits, self.verifier]
+        parts = [*self._parts(), self.limits, self.verifier]
         if self._desk is not None:
-            ending.append(self._desk)
-        for part in ending:
-            # Whoever has a thread may block until it has ended.
-            end = part.stop if isinstance(part, OwnerLookup) else part.close
-            try:
-                await (end() if iscoroutinefunction(end) else asyncio.to_thread(end))
-            except Exception:  # noqa: BLE001
-                # One part that cannot end properly keeps no other from it.
-                log.exception("%s did not close", type(part).__name__)
+            parts.append(self._desk)
+        # Together: each may wait for brokers that are gone, and no request needs another any more.
+        ends = await asyncio.gather(*map(_end, parts), return_exceptions=True)
+        for part, ended in zip(parts, ends, strict=True):
+            if isinstance(ended, Exception):
+                log.error("%s did not close", type(part).__name__, exc_info=ended)
 
     def readiness(self) -> dict[str, bool]:
         """Say of each part that has to read something first whether it has."""
@@ -334,6 +331,12 @@ def _present(part: Part | None, name: str) -> Part:
 
 def _is_ready(part: Any) -> bool:
     return bool(part.is_ready() if callable(part.is_ready) else part.is_ready)
+
+
+async def _end(part: Any) -> None:
+    # Whoever has a thread may block until it has ended.
+    end = part.stop if isinstance(part, OwnerLookup) else part.close
+    await (end() if iscoroutinefunction(end) else asyncio.to_thread(end))
 
 
 async def _settled(result: Any) -> None:
