@@ -6,8 +6,8 @@ four bytes of length, then API key and version of a request.
 
 import asyncio
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +20,9 @@ TXN_OFFSET_COMMIT = 28
 Verdict = Callable[[int, bytes], float]
 """(API key, request) -> seconds to hold the request back."""
 
+Choice = Callable[[int, bytes], bool]
+"""(API key, request) -> whether the request is chosen."""
+
 
 class Proxy:
     """Passes connections on `port` to `target_port()`, on the loopback interface.
@@ -27,6 +30,7 @@ class Proxy:
     delay_s:  asked for each request; the requests behind it on the same connection wait too, as
               they would on a slow link.
     silenced: API keys whose answers never arrive, though the broker acts on the requests.
+    silences: the same by what is in the request.
     """
 
     def __init__(self, port: int, target_port: Callable[[], int]) -> None:
@@ -34,6 +38,7 @@ class Proxy:
         self._target_port = target_port
         self.delay_s: Verdict = lambda _key, _request: 0.0
         self.silenced: frozenset[int] = frozenset()
+        self.silences: Choice = lambda _key, _request: False
         self.held = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="proxy")
@@ -75,28 +80,41 @@ class Proxy:
         self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
     ) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            from_broker, to_broker = await asyncio.open_connection(
-                "127.0.0.1", self._target_port()
-            )
-            # Answers come in the order of the requests; a request without an answer (a produce
-            # with acks=0) is not used by any client here.
-            expected: list[int] = []
-            requests = asyncio.ensure_future(self._requests(from_client, to_broker, expected))
-            answers = asyncio.ensure_future(self._answers(from_broker, to_client, expected))
-            try:
-                await asyncio.wait({requests, answers}, return_when=asyncio.FIRST_COMPLETED)
-                # What the client had sent before it hung up still arrives, as in a real network.
-                if not answers.done():
-                    await asyncio.wait({requests})
-            finally:
-                for task in (requests, answers):
-                    task.cancel()
-                await asyncio.gather(requests, answers, return_exceptions=True)
-                to_broker.close()
-                to_client.close()
+            # The client hears at once of a broker that is gone.
+            async with closing(to_client):
+                from_broker, to_broker = await asyncio.open_connection(
+                    "127.0.0.1", self._target_port()
+                )
+                async with closing(to_broker):
+                    await self._pass(from_client, to_client, from_broker, to_broker)
+
+    async def _pass(
+        self,
+        from_client: asyncio.StreamReader,
+        to_client: asyncio.StreamWriter,
+        from_broker: asyncio.StreamReader,
+        to_broker: asyncio.StreamWriter,
+    ) -> None:
+        # Answers come in the order of the requests; a request without an answer (a produce
+        # with acks=0) is not used by any client here.
+        expected: list[tuple[int, bool]] = []
+        requests = asyncio.ensure_future(self._requests(from_client, to_broker, expected))
+        answers = asyncio.ensure_future(self._answers(from_broker, to_client, expected))
+        try:
+            await asyncio.wait({requests, answers}, return_when=asyncio.FIRST_COMPLETED)
+            # What the client had sent before it hung up still arrives, as in a real network.
+            if not answers.done():
+                await asyncio.wait({requests})
+        finally:
+            for task in (requests, answers):
+                task.cancel()
+            await asyncio.gather(requests, answers, return_exceptions=True)
 
     async def _requests(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, expected: list[int]
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        expected: list[tuple[int, bool]],
     ) -> None:
         while True:
             frame = await _frame(source)
@@ -105,20 +123,35 @@ class Proxy:
             if delay_s:
                 self.held += 1
                 await asyncio.sleep(delay_s)
-            expected.append(key)
+            expected.append((key, self.silences(key, frame)))
             sink.write(frame)
             await sink.drain()
 
     async def _answers(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, expected: list[int]
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        expected: list[tuple[int, bool]],
     ) -> None:
         while True:
             frame = await _frame(source)
-            if expected.pop(0) in self.silenced:
+            key, is_silenced = expected.pop(0)
+            if is_silenced or key in self.silenced:
                 self.held += 1
                 continue
             sink.write(frame)
             await sink.drain()
+
+
+@asynccontextmanager
+async def closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Close a connection at the end of the block, whatever it was left for."""
+    try:
+        yield
+    finally:
+        writer.close()
+        with suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()
 
 
 async def _frame(source: asyncio.StreamReader) -> bytes:
