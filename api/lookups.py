@@ -7,9 +7,9 @@ so that a look-up costs the same for any number of sections and can never give f
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
-from api.etags import etag_of
+from api.etags import etag_of, noted
 from api.pod import PartAbsent, Pod
 from api.problems import Problem, retry_after
 from api.questions import Question
@@ -40,41 +40,66 @@ class Encoded:
     event: what the catalogue knew of the event.
     """
 
-    __slots__ = ("_head", "_sections", "as_of", "etag", "etag_stale", "event", "part")
+    __slots__ = ("_head", "_pieces", "_sections", "as_of", "etag", "etag_stale", "event", "part")
 
     def __init__(
-        self, part: EventSnapshot, event: Event | None, unknown: Sequence[str] = ()
+        self,
+        part: EventSnapshot,
+        event: Event | None,
+        unknown: Sequence[str] = (),
+        former: "Encoded | None" = None,
     ) -> None:
+        """Encode what is in a part.
+
+        former: an older answer; what did not change is taken from it.
+        """
         self.part = part
         self.event = event
-        known = part.known_by_section
-        capacity = {} if event is None else {one.section: one.capacity for one in event.sections}
-        contents = [_content(name, told, capacity.get(name)) for name, told in known.items()]
-        times = [told[1] for told in known.values()]
-        # Times stand outside of what is tagged: a refused command moves them, and no seat.
-        sections = b",".join(
-            b'{%b,"as_of_ms":%d}' % pair for pair in zip(contents, times, strict=True)
-        )
+        self._pieces = pieces = _pieces(part, event, former)
         names = b",".join(b'"%b"' % name.encode() for name in unknown)
         missing = b',"unknown_sections":[%b]' % names if unknown else b""
-        as_of_ms = max(times, default=0)
+        as_of_ms = max([known[1] for known in part.known_by_section.values()], default=0)
         event_id = b"%d" % part.event_id
         self._head = b'{"event_id":%b,"as_of_ms":%d,"staleness_ms":' % (event_id, as_of_ms)
-        self._sections = b"%b]%b}" % (sections, missing)
+        self._sections = b"%b]%b}" % (
+            b",".join([piece.text for piece in pieces.values()]),
+            missing,
+        )
         self.as_of = (b"seatstream-as-of-ms", b"%d" % as_of_ms)
-        self.etag = (b"etag", etag_of([event_id, missing, *contents]))
-        self.etag_stale = (b"etag", etag_of([event_id, missing, *contents], b"stale"))
+        # Times are not in what is tagged: a refused command moves them, and no seat.
+        content = b",".join([event_id, missing, *[piece.content for piece in pieces.values()]])
+        etag = etag_of(content)
+        self.etag = (b"etag", etag)
+        self.etag_stale = (b"etag", noted(etag, b"stale"))
 
     def body(self, staleness_ms: int, bound_ms: int, *, stale: bool) -> bytes:
         """Return the JSON text."""
-        return b"".join(
-            (self._head, b"%d" % staleness_ms, _judgement(bound_ms, stale), self._sections)
-        )
+        mark = _judgement(bound_ms, stale)
+        return b"%b%d%b%b" % (self._head, staleness_ms, mark, self._sections)
 
 
-def _content(name: str, known: Sequence[int], capacity: int | None) -> bytes:
-    """Return the members of a section that its tag stands for."""
-    version, _, free, held, largest_block, *_ = known
+class Piece(NamedTuple):
+    """One section as JSON text; content: the members that the answer's tag stands for."""
+
+    known: Known
+    content: bytes
+    text: bytes
+
+
+def _pieces(part: EventSnapshot, event: Event | None, former: Encoded | None) -> dict[str, Piece]:
+    reusable = {} if former is None or former.event is not event else former._pieces  # noqa: SLF001
+    capacity = {} if event is None else {one.section: one.capacity for one in event.sections}
+    pieces = {}
+    for name, known in part.known_by_section.items():
+        piece = reusable.get(name)
+        if piece is None or piece.known is not known:
+            piece = _piece(name, known, capacity.get(name))
+        pieces[name] = piece
+    return pieces
+
+
+def _piece(name: str, known: Known, capacity: int | None) -> Piece:
+    version, as_of_ms, free, held, largest_block, *_ = known
     content = b'"section":"%b","free":%d,"held":%d,"largest_block":%d,"version":%d' % (
         name.encode(),
         free,
@@ -82,7 +107,9 @@ def _content(name: str, known: Sequence[int], capacity: int | None) -> bytes:
         largest_block,
         version,
     )
-    return content if capacity is None else content + b',"capacity":%d' % capacity
+    if capacity is not None:
+        content += b',"capacity":%d' % capacity
+    return Piece(known, content, b'{%b,"as_of_ms":%d}' % (content, as_of_ms))
 
 
 @lru_cache(maxsize=256)
@@ -145,14 +172,9 @@ class LookUps:
             snapshot = view.snapshot(event_id)
             if snapshot is None:
                 return None
-            kept = snapshot.derived
-            encoded: Encoded | None = kept.get(sections)
+            encoded: Encoded | None = snapshot.derived.get(sections)
             if encoded is None or encoded.event is not event:
-                part = snapshot.part(sections) if sections else snapshot
-                unknown = [name for name in sections if name not in part.known_by_section]
-                encoded = Encoded(part, event, unknown)
-                if len(kept) < ENCODINGS_MAX:
-                    kept[sections] = encoded
+                encoded = _encoded(snapshot, sections, event)
             age_ms = view.snapshot_age_ms(encoded.part)
             if age_ms is not None:
                 return encoded, age_ms
@@ -236,6 +258,23 @@ class LookUps:
             await view.wait_until_met(waited, is_met, wait_ms / 1000)
         finally:
             self.waits -= 1
+
+
+def _encoded(snapshot: EventSnapshot, sections: tuple[str, ...], event: Event | None) -> Encoded:
+    """Make the answer about these sections, or all, and keep it for the next who asks."""
+    kept = snapshot.derived
+    former: Encoded | None = kept.get(sections)
+    if former is None and snapshot.former is not None:
+        former = snapshot.former.derived.pop(sections, None)
+    part = snapshot
+    if sections:
+        part = snapshot.part(sections, None if former is None else former.part)
+        part.former = None
+    unknown = [name for name in sections if name not in part.known_by_section]
+    encoded = Encoded(part, event, unknown, former)
+    if sections in kept or len(kept) < ENCODINGS_MAX:
+        kept[sections] = encoded
+    return encoded
 
 
 def _version(known: Mapping[str, Known], section: str) -> int:

@@ -31,60 +31,83 @@ class EventSnapshot:
     """Sections of one event, in the order of their names.
 
     known_by_section: newest status, partition and offset of each; not changed once filled.
+    numbers:          of the partition of each, as in its entry.
+    partitions:       those of the sections that are sure, once each.
     whole:            the snapshot of the whole event, of which this is all or a part.
     derived:          what callers computed from it, such as encoded answers, by a key of theirs;
                       they bound it, and it goes with the snapshot.
+    former:           the snapshot before, for what can be taken over from it; mostly one section
+                      changes. It has no former one itself.
     """
 
     __slots__ = (
         "_all_partitions",
         "_doubtful_ns_by_section",
-        "_partitions",
         "_surest_ns",
         "derived",
         "event_id",
+        "former",
         "known_by_section",
+        "numbers",
+        "partitions",
         "whole",
     )
 
     def __init__(self, event_id: int) -> None:
         self.event_id = event_id
         self.whole = self
+        self.numbers: list[int] = []
+        self.partitions: tuple[Freshness, ...] = ()
         self.known_by_section: dict[str, Known] = {}
         self.derived: dict[Any, Any] = {}
+        self.former: EventSnapshot | None = None
 
     def fill(
         self,
         known_by_section: Mapping[str, Known],
         partitions: Sequence[Freshness],
         doubtful_ns_by_section: Mapping[str, int],
+        former: "EventSnapshot | None" = None,
     ) -> Self:
         """Take sections of whatever order, all partitions, and since when sections are doubtful.
 
         doubtful_ns_by_section: one for each section that is marked so in its entry.
+        former:                 any older snapshot of the event; makes it cheaper.
         """
-        entries = known_by_section.values()
         self._all_partitions = partitions
         self._doubtful_ns_by_section = doubtful_ns_by_section
-        numbers = sorted({known[5] for known in entries if known[5] >= 0})
-        self._partitions = tuple(partitions[number] for number in numbers)
+        is_like = former is not None and former.known_by_section.keys() == known_by_section.keys()
+        names = former.known_by_section if former and is_like else sorted(known_by_section)
+        known = {name: known_by_section[name] for name in names}
+        numbers = self.numbers = [entry[5] for entry in known.values()]
+        if former and is_like and former.numbers == numbers and not doubtful_ns_by_section:
+            self.partitions = former.partitions
+        else:
+            sure = sorted({number for number in numbers if number >= 0})
+            self.partitions = tuple(partitions[number] for number in sure)
         doubtful = [
-            doubtful_ns_by_section[name]
-            for name in known_by_section
-            if known_by_section[name][5] < 0
+            doubtful_ns_by_section[name] for name in doubtful_ns_by_section if name in known
         ]
         self._surest_ns = min(doubtful, default=NO_DOUBT_NS)
+        if former is not None:
+            former.former = None
+        self.former = former
         # Last: whoever sees sections sees their age.
-        self.known_by_section = dict(sorted(known_by_section.items()))
+        self.known_by_section = known
         return self
 
-    def part(self, sections: Iterable[str]) -> "EventSnapshot":
-        """Return a snapshot of those of these sections that exist; the newest as long as this."""
+    def part(
+        self, sections: Iterable[str], former: "EventSnapshot | None" = None
+    ) -> "EventSnapshot":
+        """Return a snapshot of those of these sections that exist; the newest as long as this.
+
+        former: the same part of an older one.
+        """
         known = self.known_by_section
         wanted = {name: known[name] for name in sections if name in known}
         part = EventSnapshot(self.event_id)
         part.whole = self.whole
-        return part.fill(wanted, self._all_partitions, self._doubtful_ns_by_section)
+        return part.fill(wanted, self._all_partitions, self._doubtful_ns_by_section, former)
 
     def known_ns(self) -> int:
         """Return the clock up to which all sections are sure to be right.
@@ -93,7 +116,7 @@ class EventSnapshot:
         snapshot is the newest still.
         """
         surest_ns = self._surest_ns
-        for partition in self._partitions:
+        for partition in self.partitions:
             if partition.known_ns < surest_ns:  # noqa: PLR1730 (at every look-up, and twice as fast)
                 surest_ns = partition.known_ns
         return surest_ns

@@ -80,6 +80,7 @@ class Contents:
     ) -> None:
         self.by_event: dict[int, dict[str, Known]] = {}
         self.kept_by_event: dict[int, EventSnapshot] = {}
+        self._former_by_event: dict[int, EventSnapshot] = {}
         self.topic_id = ""
         self.is_published = False
         never_ns = now_ns - NEVER_MS * _MS
@@ -149,7 +150,9 @@ class Contents:
             for name, known in sections.items()
             if known[5] < 0
         }
-        return snapshot.fill(sections, self.partitions, doubtful_ns_by_section)
+        former = self._former_by_event.get(event_id)
+        self._former_by_event[event_id] = snapshot
+        return snapshot.fill(sections, self.partitions, doubtful_ns_by_section, former)
 
     def apply(
         self,
@@ -238,6 +241,7 @@ class Contents:
             return None
         if not sections:
             del self.by_event[event_id]
+            self._former_by_event.pop(event_id, None)
         self._doubtful_ns.pop((event_id, section), None)
         self.kept_by_event.pop(event_id, None)
         return Change(event_id, section, None)
