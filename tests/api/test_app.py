@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from api_pods import asking, pod_with
+from event_log import EventLog
 from fastapi import Depends
 from hypothesis import given
 from hypothesis import strategies as st
@@ -238,6 +239,61 @@ def test_a_pod_says_what_it_waits_for_and_that_it_ends() -> None:
         assert (await client.get("/health/live")).status_code == 200
 
     asking(pod, test)
+
+
+def test_the_page_for_people_shows_every_endpoint_and_loads_nothing() -> None:
+    async def test(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/docs")
+        assert answer.headers["content-type"].startswith("text/html")
+        [policy] = answer.headers.get_list("content-security-policy")
+        assert policy.startswith("default-src 'none'")
+        assert "<script" not in answer.text
+        for path in (await client.get("/openapi.json")).json()["paths"]:
+            assert f" {path}</code>" in answer.text
+
+    asking(pod_with(), test)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "x" * 65,
+        "x" * 10_000,
+        "a%00b",
+        "a%0ab",
+        "a%0d%0ab",
+        "..%2Fetc%2Fpasswd",
+        "%22%7B%7D",
+        "%C3%A9",
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/reservations/{}"),
+        ("DELETE", "/v1/reservations/{}"),
+        ("POST", "/v1/reservations/{}:extend"),
+        ("GET", "/v1/events/7/sections/{}/seats"),
+        ("GET", "/v1/events/7/sections/{}/availability"),
+        ("GET", "/v1/events/{}/availability"),
+        ("GET", "/v1/events/{}"),
+    ],
+)
+def test_an_id_that_is_none_is_refused_before_anybody_is_asked(
+    method: str, path: str, bad: str
+) -> None:
+    """B34, B36: what could be asked is not there."""
+
+    async def test(client: httpx.AsyncClient) -> None:
+        headers = bearer(roles=["buyer", "operator"]) | {"Idempotency-Key": "k"}
+        body = {"epoch": 1, "extend_by_ms": 1_000} if method == "POST" else None
+        answer = await client.request(method, path.format(bad), headers=headers, json=body)
+        # A path with a slash in it is another path.
+        assert answer.status_code in ({400, 404, 405} if "%2F" in bad else {400}), answer.text
+        assert "\n" not in answer.text
+        assert "\x00" not in answer.text
+
+    asking(pod_with(catalogue=EventLog().catalogue()), test)
 
 
 def test_info_names_the_version_of_the_project() -> None:
