@@ -1,7 +1,7 @@
 """The broker of a benchmark: fresh topics, positions, bytes on disk, its processor time."""
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +26,7 @@ _COORDINATOR_AWAY = {
 }
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 TOPICS_TIMEOUT_S = 60.0
+NO_OPTIONS: Mapping[str, str] = {}
 
 
 class BenchmarkFailed(Exception):
@@ -69,9 +70,11 @@ class Cluster:
             answer.result(REQUEST_TIMEOUT_S)
         _retry(lambda: self._are_gone(names), f"topics {names} are not deleted")
 
-    def create_compacted(self, names: Collection[str], partitions: int) -> None:
-        """Create compacted topics."""
-        config = {"cleanup.policy": "compact"}
+    def create_compacted(
+        self, names: Collection[str], partitions: int, options: Mapping[str, str] = NO_OPTIONS
+    ) -> None:
+        """Create compacted topics; options: further configs of them."""
+        config = {"cleanup.policy": "compact", **options}
         topics = [NewTopic(name, partitions, 1, config=config) for name in names]
         for answer in self._admin.create_topics(topics).values():
             answer.result(REQUEST_TIMEOUT_S)

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from benchmarks.arena import Holds, openings
 from benchmarks.cluster import BenchmarkFailed, Cluster
 from benchmarks.figures import Run
+from benchmarks.process import labelled
 from benchmarks.progress import Progress
-from benchmarks.worker import Worker, labelled
+from benchmarks.worker import Worker
 from schemas.topics import RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_STATUS
 
 POLL_S = 0.05

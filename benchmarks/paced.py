@@ -1,24 +1,20 @@
 """Latency at an offered rate, and how long a killed worker's partitions are without one."""
 
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-import psutil
+from typing import Self
 
 from benchmarks.arena import Arena, openings
-from benchmarks.cluster import BenchmarkFailed, Cluster
+from benchmarks.cluster import Cluster
 from benchmarks.figures import Run, latencies
 from benchmarks.latency import Sightings
+from benchmarks.phases import Phased
 from benchmarks.progress import Progress
 from benchmarks.worker import Worker
-from infra.paths import ROOT
-from infra.stack.processes import Child, child_environment, tail
 from schemas.topics import SECTION_COMMANDS
 
 POLL_S = 0.02
@@ -49,11 +45,10 @@ class Offer:
         return int(self.rate * (self.warm_up_s + self.seconds))
 
 
-class OfferedLoad:
+class OfferedLoad(Phased):
     """A running `benchmarks.offered_load`; killed when the block is left."""
 
     def __init__(self, cluster: Cluster, offer: Offer, directory: Path) -> None:
-        self._offer = offer
         self._out = directory / f"outcomes-{offer.first}"
         command = [
             *(sys.executable, "-m", "benchmarks.offered_load"),
@@ -62,44 +57,7 @@ class OfferedLoad:
             *("--seconds", str(offer.seconds), "--sections", str(offer.arena.sections)),
             *("--seed", offer.seed, "--first", str(offer.first), "--out", str(self._out)),
         ]
-        log = directory / f"load-{offer.first}.log"
-        self._child = Child(command, ROOT, log, child_environment())
-        self._process = psutil.Process(self._child.pid)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._child.kill()
-
-    def wait(self, phase: str, timeout_s: float, *workers: Worker) -> dict[str, Any]:
-        """Return what the process tells at a phase; `workers` must live until then."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            text = self._child.output()
-            for line in text.splitlines(keepends=True):
-                if line.startswith("{") and line.endswith("\n"):
-                    told: dict[str, Any] = json.loads(line)
-                    if told["phase"] == phase:
-                        return told
-            for worker in workers:
-                worker.must_live()
-            # The output is complete before the process has ended, so look at it once more.
-            if not self._child.is_alive() and text == self._child.output():
-                raise BenchmarkFailed(f"the load process ended early:\n{tail(text)}")
-            if time.monotonic() > deadline:
-                raise BenchmarkFailed(f"the load did not come to {phase!r}:\n{tail(text)}")
-            time.sleep(POLL_S)
-
-    def cpu_s(self) -> float:
-        """Return the processor time of generator and reader together."""
-        times = self._process.cpu_times()
-        return times.user + times.system
+        super().__init__("the load process", command, directory / f"load-{offer.first}.log")
 
     def sightings(self) -> Sightings:
         """Return all outcomes; call after "done"."""

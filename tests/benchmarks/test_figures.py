@@ -12,10 +12,11 @@ from benchmarks.arena import EVENT_ID, Arena, Command, Holds, openings
 from benchmarks.drained import Sample, rates
 from benchmarks.figures import Scenario, Target, latencies, percentile, shown, summary
 from benchmarks.latency import Sightings
+from benchmarks.process import labelled, samples
 from benchmarks.recovery import Step, rate_of
-from benchmarks.seats import SCENARIOS, parse, write
+from benchmarks.results import write
+from benchmarks.seats import SCENARIOS, parse
 from benchmarks.stock_faust import first_fit
-from benchmarks.worker import labelled, samples
 from schemas.topics import SECTION_COMMANDS
 from scripts.commands import CommandEncoders
 from serdes.decoding import Decoded, TopicDecoder

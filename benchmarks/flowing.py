@@ -1,0 +1,190 @@
+"""Statuses that flow to a pod while it is asked: preloaded, paced, or as fast as it goes."""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from benchmarks.ages import Publications, ages_of, figures_of
+from benchmarks.api_pod import ApiPod, Asking, Probe, Users
+from benchmarks.cluster import BenchmarkFailed, Cluster
+from benchmarks.phases import Phased
+from benchmarks.statuses import Form, Hall, StatusWriter
+from benchmarks.wrk import Generator
+
+READY_TIMEOUT_S = 60.0
+DONE_TIMEOUT_S = 60.0
+TAKEN_IN_TIMEOUT_S = 120.0
+POLL_S = 0.02
+PROBE_PERIOD_S = 0.004
+PROBED_EVENT = 1
+# So long the probe goes on asking for what was published last.
+AFTERWARDS_S = 1.0
+# Between the first versions of two flows of a stack.
+VERSIONS_APART = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Flowing:
+    """What flows.
+
+    rate:  statuses a second; 0 as fast as it goes, `count` of them.
+    turn:  the how many-th flow of its topic, from 1: versions rise with it.
+    """
+
+    form: Form
+    hall: Hall
+    turn: int
+    seed: str
+    rate: int = 0
+    count: int = 0
+
+
+class StatusFlow(Phased):
+    """A running `benchmarks.status_flow`; killed when the block is left."""
+
+    def __init__(self, cluster: Cluster, flowing: Flowing, directory: Path) -> None:
+        hall = flowing.hall
+        name = f"statuses-{flowing.form.value}-{flowing.turn}"
+        self._out = directory / name
+        command = [
+            *(sys.executable, "-m", "benchmarks.status_flow"),
+            *("--brokers", cluster.brokers, "--registry", cluster.registry_url),
+            *("--form", flowing.form.value, "--events", str(hall.events)),
+            *("--sections-per-event", str(hall.sections_per_event)),
+            *("--first-version", str(flowing.turn * VERSIONS_APART)),
+            *("--rate", str(flowing.rate), "--count", str(flowing.count)),
+            *("--seed", flowing.seed, "--out", str(self._out)),
+        ]
+        super().__init__("the flow of statuses", command, directory / f"{name}.log")
+
+    def ended(self, pod: ApiPod) -> tuple[Publications, Mapping[str, float]]:
+        """End it; return what it published and what it told at its end."""
+        self.end()
+        told = self.wait("done", DONE_TIMEOUT_S, pod)
+        return Publications.read(self._out), told
+
+
+def preload(cluster: Cluster, hall: Hall, form: Form) -> int:
+    """Publish version 1 of every section; return how many, all acknowledged."""
+    writer = StatusWriter(hall, form, cluster.ids)
+    producer = Producer(
+        {
+            "bootstrap.servers": cluster.brokers,
+            "enable.idempotence": True,
+            "linger.ms": 20,
+            "queue.buffering.max.kbytes": 256 * 1024,
+            "log_level": 2,
+        }
+    )
+    as_of_ms = time.time_ns() // 1_000_000
+    for number in range(hall.sections):
+        value = writer.value(number, 1, as_of_ms)
+        while True:
+            try:
+                producer.produce(form.topic, value, writer.keys[number], writer.partitions[number])
+            except BufferError:
+                producer.poll(0.05)
+            else:
+                break
+        producer.poll(0)
+    if missing := producer.flush(60):
+        raise BenchmarkFailed(f"{missing} statuses not acknowledged")
+    return hall.sections
+
+
+def wait_taken_in(pod: ApiPod, count: float) -> None:
+    """Return when the pod has read so many statuses; raises BenchmarkFailed."""
+    deadline = time.monotonic() + TAKEN_IN_TIMEOUT_S
+    while (seen := pod.statuses_taken_in()) < count:
+        pod.must_live()
+        if time.monotonic() > deadline:
+            raise pod.failed(f"the pod has taken in {seen:,.0f} of {count:,.0f} statuses")
+        time.sleep(POLL_S)
+
+
+def ask_for_all(pod: ApiPod, users: Users, hall: Hall) -> None:
+    """Ask for every event once, so that the pod has every answer ready."""
+    with Asking(pod, users.token) as asking:
+        for event_id in range(1, hall.events + 1):
+            found = asking.availability(event_id)
+            if len(found["sections"]) != hall.sections_per_event:
+                raise pod.failed(f"event {event_id} has {len(found['sections'])} sections")
+
+
+@dataclass(frozen=True, slots=True)
+class LookUps:
+    """How a pod is asked.
+
+    connections: of the load generator; 0: only the probe asks.
+    """
+
+    connections: int
+    warm_up_s: float
+    seconds: float
+
+
+def measure(
+    cluster: Cluster,
+    pod: ApiPod,
+    users: Users,
+    generator: Generator,
+    flowing: Flowing,
+    lookups: LookUps,
+    directory: Path,
+) -> dict[str, float]:
+    """Ask a ready pod while statuses flow; return rates, latencies, ages and processor use."""
+
+    def drive(seconds: float, name: str) -> dict[str, float]:
+        if not lookups.connections:
+            time.sleep(seconds)
+            return {}
+        return generator.drive(
+            pod.url,
+            "lookups.lua",
+            [str(users.file), str(flowing.hall.events)],
+            connections=lookups.connections,
+            seconds=seconds,
+            log=directory / f"wrk-{flowing.form.value}-{flowing.turn}-{name}.log",
+        ).figures("lookups")
+
+    probe = Probe(pod, users.token, flowing.hall, event_id=PROBED_EVENT, period_s=PROBE_PERIOD_S)
+    with StatusFlow(cluster, flowing, directory) as flow:
+        flow.wait("ready", READY_TIMEOUT_S, pod)
+        drive(lookups.warm_up_s, "warm-up")
+        before = (pod.cpu_s(), cluster.cpu_s(), flow.cpu_s())
+        with probe:
+            from_ns = time.monotonic_ns()
+            figures = drive(lookups.seconds, "counted")
+            until_ns = time.monotonic_ns()
+            after = (pod.cpu_s(), cluster.cpu_s(), flow.cpu_s())
+            rss_mb = pod.rss_mb()
+            time.sleep(AFTERWARDS_S)
+        answers = probe.end()
+        published, told = flow.ended(pod)
+    took_s = (until_ns - from_ns) / 1e9
+    used = [(end - begin) / took_s * 100 for begin, end in zip(before, after, strict=True)]
+    return {
+        **figures,
+        "updates_per_s": published.within(from_ns, until_ns) / took_s,
+        **figures_of(ages_of(published, answers, from_ns, until_ns)),
+        "flow_late_ms": told["late_ms"],
+        "pod_cpu_percent": used[0],
+        "broker_cpu_percent": used[1],
+        "flow_cpu_percent": used[2],
+        "pod_rss_mb": rss_mb,
+    }
+
+
+def measure_flood(cluster: Cluster, pod: ApiPod, flowing: Flowing, directory: Path) -> float:
+    """Return statuses/s from the first append to the moment when the pod has taken in all."""
+    had = pod.statuses_taken_in()
+    with StatusFlow(cluster, flowing, directory) as flow:
+        flow.wait("ready", READY_TIMEOUT_S, pod)
+        wait_taken_in(pod, had + flowing.count)
+        end_ns = time.monotonic_ns()
+        begin_ns: int = flow.wait("done", DONE_TIMEOUT_S, pod)["begin_ns"]
+    return flowing.count / (end_ns - begin_ns) * 1e9

@@ -1,0 +1,593 @@
+"""Measure one API pod on a real broker, both started for the purpose.
+
+Scenarios (all, without any named):
+  lookups       look-ups/s and latency of `GET /v1/events/{event}/availability` while 2,000
+                statuses/s flow, and how old the answers are
+  cold_start    start to ready with 100,000 sections, and resident memory
+  reservations  `POST .../reservations` until 201, one worker, one pod
+  slimming      whole seat maps of 5,000 seats against slim statuses: 1,000 statuses/s, look-ups
+                beside them, and as many statuses/s as go (source document 003)
+
+wrk drives the load; without it nothing is measured, and the message says how to get it. Every
+figure is the median of the runs, with the least and the most. Nothing is asserted; targets stand
+beside the figures. The machine should do nothing else meanwhile.
+
+Example: .venv/bin/python -m benchmarks.pods lookups --runs 5 --out /tmp/pods.json
+"""
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+import timeit
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from benchmarks import machine
+from benchmarks.api_pod import API, ApiPod, Users
+from benchmarks.arena import EVENT_ID, Arena
+from benchmarks.cluster import BenchmarkFailed, Cluster
+from benchmarks.figures import Run, Scenario, Target
+from benchmarks.flowing import (
+    Flowing,
+    LookUps,
+    ask_for_all,
+    measure,
+    measure_flood,
+    preload,
+    wait_taken_in,
+)
+from benchmarks.paced import open_sections
+from benchmarks.progress import Progress
+from benchmarks.results import EXIT_INTERRUPTED, RESULTS, write
+from benchmarks.statuses import (
+    MAP_TOPIC,
+    SEATS,
+    Form,
+    Hall,
+    StatusWriter,
+    read_seat_map,
+    seat_map_bytes,
+    seats,
+)
+from benchmarks.worker import Worker
+from benchmarks.wrk import Answers, Generator, NoGenerator
+from infra.stack import StackError, ephemeral_stack
+from schemas.topics import SECTION_STATUS
+from serdes.decoding import TopicDecoder
+
+PACKAGES = (*machine.PACKAGES, "granian", "fastapi", "orjson", "pyjwt")
+EXIT_NO_GENERATOR = 3
+MAP_POD = (sys.executable, "-m", "benchmarks.full_map_pod")
+PARTITIONS = SECTION_STATUS.partitions
+
+# What is told of statuses that flow while only the probe asks, and with the load beside it.
+ALONE = (
+    "updates_per_s",
+    "append_to_answer_p50_ms",
+    "append_to_answer_p99_ms",
+    "true_staleness_p99_ms",
+    "never_answered",
+    "pod_cpu_percent",
+    "broker_cpu_percent",
+)
+BESIDE = (
+    "lookups_per_s",
+    "p50_ms",
+    "p99_ms",
+    "updates_per_s",
+    "append_to_answer_p99_ms",
+    "never_answered",
+)
+
+
+HALL = Hall(40, 20)
+LARGE_HALL = Hall(500, 200)
+SMALL_HALL = Hall(20, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much each scenario does.
+
+    hall:               events and sections that are asked for.
+    connections:        of the load generator, for look-ups.
+    reserving:          the same for reservations, one load after the other.
+    large:              events and sections of the cold start.
+    slimming_hall:      smaller, since every seat map has 100 kB.
+    """
+
+    hall: Hall = HALL
+    updates_per_s: int = 2_000
+    connections: int = 32
+    warm_up_s: float = 5.0
+    seconds: float = 20.0
+    large: Hall = LARGE_HALL
+    settle_s: float = 3.0
+    reserving: tuple[int, ...] = (4, 64)
+    arena_sections: int = 800
+    reserving_s: float = 15.0
+    slimming_hall: Hall = SMALL_HALL
+    slimming_per_s: int = 1_000
+    slimming_s: float = 10.0
+    flood_slim: int = 200_000
+    flood_map: int = 3_000
+    coding: int = 200
+
+
+QUICK = Sizes(
+    hall=Hall(4, 5),
+    updates_per_s=200,
+    connections=4,
+    warm_up_s=1.0,
+    seconds=1.0,
+    large=Hall(10, 20),
+    settle_s=0.0,
+    reserving=(4,),
+    arena_sections=10,
+    reserving_s=1.0,
+    slimming_hall=Hall(2, 5),
+    slimming_per_s=50,
+    slimming_s=1.0,
+    flood_slim=1_000,
+    flood_map=50,
+    coding=2,
+)
+
+
+class Bench:
+    """One invocation: what was asked for, and what was measured so far.
+
+    is_quick: one broker for all scenarios, none of them with an uncounted run before.
+    """
+
+    def __init__(
+        self, sizes: Sizes, runs: int, seed: int, generator: Generator, *, is_quick: bool
+    ) -> None:
+        self.sizes = sizes
+        self.runs = runs
+        self.progress = Progress()
+        self.scenarios: dict[str, Scenario] = {}
+        self._seed = seed
+        self._generator = generator
+        self._is_quick = is_quick
+        self._serial = 0
+        self._running = ExitStack()
+        self._broker: Broker | None = None
+
+    # --- scenarios -------------------------------------------------------------------------
+
+    def lookups(self) -> Scenario:
+        sizes = self.sizes
+        broker = self._fresh_broker()
+        return Scenario(
+            "lookups",
+            "availability of whole events while statuses flow",
+            {
+                **_described(sizes.hall),
+                "updates_per_s": sizes.updates_per_s,
+                "connections": sizes.connections,
+                "warm_up_s": sizes.warm_up_s,
+                "seconds": sizes.seconds,
+            },
+            self._repeated("lookups", lambda: self._lookups_run(broker)),
+            (
+                Target("lookups_per_s", at_least=20_000),
+                Target("p99_ms", at_most=5),
+                Target("append_to_answer_p99_ms", at_most=500),
+                Target("true_staleness_p99_ms", at_most=500),
+                Target("claimed_staleness_p99_ms", at_most=500),
+                Target("claims_too_young", at_most=0),
+            ),
+        )
+
+    def cold_start(self) -> Scenario:
+        hall = self.sizes.large
+        cluster = self._fresh_broker().cluster
+        cluster.fresh_topics()
+        with self._pod() as pod:
+            pod.wait_ready()
+            time.sleep(self.sizes.settle_s)
+            rss_empty_mb = pod.rss_mb()
+            pod.stop()
+        self.progress.step(f"cold_start: {hall.sections:,} sections")
+        preload(cluster, hall, Form.SLIM)
+        runs = [
+            {**run, "rss_without_sections_mb": rss_empty_mb}
+            for run in self._repeated("cold_start", self._cold_run)
+        ]
+        return Scenario(
+            "cold_start",
+            "start of the process to ready, and resident memory",
+            {**_described(hall), "statuses": hall.sections},
+            runs,
+            (Target("ready_s", at_most=5),),
+        )
+
+    def reservations(self) -> Scenario:
+        arena = Arena(self.sizes.arena_sections)
+        cluster = self._fresh_broker().cluster
+        statuses: dict[int, int] = {}
+        runs = self._repeated("reservations", lambda: self._reservations_run(arena, statuses))
+        return Scenario(
+            "reservations",
+            "POST until 201: one worker, one pod",
+            {
+                "sections": arena.sections,
+                "seats_per_section": arena.rows * arena.seats_per_row,
+                "party_sizes": [1, 2, 3, 4],
+                "connections": list(self.sizes.reserving),
+                "seconds": self.sizes.reserving_s,
+            },
+            runs,
+            notes={
+                "answers of all runs by status": dict(sorted(statuses.items())),
+                "commands in the log": sum(cluster.ends()),
+            },
+        )
+
+    def slimming(self) -> Scenario:
+        sizes = self.sizes
+        broker = self._fresh_broker()
+        return Scenario(
+            "slimming",
+            f"seat maps of {SEATS:,} seats against slim statuses",
+            {
+                **_described(sizes.slimming_hall),
+                "updates_per_s": sizes.slimming_per_s,
+                "connections": sizes.connections,
+                "seconds": sizes.slimming_s,
+                "flood_slim": sizes.flood_slim,
+                "flood_map": sizes.flood_map,
+            },
+            self._repeated("slimming", lambda: self._slimming_run(broker)),
+            (
+                Target("slim_bytes", at_most=50),
+                Target("flood_ratio", at_least=3),
+                Target("coding_saved_percent", at_least=99),
+                Target("slim_updates_per_s", at_least=0.99 * sizes.slimming_per_s),
+            ),
+        )
+
+    # --- one run ---------------------------------------------------------------------------
+
+    def _lookups_run(self, broker: "Broker") -> Run:
+        sizes, cluster = self.sizes, broker.cluster
+        cluster.fresh_topics()
+        preload(cluster, sizes.hall, Form.SLIM)
+        with self._pod() as pod:
+            pod.wait_ready()
+            ask_for_all(pod, broker.users, sizes.hall)
+            run = measure(
+                cluster,
+                pod,
+                broker.users,
+                self._generator,
+                self._flowing(Form.SLIM, sizes.hall, 1, rate=sizes.updates_per_s),
+                LookUps(sizes.connections, sizes.warm_up_s, sizes.seconds),
+                self._place("lookups"),
+            )
+            pod.stop()
+        self.progress.step(
+            f"  {run['lookups_per_s']:,.0f} look-ups/s, p99 {run['p99_ms']:.1f} ms,"
+            f" statuses answered after {run['append_to_answer_p99_ms']:.0f} ms (p99)"
+        )
+        return run
+
+    def _cold_run(self) -> Run:
+        broker, hall = self._running_broker, self.sizes.large
+        with self._pod() as pod:
+            ready_s = pod.wait_ready()
+            taken_in = pod.statuses_taken_in()
+            if taken_in < hall.sections:
+                raise pod.failed(f"ready with {taken_in:,.0f} of {hall.sections:,} statuses")
+            time.sleep(self.sizes.settle_s)
+            rss_mb = pod.rss_mb()
+            ask_for_all(pod, broker.users, hall)
+            run = {
+                "ready_s": ready_s,
+                "cpu_until_settled_s": pod.cpu_s(),
+                "rss_mb": rss_mb,
+                "rss_all_asked_for_mb": pod.rss_mb(),
+            }
+            pod.stop()
+        self.progress.step(f"  ready after {ready_s:.2f} s, {rss_mb:.0f} MB")
+        return run
+
+    def _reservations_run(self, arena: Arena, statuses: dict[int, int]) -> Run:
+        sizes, broker = self.sizes, self._running_broker
+        cluster = broker.cluster
+        cluster.fresh_topics()
+        place = self._place("reservations")
+        group = place.name
+        run: dict[str, float] = {}
+        with Worker.of_topology(cluster, group, place / "worker") as worker:
+            worker.wait_ready()
+            open_sections(cluster, arena, group, worker)
+            with self._pod(app_id=group) as pod:
+                pod.wait_ready()
+                wait_taken_in(pod, arena.sections)
+                for connections in sizes.reserving:
+                    self._reserve(pod, arena, connections, sizes.warm_up_s)
+                    cpu_s = (pod.cpu_s(), worker.cpu_s(), cluster.cpu_s())
+                    answers = self._reserve(pod, arena, connections, sizes.reserving_s)
+                    used = (pod.cpu_s(), worker.cpu_s(), cluster.cpu_s())
+                    for status, count in answers.statuses.items():
+                        statuses[status] = statuses.get(status, 0) + count
+                    percent = [
+                        (end - begin) / answers.seconds * 100
+                        for begin, end in zip(cpu_s, used, strict=True)
+                    ]
+                    held = answers.statuses.get(201, 0)
+                    found = {
+                        "held_per_s": held / answers.seconds,
+                        **answers.latency_ms,
+                        "not_201": float(sum(answers.statuses.values()) - held),
+                        "bad_answers": float(answers.bad),
+                        "pod_cpu_percent": percent[0],
+                        "worker_cpu_percent": percent[1],
+                        "broker_cpu_percent": percent[2],
+                    }
+                    run |= {f"c{connections}_{name}": value for name, value in found.items()}
+                    self.progress.step(
+                        f"  {connections} connections: {found['held_per_s']:,.0f} held/s,"
+                        f" p99 {found['p99_ms']:.1f} ms"
+                    )
+                pod.stop()
+            worker.stop()
+        shutil.rmtree(place)
+        return run
+
+    def _reserve(self, pod: ApiPod, arena: Arena, connections: int, seconds: float) -> Answers:
+        """Load the pod with reservations, no two under one idempotency key."""
+        place = self._place("load")
+        return self._generator.drive(
+            pod.url,
+            "reservations.lua",
+            [str(self._running_broker.users.file), place.name, str(arena.sections), str(EVENT_ID)],
+            connections=connections,
+            seconds=seconds,
+            log=place / "wrk.log",
+        )
+
+    def _slimming_run(self, broker: "Broker") -> Run:
+        run = coding_costs(broker.cluster, self.sizes.coding)
+        for form in Form:
+            found = self._form_run(broker, form)
+            run |= {f"{form.value}_{name}": value for name, value in found.items()}
+        run["flood_ratio"] = run["slim_flood_per_s"] / run["map_flood_per_s"]
+        run["lookups_ratio"] = run["slim_lookups_per_s"] / run["map_lookups_per_s"]
+        self.progress.step(
+            f"  {run['flood_ratio']:,.1f} times the statuses/s,"
+            f" {run['lookups_ratio']:.1f} times the look-ups/s"
+        )
+        return run
+
+    def _form_run(self, broker: "Broker", form: Form) -> Run:
+        """Measure one form: paced, alone and beside look-ups, then as fast as it goes."""
+        sizes, cluster = self.sizes, broker.cluster
+        hall, place = sizes.slimming_hall, self._place(f"slimming-{form.value}")
+        cluster.delete_topics(cluster.topics_named(MAP_TOPIC))
+        cluster.fresh_topics()
+        if form is Form.MAP:
+            # A folder of a deleted topic is gone at once, for this is 100 MB a second.
+            options = {"file.delete.delay.ms": "0", "segment.bytes": str(64 * 2**20)}
+            cluster.create_compacted([MAP_TOPIC], PARTITIONS, options)
+        preload(cluster, hall, form)
+
+        def flowing(turn: int, rate: int = 0, count: int = 0) -> Flowing:
+            return self._flowing(form, hall, turn, rate=rate, count=count)
+
+        with self._pod(command=MAP_POD if form is Form.MAP else API) as pod:
+            pod.wait_ready()
+            ask_for_all(pod, broker.users, hall)
+            run: dict[str, float] = {}
+            for turn, connections in ((1, 0), (2, sizes.connections)):
+                found = measure(
+                    cluster,
+                    pod,
+                    broker.users,
+                    self._generator,
+                    flowing(turn, rate=sizes.slimming_per_s),
+                    LookUps(connections, sizes.warm_up_s, sizes.slimming_s),
+                    place,
+                )
+                names, prefix = (BESIDE, "asked_") if connections else (ALONE, "")
+                run |= {prefix + name: found[name] for name in names if name in found}
+            run["lookups_per_s"] = run.pop("asked_lookups_per_s")
+            count = sizes.flood_map if form is Form.MAP else sizes.flood_slim
+            run["flood_per_s"] = measure_flood(cluster, pod, flowing(3, count=count), place)
+            pod.stop()
+        return run
+
+    # --- shared ----------------------------------------------------------------------------
+
+    def _pod(self, *, app_id: str = "benchmark-none", command: Sequence[str] = API) -> ApiPod:
+        broker = self._running_broker
+        place = self._place("pod")
+        return ApiPod(broker.cluster, broker.users, place, app_id=app_id, command=command)
+
+    def _flowing(
+        self, form: Form, hall: Hall, turn: int, *, rate: int = 0, count: int = 0
+    ) -> Flowing:
+        return Flowing(form, hall, turn, str(self._seed), rate, count)
+
+    def _place(self, kind: str) -> Path:
+        """Return a new directory; its name is one for a group too."""
+        self._serial += 1
+        place = self._running_broker.directory / f"{kind}-{self._serial}"
+        place.mkdir()
+        return place
+
+    @property
+    def _running_broker(self) -> "Broker":
+        assert self._broker is not None, "no broker runs"
+        return self._broker
+
+    def _fresh_broker(self) -> "Broker":
+        """Return a broker that was just started, unless one has to do for everything."""
+        if self._broker is not None and self._is_quick:
+            return self._broker
+        self.close()
+        self.progress.step("starting a broker")
+        stack = self._running.enter_context(
+            ephemeral_stack("bench", parts={"kafka", "registry"}, fast_jit=self._is_quick)
+        )
+        directory = stack.directory / "bench"
+        directory.mkdir()
+        self._broker = Broker(Cluster(stack, stack.directory), Users(directory), directory)
+        return self._broker
+
+    def close(self) -> None:
+        """Stop the broker that runs, if any."""
+        self._broker = None
+        self._running.close()
+
+    def _repeated(self, name: str, run: Callable[[], Run]) -> list[Run]:
+        """Return what the counted runs give, after one that warms the broker up."""
+        if not self._is_quick:
+            self.progress.step(f"{name}: warming the broker up, not counted")
+            run()
+        return [run() for _ in self._counted(name)]
+
+    def _counted(self, name: str) -> Iterator[int]:
+        for number in range(self.runs):
+            self.progress.step(f"{name}: run {number + 1} of {self.runs}")
+            yield number
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A running broker, who asks, and where data goes."""
+
+    cluster: Cluster
+    users: Users
+    directory: Path
+
+
+def coding_costs(cluster: Cluster, repeats: int) -> dict[str, float]:
+    """Return sizes, and the time to write and to read one record of each form."""
+    hall = Hall(1, 1)
+    section = b"S0000"
+    slim_writer = StatusWriter(hall, Form.SLIM, cluster.ids)
+    slim = slim_writer.value(0, 1, 0)
+    decode = TopicDecoder(SECTION_STATUS, cluster.ids).decode
+    counts = (1, section.decode(), SEATS // 2, 0, 1, SEATS // 2, 50)
+    seats_in_it = seats(SEATS // 2)
+    whole = seat_map_bytes(counts, seats_in_it)
+    us = {
+        "map_encode_us": _us(lambda: seat_map_bytes(counts, seats_in_it), repeats),
+        "map_decode_us": _us(lambda: read_seat_map(whole), repeats),
+        "slim_encode_us": _us(lambda: slim_writer.value(0, 1, 0), 100 * repeats),
+        "slim_decode_us": _us(lambda: decode(slim), 100 * repeats),
+    }
+    map_us = us["map_encode_us"] + us["map_decode_us"]
+    slim_us = us["slim_encode_us"] + us["slim_decode_us"]
+    return {
+        "map_bytes": float(len(whole)),
+        "slim_bytes": float(len(slim)),
+        **us,
+        "coding_saved_percent": (1 - slim_us / map_us) * 100,
+    }
+
+
+def _us(call: Callable[[], object], repeats: int) -> float:
+    """Return the time of one call: the fastest of three rounds, so that nobody else counts."""
+    return min(timeit.repeat(call, number=repeats, repeat=3)) / repeats * 1e6
+
+
+def _described(hall: Hall) -> dict[str, Any]:
+    return {"events": hall.events, "sections_per_event": hall.sections_per_event}
+
+
+# In the order they are run.
+SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
+    "lookups": Bench.lookups,
+    "cold_start": Bench.cold_start,
+    "reservations": Bench.reservations,
+    "slimming": Bench.slimming,
+}
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; exits with a usage message otherwise."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pods",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="default: all")
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each (default 5)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one run: does it work?")
+    parser.add_argument("--seed", type=int, default=1, help="of the statuses (default 1)")
+    parser.add_argument("--connections", type=int, help="of the look-ups' load (default 32)")
+    parser.add_argument("--seconds", type=float, help="of one measurement of look-ups (20)")
+    parser.add_argument("--out", type=Path, help="result file (default benchmarks/results/DATE)")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.scenarios) - set(SCENARIOS):
+        parser.error(f"unknown scenario {min(unknown)!r}; there are {', '.join(SCENARIOS)}")
+    if options.runs < 1:
+        parser.error("--runs must be at least 1")
+    return options
+
+
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """Return the sizes that the options ask for."""
+    sizes = QUICK if options.quick else Sizes()
+    if options.connections:
+        sizes = replace(sizes, connections=options.connections)
+    if options.seconds:
+        sizes = replace(sizes, seconds=options.seconds)
+    return sizes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios; write the result file after each; print tables."""
+    options = parse(arguments)
+    try:
+        generator = Generator.found()
+    except NoGenerator as error:
+        print(f"benchmarks.pods: {error}", file=sys.stderr)
+        return EXIT_NO_GENERATOR
+    wanted = [name for name in SCENARIOS if name in options.scenarios or not options.scenarios]
+    document = {
+        "benchmark": "pods",
+        "quick": options.quick,
+        "date": machine.now(),
+        "seed": options.seed,
+        "revision": machine.revision(),
+        "machine": machine.machine(),
+        "versions": {**machine.versions(PACKAGES), "wrk": generator.version()},
+        "scenarios": {},
+    }
+    out = options.out or RESULTS / f"pods-{time.strftime('%Y%m%dT%H%M%S')}.json"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    runs = 1 if options.quick else options.runs
+    bench = Bench(sizes_of(options), runs, options.seed, generator, is_quick=options.quick)
+    try:
+        for name in wanted:
+            scenario = bench.scenarios[name] = SCENARIOS[name](bench)
+            print(f"\n{scenario.table()}\n", flush=True)
+            write(out, document, bench.scenarios)
+    except KeyboardInterrupt:
+        bench.close()
+        print("\ninterrupted; nothing is left running", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (BenchmarkFailed, StackError, KafkaException) as error:
+        print(f"\nbenchmarks.pods: {error}", file=sys.stderr)
+        return 1
+    finally:
+        bench.close()
+    print(f"written to {out}" + (" (quick: not a measurement)" if options.quick else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
