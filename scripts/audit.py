@@ -73,10 +73,11 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_text(report: Report) -> list[str]:
     """Return the report as lines for a person."""
     commands = f"{report.commands} commands, {report.duplicate_commands} of them repeated"
+    letters = f"{report.dead_letters} dead letters, {report.set_aside} of them readable"
     seats = f"{report.seats} seats in {report.sections} sections"
     counts = f"free {report.free}, held {report.held}, sold {report.sold}"
     lines = [
-        f"{commands}; {report.ticks} ticks; {report.dead_letters} dead letters",
+        f"{commands}; {report.ticks} ticks; {letters}",
         f"{report.outcomes} outcomes; lost {report.lost}, duplicates {report.repeated}",
         f"{seats}: {counts}, blocked {report.blocked}",
         f"sold twice {report.sold_twice}; status unlike state {report.status_mismatches}",

@@ -8,7 +8,7 @@ seen even if oracle and handlers shared a mistake.
 import struct
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -20,6 +20,7 @@ from scripts.audit_model import Oracle, Section, places_of
 from scripts.audit_schemas import Unreadable
 
 EXCERPT_LINES = 12
+CAUSE = "dead-letter-cause"
 # Around each changelog value: format (1 byte), due time (8), and behind it the checksum (4).
 OVERHEAD_BYTES = 13
 STATE_BY_TAG = {
@@ -66,6 +67,7 @@ class Report:
     lost:      outcomes that commands must have and have not, and commands not yet applied.
     lapses:    outcomes that no command asked for: holds whose time was over.
     repeated:  outcomes given once more than the commands explain, byte for byte the same.
+    set_aside: readable commands that no worker survived.
     digest:    of everything that was expected: equal for equal logs.
     """
 
@@ -79,6 +81,7 @@ class Report:
     repeated: int = 0
     duplicate_commands: int = 0
     dead_letters: int = 0
+    set_aside: int = 0
     ignored: int = 0
     seats: int = 0
     free: int = 0
@@ -110,15 +113,39 @@ class Report:
         return first
 
 
-def audit(log: Log, *, allow_repeats: bool = False) -> Report:
+@dataclass(slots=True)
+class Traces:
+    """What an audit comes across that is to be compared with what clients were told.
+
+    wanted:   reservation ids.
+    commands: of a wanted id: partition, offset, name and fields of each, in log order.
+    outcomes: of a wanted id: name and fields by outcome id, in the order of the topic.
+    sections: as the oracle left them, by event and section.
+    """
+
+    wanted: Set[str]
+    commands: dict[str, list[tuple[int, int, str, dict[str, Any]]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    outcomes: dict[str, dict[str, tuple[str, dict[str, Any]]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    sections: dict[tuple[int, str], Section] = field(default_factory=dict)
+
+
+def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None) -> Report:
     """Judge a log that is at rest.
 
     allow_repeats: the group was rewound, so outcomes may come again, byte for byte.
+    traces:        filled on the way.
     """
     report = Report()
     digest = sha256()
     for partition in range(log.partitions):
-        PartitionAudit(log, partition, report, allow_repeats=allow_repeats).run(digest)
+        judge = PartitionAudit(log, partition, report, allow_repeats=allow_repeats, traces=traces)
+        judge.run(digest)
+        if traces is not None:
+            traces.sections |= judge.oracle.sections
     report.digest = digest.hexdigest()[:16]
     for name, violation in report.first_by_invariant().items():
         report.excerpts[name] = list(excerpt(log, violation))
@@ -144,8 +171,17 @@ class Expected:
 class PartitionAudit:
     """All checks of one partition."""
 
-    def __init__(self, log: Log, partition: int, report: Report, *, allow_repeats: bool) -> None:
+    def __init__(
+        self,
+        log: Log,
+        partition: int,
+        report: Report,
+        *,
+        allow_repeats: bool,
+        traces: Traces | None = None,
+    ) -> None:
         self.log = log
+        self.traces = traces or Traces(frozenset())
         self.avro = log.wire.avro
         self.partition = partition
         self.report = report
@@ -157,6 +193,13 @@ class PartitionAudit:
         self.found: list[tuple[str, dict[str, Any]]] = []
         self.section_states: list[tuple[LogRecord, dict[str, Any]]] = []
         self.unreadable: dict[int, LogRecord] = {}
+        # Records that the worker says it could not survive; and those of them that can be read.
+        self.quarantined = {
+            origin_of(record)
+            for record in log.dead_letters.get(partition, [])
+            if (CAUSE, b"QUARANTINED") in record.headers
+        }
+        self.set_aside: dict[int, LogRecord] = {}
         self.logic_version = 0
         self.command_offsets: set[int] = set()
 
@@ -213,7 +256,18 @@ class PartitionAudit:
                 report.ticks += 1
             elif command is not None:
                 report.commands += 1
-            outcomes = self.oracle.apply(record.offset, record.timestamp, record.key, command)
+                reservation_id = command[1]["request"]["reservationId"]
+                if reservation_id in self.traces.wanted:
+                    self.traces.commands[reservation_id].append(
+                        (self.partition, record.offset, *command)
+                    )
+            set_aside = record.offset in self.quarantined
+            if set_aside and command is not None:
+                report.set_aside += 1
+                self.set_aside[record.offset] = record
+            outcomes = self.oracle.apply(
+                record.offset, record.timestamp, record.key, command, set_aside=set_aside
+            )
             for name, fields in outcomes:
                 body = self.avro.encode(name, fields)
                 digest.update(body)
@@ -266,6 +320,9 @@ class PartitionAudit:
                     turn_now = others[seen[fields["outcomeId"]]].turn + 1
             self.found.append((name, fields))
             outcome_id = fields["outcomeId"]
+            if fields["request"]["reservationId"] in self.traces.wanted:
+                told = self.traces.outcomes[fields["request"]["reservationId"]]
+                told.setdefault(outcome_id, (name, fields))
             where = {
                 "reservation_id": fields["request"]["reservationId"],
                 "section": fields["request"]["section"],
@@ -630,19 +687,19 @@ class PartitionAudit:
         self.bad(invariant, anomaly, offset, message, section=section)
 
     def compare_dead_letters(self) -> None:
-        """What cannot be read lies among the dead letters, once and byte for byte."""
+        """What nobody can read or survive is a dead letter, once and byte for byte."""
         origins: dict[int, list[LogRecord]] = defaultdict(list)
         for record in self.log.dead_letters.get(self.partition, []):
             self.report.dead_letters += 1
             origins[origin_of(record)].append(record)
-        for offset, original in self.unreadable.items():
+        for offset, original in (self.unreadable | self.set_aside).items():
             copies = origins.pop(offset, [])
             if len(copies) != 1:
                 self.bad(
                     "I23",
                     "lost write" if not copies else "duplicate effect",
                     offset,
-                    f"{len(copies)} dead letters for an unreadable command",
+                    f"{len(copies)} dead letters for a command that must have one",
                 )
             elif (copies[0].key, copies[0].value) != (original.key, original.value):
                 self.bad("I23", "torn dead letter", offset, "key or value is not the original's")

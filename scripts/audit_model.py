@@ -151,16 +151,27 @@ class Oracle:
         self._touched: set[tuple[int, str]] = set()
 
     def apply(
-        self, offset: int, timestamp: int, key: bytes | None, command: tuple[str, Command] | None
+        self,
+        offset: int,
+        timestamp: int,
+        key: bytes | None,
+        command: tuple[str, Command] | None,
+        *,
+        set_aside: bool = False,
     ) -> list[Outcome]:
         """Apply one record; return its outcomes in order, those of lapses first.
 
-        command: name of the record and its fields; None where its bytes cannot be read.
+        command:   name of the record and its fields; None where its bytes cannot be read.
+        set_aside: no worker survived it: refused, and nothing but the time goes on.
         """
         self._offset, self.next_offset = offset, offset + 1
         self._touched = set()
         self.log_time_ms = max(self.log_time_ms, timestamp)
         name, fields = command or ("", {})
+        if set_aside:
+            if name in {"", "Tick"}:
+                return []
+            return [self._refusal("", fields["request"], "INTERNAL", foreign=True)]
         if name == "Tick":
             self.timer_ms = max(self.timer_ms, fields["timerMs"])
         outcomes = self._lapse(min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS))

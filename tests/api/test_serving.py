@@ -20,6 +20,8 @@ from api.serving import PortTaken, free_port
 from infra.paths import ROOT
 from infra.stack.processes import Child, child_environment, wait_until
 
+pytestmark = pytest.mark.programs
+
 # Nobody listens here, and nobody answers either.
 NO_BROKER = "127.0.0.1:1"
 

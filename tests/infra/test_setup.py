@@ -10,6 +10,9 @@ import pytest
 from infra.paths import ROOT
 
 
+pytestmark = pytest.mark.programs
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Give a checkout whose path has blanks and which needs nothing from the network."""
