@@ -49,7 +49,7 @@ from scripts.commands import NoBroker
 
 Value = TypeVar("Value")
 
-STOCK_LIMIT_S = 60.0
+STOCK_LIMIT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Sizes:
     huge_rows: int = 200
     huge_seats_per_row: int = 500
     rates: tuple[int, ...] = (1_000, 5_000, 20_000)
-    warm_up_s: float = 10.0
-    seconds: float = 20.0
+    warm_up_s: float = 5.0
+    seconds: float = 10.0
     failover_rate: int = 2_000
     failover_warm_s: float = 5.0
     failover_s: float = 20.0
