@@ -22,14 +22,16 @@ SHOWN = ("p50_ms", "p99_ms", "max_ms")
 class Published(NamedTuple):
     """One status record.
 
-    due_ns:     when it was to be appended by the offered rate; never before it was.
-    visible_ns: when its transaction's commit was acknowledged: readers see it for certain.
+    due_ns:   when it was to be appended by the offered rate; it never was before that.
+    acked_ns: when its transaction's commit was acknowledged. Readers see it when the markers are
+              written, some milliseconds around that; for certain when the next transaction is
+              acknowledged, for that one could not begin before.
     """
 
     section: int
     version: int
     due_ns: int
-    visible_ns: int
+    acked_ns: int
 
 
 class Answer(NamedTuple):
@@ -55,8 +57,8 @@ class Publications:
     def of(cls, published: Iterable[Published]) -> Publications:
         return cls(array("q", (number for one in published for number in one)))
 
-    def add(self, section: int, version: int, due_ns: int, visible_ns: int) -> None:
-        self.numbers.extend((section, version, due_ns, visible_ns))
+    def add(self, section: int, version: int, due_ns: int, acked_ns: int) -> None:
+        self.numbers.extend((section, version, due_ns, acked_ns))
 
     def write(self, path: Path) -> None:
         """Write a file that `read` takes, whole or not at all."""
@@ -80,27 +82,26 @@ class Publications:
         return map(Published, numbers, numbers, numbers, numbers)
 
     def within(self, from_ns: int, until_ns: int) -> int:
-        """Return how many were visible within [from_ns, until_ns)."""
-        return sum(from_ns <= one.visible_ns < until_ns for one in self)
+        """Return how many were committed within [from_ns, until_ns)."""
+        return sum(from_ns <= one.acked_ns < until_ns for one in self)
 
 
 @dataclass(frozen=True, slots=True)
 class Ages:
     """What answers were like; all lists ascending, in ms.
 
-    from_append:  from when a record was due to the arrival of the first answer that carries it.
-    from_visible: the same from its visibility; 0 where the answer was there before the
-                  acknowledgement of the commit.
-    true_ages:    how long the oldest record that an answer lacks had been visible when the answer
-                  arrived; 0 for one that lacks none.
-    claimed:      the ages that the answers said.
-    too_young:    answers that lack a record which was visible, when they were asked for, for
-                  longer than the age that they said: it must be none.
-    unseen:       records that no answer carries.
+    from_append: from when a record was due to the arrival of the first answer that carries it.
+    from_commit: the same from the acknowledged commit; 0 where the answer was there earlier.
+    true_ages:   how long ago the oldest record that an answer lacks had been committed when the
+                 answer arrived; 0 for one that lacks none.
+    claimed:     the ages that the answers said.
+    too_young:   answers that lack a record which was visible for certain, when they were asked
+                 for, for longer than the age that they said: it must be none.
+    unseen:      records that no answer carries.
     """
 
     from_append: Sequence[float]
-    from_visible: Sequence[float]
+    from_commit: Sequence[float]
     true_ages: Sequence[float]
     claimed: Sequence[float]
     too_young: int
@@ -118,16 +119,21 @@ def ages_of(
     """
     asked = {section for answer in answers for section in answer.version_by_section}
     records: dict[int, list[Published]] = defaultdict(list)
+    certain_ns: dict[int, int] = {}
+    acked_ns = 0
     for one in published:
+        if one.acked_ns != acked_ns:
+            certain_ns[acked_ns] = one.acked_ns
+            acked_ns = one.acked_ns
         if one.section in asked:
             records[one.section].append(one)
     next_unseen = dict.fromkeys(records, 0)
     from_append: list[float] = []
-    from_visible: list[float] = []
+    from_commit: list[float] = []
     true_ages: list[float] = []
     too_young = 0
     for answer in answers:
-        lacks_ns = answer.got_ns
+        lacks_ns, hides_ns = answer.got_ns, answer.sent_ns
         for section, version in answer.version_by_section.items():
             of_section = records.get(section)
             if not of_section:
@@ -138,19 +144,21 @@ def ages_of(
                 one = of_section[seen]
                 if from_ns <= one.due_ns < until_ns:
                     from_append.append((answer.got_ns - one.due_ns) / 1e6)
-                    from_visible.append(max(0, answer.got_ns - one.visible_ns) / 1e6)
+                    from_commit.append(max(0, answer.got_ns - one.acked_ns) / 1e6)
                 seen += 1
             next_unseen[section] = seen
             # The first record that this answer lacks, whatever answers before it had.
             lacking = max(0, version - of_section[0].version + 1)
             if lacking < count:
-                lacks_ns = min(lacks_ns, of_section[lacking].visible_ns)
+                lacked = of_section[lacking]
+                lacks_ns = min(lacks_ns, lacked.acked_ns)
+                hides_ns = min(hides_ns, certain_ns.get(lacked.acked_ns, hides_ns))
         if answer.got_ns < until_ns:
             true_ages.append((answer.got_ns - lacks_ns) / 1e6)
-        too_young += answer.sent_ns - lacks_ns > (answer.claimed_ms + 1) * 1_000_000
+        too_young += answer.sent_ns - hides_ns > (answer.claimed_ms + 1) * 1_000_000
     return Ages(
         sorted(from_append),
-        sorted(from_visible),
+        sorted(from_commit),
         sorted(true_ages),
         sorted(float(one.claimed_ms) for one in answers if one.got_ns < until_ns),
         too_young,
@@ -167,7 +175,7 @@ def figures_of(ages: Ages) -> dict[str, float]:
     figures: dict[str, float] = {}
     for name, ordered_ms in (
         ("append_to_answer", ages.from_append),
-        ("visible_to_answer", ages.from_visible),
+        ("commit_to_answer", ages.from_commit),
         ("true_staleness", ages.true_ages),
         ("claimed_staleness", ages.claimed),
     ):

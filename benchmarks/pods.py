@@ -144,6 +144,7 @@ QUICK = Sizes(
 class Bench:
     """One invocation: what was asked for, and what was measured so far.
 
+    loops_ms: what a fixed loop took before each run, by scenario; see `loop_ms`.
     is_quick: one broker for all scenarios, none of them with an uncounted run before.
     """
 
@@ -154,6 +155,7 @@ class Bench:
         self.runs = runs
         self.progress = Progress()
         self.scenarios: dict[str, Scenario] = {}
+        self.loops_ms: dict[str, list[float]] = {}
         self._seed = seed
         self._generator = generator
         self._is_quick = is_quick
@@ -458,7 +460,9 @@ class Bench:
 
     def _counted(self, name: str) -> Iterator[int]:
         for number in range(self.runs):
-            self.progress.step(f"{name}: run {number + 1} of {self.runs}")
+            speed = machine.loop_ms()
+            self.loops_ms.setdefault(name, []).append(speed)
+            self.progress.step(f"{name}: run {number + 1} of {self.runs} (loop {speed:.0f} ms)")
             yield number
 
 
@@ -564,6 +568,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "revision": machine.revision(),
         "machine": machine.machine(),
         "versions": {**machine.versions(PACKAGES), "wrk": generator.version()},
+        "loop_ms_before_runs": {},
         "scenarios": {},
     }
     out = options.out or RESULTS / f"pods-{time.strftime('%Y%m%dT%H%M%S')}.json"
@@ -575,6 +580,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in wanted:
             scenario = bench.scenarios[name] = SCENARIOS[name](bench)
             print(f"\n{scenario.table()}\n", flush=True)
+            document["loop_ms_before_runs"] = bench.loops_ms
             write(out, document, bench.scenarios)
     except KeyboardInterrupt:
         bench.close()

@@ -90,7 +90,7 @@ class Flow:
         return begin_ns
 
     def publish(self, due_ns: list[int]) -> None:
-        """Publish one status for each in one transaction; note when it was visible."""
+        """Publish one status for each in one transaction; note when it was committed."""
         producer, writer = self._producer, self._writer
         as_of_ms = time.time_ns() // 1_000_000
         told = []
@@ -104,9 +104,9 @@ class Flow:
             self._sent += 1
             told.append((number, version, due))
         producer.commit_transaction(TIMEOUT_S)
-        visible_ns = time.monotonic_ns()
+        acked_ns = time.monotonic_ns()
         for number, version, due in told:
-            self.published.add(number, version, due, visible_ns)
+            self.published.add(number, version, due, acked_ns)
 
     @property
     def sent(self) -> int:
