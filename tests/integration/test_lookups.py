@@ -192,13 +192,13 @@ async def commit(fleet: Fleet, offset: int, metadata: str) -> None:
 def test_a_worker_of_before_the_address_fences_one_of_after_it(
     new_fleet: Callable[..., Fleet],
 ) -> None:
-    fleet = new_fleet(partitions=1, SEATSTREAM_WATCHDOG="0", SEATSTREAM_TRANSACTION_RECORDS="50")
+    fleet = new_fleet(partitions=1, SEATSTREAM_WATCHDOG="0", SEATSTREAM_TRANSACTION_RECORDS="200")
     worker = fleet.worker("one").start().wait_ready()
-    fleet.produce(8_000)
+    fleet.produce(40_000)
     assert wait_until(lambda: worker.metric("seatstream_transaction_records_count") > 5, 20)
     worker.pause()
     decided = sum(fleet.committed().values())
-    assert decided < 8_000, "nothing was left to do"
+    assert decided < 40_000, "nothing was left to do"
     [metadata] = asyncio.run(owners_of(fleet)).values()
     assert address_of(metadata)
     # What that version did: initialise the ids that begin with the whole text.
@@ -212,4 +212,4 @@ def test_a_worker_of_before_the_address_fences_one_of_after_it(
     assert "Fenced" in worker.output()
     worker.start().wait_ready()
     fleet.settle()
-    assert fleet.verify() == 8_000
+    assert fleet.verify() == 40_000
