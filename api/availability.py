@@ -15,7 +15,6 @@ from itertools import count
 from secrets import token_hex
 from time import monotonic
 from typing import Annotated, Any, Final, Literal, Self
-from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
@@ -55,14 +54,11 @@ _BEFORE_SUFFIX: Final = -len(SUFFIX)
 # What is certainly an event id; others are for `answer` to judge.
 _SURE_ID: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 
-_lookups_by_pod: WeakKeyDictionary[Pod, LookUps] = WeakKeyDictionary()
-
-
 def lookups_of(pod: Pod) -> LookUps:
     """Return the look-ups of a pod, made when first asked for."""
-    lookups = _lookups_by_pod.get(pod)
+    lookups: LookUps | None = pod.made.get(LookUps)
     if lookups is None:
-        lookups = _lookups_by_pod[pod] = LookUps(pod)
+        lookups = pod.made[LookUps] = LookUps(pod)
     return lookups
 
 

@@ -36,11 +36,12 @@ FRESH: Final = (b"seatstream-stale", b"false")
 class Encoded:
     """An answer but for its age, kept with the snapshot that it is made of.
 
-    part:  the sections in it.
-    event: what the catalogue knew of the event.
+    part:   the sections in it.
+    pieces: these as JSON text, by name.
+    event:  what the catalogue knew of the event.
     """
 
-    __slots__ = ("_head", "_pieces", "_sections", "as_of", "etag", "etag_stale", "event", "part")
+    __slots__ = ("_head", "_sections", "as_of", "etag", "etag_stale", "event", "part", "pieces")
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Encoded:
         """
         self.part = part
         self.event = event
-        self._pieces = pieces = _pieces(part, event, former)
+        self.pieces = pieces = _pieces(part, event, former)
         names = b",".join(b'"%b"' % name.encode() for name in unknown)
         missing = b',"unknown_sections":[%b]' % names if unknown else b""
         as_of_ms = max([known[1] for known in part.known_by_section.values()], default=0)
@@ -87,7 +88,7 @@ class Piece(NamedTuple):
 
 
 def _pieces(part: EventSnapshot, event: Event | None, former: Encoded | None) -> dict[str, Piece]:
-    reusable = {} if former is None or former.event is not event else former._pieces  # noqa: SLF001
+    reusable = {} if former is None or former.event is not event else former.pieces
     capacity = {} if event is None else {one.section: one.capacity for one in event.sections}
     pieces = {}
     for name, known in part.known_by_section.items():

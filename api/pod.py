@@ -53,6 +53,7 @@ class Pod:
     descriptions: where changes of events are appended.
     ids:       schema ids that records are written with.
     limits:    rate limits; none at all in a pod that is given none.
+    made:      what handlers made of the parts when first asked, by its class.
     draining:  set once the pod was told to end: streams end then, long polls answer.
     """
 
@@ -81,6 +82,7 @@ class Pod:
         self.has_started = False
         self._is_stopped = False
         self.draining = asyncio.Event()
+        self.made: dict[type, Any] = {}
         self.started_s = time.monotonic()
         self._view = view
         self._outcomes = outcomes

@@ -111,6 +111,10 @@ class SectionStatuses:
         """Return the brokers' id of the topic that is answered from: a new one when recreated."""
         return self._contents.topic_id
 
+    def positions(self) -> tuple[int, ...]:
+        """Return the offset of the next record to be taken in, of each partition."""
+        return tuple(partition.position for partition in self._contents.partitions)
+
     def staleness_ms(self) -> int:
         """Return the age of the worst partition; `status_contents.NEVER_MS` before the start."""
         known_ns = min(partition.known_ns for partition in self._contents.partitions)

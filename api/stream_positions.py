@@ -1,0 +1,81 @@
+"""Where a stream of an event's availability is, told so that any pod can go on from there.
+
+A position is the offset of the newest record of the event's sections on each partition: the same
+in every pod that knows the same records, and kept by compaction. So what a client misses are the
+sections whose record lies behind it, however long the client was away and whichever pod it asks.
+Three things cannot be told this way, and make the stream begin anew: the topic is another one, the
+event has other sections, or this pod has not read as far as the one that the client comes from.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final, Self
+
+from state.stores.event_snapshot import EventSnapshot
+
+TEXT_BYTES_MAX: Final = 4_096
+
+_TEXT: Final = re.compile(
+    r"([0-9a-f]{8})\.([0-9a-f]{8})\.((?:[0-9]{1,5}:[0-9]{1,19})(?:-[0-9]{1,5}:[0-9]{1,19})*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position.
+
+    topic:    tag of the topic's id at the brokers.
+    sections: tag of the names of the event's sections.
+    offsets:  highest offset of the event's sections by partition.
+    """
+
+    topic: str
+    sections: str
+    offsets: dict[int, int]
+
+    @classmethod
+    def of(cls, snapshot: EventSnapshot, topic_id: str) -> Self:
+        """Return where a client is that knows this snapshot."""
+        names = f"{snapshot.event_id} {' '.join(snapshot.known_by_section)}"
+        return cls(_tag(topic_id), _tag(names), snapshot.position_by_partition())
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """Return the position that `str` told; None for anything else."""
+        match = _TEXT.fullmatch(text) if len(text) <= TEXT_BYTES_MAX else None
+        if match is None:
+            return None
+        pairs = [pair.split(":") for pair in match[3].split("-")]
+        return cls(match[1], match[2], {int(number): int(offset) for number, offset in pairs})
+
+    def __str__(self) -> str:
+        pairs = "-".join(f"{number}:{offset}" for number, offset in sorted(self.offsets.items()))
+        return f"{self.topic}.{self.sections}.{pairs}"
+
+    def is_ahead_of(self, positions: Sequence[int]) -> bool:
+        """Say whether a client here knows records that a reader of the topic does not.
+
+        positions: the offset that the reader takes in next, of each partition.
+        """
+        return any(
+            number >= len(positions) or offset >= positions[number]
+            for number, offset in self.offsets.items()
+        )
+
+    def is_of_topic(self, topic_id: str) -> bool:
+        return self.topic == _tag(topic_id)
+
+    def missed(self, snapshot: EventSnapshot) -> list[str]:
+        """Return the sections that changed since; the position is of the same topic and event."""
+        missed = []
+        for name, (*_, partition, offset) in snapshot.known_by_section.items():
+            number = partition if partition >= 0 else ~partition
+            if offset > self.offsets.get(number, -1):
+                missed.append(name)
+        return missed
+
+
+def _tag(text: str) -> str:
+    return blake2b(text.encode(), digest_size=4).hexdigest()
