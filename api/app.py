@@ -10,14 +10,12 @@ trace of ours goes out.
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from api import availability, events, health, openapi, reservations, seat_maps
+from api import availability, events, health, openapi, reservations, seat_maps, streaming
 from api.availability import QuickLookUps
 from api.identity import OPERATOR
 from api.limits import Disconnected, Receive, Scope, Send, check_target, read_body, replayed
@@ -31,7 +29,10 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Direct = Callable[[Pod, Scope, Receive, Send], Awaitable[None]]
 """A handler that writes ASGI messages itself; it may raise Problem before its first message."""
 
-DIRECT: Final = {"availability": "availability", "stream": "streaming"}
+DIRECT: Final[Mapping[str, Direct]] = {
+    "availability": availability.answer,
+    "stream": streaming.answer,
+}
 
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -80,12 +81,6 @@ class Application:
         self.pod = pod
         self.documented = documented(pod)
         self._quick = QuickLookUps.of(pod, _SECURITY)
-        self._direct: dict[str, Direct] = {
-            kind: answer
-            for kind, module in DIRECT.items()
-            if find_spec(f"api.{module}") is not None
-            and (answer := getattr(import_module(f"api.{module}"), "answer", None)) is not None
-        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._quick is not None and await self._quick.answer(scope, send):
@@ -116,7 +111,7 @@ class Application:
     async def _answer(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
         check_target(scope)
         kind = direct_kind(scope["path"]) if scope["method"] == "GET" else ""
-        direct = self._direct.get(kind)
+        direct = DIRECT.get(kind)
         if direct is not None:
             answer.route = kind
             await direct(self.pod, scope, receive, answer.send)
@@ -246,6 +241,6 @@ def documented(pod: Pod) -> FastAPI:
     """Return the FastAPI application of the documented endpoints."""
     application = openapi.application()
     application.state.pod = pod
-    for module in (availability, reservations, events, seat_maps):
+    for module in (availability, streaming, reservations, events, seat_maps):
         application.include_router(module.router)
     return application

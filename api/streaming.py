@@ -42,8 +42,9 @@ from state.stores.status_contents import Change
 SUFFIX: Final = "/availability/stream"
 
 STREAMS_MAX: Final = 10_000
-COMMENT_S: Final = 15
-"""Seconds between two comments; so many groups of clients get theirs one second apart."""
+TICK_S: Final = 1.0
+COMMENT_TICKS: Final = 15
+"""Ticks between two comments; so many groups of clients get theirs one tick apart."""
 
 GATHER_S: Final = 0.1
 GATHER_S_PER_CLIENT: Final = 0.0001
@@ -186,7 +187,7 @@ class Streams:
         await self._lookups.answered(event_id, Question(sections, refuses=False))
         now_s = monotonic()
         self._opened += 1
-        client = Client(self._opened % COMMENT_S, now_s)
+        client = Client(self._opened % COMMENT_TICKS, now_s)
         channel = self._join((event_id, sections), client)
         watcher = asyncio.create_task(_until_disconnected(receive, client))
         try:
@@ -363,16 +364,16 @@ class Streams:
         client.drop()
 
     async def _keep(self) -> None:
-        """Look after all streams once a second, until none is left."""
+        """Look after all streams at every tick, until none is left."""
         try:
-            second = 0
+            tick = 0
             while self._channels and not self._pod.draining.is_set():
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(1):
+                    async with asyncio.timeout(TICK_S):
                         await self._pod.draining.wait()
-                second += 1
+                tick += 1
                 for channel in list(self._channels.values()):
-                    self._look_after(channel, second % COMMENT_S)
+                    self._look_after(channel, tick % COMMENT_TICKS)
         finally:
             self._end_listening()
             self._keeper = None
@@ -435,6 +436,7 @@ router: Final = APIRouter(tags=["availability"], dependencies=[Depends(anyone)])
 @router.get(
     "/v1/events/{event_id}/availability/stream",
     response_class=Direct,
+    status_code=200,
     responses={
         200: {
             "description": "Server-sent events: snapshot, delta, reset, age; see the manual.",

@@ -33,6 +33,7 @@ from seat_maps import Owners, records
 from section_commands import IDS
 from status_records import Fed, counts
 
+from api import streaming
 from api.app import create_app
 from api.pod import Pod
 from api.settings import ApiSettings
@@ -122,6 +123,14 @@ REQUEST_ARGUMENTS = {"method", "url", "headers", "files", "data", "params", "jso
 
 @pytest.fixture(scope="module")
 def asked() -> Iterator[Asked]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Streams end as soon as they have begun: the client takes whole answers only.
+        patch.setattr(streaming, "LIFE_S", -1)
+        patch.setattr(streaming, "TICK_S", 0.01)
+        yield from _asked()
+
+
+def _asked() -> Iterator[Asked]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -27,6 +27,7 @@ def _at_once() -> Iterator[None]:
         patch.setattr(streaming, "GATHER_S", 0.0)
         patch.setattr(streaming, "GATHER_S_PER_CLIENT", 0.0)
         patch.setattr(streaming, "CATCH_UP_S", 0.0)
+        patch.setattr(streaming, "TICK_S", 0.02)
         yield
 
 
@@ -586,7 +587,7 @@ def test_f81_a_stream_says_when_it_becomes_stale_and_fresh_again(pod: LookUpPod)
 def test_an_idle_stream_gets_a_comment_when_it_is_its_turn(
     pod: LookUpPod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "COMMENT_S", 1)
+    monkeypatch.setattr(streaming, "COMMENT_TICKS", 1)
 
     async def scenario() -> None:
         stream = open_stream(pod)
