@@ -8,7 +8,8 @@ seen even if oracle and handlers shared a mistake.
 import struct
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -118,13 +119,13 @@ class Traces:
     """What an audit comes across that is to be compared with what clients were told.
 
     wanted:   reservation ids.
-    commands: of a wanted id: partition, offset, name and fields of each, in log order.
+    commands: of a wanted id: offset and fields of each, in log order.
     outcomes: of a wanted id: name and fields by outcome id, in the order of the topic.
     sections: as the oracle left them, by event and section.
     """
 
-    wanted: Set[str]
-    commands: dict[str, list[tuple[int, int, str, dict[str, Any]]]] = field(
+    wanted: AbstractSet[str]
+    commands: dict[str, list[tuple[int, dict[str, Any]]]] = field(
         default_factory=lambda: defaultdict(list)
     )
     outcomes: dict[str, dict[str, tuple[str, dict[str, Any]]]] = field(
@@ -258,9 +259,7 @@ class PartitionAudit:
                 report.commands += 1
                 reservation_id = command[1]["request"]["reservationId"]
                 if reservation_id in self.traces.wanted:
-                    self.traces.commands[reservation_id].append(
-                        (self.partition, record.offset, *command)
-                    )
+                    self.traces.commands[reservation_id].append((record.offset, command[1]))
             set_aside = record.offset in self.quarantined
             if set_aside and command is not None:
                 report.set_aside += 1

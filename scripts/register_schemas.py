@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from serdes.schema_files import HISTORY, SCHEMA_ROOT, current, load, qualified
 from serdes.schema_ids import SchemaIds
 
 COMPATIBILITY = "FULL_TRANSITIVE"
+QUESTIONS_AT_ONCE = 8
 
 _DONE, _DIFFERENT, _USAGE = 0, 1, 2
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -58,16 +60,29 @@ class Registration:
 def register(registry: Registry, *, dry_run: bool = False) -> list[Registration]:
     """Register every current schema, in the order of `subjects()`.
 
-    The fixed order gives an empty registry the ids that are pinned in the repository.
-    Raises as `Registry.call`.
+    The fixed order gives an empty registry the ids that are pinned in the repository. Raises as
+    `Registry.call`.
     """
+
+    def prepare(subject_and_record: tuple[str, str]) -> Registration:
+        subject, record = subject_and_record
+        return _prepared(registry, subject, current().text(record), dry_run=dry_run)
+
+    # Only the last step gives ids; what comes before it may be asked in any order, at once.
+    with ThreadPoolExecutor(max_workers=QUESTIONS_AT_ONCE) as pool:
+        prepared = list(pool.map(prepare, subjects().items()))
+    if dry_run:
+        return prepared
     return [
-        _register(registry, subject, current().text(record), dry_run=dry_run)
-        for subject, record in subjects().items()
+        each
+        if each.schema_id is not None
+        else _register(registry, each, current().text(subjects()[each.subject]))
+        for each in prepared
     ]
 
 
-def _register(registry: Registry, subject: str, text: str, *, dry_run: bool) -> Registration:
+def _prepared(registry: Registry, subject: str, text: str, *, dry_run: bool) -> Registration:
+    """Return what is to be done for a subject, and demand compatibility of it."""
     schema_id = registry.id_of(subject, text)
     if not dry_run:
         # First: a registry whose default is NONE would take anything.
@@ -78,13 +93,18 @@ def _register(registry: Registry, subject: str, text: str, *, dry_run: bool) -> 
     if dry_run:
         fits = is_new or _fits(registry, subject, text)
         return Registration(subject, None, "would register" if fits else "incompatible")
+    return Registration(subject, None, "new" if is_new else "new version")
+
+
+def _register(registry: Registry, prepared: Registration, text: str) -> Registration:
+    subject = prepared.subject
     try:
         answer = registry.call("POST", f"subjects/{quoted(subject)}/versions", {"schema": text})
     except RegistryRefusedError as error:
         if error.status == _CONFLICT:
             return Registration(subject, None, "incompatible")
         raise
-    return Registration(subject, int(answer["id"]), "new" if is_new else "new version")
+    return Registration(subject, int(answer["id"]), prepared.state)
 
 
 def _fits(registry: Registry, subject: str, text: str) -> bool:

@@ -224,8 +224,13 @@ def sound_log(seed: int, count: int = 400, partitions: int = 3) -> Log:
     return log
 
 
-def run_partition(log: Log, partition: int, draw: random.Random) -> None:
-    """Let the oracle play the worker, in batches of random size."""
+def run_partition(
+    log: Log, partition: int, draw: random.Random, *, poisonous: float = 0.01
+) -> None:
+    """Let the oracle play the worker, in batches of random size.
+
+    poisonous: share of the readable commands that are set aside.
+    """
     oracle = Oracle("section-commands", partition, log.partitions)
     commands = log.commands[partition]
     at = 0
@@ -240,9 +245,13 @@ def run_partition(log: Log, partition: int, draw: random.Random) -> None:
             try:
                 command = WIRE.decode(record.value)
             except Unreadable:
-                headers = (("dead-letter-offset", str(record.offset).encode()),)
-                append(log.dead_letters, partition, record.key, record.value, headers)
-            outcomes = oracle.apply(record.offset, record.timestamp, record.key, command)
+                bury(log, partition, record, b"NOT_A_RECORD")
+            set_aside = command is not None and draw.random() < poisonous
+            if set_aside:
+                bury(log, partition, record, b"QUARANTINED")
+            outcomes = oracle.apply(
+                record.offset, record.timestamp, record.key, command, set_aside=set_aside
+            )
             for name, fields in outcomes:
                 reservation_id = fields["request"]["reservationId"]
                 changed.add(reservation_id)
@@ -268,6 +277,15 @@ def run_partition(log: Log, partition: int, draw: random.Random) -> None:
             "logicVersion": 1,
         }
         append(log.changelog, partition, b"p", stored("Progress", progress))
+
+
+def bury(log: Log, partition: int, record: LogRecord, cause: bytes) -> None:
+    """Write a record's dead letter."""
+    headers = (
+        ("dead-letter-offset", str(record.offset).encode()),
+        ("dead-letter-cause", cause),
+    )
+    append(log.dead_letters, partition, record.key, record.value, headers)
 
 
 def write_section(log: Log, partition: int, key: bytes, section: Section) -> None:

@@ -13,6 +13,7 @@ from audit_logs import (
     AVRO,
     WIRE,
     append,
+    bury,
     name_in_state,
     sound_log,
     stored,
@@ -47,7 +48,7 @@ def test_a_sound_log_passes(seed: int) -> None:
 def test_the_log_that_is_mutated_holds_every_kind_of_outcome(sound: Log) -> None:
     report = audit(sound)
     assert report.is_exact
-    assert report.dead_letters
+    assert report.dead_letters > report.set_aside > 0
     assert report.duplicate_commands
     assert report.reasons.keys() >= {
         "SeatsHeld",
@@ -62,6 +63,7 @@ def test_the_log_that_is_mutated_holds_every_kind_of_outcome(sound: Log) -> None
         "SEAT_TAKEN",
         "WRONG_PARTITION",
         "KEY_MISMATCH",
+        "INTERNAL",
     }
 
 
@@ -265,7 +267,12 @@ def leave_the_last_command_undone(log: Log) -> None:
 
 
 def forget_a_dead_letter(log: Log) -> None:
-    next(records for records in log.dead_letters.values() if records).pop()
+    for records in log.dead_letters.values():
+        for index, record in enumerate(records):
+            if ("dead-letter-cause", b"QUARANTINED") not in record.headers:
+                del records[index]
+                return
+    raise AssertionError("no dead letter of an unreadable command")
 
 
 def shorten_a_dead_letter(log: Log) -> None:
@@ -277,11 +284,16 @@ def shorten_a_dead_letter(log: Log) -> None:
     raise AssertionError("no dead letter with a value")
 
 
-def bury_a_readable_command(log: Log) -> None:
-    partition, index = find(log.commands, named("HoldBestAvailable"))
-    record = log.commands[partition][index]
-    headers = (("dead-letter-offset", str(record.offset).encode()),)
-    append(log.dead_letters, partition, record.key, record.value, headers)
+def bury_a_readable_command(cause: bytes) -> Mutation:
+    def mutate(log: Log) -> None:
+        partition, index = find(log.commands, named("HoldBestAvailable"))
+        bury(log, partition, log.commands[partition][index], cause)
+
+    return mutate
+
+
+def set_aside(name: str, fields: dict[str, Any]) -> bool:
+    return name == "CommandRefused" and fields["reason"] == "INTERNAL"
 
 
 def lapsed(name: str, fields: dict[str, Any]) -> bool:
@@ -382,7 +394,9 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
     "statuses go back in time": (swap_statuses, {"I18"}),
     "a dead letter is lost": (forget_a_dead_letter, {"I23"}),
     "a dead letter is cut": (shorten_a_dead_letter, {"I23"}),
-    "a readable command is a dead letter": (bury_a_readable_command, {"I23"}),
+    "a readable command is a dead letter": (bury_a_readable_command(b"NOT_A_RECORD"), {"I23"}),
+    "a decided command is called set aside": (bury_a_readable_command(b"QUARANTINED"), {"I8"}),
+    "a command set aside has no refusal": (drop("outcomes", set_aside), {"I8"}),
 }
 
 
