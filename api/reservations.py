@@ -171,7 +171,7 @@ async def reserve(
 @router.get(
     "/v1/reservations/{reservation_id}",
     response_model=ReservationBody,
-    dependencies=[Depends(limited("other"))],
+    dependencies=[Depends(limited("position"))],
 )
 async def show(
     request: Request,
@@ -272,7 +272,7 @@ async def release(
     "/v1/reservations/{reservation_id}:extend",
     response_model=ReservationBody,
     responses=_PENDING,
-    dependencies=[Depends(limited("other"))],
+    dependencies=[Depends(limited("cancel"))],
 )
 async def extend(
     request: Request,
