@@ -41,7 +41,17 @@ class Encoded:
     event:  what the catalogue knew of the event.
     """
 
-    __slots__ = ("_head", "_sections", "as_of", "etag", "etag_stale", "event", "part", "pieces")
+    __slots__ = (
+        "_head",
+        "_sections",
+        "as_of",
+        "as_of_ms",
+        "etag",
+        "etag_stale",
+        "event",
+        "part",
+        "pieces",
+    )
 
     def __init__(
         self,
@@ -59,7 +69,9 @@ class Encoded:
         self.pieces = pieces = _pieces(part, event, former)
         names = b",".join(b'"%b"' % name.encode() for name in unknown)
         missing = b',"unknown_sections":[%b]' % names if unknown else b""
-        as_of_ms = max([known[1] for known in part.known_by_section.values()], default=0)
+        self.as_of_ms = as_of_ms = max(
+            [known[1] for known in part.known_by_section.values()], default=0
+        )
         event_id = b"%d" % part.event_id
         self._head = b'{"event_id":%b,"as_of_ms":%d,"staleness_ms":' % (event_id, as_of_ms)
         self._sections = b"%b]%b}" % (

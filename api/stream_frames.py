@@ -26,21 +26,21 @@ def delta_frame(
     changed: Iterable[Piece],
     removed: Iterable[str],
     position: str,
+    as_of_ms: int,
     age_ms: int,
     bound_ms: int,
 ) -> bytes:
     """Return a delta; position: empty where no section is left, then the id stays as it was."""
     mark = b"id: %b\n" % position.encode() if position else b""
-    told = list(changed)
     return (
         b'event: delta\n%bdata: {"event_id":%d,"as_of_ms":%d,%b,'
         b'"sections":[%b],"removed":[%b]}\n\n'
         % (
             mark,
             event_id,
-            max((piece.known[1] for piece in told), default=0),
+            as_of_ms,
             _age(age_ms, bound_ms),
-            b",".join([piece.text for piece in told]),
+            b",".join([piece.text for piece in changed]),
             b",".join([b'"%b"' % name.encode() for name in removed]),
         )
     )

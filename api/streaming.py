@@ -242,7 +242,9 @@ class Streams:
         bound_ms = self._view.stale_after_ms
         if found is None:
             # Its last section went away this very moment.
-            return RETRY + delta_frame(event_id, (), (), "", self._view.staleness_ms(), bound_ms)
+            return RETRY + delta_frame(
+                event_id, (), (), "", 0, self._view.staleness_ms(), bound_ms
+            )
         encoded, age_ms = found
         # The others are told of the difference to what was told to them.
         channel.unsure |= unlike(channel.told, encoded.pieces)
@@ -259,7 +261,9 @@ class Streams:
         if position is None or why:
             return RETRY + reset_frame(why or "unreadable_id") + snapshot
         missed = [encoded.pieces[name] for name in position.missed(encoded.part)]
-        return RETRY + delta_frame(event_id, missed, (), str(here), age_ms, bound_ms)
+        return RETRY + delta_frame(
+            event_id, missed, (), str(here), encoded.as_of_ms, age_ms, bound_ms
+        )
 
     # --- all clients -----------------------------------------------------------------------
 
@@ -340,16 +344,17 @@ class Streams:
         channel.unsure.clear()
         if not changed and not removed:
             return
-        position, age_ms = "", self._view.staleness_ms()
+        position, as_of_ms, age_ms = "", 0, self._view.staleness_ms()
         if found is not None:
-            age_ms = found[1]
-            position = str(self._position_of(found[0])) if pieces else ""
+            encoded, age_ms = found
+            position = str(self._position_of(encoded)) if pieces else ""
+            as_of_ms = encoded.as_of_ms
         bound_ms = self._view.stale_after_ms
         channel.is_stale = age_ms > bound_ms
         self._tell(
             channel,
             channel.clients,
-            delta_frame(event_id, changed, removed, position, age_ms, bound_ms),
+            delta_frame(event_id, changed, removed, position, as_of_ms, age_ms, bound_ms),
         )
 
     def _tell(self, channel: Channel, clients: Any, frame: bytes) -> None:
