@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import IsolationLevel, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import RESERVATION_OUTCOMES
@@ -44,6 +44,7 @@ NEVER_NS: Final = 2**62
 PINS_ONLY: Final = SchemaSource("", Path())
 NO_OPTIONS: Final[KafkaOptions] = {}
 
+_END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _NEWEST: Final[OffsetSpec] = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
 
 
@@ -235,6 +236,15 @@ class OutcomeFeed:
         Counted from the newest outcome, not from this machine's clock, which may be off (F05).
         """
         places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        # Asked first: what comes while the rest is asked lies behind these ends, and is read.
+        ends = _answers(
+            admin.list_offsets(
+                dict.fromkeys(places, _END),
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=ANSWER_TIMEOUT_S,
+            ),
+            "offset",
+        )
         newest_ms = _answers(
             admin.list_offsets(dict.fromkeys(places, _NEWEST), request_timeout=ANSWER_TIMEOUT_S),
             "timestamp",
@@ -246,8 +256,16 @@ class OutcomeFeed:
             admin.list_offsets(dict.fromkeys(places, first), request_timeout=ANSWER_TIMEOUT_S),
             "offset",
         )
-        # No offset where no record is as young: then the end, which librdkafka spells alike.
-        return [TopicPartition(topic.name, at.partition, offsets[at.partition]) for at in places]
+        # No offset where no record is as young: then the end as it was asked for. "The end" of
+        # librdkafka is found out later, behind outcomes that somebody may wait for by then.
+        return [
+            TopicPartition(
+                topic.name,
+                number,
+                offset if offset >= 0 else ends[number],
+            )
+            for number, offset in offsets.items()
+        ]
 
 
 def _answers(answers: Mapping[TopicPartition, "Future[Any]"], name: str) -> dict[int, int]:
