@@ -42,7 +42,11 @@ def _numbers(bits: int, rules: FieldRules) -> st.SearchStrategy[int]:
     low = -(1 << (bits - 1)) if rules.minimum is None else rules.minimum
     high = (1 << (bits - 1)) - 1
     edges = [edge for edge in (*_EDGES, *(-edge for edge in _EDGES)) if low <= edge <= high]
-    return st.sampled_from([*edges, low, high]) | st.integers(max(0, low), 300) | st.integers(low, high)
+    return (
+        st.sampled_from([*edges, low, high])
+        | st.integers(max(0, low), 300)
+        | st.integers(low, high)
+    )
 
 
 def _texts(rules: FieldRules) -> st.SearchStrategy[str]:

@@ -9,7 +9,6 @@ import pytest
 
 from infra.paths import ROOT
 
-
 pytestmark = pytest.mark.programs
 
 

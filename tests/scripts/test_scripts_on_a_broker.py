@@ -20,9 +20,11 @@ from infra.stack.processes import ProcessId, child_environment
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.addresses import Servers
 from scripts.commands import schema_ids
-from scripts.demo import prepare, running
+from scripts.demo import prepare_topics, running
 from scripts.demo_table import Display
+from scripts.register_schemas import register
 from scripts.workers import Worker
+from serdes.registry import Registry
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -30,6 +32,13 @@ SUMMARY_KEYS = [
     *("commands", "outcomes", "duplicate_outcomes", "seats", "sold", "held", "free"),
     *("sold_twice", "lost", "status_mismatches", "kills", "pauses", "wall_s"),
     *("decisions_per_s", "p50_ms", "p99_ms"),
+    *("http_requests", "http_ok", "http_refused", "http_pending", "http_disagreements"),
+    *("http_wrong_refusals", "http_stale_answers", "http_p50_ms", "http_p99_ms"),
+    "view_mismatches",
+]
+EXACT = [
+    *("held", "free", "sold_twice", "lost", "duplicate_outcomes", "status_mismatches"),
+    *("http_disagreements", "http_wrong_refusals", "view_mismatches"),
 ]
 
 
@@ -60,7 +69,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with ephemeral_stack("test-scripts", parts={"kafka", "registry"}, fast_jit=True) as stack:
         where = Servers(stack.kafka_brokers, stack.registry_url)
         with Display() as display:
-            prepare(where, display)
+            prepare_topics(where.brokers, display)
+        register(Registry(where.registry_url, timeout_s=20.0))
         worker = Worker("worker-1", where, tmp_path_factory.mktemp("workers"))
         with running([worker]):
             worker.wait_until_ready(60)
@@ -147,8 +157,11 @@ def test_the_demo_sells_out_exactly_while_workers_die(tmp_path: Path) -> None:
     assert list(figures) == SUMMARY_KEYS
     assert (figures["seats"], figures["sold"]) == (800, 800)
     assert figures["commands"] == figures["outcomes"]
-    for name in ("held", "free", "sold_twice", "lost", "duplicate_outcomes", "status_mismatches"):
-        assert figures[name] == 0
+    assert [figures[name] for name in EXACT] == [0] * len(EXACT)
+    answers = figures["http_ok"] + figures["http_refused"] + figures["http_pending"]
+    assert figures["http_requests"] == answers
+    assert figures["http_ok"] > 100
+    assert 0 < figures["http_p50_ms"] <= figures["http_p99_ms"]
     assert (figures["kills"], figures["pauses"]) == (1, 1)
 
 

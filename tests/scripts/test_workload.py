@@ -3,6 +3,7 @@
 import io
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,11 +128,14 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
 
 
 def test_line_and_table_show_the_same_figures(tmp_path: Path) -> None:
-    figures = Figures(12.0, 80, 1, 2, 52451, 2600.4, 17.0, 5)
-    assert "free 1  held 2  sold 52451  decisions/s 2600  p99 17 ms  lag 5" in as_line(figures)
-    console = Console(file=io.StringIO(), width=120)
+    figures = Figures(12.0, 80, 1, 2, 52451, 2600.4, 17.0, 5, (310.6, 42.0, 3))
+    line = as_line(figures)
+    assert "free 1  held 2  sold 52451  decisions/s 2600  p99 17 ms  lag 5" in line
+    assert "http/s 311  p99 42 ms  stale 3" in line
+    assert "http" not in as_line(replace(figures, http=None))
+    console = Console(file=io.StringIO(), width=140)
     console.print(as_table(figures))
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    for cell in ("80", "52,451", "2,600", "17 ms"):
+    for cell in ("80", "52,451", "2,600", "17 ms", "311", "42 ms"):
         assert cell in shown

@@ -120,7 +120,7 @@ class StateMachine(RuleBasedStateMachine):
 
 class OverMemory(StateMachine):
     @staticmethod
-    def new_store(directory: Path) -> Store:
+    def new_store(directory: Path) -> Store:  # noqa: ARG004
         return MemoryStore()
 
 
