@@ -174,6 +174,7 @@ def measure(
         "updates_per_s": published.within(from_ns, until_ns) / took_s,
         **figures_of(ages_of(published, answers, from_ns, until_ns)),
         "flow_late_ms": told["late_ms"],
+        "published": float(told["sent"]),
         "pod_cpu_percent": used[0],
         "broker_cpu_percent": used[1],
         "flow_cpu_percent": used[2],

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class Generator:
         arguments: for the script.
         seconds:   rounded up to whole ones, which is all that wrk takes.
         """
-        whole = max(1, round(seconds + 0.499))
+        whole = max(1, ceil(seconds))
         command = [
             *(self._program, "-t", "1", "-c", str(connections), "-d", f"{whole}s"),
             *("--timeout", f"{TIMEOUT_S}s", "-s", str(SCRIPTS / script), url, "--", *arguments),
