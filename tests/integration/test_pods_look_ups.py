@@ -1,0 +1,313 @@
+"""Look-ups and streams through pod processes on a real broker, which is paused and pods too."""
+
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from integration.pods import PodProcess, Servers, reason, run_script
+from integration.stream_clients import Crowd, StreamClient, free_of
+from integration.workers import producing
+from status_records import counts, value_of
+
+from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
+from infra.stack.processes import wait_until
+from infra.stack.running import ephemeral_directory
+from schemas.topics import SECTION_STATUS
+from state.domain.keys import partition_of, section_key
+from state.domain.status import SectionStatus
+from state.stores.status_answers import boot_clock_ns
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+PARTITIONS = 4
+STALE_AFTER_MS = 1_500
+CLIENTS = 5_000
+MB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Give a broker that may be paused."""
+    with ephemeral_stack(
+        "tests-pods-look-ups", parts={"kafka"}, kafka_properties=QUICK_RESTART, fast_jit=True
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def servers(stack: Stack) -> Iterator[Servers]:
+    with ephemeral_directory("tests-pods-look-ups-pods") as directory:
+        servers = Servers(stack.kafka_brokers, "", "", Path(directory))
+        run_script(servers, "create_topics", "--partitions", str(PARTITIONS))
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def pods(servers: Servers) -> Iterator[tuple[PodProcess, PodProcess]]:
+    started: list[PodProcess] = []
+    try:
+        for name in ("one", "two"):
+            settings = {"SEATSTREAM_API_STALE_AFTER_MS": str(STALE_AFTER_MS)}
+            started.append(PodProcess(servers, name, **settings))
+        yield started[0].wait_ready(), started[1].wait_ready()
+    finally:
+        for pod in started:
+            pod.end()
+
+
+def publish(servers: Servers, event: int, *told: tuple[str, SectionStatus]) -> None:
+    with producing(servers.brokers) as producer:
+        for section, status in told:
+            key = section_key(event, section)
+            value = value_of(status, section, event)
+            producer.produce(SECTION_STATUS.name, value, key, partition_of(key, PARTITIONS))
+
+
+def look_up(pod: PodProcess, event: int, **query: str | int) -> httpx.Response:
+    return pod.client.get(f"/v1/events/{event}/availability", params=query)
+
+
+def stream_of(event: int) -> str:
+    return f"/v1/events/{event}/availability/stream"
+
+
+def test_two_pods_give_the_same_answer_with_the_same_tag(
+    servers: Servers, pods: tuple[PodProcess, PodProcess]
+) -> None:
+    event = 11
+    publish(servers, event, *((f"S-{n}", counts(1, n)) for n in range(40)))
+    publish(servers, event, *((f"S-{n}", counts(2, n + 1)) for n in range(0, 40, 2)))
+    tokens = ",".join(f"{event}-S-{n}:{2 - n % 2}" for n in range(40))
+    answers = [look_up(pod, event, consistency_token=tokens, wait_ms=10_000) for pod in pods]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    expected = {f"S-{n}": n if n % 2 else n + 1 for n in range(40)}
+    assert [free_of(answer) for answer in answers] == [expected, expected]
+    assert answers[0].headers["etag"] == answers[1].headers["etag"]
+    again = pods[1].client.get(
+        f"/v1/events/{event}/availability",
+        headers={"If-None-Match": answers[0].headers["etag"]},
+    )
+    assert again.status_code == 304
+    assert int(again.headers["seatstream-staleness-ms"]) <= STALE_AFTER_MS
+
+
+def test_f79_a_lower_version_that_comes_later_changes_no_pods_answer(
+    servers: Servers, pods: tuple[PodProcess, PodProcess]
+) -> None:
+    event = 12
+    publish(servers, event, ("A", counts(5, 50)), ("B", counts(1, 1)))
+    publish(servers, event, ("A", counts(4, 99)))
+    # B's partition may be another one: whoever sees version 2 of A itself has seen version 4.
+    publish(servers, event, ("A", counts(6, 49)))
+    for pod in pods:
+        seen = []
+        with_age = look_up(pod, event, sections="A", min_version=5, wait_ms=10_000)
+        seen.append(free_of(with_age)["A"])
+        last = look_up(pod, event, sections="A", min_version=6, wait_ms=10_000)
+        seen.append(free_of(last)["A"])
+        assert set(seen) <= {50, 49}
+        assert seen[-1] == 49
+        assert pod.metric("seatstream_view_older_total") == 1
+
+
+def test_f80_a_pod_answers_nothing_before_it_has_read_everything(servers: Servers) -> None:
+    event = 13
+    publish(servers, event, *((f"S-{n}", counts(1, n)) for n in range(2_000)))
+    pod = PodProcess(servers, "cold")
+    statuses = set()
+    try:
+
+        def has_answered() -> bool:
+            try:
+                answer = look_up(pod, event)
+            except httpx.TransportError:
+                return False
+            statuses.add(answer.status_code)
+            if answer.status_code == 503:
+                assert reason(answer) == (503, "NOT_READY")
+                assert int(answer.headers["retry-after"]) >= 1
+                return False
+            # The very first answer is the whole one.
+            assert answer.status_code == 200
+            assert free_of(answer) == {f"S-{n}": n for n in range(2_000)}
+            return True
+
+        assert wait_until(has_answered, 30), pod.child.output()
+        assert statuses <= {200, 503}
+        assert reason(look_up(pod, 987_654)) == (404, "NOT_FOUND")
+    finally:
+        pod.end()
+
+
+@contextmanager
+def paused(pod: PodProcess) -> Iterator[None]:
+    process = psutil.Process(pod.child.pid)
+    os.kill(pod.child.pid, signal.SIGSTOP)
+    try:
+        assert wait_until(lambda: process.status() == psutil.STATUS_STOPPED, 10)
+        yield
+    finally:
+        os.kill(pod.child.pid, signal.SIGCONT)
+
+
+def until_read(client: StreamClient, is_done: Callable[[], bool]) -> bool:
+    return wait_until(lambda: client.read() is not None and is_done(), 20)
+
+
+def test_f81_a_paused_pod_says_stale_first_and_then_what_it_missed(
+    servers: Servers, stack: Stack, pods: tuple[PodProcess, PodProcess]
+) -> None:
+    """The broker sleeps too when the pod wakes, so that no question of its can be answered."""
+    event = 14
+    pod = pods[0]
+    publish(servers, event, ("A", counts(1, 0)))
+    fresh = look_up(pod, event, sections="A", min_version=1, max_staleness_ms=1_000, wait_ms=9_000)
+    assert fresh.json()["stale"] is False
+    stream = StreamClient(pod.client, stream_of(event))
+    assert until_read(stream, lambda: stream.holder.kinds == ["snapshot"])
+    try:
+        with paused(pod):
+            publish(servers, event, ("A", counts(2, 5)))
+            stack.pause_broker()
+            over_ns = boot_clock_ns() + (STALE_AFTER_MS + 200) * 1_000_000
+            assert wait_until(lambda: boot_clock_ns() > over_ns, 10)
+        answer = look_up(pod, event)
+        assert (answer.status_code, answer.json()["stale"]) == (200, True)
+        assert answer.json()["staleness_ms"] > STALE_AFTER_MS
+        refused = look_up(pod, event, on_stale="refuse", wait_ms=0)
+        assert reason(refused) == (409, "STALE")
+        # Whose holder had it fresh is told, though no section need have changed.
+        assert until_read(stream, lambda: "age" in stream.holder.kinds or _is_told_stale(stream))
+    finally:
+        stack.resume_broker()
+    back = look_up(pod, event, sections="A", min_version=2, max_staleness_ms=1_000, wait_ms=10_000)
+    assert back.status_code == 200
+    assert (free_of(back)["A"], back.json()["stale"]) == (5, False)
+    assert until_read(stream, lambda: (stream.holder.sections or {}).get("A", (0,))[0] == 2)
+    stream.close()
+
+
+def _is_told_stale(stream: StreamClient) -> bool:
+    return stream.holder.kinds[-1:] == ["delta"]
+
+
+def test_a_stream_goes_on_at_another_pod(
+    servers: Servers, pods: tuple[PodProcess, PodProcess]
+) -> None:
+    event = 15
+    publish(servers, event, *((f"S-{n}", counts(1, 9)) for n in range(20)))
+    for pod in pods:
+        tokens = ",".join(f"{event}-S-{n}:1" for n in range(20))
+        assert look_up(pod, event, consistency_token=tokens, wait_ms=10_000).status_code == 200
+    first = StreamClient(pods[0].client, stream_of(event))
+    assert until_read(first, lambda: first.holder.kinds == ["snapshot"])
+    publish(servers, event, ("S-3", counts(2, 8)))
+    assert until_read(first, lambda: first.holder.kinds == ["snapshot", "delta"])
+    first.close()
+    publish(servers, event, ("S-4", counts(2, 7)), ("S-5", counts(2, 6)))
+    assert look_up(pods[1], event, sections="S-5", min_version=2).status_code == 200
+    assert look_up(pods[1], event, sections="S-4", min_version=2).status_code == 200
+    second = StreamClient(pods[1].client, stream_of(event), first.holder.last_id)
+    second.holder.sections = first.holder.sections
+    assert until_read(second, lambda: bool(second.holder.kinds))
+    assert second.holder.kinds == ["delta"]
+    told = {f"S-{n}": (1, 9, 0, 9) for n in range(20)}
+    assert second.holder.sections == told | {
+        "S-3": (2, 8, 0, 8),
+        "S-4": (2, 7, 0, 7),
+        "S-5": (2, 6, 0, 6),
+    }
+    second.close()
+
+
+def test_a_client_that_does_not_read_is_dropped_and_costs_no_memory(
+    servers: Servers, pods: tuple[PodProcess, PodProcess]
+) -> None:
+    event = 16
+    pod = pods[0]
+    sections = [f"S-{n}" for n in range(400)]
+    publish(servers, event, *((name, counts(1, 9)) for name in sections))
+    last = look_up(pod, event, sections="S-399", min_version=1, wait_ms=10_000)
+    assert last.status_code == 200
+    slow = StreamClient(pod.client, stream_of(event), receive_bytes=4_096)
+    quick = StreamClient(pod.client, stream_of(event))
+    assert wait_until(lambda: pod.metric("seatstream_api_streams_open") == 2, 10)
+    version = 1
+
+    def is_dropped() -> bool:
+        nonlocal version
+        version += 1
+        publish(servers, event, *((name, counts(version, 9)) for name in sections))
+        # The one who reads gets everything, whatever becomes of the other.
+        told = dict.fromkeys(sections, (version, 9, 0, 9))
+        assert until_read(quick, lambda: quick.holder.sections == told)
+        return pod.metric("seatstream_api_streams_dropped_total") == 1
+
+    before = psutil.Process(pod.child.pid).memory_info().rss
+    assert wait_until(is_dropped, 60), f"after {version} versions"
+    assert wait_until(lambda: pod.metric("seatstream_api_streams_open") == 1, 10)
+    assert psutil.Process(pod.child.pid).memory_info().rss - before < 40 * MB
+
+    def has_ended() -> bool:
+        slow.read()
+        return slow.is_closed
+
+    # The connection is closed rather than ended in order: a client must not think it complete.
+    assert wait_until(has_ended, 20)
+    slow.close()
+    assert not quick.is_closed
+    quick.close()
+
+
+@pytest.fixture
+def many_files() -> None:
+    """Allow as many connections as the test needs, on both sides."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * CLIENTS + 1_000
+    if soft < needed:
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            pytest.skip(f"ulimit -n is {hard}, {needed} are needed")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def test_5000_clients_follow_one_event_in_one_pod_and_leave_nothing_behind(
+    servers: Servers, many_files: None
+) -> None:
+    event = 17
+    sections = [f"S-{n}" for n in range(20)]
+    publish(servers, event, *((name, counts(1, 9)) for name in sections))
+    pod = PodProcess(servers, "crowded")
+    crowd = Crowd()
+    try:
+        pod.wait_ready()
+        process = psutil.Process(pod.child.pid)
+        idle_bytes, idle_files = process.memory_info().rss, process.num_fds()
+        for number in range(CLIENTS):
+            crowd.join(StreamClient(pod.client, stream_of(event)))
+            if number % 250 == 0:
+                # Whoever connects that fast has to read in between.
+                crowd.read_until(lambda client: client.received_bytes > 0, 20)
+        assert crowd.read_until(lambda client: client.holder.kinds, 40), "not all have begun"
+        assert {client.status for client in crowd.clients} == {200}
+        assert pod.metric("seatstream_api_streams_open") == CLIENTS
+        for version in range(2, 7):
+            publish(servers, event, *((name, counts(version, 9 - version)) for name in sections))
+        expected = dict.fromkeys(sections, (6, 3, 0, 3))
+        assert crowd.read_until(lambda client: client.holder.sections == expected, 40)
+        # One pod, one event: look-ups go on beside it.
+        assert look_up(pod, event).elapsed.total_seconds() < 2
+        per_client = (process.memory_info().rss - idle_bytes) / CLIENTS
+        assert per_client < 64 * 1024, f"{per_client:.0f} bytes for each client"
+        assert pod.metric("seatstream_api_streams_dropped_total") == 0
+        crowd.close()
+        assert wait_until(lambda: pod.metric("seatstream_api_streams_open") == 0, 30)
+        assert wait_until(lambda: process.num_fds() <= idle_files + 5, 20)
+    finally:
+        crowd.close()
+        pod.end()
