@@ -1,9 +1,11 @@
 """An arena opens, sells out and stays correct while its workers are killed and paused.
 
-Starts a Kafka and a schema registry of its own, creates the topics, registers the schemas, starts
-the workers, opens the arena and lets buyers in until every seat is sold. On the way one worker is
-killed (kill -9) and one is paused past its session. Then the whole log is read again and compared
-with an independent model. Nothing is left running afterwards, whatever happens.
+Starts a Kafka, a schema registry and a Redis of its own, creates the topics, registers the
+schemas, starts the workers, opens the arena and lets buyers in until every seat is sold: most send
+commands as fast as they may, some go through an API pod over HTTP. On the way one worker is killed
+(kill -9) and one is paused past its session. Then the whole log is read again and compared with an
+independent model, and with every answer that HTTP has given. Nothing is left running afterwards,
+whatever happens.
 """
 
 import argparse
@@ -12,34 +14,42 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, monotonic_ns
 from types import FrameType
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from infra.stack import StackError, ephemeral_directory, ephemeral_stack
+from infra.stack import Stack, StackError, ephemeral_directory
 from schemas.topics import TOPICS
 from scripts.addresses import Servers
 from scripts.audit import as_text
-from scripts.audit_checks import Report, audit
+from scripts.audit_checks import Report, Traces, audit
+from scripts.audit_http import HttpReport, audit_http, reservation_ids
+from scripts.audit_http import as_text as http_as_text
 from scripts.audit_log import CannotRead, read_log
 from scripts.commands import NoBroker, schema_ids
 from scripts.create_topics import carry_out, plan
 from scripts.demo_buyers import EVENT_ID, Buyers
+from scripts.demo_http import BUYERS, WebBuyers
 from scripts.demo_table import Display
+from scripts.http_history import History
+from scripts.issue_token import DevelopmentKeys
 from scripts.open_event import open_event
 from scripts.plans.arena import ARENA
+from scripts.pods import ApiPod, PodFailed
 from scripts.register_schemas import register
 from scripts.workers import Worker, WorkerFailed
 from scripts.workload import percentile
 from serdes.plans.layout import RowPlan, SeatingPlan, SectionPlan
 from serdes.plans.reading import read_plan
-from serdes.registry import Registry
+from serdes.registry import Registry, RegistryRefusedError, RegistryUnavailableError
 from state.domain.layout import Rules
+from state.stores.section_statuses import STALE_AFTER_MS
 
 EXIT_CODES = """exit codes:
   0    sold out, and everything is exact
@@ -54,9 +64,20 @@ READY_TIMEOUT_S = 60.0
 WAKE_TIMEOUT_S = 20.0
 # When the chaos comes, as shares of the seats sold.
 KILL_AT, PAUSE_AT = 0.2, 0.5
+# Seats that the command load leaves to HTTP until that is open, and then until the chaos is over.
+KEPT_AT_FIRST, KEPT = 0.5, 0.1
 # The sale ends by itself when nothing moved for so long.
 STANDSTILL_S = 60.0
 RULES = Rules(hold_ms=8_000, max_hold_ms=20_000)
+VIEW_TIMEOUT_S = 10.0
+# A dozen users buy for a whole arena.
+POD_SETTINGS = {
+    "SEATSTREAM_API_STALE_AFTER_MS": str(STALE_AFTER_MS),
+    **{
+        f"SEATSTREAM_API_LIMIT_{kind}": "1000000/min"
+        for kind in ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")
+    },
+}
 
 
 class DemoFailed(Exception):
@@ -100,29 +121,52 @@ def demo_plan(seats: int | None) -> SeatingPlan:
 class Sale:
     """The sale, step by step: buyers buy while things happen to the workers."""
 
-    def __init__(self, buyers: Buyers, workers: Sequence[Worker], display: Display) -> None:
+    def __init__(
+        self,
+        buyers: Buyers,
+        web: WebBuyers,
+        workers: Sequence[Worker],
+        pod: ApiPod,
+        display: Display,
+    ) -> None:
         self.buyers = buyers
+        self.web = web
         self.workers = workers
+        self.pod = pod
         self.display = display
         self.story = Story()
         self._moved = (-1, -1, monotonic())
 
     def run(self) -> None:
-        """Sell everything; raises DemoFailed, WorkerFailed."""
+        """Sell everything; raises DemoFailed, WorkerFailed, PodFailed."""
         buyers, story = self.buyers, self.story
         story.sale_from_s = monotonic()
+        buyers.keep_free = int(KEPT_AT_FIRST * buyers.plan.seat_count)
         buyers.start()
         self.until(lambda: buyers.holds > 0 or buyers.sold > 0)
         story.first_hold_s = self.display.elapsed_s
         self.display.say(f"first reservation held {story.first_hold_s:.1f} s after the start")
+        self.open_web()
         self.sell_to(KILL_AT)
         self.kill(self.workers[0])
         self.sell_to(PAUSE_AT)
         self.pause(self.workers[-1])
+        buyers.keep_free = 0
         self.until(lambda: buyers.is_sold_out and not buyers.waiting)
         story.sale_to_s = monotonic()
-        self.display.show(buyers, now=True)
+        self.display.show(buyers, self.web, now=True)
         self.display.say("sold out")
+        self.web.close()
+        self.until(lambda: not self.web.is_open and not buyers.waiting)
+
+    def open_web(self) -> None:
+        """Start the pod beside the sale, and let buyers in who use it; raises PodFailed."""
+        self.display.say("an API pod starts")
+        self.pod.start()
+        self.until_ready("the pod", self.pod)
+        self.web.start()
+        self.buyers.keep_free = int(KEPT * self.buyers.plan.seat_count)
+        self.display.say(f"{BUYERS} buyers use it")
 
     def sell_to(self, share: float) -> None:
         """Sell until this share of the seats is sold."""
@@ -137,7 +181,7 @@ class Sale:
         self.for_seconds(1.0)
         self.display.say(f"{worker.name} starts again on the stores that it left behind")
         worker.start()
-        self.until_ready(worker)
+        self.until_ready(worker.name, worker)
 
     def pause(self, worker: Worker) -> None:
         """Freeze a worker past its session, wake it, see that it ends itself; start it again."""
@@ -157,25 +201,25 @@ class Sale:
             raise DemoFailed(f"{worker.name} went on after its session had ended")
         self.display.say(f"{worker.name} ended itself (exit code {code}) and starts again")
         worker.start()
-        self.until_ready(worker)
+        self.until_ready(worker.name, worker)
 
-    def until_ready(self, worker: Worker) -> None:
-        """Sell until a worker is ready; raises WorkerFailed."""
+    def until_ready(self, name: str, process: Worker | ApiPod) -> None:
+        """Sell until a process is ready; raises WorkerFailed."""
         end = monotonic() + READY_TIMEOUT_S
         asked = 0.0
 
         def is_ready() -> bool:
             nonlocal asked
             if monotonic() > end:
-                raise WorkerFailed(f"{worker.name} is not ready again:\n{worker.log()}")
+                raise WorkerFailed(f"{name} is not ready in time:\n{process.log()}")
             # Asking is an HTTP request: not at every step.
             if monotonic() - asked < 0.2:
                 return False
             asked = monotonic()
-            return worker.is_ready()
+            return process.is_ready()
 
         self.until(is_ready)
-        self.display.say(f"{worker.name} is ready")
+        self.display.say(f"{name} is ready")
 
     def for_seconds(self, seconds: float) -> None:
         """Sell for a while."""
@@ -189,20 +233,22 @@ class Sale:
         """
         while not condition():
             self.buyers.step()
-            self.display.show(self.buyers)
+            self.web.is_last_call = self.buyers.is_last_call
+            self.display.show(self.buyers, self.web)
             if self.buyers.failed:
                 raise DemoFailed(f"the broker did not take a command: {self.buyers.failed[0]}")
             if watched:
-                self.check_workers()
+                check(self.workers)
+            self.check_pod()
             self.check_progress()
 
-    def check_workers(self) -> None:
-        """Raise WorkerFailed when a worker has ended that nobody ended."""
-        for worker in self.workers:
-            if worker.exit_code() is not None:
-                raise WorkerFailed(
-                    f"{worker.name} ended with exit code {worker.exit_code()}:\n{worker.log()}"
-                )
+    def check_pod(self) -> None:
+        """Raise PodFailed when it has ended; whatever ended the buyers before it."""
+        if self.pod.exit_code() is not None:
+            code = self.pod.exit_code()
+            raise PodFailed(f"the pod ended with exit code {code}:\n{self.pod.log()}")
+        if self.web.failure is not None:
+            raise self.web.failure
 
     def check_progress(self) -> None:
         """Raise DemoFailed when nothing has moved for too long."""
@@ -218,14 +264,44 @@ class Sale:
             )
 
 
-def prepare(where: Servers, display: Display) -> None:
-    """Create the topics and register the schemas."""
-    admin = AdminClient({"bootstrap.servers": where.brokers, "log_level": 2})
+def check(workers: Sequence[Worker]) -> None:
+    """Raise WorkerFailed when a worker has ended that nobody ended."""
+    for worker in workers:
+        if worker.exit_code() is not None:
+            raise WorkerFailed(
+                f"{worker.name} ended with exit code {worker.exit_code()}:\n{worker.log()}"
+            )
+
+
+def prepare_topics(brokers: str, display: Display) -> None:
+    """Create the topics."""
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
     steps = plan(TOPICS, {})
     carry_out(admin, steps)
     display.say(f"{len(steps)} topics created")
-    done = register(Registry(where.registry_url, timeout_s=20.0))
-    display.say(f"{len(done)} schemas registered")
+
+
+@contextmanager
+def registry_beside(directory: Path) -> Iterator[Future[str]]:
+    """Start a registry and register the schemas beside everything else; give its address.
+
+    What the future raises: StackError, RegistryUnavailableError, RegistryRefusedError.
+    """
+    stack = Stack(directory, parts={"registry"}, throw_away=True)
+
+    def fill() -> str:
+        stack.start()
+        register(Registry(stack.registry_url, timeout_s=20.0))
+        return stack.registry_url
+
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        yield pool.submit(fill)
+    finally:
+        # Once for what runs, which ends `fill` too, and once for what that may just have started.
+        stack.stop()
+        pool.shutdown(cancel_futures=True)
+        stack.stop()
 
 
 @contextmanager
@@ -249,48 +325,77 @@ def stop(workers: Sequence[Worker]) -> None:
 
 def run(arguments: argparse.Namespace, display: Display) -> int:
     """Run the demo; return the exit code."""
-    seating = demo_plan(arguments.seats)
-    rate = arguments.rate or max(100.0, seating.seat_count / 20)
-    display.say(
-        f"{seating.name}: {seating.seat_count} seats in {len(seating.sections)} sections;"
-        f" {rate:.0f} commands/s, seed {arguments.seed}"
-    )
-    display.say("starting Kafka and the schema registry")
+    display.say("starting Kafka, the schema registry and Redis")
     with ExitStack() as opened:
-        stack = opened.enter_context(ephemeral_stack("demo", parts={"kafka", "registry"}))
-        home = opened.enter_context(ephemeral_directory("demo-workers"))
-        where = Servers(stack.kafka_brokers, stack.registry_url)
+        home = opened.enter_context(ephemeral_directory("demo"))
+        # The two that take long start at the same time, and we read the plan meanwhile.
+        registry = opened.enter_context(registry_beside(home / "registry"))
+        stack = Stack(home / "servers", parts={"kafka", "redis"}, fast_jit=True, throw_away=True)
+        opened.enter_context(stack)
+        seating = demo_plan(arguments.seats)
+        rate = arguments.rate or max(100.0, seating.seat_count / 20)
+        prepare_topics(stack.kafka_brokers, display)
+        where = Servers(stack.kafka_brokers, registry.result())
         display.say(f"Kafka at {where.brokers}, registry at {where.registry_url}")
-        prepare(where, display)
         settings = {"SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S)}
         workers = [
             Worker(f"worker-{number}", where, home, settings)
             for number in range(1, arguments.workers + 1)
         ]
         opened.enter_context(running(workers))
+        display.say(
+            f"{seating.name}: {seating.seat_count} seats in {len(seating.sections)} sections;"
+            f" {rate:.0f} commands/s, seed {arguments.seed}"
+        )
+        # While the workers start: they find the first commands there.
+        ids = schema_ids(where.registry_url)
+        buyers = Buyers(seating, ids, where.brokers, rate=rate, seed=arguments.seed)
+        opened.callback(buyers.close)
+        history = History(EVENT_ID, STALE_AFTER_MS, sightings=buyers.sightings)
+        keys = DevelopmentKeys(home / "keys")
+        pod = ApiPod(where, stack.redis_url, keys.jwks, home / "pod", POD_SETTINGS)
+        opened.callback(pod.finish)
+        opened.callback(pod.terminate)
+        web = WebBuyers(seating, pod.url, keys, history, buyers.pay, seed=arguments.seed)
+        opening = open_event(
+            where,
+            seating,
+            EVENT_ID,
+            RULES,
+            ids=ids,
+            timeout_s=READY_TIMEOUT_S,
+            progress=lambda _opened, _all: check(workers),
+        )
+        if opening.opened < len(seating.sections):
+            raise DemoFailed(f"sections not open: {opening.refused or opening.missing}")
         for worker in workers:
             worker.wait_until_ready(READY_TIMEOUT_S)
         display.say(f"{len(workers)} workers ready")
-        buyers = Buyers(
-            seating, schema_ids(where.registry_url), where.brokers, rate=rate, seed=arguments.seed
-        )
-        opened.callback(buyers.close)
-        opening = open_event(where, seating, EVENT_ID, RULES, timeout_s=READY_TIMEOUT_S)
-        if opening.opened < len(seating.sections):
-            raise DemoFailed(f"sections not open: {opening.refused or opening.missing}")
         display.say(f"{opening.opened} sections open; the sale begins")
         display.begin_table()
-        sale = Sale(buyers, workers, display)
+        sale = Sale(buyers, web, workers, pod, display)
         sale.run()
         display.end_table()
         display.say("the workers finish what they have begun, and leave")
         stop(workers)
+        token = keys.token("auditor")
+        history.final_view = pod.view_after(monotonic_ns(), EVENT_ID, token, VIEW_TIMEOUT_S)
+        pod.terminate()
         display.say("reading the whole log again, read committed")
-        report = audit(read_log(where.brokers, where.registry_url))
-    return finish(arguments, display, sale, report)
+        log = read_log(where.brokers, where.registry_url)
+        traces = Traces(reservation_ids(history, log.partitions))
+        report = audit(log, traces=traces)
+        http = audit_http(history, traces, log.partitions)
+    return finish(arguments, display, sale, report, http)
 
 
-def finish(arguments: argparse.Namespace, display: Display, sale: Sale, report: Report) -> int:
+def finish(
+    arguments: argparse.Namespace,
+    display: Display,
+    sale: Sale,
+    report: Report,
+    http: HttpReport,
+) -> int:
     """Print verdict and figures; return the exit code."""
     buyers, story = sale.buyers, sale.story
     latencies = sorted(buyers.latencies_ms)
@@ -313,8 +418,18 @@ def finish(arguments: argparse.Namespace, display: Display, sale: Sale, report: 
         "decisions_per_s": round(report.outcomes / sale_s, 1),
         "p50_ms": round(percentile(latencies, 0.5), 1),
         "p99_ms": round(percentile(latencies, 0.99), 1),
+        "http_requests": http.requests,
+        "http_ok": http.ok,
+        "http_refused": http.refused,
+        "http_pending": http.pending,
+        "http_disagreements": len(http.disagreements),
+        "http_wrong_refusals": http.wrong_refusals,
+        "http_stale_answers": http.stale_answers,
+        "http_p50_ms": round(percentile(http.latencies_ms, 0.5), 1),
+        "http_p99_ms": round(percentile(http.latencies_ms, 0.99), 1),
+        "view_mismatches": http.view_mismatches,
     }
-    for line in as_text(report):
+    for line in (*as_text(report), *http_as_text(http)):
         display.say(line)
     display.say(
         f"{answers} answers to {report.commands} commands, and {report.lapses} holds lapsed;"
@@ -324,11 +439,18 @@ def finish(arguments: argparse.Namespace, display: Display, sale: Sale, report: 
         f"{summary['decisions_per_s']:.0f} decisions/s over {sale_s:.1f} s; produce to committed"
         f" outcome p50 {summary['p50_ms']} ms, p99 {summary['p99_ms']} ms, outages included"
     )
+    display.say(
+        f"HTTP p50 {summary['http_p50_ms']} ms, p99 {summary['http_p99_ms']} ms, outages included"
+    )
     if arguments.summary:
         arguments.summary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     sold_out = report.sold == report.seats == buyers.plan.seat_count
-    exact = report.is_exact and sold_out and answers == report.commands
-    display.say("EXACT: nothing lost, nothing doubled" if exact else "NOT EXACT, see above")
+    exact = report.is_exact and http.is_exact and sold_out and answers == report.commands
+    display.say(
+        "EXACT: nothing lost, nothing doubled, nothing told that was not so"
+        if exact
+        else "NOT EXACT, see above"
+    )
     return 0 if exact else 1
 
 
@@ -389,10 +511,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             display.end_table()
             display.say(f"FAILED: {error}")
             return 1
-        except (StackError, NoBroker, WorkerFailed) as error:
+        except (WorkerFailed, PodFailed) as error:
             display.end_table()
             display.say(f"FAILED: {error}")
-            return 1 if isinstance(error, WorkerFailed) else 3
+            return 1
+        except (StackError, NoBroker, RegistryUnavailableError, RegistryRefusedError) as error:
+            display.end_table()
+            display.say(f"FAILED: {error}")
+            return 3
 
 
 if __name__ == "__main__":

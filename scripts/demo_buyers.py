@@ -8,11 +8,13 @@ import random
 from collections import Counter, deque
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from time import perf_counter
+from time import monotonic_ns, perf_counter
 from typing import Any
 
 from schemas.topics import SECTION_STATUS
 from scripts.commands import CommandEncoders, CommandSender, OutcomeReader, key_of
+from scripts.demo_http import Paid
+from scripts.http_history import Sighting
 from scripts.workload import chosen_seats
 from serdes.plans.layout import SeatingPlan
 from serdes.schema_ids import SchemaIds
@@ -49,9 +51,11 @@ class Hold:
 
 
 class Buyers:
-    """All buyers together.
+    """All buyers together, and the till for those who reserve over HTTP.
 
-    waiting: commands sent whose outcome has not come.
+    waiting:   commands sent whose outcome has not come.
+    keep_free: seats that these buyers leave to others for now.
+    sightings: versions of sections, as they were read.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class Buyers:
         self.outcomes = 0
         self.lapses = 0
         self.holds = 0
+        self.keep_free = 0
+        self.sightings: list[Sighting] = []
         self.by_reason: Counter[str] = Counter()
         self.latencies_ms: list[float] = []
         self.recent: deque[tuple[float, float]] = deque()
@@ -85,6 +91,8 @@ class Buyers:
         self._holds: dict[bytes, Hold] = {}
         self._plans: list[tuple[float, int, bytes, bytes]] = []
         self._lapsed: set[bytes] = set()
+        self._till: deque[Paid] = deque()
+        self._paid: set[bytes] = set()
         self._numbers = 0
         self._budget_from = perf_counter()
         self._spent = 0
@@ -128,15 +136,26 @@ class Buyers:
         """Begin: what the rate allows is counted from now on."""
         self._budget_from = perf_counter()
 
+    @property
+    def is_last_call(self) -> bool:
+        """Say whether few seats are left."""
+        return self.free < LAST_SEATS * self.plan.seat_count
+
+    def pay(self, paid: Paid) -> None:
+        """Take the money for a hold that another has made; callable from any thread."""
+        self._till.append(paid)
+
     def step(self) -> None:
         """Read what has come, send what is due; takes a few milliseconds."""
         self.read(0.002)
         now = perf_counter()
+        while self._till:
+            self._confirm(self._till.popleft(), now)
         while self._plans and self._plans[0][0] <= now:
             _, _, reservation_id, value = heappop(self._plans)
             self._send(reservation_id, value)
         allowed = (now - self._budget_from) * self._rate
-        if self.waiting > WAITING_MAX or not self.free:
+        if self.waiting > WAITING_MAX or self.free <= self.keep_free:
             # Time in which nobody could ask is not made up for later.
             self._budget_from, self._spent = now, 0
             return
@@ -168,10 +187,22 @@ class Buyers:
         self._statuses.close()
 
     def _know(self, index: int, status: bytes) -> None:
-        _, _, free, _, _, held, largest_block = self._statuses.fields_of(status)
+        _, _, free, _, version, held, largest_block = self._statuses.fields_of(status)
         section = self.sections[index]
         section.free, section.held, section.largest_block = free, held, largest_block
         section.is_open = True
+        name = self.plan.sections[index].section
+        self.sightings.append(Sighting(monotonic_ns(), self.event_id, name, version))
+
+    def _confirm(self, paid: Paid, now: float) -> None:
+        """Plan the confirmation of a hold that another has made."""
+        key = paid.reservation_id.encode()
+        name = self.plan.sections[paid.index].section
+        identity = self._encoders.identity(paid.reservation_id, paid.user, name, self.event_id)
+        self._holds[key] = Hold(paid.index, identity)
+        self._paid.add(key)
+        soon = now + self._draw.uniform(0.05, 0.5)
+        self._plan(soon, key, self._encoders.confirm(identity, paid.epoch))
 
     def _ask(self) -> bool:
         """Send one new request; return False when no section has a seat left."""
@@ -221,6 +252,9 @@ class Buyers:
         sent = self._sent_at.get(reservation_id)
         if sent is None:
             return
+        if reservation_id in self._paid and name not in {"ReservationConfirmed", "CommandRefused"}:
+            # An answer to the one who made the hold.
+            return
         self.outcomes += 1
         latency_ms = (now - sent.popleft()) * 1000
         if not sent:
@@ -252,7 +286,7 @@ class Buyers:
         draw, encoders = self._draw, self._encoders
         identity = self._holds[reservation_id].identity
         fate = draw.random()
-        if self.free < LAST_SEATS * self.plan.seat_count:
+        if self.is_last_call:
             fate = 1.0
         soon = now + draw.uniform(0.1, 1.5)
         if fate < 0.04:

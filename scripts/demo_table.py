@@ -2,7 +2,8 @@
 
 import sys
 from dataclasses import dataclass
-from time import monotonic
+from itertools import takewhile
+from time import monotonic, monotonic_ns
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from scripts.demo_buyers import Buyers
+from scripts.demo_buyers import RECENT_S, Buyers
+from scripts.demo_http import WebBuyers
 from scripts.workload import percentile
 
 LINE_EVERY_S = 2.0
@@ -19,7 +21,12 @@ TABLE_EVERY_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is shown. lag: commands without an outcome yet."""
+    """What is shown.
+
+    lag:  commands without an outcome yet.
+    http: answers a second, their p99 in ms, and how many called themselves stale until now; None
+          while nobody asks.
+    """
 
     elapsed_s: float
     sections: int
@@ -29,10 +36,21 @@ class Figures:
     decisions_per_s: float
     p99_ms: float
     lag: int
+    http: tuple[float, float, int] | None
 
 
-def figures_of(buyers: Buyers, elapsed_s: float) -> Figures:
-    """Return the figures of this moment; rate and p99 are of the last seconds."""
+def http_figures_of(web: WebBuyers) -> tuple[float, float, int]:
+    """Return answers a second and p99 of the last seconds, and all stale answers."""
+    exchanges = web.history.exchanges
+    since_ns = monotonic_ns() - int(RECENT_S * 1e9)
+    recent = list(takewhile(lambda one: one.returned_ns > since_ns, reversed(exchanges)))
+    latencies = sorted(one.latency_ms for one in recent if not one.waits)
+    seconds = (recent[0].returned_ns - recent[-1].returned_ns) / 1e9 if recent else 0.0
+    return len(recent) / max(0.5, seconds), percentile(latencies, 0.99), web.stale_answers
+
+
+def figures_of(buyers: Buyers, web: WebBuyers | None, elapsed_s: float) -> Figures:
+    """Return the figures of this moment; rates and p99s are of the last seconds."""
     recent = sorted(latency for _, latency in buyers.recent)
     seconds = max(0.5, buyers.recent[-1][0] - buyers.recent[0][0]) if buyers.recent else 1.0
     return Figures(
@@ -44,6 +62,7 @@ def figures_of(buyers: Buyers, elapsed_s: float) -> Figures:
         decisions_per_s=len(recent) / seconds,
         p99_ms=percentile(recent, 0.99),
         lag=buyers.waiting,
+        http=None if web is None else http_figures_of(web),
     )
 
 
@@ -94,13 +113,13 @@ class Display:
             self._live.stop()
             self._live = None
 
-    def show(self, buyers: Buyers, *, now: bool = False) -> None:
+    def show(self, buyers: Buyers, web: WebBuyers | None, *, now: bool = False) -> None:
         """Show the figures when it is time to."""
         every_s = LINE_EVERY_S if self._live is None else TABLE_EVERY_S
         if not now and monotonic() - self._shown_at < every_s:
             return
         self._shown_at = monotonic()
-        figures = figures_of(buyers, self.elapsed_s)
+        figures = figures_of(buyers, web, self.elapsed_s)
         if self._live is None:
             print(as_line(figures), flush=True)
         else:
@@ -109,11 +128,15 @@ class Display:
 
 def as_line(figures: Figures) -> str:
     """Return the figures as one line."""
-    return (
+    line = (
         f"{figures.elapsed_s:6.1f} s  sections {figures.sections}  free {figures.free}"
         f"  held {figures.held}  sold {figures.sold}  decisions/s {figures.decisions_per_s:.0f}"
         f"  p99 {figures.p99_ms:.0f} ms  lag {figures.lag}"
     )
+    if figures.http is None:
+        return line
+    per_s, p99_ms, stale = figures.http
+    return f"{line}  |  http/s {per_s:.0f}  p99 {p99_ms:.0f} ms  stale {stale}"
 
 
 def as_table(figures: Figures) -> Table:
@@ -129,6 +152,13 @@ def as_table(figures: Figures) -> Table:
         "p99": f"{figures.p99_ms:,.0f} ms",
         "lag": f"{figures.lag:,}",
     }
+    if figures.http is not None:
+        per_s, p99_ms, stale = figures.http
+        cells |= {
+            "http/s": f"{per_s:,.0f}",
+            "http p99": f"{p99_ms:,.0f} ms",
+            "stale": f"{stale:,}",
+        }
     for name in cells:
         table.add_column(name, justify="right", min_width=8)
     table.add_row(*cells.values())

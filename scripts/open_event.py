@@ -24,6 +24,7 @@ from scripts.commands import (
 )
 from serdes.plans.layout import PlanFault, SeatingPlan
 from serdes.plans.reading import read_plan
+from serdes.schema_ids import SchemaIds
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.layout import OrphanRule, Rules
 from state.domain.reasons import Reason
@@ -55,11 +56,16 @@ def open_event(
     event_id: int,
     rules: Rules,
     *,
+    ids: SchemaIds | None = None,
     timeout_s: float = 60.0,
     progress: Progress = lambda _opened, _all: None,
 ) -> Opening:
-    """Send one command a section and wait for its outcome; raises NoBroker, PlanFault."""
-    ids = schema_ids(where.registry_url)
+    """Send one command a section and wait for its outcome; raises NoBroker, PlanFault.
+
+    ids:      those of the registry; asked for where they are not given.
+    progress: told how many sections have answered, often.
+    """
+    ids = ids or schema_ids(where.registry_url)
     encoders = CommandEncoders(ids)
     commands: dict[bytes, tuple[str, bytes]] = {}
     for section in plan.sections:

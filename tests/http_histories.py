@@ -161,14 +161,11 @@ class World:
     def request(self) -> Steps:
         """Return the steps of one random request."""
         draw = self.draw
-        act = draw.choices(
-            [self.look, self.reserve, self.show, self.release, self.extend, self.confirm],
-            [3, 6, 3, 1, 1, 2],
-        )[0]
-        if act in {self.look, self.reserve} or not self.held:
-            return self.look() if act == self.look else self.reserve()
+        if not self.held or draw.random() < 0.55:
+            return draw.choice([self.look, self.reserve, self.reserve])()
         subject = draw.choice(list(self.held))
-        return act(subject)  # type: ignore[call-arg, arg-type]
+        acts = [self.show, self.release, self.extend, self.confirm]
+        return draw.choices(acts, [3, 1, 1, 2])[0](subject)
 
     def look(self) -> Steps:
         invoked_ns = self.now_ns

@@ -329,7 +329,7 @@ WRONG_REFUSALS: dict[str, Mutation] = {
 def test_every_wrong_refusal_is_counted(sound: Judged, name: str) -> None:
     judged = copy.deepcopy(sound)
     WRONG_REFUSALS[name](judged)
-    assert judge(judged).wrong_refusals == 1
+    assert judge(judged).wrong_refusals >= 1
 
 
 @pytest.mark.parametrize("change", ["count", "lost", "phantom", "time"])

@@ -1,0 +1,391 @@
+"""Buyers who use the HTTP API: they look, reserve, think again, and pay at the till.
+
+They live on an event loop in a thread of their own, beside the command load, and write down every
+request and answer for `scripts.audit_http`. What an unknown answer stands for they find out as a
+shop would: they ask again with the same idempotency key.
+"""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from time import monotonic_ns
+from typing import Any
+
+import aiohttp
+
+from scripts.http_history import NO_ANSWER, Act, Exchange, History, Kind
+from scripts.issue_token import DevelopmentKeys
+from scripts.workload import chosen_seats
+from serdes.plans.layout import SeatingPlan
+
+BUYERS = 12
+THINK_S = 0.1
+PATIENCE_S = 20.0
+# The patience of a buyer whose connection breaks.
+CUT_OFF_S = 0.01
+TRIES_MAX = 60
+RETRY_S = 0.25
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A hold that somebody pays for at the till. index: of its section in the plan."""
+
+    reservation_id: str
+    user: str
+    index: int
+    epoch: int
+
+
+class WebBuyers:
+    """All HTTP buyers of one pod.
+
+    is_last_call: set when few seats are left: nobody hesitates any more.
+    failure:      what ended the thread before its time, a mistake of ours.
+    """
+
+    def __init__(
+        self,
+        plan: SeatingPlan,
+        url: str,
+        keys: DevelopmentKeys,
+        history: History,
+        pay: Callable[[Paid], None],
+        *,
+        seed: int,
+    ) -> None:
+        self.is_last_call = False
+        self.failure: BaseException | None = None
+        self.stale_answers = 0
+        self.plan = plan
+        self._url = url
+        self._keys = keys
+        self.history = history
+        self._pay = pay
+        self._seed = seed
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="web-buyers", daemon=True)
+
+    def start(self) -> None:
+        """Let the buyers in."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let nobody in any more; who is in still finds out how it ends."""
+        self._is_over.set()
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether somebody is in."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._everybody())
+        except BaseException as error:  # noqa: BLE001  (the main thread tells of it)
+            self.failure = error
+
+    async def _everybody(self) -> None:
+        async with (
+            aiohttp.ClientSession(
+                self._url, connector=aiohttp.TCPConnector(limit=2 * BUYERS)
+            ) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(1, BUYERS + 1):
+                user = f"web{number}"
+                draw = random.Random(f"{self._seed}-{number}")  # noqa: S311 - seeded
+                buyer = WebBuyer(session, user, self._keys.token(user), draw, self)
+                group.create_task(self._buy(buyer))
+
+    async def _buy(self, buyer: "WebBuyer") -> None:
+        while not self._is_over.is_set():
+            await buyer.visit()
+            await asyncio.sleep(buyer.draw.uniform(0, THINK_S))
+
+    # For the buyers.
+
+    @property
+    def event_id(self) -> int:
+        return self.history.event_id
+
+    def note(self, exchange: Exchange) -> None:
+        """Write an answer down."""
+        self.history.exchanges.append(exchange)
+
+    def pay(self, paid: Paid) -> None:
+        """Take a hold to the till."""
+        self._pay(paid)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a buyer wants to reserve, under one idempotency key. seats: none for the best."""
+
+    index: int
+    section: str
+    quantity: int
+    seats: tuple[tuple[int, int], ...]
+    key: str
+
+    def body(self) -> Answer:
+        """Return the request's body."""
+        if self.seats:
+            seats = [{"row": row, "seat": seat} for row, seat in self.seats]
+            return {"section": self.section, "seats": seats}
+        return {"section": self.section, "quantity": self.quantity}
+
+
+class WebBuyer:
+    """One user with a browser."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        user: str,
+        token: str,
+        draw: random.Random,
+        shop: WebBuyers,
+    ) -> None:
+        self.draw = draw
+        self._session = session
+        self._user = user
+        self._authorization = f"Bearer {token}"
+        self._shop = shop
+        self._numbers = 0
+
+    async def visit(self) -> None:
+        """Look, reserve, and decide what becomes of it."""
+        draw = self.draw
+        known = await self._look()
+        if not known:
+            return
+        wish = self._wish(known)
+        if wish is None:
+            return
+        hold = await self._reserve(wish)
+        if hold is None or hold["status"] != "HELD":
+            return
+        if draw.random() < 0.3:
+            await self._look_again(wish.section, hold["version"])
+        await self._decide(wish, hold)
+
+    def _wish(self, known: Mapping[str, Mapping[str, int]]) -> Wish | None:
+        draw, plan = self.draw, self._shop.plan
+        sections = [each.section for each in plan.sections]
+        names = [name for name in known if known[name]["free"]]
+        # Somebody asks where nothing is left, too.
+        if not names and draw.random() > 0.2:
+            return None
+        name = draw.choice(names or list(known))
+        index = sections.index(name)
+        quantity = draw.choices((1, 2, 3, 4), (2, 5, 2, 2))[0]
+        seats: tuple[tuple[int, int], ...] = ()
+        if draw.random() < 0.2:
+            seats = tuple(chosen_seats(draw, plan.sections[index], quantity))
+            quantity = len(seats)
+        self._numbers += 1
+        return Wish(index, name, quantity, seats, f"{self._user}-{self._numbers}")
+
+    # Looks.
+
+    async def _look(self) -> Mapping[str, Mapping[str, int]]:
+        """Return the counts of a few sections, or now and then of all, by section."""
+        plan, draw = self._shop.plan, self.draw
+        query = {}
+        if draw.random() > 0.05:
+            some = draw.sample(plan.sections, min(3, len(plan.sections)))
+            query["sections"] = ",".join(each.section for each in some)
+        _, answer = await self._look_at(query)
+        return {entry["section"]: entry for entry in answer.get("sections", ())}
+
+    async def _look_again(self, section: str, version: int) -> None:
+        """See the own reservation in the counts."""
+        query = {"sections": section, "min_version": str(version), "wait_ms": "2000"}
+        await self._look_at(query, section=section, least_version=version, waits=True)
+
+    async def _look_at(self, query: Mapping[str, str], **what: Any) -> tuple[Kind, Answer]:
+        path = f"/v1/events/{self._shop.event_id}/availability"
+        kind, answer = await self._ask(Act.LOOK, "GET", path, query=query, **what)
+        self._shop.stale_answers += bool(answer.get("stale"))
+        return kind, answer
+
+    # Reservations.
+
+    async def _reserve(self, wish: Wish) -> Answer | None:
+        """Return the reservation as it stands when it is known; None for a refusal."""
+        path = f"/v1/events/{self._shop.event_id}/reservations"
+        what: dict[str, Any] = {
+            "section": wish.section,
+            "key": wish.key,
+            "quantity": wish.quantity,
+            "seats": wish.seats,
+        }
+        is_cut_off = self.draw.random() < 0.03
+        for _ in range(TRIES_MAX):
+            kind, answer = await self._ask(
+                Act.RESERVE,
+                "POST",
+                path,
+                json=wish.body(),
+                patience_s=CUT_OFF_S if is_cut_off else PATIENCE_S,
+                **what,
+            )
+            is_cut_off = False
+            if kind is Kind.OK:
+                await self._repeat(path, wish, what)
+                return answer
+            if kind is Kind.REFUSED and not is_for_later(answer):
+                return None
+            if kind is Kind.PENDING and "reservation_id" in answer:
+                place = answer["reservation_id"]
+                kind, answer = await self._show(place, wish.section, wait_s=2)
+                if kind is Kind.OK:
+                    return answer
+            await asyncio.sleep(RETRY_S)
+        return None
+
+    async def _repeat(self, path: str, wish: Wish, what: Mapping[str, Any]) -> None:
+        """Ask again with the same key, now and then, and rarely for something else with it."""
+        chance = self.draw.random()
+        if chance < 0.05:
+            await self._ask(Act.RESERVE, "POST", path, json=wish.body(), **what)
+        elif chance < 0.06:
+            other = replace(wish, quantity=wish.quantity % 4 + 1, seats=())
+            what = {**what, "quantity": other.quantity, "seats": ()}
+            await self._ask(Act.RESERVE, "POST", path, json=other.body(), **what)
+
+    async def _decide(self, wish: Wish, hold: Answer) -> None:
+        """Pay, mostly; or cancel, ask for more time, forget."""
+        draw, shop = self.draw, self._shop
+        place, epoch = hold["reservation_id"], hold["epoch"]
+        fate = 1.0 if shop.is_last_call else draw.random()
+        if fate < 0.03:
+            return  # forgotten: the hold will lapse
+        if fate < 0.12:
+            for _ in range(1 + (draw.random() < 0.2)):
+                await self._insist(Act.RELEASE, "DELETE", place, wish.section)
+            await self._show(place, wish.section)
+            return
+        if fate < 0.2:
+            self._numbers += 1
+            key = f"{self._user}-{self._numbers}"
+            for _ in range(1 + (draw.random() < 0.2)):
+                extended = await self._insist(
+                    Act.EXTEND, "POST", f"{place}:extend", wish.section, key, {"epoch": epoch}
+                )
+                # A lapse may have come first; the till knows what to do about it.
+                hold = {**hold, **extended}
+        shop.pay(Paid(place, self._user, wish.index, epoch))
+        await self._follow(place, wish.section, hold["outcome_id"])
+
+    async def _follow(self, place: str, section: str, outcome_id: str) -> None:
+        """Wait until the till has done its work, or the hold has lapsed."""
+        for _ in range(TRIES_MAX):
+            _, answer = await self._show(place, section, wait_s=2, changed_from=outcome_id)
+            if answer.get("status") in {"SOLD", "RELEASED"}:
+                return
+            outcome_id = answer.get("outcome_id", outcome_id)
+            if not answer:
+                await asyncio.sleep(RETRY_S)
+
+    async def _show(
+        self, place: str, section: str, *, wait_s: int = 0, changed_from: str = ""
+    ) -> tuple[Kind, Answer]:
+        return await self._ask(
+            Act.SHOW,
+            "GET",
+            f"/v1/reservations/{place}",
+            query={"changed_from": changed_from} if changed_from else {},
+            prefer=f"wait={wait_s}",
+            section=section,
+            reservation_id=place,
+            waits=bool(wait_s),
+        )
+
+    async def _insist(
+        self,
+        act: Act,
+        method: str,
+        place: str,
+        section: str,
+        key: str = "",
+        json: Answer | None = None,
+    ) -> Answer:
+        """Ask until the answer is certain; return it where it is a good one."""
+        for _ in range(TRIES_MAX):
+            kind, answer = await self._ask(
+                act,
+                method,
+                f"/v1/reservations/{place}",
+                json=json,
+                section=section,
+                key=key,
+                reservation_id=place.partition(":")[0],
+            )
+            if kind is Kind.OK:
+                return answer
+            if kind is Kind.REFUSED and not is_for_later(answer):
+                break
+            await asyncio.sleep(RETRY_S)
+        return {}
+
+    async def _ask(
+        self,
+        act: Act,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        json: Answer | None = None,
+        prefer: str = "",
+        patience_s: float = PATIENCE_S,
+        **what: Any,
+    ) -> tuple[Kind, Answer]:
+        """Ask, write down what was asked and answered, and return what it means.
+
+        what: further fields of the Exchange.
+        """
+        self._numbers += 1
+        correlation_id = f"{self._user}.{self._numbers}"
+        headers = {"Authorization": self._authorization, "X-Correlation-Id": correlation_id}
+        if what.get("key"):
+            headers["Idempotency-Key"] = what["key"]
+        if prefer:
+            headers["Prefer"] = prefer
+        status, body = NO_ANSWER, b""
+        invoked_ns = monotonic_ns()
+        try:
+            async with (
+                asyncio.timeout(patience_s),
+                self._session.request(
+                    method, path, params=query, json=json, headers=headers
+                ) as response,
+            ):
+                body = await response.read()
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError):
+            body = b""
+        exchange = Exchange(
+            act,
+            invoked_ns,
+            monotonic_ns(),
+            self._user,
+            self._shop.event_id,
+            correlation_id=correlation_id,
+            status=status,
+            body=body,
+            **what,
+        )
+        self._shop.note(exchange)
+        answer = exchange.document()
+        return exchange.kind(answer), answer
+
+
+def is_for_later(answer: Mapping[str, Any]) -> bool:
+    """Say whether a refusal speaks of the pod and not of the request."""
+    return answer.get("status") in {429, 503}

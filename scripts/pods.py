@@ -1,0 +1,120 @@
+"""An API pod process of a script: started, watched, asked for its view, and never left behind."""
+
+import json
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic, monotonic_ns, sleep
+from typing import Any
+
+from infra.paths import ROOT
+from infra.stack.ports import free_ports
+from infra.stack.processes import Child, child_environment, tail
+from scripts.addresses import Servers
+
+ASK_EVERY_S = 0.05
+STOP_TIMEOUT_S = 10.0
+
+
+class PodFailed(Exception):
+    """The pod ended, did not become ready, or does not answer.
+
+    Operator action: the message ends with the last lines of its log.
+    """
+
+
+class ApiPod:
+    """One `python -m api`, with its log in a directory of its own.
+
+    jwks: file of the keys that its tokens are signed with.
+    """
+
+    def __init__(
+        self,
+        where: Servers,
+        redis_url: str,
+        jwks: Path,
+        directory: Path,
+        settings: Mapping[str, str],
+    ) -> None:
+        (self._port,) = free_ports(1)
+        self._directory = directory
+        self._environment = child_environment() | {
+            "KAFKA_BROKERS": where.brokers,
+            "SCHEMA_REGISTRY_URL": where.registry_url,
+            "REDIS_URL": redis_url,
+            "SEATSTREAM_API_PORT": str(self._port),
+            "SEATSTREAM_API_JWKS": str(jwks),
+            "SEATSTREAM_API_CACHE_DIR": str(directory / "cache"),
+            "PYTHONPATH": str(ROOT),
+            **settings,
+        }
+        self._child: Child | None = None
+        # A proxy of the environment must not get our loopback requests.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    @property
+    def url(self) -> str:
+        """Return where it answers."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start the process, without waiting until it is ready."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "api"]
+        self._child = Child(command, ROOT, self._directory / "pod.log", self._environment)
+
+    def exit_code(self) -> int | None:
+        """Return None while the process runs, and before its start."""
+        return None if self._child is None else self._child.exit_code()
+
+    def is_ready(self) -> bool:
+        """Say whether it has read what there is, and answers."""
+        try:
+            with self._opener.open(f"{self.url}/health/ready", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def view_after(self, moment_ns: int, event_id: int, token: str, timeout_s: float) -> bytes:
+        """Return its view of an event, as soon as it has all that was visible at a moment.
+
+        moment_ns: of the monotonic clock. Raises PodFailed.
+        """
+        request = urllib.request.Request(  # noqa: S310 - loopback HTTP
+            f"{self.url}/v1/events/{event_id}/availability",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        end = monotonic() + timeout_s
+        trouble = ""
+        while monotonic() < end:
+            asked_ns = monotonic_ns()
+            try:
+                with self._opener.open(request, timeout=5) as answer:
+                    body: bytes = answer.read()
+            except (OSError, urllib.error.URLError) as error:
+                trouble = str(error)
+            else:
+                known: dict[str, Any] = json.loads(body)
+                if asked_ns - known["staleness_ms"] * 1_000_000 >= moment_ns:
+                    return body
+                trouble = f"its view is {known['staleness_ms']} ms old"
+            sleep(ASK_EVERY_S)
+        raise PodFailed(f"the pod does not show the end: {trouble}\n{self.log()}")
+
+    def terminate(self) -> None:
+        """Ask it to answer what is under way, and leave."""
+        if self._child is not None and self._child.is_alive():
+            self._child.signal(signal.SIGTERM)
+
+    def finish(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Wait until it has left; kill it after `timeout_s`."""
+        if self._child is not None:
+            self._child.finish(timeout_s)
+
+    def log(self, lines: int = 25) -> str:
+        """Return the last lines of its log."""
+        return tail(self._child.output(), lines) if self._child is not None else ""
