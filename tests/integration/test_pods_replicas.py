@@ -1,0 +1,139 @@
+"""F06: too few replicas, on three brokers: nothing that was refused is ever in the log."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from time import perf_counter
+
+import httpx
+import pytest
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+from integration.pods import PodProcess, Servers, reason, run_script
+from integration.workers import read_committed
+
+from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
+from infra.stack.processes import wait_until
+from schemas.topics import SECTION_COMMANDS
+from state.domain.keys import partition_of, section_key
+from state.domain.tickets import issued_id, ticket_of
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+EVENT = 7
+PARTITIONS = 3
+# A broker that is gone is noticed after so long, instead of 9 s.
+QUICK_LEAVE = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "1000"}
+WAIT_S = 1
+# What a client that asked to wait so long may see on a busy machine.
+DEADLINE_S = WAIT_S + 1.5
+
+
+@pytest.fixture
+def three() -> Iterator[Stack]:
+    with ephemeral_stack(
+        "tests-replicas",
+        brokers=3,
+        parts={"kafka"},
+        kafka_properties={**QUICK_RESTART, **QUICK_LEAVE},
+        fast_jit=True,
+    ) as stack:
+        yield stack
+
+
+def demand_replicas(brokers: str, replicas: int) -> None:
+    entry = ConfigEntry(
+        "min.insync.replicas", str(replicas), incremental_operation=AlterConfigOpType.SET
+    )
+    topic = ConfigResource(ResourceType.TOPIC, SECTION_COMMANDS.name, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": brokers})
+    for answer in admin.incremental_alter_configs([topic]).values():
+        answer.result(timeout=20)
+
+
+def names_on_each_partition() -> dict[int, str]:
+    """Return a section for each partition."""
+    found: dict[int, str] = {}
+    number = 0
+    while len(found) < PARTITIONS:
+        name = f"S-{number}"
+        found.setdefault(partition_of(section_key(EVENT, name), PARTITIONS), name)
+        number += 1
+    return found
+
+
+SECTIONS = names_on_each_partition()
+
+
+class Asked:
+    """One pod's commands by how they were answered."""
+
+    def __init__(self, pod: PodProcess) -> None:
+        self._pod = pod
+        self.pending: set[str] = set()
+        self.refused: set[str] = set()
+        self._numbers = count()
+
+    def ask_all(self) -> set[int]:
+        """Ask for a seat on each partition at once; return the statuses."""
+        with ThreadPoolExecutor(PARTITIONS) as threads:
+            return {answer.status_code for answer in threads.map(self.ask, SECTIONS)}
+
+    def ask(self, partition: int) -> httpx.Response:
+        """Ask for a seat; nobody decides, so the best answer is that it is pending."""
+        key = f"k{next(self._numbers)}"
+        began_s = perf_counter()
+        answer = self._pod.create(EVENT, key, SECTIONS[partition], wait_s=WAIT_S)
+        assert perf_counter() - began_s < DEADLINE_S
+        reservation_id = issued_id(ticket_of("ann", key), partition)
+        if answer.status_code == 202:
+            self.pending.add(reservation_id)
+        else:
+            assert reason(answer) == (503, "BROKER_UNAVAILABLE"), answer.text
+            assert int(answer.headers["retry-after"]) >= 1
+            self.refused.add(reservation_id)
+        return answer
+
+
+def in_the_log(brokers: str) -> bytes:
+    records = read_committed(brokers, SECTION_COMMANDS.name, PARTITIONS)
+    return b"\n".join(record.value or b"" for record in records)
+
+
+def test_f06_too_few_replicas_are_told_in_time_and_what_was_refused_is_never_there(
+    three: Stack, tmp_path: Path
+) -> None:
+    servers = Servers(three.kafka_brokers, "", "", tmp_path)
+    run_script(servers, "create_topics", "--partitions", str(PARTITIONS), "--replication", "3")
+    pod = PodProcess(servers, "pod").wait_ready()
+    asked = Asked(pod)
+    try:
+        assert asked.ask_all() == {202}
+        # The brokers themselves find the replicas too few: certain, at the first request.
+        demand_replicas(three.kafka_brokers, 3)
+        three.kill_broker(1)
+        assert wait_until(lambda: asked.ask_all() == {503}, 40)
+        demand_replicas(three.kafka_brokers, 2)
+        assert wait_until(lambda: asked.ask_all() == {202}, 20)
+        # No quorum is left that could say so: the first of a partition may be on its way, and
+        # the next ones do not follow it.
+        three.kill_broker(2)
+        assert asked.ask_all() <= {202, 503}
+        assert asked.ask_all() == {503}
+        three.start_broker(1)
+        assert wait_until(lambda: asked.ask_all() == {202}, 40)
+    finally:
+        pod.end()
+    log = in_the_log(three.kafka_brokers)
+    there = {one for one in asked.refused if one.encode() in log}
+    assert not there
+    # What was pending is there or not, and may be there twice: a client that gives a record up
+    # begins a new epoch, and sends again what was behind it. The second is answered as the first.
+    # Those of the quiet begin are all there.
+    assert sum(one.encode() in log for one in asked.pending) >= 2 * PARTITIONS
