@@ -81,6 +81,10 @@ class Publications:
         numbers = iter(self.numbers)
         return map(Published, numbers, numbers, numbers, numbers)
 
+    def last_versions(self) -> dict[int, int]:
+        """Return the newest version of each section."""
+        return {one.section: one.version for one in self}
+
     def within(self, from_ns: int, until_ns: int) -> int:
         """Return how many were committed within [from_ns, until_ns)."""
         return sum(from_ns <= one.acked_ns < until_ns for one in self)
@@ -114,7 +118,8 @@ def ages_of(
     """Compare what the sections of the answers were and what was answered.
 
     published: all records of a flow, in order; those of sections in no answer are left out.
-    answers:   in order, of the time from `from_ns` to some moment after `until_ns`.
+    answers:   in order, of the time from `from_ns` to some moment after `until_ns`; ages are told
+               of those until then.
     from_ns, until_ns: records due within are waited for.
     """
     asked = {section for answer in answers for section in answer.version_by_section}

@@ -5,7 +5,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -148,6 +148,17 @@ class Probe(threading.Thread):
                     self.answers.append(self._ask(asking))
         except (BenchmarkFailed, OSError, http.client.HTTPException) as error:
             self._error = error
+
+    def wait_for(self, version_by_section: Mapping[int, int], timeout_s: float) -> None:
+        """Return when an answer carries the newest of its sections, or after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and self.is_alive():
+            known = self.answers[-1].version_by_section if self.answers else {}
+            if known and all(
+                version >= version_by_section.get(section, 0) for section, version in known.items()
+            ):
+                return
+            time.sleep(self._period_s)
 
     def end(self) -> list[Answer]:
         """Stop asking and return the answers; raises BenchmarkFailed where one went wrong."""

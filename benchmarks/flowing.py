@@ -21,8 +21,8 @@ TAKEN_IN_TIMEOUT_S = 120.0
 POLL_S = 0.02
 PROBE_PERIOD_S = 0.004
 PROBED_EVENT = 1
-# So long the probe goes on asking for what was published last.
-AFTERWARDS_S = 1.0
+# So long the probe goes on asking for what was published last, where the pod has fallen behind.
+AFTERWARDS_MAX_S = 60.0
 # Between the first versions of two flows of a stack.
 VERSIONS_APART = 1_000_000
 
@@ -162,9 +162,10 @@ def measure(
             until_ns = time.monotonic_ns()
             after = (pod.cpu_s(), cluster.cpu_s(), flow.cpu_s())
             rss_mb = pod.rss_mb()
-            time.sleep(AFTERWARDS_S)
+            published, told = flow.ended(pod)
+            # Otherwise only the records that came soon would be measured.
+            probe.wait_for(published.last_versions(), AFTERWARDS_MAX_S)
         answers = probe.end()
-        published, told = flow.ended(pod)
     took_s = (until_ns - from_ns) / 1e9
     used = [(end - begin) / took_s * 100 for begin, end in zip(before, after, strict=True)]
     if figures:

@@ -161,6 +161,7 @@ def test_publications_survive_their_file(tmp_path: Path) -> None:
     found = Publications.read(tmp_path / "published")
     assert list(found) == FOUR
     assert found.within(15 * MS, 60 * MS) == 3
+    assert found.last_versions() == {0: 7, 1: 8}
 
 
 def test_ages_become_figures_with_their_units() -> None:
