@@ -54,6 +54,7 @@ _BEFORE_SUFFIX: Final = -len(SUFFIX)
 # What is certainly an event id; others are for `answer` to judge.
 _SURE_ID: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 
+
 def lookups_of(pod: Pod) -> LookUps:
     """Return the look-ups of a pod, made when first asked for."""
     lookups: LookUps | None = pod.made.get(LookUps)
