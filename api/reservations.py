@@ -417,10 +417,14 @@ async def _awaited(
     with pod.outcomes.waiting(reservation_id.encode()) as waiter:
         view = await _found(pod, reservation_id)
         while view is None or not is_met(view):
-            if await own_outcome(waiter, moves, until_s - loop.time()) is None:
+            if await own_outcome(waiter, _is_news, until_s - loop.time()) is None:
                 break
             view = await _found(pod, reservation_id)
     return view
+
+
+def _is_news(outcome: Outcome) -> bool:
+    return moves(outcome.kind, outcome.reason)
 
 
 def _own(view: ReservationView | None, who: Identity) -> ReservationView:

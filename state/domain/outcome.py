@@ -126,9 +126,9 @@ _STATUS_AFTER: Final = {
 }
 
 
-def moves(outcome: Outcome) -> bool:
-    """Say whether a reservation stands otherwise after this outcome, when it is a new one."""
-    return outcome.kind in _STATUS_AFTER and outcome.reason not in UNSTORED
+def moves(kind: OutcomeKind, reason: int) -> bool:
+    """Say whether a reservation stands otherwise after such an outcome, when it is a new one."""
+    return kind in _STATUS_AFTER and reason not in UNSTORED
 
 
 def after(outcome: Outcome, seats: tuple[SeatRange, ...]) -> ReservationView:

@@ -92,7 +92,7 @@ def slowly_folded(values: Sequence[bytes]) -> dict[bytes, ReservationView]:
     distinct = {told.outcome_id: told for told in map(outcome, values)}
     views: dict[bytes, ReservationView] = {}
     for told in sorted(distinct.values(), key=lambda told: place_of(told.outcome_id)):
-        if not moves(told):
+        if not moves(told.kind, told.reason):
             continue
         before = views.get(told.reservation_id)
         if told.kind is not OutcomeKind.EXTENDED or before is not None:
