@@ -427,10 +427,19 @@ def read_committed(brokers: str, topic: str, partitions: int) -> list[LoggedReco
 
 
 def _watermarks(consumer: Consumer, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
-    return {
-        part: consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=10)
-        for part in range(partitions)
-    }
+    return {part: _watermark(consumer, TopicPartition(topic, part)) for part in range(partitions)}
+
+
+def _watermark(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """Ask until an answer comes: a broker that has just died may be asked first."""
+    deadline_s = time.monotonic() + 30
+    while True:
+        try:
+            return consumer.get_watermark_offsets(partition, timeout=10)
+        except KafkaException:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.2)
 
 
 def end_offsets(brokers: str, topic: str, partitions: int) -> dict[int, int]:
