@@ -204,10 +204,8 @@ class BroadcastFeed(Generic[ReadingT]):
 
     def _run(self) -> None:
         try:
-            options = client_options(self._brokers, self._name, self._kafka)
-            admin = AdminClient(options, logger=log)
             while not self._closing.is_set():
-                self._follow_or_say_why(admin)
+                self._follow_or_say_why()
         except BaseException as error:
             self.failure = error
             self._follower.troubled(f"ended: {type(error).__name__}: {error}")
@@ -215,9 +213,9 @@ class BroadcastFeed(Generic[ReadingT]):
         finally:
             self.news.set()
 
-    def _follow_or_say_why(self, admin: AdminClient) -> None:
+    def _follow_or_say_why(self) -> None:
         try:
-            self._follow(admin)
+            self._follow()
         except LogShortened as error:
             log.warning("reading %s anew: %s", self._topic, error)
         except (TopicMissing, KafkaException) as error:
@@ -229,8 +227,13 @@ class BroadcastFeed(Generic[ReadingT]):
         finally:
             self._heartbeat = None
 
-    def _follow(self, admin: AdminClient) -> None:
+    def _connect(self) -> AdminClient:
+        options = client_options(self._brokers, self._name, self._kafka)
+        return AdminClient(options, logger=log)
+
+    def _follow(self) -> None:
         """Read the topic from its start and tail it; return when closing."""
+        admin = self._connect()
         topic = self._identity(admin)
         if topic is None:
             return
@@ -238,7 +241,7 @@ class BroadcastFeed(Generic[ReadingT]):
         starts = self._starts(admin, topic)
         reading = self._follower.new_reading(topic.partitions, topic.topic_id)
         self._heartbeat = heartbeat = Heartbeat(
-            admin, topic, self._heartbeat_ns, self._clock_ns, self._follower.counters
+            self._connect, topic, self._heartbeat_ns, self._clock_ns, self._follower.counters
         )
         consumer = Consumer(reader_options(self._brokers, self._name, self._kafka), logger=log)
         try:

@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import IsolationLevel, Message, TopicPartition
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import RESERVATION_OUTCOMES
@@ -245,6 +251,9 @@ class OutcomeFeed:
             ),
             "offset",
         )
+        if min(ends.values()) < 0:
+            # The leader changed meanwhile: whoever follows asks again.
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
         newest_ms = _answers(
             admin.list_offsets(dict.fromkeys(places, _NEWEST), request_timeout=ANSWER_TIMEOUT_S),
             "timestamp",

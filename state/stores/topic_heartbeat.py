@@ -21,6 +21,8 @@ from state.stores.freshness import Freshness, LogShortened
 
 # One dead broker of several holds up the answer for all of them for this long.
 ANSWER_TIMEOUT_S = 2.0
+# After a failure: while a broker is sought that is dead, librdkafka keeps a processor busy.
+REST_NS = 1_000_000_000
 # How often the topic's identity is asked for, and after every failure.
 IDENTITY_NS = 2_000_000_000
 # Apart by this much when callers ask for more than the interval gives.
@@ -72,24 +74,28 @@ def identity_in(topic: str, answer: "Future[Any]") -> TopicIdentity:
 class Heartbeat:
     """One question at a time, `interval_ns` apart or as soon as somebody wants the next.
 
+    connect:   returns a new client. One whose question failed is given up: it would go on asking
+               the broker that it took for the controller, which may be dead for good.
     is_wanted: set by any thread to have the next question asked now.
     """
 
     def __init__(
         self,
-        admin: AdminClient,
+        connect: Callable[[], AdminClient],
         topic: TopicIdentity,
         interval_ns: int,
         clock_ns: Callable[[], int],
         counters: HeartbeatCounters,
     ) -> None:
         self.is_wanted = False
-        self._admin = admin
+        self._connect = connect
+        self._admin = connect()
         self._topic = topic
         self._interval_ns = interval_ns
         self._clock_ns = clock_ns
         self._counters = counters
         self._asked_ns = clock_ns() - interval_ns
+        self._rests_until_ns = clock_ns()
         self._identified_ns = clock_ns()
         self._ends: Mapping[TopicPartition, Future[Any]] = {}
         self._identity: Future[Any] | None = None
@@ -101,8 +107,9 @@ class Heartbeat:
         TopicMissing, and LogShortened for a topic that is another now.
         """
         if not self._ends:
-            since_ns = self._clock_ns() - self._asked_ns
-            if since_ns >= (APART_NS_MIN if self.is_wanted else self._interval_ns):
+            now_ns = self._clock_ns()
+            apart_ns = APART_NS_MIN if self.is_wanted else self._interval_ns
+            if now_ns >= max(self._asked_ns + apart_ns, self._rests_until_ns):
                 self._ask()
             return None
         # Logs and errors of the client wait for this call.
@@ -141,6 +148,10 @@ class Heartbeat:
                     end = answer.result(timeout=0).offset
                 except KafkaException as error:
                     trouble = f"partition {at.partition}: {error.args[0]}"
+                    continue
+                if end < 0:
+                    # librdkafka's way to say that the leader changed meanwhile.
+                    trouble = f"partition {at.partition}: no broker told where it ends"
                 else:
                     partitions[at.partition].ends_at(end, self._asked_ns)
         except KafkaException as error:
@@ -149,6 +160,8 @@ class Heartbeat:
             # What failed may have been a broker that came back without the topic.
             self._identified_ns = self._asked_ns - IDENTITY_NS
             self._counters.heartbeats_failed += 1
+            self._admin = self._connect()
+            self._rests_until_ns = self._clock_ns() + REST_NS
         else:
             self._counters.heartbeats += 1
         return trouble

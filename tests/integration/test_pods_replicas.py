@@ -23,6 +23,8 @@ from infra.stack.processes import wait_until
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of, section_key
 from state.domain.tickets import issued_id, ticket_of
+from state.stores.availability_view import AvailabilityView
+from state.stores.section_statuses import STALE_AFTER_MS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -35,7 +37,7 @@ WAIT_S = 1
 DEADLINE_S = WAIT_S + 1.5
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def three() -> Iterator[Stack]:
     with ephemeral_stack(
         "tests-replicas",
@@ -99,6 +101,24 @@ class Asked:
             assert int(answer.headers["retry-after"]) >= 1
             self.refused.add(reservation_id)
         return answer
+
+
+def test_a_view_is_fresh_again_when_the_broker_that_it_asked_is_dead_for_good(
+    three: Stack, tmp_path: Path
+) -> None:
+    servers = Servers(three.kafka_brokers, "", "", tmp_path)
+    run_script(servers, "create_topics", "--partitions", str(PARTITIONS), "--replication", "3")
+    with AvailabilityView(three.kafka_brokers) as view:
+        view.wait_ready(30)
+        heartbeat = view._feed._heartbeat
+        assert heartbeat is not None
+        asked = int(heartbeat._admin.list_topics(timeout=10).controller_id)
+        three.kill_broker(asked)
+        assert wait_until(lambda: view.statistics().heartbeats_failed > 0, 10)
+        answered = view.statistics().heartbeats
+        assert wait_until(lambda: view.statistics().heartbeats > answered + 15, 20)
+        assert view.statistics().staleness_ms < STALE_AFTER_MS
+    three.start_broker(asked)
 
 
 def in_the_log(brokers: str) -> bytes:

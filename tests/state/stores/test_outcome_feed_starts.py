@@ -5,7 +5,8 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
-from confluent_kafka import IsolationLevel, TopicPartition
+import pytest
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 
 from state.stores.outcome_feed import _END, _NEWEST, LOOK_BACK_MS, OutcomeFeed
 from state.stores.topic_heartbeat import TopicIdentity
@@ -18,8 +19,9 @@ PARTITIONS = ((0, -1, -1), (40, NEWEST_MS, 7), (5, NEWEST_MS - 3 * LOOK_BACK_MS,
 class Brokers:
     """Answers offset questions as an admin client does, and notes the order of the questions."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: tuple[tuple[int, int, int], ...] = PARTITIONS) -> None:
         self.asked: list[str] = []
+        self._partitions = partitions
 
     def list_offsets(
         self,
@@ -30,7 +32,7 @@ class Brokers:
     ) -> dict[TopicPartition, "Future[Any]"]:
         answers = {}
         for place, spec in specs.items():
-            end, newest_ms, first = PARTITIONS[place.partition]
+            end, newest_ms, first = self._partitions[place.partition]
             if spec is _END:
                 assert isolation_level is IsolationLevel.READ_COMMITTED
                 kind, answer = "end", SimpleNamespace(offset=end)
@@ -50,3 +52,10 @@ def test_a_partition_without_young_outcomes_is_read_from_the_end_it_had_when_fir
     starts = feed._starts(brokers, TopicIdentity("outcomes", "", 3))  # type: ignore[arg-type]
     assert [(at.partition, at.offset) for at in starts] == [(0, 0), (1, 7), (2, 5)]
     assert brokers.asked[:3] == ["end"] * 3
+
+
+def test_without_an_end_nothing_is_begun() -> None:
+    feed = OutcomeFeed("127.0.0.1:1")
+    brokers = Brokers(((-1001, -1, -1),))
+    with pytest.raises(KafkaException):
+        feed._starts(brokers, TopicIdentity("outcomes", "", 1))  # type: ignore[arg-type]
