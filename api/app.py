@@ -10,6 +10,7 @@ trace of ours goes out.
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -79,7 +80,7 @@ class Application:
 
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
-        self.documented = documented(pod)
+        self.documented = documented()
         self._quick = QuickLookUps.of(pod, _SECURITY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,6 +125,7 @@ class Application:
         body = await read_body(scope, headers, receive, bytes_max=maximum)
         answer.route = "unknown"
         scope["app"] = self.documented
+        scope["pod"] = self.pod
         await self.documented(scope, replayed(body, receive), answer.send)
         answer.route = getattr(scope.get("route"), "path", "unknown")
 
@@ -237,10 +239,15 @@ class Answer:
         return fields
 
 
-def documented(pod: Pod) -> FastAPI:
-    """Return the FastAPI application of the documented endpoints."""
+@cache
+def documented() -> FastAPI:
+    """Return the FastAPI application of the documented endpoints; it knows no pod."""
+    return with_endpoints()
+
+
+def with_endpoints() -> FastAPI:
+    """Return a FastAPI application of its own with the documented endpoints."""
     application = openapi.application()
-    application.state.pod = pod
     for module in (availability, streaming, reservations, events, seat_maps):
         application.include_router(module.router)
     return application

@@ -29,7 +29,7 @@ _SCHEME: Final = HTTPBearer(
 
 def pod_of(request: Request) -> Pod:
     """Return the pod that answers, as a dependency."""
-    pod: Pod = request.app.state.pod
+    pod: Pod = request.scope["pod"]
     return pod
 
 

@@ -1,6 +1,6 @@
 """Pages about the pod itself: alive, ready, metrics, what is running. They need no token.
 
-    GET /health/live   the event loop turns
+    GET /health/live   the event loop turns, and no part ended by a mistake of ours
     GET /health/ready  every part has read what it must, and the pod was not told to end
     GET /metrics       Prometheus' text format
     GET /info          version, revision, schemas
@@ -27,7 +27,10 @@ VERSION: Final = "0.1.0"
 async def answer(pod: Pod, path: str, send: Send) -> bool:
     """Answer one of the pages; say whether `path` is one."""
     if path == "/health/live":
-        await _json(send, 200, {"live": True, "up_s": round(time.monotonic() - pod.started_s, 1)})
+        ended = pod.ended()
+        up_s = round(time.monotonic() - pod.started_s, 1)
+        content = {"live": not ended, "up_s": up_s, "ended": ended}
+        await _json(send, 503 if ended else 200, content)
     elif path == "/health/ready":
         parts = pod.readiness()
         is_ready = all(parts.values())

@@ -15,7 +15,8 @@ from state.stores.event_catalogue import Events
 EventId = Annotated[int, Path(ge=0, le=EVENT_ID_MAX, description="Id of the event.")]
 
 
-def catalogue_of(request: Request) -> Events:
+# On the loop: a function that is not async would cost a thread's turn for each request.
+async def catalogue_of(request: Request) -> Events:
     """Return the pod's catalogue; raises Problem (503) until it was read once."""
     catalogue: Events = pod_of(request).catalogue
     if not catalogue.is_ready():

@@ -2,7 +2,9 @@
 
 import linecache
 from collections.abc import Callable
+from functools import cache
 from itertools import count
+from types import CodeType
 from typing import Any
 
 from serdes.refused import Refused
@@ -81,9 +83,14 @@ class Source:
     def compiled(self, verb: str) -> Callable[..., Any]:
         """Compile the lines; tracebacks and `inspect` find the source through `linecache`."""
         source = "\n".join(self.functions + self.lines) + "\n"
-        filename = f"<{verb} {name_of(self.schema)} {next(_serial)}>"
         namespace: dict[str, Any] = dict(self.constants)
-        exec(compile(source, filename, "exec"), namespace)  # noqa: S102 (source is our own)
-        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        exec(_code(f"{verb} {name_of(self.schema)}", source), namespace)  # noqa: S102 (our own)
         function: Callable[..., Any] = namespace[verb]
         return function
+
+
+@cache
+def _code(name: str, source: str) -> CodeType:
+    filename = f"<{name} {next(_serial)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    return compile(source, filename, "exec")

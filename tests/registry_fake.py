@@ -102,8 +102,12 @@ def fake_registry(first_id: int = 1) -> Iterator[FakeRegistry]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (inherited)
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        # More than the client has threads: one that finds no room tries again after a second.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     registry.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -129,6 +129,11 @@ class AvailabilityView(SectionStatuses):
         """Ask the brokers for the topic's end now, instead of with the next heartbeat."""
         self._feed.refresh()
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, a mistake of ours; None while it runs."""
+        return self._feed.failure
+
     def close(self) -> None:
         """End the thread and all waits; look-ups go on answering, ever more stale."""
         self._feed.close()

@@ -400,6 +400,11 @@ class EventCatalogue(Events):
             if not self.is_ready():
                 feed.news.wait(left_ns / 1e9)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, a mistake of ours; None while it runs."""
+        return self._feed.failure
+
     def close(self) -> None:
         """End the thread and all waits; look-ups go on answering, ever more stale."""
         self._feed.close()

@@ -134,6 +134,11 @@ class OutcomeFeed:
         self._loop = asyncio.get_running_loop()
         self._feed.start()
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, a mistake of ours; None while it runs."""
+        return self._feed.failure
+
     async def close(self) -> None:
         """End all waits, then the thread; safe to repeat."""
         self.end_waits()

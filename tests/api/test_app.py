@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens import bearer
 
-from api.app import Application, create_app
+from api.app import Application, create_app, with_endpoints
 from api.guard import anyone, buyer, limited, network_of, operator
 from api.identity import Identity
 from api.pod import PartAbsent, Pod
 from api.settings import ApiSettings
+from state.stores.availability_view import AvailabilityView
 from state.stores.rate_limit import Limit
 
 SECURITY = ("x-content-type-options", "referrer-policy", "content-security-policy")
@@ -28,6 +29,7 @@ SECURITY = ("x-content-type-options", "referrer-policy", "content-security-polic
 def application_of(pod: Pod) -> Any:
     """Return an application with endpoints of the test's own beside the real ones."""
     application = Application(pod)
+    application.documented = with_endpoints()
 
     @application.documented.get("/test/anyone")
     async def ask_anyone(who: Annotated[Identity, Depends(anyone)]) -> str:
@@ -237,6 +239,20 @@ def test_a_pod_says_what_it_waits_for_and_that_it_ends() -> None:
         assert (answer.status_code, answer.json()["ready"]) == (503, False)
         assert answer.headers["retry-after"] == "1"
         assert (await client.get("/health/live")).status_code == 200
+
+    asking(pod, test)
+
+
+def test_a_pod_whose_thread_ended_by_a_mistake_asks_to_be_started_again() -> None:
+    view = AvailabilityView("127.0.0.1:1")
+    pod = pod_with(view=view)
+
+    async def test(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/health/live")).status_code == 200
+        view._feed.failure = ZeroDivisionError()
+        answer = await client.get("/health/live")
+        assert answer.status_code == 503
+        assert answer.json()["ended"] == {"view": "ZeroDivisionError"}
 
     asking(pod, test)
 

@@ -161,7 +161,7 @@ def test_an_endpoint_keeps_to_its_document(asked: Asked, label: str, mode: Gener
     cases = OPERATIONS[label].as_strategy(generation_mode=mode)
 
     @settings(
-        max_examples=20,
+        max_examples=settings().max_examples // 5,
         deadline=None,
         derandomize=True,
         phases=[Phase.explicit, Phase.generate],

@@ -1,5 +1,6 @@
 """The offline gate: every release and the current schemas read each other."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,9 @@ def test_what_breaks_readers_is_not_released(tmp_path: Path) -> None:
 def test_a_newer_release_is_compared_after_an_older_one(tmp_path: Path) -> None:
     root = copied_schemas(tmp_path)
     change(root, HOLD, lambda schema: schema["fields"].append(OPTIONAL))
-    for number in range(2, 11):
-        release(root, f"v{number}")
+    release(root, "v2")
+    for number in range(3, 11):
+        shutil.copytree(root / "history" / "v2", root / "history" / f"v{number}")
     change(root, HOLD, lambda schema: schema["fields"][-1].update(type="string", default=""))
     versions = [line.partition(":")[0] for line in incompatibilities(root)]
     assert list(dict.fromkeys(versions)) == [f"v{number}" for number in range(2, 11)]
