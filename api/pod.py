@@ -206,7 +206,9 @@ class Pod:
         """Return what ended each part that can do nothing any more, by the part."""
         parts = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
         failures = {name: getattr(part, "failure", None) for name, part in parts.items()}
-        return {name: type(error).__name__ for name, error in failures.items() if error is not None}
+        return {
+            name: type(error).__name__ for name, error in failures.items() if error is not None
+        }
 
     def _parts(self) -> list[Any]:
         parts = (
