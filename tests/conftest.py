@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if fixture in getattr(item, "fixturenames", ()):
                 for mark in marks:
                     item.add_marker(mark)
+    _longest_first(items)
+
+
+def _longest_first(items: list[pytest.Item]) -> None:
+    """Begin with the files that are given most time, so that processes end at the same time."""
+    limit_s: dict[object, float] = defaultdict(float)
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        if limit is not None:
+            limit_s[item.path] = max(limit_s[item.path], limit.args[0])
+    items.sort(key=lambda item: -limit_s[item.path])
 
 
 def _part(name: str) -> Iterator[Stack]:

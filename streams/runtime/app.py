@@ -32,7 +32,7 @@ from streams.runtime.lane import Lane
 from streams.runtime.lookups import CommittedRecords, Lookups
 from streams.runtime.observe import Observer, configure_logging
 from streams.runtime.ticker import Ticker
-from streams.runtime.transport import BatchTransport, Fetch, RawFetchSchema
+from streams.runtime.transport import BatchTransport, Fetch, RawFetchSchema, read_to
 from streams.runtime.watchdog import Watchdog
 from streams.settings import Settings
 
@@ -350,10 +350,16 @@ class BatchApp(faust.App):
         except Exception as error:  # noqa: BLE001  (the group may be rebalancing, the broker away)
             self.observer.log.info("end offsets are not to be had: %r", error)
             return
+        positions = [
+            lane.committed_offset
+            if lane.committed_offset < lane.next_offset
+            else read_to(thread._consumer, tp, lane.next_offset)
+            for lane, tp in zip(lanes, tps, strict=True)
+        ]
         self.observer.lag(
             {
-                lane.place: (lane.committed_offset, ends[tp], lane.log_time_ms)
-                for lane, tp in zip(lanes, tps, strict=True)
+                lane.place: (position, ends[tp], lane.log_time_ms)
+                for lane, tp, position in zip(lanes, tps, positions, strict=True)
             },
             int(time.time() * 1000),
         )

@@ -120,7 +120,24 @@ class SlimFetchResult(aiokafka_fetcher.FetchResult):
             records.extend(chunk)
         self._update_position()
         self._partition_records = None
+        if records:
+            handed = self._assignment.state_value(self._topic_partition)
+            handed.handed_offset = records[-1].offset + 1
         return records
+
+
+def read_to(consumer: Any, tp: Any, next_offset: int) -> int:
+    """Return the offset before which there is nothing to come for whoever took all before another.
+
+    Further than `next_offset` where only transaction markers and aborted records lie between:
+    nobody is ever given those, and no offset behind them is committed while nothing follows.
+    """
+    assignment = consumer._subscription.subscription.assignment
+    state = assignment and assignment.state_value(tp)
+    if not state or not state.has_valid_position:
+        return next_offset
+    handed: int = getattr(state, "handed_offset", next_offset)
+    return max(next_offset, state.position) if handed <= next_offset else next_offset
 
 
 def read_slim_records() -> None:
