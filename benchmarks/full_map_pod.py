@@ -1,7 +1,7 @@
 """A pod as before the slimming: `python -m api`, but its view reads whole seat maps.
 
 Everything else is the pod of today: feed, contents, look-ups, HTTP. Of a seat map it uses the
-counts and drops the seats, as source document 003 tells of its consumers.
+counts and drops the seats, as the consumers of seat maps did.
 
 Run by `python -m benchmarks.pods slimming`.
 """

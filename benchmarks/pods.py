@@ -6,7 +6,7 @@ Scenarios (all, without any named):
   cold_start    start to ready with 100,000 sections, and resident memory
   reservations  `POST .../reservations` until 201, one worker, one pod
   slimming      whole seat maps of 5,000 seats against slim statuses: 1,000 statuses/s, look-ups
-                beside them, and as many statuses/s as go (source document 003)
+                beside them, and as many statuses/s as go
 
 wrk drives the load; without it nothing is measured, and the message says how to get it. Every
 figure is the median of the runs, with the least and the most. Nothing is asserted; targets stand

@@ -1,7 +1,7 @@
 """Status records for the pods: the slim ones of ours, and the seat maps that they replaced.
 
-Source document 003 counts a seat map of 5,000 seats with 20 bytes a seat: a map from the seat to
-its state. Ours has the same fields as the slim record in front, so that a pod can be run on it;
+The former status was a seat map: a map from the seat to its state, 20 bytes for each of 5,000
+seats. Ours has the same fields as the slim record in front, so that a pod can be run on it;
 what is behind them is read and not used, as it was there.
 """
 

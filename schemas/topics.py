@@ -5,7 +5,7 @@ The one list: creation, registration, documentation and tests derive from it.
 
 from dataclasses import dataclass
 
-# source document 003: 20 partitions for section-status and for what is co-partitioned with it.
+# 20 for section-status, and so for all that is co-partitioned with it.
 # One partition orders all events: there are thousands, changed by hand.
 PARTITIONS_BY_GROUP = {"seats": 20, "events": 1}
 

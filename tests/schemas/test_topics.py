@@ -21,7 +21,7 @@ def test_names_are_unique() -> None:
 def test_what_one_handler_reads_and_writes_shares_its_partition_count() -> None:
     topics = (SECTION_COMMANDS, RESERVATION_OUTCOMES, SECTION_STATUS, SEATS_CHANGELOG)
     assert {topic.partitions for topic in topics} == {PARTITIONS_BY_GROUP["seats"]}
-    assert SECTION_STATUS.partitions == 20  # source document 003
+    assert SECTION_STATUS.partitions == 20
 
 
 def test_state_is_compacted_and_never_deleted_by_age() -> None:
