@@ -241,7 +241,12 @@ class BroadcastFeed(Generic[ReadingT]):
         starts = self._starts(admin, topic)
         reading = self._follower.new_reading(topic.partitions, topic.topic_id)
         self._heartbeat = heartbeat = Heartbeat(
-            self._connect, topic, self._heartbeat_ns, self._clock_ns, self._follower.counters
+            admin,
+            self._connect,
+            topic,
+            self._heartbeat_ns,
+            self._clock_ns,
+            self._follower.counters,
         )
         consumer = Consumer(reader_options(self._brokers, self._name, self._kafka), logger=log)
         try:

@@ -74,13 +74,14 @@ def identity_in(topic: str, answer: "Future[Any]") -> TopicIdentity:
 class Heartbeat:
     """One question at a time, `interval_ns` apart or as soon as somebody wants the next.
 
-    connect:   returns a new client. One whose question failed is given up: it would go on asking
-               the broker that it took for the controller, which may be dead for good.
+    connect:   returns another client like `admin`. One whose question failed is given up: it would
+               go on asking the broker that it took for the controller, which may be dead for good.
     is_wanted: set by any thread to have the next question asked now.
     """
 
     def __init__(
         self,
+        admin: AdminClient,
         connect: Callable[[], AdminClient],
         topic: TopicIdentity,
         interval_ns: int,
@@ -88,8 +89,8 @@ class Heartbeat:
         counters: HeartbeatCounters,
     ) -> None:
         self.is_wanted = False
+        self._admin = admin
         self._connect = connect
-        self._admin = connect()
         self._topic = topic
         self._interval_ns = interval_ns
         self._clock_ns = clock_ns

@@ -150,7 +150,8 @@ class BatchApp(faust.App):
             table_standby_replicas=0,
             consumer_max_fetch_size=2 << 20,
             broker_session_timeout=settings.session_timeout_s,
-            broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 6),
+            # A survivor hears of a death with its next heartbeat.
+            broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 12),
             broker_request_timeout=max(20.0, settings.session_timeout_s),
             broker_rebalance_timeout=max(20.0, settings.session_timeout_s),
             consumer_group_instance_id=(settings.instance if settings.static_membership else None),

@@ -432,14 +432,15 @@ def _watermarks(consumer: Consumer, topic: str, partitions: int) -> dict[int, tu
 
 def _watermark(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
     """Ask until an answer comes: a broker that has just died may be asked first."""
-    deadline_s = time.monotonic() + 30
-    while True:
-        try:
-            return consumer.get_watermark_offsets(partition, timeout=10)
-        except KafkaException:
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.2)
+    answers: list[tuple[int, int]] = []
+
+    def is_answered() -> bool:
+        with suppress(KafkaException):
+            answers.append(consumer.get_watermark_offsets(partition, timeout=10))
+        return bool(answers)
+
+    assert wait_until(is_answered, 30), f"nobody tells where {partition} ends"
+    return answers[0]
 
 
 def end_offsets(brokers: str, topic: str, partitions: int) -> dict[int, int]:
