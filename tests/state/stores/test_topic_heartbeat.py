@@ -50,7 +50,7 @@ class Case:
         self.partition = Freshness(0, 0)
         self._clients: Any = iter([Client(answer) for answer in answers])
         self._heartbeat = Heartbeat(
-            next(self._clients),
+            next(self._clients),  # type: ignore[arg-type]
             lambda: next(self._clients),
             TopicIdentity("t", "id", 1),
             INTERVAL_NS,
