@@ -113,17 +113,8 @@ class AvailabilityView(SectionStatuses):
         Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
         The thread goes on trying: whoever calls again may be luckier.
         """
-        feed = self._feed
-        deadline_ns = self._clock_ns() + int(timeout_s * 1e9)
-        while not self.is_ready():
-            feed.news.clear()
-            if feed.missing is not None:
-                raise TopicMissing(str(feed.missing))
-            left_ns = deadline_ns - self._clock_ns()
-            if feed.failure is not None or self._closed or left_ns <= 0:
-                raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
-            if not self.is_ready():
-                feed.news.wait(left_ns / 1e9)
+        if not self._feed.wait(self.is_ready, timeout_s):
+            raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
 
     def refresh(self) -> None:
         """Ask the brokers for the topic's end now, instead of with the next heartbeat."""

@@ -197,6 +197,23 @@ class BroadcastFeed(Generic[ReadingT]):
         if self._thread.ident is not None:
             self._thread.join()
 
+    def wait(self, is_ready: Callable[[], bool], timeout_s: float) -> bool:
+        """Return True once something is ready that may become so with `news`.
+
+        False after `timeout_s`, or when nothing is read any more. Raises TopicMissing at once.
+        """
+        deadline_ns = self._clock_ns() + int(timeout_s * 1e9)
+        while not is_ready():
+            self.news.clear()
+            if self.missing is not None:
+                raise TopicMissing(str(self.missing))
+            left_ns = deadline_ns - self._clock_ns()
+            if self.failure is not None or self._closing.is_set() or left_ns <= 0:
+                return False
+            if not is_ready():
+                self.news.wait(left_ns / 1e9)
+        return True
+
     def refresh(self) -> None:
         """Have the next heartbeat sent now."""
         if self._heartbeat is not None:

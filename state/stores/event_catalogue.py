@@ -45,7 +45,6 @@ from state.stores.availability_view import (
     NO_OPTIONS,
     PINS_ONLY,
     NotReady,
-    TopicMissing,
 )
 from state.stores.broadcast_feed import BroadcastFeed, KafkaOptions
 from state.stores.freshness import Freshness
@@ -388,17 +387,8 @@ class EventCatalogue(Events):
 
         Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
         """
-        feed = self._feed
-        deadline_ns = self._clock_ns() + int(timeout_s * 1e9)
-        while not self.is_ready():
-            feed.news.clear()
-            if feed.missing is not None:
-                raise TopicMissing(str(feed.missing))
-            left_ns = deadline_ns - self._clock_ns()
-            if feed.failure is not None or self._closed or left_ns <= 0:
-                raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
-            if not self.is_ready():
-                feed.news.wait(left_ns / 1e9)
+        if not self._feed.wait(self.is_ready, timeout_s):
+            raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
 
     @property
     def failure(self) -> BaseException | None:
