@@ -17,7 +17,8 @@ from benchmarks.wrk import Generator
 
 READY_TIMEOUT_S = 60.0
 DONE_TIMEOUT_S = 60.0
-TAKEN_IN_TIMEOUT_S = 120.0
+# Seat maps of 100 kB each: a pod takes in some 80 a second.
+TAKEN_IN_TIMEOUT_S = 400.0
 POLL_S = 0.02
 PROBE_PERIOD_S = 0.004
 PROBED_EVENT = 1
