@@ -96,8 +96,12 @@ class Story:
 
 
 def demo_plan(seats: int | None) -> SeatingPlan:
-    """Return the arena, or so many seats: whole blocks of it, and plain ones for the rest."""
-    arena = read_plan(ARENA)
+    """Return the arena that is sold, or so many seats of it."""
+    return part_of(read_plan(ARENA), seats)
+
+
+def part_of(arena: SeatingPlan, seats: int | None) -> SeatingPlan:
+    """Return an arena, or so many seats: whole blocks of it, and plain ones for the rest."""
     if seats is None or seats == arena.seat_count:
         return arena
     sections: list[SectionPlan] = []

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from schemas.topics import SECTION_COMMANDS
 from scripts.commands import CommandEncoders
-from scripts.demo import arguments_of, demo_plan
+from scripts.demo import arguments_of, demo_plan, part_of
 from scripts.demo_table import Figures, as_line, as_table
 from scripts.plans.arena import ARENA
 from scripts.workload import Command, Mix, chosen_seats, draw_commands, percentile
 from serdes.decoding import Decoded, TopicDecoder
-from serdes.plans.layout import SectionPlan
+from serdes.plans.layout import SeatingPlan, SectionPlan
 from serdes.plans.reading import read_plan
 from serdes.schema_ids import counted_ids
 
@@ -27,8 +27,13 @@ DECODER = TopicDecoder(SECTION_COMMANDS, IDS)
 
 
 @pytest.fixture(scope="module")
-def sections() -> tuple[SectionPlan, ...]:
-    return read_plan(ARENA).sections
+def arena() -> SeatingPlan:
+    return read_plan(ARENA)
+
+
+@pytest.fixture(scope="module")
+def sections(arena: SeatingPlan) -> tuple[SectionPlan, ...]:
+    return arena.sections
 
 
 def names(commands: list[Command]) -> Counter[str]:
@@ -101,8 +106,8 @@ CACHE: list[SectionPlan] = []
 
 
 @pytest.mark.parametrize("seats", [1, 2001, 60_001])
-def test_the_demo_sells_exactly_as_many_seats_as_asked_for(seats: int) -> None:
-    plan = demo_plan(seats)
+def test_the_demo_sells_exactly_as_many_seats_as_asked_for(arena: SeatingPlan, seats: int) -> None:
+    plan = part_of(arena, seats)
     assert plan.seat_count == seats
     assert len({section.section for section in plan.sections}) == len(plan.sections)
 
