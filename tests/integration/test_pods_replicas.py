@@ -26,7 +26,8 @@ from state.domain.tickets import issued_id, ticket_of
 from state.stores.availability_view import AvailabilityView
 from state.stores.section_statuses import STALE_AFTER_MS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+# The largest but one, so that it runs beside the demo: its clients take much of the processors.
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(280)]
 
 EVENT = 7
 PARTITIONS = 3
