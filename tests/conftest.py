@@ -13,7 +13,7 @@ from hypothesis import settings
 from infra.stack import QUICK_RESTART, Stack, configured, ephemeral_stack
 
 settings.register_profile("dev", max_examples=10, deadline=None)
-settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile("soak", max_examples=100_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 

@@ -18,7 +18,7 @@ from streams.runtime.failpoints import NAMES
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
-COMMANDS = 45_000
+COMMANDS = 60_000
 RATE = 1_500
 
 

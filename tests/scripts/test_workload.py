@@ -105,7 +105,7 @@ def test_chosen_seats_exist_and_are_neighbours(seed: int, party: int) -> None:
 CACHE: list[SectionPlan] = []
 
 
-@pytest.mark.parametrize("seats", [1, 2001, 60_001])
+@pytest.mark.parametrize("seats", [1, 24, 999, 2000, 2001, 30_000, 60_001])
 def test_the_demo_sells_exactly_as_many_seats_as_asked_for(arena: SeatingPlan, seats: int) -> None:
     plan = part_of(arena, seats)
     assert plan.seat_count == seats

@@ -12,8 +12,6 @@ from infra.paths import ROOT
 from infra.stack.processes import wait_until
 from streams.runtime.fatal import EXIT_CODE
 
-pytestmark = pytest.mark.programs
-
 # Works in small steps for a second, as a worker does, or in one that never lets the loop run.
 WORKER = """
 import asyncio, sys, time
