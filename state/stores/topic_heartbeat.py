@@ -20,9 +20,11 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from state.stores.freshness import Freshness, LogShortened
 
 # One dead broker of several holds up the answer for all of them for this long.
-ANSWER_TIMEOUT_S = 2.0
-# After a failure: while a broker is sought that is dead, librdkafka keeps a processor busy.
-REST_NS = 1_000_000_000
+ANSWER_TIMEOUT_S = 1.0
+# While librdkafka seeks a broker that is dead it keeps a processor busy: after each failure in a
+# row a heartbeat rests twice as long.
+REST_NS_MIN = 500_000_000
+REST_NS_MAX = 4_000_000_000
 # How often the topic's identity is asked for, and after every failure.
 IDENTITY_NS = 2_000_000_000
 # Apart by this much when callers ask for more than the interval gives.
@@ -96,6 +98,7 @@ class Heartbeat:
         self._clock_ns = clock_ns
         self._counters = counters
         self._asked_ns = clock_ns() - interval_ns
+        self._rest_ns = REST_NS_MIN
         self._rests_until_ns = clock_ns()
         self._identified_ns = clock_ns()
         self._ends: Mapping[TopicPartition, Future[Any]] = {}
@@ -162,8 +165,10 @@ class Heartbeat:
             self._identified_ns = self._asked_ns - IDENTITY_NS
             self._counters.heartbeats_failed += 1
             self._admin = self._connect()
-            self._rests_until_ns = self._clock_ns() + REST_NS
+            self._rests_until_ns = self._clock_ns() + self._rest_ns
+            self._rest_ns = min(2 * self._rest_ns, REST_NS_MAX)
         else:
+            self._rest_ns = REST_NS_MIN
             self._counters.heartbeats += 1
         return trouble
 

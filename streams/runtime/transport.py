@@ -233,6 +233,10 @@ class BatchConsumer(driver.Consumer):
                     self.not_waiting_next_records.set()
                 if records and self.app.intake() is intake:
                     await self._deliver(records, intake)
+        except asyncio.CancelledError:
+            # Faust's Fetcher takes its own stop for a crash while partitions change hands.
+            if not fetcher_stopped():
+                raise
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise

@@ -17,7 +17,10 @@ STORM_S = 30.0
 def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
     new_fleet: Callable[..., Fleet],
 ) -> None:
-    fleet = new_fleet(partitions=6, SEATSTREAM_TRANSACTION_RECORDS="500")
+    # Nobody here is silent, so sessions may be long: starts of guests take the processors.
+    fleet = new_fleet(
+        partitions=6, SEATSTREAM_TRANSACTION_RECORDS="500", SEATSTREAM_SESSION_TIMEOUT_S="10"
+    )
     residents = [fleet.worker(name).start() for name in ("one", "two")]
     for worker in residents:
         worker.wait_ready()

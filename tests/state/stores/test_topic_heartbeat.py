@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,26 +10,27 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from state.stores.freshness import Freshness
-from state.stores.topic_heartbeat import REST_NS, Heartbeat, TopicIdentity
+from state.stores.topic_heartbeat import REST_NS_MAX, REST_NS_MIN, Heartbeat, TopicIdentity
 
 TIMED_OUT = KafkaException(KafkaError(KafkaError._TIMED_OUT))
 INTERVAL_NS = 200_000_000
 
 
 class Client:
-    """Answers offset questions of partition 0 as an admin client does."""
+    """Answers offset questions of partition 0 as an admin client does; the last answer stays."""
 
-    def __init__(self, answer: int | KafkaException) -> None:
-        self._answer = answer
+    def __init__(self, answers: list[int | KafkaException]) -> None:
+        self._answers = answers
 
     def list_offsets(
         self, specs: Mapping[TopicPartition, Any], **_: Any
     ) -> dict[TopicPartition, "Future[Any]"]:
         answered: Future[Any] = Future()
-        if isinstance(self._answer, KafkaException):
-            answered.set_exception(self._answer)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, KafkaException):
+            answered.set_exception(answer)
         else:
-            answered.set_result(SimpleNamespace(offset=self._answer))
+            answered.set_result(SimpleNamespace(offset=answer))
         return dict.fromkeys(specs, answered)
 
     def describe_topics(self, topics: Any, **_: Any) -> dict[str, "Future[Any]"]:
@@ -42,21 +44,26 @@ class Client:
 
 
 class Case:
-    """A heartbeat whose clients give these answers, one after another."""
+    """A heartbeat whose questions get these answers, one after another."""
 
     def __init__(self, *answers: int | KafkaException) -> None:
         self.now_ns = 10**12
         self.heartbeats = self.heartbeats_failed = 0
         self.partition = Freshness(0, 0)
-        self._clients: Any = iter([Client(answer) for answer in answers])
+        self.connected = 0
+        self._answers = list(answers)
         self._heartbeat = Heartbeat(
-            next(self._clients),  # type: ignore[arg-type]
-            lambda: next(self._clients),
+            self.connect(),
+            self.connect,
             TopicIdentity("t", "id", 1),
             INTERVAL_NS,
             lambda: self.now_ns,
             self,
         )
+
+    def connect(self) -> Any:
+        self.connected += 1
+        return Client(self._answers)
 
     def step(self) -> str | None:
         return self._heartbeat.step([self.partition])
@@ -72,13 +79,26 @@ def test_a_failed_question_is_asked_again_by_another_client_after_a_rest(
     trouble = case.step()
     assert trouble is not None
     assert trouble.startswith("partition 0: ")
-    case.now_ns += REST_NS - 1
+    case.now_ns += REST_NS_MIN - 1
     assert [case.step(), case.step()] == [None, None]
     assert (case.heartbeats, case.heartbeats_failed) == (0, 1)
     case.now_ns += 1
     assert [case.step(), case.step()] == [None, ""]
-    assert (case.heartbeats, case.heartbeats_failed) == (1, 1)
+    assert (case.heartbeats, case.heartbeats_failed, case.connected) == (1, 1, 2)
     assert case.partition.known_ns == case.now_ns
+
+
+def test_rests_grow_while_questions_fail_and_are_short_again_after_an_answer() -> None:
+    case = Case(*[TIMED_OUT] * 6, 7, TIMED_OUT, 7)
+    asked = []
+    while case.heartbeats < 2:
+        case.step()
+        if case.step() is not None:
+            asked.append(case.now_ns)
+        case.now_ns += REST_NS_MIN
+    apart = [(after - before) // REST_NS_MIN for before, after in pairwise(asked)]
+    assert apart == [1, 2, 4, 8, 8, 8, 1, 1]
+    assert REST_NS_MAX == 8 * REST_NS_MIN
 
 
 def test_questions_are_an_interval_apart() -> None:

@@ -12,17 +12,17 @@ from infra.paths import ROOT
 from infra.stack.processes import wait_until
 from streams.runtime.fatal import EXIT_CODE
 
-# Works in small steps for a second, as a worker does, or in one that never lets the loop run.
+# Works in small steps, as a worker does, or in one that never lets the loop run.
 WORKER = """
 import asyncio, sys, time
 from streams.runtime.watchdog import Watchdog
 
-async def main(limit_s, step_s):
+async def main(limit_s, work_s, step_s):
     watchdog = Watchdog(limit_s)
     watching = asyncio.create_task(watchdog.run())
     await asyncio.sleep(0.05)
     print("up", flush=True)
-    end_s = time.process_time() + 1.0
+    end_s = time.process_time() + work_s
     while time.process_time() < end_s:
         step_end_s = time.process_time() + step_s
         while time.process_time() < step_end_s:
@@ -31,12 +31,15 @@ async def main(limit_s, step_s):
         await asyncio.sleep(0)
     watching.cancel()
 
-asyncio.run(main(float(sys.argv[1]), float(sys.argv[2])))
+asyncio.run(main(*map(float, sys.argv[1:])))
 """
 
 
-def working(limit_s: float, step_s: float = 0.01) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", WORKER, str(limit_s), str(step_s)]
+def working(
+    limit_s: float, work_s: float, step_s: float = 0.01
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that uses a processor for a while, in steps; all in seconds."""
+    command = [sys.executable, "-c", WORKER, *map(str, (limit_s, work_s, step_s))]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -56,7 +59,7 @@ def pause(process: subprocess.Popen[str], pause_s: float) -> None:
 
 
 def test_r17_a_pause_beyond_the_limit_ends_the_process_with_a_reason() -> None:
-    for process in working(limit_s=0.8):
+    for process in working(limit_s=0.8, work_s=0.5):
         pause(process, 1.2)
         _, errors = process.communicate(timeout=20)
         assert process.returncode == EXIT_CODE
@@ -66,11 +69,11 @@ def test_r17_a_pause_beyond_the_limit_ends_the_process_with_a_reason() -> None:
 
 @pytest.mark.parametrize("limit_s", [30.0, 0.0])
 def test_a_short_pause_or_no_limit_ends_nothing(limit_s: float) -> None:
-    for process in working(limit_s):
+    for process in working(limit_s, work_s=0.3):
         pause(process, 0.3)
         assert process.wait(20) == 0
 
 
 def test_a_busy_loop_is_not_a_pause() -> None:
-    for process in working(limit_s=0.8, step_s=1.0):
+    for process in working(limit_s=0.5, work_s=0.7, step_s=0.7):
         assert process.wait(20) == 0
