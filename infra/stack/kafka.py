@@ -217,9 +217,10 @@ class KafkaCluster:
         return text_from(node.directory / "server.log", self._log_start_bytes[node.node_id])
 
     def _wait_registered(self, node_ids: set[int]) -> None:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-
         def all_registered() -> bool:
+            # A client anew each time: one that once took a broker for the controller may go on
+            # asking it after its death.
+            admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
             try:
                 cluster = admin.describe_cluster(request_timeout=5).result()
             except KafkaException:
