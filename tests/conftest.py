@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: the real parts, started once and only when a test asks."""
 
+import gc
 import os
 import secrets
 from collections import defaultdict
@@ -16,6 +17,10 @@ settings.register_profile("dev", max_examples=10, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile("soak", max_examples=100_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# Thousands of tests live from collection to the end: to look through them for garbage as often as
+# the interpreter does by default takes a twentieth of a run.
+gc.set_threshold(100_000, 20, 50)
 
 MARKS_BY_FIXTURE = {
     "kafka": ("kafka",),

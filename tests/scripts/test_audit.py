@@ -1,6 +1,5 @@
 """The auditor passes every sound log and flags every mutant of one."""
 
-import copy
 import os
 import subprocess
 import sys
@@ -35,6 +34,15 @@ SEED = 7
 @pytest.fixture(scope="module")
 def sound() -> Log:
     return sound_log(SEED, 300)
+
+
+def own_copy(log: Log) -> Log:
+    """Return a log that may be changed; the records themselves cannot."""
+    own = replace(log)
+    for topic in ("commands", "outcomes", "statuses", "changelog", "dead_letters"):
+        records: Records = getattr(log, topic)
+        setattr(own, topic, {partition: list(each) for partition, each in records.items()})
+    return own
 
 
 @settings(max_examples=15)
@@ -403,7 +411,7 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
 @pytest.mark.parametrize("name", MUTANTS)
 def test_every_mutant_is_flagged(sound: Log, name: str) -> None:
     mutate, invariants = MUTANTS[name]
-    log = copy.deepcopy(sound)
+    log = own_copy(sound)
     mutate(log)
     report = audit(log)
     flagged = {violation.invariant for violation in report.violations}
@@ -411,7 +419,7 @@ def test_every_mutant_is_flagged(sound: Log, name: str) -> None:
 
 
 def test_a_seat_sold_twice_is_counted_without_the_oracle(sound: Log) -> None:
-    log = copy.deepcopy(sound)
+    log = own_copy(sound)
     partition, index = find(log.outcomes, named("ReservationConfirmed"))
     name, fields = decoded(log.outcomes[partition][index])
     fields["request"] = fields["request"] | {"reservationId": "thief"}
@@ -423,7 +431,7 @@ def test_a_seat_sold_twice_is_counted_without_the_oracle(sound: Log) -> None:
 
 
 def test_the_excerpt_shows_what_happened_to_the_reservation(sound: Log) -> None:
-    log = copy.deepcopy(sound)
+    log = own_copy(sound)
     drop("outcomes", named("ReservationConfirmed"))(log)
     report: Report = audit(log)
     lines = "\n".join(report.excerpts["I8 lost write"])
@@ -432,7 +440,7 @@ def test_the_excerpt_shows_what_happened_to_the_reservation(sound: Log) -> None:
 
 
 def test_repeats_of_a_rewound_group_are_counted_and_allowed_when_told_so(sound: Log) -> None:
-    log = copy.deepcopy(sound)
+    log = own_copy(sound)
     double("outcomes", named("SeatsHeld"))(log)
     report = audit(log, allow_repeats=True)
     assert report.is_exact
