@@ -75,16 +75,24 @@ def create_app(settings: ApiSettings, pod: Pod | None = None) -> ASGIApp:
     return application
 
 
+def quick_lookups_of(pod: Pod) -> QuickLookUps | None:
+    """Return what answers most look-ups of a pod; None for one that has no view."""
+    return QuickLookUps.of(pod, _SECURITY)
+
+
 class Application:
     """Dispatches requests; see the module."""
 
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
         self.documented = documented()
-        self._quick = QuickLookUps.of(pod, _SECURITY)
+        self._quick = quick_lookups_of(pod)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._quick is not None and await self._quick.answer(scope, send):
+        messages = None if self._quick is None else self._quick.answer(scope)
+        if messages is not None:
+            await send(messages[0])
+            await send(messages[1])
             return
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)

@@ -5,12 +5,12 @@
     POST /v1/availability:batchGet
 
 A look-up is written straight to the server, past the framework, and in two ways. `QuickLookUps`
-answers what waits for nothing and refuses nothing; `answer` can do everything. What an answer
-promises is told in `docs/http-api.md`.
+answers what waits for nothing and refuses nothing, in any thread; `answer` can do everything.
+What an answer promises is told in `docs/http-api.md`.
 """
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
 from time import monotonic
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from api.etags import matches
 from api.guard import anyone, pod_of
 from api.identity import Identity
-from api.limits import Receive, Scope, Send
+from api.limits import Message, Receive, Scope, Send
 from api.logs import CORRELATION_HEADER, correlation_of
 from api.lookups import FRESH, REVALIDATED, STALE, Answered, Header, LookUps
 from api.pod import PartAbsent, Pod
@@ -44,8 +44,6 @@ from api.questions import (
 BATCH_EVENTS_MAX: Final = 100
 BATCH_SECTIONS_MAX: Final = 5_000
 """Events that a batch may name, and sections that its answer may have."""
-
-Message = MutableMapping[str, Any]
 
 JSON: Final = (b"content-type", b"application/json")
 
@@ -97,11 +95,10 @@ class QuickLookUps:
     """
 
     def __init__(self, pod: Pod, further: tuple[Header, ...]) -> None:
-        self._pod = pod
         self._lookups = lookups_of(pod)
         self._further = further
         self._bound_ms = pod.view.stale_after_ms
-        self._identify = pod.verifier.identify
+        self._knows = pod.verifier.knows
         self._count_200 = pod.metrics.requests.labels("availability", "200").inc
         self._count_304 = pod.metrics.requests.labels("availability", "304").inc
         # Ids of requests that brought none: told apart by the pod, the start and a number.
@@ -116,30 +113,30 @@ class QuickLookUps:
         except PartAbsent:
             return None
 
-    async def answer(self, scope: Scope, send: Send) -> bool:
-        """Return False, and nothing is sent, where the request has to go the long way."""
+    def answer(self, scope: Scope) -> tuple[Message, Message] | None:
+        """Return an answer's two messages; None where the request has to go the long way.
+
+        Blocks on nothing and may be called by any thread. Who asks for the first time goes the
+        long way, for a token is verified there.
+        """
         if scope["type"] != "http" or scope["method"] != "GET":
-            return False
+            return None
         path: str = scope["path"]
         if not (path.endswith(SUFFIX) and path.startswith(PREFIX)):
-            return False
+            return None
         digits = path[_AFTER_PREFIX:_BEFORE_SUFFIX]
         if _SURE_ID.fullmatch(digits) is None:
-            return False
+            return None
         try:
-            messages = self._messages(int(digits), scope)
+            return self._messages(int(digits), scope)
         except Exception:  # noqa: BLE001
             # The long way meets the same again, and tells of it.
-            return False
-        if messages is None:
-            return False
-        await send(messages[0])
-        await send(messages[1])
-        return True
+            return None
 
     def _messages(self, event_id: int, scope: Scope) -> tuple[Message, Message] | None:
         headers = dict(scope["headers"])
-        self._identify(headers.get(b"authorization"))
+        if not self._knows(headers.get(b"authorization")):
+            return None
         sections: tuple[str, ...] = ()
         if query := scope["query_string"]:
             question = question_in(query)

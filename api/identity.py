@@ -72,16 +72,25 @@ class TokenVerifier:
     def is_ready(self) -> bool:
         return bool(self._keys.keys)
 
+    def knows(self, authorization: bytes | None) -> Identity | None:
+        """Return who shows this Authorization header, if it was verified and counts still.
+
+        Changes nothing: any thread may ask.
+        """
+        known = None if authorization is None else self._known.get(authorization)
+        if (
+            known is not None
+            and self._clock_s() < known[1]
+            and self._generation == self._keys.generation
+        ):
+            return known[0]
+        return None
+
     def identify(self, authorization: bytes | None) -> Identity:
         """Return who shows this Authorization header; raises Problem (401)."""
-        if authorization is not None:
-            known = self._known.get(authorization)
-            if (
-                known is not None
-                and self._clock_s() < known[1]
-                and self._generation == self._keys.generation
-            ):
-                return known[0]
+        known = self.knows(authorization)
+        if known is not None:
+            return known
         try:
             return self._verify(authorization)
         except Problem:

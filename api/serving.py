@@ -20,9 +20,10 @@ from granian.errors import FatalError
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from api.app import create_app
+from api.app import create_app, quick_lookups_of
 from api.logs import log
 from api.pod import Pod
+from api.reading_thread import answer_where_read
 from api.settings import ApiSettings
 
 STOP_S: Final = 15.0
@@ -48,6 +49,10 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
     Raises PortTaken, and OSError for an address that is none of this machine's.
     """
     port = free_port(settings.host, settings.port)
+    quick = quick_lookups_of(pod)
+    # With CORS there is something else to do around every answer.
+    if quick is not None and not settings.cors_origins:
+        answer_where_read(quick.answer)
     server = Server(
         create_app(settings, pod),
         address=settings.host,
