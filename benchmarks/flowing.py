@@ -18,12 +18,12 @@ from benchmarks.wrk import Generator
 READY_TIMEOUT_S = 60.0
 DONE_TIMEOUT_S = 60.0
 # Seat maps of 100 kB each: a pod takes in some 80 a second.
-TAKEN_IN_TIMEOUT_S = 400.0
+TAKEN_IN_TIMEOUT_S = 120.0
 POLL_S = 0.02
 PROBE_PERIOD_S = 0.004
 PROBED_EVENT = 1
 # So long the probe goes on asking for what was published last, where the pod has fallen behind.
-AFTERWARDS_MAX_S = 60.0
+AFTERWARDS_MAX_S = 20.0
 # Between the first versions of two flows of a stack.
 VERSIONS_APART = 1_000_000
 

@@ -22,7 +22,7 @@ import sys
 import time
 import timeit
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,13 @@ PACKAGES = (*machine.PACKAGES, "granian", "fastapi", "orjson", "pyjwt")
 EXIT_NO_GENERATOR = 3
 MAP_POD = (sys.executable, "-m", "benchmarks.full_map_pod")
 PARTITIONS = SECTION_STATUS.partitions
+# A folder of a deleted topic is gone at once, for this is 100 MB a second; nothing is compacted
+# away before it was read, for records are counted.
+MAP_OPTIONS = {
+    "file.delete.delay.ms": "0",
+    "segment.bytes": str(64 * 2**20),
+    "min.compaction.lag.ms": str(3_600_000),
+}
 
 # What is told of statuses that flow while only the probe asks, and with the load beside it.
 ALONE = (
@@ -117,7 +124,7 @@ class Sizes:
     slimming_per_s: int = 1_000
     slimming_s: float = 10.0
     flood_slim: int = 200_000
-    flood_map: int = 3_000
+    flood_map: int = 1_500
     coding: int = 200
 
 
@@ -372,26 +379,19 @@ class Bench:
         return run
 
     def _form_run(self, broker: "Broker", form: Form) -> Run:
-        """Measure one form: paced, alone and beside look-ups, then as fast as it goes."""
+        """Measure one form: paced, alone and beside look-ups, then as fast as it goes.
+
+        Each on topics and with a pod of its own: a pod that fell behind would be minutes late.
+        """
         sizes, cluster = self.sizes, broker.cluster
-        hall, place = sizes.slimming_hall, self._place(f"slimming-{form.value}")
-        cluster.delete_topics(cluster.topics_named(MAP_TOPIC))
-        cluster.fresh_topics()
-        if form is Form.MAP:
-            # A folder of a deleted topic is gone at once, for this is 100 MB a second.
-            options = {"file.delete.delay.ms": "0", "segment.bytes": str(64 * 2**20)}
-            cluster.create_compacted([MAP_TOPIC], PARTITIONS, options)
-        preload(cluster, hall, form)
+        place = self._place(f"slimming-{form.value}")
+        run: dict[str, float] = {}
 
         def flowing(turn: int, rate: int = 0, count: int = 0) -> Flowing:
-            return self._flowing(form, hall, turn, rate=rate, count=count)
+            return self._flowing(form, sizes.slimming_hall, turn, rate=rate, count=count)
 
-        with self._pod(command=MAP_POD if form is Form.MAP else API) as pod:
-            pod.wait_ready()
-            ask_for_all(pod, broker.users, hall)
-            run: dict[str, float] = {}
-            published = float(hall.sections)
-            for turn, connections in ((1, 0), (2, sizes.connections)):
+        for turn, connections in ((1, 0), (2, sizes.connections)):
+            with self._form_pod(broker, form) as pod:
                 found = measure(
                     cluster,
                     pod,
@@ -401,16 +401,27 @@ class Bench:
                     LookUps(connections, sizes.warm_up_s, sizes.slimming_s),
                     place,
                 )
-                # What the pod fell behind is not the next measurement's.
-                published += found["published"]
-                wait_taken_in(pod, published)
-                names, prefix = (BESIDE, "asked_") if connections else (ALONE, "")
-                run |= {prefix + name: found[name] for name in names if name in found}
-            run["lookups_per_s"] = run.pop("asked_lookups_per_s")
-            count = sizes.flood_map if form is Form.MAP else sizes.flood_slim
+            names, prefix = (BESIDE, "asked_") if connections else (ALONE, "")
+            run |= {prefix + name: found[name] for name in names if name in found}
+        run["lookups_per_s"] = run.pop("asked_lookups_per_s")
+        count = sizes.flood_map if form is Form.MAP else sizes.flood_slim
+        with self._form_pod(broker, form) as pod:
             run["flood_per_s"] = measure_flood(cluster, pod, flowing(3, count=count), place)
-            pod.stop()
         return run
+
+    @contextmanager
+    def _form_pod(self, broker: "Broker", form: Form) -> Iterator[ApiPod]:
+        """Give a pod of one form that has every section, each published once; kill it."""
+        cluster, hall = broker.cluster, self.sizes.slimming_hall
+        cluster.delete_topics(cluster.topics_named(MAP_TOPIC))
+        cluster.fresh_topics()
+        if form is Form.MAP:
+            cluster.create_compacted([MAP_TOPIC], PARTITIONS, MAP_OPTIONS)
+        preload(cluster, hall, form)
+        with self._pod(command=MAP_POD if form is Form.MAP else API) as pod:
+            pod.wait_ready()
+            ask_for_all(pod, broker.users, hall)
+            yield pod
 
     # --- shared ----------------------------------------------------------------------------
 
