@@ -99,13 +99,14 @@ class Pod:
     def of(cls, settings: ApiSettings) -> Self:
         """Build a pod of all parts; raises as SchemaSource.ids, connects to nothing yet."""
         schemas = SchemaSource(settings.registry_url, settings.cache_dir / "schema-ids.json")
-        outcomes = OutcomeFeed(settings.brokers, schemas=schemas)
-        commands = CommandLog(settings.brokers)
+        brokers, kafka = settings.brokers, settings.kafka.librdkafka()
+        outcomes = OutcomeFeed(brokers, schemas=schemas, kafka=kafka)
+        commands = CommandLog(brokers, kafka=kafka)
         metrics = ApiMetrics()
         return cls(
             settings,
             view=AvailabilityView(
-                settings.brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms
+                brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms, kafka=kafka
             ),
             outcomes=outcomes,
             commands=commands,
@@ -118,10 +119,15 @@ class Pod:
                 keys=IdempotencyKeys(settings.redis_url),
                 failpoints=Failpoints.from_env(os.environ, FAILPOINTS),
             ),
-            catalogue=EventCatalogue(settings.brokers, schemas=schemas),
-            descriptions=CommandLog(settings.brokers, topic=EVENTS.name),
+            catalogue=EventCatalogue(brokers, schemas=schemas, kafka=kafka),
+            descriptions=CommandLog(brokers, topic=EVENTS.name, kafka=kafka),
             ids=schemas.ids(),
-            owners=OwnerLookup(settings.brokers, settings.app_id, settings.lookup_token),
+            owners=OwnerLookup(
+                brokers,
+                settings.app_id,
+                settings.lookup_token,
+                kafka=settings.kafka.aiokafka(),
+            ),
             limits=RateLimits(settings.redis_url),
             metrics=metrics,
         )

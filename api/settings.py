@@ -17,6 +17,7 @@ from serdes.environment import (
     one_of,
     whole,
 )
+from serdes.kafka_security import NO_SECURITY, KafkaSecurity
 from state.stores.rate_limit import Limit
 from state.stores.section_statuses import STALE_AFTER_MS
 
@@ -41,6 +42,7 @@ class ApiSettings:
     """Settings of one API pod; `from_env` documents the variables.
 
     brokers:        KAFKA_BROKERS, host:port separated by commas.
+    kafka:          how brokers are reached; `KafkaSecurity` documents the variables.
     registry_url:   SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
     redis_url:      REDIS_URL; empty for no rate limits at all.
     app_id:         SEATSTREAM_APP_ID, the workers' consumer group, whose owners are looked up.
@@ -71,6 +73,7 @@ class ApiSettings:
     """
 
     brokers: str = "localhost:9092"
+    kafka: KafkaSecurity = NO_SECURITY
     registry_url: str = ""
     redis_url: str = ""
     app_id: str = "seatstream-seats"
@@ -105,6 +108,7 @@ class ApiSettings:
         read = Environment(environ)
         settings = cls(
             brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
+            kafka=KafkaSecurity.read(read),
             registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
             redis_url=read("REDIS_URL", _redis, "", is_secret=True),
             app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),

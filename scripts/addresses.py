@@ -2,25 +2,35 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.paths import STACK_HOME
 from infra.stack.addresses import configured
+from serdes.environment import BadSetting
+from serdes.kafka_security import NO_SECURITY, KafkaSecurity
 
 
 class NotUp(Exception):
-    """There is neither a configured address nor a running stack.
+    """There is neither a configured address nor a running stack, or a setting does not fit.
 
-    Operator action: `./scripts/stack up`, or set KAFKA_BROKERS and SCHEMA_REGISTRY_URL.
+    Operator action: `./scripts/stack up`, or set KAFKA_BROKERS and SCHEMA_REGISTRY_URL; correct
+    the setting that the message names.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Addresses that a script talks to."""
+    """Addresses that a script talks to, and how it reaches the brokers."""
 
     brokers: str
     registry_url: str
+    security: KafkaSecurity = NO_SECURITY
+
+    @property
+    def kafka(self) -> Mapping[str, str]:
+        """Return what every client of librdkafka is given on top of the brokers."""
+        return self.security.librdkafka()
 
 
 def servers() -> Servers:
@@ -36,4 +46,7 @@ def servers() -> Servers:
             f"no {missing}: no stack is up. Start one with ./scripts/stack up,"
             " or set KAFKA_BROKERS and SCHEMA_REGISTRY_URL"
         )
-    return Servers(brokers, registry_url)
+    try:
+        return Servers(brokers, registry_url, KafkaSecurity.from_env(os.environ))
+    except BadSetting as error:
+        raise NotUp(str(error)) from error

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = monotonic()
     try:
         where = servers()
-        log = read_log(where.brokers, where.registry_url)
+        log = read_log(where.brokers, where.registry_url, kafka=where.kafka)
     except (CannotRead, NotUp) as error:
         print(json.dumps({"error": str(error)}) if arguments.json else str(error))
         return 3

@@ -20,6 +20,9 @@ from schemas.topics import (
     Topic,
 )
 from scripts.audit_schemas import Avro, WireFormat
+from scripts.commands import NO_OPTIONS
+from state.stores.broadcast_feed import KafkaOptions
+from state.stores.refusals import Refusals
 
 BROKER_TIMEOUT_S = 15.0
 SILENCE_S_MAX = 30.0
@@ -56,8 +59,12 @@ class Log:
     dead_letters: Records = field(default_factory=dict)
 
 
-def read_log(brokers: str, registry_url: str) -> Log:
-    """Read all five topics; raises CannotRead."""
+def read_log(brokers: str, registry_url: str, *, kafka: KafkaOptions = NO_OPTIONS) -> Log:
+    """Read all five topics; raises CannotRead.
+
+    kafka: further options of librdkafka, such as for TLS and SASL.
+    """
+    refusals = Refusals()
     consumer = Consumer(
         {
             "bootstrap.servers": brokers,
@@ -69,6 +76,8 @@ def read_log(brokers: str, registry_url: str) -> Log:
             "fetch.wait.max.ms": 50,
             "socket.timeout.ms": 10_000,
             "queued.max.messages.kbytes": 64 * 1024,
+            "error_cb": refusals,
+            **kafka,
         }
     )
     try:
@@ -81,7 +90,9 @@ def read_log(brokers: str, registry_url: str) -> Log:
         log.outcomes = read_topic(consumer, RESERVATION_OUTCOMES)
         log.commands = read_topic(consumer, SECTION_COMMANDS)
     except KafkaException as error:
-        raise CannotRead(f"{error.args[0].str()}. Is the broker at {brokers} up?") from error
+        consumer.poll(0)
+        why = refusals.told_with(error.args[0].str())
+        raise CannotRead(f"{why}. Is the broker at {brokers} up?") from error
     finally:
         consumer.close()
     for partition, records in log.commands.items():

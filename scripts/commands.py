@@ -1,7 +1,7 @@
 """Sends commands to the sections and reads their outcomes: what all scripts that drive share."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -18,6 +18,8 @@ from serdes.registry import (
 from serdes.schema_ids import SchemaIds
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import section_key
+from state.stores.broadcast_feed import KafkaOptions
+from state.stores.refusals import Refusals
 
 __all__ = [
     "CommandEncoders",
@@ -31,6 +33,7 @@ __all__ = [
 BROKER_TIMEOUT_S = 15.0
 DELIVERY_TIMEOUT_MS = 30_000
 OUTCOMES_PER_POLL = 10_000
+NO_OPTIONS: Final[KafkaOptions] = {}
 
 
 class NoBroker(Exception):
@@ -52,10 +55,13 @@ def schema_ids(registry_url: str) -> SchemaIds:
 class CommandSender:
     """An idempotent producer that puts each section where every other producer puts it.
 
+    kafka:  further options of librdkafka, such as for TLS and SASL.
     failed: errors of records that were not acknowledged within the delivery timeout.
     """
 
-    def __init__(self, brokers: str, *, linger_ms: int = 5) -> None:
+    def __init__(
+        self, brokers: str, *, linger_ms: int = 5, kafka: KafkaOptions = NO_OPTIONS
+    ) -> None:
         self.failed: list[str] = []
         self.sent = 0
         self._producer = Producer(
@@ -71,6 +77,7 @@ class CommandSender:
                 "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
                 "queue.buffering.max.messages": 200_000,
                 "log_level": 2,
+                **kafka,
             }
         )
 
@@ -117,9 +124,20 @@ class CommandSender:
 
 
 class OutcomeReader:
-    """Committed outcomes of all partitions, from the moment it is made on."""
+    """Committed outcomes of all partitions, from the moment it is made on.
 
-    def __init__(self, brokers: str, ids: SchemaIds, topic: Topic = RESERVATION_OUTCOMES) -> None:
+    kafka: further options of librdkafka, such as for TLS and SASL.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        ids: SchemaIds,
+        topic: Topic = RESERVATION_OUTCOMES,
+        *,
+        kafka: KafkaOptions = NO_OPTIONS,
+    ) -> None:
+        refusals = Refusals()
         self._consumer = Consumer(
             {
                 "bootstrap.servers": brokers,
@@ -130,6 +148,8 @@ class OutcomeReader:
                 "fetch.queue.backoff.ms": 5,
                 "socket.timeout.ms": 10_000,
                 "log_level": 2,
+                "error_cb": refusals,
+                **kafka,
             }
         )
         self.name_by_header: dict[bytes, str] = {}
@@ -150,7 +170,9 @@ class OutcomeReader:
                     place, timeout=BROKER_TIMEOUT_S
                 )[1]
         except KafkaException as error:
-            raise NoBroker(f"{brokers}: {error.args[0].str()}. Is the stack up?") from error
+            self._consumer.poll(0)
+            why = refusals.told_with(error.args[0].str())
+            raise NoBroker(f"{brokers}: {why}. Is the stack up?") from error
         self._consumer.assign(where)
 
     def read(self, timeout_s: float) -> Iterator[Message]:

@@ -3,10 +3,11 @@
 A second run changes nothing. Partition counts of existing topics are never changed: keys would
 move to other partitions, away from their state.
 
-Environment: KAFKA_BROKERS, unless --brokers is given.
+Environment: KAFKA_BROKERS, unless --brokers is given; KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_*
+and KAFKA_SSL_* of docs/operations.md.
 Exit codes: 0 as listed, 1 a topic differs (configs are mended with --apply-configs; in a dry run a
 missing topic counts too),
-2 wrong usage or no broker.
+2 wrong usage, a setting that does not fit, or no broker.
 
 Example: python -m scripts.create_topics --replication 3 --dry-run
 """
@@ -31,6 +32,9 @@ from confluent_kafka.admin import (
 )
 
 from schemas.topics import TOPICS, Topic
+from serdes.environment import BadSetting
+from serdes.kafka_security import KafkaSecurity
+from state.stores.refusals import Refusals
 
 TIMEOUT_S = 30.0
 _POLL_S = 0.05
@@ -210,7 +214,20 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.brokers:
         print("create_topics: set KAFKA_BROKERS or give --brokers", file=sys.stderr)
         return _USAGE
-    admin = AdminClient({"bootstrap.servers": options.brokers, "log_level": 0})
+    try:
+        security = KafkaSecurity.from_env(os.environ)
+    except BadSetting as error:
+        print(f"create_topics: {error}", file=sys.stderr)
+        return _USAGE
+    refusals = Refusals()
+    admin = AdminClient(
+        {
+            "bootstrap.servers": options.brokers,
+            "log_level": 0,
+            "error_cb": refusals,
+            **security.librdkafka(),
+        }
+    )
     try:
         names = [topic.name for topic in TOPICS]
         found = existing_topics(admin, names)
@@ -221,7 +238,9 @@ def main(arguments: list[str] | None = None) -> int:
             return _DIFFERENT if steps else _DONE
         left = carry_out(admin, steps, configs=options.apply_configs)
     except (KafkaException, TimeoutError) as error:
-        print(f"create_topics: {options.brokers}: {error}", file=sys.stderr)
+        admin.poll(0)
+        why = refusals.told_with(error)
+        print(f"create_topics: {options.brokers}: {why}", file=sys.stderr)
         return _USAGE
     return _DIFFERENT if left else _DONE
 

@@ -175,8 +175,8 @@ def run(
         mix,
         arguments.seed,
     )
-    meter = OutcomeMeter(OutcomeReader(where.brokers, ids))
-    sender = CommandSender(where.brokers, linger_ms=arguments.linger_ms)
+    meter = OutcomeMeter(OutcomeReader(where.brokers, ids, kafka=where.kafka))
+    sender = CommandSender(where.brokers, linger_ms=arguments.linger_ms, kafka=where.kafka)
     rate = None if arguments.flat_out else arguments.rate
     meter.start()
     interrupted = False

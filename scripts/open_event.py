@@ -79,8 +79,8 @@ def open_event(
                 "Split the section in two",
             )
         commands[reservation_id.encode()] = (section.section, value)
-    reader = OutcomeReader(where.brokers, ids)
-    sender = CommandSender(where.brokers)
+    reader = OutcomeReader(where.brokers, ids, kafka=where.kafka)
+    sender = CommandSender(where.brokers, kafka=where.kafka)
     try:
         for section_name, value in commands.values():
             sender.send(key_of(event_id, section_name), value)

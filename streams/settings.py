@@ -21,6 +21,7 @@ from serdes.environment import (
     one_of,
     whole,
 )
+from serdes.kafka_security import NO_SECURITY, KafkaSecurity
 
 __all__ = ["BadSetting", "Settings"]
 
@@ -34,6 +35,7 @@ class Settings:
     """Settings of one worker; `from_env` documents the variables.
 
     brokers:             KAFKA_BROKERS, host:port separated by commas.
+    kafka:               how brokers are reached; `KafkaSecurity` documents the variables.
     registry_url:        SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
     roles:               SEATSTREAM_ROLES, which parts of the topology run here.
     app_id:              SEATSTREAM_APP_ID, consumer group and prefix of transactional ids.
@@ -65,6 +67,7 @@ class Settings:
     """
 
     brokers: str = "localhost:9092"
+    kafka: KafkaSecurity = NO_SECURITY
     registry_url: str = ""
     roles: tuple[str, ...] = KNOWN_ROLES
     app_id: str = "seatstream-seats"
@@ -97,6 +100,7 @@ class Settings:
         read = Environment(environ)
         settings = cls(
             brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
+            kafka=KafkaSecurity.read(read),
             registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
             roles=read(PREFIX + "ROLES", _roles, KNOWN_ROLES),
             app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),
@@ -136,7 +140,7 @@ class Settings:
     @property
     def connection(self) -> dict[str, Any]:
         """Arguments that every Kafka client of the worker is built with."""
-        return {"bootstrap_servers": self.brokers.split(",")}
+        return {"bootstrap_servers": self.brokers.split(","), **self.kafka.aiokafka()}
 
     @property
     def lookup_host(self) -> str:

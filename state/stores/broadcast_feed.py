@@ -21,6 +21,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from state.stores.freshness import Freshness, LogShortened
+from state.stores.refusals import Refusals
 from state.stores.topic_heartbeat import (
     Heartbeat,
     HeartbeatCounters,
@@ -182,6 +183,7 @@ class BroadcastFeed(Generic[ReadingT]):
         self._name = name
         self._heartbeat_ns = heartbeat_ms * 1_000_000
         self._kafka = kafka
+        self._refusals = Refusals()
         self._clock_ns = clock_ns
         self._starts = starts
         self._heartbeat: Heartbeat | None = None
@@ -238,7 +240,7 @@ class BroadcastFeed(Generic[ReadingT]):
         except (TopicMissing, KafkaException) as error:
             if not self._closing.is_set():
                 self.missing = error if isinstance(error, TopicMissing) else None
-                self._troubled(str(error))
+                self._troubled(self._refusals.told_with(error))
                 self.news.set()
                 self._closing.wait(RETRY_S)
         finally:
@@ -246,10 +248,11 @@ class BroadcastFeed(Generic[ReadingT]):
 
     def _connect(self) -> AdminClient:
         options = client_options(self._brokers, self._name, self._kafka)
-        return AdminClient(options, logger=log)
+        return AdminClient({**options, "error_cb": self._refusals}, logger=log)
 
     def _follow(self) -> None:
         """Read the topic from its start and tail it; return when closing."""
+        self._refusals = Refusals()
         admin = self._connect()
         topic = self._identity(admin)
         if topic is None:

@@ -55,6 +55,7 @@ _CONNECTIONS_PER_OWNER: Final = 16
 # Eight records of the largest size, with room to spare.
 _ANSWER_BYTES_MAX: Final = 8 << 20
 _ABSENT: Final = 0xFFFFFFFF
+NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
 
 _STATE: Final = "io.seatstream.state."
 
@@ -112,9 +113,10 @@ class Group(Protocol):
 class CommittedOwners:
     """Implements `Group` on the metadata of the group's committed offsets."""
 
-    def __init__(self, brokers: str, group: str) -> None:
+    def __init__(self, brokers: str, group: str, kafka: Mapping[str, Any] = NO_ARGUMENTS) -> None:
         self._group = group
         self._brokers = brokers
+        self._kafka = kafka
         self._admin: AIOKafkaAdminClient | None = None
 
     async def owners(self) -> Mapping[tuple[str, int], str]:
@@ -140,6 +142,7 @@ class CommittedOwners:
                 bootstrap_servers=self._brokers.split(","),
                 client_id="seatstream-owner-lookup",
                 request_timeout_ms=int(BROKER_S * 1000),
+                **self._kafka,
             )
             await admin.start()
             self._admin = admin
@@ -151,6 +154,7 @@ class OwnerLookup:
 
     group:      consumer group of the workers, their SEATSTREAM_APP_ID.
     token:      their SEATSTREAM_LOOKUP_TOKEN.
+    kafka:      further arguments of aiokafka, such as for TLS and SASL.
     patience_s: how long one look-up goes on while owners are not ready or cannot be reached.
     """
 
@@ -160,10 +164,11 @@ class OwnerLookup:
         group: str,
         token: str = "",
         *,
+        kafka: Mapping[str, Any] = NO_ARGUMENTS,
         patience_s: float = PATIENCE_S,
         directory: Group | None = None,
     ) -> None:
-        self._group = directory or CommittedOwners(brokers, group)
+        self._group = directory or CommittedOwners(brokers, group, kafka)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._patience_s = patience_s
         self._directory = Directory({}, float("-inf"))

@@ -32,7 +32,13 @@ from streams.runtime.lane import Lane
 from streams.runtime.lookups import CommittedRecords, Lookups
 from streams.runtime.observe import Observer, configure_logging
 from streams.runtime.ticker import Ticker
-from streams.runtime.transport import BatchTransport, Fetch, RawFetchSchema, read_to
+from streams.runtime.transport import (
+    BatchTransport,
+    Fetch,
+    RawFetchSchema,
+    credentials_of,
+    read_to,
+)
 from streams.runtime.watchdog import Watchdog
 from streams.settings import Settings
 
@@ -140,6 +146,8 @@ class BatchApp(faust.App):
         super().__init__(
             settings.app_id,
             broker=";".join(f"kafka://{address}" for address in settings.brokers.split(",")),
+            # Of Faust's own producer, and of the consumer that our transport builds.
+            broker_credentials=credentials_of(settings.kafka),
             store="memory://",
             datadir=str(settings.data_dir / "faust"),
             TableManager=Ownership,
@@ -327,6 +335,7 @@ class BatchApp(faust.App):
             self.worker_settings.brokers,
             self.routes.values(),
             log_append_time=self._log_append_time,
+            kafka=self.worker_settings.kafka.librdkafka(),
         )
 
     async def _take_stock(self) -> None:

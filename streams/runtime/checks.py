@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource
 
+from state.stores.refusals import Refusals
 from streams.route import Route
 from streams.runtime.fatal import WorkerMustEnd
 
 _TIMEOUT_S = 10.0
+NO_OPTIONS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,27 @@ class Cluster:
     identities: Mapping[str, str]
 
 
-def check_cluster(brokers: str, routes: Iterable[Route], *, log_append_time: bool) -> Cluster:
+def check_cluster(
+    brokers: str,
+    routes: Iterable[Route],
+    *,
+    log_append_time: bool,
+    kafka: Mapping[str, str] = NO_OPTIONS,
+) -> Cluster:
     """Check every topic of the routes; raise WorkerMustEnd with what to correct.
 
     log_append_time: whether inputs must carry the broker's time.
+    kafka: further options of librdkafka, such as for TLS and SASL.
     """
-    admin = AdminClient({"bootstrap.servers": brokers, "socket.timeout.ms": 10_000})
+    refusals = Refusals()
+    admin = AdminClient(
+        {
+            "bootstrap.servers": brokers,
+            "socket.timeout.ms": 10_000,
+            "error_cb": refusals,
+            **kafka,
+        }
+    )
     routes = tuple(routes)
     wanted = {
         name
@@ -39,11 +56,14 @@ def check_cluster(brokers: str, routes: Iterable[Route], *, log_append_time: boo
         described = admin.describe_topics(
             TopicCollection(sorted(wanted)), request_timeout=_TIMEOUT_S
         )
-        topics = {name: _described(name, future) for name, future in described.items()}
+        topics = {name: _answer(name, future) for name, future in described.items()}
         configs = _configs(admin, wanted)
     except KafkaException as error:
+        # The client tells why it was not let in while it is polled.
+        admin.poll(0)
         message = (
-            f"no answer from the brokers {brokers}: {error}. Are they up, is the address right?"
+            f"no answer from the brokers {brokers}: {refusals.told_with(error)}. Are they up, is "
+            "the address right, do KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_* and KAFKA_SSL_* fit them?"
         )
         raise WorkerMustEnd(message) from error
     partitions = {name: len(topic.partitions) for name, topic in topics.items()}
@@ -53,13 +73,19 @@ def check_cluster(brokers: str, routes: Iterable[Route], *, log_append_time: boo
     return Cluster(partitions, identities)
 
 
-def _described(name: str, future: Any) -> Any:
+def _answer(topic: str, future: Any) -> Any:
     try:
         return future.result()
     except KafkaException as error:
-        message = (
-            f"topic {name}: {error}. Create the topics first: python -m scripts.create_topics"
-        )
+        code = error.args[0].code()
+        if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            message = f"topic {topic}: {error}. Grant this worker the rights in SECURITY.md"
+        elif code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            message = (
+                f"topic {topic}: {error}. Create the topics first: python -m scripts.create_topics"
+            )
+        else:
+            raise
         raise WorkerMustEnd(message) from error
 
 
@@ -67,7 +93,7 @@ def _configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, st
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
     answers = admin.describe_configs(resources, request_timeout=_TIMEOUT_S)
     return {
-        resource.name: {key: entry.value for key, entry in future.result().items()}
+        resource.name: {key: entry.value for key, entry in _answer(resource.name, future).items()}
         for resource, future in answers.items()
     }
 

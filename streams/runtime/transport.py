@@ -18,12 +18,14 @@ from typing import Any
 
 import aiokafka
 import aiokafka.consumer.fetcher as aiokafka_fetcher
+import faust
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CorruptRecordException
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from serdes.kafka_security import KafkaSecurity
 from streams.batch import Record
 from streams.runtime.fatal import end_process
 
@@ -147,6 +149,19 @@ def read_slim_records() -> None:
     """
     aiokafka_fetcher.PartitionRecords = SlimPartitionRecords
     aiokafka_fetcher.FetchResult = SlimFetchResult
+
+
+def credentials_of(security: KafkaSecurity) -> faust.auth.Credentials | None:
+    """Return Faust's form of the settings; it builds what aiokafka is given from them again."""
+    context = security.ssl_context() if security.uses_tls else None
+    if security.uses_sasl:
+        return faust.SASLCredentials(
+            username=security.username,
+            password=security.password,
+            ssl_context=context,
+            mechanism=security.mechanism,
+        )
+    return faust.SSLCredentials(context) if context is not None else None
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
