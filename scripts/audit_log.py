@@ -148,12 +148,12 @@ def read_topic(consumer: Consumer, topic: Topic) -> Records:
                 f" partitions {sorted(ends)}; a transaction may be open, try again"
             )
         for message in messages:
-            number, offset = message.partition(), message.offset()
-            assert number is not None
-            assert offset is not None
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
                 raise KafkaException(error)
+            number, offset = message.partition(), message.offset()
+            assert number is not None
+            assert offset is not None
             if error is None and offset < ends.get(number, 0):
                 records[number].append(record_of(message))
             # The end may be a transaction's marker, which is never handed out: then the end

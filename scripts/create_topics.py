@@ -220,14 +220,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"create_topics: {error}", file=sys.stderr)
         return _USAGE
     refusals = Refusals()
-    admin = AdminClient(
-        {
-            "bootstrap.servers": options.brokers,
-            "log_level": 0,
-            "error_cb": refusals,
-            **security.librdkafka(),
-        }
-    )
+    client: dict[str, Any] = {"bootstrap.servers": options.brokers, **security.librdkafka()}
+    client |= {"log_level": 0, "error_cb": refusals}
+    admin = AdminClient(client)
     try:
         names = [topic.name for topic in TOPICS]
         found = existing_topics(admin, names)

@@ -248,7 +248,8 @@ class BroadcastFeed(Generic[ReadingT]):
 
     def _connect(self) -> AdminClient:
         options = client_options(self._brokers, self._name, self._kafka)
-        return AdminClient({**options, "error_cb": self._refusals}, logger=log)
+        options["error_cb"] = self._refusals
+        return AdminClient(options, logger=log)
 
     def _follow(self) -> None:
         """Read the topic from its start and tail it; return when closing."""

@@ -38,14 +38,9 @@ def check_cluster(
     kafka: further options of librdkafka, such as for TLS and SASL.
     """
     refusals = Refusals()
-    admin = AdminClient(
-        {
-            "bootstrap.servers": brokers,
-            "socket.timeout.ms": 10_000,
-            "error_cb": refusals,
-            **kafka,
-        }
-    )
+    options: dict[str, Any] = {"bootstrap.servers": brokers, "socket.timeout.ms": 10_000, **kafka}
+    options["error_cb"] = refusals
+    admin = AdminClient(options)
     routes = tuple(routes)
     wanted = {
         name

@@ -1,0 +1,286 @@
+"""Workers, pods and scripts on a broker with TLS, logins and access lists.
+
+The broker grants exactly the rights that SECURITY.md lists, and nothing else.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import Authority
+from confluent_kafka import KafkaError, Producer
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialUpsertion,
+)
+from document_pages import ROOT, code_in, table_rows
+from integration.pods import PodProcess, Servers, run_script
+from integration.workers import ENDED_ITSELF, Worker
+from registry_fake import fake_registry
+
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.ports import free_ports
+from infra.stack.processes import wait_until
+from schemas.topics import RESERVATION_OUTCOMES
+from scripts.register_schemas import register
+from serdes.kafka_security import KafkaSecurity
+from serdes.registry import Registry
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+
+SECRET = "correct-horse-battery"
+EVENT = 7
+PLAN = {"event": "Locked", "sections": [{"section": "A", "rows": 3, "seats": 12}]}
+HOLD_MS = 1_000
+MECHANISM_BY_NAME = {
+    "workers": ScramMechanism.SCRAM_SHA_512,
+    "pods": ScramMechanism.SCRAM_SHA_256,
+}
+KINDS = {
+    "topic": ResourceType.TOPIC,
+    "group": ResourceType.GROUP,
+    "transactional": ResourceType.TRANSACTIONAL_ID,
+}
+LOGINS = "org.apache.kafka.common.security"
+
+
+def documented_rights() -> list[AclBinding]:
+    """Return the rights of SECURITY.md, each for the users of its first column."""
+    return [
+        right_of(user, what, name, operation)
+        for who, what, operations in table_rows(ROOT / "SECURITY.md", "Rights in Kafka")
+        for user in code_in(who)
+        for name in code_in(what)
+        for operation in code_in(operations)
+    ]
+
+
+def right_of(user: str, what: str, name: str, operation: str) -> AclBinding:
+    kind = next(kind for word, kind in KINDS.items() if what.startswith(word))
+    is_prefix = "beginning with" in what
+    pattern = ResourcePatternType.PREFIXED if is_prefix else ResourcePatternType.LITERAL
+    # DescribeConfigs -> DESCRIBE_CONFIGS
+    wanted = AclOperation[re.sub(r"(?<=.)([A-Z])", r"_\1", operation).upper()]
+    principal = f"User:{user}"
+    return AclBinding(kind, name, pattern, principal, "*", wanted, AclPermissionType.ALLOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A broker that lets in only who shows something, and the settings that do."""
+
+    authority: Authority
+    login_brokers: str
+    certificate_brokers: str
+    registry_url: str
+    directory: Path
+
+    def login(self, user: str, mechanism: str, **changes: str) -> dict[str, str]:
+        return {
+            "KAFKA_BROKERS": self.login_brokers,
+            "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "KAFKA_SASL_MECHANISM": mechanism,
+            "KAFKA_SASL_USERNAME": user,
+            "KAFKA_SASL_PASSWORD": SECRET,
+            "KAFKA_SSL_CA": str(self.authority.ca),
+            **changes,
+        }
+
+    def certificate(self, user: str) -> dict[str, str]:
+        identity = self.authority.issue(user, key_password=SECRET)
+        return {
+            "KAFKA_BROKERS": self.certificate_brokers,
+            "KAFKA_SECURITY_PROTOCOL": "SSL",
+            "KAFKA_SSL_CA": str(self.authority.ca),
+            "KAFKA_SSL_CERT": str(identity.cert),
+            "KAFKA_SSL_KEY": str(identity.key),
+            "KAFKA_SSL_KEY_PASSWORD": SECRET,
+        }
+
+    def worker(self, name: str, **changes: str) -> Worker:
+        environment = self.login("workers", "SCRAM-SHA-512", **changes)
+        environment["SCHEMA_REGISTRY_URL"] = self.registry_url
+        return Worker(name, self.directory, environment)
+
+    def pod(self, name: str, **changes: str) -> PodProcess:
+        environment = self.login("pods", "SCRAM-SHA-256", **changes)
+        return PodProcess(self._servers(environment), name)
+
+    def script(self, environment: Mapping[str, str], name: str, *arguments: str) -> None:
+        run_script(self._servers(environment), name, *arguments)
+
+    def _servers(self, environment: Mapping[str, str]) -> Servers:
+        return Servers(
+            environment["KAFKA_BROKERS"], self.registry_url, "", self.directory, environment
+        )
+
+
+def properties(directory: Path, authority: Authority, ports: tuple[int, int]) -> dict[str, str]:
+    """Return what makes of the stack's broker one with two listeners that ask who is there."""
+    outside = f"LOGIN://127.0.0.1:{ports[0]},CERTIFICATE://127.0.0.1:{ports[1]}"
+    inside = "PLAINTEXT://127.0.0.1:{port}"
+    kinds = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,LOGIN:SASL_SSL,CERTIFICATE:SSL"
+    login = "listener.name.login"
+    by_scram = f"{LOGINS}.scram.ScramLoginModule required;"
+    return {
+        **QUICK_RESTART,
+        "listeners": f"{inside},CONTROLLER://127.0.0.1:{{controller_port}},{outside}",
+        "advertised.listeners": f"{inside},{outside}",
+        "listener.security.protocol.map": kinds,
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(authority.issue("broker").both),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(authority.ca),
+        "listener.name.certificate.ssl.client.auth": "required",
+        # The user of a certificate is its common name.
+        "ssl.principal.mapping.rules": "RULE:^CN=([^,]+)$/$1/,DEFAULT",
+        f"{login}.sasl.enabled.mechanisms": "SCRAM-SHA-512,SCRAM-SHA-256,PLAIN",
+        f"{login}.scram-sha-512.sasl.jaas.config": by_scram,
+        f"{login}.scram-sha-256.sasl.jaas.config": by_scram,
+        f"{login}.plain.sasl.jaas.config": (
+            f'{LOGINS}.plain.PlainLoginModule required user_open_event="{SECRET}";'
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        # Who comes over the plain listener: the broker itself, and this test.
+        "super.users": "User:ANONYMOUS",
+    }
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    directory = tmp_path_factory.mktemp("locked")
+    authority = Authority(directory)
+    ports = free_ports(2)
+    with (
+        ephemeral_stack(
+            "tests-kafka-security",
+            parts={"kafka"},
+            kafka_properties=properties(directory, authority, (ports[0], ports[1])),
+            fast_jit=True,
+        ) as stack,
+        fake_registry() as registry,
+    ):
+        register(Registry(registry.url))
+        admin = AdminClient({"bootstrap.servers": stack.kafka_brokers})
+        users: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(
+                name, ScramCredentialInfo(mechanism, 4_096), SECRET.encode()
+            )
+            for name, mechanism in MECHANISM_BY_NAME.items()
+        ]
+        granted = admin.create_acls(documented_rights())
+        added = admin.alter_user_scram_credentials(users)
+        for answer in (*granted.values(), *added.values()):
+            answer.result(timeout=10)
+        logins, certificates = (f"127.0.0.1:{port}" for port in ports)
+        yield Locked(authority, logins, certificates, registry.url, directory)
+
+
+def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked) -> None:
+    locked.script(locked.certificate("create_topics"), "create_topics", "--partitions", "4")
+    one, two = locked.worker("one"), locked.worker("two")
+    pod = locked.pod("pod")
+    try:
+        one.start("topology")
+        one.wait_ready()
+        pod.wait_ready()
+        opening = {
+            "event_id": EVENT,
+            "name": "Locked",
+            "starts_at_ms": 4_000_000_000_000,
+            "hold_ms": HOLD_MS,
+            "plan": PLAN,
+        }
+        key = {"Idempotency-Key": "open"}
+        opened = pod.client.post("/v1/events", json=opening, headers=key)
+        assert opened.status_code == 201, opened.text
+        made = pod.create(EVENT, "two seats", "A", 2, wait_s=9)
+        assert made.status_code == 201, made.text
+        # The pod finds the owner in the group's offsets.
+        seats = pod.client.get(f"/v1/events/{EVENT}/sections/A/seats")
+        assert (seats.status_code, seats.json()["free"]) == (200, 34)
+        # Another owner restores from the changelog, fences the first and ticks.
+        assert one.terminate(15) == 0
+        two.start("topology")
+        at = made.headers["location"]
+        lapsed = pod.show(f"{at}?changed_from={made.json()['outcome_id']}", wait_s=10)
+        assert lapsed.json()["status"] == "RELEASED", lapsed.text
+        plan = locked.directory / "plan.json"
+        plan.write_text(json.dumps(PLAN))
+        by_password = locked.login("open_event", "PLAIN")
+        locked.script(by_password, "open_event", str(plan), "--event-id", "8")
+        by_certificate = locked.certificate("load_test")
+        load = ("--event-id", "9", "--sections", "4", "--commands", "100", "--flat-out")
+        locked.script(by_certificate, "load_test", *load)
+        locked.script(locked.certificate("audit"), "audit")
+        for process in (one.output(), two.output(), pod.child.output()):
+            assert "AUTHORIZATION" not in process.upper(), process
+            assert SECRET not in process
+    finally:
+        pod.end()
+        for worker in (one, two):
+            if worker.child is not None:
+                worker.kill()
+
+
+def test_a_pod_cannot_forge_an_outcome(locked: Locked) -> None:
+    environ = locked.login("pods", "SCRAM-SHA-256")
+    options = KafkaSecurity.from_env(environ).librdkafka()
+    refused: list[Any] = []
+    producer = Producer({"bootstrap.servers": locked.login_brokers, **options})
+    producer.produce(
+        RESERVATION_OUTCOMES.name, b"forged", on_delivery=lambda error, _: refused.append(error)
+    )
+    assert producer.flush(10) == 0
+    assert [error.code() for error in refused] == [KafkaError.TOPIC_AUTHORIZATION_FAILED]
+
+
+def test_who_is_not_let_in_says_why_and_no_secret(locked: Locked) -> None:
+    stranger = Authority(locked.directory, "stranger")
+    wrong_password = {"KAFKA_SASL_PASSWORD": SECRET[::-1]}
+    unknown_authority = {"KAFKA_SSL_CA": str(stranger.ca)}
+    other_host = {"KAFKA_BROKERS": locked.login_brokers.replace("127.0.0.1", "localhost")}
+    cases = {
+        "wrong-password": (wrong_password, "invalid credentials"),
+        "unknown-authority": (unknown_authority, "certificate verify failed"),
+        "other-host": (other_host, "certificate verify failed"),
+    }
+    workers = {
+        name: locked.worker(name, **cases[name][0]).start("topology")
+        for name in ("wrong-password", "unknown-authority")
+    }
+    pods = {name: locked.pod(f"pod-{name}", **changes) for name, (changes, _) in cases.items()}
+    try:
+        for name, pod in pods.items():
+            told = f"cannot follow .*{cases[name][1]}"
+            assert wait_until(lambda: re.search(told, pod.child.output()) is not None, 20), (  # noqa: B023
+                f"{told}:\n{pod.child.output()}"
+            )
+            assert pod.client.get("/health/ready").status_code == 503
+            assert SECRET not in pod.child.output()
+            assert SECRET[::-1] not in pod.child.output()
+        for name, worker in workers.items():
+            assert worker.ended(25) == ENDED_ITSELF
+            ends = next(line for line in worker.output().splitlines() if "worker ends" in line)
+            assert f"no answer from the brokers {locked.login_brokers}" in ends
+            assert cases[name][1] in ends
+            assert SECRET not in worker.output()
+            assert SECRET[::-1] not in worker.output()
+    finally:
+        for pod in pods.values():
+            pod.end()
+        for worker in workers.values():
+            if worker.child is not None:
+                worker.kill()
