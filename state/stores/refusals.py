@@ -20,7 +20,9 @@ class Refusals:
         self.last = ""
 
     def __call__(self, error: KafkaError) -> None:
-        if error.code() in _NOT_LET_IN:
+        # A certificate that is missing, or a listener without TLS, is told as a lost connection:
+        # in words only.
+        if error.code() in _NOT_LET_IN or "SSL " in error.str():
             # Behind it stands how long the attempt took, which differs each time.
             self.last = error.str().partition(" (after ")[0]
 

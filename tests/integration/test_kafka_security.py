@@ -37,6 +37,7 @@ from schemas.topics import RESERVATION_OUTCOMES
 from scripts.register_schemas import register
 from serdes.kafka_security import KafkaSecurity
 from serdes.registry import Registry
+from state.stores.refusals import Refusals
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
 
@@ -84,6 +85,7 @@ class Locked:
     authority: Authority
     login_brokers: str
     certificate_brokers: str
+    plain_brokers: str
     registry_url: str
     directory: Path
 
@@ -185,7 +187,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         for answer in (*granted.values(), *added.values()):
             answer.result(timeout=10)
         logins, certificates = (f"127.0.0.1:{port}" for port in ports)
-        yield Locked(authority, logins, certificates, registry.url, directory)
+        yield Locked(authority, logins, certificates, stack.kafka_brokers, registry.url, directory)
 
 
 def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked) -> None:
@@ -245,6 +247,29 @@ def test_a_pod_cannot_forge_an_outcome(locked: Locked) -> None:
     )
     assert producer.flush(10) == 0
     assert [error.code() for error in refused] == [KafkaError.TOPIC_AUTHORIZATION_FAILED]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"KAFKA_SSL_CERT": "", "KAFKA_SSL_KEY": "", "KAFKA_SSL_KEY_PASSWORD": ""},
+            "certificate required",
+        ),
+        ({"KAFKA_BROKERS": "PLAIN"}, "PLAINTEXT broker listener"),
+    ],
+)
+def test_a_missing_certificate_and_a_plain_listener_are_named(
+    locked: Locked, change: dict[str, str], told: str
+) -> None:
+    environ = locked.certificate("nobody") | change
+    environ["KAFKA_BROKERS"] = environ["KAFKA_BROKERS"].replace("PLAIN", locked.plain_brokers)
+    refusals = Refusals()
+    options: dict[str, Any] = {**KafkaSecurity.from_env(environ).librdkafka(), "log_level": 0}
+    options |= {"bootstrap.servers": environ["KAFKA_BROKERS"], "error_cb": refusals}
+    admin = AdminClient(options)
+    admin.describe_cluster(request_timeout=10)
+    assert wait_until(lambda: admin.poll(0.05) >= 0 and told in refusals.last, 10), refusals.last
 
 
 def test_who_is_not_let_in_says_why_and_no_secret(locked: Locked) -> None:
