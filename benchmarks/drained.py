@@ -1,11 +1,12 @@
-"""How fast a worker takes a backlog: commands preloaded, worker started, watched to the end.
+"""How fast workers take a backlog: commands preloaded, workers started, watched to the end.
 
 What is counted are committed decisions, by the group's committed offsets: the broker is asked, so
-watching costs the worker nothing. Start-up and the first tenth of the commands are left out.
+watching costs the workers nothing. Start-up and the first tenth of the commands are left out.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from benchmarks.cluster import BenchmarkFailed, Cluster
 from benchmarks.figures import Run
 from benchmarks.process import labelled
 from benchmarks.progress import Progress
-from benchmarks.worker import Worker
+from benchmarks.worker import Worker, Workers
 from schemas.topics import RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_STATUS
 
 POLL_S = 0.05
@@ -50,16 +51,18 @@ class Drained:
 
 def watch(
     cluster: Cluster,
-    worker: Worker,
+    worker: Worker | Workers,
     done: Callable[[], int],
     total: int,
     progress: Progress,
     *,
     limit_s: float = float("inf"),
+    may_begin: Callable[[], bool] = lambda: True,
     at_window_start: Callable[[], None] = lambda: None,
 ) -> list[Sample]:
     """Return samples from the first tenth on, until all is done or `limit_s` of them are there.
 
+    may_begin: asked behind the first tenth; the first sample is taken when it says so.
     Raises BenchmarkFailed when nothing moves for a minute or the worker ends.
     """
     window: list[Sample] = []
@@ -71,7 +74,7 @@ def watch(
         progress.position(count, total)
         if count != last:
             last, moved_s = count, now
-            if count >= LEFT_OUT * total:
+            if window or (count >= LEFT_OUT * total and may_begin()):
                 if not window:
                     at_window_start()
                 window.append(Sample(now, count, worker.cpu_s(), cluster.cpu_s(), worker.rss_mb()))
@@ -105,33 +108,34 @@ def preload(cluster: Cluster, holds: Holds, progress: Progress) -> None:
 
 
 def drain(
-    cluster: Cluster, worker: Worker, group: str, progress: Progress, settle_s: float
+    cluster: Cluster, workers: Workers, group: str, progress: Progress, settle_s: float
 ) -> Drained:
-    """Watch a worker that was just started until it has decided all that the topic holds."""
+    """Watch workers that were just started until they have decided all that the topic holds."""
     targets = cluster.ends()
 
     before: dict[str, float] = {}
     with cluster.positions(group) as positions:
 
         def done() -> int:
-            # The worker's own ticks lie behind the targets.
+            # The workers' own ticks lie behind the targets.
             return sum(map(min, positions.committed(), targets))
 
         window = watch(
             cluster,
-            worker,
+            workers,
             done,
             sum(targets),
             progress,
-            at_window_start=lambda: before.update(worker.metrics()),
+            may_begin=workers.share,
+            at_window_start=lambda: before.update(workers.metrics()),
         )
     total = sum(targets)
-    after = _metrics_of_all(worker, total)
+    after = _metrics_of_all(workers, total)
     transactions = after[_TRANSACTIONS] - before.get(_TRANSACTIONS, 0.0)
     records = after[_RECORDS] - before.get(_RECORDS, 0.0)
     decisions = {name: int(count) for name, count in labelled(after, _DECISIONS).items()}
     if dead := labelled(after, _DEAD):
-        raise worker.failed(f"dead letters in a benchmark: {dead}")
+        raise workers.failed(f"dead letters in a benchmark: {dead}")
     time.sleep(settle_s)
     run = {
         **rates(window),
@@ -139,7 +143,7 @@ def drain(
         "records_per_transaction": records / max(1.0, transactions),
         "held": float(decisions.get("HELD", 0)),
         "not_held": float(sum(decisions.values()) - decisions.get("HELD", 0)),
-        "rss_settled_mb": worker.rss_mb(),
+        "rss_settled_mb": workers.rss_mb(),
         "rss_most_mb": max(sample.rss_mb for sample in window),
         "changelog_bytes_per_command": cluster.bytes_on_disk(SEATS_CHANGELOG.name) / total,
         "outcome_bytes_per_command": cluster.bytes_on_disk(RESERVATION_OUTCOMES.name) / total,
@@ -149,16 +153,16 @@ def drain(
     return Drained(run, decisions)
 
 
-def _metrics_of_all(worker: Worker, total: int) -> dict[str, float]:
+def _metrics_of_all(workers: Workers, total: int) -> dict[str, float]:
     """Return the metrics as soon as they count every decision."""
     deadline = time.monotonic() + METRICS_TIMEOUT_S
     while True:
-        metrics = worker.metrics()
+        metrics = workers.metrics()
         decided = sum(labelled(metrics, _DECISIONS).values())
         if decided >= total:
             return metrics
         if time.monotonic() > deadline:
-            raise worker.failed(f"{decided:,.0f} decisions of {total:,} commands")
+            raise workers.failed(f"{decided:,.0f} decisions of {total:,} commands")
         time.sleep(POLL_S)
 
 
@@ -170,13 +174,22 @@ def preload_and_drain(
     progress: Progress,
     *,
     settle_s: float,
+    count: int = 1,
 ) -> Drained:
     """Measure one drain on empty topics and empty stores; nothing of it runs afterwards.
 
-    settle_s: what the worker gets, before its memory is read, to flush its stores.
+    settle_s: what the workers get, before their memory is read, to flush their stores.
+    count:    workers; where there are several, each has its stores in a directory of its own.
     """
     preload(cluster, holds, progress)
-    with Worker.of_topology(cluster, group, data_dir) as worker:
-        drained = drain(cluster, worker, group, progress, settle_s)
-        worker.stop()
+    with ExitStack() as running:
+        started = []
+        for number in range(1, count + 1):
+            name = f"bench-{number}"
+            place = data_dir if count == 1 else data_dir / name
+            worker = Worker.of_topology(cluster, group, place, instance=name)
+            started.append(running.enter_context(worker))
+        workers = Workers(started)
+        drained = drain(cluster, workers, group, progress, settle_s)
+        workers.stop()
     return drained

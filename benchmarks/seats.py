@@ -2,6 +2,8 @@
 
 Scenarios (all, without any named):
   drained       a backlog of holds over 800 sections of 5,000 seats: decisions/s, CPU a command
+  drained_by_two
+                the same backlog, two workers sharing the partitions
   stock         the same commands on stock Faust, with the ratio to `drained`
   hot           one section of 5,000 seats: nearly all refusals, once it is sold out
   huge          one section of 100,000 seats, likewise
@@ -119,6 +121,10 @@ class Bench:
         return self._drains(
             "drained", "holds of 1-4 seats drained exactly once", arena, targets=targets
         )
+
+    def drained_by_two(self) -> Scenario:
+        what = "holds of 1-4 seats drained exactly once by two workers"
+        return self._drains("drained_by_two", what, Arena(self.sizes.sections), workers=2)
 
     def hot(self) -> Scenario:
         return self._drains("hot", "one hot section, mostly refusals", Arena(1))
@@ -257,10 +263,11 @@ class Bench:
         *,
         targets: Sequence[Target] = (),
         outstanding: int = 0,
+        workers: int = 1,
     ) -> Scenario:
         holds = self._holds(arena, self.sizes.commands, outstanding)
         broker = self._fresh_broker()
-        drains = self._repeated(name, lambda: self._drain_run(broker, holds))
+        drains = self._repeated(name, lambda: self._drain_run(broker, holds, workers))
         scenario = Scenario(
             name,
             what,
@@ -273,11 +280,17 @@ class Bench:
         self.scenarios[name] = scenario
         return scenario
 
-    def _drain_run(self, broker: "Broker", holds: Holds) -> Drained:
+    def _drain_run(self, broker: "Broker", holds: Holds, workers: int) -> Drained:
         group = self._next_name("drain")
         data_dir = broker.directory / group
         drained = preload_and_drain(
-            broker.cluster, holds, group, data_dir, self.progress, settle_s=self.sizes.settle_s
+            broker.cluster,
+            holds,
+            group,
+            data_dir,
+            self.progress,
+            settle_s=self.sizes.settle_s,
+            count=workers,
         )
         shutil.rmtree(data_dir)
         return drained
@@ -437,6 +450,7 @@ class Filled:
 # In the order they are run: those that share a broker stand together.
 SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
     "drained": Bench.drained,
+    "drained_by_two": Bench.drained_by_two,
     "stock": Bench.stock,
     "memory": Bench.memory,
     "hot": Bench.hot,

@@ -1,12 +1,15 @@
 """A worker as a child process."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from benchmarks.cluster import Cluster
+from benchmarks.cluster import BenchmarkFailed, Cluster
 from benchmarks.process import Measured
+from schemas.topics import SECTION_COMMANDS
 
 PORT_FILE = "health-port"
 
@@ -60,3 +63,47 @@ class Worker(Measured):
     def wait_ready(self, meanwhile: Callable[[Self], None] = lambda _: None) -> float:
         """Return the seconds from start to `/ready`: restored and consuming."""
         return self.wait_answered("ready", meanwhile)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Workers of one group, measured as one."""
+
+    each: Sequence[Worker]
+
+    def must_live(self) -> None:
+        """Raise BenchmarkFailed when one of them has ended."""
+        for worker in self.each:
+            worker.must_live()
+
+    def failed(self, complaint: str) -> BenchmarkFailed:
+        """Return what to raise when they live and do not do their work."""
+        return self.each[0].failed(complaint)
+
+    def cpu_s(self) -> float:
+        """Return the processor time of all."""
+        return sum(worker.cpu_s() for worker in self.each)
+
+    def rss_mb(self) -> float:
+        """Return the resident memory of all."""
+        return sum(worker.rss_mb() for worker in self.each)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the sums of their samples."""
+        sums: dict[str, float] = defaultdict(float)
+        for worker in self.each:
+            for name, value in worker.metrics().items():
+                sums[name] += value
+        return sums
+
+    def share(self) -> bool:
+        """Say whether each of them has its part of the partitions and runs it."""
+        owned = [worker.metrics().get("seatstream_partitions_owned", 0) for worker in self.each]
+        return min(owned) > 0 and sum(owned) == SECTION_COMMANDS.partitions
+
+    def stop(self) -> None:
+        """Ask all to stop and wait for that."""
+        for worker in self.each:
+            worker.end()
+        for worker in self.each:
+            worker.stop()
