@@ -75,5 +75,5 @@ def test_a_short_pause_or_no_limit_ends_nothing(limit_s: float) -> None:
 
 
 def test_a_busy_loop_is_not_a_pause() -> None:
-    for process in working(limit_s=0.5, work_s=0.7, step_s=0.7):
+    for process in working(limit_s=0.8, work_s=1.0, step_s=1.0):
         assert process.wait(20) == 0
