@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,8 @@ FETCH_MIN_BYTES = 64 << 10
 Records that come one by one would else be fetched one by one: under a steady load of small records
 the broker and the worker spend more on fetches than on all else, and everyone waits longer.
 """
+
+_LEAVE_S = 3.0
 
 _FETCH_ROUND_S = 0.25
 """How long a round of fetching waits for records; a takeover waits for the round to end."""
@@ -196,6 +199,15 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group; do not wait for long until the brokers close their connections too.
+
+        Over TLS that has been seen to take more than 15 s.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_S):
+                await super().on_thread_stop()
 
 
 class BatchConsumer(driver.Consumer):

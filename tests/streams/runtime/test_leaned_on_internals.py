@@ -44,6 +44,7 @@ SIGNATURES: list[tuple[Callable[..., Any], tuple[str, ...]]] = [
     (TableManager.on_standbys_ready, ("self",)),
     (faust.App.on_rebalance_end, ("self",)),
     (driver.AIOKafkaConsumerThread._create_worker_consumer, ("self", "transport")),
+    (driver.AIOKafkaConsumerThread.on_thread_stop, ("self",)),
     (driver.Consumer._new_consumer_thread, ("self",)),
     (faust.transport.consumer.Consumer._drain_messages, ("self", "fetcher")),
     (faust.transport.consumer.Consumer._getmany, ("self", "active_partitions", "timeout")),

@@ -2,8 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from docs.examples.count_per_key import ROUTE
+from streams.runtime import transport
 from streams.runtime.app import BatchApp
 from streams.settings import Settings
 
@@ -21,3 +25,22 @@ def test_to_stop_in_the_middle_of_a_rebalance_is_no_crash(tmp_path: Path) -> Non
         assert not fetcher.crashed
 
     asyncio.run(stop_while_nothing_may_be_fetched())
+
+
+def test_leaving_does_not_wait_for_connections_that_never_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Client:
+        async def stop(self) -> None:
+            await asyncio.Event().wait()
+
+    async def leave() -> None:
+        app = BatchApp(Settings(data_dir=tmp_path), [ROUTE])
+        consumer: Any = app.consumer
+        thread = consumer._thread
+        thread._consumer = Client()
+        async with asyncio.timeout(10):
+            await thread.on_thread_stop()
+
+    monkeypatch.setattr(transport, "_LEAVE_S", 0.05)
+    asyncio.run(leave())
