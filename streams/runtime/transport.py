@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,9 +204,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
         Over TLS that has been seen to take more than 15 s.
         """
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_LEAVE_S):
                 await super().on_thread_stop()
+        except TimeoutError:
+            self.log.warning("left %.0f s ago, and connections are still open", _LEAVE_S)
 
 
 class BatchConsumer(driver.Consumer):

@@ -1,6 +1,8 @@
 """Quick answers do not wait for the event loop; all others get there as ever."""
 
 import asyncio
+import os
+import signal
 import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -10,9 +12,11 @@ import pytest
 from granian import _futures
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
+from look_ups import TOKEN, LookUpPod
+from status_records import EVENT, counts
 
 from api.reading_thread import answer_where_read
-from api.serving import free_port
+from api.serving import free_port, serve
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +67,52 @@ def test_what_is_quick_is_answered_while_the_event_loop_is_busy_and_the_rest_by_
         assert body_of(f"{address}/quick") == b"quick"
         assert await asyncio.to_thread(body_of, f"{address}/other") == b"loop"
         server.stop()  # type: ignore[no-untyped-call]
+        await serving
+
+    asyncio.run(scenario())
+
+
+ORIGIN = "https://shop.example"
+
+
+@pytest.mark.parametrize("origins", [(), (ORIGIN,)], ids=["no CORS", "CORS"])
+def test_a_pod_answers_look_ups_so_unless_it_has_cors_to_think_of(
+    origins: tuple[str, ...],
+) -> None:
+    port = free_port("127.0.0.1", 0)
+    pod = LookUpPod(port=port, drain_ms=0, cors_origins=origins)
+    pod.fed.tell(counts(3, 10))
+    pod.fed.heartbeat()
+    # Whoever has never asked goes the long way.
+    assert pod.ask().status == 200
+    headers = {**TOKEN, "Origin": ORIGIN}
+    url = f"http://127.0.0.1:{port}/v1/events/{EVENT}/availability"
+
+    def ask() -> str | None:
+        request = urllib.request.Request(url, headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert b'"free":10' in answer.read()
+            allowed: str | None = answer.headers["access-control-allow-origin"]
+            return allowed
+
+    def is_up() -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/info", timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    async def scenario() -> None:
+        serving = asyncio.create_task(serve(pod.pod.settings, pod.pod))
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread(is_up):
+                assert not serving.done()
+        if origins:
+            assert await asyncio.to_thread(ask) == ORIGIN
+        else:
+            # The event loop stands still meanwhile.
+            assert ask() is None
+        os.kill(os.getpid(), signal.SIGTERM)
         await serving
 
     asyncio.run(scenario())

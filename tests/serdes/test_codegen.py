@@ -22,7 +22,7 @@ IDENTITY_FIELDS = 5
 HOLD = "io.seatstream.commands.HoldBestAvailable"
 EVERY_RECORD = pytest.mark.parametrize("name", RECORDS)
 # There are many records; together they get more examples than any other property.
-SOME = settings(max_examples=max(4, settings().max_examples // 5))
+SOME = settings(max_examples=max(10, settings().max_examples // 5))
 
 
 def begins_with_identity(name: str) -> bool:
