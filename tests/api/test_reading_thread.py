@@ -5,6 +5,7 @@ import os
 import signal
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -35,6 +36,18 @@ def messages(body: bytes) -> tuple[Any, Any]:
     return start, {"type": "http.response.body", "body": body}
 
 
+async def until_up(port: int, serving: "asyncio.Task[Any]") -> None:
+    """Return when a server listens."""
+    async with asyncio.timeout(20):
+        while True:
+            assert not serving.done()
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.01)
+
+
 async def by_the_loop(scope: Any, receive: Any, send: Any) -> None:
     for message in messages(b"loop"):
         await send(message)
@@ -61,6 +74,7 @@ def test_what_is_quick_is_answered_while_the_event_loop_is_busy_and_the_rest_by_
             log_enabled=False,
         )
         serving = asyncio.create_task(server.serve())
+        await until_up(port, serving)
         address = f"http://127.0.0.1:{port}"
         assert await asyncio.to_thread(body_of, f"{address}/other") == b"loop"
         # Nothing else happens in this loop until the answer is there.
@@ -95,18 +109,9 @@ def test_a_pod_answers_look_ups_so_unless_it_has_cors_to_think_of(
             allowed: str | None = answer.headers["access-control-allow-origin"]
             return allowed
 
-    def is_up() -> bool:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/info", timeout=1).close()
-        except OSError:
-            return False
-        return True
-
     async def scenario() -> None:
         serving = asyncio.create_task(serve(pod.pod.settings, pod.pod))
-        async with asyncio.timeout(20):
-            while not await asyncio.to_thread(is_up):
-                assert not serving.done()
+        await until_up(port, serving)
         if origins:
             assert await asyncio.to_thread(ask) == ORIGIN
         else:

@@ -404,8 +404,8 @@ class LoggedRecord:
 
 def read_committed(brokers: str, topic: str, partitions: int) -> list[LoggedRecord]:
     """Return every committed record of a topic, each partition in offset order."""
+    low = {part: low for part, (low, _) in _watermarks(brokers, topic, partitions).items()}
     consumer = reader(brokers)
-    low = {part: low for part, (low, _) in _watermarks(consumer, topic, partitions).items()}
     consumer.assign([TopicPartition(topic, part, offset) for part, offset in low.items()])
     records: list[LoggedRecord] = []
     open_parts = set(range(partitions))
@@ -426,30 +426,30 @@ def read_committed(brokers: str, topic: str, partitions: int) -> list[LoggedReco
     return records
 
 
-def _watermarks(consumer: Consumer, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
-    return {part: _watermark(consumer, TopicPartition(topic, part)) for part in range(partitions)}
+def _watermarks(brokers: str, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
+    """Ask until all answer; with a new client each time, for one keeps asking a dead leader."""
+    answers: dict[int, tuple[int, int]] = {}
 
+    def are_answered() -> bool:
+        consumer = reader(brokers)
+        try:
+            for part in answers.keys() ^ range(partitions):
+                answers[part] = consumer.get_watermark_offsets(
+                    TopicPartition(topic, part), timeout=5
+                )
+        except KafkaException:
+            return False
+        finally:
+            consumer.close()
+        return True
 
-def _watermark(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """Ask until an answer comes: a broker that has just died may be asked first."""
-    answers: list[tuple[int, int]] = []
-
-    def is_answered() -> bool:
-        with suppress(KafkaException):
-            answers.append(consumer.get_watermark_offsets(partition, timeout=10))
-        return bool(answers)
-
-    assert wait_until(is_answered, 30), f"nobody tells where {partition} ends"
-    return answers[0]
+    assert wait_until(are_answered, 60), f"nobody tells where {topic} ends: {answers}"
+    return answers
 
 
 def end_offsets(brokers: str, topic: str, partitions: int) -> dict[int, int]:
     """Return the stable end of every partition: no transaction is open before it."""
-    consumer = reader(brokers)
-    try:
-        return {part: high for part, (_, high) in _watermarks(consumer, topic, partitions).items()}
-    finally:
-        consumer.close()
+    return {part: high for part, (_, high) in _watermarks(brokers, topic, partitions).items()}
 
 
 def committed_offsets(brokers: str, group: str, topic: str, partitions: int) -> dict[int, int]:
