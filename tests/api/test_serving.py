@@ -55,7 +55,7 @@ class PodProcess:
             return 0
 
     def wait_live(self) -> "PodProcess":
-        assert wait_until(lambda: self.status("/health/live") == 200, 20), self.child.output()
+        assert wait_until(lambda: self.status("/health/live") == 200, 60), self.child.output()
         return self
 
 
@@ -84,7 +84,7 @@ def test_a_draining_pod_is_not_ready_and_still_answers(tmp_path: Path) -> None:
     pod = PodProcess(tmp_path, {"SEATSTREAM_API_DRAIN_MS": "60000"}).wait_live()
     try:
         pod.child.signal(signal.SIGTERM)
-        assert wait_until(lambda: "ending" in pod.child.output(), 10)
+        assert wait_until(lambda: "ending" in pod.child.output(), 60)
         assert pod.status("/health/live") == 200
         assert pod.status("/health/ready") == 503
         pod.child.signal(signal.SIGTERM)
@@ -96,7 +96,7 @@ def test_a_draining_pod_is_not_ready_and_still_answers(tmp_path: Path) -> None:
 def test_a_megabyte_is_refused_while_it_is_sent(pod: PodProcess) -> None:
     """B65: on a real connection, by its length and without one."""
     for headers in ({}, {"Transfer-Encoding": "chunked"}):
-        connection = HTTPConnection("127.0.0.1", pod.port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", pod.port, timeout=20)
         body = iter([b"x" * 65_536] * 16) if headers else b"x" * 1_048_576
         started_s = perf_counter()
         # The answer may be there before all was sent.
@@ -104,7 +104,7 @@ def test_a_megabyte_is_refused_while_it_is_sent(pod: PodProcess) -> None:
             connection.request("POST", "/v1/events", body, headers, encode_chunked=bool(headers))
         answer = connection.getresponse()
         assert (answer.status, b"BODY_TOO_LARGE" in answer.read()) == (413, True)
-        assert perf_counter() - started_s < 1
+        assert perf_counter() - started_s < 5
         connection.close()
 
 

@@ -57,11 +57,11 @@ def test_each_key_counts_on_where_a_killed_worker_stopped(brokers: str, tmp_path
     try:
         first.start("docs.examples.count_per_key").wait_ready()
         append(brokers, 30)
-        assert wait_until(lambda: is_settled(brokers), 30), first.tail()
+        assert wait_until(lambda: is_settled(brokers), 60), first.tail()
         append(brokers, 20)
         first.kill()
         second.start("docs.examples.count_per_key").wait_ready()
-        assert wait_until(lambda: is_settled(brokers), 30), second.tail()
+        assert wait_until(lambda: is_settled(brokers), 60), second.tail()
     finally:
         for worker in (first, second):
             if worker.child is not None:

@@ -43,7 +43,7 @@ def test_a_recycled_pid_is_neither_alive_nor_signalled() -> None:
 def test_a_process_that_ended_has_no_identity() -> None:
     ended = subprocess.Popen(["true"])
     # Not reaped yet: a zombie still has an entry in /proc.
-    assert wait_until(lambda: ProcessId.of(ended.pid) is None, 10)
+    assert wait_until(lambda: ProcessId.of(ended.pid) is None, 60)
     ended.wait()
     assert ProcessId.of(ended.pid) is None
 
@@ -63,7 +63,7 @@ def test_a_child_dies_with_its_killed_owner(tmp_path: Path, where: str) -> None:
         assert child.is_alive()
         owner.kill()
         owner.wait()
-        assert wait_until(lambda: not child.is_alive(), 10)
+        assert wait_until(lambda: not child.is_alive(), 60)
 
 
 def test_a_child_started_from_a_thread_outlives_the_thread(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_stop_ends_a_paused_child_and_one_that_ignores_sigterm(tmp_path: Path) -
         ["bash", "-c", "trap '' TERM; echo deaf; sleep 600 & wait; wait"], tmp_path, log
     )
     paused.signal(signal.SIGSTOP)
-    assert wait_until(lambda: "deaf" in stubborn.output(), 10)
+    assert wait_until(lambda: "deaf" in stubborn.output(), 60)
     stop_all([paused, stubborn], timeout_s=0.5)
     assert not paused.is_alive()
     assert not stubborn.is_alive()

@@ -84,4 +84,4 @@ def test_redis_answers_after_a_crash() -> None:
         stack.stop_redis()
         stack.start_redis()
         assert stack.redis_url == address
-        assert wait_until(lambda: "redis" in stack.process_ids(), 1)
+        assert wait_until(lambda: "redis" in stack.process_ids(), 60)

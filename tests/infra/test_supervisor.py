@@ -144,7 +144,7 @@ def test_an_interrupted_up_leaves_nothing_running(home: Home) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        assert wait_until(lambda: running_supervisor(home) is not None, 20)
+        assert wait_until(lambda: running_supervisor(home) is not None, 60)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
     assert running_supervisor(home) is None
@@ -167,7 +167,7 @@ def test_data_outlives_a_killed_supervisor_and_nothing_else_does(home: Home) -> 
     assert supervisor is not None
     supervisor.send(signal.SIGKILL)
     servers = processes_of(state).values()
-    assert wait_until(lambda: not any(server.is_alive() for server in servers), 10)
+    assert wait_until(lambda: not any(server.is_alive() for server in servers), 60)
     assert command(home, "status").returncode == 3
 
     second = command(home, "up", **ELSEWHERE)

@@ -16,7 +16,7 @@ from api.serving import free_port
 from infra.stack.processes import Child, child_environment, wait_until
 from scripts.issue_token import DevelopmentKeys
 
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 60.0
 WITHOUT_LIMITS = {
     f"SEATSTREAM_API_LIMIT_{kind}": "none"
     for kind in ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")
@@ -100,6 +100,10 @@ class PodProcess:
 
     def show(self, place: str, *, wait_s: int = 0) -> httpx.Response:
         return self.client.get(place, headers={"Prefer": f"wait={wait_s}"})
+
+    def becomes(self, place: str, status: str) -> bool:
+        """Say whether a reservation gets there, however long its worker takes to start."""
+        return wait_until(lambda: self.show(place, wait_s=2).json().get("status") == status, 60)
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples; 0 when there is none."""

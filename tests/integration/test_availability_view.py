@@ -29,7 +29,7 @@ from state.stores.availability_view import (
 )
 from state.stores.status_answers import boot_clock_ns
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 COMPACT = {"cleanup.policy": "compact"}
 
@@ -104,7 +104,7 @@ def test_the_view_follows_the_tail(kafka_brokers: str, topic: str) -> None:
             assert answer is not None
             assert answer.free == 10 - version
         publish(kafka_brokers, topic, ("A", None))
-        assert wait_until(lambda: view.get(EVENT, "A") is None, 20)
+        assert wait_until(lambda: view.get(EVENT, "A") is None, 60)
 
 
 def test_b82_a_bad_record_is_passed_over(kafka_brokers: str, topic: str) -> None:
@@ -117,7 +117,7 @@ def test_b82_a_bad_record_is_passed_over(kafka_brokers: str, topic: str) -> None
             producer.produce(topic, b"garbage", b"nobody", 0)
             put(producer, topic, counts(1, 3), "B")
         view.wait(Demand(EVENT, "B", min_version=1), 20)
-        assert wait_until(lambda: view.statistics().records == 5, 20)
+        assert wait_until(lambda: view.statistics().records == 5, 60)
         assert view.statistics().bad == {"BAD_WIRE_HEADER": 2, "IMPOSSIBLE_COUNTS": 1}
         assert free_of(view) == 5
         # Nobody can say what section A is like now, so its age does not fall again ...
@@ -140,7 +140,7 @@ def test_what_a_transaction_holds_back_is_not_told_and_makes_nothing_stale(
         put(producer, topic, counts(2, 8))
         assert producer.flush(20) == 0
         beats = view.statistics().heartbeats
-        assert wait_until(lambda: view.statistics().heartbeats >= beats + 3, 20)
+        assert wait_until(lambda: view.statistics().heartbeats >= beats + 3, 60)
         assert free_of(view) == 9
         assert view.wait(Demand(EVENT, "A", max_staleness_ms=1_000), 20) is not None
         producer.abort_transaction(20)
@@ -171,7 +171,7 @@ def test_an_idle_topic_stays_fresh(kafka_brokers: str, topic: str) -> None:
     publish(kafka_brokers, topic, ("A", counts(1, 9)))
     with ready_view(kafka_brokers, topic, heartbeat_ms=50) as view:
         beats = view.statistics().heartbeats
-        assert wait_until(lambda: view.statistics().heartbeats >= beats + 5, 20)
+        assert wait_until(lambda: view.statistics().heartbeats >= beats + 5, 60)
         # Younger than the last two heartbeats together, on a machine that is not too busy.
         answer = view.wait(Demand(EVENT, "A", max_staleness_ms=200), 20)
         assert answer is not None
@@ -190,7 +190,7 @@ def test_two_views_give_the_same_answers(kafka_brokers: str, topic: str) -> None
                     {name: answer[:5] for name, answer in one.sections(EVENT).items()}
                     == {name: answer[:5] for name, answer in other.sections(EVENT).items()}
                 ),
-                20,
+                60,
             )
 
 
@@ -204,7 +204,7 @@ def test_a_missing_topic_is_named_at_once_and_used_once_it_exists(
         assert name in view.statistics().trouble
         create_topics(kafka_brokers, [NewTopic(name, PARTITIONS)])
         publish(kafka_brokers, name, ("A", counts(1, 9)))
-        assert wait_until(view.is_ready, 30)
+        assert wait_until(view.is_ready, 60)
         assert view.wait(Demand(EVENT, "A", min_version=1), 20) is not None
         assert view.statistics().trouble == ""
 
@@ -215,12 +215,12 @@ def test_a_topic_created_anew_is_read_anew(kafka_brokers: str, topic: str) -> No
     with ready_view(kafka_brokers, topic) as view:
         for deleted in admin.delete_topics([topic]).values():
             deleted.result(timeout=30)
-        assert wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, 30)
+        assert wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, 60)
         create_topics(kafka_brokers, [NewTopic(topic, PARTITIONS, config=COMPACT)])
         # More records than before, and a lower version: neither offsets nor versions betray it.
         told = [("A", counts(2, 4))] * 30
         publish(kafka_brokers, topic, *told)
-        assert wait_until(lambda: free_of(view) == 4, 40)
+        assert wait_until(lambda: free_of(view) == 4, 60)
         assert view.get(EVENT, "B") is None
         assert view.statistics().readings == 2
 
@@ -233,7 +233,7 @@ def test_nothing_is_left_on_the_broker_or_in_the_process(kafka_brokers: str, top
             kwargs={"or_stale": True},
         )
         waiting.start()
-        assert wait_until(lambda: len(view._waiters) == 1, 10)
+        assert wait_until(lambda: len(view._waiters) == 1, 60)
     waiting.join(timeout=10)
     assert not waiting.is_alive()
     assert "availability-view" not in {thread.name for thread in threading.enumerate()}
@@ -315,7 +315,7 @@ class AnsweringProcess:
     def pause(self) -> None:
         os.kill(self._process.pid, signal.SIGSTOP)
         state = Path(f"/proc/{self._process.pid}/stat")
-        assert wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", 10)
+        assert wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", 60)
 
     def resume(self) -> None:
         os.kill(self._process.pid, signal.SIGCONT)
@@ -340,7 +340,7 @@ def test_f81_a_paused_process_answers_stale_before_its_first_heartbeat_and_then_
         publish(brokers, own_topic, ("A", counts(2, 5)))
         own_broker.pause_broker()
         over_ns = boot_clock_ns() + (limit_ms + 100) * 1_000_000
-        assert wait_until(lambda: boot_clock_ns() > over_ns, 10)
+        assert wait_until(lambda: boot_clock_ns() > over_ns, 60)
         process.ask(1)
         process.resume()
         version, free, staleness_ms, age, verdict = process.answer()
@@ -354,13 +354,13 @@ def test_f81_a_paused_process_answers_stale_before_its_first_heartbeat_and_then_
             process.ask(1)
             return process.answer()[:2] == (2, 5)
 
-        assert wait_until(has_recovered, 30)
+        assert wait_until(has_recovered, 60)
 
         def is_fresh() -> bool:
             process.ask(6)
             return process.answer()[3:] == ("fresh", "SOLD_OUT")
 
-        assert wait_until(is_fresh, 30)
+        assert wait_until(is_fresh, 60)
     finally:
         own_broker.resume_broker()
         process.end()
@@ -375,11 +375,11 @@ def test_f81_a_broker_that_is_gone_makes_answers_stale_and_its_return_makes_them
         assert view.wait(Demand(EVENT, "A", max_staleness_ms=500), 20) is not None
         assert view.can_refuse(EVENT, "A", 1) is Reason.SOLD_OUT
         own_broker.kill_broker()
-        assert wait_until(lambda: view.can_refuse(EVENT, "A", 1) is None, 20)
+        assert wait_until(lambda: view.can_refuse(EVENT, "A", 1) is None, 60)
         answer = view.get(EVENT, "A")
         assert answer is not None
         assert answer.stale
-        assert wait_until(lambda: view.statistics().trouble != "", 20)
+        assert wait_until(lambda: view.statistics().trouble != "", 60)
         own_broker.start_broker()
         publish(brokers, own_topic, ("A", counts(2, 3)))
         answer = view.wait(Demand(EVENT, "A", max_staleness_ms=500, min_version=2), 30)

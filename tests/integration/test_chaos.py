@@ -32,7 +32,7 @@ def test_every_word_is_counted_once_whatever_happens_to_the_workers(
             breather_s = time.monotonic() + chance.uniform(0.5, 4.0)
             wait_until(lambda at=breather_s: time.monotonic() > at, 5)  # type: ignore[misc]
             fleet.revive()
-    fleet.settle(60, revive=True)
+    fleet.settle(revive=True)
     assert fleet.verify() == sent(), done
     assert len(done) > 5
 

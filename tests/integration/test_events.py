@@ -36,7 +36,7 @@ from state.stores.event_catalogue import EventCatalogue
 from state.stores.outcome_feed import OutcomeFeed
 from state.stores.owner_lookup import OwnerLookup
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.kafka
 
 HOUR_MS = 3_600_000
 IDS = SchemaSource("", Path()).ids()
@@ -155,7 +155,7 @@ class Buyer:
                     found.append(fields[7] if is_held else Reason(fields[9]))
             return bool(found)
 
-        assert wait_until(is_decided, 20)
+        assert wait_until(is_decided, 60)
         return found[0]
 
     def close(self) -> None:

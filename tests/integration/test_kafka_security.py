@@ -39,7 +39,7 @@ from serdes.kafka_security import KafkaSecurity
 from serdes.registry import Registry
 from state.stores.refusals import Refusals
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.kafka
 
 SECRET = "correct-horse-battery"
 EVENT = 7
@@ -214,11 +214,10 @@ def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked)
         seats = pod.client.get(f"/v1/events/{EVENT}/sections/A/seats")
         assert (seats.status_code, seats.json()["free"]) == (200, 34)
         # Another owner restores from the changelog, fences the first and ticks.
-        assert one.terminate(15) == 0
+        assert one.terminate() == 0
         two.start("topology")
         at = made.headers["location"]
-        lapsed = pod.show(f"{at}?changed_from={made.json()['outcome_id']}", wait_s=10)
-        assert lapsed.json()["status"] == "RELEASED", lapsed.text
+        assert pod.becomes(at, "RELEASED"), two.tail()
         plan = locked.directory / "plan.json"
         plan.write_text(json.dumps(PLAN))
         by_password = locked.login("open_event", "PLAIN")
@@ -269,7 +268,7 @@ def test_a_missing_certificate_and_a_plain_listener_are_named(
     options |= {"bootstrap.servers": environ["KAFKA_BROKERS"], "error_cb": refusals}
     admin = AdminClient(options)
     admin.describe_cluster(request_timeout=10)
-    assert wait_until(lambda: admin.poll(0.05) >= 0 and told in refusals.last, 10), refusals.last
+    assert wait_until(lambda: admin.poll(0.05) >= 0 and told in refusals.last, 60), refusals.last
 
 
 def test_who_is_not_let_in_says_why_and_no_secret(locked: Locked) -> None:
@@ -290,7 +289,7 @@ def test_who_is_not_let_in_says_why_and_no_secret(locked: Locked) -> None:
     try:
         for name, pod in pods.items():
             told = f"cannot follow .*{cases[name][1]}"
-            assert wait_until(lambda: re.search(told, pod.child.output()) is not None, 20), (  # noqa: B023
+            assert wait_until(lambda: re.search(told, pod.child.output()) is not None, 60), (  # noqa: B023
                 f"{told}:\n{pod.child.output()}"
             )
             assert pod.client.get("/health/ready").status_code == 503

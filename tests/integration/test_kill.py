@@ -9,7 +9,7 @@ from integration.workers import Fleet, Worker
 
 from streams.runtime.failpoints import NAMES
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(110)]
+pytestmark = pytest.mark.kafka
 
 WORDS = 1_500
 ONCE_A_LIFE = ("fenced", "claimed", "restored", "fetched")

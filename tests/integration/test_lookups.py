@@ -21,7 +21,7 @@ from state.stores.owner_lookup import (
 )
 from state.stores.owner_name import address_of, owner_name
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.kafka
 
 TOKEN = "a secret of tests"
 
@@ -72,7 +72,7 @@ def test_records_are_found_at_their_owner_and_after_its_death_or_leave_at_the_ne
     one, two = (fleet.worker(name).start() for name in ("one", "two"))
     for worker in (one, two):
         worker.wait_ready()
-    assert wait_until(lambda: one.metric("seatstream_partitions_owned") == 2, 20)
+    assert wait_until(lambda: one.metric("seatstream_partitions_owned") == 2, 60)
     fleet.produce(3_000)
     fleet.settle()
     expected = totals(fleet)
@@ -127,7 +127,7 @@ def test_while_the_owner_restores_it_is_told_apart_from_nobody_and_nothing(
     # The restore reads to the high watermark, and waits for this transaction to end.
     foreign = open_transaction(fleet, fleet.prefix + "foreign")
     worker.start()
-    assert wait_until(lambda: worker.output().count("health pages at") == 2, 30), worker.tail()
+    assert wait_until(lambda: worker.output().count("health pages at") == 2, 60), worker.tail()
 
     async def look() -> None:
         async with asking(fleet) as pod:
@@ -195,7 +195,7 @@ def test_a_worker_of_before_the_address_fences_one_of_after_it(
     fleet = new_fleet(partitions=1, SEATSTREAM_WATCHDOG="0", SEATSTREAM_TRANSACTION_RECORDS="200")
     worker = fleet.worker("one").start().wait_ready()
     fleet.produce(40_000)
-    assert wait_until(lambda: worker.metric("seatstream_transaction_records_count") > 5, 20)
+    assert wait_until(lambda: worker.metric("seatstream_transaction_records_count") > 5, 60)
     worker.pause()
     decided = sum(fleet.committed().values())
     assert decided < 40_000, "nothing was left to do"

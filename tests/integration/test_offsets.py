@@ -9,7 +9,7 @@ from integration.workers import ENDED_ITSELF, Fleet, create_topics
 
 from infra.stack.processes import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.kafka
 
 
 def worked_through(fleet: Fleet, words: int) -> None:
@@ -24,7 +24,7 @@ def create_words_again(fleet: Fleet) -> None:
     admin = AdminClient({"bootstrap.servers": fleet.brokers})
     for deleted in admin.delete_topics([fleet.topics.words]).values():
         deleted.result(timeout=10)
-    assert wait_until(lambda: fleet.topics.words not in admin.list_topics(timeout=5).topics, 10)
+    assert wait_until(lambda: fleet.topics.words not in admin.list_topics(timeout=5).topics, 60)
     create_topics(fleet.brokers, [NewTopic(fleet.topics.words, fleet.partitions)])
 
 
@@ -122,7 +122,7 @@ def test_f19_what_a_foreign_producer_aborted_is_not_counted(
         else:
             foreign.abort_transaction(20)
         # The transaction's marker comes after the answer, and nobody commits an offset behind one.
-        assert wait_until(lambda: fleet.ends() == {0: 401 * number}, 20)  # noqa: B023
+        assert wait_until(lambda: fleet.ends() == {0: 401 * number}, 60)  # noqa: B023
     # With nothing behind the aborted records the worker is at the end, and stands still rightly.
     assert not wait_until(lambda: worker.page("/live")[0] != 200, 6)
     assert worker.metric("seatstream_lag_records") == 0

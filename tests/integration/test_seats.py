@@ -84,9 +84,9 @@ def test_f21_f24_no_seat_is_lost_or_sold_twice_by_kills_and_zombies(
                 if chance.random() < 0.5:
                     victim.wipe()
             victim.start("topology").wait_ready()
-            assert wait_until(lambda: victim.metric("seatstream_partitions_owned") == 3, 20)
+            assert wait_until(lambda: victim.metric("seatstream_partitions_owned") == 3, 60)
             victim.pause()
-            assert wait_until(lambda: other.metric("seatstream_partitions_owned") == 6, 30)
+            assert wait_until(lambda: other.metric("seatstream_partitions_owned") == 6, 60)
             victim.resume()
             assert victim.ended(15) == ENDED_ITSELF
             victim.start("topology").wait_ready()

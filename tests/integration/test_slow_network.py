@@ -152,7 +152,7 @@ def test_f22_a_slow_link_and_kills_lose_and_double_nothing(
                 if chance.random() < 0.3:
                     worker.wipe()
                 worker.start().wait_ready()
-        fleet.settle(60)
+        fleet.settle()
         assert fleet.verify() == sent()
     finally:
         slow_link.delay_s = lambda _key, _request: 0.0

@@ -12,7 +12,7 @@ from confluent_kafka.admin import (
 )
 from integration.workers import ENDED_ITSELF, Fleet
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.kafka
 
 
 def alter(fleet: Fleet, topic: str, name: str, value: str) -> None:

@@ -14,7 +14,7 @@ from state.stores import envelope
 from state.stores.partition_state import Changes
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.kafka
 
 
 def tables(worker: Worker) -> list[Path]:

@@ -26,7 +26,7 @@ from state.stores import envelope
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION_TIMEOUT_S = 3.0
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 60.0
 ENDED_ITSELF = 70
 """Exit code of a worker that ended itself; see streams/runtime/fatal.py."""
 
@@ -115,7 +115,7 @@ class Worker:
         self.process.kill()
         self._note(-signal.SIGKILL)
 
-    def terminate(self, timeout_s: float = 5.0) -> int:
+    def terminate(self, timeout_s: float = 15.0) -> int:
         """Ask it to leave; return its exit code."""
         self.process.signal(signal.SIGTERM)
         return self.ended(timeout_s)
@@ -262,7 +262,7 @@ class Fleet:
             for partition, end in self.ends().items()
         )
 
-    def settle(self, timeout_s: float = 30.0, *, revive: bool = False) -> None:
+    def settle(self, timeout_s: float = 60.0, *, revive: bool = False) -> None:
         """Wait until everything is decided; bring the dead back meanwhile if asked to."""
 
         def settled() -> bool:
@@ -340,7 +340,7 @@ def create_topics(brokers: str, topics: Sequence[NewTopic]) -> None:
             for topic in topics
         )
 
-    assert wait_until(all_led, 20)
+    assert wait_until(all_led, 60)
 
 
 @contextmanager
