@@ -17,8 +17,9 @@ from time import monotonic
 from typing import Any
 
 from scripts.addresses import NotUp, servers
-from scripts.audit_checks import Report, audit
+from scripts.audit_checks import audit
 from scripts.audit_log import CannotRead, read_log
+from scripts.audit_report import Report
 
 EXIT_CODES = """exit codes:
   0  everything is as it must be

@@ -28,10 +28,11 @@ from infra.stack import Stack, StackError, ephemeral_directory
 from schemas.topics import TOPICS
 from scripts.addresses import Servers
 from scripts.audit import as_text
-from scripts.audit_checks import Report, Traces, audit
+from scripts.audit_checks import Traces, audit
 from scripts.audit_http import HttpReport, audit_http, reservation_ids
 from scripts.audit_http import as_text as http_as_text
 from scripts.audit_log import CannotRead, read_log
+from scripts.audit_report import Report
 from scripts.commands import NoBroker, schema_ids
 from scripts.create_topics import carry_out, plan
 from scripts.demo_buyers import EVENT_ID, Buyers

@@ -21,8 +21,9 @@ from audit_logs import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.audit_checks import Report, audit
+from scripts.audit_checks import audit
 from scripts.audit_log import Log, LogRecord, Records
+from scripts.audit_report import Report
 from scripts.audit_schemas import Unreadable
 
 Mutation = Callable[[Log], None]

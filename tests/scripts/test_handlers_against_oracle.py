@@ -15,8 +15,9 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.audit_checks import Report, audit
+from scripts.audit_checks import audit
 from scripts.audit_log import Log, LogRecord
+from scripts.audit_report import Report
 from scripts.audit_schemas import WireFormat
 from serdes.schema_ids import counted_ids
 from serdes.seat_codecs import SeatCodecs

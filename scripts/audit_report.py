@@ -1,0 +1,147 @@
+"""What an audit finds: violations, figures, and the records around a violation."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.audit_log import Log
+from scripts.audit_schemas import Unreadable
+
+EXCERPT_LINES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that must hold and does not.
+
+    invariant: I1, I2 ...; anomaly: the name of this kind of fault.
+    offset:    of the command where it can be told, else of the record that is wrong.
+    """
+
+    invariant: str
+    anomaly: str
+    partition: int
+    offset: int
+    message: str
+    reservation_id: str = ""
+    section: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """The verdict and its figures.
+
+    lost:      outcomes that commands must have and have not, and commands not yet applied.
+    lapses:    outcomes that no command asked for: holds whose time was over.
+    repeated:  outcomes given once more than the commands explain, byte for byte the same.
+    set_aside: readable commands that no worker survived.
+    digest:    of everything that was expected: equal for equal logs.
+    """
+
+    violations: list[Violation] = field(default_factory=list)
+    excerpts: dict[str, list[str]] = field(default_factory=dict)
+    commands: int = 0
+    ticks: int = 0
+    outcomes: int = 0
+    distinct_outcomes: int = 0
+    lapses: int = 0
+    repeated: int = 0
+    duplicate_commands: int = 0
+    dead_letters: int = 0
+    set_aside: int = 0
+    ignored: int = 0
+    seats: int = 0
+    free: int = 0
+    held: int = 0
+    sold: int = 0
+    blocked: int = 0
+    sections: int = 0
+    sold_twice: int = 0
+    lost: int = 0
+    pending: int = 0
+    status_mismatches: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    digest: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        """Say whether everything is as it must be."""
+        return not self.violations
+
+    def add(self, violation: Violation) -> None:
+        """Note one violation."""
+        self.violations.append(violation)
+
+    def first_by_invariant(self) -> dict[str, Violation]:
+        """Return the first violation, in log order, of each invariant and anomaly."""
+        first: dict[str, Violation] = {}
+        for violation in sorted(self.violations, key=lambda one: (one.partition, one.offset)):
+            first.setdefault(f"{violation.invariant} {violation.anomaly}", violation)
+        return first
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Where the checks of one partition note what they find."""
+
+    partition: int
+    report: Report
+
+    def bad(
+        self,
+        invariant: str,
+        anomaly: str,
+        offset: int,
+        message: str,
+        *,
+        reservation_id: str = "",
+        section: str = "",
+    ) -> None:
+        """Note one violation in this partition."""
+        self.report.add(
+            Violation(invariant, anomaly, self.partition, offset, message, reservation_id, section)
+        )
+
+
+def offset_of(outcome_id: str) -> int:
+    """Return the offset of the command that an outcome id names, -1 where it names none."""
+    parts = outcome_id.split(":")
+    return int(parts[2]) if len(parts) == 4 and parts[2].isdigit() else -1
+
+
+def differences(want_name: str, want: dict[str, Any], got_name: str, got: dict[str, Any]) -> str:
+    """Say which fields differ."""
+    if want_name != got_name:
+        return f"{got_name} instead of {want_name}"
+    parts = [
+        f"{name} is {got.get(name)!r} instead of {want.get(name)!r}"
+        for name in want.keys() | got.keys()
+        if want.get(name) != got.get(name)
+    ]
+    return "; ".join(sorted(parts)) or "equal fields in other bytes"
+
+
+def excerpt(log: Log, violation: Violation) -> Iterator[str]:
+    """Yield the records of the reservation, or else of the section, around the bad offset."""
+    wanted = violation.reservation_id or violation.section
+    lines: list[tuple[int, str]] = []
+    topics = (("command", log.commands), ("outcome", log.outcomes))
+    for topic, records in topics if wanted else ():
+        for record in records.get(violation.partition, []):
+            if record.value is None or wanted.encode() not in record.value:
+                continue
+            try:
+                name, fields = log.wire.decode(record.value)
+            except Unreadable:
+                continue
+            rest = {key: value for key, value in fields.items() if key != "request"}
+            at = offset_of(fields.get("outcomeId", "")) if topic == "outcome" else record.offset
+            shown = str(rest)[:160]
+            lines.append((at, f"{topic} {violation.partition}:{record.offset} {name} {shown}"))
+    lines.sort(key=lambda line: line[0])
+    middle = bisect_right([at for at, _ in lines], violation.offset)
+    first = max(0, middle - EXCERPT_LINES + 2)
+    for _, line in lines[first : first + EXCERPT_LINES]:
+        yield line

@@ -1,0 +1,183 @@
+"""State as it lies in the changelog, compared with what the oracle says it must be."""
+
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+import google_crc32c
+
+from scripts.audit_log import LogRecord
+from scripts.audit_model import Oracle
+from scripts.audit_report import Notes, differences
+from scripts.audit_schemas import Avro, Unreadable
+
+# Around each changelog value: format (1 byte), due time (8), and behind it the checksum (4).
+OVERHEAD_BYTES = 13
+STATE_BY_TAG = {
+    b"s": "SectionState",
+    b"l": "SectionLayout",
+    b"b": "BlockedSeats",
+    b"r": "Reservation",
+    b"p": "Progress",
+}
+LAYOUT_FIELDS = (
+    "layoutVersion",
+    "rows",
+    "blocked",
+    "orphanRule",
+    "maxSeatsPerHold",
+    "holdMs",
+    "maxHoldMs",
+    "saleStartsMs",
+    "saleEndsMs",
+)
+
+
+class StateAudit:
+    """The changelog of one partition.
+
+    last:           value by key, of what the topic ends with.
+    section_states: each section state on the way, with its fields.
+    """
+
+    def __init__(self, avro: Avro, notes: Notes) -> None:
+        self.avro = avro
+        self.notes = notes
+        self.last: dict[bytes, bytes] = {}
+        self.section_states: list[tuple[LogRecord, dict[str, Any]]] = []
+
+    def fold(self, records: Iterable[LogRecord]) -> None:
+        """Keep the last value of each key; check each value on the way."""
+        last = self.last
+        highest: dict[bytes, int] = {}
+        for record in records:
+            key, value = record.key or b"", record.value
+            if value is None:
+                last.pop(key, None)
+                continue
+            try:
+                check_envelope(value)
+                last[key] = value
+                if key[:1] not in {b"s", b"p"}:
+                    continue
+                fields = self.state_of(key, value)
+            except Unreadable as error:
+                self.notes.bad("I14", "corrupt value", record.offset, f"{key!r}: {error}")
+                continue
+            version = fields["version" if key[:1] == b"s" else "nextOffset"]
+            if version < highest.get(key, version):
+                self.notes.bad(
+                    "I14", "stale restore", record.offset, f"{key!r} goes back to {version}"
+                )
+            highest[key] = version
+            if key[:1] == b"s":
+                self.section_states.append((record, fields))
+
+    def progress(self) -> dict[str, Any]:
+        """Return how far the state claims to be; raises Unreadable."""
+        value = self.last.get(b"p")
+        return {"nextOffset": 0} if value is None else self.state_of(b"p", value)
+
+    def state_of(self, key: bytes, value: bytes) -> dict[str, Any]:
+        """Return the fields of a state record, its due time among them."""
+        name = STATE_BY_TAG.get(key[:1])
+        if name is None:
+            raise Unreadable("a store that nobody knows")
+        due_ms = int.from_bytes(value[1:9], "big")
+        return self.avro.decode(name, value[9:-4]) | {"due_ms": due_ms}
+
+    def compare(self, oracle: Oracle) -> None:
+        """Compare the last values, and each section state on the way, with the oracle's."""
+        state, expected = self.last, self.expected(oracle)
+        for key in expected.keys() | state.keys():
+            value, want = state.get(key), expected.get(key)
+            offset = oracle.next_offset - 1
+            is_reservation = key[:1] == b"r"
+            where = {"reservation_id": key[1:].decode(errors="replace") if is_reservation else ""}
+            if value is None:
+                self.notes.bad("I13", "lost write", offset, f"changelog lacks {key!r}", **where)
+                continue
+            if want is None:
+                self.notes.bad("I14", "phantom state", offset, f"changelog has {key!r}", **where)
+                continue
+            due_ms = want.pop("due_ms")
+            body = self.avro.encode(STATE_BY_TAG[key[:1]], want)
+            if value[9:-4] == body and int.from_bytes(value[1:9], "big") == due_ms:
+                continue
+            want["due_ms"] = due_ms
+            try:
+                difference = differences("", want, "", self.state_of(key, value))
+            except Unreadable as error:
+                difference = str(error)
+            self.notes.bad("I14", "wrong state", offset, f"{key!r}: {difference}", **where)
+        for record, fields in self.section_states:
+            section_of = oracle.sections.get((fields["eventId"], fields["section"]))
+            if section_of is None:
+                continue
+            counts = (
+                fields["changedAtMs"],
+                fields["version"],
+                free_bits(fields["free"]),
+                fields["heldCount"],
+            )
+            found = section_of.history_by_offset.get(fields["appliedOffset"])
+            if found is None or found[:4] != counts:
+                self.notes.bad(
+                    "I13",
+                    "wrong state",
+                    fields["appliedOffset"],
+                    f"section state at changelog offset {record.offset}: {counts} for {found}",
+                    section=fields["section"],
+                )
+
+    def expected(self, oracle: Oracle) -> dict[bytes, dict[str, Any]]:
+        """Return what the changelog must say, by key."""
+        expected: dict[bytes, dict[str, Any]] = {}
+        if oracle.next_offset:
+            expected[b"p"] = {
+                "nextOffset": oracle.next_offset,
+                "logTimeMs": oracle.log_time_ms,
+                "timerMs": oracle.timer_ms,
+                # Which version of the rules decided is the worker's to say.
+                "logicVersion": self.progress().get("logicVersion", 0),
+                "due_ms": 0,
+            }
+        for (event_id, name), section in oracle.sections.items():
+            key = f"{event_id}-{name}".encode()
+            expected[b"s" + key] = {
+                "eventId": event_id,
+                "section": name,
+                "layoutVersion": section.opened["layoutVersion"],
+                "version": section.version,
+                "appliedOffset": section.applied[0],
+                "changedAtMs": section.applied[1],
+                "heldCount": section.held,
+                "soldCount": section.sold,
+                "blockedCount": section.blocked,
+                "free": section.bitmap(None),
+                "due_ms": 0,
+            }
+            expected[b"l" + key] = {field: section.opened[field] for field in LAYOUT_FIELDS} | {
+                "openedBy": section.opened["request"],
+                "due_ms": 0,
+            }
+            if section.ever_blocked:
+                expected[b"b" + key] = {"blocked": section.bitmap(""), "due_ms": 0}
+        for reservation_id, held in oracle.reservations.items():
+            due_ms = held.deadline_ms if held.record["status"] == "HELD" else 0
+            expected[b"r" + reservation_id.encode()] = held.record | {"due_ms": due_ms}
+        return expected
+
+
+def check_envelope(value: bytes) -> None:
+    """Raise Unreadable unless a changelog value is as it was written."""
+    body, checksum = value[:-4], value[-4:]
+    if len(value) < OVERHEAD_BYTES or struct.pack(">I", google_crc32c.value(body)) != checksum:
+        raise Unreadable("checksum mismatch")
+    if value[0] != 1:
+        raise Unreadable(f"format {value[0]}")
+
+
+def free_bits(bitmap: bytes) -> int:
+    """Count the ones."""
+    return int.from_bytes(bitmap, "big").bit_count()
