@@ -13,9 +13,10 @@ from typing import Any
 
 from scripts.audit_fold import OutcomeFold
 from scripts.audit_log import Log, LogRecord
-from scripts.audit_model import Oracle, Section
+from scripts.audit_model import Oracle
 from scripts.audit_report import Notes, Report, differences, excerpt, offset_of
 from scripts.audit_schemas import Unreadable
+from scripts.audit_seats import Section
 from scripts.audit_states import StateAudit
 
 CAUSE = "dead-letter-cause"

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.audit_model import Oracle, places_of
+from scripts.audit_model import Oracle
 from scripts.audit_report import Notes, offset_of
+from scripts.audit_seats import places_of
 
 
 @dataclass(frozen=True, slots=True)

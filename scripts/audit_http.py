@@ -18,8 +18,9 @@ from hashlib import sha256
 from typing import Any
 
 from scripts.audit_checks import Traces
-from scripts.audit_model import Section, partition_of, places_of
+from scripts.audit_model import partition_of
 from scripts.audit_report import offset_of
+from scripts.audit_seats import Section, places_of
 from scripts.http_history import Act, Exchange, History, Kind
 
 TICKET_CHARS = 26

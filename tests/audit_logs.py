@@ -8,8 +8,9 @@ from typing import Any
 import google_crc32c
 
 from scripts.audit_log import Log, LogRecord, Records
-from scripts.audit_model import Oracle, Section, partition_of
+from scripts.audit_model import Oracle, partition_of
 from scripts.audit_schemas import Avro, Unreadable, WireFormat
+from scripts.audit_seats import Section
 from scripts.audit_states import LAYOUT_FIELDS, STATE_BY_TAG
 
 START_MS = 1_700_000_000_000

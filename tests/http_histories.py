@@ -23,7 +23,8 @@ from audit_logs import (
 from scripts.audit_checks import Traces, audit
 from scripts.audit_http import reservation_id, reservation_ids
 from scripts.audit_log import Log, LogRecord
-from scripts.audit_model import Counts, Oracle, Outcome, partition_of, places_of
+from scripts.audit_model import Oracle, Outcome, partition_of
+from scripts.audit_seats import Counts, places_of
 from scripts.http_history import Act, Exchange, History, Sighting
 
 EVENT_ID = 7

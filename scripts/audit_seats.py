@@ -1,0 +1,192 @@
+"""Seats and sections as the oracle sees them: lists, looked through from the first seat on.
+
+A seat is None while free, BLOCKED, or the id of the reservation that has it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+Command = dict[str, Any]
+Place = tuple[int, int]  # row, seat
+Counts = tuple[int, int, int, int, int]  # timestamp, version, free, held, largest block
+
+BLOCKED = ""
+LOOKAHEAD_ROWS = 4
+TIME_MS_MAX = 253_402_300_799_999
+HOLD_MS_MAX = 30 * 86_400_000
+
+
+@dataclass(slots=True)
+class Row:
+    """Seats of one row, and the indexes that an aisle separates from the seat before."""
+
+    seats: list[str | None]
+    aisles: frozenset[int]
+    longest: int = 0
+
+    def free(self, seat: int) -> bool:
+        """Say whether the seat exists and is free."""
+        return 0 <= seat < len(self.seats) and self.seats[seat] is None
+
+    def joined(self, left: int) -> bool:
+        """Say whether no aisle lies between this seat and the next."""
+        return left + 1 not in self.aisles
+
+    def places(self, count: int) -> Iterator[int]:
+        """Yield every first seat of `count` adjacent free ones, lowest first."""
+        run = 0
+        for seat, holder in enumerate(self.seats):
+            run = 0 if holder is not None else 1 if seat in self.aisles else run + 1
+            if run >= count:
+                yield seat - count + 1
+
+    def leaves_single(self, taken: set[int]) -> bool:
+        """Say whether taking these free seats leaves a free neighbour of theirs on its own."""
+        for seat in taken:
+            for other in (seat - 1, seat + 1):
+                if other in taken or not self.free(other) or not self.joined(min(seat, other)):
+                    continue
+                beyond = 2 * other - seat
+                if beyond in taken or not self.free(beyond) or not self.joined(min(other, beyond)):
+                    return True
+        return False
+
+    def measure(self) -> None:
+        """Count the longest run of adjacent free seats again."""
+        run = best = 0
+        for seat, holder in enumerate(self.seats):
+            run = 0 if holder is not None else 1 if seat in self.aisles else run + 1
+            best = max(best, run)
+        self.longest = best
+
+
+@dataclass(slots=True)
+class Section:
+    """One section; `history` has its counts after each command that concerned it.
+
+    applied: offset and log time of the last command applied.
+    """
+
+    opened: Command
+    rows: list[Row]
+    version: int = 0
+    free: int = 0
+    held: int = 0
+    sold: int = 0
+    blocked: int = 0
+    applied: tuple[int, int] = (-1, 0)
+    ever_blocked: bool = False
+    history: list[Counts] = field(default_factory=list)
+    history_by_offset: dict[int, Counts] = field(default_factory=dict)
+
+    @property
+    def seat_count(self) -> int:
+        """Return the number of seats, whatever has become of them."""
+        return sum(len(row.seats) for row in self.rows)
+
+    def bitmap(self, holder: str | None) -> bytes:
+        """Return the seats of one holder as bits, each row rounded up to a byte."""
+        packed = bytearray()
+        for row in self.rows:
+            bits = sum(1 << seat for seat, has in enumerate(row.seats) if has == holder)
+            packed += bits.to_bytes((len(row.seats) + 7) // 8, "little")
+        return bytes(packed)
+
+    def give(self, places: list[Place], holder: str | None) -> None:
+        """Hand seats to a holder, or back (None)."""
+        for row, seat in places:
+            self.rows[row].seats[seat] = holder
+        for row in {row for row, _ in places}:
+            self.rows[row].measure()
+
+    def exists(self, place: Place) -> bool:
+        """Say whether the section has this seat."""
+        row, seat = place
+        return 0 <= row < len(self.rows) and 0 <= seat < len(self.rows[row].seats)
+
+    def holder(self, place: Place) -> str | None:
+        """Return who has a seat."""
+        return self.rows[place[0]].seats[place[1]]
+
+
+def best_available(
+    section: Section, count: int
+) -> list[Place] | tuple[str, dict[str, int] | None]:
+    """Return adjacent seats of one row, front rows first, as the section's orphan rule wants."""
+    if section.free < count:
+        return "SOLD_OUT", None
+    able = [index for index, row in enumerate(section.rows) if row.longest >= count]
+    if not able:
+        return "NO_ADJACENT_SEATS", None
+    rule = section.opened["orphanRule"]
+    looked_at = {"PREFER": able[:LOOKAHEAD_ROWS], "STRICT": able, "OFF": []}[rule]
+    for index in looked_at:
+        row = section.rows[index]
+        for first in row.places(count):
+            if not row.leaves_single(set(range(first, first + count))):
+                return [(index, seat) for seat in range(first, first + count)]
+    if rule == "STRICT":
+        return "ORPHAN_SEAT", None
+    first = next(section.rows[able[0]].places(count))
+    return [(able[0], seat) for seat in range(first, first + count)]
+
+
+def ranges(section: Section, places: list[Place]) -> list[dict[str, int]]:
+    """Return sorted seats as ranges of adjacent ones."""
+    found: list[dict[str, int]] = []
+    for row, seat in places:
+        last = found[-1] if found else None
+        follows = last and last["row"] == row and last["first"] + last["count"] == seat
+        if last and follows and section.rows[row].joined(seat - 1):
+            last["count"] += 1
+            continue
+        found.append({"row": row, "first": seat, "count": 1})
+    return found
+
+
+def places_of(seats: list[dict[str, int]]) -> list[Place]:
+    """Return the seats of ranges one by one."""
+    return [place for part in seats for place in each_place(part)]
+
+
+def each_place(part: dict[str, int]) -> Iterator[Place]:
+    """Yield the seats of one range."""
+    for seat in range(part["first"], part["first"] + part["count"]):
+        yield part["row"], seat
+
+
+def is_sound(plan: Command) -> bool:
+    """Say whether a section can be opened with this layout and these rules."""
+    rows = plan["rows"]
+    if plan["layoutVersion"] < 1 or not rows:
+        return False
+    for row in rows:
+        seats, aisles = row["seatCount"], row["aisles"]
+        if not 1 <= seats <= 1000 or (row["numberStep"] == 0 and seats > 1):
+            return False
+        if aisles != sorted(set(aisles)) or any(not 1 <= aisle < seats for aisle in aisles):
+            return False
+        if any(row[name] and len(row[name]) != seats for name in ("seatLabels", "seatCategories")):
+            return False
+    for part in plan["blocked"]:
+        if not 0 <= part["row"] < len(rows) or part["count"] < 1 or part["first"] < 0:
+            return False
+        if part["first"] + part["count"] > rows[part["row"]]["seatCount"]:
+            return False
+    blocked = places_of(plan["blocked"])
+    if len(blocked) != len(set(blocked)):
+        return False
+    return bool(
+        1 <= plan["maxSeatsPerHold"] <= 16
+        and 1 <= plan["holdMs"] <= plan["maxHoldMs"] <= HOLD_MS_MAX
+        and is_window(plan["saleStartsMs"], plan["saleEndsMs"])
+    )
+
+
+def is_window(saleStartsMs: int, saleEndsMs: int) -> bool:  # noqa: N803  (named as the fields are)
+    """Say whether a section can be on sale from the one time to the other."""
+    times = saleStartsMs, saleEndsMs
+    return all(0 <= time <= TIME_MS_MAX for time in times) and (
+        saleEndsMs == 0 or saleStartsMs < saleEndsMs
+    )
