@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from infra.stack import QUICK_RESTART, Stack, configured, ephemeral_stack
 
-settings.register_profile("dev", max_examples=10, deadline=None)
-settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
-settings.register_profile("soak", max_examples=100_000, deadline=None)
+# How long an example takes is the machine's affair.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", UNTIMED, max_examples=10)
+settings.register_profile("ci", UNTIMED, max_examples=100, derandomize=True)
+settings.register_profile("soak", UNTIMED, max_examples=100_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # Thousands of tests live from collection to the end: to look through them for garbage as often as

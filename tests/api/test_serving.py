@@ -88,7 +88,7 @@ def test_a_draining_pod_is_not_ready_and_still_answers(tmp_path: Path) -> None:
         assert pod.status("/health/live") == 200
         assert pod.status("/health/ready") == 503
         pod.child.signal(signal.SIGTERM)
-        assert pod.child.wait(5) == 1
+        assert pod.child.wait(30) == 1
     finally:
         pod.child.kill()
 
