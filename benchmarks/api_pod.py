@@ -1,14 +1,14 @@
 """An API pod as a child process, and who asks it over HTTP to see how old its answers are."""
 
-import http.client
 import re
+import socket
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import orjson
 
@@ -23,6 +23,7 @@ USERS = 200
 ANSWER_TIMEOUT_S = 10.0
 LIMITS = ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")
 
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)")
 _LISTENING = re.compile(r"listening at http://[^:]+:(\d+)")
 
 
@@ -83,13 +84,16 @@ class ApiPod(Measured):
 
 
 class Asking:
-    """One connection of a user to a pod, closed when the block is left."""
+    """One connection of a user to a pod, closed when the block is left.
+
+    A socket and no HTTP client: whoever asks hundreds of times a second beside a load shares the
+    processors with what is measured.
+    """
 
     def __init__(self, pod: ApiPod, token: str) -> None:
-        self._connection = http.client.HTTPConnection(
-            "127.0.0.1", pod.port(), timeout=ANSWER_TIMEOUT_S
-        )
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._address = ("127.0.0.1", pod.port())
+        self._token = token
+        self._open: socket.socket | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -100,28 +104,44 @@ class Asking:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._connection.close()
+        if self._open is not None:
+            self._open.close()
 
-    def availability(self, event_id: int) -> dict[str, Any]:
-        """Return what is answered; raises BenchmarkFailed for anything but 200."""
+    def availability(self, event_id: int) -> bytes:
+        """Return the body that is answered; raises BenchmarkFailed for anything but 200."""
+        if self._open is None:
+            self._open = socket.create_connection(self._address, ANSWER_TIMEOUT_S)
         path = f"/v1/events/{event_id}/availability"
-        self._connection.request("GET", path, headers=self._headers)
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise BenchmarkFailed(f"{path} answers {answer.status}: {body[:200]!r}")
-        found: dict[str, Any] = orjson.loads(body)
-        return found
+        lines = (f"GET {path} HTTP/1.1", "Host: pod", f"Authorization: Bearer {self._token}")
+        self._open.sendall("\r\n".join((*lines, "\r\n")).encode())
+        answer = b""
+        while (end := answer.find(b"\r\n\r\n")) < 0:
+            answer += self._received(path)
+        head = answer[:end].lower()
+        length = _CONTENT_LENGTH.search(head)
+        if not head.startswith(b"http/1.1 200 ") or length is None:
+            raise BenchmarkFailed(f"{path} answers {answer[:400]!r}")
+        until = end + 4 + int(length[1])
+        while len(answer) < until:
+            answer += self._received(path)
+        return answer[end + 4 :]
+
+    def _received(self, path: str) -> bytes:
+        assert self._open is not None
+        received = self._open.recv(1 << 16)
+        if not received:
+            raise BenchmarkFailed(f"{path}: the pod has closed the connection")
+        return received
 
 
 class Probe(threading.Thread):
-    """Asks for one event again and again, and keeps what was answered and when."""
+    """Asks for one event again and again, and keeps what was answered and when, unread."""
 
     def __init__(
         self, pod: ApiPod, token: str, hall: Hall, *, event_id: int, period_s: float
     ) -> None:
         super().__init__(name="probe", daemon=True)
-        self.answers: list[Answer] = []
+        self._told: list[tuple[int, int, bytes]] = []
         self._asking = Asking(pod, token)
         self._hall = hall
         self._event_id = event_id
@@ -145,19 +165,20 @@ class Probe(threading.Thread):
         try:
             with self._asking as asking:
                 while not self._ending.wait(self._period_s):
-                    self.answers.append(self._ask(asking))
-        except (BenchmarkFailed, OSError, http.client.HTTPException) as error:
+                    sent_ns = time.monotonic_ns()
+                    body = asking.availability(self._event_id)
+                    self._told.append((sent_ns, time.monotonic_ns(), body))
+        except (BenchmarkFailed, OSError) as error:
             self._error = error
 
     def wait_for(self, version_by_section: Mapping[int, int], timeout_s: float) -> None:
         """Return when an answer carries the newest of its sections, or after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self.is_alive():
-            known = self.answers[-1].version_by_section if self.answers else {}
-            if known and all(
-                version >= version_by_section.get(section, 0) for section, version in known.items()
-            ):
-                return
+            if self._told:
+                known = self._read(self._told[-1]).version_by_section
+                if all(known[section] >= version_by_section.get(section, 0) for section in known):
+                    return
             time.sleep(self._period_s)
 
     def end(self) -> list[Answer]:
@@ -166,12 +187,11 @@ class Probe(threading.Thread):
         self.join()
         if self._error is not None:
             raise BenchmarkFailed(f"the probe: {self._error}") from self._error
-        return self.answers
+        return [self._read(one) for one in self._told]
 
-    def _ask(self, asking: Asking) -> Answer:
-        sent_ns = time.monotonic_ns()
-        found = asking.availability(self._event_id)
-        got_ns = time.monotonic_ns()
+    def _read(self, told: tuple[int, int, bytes]) -> Answer:
+        sent_ns, got_ns, body = told
+        found = orjson.loads(body)
         versions = {
             self._hall.number(self._event_id, one["section"]): one["version"]
             for one in found["sections"]

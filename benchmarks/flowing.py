@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 from confluent_kafka import Producer
 
 from benchmarks.ages import Publications, ages_of, figures_of
@@ -111,7 +112,7 @@ def ask_for_all(pod: ApiPod, users: Users, hall: Hall) -> None:
     """Ask for every event once, so that the pod has every answer ready."""
     with Asking(pod, users.token) as asking:
         for event_id in range(1, hall.events + 1):
-            found = asking.availability(event_id)
+            found = orjson.loads(asking.availability(event_id))
             if len(found["sections"]) != hall.sections_per_event:
                 raise pod.failed(f"event {event_id} has {len(found['sections'])} sections")
 
