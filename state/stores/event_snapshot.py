@@ -33,7 +33,6 @@ class EventSnapshot:
     known_by_section: newest status, partition and offset of each; not changed once filled.
     numbers:          of the partition of each, as in its entry.
     partitions:       those of the sections that are sure, once each.
-    whole:            the snapshot of the whole event, of which this is all or a part.
     derived:          what callers computed from it, such as encoded answers, by a key of theirs;
                       they bound it, and it goes with the snapshot.
     former:           the snapshot before, for what can be taken over from it; mostly one section
@@ -44,18 +43,18 @@ class EventSnapshot:
         "_all_partitions",
         "_doubtful_ns_by_section",
         "_surest_ns",
+        "_whole",
         "derived",
         "event_id",
         "former",
         "known_by_section",
         "numbers",
         "partitions",
-        "whole",
     )
 
     def __init__(self, event_id: int) -> None:
         self.event_id = event_id
-        self.whole = self
+        self._whole: EventSnapshot | None = None
         self.numbers: list[int] = []
         self.partitions: tuple[Freshness, ...] = ()
         self.known_by_section: dict[str, Known] = {}
@@ -90,11 +89,19 @@ class EventSnapshot:
         ]
         self._surest_ns = min(doubtful, default=NO_DOUBT_NS)
         if former is not None:
+            if former.former is not None:
+                # What was computed from it names it: it would stay until the garbage is collected.
+                former.former.derived.clear()
             former.former = None
         self.former = former
         # Last: whoever sees sections sees their age.
         self.known_by_section = known
         return self
+
+    @property
+    def whole(self) -> "EventSnapshot":
+        """Return the snapshot of the whole event, of which this is all or a part."""
+        return self if self._whole is None else self._whole
 
     def part(
         self, sections: Iterable[str], former: "EventSnapshot | None" = None
@@ -106,7 +113,7 @@ class EventSnapshot:
         known = self.known_by_section
         wanted = {name: known[name] for name in sections if name in known}
         part = EventSnapshot(self.event_id)
-        part.whole = self.whole
+        part._whole = self.whole
         return part.fill(wanted, self._all_partitions, self._doubtful_ns_by_section, former)
 
     def known_ns(self) -> int:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from serdes.event import EventEncoder, event_key
 from serdes.schema_ids import counted_ids
 from state.domain.keys import section_key
 from state.stores.event_catalogue import Events
+from state.stores.event_snapshot import EventSnapshot
 
 PATH = f"/v1/events/{EVENT}/availability"
 
@@ -530,3 +532,27 @@ def test_kept_answers_of_one_event_are_bounded() -> None:
     snapshot = pod.fed.view.snapshot(EVENT)
     assert snapshot is not None
     assert len(snapshot.derived) == 64
+
+
+def test_what_is_replaced_is_freed_without_the_garbage_collector() -> None:
+    pod = LookUpPod()
+    for name in ("A", "B"):
+        pod.fed.tell(counts(1, 5), name)
+    pod.fed.heartbeat()
+
+    def snapshots() -> int:
+        return sum(isinstance(one, EventSnapshot) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        had = snapshots()
+        for version in range(2, 40):
+            pod.fed.tell(counts(version, 5), "A")
+            assert pod.ask().json["sections"][0]["version"] == version
+            if version % 3:
+                # One question that is asked after some changes, and not after others.
+                assert pod.ask(f"{PATH}?sections=A").status == 200
+        assert snapshots() - had <= 3
+    finally:
+        gc.enable()
