@@ -20,7 +20,6 @@ import shutil
 import signal
 import sys
 import time
-import timeit
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from benchmarks import machine
 from benchmarks.api_pod import API, ApiPod, Users
 from benchmarks.arena import EVENT_ID, Arena
 from benchmarks.cluster import BenchmarkFailed, Cluster
+from benchmarks.coding import coding_costs
 from benchmarks.figures import Run, Scenario, Target
 from benchmarks.flowing import (
     Flowing,
@@ -44,6 +44,7 @@ from benchmarks.flowing import (
     wait_taken_in,
 )
 from benchmarks.paced import open_sections
+from benchmarks.pod_sizes import QUICK, Sizes
 from benchmarks.progress import Progress
 from benchmarks.results import EXIT_INTERRUPTED, RESULTS, write
 from benchmarks.statuses import (
@@ -51,16 +52,11 @@ from benchmarks.statuses import (
     SEATS,
     Form,
     Hall,
-    StatusWriter,
-    read_seat_map,
-    seat_map_bytes,
-    seats,
 )
 from benchmarks.worker import Worker
 from benchmarks.wrk import Answers, Generator, NoGenerator
 from infra.stack import StackError, ephemeral_stack
 from schemas.topics import SECTION_STATUS
-from serdes.decoding import TopicDecoder
 
 PACKAGES = (*machine.PACKAGES, "granian", "fastapi", "orjson", "pyjwt")
 EXIT_NO_GENERATOR = 3
@@ -91,60 +87,6 @@ BESIDE = (
     "updates_per_s",
     "append_to_answer_p99_ms",
     "never_answered",
-)
-
-
-HALL = Hall(40, 20)
-LARGE_HALL = Hall(500, 200)
-SMALL_HALL = Hall(20, 10)
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """How much each scenario does.
-
-    hall:               events and sections that are asked for.
-    connections:        of the load generator, for look-ups.
-    reserving:          the same for reservations, one load after the other.
-    large:              events and sections of the cold start.
-    slimming_hall:      smaller, since every seat map has 100 kB.
-    """
-
-    hall: Hall = HALL
-    updates_per_s: int = 2_000
-    connections: int = 32
-    warm_up_s: float = 5.0
-    seconds: float = 20.0
-    large: Hall = LARGE_HALL
-    settle_s: float = 3.0
-    reserving: tuple[int, ...] = (4, 64)
-    arena_sections: int = 800
-    reserving_s: float = 15.0
-    slimming_hall: Hall = SMALL_HALL
-    slimming_per_s: int = 1_000
-    slimming_s: float = 10.0
-    flood_slim: int = 200_000
-    flood_map: int = 1_500
-    coding: int = 200
-
-
-QUICK = Sizes(
-    hall=Hall(4, 5),
-    updates_per_s=200,
-    connections=4,
-    warm_up_s=1.0,
-    seconds=1.0,
-    large=Hall(10, 20),
-    settle_s=0.0,
-    reserving=(4,),
-    arena_sections=10,
-    reserving_s=1.0,
-    slimming_hall=Hall(2, 5),
-    slimming_per_s=50,
-    slimming_s=1.0,
-    flood_slim=1_000,
-    flood_map=50,
-    coding=2,
 )
 
 
@@ -488,37 +430,6 @@ class Broker:
     cluster: Cluster
     users: Users
     directory: Path
-
-
-def coding_costs(cluster: Cluster, repeats: int) -> dict[str, float]:
-    """Return sizes, and the time to write and to read one record of each form."""
-    hall = Hall(1, 1)
-    section = b"S0000"
-    slim_writer = StatusWriter(hall, Form.SLIM, cluster.ids)
-    slim = slim_writer.value(0, 1, 0)
-    decode = TopicDecoder(SECTION_STATUS, cluster.ids).decode
-    counts = (1, section.decode(), SEATS // 2, 0, 1, SEATS // 2, 50)
-    seats_in_it = seats(SEATS // 2)
-    whole = seat_map_bytes(counts, seats_in_it)
-    us = {
-        "map_encode_us": _us(lambda: seat_map_bytes(counts, seats_in_it), repeats),
-        "map_decode_us": _us(lambda: read_seat_map(whole), repeats),
-        "slim_encode_us": _us(lambda: slim_writer.value(0, 1, 0), 100 * repeats),
-        "slim_decode_us": _us(lambda: decode(slim), 100 * repeats),
-    }
-    map_us = us["map_encode_us"] + us["map_decode_us"]
-    slim_us = us["slim_encode_us"] + us["slim_decode_us"]
-    return {
-        "map_bytes": float(len(whole)),
-        "slim_bytes": float(len(slim)),
-        **us,
-        "coding_saved_percent": (1 - slim_us / map_us) * 100,
-    }
-
-
-def _us(call: Callable[[], object], repeats: int) -> float:
-    """Return the time of one call: the fastest of three rounds, so that nobody else counts."""
-    return min(timeit.repeat(call, number=repeats, repeat=3)) / repeats * 1e6
 
 
 def _described(hall: Hall) -> dict[str, Any]:
