@@ -58,7 +58,7 @@ def test_sigterm_finishes_the_transaction_in_flight_and_leaves_within_5_s(
     stayer.start().wait_ready()
     fleet.produce(40_000)
     assert wait_until(lambda: leaver.metric("seatstream_transaction_records_count") > 3, 60)
-    assert leaver.terminate() == 0
+    assert leaver.terminate(5) == 0
     fleet.settle()
     assert fleet.verify() == 40_000
     assert stayer.is_alive(), stayer.tail()
