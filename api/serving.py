@@ -13,8 +13,9 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.errors import FatalError
 from granian.http import HTTP1Settings
@@ -48,12 +49,14 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
 
     Raises PortTaken, and OSError for an address that is none of this machine's.
     """
-    port = free_port(settings.host, settings.port)
+    listener = listen_at(settings.host, settings.port)
+    port = listener.getsockname()[1]
     quick = quick_lookups_of(pod)
     # With CORS there is something else to do around every answer.
     if quick is not None and not settings.cors_origins:
         answer_where_read(quick.answer)
-    server = Server(
+    server = PortHolder(
+        listener,
         create_app(settings, pod),
         address=settings.host,
         port=port,
@@ -95,23 +98,38 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
     return has_started
 
 
-def free_port(host: str, port: int) -> int:
-    """Return the port to listen at, a free one for 0; raises PortTaken.
-
-    The server shares ports between processes: two pods at one would each get half the requests.
-    """
+def listen_at(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at the port, at a free one for 0; raises PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        # Connections that linger from a pod before us are not somebody who listens.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortTaken(f"{host}:{port} is taken") from error
-            raise
-        chosen: int = probe.getsockname()[1]
-        return chosen
+    listener = socket.socket(family)
+    # Connections that linger from a pod before us are not somebody who listens.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"{host}:{port} is taken") from error
+        raise
+    return listener
+
+
+class PortHolder(Server):
+    """Serves at a socket of ours, and closes it when told to stop.
+
+    Its own would share the port with any process that asks: two pods at one would each get half
+    the requests.
+    """
+
+    def __init__(self, listener: socket.socket, target: Any, **options: Any) -> None:
+        super().__init__(target, **options)
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # Neither is in its type hints.
+        holder: Any = SocketHolder
+        self._shd: Any = holder(self._listener.detach(), False, BACKLOG)
 
 
 def _signals() -> asyncio.Event:

@@ -17,7 +17,8 @@ from look_ups import TOKEN, LookUpPod
 from status_records import EVENT, counts
 
 from api.reading_thread import answer_where_read
-from api.serving import free_port, serve
+from api.serving import serve
+from infra.stack.ports import free_ports
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +38,14 @@ def messages(body: bytes) -> tuple[Any, Any]:
 
 
 async def until_up(port: int, serving: "asyncio.Task[Any]") -> None:
-    """Return when a server listens."""
-    async with asyncio.timeout(20):
+    """Return when a server answers."""
+    async with asyncio.timeout(60):
         while True:
             assert not serving.done()
             with suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET / HTTP/1.1\r\nHost: us\r\n\r\n")
+                assert (await reader.readline()).startswith(b"HTTP/1.1 ")
                 writer.close()
                 return
             await asyncio.sleep(0.01)
@@ -64,7 +67,7 @@ def test_what_is_quick_is_answered_while_the_event_loop_is_busy_and_the_rest_by_
     answer_where_read(lambda scope: messages(b"quick") if scope["path"] == "/quick" else None)
 
     async def scenario() -> None:
-        port = free_port("127.0.0.1", 0)
+        port = free_ports(1)[0]
         server = Server(
             by_the_loop,
             port=port,
@@ -93,7 +96,7 @@ ORIGIN = "https://shop.example"
 def test_a_pod_answers_look_ups_so_unless_it_has_cors_to_think_of(
     origins: tuple[str, ...],
 ) -> None:
-    port = free_port("127.0.0.1", 0)
+    port = free_ports(1)[0]
     pod = LookUpPod(port=port, drain_ms=0, cors_origins=origins)
     pod.fed.tell(counts(3, 10))
     pod.fed.heartbeat()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -14,10 +13,12 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
+from granian._granian import ListenerSpec
 from tokens import write_jwks
 
-from api.serving import PortTaken, free_port
+from api.serving import PortTaken, listen_at
 from infra.paths import ROOT
+from infra.stack.ports import free_ports
 from infra.stack.processes import Child, child_environment, wait_until
 
 pytestmark = pytest.mark.programs
@@ -30,7 +31,7 @@ class PodProcess:
     """One `python -m api`."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
-        self.port = free_port("127.0.0.1", 0)
+        self.port = free_ports(1)[0]
         environment = child_environment() | {
             "KAFKA_BROKERS": NO_BROKER,
             "PYTHONPATH": str(ROOT),
@@ -109,11 +110,25 @@ def test_a_megabyte_is_refused_while_it_is_sent(pod: PodProcess) -> None:
 
 
 def test_two_pods_do_not_share_a_port() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
+    with listen_at("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
         with pytest.raises(PortTaken):
-            free_port("127.0.0.1", listener.getsockname()[1])
+            listen_at("127.0.0.1", port)
+        with pytest.raises(RuntimeError, match="in use"):
+            ListenerSpec("127.0.0.1", port, 1).build()
+    listen_at("127.0.0.1", port).close()
+
+
+def test_a_pod_whose_port_is_taken_ends_and_says_so(tmp_path: Path, pod: PodProcess) -> None:
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = PodProcess(folder, {"SEATSTREAM_API_PORT": str(pod.port)})
+    try:
+        assert second.child.wait(60) == 1, second.child.output()
+        assert f"PortTaken: 127.0.0.1:{pod.port} is taken" in second.child.output()
+    finally:
+        second.child.kill()
+    assert pod.status("/health/live") == 200
 
 
 @pytest.mark.parametrize(

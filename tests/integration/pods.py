@@ -12,7 +12,7 @@ import httpx
 from confluent_kafka import Producer
 from integration.workers import ROOT, LoggedRecord, read_committed
 
-from api.serving import free_port
+from infra.stack.ports import free_ports
 from infra.stack.processes import Child, child_environment, wait_until
 from scripts.issue_token import DevelopmentKeys
 
@@ -52,7 +52,7 @@ class PodProcess:
     """One `python -m api`, asked by one user."""
 
     def __init__(self, servers: Servers, name: str, user: str = "ann", **settings: str) -> None:
-        self.port = free_port("127.0.0.1", 0)
+        self.port = free_ports(1)[0]
         folder = servers.directory / name
         folder.mkdir(parents=True, exist_ok=True)
         redis = {"REDIS_URL": servers.redis_url} if servers.redis_url else {}
