@@ -21,7 +21,7 @@ from granian.errors import FatalError
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from api.app import create_app, quick_lookups_of
+from api.app import ASGIApp, create_app, quick_lookups_of
 from api.logs import log
 from api.pod import Pod
 from api.reading_thread import answer_where_read
@@ -55,25 +55,7 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
     # With CORS there is something else to do around every answer.
     if quick is not None and not settings.cors_origins:
         answer_where_read(quick.answer)
-    server = PortHolder(
-        listener,
-        create_app(settings, pod),
-        address=settings.host,
-        port=port,
-        interface=Interfaces.ASGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=BACKLOG,
-        backpressure=OPEN_REQUESTS_MAX,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=HEADERS_BYTES_MAX
-        ),
-        # Its messages go where ours go.
-        log_dictconfig={
-            "handlers": {},
-            "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": True}},
-        },
-    )
+    server = http_server(listener, create_app(settings, pod))
     asked = _signals()
     serving = asyncio.create_task(server.serve())
     ending = asyncio.create_task(asked.wait())
@@ -113,6 +95,30 @@ def listen_at(host: str, port: int) -> socket.socket:
             raise PortTaken(f"{host}:{port} is taken") from error
         raise
     return listener
+
+
+def http_server(listener: socket.socket, application: ASGIApp) -> Server:
+    """Return the server of a pod, to be served at a socket that listens."""
+    host, port, *_ = listener.getsockname()
+    return PortHolder(
+        listener,
+        application,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=OPEN_REQUESTS_MAX,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=HEADERS_BYTES_MAX
+        ),
+        # Its messages go where ours go.
+        log_dictconfig={
+            "handlers": {},
+            "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": True}},
+        },
+    )
 
 
 class PortHolder(Server):

@@ -19,6 +19,7 @@ from benchmarks.statuses import Hall
 from scripts.issue_token import DevelopmentKeys
 
 API = (sys.executable, "-m", "api")
+BARE_SERVER = (sys.executable, "-m", "benchmarks.bare_server")
 USERS = 200
 ANSWER_TIMEOUT_S = 10.0
 LIMITS = ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")
@@ -39,7 +40,30 @@ class Users:
         self.file.write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
 
 
-class ApiPod(Measured):
+class Listening(Measured):
+    """A process that tells in its log where it listens."""
+
+    def port(self) -> int:
+        """Return where it listens; ValueError until it does."""
+        match = _LISTENING.search(self.log_text())
+        if match is None:
+            raise ValueError("not listening yet")
+        return int(match[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port()}"
+
+
+class BareServer(Listening):
+    """The HTTP server of a pod with nothing behind it; killed when the block is left."""
+
+    def __init__(self, directory: Path, *, body_bytes: int) -> None:
+        command = (*BARE_SERVER, "--body-bytes", str(body_bytes))
+        super().__init__("the bare server", command, directory / "bare-server.log", {})
+
+
+class ApiPod(Listening):
     """One pod at a free port; killed when the block is left. No Redis, so no rate limits."""
 
     def __init__(
@@ -62,17 +86,6 @@ class ApiPod(Measured):
             **{f"SEATSTREAM_API_LIMIT_{name}": "none" for name in LIMITS},
         }
         super().__init__("the pod", command, directory / "pod.log", environment)
-
-    def port(self) -> int:
-        """Return where it listens; ValueError until it does."""
-        match = _LISTENING.search(self.log_text())
-        if match is None:
-            raise ValueError("not listening yet")
-        return int(match[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port()}"
 
     def wait_ready(self) -> float:
         """Return the seconds from start to the first good `/health/ready`."""

@@ -10,7 +10,7 @@ import orjson
 from confluent_kafka import Producer
 
 from benchmarks.ages import Publications, ages_of, figures_of
-from benchmarks.api_pod import ApiPod, Asking, Probe, Users
+from benchmarks.api_pod import ApiPod, Asking, BareServer, Probe, Users
 from benchmarks.cluster import BenchmarkFailed, Cluster
 from benchmarks.phases import Phased
 from benchmarks.statuses import Form, Hall, StatusWriter
@@ -182,6 +182,47 @@ def measure(
         "broker_cpu_percent": used[1],
         "flow_cpu_percent": used[2],
         "pod_rss_mb": rss_mb,
+    }
+
+
+def measure_bare(
+    cluster: Cluster,
+    pod: ApiPod,
+    users: Users,
+    generator: Generator,
+    flowing: Flowing,
+    lookups: LookUps,
+    directory: Path,
+) -> dict[str, float]:
+    """Load the pod's HTTP server with nothing behind it, as `measure` loads the pod.
+
+    The pod is there, reads the same flow and is asked for nothing.
+    """
+    with Asking(pod, users.token) as asking:
+        body_bytes = len(asking.availability(PROBED_EVENT))
+    with (
+        BareServer(directory, body_bytes=body_bytes) as server,
+        StatusFlow(cluster, flowing, directory) as flow,
+    ):
+        server.wait_answered("")
+        flow.wait("ready", READY_TIMEOUT_S, pod)
+        _, answers = [
+            generator.drive(
+                server.url,
+                "lookups.lua",
+                [str(users.file), str(flowing.hall.events)],
+                connections=lookups.connections,
+                seconds=seconds,
+                log=directory / f"wrk-bare-{name}.log",
+            )
+            for name, seconds in (("warm-up", lookups.warm_up_s), ("counted", lookups.seconds))
+        ]
+        flow.ended(pod)
+    if answers.bad:
+        raise server.failed(f"{answers.bad} bad answers")
+    return {
+        "bare_server_per_s": answers.requests / answers.seconds,
+        **{f"bare_server_{name}": ms for name, ms in answers.latency_ms.items()},
     }
 
 

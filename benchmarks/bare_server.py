@@ -1,0 +1,56 @@
+"""The HTTP server of a pod with nothing behind it: one answer to whatever is asked.
+
+What a pod could reach at most on the same processors. Run by `python -m benchmarks.pods lookups`.
+"""
+
+import argparse
+import gc
+import sys
+from typing import Any
+
+import uvloop
+
+from api.serving import http_server, listen_at
+
+# As many and as long as those of a look-up.
+HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"etag", b'"0123456789abcdef01234567"'),
+    (b"cache-control", b"private, no-cache"),
+    (b"seatstream-staleness-ms", b"137"),
+    (b"seatstream-stale", b"false"),
+    (b"seatstream-as-of-ms", b"1763769600000"),
+    (b"x-correlation-id", b"01234567-89abcdef"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+
+
+def main() -> int:
+    """Answer until killed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--body-bytes", type=int, required=True)
+    options = parser.parse_args()
+    start = {"type": "http.response.start", "status": 200, "headers": HEADERS}
+    end = {"type": "http.response.body", "body": b"x" * options.body_bytes}
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for step in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{step}.complete"})
+            return
+        await send(start)
+        await send(end)
+
+    listener = listen_at("127.0.0.1", 0)
+    print(f"listening at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    gc.collect()
+    gc.freeze()
+    uvloop.run(http_server(listener, answer).serve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
