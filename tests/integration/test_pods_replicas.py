@@ -8,6 +8,7 @@ from time import perf_counter
 
 import httpx
 import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -55,9 +56,18 @@ def demand_replicas(brokers: str, replicas: int) -> None:
         "min.insync.replicas", str(replicas), incremental_operation=AlterConfigOpType.SET
     )
     topic = ConfigResource(ResourceType.TOPIC, SECTION_COMMANDS.name, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": brokers})
-    for answer in admin.incremental_alter_configs([topic]).values():
-        answer.result(timeout=20)
+
+    def is_demanded() -> bool:
+        # A new client each time: one may wait for a dead broker that it was told to ask.
+        admin = AdminClient({"bootstrap.servers": brokers})
+        (answer,) = admin.incremental_alter_configs([topic]).values()
+        try:
+            answer.result(timeout=5)
+        except (TimeoutError, KafkaException):
+            return False
+        return True
+
+    assert wait_until(is_demanded, 60)
 
 
 def names_on_each_partition() -> dict[int, str]:
