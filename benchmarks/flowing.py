@@ -10,11 +10,11 @@ import orjson
 from confluent_kafka import Producer
 
 from benchmarks.ages import Publications, ages_of, figures_of
-from benchmarks.api_pod import ApiPod, Asking, BareServer, Probe, Users
+from benchmarks.api_pod import ApiPod, Asking, BareServer, Listening, Probe, Users
 from benchmarks.cluster import BenchmarkFailed, Cluster
 from benchmarks.phases import Phased
 from benchmarks.statuses import Form, Hall, StatusWriter
-from benchmarks.wrk import Generator
+from benchmarks.wrk import Answers, Generator
 
 READY_TIMEOUT_S = 60.0
 DONE_TIMEOUT_S = 60.0
@@ -129,6 +129,26 @@ class LookUps:
     seconds: float
 
 
+def _asked(
+    generator: Generator,
+    server: Listening,
+    users: Users,
+    flowing: Flowing,
+    lookups: LookUps,
+    seconds: float,
+    log: Path,
+) -> Answers:
+    """Ask a server for the availability of all events in turn."""
+    return generator.drive(
+        server.url,
+        "lookups.lua",
+        [str(users.file), str(flowing.hall.events)],
+        connections=lookups.connections,
+        seconds=seconds,
+        log=log,
+    )
+
+
 def measure(
     cluster: Cluster,
     pod: ApiPod,
@@ -144,14 +164,8 @@ def measure(
         if not lookups.connections:
             time.sleep(seconds)
             return {}
-        return generator.drive(
-            pod.url,
-            "lookups.lua",
-            [str(users.file), str(flowing.hall.events)],
-            connections=lookups.connections,
-            seconds=seconds,
-            log=directory / f"wrk-{flowing.form.value}-{flowing.turn}-{name}.log",
-        ).figures("lookups")
+        log = directory / f"wrk-{flowing.form.value}-{flowing.turn}-{name}.log"
+        return _asked(generator, pod, users, flowing, lookups, seconds, log).figures("lookups")
 
     probe = Probe(pod, users.token, flowing.hall, event_id=PROBED_EVENT, period_s=PROBE_PERIOD_S)
     with StatusFlow(cluster, flowing, directory) as flow:
@@ -207,15 +221,11 @@ def measure_bare(
         server.wait_answered("")
         flow.wait("ready", READY_TIMEOUT_S, pod)
         _, answers = [
-            generator.drive(
-                server.url,
-                "lookups.lua",
-                [str(users.file), str(flowing.hall.events)],
-                connections=lookups.connections,
-                seconds=seconds,
-                log=directory / f"wrk-bare-{name}.log",
+            _asked(generator, server, users, flowing, lookups, seconds, directory / f"{name}.log")
+            for name, seconds in (
+                ("wrk-bare-warm-up", lookups.warm_up_s),
+                ("wrk-bare-counted", lookups.seconds),
             )
-            for name, seconds in (("warm-up", lookups.warm_up_s), ("counted", lookups.seconds))
         ]
         flow.ended(pod)
     if answers.bad:

@@ -181,7 +181,9 @@ def time_fault(
 
 def searchable(text: str) -> str:
     """Return a text without case, accents and repeated spaces."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    # Some letters, such as bold ones of mathematics, have a case only once they are plain.
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    plain = unicodedata.normalize("NFKD", folded)
     return " ".join("".join(c for c in plain if not unicodedata.combining(c)).split())
 
 

@@ -2,7 +2,7 @@ from itertools import permutations, product
 
 import pytest
 from event_values import HOUR_MS, NOW_MS, event, events, names, times
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from serdes.schema_files import enum_symbols
@@ -149,6 +149,8 @@ def test_a_name_is_found_by_every_part_of_it(name: str, data: st.DataObject) -> 
 
 
 @given(names)
+@example("\N{MODIFIER LETTER CAPITAL A}")
+@example("\N{MATHEMATICAL BOLD CAPITAL A}rena")
 def test_a_searchable_text_stays_as_it_is(name: str) -> None:
     once = searchable(name)
     assert searchable(once) == once
