@@ -1,6 +1,6 @@
 """The HTTP server of a pod with nothing behind it: one answer to whatever is asked.
 
-What a pod could reach at most on the same processors. Run by `python -m benchmarks.pods lookups`.
+What is to be had through ASGI on the same processors. Run by `python -m benchmarks.pods lookups`.
 """
 
 import argparse
