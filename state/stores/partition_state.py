@@ -133,17 +133,23 @@ class PartitionState:
 
     def due(self, horizon_ms: int, limit: int = NO_LIMIT) -> list[tuple[int, bytes]]:
         self._spend_answered()
-        entries, next_due_ms = self.store.due(horizon_ms, limit, self._done)
         found: set[tuple[int, bytes]] = set()
         live_by_entry: list[tuple[DueEntry, list[bytes]]] = []
-        for entry in entries:
-            live = self._still_due(entry)
-            if live:
-                found.update((entry.due_ms, key) for key in live)
-                live_by_entry.append((entry, live))
-            else:
-                self._spent.append(entry.name)
-                self._done.add(entry.name)
+        skip = self._done
+        # Keys that are due no more count for no limit: how many an index holds is chance.
+        while True:
+            entries, next_due_ms = self.store.due(horizon_ms, limit - len(found), skip)
+            for entry in entries:
+                live = self._still_due(entry)
+                if live:
+                    found.update((entry.due_ms, key) for key in live)
+                    live_by_entry.append((entry, live))
+                else:
+                    self._spent.append(entry.name)
+                    self._done.add(entry.name)
+            if len(found) >= limit or next_due_ms > horizon_ms:
+                break
+            skip = self._done.union(entry.name for entry, _ in live_by_entry)
         in_flight = []
         for layer in (self._fresh, *self._sealed):
             if layer.min_due_ms > horizon_ms:

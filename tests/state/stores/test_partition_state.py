@@ -221,6 +221,20 @@ def test_a_settled_entry_leaves_the_index(store: Store) -> None:
     assert store.due(1 << 50) == ([], NEVER_MS)
 
 
+def test_keys_that_are_due_no_more_take_no_room_from_those_that_are(store: Store) -> None:
+    """A store that was restored may name any number of them."""
+    stale = {due_ms: [b"gone-%d-%d" % (due_ms, n) for n in range(3)] for due_ms in range(1, 6)}
+    store.apply(Changes([], [], stale, []), 1)
+    state = PartitionState(store)
+    state.put(b"r0", b"held", 2)
+    state.put(b"r1", b"held", 7)
+    state.put(b"r2", b"held", 8)
+    state.write(state.seal(), 2)
+    state.release()
+    assert state.due(10, 2) == [(2, b"r0"), (7, b"r1")]
+    assert state.next_due_ms == 8
+
+
 def test_a_value_that_lost_its_checksum_is_refused(store: Store) -> None:
     packed = bytearray(envelope.pack(b"value"))
     packed[-6] ^= 1
