@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from section_commands import Pair, Partition, Told, hold, open_section, tick
 
 from state.domain.hold import LAPSES_PER_RECORD
+from state.stores.partition_state import Changes
 
 HOLDS = 2 * LAPSES_PER_RECORD + 300
 OUTAGE_MS = 3_600_000
@@ -66,3 +67,16 @@ def test_a_restart_in_the_middle_changes_nothing() -> None:
         restarted.send(pair)
     assert steady.outcomes == restarted.outcomes
     assert steady.stored() == restarted.stored()
+
+
+def test_a_stale_index_does_not_move_the_limit() -> None:
+    """A worker that takes over on an old store meets holds at times that they have no more."""
+    steady, stale = overdue_partition(), overdue_partition()
+    names = list(stale.store.stored)
+    stale.store.apply(Changes([], [], {1: names[::2], 2: names, 3: names[1::2]}, []), None)
+    stale.forget()
+    for pair in after_the_outage(steady):
+        steady.send(pair)
+        stale.send(pair)
+    assert stale.outcomes == steady.outcomes
+    assert stale.stored() == steady.stored()

@@ -11,11 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from state.stores import envelope
 from state.stores.memory import MemoryStore
-from state.stores.partition_state import NEVER_MS, Changes, PartitionState, Store
+from state.stores.partition_state import NEVER_MS, NO_LIMIT, Changes, PartitionState, Store
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 
 KEYS = st.sampled_from([b"s1", b"s2", b"r1", b"r2", b"r3", b"r-long-" + b"x" * 60])
 DUES_MS = st.sampled_from([0, 0, 1, 10, 10, 20, 30, 1 << 40])
+LIMITS = st.sampled_from([1, 2, 3, NO_LIMIT])
 MEMORY = StoreMemory(1 << 20, 1 << 20)
 
 
@@ -24,7 +25,7 @@ def rocksdb_store(directory: Path) -> Store:
 
 
 class StateMachine(RuleBasedStateMachine):
-    """Puts, deletes, dues, seals, and writes that lag behind, against one dict.
+    """Puts, deletes, dues, seals, a stale index and writes that lag behind, against one dict.
 
     model:  key -> (value, due time), as the handler must see it.
     named:  keys that were named as due within the batch: nobody waits for them before its end.
@@ -60,13 +61,13 @@ class StateMachine(RuleBasedStateMachine):
         self.state.delete(key)
         self.model.pop(key, None)
 
-    @rule(horizon_ms=DUES_MS, answered=st.sets(KEYS))
-    def fire(self, horizon_ms: int, answered: set[bytes]) -> None:
+    @rule(horizon_ms=DUES_MS, answered=st.sets(KEYS), limit=LIMITS)
+    def fire(self, horizon_ms: int, answered: set[bytes], limit: int) -> None:
         """Ask what is due and settle some of it, as a handler does."""
         expected = sorted(
             (due_ms, key) for key, (_, due_ms) in self.model.items() if 0 < due_ms <= horizon_ms
-        )
-        assert self.state.due(horizon_ms) == expected
+        )[:limit]
+        assert self.state.due(horizon_ms, limit) == expected
         for _, key in expected:
             self.named.add(key)
             if key in answered:
@@ -79,6 +80,14 @@ class StateMachine(RuleBasedStateMachine):
         assert keys == sorted(keys)
         self.named.clear()
         self.sealed.append(changes)
+
+    @rule(
+        dues=st.dictionaries(DUES_MS.filter(bool), st.lists(KEYS | st.just(b"gone"), min_size=1))
+    )
+    def restore_index(self, dues: dict[int, list[bytes]]) -> None:
+        """Name keys at times that some of them have no more, as a store read back may."""
+        self.written += 10
+        self.store.apply(Changes([], [], dues, []), self.written)
 
     @precondition(lambda self: self.sealed)
     @rule()
