@@ -20,12 +20,17 @@ class MemoryStore:
         return [self.stored.get(key) for key in keys]
 
     def due(
-        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Container[bytes] = ()
+        self,
+        horizon_ms: int,
+        limit: int = NO_LIMIT,
+        skip: Container[bytes] = (),
+        *,
+        begin_ms: int = 0,
     ) -> tuple[list[DueEntry], int]:
         found: list[DueEntry] = []
         keys = 0
         for entry in sorted(self._entries.values()):
-            if entry.name in skip:
+            if entry.due_ms < begin_ms or entry.name in skip:
                 continue
             is_next_time = keys >= limit and entry.due_ms > found[-1].due_ms
             if entry.due_ms > horizon_ms or is_next_time:

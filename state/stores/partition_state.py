@@ -51,9 +51,14 @@ class Store(Protocol):
         """Return stored forms, None where a key is absent, in the order asked."""
 
     def due(
-        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Container[bytes] = ()
+        self,
+        horizon_ms: int,
+        limit: int = NO_LIMIT,
+        skip: Container[bytes] = (),
+        *,
+        begin_ms: int = 0,
     ) -> tuple[list[DueEntry], int]:
-        """Return index entries up to the horizon, oldest first, and the next due time.
+        """Return index entries from `begin_ms` up to the horizon, oldest first, and the next time.
 
         limit: no further due time is begun once this many keys were found.
         skip:  names of entries to pass over.
@@ -97,7 +102,11 @@ class PartitionState:
         # Index entries that this batch has dealt with.
         self._done: set[bytes] = set()
         self._fired_in_flight: list[tuple[int, bytes]] = []
+        self._swept_ms = 0
         _, self.next_due_ms = store.due(-1)
+        # What the index holds from before this was dealt with: a store passes deleted entries
+        # slowly, so that `due` must not begin at the first one each time.
+        self._index_from_ms = self.next_due_ms
 
     def get(self, key: bytes) -> bytes | None:
         return self.get_many([key])[0]
@@ -135,21 +144,23 @@ class PartitionState:
         self._spend_answered()
         found: set[tuple[int, bytes]] = set()
         live_by_entry: list[tuple[DueEntry, list[bytes]]] = []
-        skip = self._done
+        next_due_ms = self._index_from_ms
         # Keys that are due no more count for no limit: how many an index holds is chance.
-        while True:
-            entries, next_due_ms = self.store.due(horizon_ms, limit - len(found), skip)
-            for entry in entries:
-                live = self._still_due(entry)
+        while len(found) < limit and next_due_ms <= horizon_ms:
+            entries, next_due_ms = self.store.due(
+                horizon_ms, limit - len(found), self._done, begin_ms=next_due_ms
+            )
+            for entry, live in zip(entries, self._still_due(entries), strict=True):
                 if live:
                     found.update((entry.due_ms, key) for key in live)
                     live_by_entry.append((entry, live))
                 else:
                     self._spent.append(entry.name)
                     self._done.add(entry.name)
-            if len(found) >= limit or next_due_ms > horizon_ms:
-                break
-            skip = self._done.union(entry.name for entry, _ in live_by_entry)
+        # Of the sealed layers, entries are still being written.
+        unpassed = [layer.min_due_ms for layer in self._sealed]
+        unpassed += [entry.due_ms for entry, _ in live_by_entry]
+        self._index_from_ms = min([next_due_ms, *unpassed])
         in_flight = []
         for layer in (self._fresh, *self._sealed):
             if layer.min_due_ms > horizon_ms:
@@ -185,20 +196,43 @@ class PartitionState:
                 left.append((entry, keys))
         self._fired = left
 
-    def _still_due(self, entry: DueEntry) -> list[bytes]:
-        """Return the keys of an index entry that are still due at its time."""
-        settled = []
-        live = []
-        for key in entry.keys:
-            in_flight_ms = self._in_flight_due_ms(key)
-            if in_flight_ms is None:
-                settled.append(key)
-            elif in_flight_ms == entry.due_ms:
-                live.append(key)
-        for key, stored in zip(settled, self.store.get_many(settled), strict=True):
-            if stored is not None and envelope.due_of(stored) == entry.due_ms:
-                live.append(key)
-        return live
+    def sweep(self, horizon_ms: int, keys_max: int) -> bool:
+        """Drop index entries up to the horizon whose keys are all due no more.
+
+        Changes nothing but the time that `due` takes; begins where the last sweep ended. May run
+        beside anything that does not ask `due`.
+
+        keys_max: about so many keys are looked at.
+        Returns whether the horizon was reached.
+        """
+        begin_ms = max(self._swept_ms, self._index_from_ms)
+        entries, self._swept_ms = self.store.due(horizon_ms, keys_max, begin_ms=begin_ms)
+        due_ms = self._stored_due_ms(entries)
+        spent = [
+            entry.name
+            for entry in entries
+            if all(due_ms[key] != entry.due_ms for key in entry.keys)
+        ]
+        if spent:
+            self.store.apply(Changes([], [], {}, spent), None)
+        return self._swept_ms > horizon_ms
+
+    def _still_due(self, entries: list[DueEntry]) -> list[list[bytes]]:
+        """Return, for each index entry, its keys that are still due at its time."""
+        due_ms = self._stored_due_ms(entries)
+        for layer in (*reversed(self._sealed), self._fresh):
+            values = layer.values
+            for key in values.keys() & due_ms.keys():
+                due_ms[key] = values[key][1]
+        return [[key for key in entry.keys if due_ms[key] == entry.due_ms] for entry in entries]
+
+    def _stored_due_ms(self, entries: list[DueEntry]) -> dict[bytes, int]:
+        """Return the due time that the store has for each key of the entries; 0 for none."""
+        keys = [key for entry in entries for key in entry.keys]
+        return {
+            key: 0 if stored is None else envelope.due_of(stored)
+            for key, stored in zip(keys, self.store.get_many(keys), strict=True)
+        }
 
     def _in_flight_due_ms(self, key: bytes) -> int | None:
         """Return the due time of a key's newest change in flight; None when it has none."""
@@ -212,6 +246,7 @@ class PartitionState:
         """Close the batch that was decided and return its changes."""
         self._spend_answered()
         fresh, self._fresh = self._fresh, Layer()
+        self._index_from_ms = min(self._index_from_ms, fresh.min_due_ms)
         self._sealed.appendleft(fresh)
         spent, self._spent = self._spent, []
         for due_ms, key in self._fired_in_flight:

@@ -162,14 +162,19 @@ class RocksDBStore:
         return found
 
     def due(
-        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Container[bytes] = ()
+        self,
+        horizon_ms: int,
+        limit: int = NO_LIMIT,
+        skip: Container[bytes] = (),
+        *,
+        begin_ms: int = 0,
     ) -> tuple[list[DueEntry], int]:
         entries: list[DueEntry] = []
         keys = 0
         following = NEVER_MS
         try:
             index = self._db.iter(self._read_due)
-            index.seek(_DUE_PREFIX)
+            index.seek(_pack_due(_DUE_PREFIX, begin_ms, 0))
             while index.valid():
                 name: bytes = index.key()
                 due_ms = int.from_bytes(name[len(_DUE_PREFIX) : _DUE_BYTES], "big")

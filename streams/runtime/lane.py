@@ -90,8 +90,7 @@ class Lane:
         """Return up to `limit` buffered records, oldest first; none while parked."""
         if self.parked or not self._buffer or limit <= 0:
             return ()
-        now_ms = max(self.log_time_ms, self._buffer[0][0].timestamp)
-        if self.state.next_due_ms < now_ms - _OVERDUE_MS:
+        if self.overdue_ms():
             # Each of these records may do much that has piled up: keep the batch short.
             limit = min(limit, _OVERDUE_RECORDS)
         caution = self._journal.caution(self.place)
@@ -109,6 +108,13 @@ class Lane:
         self.buffered_records -= len(taken)
         self.buffered_bytes -= _size(taken)
         return taken
+
+    def overdue_ms(self) -> int:
+        """Return the log time of the next record if keys have been due for long, else 0."""
+        if self.parked or not self._buffer:
+            return 0
+        now_ms = max(self.log_time_ms, self._buffer[0][0].timestamp)
+        return now_ms if self.state.next_due_ms < now_ms - _OVERDUE_MS else 0
 
     def put_back(self, records: Sequence[Record]) -> None:
         """Return records that could not be decided yet."""

@@ -28,6 +28,7 @@ from streams.runtime.watchdog import Watchdog
 
 ASK_REGISTRY_S = 30.0
 _ASK_AGAIN_S = 1.0
+_SWEPT_KEYS = 5_000
 
 
 class Pump:
@@ -130,6 +131,7 @@ class Pump:
                         committing = None
                     if little:
                         await self._let_gather()
+                    await self._sweep()
                     taken = self._take()
                     if not taken:
                         break
@@ -153,6 +155,19 @@ class Pump:
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         self._took_at = loop.time()
+
+    async def _sweep(self) -> None:
+        """Clear the indexes of due times in which much has piled up, off the loop.
+
+        A store that was restored, or that no tick has reached for long, may hold millions of
+        entries that are due no more; the next record that moves time would pass them all.
+        """
+        loop = asyncio.get_running_loop()
+        for lane in self.lanes.values():
+            while self._intake and (until_ms := lane.overdue_ms()):
+                sweep = lane.state.sweep
+                if await loop.run_in_executor(self._executor, sweep, until_ms, _SWEPT_KEYS):
+                    break
 
     def _is_cautious(self) -> bool:
         """Say whether a record that kills is being looked for.

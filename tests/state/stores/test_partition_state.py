@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -11,7 +12,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from state.stores import envelope
 from state.stores.memory import MemoryStore
-from state.stores.partition_state import NEVER_MS, NO_LIMIT, Changes, PartitionState, Store
+from state.stores.partition_state import (
+    NEVER_MS,
+    NO_LIMIT,
+    Changes,
+    DueEntry,
+    PartitionState,
+    Store,
+)
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 
 KEYS = st.sampled_from([b"s1", b"s2", b"r1", b"r2", b"r3", b"r-long-" + b"x" * 60])
@@ -88,6 +96,11 @@ class StateMachine(RuleBasedStateMachine):
         """Name keys at times that some of them have no more, as a store read back may."""
         self.written += 10
         self.store.apply(Changes([], [], dues, []), self.written)
+
+    @rule(horizon_ms=DUES_MS, keys_max=LIMITS)
+    def sweep(self, horizon_ms: int, keys_max: int) -> None:
+        """Must be noticed by no other rule."""
+        self.state.sweep(horizon_ms, keys_max)
 
     @precondition(lambda self: self.sealed)
     @rule()
@@ -219,6 +232,21 @@ def test_a_hold_put_and_due_within_one_batch_is_named(store: Store) -> None:
     assert state.due(100) == []
 
 
+def test_a_hold_that_a_limit_left_out_while_it_was_under_way_is_named_from_the_store(
+    store: Store,
+) -> None:
+    state = PartitionState(store)
+    state.put(b"r1", b"held", 100)
+    state.put(b"r2", b"held", 100)
+    under_way = state.seal()
+    assert state.due(200, 1) == [(100, b"r1")]
+    state.put(b"r1", b"lapsed")
+    state.write(under_way, 1)
+    state.release()
+    commit(state, 2)
+    assert state.due(200) == [(100, b"r2")]
+
+
 def test_a_settled_entry_leaves_the_index(store: Store) -> None:
     state = PartitionState(store)
     for offset in range(1, 6):
@@ -242,6 +270,72 @@ def test_keys_that_are_due_no_more_take_no_room_from_those_that_are(store: Store
     state.release()
     assert state.due(10, 2) == [(2, b"r0"), (7, b"r1")]
     assert state.next_due_ms == 8
+
+
+@pytest.mark.parametrize("keys_max", [1, 4, NO_LIMIT])
+def test_a_sweep_leaves_what_is_due_or_lies_beyond_its_horizon(
+    store: Store, keys_max: int
+) -> None:
+    before = PartitionState(store)
+    before.put(b"r0", b"held", 2)
+    before.put(b"r1", b"held", 9)
+    commit(before, 1)
+    stale = {due_ms: [b"r0", b"r1", b"gone"] for due_ms in (1, 3, 4, 5, 8)}
+    store.apply(Changes([], [], stale, []), 2)
+    state = PartitionState(store)
+    while not state.sweep(5, keys_max):
+        pass
+    entries, _ = store.due(100)
+    assert [entry.due_ms for entry in entries] == [2, 8, 9]
+    assert state.due(100) == [(2, b"r0"), (9, b"r1")]
+
+
+class WatchedStore(MemoryStore):
+    """Notes from where it was asked what is due, and how many index entries it named."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.named = 0
+        self.begins_ms: list[int] = []
+
+    def due(self, *asked: Any, begin_ms: int = 0, **more: Any) -> tuple[list[DueEntry], int]:
+        entries, next_due_ms = super().due(*asked, begin_ms=begin_ms, **more)
+        self.named += len(entries)
+        self.begins_ms.append(begin_ms)
+        return entries, next_due_ms
+
+
+def test_each_entry_of_the_index_is_passed_once() -> None:
+    store = WatchedStore()
+    stale = {due_ms: [b"gone"] for due_ms in range(1, 101)}
+    store.apply(Changes([], [], stale, []), 1)
+    assert PartitionState(store).due(100, 1) == []
+    assert store.named == 100
+    swept = PartitionState(store)
+    while not swept.sweep(100, 7):
+        pass
+    assert store.named == 200
+    assert store.due(100) == ([], NEVER_MS)
+
+
+def test_the_index_is_asked_from_where_its_first_entry_is_left() -> None:
+    """RocksDB passes what was deleted one by one, for as long as it is not compacted."""
+    store = WatchedStore()
+    state = PartitionState(store)
+    for at_ms in range(100, 200):
+        state.put(b"r%d" % at_ms, b"held", at_ms)
+        commit(state, at_ms)
+    store.begins_ms.clear()
+    for now_ms in range(100, 200):
+        for _, key in state.due(now_ms):
+            state.put(key, b"lapsed")
+        # Another batch sees the store before it has what this one changed.
+        changes = state.seal()
+        state.put(b"later%d" % now_ms, b"held", now_ms + 1_000)
+        state.write(changes, 100 + now_ms)
+        state.release()
+        commit(state, 300 + now_ms)
+    assert store.begins_ms == [100, *range(100, 199)]
 
 
 def test_a_value_that_lost_its_checksum_is_refused(store: Store) -> None:
