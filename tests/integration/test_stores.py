@@ -1,8 +1,10 @@
 """F36 to F42 on a worker: its store is a cache, and its changelog is believed with care."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer
@@ -11,8 +13,8 @@ from integration.workers import ENDED_ITSELF, Fleet, Worker, producing
 from rocksdict import AccessType, Options, Rdict
 
 from state.stores import envelope
-from state.stores.partition_state import Changes
-from state.stores.rocksdb import RocksDBStores, StoreMemory
+from state.stores.partition_state import NEVER_MS, Changes
+from state.stores.rocksdb import RocksDBStore, RocksDBStores, StoreMemory
 
 pytestmark = pytest.mark.kafka
 
@@ -82,22 +84,48 @@ def test_f41_a_store_ahead_of_its_changelog_is_restored_whole(
 ) -> None:
     fleet = new_fleet(partitions=1)
     worker = worked_through(fleet, 2_000)
-    (path,) = worker.stores.iterdir()
-    stores = RocksDBStores(worker.stores, StoreMemory(1 << 20, 1 << 20))
-    # The identity of the changelog stands in the store itself.
-    copy = shutil.copytree(path, fleet.directory / "copy")
-    identity = _identity_of(copy)
-    store = stores.open(fleet.topics.changelog, 0, identity)
-    assert store.changelog_offset > 0
-    wrong = envelope.pack(b"1")
-    puts = [(KEY_TAG + b"0-%d" % number, wrong) for number in range(50)]
-    store.apply(Changes(sorted(puts), [], {}, []), 1 << 40)
-    store.flush()
-    store.close()
+    with opened_store(fleet, worker) as store:
+        assert store.changelog_offset > 0
+        wrong = envelope.pack(b"1")
+        puts = [(KEY_TAG + b"0-%d" % number, wrong) for number in range(50)]
+        store.apply(Changes(sorted(puts), [], {}, []), 1 << 40)
     fleet.produce(500, seed=2)
     worker.start().wait_ready()
     fleet.settle()
     assert fleet.verify() == 2_500
+
+
+def test_what_is_due_no_more_leaves_the_index_before_the_next_record(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    worker = worked_through(fleet, 2_000)
+    stale = {due_ms: [b"gone-%d" % due_ms] for due_ms in range(1, 20_001)}
+    with opened_store(fleet, worker) as store:
+        store.apply(Changes([], [], stale, []), None)
+    fleet.produce(500, seed=2)
+    worker.start().wait_ready()
+    fleet.settle()
+    assert worker.terminate() == 0
+    with opened_store(fleet, worker) as store:
+        # The handler of this topology never asks what is due.
+        assert store.due(NEVER_MS) == ([], NEVER_MS)
+    assert fleet.verify() == 2_500
+
+
+@contextmanager
+def opened_store(fleet: Fleet, worker: Worker) -> Iterator[RocksDBStore]:
+    """Open the only store of a worker that has ended, as its next life would."""
+    (path,) = worker.stores.iterdir()
+    # The identity of the changelog stands in the store itself.
+    copy = Path(shutil.copytree(path, fleet.directory / uuid4().hex))
+    stores = RocksDBStores(worker.stores, StoreMemory(1 << 20, 1 << 20))
+    store = stores.open(fleet.topics.changelog, 0, _identity_of(copy))
+    try:
+        yield store
+        store.flush()
+    finally:
+        store.close()
 
 
 def _identity_of(path: Path) -> str:

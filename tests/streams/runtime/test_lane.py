@@ -121,6 +121,18 @@ def test_a_topic_outside_the_route_is_refused(tmp_path: Path) -> None:
         lane.decide(lane.take(1))
 
 
+def test_batches_are_short_while_what_was_due_for_long_has_piled_up(lane: Lane) -> None:
+    lane.feed([FakeRecord(offset, 6_000) for offset in range(100, 300)])
+    lane.state.put(b"hold", b"held", 1_000)
+    assert lane.overdue_ms() == 0
+    assert len(lane.take(80)) == 80
+    lane.state.put(b"hold", b"held", 999)
+    assert lane.overdue_ms() == 6_000
+    assert len(lane.take(80)) == 50
+    lane.parked = True
+    assert lane.overdue_ms() == 0
+
+
 def test_r20_a_stretch_that_killed_is_gone_through_one_by_one(tmp_path: Path) -> None:
     journal = CrashJournal(tmp_path / "journal.json")
     journal.note_death("in-0", 102, 103)
