@@ -142,26 +142,54 @@ class PartitionState:
 
     def due(self, horizon_ms: int, limit: int = NO_LIMIT) -> list[tuple[int, bytes]]:
         self._spend_answered()
-        found: set[tuple[int, bytes]] = set()
-        live_by_entry: list[tuple[DueEntry, list[bytes]]] = []
+        in_store, next_in_store_ms = self._due_in_store(horizon_ms, limit)
+        in_flight, next_in_flight_ms = self._due_in_flight(horizon_ms)
+        due = sorted(
+            {*in_flight, *[(entry.due_ms, key) for entry, keys in in_store for key in keys]}
+        )
+        self.next_due_ms = min(next_in_store_ms, next_in_flight_ms)
+        if len(due) > limit:
+            self.next_due_ms = min(self.next_due_ms, due[limit][0])
+            due = due[:limit]
+        named = set(due)
+        for entry, keys in in_store:
+            if all((entry.due_ms, key) in named for key in keys):
+                self._fired.append((entry, keys))
+        self._fired_in_flight.extend(entry for entry in in_flight if entry in named)
+        return due
+
+    def _due_in_store(
+        self, horizon_ms: int, limit: int
+    ) -> tuple[list[tuple[DueEntry, list[bytes]]], int]:
+        """Return index entries, each with its keys that are due, and the time of the next entry.
+
+        limit: no further due time is begun once so many different keys were found.
+        """
+        found: list[tuple[DueEntry, list[bytes]]] = []
+        keys: set[bytes] = set()
         next_due_ms = self._index_from_ms
         # Keys that are due no more count for no limit: how many an index holds is chance.
-        while len(found) < limit and next_due_ms <= horizon_ms:
+        while len(keys) < limit and next_due_ms <= horizon_ms:
             entries, next_due_ms = self.store.due(
-                horizon_ms, limit - len(found), self._done, begin_ms=next_due_ms
+                horizon_ms, limit - len(keys), self._done, begin_ms=next_due_ms
             )
             for entry, live in zip(entries, self._still_due(entries), strict=True):
                 if live:
-                    found.update((entry.due_ms, key) for key in live)
-                    live_by_entry.append((entry, live))
+                    found.append((entry, live))
+                    keys.update(live)
                 else:
                     self._spent.append(entry.name)
                     self._done.add(entry.name)
         # Of the sealed layers, entries are still being written.
         unpassed = [layer.min_due_ms for layer in self._sealed]
-        unpassed += [entry.due_ms for entry, _ in live_by_entry]
+        unpassed += [entry.due_ms for entry, _ in found]
         self._index_from_ms = min([next_due_ms, *unpassed])
-        in_flight = []
+        return found, next_due_ms
+
+    def _due_in_flight(self, horizon_ms: int) -> tuple[list[tuple[int, bytes]], int]:
+        """Return (due_ms, key) of changes in flight that are due, and when the next one is."""
+        found: list[tuple[int, bytes]] = []
+        next_due_ms = NEVER_MS
         for layer in (self._fresh, *self._sealed):
             if layer.min_due_ms > horizon_ms:
                 next_due_ms = min(next_due_ms, layer.min_due_ms)
@@ -169,21 +197,10 @@ class PartitionState:
             for key, (_, due_ms) in layer.values.items():
                 if due_ms and self._in_flight_due_ms(key) == due_ms:
                     if due_ms <= horizon_ms:
-                        in_flight.append((due_ms, key))
+                        found.append((due_ms, key))
                     else:
                         next_due_ms = min(next_due_ms, due_ms)
-        found.update(in_flight)
-        due = sorted(found)
-        if len(due) > limit:
-            next_due_ms = min(next_due_ms, due[limit][0])
-            due = due[:limit]
-            found = set(due)
-        for entry, live in live_by_entry:
-            if all((entry.due_ms, key) in found for key in live):
-                self._fired.append((entry, live))
-        self._fired_in_flight.extend(entry for entry in in_flight if entry in found)
-        self.next_due_ms = next_due_ms
-        return due
+        return found, next_due_ms
 
     def _spend_answered(self) -> None:
         """Take leave of index entries whose keys were all answered since they were named."""
