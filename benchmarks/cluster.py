@@ -55,7 +55,6 @@ class Cluster:
         present = self._admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics
         self.delete_topics([topic.name for topic in TOPICS if topic.name in present])
         _retry(self._create, "topics could not be created")
-        _retry(self._have_leaders, "topics have no leaders")
 
     def topics_named(self, prefix: str) -> list[str]:
         """Return the names of the topics that begin so."""
@@ -85,15 +84,6 @@ class Cluster:
     def _create(self) -> bool:
         carry_out(self._admin, plan(TOPICS, {}))
         return True
-
-    def _have_leaders(self) -> bool:
-        topics = self._admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics
-        return all(
-            topic.name in topics
-            and len(topics[topic.name].partitions) == topic.partitions
-            and all(one.leader > 0 for one in topics[topic.name].partitions.values())
-            for topic in TOPICS
-        )
 
     def preload(self, commands: Iterable[Command]) -> int:
         """Send commands as fast as they can be made; return how many, all acknowledged."""

@@ -19,15 +19,16 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -38,6 +39,12 @@ from state.stores.refusals import Refusals
 
 TIMEOUT_S = 30.0
 _POLL_S = 0.05
+_END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_NOT_LED = {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 
 _DONE, _DIFFERENT, _USAGE = 0, 1, 2
 
@@ -178,22 +185,39 @@ def _create(admin: AdminClient, steps: list[Create]) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-    # The answer comes before every broker knows: whoever runs next must find the topics.
+    wait_until_led(admin, [step.name for step in steps])
+
+
+def wait_until_led(admin: AdminClient, names: list[str]) -> None:
+    """Wait until created topics can be used: the answer to a creation comes earlier.
+
+    Raises TimeoutError.
+    """
     deadline = monotonic() + TIMEOUT_S
-    while not _all_led(admin, steps):
+    while not _all_answer(admin, names):
         if monotonic() > deadline:
             raise TimeoutError("created topics have no leaders yet")
         sleep(_POLL_S)
 
 
-def _all_led(admin: AdminClient, steps: list[Create]) -> bool:
+def _all_answer(admin: AdminClient, names: list[str]) -> bool:
+    """Say whether every partition's leader knows that it leads; metadata name it before."""
     topics = admin.list_topics(timeout=TIMEOUT_S).topics
-    return all(
-        step.name in topics
-        and topics[step.name].partitions
-        and all(partition.leader >= 0 for partition in topics[step.name].partitions.values())
-        for step in steps
-    )
+    places = [
+        TopicPartition(name, number)
+        for name in names
+        if name in topics
+        for number in topics[name].partitions
+    ]
+    if {place.topic for place in places} != set(names):
+        return False
+    answers = admin.list_offsets(dict.fromkeys(places, _END), request_timeout=TIMEOUT_S)
+    try:
+        return all(_result(answer).offset >= 0 for answer in answers.values())
+    except KafkaException as error:
+        if error.args[0].code() in _NOT_LED:
+            return False
+        raise
 
 
 def _result(answer: "Future[Any]") -> Any:

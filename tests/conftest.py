@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from hypothesis import HealthCheck, settings
 
 from infra.stack import QUICK_RESTART, Stack, configured, ephemeral_stack
+from scripts.create_topics import wait_until_led
 
 # How long an example takes is the machine's affair.
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -127,6 +128,7 @@ def new_topic(kafka_brokers: str, topic_prefix: str) -> Callable[..., str]:
         topic = NewTopic(topic_prefix + name, num_partitions=partitions, config=dict(config or {}))
         for created in admin.create_topics([topic]).values():
             created.result(timeout=30)
+        wait_until_led(admin, [topic_prefix + name])
         return topic_prefix + name
 
     return create

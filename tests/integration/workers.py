@@ -22,6 +22,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from integration.counting import KEY_TAG, PROGRESS_KEY, Topics
 
 from infra.stack.processes import Child, child_environment, tail, wait_until
+from scripts.create_topics import wait_until_led
 from state.stores import envelope
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -329,18 +330,7 @@ def create_topics(brokers: str, topics: Sequence[NewTopic]) -> None:
     admin = AdminClient({"bootstrap.servers": brokers})
     for created in admin.create_topics(list(topics)).values():
         created.result(timeout=30)
-
-    def all_led() -> bool:
-        # A topic is usable only when the broker has taken the lead of its partitions.
-        known = admin.list_topics(timeout=10).topics
-        return all(
-            topic.topic in known
-            and len(known[topic.topic].partitions) == topic.num_partitions
-            and all(part.leader >= 0 for part in known[topic.topic].partitions.values())
-            for topic in topics
-        )
-
-    assert wait_until(all_led, 60)
+    wait_until_led(admin, [topic.topic for topic in topics])
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import SECTION_COMMANDS, SECTION_STATUS, TOPICS
 from scripts.create_topics import (
@@ -89,3 +90,14 @@ def test_a_real_broker_has_the_list_afterwards(kafka_brokers: str, topic_prefix:
 
     refused = plan(wrong, existing_topics(admin, names), partitions=3)
     assert carry_out(admin, refused, configs=True) == refused
+
+
+@pytest.mark.kafka
+def test_created_topics_can_be_used_at_once(kafka_brokers: str, topic_prefix: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka_brokers})
+    name = topic_prefix + "used-at-once"
+    carry_out(admin, [Create(name, 50, 1, {})])
+    end: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    places = [TopicPartition(name, number) for number in range(50)]
+    ends = admin.list_offsets(dict.fromkeys(places, end), request_timeout=10)
+    assert [answer.result().offset for answer in ends.values()] == [0] * 50
