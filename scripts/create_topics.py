@@ -40,11 +40,6 @@ from state.stores.refusals import Refusals
 TIMEOUT_S = 30.0
 _POLL_S = 0.05
 _END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_NOT_LED = {
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-}
 
 _DONE, _DIFFERENT, _USAGE = 0, 1, 2
 
@@ -194,14 +189,14 @@ def wait_until_led(admin: AdminClient, names: list[str]) -> None:
     Raises TimeoutError.
     """
     deadline = monotonic() + TIMEOUT_S
-    while not _all_answer(admin, names):
+    while (why := _unanswered(admin, names)) is not None:
         if monotonic() > deadline:
-            raise TimeoutError("created topics have no leaders yet")
+            raise TimeoutError(f"created topics cannot be used yet: {why}")
         sleep(_POLL_S)
 
 
-def _all_answer(admin: AdminClient, names: list[str]) -> bool:
-    """Say whether every partition's leader knows that it leads; metadata name it before."""
+def _unanswered(admin: AdminClient, names: list[str]) -> str | None:
+    """Ask every partition's leader, for metadata name it before it knows; return what fails."""
     topics = admin.list_topics(timeout=TIMEOUT_S).topics
     places = [
         TopicPartition(name, number)
@@ -209,15 +204,16 @@ def _all_answer(admin: AdminClient, names: list[str]) -> bool:
         if name in topics
         for number in topics[name].partitions
     ]
-    if {place.topic for place in places} != set(names):
-        return False
+    unknown = set(names) - {place.topic for place in places}
+    if unknown:
+        return f"{min(unknown)} is not known yet"
     answers = admin.list_offsets(dict.fromkeys(places, _END), request_timeout=TIMEOUT_S)
-    try:
-        return all(_result(answer).offset >= 0 for answer in answers.values())
-    except KafkaException as error:
-        if error.args[0].code() in _NOT_LED:
-            return False
-        raise
+    for place, answer in answers.items():
+        try:
+            _result(answer)
+        except KafkaException as error:
+            return f"{place.topic} {place.partition}: {error.args[0].str()}"
+    return None
 
 
 def _result(answer: "Future[Any]") -> Any:
