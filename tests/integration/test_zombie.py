@@ -16,7 +16,7 @@ WORDS = 60_000
 def test_f24_nothing_of_a_woken_zombie_becomes_visible_and_it_ends_itself(
     new_fleet: Callable[..., Fleet], watchdog: str
 ) -> None:
-    fleet = new_fleet(SEATSTREAM_TRANSACTION_RECORDS="200", SEATSTREAM_WATCHDOG=watchdog)
+    fleet = new_fleet(SEATSTREAM_TRANSACTION_RECORDS="100", SEATSTREAM_WATCHDOG=watchdog)
     zombie, heir, third = (fleet.worker(name) for name in ("zombie", "heir", "third"))
     zombie.start().wait_ready()
     heir.start().wait_ready()
