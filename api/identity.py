@@ -4,6 +4,7 @@ A token is verified once and then known until it expires, so that a look-up pays
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -57,7 +58,7 @@ class TokenVerifier:
         self._audience = audience
         self._issuer = issuer
         self._clock_s = clock_s
-        self._known: dict[bytes, tuple[Identity, float]] = {}
+        self._known: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
         self._generation = 0
         self.verified = 0
         self.refused = 0
@@ -143,7 +144,7 @@ class TokenVerifier:
             self._generation = self._keys.generation
         if len(self._known) >= KNOWN_MAX:
             # The oldest goes: tokens live for minutes, so it is the next to expire anyway.
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[authorization] = (identity, expires_s)
         self.verified += 1
 

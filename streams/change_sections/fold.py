@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -36,7 +37,7 @@ class SectionCache:
     __slots__ = ("by_key", "seats")
 
     def __init__(self) -> None:
-        self.by_key: dict[bytes, KnownSection] = {}
+        self.by_key: OrderedDict[bytes, KnownSection] = OrderedDict()
         self.seats = 0
 
     def add(self, known: KnownSection) -> None:
@@ -44,14 +45,13 @@ class SectionCache:
         self.seats += known.section.layout.capacity
 
     def touch(self, key: bytes) -> None:
-        by_key = self.by_key
-        by_key[key] = by_key.pop(key)
+        self.by_key.move_to_end(key)
 
     def shrink(self, seats_max: int) -> None:
         """Forget sections until the rest fits; what is stored is all there is to them."""
         while self.seats > seats_max:
-            key = next(iter(self.by_key))
-            self.seats -= self.by_key.pop(key).section.layout.capacity
+            _, known = self.by_key.popitem(last=False)
+            self.seats -= known.section.layout.capacity
 
 
 class Fold:
