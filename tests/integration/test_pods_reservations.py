@@ -13,9 +13,9 @@ from time import perf_counter
 
 import httpx
 import pytest
+from faults.proxy import PRODUCE, Proxy
 from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers, append, logged, reason, run_script
-from integration.proxy import PRODUCE, Proxy
 from integration.workers import SESSION_TIMEOUT_S, Worker
 
 from infra.stack import QUICK_RESTART, Stack

@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.conftest import FAST_SESSIONS
-from integration.proxy import (
+from faults.proxy import (
     ADD_OFFSETS_TO_TXN,
     ADD_PARTITIONS_TO_TXN,
     END_TXN,
     PRODUCE,
     TXN_OFFSET_COMMIT,
     Proxy,
+    broker_behind_proxy,
 )
+from integration.conftest import FAST_SESSIONS
 from integration.workers import ENDED_ITSELF, Fleet
 
-from infra.stack import QUICK_RESTART, Stack
-from infra.stack.ports import free_ports
+from infra.stack import QUICK_RESTART
 from infra.stack.processes import wait_until
-from infra.stack.running import ephemeral_directory
 from streams.runtime.sink import REQUEST_TIMEOUT_MS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
@@ -32,16 +31,8 @@ LATE_S = REQUEST_TIMEOUT_MS / 1000 + 2
 @pytest.fixture(scope="module")
 def slow_link() -> Iterator[Proxy]:
     """Give a proxy whose port is the only address that its broker tells clients."""
-    (port,) = free_ports(1)
-    properties = {
-        **QUICK_RESTART,
-        **FAST_SESSIONS,
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-    }
-    with ephemeral_directory("tests-slow") as directory:
-        stack = Stack(directory, 1, {"kafka"}, properties, fast_jit=True, throw_away=True)
-        with Proxy(port, lambda: int(stack.kafka_brokers.rpartition(":")[2])) as proxy, stack:
-            yield proxy
+    with broker_behind_proxy("tests-slow", {**QUICK_RESTART, **FAST_SESSIONS}) as (_, proxy):
+        yield proxy
 
 
 def fleet_behind(proxy: Proxy, prefix: str, directory: Path, **environment: str) -> Fleet:

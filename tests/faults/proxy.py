@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a broker that can hold chosen requests back, or swallow answers.
+"""A TCP proxy in front of a broker: late requests, lost and rewritten answers, a link cut one way.
 
 Runs in a thread with an event loop of its own. Kafka's framing is understood as far as needed:
 four bytes of length, then API key and version of a request.
@@ -6,12 +6,20 @@ four bytes of length, then API key and version of a request.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
 from types import TracebackType
 from typing import Self
 
+from infra.stack import Stack
+from infra.stack.ports import free_ports
+from infra.stack.running import ephemeral_directory
+
 PRODUCE = 0
+FETCH = 1
+OFFSET_FETCH = 9
 ADD_PARTITIONS_TO_TXN = 24
 ADD_OFFSETS_TO_TXN = 25
 END_TXN = 26
@@ -24,6 +32,26 @@ Choice = Callable[[int, bytes], bool]
 """(API key, request) -> whether the request is chosen."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an answer is to. frame: the whole request, its four bytes of length included."""
+
+    key: int
+    version: int
+    frame: bytes
+
+
+Rewrite = Callable[[Asked, bytes], bytes]
+"""(request, answer from its correlation id on) -> what the client gets in its place."""
+
+
+class Way(Enum):
+    """One direction of a link."""
+
+    TO_BROKER = "to broker"
+    TO_CLIENT = "to client"
+
+
 class Proxy:
     """Passes connections on `port` to `target_port()`, on the loopback interface.
 
@@ -31,6 +59,7 @@ class Proxy:
               they would on a slow link.
     silenced: API keys whose answers never arrive, though the broker acts on the requests.
     silences: the same by what is in the request.
+    rewrite:  gives the answer that the client sees, for instance with another error code.
     """
 
     def __init__(self, port: int, target_port: Callable[[], int]) -> None:
@@ -39,7 +68,11 @@ class Proxy:
         self.delay_s: Verdict = lambda _key, _request: 0.0
         self.silenced: frozenset[int] = frozenset()
         self.silences: Choice = lambda _key, _request: False
+        self.rewrite: Rewrite = lambda _asked, answer: answer
         self.held = 0
+        self._whole = {way: asyncio.Event() for way in Way}
+        for whole in self._whole.values():
+            whole.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="proxy")
         self._started = threading.Event()
@@ -59,6 +92,20 @@ class Proxy:
         assert self._stopping is not None
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(10)
+
+    @contextmanager
+    def cut(self, *ways: Way) -> Iterator[None]:
+        """Let nothing pass in these directions while the block runs; connections stay open.
+
+        What was sent meanwhile arrives when the link is whole again, as TCP would deliver it.
+        """
+        for way in ways:
+            self._loop.call_soon_threadsafe(self._whole[way].clear)
+        try:
+            yield
+        finally:
+            for way in ways:
+                self._loop.call_soon_threadsafe(self._whole[way].set)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -97,7 +144,7 @@ class Proxy:
     ) -> None:
         # Answers come in the order of the requests; a request without an answer (a produce
         # with acks=0) is not used by any client here.
-        expected: list[tuple[int, bool]] = []
+        expected: list[tuple[Asked, bool]] = []
         requests = asyncio.ensure_future(self._requests(from_client, to_broker, expected))
         answers = asyncio.ensure_future(self._answers(from_broker, to_client, expected))
         try:
@@ -114,7 +161,7 @@ class Proxy:
         self,
         source: asyncio.StreamReader,
         sink: asyncio.StreamWriter,
-        expected: list[tuple[int, bool]],
+        expected: list[tuple[Asked, bool]],
     ) -> None:
         while True:
             frame = await _frame(source)
@@ -123,7 +170,9 @@ class Proxy:
             if delay_s:
                 self.held += 1
                 await asyncio.sleep(delay_s)
-            expected.append((key, self.silences(key, frame)))
+            await self._whole[Way.TO_BROKER].wait()
+            asked = Asked(key, int.from_bytes(frame[6:8], "big"), frame)
+            expected.append((asked, self.silences(key, frame)))
             sink.write(frame)
             await sink.drain()
 
@@ -131,16 +180,34 @@ class Proxy:
         self,
         source: asyncio.StreamReader,
         sink: asyncio.StreamWriter,
-        expected: list[tuple[int, bool]],
+        expected: list[tuple[Asked, bool]],
     ) -> None:
         while True:
             frame = await _frame(source)
-            key, is_silenced = expected.pop(0)
-            if is_silenced or key in self.silenced:
+            asked, is_silenced = expected.pop(0)
+            if is_silenced or asked.key in self.silenced:
                 self.held += 1
                 continue
-            sink.write(frame)
+            await self._whole[Way.TO_CLIENT].wait()
+            answer = self.rewrite(asked, frame[4:])
+            sink.write(len(answer).to_bytes(4, "big") + answer)
             await sink.drain()
+
+
+@contextmanager
+def broker_behind_proxy(
+    name: str, properties: Mapping[str, str], *parts: str
+) -> Iterator[tuple[Stack, Proxy]]:
+    """Give a stack whose broker tells clients no other address than the proxy's, and the proxy.
+
+    parts: what to start beside Kafka.
+    """
+    (port,) = free_ports(1)
+    behind = {**properties, "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}"}
+    with ephemeral_directory(name) as directory:
+        stack = Stack(directory, 1, {"kafka", *parts}, behind, fast_jit=True, throw_away=True)
+        with Proxy(port, lambda: int(stack.kafka_brokers.rpartition(":")[2])) as proxy, stack:
+            yield stack, proxy
 
 
 @asynccontextmanager

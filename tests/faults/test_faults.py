@@ -1,0 +1,114 @@
+"""Each injection hurts, and only while it lasts."""
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from faults.limits import file_size_limit, memory_limit
+from faults.proxy import OFFSET_FETCH, Proxy, Way
+
+from infra.stack.ports import free_ports
+
+TAKES = """
+import sys
+for line in sys.stdin:
+    try:
+        exec(line)
+        print("done", flush=True)
+    except (OSError, MemoryError) as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[str]"]:
+    """Give a Python that does what each line says, and answers `done` or what went wrong."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", TAKES], text=True, **pipes) as child:  # type: ignore[call-overload]
+        yield child
+        child.stdin.close()
+
+
+def answer(process: "subprocess.Popen[str]", line: str) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def test_a_full_disk_takes_no_byte_more_and_then_has_room_again(
+    process: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    write = f"import pathlib; pathlib.Path({str(tmp_path / 'file')!r}).write_bytes(b'x' * 5000)"
+    assert answer(process, write) == "done"
+    with file_size_limit(process.pid, 4096):
+        assert answer(process, write) == "OSError"
+        assert (tmp_path / "file").stat().st_size == 4096
+    assert answer(process, write) == "done"
+
+
+def test_too_little_memory_is_an_error_and_then_enough_again(
+    process: "subprocess.Popen[str]",
+) -> None:
+    take = "bytearray(200 << 20)"
+    assert answer(process, take) == "done"
+    with memory_limit(process.pid, 100 << 20):
+        assert answer(process, take) == "MemoryError"
+    assert answer(process, take) == "done"
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """Give the port of a server that sends back what it gets."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while data := connection.recv(4096):
+                    connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(10)
+
+
+def request(key: int, body: bytes) -> bytes:
+    frame = key.to_bytes(2, "big") + (3).to_bytes(2, "big") + body
+    return len(frame).to_bytes(4, "big") + frame
+
+
+def test_an_answer_is_rewritten_by_what_was_asked(echo: int) -> None:
+    (port,) = free_ports(1)
+    with Proxy(port, lambda: echo) as proxy:
+        proxy.rewrite = lambda asked, answer: b"no" if asked.key == OFFSET_FETCH else answer
+        with closing(socket.create_connection(("127.0.0.1", port), 10)) as client:
+            client.sendall(request(0, b"a"))
+            assert client.recv(100) == request(0, b"a")
+            client.sendall(request(OFFSET_FETCH, b"a"))
+            assert client.recv(100) == b"\0\0\0\2no"
+
+
+@pytest.mark.parametrize("way", Way)
+def test_a_link_that_is_cut_one_way_is_silent_and_then_delivers_all(echo: int, way: Way) -> None:
+    (port,) = free_ports(1)
+    with (
+        Proxy(port, lambda: echo) as proxy,
+        closing(socket.create_connection(("127.0.0.1", port), 10)) as client,
+    ):
+        client.sendall(request(0, b"a"))
+        assert client.recv(100) == request(0, b"a")
+        with proxy.cut(way):
+            client.sendall(request(0, b"b"))
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(100)
+        client.settimeout(10)
+        assert client.recv(100) == request(0, b"b")
