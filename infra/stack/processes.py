@@ -87,9 +87,14 @@ def _spawn(start: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[
 
 
 def child_environment() -> dict[str, str]:
-    """Return the few variables servers get: none may configure them behind our back."""
-    wanted = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
-    return {name: os.environ[name] for name in wanted if name in os.environ}
+    """Return the few variables servers get: none may configure them behind our back.
+
+    The locale is always the same: no rule may depend on the language of a machine, and Java could
+    not open a file of ours whose path has letters that a locale does not know.
+    """
+    wanted = ("PATH", "HOME", "TZ")
+    inherited = {name: os.environ[name] for name in wanted if name in os.environ}
+    return {**inherited, "LC_ALL": "C.UTF-8"}
 
 
 class Child:
@@ -142,8 +147,11 @@ class Child:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End the process at once, paused or not, and reap it."""
-        self._process.kill()
+        """End the process at once, paused or not, with whatever it has started, and reap it."""
+        if self.is_alive():
+            # Not reaped yet, so the number of its group, which is its own, can be nobody else's.
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
     def finish(self, timeout_s: float) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.paths import ROOT
+from infra.stack.java import java
 from infra.stack.processes import Child, ProcessId, stop_all, tail, wait_until
 
 OWNER = """
@@ -82,13 +83,17 @@ def test_stop_ends_a_paused_child_and_one_that_ignores_sigterm(tmp_path: Path) -
     log = tmp_path / "stubborn.log"
     paused = Child(["sleep", "600"], tmp_path, tmp_path / "paused.log")
     stubborn = Child(
-        ["bash", "-c", "trap '' TERM; echo deaf; sleep 600 & wait; wait"], tmp_path, log
+        ["bash", "-c", "trap '' TERM; sleep 600 & echo $!; wait; wait"], tmp_path, log
     )
     paused.signal(signal.SIGSTOP)
-    assert wait_until(lambda: "deaf" in stubborn.output(), 60)
+    assert wait_until(lambda: stubborn.output().endswith("\n"), 60)
+    grandchild = ProcessId.of(int(stubborn.output()))
+    assert grandchild is not None
     stop_all([paused, stubborn], timeout_s=0.5)
     assert not paused.is_alive()
     assert not stubborn.is_alive()
+    # Nor what it has started: it is killed as a group.
+    assert wait_until(lambda: not grandchild.is_alive(), 60)
 
 
 def test_no_variable_of_ours_configures_a_server(
@@ -100,6 +105,29 @@ def test_no_variable_of_ours_configures_a_server(
     assert child.wait(10) == 0
     assert "JAVA_TOOL_OPTIONS" not in child.output()
     assert "QUARKUS" not in child.output()
+
+
+def test_i2_no_server_gets_the_locale_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LANG", "LC_ALL", "LC_CTYPE", "LANGUAGE"):
+        monkeypatch.setenv(name, "tr_TR.ISO-8859-9")
+    child = Child(["env"], tmp_path, tmp_path / "log")
+    assert child.wait(10) == 0
+    of_locale = [line for line in child.output().splitlines() if line.startswith(("L", "_L"))]
+    assert of_locale == ["LC_ALL=C.UTF-8"]
+
+
+def test_i2_java_speaks_english_whatever_the_machine_speaks(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [*java(tmp_path, 64, fast_jit=True), "-XshowSettings:locale", "-version"],
+        env={"JDK_JAVA_OPTIONS": "-Duser.language=tr -Duser.country=TR"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "default locale = English (United States)" in shown.stderr
 
 
 def test_only_what_this_start_wrote_is_read_from_a_log(tmp_path: Path) -> None:
