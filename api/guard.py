@@ -7,12 +7,12 @@ Look-ups from memory demand a token only: they cost neither broker nor Redis.
 """
 
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from api.addresses import counted_network
 from api.identity import BUYER, OPERATOR, Identity
 from api.pod import Pod
 from api.problems import Problem, retry_after
@@ -65,7 +65,7 @@ def limited(kind: LimitKind) -> Callable[[Request, Identity], Awaitable[None]]:
         limit = getattr(settings, f"limit_{kind}")
         client = request.client.host if request.client else ""
         forwarded = request.headers.getlist("x-forwarded-for")
-        network = network_of(client, forwarded, settings.trusted_proxies)
+        network = counted_network(client, forwarded, settings.trusted_proxies)
         refused = await pod.limits.ask(
             (
                 (limit_of_user(kind, identity.user_id), limit),
@@ -81,35 +81,3 @@ def limited(kind: LimitKind) -> Callable[[Request, Identity], Awaitable[None]]:
             )
 
     return count
-
-
-def network_of(client: str, forwarded: list[str], trusted: tuple[str, ...]) -> str:
-    """Return the network address that a request counts for.
-
-    client:    address of the peer.
-    forwarded: values of X-Forwarded-For; believed from the right as far as proxies are trusted.
-    trusted:   networks of our own proxies.
-
-    IPv6 counts by /64, which is what one customer is given.
-    """
-    networks = [ip_network(one) for one in trusted]
-    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
-    while hops and _is_in(client, networks):
-        client = hops.pop()
-    try:
-        address = ip_address(client)
-    except ValueError:
-        return client
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ip_network((address, 64), strict=False))
-    return str(address)
-
-
-def _is_in(client: str, networks: list[IPv4Network | IPv6Network]) -> bool:
-    try:
-        address = ip_address(client)
-    except ValueError:
-        return False
-    return any(address in network for network in networks)

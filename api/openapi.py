@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from api import reference
 from api.problems import CONTENT_TYPE, Problem
 from state.domain.reasons import ApiReason, Reason
+from state.stores.redis_line import TooManyAsk
 
 ERRORS_MAX: Final = 10
 _KEY: Final = ("header", "Idempotency-Key")
@@ -84,6 +85,7 @@ def application() -> FastAPI:
         dependencies=[Depends(no_unknown_names)],
     )
     built.add_exception_handler(Problem, _on_problem)
+    built.add_exception_handler(TooManyAsk, _on_too_many)
     built.add_exception_handler(RequestValidationError, _on_invalid)
     built.add_exception_handler(HTTPException, _on_http)
     built.add_exception_handler(Exception, _on_mistake)
@@ -119,6 +121,12 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     return response(request, error)
+
+
+async def _on_too_many(request: Request, _: Exception) -> Response:
+    # Let through uncounted, they would be the very ones that the limits are for.
+    detail = "More is asked than limits can be counted for; ask again shortly."
+    return response(request, Problem.of(ApiReason.OVERLOADED, detail))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
+from api.addresses import network_in
 from serdes.environment import (
     BadSetting,
     Environment,
@@ -194,7 +194,7 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 def _networks(text: str) -> tuple[str, ...]:
-    return tuple(str(ip_network(network.strip())) for network in text.split(","))
+    return tuple(str(network_in(network)) for network in text.split(","))
 
 
 _LEVELS = one_of("DEBUG", "INFO", "WARNING", "ERROR")

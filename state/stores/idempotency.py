@@ -2,21 +2,21 @@
 
 The log itself keeps one answer for one reservation id. What it cannot see is the same key with
 another section, whose id lives on another partition; that is what is remembered here. A hint and
-never the truth: without an answer from Redis in time the caller goes on without it.
+never the truth: where Redis does not answer the caller goes on without it.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ResponseError
 
-from state.stores.rate_limit import ANSWER_TIMEOUT_S, Breaker, connected
 from state.stores.redis_keys import idempotency
+from state.stores.redis_line import NoAnswer, RedisLine, TooManyAsk
 
 LIFETIME_S: Final = 86_400
 
@@ -48,28 +48,28 @@ class IdempotencyKeys:
     unknown: claims that Redis did not answer.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout_s: float = ANSWER_TIMEOUT_S,
-        clock_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._redis = connected(url, timeout_s) if url else None
-        self._breaker = Breaker(clock_s)
+    def __init__(self, url: str, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._line = (
+            RedisLine(url, "without it idempotency keys are not compared", clock_s=clock_s)
+            if url
+            else None
+        )
         self.unknown = 0
 
     async def close(self) -> None:
-        if self._redis is not None:
-            await self._redis.aclose()
+        if self._line is not None:
+            await self._line.close()
 
     async def claim(self, ticket: str, digest: str) -> Claim:
-        """Take a ticket for a body, or say whose it is."""
-        # In one step, so that of two pods exactly one is the first.
-        former = await self._ask(
-            lambda redis: redis.set(idempotency(ticket), digest, nx=True, get=True, ex=LIFETIME_S)
-        )
-        if former is _NO_ANSWER:
+        """Take a ticket for a body, or say whose it is.
+
+        Raises TooManyAsk where Redis answers, but not as fast as is asked.
+        """
+        name = idempotency(ticket)
+        try:
+            # In one step, so that of two pods exactly one is the first.
+            former = await self._ask("SET", name, digest, "NX", "GET", "EX", LIFETIME_S)
+        except (NoAnswer, ResponseError):
             self.unknown += 1
             return Claim.UNKNOWN
         if former is None:
@@ -78,18 +78,11 @@ class IdempotencyKeys:
 
     async def give_back(self, ticket: str) -> None:
         """Forget a ticket whose request was refused before it was sent."""
-        await self._ask(lambda redis: redis.delete(idempotency(ticket)))
+        # One that is kept stands for the same body still.
+        with suppress(NoAnswer, TooManyAsk, ResponseError):
+            await self._ask("DEL", idempotency(ticket))
 
-    async def _ask(self, ask: Callable[[Redis], Awaitable[Any]]) -> Any:
-        if self._redis is None or not self._breaker.may_try():
-            return _NO_ANSWER
-        try:
-            answer = await ask(self._redis)
-        except (RedisError, OSError, TimeoutError):
-            self._breaker.failed()
-            return _NO_ANSWER
-        self._breaker.succeeded()
-        return answer
-
-
-_NO_ANSWER: Final = object()
+    async def _ask(self, *command: str | int) -> Any:
+        if self._line is None:
+            raise NoAnswer
+        return await self._line.ask(*command)

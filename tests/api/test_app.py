@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from tokens import bearer
 
 from api.app import Application, create_app, with_endpoints
-from api.guard import anyone, buyer, limited, network_of, operator
+from api.guard import anyone, buyer, limited, operator
 from api.identity import Identity
 from api.pod import PartAbsent, Pod
 from api.settings import ApiSettings
 from state.stores.availability_view import AvailabilityView
-from state.stores.rate_limit import Limit
+from state.stores.rate_limit import Limit, RateLimits
+from state.stores.redis_line import TooManyAsk
 
 SECURITY = ("x-content-type-options", "referrer-policy", "content-security-policy")
 
@@ -350,33 +351,21 @@ def test_no_path_is_a_mistake_of_ours(path: str, method: str) -> None:
     asking(pod_with(), test)
 
 
-@pytest.mark.parametrize(
-    ("client", "forwarded", "trusted", "network"),
-    [
-        ("192.0.2.7", [], (), "192.0.2.7"),
-        # Whoever sends the header himself gains nothing.
-        ("192.0.2.7", ["198.51.100.1"], (), "192.0.2.7"),
-        ("10.0.0.1", ["198.51.100.1"], ("10.0.0.0/8",), "198.51.100.1"),
-        ("10.0.0.1", ["203.0.113.9, 198.51.100.1"], ("10.0.0.0/8",), "198.51.100.1"),
-        ("10.0.0.1", ["203.0.113.9, 10.0.0.2"], ("10.0.0.0/8",), "203.0.113.9"),
-        ("10.0.0.1", ["203.0.113.9", "10.0.0.2"], ("10.0.0.0/8",), "203.0.113.9"),
-        ("10.0.0.1", [], ("10.0.0.0/8",), "10.0.0.1"),
-        ("2001:db8::1:2:3:4", [], (), "2001:db8::/64"),
-        ("::ffff:192.0.2.7", [], (), "192.0.2.7"),
-        ("", [], (), ""),
-        ("10.0.0.1", ["not an address"], ("10.0.0.0/8",), "not an address"),
-    ],
-)
-def test_a_request_counts_for_the_network_that_it_came_from(
-    client: str, forwarded: list[str], trusted: tuple[str, ...], network: str
-) -> None:
-    assert network_of(client, forwarded, trusted) == network
+def test_s11_more_than_limits_can_be_counted_for_is_429_and_nobody_passes_uncounted() -> None:
+    class Overtaxed(RateLimits):
+        async def ask(self, *_: Any, **__: Any) -> Any:
+            raise TooManyAsk
+
+    async def test(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/test/create", headers=bearer())
+        problem_of(answer, 429, "OVERLOADED")
+        assert answer.headers["retry-after"] == "1"
+
+    asking_tests(pod_with(limits=Overtaxed("")), test)
 
 
 @pytest.mark.redis
 def test_one_user_too_many_is_429_with_the_wait_and_others_go_on(redis_url: str) -> None:
-    from state.stores.rate_limit import RateLimits  # noqa: PLC0415
-
     settings = ApiSettings(limit_create=Limit(2, 60_000), limit_network=None)
 
     async def test(client: httpx.AsyncClient) -> None:

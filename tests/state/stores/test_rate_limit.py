@@ -19,14 +19,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from infra.stack.redis_server import RedisServer
-from state.stores.rate_limit import (
-    ANSWER_TIMEOUT_S,
-    REST_S,
-    Breaker,
-    Limit,
-    RateLimits,
-    Refused,
-)
+from state.stores.rate_limit import Limit, RateLimits, Refused
+from state.stores.redis_line import REST_S, SILENT_TICKS, TICK_S, Breaker
+
+ANSWER_TIMEOUT_S = SILENT_TICKS * TICK_S
 
 NOW_MS = 1_900_000_000_000
 MINUTE_MS = 60_000
