@@ -1,6 +1,6 @@
 """What requests and answers about events look like."""
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,7 @@ from state.domain.layout import HOLD_MS_MAX, SEATS_PER_HOLD_MAX, TIME_MS_MAX, Ru
 
 EVENT_ID_MAX: Final = 2**63 - 1
 NAME_BYTES_MAX: Final = 200
+NOT_FOR_SALE_MAX: Final = 100
 
 _DEFAULTS: Final = Rules()
 
@@ -37,6 +38,11 @@ class Opening(BaseModel):
     hold_ms: int = Field(_DEFAULTS.hold_ms, ge=1, le=HOLD_MS_MAX)
     max_hold_ms: int = Field(_DEFAULTS.max_hold_ms, ge=1, le=HOLD_MS_MAX)
     plan: dict[str, Any]
+    not_for_sale: list[Annotated[str, Field(max_length=NAME_BYTES_MAX)]] = Field(
+        [],
+        max_length=NOT_FOR_SALE_MAX,
+        description="Categories of the plan whose seats are opened as blocked.",
+    )
 
 
 class EventBody(BaseModel):

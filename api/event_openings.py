@@ -14,7 +14,7 @@ from api.event_bodies import NAME_BYTES_MAX, Opening
 from api.problems import Problem
 from api.questions import bad
 from serdes.commands import CommandEncoders
-from serdes.plans.layout import PlanFault, SeatingPlan, SectionPlan
+from serdes.plans.layout import PlanFault, SeatingPlan, SectionPlan, without_sale
 from serdes.plans.reading import read_document
 from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
 from state.domain.event import Event, EventStatus, SectionDescription, time_fault
@@ -56,7 +56,7 @@ def prepared(opening: Opening, user_id: str, encoders: CommandEncoders) -> Prepa
         sale_ends_ms=sale_ends_ms,
     )
     try:
-        plan = read_document(opening.plan)
+        plan = without_sale(read_document(opening.plan), opening.not_for_sale)
         sections = tuple(_descriptions(plan))
         digest = _digest(opening, plan, rules, encoders)
     except PlanFault as fault:

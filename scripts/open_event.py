@@ -2,7 +2,8 @@
 
     python -m scripts.open_event scripts/plans/arena.json --event-id 1
 
-Opening again with the same plan and rules changes nothing; with others it is refused.
+Opening again with the same plan and rules changes nothing; with others it is refused. `--dry-run`
+tells for each section what was taken for an aisle and which seats are not for sale.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from scripts.commands import (
     key_of,
     schema_ids,
 )
-from serdes.plans.layout import PlanFault, SeatingPlan
+from serdes.plans.layout import PlanFault, SeatingPlan, without_sale
 from serdes.plans.reading import read_plan
 from serdes.schema_ids import SchemaIds
 from serdes.wire import VALUE_BYTES_MAX
@@ -34,6 +35,8 @@ EXIT_CODES = """exit codes:
   1  at least one section was refused (it is open with another plan, or the plan is unsound)
   2  the plan or an argument does not fit; nothing was sent
   3  broker, topic or registry cannot be reached, or outcomes did not come in time"""
+
+NOTES_SHOWN = 20
 
 Progress = Callable[[int, int], None]
 
@@ -126,6 +129,13 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--event-id", type=int, required=True, help="id of the concert or match")
     parser.add_argument("--dry-run", action="store_true", help="check the plan, send nothing")
     parser.add_argument("--map", type=Path, metavar="FILE", help="write guid -> section,row,seat")
+    parser.add_argument(
+        "--not-for-sale",
+        action="append",
+        default=[],
+        metavar="CATEGORY",
+        help="open the seats of this category as blocked; may be repeated",
+    )
     parser.add_argument("--hold-ms", type=int, default=defaults.hold_ms)
     parser.add_argument("--max-hold-ms", type=int, default=defaults.max_hold_ms)
     parser.add_argument(
@@ -167,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sale_ends_ms=arguments.sale_ends_ms,
     )
     try:
-        plan = read_plan(arguments.plan)
+        plan = without_sale(read_plan(arguments.plan), arguments.not_for_sale)
         if arguments.map:
             write_map(plan, arguments.map)
     except PlanFault as fault:
@@ -179,8 +189,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "plan": plan.name,
         "sections": len(plan.sections),
         "seats": plan.seat_count,
+        "aisles": sum(section.aisle_count for section in plan.sections),
+        "not_for_sale": sum(section.not_for_sale_count for section in plan.sections),
+        "notes": list(plan.notes),
     }
+    if not arguments.json:
+        tell_notes(plan.notes)
     if arguments.dry_run:
+        if not arguments.json:
+            print(section_table(plan))
         return told(0, result, f"{described(result)}: fits", as_json=arguments.json)
     try:
         opening = open_event(
@@ -212,7 +229,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def described(result: dict[str, object]) -> str:
     """Return one line about the plan."""
-    return f"{result['plan']}: {result['sections']} sections, {result['seats']} seats"
+    counts = [f"{result['sections']} sections", f"{result['seats']} seats"]
+    counts += [f"{result['aisles']} aisles"] if result["aisles"] else []
+    counts += [f"{result['not_for_sale']} not for sale"] if result["not_for_sale"] else []
+    return f"{result['plan']}: {', '.join(counts)}"
+
+
+def tell_notes(notes: Sequence[str]) -> None:
+    """Print what a person should look at; a plan of tables has a note for each."""
+    for note in notes[:NOTES_SHOWN]:
+        print(f"note: {note}", file=sys.stderr)
+    if len(notes) > NOTES_SHOWN:
+        left = len(notes) - NOTES_SHOWN
+        print(f"note: and {left} more of them; --json has all", file=sys.stderr)
+
+
+def section_table(plan: SeatingPlan) -> str:
+    """Return a line a section: its rows, seats, aisles and what is not for sale of it."""
+    lines = [f"{'section':32} {'rows':>5} {'seats':>6} {'aisles':>6} {'not for sale':>12}"]
+    lines += [
+        f"{section.section:32} {len(section.rows):5} {section.seat_count:6}"
+        f" {section.aisle_count:6} {section.not_for_sale_count:12}"
+        for section in plan.sections
+    ]
+    return "\n".join(lines)
 
 
 def told(code: int, result: dict[str, object], text: str, *, as_json: bool) -> int:

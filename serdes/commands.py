@@ -59,7 +59,7 @@ class CommandEncoders:
             identity,
             1,
             rows,
-            (),
+            tuple(section.not_for_sale),
             int(rules.orphan_rule),
             rules.max_seats_per_hold,
             rules.hold_ms,

@@ -1,12 +1,15 @@
 """Reads fields of a JSON document, and says where one is missing or of another type."""
 
 import math
+import unicodedata
 from typing import Any, TypeVar
 
 from serdes.plans.layout import PlanFault, shown
 
 Json = dict[str, Any]
 T = TypeVar("T")
+
+TEXT_BYTES_MAX = 200
 
 WORD_BY_TYPE = {str: "a text", list: "a list", dict: "an object", int: "a whole number"}
 
@@ -20,7 +23,27 @@ def required(document: Json, key: str, path: str) -> Any:
 
 def text(document: Json, key: str, path: str) -> str:
     """Return a field that must be a text."""
-    return typed(required(document, key, path), str, f"{path}.{key}")
+    place = f"{path}.{key}" if path else key
+    return checked(typed(required(document, key, path), str, place), place)
+
+
+def optional_text(document: Json, key: str, path: str) -> str:
+    """Return a field that is a text, or absent, or null; the last two give the empty text."""
+    if document.get(key) is None:
+        return ""
+    return text(document, key, path)
+
+
+def checked(value: str, path: str) -> str:
+    """Return the text, or refuse one that no ticket, log line or record can carry."""
+    if value.isascii() and value.isprintable() and len(value) <= TEXT_BYTES_MAX:
+        return value
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+        raise PlanFault(path, "control character or half a character in a text", "Remove it")
+    if len(value.encode()) > TEXT_BYTES_MAX:
+        fault = f"a text has at most {TEXT_BYTES_MAX} bytes, this one has {len(value.encode())}"
+        raise PlanFault(path, fault, "Shorten it")
+    return value
 
 
 def objects(document: Json, key: str, path: str) -> list[tuple[str, Json]]:

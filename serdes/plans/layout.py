@@ -5,9 +5,13 @@ A plan that does not fit is refused with `PlanFault`, which names the place of t
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, pairwise
+
+from anyascii import anyascii
+
+from state.domain.layout import SeatRange
 
 SECTION_ID = re.compile(r"[A-Z0-9-]{1,32}")
 SEATS_PER_ROW_MAX = 1000
@@ -17,6 +21,18 @@ INT_MAX = 2**31 - 1
 # A record of the command topic may have 64 kB; identity, rules and header get a share of it.
 RECORD_BYTES_MAX = 64 * 1024
 IDENTITY_BYTES = 512
+
+REMEDY_BY_PART = {
+    "labels of its seats": (
+        "Split the zone in two, or number its seats in steps so that labels need no list"
+    ),
+    "categories of its seats": (
+        "Split the zone in two, shorten the names of its categories, or give each row one category"
+    ),
+    "aisles": "Split the zone in two",
+    "seats that are not for sale": "Split the zone in two, or leave those seats out of the plan",
+    "rows": "Split the zone in two, or shorten the names of its rows and categories",
+}
 
 
 class PlanFault(ValueError):
@@ -64,18 +80,30 @@ class RowPlan:
 class SectionPlan:
     """The seats sold together under one id.
 
-    path: where in the file the section stands, for messages.
+    path:         where in the file the section stands, for messages.
+    not_for_sale: seats that are opened as blocked.
     """
 
     section: str
     name: str
     rows: tuple[RowPlan, ...]
     path: str
+    not_for_sale: tuple[SeatRange, ...] = ()
 
     @property
     def seat_count(self) -> int:
         """Return the number of seats."""
         return sum(row.seat_count for row in self.rows)
+
+    @property
+    def not_for_sale_count(self) -> int:
+        """Return the number of seats that are opened as blocked."""
+        return sum(seats.seat_count for seats in self.not_for_sale)
+
+    @property
+    def aisle_count(self) -> int:
+        """Return the number of places where two seats of a row are no neighbours."""
+        return sum(len(row.aisles) for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +120,63 @@ class SeatingPlan:
     """All sections of one venue.
 
     place_by_guid: for every seat of the file, its id there -> where it stands here.
+    categories:    every category that the file names.
+    notes:         what the reader had to decide and a person should look at, one line each.
     """
 
     name: str
     sections: tuple[SectionPlan, ...]
     place_by_guid: Mapping[str, SeatPlace] = field(repr=False)
+    categories: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def seat_count(self) -> int:
         """Return the number of seats of all sections."""
         return sum(section.seat_count for section in self.sections)
+
+
+def without_sale(plan: SeatingPlan, categories: Collection[str]) -> SeatingPlan:
+    """Return the plan with the seats of these categories not for sale.
+
+    The empty text stands for seats without a category. Raises PlanFault for a category that the
+    plan does not name: a mistyped one would put its seats on sale.
+    """
+    for name in categories:
+        if name and name not in plan.categories:
+            raise PlanFault(
+                "categories",
+                f"{shown(name)} is not a category of the plan",
+                f"Known are {', '.join(sorted(map(shown, plan.categories))) or 'none'}",
+            )
+    sections = tuple(
+        replace(section, not_for_sale=tuple(seats_of(section, frozenset(categories))))
+        for section in plan.sections
+    )
+    for section in sections:
+        check_record_size(section)
+    return replace(plan, sections=sections)
+
+
+def seats_of(section: SectionPlan, categories: Collection[str]) -> list[SeatRange]:
+    """Return the seats of these categories, and those that are not for sale already."""
+    found: list[SeatRange] = []
+    for index, row in enumerate(section.rows):
+        blocked = {
+            seat
+            for row_index, first, count in section.not_for_sale
+            if row_index == index
+            for seat in range(first, first + count)
+        }
+        of_seat = row.seat_categories or (row.category,) * row.seat_count
+        chosen = [seat in blocked or name in categories for seat, name in enumerate(of_seat)]
+        seat = 0
+        for is_chosen, run in groupby(chosen):
+            count = len(list(run))
+            if is_chosen:
+                found.append(SeatRange(index, seat, count))
+            seat += count
+    return found
 
 
 def row_of(
@@ -145,50 +220,59 @@ def number_run(labels: Sequence[str]) -> tuple[int, int] | None:
 def section_id(text: str, path: str) -> str:
     """Return the section id that a zone's id or name stands for.
 
-    Accents are dropped, letters made capital, every run of other characters becomes one `-`, and
-    what is longer than 32 is cut. The same text always gives the same id.
+    Letters and digits of any script are written in A-Z and 0-9, every run of other characters
+    becomes one `-`, and what is longer than 32 is cut. The same text always gives the same id.
     """
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
+    plain = "".join(
+        anyascii(character) if unicodedata.category(character)[0] in "LMN" else "-"
+        for character in unicodedata.normalize("NFKC", text)
+    )
     derived = re.sub(r"[^A-Z0-9]+", "-", plain.upper()).strip("-")[:32].strip("-")
     if not derived:
         raise PlanFault(
             path,
-            f"{shown(text)} holds no letter A-Z or digit to make a section id of",
+            f"{shown(text)} holds no letter or digit to make a section id of",
             "Give the zone a zone_id such as 'BALCONY-2'",
         )
     return derived
 
 
 def check_label(label: str, path: str) -> str:
-    """Return the label, or refuse one that no ticket can show."""
-    if not label or len(label.encode()) > LABEL_BYTES_MAX:
+    """Return the label of a row or a seat, or refuse one that is too long for a ticket."""
+    if len(label.encode()) > LABEL_BYTES_MAX:
         raise PlanFault(
             path,
-            f"a label has 1 to {LABEL_BYTES_MAX} bytes, this one has {len(label.encode())}",
-            "Shorten the label, or fill it in",
+            f"a label has at most {LABEL_BYTES_MAX} bytes, this one has {len(label.encode())}",
+            "Shorten the label",
         )
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in label):
-        raise PlanFault(path, "control character in a label", "Remove it")
     return label
 
 
 def check_record_size(section: SectionPlan) -> None:
     """Refuse a section whose layout does not fit into one record of the command topic."""
-    size = IDENTITY_BYTES + sum(row_bytes(row) for row in section.rows)
+    # Every count and number is taken as the longest varint of an int, 5 bytes.
+    rows = section.rows
+    size_by_part = {
+        "labels of its seats": sum(text_bytes(row.seat_labels) for row in rows),
+        "categories of its seats": sum(text_bytes(row.seat_categories) for row in rows),
+        "aisles": sum(5 * len(row.aisles) for row in rows),
+        "seats that are not for sale": 15 * len(section.not_for_sale),
+        "rows": sum(35 + text_bytes((row.label, row.category)) for row in rows),
+    }
+    size = IDENTITY_BYTES + sum(size_by_part.values())
     if size > RECORD_BYTES_MAX:
+        largest = max(size_by_part, key=lambda part: size_by_part[part])
         raise PlanFault(
             section.path,
-            f"section {section.section} needs a record of {size} bytes,"
-            f" the limit is {RECORD_BYTES_MAX}",
-            "Split the zone in two, or number its seats in steps so that labels need no list",
+            f"section {section.section} needs a record of {size} bytes, {size_by_part[largest]} of"
+            f" them for the {largest}; the limit is {RECORD_BYTES_MAX}",
+            REMEDY_BY_PART[largest],
         )
 
 
-def row_bytes(row: RowPlan) -> int:
-    """Return an upper bound of the row's size as Avro."""
-    # Every count and number is taken as the longest varint of an int, 5 bytes.
-    texts = (row.label, row.category, *row.seat_labels, *row.seat_categories)
-    return 35 + 5 * len(row.aisles) + sum(2 + len(text.encode()) for text in texts)
+def text_bytes(texts: Sequence[str]) -> int:
+    """Return the size of texts as Avro, at most."""
+    return sum(2 + len(text.encode()) for text in texts)
 
 
 def shown(value: object) -> str:

@@ -7,22 +7,25 @@ How the format maps to sections:
 - Rows keep the order of the file, which is taken as front row first; rows without seats are left
   out.
 - Seats are sorted along their row: along the line between its two ends, in the direction in
-  which the file lists them. So a bent row works as long as it does not turn back on itself.
-- An aisle lies between two seats whose distance is more than 1.6 times the median distance
-  of neighbours in their row.
-- `seat_guid` names a seat in the whole plan and must be unique; `seat_number` within its row.
-- A category must be one of the plan's, or empty.
+  which the file lists them. A row that turns back on itself, such as a round table, keeps the
+  order of the file, and the plan's notes name it.
+- An aisle lies between two seats whose distance is more than 1.6 times the usual one of their row
+  or their zone.
+- What tickets print is `row_label` and `seat_label` where the row has them, with `%s` for the
+  number; else `row_number` and `seat_number`, which may be blank. No two seats of a zone may be
+  printed alike, unless the seat's part is blank.
+- `seat_guid` names a seat in the whole plan and must be unique.
+- A category must be one of the plan's, or empty. Where any seat has a category, the seats without
+  one are not for sale.
 - Fields that say nothing about seats (colours, areas, radius, uuid, labels' positions) and fields
   unknown to the format are ignored.
 """
 
-import math
-from collections.abc import Sequence
-from itertools import pairwise
-from statistics import median
+from dataclasses import dataclass
+from statistics import median_low
 from typing import TypeVar
 
-from serdes.plans.fields import Json, objects, position, text, typed
+from serdes.plans.fields import Json, checked, objects, optional_text, position, text, typed
 from serdes.plans.layout import (
     SEATS_PER_ROW_MAX,
     PlanFault,
@@ -35,12 +38,29 @@ from serdes.plans.layout import (
     row_of,
     section_id,
     shown,
+    without_sale,
 )
+from serdes.plans.row_order import Point, aisles_between, order_of, pitches
 
-AISLE_PITCHES = 1.6
+Key = TypeVar("Key", str, Point, tuple[str, str])
 
-Point = tuple[float, float]
-Key = TypeVar("Key", str, Point)
+
+@dataclass(frozen=True, slots=True)
+class ListedRow:
+    """One row of the file, its seats in order; one item a seat in each list."""
+
+    path: str
+    label: str
+    seat_labels: list[str]
+    guids: list[str]
+    categories: list[str]
+    points: list[Point]
+    is_line: bool
+
+    def plan(self, zone_pitch: float) -> RowPlan:
+        """Return the row as a section has it."""
+        aisles = aisles_between(self.points, zone_pitch, is_line=self.is_line)
+        return row_of(self.label, self.seat_labels, aisles, self.categories)
 
 
 def read_pretix(document: Json) -> SeatingPlan:
@@ -51,26 +71,53 @@ def read_pretix(document: Json) -> SeatingPlan:
     path_by_section: dict[str, str] = {}
     sections: list[SectionPlan] = []
     place_by_guid: dict[str, SeatPlace] = {}
+    notes: list[str] = []
     for path, zone in objects(document, "zones", ""):
         position(zone, path)
-        rows: list[RowPlan] = []
-        guids: list[list[str]] = []
-        for row_path, row in objects(zone, "rows", path):
-            if typed(row.get("seats"), list, f"{row_path}.seats"):
-                plan, row_guids = read_row(row, row_path, categories, path_by_guid)
-                rows.append(plan)
-                guids.append(row_guids)
+        rows = read_rows(zone, path, categories, path_by_guid)
         if not rows:
             continue
         section = zone_section(zone, path, path_by_section)
-        sections.append(SectionPlan(section, str(zone.get("name", section)), tuple(rows), path))
+        distances = [at for row in rows for at in pitches(row.points, is_line=row.is_line)]
+        pitch = median_low(distances or [0.0])
+        plans = tuple(row.plan(pitch) for row in rows)
+        shown_name = optional_text(zone, "name", path) or section
+        sections.append(SectionPlan(section, shown_name, plans, path))
         check_record_size(sections[-1])
-        for row_index, row_guids in enumerate(guids):
-            for seat_index, guid in enumerate(row_guids):
-                place_by_guid[guid] = SeatPlace(section, row_index, seat_index)
+        notes += [
+            f"{row.path}: row {shown(row.label)} of {section} is no line (a table?). Its seats are"
+            f" neighbours in the order of the file, but at {len(plan.aisles)} gaps"
+            for row, plan in zip(rows, plans, strict=True)
+            if not row.is_line
+        ]
+        place_by_guid |= {
+            guid: SeatPlace(section, row_index, seat_index)
+            for row_index, row in enumerate(rows)
+            for seat_index, guid in enumerate(row.guids)
+        }
     if not sections:
         raise PlanFault("zones", "the plan has no seats", "Add a zone with rows of seats")
-    return SeatingPlan(name, tuple(sections), place_by_guid)
+    plan = SeatingPlan(name, tuple(sections), place_by_guid, frozenset(categories), tuple(notes))
+    has_categories = any(row.category or row.seat_categories for s in sections for row in s.rows)
+    return without_sale(plan, [""]) if has_categories else plan
+
+
+def read_rows(
+    zone: Json, path: str, categories: set[str], path_by_guid: dict[str, str]
+) -> list[ListedRow]:
+    """Return the rows of a zone that have seats."""
+    path_by_label: dict[tuple[str, str], str] = {}
+    rows = []
+    for row_path, row in objects(zone, "rows", path):
+        if not typed(row.get("seats"), list, f"{row_path}.seats"):
+            continue
+        listed = read_row(row, row_path, categories, path_by_guid)
+        for label, guid in zip(listed.seat_labels, listed.guids, strict=True):
+            if label:
+                seat_path = path_by_guid[guid].removesuffix(".seat_guid")
+                claim((listed.label, label), f"{seat_path}.seat_number", path_by_label)
+        rows.append(listed)
+    return rows
 
 
 def zone_section(zone: Json, path: str, path_by_section: dict[str, str]) -> str:
@@ -89,9 +136,9 @@ def zone_section(zone: Json, path: str, path_by_section: dict[str, str]) -> str:
 
 def read_row(
     row: Json, path: str, categories: set[str], path_by_guid: dict[str, str]
-) -> tuple[RowPlan, list[str]]:
-    """Return the row, and the ids of its seats in the same order."""
-    label = check_label(text(row, "row_number", path), f"{path}.row_number")
+) -> ListedRow:
+    """Return the row with its seats in order."""
+    label = printed(row, "row_label", text(row, "row_number", path), path)
     seats = objects(row, "seats", path)
     if len(seats) > SEATS_PER_ROW_MAX:
         raise PlanFault(
@@ -99,12 +146,13 @@ def read_row(
             f"{len(seats)} seats, a row has at most {SEATS_PER_ROW_MAX}",
             "Split the row",
         )
-    path_by_number: dict[str, str] = {}
     path_by_point: dict[Point, str] = {}
+    labels: list[str] = []
     for seat_path, seat in seats:
         claim(text(seat, "seat_guid", seat_path), f"{seat_path}.seat_guid", path_by_guid)
-        number = check_label(text(seat, "seat_number", seat_path), f"{seat_path}.seat_number")
-        claim(number, f"{seat_path}.seat_number", path_by_number)
+        number = text(seat, "seat_number", seat_path)
+        check_label(number, f"{seat_path}.seat_number")
+        labels.append(printed(row, "seat_label", number, path))
         claim(position(seat, seat_path), f"{seat_path}.position", path_by_point)
         category = text(seat, "category", seat_path)
         if category and category not in categories:
@@ -114,15 +162,22 @@ def read_row(
                 "Add it to the plan's categories, or correct the name",
             )
     points = list(path_by_point)
-    order = order_along(points)
-    ordered = [seats[index][1] for index in order]
-    plan = row_of(
-        label,
-        [seat["seat_number"] for seat in ordered],
-        aisles_between([points[index] for index in order]),
-        [seat["category"] for seat in ordered],
+    order, is_line = order_of(points)
+    return ListedRow(
+        path=path,
+        label=label,
+        seat_labels=[labels[index] for index in order],
+        guids=[seats[index][1]["seat_guid"] for index in order],
+        categories=[seats[index][1]["category"] for index in order],
+        points=[points[index] for index in order],
+        is_line=is_line,
     )
-    return plan, [seat["seat_guid"] for seat in ordered]
+
+
+def printed(row: Json, key: str, number: str, path: str) -> str:
+    """Return what a ticket prints: the row's pattern with the number in it, or the number."""
+    label = optional_text(row, key, path).replace("%s", number) or number
+    return check_label(checked(label, f"{path}.{key}"), f"{path}.{key}")
 
 
 def claim(key: Key, path: str, path_by_key: dict[Key, str]) -> None:
@@ -133,31 +188,3 @@ def claim(key: Key, path: str, path_by_key: dict[Key, str]) -> None:
         first = path_by_key[key]
         raise PlanFault(path, f"duplicate of {first}", "Make the two differ, or remove one seat")
     path_by_key[key] = path
-
-
-def order_along(points: Sequence[Point]) -> list[int]:
-    """Return the indexes of the points in their order along the row."""
-    # The two ends of a row that does not turn back are a point that lies farthest from any
-    # third one, and the point farthest from that.
-    left = farthest(points, points[0])
-    right = farthest(points, points[left])
-    along = (points[right][0] - points[left][0], points[right][1] - points[left][1])
-    at = [x * along[0] + y * along[1] for x, y in points]
-    across = [y * along[0] - x * along[1] for x, y in points]
-    if at[-1] < at[0]:
-        at = [-value for value in at]
-    return sorted(range(len(points)), key=lambda index: (at[index], across[index]))
-
-
-def farthest(points: Sequence[Point], start: Point) -> int:
-    """Return the index of the point farthest from `start`."""
-    return max(range(len(points)), key=lambda index: math.dist(points[index], start))
-
-
-def aisles_between(points: Sequence[Point]) -> list[int]:
-    """Return the indexes of the seats that an aisle separates from the seat before."""
-    distances = [math.dist(left, right) for left, right in pairwise(points)]
-    if not distances:
-        return []
-    limit = AISLE_PITCHES * median(distances)
-    return [index for index, distance in enumerate(distances, start=1) if distance > limit]

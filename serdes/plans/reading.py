@@ -10,6 +10,7 @@ from serdes.plans.pretix import read_pretix
 from serdes.plans.short_form import read_short_form
 
 PLAN_BYTES_MAX = 64 * 1024 * 1024
+DIGITS_MAX = 1000
 
 
 def read_plan(path: Path) -> SeatingPlan:
@@ -28,6 +29,7 @@ def parse_plan(content: bytes) -> SeatingPlan:
         document = json.loads(
             content.decode("utf-8-sig"),
             parse_constant=refuse_constant,
+            parse_int=whole_number,
             object_pairs_hook=refuse_repeated,
         )
     except UnicodeDecodeError as error:
@@ -52,6 +54,14 @@ def read_document(plan: Json) -> SeatingPlan:
         "neither 'zones' (pretix format) nor 'sections' (short form) is there",
         "Export the plan again, or write the short form that docs/http-api.md shows",
     )
+
+
+def whole_number(digits: str) -> int:
+    """Return the number; Python itself gives up at some thousand digits, with an error."""
+    if len(digits) > DIGITS_MAX:
+        fault = f"a number of {len(digits)} digits"
+        raise PlanFault("", fault, f"No number of a plan has more than {DIGITS_MAX}")
+    return int(digits)
 
 
 def refuse_constant(name: str) -> NoReturn:

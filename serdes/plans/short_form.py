@@ -10,7 +10,7 @@ indexes i - 1 and i and applies to every row long enough for it; rows and seats 
 sell neighbours that are none. In `--map`, seat 7 of row 2 is called `A1-2-7`.
 """
 
-from serdes.plans.fields import Json, objects, text, typed
+from serdes.plans.fields import Json, checked, objects, text, typed
 from serdes.plans.layout import (
     SEATS_PER_ROW_MAX,
     SECTION_ID,
@@ -63,7 +63,8 @@ def read_short_form(document: Json) -> SeatingPlan:
         for index, row in enumerate(section.rows)
         for seat in range(row.seat_count)
     }
-    return SeatingPlan(name, tuple(sections), place_by_guid)
+    categories = frozenset(row.category for section in sections for row in section.rows) - {""}
+    return SeatingPlan(name, tuple(sections), place_by_guid, categories)
 
 
 def read_rows(item: Json, path: str) -> list[RowPlan]:
@@ -90,9 +91,8 @@ def read_rows(item: Json, path: str) -> list[RowPlan]:
         if aisles and value <= aisles[-1]:
             raise PlanFault(place, f"{value} follows {aisles[-1]}", "List aisles in rising order")
         aisles.append(value)
-    category = typed(item.get("category", ""), str, f"{path}.category")
-    if category:
-        check_label(category, f"{path}.category")
+    place = f"{path}.category"
+    category = check_label(checked(typed(item.get("category", ""), str, place), place), place)
     return [
         RowPlan(
             label=str(index),
@@ -116,8 +116,10 @@ def refuse_unknown(document: Json, known: set[str], path: str) -> None:
     """Refuse a field that the short form does not have."""
     for key in document:
         if key not in known:
+            # What is no plain name is a stranger's text: a message shows it escaped.
+            name = key if key.isascii() and key.isidentifier() else shown(key)
             raise PlanFault(
-                f"{path}.{key}" if path else key,
+                f"{path}.{name}" if path else name,
                 "unknown field",
                 f"Known are {', '.join(sorted(known))}",
             )

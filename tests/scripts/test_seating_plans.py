@@ -1,7 +1,9 @@
 import json
 import math
 import random
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +21,16 @@ from plan_documents import (
     zone,
 )
 
+from scripts.open_event import main as open_event
 from scripts.plans.arena import ARENA, arena_bytes
-from serdes.plans.layout import PlanFault, RowPlan, SeatPlace, number_run, section_id
+from serdes.plans.layout import (
+    PlanFault,
+    RowPlan,
+    SeatPlace,
+    number_run,
+    section_id,
+    without_sale,
+)
 from serdes.plans.reading import parse_plan, read_plan
 
 halls = st.lists(st.lists(row_patterns(), min_size=1, max_size=4), min_size=1, max_size=4)
@@ -143,6 +153,16 @@ def test_zones_and_rows_without_seats_are_left_out() -> None:
         ("Block é 7", "BLOCK-E-7"),
         ("  upper / left ", "UPPER-LEFT"),
         ("Parkett" * 9, ("PARKETT" * 9)[:32]),
+        ("Rang 1\u20132", "RANG-1-2"),
+        ("Rang 12", "RANG-12"),
+        ("\u0141\u00f3d\u017a", "LODZ"),
+        ("\u00d8st / V\u00e6st", "OST-VAEST"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("\u042f\u0440\u0443\u0441 3", "YARUS-3"),
+        ("\u0391\u2019 \u0396\u03ce\u03bd\u03b7", "A-ZONI"),
+        ("\u7b2c\u4e00\u533a", "DIYIQU"),
+        ("\uff21\uff11", "A1"),
+        ("A\u200bB", "A-B"),
     ],
 )
 def test_a_section_id_is_made_of_the_letters_and_digits_of_a_name(text: str, section: str) -> None:
@@ -178,10 +198,21 @@ def faulty(change: str) -> Any:
         ("seat['position']['x'] = 10 ** 400", "zones[3].rows[1].seats[2].position.x"),
         ("row['seats'][2] = 'x'", "zones[3].rows[1].seats[2]"),
         ("row['seats'] = None", "zones[3].rows[1].seats"),
-        ("row['row_number'] = ''", "zones[3].rows[1].row_number"),
+        ("seat['seat_number'] = '7\\ud800'", "zones[3].rows[1].seats[2].seat_number"),
+        ("seat['seat_guid'] = '\\udfff'", "zones[3].rows[1].seats[2].seat_guid"),
+        ("seat['category'] = 'A\\n'", "zones[3].rows[1].seats[2].category"),
+        ("row['row_label'] = 7", "zones[3].rows[1].row_label"),
+        ("row['row_label'] = 'x' * 65", "zones[3].rows[1].row_label"),
+        ("row['seat_label'] = 'Seat'", "zones[3].rows[1].seats[1].seat_number"),
+        ("row['row_number'] = '0'", "zones[3].rows[1].seats[0].seat_number"),
+        ("row['row_number'] = ''", None),
+        ("seat['seat_number'] = ''", None),
+        ("zones[3]['zone_id'] = '\u4e00'", None),
+        ("zones[3]['name'] = '\\ud83c'", "zones[3].name"),
+        ("plan['name'] = 'x' * 201", "name"),
         ("zones[3]['zone_id'] = 'z-0'", None),
         ("zones[3]['zone_id'] = 'z0'", "zones[3].zone_id"),
-        ("zones[3]['zone_id'] = '\u4e00'", "zones[3].zone_id"),
+        ("zones[3]['zone_id'] = '\u2026'", "zones[3].zone_id"),
         ("zones[3]['zone_id'] = ''; zones[3]['name'] = 'Z1'", "zones[3].name"),
         ("del zones[3]['position']", "zones[3]"),
         ("zones[3]['rows'] = {}", "zones[3].rows"),
@@ -201,6 +232,186 @@ def test_a_plan_that_does_not_fit_is_refused_with_the_place_of_its_first_fault(
         parse_plan(content(document))
     assert refused.value.path == path
     assert refused.value.remedy
+
+
+def around(count: int, radius: float = 40.0) -> list[tuple[float, float]]:
+    turn = 2 * math.pi / count
+    return [(radius * math.sin(turn * n), -radius * math.cos(turn * n)) for n in range(count)]
+
+
+def read_points(points: Sequence[tuple[float, float]], *others: dict[str, Any]) -> RowPlan:
+    """Return a row whose seats are listed and numbered in this order, from a zone of such rows."""
+    seats = [seat(f"g{n}", str(n), x, y) for n, (x, y) in enumerate(points, start=1)]
+    (section,) = parse_plan(content(plan(zone("Z", row("T", *seats), *others)))).sections
+    return section.rows[0]
+
+
+@given(st.integers(4, 24))
+def test_e1_a_round_table_keeps_the_order_of_the_file(count: int) -> None:
+    assert read_points(around(count)) == RowPlan("T", count, category="A")
+
+
+@given(st.integers(2, 12), st.sampled_from([20.0, 30.0, 50.0]))
+def test_e1_two_facing_sides_listed_one_after_the_other_are_not_mixed(
+    side: int, width: float
+) -> None:
+    points = [(float(n * PITCH), y) for y in (0.0, width) for n in range(side)]
+    read = read_points(points)
+    labels = [read.seat_label(index) for index in range(read.seat_count)]
+    if side > 2:
+        assert labels == [str(n) for n in range(1, 2 * side + 1)]
+    if side > 2:
+        # From the end of one side back to the begin of the other is no step to a neighbour.
+        assert read.aisles == (side,)
+
+
+def test_e1_a_row_that_is_no_line_is_named_in_the_notes() -> None:
+    seats = [seat(f"g{n}", str(n), x, y) for n, (x, y) in enumerate(around(8), start=1)]
+    (note,) = parse_plan(content(plan(zone("Z", row("T 7", *seats))))).notes
+    assert note.startswith("zones[0].rows[0]: row 'T 7' of Z is no line")
+    assert parse_plan(content(hall([["xxx xxx"]]))).notes == ()
+
+
+@given(st.permutations(range(12)))
+def test_e1_no_two_seats_across_a_table_are_neighbours_however_it_is_listed(
+    order: list[int],
+) -> None:
+    points = around(12)
+    pitch = math.dist(points[0], points[1])
+    shuffled = [points[at] for at in order]
+    read = read_points(shuffled)
+    by_label = {str(n): point for n, point in enumerate(shuffled, start=1)}
+    for index in range(1, 12):
+        if index not in read.aisles:
+            left, right = by_label[read.seat_label(index - 1)], by_label[read.seat_label(index)]
+            assert math.dist(left, right) < 1.6 * pitch
+
+
+@pytest.mark.parametrize(
+    ("places", "aisles"),
+    [
+        ([480, 510, 570], (2,)),
+        ([480, 540], (1,)),
+        ([480, 540, 570], (1,)),
+        ([480, 540, 600, 630], (1, 2)),
+        # Set twice as wide as the zone, all of it: armchairs.
+        ([480, 540, 600, 660], ()),
+        ([480, 540, 600, 720], (3,)),
+    ],
+)
+def test_e2_the_usual_pitch_of_the_zone_finds_the_aisles_of_short_rows(
+    places: list[int], aisles: tuple[int, ...]
+) -> None:
+    long_row = row("2", *(seat(f"l{n}", str(n), n * 30) for n in range(20)))
+    assert read_points([(x, 0.0) for x in places], long_row).aisles == aisles
+
+
+def test_e3_tickets_print_the_labels_of_the_row() -> None:
+    drawn = straight_row("Z", "7", "xxx")
+    drawn |= {"row_label": "Reihe %s", "seat_label": "Platz %s"}
+    (section,) = parse_plan(content(plan(zone("Z", drawn)))).sections
+    assert section.rows == (
+        RowPlan("Reihe 7", 3, seat_labels=("Platz 1", "Platz 2", "Platz 3"), category="A"),
+    )
+    drawn |= {"row_label": None, "seat_label": ""}
+    (section,) = parse_plan(content(plan(zone("Z", drawn)))).sections
+    assert section.rows == (RowPlan("7", 3, category="A"),)
+
+
+def test_e3_seats_without_a_number_are_told_apart_by_nobody_and_still_read() -> None:
+    seats = [seat(f"g{n}", "", n * PITCH) for n in range(4)]
+    (section,) = parse_plan(content(plan(zone("Z", row("", *seats))))).sections
+    assert section.rows == (RowPlan("", 4, seat_labels=("",) * 4, category="A"),)
+
+
+def test_e3_two_seats_of_a_zone_that_tickets_print_alike_are_refused_with_both_places() -> None:
+    rows = [straight_row("Z", "1", "xxx"), straight_row("Y", "2", "xxx") | {"row_label": "1"}]
+    with pytest.raises(PlanFault) as refused:
+        parse_plan(content(plan(zone("Z", *rows))))
+    assert refused.value.path == "zones[0].rows[1].seats[0].seat_number"
+    assert refused.value.fault == "duplicate of zones[0].rows[0].seats[0].seat_number"
+    assert parse_plan(content(plan(zone("Z", rows[0]), zone("Y", rows[1])))).seat_count == 6
+
+
+@given(halls, st.randoms(use_true_random=False))
+def test_e3_seats_of_categories_that_nobody_sells_are_not_for_sale(
+    patterns: list[list[str]], chance: random.Random
+) -> None:
+    document = hall(patterns)
+    seats = [s for z in document["zones"] for r in z["rows"] for s in r["seats"]]
+    for item in seats:
+        item["category"] = chance.choice(["A", "A", "B", ""])
+    seats[0]["category"] = "A"
+    read = without_sale(parse_plan(content(document)), ["B"])
+    blocked = {
+        (section.section, row, seat)
+        for section in read.sections
+        for row, first, count in section.not_for_sale
+        for seat in range(first, first + count)
+    }
+    for item in seats:
+        place = read.place_by_guid[item["seat_guid"]]
+        is_blocked = (place.section, place.row, place.seat) in blocked
+        assert is_blocked == (item["category"] != "A")
+    assert len(blocked) == sum(section.not_for_sale_count for section in read.sections)
+
+
+def test_e3_a_plan_without_any_category_is_for_sale_whole() -> None:
+    seats = [seat(f"g{n}", str(n), n * PITCH, category="") for n in range(4)]
+    (section,) = parse_plan(content(plan(zone("Z", row("1", *seats))))).sections
+    assert section.not_for_sale == ()
+
+
+def test_e3_a_category_that_the_plan_does_not_name_cannot_be_taken_off_sale() -> None:
+    with pytest.raises(PlanFault, match="'b' is not a category of the plan"):
+        without_sale(parse_plan(content(hall([["xxx"]]))), ["b"])
+
+
+def test_e3_what_fills_a_record_is_named_when_a_section_outgrows_it() -> None:
+    names = [letter * 190 for letter in "ab"]
+    rows = [
+        row(str(r), *(seat(f"{r}-{n}", str(n), n, category=names[n % 2]) for n in range(100)))
+        for r in range(4)
+    ]
+    document = plan(zone("Z", *rows)) | {"categories": [{"name": name} for name in names]}
+    with pytest.raises(PlanFault, match="for the categories of its seats") as refused:
+        parse_plan(content(document))
+    assert "categories" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ('{"zones": [], "name": ' + "7" * 5000 + "}", "a number of 5000 digits"),
+        ('{"sections": [], "event": "\\ud800"}', "event: control character"),
+        ('{"sections": [], "event": "x", "\\ud800": 1}', "unknown field"),
+    ],
+)
+def test_e4_a_file_with_numbers_or_texts_that_nobody_can_hold_ends_with_one_line(
+    document: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(document, encoding="utf-8")
+    assert open_event([str(file), "--event-id", "1", "--dry-run"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert line.startswith(f"{file}: ")
+    assert told in line
+
+
+def test_e2_a_dry_run_tells_what_was_taken_for_an_aisle_or_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = row("T", *(seat(f"t{n}", str(n), x, y) for n, (x, y) in enumerate(around(6))))
+    file = tmp_path / "plan.json"
+    file.write_bytes(content(plan(zone("A", straight_row("A", "1", "xxx xxx"), table))))
+    assert open_event([str(file), "--event-id", "1", "--dry-run"]) == 0
+    output = capsys.readouterr()
+    assert "row 'T' of A is no line" in output.err
+    _, section, last = output.out.splitlines()
+    assert section.split() == ["A", "2", "12", "1", "0"]
+    assert last == "Hall: 1 sections, 12 seats, 1 aisles: fits"
 
 
 def test_a_duplicate_names_both_places() -> None:
