@@ -154,6 +154,8 @@ class CommandDesk:
                 # Awaited, so that neither outlives the request or complains that nobody asked.
                 await asyncio.gather(telling, appending, return_exceptions=True)
         if outcome is not None:
+            # The memory of reservations may be older than what the waiter heard.
+            self.outcomes.told(outcome.outcome_id)
             self._metrics.outcome_seconds.observe(time.perf_counter() - began_s)
         return outcome
 

@@ -127,6 +127,7 @@ class Pod:
                 settings.app_id,
                 settings.lookup_token,
                 kafka=settings.kafka.aiokafka(),
+                decided=outcomes.decided,
             ),
             limits=RateLimits(settings.redis_url),
             metrics=metrics,

@@ -41,6 +41,7 @@ from state.domain.outcome import (
     after,
     as_stored,
     moves,
+    newer_view,
     reason_of,
 )
 from state.domain.reasons import ApiReason, Reason
@@ -50,6 +51,9 @@ from state.stores.idempotency import Claim, digest_of
 from state.stores.owner_lookup import OwnerNotReady, OwnerUnreachable
 
 router = APIRouter(tags=["reservations"])
+
+CERTAIN_S: Final = 1.0
+"""How long the brokers are asked before nobody dares to say that there is no such reservation."""
 
 LOOK_FOR_S: Final = 0.5
 """How long an id that nobody knows is looked for: another pod's answer may be ahead of us."""
@@ -380,20 +384,39 @@ def _later(
 async def _found(pod: Pod, reservation_id: str) -> ReservationView | None:
     """Return how a reservation stands: from memory where that is fresh, else from its owner.
 
-    Raises Problem (503) where nobody who knows can be asked.
+    None only where it is certain that no pod told anybody of it before this was asked. Raises
+    Problem (503) where nobody who knows can be asked.
     """
     parts = split_issued_id(reservation_id)
     if parts is None:
         return None
-    key = reservation_id.encode()
-    if pod.outcomes.staleness_ms() <= pod.settings.stale_after_ms:
-        view = pod.outcomes.get(key)
+    key, feed = reservation_id.encode(), pod.outcomes
+    asked_ns = feed.now_ns()
+    if feed.staleness_ms() <= pod.settings.stale_after_ms:
+        view = feed.get(key)
         if view is not None:
             return view
+    decided = feed.decided(parts.partition)
+    view = await _stored(pod, parts.partition, key)
+    if view is None and parts.partition < pod.commands.partitions:
+        # Another pod may have told what has reached neither the owner's store nor us.
+        if not await feed.knows_since(parts.partition, asked_ns, CERTAIN_S):
+            raise Problem.of(
+                ApiReason.NOT_READY,
+                "The brokers do not tell yet whether there is one; ask again shortly.",
+            )
+        view = feed.get(key)
+        if view is None and feed.decided(parts.partition) > decided:
+            view = await _stored(pod, parts.partition, key)
+    return view
+
+
+async def _stored(pod: Pod, partition: int, key: bytes) -> ReservationView | None:
+    """Return how a reservation stands by its owner's word, or by ours where that is newer."""
     try:
-        if parts.partition >= pod.commands.partitions:
+        if partition >= pod.commands.partitions:
             return None
-        held = await pod.owners.reservation(parts.partition, key)
+        held = await pod.owners.reservation(partition, key)
     except (NotAppended, OwnerNotReady) as error:
         raise Problem.of(
             ApiReason.NOT_READY, "Its keeper is starting or changing; ask again shortly."
@@ -404,7 +427,10 @@ async def _found(pod: Pod, reservation_id: str) -> ReservationView | None:
         ) from error
     if held is None:
         return None
-    return as_stored(held, f"{SECTION_COMMANDS.name}:{parts.partition}:")
+    stored = as_stored(held, f"{SECTION_COMMANDS.name}:{partition}:")
+    view = newer_view(stored, pod.outcomes.get(key))
+    pod.outcomes.told(view.outcome_id.encode())
+    return view
 
 
 async def _awaited(

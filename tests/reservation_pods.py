@@ -5,25 +5,25 @@ not run: `Seats` hands it the records.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from api_pods import pod_with
-from section_commands import CODECS, IDS, PARTITIONS, A, Partition, open_section
+from section_commands import IDS, PARTITIONS, A, Partition, open_section
 from status_records import Fed
 
 from api.answers import CommandDesk
 from api.metrics import ApiMetrics
 from api.pod import Pod
 from api.settings import ApiSettings
-from serdes.reservation import read_reservation
 from state.domain.keys import partition_of, section_key
-from state.domain.reservation import Reservation
 from state.stores.command_log import Appended, AppendUnknown, NotAppended
 from state.stores.idempotency import Claim, IdempotencyKeys
 from state.stores.outcome_contents import OutcomeContents, OutcomeCounters
 from state.stores.outcome_feed import OutcomeFeed
+from state.stores.owner_lookup import OwnerLookup, _payloads
 from state.stores.section_statuses import SectionStatuses
 
 
@@ -48,11 +48,16 @@ class KeysInMemory(IdempotencyKeys):
 
 
 class Feed(OutcomeFeed):
-    """A feed that was read to its end of nothing; never stale."""
+    """A feed that was read to its end of nothing; never stale.
+
+    lags:   what comes stays unread until `catch_up`, or until somebody needs to be certain.
+    """
 
     def __init__(self) -> None:
         super().__init__("nowhere:1")
         self.is_stale = False
+        self.lags = False
+        self.unread: deque[tuple[int, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._contents = OutcomeContents(
             PARTITIONS,
@@ -66,6 +71,22 @@ class Feed(OutcomeFeed):
 
     def staleness_ms(self) -> int:
         return 1 << 30 if self.is_stale else 0
+
+    async def knows_since(self, partition: int, asked_ns: int, timeout_s: float) -> bool:  # noqa: ARG002
+        await asyncio.sleep(0)
+        if not self.is_stale:
+            self.catch_up(len(self.unread))
+        return not self.is_stale
+
+    def hear(self, partition: int, value: bytes) -> None:
+        """Read a committed outcome, now or later."""
+        self.unread.append((partition, value))
+        if not self.lags:
+            self.catch_up(len(self.unread))
+
+    def catch_up(self, records: int) -> None:
+        for _ in range(min(records, len(self.unread))):
+            self.read(*self.unread.popleft())
 
     def read(self, partition: int, value: bytes) -> None:
         assert self._contents is not None
@@ -120,8 +141,13 @@ class Seats:
         for number, record in self._undecided:
             for value in self.partitions[number].fold([record]):
                 for feed in self.feeds:
-                    feed.read(number, value)
+                    feed.hear(number, value)
         self._undecided.clear()
+
+    def progress(self, number: int) -> int:
+        """Return the offset behind the last command of a partition that is decided."""
+        undecided = [record.offset for where, record in self._undecided if where == number]
+        return min(undecided, default=len(self.partitions[number].log))
 
 
 class Log:
@@ -155,21 +181,49 @@ class Log:
         return Appended(partition, offset)
 
 
-class Owners:
-    """Stands for OwnerLookup: asks the stores themselves."""
+class Nobody:
+    """Stands for the group: nobody asks who owns what."""
 
-    def __init__(self, seats: Seats) -> None:
+    async def owners(self) -> dict[tuple[str, int], str]:
+        return {}
+
+    async def close(self) -> None:
+        pass
+
+
+class Owners(OwnerLookup):
+    """Asks the stores themselves, once.
+
+    behind: number of a partition -> an earlier moment of its store, answered from instead.
+    """
+
+    def __init__(self, seats: Seats, decided: Callable[[int], int] = lambda _: 0) -> None:
+        super().__init__("nowhere:1", "seats", patience_s=0, decided=decided, directory=Nobody())
         self._seats = seats
         self.asked = 0
         self.failure: Exception | None = None
+        self.behind: dict[int, tuple[int, dict[bytes, bytes]]] = {}
 
-    async def reservation(self, partition: int, reservation_id: bytes) -> Reservation | None:
+    def stored(self, number: int) -> tuple[int, dict[bytes, bytes]]:
+        """Return the progress and the records of a partition's store as they are now."""
+        return self._seats.progress(number), self._seats.partitions[number].stored()
+
+    async def _attempt(
+        self,
+        place: tuple[str, int],
+        keys: Sequence[bytes],
+        least: int,
+        newer_than_s: float,  # noqa: ARG002
+    ) -> list[bytes | None]:
         self.asked += 1
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
-        stored = self._seats.partitions[partition].stored().get(b"r" + reservation_id)
-        return None if stored is None else read_reservation(CODECS, stored)
+        progress, stored = self.behind.get(place[1]) or self.stored(place[1])
+        [key] = keys
+        headers = {"X-Owner": "one", "X-Progress-Offset": str(progress)}
+        status = 200 if key in stored else 404
+        return _payloads("one", status, headers, stored.get(key, b""), 1, least)
 
 
 def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: Any) -> Pod:
@@ -177,7 +231,7 @@ def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: A
     feed = Feed()
     seats.feeds.append(feed)
     log: Any = Log(seats)
-    owners: Any = Owners(seats)
+    owners = Owners(seats, feed.decided)
     chosen = ApiSettings(**{"wait_ms": 200, **settings})
     metrics = ApiMetrics()
     desk = CommandDesk(

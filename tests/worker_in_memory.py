@@ -99,6 +99,9 @@ class WorkerInMemory:
     def waiting(self, reservation_id: bytes) -> AbstractContextManager[OutcomeWaiter]:
         return self._waiters.waiting(reservation_id)
 
+    def told(self, outcome_id: bytes) -> None:
+        """Nobody asks here how a reservation stands."""
+
     @property
     def waits(self) -> int:
         return len(self._waiters)

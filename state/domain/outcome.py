@@ -155,6 +155,14 @@ def after(outcome: Outcome, seats: tuple[SeatRange, ...]) -> ReservationView:
     )
 
 
+def newer_view(one: ReservationView, other: ReservationView | None) -> ReservationView:
+    """Return which of two views of a reservation was decided later."""
+    if other is None:
+        return one
+    places = [place_of(view.outcome_id.encode()) for view in (one, other)]
+    return one if places[0] >= places[1] else other
+
+
 def as_stored(held: Reservation, outcome_prefix: str) -> ReservationView:
     """Return how a stored reservation stands.
 

@@ -9,6 +9,9 @@ asks the partition's owner. Three things keep it so.
 - Of what was told in the first minute of the reading nobody knows whether it is old, for the
   outcomes before it were not read. It is not kept.
 - A record that cannot be read makes its reservation unknown, and the oldest are forgotten whole.
+
+An owner may have told somebody a decision that has not been read here yet. Until it has, nothing
+of its partition is answered from here: a reservation would go back to what it was.
 """
 
 import logging
@@ -90,6 +93,7 @@ class OutcomeContents:
         self._since_ms = since_ms
         self._bytes_max = bytes_max
         self._last = [_NEVER] * partitions
+        self._told = [_NEVER] * partitions
         # Ordered: the first key of a plain dict is found behind all that was deleted before it.
         self._by_id: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
         self._lock = Lock()
@@ -107,14 +111,36 @@ class OutcomeContents:
 
     def get(self, reservation_id: bytes) -> ReservationView | None:
         """Return how a reservation stands, or None where it is not known here; any thread."""
+        records = self._records(reservation_id)
+        while records is not None:
+            last, seats = (None if not value else self._outcome(value) for value in records)
+            assert last is not None
+            partition = place_of(last.outcome_id)[0]
+            if self._told[partition] > self._last[partition]:
+                return None
+            # What was told may have been read between the two.
+            newest = self._records(reservation_id)
+            if newest is records:
+                return after(last, () if seats is None else seats.seats)
+            records = newest
+        return None
+
+    def _records(self, reservation_id: bytes) -> tuple[bytes, bytes] | None:
         # An entry is out of the dict for a moment while it becomes the newest.
         with self._lock:
-            records = self._by_id.get(reservation_id)
-        if records is None:
-            return None
-        last, seats = (None if not value else self._outcome(value) for value in records)
-        assert last is not None
-        return after(last, () if seats is None else seats.seats)
+            return self._by_id.get(reservation_id)
+
+    def decided(self, partition: int) -> int:
+        """Return the offset behind the last command of a partition known to be decided."""
+        if partition >= len(self._last):
+            return 0
+        return max(self._last[partition], self._told[partition])[1] + 1
+
+    def tell(self, outcome_id: bytes) -> None:
+        """Note a decision that somebody was told, wherever it was found."""
+        place = place_of(outcome_id)
+        if place[0] < len(self._told):
+            self._told[place[0]] = max(self._told[place[0]], place)
 
     def apply(
         self,
@@ -141,9 +167,10 @@ class OutcomeContents:
             self._forget(key or b"")
             return None
         if place[0] == partition and place > self._last[partition]:
-            self._last[partition] = place
             if fields[_DECIDED_AT] >= self._since_ms:
                 self._keep(name, fields, value)
+            # After it: whoever sees the place finds what was decided there.
+            self._last[partition] = place
         else:
             self._counters.repeated += 1
         # Last: whoever begins to wait after this finds the entry.

@@ -117,6 +117,10 @@ class OutcomeFeed:
         self._waiters = OutcomeWaiters()
         self._contents: OutcomeContents | None = None
         self._readings = 0
+        # Set with every answered heartbeat while `asking` requests wait for one.
+        self._refreshed = asyncio.Event()
+        self._asking = 0
+        self._has_ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._feed = BroadcastFeed(
             brokers,
@@ -146,6 +150,8 @@ class OutcomeFeed:
 
     def end_waits(self) -> None:
         """Have everybody who waits answer now: the process is about to end."""
+        self._has_ended = True
+        self._refreshed.set()
         self._waiters.end()
 
     # --- what a request asks ---------------------------------------------------------------
@@ -165,6 +171,42 @@ class OutcomeFeed:
         """Return how a reservation stands, or None where only its owner knows."""
         contents = self._contents
         return None if contents is None else contents.get(reservation_id)
+
+    def decided(self, partition: int) -> int:
+        """Return the offset behind the last command of a partition known to be decided."""
+        contents = self._contents
+        return 0 if contents is None else contents.decided(partition)
+
+    def told(self, outcome_id: bytes) -> None:
+        """Note what somebody was told: nothing older is answered from here any more."""
+        if self._contents is not None:
+            self._contents.tell(outcome_id)
+
+    def now_ns(self) -> int:
+        """Return the clock that `knows_since` counts by."""
+        return self._clock_ns()
+
+    async def knows_since(self, partition: int, asked_ns: int, timeout_s: float) -> bool:
+        """Wait until whatever was visible of a partition at a moment was read; False if not."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self._has_ended and not self._knows(partition, asked_ns):
+                    self._refreshed.clear()
+                    self._feed.refresh()
+                    self._asking += 1
+                    try:
+                        await self._refreshed.wait()
+                    finally:
+                        self._asking -= 1
+        except TimeoutError:
+            pass
+        return self._knows(partition, asked_ns)
+
+    def _knows(self, partition: int, asked_ns: int) -> bool:
+        contents = self._contents
+        if contents is None or partition >= len(contents.partitions):
+            return False
+        return contents.partitions[partition].known_ns >= asked_ns
 
     def waiting(self, reservation_id: bytes) -> AbstractContextManager[OutcomeWaiter]:
         """Give a waiter for a reservation's outcomes, for as long as a `with` block runs."""
@@ -228,7 +270,11 @@ class OutcomeFeed:
         self._readings += 1
 
     def refreshed(self) -> None:
-        """Do nothing: nobody waits for an age."""
+        """Wake who waits until what is known is young enough."""
+        if self._asking and self._loop is not None:
+            # A loop that was closed has nobody left who waits.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._refreshed.set)
 
     def troubled(self, trouble: str) -> None:
         """Note why the topic cannot be followed; an empty string when it can."""

@@ -11,8 +11,10 @@ partition says so beside the group's committed offset, with the address of its l
 Three answers are told apart: the record, or None when the owner has none; `OwnerNotReady` while
 the owner restores or the partition changes hands; `OwnerUnreachable` when nobody can be asked.
 
-An answer may be as old as the directory: `DIRECTORY_AGE_S` behind a takeover. Until then a former
-owner that does not know yet that it was replaced may answer from what it had committed.
+Owners write their stores after the commit, and a former owner that does not know yet that it was
+replaced answers for up to `DIRECTORY_AGE_S` from what it had committed. So an answer counts only
+where the owner's progress covers every decision that this pod knows of the partition: whoever was
+told an outcome is never told by an owner that there was none.
 
 aiokafka reads the directory: confluent_kafka 2.16.0 reads beyond the end of a committed offset's
 metadata, and raises when what lies there is no text.
@@ -23,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
@@ -156,6 +158,8 @@ class OwnerLookup:
     token:      their SEATSTREAM_LOOKUP_TOKEN.
     kafka:      further arguments of aiokafka, such as for TLS and SASL.
     patience_s: how long one look-up goes on while owners are not ready or cannot be reached.
+    decided:    told a partition of `section-commands`, returns the offset behind the last command
+                whose decision this pod knows.
     """
 
     def __init__(
@@ -166,11 +170,13 @@ class OwnerLookup:
         *,
         kafka: Mapping[str, Any] = NO_ARGUMENTS,
         patience_s: float = PATIENCE_S,
+        decided: Callable[[int], int] = lambda _: 0,
         directory: Group | None = None,
     ) -> None:
         self._group = directory or CommittedOwners(brokers, group, kafka)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._patience_s = patience_s
+        self._decided = decided
         self._directory = Directory({}, float("-inf"))
         self._reading: asyncio.Task[Directory] | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -267,10 +273,11 @@ class OwnerLookup:
         until_s = loop.time() + self._patience_s
         pause_s = _FIRST_PAUSE_S
         newer_than_s = loop.time() - DIRECTORY_AGE_S
+        least = self._decided(partition) if topic == SECTION_COMMANDS.name else 0
         while True:
             asked_at_s = loop.time()
             try:
-                payloads = await self._attempt((topic, partition), store_keys, newer_than_s)
+                payloads = await self._attempt((topic, partition), store_keys, least, newer_than_s)
             except (OwnerNotReady, OwnerUnreachable) as error:
                 if loop.time() + pause_s > until_s:
                     self._counts[type(error).__name__] += 1
@@ -286,7 +293,7 @@ class OwnerLookup:
     # --- inside ----------------------------------------------------------------------------
 
     async def _attempt(
-        self, place: tuple[str, int], keys: Sequence[bytes], newer_than_s: float
+        self, place: tuple[str, int], keys: Sequence[bytes], least: int, newer_than_s: float
     ) -> list[bytes | None]:
         directory = await self._directory_since(newer_than_s)
         owner = directory.owner_by_place.get(place, "")
@@ -303,7 +310,7 @@ class OwnerLookup:
                 body = await _body_of(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise OwnerUnreachable(f"{owner} does not answer: {error!r}") from error
-        return _payloads(owner, answer.status, answer.headers, body, len(keys))
+        return _payloads(owner, answer.status, answer.headers, body, len(keys), least)
 
     async def _directory_since(self, newer_than_s: float) -> Directory:
         """Return a directory that was read after a moment; all who wait share one reading."""
@@ -321,9 +328,12 @@ class OwnerLookup:
 
 
 def _payloads(
-    owner: str, status: int, headers: Mapping[str, str], body: bytes, count: int
+    owner: str, status: int, headers: Mapping[str, str], body: bytes, count: int, least: int
 ) -> list[bytes | None]:
-    """Return what an owner's answer says."""
+    """Return what an owner's answer says.
+
+    least: every command below it must be in what is answered.
+    """
     if status in {401, 403}:
         raise OwnerUnreachable(f"{owner} refuses look-ups: {status} {body[:100]!r}")
     if status in {421, 503}:
@@ -333,6 +343,11 @@ def _payloads(
         raise OwnerUnreachable(f"{owner} answers {status} {body[:100]!r}")
     if headers["X-Owner"] != owner:
         raise OwnerNotReady(f"{headers['X-Owner']} answers in the place of {owner}")
+    progress = headers.get("X-Progress-Offset", "")
+    if not progress.isdecimal():
+        raise OwnerUnreachable(f"{owner} does not say how far it has come: {progress!r}")
+    if int(progress) < least:
+        raise OwnerNotReady(f"{owner} has stored what is below {progress}, {least} is decided")
     if count == 1:
         return [body if status == 200 else None]
     payloads = _unframed(body)

@@ -43,6 +43,8 @@ SETTINGS_BY_POD: dict[str, dict[str, str]] = {
     "victim": {"FAILPOINTS": "api.after_send:kill:1"},
     # One command of a section at a time, four in all.
     "flooded": {"SEATSTREAM_API_IN_FLIGHT_MAX": "4"},
+    # Takes its memory of reservations for too old most of the time.
+    "stale": {"SEATSTREAM_API_STALE_AFTER_MS": "100"},
 }
 POD_PRODUCER = b"seatstream-command-log"
 
@@ -278,6 +280,30 @@ def test_f09_a_flood_on_one_section_is_refused_and_others_keep_their_pace(place:
     assert sorted(latencies_s)[-2] < 3.0, latencies_s
     assert pod.metric("seatstream_api_waiters") == 0
     assert pod.metric("seatstream_api_commands_in_flight") == 0
+
+
+def test_s8_what_one_pod_told_is_shown_by_every_pod_at_once(place: Place, one: PodProcess) -> None:
+    stale = place.pods["stale"]
+
+    def buy(number: int) -> list[int]:
+        made = stale.create(EVENT, f"told-{number}", "HOT" if number % 2 else "COOL")
+        assert made.status_code == 201, made.text
+        at, version = made.headers["location"], made.json()["version"]
+        shown = [pod.show(at) for pod in (stale, one, stale)]
+        seen = [answer.json().get("version", version) for answer in shown]
+        given_back = stale.client.delete(at)
+        assert given_back.status_code == 200, given_back.text
+        after = stale.show(at)
+        seen.append(after.json().get("version", given_back.json()["version"]))
+        assert seen == sorted(seen)
+        assert after.json().get("status", "RELEASED") == "RELEASED"
+        return [answer.status_code for answer in (*shown, after)]
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = Counter(status for told in threads.map(buy, range(200)) for status in told)
+    # An owner that is behind for longer than a look-up waits says so; nobody says "not found".
+    assert statuses.keys() <= {200, 503}, statuses
+    assert statuses[200] > 0.9 * statuses.total(), statuses
 
 
 def test_f64_without_redis_reservations_are_made_and_repeats_still_known(

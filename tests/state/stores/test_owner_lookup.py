@@ -160,6 +160,29 @@ def test_while_the_owner_restores_it_is_not_ready_and_then_it_answers(tmp_path: 
     asyncio.run(conversation())
 
 
+@pytest.mark.parametrize("key", [b"k", b"absent"])
+def test_s8_an_owner_that_has_not_stored_what_the_pod_knows_is_not_believed(
+    tmp_path: Path, key: bytes
+) -> None:
+    async def talk(owner: Owner, group: FakeGroup) -> None:
+        known = [0]
+        store = filled(MemoryStore(), {b"k": b"v"})
+        owner.restored({SEATS: store, IN: store}, next_offset=7)
+        async with OwnerLookup(
+            "nowhere:1", "seats", patience_s=0, directory=group, decided=lambda _: known[0]
+        ) as pod:
+            for known[0] in (6, 7, 8):
+                if known[0] <= 7:
+                    assert await pod.get(*SEATS, key) == (b"v" if key == b"k" else None)
+                else:
+                    with pytest.raises(OwnerNotReady, match="8 is decided"):
+                        await pod.get(*SEATS, key)
+            # The commands of another topic are numbered otherwise.
+            assert await pod.get(*IN, b"k") == b"v"
+
+    with_owner(tmp_path, {SEATS: MemoryStore(), IN: MemoryStore()}, talk)
+
+
 def test_a_partition_that_moved_is_followed_to_its_new_owner(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with serving(tmp_path / "a") as former, serving(tmp_path / "b") as heir:
