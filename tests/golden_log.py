@@ -1,0 +1,175 @@
+"""The recorded log of a release: commands, what each was answered with, and the state behind it.
+
+    python tests/golden_log.py v2      writes tests/golden/logs/v2.json from today's code
+
+Schema ids differ from registry to registry, so records are kept as name and body.
+"""
+
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from section_commands import (
+    CODECS,
+    ELSEWHERE,
+    IDS,
+    A,
+    B,
+    C,
+    Pair,
+    Partition,
+    block,
+    confirm,
+    extend,
+    hold,
+    hold_chosen,
+    open_section,
+    release,
+    sale_window,
+    tick,
+    unblock,
+)
+
+from serdes.wire import HEADER_BYTES, header_of
+from state.domain.layout import OrphanRule
+from streams.change_sections import change_sections
+from streams.driver import PipedRecord
+
+FOLDER = Path(__file__).parent / "golden" / "logs"
+RECORDS = 600
+
+_NAME_BY_HEADER = {
+    header_of(schema_id): subject.partition("-io.")[2]
+    for subject, schema_id in IDS.id_by_subject.items()
+}
+_HEADER_BY_NAME = {name: header for header, name in _NAME_BY_HEADER.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One record of the log, the outcomes it led to and the digest of the state behind it."""
+
+    at_ms: int
+    key: bytes | None
+    value: bytes | None
+    outcomes: list[bytes]
+    state: str
+
+
+def steps(release_name: str) -> list[Step]:
+    """Read a recorded log."""
+    lines = (FOLDER / f"{release_name}.jsonl").read_text(encoding="ascii").splitlines()
+    return [
+        Step(
+            line["at_ms"],
+            None if line["key"] is None else bytes.fromhex(line["key"]),
+            _value(line["value"]),
+            [value for value in map(_value, line["outcomes"]) if value is not None],
+            line["state"],
+        )
+        for line in map(json.loads, lines)
+    ]
+
+
+def replayed(log: list[Step]) -> Iterator[tuple[list[bytes], str]]:
+    """Fold the records one by one; give the outcomes of each and the state behind it."""
+    partition = Partition(handler=change_sections(CODECS))
+    for offset, step in enumerate(log):
+        record = PipedRecord("section-commands", 0, offset, step.at_ms, step.key, step.value)
+        yield partition.fold([record]), state_digest(partition)
+
+
+def state_digest(partition: Partition) -> str:
+    """Return the digest of every key and payload of the store, in key order."""
+    digest = hashlib.sha256()
+    for key, payload in partition.stored().items():
+        digest.update(b"%d %d " % (len(key), len(payload)) + key + payload)
+    return digest.hexdigest()[:16]
+
+
+def _value(kept: list[str] | None) -> bytes | None:
+    if kept is None:
+        return None
+    name, body = kept
+    return _HEADER_BY_NAME.get(name, b"") + bytes.fromhex(body)
+
+
+def _kept(value: bytes | None) -> list[str] | None:
+    if value is None:
+        return None
+    name = _NAME_BY_HEADER.get(value[:HEADER_BYTES], "")
+    return [name, (value[HEADER_BYTES:] if name else value).hex()]
+
+
+def _drawn(chance: random.Random, now_ms: int, number: int) -> Pair:
+    """Return one command of any kind, for few enough reservations that they meet."""
+    reservation = number // 10 + chance.randrange(6)
+    rid = f"r{reservation}"
+    section = chance.choice([(A, A, A, B, C)[reservation % 5]] * 12 + [A, ELSEWHERE])
+    who: dict[str, Any] = {"section": section, "user": chance.choice(["ann"] * 12 + ["bob"])}
+    seats = [(chance.randrange(3), chance.randrange(-1, 8)) for _ in range(chance.randint(1, 4))]
+    ranges = [chance.choice([(0, 6, 2), (1, 0, 1), (0, 0, 1)])]
+    epoch = chance.choice([1] * 7 + [0, 2])
+    draws: list[Pair] = [
+        *[hold(rid, chance.choice([1, 1, 2, 3, 9]), **who)] * 12,
+        *[hold_chosen(rid, seats, **who)] * 4,
+        *[confirm(rid, epoch, **who)] * 3,
+        *[release(rid, epoch, **who)] * 2,
+        *[extend(rid, epoch, **who)] * 5,
+        block(ranges, **who),
+        unblock(ranges, **who),
+        sale_window(
+            chance.choice([0, now_ms - 1]), chance.choice([0] * 7 + [now_ms + 4_000]), **who
+        ),
+        (b"k", b"\0\0\0\0\1rubbish"),
+        (b"k", None),
+        *[tick(now_ms + chance.choice([0, 0, -4_000, 4_000]))] * 5,
+    ]
+    return chance.choice(draws)
+
+
+def _record(file: Path) -> None:
+    chance = random.Random(7)
+    partition = Partition()
+    opening = [
+        open_section(
+            "........\n....|....\n......", rule=OrphanRule.PREFER, hold_ms=3_000, max_hold_ms=9_000
+        ),
+        open_section(
+            "....\n.....", section=B, rule=OrphanRule.STRICT, hold_ms=10_000, max_hold_ms=30_000
+        ),
+        open_section(
+            "......\n...",
+            section=C,
+            blocked=[(0, 0, 2)],
+            limit=3,
+            hold_ms=2_000,
+            max_hold_ms=2_000,
+        ),
+    ]
+    lines = []
+    for number in range(RECORDS):
+        partition.now_ms += chance.choice([0, 0, 1, 37, 100, 400])
+        pair = (
+            opening[number] if number < len(opening) else _drawn(chance, partition.now_ms, number)
+        )
+        (record,) = partition.append(pair)
+        outcomes = partition.fold([record])
+        line: dict[str, Any] = {
+            "at_ms": record.timestamp,
+            "key": None if record.key is None else record.key.hex(),
+            "value": _kept(record.value),
+            "outcomes": [_kept(value) for value in outcomes],
+            "state": state_digest(partition),
+        }
+        lines.append(json.dumps(line, separators=(",", ":")))
+    file.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+if __name__ == "__main__":
+    _record(FOLDER / f"{sys.argv[1]}.jsonl")
