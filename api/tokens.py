@@ -2,7 +2,8 @@
 
 Which algorithm a key is for follows from the key alone, never from a token. Keys that are not
 listed here are passed over: RSA of 2,048 bits or more, EC on P-256, Ed25519. Shared secrets are
-no keys: whoever verifies with one could also issue.
+no keys: whoever verifies with one could also issue. Each entry of a set is judged by itself: what
+cannot be used takes nothing from the others.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -27,8 +29,14 @@ RELOAD_S: Final = 60.0
 ASK_AGAIN_S: Final = 10.0
 """An unknown key id makes the keys be read again, but not more often than this."""
 
-_ALGORITHM: Final = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
-_RSA_BITS_MIN: Final = 2_048
+# What PyJWT calls the algorithm, and the names that tokens and keys may give it (RFC 9864).
+_ALGORITHMS: Final[Mapping[tuple[Any, Any], tuple[str, frozenset[str]]]] = {
+    ("RSA", None): ("RS256", frozenset({"RS256"})),
+    ("EC", "P-256"): ("ES256", frozenset({"ES256"})),
+    ("OKP", "Ed25519"): ("EdDSA", frozenset({"EdDSA", "Ed25519"})),
+}
+_PUBLIC: Final = ("kty", "crv", "x", "y", "n", "e")
+_RSA_BITS: Final = range(2_048, 8_193)
 
 
 class KeysUnavailable(Exception):
@@ -40,21 +48,34 @@ class KeysUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VerifyingKey:
-    """A public key and the one algorithm that it is for."""
+    """A public key and the one algorithm that it is for.
 
-    algorithm: str
+    algorithms: names of it; a token says one of them.
+    """
+
+    algorithms: frozenset[str]
+    algorithm: jwt.algorithms.Algorithm
     key: Any
+
+    def verifies(self, signed: bytes, signature: bytes) -> bool:
+        return self.algorithm.verify(signed, self.key, signature)
+
+
+Keys = Mapping[str, tuple[VerifyingKey, ...]]
 
 
 class KeySet:
-    """The keys of one source; `keys` is replaced as a whole when the source has changed."""
+    """The keys of one source; `keys` is replaced as a whole when the source has changed.
+
+    keys: by key id, of which there may be several while keys change; those without are under "".
+    """
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._document = b""
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
-        self.keys: Mapping[str, VerifyingKey] = {}
+        self.keys: Keys = {}
         self.generation = 0
 
     async def start(self) -> None:
@@ -113,14 +134,19 @@ def read(source: str) -> bytes:
     """Return the document; raises KeysUnavailable."""
     try:
         if not is_address(source):
-            return Path(source).read_bytes()
+            with Path(source).open("rb") as file:
+                return bounded(file.read(DOCUMENT_BYTES_MAX + 1))
         if not may_ask(source):
             raise KeysUnavailable("keys come from a file, over https, or from this machine")
         request = Request(source, headers={"Accept": "application/json"})  # noqa: S310  (checked)
         with build_opener(_NoRedirect).open(request, timeout=ANSWER_TIMEOUT_S) as answer:
-            document: bytes = answer.read(DOCUMENT_BYTES_MAX + 1)
-    except (OSError, ValueError) as error:
+            return bounded(answer.read(DOCUMENT_BYTES_MAX + 1))
+    except (OSError, ValueError, HTTPException) as error:
         raise KeysUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def bounded(document: bytes) -> bytes:
+    """Return the document; raises KeysUnavailable where it is too large."""
     if len(document) > DOCUMENT_BYTES_MAX:
         raise KeysUnavailable("the document is too large")
     return document
@@ -137,34 +163,60 @@ def may_ask(address: str) -> bool:
     return parts.scheme == "http" and host == "localhost"
 
 
-def parsed(document: bytes) -> dict[str, VerifyingKey]:
+def parsed(document: bytes) -> dict[str, tuple[VerifyingKey, ...]]:
     """Return the usable keys of a JWKS by key id; raises KeysUnavailable where there is none."""
     try:
         listed = json.loads(document)["keys"]
-        found = [(str(jwk.get("kid", "")), usable(jwk)) for jwk in listed]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise KeysUnavailable(f"not a JWKS document: {type(error).__name__}") from error
-    keys = {key_id: key for key_id, key in found if key is not None}
+    if not isinstance(listed, list):
+        raise KeysUnavailable("not a JWKS document: `keys` is no list")
+    keys: dict[str, tuple[VerifyingKey, ...]] = {}
+    for number, jwk in enumerate(listed):
+        found = usable(jwk)
+        if isinstance(found, str):
+            log.info("key %d of the set is passed over: %s", number, found)
+            continue
+        key_id, key = found
+        keys[key_id] = (*keys.get(key_id, ()), key)
     if not keys:
-        raise KeysUnavailable("no usable key: RSA >= 2048 bits, EC P-256 or Ed25519 for signing")
+        raise KeysUnavailable(f"no usable key: {_USABLE} for signing")
     return keys
 
 
-def usable(jwk: Mapping[str, Any]) -> VerifyingKey | None:
-    """Return the key of a JWK, or None where it is not of a kind that we verify with."""
-    algorithm = _ALGORITHM.get((jwk["kty"], jwk.get("crv")))
-    if algorithm is None or jwk.get("use", "sig") != "sig":
-        return None
-    if jwk.get("alg", algorithm) not in {algorithm, "Ed25519"}:
-        return None
-    public = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
+_USABLE: Final = "RSA of 2048 to 8192 bits, EC P-256 or Ed25519"
+
+
+def usable(jwk: Any) -> tuple[str, VerifyingKey] | str:
+    """Return id and key of one entry, or why it is not of a kind that we verify with."""
+    if not isinstance(jwk, dict):
+        return "no JSON object"
+    # Some sets write what is absent as null.
+    told = {name: value for name, value in jwk.items() if value is not None}
+    key_id = told.get("kid", "")
+    if isinstance(key_id, int) and not isinstance(key_id, bool):
+        key_id = str(key_id)
+    texts = [key_id, *(told[name] for name in (*_PUBLIC, "use", "alg") if name in told)]
+    if not all(isinstance(text, str) for text in texts):
+        return "a member that is no text"
+    kind, names = _ALGORITHMS.get((told.get("kty"), told.get("crv")), ("", frozenset()))
+    if not kind:
+        return f"not {_USABLE}"
+    operations = told.get("key_ops", ["verify"])
+    is_for_signatures = isinstance(operations, list) and "verify" in operations
+    if told.get("use", "sig") != "sig" or not is_for_signatures:
+        return "not for signatures"
+    if told.get("alg", kind) not in names:
+        return "for another algorithm"
+    if "d" in told:
+        log.warning("the set of keys shows a private key: whoever reads it can issue tokens")
     try:
-        key = jwt.PyJWK(public, algorithm).key
-    except jwt.PyJWTError:
-        return None
-    if isinstance(key, RSAPublicKey) and key.key_size < _RSA_BITS_MIN:
-        return None
-    return VerifyingKey(algorithm, key)
+        key = jwt.PyJWK({name: told[name] for name in _PUBLIC if name in told}, kind).key
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is this entry's alone)
+        return type(error).__name__
+    if isinstance(key, RSAPublicKey) and key.key_size not in _RSA_BITS:
+        return f"{key.key_size} bits"
+    return key_id, VerifyingKey(names, jwt.get_algorithm_by_name(kind), key)
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -6,12 +6,15 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
-from tokens import AUDIENCE, NOW_S, P256, RSA, STRANGER, claims, jwks, token, verifier
+from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
+from tokens import AUDIENCE, ED25519, NOW_S, P256, RSA, STRANGER, claims, jwks, token, verifier
 
 from api.identity import KNOWN_MAX, LEEWAY_S, Identity, TokenVerifier
 from api.problems import Problem
+from api.signed_tokens import TRIED_MAX
 from api.tokens import KeySet, KeysUnavailable, parsed
 from state.domain.reasons import ApiReason
 
@@ -77,6 +80,14 @@ def test_what_is_no_token_is_refused(header: str | bytes | None) -> None:
         {"aud": None},
         {"aud": [AUDIENCE + "x"]},
         {"nbf": NOW_S * 2},
+        {"nbf": NOW_S + LEEWAY_S + 1},
+        {"nbf": "now"},
+        {"iat": NOW_S + LEEWAY_S + 1},
+        {"exp": float("nan")},
+        {"exp": float("inf")},
+        {"exp": 10**400},
+        {"aud": {}},
+        {"aud": [[AUDIENCE]]},
         {"sub": None},
         {"sub": ""},
         {"sub": 7},
@@ -182,3 +193,121 @@ def test_keys_for_encryption_shared_secrets_and_weak_keys_are_passed_over() -> N
 def test_a_document_without_usable_keys_is_an_error_for_the_operator(document: bytes) -> None:
     with pytest.raises(KeysUnavailable):
         parsed(document)
+
+
+def among(*entries: Any) -> TokenVerifier:
+    """Return a verifier of a JWKS of these entries."""
+    keys = KeySet("")
+    keys.keys = parsed(json.dumps({"keys": entries}).encode())
+    return TokenVerifier(keys, AUDIENCE, clock_s=lambda: NOW_S)
+
+
+def public(key: Any, **members: Any) -> dict[str, Any]:
+    """Return the entry of a public key, with further members."""
+    kind = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else OKPAlgorithm
+    return {**kind.to_jwk(key.public_key(), as_dict=True), **members}
+
+
+NEXT_RSA = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+
+
+@pytest.mark.parametrize("ids", [{}, {"kid": "same"}, {"kid": None}])
+def test_d2_while_keys_change_tokens_of_both_pass(ids: dict[str, Any]) -> None:
+    """Two keys without an id, or with the same, and tokens with and without one."""
+    checked = among(public(RSA, **ids), public(NEXT_RSA, **ids))
+    for key in (RSA, NEXT_RSA):
+        for named in ({}, {"kid": ids.get("kid") or "any"}):
+            shown = jwt.encode(claims(), key, "RS256", headers=named)
+            assert identified(shown, checked).user_id == "alice"
+    refusal(f"Bearer {jwt.encode(claims(), STRANGER, 'EdDSA')}", checked)
+
+
+def test_d2_a_token_with_an_id_passes_by_a_set_without_any() -> None:
+    checked = among(public(RSA))
+    shown = jwt.encode(claims(), RSA, "RS256", headers={"kid": "of the issuer"})
+    assert identified(shown, checked).user_id == "alice"
+    refusal(f"Bearer {jwt.encode(claims(), NEXT_RSA, 'RS256')}", checked)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None, 7, "key", [], {}, {"kid": "only"}, {"kty": None}, {"kty": 7}, {"kty": "RSA"},
+        {"kty": ["RSA"]}, {"kty": "RSA", "n": 7, "e": "AQAB"}, {"kty": "RSA", "n": "", "e": ""},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, {"kty": "EC", "crv": "P-521"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "\ud800"}, {"kty": "AKP", "alg": "ML-DSA-44"},
+        {"kty": "oct", "k": "c2VjcmV0"}, public(ED25519, kid=["ed"]), public(ED25519, kid={}),
+        public(ED25519, use=["sig"]), public(ED25519, alg=7), public(ED25519, key_ops="verify"),
+        public(ED25519, key_ops=["sign"]), public(ED25519, key_ops=7), public(ED25519, x="AA"),
+        public(RSA, e="AA"), public(RSA, n="A" * 4_000),
+    ],
+    ids=lambda bad: json.dumps(bad)[:40],
+)  # fmt: skip
+def test_d2_an_entry_that_cannot_be_used_takes_nothing_from_the_others(bad: Any) -> None:
+    for entries in ((bad, public(RSA)), (public(RSA), bad)):
+        shown = jwt.encode(claims(), RSA, "RS256")
+        assert identified(shown, among(*entries)).user_id == "alice"
+    with pytest.raises(KeysUnavailable):
+        among(bad)
+
+
+def test_d2_null_is_absent_and_a_number_is_an_id() -> None:
+    null = dict.fromkeys(("use", "alg", "kid", "key_ops", "x5c", "crv"))
+    shown = jwt.encode(claims(), RSA, "RS256")
+    assert identified(shown, among(public(RSA, **null))).user_id == "alice"
+    shown = jwt.encode(claims(), RSA, "RS256", headers={"kid": "7"})
+    checked = among(public(RSA, kid=7), public(NEXT_RSA, kid=8))
+    assert identified(shown, checked).user_id == "alice"
+
+
+@pytest.mark.parametrize("of_key", [None, "EdDSA", "Ed25519"])
+@pytest.mark.parametrize("of_token", ["EdDSA", "Ed25519"])
+def test_d2_both_names_of_ed25519_are_one_algorithm(of_key: str | None, of_token: str) -> None:
+    """RFC 9864."""
+    header = base64.urlsafe_b64encode(json.dumps({"alg": of_token}).encode()).rstrip(b"=")
+    signed = header + b"." + token().encode().split(b".")[1]
+    signature = base64.urlsafe_b64encode(ED25519.sign(signed)).rstrip(b"=")
+    shown = (signed + b"." + signature).decode()
+    assert identified(shown, among(public(ED25519, alg=of_key))).user_id == "alice"
+
+
+def test_a_private_key_in_the_set_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    entry = {**OKPAlgorithm.to_jwk(ED25519, as_dict=True), "kid": "ed"}
+    assert identified(token(), among(entry)).user_id == "alice"
+    assert "private key" in caplog.text
+    assert str(entry["d"]) not in caplog.text
+
+
+def test_a_token_is_tried_with_a_bounded_number_of_keys() -> None:
+    others = [ed25519.Ed25519PrivateKey.generate() for _ in range(TRIED_MAX)]
+    entries = [*map(public, others), public(ED25519)]
+    shown = jwt.encode(claims(), ED25519, "EdDSA")
+    refusal(f"Bearer {shown}", among(*entries))
+    assert identified(shown, among(*entries[1:])).user_id == "alice"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"", b"{", b"[]", b"7", b"null", b"{}", b'{"alg":null}', b'{"alg":7}',
+        b'{"alg":["EdDSA"]}',
+        b'{"alg":"EdDSA","kid":7}', b'{"alg":"EdDSA","kid":["ed"]}', b'{"alg":"EdDSA","kid":{}}',
+        b'{"alg":"EdDSA","crit":["exp"]}', b'{"alg":"EdDSA","crit":[]}',
+        b'{"alg":"EdDSA","b64":false,"crit":["b64"]}', b'{"alg":"EdDSA","b64":true}',
+        b'{"alg":"none","alg":"EdDSA"}', b'{"alg":"EdDSA","kid":"other","kid":"ed"}',
+        b'{"alg":"EdDSA","a":' + b"[" * 1_200 + b"]" * 1_200 + b"}", b'{"alg":"EdDSA","a":NaN}',
+        b'\xef\xbb\xbf{"alg":"EdDSA"}', b'{"alg":"EdDSA"}{}', b'{"alg":"eddsa"}', b"\xff",
+    ],
+)  # fmt: skip
+def test_d2_a_header_with_any_other_shape_is_refused_though_our_key_signed_it(
+    header: bytes,
+) -> None:
+    first = base64.urlsafe_b64encode(header).rstrip(b"=")
+    signed = first + b"." + token().encode().split(b".")[1]
+    signature = base64.urlsafe_b64encode(ED25519.sign(signed)).rstrip(b"=")
+    refusal(b"Bearer " + signed + b"." + signature)
+
+
+@given(st.text("AZaz09-_.=+/ ", max_size=60))
+def test_no_text_like_a_token_is_anything_but_a_refusal(shown: str) -> None:
+    refusal(f"Bearer {shown}")

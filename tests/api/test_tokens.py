@@ -66,3 +66,36 @@ def test_an_address_that_does_not_answer_yet_is_asked_again() -> None:
         await keys.close()
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"[" * 100_000,
+        b'{"keys": ' + b"[" * 100_000,
+        b'{"keys": {"0": {}}}',
+        b" " * (1 << 20) + b"1",
+    ],
+    ids=["deep", "deep keys", "no list", "large"],
+)
+def test_d2_a_document_of_any_kind_leaves_the_keys_that_were(
+    tmp_path: Path, document: bytes
+) -> None:
+    async def go() -> None:
+        path = write_jwks(tmp_path)
+        keys = KeySet(str(path))
+        await keys.reload()
+        path.write_bytes(document)
+        with pytest.raises(KeysUnavailable):
+            await keys.reload()
+        assert set(keys.keys) == {"ed", "ec", "rsa"}
+
+    asyncio.run(go())
+
+
+def test_d2_a_set_without_a_usable_key_refuses_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "jwks.json"
+    for entries in ([], [None], [{"kty": "oct", "k": "c2VjcmV0"}]):
+        path.write_text(json.dumps({"keys": entries}))
+        with pytest.raises(KeysUnavailable, match="no usable key"):
+            asyncio.run(KeySet(str(path)).start())
