@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from api.etags import matches
 from api.guard import anyone, pod_of
 from api.identity import Identity
+from api.known_events import EventId as EventIdInPath
 from api.limits import Message, Receive, Scope, Send
 from api.logs import CORRELATION_HEADER, correlation_of
 from api.lookups import FRESH, REVALIDATED, STALE, Answered, Header, LookUps
@@ -40,6 +41,7 @@ from api.questions import (
     question_in,
     tokens_in,
 )
+from api.whole_numbers import Whole
 
 BATCH_EVENTS_MAX: Final = 100
 BATCH_SECTIONS_MAX: Final = 5_000
@@ -278,15 +280,15 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 router: Final = APIRouter(tags=["availability"], dependencies=[Depends(anyone)])
 
 _MaxStaleness = Annotated[
-    int | None,
+    Whole | None,
     Query(ge=0, le=STALENESS_MS_MAX, description="Age that the answer may have at most."),
 ]
 _MinVersion = Annotated[
-    int | None,
+    Whole | None,
     Query(ge=0, le=EVENT_ID_MAX, description="`version` of the outcome that must be in it."),
 ]
 _Wait = Annotated[
-    int | None,
+    Whole | None,
     Query(ge=0, le=STALENESS_MS_MAX, description="How long to wait for it; bounded by the pod."),
 ]
 _OnStale = Annotated[
@@ -307,7 +309,7 @@ _Tokens = Annotated[
 )
 async def event_availability(
     request: Request,
-    event_id: Annotated[int, Path(ge=0, le=EVENT_ID_MAX)],  # noqa: ARG001
+    event_id: EventIdInPath,  # noqa: ARG001
     sections: Annotated[  # noqa: ARG001
         str | None, Query(description="Section ids with commas; all without it.")
     ] = None,
@@ -329,7 +331,7 @@ async def event_availability(
 )
 async def section_availability(
     request: Request,
-    event_id: Annotated[int, Path(ge=0, le=EVENT_ID_MAX)],  # noqa: ARG001
+    event_id: EventIdInPath,  # noqa: ARG001
     section: Annotated[str, Path(pattern=r"^[A-Z0-9-]{1,32}$")],  # noqa: ARG001
     max_staleness_ms: _MaxStaleness = None,  # noqa: ARG001
     min_version: _MinVersion = None,  # noqa: ARG001

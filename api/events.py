@@ -26,6 +26,7 @@ from api.guard import anyone, pod_of
 from api.known_events import Catalogue, EventId, known_event, now_ms
 from api.problems import Problem, retry_after
 from api.questions import bad
+from api.whole_numbers import PATTERN, Whole
 from state.domain.event import Event, SaleState, is_found, sale_state, searchable
 from state.domain.reasons import ApiReason
 from state.stores.event_catalogue import Events, Listed
@@ -39,7 +40,7 @@ SEARCH_MAX: Final = 100
 _UNMODIFIED: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "As the ETag in If-None-Match says."}
 }
-_CURSOR: Final = re.compile(rb"([0-9]{1,19})\.([0-9]{1,19})")
+_CURSOR: Final = re.compile(rf"({PATTERN})\.({PATTERN})".encode())
 
 
 @router.get(
@@ -58,7 +59,7 @@ async def list_events(
         list[SaleState] | None,
         Query(alias="sale_state", max_length=len(SaleState), description="Any of these."),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+    limit: Annotated[Whole, Query(ge=1, le=PAGE_MAX)] = 50,
     cursor: Annotated[
         str | None, Query(max_length=64, description="`next_cursor` of the page before.")
     ] = None,
@@ -96,9 +97,9 @@ async def show_event(
     request: Request,
     catalogue: Catalogue,
     event_id: EventId,
-    min_revision: Annotated[int, Query(ge=0, le=EVENT_ID_MAX)] = 0,
+    min_revision: Annotated[Whole, Query(ge=0, le=EVENT_ID_MAX)] = 0,
     wait_ms: Annotated[
-        int | None, Query(ge=0, le=86_400_000, description="Longest wait for the revision.")
+        Whole | None, Query(ge=0, le=86_400_000, description="Longest wait for the revision.")
     ] = None,
 ) -> Response:
     """Show one event, at the revision demanded or a later one."""
@@ -142,7 +143,11 @@ def _place(listed: Listed) -> tuple[int, int]:
 
 
 def _cursor(last: Event) -> str:
-    return urlsafe_b64encode(b"%d.%d" % (last.starts_at_ms, last.event_id)).decode().rstrip("=")
+    return _encoded(b"%d.%d" % (last.starts_at_ms, last.event_id))
+
+
+def _encoded(position: bytes) -> str:
+    return urlsafe_b64encode(position).decode().rstrip("=")
 
 
 def _position(cursor: str) -> tuple[int, int]:
@@ -151,7 +156,8 @@ def _position(cursor: str) -> tuple[int, int]:
     except ValueError:
         text = b""
     match = _CURSOR.fullmatch(text)
-    if match is None:
+    # What is not as it was may still be decoded.
+    if match is None or _encoded(text) != cursor:
         bad("query.cursor", "`next_cursor` of the page before, as it was")
     return int(match[1]), int(match[2])
 

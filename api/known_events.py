@@ -8,11 +8,12 @@ from fastapi import Depends, Path, Request
 from api.event_bodies import EVENT_ID_MAX
 from api.guard import pod_of
 from api.problems import Problem
+from api.whole_numbers import Whole
 from state.domain.event import Event
 from state.domain.reasons import ApiReason
 from state.stores.event_catalogue import Events
 
-EventId = Annotated[int, Path(ge=0, le=EVENT_ID_MAX, description="Id of the event.")]
+EventId = Annotated[Whole, Path(ge=0, le=EVENT_ID_MAX, description="Id of the event.")]
 
 
 # On the loop: a function that is not async would cost a thread's turn for each request.

@@ -8,10 +8,11 @@ from typing import Final, NoReturn
 from urllib.parse import parse_qsl
 
 from api.problems import Problem
+from api.whole_numbers import INT64_MAX, PATTERN, whole_in
 from state.domain.keys import split_section_key
 from state.domain.reasons import ApiReason
 
-EVENT_ID_MAX: Final = 2**63 - 1
+EVENT_ID_MAX: Final = INT64_MAX
 SECTIONS_MAX: Final = 100
 """Sections that one question may name."""
 
@@ -20,10 +21,8 @@ STALENESS_MS_MAX: Final = 86_400_000
 PREFIX: Final = "/v1/events/"
 SUFFIX: Final = "/availability"
 
-_EVENT: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _SECTION: Final = re.compile(r"[A-Z0-9-]{1,32}")
-_NUMBER: Final = re.compile(r"[0-9]{1,19}")
-_TOKEN: Final = re.compile(r"([0-9]{1,19}-[A-Z0-9-]{1,32}):([0-9]{1,19})")
+_TOKEN: Final = re.compile(rf"({PATTERN}-[A-Z0-9-]{{1,32}}):({PATTERN})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,10 @@ def bad(where: str, needed: str) -> NoReturn:
 
 def event_id_in(text: str) -> int:
     """Return an event id; raises Problem (400) where it is none."""
-    if _EVENT.fullmatch(text) is None or int(text) > EVENT_ID_MAX:
+    event_id = whole_in(text)
+    if event_id is None:
         bad("path.event_id", "a whole number from 0 to 2^63 - 1")
-    return int(text)
+    return event_id
 
 
 def asked_for(path: str) -> tuple[int, str]:
@@ -145,9 +145,10 @@ def _whole(given: dict[str, str], name: str, largest: int) -> int | None:
     text = given.pop(name, None)
     if text is None:
         return None
-    if _NUMBER.fullmatch(text) is None or int(text) > largest:
+    number = whole_in(text, largest)
+    if number is None:
         bad(f"query.{name}", f"a whole number from 0 to {largest}")
-    return int(text)
+    return number
 
 
 def tokens_in(texts: Sequence[str], where: str) -> tuple[tuple[int, str, int], ...]:

@@ -32,6 +32,7 @@ from api.reservation_bodies import (
     seat_body,
     token_of,
 )
+from api.whole_numbers import INT64_MAX, Whole
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import section_key
 from state.domain.outcome import (
@@ -187,7 +188,7 @@ async def show(
         Query(max_length=128, description="An outcome_id: wait until it is another."),
     ] = None,
     min_version: Annotated[
-        int, Query(ge=0, le=2**63 - 1, description="Wait until at least this version decided.")
+        Whole, Query(ge=0, le=INT64_MAX, description="Wait until at least this version decided.")
     ] = 0,
 ) -> Response:
     """Show a reservation, recent or old; wait until it exists, or until it has changed."""
@@ -231,8 +232,8 @@ async def release(
         ),
     ] = None,
     prefer: Prefer = None,
-    epoch: Annotated[int, Query(ge=0, le=INT_MAX, description="0 for any.")] = 0,
-    event_id: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None,
+    epoch: Annotated[Whole, Query(ge=0, le=INT_MAX, description="0 for any.")] = 0,
+    event_id: Annotated[Whole | None, Query(ge=0, le=INT64_MAX)] = None,
     section: Annotated[str | None, Query(pattern=SECTION_PATTERN)] = None,
 ) -> Response:
     """Give seats back. A repeat gets the same answer."""

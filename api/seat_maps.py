@@ -18,6 +18,7 @@ from api.event_bodies import EVENT_ID_MAX
 from api.guard import anyone, limited, pod_of
 from api.known_events import EventId
 from api.problems import Problem, retry_after
+from api.whole_numbers import Whole, whole_in
 from state.domain.keys import split_section_key
 from state.domain.layout import Row
 from state.domain.reasons import ApiReason, Reason
@@ -96,12 +97,12 @@ async def free_seats(
     event_id: EventId,
     section: SectionId,
     form: Annotated[Literal["bitmap", "sparse"], Query(alias="format")] = "bitmap",
-    min_version: Annotated[int, Query(ge=0, le=EVENT_ID_MAX)] = 0,
+    min_version: Annotated[Whole, Query(ge=0, le=EVENT_ID_MAX)] = 0,
     consistency_token: Annotated[
         str | None, Query(max_length=128, description="Of a reply about this section.")
     ] = None,
     wait_ms: Annotated[
-        int | None, Query(ge=0, le=86_400_000, description="Longest wait for the version.")
+        Whole | None, Query(ge=0, le=86_400_000, description="Longest wait for the version.")
     ] = None,
 ) -> Response:
     """Tell which seats of a section are free, at the version demanded or a later one."""
@@ -127,7 +128,7 @@ async def layout(
     event_id: EventId,
     section: SectionId,
     layout_version: Annotated[
-        int | None,
+        Whole | None,
         Query(ge=1, le=2**31 - 1, description="Demanded; the answer may then be kept for ever."),
     ] = None,
 ) -> Response:
@@ -194,13 +195,14 @@ def _not_yet(found: int, name: str) -> Problem:
 def _version_in(token: str, event_id: int, section: str) -> int:
     key, _, version = token.rpartition(":")
     named = split_section_key(key.encode())
-    if named != (event_id, section) or not version.isascii() or not version.isdigit():
+    number = whole_in(version)
+    if named != (event_id, section) or number is None:
         raise Problem.of(
             ApiReason.MALFORMED,
             "Correct what `errors` names; see /docs.",
             errors=[{"where": "query.consistency_token", "why": "a token of this section"}],
         )
-    return min(int(version), EVENT_ID_MAX)
+    return number
 
 
 # --- answers -------------------------------------------------------------------------------------

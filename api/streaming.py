@@ -14,16 +14,17 @@ from contextlib import suppress
 from time import monotonic
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response
 
 from api.availability import Direct, lookups_of
 from api.guard import anyone, pod_of
+from api.known_events import EventId
 from api.limits import Receive, Scope, Send
 from api.lookups import Encoded, LookUps, Piece
 from api.pod import Pod
 from api.problems import Problem
-from api.questions import EVENT_ID_MAX, PREFIX, Question, bad, event_id_in, question_in
+from api.questions import PREFIX, Question, bad, event_id_in, question_in
 from api.stream_frames import (
     RETRY,
     age_frame,
@@ -451,7 +452,7 @@ router: Final = APIRouter(tags=["availability"], dependencies=[Depends(anyone)])
 )
 async def event_stream(
     request: Request,
-    event_id: Annotated[int, Path(ge=0, le=EVENT_ID_MAX)],  # noqa: ARG001
+    event_id: EventId,  # noqa: ARG001
     sections: Annotated[  # noqa: ARG001
         str | None, Query(description="Section ids with commas; all without it.")
     ] = None,

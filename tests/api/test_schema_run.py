@@ -13,12 +13,8 @@ import httpx
 import pytest
 import requests
 import schemathesis
-from api_client import TrustingVerifier
-from event_log import ENCODE, EventLog
-from event_values import event
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
-from reservation_pods import Seats, pod_over
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -29,16 +25,13 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from seat_maps import Owners, records
-from section_commands import IDS
-from status_records import Fed, counts
+from whole_pods import whole_pod
 
 from api import streaming
 from api.app import create_app
 from api.pod import Pod
 from api.settings import ApiSettings
 
-EVENT = 7
 TOKEN = {"Authorization": "Bearer somebody:buyer,operator"}
 CHECKS = [
     not_a_server_error,
@@ -61,38 +54,6 @@ SCHEMA = schemathesis.openapi.from_dict(documented())
 OPERATIONS = {
     one.ok().label: one.ok() for one in SCHEMA.get_all_operations() if isinstance(one, Ok)
 }
-
-
-class AnyOwners(Owners):
-    """Owners of seat maps who know of no reservation beyond what the pod has seen."""
-
-    async def reservation(self, partition: int, reservation_id: bytes) -> None: ...
-
-
-def whole_pod() -> Pod:
-    """Return a pod of all parts with one event of one section; inside a running loop."""
-    seats = Seats().open("." * 20)
-    fed = Fed()
-    fed.tell(counts(1, 20), event=EVENT)
-    fed.heartbeat()
-    log = EventLog()
-    log.append(b"7", ENCODE(event(EVENT)))
-    owners: Any = AnyOwners()
-    owners.tell(EVENT, "A", records(5, (0, 0)))
-    decided = pod_over(seats, view=fed.view, wait_ms=20, wait_max_ms=20)
-    descriptions: Any = log
-    return Pod(
-        decided.settings,
-        verifier=TrustingVerifier(),
-        view=fed.view,
-        outcomes=decided.outcomes,
-        commands=decided.commands,
-        desk=decided.desk,
-        owners=owners,
-        catalogue=log.catalogue(),
-        descriptions=descriptions,
-        ids=IDS,
-    )
 
 
 @dataclass

@@ -1,0 +1,47 @@
+"""A pod of all parts in memory, with one event of one section, decided by the real handler."""
+
+from typing import Any
+
+from api_client import TrustingVerifier
+from event_log import ENCODE, EventLog
+from event_values import event
+from reservation_pods import Seats, pod_over
+from seat_maps import Owners, records
+from section_commands import IDS
+from status_records import Fed, counts
+
+from api.pod import Pod
+
+EVENT = 7
+
+
+class AnyOwners(Owners):
+    """Owners of seat maps who know of no reservation beyond what the pod has seen."""
+
+    async def reservation(self, partition: int, reservation_id: bytes) -> None: ...
+
+
+def whole_pod() -> Pod:
+    """Return a pod of all parts with one event of one section; inside a running loop."""
+    seats = Seats().open("." * 20)
+    fed = Fed()
+    fed.tell(counts(1, 20), event=EVENT)
+    fed.heartbeat()
+    log = EventLog()
+    log.append(b"7", ENCODE(event(EVENT)))
+    owners: Any = AnyOwners()
+    owners.tell(EVENT, "A", records(5, (0, 0)))
+    decided = pod_over(seats, view=fed.view, wait_ms=20, wait_max_ms=20)
+    descriptions: Any = log
+    return Pod(
+        decided.settings,
+        verifier=TrustingVerifier(),
+        view=fed.view,
+        outcomes=decided.outcomes,
+        commands=decided.commands,
+        desk=decided.desk,
+        owners=owners,
+        catalogue=log.catalogue(),
+        descriptions=descriptions,
+        ids=IDS,
+    )
