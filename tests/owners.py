@@ -42,11 +42,13 @@ class Owner:
     """A worker's health server and its present generation.
 
     name: what it claims under; records: None while it has no partitions.
+    damaged: the places whose store a look-up could not read.
     """
 
     def __init__(self, directory: Path, token: str = "") -> None:
         self.observer = Observer(30)
         self.records: CommittedRecords | None = None
+        self.damaged: list[Place] = []
         self.name = ""
         self.directory = directory
         lookups = Lookups(
@@ -58,7 +60,9 @@ class Owner:
         """Begin a generation: the places are claimed, and not restored yet."""
         address = f"127.0.0.1:{self.server.port}"
         self.name = name or owner_name("seats", "one", generation, address)
-        self.records = CommittedRecords(self.name, places)
+        self.records = CommittedRecords(
+            self.name, places, lambda place, _: self.damaged.append(place)
+        )
 
     def restored(self, stores: Mapping[Place, MemoryStore], next_offset: int = 0) -> None:
         """Answer from these stores."""

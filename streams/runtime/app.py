@@ -31,6 +31,7 @@ from streams.runtime.health import HealthServer
 from streams.runtime.lane import Lane
 from streams.runtime.lookups import CommittedRecords, Lookups
 from streams.runtime.observe import Observer, configure_logging
+from streams.runtime.pump import Lanes
 from streams.runtime.ticker import Ticker
 from streams.runtime.transport import (
     BatchTransport,
@@ -132,6 +133,8 @@ class BatchApp(faust.App):
         self._process = psutil.Process()
         self._background: list[asyncio.Task[Any]] = []
         self._opening: asyncio.Task[None] | None = None
+        # One seek at a time: each stops the flow of fetches and lets it go on.
+        self._seeking = asyncio.Lock()
         memory = StoreMemory(settings.store_cache_bytes, settings.store_write_bytes)
         self._stores = RocksDBStores(settings.data_dir / "stores", memory)
         lookups = Lookups(
@@ -243,16 +246,17 @@ class BatchApp(faust.App):
             watchdog=self._watchdog,
             ask_registry=self._ask_registry,
             fetch_from=self._fetch_from,
+            take_in=self._take_in,
             address=self._lookup_address(),
         )
         self.generation = generation
         self._opening = asyncio.create_task(self._open(generation, assigned), name="take-over")
         self._opening.add_done_callback(_end_on_error)
 
-    def intake(self) -> Generation | None:
-        """Return the generation that takes records in; None while partitions change hands."""
+    def intake(self) -> Lanes | None:
+        """Return the lanes that take records in; None while partitions change hands."""
         generation = self.generation
-        return generation if generation is not None and generation.takes_in else None
+        return generation.lanes if generation is not None and generation.takes_in else None
 
     async def _finish_generation(self, *_: Any, **__: Any) -> None:
         """End the transaction in flight; the group is rejoined only after that.
@@ -272,13 +276,18 @@ class BatchApp(faust.App):
         if not await generation.open() or self.generation is not generation:
             return
         consumer = self.consumer
-        await consumer.forget_fetches()
-        for tp in assigned:
-            await consumer.seek(tp, generation.offsets[tp.topic, tp.partition])
-        if self.generation is generation and not generation.is_closing():
-            generation.takes_in = True
-            consumer.resume_partitions(assigned)
-            self._resume()
+        async with self._seeking:
+            await consumer.forget_fetches()
+            # Those that were set aside are fetched once they are taken in.
+            consumer.pause_partitions(assigned)
+            lanes = generation.lanes
+            for (topic, partition), lane in lanes.items():
+                await consumer.seek(TP(topic, partition), lane.next_offset)
+            if self.generation is generation and not generation.is_closing():
+                generation.takes_in = True
+                running = {TP(*place) for place, lane in lanes.items() if not lane.has_left}
+                consumer.resume_partitions(running)
+                self._resume()
 
     def _resume(self) -> None:
         self.flow_control.resume()
@@ -287,6 +296,21 @@ class BatchApp(faust.App):
         self.tables.on_standbys_ready()
         self.on_rebalance_end()
         self._opening_fetcher = asyncio.ensure_future(self._fetcher.maybe_start())
+
+    async def _take_in(self, lane: Lane) -> None:
+        """Fetch for a lane that has joined the others."""
+        tp = TP(lane.topic, lane.partition)
+        generation = self.generation
+        async with self._seeking:
+            if generation is None or not generation.takes_in:
+                # Either it begins with all others, or partitions change hands.
+                return
+            await self.consumer.forget_fetches()
+            await self.consumer.seek(tp, lane.next_offset)
+            if self.generation is generation and generation.takes_in:
+                if not lane.has_left:
+                    self.consumer.resume_partitions({tp})
+                self.consumer.resume_flow()
 
     def _fetch_from(self, lane: Lane, is_wanted: bool) -> None:
         partitions = {TP(lane.topic, lane.partition)}
@@ -303,10 +327,7 @@ class BatchApp(faust.App):
         return host_and_port(host, self._health.port) if host else ""
 
     def _lanes(self) -> Sequence[Lane]:
-        generation = self.generation
-        if generation is None or generation.pump is None:
-            return ()
-        return tuple(generation.pump.lanes.values())
+        return tuple(self.generation.lanes.values()) if self.generation is not None else ()
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -318,12 +339,10 @@ class BatchApp(faust.App):
         async def take(stream: Any) -> None:
             async for event in stream.noack().events():
                 fetch: Fetch = event.value
-                generation = self.intake()
-                if generation is not None and fetch.intake is generation:
+                generation = self.generation
+                if generation is not None:
                     try:
                         generation.feed(fetch)
-                    except WorkerMustEnd as error:
-                        end_process(str(error))
                     except Exception as error:  # noqa: BLE001  (whatever it is, the process ends)
                         end_process(f"unexpected {error!r}", error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from state.stores.partition_state import Changes, PartitionState
 from streams.batch import Batch, DeadLetter, Effects, Record
 from streams.route import Route
 from streams.runtime.crash_journal import CrashJournal
-from streams.runtime.fatal import WorkerMustEnd
+from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd
 
 QUARANTINED = "QUARANTINED"
 _MARKER_GAP_LIMIT = 100_000
@@ -37,6 +38,9 @@ class Lane:
 
     next_offset:      the next record that is expected from the log.
     committed_offset: the next record that is not decided and committed yet.
+    parked:           nothing is taken for now, for want of a schema or of newer code.
+    has_left:         nothing is taken any more: the partition is in trouble.
+    has_lost_writes:  the store lacks a batch that was committed; its changelog has it.
     """
 
     def __init__(
@@ -61,10 +65,15 @@ class Lane:
         self.buffered_bytes = 0
         self.buffered_records = 0
         self.parked = False
+        self.has_left = False
+        self.has_lost_writes = False
         self.unknown_schemas: frozenset[int] = frozenset()
         self._partitions = partitions
         self._buffer: deque[Sequence[Record]] = deque()
         self._journal = journal
+        self._in_flight = 0
+        self._is_settled = asyncio.Event()
+        self._is_settled.set()
 
     def feed(self, records: Sequence[Record]) -> None:
         """Take fetched records in; they must continue the log where the last ones ended."""
@@ -74,13 +83,13 @@ class Lane:
                 f"{self.place}: expected offset {self.next_offset}, got {first}: the log went "
                 "backwards; was the topic created anew?"
             )
-            raise WorkerMustEnd(message)
+            raise PartitionTrouble(message, "input")
         if first - self.next_offset > _MARKER_GAP_LIMIT:
             message = (
                 f"{self.place}: expected offset {self.next_offset}, got {first}: more is missing "
                 "than transaction markers explain; input was lost"
             )
-            raise WorkerMustEnd(message)
+            raise PartitionTrouble(message, "input")
         self.next_offset = last + 1
         self._buffer.append(records)
         self.buffered_records += len(records)
@@ -88,7 +97,7 @@ class Lane:
 
     def take(self, limit: int) -> Sequence[Record]:
         """Return up to `limit` buffered records, oldest first; none while parked."""
-        if self.parked or not self._buffer or limit <= 0:
+        if self.parked or self.has_left or not self._buffer or limit <= 0:
             return ()
         if self.overdue_ms():
             # Each of these records may do much that has piled up: keep the batch short.
@@ -111,7 +120,7 @@ class Lane:
 
     def overdue_ms(self) -> int:
         """Return the log time of the next record if keys have been due for long, else 0."""
-        if self.parked or not self._buffer:
+        if self.parked or self.has_left or not self._buffer:
             return 0
         now_ms = max(self.log_time_ms, self._buffer[0][0].timestamp)
         return now_ms if self.state.next_due_ms < now_ms - _OVERDUE_MS else 0
@@ -142,6 +151,21 @@ class Lane:
             effects,
             self.state.seal(),
         )
+
+    def set_out(self) -> None:
+        """Note that a batch of this lane is on its way into a transaction."""
+        self._in_flight += 1
+        self._is_settled.clear()
+
+    def arrived(self) -> None:
+        """Note that the oldest batch on its way was committed, and written if it could be."""
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._is_settled.set()
+
+    async def settled(self) -> None:
+        """Wait until no batch of this lane is on its way."""
+        await self._is_settled.wait()
 
     def _quarantine(self, batch: Batch, record: Record) -> Effects:
         effects = Effects()

@@ -9,7 +9,7 @@ eight separated by commas.
          0xFFFFFFFF for an absent one, all of them as of one moment
     404  there is no such record (one key only)
     421  the partition is not this worker's: ask the group again
-    503  not now: still restoring, changing hands, or too many look-ups at once
+    503  not now: still restoring, set aside, changing hands, or too many look-ups at once
     400, 401, 403  malformed; a wrong token; no token is set and the address is not loopback
 
 Only what is committed is read: stores are written after the commit. Every 200 and 404 carries
@@ -35,11 +35,13 @@ from typing import Final
 from aiohttp import web
 
 from state.stores import envelope
-from state.stores.envelope import CorruptValue
 from state.stores.partition_state import RESERVED_PREFIX
-from state.stores.rocksdb import CorruptStore, StoreFull
-from streams.runtime.fatal import end_process
+from state.stores.rocksdb import StoreFull
 from streams.runtime.lane import Lane
+from streams.runtime.troubles import STORE_ERRORS
+
+Place = tuple[str, int]
+"""Topic and partition of an input."""
 
 PATH: Final = "/partitions/{topic}/{partition}/records/{keys}"
 OWNER_HEADER: Final = "X-Owner"
@@ -78,53 +80,75 @@ class CommittedRecords:
     """The stores of one generation, open to look-ups between restore and close.
 
     All methods belong to the loop.
+
+    damaged: told of a partition whose store a look-up could not read, and why.
     """
 
-    def __init__(self, owner: str, assigned: Collection[tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        owner: str,
+        assigned: Collection[Place],
+        damaged: Callable[[Place, Exception], None],
+    ) -> None:
         self.owner = owner
         self._assigned = frozenset(assigned)
-        self._lanes: Mapping[tuple[str, int], Lane] = {}
-        self._reading = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._damaged = damaged
+        self._lanes: Mapping[Place, Lane] = {}
+        self._reading: dict[Place, int] = {}
+        self._has_read = asyncio.Event()
 
-    def open(self, lanes: Mapping[tuple[str, int], Lane]) -> None:
-        """Answer from now on: the stores are restored."""
+    def open(self, lanes: Mapping[Place, Lane]) -> None:
+        """Answer from these from now on, and from no others."""
         self._lanes = lanes
+
+    async def let_go_of(self, where: Place) -> None:
+        """Return when nothing of a partition that is open no more is being read."""
+        while where in self._reading:
+            self._has_read.clear()
+            await self._has_read.wait()
 
     async def close(self) -> None:
         """Answer no more; returns when nothing is being read."""
         self._lanes = {}
-        await self._idle.wait()
+        for where in tuple(self._reading):
+            await self.let_go_of(where)
 
     async def read(
         self, topic: str, partition: int, keys: Sequence[bytes], executor: Executor
     ) -> Found | Refusal:
-        """Read records as of one moment; raise CorruptStore, CorruptValue or StoreFull."""
+        """Read records as of one moment."""
         where = topic, partition
         lane = self._lanes.get(where)
         if lane is None:
             return Refusal.NOT_READY if where in self._assigned else Refusal.NOT_MINE
-        if self._reading >= UNDER_WAY_MAX:
+        if sum(self._reading.values()) >= UNDER_WAY_MAX:
             return Refusal.BUSY
         # Before the read: a batch that is committed meanwhile only adds to what it promises.
         progress_offset = lane.committed_offset
-        self._reading += 1
-        self._idle.clear()
+        self._reading[where] = self._reading.get(where, 0) + 1
         loop = asyncio.get_running_loop()
         reading = executor.submit(lane.state.store.get_many, list(keys))
         # Not in a `finally` here: whoever asked may go away while the thread still reads.
-        reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._has_read))
-        stored = await asyncio.wrap_future(reading)
-        return Found(
-            [None if value is None else envelope.unpack(value)[0] for value in stored],
-            progress_offset,
-        )
+        reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done, where))
+        try:
+            stored = await asyncio.wrap_future(reading)
+            return Found(
+                [None if value is None else envelope.unpack(value)[0] for value in stored],
+                progress_offset,
+            )
+        except StoreFull:
+            return Refusal.NOT_READY
+        except STORE_ERRORS as error:
+            # Unless it was set aside meanwhile, and another took its place.
+            if self._lanes.get(where) is lane:
+                self._damaged(where, error)
+            return Refusal.NOT_READY
 
-    def _has_read(self) -> None:
-        self._reading -= 1
-        if not self._reading:
-            self._idle.set()
+    def _done(self, where: Place) -> None:
+        self._reading[where] -= 1
+        if not self._reading[where]:
+            del self._reading[where]
+            self._has_read.set()
 
 
 class Lookups:
@@ -177,13 +201,7 @@ class Lookups:
         records = self._present()
         if records is None:
             return _said(*Refusal.NOT_MINE.value)
-        try:
-            found = await records.read(topic, int(partition), keys, self._executor)
-        except StoreFull:
-            return _said(503, "not ready")
-        except (CorruptStore, CorruptValue) as error:
-            # The next command for this record would end the worker as well; a restart mends it.
-            end_process(f"a look-up found a damaged store: {error!r}", error)
+        found = await records.read(topic, int(partition), keys, self._executor)
         if isinstance(found, Refusal):
             return _said(*found.value)
         headers = {OWNER_HEADER: records.owner, PROGRESS_HEADER: str(found.progress_offset)}

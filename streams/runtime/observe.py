@@ -9,11 +9,13 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from faust.utils.terminal.spinners import SpinnerHandler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from streams.runtime.fatal import REASONS, PartitionTrouble, Reason
 from streams.runtime.lane import Decided
 
 _SECONDS = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
@@ -88,9 +90,12 @@ class Metrics:
         )
         self.parked = Gauge(
             "seatstream_partitions_parked",
-            "Input partitions set aside: a schema or a newer record type is not known.",
+            "Input partitions set aside, by what is wrong with them.",
+            ("reason",),
             registry=registry,
         )
+        for reason in REASONS:
+            self.parked.labels(reason)
         self.buffered_bytes = Gauge(
             "seatstream_buffered_bytes", "Fetched and not yet decided.", registry=registry
         )
@@ -108,6 +113,20 @@ class Metrics:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Why a partition is set aside, since when, and when it is tried again (0: when it can be).
+
+    Times are Unix seconds.
+    """
+
+    reason: Reason
+    why: str
+    since_s: float
+    next_try_s: float
+    tries: int
+
+
 class Observer:
     """Where the runtime reports to; asked by the health pages."""
 
@@ -116,8 +135,8 @@ class Observer:
         self.metrics = Metrics()
         self._stall_s = stall_s
         self._running = False
-        self._restoring = False
-        self._parked: dict[str, str] = {}
+        self._restoring = 0
+        self._aside: dict[str, Aside] = {}
         self._positions: dict[str, tuple[int, float]] = {}
         self._stalled: dict[str, float] = {}
         self._restore_logged_at = 0.0
@@ -125,7 +144,7 @@ class Observer:
 
     # --- reported by the runtime -----------------------------------------------------------
 
-    def opened(self, *, generation: int, partitions: int, fenced: Sequence[str],
+    def opened(self, generation: int, fenced: Sequence[str], partitions: int,
                restored: int, fence_s: float, restore_s: float) -> None:  # fmt: skip
         self._running = True
         self.metrics.generations.inc()
@@ -144,15 +163,16 @@ class Observer:
 
     def closed(self, generation: int) -> None:
         self._running = False
-        self._parked.clear()
+        self._aside.clear()
+        self._count_aside()
         self._positions.clear()
         self._stalled.clear()
         self.metrics.partitions.set(0)
         self.log.info("generation %d closed", generation)
 
     def restoring(self, is_restoring: bool) -> None:
-        self._restoring = is_restoring
-        if not is_restoring:
+        self._restoring += 1 if is_restoring else -1
+        if not self._restoring:
             self.metrics.restore_remaining.set(0)
 
     def restored(self, records: int, remaining: int) -> None:
@@ -182,14 +202,44 @@ class Observer:
             metrics.decisions.labels(reason).inc(count)
 
     def parked(self, place: str, why: str) -> None:
-        self._parked[place] = why
-        self.metrics.parked.set(len(self._parked))
+        """A running partition waits for a schema, or for newer code."""
+        self._set_aside(place, "schema", why, 0.0)
         self.log.error("%s is set aside: %s", place, why)
 
     def unparked(self, place: str) -> None:
-        self._parked.pop(place, None)
-        self.metrics.parked.set(len(self._parked))
+        self._aside.pop(place, None)
+        self._count_aside()
         self.log.warning("%s goes on", place)
+
+    def left(self, place: str) -> None:
+        """A partition runs no more."""
+        self.metrics.partitions.dec()
+        self._positions.pop(place, None)
+        self._stalled.pop(place, None)
+
+    def set_aside(self, place: str, trouble: PartitionTrouble, pause_s: float) -> None:
+        """A partition that does not run could not be taken over; the next try follows a pause."""
+        aside = self._set_aside(place, trouble.reason, str(trouble), time.time() + pause_s)
+        self.log.error(
+            "%s is set aside, try %d in %.0f s: %s", place, aside.tries + 1, pause_s, trouble
+        )
+
+    def taken_in(self, place: str) -> None:
+        """A partition that was set aside runs."""
+        self.metrics.partitions.inc()
+        self.unparked(place)
+
+    def _set_aside(self, place: str, reason: Reason, why: str, next_try_s: float) -> Aside:
+        known = self._aside.get(place)
+        since_s, tries = (known.since_s, known.tries) if known is not None else (time.time(), 0)
+        aside = self._aside[place] = Aside(reason, why, since_s, next_try_s, tries + 1)
+        self._count_aside()
+        return aside
+
+    def _count_aside(self) -> None:
+        for reason in REASONS:
+            count = sum(aside.reason == reason for aside in self._aside.values())
+            self.metrics.parked.labels(reason).set(count)
 
     def looked_up(self, answer: str) -> None:
         self.metrics.lookups.labels(answer).inc()
@@ -220,7 +270,7 @@ class Observer:
             if known != position or not behind:
                 self._positions[place] = (position, now)
                 self._stalled.pop(place, None)
-            elif place not in self._parked and now - since > self._stall_s:
+            elif place not in self._aside and now - since > self._stall_s:
                 if place not in self._stalled:
                     self.log.error("%s stands still at %d of %d", place, position, end)
                 self._stalled[place] = now - since
@@ -234,11 +284,11 @@ class Observer:
         """Restored and consuming?"""
         state = {
             "running": self._running,
-            "restoring": self._restoring,
-            "parked": self._parked,
+            "restoring": self._restoring > 0,
+            "set_aside": {place: asdict(aside) for place, aside in self._aside.items()},
             "lag_records": self._lag,
         }
-        return self._running and not self._parked, json.dumps(state)
+        return self._running and not self._aside, json.dumps(state)
 
     def live(self) -> tuple[bool, str]:
         """Do positions move while end offsets do?"""

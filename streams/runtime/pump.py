@@ -2,29 +2,34 @@
 
 While a transaction is on its way to the broker, records gather; the next transaction takes all of
 them, up to a limit. With a backlog the next batch is decided while the last one commits; with
-little to do it is decided late, so that everything that waits goes along. Any failure ends the
-process, so deciding ahead is safe.
+little to do it is decided late, so that everything that waits goes along. A failure of the
+transaction ends the process, so deciding ahead is safe.
+
+A lane that is in trouble leaves: what it had decided is committed, what it had fetched is dropped,
+and the others go on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from types import MappingProxyType
 from typing import Any
 
-from state.stores.envelope import CorruptValue
-from state.stores.partition_state import Changes
-from state.stores.rocksdb import CorruptStore, StoreFull
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.dead_letters import DeadLetterLimits, dead_letter_record
-from streams.runtime.fatal import WorkerMustEnd, end_process
+from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd, end_process
 from streams.runtime.lane import Decided, Lane
 from streams.runtime.observe import Observer
 from streams.runtime.sink import Transaction, TransactionalSink
+from streams.runtime.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.watchdog import Watchdog
+
+Lanes = Mapping[tuple[str, int], Lane]
+"""Lanes by topic and partition; replaced whenever one joins or leaves, never changed."""
 
 ASK_REGISTRY_S = 30.0
 _ASK_AGAIN_S = 1.0
@@ -48,8 +53,16 @@ class Pump:
         watchdog: Watchdog,
         ask_registry: Callable[[int], bool],
         fetch_from: Callable[[Lane, bool], None],
+        left: Callable[[Lane, PartitionTrouble], None],
     ) -> None:
-        self.lanes = {(lane.topic, lane.partition): lane for lane in lanes}
+        """Take the lanes up.
+
+        left: told of a lane that left, and why; a batch of it may still be on its way.
+        """
+        self.lanes: Lanes = MappingProxyType({})
+        for lane in lanes:
+            self.join(lane)
+        self._left = left
         self._sink = sink
         self._owner = owner
         self._settings = settings
@@ -70,6 +83,24 @@ class Pump:
         self._took_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
+
+    def join(self, lane: Lane) -> None:
+        """Take a lane up, also while others run."""
+        self.lanes = MappingProxyType({**self.lanes, (lane.topic, lane.partition): lane})
+
+    def leave(self, lane: Lane, trouble: PartitionTrouble) -> None:
+        """Take nothing more from a lane; what it has on its way is committed."""
+        if lane.has_left:
+            return
+        lane.has_left = True
+        where = lane.topic, lane.partition
+        others = {place: one for place, one in self.lanes.items() if place != where}
+        self.lanes = MappingProxyType(others)
+        self._fetch_from(lane, False)
+        self._left(lane, trouble)
+        # What it had fetched takes no room any more.
+        self._make_room()
+        self._wake.set()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="pump")
@@ -97,9 +128,15 @@ class Pump:
             return
         self._reached("fetched")
         for part in fetch.slices:
-            lane = self.lanes.get((part.topic, part.partition))
-            if lane is not None:
+            where = part.topic, part.partition
+            lane = self.lanes.get(where)
+            # What was fetched for a lane that left must not reach the one that took its place.
+            if lane is None or fetch.intake.get(where) is not lane:
+                continue
+            try:
                 lane.feed(part.records)
+            except PartitionTrouble as trouble:
+                self.leave(lane, trouble)
         if self._buffered_bytes() >= self._settings.buffer_bytes:
             self._room.clear()
         self._wake.set()
@@ -166,8 +203,11 @@ class Pump:
         for lane in self.lanes.values():
             while self._intake and (until_ms := lane.overdue_ms()):
                 sweep = lane.state.sweep
-                if await loop.run_in_executor(self._executor, sweep, until_ms, _SWEPT_KEYS):
-                    break
+                try:
+                    if await loop.run_in_executor(self._executor, sweep, until_ms, _SWEPT_KEYS):
+                        break
+                except STORE_ERRORS as error:
+                    self.leave(lane, trouble_of(error))
 
     def _is_cautious(self) -> bool:
         """Say whether a record that kills is being looked for.
@@ -186,9 +226,12 @@ class Pump:
             if records:
                 taken.append((lane, records))
                 room -= len(records)
+        self._make_room()
+        return taken
+
+    def _make_room(self) -> None:
         if self._buffered_bytes() < self._settings.buffer_bytes:
             self._room.set()
-        return taken
 
     async def _decide(
         self, taken: Sequence[tuple[Lane, Sequence[Record]]]
@@ -196,6 +239,8 @@ class Pump:
         transaction = self._sink.transaction()
         decided: list[Decided] = []
         for lane, records in taken:
+            if lane.has_left:
+                continue
             try:
                 one = lane.decide(records)
                 self._fill(transaction, one)
@@ -205,8 +250,11 @@ class Pump:
             except NewerProducer as newer:
                 self._set_aside(lane, records, str(newer))
                 continue
-            except (WorkerMustEnd, CorruptStore, CorruptValue, StoreFull):
+            except (PartitionTrouble, *STORE_ERRORS) as error:
                 # None of these is the record's fault.
+                self.leave(lane, trouble_of(error))
+                continue
+            except WorkerMustEnd:
                 raise
             except Exception as error:  # noqa: BLE001
                 self._journal.note_death(lane.place, records[0].offset, records[-1].offset)
@@ -216,6 +264,7 @@ class Pump:
                     error,
                 )
             self._limits.count(records, one.effects.dead_letters)
+            lane.set_out()
             decided.append(one)
             # Lets the commit under way take its next step.
             await asyncio.sleep(0)
@@ -246,16 +295,21 @@ class Pump:
         offsets = {(one.lane.topic, one.lane.partition): one.next_offset for one in decided}
         ends = await transaction.commit(self._settings.app_id, offsets, self._owner, self._reached)
         committed = time.perf_counter()
-        work = [
-            (one.lane.state, one.changes, ends.get((one.lane.route.changelog, one.lane.partition)))
-            for one in decided
-        ]
-        await asyncio.get_running_loop().run_in_executor(self._executor, _write, work)
+        failed = await asyncio.get_running_loop().run_in_executor(
+            self._executor, _write, [one for one in decided if not one.lane.has_lost_writes], ends
+        )
         self._reached("store_written")
         for one in decided:
-            one.lane.state.release()
-            one.lane.committed_offset = one.next_offset
-            self._journal.note_passed(one.lane.place, one.next_offset)
+            lane = one.lane
+            if lane in failed:
+                # Its state still has what the store lacks: nothing is released.
+                lane.has_lost_writes = True
+                self.leave(lane, trouble_of(failed[lane]))
+            if not lane.has_lost_writes:
+                lane.state.release()
+            lane.committed_offset = one.next_offset
+            self._journal.note_passed(lane.place, one.next_offset)
+            lane.arrived()
         self._observer.committed(decided, committed - began, time.perf_counter() - committed)
 
     def _set_aside(self, lane: Lane, records: Sequence[Record], why: str) -> None:
@@ -282,12 +336,23 @@ class Pump:
                 await asyncio.sleep(_ASK_AGAIN_S)
         if not known:
             lane.unknown_schemas |= {schema_id}
+        if lane.has_left:
+            return
         lane.parked = False
         self._fetch_from(lane, True)
         self._observer.unparked(lane.place)
         self._wake.set()
 
 
-def _write(work: Sequence[tuple[Any, Changes, int | None]]) -> None:
-    for state, changes, changelog_offset in work:
-        state.write(changes, changelog_offset)
+def _write(
+    decided: Sequence[Decided], ends: Mapping[tuple[str, int], int]
+) -> dict[Lane, Exception]:
+    """Write each committed batch to its store; return what went wrong with which."""
+    failed: dict[Lane, Exception] = {}
+    for one in decided:
+        lane = one.lane
+        try:
+            lane.state.write(one.changes, ends.get((lane.route.changelog, lane.partition)))
+        except STORE_ERRORS as error:
+            failed[lane] = error
+    return failed

@@ -1,8 +1,9 @@
 """Changelog in, stores filled: read committed records up to the high watermark.
 
 The high watermark, not the last stable offset: a former owner's committed transaction may not have
-its marker yet. Values that do not carry their checksum are counted and skipped, if a newer valid
-value of the same key follows; otherwise the restore stops. It never hangs.
+its marker yet. Values that do not carry their checksum are skipped, if a newer valid value of the
+same key follows; otherwise that partition is in trouble. It never hangs: a partition that stands
+still is left, and the others are finished.
 """
 
 from __future__ import annotations
@@ -18,25 +19,30 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from state.stores import envelope
 from state.stores.partition_state import RESERVED_PREFIX, Changes, Store
 from streams.batch import Record
-from streams.runtime.fatal import WorkerMustEnd
+from streams.runtime.fatal import PartitionTrouble
+from streams.runtime.troubles import STORE_ERRORS, trouble_of
 
-STALLED_S = 30.0
+Changelog = tuple[str, int]
+"""Topic and partition of a changelog."""
+
 _POLL_MS = 200
 
 
 async def restore(
     connection: Mapping[str, Any],
-    stores: Mapping[tuple[str, int], Store],
-    high_watermarks: Mapping[tuple[str, int], int],
+    stores: Mapping[Changelog, Store],
+    high_watermarks: Mapping[Changelog, int],
     *,
     executor: Executor,
     progressed: Callable[[int, int], None],
     cancelled: Callable[[], bool],
-) -> int:
-    """Bring every store up to its changelog's high watermark; return the records read.
+    stalled_s: float,
+) -> tuple[int, dict[Changelog, PartitionTrouble]]:
+    """Bring every store up to its changelog's high watermark.
 
-    stores, high_watermarks: by (changelog topic, partition).
     progressed: told (records read since the last call, records left at most).
+    stalled_s:  how long a partition may stand still before it is left.
+    Returns the records read, and what is wrong with the stores that are not restored.
     """
     behind = {
         TopicPartition(*where): high_watermarks[where]
@@ -44,7 +50,7 @@ async def restore(
         if store.changelog_offset < high_watermarks[where]
     }
     if not behind:
-        return 0
+        return 0, {}
     consumer = AIOKafkaConsumer(
         **connection,
         isolation_level="read_committed",
@@ -58,67 +64,137 @@ async def restore(
         consumer.assign(list(behind))
         for tp in behind:
             consumer.seek(tp, stores[tp.topic, tp.partition].changelog_offset)
-        return await _read(consumer, stores, behind, executor, progressed, cancelled)
+        reading = _Reading(consumer, stores, behind, executor)
+        await reading.run(progressed, cancelled, stalled_s)
+        return reading.read, reading.troubles
     finally:
         await consumer.stop()
 
 
-async def _read(
-    consumer: AIOKafkaConsumer,
-    stores: Mapping[tuple[str, int], Store],
-    behind: dict[Any, int],
-    executor: Executor,
-    progressed: Callable[[int, int], None],
-    cancelled: Callable[[], bool],
-) -> int:
-    loop = asyncio.get_running_loop()
-    refused: dict[tuple[Any, bytes], str] = {}
-    positions: dict[Any, int] = {}
-    writing: Awaitable[None] | None = None
-    read = 0
-    progress_at = time.monotonic()
-    while behind and not cancelled():
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-        if writing is not None:
-            await writing
-            writing = None
-        work: list[tuple[Store, Changes, int]] = []
+class _Reading:
+    """Partitions that are being restored.
+
+    behind:   those that are not done, with the offset up to which they are.
+    refused:  values that cannot be read and have no newer value yet.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        stores: Mapping[Changelog, Store],
+        behind: dict[Any, int],
+        executor: Executor,
+    ) -> None:
+        self.read = 0
+        self.troubles: dict[Changelog, PartitionTrouble] = {}
+        self._consumer = consumer
+        self._stores = stores
+        self._behind = behind
+        self._executor = executor
+        self._refused: dict[tuple[Any, bytes], str] = {}
+        self._positions: dict[Any, int] = {}
+        self._moved_at = dict.fromkeys(behind, time.monotonic())
+        self._writing: Awaitable[dict[Changelog, Exception]] | None = None
+
+    async def run(
+        self,
+        progressed: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+        stalled_s: float,
+    ) -> None:
+        """Read until every partition is done or in trouble."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._behind and not cancelled():
+                fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
+                await self._written()
+                work, advanced = await self._digest(fetched)
+                if work:
+                    self._writing = loop.run_in_executor(self._executor, _write, work)
+                    ends = self._behind.items()
+                    left = sum(max(0, end - self._positions.get(tp, 0)) for tp, end in ends)
+                    progressed(advanced, left)
+                self._leave_stalled(stalled_s)
+        finally:
+            # Nobody closes a store that is being written.
+            await self._written()
+        if not cancelled():
+            self._leave_refused()
+
+    async def _written(self) -> None:
+        if self._writing is None:
+            return
+        writing, self._writing = self._writing, None
+        for (topic, partition), error in (await writing).items():
+            self._leave(TopicPartition(topic, partition), trouble_of(error))
+
+    async def _digest(
+        self, fetched: Mapping[Any, Sequence[Record]]
+    ) -> tuple[list[tuple[Changelog, Store, Changes, int]], int]:
+        """Return what to write, and how many records it was made of."""
+        work = []
         advanced = 0
-        for tp in list(behind):
-            position = await consumer.position(tp)
-            if position > positions.get(tp, -1):
-                positions[tp] = position
-                progress_at = time.monotonic()
+        for tp in list(self._behind):
+            position = await self._consumer.position(tp)
+            if position > self._positions.get(tp, -1):
+                self._positions[tp] = position
+                self._moved_at[tp] = time.monotonic()
             records = fetched.get(tp, ())
-            store = stores[tp.topic, tp.partition]
+            where = tp.topic, tp.partition
+            store = self._stores[where]
             if records or position > store.changelog_offset:
-                changes = _changes(tp, records, refused)
-                work.append((store, changes, position))
+                work.append((where, store, _changes(tp, records, self._refused), position))
                 advanced += len(records)
-            if position >= behind[tp]:
-                del behind[tp]
-        read += advanced
-        if work:
-            writing = loop.run_in_executor(executor, _write, work)
-            left = sum(max(0, end - positions.get(tp, 0)) for tp, end in behind.items())
-            progressed(advanced, left)
-        elif time.monotonic() - progress_at > STALLED_S:
-            places = ", ".join(f"{tp.topic}-{tp.partition}" for tp in behind)
-            message = f"restore made no progress for {STALLED_S:.0f} s on {places}"
-            raise WorkerMustEnd(message)
-    if writing is not None:
-        await writing
-    if refused and not cancelled():
-        message = "changelog values cannot be read and have no newer value: " + "; ".join(
-            list(refused.values())[:5]
-        )
-        raise WorkerMustEnd(message)
-    return read
+            if position >= self._behind[tp]:
+                del self._behind[tp]
+        self.read += advanced
+        return work, advanced
+
+    def _leave(self, tp: Any, trouble: PartitionTrouble) -> None:
+        self._behind.pop(tp, None)
+        self.troubles.setdefault((tp.topic, tp.partition), trouble)
+
+    def _leave_stalled(self, stalled_s: float) -> None:
+        now = time.monotonic()
+        for tp, end in list(self._behind.items()):
+            if now - self._moved_at[tp] <= stalled_s:
+                continue
+            position = self._positions.get(tp, 0)
+            message = (
+                f"restore made no progress for {stalled_s:.0f} s on {tp.topic}-{tp.partition}, "
+                f"at {position} of {end}"
+            )
+            stable = self._consumer.last_stable_offset(tp)
+            if stable is not None and position >= stable:
+                message += (
+                    f": a transaction that began at {stable} is still open. It must be ended, see "
+                    "docs/runbooks/hanging-transaction.md"
+                )
+            self._leave(tp, PartitionTrouble(message, "changelog"))
+
+    def _leave_refused(self) -> None:
+        by_partition: dict[Any, list[str]] = {}
+        for (tp, _), why in self._refused.items():
+            by_partition.setdefault(tp, []).append(why)
+        for tp, reasons in by_partition.items():
+            message = "changelog values cannot be read and have no newer value: " + "; ".join(
+                reasons[:5]
+            )
+            # The store has passed them over: it must not be gone on from.
+            self._leave(tp, PartitionTrouble(message, "changelog", forget_store=True))
 
 
-def _write(work: Sequence[tuple[Store, Changes, int]]) -> None:
-    for store, changes, position in work:
-        store.apply(changes, position)
+def _write(
+    work: Sequence[tuple[Changelog, Store, Changes, int]],
+) -> dict[Changelog, Exception]:
+    """Write each store; return what went wrong with which."""
+    failed: dict[Changelog, Exception] = {}
+    for where, store, changes, position in work:
+        try:
+            store.apply(changes, position)
+        except STORE_ERRORS as error:
+            failed[where] = error
+    return failed
 
 
 def _changes(tp: Any, records: Sequence[Record], refused: dict[tuple[Any, bytes], str]) -> Changes:

@@ -56,11 +56,12 @@ class Slice:
 class Fetch:
     """Everything that one round of fetching brought for one topic.
 
-    intake: who the records were fetched for; nobody else may take them.
+    intake: for each topic and partition, whom its records were fetched for; nobody else may take
+            them.
     """
 
     slices: tuple[Slice, ...]
-    intake: object
+    intake: Mapping[tuple[str, int], object]
 
 
 class RawFetchSchema(Schema):
@@ -259,7 +260,7 @@ class BatchConsumer(driver.Consumer):
                     )
                 finally:
                     self.not_waiting_next_records.set()
-                if records and self.app.intake() is intake:
+                if records:
                     await self._deliver(records, intake)
         except asyncio.CancelledError:
             # Faust's Fetcher takes its own stop for a crash while partitions change hands.
@@ -289,7 +290,11 @@ class BatchConsumer(driver.Consumer):
             and self.app.intake() is not None
         )
 
-    async def _deliver(self, records: Mapping[TP, Sequence[Record]], intake: object) -> None:
+    async def _deliver(
+        self,
+        records: Mapping[TP, Sequence[Record]],
+        intake: Mapping[tuple[str, int], object],
+    ) -> None:
         by_topic: dict[str, list[Slice]] = {}
         for tp, fetched in records.items():
             by_topic.setdefault(tp.topic, []).append(Slice(tp.topic, tp.partition, fetched))

@@ -68,13 +68,13 @@ def test_metrics_and_labels_are_those_of_the_code() -> None:
 
 
 def messages_of(path: Path) -> Iterator[list[str]]:
-    """Yield, for each place where a worker ends itself, the literal parts of its message."""
+    """Yield, for each place that ends a worker or sets a partition aside, its message's parts."""
     for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         nodes = list(ast.walk(function))
         calls = [node for node in nodes if isinstance(node, ast.Call) and node.args]
-        ends = {"end_process", "WorkerMustEnd"}
+        ends = {"end_process", "WorkerMustEnd", "PartitionTrouble"}
         asked = [c.args[0] for c in calls if isinstance(c.func, ast.Name) and c.func.id in ends]
         if any(isinstance(argument, ast.Name) for argument in asked):
             asked += [node.value for node in nodes if isinstance(node, ast.Assign)
@@ -88,10 +88,11 @@ def messages_of(path: Path) -> Iterator[list[str]]:
 
 
 def documented_messages() -> list[str]:
-    return [code_in(row[0])[0] for row in table_rows(PAGE, "When a worker ends")]
+    rows = [*table_rows(PAGE, "When a worker ends"), *table_rows(PAGE, "A partition is set aside")]
+    return [code[0] for row in rows if (code := code_in(row[0]))]
 
 
-def test_every_message_with_which_a_worker_ends_is_explained() -> None:
+def test_every_message_that_ends_a_worker_or_sets_a_partition_aside_is_explained() -> None:
     listed = documented_messages()
     places = [texts for path in RUNTIME for texts in messages_of(path)]
     assert len(places) >= 20

@@ -1,5 +1,6 @@
 """Worker processes, their topics, and the count that is taken on the log, never on worker logs."""
 
+import json
 import os
 import random
 import shutil
@@ -93,6 +94,26 @@ class Worker:
         assert reached, f"{self.name} is not ready in time:\n{self.tail()}"
         assert self.is_alive(), f"{self.name} ended before it was ready:\n{self.tail()}"
         return self
+
+    def set_aside(self) -> dict[str, str]:
+        """Return why partitions are set aside, by topic and partition; empty without a page."""
+        _, text = self.page("/ready")
+        aside = json.loads(text)["set_aside"] if text else {}
+        return {place: told["why"] for place, told in aside.items()}
+
+    def wait_set_aside(self, places: int, why: str, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Wait until so many partitions are set aside, each for a reason that contains `why`."""
+
+        def reached() -> bool:
+            told = self.set_aside().values()
+            return len(told) == places and all(why in one for one in told)
+
+        assert wait_until(lambda: reached() or not self.is_alive(), timeout_s), (
+            f"{self.name} says {self.set_aside()}:\n{self.tail()}"
+        )
+        assert self.is_alive(), f"{self.name} ended:\n{self.tail()}"
+        assert self.page("/ready")[0] == 503
+        assert self.metric("seatstream_partitions_parked") == places
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples; 0 when there is none."""

@@ -13,7 +13,7 @@ from state.stores.partition_state import PartitionState
 from streams.batch import Batch, Effects, Record, State
 from streams.route import Route
 from streams.runtime.crash_journal import CrashJournal
-from streams.runtime.fatal import WorkerMustEnd
+from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd
 from streams.runtime.lane import QUARANTINED, Lane
 
 
@@ -52,18 +52,18 @@ def lane(tmp_path: Path) -> Lane:
     return new_lane(tmp_path / "journal.json")
 
 
-def test_an_earlier_record_than_expected_ends_the_worker(lane: Lane) -> None:
+def test_an_earlier_record_than_expected_is_the_partitions_trouble(lane: Lane) -> None:
     lane.feed(records(100, 5))
-    with pytest.raises(WorkerMustEnd, match="expected offset 105, got 104"):
+    with pytest.raises(PartitionTrouble, match="expected offset 105, got 104"):
         lane.feed(records(104, 3))
 
 
-def test_a_gap_that_markers_explain_is_passed_and_a_larger_one_ends_the_worker(
+def test_a_gap_that_markers_explain_is_passed_and_a_larger_one_is_the_partitions_trouble(
     lane: Lane,
 ) -> None:
     lane.feed(records(103, 2))
     assert offsets(lane.take(10)) == [103, 104]
-    with pytest.raises(WorkerMustEnd, match="input was lost"):
+    with pytest.raises(PartitionTrouble, match="input was lost"):
         lane.feed(records(500_000, 1))
 
 

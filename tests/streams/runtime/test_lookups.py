@@ -1,10 +1,7 @@
 """Look-ups of committed records, asked over HTTP of a real health server."""
 
 import asyncio
-import os
 import string
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -17,13 +14,11 @@ from owners import Owner, filled, lane_over, serving, until
 
 from state.stores.memory import MemoryStore
 from state.stores.rocksdb import CorruptStore, StoreFull
-from streams.runtime.fatal import EXIT_CODE
 from streams.runtime.health import HealthServer
 from streams.runtime.lookups import UNDER_WAY_MAX, CommittedRecords, Lookups, is_loopback, keys_in
 
 pytestmark = pytest.mark.timeout(60)
 
-ROOT = Path(__file__).resolve().parents[3]
 OWNER = "seats-one@127.0.0.1:1;-4"
 MINE = ("in", 3)
 
@@ -203,28 +198,37 @@ def test_a_full_disk_is_no_reason_to_end(tmp_path: Path) -> None:
     run(tmp_path, talk, FailingStore(StoreFull("no room")))
 
 
-def ask_a_damaged_store(directory: str) -> None:
+def test_a_look_up_that_meets_a_damaged_store_sets_the_partition_aside(tmp_path: Path) -> None:
     async def talk(worker: Client) -> None:
-        await worker.look_up(b"k")
+        assert await worker.look_up(b"k") == (503, b"not ready")
+        assert worker.owner.damaged == [MINE]
 
-    run(Path(directory), talk, FailingStore(CorruptStore("block 7")))
+    run(tmp_path, talk, FailingStore(CorruptStore("block 7")))
 
 
-def test_a_look_up_that_meets_a_damaged_store_ends_the_worker_so_that_it_is_made_anew(
+def test_a_partition_is_let_go_of_when_no_look_up_reads_it_and_others_are_read_on(
     tmp_path: Path,
 ) -> None:
-    program = "import sys, test_lookups; test_lookups.ask_a_damaged_store(sys.argv[1])"
-    paths = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == EXIT_CODE, done.stderr
-    assert "a look-up found a damaged store" in done.stderr
+    store = SlowStore()
+    filled(store, {b"k": b"v"})
+    other = filled(MemoryStore(), {b"k": b"other"})
+
+    async def talk(worker: Client) -> None:
+        beside = lane_over(other, ("in", 1), tmp_path)
+        worker.records.open({MINE: lane_over(store, MINE, tmp_path), ("in", 1): beside})
+        asked = asyncio.create_task(worker.look_up(b"k"))
+        await until(lambda: store.readers == 1)
+        worker.records.open({("in", 1): beside})
+        leaving = asyncio.create_task(worker.records.let_go_of(MINE))
+        assert await worker.look_up(b"k") == (503, b"not ready")
+        assert await worker.look_up(b"k", place=("in", 1)) == (200, b"other")
+        assert not leaving.done()
+        store.go.set()
+        await leaving
+        store.close()
+        assert await asked == (200, b"v")
+
+    run(tmp_path, talk, store)
 
 
 def test_an_asker_who_goes_away_does_not_open_the_way_for_closing(tmp_path: Path) -> None:
