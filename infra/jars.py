@@ -1,8 +1,9 @@
 """Lock file in, verified broker jars and the unpacked schema registry under `.run/lib` out.
 
 Every artifact is checked against the lock's SHA-256 before it is used: the fetcher keeps whatever
-a cut-off download left behind and would hand it out for ever. Files arrive under a temporary name
-and are renamed, so an interrupted fetch leaves nothing that looks complete.
+a cut-off download left behind and would hand it out for ever. Files arrive in `.run/fetch` and are
+renamed: an interrupted fetch leaves nothing that looks complete, and what did arrive whole is not
+fetched again. Nothing is written outside the checkout.
 """
 
 import hashlib
@@ -10,18 +11,17 @@ import os
 import shutil
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from infra.paths import APICURIO_HOME, KAFKA_LIB, ROOT, RUN
+from infra.paths import APICURIO_HOME, FETCH, KAFKA_LIB, ROOT
 
 LOCK_FILE: Final = ROOT / "infra" / "jars.lock"
 SHA256_HEX_CHARS: Final = 64
-MEGABYTE: Final = 1_000_000
+LARGE_BYTES: Final = 20_000_000
 
 
 class FetchError(Exception):
@@ -53,6 +53,10 @@ class Artifact:
     def cache_path(self) -> Path:
         """Return the path below a Maven repository's root."""
         return Path(*self.group.split("."), self.name, self.version, self.file_name)
+
+    def is_at(self, file: Path) -> bool:
+        """Tell whether this file is the artifact, whole and unchanged."""
+        return file.is_file() and sha256_of(file) == self.sha256
 
 
 def read_lock(text: str) -> tuple[Artifact, ...]:
@@ -88,40 +92,48 @@ Fetcher: TypeAlias = Callable[[Artifact, Path], Path]
 """Downloads an artifact below a repository root and returns where it is."""
 
 
-def obtain(artifact: Artifact, target: Path, cache: Path, fetch: Fetcher) -> str:
-    """Put a verified copy of the artifact at `target`; return "cached" or "fetched".
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where artifacts come from.
 
-    cache: a Maven repository shared with other programs. A file there is used only if its hash is
-    the lock's, and is replaced when it is not. Downloads go to a private directory first, so two
-    set-ups at once never read one another's half-written file.
+    shared: a Maven repository of other programs; only read, and believed only where the hash is
+            the lock's. None: there is none.
+    own:    what was fetched and not yet installed, laid out as a Maven repository. One set-up of a
+            checkout runs at a time, so nobody else writes here.
     """
-    shared = cache / artifact.cache_path
-    if shared.is_file() and sha256_of(shared) == artifact.sha256:
-        _copy(shared, target)
-        return "cached"
-    with tempfile.TemporaryDirectory(prefix="fetch-", dir=_made(target.parent)) as private:
-        file = fetch(artifact, Path(private))
-        if sha256_of(file) != artifact.sha256:
-            # Kept, the damaged file would be taken for the artifact on the second attempt too.
+
+    shared: Path | None
+    own: Path
+    fetch: Fetcher
+
+    def obtain(self, artifact: Artifact, target: Path) -> str:
+        """Put a verified copy of the artifact at `target`; return how, in one word.
+
+        FetchError: two downloads in a row did not have the lock's hash.
+        """
+        if artifact.is_at(target):
+            return "present"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.shared is not None and artifact.is_at(self.shared / artifact.cache_path):
+            _copy(self.shared / artifact.cache_path, target)
+            return "cached"
+        file = self.own / artifact.cache_path
+        for _ in range(2):
+            if artifact.is_at(file):
+                break
+            # Kept, a damaged file would be taken for the artifact by the fetcher.
+            file.unlink(missing_ok=True)
+            file = self.fetch(artifact, self.own)
+        if not artifact.is_at(file):
             file.unlink()
-            file = fetch(artifact, Path(private))
-        if sha256_of(file) != artifact.sha256:
             raise FetchError(f"{artifact.file_name}: SHA-256 differs from jars.lock, twice")
-        # A read-only or full cache costs the next checkout a download, nothing else.
-        with suppress(OSError):
-            _copy(file, shared)
         file.replace(target)
-    return "fetched"
-
-
-def _made(directory: Path) -> Path:
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
+        return "fetched"
 
 
 def _copy(source: Path, target: Path) -> None:
     """Copy under a temporary name, then rename: a reader sees the whole file or none."""
-    temporary = _made(target.parent) / f".{target.name}.{os.getpid()}"
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         shutil.copyfile(source, temporary)
         temporary.replace(target)
@@ -172,36 +184,37 @@ def fetch_with_jgo(artifact: Artifact, repository: Path) -> Path:
 
 @contextmanager
 def _progress(file_name: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Show the share of a large download on a terminal; small files pass in a blink."""
+    """Show the share of a large download; small files pass in a blink."""
+    on_terminal = sys.stdout.isatty()
+    step_percent = 1 if on_terminal else 10
+    begin, end = ("\r", "") if on_terminal else ("", "\n")
     done_bytes = 0
-    shown = -1
+    shown = 0
 
     def update(count: int) -> None:
         nonlocal done_bytes, shown
         done_bytes += count
         percent = done_bytes * 100 // total_bytes
-        if total_bytes > 20 * MEGABYTE and percent != shown and sys.stderr.isatty():
+        if total_bytes > LARGE_BYTES and percent >= shown + step_percent:
             shown = percent
-            print(f"\r  {file_name} {percent:3d} %", end="", file=sys.stderr, flush=True)
+            print(f"{begin}  {file_name} {percent:3d} %", end=end, flush=True)
 
     yield update
-    if shown >= 0:
-        print(file=sys.stderr)
+    if shown and on_terminal:
+        print()
 
 
-def shared_cache() -> Path:
-    """Return the Maven repository of this user, or one in the checkout when there is no home."""
+def shared_repository() -> Path | None:
+    """Return the Maven repository of this user, if there is a home it could be in."""
     configured = os.environ.get("M2_REPO")
     if configured:
         return Path(configured)
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return RUN / "m2"
-    return home / ".m2" / "repository" if os.access(home, os.W_OK) else RUN / "m2"
+    with suppress(RuntimeError):
+        return Path.home() / ".m2" / "repository"
+    return None
 
 
-def install(artifacts: Iterable[Artifact], cache: Path, fetch: Fetcher) -> None:
+def install(artifacts: Iterable[Artifact], source: Source) -> None:
     """Make `.run/lib` hold exactly these artifacts; a second call copies nothing."""
     artifacts = tuple(artifacts)
     jars = {artifact.file_name for artifact in artifacts if artifact.packaging == "jar"}
@@ -212,22 +225,19 @@ def install(artifacts: Iterable[Artifact], cache: Path, fetch: Fetcher) -> None:
                 shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
     for index, artifact in enumerate(artifacts, start=1):
         if artifact.packaging == "jar":
-            target = KAFKA_LIB / artifact.file_name
-            if target.is_file() and sha256_of(target) == artifact.sha256:
-                continue
-            how = obtain(artifact, target, cache, fetch)
+            how = source.obtain(artifact, KAFKA_LIB / artifact.file_name)
         else:
-            how = _install_registry(artifact, cache, fetch)
+            how = _install_registry(artifact, source)
         print(f"  [{index}/{len(artifacts)}] {artifact.file_name} ({how})", flush=True)
 
 
-def _install_registry(artifact: Artifact, cache: Path, fetch: Fetcher) -> str:
+def _install_registry(artifact: Artifact, source: Source) -> str:
     stamp = APICURIO_HOME / ".sha256"
     if stamp.is_file() and stamp.read_text() == artifact.sha256:
         return "present"
     archive = APICURIO_HOME.parent / artifact.file_name
     print(f"  {artifact.file_name}: 159 MB, the largest part", flush=True)
-    how = obtain(artifact, archive, cache, fetch)
+    how = source.obtain(artifact, archive)
     unpack(archive, APICURIO_HOME)
     stamp.write_text(artifact.sha256)
     archive.unlink()
@@ -237,7 +247,8 @@ def _install_registry(artifact: Artifact, cache: Path, fetch: Fetcher) -> str:
 def main() -> int:
     """Fetch what is missing; 1 with a message when that fails."""
     try:
-        install(read_lock(LOCK_FILE.read_text()), shared_cache(), fetch_with_jgo)
+        source = Source(shared_repository(), FETCH / "m2", fetch_with_jgo)
+        install(read_lock(LOCK_FILE.read_text()), source)
     except FetchError as error:
         print(f"error: {error}\n{FetchError.__doc__}", file=sys.stderr)
         return 1

@@ -7,5 +7,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 RUN: Final = ROOT / ".run"
 KAFKA_LIB: Final = RUN / "lib" / "kafka"
 APICURIO_HOME: Final = RUN / "lib" / "apicurio"
+# What set-up has fetched and not yet installed; gone when it has finished.
+FETCH: Final = RUN / "fetch"
 STACK_HOME: Final = RUN / "stack"
 EPHEMERAL_HOME: Final = RUN / "tmp"

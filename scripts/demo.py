@@ -52,13 +52,6 @@ from serdes.registry import Registry, RegistryRefusedError, RegistryUnavailableE
 from state.domain.layout import Rules
 from state.stores.section_statuses import STALE_AFTER_MS
 
-EXIT_CODES = """exit codes:
-  0    sold out, and everything is exact
-  1    something is not exact, or the sale did not end; the message says what
-  2    an argument does not fit
-  3    a part did not start
-  130  stopped with Ctrl-C (143: with SIGTERM); nothing is left running"""
-
 SESSION_TIMEOUT_S = 6.0
 PAUSE_S = SESSION_TIMEOUT_S + 2
 READY_TIMEOUT_S = 60.0
@@ -328,10 +321,21 @@ def stop(workers: Sequence[Worker]) -> None:
         worker.finish()
 
 
+@contextmanager
+def announced(display: Display) -> Iterator[None]:
+    """Say at once that we end: what follows takes seconds."""
+    try:
+        yield
+    except Stopped:
+        display.end_table()
+        display.say("stopping: the workers finish what they have begun, the servers end")
+        raise
+
+
 def run(arguments: argparse.Namespace, display: Display) -> int:
     """Run the demo; return the exit code."""
     display.say("starting Kafka, the schema registry and Redis")
-    with ExitStack() as opened:
+    with ExitStack() as opened, announced(display):
         home = opened.enter_context(ephemeral_directory("demo"))
         # The two that take long start at the same time, and we read the plan meanwhile.
         registry = opened.enter_context(registry_beside(home / "registry"))
@@ -463,9 +467,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="demo",
-        description=__doc__,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="scripts/demo --help tells more.",
     )
     parser.add_argument("--seats", type=int, help="about how many; the whole arena by default")
     parser.add_argument("--rate", type=float, help="commands a second; by default a sale of 30 s")
