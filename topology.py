@@ -14,12 +14,15 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
+from serdes.known_ids import SchemaIdsError
 from serdes.schema_source import SchemaSource
 from serdes.seat_codecs import SeatCodecs
+from state.stores.schema_id_log import SchemaIdLog
 from streams.change_sections import change_sections, progress_of, refuse_poison
 from streams.emit_ticks import emit_ticks
 from streams.route import Route
 from streams.runtime.app import BatchApp
+from streams.runtime.fatal import end_process
 from streams.settings import Settings
 
 
@@ -43,8 +46,13 @@ def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
 
 def build_app(settings: Settings) -> BatchApp:
     """Return the Faust app of a worker that plays the roles of its settings."""
-    source = SchemaSource(settings.registry_url, settings.data_dir / "schema-ids.json")
-    ids = source.ids()
+    id_log = SchemaIdLog(settings.brokers, kafka=settings.kafka.librdkafka())
+    cache = settings.data_dir / "schema-ids.json"
+    source = SchemaSource(settings.registry_url, cache, id_log, appends=True)
+    try:
+        ids = source.ids()
+    except SchemaIdsError as error:
+        end_process(f"schema ids: {type(error).__name__}: {error}")
     codecs = SeatCodecs.of(ids)
     cached_seats = settings.section_cache_seats // SECTION_COMMANDS.partitions
     return BatchApp(
@@ -55,6 +63,7 @@ def build_app(settings: Settings) -> BatchApp:
             if route.role in settings.roles
         ],
         ask_registry=partial(source.learn, codecs.commands),
+        confirm=source.confirm,
         notes=(f"schema ids from {ids.source}",),
     )
 

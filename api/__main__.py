@@ -12,7 +12,7 @@ from api.logs import configure, log
 from api.pod import Pod
 from api.serving import PortTaken, serve
 from api.settings import ApiSettings, BadSetting
-from serdes.registry import NoSchemaIdsError, NotRegisteredError
+from serdes.known_ids import SchemaIdsError
 
 DONE: Final = 0
 CANNOT_START: Final = 1
@@ -58,7 +58,7 @@ def main() -> int:
     gc.freeze()
     try:
         has_started = uvloop.run(serve(settings, Pod.of(settings)))
-    except (PortTaken, OSError, NoSchemaIdsError, NotRegisteredError) as error:
+    except (PortTaken, OSError, SchemaIdsError) as error:
         log.error("cannot start: %s: %s", type(error).__name__, error)
         return CANNOT_START
     return DONE if has_started else CANNOT_START

@@ -27,6 +27,7 @@ from state.stores.idempotency import IdempotencyKeys
 from state.stores.outcome_feed import OutcomeFeed
 from state.stores.owner_lookup import OwnerLookup
 from state.stores.rate_limit import RateLimits
+from state.stores.schema_id_log import SchemaIdLog
 from state.stores.seat_map_cache import SeatMapCache
 from state.stores.section_statuses import SectionStatuses
 
@@ -55,6 +56,7 @@ class Pod:
     limits:    rate limits; none at all in a pod that is given none.
     made:      what handlers made of the parts when first asked, by its class.
     draining:  set once the pod was told to end: streams end then, long polls answer.
+    failed:    set once the pod must end by itself; why is in the log.
     """
 
     def __init__(
@@ -82,6 +84,8 @@ class Pod:
         self.has_started = False
         self._is_stopped = False
         self.draining = asyncio.Event()
+        self.failed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.made: dict[type, Any] = {}
         self.started_s = time.monotonic()
         self._view = view
@@ -98,12 +102,13 @@ class Pod:
     @classmethod
     def of(cls, settings: ApiSettings) -> Self:
         """Build a pod of all parts; raises as SchemaSource.ids, connects to nothing yet."""
-        schemas = SchemaSource(settings.registry_url, settings.cache_dir / "schema-ids.json")
         brokers, kafka = settings.brokers, settings.kafka.librdkafka()
+        cache = settings.cache_dir / "schema-ids.json"
+        schemas = SchemaSource(settings.registry_url, cache, SchemaIdLog(brokers, kafka=kafka))
         outcomes = OutcomeFeed(brokers, schemas=schemas, kafka=kafka)
         commands = CommandLog(brokers, kafka=kafka)
         metrics = ApiMetrics()
-        return cls(
+        pod = cls(
             settings,
             view=AvailabilityView(
                 brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms, kafka=kafka
@@ -132,6 +137,8 @@ class Pod:
             limits=RateLimits(settings.redis_url),
             metrics=metrics,
         )
+        schemas.told = pod.fail
+        return pod
 
     @property
     def view(self) -> SectionStatuses:
@@ -171,11 +178,18 @@ class Pod:
 
     async def start(self) -> None:
         """Start every part; raises KeysUnavailable. What needs brokers goes on trying."""
+        self._loop = asyncio.get_running_loop()
         await self.verifier.start()
         for part in self._parts():
             await _settled(part.start())
         self.has_started = True
         log.info("started with %s", ", ".join(type(part).__name__ for part in self._parts()))
+
+    def fail(self, error: Exception) -> None:
+        """End the process soon: it must not go on. Any thread may call it, after `start`."""
+        log.error("this pod must end: %s: %s", type(error).__name__, error)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.failed.set)
 
     def drain(self) -> None:
         """Say not ready from now on; `draining` tells whoever holds a connection open."""

@@ -45,7 +45,7 @@ class PortTaken(Exception):
 
 
 async def serve(settings: ApiSettings, pod: Pod) -> bool:
-    """Answer requests until a signal comes; say whether the pod had started.
+    """Answer requests until a signal comes; say whether the pod had started and did not fail.
 
     Raises PortTaken, and OSError for an address that is none of this machine's.
     """
@@ -59,9 +59,13 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
     asked = _signals()
     serving = asyncio.create_task(server.serve())
     ending = asyncio.create_task(asked.wait())
+    failing = asyncio.create_task(pod.failed.wait())
     log.info("listening at http://%s:%d", settings.host, port)
-    await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
-    if not serving.done():
+    await asyncio.wait({serving, ending, failing}, return_when=asyncio.FIRST_COMPLETED)
+    if failing.done():
+        # Not another answer: what this pod says of reservations may be wrong.
+        serving.cancel()
+    elif not serving.done():
         log.info("ending: not ready for %d ms, then no new connections", settings.drain_ms)
         pod.drain()
         await asyncio.sleep(settings.drain_ms / 1000)
@@ -69,13 +73,14 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
         server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait({serving}, timeout=STOP_S)
     ending.cancel()
-    if not serving.done():
+    failing.cancel()
+    if not serving.done() and not pod.failed.is_set():
         log.warning("requests under way after %.0f s are cut off", STOP_S)
         serving.cancel()
     # Why a pod did not start is in the log already.
     with suppress(asyncio.CancelledError, FatalError):
         await serving
-    has_started = pod.has_started
+    has_started = pod.has_started and not pod.failed.is_set()
     await pod.stop()
     return has_started
 

@@ -180,6 +180,23 @@ EVENTS = Topic(
     ),
 )
 
+SCHEMA_IDS = Topic(
+    name="schema-ids",
+    # Which schema an id was first given to. Added to by workers, compared by everybody at start.
+    key="schema id in decimal; all on partition 0",
+    # JSON: what tells schemas apart must be readable without any.
+    records=(),
+    # Never "compact": the first that was said of an id stands, not the last.
+    cleanup="delete",
+    group="events",
+    log_append_time=False,
+    config=(
+        # As long as any record that carries an id: for ever. A schema is one small record.
+        ("retention.ms", "-1"),
+        ("retention.bytes", "-1"),
+    ),
+)
+
 TOPICS = (
     SECTION_COMMANDS,
     RESERVATION_OUTCOMES,
@@ -187,6 +204,7 @@ TOPICS = (
     SEATS_CHANGELOG,
     DEAD_LETTER_QUEUE,
     EVENTS,
+    SCHEMA_IDS,
 )
 
 

@@ -21,8 +21,11 @@ from schemas.topics import (
 )
 from scripts.audit_schemas import Avro, WireFormat
 from scripts.commands import NO_OPTIONS
+from serdes.known_ids import KnownId, KnownIds, SchemaIdsError
+from serdes.schema_ids import RegisteredSchema
 from state.stores.broadcast_feed import KafkaOptions
 from state.stores.refusals import Refusals
+from state.stores.schema_id_log import SchemaIdLog
 
 BROKER_TIMEOUT_S = 15.0
 SILENCE_S_MAX = 30.0
@@ -112,7 +115,15 @@ def read_log(brokers: str, registry_url: str, *, kafka: KafkaOptions = NO_OPTION
         for record in records
         if record.value and len(record.value) >= 5 and record.value[0] == 0
     }
-    log.wire = WireFormat(Avro(), writers_of(registry_url, ids))
+    writers, told = writers_of(registry_url, ids)
+    try:
+        listed = SchemaIdLog(brokers, kafka=kafka).read()
+        known = KnownIds()
+        known.add(listed)
+        known.check(told)
+    except (SchemaIdsError, KafkaException) as error:
+        raise CannotRead(f"schema ids: {error}") from error
+    log.wire = WireFormat(Avro(), writers)
     return log
 
 
@@ -173,15 +184,19 @@ def record_of(message: Any) -> LogRecord:
     )
 
 
-def writers_of(registry_url: str, ids: set[int]) -> dict[int, tuple[str, Any]]:
-    """Return name and parsed schema for each id that the registry knows."""
+def writers_of(
+    registry_url: str, ids: set[int]
+) -> tuple[dict[int, tuple[str, Any]], list[KnownId]]:
+    """Return name and parsed schema for each id that the registry knows, and what it told."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     avro = Avro()
     writers: dict[int, tuple[str, Any]] = {}
+    told: list[KnownId] = []
     for schema_id in sorted(ids):
         try:
             with opener.open(f"{registry_url}/schemas/ids/{schema_id}", timeout=10) as answer:
-                schema = json.loads(json.load(answer)["schema"])
+                text = json.load(answer)["schema"]
+                schema = json.loads(text)
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 continue
@@ -192,4 +207,7 @@ def writers_of(registry_url: str, ids: set[int]) -> dict[int, tuple[str, Any]]:
         if avro.knows(name):
             parsed = fastavro.parse_schema(schema)
             writers[schema_id] = (name, None if avro.is_own(name, parsed) else parsed)
-    return writers
+            told.append(
+                RegisteredSchema((), text).known_as(schema_id, f"the registry {registry_url}")
+            )
+    return writers, told

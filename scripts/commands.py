@@ -8,18 +8,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
 from serdes.codegen import decoder
 from serdes.commands import CommandEncoders
-from serdes.registry import (
-    NotRegisteredError,
-    Registry,
-    RegistryRefusedError,
-    RegistryUnavailableError,
-    fetch_ids,
-)
+from serdes.known_ids import KnownIds, SchemaIdsError
+from serdes.registry import Registry, RegistryUnavailableError, fetch_ids
 from serdes.schema_ids import SchemaIds
+from serdes.schema_source import agreed_with_pins
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import section_key
 from state.stores.broadcast_feed import KafkaOptions
 from state.stores.refusals import Refusals
+from state.stores.schema_id_log import SchemaIdLog
 
 __all__ = [
     "CommandEncoders",
@@ -44,12 +41,24 @@ class NoBroker(Exception):
     """
 
 
-def schema_ids(registry_url: str) -> SchemaIds:
-    """Return the ids of all schemas; raises NoBroker where the registry does not know them."""
+def schema_ids(
+    registry_url: str, brokers: str = "", *, kafka: KafkaOptions = NO_OPTIONS
+) -> SchemaIds:
+    """Return the ids of all schemas; raises NoBroker where they cannot be had, or not be believed.
+
+    brokers: whose list of ids must agree; none is asked where there is no log yet.
+    """
     try:
-        return fetch_ids(Registry(registry_url))
-    except (NotRegisteredError, RegistryRefusedError, RegistryUnavailableError) as error:
+        ids = agreed_with_pins(fetch_ids(Registry(registry_url, timeout_s=20.0)))
+        known = KnownIds()
+        known.add(ids.known())
+        if brokers:
+            known.check(SchemaIdLog(brokers, kafka=kafka).read())
+    except (SchemaIdsError, RegistryUnavailableError) as error:
         raise NoBroker(f"schema registry: {error}") from error
+    except KafkaException as error:
+        raise NoBroker(f"{error}. Is the broker at {brokers} up?") from error
+    return ids
 
 
 class CommandSender:

@@ -357,7 +357,7 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
             f" {rate:.0f} commands/s, seed {arguments.seed}"
         )
         # While the workers start: they find the first commands there.
-        ids = schema_ids(where.registry_url)
+        ids = schema_ids(where.registry_url, where.brokers)
         buyers = Buyers(seating, ids, where.brokers, rate=rate, seed=arguments.seed)
         opened.callback(buyers.close)
         history = History(EVENT_ID, STALE_AFTER_MS, sightings=buyers.sightings)

@@ -157,7 +157,7 @@ def run(
     if opening.refused:
         section, reason = next(iter(opening.refused.items()))
         raise PlanFault("", f"section {section} refused: {reason}", "Take another --event-id")
-    ids = schema_ids(where.registry_url)
+    ids = schema_ids(where.registry_url, where.brokers, kafka=where.kafka)
     mix = Mix(
         chosen=arguments.chosen,
         confirm=arguments.confirm,

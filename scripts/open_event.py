@@ -68,7 +68,7 @@ def open_event(
     ids:      those of the registry; asked for where they are not given.
     progress: told how many sections have answered, often.
     """
-    ids = ids or schema_ids(where.registry_url)
+    ids = ids or schema_ids(where.registry_url, where.brokers, kafka=where.kafka)
     encoders = CommandEncoders(ids)
     commands: dict[bytes, tuple[str, bytes]] = {}
     for section in plan.sections:

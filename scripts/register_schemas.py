@@ -25,19 +25,20 @@ from pathlib import Path
 from schemas.topics import subjects
 from scripts.compatibility import incompatibilities
 from scripts.lint_schemas import lint
+from serdes.id_files import PINS_FILE, write_ids
+from serdes.known_ids import ContradictoryIdsError
 from serdes.registry import (
-    PINS_FILE,
+    QUESTIONS_AT_ONCE,
     Registry,
     RegistryRefusedError,
     RegistryUnavailableError,
     quoted,
-    write_ids,
 )
 from serdes.schema_files import HISTORY, SCHEMA_ROOT, current, load, qualified
 from serdes.schema_ids import SchemaIds
+from serdes.schema_source import agreed_with_pins
 
 COMPATIBILITY = "FULL_TRANSITIVE"
-QUESTIONS_AT_ONCE = 8
 
 _DONE, _DIFFERENT, _USAGE = 0, 1, 2
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -216,8 +217,14 @@ def _register_and_print(options: argparse.Namespace) -> int:
         print("register_schemas: the registry refuses a schema; see diff", file=sys.stderr)
         return _DIFFERENT
     ids = {each.subject: each.schema_id for each in done if each.schema_id is not None}
+    found = SchemaIds(ids, f"the registry {options.registry}")
     if options.pin and len(ids) == len(done):
-        write_ids(PINS_FILE, SchemaIds(ids))
+        write_ids(PINS_FILE, found)
+    try:
+        agreed_with_pins(found)
+    except ContradictoryIdsError as error:
+        print(f"register_schemas: {error}", file=sys.stderr)
+        return _DIFFERENT
     return _DONE
 
 

@@ -1,14 +1,6 @@
-"""Schema ids, fetched once at start; what an unknown id stands for, asked when one turns up.
+"""What a schema registry says: the ids of our schemas, and what an id stands for.
 
-Where the ids come from, in this order:
-
-1. The registry: our exact text is looked up under each pinned subject. Nothing is ever
-   registered from here (`scripts/register_schemas.py` does that).
-2. The registry cannot be reached: the cache file that the last successful start wrote.
-3. The pins of the repository, if the caller names them. Ids differ between registries, so they
-   fit only a registry that was filled by `register_schemas.py register` when it was empty.
-
-An id from a file is used only while its schema is, to the byte, the one of this code.
+Nothing is ever registered from here; `scripts/register_schemas.py` does that.
 """
 
 import http.client
@@ -17,18 +9,19 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from schemas.topics import subjects
-from serdes.schema_files import SCHEMA_ROOT, current, digest_of
-from serdes.schema_ids import RegisteredSchema, SchemaIds
+from serdes.known_ids import KnownId, KnownIds, SchemaIdsError
+from serdes.schema_files import current
+from serdes.schema_ids import RegisteredSchema, SchemaIds, schema_identity
 
-PINS_FILE = SCHEMA_ROOT / "pinned_ids.json"
-
+QUESTIONS_AT_ONCE = 8
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024
 _NOT_FOUND = 404
+_NO_SCHEMA = (KeyError, TypeError, ValueError, AttributeError)
 
 
 class RegistryUnavailableError(Exception):
@@ -38,7 +31,7 @@ class RegistryUnavailableError(Exception):
     """
 
 
-class RegistryRefusedError(Exception):
+class RegistryRefusedError(SchemaIdsError):
     """The registry answered with an error; `status` is the HTTP status.
 
     Operator action: the text names the reason.
@@ -49,17 +42,10 @@ class RegistryRefusedError(Exception):
         self.status = status
 
 
-class NotRegisteredError(Exception):
+class NotRegisteredError(SchemaIdsError):
     """A schema of this code is not registered under its subject.
 
     Operator action: `scripts/register_schemas.py register`, before this version is rolled out.
-    """
-
-
-class NoSchemaIdsError(Exception):
-    """The registry is down, and no file knows the ids of these schemas.
-
-    Operator action: start the registry.
     """
 
 
@@ -128,70 +114,38 @@ def quoted(subject: str) -> str:
 
 
 def fetch_ids(registry: Registry) -> SchemaIds:
-    """Return the ids of all our schemas. Raises NotRegisteredError, and as `Registry.call`."""
-    id_by_subject: dict[str, int] = {}
-    for subject, record in subjects().items():
-        schema_id = registry.id_of(subject, current().text(record))
-        if schema_id is None:
-            raise NotRegisteredError(f"{subject}: this version of {record} is not registered")
-        id_by_subject[subject] = schema_id
-    return SchemaIds(id_by_subject, "registry")
+    """Return the ids of all our schemas, each asked for both ways: text to id, and id to text.
 
-
-def ids_at_start(registry: Registry, cache: Path | None, pins: Path | None) -> SchemaIds:
-    """Return the ids, from the first source that has them; `source` says which.
-
-    cache: written after a successful fetch, read when the registry is down.
-    pins:  the repository's ids, or None where another registry gave other ids.
-
-    Raises NoSchemaIdsError when no source has them, NotRegisteredError when the registry says no.
+    Raises NotRegisteredError, ContradictoryIdsError, and as `Registry.call`.
     """
-    try:
-        ids = fetch_ids(registry)
-    except RegistryUnavailableError as error:
-        reasons = [str(error)]
-        for kind, path in (("cache", cache), ("pins", pins)):
-            if path is not None:
-                try:
-                    return SchemaIds(read_ids(path), f"{kind} {path}")
-                except (OSError, ValueError) as fault:
-                    reasons.append(f"{kind}: {fault}")
-        raise NoSchemaIdsError("; ".join(reasons)) from error
-    if cache is not None:
-        write_ids(cache, ids)
-    return ids
-
-
-def write_ids(path: Path, ids: SchemaIds) -> None:
-    """Write ids with the digests of their texts, whole or not at all."""
     record_by_subject = subjects()
-    entries = {
-        subject: {"id": schema_id, "digest": digest_of(current().text(record_by_subject[subject]))}
-        for subject, schema_id in ids.id_by_subject.items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(path.name + ".new")
-    written.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    written.replace(path)
+    with ThreadPoolExecutor(max_workers=QUESTIONS_AT_ONCE) as pool:
+        ids = list(
+            pool.map(lambda each: _confirmed_id(registry, *each), record_by_subject.items())
+        )
+    return SchemaIds(dict(zip(record_by_subject, ids, strict=True)), f"registry {registry.url}")
 
 
-def read_ids(path: Path) -> dict[str, int]:
-    """Return ids by subject.
-
-    Raises OSError, or ValueError where the file lacks a schema of this code or holds another text.
-    """
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    id_by_subject: dict[str, int] = {}
-    for subject, record in subjects().items():
-        try:
-            entry = entries[subject]
-            digest, schema_id = entry["digest"], int(entry["id"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} has no id of {subject}") from error
-        if digest != digest_of(current().text(record)):
-            raise ValueError(f"{path} is of another version of {record}")
-        id_by_subject[subject] = schema_id
-    return id_by_subject
+def _confirmed_id(registry: Registry, subject: str, record: str) -> int:
+    text = current().text(record)
+    schema_id = registry.id_of(subject, text)
+    if schema_id is None:
+        raise NotRegisteredError(
+            f"{subject}: this version of {record} is not registered at {registry.url}. Register "
+            "it: python -m scripts.register_schemas register"
+        )
+    answer = registry.call("GET", f"schemas/ids/{schema_id}")
+    try:
+        told = json.loads(answer["schema"])
+        name, fingerprint = schema_identity(told)
+    except _NO_SCHEMA as error:
+        raise RegistryUnavailableError(f"{registry.url}: an answer of another form") from error
+    asked_by_text, asked_by_id = f"subjects/{subject}", f"schemas/ids/{schema_id}"
+    own = KnownId(
+        schema_id, record, current().fingerprint(record), f"{registry.url}/{asked_by_text}"
+    )
+    KnownIds().check((own, KnownId(schema_id, name, fingerprint, f"{registry.url}/{asked_by_id}")))
+    return schema_id
 
 
 def _id_in(answer: Any) -> int:

@@ -67,6 +67,10 @@ class SchemaFiles:
         """Return the text that is registered: compact JSON in the file's own field order."""
         return text_of(self.inlined(full_name))
 
+    def fingerprint(self, full_name: str) -> str:
+        """Return the fingerprint of a schema of these files, as `fingerprint_of`."""
+        return fingerprint_of(self.inlined(full_name))
+
 
 def name_of(schema: Mapping[str, Any]) -> str:
     """Return the full name of a named schema."""

@@ -1,10 +1,14 @@
 """Which schema an id stands for: what the registry said at start, and what it says later."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fastavro.schema import SchemaParseException
+
 from schemas.topics import subjects
-from serdes.schema_files import current
+from serdes.known_ids import KnownId
+from serdes.schema_files import Schema, current, digest_of, fingerprint_of, name_of, qualified
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,15 @@ class RegisteredSchema:
 
     subjects: tuple[str, ...]
     text: str
+
+    def known_as(self, schema_id: int, source: str) -> KnownId:
+        """Return what this says of an id; a text that is no schema of ours is its own name."""
+        try:
+            name, fingerprint = schema_identity(json.loads(self.text))
+        except (LookupError, RecursionError, SchemaParseException, TypeError, ValueError):
+            fingerprint = digest_of(self.text)
+            name = f"a text of {', '.join(self.subjects)}"
+        return KnownId(schema_id, name, fingerprint, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,20 @@ class SchemaIds:
             others = found[schema_id].subjects if schema_id in found else ()
             found[schema_id] = RegisteredSchema((*others, subject), text)
         return found
+
+    def known(self) -> list[KnownId]:
+        """Return what these ids say, for a comparison with what others say."""
+        return [
+            KnownId(schema_id, record, current().fingerprint(record), self.source)
+            for subject, schema_id in self.id_by_subject.items()
+            if (record := subjects().get(subject))
+        ]
+
+
+def schema_identity(schema: Schema) -> tuple[str, str]:
+    """Return full name and fingerprint of a registered schema; raises where it is no record."""
+    whole = qualified(schema)
+    return name_of(whole), fingerprint_of(whole)
 
 
 def counted_ids(first: int = 1) -> SchemaIds:

@@ -1,47 +1,206 @@
-"""Where a process gets its schema ids from: the registry it was told of, or files."""
+"""Where a process gets its schema ids from, and what they are compared with before it works.
 
+Ids come from the first of these that has them:
+
+1. the registry;
+2. while it cannot be reached, the cache that the last start with a registry wrote;
+3. the pins of the repository. Ids differ between registries, so they fit only a registry that was
+   filled by `register_schemas.py register` when it was empty.
+
+Whatever they come from is compared with all that is known: the cache, the pins, and the list that
+lies beside the log (`IdLog`). An id that stood for another schema ends the start.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum, auto
 from pathlib import Path
+from threading import RLock
+from typing import Protocol
 
+from schemas.topics import subjects
 from serdes.decoding import TopicDecoder
+from serdes.id_files import PINS_FILE, known_in, read_ids, write_ids
+from serdes.known_ids import ContradictoryIdsError, KnownId, KnownIds, SchemaIdsError
 from serdes.registry import (
-    PINS_FILE,
     Registry,
     RegistryRefusedError,
     RegistryUnavailableError,
-    ids_at_start,
-    read_ids,
+    fetch_ids,
 )
 from serdes.schema_ids import SchemaIds
+
+
+class NoSchemaIdsError(SchemaIdsError):
+    """The registry is down, and no file knows the ids of these schemas.
+
+    Operator action: start the registry.
+    """
+
+
+class Answer(Enum):
+    """What became of the question what an id stands for."""
+
+    KNOWN = auto()
+    # The registry says so itself: the id was never given to anything.
+    UNKNOWN = auto()
+    # Nobody answered, or not as a registry.
+    NONE = auto()
+
+
+class IdLog(Protocol):
+    """The list of ids that lies beside the log and outlives every process and registry."""
+
+    def read(self) -> Sequence[KnownId]:
+        """Return what was said first of each id; raises where it cannot be read to its end."""
+
+    def append(self, known: Iterable[KnownId]) -> None:
+        """Add to the list; raises where that is not certain."""
+
+
+def agreed_with_pins(ids: SchemaIds) -> SchemaIds:
+    """Return the ids; raises ContradictoryIdsError where the pins of the repository say otherwise.
+
+    Only of our own ids: in a registry that is shared the pins say nothing of those of others.
+    """
+    known = KnownIds()
+    known.add(known_in(PINS_FILE))
+    known.check(ids.known())
+    return ids
 
 
 class SchemaSource:
     """A registry by its url; an empty url means that there is none and the pins serve.
 
-    cache: where the ids of the last successful start lie, for when the registry is down.
+    cache:   where the ids of the last start lie, for when the registry is down.
+    log:     the list beside the log; None where there is no log, or none is used.
+    appends: what the list lacks is added to it: by workers, who decide by these ids.
+    told:    called with a contradiction that is found, in whatever thread finds it.
     """
 
-    def __init__(self, registry_url: str, cache: Path) -> None:
+    def __init__(
+        self, registry_url: str, cache: Path, log: IdLog | None = None, *, appends: bool = False
+    ) -> None:
         self._registry = Registry(registry_url) if registry_url else None
-        self._cache = cache
+        # An empty path stands for no cache.
+        self._cache = cache if cache.name else None
+        self._log = log
+        self._appends = appends
+        self._ids: SchemaIds | None = None
+        self._known = KnownIds()
+        self._is_confirmed = False
+        self.told: Callable[[ContradictoryIdsError], None] = lambda _: None
+        # Re-entrant: whoever confirms needs the ids first.
+        self._lock = RLock()
 
     def ids(self) -> SchemaIds:
-        """Return the ids of our own schemas; raises as `registry.ids_at_start`."""
-        if self._registry is None:
-            return SchemaIds(read_ids(PINS_FILE), f"pins {PINS_FILE.name}")
-        return ids_at_start(self._registry, self._cache, PINS_FILE)
+        """Return the ids of our own schemas, the same at every call; raises SchemaIdsError.
 
-    def learn(self, decoder: TopicDecoder, schema_id: int) -> bool:
-        """Ask what an unknown id stands for and tell the decoder; say whether it is known now.
+        Before they are used, `confirm` compares them with the log's list.
+        """
+        with self._lock:
+            if self._ids is None:
+                remembered = self._remembered()
+                ids = agreed_with_pins(self._first_that_has_them())
+                self._known.add(remembered)
+                self._known.add(ids.known())
+                self._ids = ids
+            return self._ids
 
-        Blocks for some seconds while the registry does not answer.
+    def confirm(self) -> None:
+        """Compare with the list beside the log, and remember; once, then nothing is done.
+
+        Raises SchemaIdsError, and what the log raises while it cannot be read.
+        """
+        with self._lock:
+            if self._is_confirmed:
+                return
+            ids = self.ids()
+            if self._log is not None:
+                listed = self._log.read()
+                self._add(listed)
+                missing = self._unlisted(listed)
+                if self._appends and missing:
+                    self._log.append(missing)
+                    # Another worker may have been first, by another registry.
+                    self._add(self._log.read())
+            # Last: what is not confirmed must not replace what knew better.
+            self._remember(ids)
+            self._is_confirmed = True
+
+    def ask(self, decoder: TopicDecoder, schema_id: int) -> Answer:
+        """Ask what an unknown id stands for, and tell the decoder.
+
+        Blocks for some seconds while the registry does not answer. Raises ContradictoryIdsError
+        where it is known to stand for something else.
         """
         if self._registry is None:
-            return False
+            return Answer.UNKNOWN
         try:
             registered = self._registry.schema_of(schema_id)
         except (RegistryUnavailableError, RegistryRefusedError):
-            return False
+            return Answer.NONE
         if registered is None:
-            return False
+            return Answer.UNKNOWN
+        said = registered.known_as(schema_id, f"the registry {self._registry.url}")
+        with self._lock:
+            ids = self.ids()
+            if any(subject in subjects() for subject in registered.subjects):
+                is_new = schema_id not in {one.schema_id for one in self._known.all()}
+                self._add([said])
+                if is_new:
+                    self._remember(ids)
+                    if self._appends and self._log is not None:
+                        self._log.append([said])
+            else:
+                self._add([said], keep=False)
         decoder.learn(schema_id, registered)
-        return True
+        return Answer.KNOWN
+
+    def learn(self, decoder: TopicDecoder, schema_id: int) -> bool:
+        """As `ask`; say whether the id is known now."""
+        return self.ask(decoder, schema_id) is Answer.KNOWN
+
+    def _first_that_has_them(self) -> SchemaIds:
+        if self._registry is None:
+            return SchemaIds(read_ids(PINS_FILE), f"pins {PINS_FILE.name}")
+        try:
+            return fetch_ids(self._registry)
+        except RegistryUnavailableError as error:
+            reasons = [str(error)]
+            for kind, path in (("cache", self._cache), ("pins", PINS_FILE)):
+                if path is not None:
+                    try:
+                        return SchemaIds(read_ids(path), f"{kind} {path}")
+                    except (OSError, ValueError) as fault:
+                        reasons.append(f"{kind}: {fault}")
+            raise NoSchemaIdsError("; ".join(reasons)) from error
+
+    def _remembered(self) -> list[KnownId]:
+        if self._cache is None:
+            return []
+        try:
+            return known_in(self._cache)
+        except (OSError, ValueError) as error:
+            raise SchemaIdsError(
+                f"{self._cache} cannot be read: {error}. It may know better than the registry "
+                "which schema an id stands for, so it is not overwritten. Mend it, or delete it "
+                "if the registry is certainly the one that the log was written with"
+            ) from error
+
+    def _add(self, said: Iterable[KnownId], *, keep: bool = True) -> None:
+        try:
+            if keep:
+                self._known.add(said)
+            else:
+                self._known.check(said)
+        except ContradictoryIdsError as error:
+            self.told(error)
+            raise
+
+    def _unlisted(self, listed: Iterable[KnownId]) -> list[KnownId]:
+        has = {one.schema_id for one in listed}
+        return [one for one in self._known.all() if one.schema_id not in has and one.fingerprint]
+
+    def _remember(self, ids: SchemaIds) -> None:
+        if self._cache is not None and self._registry is not None:
+            write_ids(self._cache, ids, self._known.all())

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import topology
-from schemas.topics import EVENTS, TOPICS, subjects
+from schemas.topics import EVENTS, SCHEMA_IDS, TOPICS, subjects
 from scripts.show_topology import all_routes, as_text, main, with_block
 from serdes.schema_files import current
 
@@ -42,10 +42,11 @@ def test_every_source_carries_the_time_of_the_broker() -> None:
     assert all(TOPIC_BY_NAME[route.source].log_append_time for route in ROUTES)
 
 
-def test_every_topic_but_the_pods_own_is_read_or_written_by_a_route() -> None:
+def test_every_topic_but_the_pods_own_and_the_list_of_ids_is_read_or_written_by_a_route() -> None:
     used = {name for r in ROUTES for name in (r.source, r.changelog, r.dead_letters, *r.to)}
-    assert used | {EVENTS.name} == TOPIC_BY_NAME.keys()
-    assert EVENTS.name not in used
+    beside = {EVENTS.name, SCHEMA_IDS.name}
+    assert used | beside == TOPIC_BY_NAME.keys()
+    assert not used & beside
 
 
 def test_every_record_of_a_topic_has_a_schema_file() -> None:

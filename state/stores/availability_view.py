@@ -88,7 +88,13 @@ class AvailabilityView(SectionStatuses):
 
         super().__init__(decoder, learn, stale_after_ms=stale_after_ms, clock_ns=clock_ns)
         self._feed = StatusFeed(
-            brokers, topic, self, heartbeat_ms=heartbeat_ms, kafka=kafka, clock_ns=clock_ns
+            brokers,
+            topic,
+            self,
+            heartbeat_ms=heartbeat_ms,
+            kafka=kafka,
+            clock_ns=clock_ns,
+            confirm=schemas.confirm,
         )
 
     def __enter__(self) -> Self:

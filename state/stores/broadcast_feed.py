@@ -20,6 +20,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
+from serdes.known_ids import ContradictoryIdsError, SchemaIdsError
 from state.stores.freshness import Freshness, LogShortened
 from state.stores.refusals import Refusals
 from state.stores.topic_heartbeat import (
@@ -157,6 +158,8 @@ class BroadcastFeed(Generic[ReadingT]):
     """The thread, from `start` to `close`.
 
     name:    of the thread, and of its clients at the brokers.
+    confirm: called before the topic is read, in the thread, and again after trouble; may block for
+             some seconds, and raise KafkaException or SchemaIdsError.
     missing: the error where the brokers do not have the topic, else None.
     failure: what ended the thread, a bug; None while it runs.
     news:    set whenever one of these or readiness may have changed.
@@ -173,6 +176,7 @@ class BroadcastFeed(Generic[ReadingT]):
         kafka: KafkaOptions,
         clock_ns: Callable[[], int],
         starts: Starts = from_the_beginning,
+        confirm: Callable[[], None] = lambda: None,
     ) -> None:
         self.missing: TopicMissing | None = None
         self.failure: BaseException | None = None
@@ -186,6 +190,7 @@ class BroadcastFeed(Generic[ReadingT]):
         self._refusals = Refusals()
         self._clock_ns = clock_ns
         self._starts = starts
+        self._confirm = confirm
         self._heartbeat: Heartbeat | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -237,7 +242,9 @@ class BroadcastFeed(Generic[ReadingT]):
             self._follow()
         except LogShortened as error:
             log.warning("reading %s anew: %s", self._topic, error)
-        except (TopicMissing, KafkaException) as error:
+        except ContradictoryIdsError:
+            raise
+        except (TopicMissing, SchemaIdsError, KafkaException) as error:
             if not self._closing.is_set():
                 self.missing = error if isinstance(error, TopicMissing) else None
                 self._troubled(self._refusals.told_with(error))
@@ -254,6 +261,8 @@ class BroadcastFeed(Generic[ReadingT]):
     def _follow(self) -> None:
         """Read the topic from its start and tail it; return when closing."""
         self._refusals = Refusals()
+        # Before the first record is read: what its id stands for must be certain.
+        self._confirm()
         admin = self._connect()
         topic = self._identity(admin)
         if topic is None:

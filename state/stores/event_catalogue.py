@@ -364,6 +364,7 @@ class EventCatalogue(Events):
             heartbeat_ms=heartbeat_ms,
             kafka=kafka,
             clock_ns=clock_ns,
+            confirm=schemas.confirm,
         )
 
     def __enter__(self) -> Self:

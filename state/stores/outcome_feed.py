@@ -131,6 +131,7 @@ class OutcomeFeed:
             kafka=kafka,
             clock_ns=clock_ns,
             starts=self._starts,
+            confirm=schemas.confirm,
         )
 
     def start(self) -> None:

@@ -25,6 +25,7 @@ class StatusFeed(BroadcastFeed[Contents]):
         heartbeat_ms: int,
         kafka: KafkaOptions,
         clock_ns: Callable[[], int],
+        confirm: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             brokers,
@@ -34,6 +35,7 @@ class StatusFeed(BroadcastFeed[Contents]):
             heartbeat_ms=heartbeat_ms,
             kafka=kafka,
             clock_ns=clock_ns,
+            confirm=confirm,
         )
 
 

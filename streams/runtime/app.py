@@ -15,10 +15,12 @@ import faust
 import psutil
 import uvloop
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from confluent_kafka import KafkaException
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from serdes.known_ids import SchemaIdsError
 from state.stores.owner_name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
@@ -115,6 +117,7 @@ class BatchApp(faust.App):
         routes: Sequence[Route],
         *,
         ask_registry: Callable[[int], bool] = lambda _: False,
+        confirm: Callable[[], None] = lambda: None,
         log_append_time: bool = True,
         notes: Sequence[str] = (),
     ) -> None:
@@ -125,6 +128,7 @@ class BatchApp(faust.App):
         self.generation: Generation | None = None
         self.observer = Observer(settings.stall_s)
         self._ask_registry = ask_registry
+        self._confirm = confirm
         self._notes = notes
         self._log_append_time = log_append_time
         self._failpoints = Failpoints.from_env(os.environ)
@@ -350,12 +354,18 @@ class BatchApp(faust.App):
 
     def _check(self) -> Cluster:
         self._data_lock = lock_data_dir(self.worker_settings.data_dir)
-        return check_cluster(
+        cluster = check_cluster(
             self.worker_settings.brokers,
             self.routes.values(),
             log_append_time=self._log_append_time,
             kafka=self.worker_settings.kafka.librdkafka(),
         )
+        try:
+            self._confirm()
+        except (SchemaIdsError, KafkaException) as error:
+            message = f"schema ids: {type(error).__name__}: {error}"
+            raise WorkerMustEnd(message) from error
+        return cluster
 
     async def _take_stock(self) -> None:
         """Measure lag and memory; what /live and the metrics show."""

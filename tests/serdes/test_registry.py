@@ -14,19 +14,11 @@ from schemas.topics import SECTION_COMMANDS, subject, subjects
 from scripts.register_schemas import COMPATIBILITY, differences, main, register
 from serdes.decoding import FOREIGN_SUBJECT, Decoded, TopicDecoder, Undecodable, UnknownSchema
 from serdes.encoding import encoders
-from serdes.registry import (
-    PINS_FILE,
-    NoSchemaIdsError,
-    NotRegisteredError,
-    Registry,
-    RegistryUnavailableError,
-    fetch_ids,
-    ids_at_start,
-    read_ids,
-    write_ids,
-)
+from serdes.id_files import PINS_FILE, read_ids, write_ids
+from serdes.registry import NotRegisteredError, Registry, RegistryUnavailableError, fetch_ids
 from serdes.schema_files import current
 from serdes.schema_ids import SchemaIds, counted_ids
+from serdes.schema_source import SchemaSource
 from serdes.wire import header_of
 
 TICK = "io.seatstream.commands.Tick"
@@ -52,7 +44,7 @@ def test_ids_are_those_of_our_exact_texts(fake: FakeRegistry) -> None:
     assert ids.id_by_subject.keys() == subjects().keys()
     for name, schema_id in ids.id_by_subject.items():
         assert fake.texts[schema_id] == current().text(subjects()[name])
-    assert ids.source == "registry"
+    assert ids.source == f"registry {fake.url}"
 
 
 def test_asking_for_ids_registers_nothing(fake: FakeRegistry) -> None:
@@ -67,24 +59,21 @@ def test_f85_a_registry_that_is_down_is_replaced_by_the_last_answer(
     fake: FakeRegistry, tmp_path: Path
 ) -> None:
     cache = tmp_path / "data" / "schema_ids.json"
-    known = ids_at_start(filled(fake), cache, None)
+    filled(fake)
+    first = SchemaSource(fake.url, cache)
+    known = first.ids()
+    first.confirm()
     fake.answers = (503, b"down")
-    again = ids_at_start(Registry(fake.url), cache, None)
+    again = SchemaSource(fake.url, cache).ids()
     assert again.id_by_subject == known.id_by_subject
     assert again.source == f"cache {cache}"
 
 
-def test_without_a_cache_the_pins_serve_where_the_caller_names_them(
-    fake: FakeRegistry, tmp_path: Path
-) -> None:
+def test_without_a_cache_the_pins_serve(fake: FakeRegistry, tmp_path: Path) -> None:
     fake.answers = (503, b"down")
-    pins = tmp_path / "pins.json"
-    write_ids(pins, counted_ids())
-    ids = ids_at_start(Registry(fake.url), tmp_path / "none.json", pins)
-    assert ids == counted_ids()
-    assert ids.source == f"pins {pins}"
-    with pytest.raises(NoSchemaIdsError, match=r"503.*none\.json"):
-        ids_at_start(Registry(fake.url), tmp_path / "none.json", None)
+    ids = SchemaSource(fake.url, tmp_path / "none.json").ids()
+    assert ids == SchemaIds(read_ids(PINS_FILE))
+    assert ids.source == f"pins {PINS_FILE}"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"a": 1}'])

@@ -1,0 +1,86 @@
+"""Which schema each id was ever given to: it must never be another one.
+
+Records lie in the log with nothing but an id. A registry that was restored from another backup, or
+filled anew in another order, may give the ids of two records to each other; where both have the
+same fields, a confirmation would be read as a release. So what an answer of the registry says is
+compared with everything that anybody ever said: a former start, the pins, the log's own list.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class SchemaIdsError(Exception):
+    """The schema ids that a process needs cannot be had, or not be believed: it must not start.
+
+    Operator action: as the text says.
+    """
+
+
+class ContradictoryIdsError(SchemaIdsError):
+    """Two sources give one id to two schemas.
+
+    Operator action: bring back the registry's own data, as the text says.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class KnownId:
+    """What one source says of an id.
+
+    record:      full name of the schema.
+    fingerprint: SHA-256 (hex) of its parsing canonical form; empty in files of former versions,
+                 where only the name is compared.
+    source:      who says so, for people.
+    """
+
+    schema_id: int
+    record: str
+    fingerprint: str
+    source: str
+
+    def contradicts(self, other: "KnownId") -> bool:
+        """Say whether two sayings about the same id cannot both be true."""
+        if self.record != other.record:
+            return True
+        known = self.fingerprint and other.fingerprint
+        return bool(known) and self.fingerprint != other.fingerprint
+
+
+class KnownIds:
+    """All that was said, by id. An id has one schema; a schema may have several ids."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, KnownId] = {}
+
+    def all(self) -> tuple[KnownId, ...]:
+        """Return one saying for each id."""
+        return tuple(self._by_id.values())
+
+    def add(self, said: Iterable[KnownId]) -> None:
+        """Take in what a source says; raises ContradictoryIdsError, and takes nothing in then."""
+        self._by_id |= self.check(said)
+
+    def check(self, said: Iterable[KnownId]) -> dict[int, KnownId]:
+        """Return what would be taken in; raises ContradictoryIdsError."""
+        taken: dict[int, KnownId] = {}
+        for one in said:
+            known = taken.get(one.schema_id) or self._by_id.get(one.schema_id)
+            if known is not None and known.contradicts(one):
+                raise ContradictoryIdsError(_contradiction(known, one))
+            if known is None or not known.fingerprint:
+                taken[one.schema_id] = one
+        return taken
+
+
+def _contradiction(known: KnownId, said: KnownId) -> str:
+    other = "another version of it" if said.record == known.record else said.record
+    return (
+        f"schema id {said.schema_id} is {known.record} according to {known.source}, and {other} "
+        f"according to {said.source}. The registry was restored from another backup, or filled "
+        "anew in another order: records would be read as what they are not, so nothing was "
+        "started and nothing overwritten. Bring back the registry's own data (or the one whose "
+        "ids the log has). Only where no record was ever written with the other ids: make the "
+        "registry's the valid ones with `python -m scripts.register_schemas register --pin`, and "
+        "delete the schema-ids.json that says otherwise"
+    )

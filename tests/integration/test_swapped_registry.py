@@ -1,0 +1,136 @@
+"""S2: a registry restored from another backup is refused by workers, pods and scripts."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from faults.swapped_registry import fill, swapped
+from integration.pods import PodProcess, Servers, run_script
+from integration.workers import ENDED_ITSELF, ROOT
+
+from infra.stack import ephemeral_stack
+from infra.stack.processes import wait_until
+from infra.stack.registry import SchemaRegistry
+from schemas.topics import SCHEMA_IDS, subjects
+from scripts.addresses import Servers as Addresses
+from scripts.commands import CommandEncoders, CommandSender, key_of, schema_ids
+from scripts.workers import Worker
+from serdes.registry import Registry, fetch_ids
+from state.stores.schema_id_log import SchemaIdLog
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+CONFIRM = "io.seatstream.commands.ConfirmReservation"
+RELEASE = "io.seatstream.commands.ReleaseReservation"
+# More than there are pins: the list beside the log alone knows better on an empty disk.
+OTHERS = 40
+PLAN = '{"event": "Hall", "sections": [{"section": "A", "rows": 1, "seats": 9}]}'
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cluster whose log was written with the first registry."""
+
+    servers: Servers
+    registry: SchemaRegistry
+    directory: Path
+
+    def worker(self, name: str) -> Worker:
+        where = Addresses(self.servers.brokers, self.servers.registry_url)
+        return Worker(name, where, self.directory)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with ephemeral_stack("tests-swapped", parts={"kafka", "registry"}, fast_jit=True) as stack:
+        registry = stack._registry
+        assert registry is not None
+        fill(stack.registry_url, others=OTHERS)
+        servers = Servers(stack.kafka_brokers, stack.registry_url, "", tmp_path)
+        run_script(servers, "create_topics", "--partitions", "2")
+        yield Place(servers, registry, tmp_path)
+
+
+def refused(output: str) -> bool:
+    return all(
+        text in output
+        for text in ("ContradictoryIdsError", CONFIRM, RELEASE, "Bring back the registry's own")
+    )
+
+
+def waited(worker: Worker) -> Worker:
+    """Start a worker and wait until it is ready, or has ended."""
+    worker.start()
+    assert wait_until(lambda: worker.is_ready() or worker.exit_code() is not None, 60)
+    return worker
+
+
+def left(worker: Worker) -> None:
+    worker.terminate()
+    worker.finish()
+
+
+def script(place: Place, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"scripts.{name}", *arguments],
+        cwd=ROOT,
+        env=os.environ | place.servers.variables(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_s2_workers_pods_and_scripts_refuse_a_registry_with_other_ids(place: Place) -> None:
+    opens = ("open_event", str(place.directory / "plan.json"), "--event-id")
+    (place.directory / "plan.json").write_text(PLAN, encoding="utf-8")
+    kept = waited(place.worker("kept"))
+    assert kept.is_ready(), kept.log()
+    assert script(place, *opens, "7").returncode == 0
+    # Something in the log has one of the two ids.
+    sender = CommandSender(place.servers.brokers)
+    encoders = CommandEncoders(schema_ids(place.servers.registry_url, place.servers.brokers))
+    sender.send(key_of(7, "A"), encoders.confirm(encoders.identity("r", "u", "A", 7), 0))
+    assert sender.flush() == 0
+    assert script(place, "audit").returncode == 0
+    left(kept)
+    cache = place.directory / "kept" / "data" / "schema-ids.json"
+    before = cache.read_bytes()
+    listed = {one.schema_id: one.record for one in SchemaIdLog(place.servers.brokers).read()}
+    assert set(listed.values()) == set(subjects().values())
+
+    with swapped(place.registry, place.directory / "another"):
+        fill(place.servers.registry_url, others=OTHERS, exchanged=(CONFIRM, RELEASE))
+        ids = fetch_ids(Registry(place.servers.registry_url, timeout_s=30.0))
+        assert set(ids.id_by_subject.values()) == set(listed)
+
+        empty = place.worker("empty")
+        for worker in (kept, empty):
+            assert waited(worker).exit_code() == ENDED_ITSELF
+            assert refused(worker.log())
+        assert cache.read_bytes() == before
+        assert str(cache) in kept.log()
+        assert SCHEMA_IDS.name in empty.log()
+        assert not (place.directory / "empty" / "data" / "schema-ids.json").exists()
+
+        pod = PodProcess(place.servers, "pod")
+        assert wait_until(lambda: not pod.child.is_alive(), 60), pod.child.output()
+        assert pod.child.wait(0) == 1
+        assert refused(pod.child.output())
+
+        for name, *arguments in ((*opens, "8"), ("audit",)):
+            done = script(place, name, *arguments)
+            assert done.returncode not in (0, 1), done.stdout
+            assert CONFIRM in done.stdout + done.stderr
+            assert "Traceback" not in done.stderr
+
+    # The registry's own data are back: whoever refused starts, and nothing had to be deleted.
+    for worker in (kept, empty):
+        assert waited(worker).is_ready(), worker.log()
+        left(worker)
+    assert cache.read_bytes() == before
