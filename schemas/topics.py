@@ -54,7 +54,7 @@ class Topic:
 
 SECTION_COMMANDS = Topic(
     name="section-commands",
-    key="{eventId}-{section}; `tick` for ticks, which name their partition",
+    key="{eventId}-{section}; `tick-2` (once `tick`) for ticks, which name their partition",
     records=(
         _COMMANDS + "OpenSection",
         _COMMANDS + "HoldBestAvailable",

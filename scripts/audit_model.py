@@ -25,6 +25,7 @@ from scripts.audit_seats import (
 Outcome = tuple[str, dict[str, Any]]  # name of the record, its fields
 
 CLOCK_SKEW_MS = 5_000
+JUMP_MS = 60_000
 LAPSES_PER_RECORD = 1_000
 # The section's record has 512 kB at most; its other fields take less than 128 bytes.
 FREE_BYTES_MAX = 512 * 1024 - 128
@@ -55,6 +56,7 @@ class Oracle:
         self.partitions = partitions
         self.log_time_ms = 0
         self.timer_ms = 0
+        self.follows_jumps = True
         self.next_offset = 0
         self.sections: dict[tuple[int, str], Section] = {}
         self.reservations: dict[str, Reservation] = {}
@@ -78,20 +80,38 @@ class Oracle:
         """
         self._offset, self.next_offset = offset, offset + 1
         self._touched = set()
-        self.log_time_ms = max(self.log_time_ms, timestamp)
         name, fields = command or ("", {})
+        is_tick = name == "Tick" and not set_aside
+        self._pass_time(timestamp, key, fields["timerMs"] if is_tick else None)
         if set_aside:
             if name in {"", "Tick"}:
                 return []
             return [self._refusal("", fields["request"], "INTERNAL", foreign=True)]
-        if name == "Tick":
-            self.timer_ms = max(self.timer_ms, fields["timerMs"])
         outcomes = self._lapse(min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS))
         if name and name != "Tick":
             outcomes.append(self._decide(key, name, fields))
         for section in self.touched_sections():
             self._note(section)
         return outcomes
+
+    def _pass_time(self, appended: int, key: bytes | None, clock: int | None) -> None:
+        """Move the log's time over a record; clock: what a tick's sender read."""
+        if clock is not None and key == b"tick-2":
+            self.follows_jumps = False
+        if self.follows_jumps or not clock:
+            leaps = 0 < self.log_time_ms < appended - JUMP_MS
+            if self.follows_jumps or not leaps:
+                self.log_time_ms = max(self.log_time_ms, appended)
+            self.timer_ms = max(self.timer_ms, clock or 0)
+            return
+        if self.log_time_ms == 0 or appended <= self.log_time_ms + JUMP_MS:
+            self.log_time_ms = max(self.log_time_ms, appended)
+            is_slow = clock < appended - JUMP_MS
+            self.timer_ms = max(self.timer_ms, appended if is_slow else min(appended, clock))
+        else:
+            agreed = min(appended, clock)
+            self.log_time_ms = max(self.log_time_ms, agreed)
+            self.timer_ms = max(self.timer_ms, agreed)
 
     def touched_sections(self) -> list[Section]:
         """Return the known sections that the last record concerned."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serdes.codegen import Encode
-from state.domain.keys import TICK_KEY
+from state.domain.keys import GUARDED_TICK_KEY
 from streams.route import Tick
 
 
@@ -11,6 +11,6 @@ def emit_ticks(encode: Encode) -> Tick:
     """Return how section-commands tick; `encode` writes a Tick with its schema id."""
 
     def record(clock_ms: int) -> tuple[bytes, bytes]:
-        return TICK_KEY, encode(clock_ms)
+        return GUARDED_TICK_KEY, encode(clock_ms)
 
     return Tick(record)

@@ -24,9 +24,7 @@ class Progress(NamedTuple):
 class Tick:
     """A record that the owner of a partition sends itself, so that log time moves.
 
-    Sent only while something in the partition's state is due.
-
-    record: clock in Unix ms -> (key, value).
+    record: clock in Unix ms -> (key, value); 0 for a tick that only asks what time it is.
     """
 
     record: Callable[[int], tuple[bytes, bytes]]

@@ -77,6 +77,10 @@ def identity(
     }
 
 
+# How far a broker's clock is off at a tick: time does not follow more than a minute by itself.
+_LEAPS = (0, 0, 0, 0, 0, 90_000, -90_000)
+
+
 class RandomBuyers:
     """Draws commands for a few small sections, sound and unsound ones, from a seed."""
 
@@ -197,7 +201,9 @@ class RandomBuyers:
             self.now_ms += draw.choice([10, 3_000])
             timer_ms = self.now_ms + draw.choice([0, 0, -4_000, -9_000])
             value = self.value_of("Tick", {"timerMs": timer_ms})
-            return draw.randrange(self.partitions), b"tick", value, self.now_ms
+            under = b"tick-2" if self.count % 3 else b"tick"
+            now_ms = self.now_ms + _LEAPS[self.count % len(_LEAPS)]
+            return draw.randrange(self.partitions), under, value, now_ms
         hold = self.value_of("HoldBestAvailable", {"request": request, "seatCount": 1})
         fields = {"request": request, "seatCount": 1}
         partition, key, _, now_ms = self.send("HoldBestAvailable", fields)

@@ -14,7 +14,7 @@ from serdes.schema_files import inlined
 from serdes.schema_ids import counted_ids
 from serdes.seat_codecs import SeatCodecs
 from serdes.wire import HEADER_BYTES, header_of
-from state.domain.keys import TICK_KEY, partition_of, section_key
+from state.domain.keys import GUARDED_TICK_KEY, TICK_KEY, partition_of, section_key
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
 from state.stores import envelope
@@ -129,8 +129,13 @@ def sale_window(starts_ms: int, ends_ms: int, **who: Any) -> Pair:
     return command("ChangeSaleWindow", "op-window", starts_ms, ends_ms, **who)
 
 
-def tick(timer_ms: int) -> Pair:
-    return TICK_KEY, _ENCODERS["io.seatstream.commands.Tick"](timer_ms)
+def tick(timer_ms: int, key: bytes = TICK_KEY) -> Pair:
+    return key, _ENCODERS["io.seatstream.commands.Tick"](timer_ms)
+
+
+def guarded_tick(timer_ms: int) -> Pair:
+    """Return the tick after which time follows no jump."""
+    return tick(timer_ms, GUARDED_TICK_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +296,10 @@ pairs = st.one_of(
 )
 
 
+# More than what time follows without a tick.
+JUMP = 100_000
+
+
 @st.composite
 def logs(draw: st.DrawFn, size: int = 40) -> list[PipedRecord]:
     """Draw a partition's log: two sections open, then anything at rising times, with ticks."""
@@ -301,9 +310,10 @@ def logs(draw: st.DrawFn, size: int = 40) -> list[PipedRecord]:
         open_section("....\n....", section=B, hold_ms=10_000, max_hold_ms=30_000),
     )
     for _ in range(draw(st.integers(1, size))):
-        partition.now_ms += draw(st.sampled_from([0, 0, 1, 900, 3_000]))
+        partition.now_ms += draw(st.sampled_from([0, 0, 1, 900, 3_000, 3_000, JUMP, -JUMP]))
         if draw(st.integers(0, 5)) == 0:
-            partition.append(tick(partition.now_ms + draw(st.sampled_from([0, 0, -4_000, 4_000]))))
+            clock_ms = partition.now_ms + draw(st.sampled_from([0, 0, -4_000, 4_000, -JUMP, JUMP]))
+            partition.append(tick(clock_ms, draw(st.sampled_from([TICK_KEY, GUARDED_TICK_KEY]))))
         else:
             partition.append(draw(pairs))
     return partition.log

@@ -9,6 +9,9 @@ RESERVATION_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 SECTION_ID: Final = re.compile(rb"[A-Z0-9-]{1,32}")
 
 TICK_KEY: Final = b"tick"
+# A tick under this key tells, beside the time, that from its offset on the log's time follows no
+# jump (`log_time.py`). Logs from before have ticks under the other key, and fold as they did.
+GUARDED_TICK_KEY: Final = b"tick-2"
 
 # Keys of a partition's store, and so of its changelog: a tag, then a section key or a reservation
 # id. The progress of the partition has no more than its tag.

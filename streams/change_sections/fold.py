@@ -9,6 +9,7 @@ from typing import Any, Final
 from serdes.reservation import first_outcome, later_outcome, read_reservation, write_reservation
 from serdes.seat_codecs import SeatCodecs
 from serdes.section import KnownSection, read_section
+from state.domain import log_time
 from state.domain.hold import horizon_ms
 from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partition_of
 from state.domain.reasons import Reason
@@ -16,8 +17,10 @@ from state.domain.reservation import LaterOutcome, Reservation
 from state.domain.section import Section
 from streams.batch import Batch, Effects, Outgoing, Record, State
 
-# Rises when the same command would be decided otherwise than before.
-LOGIC_VERSION: Final = 1
+# Rises when the same command would be decided otherwise than before. Which version decides is told
+# by the log, so that every log folds to one state whatever code reads it: 2 from the first tick
+# under `GUARDED_TICK_KEY` on, 1 before.
+LOGIC_VERSION: Final = 2
 
 # Half of Kafka's default max.request.size: a state that outgrew it could never be stored again.
 STATE_BYTES_MAX: Final = 512 * 1024
@@ -58,7 +61,8 @@ class Fold:
     """One batch being folded into its partition's state.
 
     offset:      of the record that is being decided.
-    log_time_ms: highest append time up to it; timer_ms: highest clock of a tick.
+    logic_version: of the rules that decide it.
+    log_time_ms: time of the log there; timer_ms: time that the ticks' clocks have come to.
     look_again:  keys whose stored value may have changed since the batch was looked up.
     touched:     sections that a record of this batch concerned.
     counted:     outcomes that `emit` counted; all others are holds.
@@ -73,6 +77,7 @@ class Fold:
         "counted",
         "effects",
         "log_time_ms",
+        "logic_version",
         "look_again",
         "next_offset",
         "offset",
@@ -98,9 +103,8 @@ class Fold:
         self.state = state
         self.state_bytes_max = state_bytes_max
         progress = state.get(PROGRESS_KEY)
-        stored = (0, 0, 0, 0) if progress is None else codecs.read_progress(progress, 0)
-        self.next_offset, stored_time_ms, self.timer_ms, _ = stored
-        self.log_time_ms = max(log_time_ms, stored_time_ms)
+        stored = (0, log_time_ms, 0, 1) if progress is None else codecs.read_progress(progress, 0)
+        self.next_offset, self.log_time_ms, self.timer_ms, self.logic_version = stored
         self.overdue = state.next_due_ms <= horizon_ms(self.log_time_ms, self.timer_ms)
         self.cache: SectionCache = state.cache.setdefault(_CACHE, SectionCache())
         self.offset = -1
@@ -111,6 +115,33 @@ class Fold:
         self.look_again: set[bytes] = set()
         self._ordinal = self._ordinal_offset = 0
         self.counted = 0
+
+    def pass_to(self, appended_ms: int) -> int:
+        """Let the log's time follow a record's append time, and return it."""
+        now_ms: int = self.log_time_ms
+        if self.logic_version > 1:
+            now_ms = log_time.moved(now_ms, appended_ms)
+        else:
+            now_ms = max(now_ms, appended_ms)
+        self.log_time_ms = now_ms
+        return now_ms
+
+    def tick(self, appended_ms: int, clock_ms: int, version: int) -> None:
+        """Let time follow a tick, by the rules of `version` from here on if that is newer."""
+        self.logic_version = max(self.logic_version, version)
+        if self.logic_version > 1 and clock_ms:
+            self.log_time_ms, self.timer_ms = log_time.ticked(
+                self.log_time_ms, self.timer_ms, appended_ms, clock_ms
+            )
+        else:
+            self.pass_to(appended_ms)
+            self.timer_ms = max(self.timer_ms, clock_ms)
+
+    def progress(self, next_offset: int) -> bytes:
+        """Return the partition's progress, encoded."""
+        return self.codecs.progress(
+            next_offset, self.log_time_ms, self.timer_ms, self.logic_version
+        )
 
     def count(self, decision: str) -> None:
         decisions = self.effects.decisions

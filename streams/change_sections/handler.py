@@ -22,7 +22,7 @@ from serdes.held import Times
 from serdes.seat_codecs import SeatCodecs
 from serdes.section import PLAN_AT, write_section
 from state.domain.allocation import best_available
-from state.domain.keys import PROGRESS_KEY, SECTION
+from state.domain.keys import GUARDED_TICK_KEY, PROGRESS_KEY, SECTION
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
 from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
@@ -110,15 +110,12 @@ def refuse_poison(
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
         fold = Fold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX)
         fold.offset = record.offset
-        fold.log_time_ms = max(fold.log_time_ms, record.timestamp)
+        fold.pass_to(record.timestamp)
         verdict = codecs.commands.decode(record.value, record.headers)
         if isinstance(verdict, Decoded) and len(verdict.fields) > PLAN_AT:
             fold.refuse(verdict.fields, Reason.INTERNAL, None)
             fold.effects.outgoing[outcomes] = fold.outcomes
-        progress = codecs.progress(
-            record.offset + 1, fold.log_time_ms, fold.timer_ms, LOGIC_VERSION
-        )
-        state.put(PROGRESS_KEY, progress)
+        state.put(PROGRESS_KEY, fold.progress(record.offset + 1))
         return fold.effects
 
     return refuse
@@ -148,15 +145,17 @@ def _apply(fold: Fold, records: Sequence[Record]) -> None:
     ):
         fold.offset = offset = record.offset
         timestamp = record.timestamp
-        if timestamp > log_time_ms or fold.overdue:
-            timestamp = max(timestamp, log_time_ms)
-            fold.log_time_ms = log_time_ms = timestamp
+        if (timestamp > log_time_ms or fold.overdue) and name != TICK:
+            log_time_ms = fold.pass_to(timestamp)
             times_by_deadline = {}
             lapse(fold)
         if key in look_again:
             stored = state.get(key)  # noqa: PLW2901
         if name != HOLD_BEST:
             _DECIDE[name](fold, record, fields, stored)
+            if name == TICK:
+                log_time_ms = fold.log_time_ms
+                times_by_deadline = {}
             continue
         # Nearly every record is the first hold of its id, for best seats, on a section that is
         # decoded and on sale, and finds seats. It is decided and written here, without a call
@@ -200,9 +199,9 @@ def _apply(fold: Fold, records: Sequence[Record]) -> None:
 
 def _tick(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:  # noqa: ARG001
     fold.count("TICK")
-    if fields[0] > fold.timer_ms:
-        fold.timer_ms = fields[0]
-        lapse(fold)
+    version = LOGIC_VERSION if record.key == GUARDED_TICK_KEY else 1
+    fold.tick(record.timestamp, fields[0], version)
+    lapse(fold)
 
 
 def _nothing(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
@@ -249,5 +248,4 @@ def _settle(fold: Fold, next_offset: int, status: str, cached_seats_max: int) ->
     if statuses:
         fold.effects.outgoing[status] = statuses
     cache.shrink(cached_seats_max)
-    progress = codecs.progress(next_offset, fold.log_time_ms, fold.timer_ms, LOGIC_VERSION)
-    state.put(PROGRESS_KEY, progress)
+    state.put(PROGRESS_KEY, fold.progress(next_offset))

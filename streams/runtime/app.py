@@ -25,6 +25,7 @@ from state.stores.owner_name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
 from streams.runtime.checks import Cluster, check_cluster
+from streams.runtime.clock import ClockWatch, OwnClock
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.failpoints import Failpoints
 from streams.runtime.fatal import WorkerMustEnd, end_process
@@ -132,6 +133,7 @@ class BatchApp(faust.App):
         self._notes = notes
         self._log_append_time = log_append_time
         self._failpoints = Failpoints.from_env(os.environ)
+        self._clocks = ClockWatch(OwnClock.from_env())
         self._watchdog = Watchdog(settings.watchdog_s)
         self._cluster: Cluster | None = None
         self._process = psutil.Process()
@@ -193,17 +195,23 @@ class BatchApp(faust.App):
             self._cluster = await asyncio.get_running_loop().run_in_executor(None, self._check)
         except WorkerMustEnd as error:
             end_process(str(error))
-        _calm_collector()
-        await self._health.start()
-        ticker = Ticker(
+        self._ticker = Ticker(
             self.worker_settings.connection,
+            tuple(self.routes.values()),
             self._lanes,
             self.worker_settings.tick_ms,
             self.observer,
+            self._clocks,
         )
+        try:
+            await self._ticker.start()
+        except WorkerMustEnd as error:
+            end_process(str(error))
+        _calm_collector()
+        await self._health.start()
         self._background = [
             asyncio.create_task(self._watchdog.run(), name="watchdog"),
-            asyncio.create_task(ticker.run(), name="ticker"),
+            asyncio.create_task(self._ticker.run(), name="ticker"),
             asyncio.create_task(self._take_stock(), name="stock-taking"),
         ]
         for task in self._background:
@@ -215,6 +223,7 @@ class BatchApp(faust.App):
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self._ticker.stop()
         await self._health.stop()
 
     async def on_started_init_web_server(self) -> None:
@@ -235,6 +244,8 @@ class BatchApp(faust.App):
             self._resume()
             return
         assert self._cluster is not None
+        # Who lost partitions may have been away, its clock with it.
+        self._clocks.forget()
         generation = Generation(
             settings=self.worker_settings,
             generation_id=generation_id,
@@ -380,6 +391,7 @@ class BatchApp(faust.App):
             resident_bytes=self._process.memory_info().rss,
             stores=[lane.state.store.statistics() for lane in lanes],
         )
+        self.observer.time({lane.place: lane.behind_ms for lane in lanes})
         if not lanes:
             return
         thread = self.consumer._thread

@@ -41,6 +41,8 @@ class Lane:
     parked:           nothing is taken for now, for want of a schema or of newer code.
     has_left:         nothing is taken any more: the partition is in trouble.
     has_lost_writes:  the store lacks a batch that was committed; its changelog has it.
+    log_time_ms:      the log's time; behind_ms: how far the last record's append time is ahead of
+                      it, because the broker's clock jumped or nothing came for long.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Lane:
         self.next_offset = next_offset
         self.committed_offset = next_offset
         self.log_time_ms = log_time_ms
+        self.behind_ms = 0
         self.buffered_bytes = 0
         self.buffered_records = 0
         self.parked = False
@@ -142,7 +145,14 @@ class Lane:
             if topic not in self.route.to:
                 message = f"{self.topic} may not publish to {topic}: not in its route"
                 raise WorkerMustEnd(message)
-        self.log_time_ms = max(self.log_time_ms, *[record.timestamp for record in records])
+        appended_ms = max([record.timestamp for record in records])
+        progress = self.route.progress
+        self.log_time_ms = (
+            max(self.log_time_ms, appended_ms)
+            if progress is None
+            else progress(self.state).log_time_ms
+        )
+        self.behind_ms = max(0, records[-1].timestamp - self.log_time_ms)
         return Decided(
             self,
             len(records),

@@ -15,6 +15,7 @@ from typing import Any
 from faust.utils.terminal.spinners import SpinnerHandler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from state.domain.log_time import JUMP_MS
 from streams.runtime.fatal import REASONS, PartitionTrouble, Reason
 from streams.runtime.lane import Decided
 
@@ -96,6 +97,17 @@ class Metrics:
         )
         for reason in REASONS:
             self.parked.labels(reason)
+        self.time_paused = Gauge(
+            "seatstream_partitions_time_paused",
+            "Input partitions whose time stands still after an unconfirmed leap.",
+            registry=registry,
+        )
+        self.broker_clock = Gauge(
+            "seatstream_broker_clock_offset_seconds",
+            "A broker's clock minus this worker's.",
+            ("broker",),
+            registry=registry,
+        )
         self.buffered_bytes = Gauge(
             "seatstream_buffered_bytes", "Fetched and not yet decided.", registry=registry
         )
@@ -139,6 +151,9 @@ class Observer:
         self._aside: dict[str, Aside] = {}
         self._positions: dict[str, tuple[int, float]] = {}
         self._stalled: dict[str, float] = {}
+        self._clocks_off: dict[str, float] = {}
+        self._time_paused: dict[str, float] = {}
+        self._time_told: set[str] = set()
         self._restore_logged_at = 0.0
         self._lag = 0
 
@@ -241,6 +256,36 @@ class Observer:
             count = sum(aside.reason == reason for aside in self._aside.values())
             self.metrics.parked.labels(reason).set(count)
 
+    def clocks(self, offsets_s: Mapping[str, float], off: Mapping[str, float]) -> None:
+        """Take in the brokers' clocks minus ours, and those of them that are wrong."""
+        for broker, offset_s in offsets_s.items():
+            self.metrics.broker_clock.labels(broker).set(offset_s)
+        for broker in off.keys() - self._clocks_off.keys():
+            self.log.error(
+                "the clock of broker %s is wrong by %+.1f s: lapses and sale windows of its "
+                "partitions wait where it jumped; set that machine's clock", broker, off[broker],
+            )  # fmt: skip
+        for broker in self._clocks_off.keys() - off.keys():
+            self.log.warning("the clock of broker %s is right again", broker)
+        self._clocks_off = dict(off)
+
+    def time(self, behind_ms: Mapping[str, int]) -> None:
+        """Take in how far each partition's time is behind its append times, in ms."""
+        paused = {p: ms / 1000 for p, ms in behind_ms.items() if ms > JUMP_MS}
+        # Twice in a row: the first record after an outage is followed by its tick at once.
+        for place in self._time_paused.keys() & paused.keys() - self._time_told:
+            self.log.error(
+                "%s: append times leaped by %.0f s and no tick's clock confirms it: holds do not "
+                "lapse and sale windows stay as they were; compare the clocks of this machine and "
+                "of the partition's leader", place, paused[place],
+            )  # fmt: skip
+            self._time_told.add(place)
+        for place in self._time_told - paused.keys():
+            self.log.warning("%s: time goes on", place)
+            self._time_told.discard(place)
+        self._time_paused = paused
+        self.metrics.time_paused.set(len(paused))
+
     def looked_up(self, answer: str) -> None:
         self.metrics.lookups.labels(answer).inc()
 
@@ -287,6 +332,8 @@ class Observer:
             "restoring": self._restoring > 0,
             "set_aside": {place: asdict(aside) for place, aside in self._aside.items()},
             "lag_records": self._lag,
+            "broker_clocks_off_s": self._clocks_off,
+            "time_paused_s": self._time_paused,
         }
         return self._running and not self._aside, json.dumps(state)
 

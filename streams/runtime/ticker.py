@@ -1,17 +1,30 @@
-"""Moves log time: sends each owned partition its tick while something in its state is due."""
+"""Moves log time: sends each owned partition its tick, and compares clocks by the answers.
+
+A partition gets its tick while something in its state is due; while its time stands still; and
+otherwise now and then, so that its time never leaps (`state.domain.log_time`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from state.domain.log_time import JUMP_MS
+from streams.route import Route, Tick
+from streams.runtime.clock import LIMIT_MS, ClockWatch, Sent
+from streams.runtime.fatal import WorkerMustEnd, end_process
 from streams.runtime.lane import Lane
 from streams.runtime.observe import Observer
+
+_SELDOM_S = JUMP_MS / 3_000
+_ASK_S = 10.0
+_TRIES = 3
+_LOG_APPEND_TIME = 1
 
 
 class Ticker:
@@ -23,35 +36,144 @@ class Ticker:
     def __init__(
         self,
         connection: Mapping[str, Any],
+        routes: Sequence[Route],
         lanes: Callable[[], Sequence[Lane]],
         every_ms: int,
         observer: Observer,
+        watch: ClockWatch,
     ) -> None:
         self._connection = connection
+        self._ticks = {route.source: route.tick for route in routes if route.tick is not None}
         self._lanes = lanes
         self._every_ms = every_ms
         self._observer = observer
+        self._watch = watch
+        self._own = watch.own
+        self._ticked_s: dict[str, float] = {}
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Compare our clock with every broker's; raise WorkerMustEnd where it is wrong."""
+        if not self._ticks:
+            return
+        self._producer = AIOKafkaProducer(**self._connection, acks="all", request_timeout_ms=5_000)
+        await self._producer.start()
+        for _ in range(_TRIES):
+            await self._ask(self._brokers())
+            if not self._watch.silent(self._brokers()):
+                break
+        await self._judge()
+
+    async def stop(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        producer = AIOKafkaProducer(**self._connection, acks="all", request_timeout_ms=5_000)
-        await producer.start()
-        try:
-            while True:
-                now_ms = int(time.time() * 1000)
-                await asyncio.sleep((self._every_ms - now_ms % self._every_ms) / 1000)
-                await self._tick(producer, int(time.time() * 1000))
-        finally:
-            await producer.stop()
-
-    async def _tick(self, producer: AIOKafkaProducer, now_ms: int) -> None:
-        for lane in self._lanes():
-            tick = lane.route.tick
-            if tick is None or lane.state.next_due_ms > now_ms:
-                continue
-            key, value = tick.record(now_ms)
+        if self._producer is None:
+            return
+        jumps_ms = self._own.jumps_ms()
+        while True:
+            await asyncio.sleep((self._every_ms - self._own.now_ms() % self._every_ms) / 1000)
+            stepped_ms = self._own.jumps_ms() - jumps_ms
+            if abs(stepped_ms) > LIMIT_MS:
+                self._observer.log.error("this worker's clock jumped by %.1f s", stepped_ms / 1000)
+                jumps_ms += stepped_ms
+                await self._ask(self._brokers())
+            await self._tick(self._producer)
             try:
+                await self._judge()
+            except WorkerMustEnd as error:
+                end_process(str(error))
+
+    async def _tick(self, producer: AIOKafkaProducer) -> None:
+        lanes = self._lanes()
+        now_s = self._own.monotonic_s()
+        known = self._ticked_s
+        self._ticked_s = {lane.place: known.get(lane.place, -_SELDOM_S) for lane in lanes}
+        for lane in lanes:
+            tick = lane.route.tick
+            if tick is None:
+                continue
+            # What is due by the log's time is due, though our own clock be late.
+            now_ms = max(self._own.now_ms(), lane.log_time_ms)
+            is_quiet = now_s - self._ticked_s[lane.place] >= _SELDOM_S
+            is_due = lane.state.next_due_ms <= now_ms
+            if is_due or lane.behind_ms > JUMP_MS or (lane.log_time_ms and is_quiet):
+                self._ticked_s[lane.place] = now_s
                 # Not awaited for delivery: a lost tick is followed by the next one.
-                await producer.send(lane.topic, value, key=key, partition=lane.partition)
-            except KafkaError as error:
-                self._observer.log.warning("no tick for %s: %r", lane.place, error)
+                await self._send(producer, tick, lane.topic, lane.partition)
+
+    async def _send(
+        self,
+        producer: AIOKafkaProducer,
+        tick: Tick,
+        topic: str,
+        partition: int,
+        *,
+        asks_only: bool = False,
+    ) -> asyncio.Future[Any] | None:
+        sent = self._watch.send()
+        key, value = tick.record(0 if asks_only else sent.at_ms)
+        try:
+            answer: asyncio.Future[Any] = await producer.send(
+                topic, value, key=key, partition=partition
+            )
+        except KafkaError as error:
+            self._observer.log.warning("no tick for %s-%d: %r", topic, partition, error)
+            return None
+        leader = producer.client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        answer.add_done_callback(partial(self._answered, leader, sent))
+        return answer
+
+    def _answered(self, leader: Any, sent: Sent, answer: asyncio.Future[Any]) -> None:
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        record = answer.result()
+        broker = self._names().get(leader)
+        if broker is not None and record.timestamp_type == _LOG_APPEND_TIME:
+            self._watch.note(broker, sent, record.timestamp)
+
+    def _names(self) -> dict[int, str]:
+        assert self._producer is not None
+        brokers = self._producer.client.cluster.brokers()
+        return {broker.nodeId: f"{broker.host}:{broker.port}" for broker in brokers}
+
+    def _brokers(self) -> set[str]:
+        return set(self._names().values())
+
+    async def _ask(self, brokers: set[str]) -> None:
+        """Send a tick without a time to one partition of each of these brokers; await answers."""
+        producer = self._producer
+        assert producer is not None
+        asked = []
+        names = self._names()
+        for topic, tick in self._ticks.items():
+            for number in sorted(await producer.partitions_for(topic)):
+                leader = producer.client.cluster.leader_for_partition(
+                    TopicPartition(topic, number)
+                )
+                if (name := names.get(leader)) in brokers:
+                    brokers = brokers - {name}
+                    answer = await self._send(producer, tick, topic, number, asks_only=True)
+                    if answer is not None:
+                        asked.append(answer)
+        if asked:
+            await asyncio.wait(asked, timeout=_ASK_S)
+
+    async def _judge(self) -> None:
+        """Tell what the clocks say; raise WorkerMustEnd where our own is in doubt."""
+        brokers = self._brokers()
+        verdict = self._watch.verdict(len(brokers))
+        if verdict.own and (silent := self._watch.silent(brokers)):
+            await self._ask(silent)
+            verdict = self._watch.verdict(len(brokers))
+        self._observer.clocks(self._watch.offsets_s(), verdict.off)
+        if verdict.own:
+            message = (
+                f"this worker's clock and the brokers' are more than {LIMIT_MS // 1000} s apart "
+                f"(theirs minus ours: {verdict.own}): holds would end at the wrong time. Set this "
+                "machine's clock (NTP; for instance `chronyc makestep`) and start the worker "
+                "again; if it is right, it is the brokers' that must be set"
+            )
+            raise WorkerMustEnd(message)

@@ -1,0 +1,97 @@
+"""Workers of the seats over a broker of a test's own, without a registry: the pinned ids count."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker, producing, read_committed
+from section_commands import PARTITIONS, Pair, Told, told
+
+from infra.stack.processes import child_environment
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
+from state.domain.keys import partition_of
+
+
+@dataclass
+class Seats:
+    """The topics of the seats, their workers, and commands to them."""
+
+    brokers: str
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    workers: list[Worker] = field(default_factory=list)
+
+    def create_topics(self) -> None:
+        """Create what is missing of all topics, as an operator does."""
+        command = [sys.executable, "-m", "scripts.create_topics", "--brokers", self.brokers]
+        command += ["--partitions", str(PARTITIONS)]
+        environment = {**child_environment(), "PYTHONPATH": str(ROOT)}
+        subprocess.run(
+            command, cwd=ROOT, env=environment, check=True, timeout=120, capture_output=True
+        )
+
+    def worker(self, name: str, **environment: str) -> Worker:
+        """Return a new worker, not started."""
+        everyone = {
+            "KAFKA_BROKERS": self.brokers,
+            "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
+            "SEATSTREAM_TICK_MS": "200",
+        }
+        worker = Worker(name, self.directory, {**everyone, **self.environment, **environment})
+        self.workers.append(worker)
+        return worker
+
+    def send(self, *pairs: Pair, appended_ms: int = 0) -> None:
+        """Append commands; `appended_ms` counts while append times are ours to choose."""
+        with producing(self.brokers) as producer:
+            for key, value in pairs:
+                assert key is not None
+                assert isinstance(value, bytes)
+                partition = partition_of(key, PARTITIONS)
+                producer.produce(
+                    SECTION_COMMANDS.name, value, key, partition, timestamp=appended_ms
+                )
+
+    def outcomes(self, reservation: str) -> list[Told]:
+        """Return what was told of a reservation, in order."""
+        records = read_committed(self.brokers, RESERVATION_OUTCOMES.name, PARTITIONS)
+        return [
+            told(record.value)
+            for record in records
+            if record.key == reservation.encode() and record.value is not None
+        ]
+
+    def names(self, reservation: str) -> list[str]:
+        return [outcome.name for outcome in self.outcomes(reservation)]
+
+    @contextmanager
+    def forged_append_times(self) -> Iterator[None]:
+        """Let whoever appends choose the append time of commands: a broker's clock as we like."""
+        self._stamp("CreateTime")
+        try:
+            yield
+        finally:
+            self._stamp("LogAppendTime")
+
+    def _stamp(self, kind: str) -> None:
+        change = ConfigResource(
+            ConfigResource.Type.TOPIC,
+            SECTION_COMMANDS.name,
+            incremental_configs=[
+                ConfigEntry(
+                    "message.timestamp.type", kind, incremental_operation=AlterConfigOpType.SET
+                )
+            ],
+        )
+        admin = AdminClient({"bootstrap.servers": self.brokers})
+        for changed in admin.incremental_alter_configs([change]).values():
+            changed.result(timeout=30)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            if worker.child is not None:
+                worker.kill()

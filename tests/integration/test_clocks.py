@@ -1,0 +1,97 @@
+"""Workers whose clock is wrong, and append times that jump, on a real broker."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from integration.conftest import FAST_SESSIONS
+from integration.seat_workers import Seats
+from integration.workers import ENDED_ITSELF
+from section_commands import B, hold, open_section
+
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+HOUR_MS = 3_600_000
+DOUBT = "this worker's clock and the brokers' are more than 5 s apart"
+
+
+@pytest.fixture(scope="module")
+def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
+    with ephemeral_stack(
+        "tests-clocks",
+        parts={"kafka"},
+        kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
+        fast_jit=True,
+    ) as stack:
+        seats = Seats(stack.kafka_brokers, tmp_path_factory.mktemp("clocks"))
+        seats.create_topics()
+        try:
+            yield seats
+        finally:
+            seats.stop()
+
+
+@pytest.mark.parametrize("error_ms", [-HOUR_MS, HOUR_MS], ids=["slow", "fast"])
+def test_s5_a_worker_whose_clock_is_an_hour_off_does_not_start(
+    seats: Seats, error_ms: int, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text(str(error_ms))
+    worker = seats.worker(f"off{error_ms}", FAILPOINT_CLOCK=str(clock)).start("topology")
+    assert worker.ended(60) == ENDED_ITSELF
+    assert DOUBT in worker.output()
+    assert f"{-error_ms / 1000:+.1f}"[:5] in worker.output()
+
+
+def test_s5_a_worker_whose_clock_steps_back_ends_and_its_holds_lapse_at_the_next_one(
+    seats: Seats, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    slow = seats.worker("slow", FAILPOINT_CLOCK=str(clock)).start("topology").wait_ready()
+    seats.send(open_section("......", hold_ms=4_000), hold("s5-r1", 2))
+    assert wait_until(lambda: seats.names("s5-r1") == ["SeatsHeld"], 30)
+    clock.write_text(str(-HOUR_MS))
+    assert slow.ended(30) == ENDED_ITSELF
+    assert DOUBT in slow.output()
+    right = seats.worker("right").start("topology").wait_ready()
+    assert wait_until(lambda: len(seats.names("s5-r1")) == 2, 40), right.tail()
+    assert seats.outcomes("s5-r1")[1].cause == 2
+    assert right.terminate() == 0
+
+
+def test_c6_append_times_an_hour_ahead_close_no_sale_and_end_no_hold(seats: Seats) -> None:
+    # Ticks are far apart, so that the jump is seen before one follows.
+    worker = seats.worker("jump", SEATSTREAM_TICK_MS="5000").start("topology").wait_ready()
+    now_ms = int(time.time() * 1000)
+    ends_ms = now_ms + HOUR_MS // 2
+    opening = open_section("......", section=B, hold_ms=1_800_000, ends_ms=ends_ms)
+    seats.send(opening, hold("c6-r1", 2, section=B))
+    assert wait_until(lambda: seats.names("c6-r1") == ["SeatsHeld"], 30)
+    with seats.forged_append_times():
+        jumped_ms = now_ms + HOUR_MS
+        seats.send(hold("c6-r2", 2, section=B), appended_ms=jumped_ms)
+        assert wait_until(lambda: seats.names("c6-r2") != [], 30)
+        held = seats.outcomes("c6-r2")[0]
+
+        def is_told() -> bool:
+            seats.send(hold("c6-r2", 2, section=B), appended_ms=jumped_ms)
+            return _paused(worker.page("/ready")[1])
+
+        assert wait_until(is_told, 30)
+    assert held.name == "SeatsHeld"
+    assert now_ms <= held.decidedAtMs < now_ms + HOUR_MS // 4
+    assert worker.is_alive()
+    seats.send(hold("c6-r3", 1, section=B))
+    assert wait_until(lambda: seats.names("c6-r3") == ["SeatsHeld"], 30)
+    assert seats.names("c6-r1") == ["SeatsHeld"]
+    assert worker.terminate() == 0
+
+
+def _paused(page: str) -> bool:
+    return bool(page and json.loads(page)["time_paused_s"])
