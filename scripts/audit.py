@@ -2,14 +2,17 @@
 
 Reads all five topics read committed up to a snapshot of their ends, folds the commands with an
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
-state, the status of every section and the dead letters with it. The log must be at rest: stop
-the buyers, and let the workers finish or stop them too.
+state, the status of every section and the dead letters with it. Records that strangers wrote into
+these topics are counted and passed over. The log must be at rest, which is when the group has
+committed every command: stop the buyers, and let the workers finish. Until then there is no
+verdict, but what is wrong already is told.
 
     python -m scripts.audit
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -24,8 +27,11 @@ from scripts.audit_report import Report
 EXIT_CODES = """exit codes:
   0  everything is as it must be
   1  something is not; the first bad offset of each kind and its records are printed
-  2  an argument does not fit
+  2  not at rest: nothing is wrong so far, but commands wait to be decided; or an argument does
+     not fit
   3  the log cannot be read"""
+
+EXIT_CODE_BY_VERDICT = {"exact": 0, "wrong": 1, "not at rest": 2}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,11 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="the group was rewound: outcomes may be there again, byte for byte",
     )
+    parser.add_argument(
+        "--group",
+        default=os.environ.get("SEATSTREAM_APP_ID", ""),
+        help="of the workers; by default SEATSTREAM_APP_ID, or else the workers' default",
+    )
     arguments = parser.parse_args(argv)
     started = monotonic()
     try:
-        where = servers()
-        log = read_log(where.brokers, where.registry_url, kafka=where.kafka)
+        log = read_log(servers(), arguments.group)
     except (CannotRead, NotUp) as error:
         print(json.dumps({"error": str(error)}) if arguments.json else str(error))
         return 3
@@ -56,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         print("\n".join(as_text(report)))
         print(f"{monotonic() - started:.1f} s")
-    return 0 if report.is_exact else 1
+    return EXIT_CODE_BY_VERDICT[report.verdict]
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -67,7 +77,9 @@ def as_json(report: Report) -> dict[str, Any]:
     document["first"] = {
         name: asdict(violation) for name, violation in report.first_by_invariant().items()
     }
+    document["foreign"] = {topic: asdict(found) for topic, found in report.foreign.items()}
     document["exact"] = report.is_exact
+    document["verdict"] = report.verdict
     return document
 
 
@@ -83,11 +95,21 @@ def as_text(report: Report) -> list[str]:
         f"{seats}: {counts}, blocked {report.blocked}",
         f"sold twice {report.sold_twice}; status unlike state {report.status_mismatches}",
     ]
+    for topic, found in report.foreign.items():
+        where = f"partition {found.partition}, offset {found.offset}"
+        lines.append(f"foreign records in {topic}: {found.count}, first at {where}: {found.why}")
     for name, violation in report.first_by_invariant().items():
         where = f"partition {violation.partition}, offset {violation.offset}"
         lines.append(f"{name}: {where}: {violation.message}")
         lines += [f"    {line}" for line in report.excerpts[name]]
-    verdict = "exact" if report.is_exact else f"WRONG, {len(report.violations)} violations"
+    verdict = report.verdict
+    if report.violations:
+        verdict = f"WRONG, {len(report.violations)} violations"
+    if not report.is_at_rest:
+        verdict += (
+            f"; not at rest: {report.pending} commands wait to be decided, and {report.ahead}"
+            " effects were written meanwhile. Stop the buyers, let the workers finish, try again"
+        )
     lines.append(f"verdict: {verdict} (fold {report.digest})")
     return lines
 

@@ -11,10 +11,16 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from schemas.topics import (
+    DEAD_LETTER_QUEUE,
+    RESERVATION_OUTCOMES,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+)
 from scripts.audit_fold import OutcomeFold
 from scripts.audit_log import Log, LogRecord
 from scripts.audit_model import Oracle
-from scripts.audit_report import Notes, Report, differences, excerpt, offset_of
+from scripts.audit_report import Notes, Report, decimal, differences, excerpt, offset_of
 from scripts.audit_schemas import Unreadable
 from scripts.audit_seats import Section
 from scripts.audit_states import StateAudit
@@ -104,17 +110,24 @@ class PartitionAudit:
         self.unreadable: dict[int, LogRecord] = {}
         # Records that the worker says it could not survive; and those of them that can be read.
         self.quarantined = {
-            origin_of(record)
+            origin_of(record, partition)
             for record in log.dead_letters.get(partition, [])
-            if (CAUSE, b"QUARANTINED") in record.headers
+            if dict(record.headers).get(CAUSE) == b"QUARANTINED"
         }
+        # How far the state went when it was read; what lies behind it may have effects that
+        # were written since, and None of them where the state was not written since either.
+        self.read_to: int | None = None
         self.set_aside: dict[int, LogRecord] = {}
 
     def run(self, digest: Any) -> None:
         """Fold and compare everything."""
-        state = StateAudit(self.avro, self.notes)
+        state = StateAudit(self.avro, self.notes, self.log.partitions)
         state.fold(self.log.changelog.get(self.partition, []))
-        self.fold_commands(state.progress()["nextOffset"], digest)
+        next_offset = state.progress()["nextOffset"]
+        if self.partition in self.log.moved:
+            self.read_to = next_offset
+        self.check_timeline(next_offset)
+        self.fold_commands(next_offset, digest)
         self.compare_outcomes()
         OutcomeFold(self.oracle, self.notes).follow(self.found)
         state.compare(self.oracle)
@@ -124,21 +137,49 @@ class PartitionAudit:
 
     # Commands.
 
+    def check_timeline(self, next_offset: int) -> None:
+        """Neither state nor group can be further than the log of commands goes."""
+        records = self.log.commands.get(self.partition, [])
+        end = self.log.ends.get(self.partition, records[-1].offset + 1 if records else 0)
+        for whose, offset in (
+            ("the state", next_offset),
+            ("the group", self.log.committed.get(self.partition, 0)),
+        ):
+            if offset > end:
+                self.notes.bad(
+                    "I14",
+                    "other timeline",
+                    end,
+                    f"{whose} is at offset {offset}, and the commands end at {end}",
+                )
+
+    def is_nothing_to_decide(self, record: LogRecord) -> bool:
+        """Say whether a record may stay undecided: a tick, or none at all, loses nothing."""
+        return record.value is None or self.log.wire.name_of(record.value) == "Tick"
+
+    def leave_undecided(self, record: LogRecord) -> None:
+        """Count a command that the state does not have."""
+        if self.is_nothing_to_decide(record):
+            return
+        if record.offset < self.log.committed.get(self.partition, 0):
+            self.report.lost += 1
+            self.notes.bad("I13", "lost write", record.offset, "committed, and not applied")
+        else:
+            self.report.pending += 1
+
     def fold_commands(self, next_offset: int, digest: Any) -> None:
         """Let the oracle decide every command below the offset that the state claims."""
         report = self.report
         for record in self.log.commands.get(self.partition, []):
             if record.offset >= next_offset:
-                report.pending += 1
-                report.lost += 1
-                self.notes.bad("I13", "lost write", record.offset, "the command is not applied")
+                self.leave_undecided(record)
                 continue
             command = None
             if record.value is None:
                 report.ignored += 1
             else:
                 try:
-                    command = self.log.wire.decode(record.value)
+                    command = self.log.wire.decode(record.value, SECTION_COMMANDS)
                 except Unreadable:
                     self.unreadable[record.offset] = record
             if command is not None and command[0] == "Tick":
@@ -193,6 +234,13 @@ class PartitionAudit:
 
     # Outcomes.
 
+    def is_ahead(self, trigger: int) -> bool:
+        """Count an effect of a command that was decided after the state was read."""
+        if self.read_to is None or trigger < self.read_to:
+            return False
+        self.report.ahead += 1
+        return True
+
     def compare_outcomes(self) -> None:
         """Each expected outcome as often as expected, byte for byte, and no other."""
         report = self.report
@@ -209,9 +257,12 @@ class PartitionAudit:
                 turn_now += 1
             else:
                 try:
-                    name, fields = self.log.wire.decode(value)
+                    name, fields = self.log.wire.decode(value, RESERVATION_OUTCOMES)
                 except Unreadable as error:
-                    self.notes.bad("I8", "unreadable outcome", record.offset, str(error))
+                    # If it was ours once, the outcome that is missing now is told of below.
+                    self.notes.foreign(RESERVATION_OUTCOMES.name, record.offset, str(error))
+                    continue
+                if self.is_ahead(offset_of(fields["outcomeId"])):
                     continue
                 others = self.expected.get(fields["outcomeId"], [])
                 if seen[fields["outcomeId"]] < len(others):
@@ -292,14 +343,23 @@ class PartitionAudit:
         """Each status is the section as it was at one moment, in order, and the last as it is."""
         last: dict[tuple[int, str], tuple[int, ...]] = {}
         at: dict[tuple[int, str], int] = {}
+        ahead: set[tuple[int, str]] = set()
         for record in self.log.statuses.get(self.partition, []):
             try:
-                _, fields = self.log.wire.decode(record.value or b"")
+                _, fields = self.log.wire.decode(record.value or b"", SECTION_STATUS)
             except Unreadable as error:
-                self.mismatch("I18", "unreadable status", record.offset, str(error), "")
+                self.notes.foreign(SECTION_STATUS.name, record.offset, str(error))
                 continue
             where = (fields["eventId"], fields["section"])
             section = self.oracle.sections.get(where)
+            if self.read_to is not None and (
+                section is None
+                or fields["version"] > section.version
+                or fields["timestamp"] > section.applied[1]
+            ):
+                self.report.ahead += 1
+                ahead.add(where)
+                continue
             counts = (
                 fields["timestamp"],
                 fields["version"],
@@ -328,10 +388,10 @@ class PartitionAudit:
             last[where] = counts
         for where, section in self.oracle.sections.items():
             now = section.history[-1]
-            if last.get(where) != now:
+            if last.get(where) != now and where not in ahead:
                 self.mismatch(
                     "I18",
-                    "status is not the state",
+                    "status is not the state" if where in last else "missing status",
                     section.applied[0],
                     f"{where[1]}: last status {last.get(where)}, state {now}",
                     where[1],
@@ -348,8 +408,13 @@ class PartitionAudit:
         """What nobody can read or survive is a dead letter, once and byte for byte."""
         origins: dict[int, list[LogRecord]] = defaultdict(list)
         for record in self.log.dead_letters.get(self.partition, []):
-            self.report.dead_letters += 1
-            origins[origin_of(record)].append(record)
+            origin = origin_of(record, self.partition)
+            if origin < 0:
+                why = "its headers do not name a command of this partition"
+                self.notes.foreign(DEAD_LETTER_QUEUE.name, record.offset, why)
+            elif not self.is_ahead(origin):
+                self.report.dead_letters += 1
+                origins[origin].append(record)
         for offset, original in (self.unreadable | self.set_aside).items():
             copies = origins.pop(offset, [])
             if len(copies) != 1:
@@ -369,9 +434,12 @@ class PartitionAudit:
             )
 
 
-def origin_of(record: LogRecord) -> int:
-    """Return the offset that a dead letter says it had, -1 where it does not say."""
-    for name, value in record.headers:
-        if name == "dead-letter-offset" and value.isdigit():
-            return int(value)
-    return -1
+def origin_of(record: LogRecord, partition: int) -> int:
+    """Return the offset of the command that a dead letter says to be, -1 where it says none."""
+    # Ours lie behind those of the original, which may have the same names.
+    said = dict(record.headers)
+    if said.get("dead-letter-topic") != SECTION_COMMANDS.name.encode():
+        return -1
+    if said.get("dead-letter-partition") != str(partition).encode():
+        return -1
+    return decimal((said.get("dead-letter-offset") or b"").decode(errors="replace"))

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.audit_model import Oracle
+from scripts.audit_model import FREE_BYTES_MAX, Oracle
 from scripts.audit_report import Notes, offset_of
 from scripts.audit_seats import places_of
+
+# More than any section's record has room for: whoever wrote such an outcome, we count no further.
+SEATS_MAX = 8 * FREE_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,11 @@ class OutcomeFold:
             where = {"reservation_id": reservation, "section": request["section"]}
             at = offset_of(fields["outcomeId"])
             before = status.get(reservation, ("", 0))
-            seats = {(section, row, seat) for row, seat in places_of(fields.get("seats", []))}
+            parts = fields.get("seats", [])
+            if sum(part["count"] for part in parts) > SEATS_MAX:
+                self.notes.bad("I2", "unknown seat", at, "more seats than a section has", **where)
+                continue
+            seats = {(section, row, seat) for row, seat in places_of(parts)}
             mine = {seat for seat in seats if holders.get(seat) == reservation}
             epoch = fields.get("epoch", 0)
             changes = True

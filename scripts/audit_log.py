@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-import fastavro
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.topics import (
@@ -19,13 +18,14 @@ from schemas.topics import (
     SECTION_STATUS,
     Topic,
 )
+from scripts.addresses import Servers
 from scripts.audit_schemas import Avro, WireFormat
-from scripts.commands import NO_OPTIONS
+from scripts.group_offsets import OffsetsUnknown, committed_offsets
 from serdes.known_ids import KnownId, KnownIds, SchemaIdsError
 from serdes.schema_ids import RegisteredSchema
-from state.stores.broadcast_feed import KafkaOptions
 from state.stores.refusals import Refusals
 from state.stores.schema_id_log import SchemaIdLog
+from streams.settings import Settings
 
 BROKER_TIMEOUT_S = 15.0
 SILENCE_S_MAX = 30.0
@@ -51,10 +51,18 @@ Records = dict[int, list[LogRecord]]
 
 @dataclass(slots=True)
 class Log:
-    """Records of each topic by partition, in offset order."""
+    """Records of each topic by partition, in offset order.
+
+    committed: the group's committed offset of each partition, as it was before anything was read.
+    ends:      the end of the commands by partition; without one, that of the last record.
+    moved:     partitions whose state was written again while the log was read.
+    """
 
     wire: WireFormat
     partitions: int
+    committed: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+    moved: frozenset[int] = frozenset()
     commands: Records = field(default_factory=dict)
     outcomes: Records = field(default_factory=dict)
     statuses: Records = field(default_factory=dict)
@@ -62,15 +70,15 @@ class Log:
     dead_letters: Records = field(default_factory=dict)
 
 
-def read_log(brokers: str, registry_url: str, *, kafka: KafkaOptions = NO_OPTIONS) -> Log:
+def read_log(where: Servers, group: str = "") -> Log:
     """Read all five topics; raises CannotRead.
 
-    kafka: further options of librdkafka, such as for TLS and SASL.
+    group: of the workers, the default one where it is empty.
     """
     refusals = Refusals()
     consumer = Consumer(
         {
-            "bootstrap.servers": brokers,
+            "bootstrap.servers": where.brokers,
             "group.id": "audit-never-commits",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
@@ -80,30 +88,19 @@ def read_log(brokers: str, registry_url: str, *, kafka: KafkaOptions = NO_OPTION
             "socket.timeout.ms": 10_000,
             "queued.max.messages.kbytes": 64 * 1024,
             "error_cb": refusals,
-            **kafka,
+            **where.kafka,
         }
     )
     try:
-        partitions = partition_count(consumer, SECTION_COMMANDS)
-        log = Log(WireFormat(Avro(), {}), partitions)
-        # Effects first and causes last: what the commands' snapshot lacks cannot have effects.
-        log.changelog = read_topic(consumer, SEATS_CHANGELOG)
-        log.statuses = read_topic(consumer, SECTION_STATUS)
-        log.dead_letters = read_topic(consumer, DEAD_LETTER_QUEUE)
-        log.outcomes = read_topic(consumer, RESERVATION_OUTCOMES)
-        log.commands = read_topic(consumer, SECTION_COMMANDS)
+        log = read_topics(consumer, committed_offsets(where, group or Settings().app_id))
+    except OffsetsUnknown as error:
+        raise CannotRead(str(error)) from error
     except KafkaException as error:
         consumer.poll(0)
         why = refusals.told_with(error.args[0].str())
-        raise CannotRead(f"{why}. Is the broker at {brokers} up?") from error
+        raise CannotRead(f"{why}. Is the broker at {where.brokers} up?") from error
     finally:
         consumer.close()
-    for partition, records in log.commands.items():
-        if records and records[0].offset > 0:
-            raise CannotRead(
-                f"commands of partition {partition} begin at offset {records[0].offset}:"
-                " retention removed the beginning, so there is nothing to fold from"
-            )
     values = [
         records
         for topic in (log.commands, log.outcomes, log.statuses)
@@ -115,15 +112,37 @@ def read_log(brokers: str, registry_url: str, *, kafka: KafkaOptions = NO_OPTION
         for record in records
         if record.value and len(record.value) >= 5 and record.value[0] == 0
     }
-    writers, told = writers_of(registry_url, ids)
+    writers, told = writers_of(where.registry_url, ids)
     try:
-        listed = SchemaIdLog(brokers, kafka=kafka).read()
         known = KnownIds()
-        known.add(listed)
+        known.add(SchemaIdLog(where.brokers, kafka=where.kafka).read())
         known.check(told)
     except (SchemaIdsError, KafkaException) as error:
         raise CannotRead(f"schema ids: {error}") from error
     log.wire = WireFormat(Avro(), writers)
+    return log
+
+
+def read_topics(consumer: Consumer, committed: dict[int, int]) -> Log:
+    """Read what lies in the topics; raises CannotRead and KafkaException."""
+    log = Log(WireFormat(Avro(), {}), partition_count(consumer, SECTION_COMMANDS), committed)
+    # Effects first and causes last: what the commands' snapshot lacks cannot have effects.
+    state_ends = bounds_of(consumer, SEATS_CHANGELOG)
+    log.changelog = read_topic(consumer, SEATS_CHANGELOG)
+    log.statuses = read_topic(consumer, SECTION_STATUS)
+    log.dead_letters = read_topic(consumer, DEAD_LETTER_QUEUE)
+    log.outcomes = read_topic(consumer, RESERVATION_OUTCOMES)
+    bounds = bounds_of(consumer, SECTION_COMMANDS)
+    for partition, (low, high) in bounds.items():
+        log.ends[partition] = high
+        if low > 0:
+            raise CannotRead(
+                f"commands of partition {partition} begin at offset {low}:"
+                " retention removed the beginning, so there is nothing to fold from"
+            )
+    log.commands = read_topic(consumer, SECTION_COMMANDS)
+    now = bounds_of(consumer, SEATS_CHANGELOG)
+    log.moved = frozenset(part for part in now if now[part][1] != state_ends[part][1])
     return log
 
 
@@ -135,14 +154,23 @@ def partition_count(consumer: Consumer, topic: Topic) -> int:
     return len(found.partitions)
 
 
+def bounds_of(consumer: Consumer, topic: Topic) -> dict[int, tuple[int, int]]:
+    """Return first offset and end of each partition; the end is before any open transaction."""
+    return {
+        part: consumer.get_watermark_offsets(
+            TopicPartition(topic.name, part), timeout=BROKER_TIMEOUT_S
+        )
+        for part in range(partition_count(consumer, topic))
+    }
+
+
 def read_topic(consumer: Consumer, topic: Topic) -> Records:
     """Return every committed record up to the ends that the topic has now."""
-    records: Records = {number: [] for number in range(partition_count(consumer, topic))}
+    bounds = bounds_of(consumer, topic)
+    records: Records = {number: [] for number in bounds}
     ends: dict[int, int] = {}
     assigned = []
-    for partition in records:
-        where = TopicPartition(topic.name, partition)
-        low, high = consumer.get_watermark_offsets(where, timeout=BROKER_TIMEOUT_S)
+    for partition, (low, high) in bounds.items():
         if high > low:
             ends[partition] = high
             assigned.append(TopicPartition(topic.name, partition, low))
@@ -178,7 +206,11 @@ def read_topic(consumer: Consumer, topic: Topic) -> Records:
 
 def record_of(message: Any) -> LogRecord:
     """Return the parts of a consumer's message that are judged."""
-    headers = tuple(message.headers() or ())
+    try:
+        headers = tuple(message.headers() or ())
+    except (SystemError, UnicodeDecodeError):
+        # A header whose name is not UTF-8, which only a stranger writes.
+        headers = ()
     return LogRecord(
         message.offset(), message.timestamp()[1], message.key(), message.value(), headers
     )
@@ -187,26 +219,26 @@ def record_of(message: Any) -> LogRecord:
 def writers_of(
     registry_url: str, ids: set[int]
 ) -> tuple[dict[int, tuple[str, Any]], list[KnownId]]:
-    """Return name and parsed schema for each id that the registry knows, and what it told."""
+    """Return name and parsed schema for each id of ours, and what the registry told of those."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     avro = Avro()
     writers: dict[int, tuple[str, Any]] = {}
     told: list[KnownId] = []
-    for schema_id in sorted(ids):
+    # No registry gives out another id than these.
+    for schema_id in sorted(one for one in ids if 0 < one < 2**31):
         try:
             with opener.open(f"{registry_url}/schemas/ids/{schema_id}", timeout=10) as answer:
                 text = json.load(answer)["schema"]
-                schema = json.loads(text)
         except urllib.error.HTTPError as error:
-            if error.code == 404:
-                continue
+            with error:
+                if error.code == 404:
+                    continue
             raise CannotRead(f"registry: {error}") from error
-        except (OSError, ValueError) as error:
-            raise CannotRead(f"registry at {registry_url}: {error}. Is it up?") from error
-        name = schema["name"].rpartition(".")[2]
-        if avro.knows(name):
-            parsed = fastavro.parse_schema(schema)
-            writers[schema_id] = (name, None if avro.is_own(name, parsed) else parsed)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise CannotRead(f"registry at {registry_url}: {error!r}. Is it up?") from error
+        named = avro.own_record(text)
+        if named is not None:
+            writers[schema_id] = named
             told.append(
                 RegisteredSchema((), text).known_as(schema_id, f"the registry {registry_url}")
             )

@@ -1,5 +1,6 @@
 """What an audit finds: violations, figures, and the records around a violation."""
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from scripts.audit_log import Log
 from scripts.audit_schemas import Unreadable
 
 EXCERPT_LINES = 12
+OFFSET_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,24 @@ class Violation:
 
 
 @dataclass(slots=True)
+class Foreign:
+    """Records of one topic that are not ours: how many, and where the first one lies."""
+
+    count: int
+    partition: int
+    offset: int
+    why: str
+
+
+@dataclass(slots=True)
 class Report:
     """The verdict and its figures.
 
-    lost:      outcomes that commands must have and have not, and commands not yet applied.
+    lost:      outcomes that commands must have and have not, and commands that were committed
+               but not applied.
+    pending:   commands that the group has not committed: nobody has decided them yet.
+    ahead:     effects written after the state was read: the workers were still at it.
+    foreign:   by topic, records that nobody of ours wrote; readers pass them over.
     lapses:    outcomes that no command asked for: holds whose time was over.
     repeated:  outcomes given once more than the commands explain, byte for byte the same.
     set_aside: readable commands that no worker survived.
@@ -61,14 +77,28 @@ class Report:
     sold_twice: int = 0
     lost: int = 0
     pending: int = 0
+    ahead: int = 0
     status_mismatches: int = 0
+    foreign: dict[str, Foreign] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     digest: str = ""
 
     @property
+    def is_at_rest(self) -> bool:
+        """Say whether every command was decided and nothing more is to come."""
+        return not (self.pending or self.ahead)
+
+    @property
     def is_exact(self) -> bool:
-        """Say whether everything is as it must be."""
-        return not self.violations
+        """Say whether everything is as it must be, and nothing is still to come."""
+        return self.is_at_rest and not self.violations
+
+    @property
+    def verdict(self) -> str:
+        """Return "exact", "wrong", or "not at rest": so far all is well, but it is not the end."""
+        if self.violations:
+            return "wrong"
+        return "exact" if self.is_at_rest else "not at rest"
 
     def add(self, violation: Violation) -> None:
         """Note one violation."""
@@ -104,11 +134,21 @@ class Notes:
             Violation(invariant, anomaly, self.partition, offset, message, reservation_id, section)
         )
 
+    def foreign(self, topic: str, offset: int, why: str) -> None:
+        """Count a record that nobody of ours wrote."""
+        known = self.report.foreign.setdefault(topic, Foreign(0, self.partition, offset, why))
+        known.count += 1
+
 
 def offset_of(outcome_id: str) -> int:
     """Return the offset of the command that an outcome id names, -1 where it names none."""
     parts = outcome_id.split(":")
-    return int(parts[2]) if len(parts) == 4 and parts[2].isdigit() else -1
+    return decimal(parts[2]) if len(parts) == 4 else -1
+
+
+def decimal(text: str) -> int:
+    """Return the offset that a text spells, -1 for any other text, whoever wrote it."""
+    return int(text) if len(text) <= OFFSET_DIGITS and re.fullmatch("[0-9]+", text) else -1
 
 
 def differences(want_name: str, want: dict[str, Any], got_name: str, got: dict[str, Any]) -> str:

@@ -9,12 +9,15 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import fastavro
+from fastavro.schema import SchemaParseException
 
 import schemas
+from schemas.topics import Topic
 
 VALUE_BYTES_MAX = 64 * 1024
 HEADER_BYTES = 5
@@ -51,6 +54,28 @@ class Avro:
         """Say whether a record of this name is the repository's."""
         return name in self._rules
 
+    def own_record(self, text: Any) -> tuple[str, Schema] | None:
+        """Return the last part of the name, and the schema as parsed, of a text in the registry.
+
+        None where it is not a record of ours, whatever it is; the schema is None where it writes
+        the same bytes as the repository's own.
+        """
+        try:
+            schema = json.loads(text)
+            full_name = schema["name"]
+            if "." not in full_name:
+                full_name = f"{schema['namespace']}.{full_name}"
+            if full_name not in self._raw:
+                return None
+            name = full_name.rpartition(".")[2]
+            parsed = fastavro.parse_schema(schema)
+        except (LookupError, RecursionError, SchemaParseException, TypeError, ValueError):
+            # Protobuf, a JSON schema, Avro that is no record: a stranger's.
+            return None
+        if not self.knows(name):
+            return None
+        return name, None if self.is_own(name, parsed) else parsed
+
     def is_own(self, name: str, writer: Schema) -> bool:
         """Say whether a schema writes the same bytes as the repository's own."""
         canonical = fastavro.schema.to_parsing_canonical_form
@@ -84,6 +109,7 @@ class Avro:
             MemoryError,
             TypeError,
             ValueError,
+            fastavro.read.SchemaResolutionError,
         ) as error:
             raise Unreadable(f"{type(error).__name__}: {error}") from None
         if again.getvalue() != body:
@@ -147,6 +173,12 @@ def broken(rule: Mapping[str, Any], value: Any) -> str | None:
     return None
 
 
+@cache
+def names_of(topic: Topic) -> frozenset[str]:
+    """Return the last part of the name of each record that a topic has."""
+    return frozenset(name.rpartition(".")[2] for name in topic.records)
+
+
 class WireFormat:
     """Values of topics: five bytes of header with a schema id, then the body.
 
@@ -164,8 +196,11 @@ class WireFormat:
         name, _ = self._writers.get(int.from_bytes(value[1:HEADER_BYTES], "big"), (None, None))
         return name
 
-    def decode(self, value: bytes) -> tuple[str, Fields]:
-        """Return name and fields of a record; raise Unreadable."""
+    def decode(self, value: bytes, topic: Topic | None = None) -> tuple[str, Fields]:
+        """Return name and fields of a record; raise Unreadable.
+
+        topic: a record that is not one of its is unreadable too.
+        """
         if len(value) > VALUE_BYTES_MAX:
             raise Unreadable("more than 64 kB")
         if len(value) < HEADER_BYTES or value[0] != 0:
@@ -174,4 +209,6 @@ class WireFormat:
         if schema_id not in self._writers:
             raise Unreadable(f"unknown schema id {schema_id}")
         name, writer = self._writers[schema_id]
+        if topic is not None and name not in names_of(topic):
+            raise Unreadable(f"a {name}, which is no record of {topic.name}")
         return name, self.avro.decode(name, value[HEADER_BYTES:], writer)

@@ -6,8 +6,9 @@ from typing import Any
 
 import google_crc32c
 
+from schemas.topics import SEATS_CHANGELOG
 from scripts.audit_log import LogRecord
-from scripts.audit_model import Oracle
+from scripts.audit_model import Oracle, partition_of
 from scripts.audit_report import Notes, differences
 from scripts.audit_schemas import Avro, Unreadable
 
@@ -36,13 +37,14 @@ LAYOUT_FIELDS = (
 class StateAudit:
     """The changelog of one partition.
 
-    last:           value by key, of what the topic ends with.
+    last:           value by key, of what the topic ends with; records of strangers left out.
     section_states: each section state on the way, with its fields.
     """
 
-    def __init__(self, avro: Avro, notes: Notes) -> None:
+    def __init__(self, avro: Avro, notes: Notes, partitions: int) -> None:
         self.avro = avro
         self.notes = notes
+        self.partitions = partitions
         self.last: dict[bytes, bytes] = {}
         self.section_states: list[tuple[LogRecord, dict[str, Any]]] = []
 
@@ -52,18 +54,28 @@ class StateAudit:
         highest: dict[bytes, int] = {}
         for record in records:
             key, value = record.key or b"", record.value
+            why = self.why_foreign(key)
+            if why:
+                self.notes.foreign(SEATS_CHANGELOG.name, record.offset, why)
+                continue
             if value is None:
                 last.pop(key, None)
                 continue
             try:
                 check_envelope(value)
-                last[key] = value
-                if key[:1] not in {b"s", b"p"}:
-                    continue
-                fields = self.state_of(key, value)
             except Unreadable as error:
                 self.notes.bad("I14", "corrupt value", record.offset, f"{key!r}: {error}")
                 continue
+            if key[:1] not in {b"s", b"p"}:
+                last[key] = value
+                continue
+            try:
+                fields = self.state_of(key, value)
+            except Unreadable as error:
+                # The checksum is right: nobody damaged it, somebody else wrote it.
+                self.notes.foreign(SEATS_CHANGELOG.name, record.offset, f"{key!r}: {error}")
+                continue
+            last[key] = value
             version = fields["version" if key[:1] == b"s" else "nextOffset"]
             if version < highest.get(key, version):
                 self.notes.bad(
@@ -72,6 +84,18 @@ class StateAudit:
             highest[key] = version
             if key[:1] == b"s":
                 self.section_states.append((record, fields))
+
+    def why_foreign(self, key: bytes) -> str:
+        """Say why a key cannot be one of this partition's stores; empty where it can."""
+        tag, rest = key[:1], key[1:]
+        if tag not in STATE_BY_TAG or (tag == b"p") != (not rest):
+            return f"{key[:40]!r} is no key of ours"
+        if (
+            tag in {b"s", b"l", b"b"}
+            and partition_of(rest, self.partitions) != self.notes.partition
+        ):
+            return f"{key[:40]!r} belongs to another partition"
+        return ""
 
     def progress(self) -> dict[str, Any]:
         """Return how far the state claims to be; raises Unreadable."""
@@ -98,7 +122,12 @@ class StateAudit:
                 self.notes.bad("I13", "lost write", offset, f"changelog lacks {key!r}", **where)
                 continue
             if want is None:
-                self.notes.bad("I14", "phantom state", offset, f"changelog has {key!r}", **where)
+                why = self.why_not_here(key, value)
+                if why:
+                    self.notes.foreign(SEATS_CHANGELOG.name, offset, why)
+                else:
+                    what = f"changelog has {key!r}"
+                    self.notes.bad("I14", "phantom state", offset, what, **where)
                 continue
             due_ms = want.pop("due_ms")
             body = self.avro.encode(STATE_BY_TAG[key[:1]], want)
@@ -129,6 +158,20 @@ class StateAudit:
                     f"section state at changelog offset {record.offset}: {counts} for {found}",
                     section=fields["section"],
                 )
+
+    def why_not_here(self, key: bytes, value: bytes) -> str:
+        """Say why a state that nobody expects cannot be of this partition; empty where it can."""
+        try:
+            fields = self.state_of(key, value)
+        except Unreadable as error:
+            return f"{key[:40]!r}: {error}"
+        if key[:1] != b"r":
+            return ""
+        request = fields["request"]
+        home = f"{request['eventId']}-{request['section']}".encode()
+        if partition_of(home, self.partitions) == self.notes.partition:
+            return ""
+        return f"{key[:40]!r} belongs to another partition"
 
     def expected(self, oracle: Oracle) -> dict[bytes, dict[str, Any]]:
         """Return what the changelog must say, by key."""

@@ -228,6 +228,8 @@ def sound_log(seed: int, count: int = 400, partitions: int = 3) -> Log:
         records.append(LogRecord(offset, timestamp, key, value))
     for partition in range(partitions):
         run_partition(log, partition, draw)
+        commands = log.commands[partition]
+        log.committed[partition] = commands[-1].offset + 1 if commands else 0
     return log
 
 
@@ -286,12 +288,19 @@ def run_partition(
         append(log.changelog, partition, b"p", stored("Progress", progress))
 
 
-def bury(log: Log, partition: int, record: LogRecord, cause: bytes) -> None:
-    """Write a record's dead letter."""
-    headers = (
-        ("dead-letter-offset", str(record.offset).encode()),
+def letter_headers(partition: int, offset: int, cause: bytes) -> tuple[tuple[str, bytes], ...]:
+    """Return those headers of a dead letter that are judged."""
+    return (
+        ("dead-letter-topic", b"section-commands"),
+        ("dead-letter-partition", str(partition).encode()),
+        ("dead-letter-offset", str(offset).encode()),
         ("dead-letter-cause", cause),
     )
+
+
+def bury(log: Log, partition: int, record: LogRecord, cause: bytes) -> None:
+    """Write a record's dead letter."""
+    headers = letter_headers(partition, record.offset, cause)
     append(log.dead_letters, partition, record.key, record.value, headers)
 
 

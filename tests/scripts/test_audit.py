@@ -39,7 +39,7 @@ def sound() -> Log:
 
 def own_copy(log: Log) -> Log:
     """Return a log that may be changed; the records themselves cannot."""
-    own = replace(log)
+    own = replace(log, committed=dict(log.committed))
     for topic in ("commands", "outcomes", "statuses", "changelog", "dead_letters"):
         records: Records = getattr(log, topic)
         setattr(own, topic, {partition: list(each) for partition, each in records.items()})
@@ -265,14 +265,21 @@ def move_outcome_to_another_partition(log: Log) -> None:
     append(log.outcomes, (partition + 1) % log.partitions, record.key, record.value)
 
 
-def leave_the_last_command_undone(log: Log) -> None:
+def one_command_more(log: Log) -> int:
+    """Append a command that nobody has decided; return its partition."""
     for partition, records in log.commands.items():
         name, fields = decoded(records[-1])
         if name == "HoldBestAvailable":
             append(log.commands, partition, records[-1].key, value_of(name, fields))
-            return
+            return partition
     last = log.commands[0][-1]
     log.commands[0].append(replace(last, offset=last.offset + 1))
+    return 0
+
+
+def commit_a_command_that_is_not_applied(log: Log) -> None:
+    partition = one_command_more(log)
+    log.committed[partition] = log.commands[partition][-1].offset + 1
 
 
 def forget_a_dead_letter(log: Log) -> None:
@@ -375,7 +382,7 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
         {"I5"},
     ),
     "the stored window is another": (alter_state(b"l", saleEndsMs=plus(1)), {"I14"}),
-    "a command was not applied": (leave_the_last_command_undone, {"I13"}),
+    "a command was committed and not applied": (commit_a_command_that_is_not_applied, {"I13"}),
     "a section's state is missing": (drop_state(b"s"), {"I13"}),
     "a layout is missing": (drop_state(b"l"), {"I13"}),
     "a reservation's state is missing": (drop_state(b"r"), {"I13"}),
@@ -417,6 +424,207 @@ def test_every_mutant_is_flagged(sound: Log, name: str) -> None:
     report = audit(log)
     flagged = {violation.invariant for violation in report.violations}
     assert invariants <= flagged, flagged
+
+
+def repeat_the_last_batch(log: Log) -> None:
+    """Write outcomes and state once more, as a zombie that nobody fenced would."""
+    for record in log.outcomes[0][-9:]:
+        append(log.outcomes, 0, record.key, record.value)
+    restore_an_older_state(log)
+
+
+def answer_a_confirm_with_a_release(log: Log) -> None:
+    partition, index = find(log.outcomes, named("ReservationConfirmed"))
+    record = log.outcomes[partition][index]
+    _, fields = decoded(record)
+    del fields["reacquired"]
+    value = value_of("ReservationReleased", fields | {"cause": "CANCELLED"})
+    log.outcomes[partition][index] = replace(record, value=value)
+
+
+def lose_the_last_commands(log: Log) -> None:
+    """Cut the log of commands, as a restored broker would, and let the rest stand."""
+    for records in log.commands.values():
+        del records[len(records) // 2 :]
+
+
+def keep_a_reservation_of_another_timeline(log: Log) -> None:
+    """Let the log know nothing of a command that the state has decided."""
+    drop("commands", named("HoldBestAvailable"), skip=2)(log)
+
+
+def lose_the_status_of_a_section(log: Log) -> None:
+    records = log.statuses[0]
+    log.statuses[0] = [record for record in records if record.key != records[0].key]
+
+
+# What each kind of fault leaves in a log, and the names that it goes by.
+FAULTS: dict[str, tuple[Mutation, set[str]]] = {
+    "s1 a zombie's outcomes and state": (
+        repeat_the_last_batch,
+        {"duplicate effect", "stale restore"},
+    ),
+    "s2 a confirm read as a release": (
+        answer_a_confirm_with_a_release,
+        {"wrong outcome"},
+    ),
+    "s3 state and offsets ahead of a log that was cut": (
+        lose_the_last_commands,
+        {"other timeline", "phantom outcome", "phantom state"},
+    ),
+    "s3 a reservation of another timeline": (
+        keep_a_reservation_of_another_timeline,
+        {"phantom outcome"},
+    ),
+    "s6 a section without a status": (lose_the_status_of_a_section, {"missing status"}),
+    "s9 a command that was committed and not applied": (
+        commit_a_command_that_is_not_applied,
+        {"lost write"},
+    ),
+    "a state that was damaged": (flip_a_bit, {"corrupt value"}),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_is_flagged_by_its_name(sound: Log, name: str) -> None:
+    mutate, anomalies = FAULTS[name]
+    log = own_copy(sound)
+    mutate(log)
+    report = audit(log)
+    assert report.verdict == "wrong"
+    assert anomalies <= {violation.anomaly for violation in report.violations}
+
+
+# What is still to come, and what loses nothing.
+
+
+def test_s9_ticks_behind_the_state_lose_nothing(sound: Log) -> None:
+    log = own_copy(sound)
+    for partition in range(log.partitions):
+        append(log.commands, partition, b"tick", value_of("Tick", {"timerMs": 1}))
+        append(log.commands, partition, None, None)
+    report = audit(log)
+    assert (report.verdict, report.lost, report.pending) == ("exact", 0, 0)
+
+
+def test_s9_a_command_that_nobody_committed_is_no_loss_and_no_end(sound: Log) -> None:
+    log = own_copy(sound)
+    one_command_more(log)
+    report = audit(log)
+    assert report.violations == []
+    assert (report.verdict, report.lost, report.pending) == ("not at rest", 0, 1)
+    assert not report.is_exact
+
+
+def test_s9_what_was_decided_while_the_log_was_read_is_no_phantom(sound: Log) -> None:
+    log = own_copy(sound)
+    for partition in range(log.partitions):
+        # The state as it was read: from before the last batches.
+        records = log.changelog[partition]
+        before = [index for index, record in enumerate(records) if record.key == b"p"][-4]
+        del records[before + 1 :]
+    log.committed = {}
+    assert audit(log).verdict == "wrong"
+    log.moved = frozenset(range(log.partitions))
+    report = audit(log)
+    assert report.violations == []
+    assert report.verdict == "not at rest"
+    assert report.ahead > 0
+
+
+# Strangers.
+
+ANY_BYTES = st.none() | st.binary(max_size=40)
+OF_OTHER_TOPICS = st.sampled_from(
+    [
+        value_of("Tick", {"timerMs": 1}),
+        b"\x01" + value_of("Tick", {"timerMs": 1})[1:],
+        b"\0\xff\xff\xff\xff" + b"x" * 10,
+        b"\0\0\0\0\x07",
+        stored("Progress", {"nextOffset": 1, "logTimeMs": 1, "timerMs": 1, "logicVersion": 1}),
+    ]
+)
+HEADERS = st.lists(st.tuples(st.text(max_size=30), st.binary(max_size=30)), max_size=3)
+
+
+@st.composite
+def strange_records(draw: st.DrawFn) -> tuple[str, int, bytes | None, bytes | None, Any]:
+    topic = draw(st.sampled_from(["outcomes", "statuses", "changelog", "dead_letters"]))
+    key = draw(ANY_BYTES)
+    if topic == "changelog" and (key or b"")[:1] in {b"s", b"l", b"b", b"r", b"p"}:
+        key = b"?" + (key or b"")
+    return topic, draw(st.integers(0, 2)), key, draw(ANY_BYTES | OF_OTHER_TOPICS), draw(HEADERS)
+
+
+SOUND = sound_log(SEED, 120)
+
+
+@given(st.lists(strange_records(), min_size=1, max_size=5))
+def test_what_strangers_write_is_counted_and_never_taken_for_ours(records: list[Any]) -> None:
+    log = own_copy(SOUND)
+    for topic, partition, key, value, headers in records:
+        append(getattr(log, topic), partition, key, value, tuple(headers))
+    report = audit(log)
+    assert report.violations == []
+    assert sum(found.count for found in report.foreign.values()) == len(records)
+
+
+def test_s7_state_of_another_partition_is_foreign(sound: Log) -> None:
+    log = own_copy(sound)
+    partition, _ = last_of(log, b"s")
+    kinds = {}
+    for record in log.changelog[partition]:
+        if record.key != b"p" and record.key is not None:
+            kinds[record.key[:1]] = record
+    elsewhere = (partition + 1) % log.partitions
+    for record in kinds.values():
+        append(log.changelog, elsewhere, record.key, record.value)
+    report = audit(log)
+    assert report.violations == []
+    found = report.foreign["seats-changelog"]
+    assert (found.count, found.partition) == (len(kinds), elsewhere)
+
+
+@pytest.mark.parametrize("digits", ["²", "1" * 5_000, "-1", "", "٣"])
+def test_an_outcome_that_names_no_offset_is_a_phantom_and_no_traceback(
+    sound: Log, digits: str
+) -> None:
+    log = own_copy(sound)
+    outcome_id = f"section-commands:0:{digits}:0"
+    alter("outcomes", named("SeatsHeld"), outcomeId=outcome_id)(log)
+    headers = (
+        ("dead-letter-topic", b"section-commands"),
+        ("dead-letter-partition", b"0"),
+        ("dead-letter-offset", digits.encode()),
+    )
+    append(log.dead_letters, 0, None, None, headers)
+    report = audit(log)
+    assert "I8 phantom outcome" in report.first_by_invariant()
+    assert report.foreign["dead-letter-queue"].count == 1
+
+
+def test_an_outcome_with_billions_of_seats_is_refused_without_counting_them(sound: Log) -> None:
+    log = own_copy(sound)
+    many = [{"row": 0, "first": 0, "count": 2**31 - 1}]
+    alter("outcomes", named("SeatsHeld"), seats=many)(log)
+    assert "I2 unknown seat" in audit(log).first_by_invariant()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"string"',
+        '["null", "int"]',
+        "syntax = 'proto3';",
+        '{"type": "object"}',
+        '{"type": "record", "name": "Tick", "namespace": "io.stranger", "fields": []}',
+        '{"type": "record", "name": "io.seatstream.commands.Tick", "fields": [{"name": 1}]}',
+        "[" * 100_000,
+        None,
+    ],
+)
+def test_a_schema_of_strangers_is_none_of_ours(text: Any) -> None:
+    assert AVRO.own_record(text) is None
 
 
 def test_a_seat_sold_twice_is_counted_without_the_oracle(sound: Log) -> None:

@@ -4,7 +4,15 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 
-from audit_logs import AVRO, START_MS, RandomBuyers, identity, open_section, row_plan
+from audit_logs import (
+    AVRO,
+    START_MS,
+    RandomBuyers,
+    identity,
+    letter_headers,
+    open_section,
+    row_plan,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,7 +75,7 @@ def log_of_driver(commands: dict[int, list[PipedRecord]], batches: random.Random
                 0,
                 letter.record.key,
                 letter.record.value,
-                (("dead-letter-offset", b"%d" % letter.record.offset),),
+                letter_headers(partition, letter.record.offset, letter.reason.encode()),
             )
             for offset, letter in enumerate(driver.dead_letters)
         ]
