@@ -8,7 +8,7 @@ trace of ours goes out.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final
@@ -18,13 +18,25 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import availability, events, health, openapi, reservations, seat_maps, streaming
 from api.availability import QuickLookUps
+from api.framing import check_head
 from api.identity import OPERATOR
-from api.limits import Disconnected, Receive, Scope, Send, check_target, read_body, replayed
+from api.limits import (
+    Disconnected,
+    Receive,
+    Scope,
+    Send,
+    broken_off,
+    check_target,
+    read_body,
+    replayed,
+)
 from api.logs import Correlation, access, correlation_of, current, log
 from api.lookups import AGE_HEADERS
+from api.methods import Methods, WithoutBody
 from api.pod import Pod
 from api.problems import CONTENT_TYPE, Problem
 from api.settings import ApiSettings
+from state.domain.reasons import ApiReason
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Direct = Callable[[Pod, Scope, Receive, Send], Awaitable[None]]
@@ -68,7 +80,7 @@ def create_app(settings: ApiSettings, pod: Pod | None = None) -> ASGIApp:
         application = CORSMiddleware(
             application,
             allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST", "DELETE"),
+            allow_methods=("GET", "HEAD", "POST", "DELETE"),
             allow_headers=_ACCEPTED,
             expose_headers=_EXPOSED,
         )
@@ -86,9 +98,13 @@ class Application:
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
         self.documented = documented()
+        self._methods = Methods(self.documented.openapi()["paths"])
         self._quick = quick_lookups_of(pod)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            head = WithoutBody(scope, receive, send)
+            scope, receive, send = head.scope, head.receive, head.send
         messages = None if self._quick is None else self._quick.answer(scope)
         if messages is not None:
             await send(messages[0])
@@ -108,6 +124,8 @@ class Application:
             await answer.refuse(problem)
         except Disconnected:
             answer.route = "disconnected"
+            # Or its body had no end that can be found; who has left hears nothing of it.
+            await answer.refuse(broken_off())
         except Exception:  # noqa: BLE001
             # The last resort, so that one request's mistake is an answer and a log line with its
             # ids, and nothing of it goes out.
@@ -118,6 +136,7 @@ class Application:
             answer.finish(self.pod)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
+        check_head(scope)
         check_target(scope)
         kind = direct_kind(scope["path"]) if scope["method"] == "GET" else ""
         direct = DIRECT.get(kind)
@@ -128,10 +147,21 @@ class Application:
         if scope["method"] == "GET" and await health.answer(self.pod, scope["path"], answer.send):
             answer.route = "health"
             return
+        if scope["method"] == "OPTIONS" and self._methods.of(scope["path"]):
+            answer.route = "options"
+            await answer.allow(self._methods.of(scope["path"]))
+            return
         headers = dict(scope["headers"])
         maximum = self._body_bytes_max(scope, headers)
         body = await read_body(scope, headers, receive, bytes_max=maximum)
         answer.route = "unknown"
+        methods = self._methods.of(scope["path"])
+        if methods and scope["method"] not in methods:
+            raise Problem.of(
+                ApiReason.METHOD_NOT_ALLOWED,
+                "See the header Allow.",
+                headers=(("Allow", ", ".join(methods)),),
+            )
         scope["app"] = self.documented
         scope["pod"] = self.pod
         await self.documented(scope, replayed(body, receive), answer.send)
@@ -197,6 +227,12 @@ class Answer:
             message = {**message, "headers": headers}
         await self._send(message)
 
+    async def allow(self, methods: Sequence[str]) -> None:
+        """Answer that these methods there are."""
+        headers = [(b"allow", ", ".join(methods).encode())]
+        await self.send({"type": "http.response.start", "status": 204, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b""})
+
     async def refuse(self, problem: Problem) -> None:
         """Send a problem, unless an answer has begun already."""
         if self.status:
@@ -233,7 +269,7 @@ class Answer:
         client = self._scope.get("client")
         identity = self._scope["state"].get("identity")
         fields = {
-            "method": self._scope["method"],
+            "method": self._scope.get("asked_method", self._scope["method"]),
             "path": self._scope["path"],
             "status": self.status,
             "ms": round(1000 * seconds, 1),

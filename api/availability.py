@@ -21,6 +21,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.etags import matches
+from api.framing import is_plain_head
 from api.guard import anyone, pod_of
 from api.identity import Identity
 from api.known_events import EventId as EventIdInPath
@@ -74,9 +75,10 @@ async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None: 
             bad("query.sections", "not beside a section in the path")
         question = question.about(section)
     answered = await lookups_of(pod).answered(event_id, question)
-    if_none_match = headers.get(b"if-none-match")
+    # A list, which may stand in several headers.
+    tags = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
     status, body = 200, b""
-    if if_none_match is not None and matches(if_none_match, answered.etag[1]):
+    if tags and matches(tags, answered.etag[1]):
         status = 304
     else:
         body = answered.body()
@@ -137,6 +139,8 @@ class QuickLookUps:
 
     def _messages(self, event_id: int, scope: Scope) -> tuple[Message, Message] | None:
         headers = dict(scope["headers"])
+        if not is_plain_head(scope["headers"], headers, scope["http_version"]):
+            return None
         if not self._knows(headers.get(b"authorization")):
             return None
         sections: tuple[str, ...] = ()

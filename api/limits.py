@@ -30,10 +30,17 @@ _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Disconnected(Exception):
-    """The client went away before its body was here.
+    """The client went away before its body was here, or the body has no end that can be found.
 
     Operator action: none.
     """
+
+
+def broken_off() -> Problem:
+    """Return the problem of a body that did not come whole."""
+    return Problem.of(
+        ApiReason.MALFORMED, "Send the whole body, with its length or chunked.", headers=_CLOSE
+    )
 
 
 def check_target(scope: Scope) -> None:

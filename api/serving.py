@@ -33,7 +33,10 @@ STOP_S: Final = 15.0
 # Streams are requests that never end: thousands of them are open at a time.
 OPEN_REQUESTS_MAX: Final = 20_000
 BACKLOG: Final = 4_096
-HEADERS_TIMEOUT_MS: Final = 10_000
+HEADERS_TIMEOUT_MS: Final = 75_000
+"""How long a connection may be idle, and how long a head may take: the server has one bound for
+both. Longer than load balancers keep theirs, so that none sends into a connection that closes."""
+
 HEADERS_BYTES_MAX: Final = 65_536
 
 

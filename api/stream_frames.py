@@ -12,8 +12,9 @@ from typing import Final
 
 from api.lookups import Encoded, Piece
 
-# Milliseconds until a browser comes back after the stream has ended.
-RETRY: Final = b"retry: 2000\n\n"
+# Milliseconds until a browser comes back after the stream has ended. A field of the first event:
+# as a block of its own some clients take it for an event without data.
+RETRY: Final = b"retry: 2000\n"
 
 
 def snapshot_frame(encoded: Encoded, position: str, age_ms: int, bound_ms: int) -> bytes:

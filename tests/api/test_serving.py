@@ -1,14 +1,16 @@
 """A pod as a process: it starts without brokers, says so, ends cleanly, and shares no port."""
 
 import asyncio
+import json
 import os
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from time import perf_counter
 
@@ -67,6 +69,14 @@ def pod(tmp_path: Path) -> Iterator[PodProcess]:
     process.child.kill()
 
 
+@pytest.fixture(scope="module")
+def shared_pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodProcess]:
+    """Give a pod that no test ends."""
+    process = PodProcess(tmp_path_factory.mktemp("pod"), {})
+    yield process.wait_live()
+    process.child.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_pod_without_brokers_lives_is_not_ready_and_ends_with_code_0(
     pod: PodProcess, number: signal.Signals
@@ -107,6 +117,89 @@ def test_a_megabyte_is_refused_while_it_is_sent(pod: PodProcess) -> None:
         assert (answer.status, b"BODY_TOO_LARGE" in answer.read()) == (413, True)
         assert perf_counter() - started_s < 5
         connection.close()
+
+
+def exchanged(port: int, sent: bytes) -> tuple[int, bytes, bool]:
+    """Return status and body of the answer to these bytes, and whether the pod closed after it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(sent)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        body = answer.read()
+        # A connection that is kept answers again.
+        is_closed = True
+        with suppress(OSError):
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: pod\r\n\r\n")
+            is_closed = not connection.recv(1)
+    return answer.status, body, is_closed
+
+
+POST = b"POST /v1/events HTTP/1.1\r\nHost: pod\r\nContent-Type: application/json\r\n"
+GET = b"GET /v1/events HTTP/1.1\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (POST + CHUNKED + b"\r\nzz\r\n{}\r\n0\r\n\r\n", 400),
+        (POST + CHUNKED + b"\r\n2\r\n{}xx0\r\n\r\n", 400),
+        (POST + CHUNKED + CHUNKED + b"\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 501),
+        (POST + b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 400),
+        (POST + b"Idempotency-Key: a\r\nIdempotency-Key: a\r\nContent-Length: 2\r\n\r\n{}", 400),
+        (GET + b"\r\n", 400),
+        (GET + b"Host: a\r\nHost: a\r\n\r\n", 400),
+        (GET + b"Host: a b\r\n\r\n", 400),
+        (GET + b"Host: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer a\r\n\r\n", 400),
+    ],
+)
+def test_f5_broken_framing_is_a_problem_and_the_end_of_the_connection(
+    shared_pod: PodProcess, sent: bytes, status: int
+) -> None:
+    answered, body, is_closed = exchanged(shared_pod.port, sent)
+    assert (answered, is_closed) == (status, True)
+    assert json.loads(body)["status"] == status
+
+
+def test_f5_a_body_that_ends_early_is_a_problem(shared_pod: PodProcess) -> None:
+    with socket.create_connection(("127.0.0.1", shared_pod.port), timeout=20) as connection:
+        connection.sendall(POST + b"Content-Length: 50\r\n\r\n{}")
+        connection.shutdown(socket.SHUT_WR)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, json.loads(answer.read())["reason"]) == (400, "MALFORMED")
+
+
+def test_f5_length_beside_chunks_is_chunks_and_the_end_of_the_connection(
+    shared_pod: PodProcess,
+) -> None:
+    """The server under us hides the length, and closes for us: nothing is read behind it."""
+    smuggled = b"\r\n2\r\n{}\r\n0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: pod\r\n\r\n"
+    for head in (CHUNKED + b"Content-Length: 5\r\n", b"Content-Length: 5\r\n" + CHUNKED):
+        status, _, is_closed = exchanged(shared_pod.port, POST + head + smuggled)
+        assert (status, is_closed) == (401, True)
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/health/ready", "/metrics", "/docs", "/nothing"]
+)
+def test_f1_head_on_a_connection_has_headers_alone(shared_pod: PodProcess, path: str) -> None:
+    connection = HTTPConnection("127.0.0.1", shared_pod.port, timeout=20)
+    for _ in range(2):
+        connection.request("GET", path)
+        whole = connection.getresponse()
+        body = whole.read()
+        connection.request("HEAD", path)
+        head = connection.getresponse()
+        # Were there a body, the next answer on this connection could not be read.
+        assert (head.read(), head.status) == (b"", whole.status)
+        assert abs(int(head.headers["Content-Length"]) - len(body)) < 256
+    connection.close()
+
+
+def test_f5_the_version_before_hosts_is_served(shared_pod: PodProcess) -> None:
+    assert exchanged(shared_pod.port, b"GET /health/live HTTP/1.0\r\n\r\n")[0] == 200
 
 
 def test_two_pods_do_not_share_a_port() -> None:

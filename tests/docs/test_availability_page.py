@@ -28,7 +28,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
     ):
         assert said in streams
     assert streaming.LIFE_S == 3_600
-    assert stream_frames.RETRY == b"retry: 2000\n\n"
+    assert stream_frames.RETRY == b"retry: 2000\n"
 
 
 def test_every_parameter_and_header_is_told() -> None:
