@@ -174,7 +174,11 @@ class Positions:
             if error.args[0].code() not in _COORDINATOR_AWAY:
                 raise
         else:
-            self._known = [max(0, one.offset) for one in found]
+            # Where nothing can be told of a partition, that is not that nothing is committed.
+            self._known = [
+                max(0, one.offset) if one.error is None else known
+                for one, known in zip(found, self._known, strict=True)
+            ]
         return self._known
 
 

@@ -33,6 +33,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 import aiohttp
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 from schemas.topics import SECTION_COMMANDS
 from serdes.codegen import decoder
@@ -41,6 +42,7 @@ from serdes.section import plan_of
 from state.domain.keys import BLOCKED, LAYOUT, RESERVATION, SECTION
 from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
+from state.stores.group_offsets import committed_in
 from state.stores.owner_name import address_of
 
 log = logging.getLogger(__name__)
@@ -124,14 +126,23 @@ class CommittedOwners:
     async def owners(self) -> Mapping[tuple[str, int], str]:
         try:
             async with asyncio.timeout(BROKER_S):
-                committed = await (await self._connected()).list_consumer_group_offsets(
-                    self._group
-                )
+                admin = await self._connected()
+                coordinator = await admin.find_coordinator(self._group)
+                request = OffsetFetchRequest(self._group, None)
+                # The public call reads no error of the whole group.
+                answer = await admin._send_request(request, coordinator)  # noqa: SLF001
+                committed = committed_in(answer)
         except (KafkaError, TimeoutError, OSError) as error:
             # The coordinator may have moved, which this client does not notice by itself.
             await self.close()
             raise OwnerUnreachable(f"the brokers do not tell who owns what: {error!r}") from error
-        return {(tp.topic, tp.partition): at.metadata for tp, at in committed.items()}
+        # Of a partition that the coordinator cannot tell about nothing is known, as of one that
+        # nobody has claimed: its look-ups ask again.
+        return {
+            (tp.topic, tp.partition): at.metadata
+            for tp, at in committed.items()
+            if not isinstance(at, KafkaError)
+        }
 
     async def close(self) -> None:
         admin, self._admin = self._admin, None

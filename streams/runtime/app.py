@@ -7,14 +7,14 @@ import fcntl
 import gc
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import faust
 import psutil
 import uvloop
-from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from aiokafka.structs import TopicPartition
 from confluent_kafka import KafkaException
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
@@ -30,6 +30,7 @@ from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.failpoints import Failpoints
 from streams.runtime.fatal import WorkerMustEnd, end_process
 from streams.runtime.generation import Generation
+from streams.runtime.group import ConsumerGroup
 from streams.runtime.health import HealthServer
 from streams.runtime.lane import Lane
 from streams.runtime.lookups import CommittedRecords, Lookups
@@ -47,26 +48,6 @@ from streams.runtime.watchdog import Watchdog
 from streams.settings import Settings
 
 _STOCK_TAKING_S = 2.0
-
-
-class ConsumerGroup:
-    """Faust's consumer, as a generation sees it."""
-
-    def __init__(self, app: BatchApp) -> None:
-        self._app = app
-
-    async def committed(self, tps: Sequence[Any]) -> Mapping[Any, Any]:
-        thread = self._app.consumer._thread
-        coordinator = thread._consumer._coordinator
-        answer: Mapping[Any, Any] = await thread.call_thread(
-            coordinator.fetch_committed_offsets, list(tps)
-        )
-        return answer
-
-    async def claim(self, offsets: Mapping[Any, tuple[int, str]]) -> None:
-        thread = self._app.consumer._thread
-        commits = {tp: OffsetAndMetadata(offset, owner) for tp, (offset, owner) in offsets.items()}
-        await thread.call_thread(thread._consumer.commit, commits)
 
 
 class Ownership(TableManager):
@@ -251,7 +232,7 @@ class BatchApp(faust.App):
             generation_id=generation_id,
             routes=self.routes,
             assigned=sorted((tp.topic, tp.partition) for tp in assigned),
-            group=ConsumerGroup(self),
+            group=ConsumerGroup(lambda: self.consumer, self.worker_settings.takeover_timeout_s),
             stores=self._stores,
             identities=self._cluster.identities,
             partitions=self._cluster.partitions,

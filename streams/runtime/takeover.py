@@ -19,7 +19,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
@@ -28,7 +28,9 @@ from aiokafka.errors import (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
+from state.stores.group_offsets import NOTHING_COMMITTED
 from state.stores.owner_name import generation_of
 from state.stores.partition_state import PartitionState
 from state.stores.rocksdb import RocksDBStore, RocksDBStores, destroy
@@ -61,10 +63,16 @@ WATERMARKS_TIMEOUT_S = 10.0
 class Group(Protocol):
     """What a generation needs of the consumer group."""
 
-    async def committed(self, tps: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return offset and metadata for each partition, from the coordinator."""
+    async def committed(
+        self, tps: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, OffsetAndMetadata | KafkaError]:
+        """Return offset and metadata, or what is wrong, for each partition, from the coordinator.
 
-    async def claim(self, offsets: Mapping[Any, Any]) -> None:
+        An offset of NOTHING_COMMITTED is the coordinator's word that there is none. Raises
+        KafkaError where it says nothing of the whole group, WorkerMustEnd where nobody may ask.
+        """
+
+    async def claim(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
         """Commit offsets under this member's generation."""
 
 
@@ -200,13 +208,15 @@ class TakeOver:
         except LOST_GROUP:
             raise
         except (KafkaError, OSError) as error:
-            message = f"its owner is not to be had from the brokers: {error!r}. Look at them"
-            taken.troubles.update(dict.fromkeys(places, PartitionTrouble(message, "offsets")))
+            taken.troubles.update(dict.fromkeys(places, _not_told(error)))
             return []
         by_owner: dict[str, list[Place]] = {}
-        for tp, at in committed.items():
-            if at.metadata and at.metadata != self._name:
-                by_owner.setdefault(at.metadata, []).append((tp.topic, tp.partition))
+        for place in places:
+            at = committed[TopicPartition(*place)]
+            if isinstance(at, KafkaError):
+                taken.troubles[place] = _not_told(at)
+            elif at.metadata and at.metadata != self._name:
+                by_owner.setdefault(at.metadata, []).append(place)
         for owner in by_owner:
             if generation_of(owner) > self._generation_id:
                 message = (
@@ -258,9 +268,9 @@ class TakeOver:
         finally:
             await consumer.stop()
         return _Watermarks(
-            {place: low[tp] for place, tp in zip(places, inputs, strict=True)},
-            {place: high[tp] for place, tp in zip(places, inputs, strict=True)},
-            {place: high[tp] for place, tp in zip(places, changelogs, strict=True)},
+            {place: low.get(tp, -1) for place, tp in zip(places, inputs, strict=True)},
+            {place: high.get(tp, -1) for place, tp in zip(places, inputs, strict=True)},
+            {place: high.get(tp, -1) for place, tp in zip(places, changelogs, strict=True)},
         )
 
     async def _claim(
@@ -274,10 +284,11 @@ class TakeOver:
             committed = await self._group.committed([TopicPartition(*place) for place in places])
             offsets: dict[Place, int] = {}
             for place in places:
-                at = committed.get(TopicPartition(*place))
-                known = at.offset if at is not None and at.offset >= 0 else None
                 try:
-                    offsets[place] = self._judge(place, known, marks)
+                    at = committed[TopicPartition(*place)]
+                    if isinstance(at, KafkaError):
+                        raise _not_told(at)
+                    offsets[place] = self._judge(place, at.offset, marks)
                 except PartitionTrouble as trouble:
                     taken.troubles[place] = trouble
             claims = {TopicPartition(*place): (at, self._name) for place, at in offsets.items()}
@@ -293,10 +304,13 @@ class TakeOver:
             return {}, {}
         return offsets, marks.changelog_high
 
-    def _judge(self, place: Place, known: int | None, marks: _Watermarks) -> int:
+    def _judge(self, place: Place, committed: int, marks: _Watermarks) -> int:
         """Return the offset to go on from; raise PartitionTrouble where none can be believed."""
+        known = None if committed == NOTHING_COMMITTED else committed
         name = _name_of(place)
         low, high = marks.low[place], marks.high[place]
+        if min(low, high, marks.changelog_high[place]) < 0:
+            raise PartitionTrouble(f"{name}: the brokers do not tell where it ends", "offsets")
         changelog, _ = self._changelog(place)
         if known is None and marks.changelog_high[place] > 0:
             # An owner claims before it writes, so there was an offset once.
@@ -413,6 +427,11 @@ def _close(store: RocksDBStore, forget: bool) -> None:
         store.close()
         if forget:
             destroy(store.path)
+
+
+def _not_told(error: Exception) -> PartitionTrouble:
+    message = f"its owner is not to be had from the brokers: {error!r}. Look at them"
+    return PartitionTrouble(message, "offsets")
 
 
 def _name_of(place: Place) -> str:

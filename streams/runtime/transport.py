@@ -28,6 +28,7 @@ from faust.types import TP, ConsumerMessage
 from serdes.kafka_security import KafkaSecurity
 from streams.batch import Record
 from streams.runtime.fatal import end_process
+from streams.runtime.group import read_truthful_offsets
 
 FETCH_MAX_WAIT_MS = 10
 FETCH_MIN_BYTES = 64 << 10
@@ -172,6 +173,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         read_slim_records()
+        read_truthful_offsets()
         conf = self.app.conf
         # What Faust's own method sets up for the methods that stay.
         self._assignor = StickyPartitionAssignor

@@ -468,11 +468,14 @@ def committed_offsets(brokers: str, group: str, topic: str, partitions: int) -> 
     try:
         asked = [TopicPartition(topic, part) for part in range(partitions)]
         answered: list[TopicPartition] = []
-        with suppress(KafkaException):
-            answered = consumer.committed(asked, timeout=10)
-        return dict.fromkeys(range(partitions), -1) | {
-            at.partition: at.offset for at in answered if at.offset >= 0
-        }
+
+        def are_answered() -> bool:
+            with suppress(KafkaException):
+                answered[:] = consumer.committed(asked, timeout=10)
+            return bool(answered) and not any(at.error for at in answered)
+
+        assert wait_until(are_answered, 60), f"nobody tells what {group} has committed: {answered}"
+        return {at.partition: at.offset if at.offset >= 0 else -1 for at in answered}
     finally:
         consumer.close()
 

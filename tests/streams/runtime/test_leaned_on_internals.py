@@ -11,6 +11,7 @@ import aiokafka.producer.sender
 import faust
 import faust.transport.consumer
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -55,7 +56,12 @@ SIGNATURES: list[tuple[Callable[..., Any], tuple[str, ...]]] = [
     (faust.transport.consumer.Consumer.pause_partitions, ("self", "tps")),
     (faust.transport.consumer.Consumer.resume_partitions, ("self", "tps")),
     (faust.transport.consumer.Consumer.seek, ("self", "partition", "offset")),
-    (GroupCoordinator.fetch_committed_offsets, ("self", "partitions")),
+    (GroupCoordinator._do_fetch_commit_offsets, ("self", "partitions")),
+    (GroupCoordinator._send_req, ("self", "request")),
+    (GroupCoordinator.ensure_coordinator_known, ("self",)),
+    (GroupCoordinator.coordinator_dead, ("self",)),
+    (AIOKafkaAdminClient._send_request, ("self", "request", "node_id")),
+    (AIOKafkaAdminClient.find_coordinator, ("self", "group_id")),
     (aiokafka.AIOKafkaConsumer.commit, ("self", "offsets")),
     (fetcher.PartitionRecords._unpack_records, ("self",)),
     (fetcher.PartitionRecords._consume_aborted_up_to, ("self", "batch_offset")),
@@ -81,6 +87,7 @@ SIGNATURES: list[tuple[Callable[..., Any], tuple[str, ...]]] = [
 
 # Attributes that ours read or set: the source that makes them must still name them.
 ATTRIBUTES = [
+    (aiokafka.AIOKafkaConsumer, "self._coordinator = GroupCoordinator("),
     (fetcher.PartitionRecords, "next_fetch_offset"),
     (fetcher.PartitionRecords, "_aborted_producers"),
     (fetcher.PartitionRecords, "_isolation_level"),

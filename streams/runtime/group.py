@@ -1,0 +1,111 @@
+"""The consumer group of a worker: what is committed, and claims, by whom the broker lets in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiokafka.consumer.consumer as aiokafka_consumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from state.stores.group_offsets import MOVED, NOTHING_COMMITTED, by_topic, committed_in
+from streams.runtime.fatal import WorkerMustEnd
+
+_ASK_AGAIN_S = 0.2
+
+
+class TruthfulCoordinator(GroupCoordinator):
+    """Takes no answer about the whole group for a group that has committed nothing."""
+
+    async def _do_fetch_commit_offsets(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        told = await committed_once(self, partitions)
+        # The consumer asks where to begin before we seek, and waits for all partitions: one that
+        # is not told of must not hold up the others. Nobody fetches from it before a seek.
+        return {
+            place: at
+            for place, at in told.items()
+            if isinstance(at, OffsetAndMetadata) and at.offset != NOTHING_COMMITTED
+        }
+
+
+def read_truthful_offsets() -> None:
+    """Make every consumer of this process read the error of an answer.
+
+    The consumer of aiokafka looks the class up in its module.
+    """
+    aiokafka_consumer.GroupCoordinator = TruthfulCoordinator
+
+
+async def committed_once(
+    coordinator: Any, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata | KafkaError]:
+    """Ask the coordinator once; raise what it says of the whole group."""
+    request = OffsetFetchRequest(coordinator.group_id, by_topic(partitions))
+    answer = await coordinator._send_req(request)
+    try:
+        return committed_in(answer, partitions)
+    except MOVED:
+        coordinator.coordinator_dead()
+        raise
+
+
+async def committed(
+    coordinator: Any, partitions: Sequence[TopicPartition], timeout_s: float
+) -> dict[TopicPartition, OffsetAndMetadata | KafkaError]:
+    """Ask until the coordinator answers for the group; what it says of a partition is its own.
+
+    Raises WorkerMustEnd where it lets nobody ask, and its last word when that does not change
+    within `timeout_s`.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout_s
+    while True:
+        try:
+            async with asyncio.timeout_at(until):
+                await coordinator.ensure_coordinator_known()
+                return await committed_once(coordinator, partitions)
+        except GroupAuthorizationFailedError as error:
+            message = (
+                f"group {coordinator.group_id}: {error}. Grant this worker the rights in "
+                "SECURITY.md"
+            )
+            raise WorkerMustEnd(message) from error
+        except KafkaError as error:
+            if not error.retriable or loop.time() > until:
+                raise
+        await asyncio.sleep(_ASK_AGAIN_S)
+
+
+class ConsumerGroup:
+    """Faust's consumer, as a generation sees it.
+
+    consumer:  gives it; another one takes its place when Faust starts anew.
+    timeout_s: how long the coordinator may be away.
+    """
+
+    def __init__(self, consumer: Any, timeout_s: float) -> None:
+        self._consumer = consumer
+        self._timeout_s = timeout_s
+
+    async def committed(
+        self, tps: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, OffsetAndMetadata | KafkaError]:
+        """Return offset and metadata, or what is wrong, for each partition."""
+        thread = self._consumer()._thread
+        coordinator = thread._consumer._coordinator
+        answer: Mapping[TopicPartition, OffsetAndMetadata | KafkaError] = await thread.call_thread(
+            committed, coordinator, list(tps), self._timeout_s
+        )
+        return answer
+
+    async def claim(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Commit offsets with the name of their owner, under this member's generation."""
+        thread = self._consumer()._thread
+        commits = {tp: OffsetAndMetadata(offset, owner) for tp, (offset, owner) in offsets.items()}
+        await thread.call_thread(thread._consumer.commit, commits)

@@ -1,0 +1,167 @@
+"""An error of the group coordinator is not read as "nothing is committed", by anybody."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faults.group_answers import (
+    COORDINATOR_LOAD_IN_PROGRESS,
+    COORDINATOR_NOT_AVAILABLE,
+    GROUP_AUTHORIZATION_FAILED,
+    NOT_COORDINATOR,
+    TOPIC_AUTHORIZATION_FAILED,
+    GroupAnswers,
+)
+from faults.proxy import Proxy, broker_behind_proxy
+from integration.conftest import FAST_SESSIONS
+from integration.workers import ENDED_ITSELF, SESSION_TIMEOUT_S, Fleet
+
+from infra.stack import QUICK_RESTART
+from infra.stack.processes import wait_until
+from state.stores.owner_lookup import CommittedOwners, OwnerUnreachable
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+
+
+@pytest.fixture(scope="module")
+def link() -> Iterator[Proxy]:
+    with broker_behind_proxy("tests-answers", {**QUICK_RESTART, **FAST_SESSIONS}) as (_, proxy):
+        yield proxy
+
+
+@pytest.fixture
+def answers(link: Proxy) -> Iterator[GroupAnswers]:
+    """Give what the coordinator's answers are made of."""
+    answers = GroupAnswers()
+    before, link.rewrite = link.rewrite, answers
+    yield answers
+    link.rewrite = before
+
+
+def fleet_behind(link: Proxy, prefix: str, directory: Path, **environment: str) -> Fleet:
+    directory.mkdir()
+    fleet = Fleet(f"127.0.0.1:{link.port}", prefix, directory, 4, environment)
+    fleet.create_topics()
+    return fleet
+
+
+def test_s1_an_answer_about_the_whole_group_is_asked_again_until_it_is_none(
+    link: Proxy, answers: GroupAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    codes = (COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR)
+    # Side by side, because starting takes longest.
+    fleets = {
+        code: fleet_behind(link, f"{topic_prefix}{code}-", tmp_path / str(code)) for code in codes
+    }
+    try:
+        for fleet in fleets.values():
+            fleet.produce(200)
+            fleet.worker("first").start()
+        for fleet in fleets.values():
+            fleet.settle()
+            assert fleet.workers[0].terminate() == 0
+        for code, fleet in fleets.items():
+            fleet.produce(200, seed=2)
+            answers.say(fleet.app_id, code, times=4)
+            fleet.worker("second").start()
+        for code, fleet in fleets.items():
+            worker = fleet.workers[1].wait_ready()
+            fleet.settle()
+            assert fleet.verify() == 400
+            assert answers.left(fleet.app_id) == 0, code
+            assert "set aside" not in worker.output(), code
+            assert "first" in worker.output().partition("fenced ")[2].partition(",")[0], code
+    finally:
+        for fleet in fleets.values():
+            fleet.stop()
+
+
+def test_s1_a_group_that_lets_nobody_ask_ends_the_worker_with_what_to_grant(
+    link: Proxy, answers: GroupAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(link, topic_prefix, tmp_path / "fleet")
+    answers.say(fleet.app_id, GROUP_AUTHORIZATION_FAILED, times=100)
+    worker = fleet.worker("one").start()
+    try:
+        assert worker.ended(60) == ENDED_ITSELF
+        assert "Grant this worker the rights" in worker.output()
+    finally:
+        fleet.stop()
+
+
+def test_s1_what_the_coordinator_cannot_say_of_one_partition_concerns_no_other(
+    link: Proxy, answers: GroupAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(link, topic_prefix, tmp_path / "fleet")
+    answers.say(fleet.app_id, TOPIC_AUTHORIZATION_FAILED, times=10_000, partitions=[2])
+    worker = fleet.worker("one").start()
+    try:
+        worker.wait_set_aside(1, "is not to be had")
+        fleet.produce(400)
+        others = {part: end for part, end in fleet.ends().items() if part != 2}
+        assert wait_until(lambda: others.items() <= fleet.committed().items(), 60), worker.tail()
+        assert fleet.committed()[2] == -1
+        answers.say(fleet.app_id, 0, times=0)
+        worker.wait_ready()
+        fleet.settle()
+        assert fleet.verify() == 400
+    finally:
+        fleet.stop()
+
+
+def test_s1_whoever_takes_over_from_a_loading_coordinator_fences_the_former_owner(
+    link: Proxy, answers: GroupAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(
+        link,
+        topic_prefix,
+        tmp_path / "fleet",
+        SEATSTREAM_TRANSACTION_RECORDS="100",
+        SEATSTREAM_WATCHDOG="0",
+    )
+    zombie, heir = fleet.worker("zombie"), fleet.worker("heir")
+    try:
+        zombie.start(FAILPOINTS="transaction_begun:sleep_4:5").wait_ready()
+        fleet.produce(3_000)
+        # Its loop stands still with a transaction begun, and then all of it.
+        assert wait_until(lambda: zombie.page("/live")[0] == 0, 60), zombie.tail()
+        zombie.pause()
+        answers.say(fleet.app_id, COORDINATOR_LOAD_IN_PROGRESS, times=1)
+        heir.start()
+        assert wait_until(
+            lambda: heir.metric("seatstream_partitions_owned") == 4, 2 * SESSION_TIMEOUT_S + 30
+        ), heir.tail()
+        fleet.produce(1_000, seed=2)
+        fleet.settle()
+        zombie.resume()
+        assert zombie.ended(30) == ENDED_ITSELF
+        fleet.produce(1_000, seed=3)
+        fleet.settle()
+        assert fleet.verify() == 5_000
+        assert answers.left(fleet.app_id) == 0
+    finally:
+        fleet.stop()
+
+
+def test_s1_an_api_pod_takes_an_error_for_no_word_on_who_owns_what(
+    link: Proxy, answers: GroupAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(link, topic_prefix, tmp_path / "fleet")
+
+    async def ask() -> int:
+        owners = CommittedOwners(fleet.brokers, fleet.app_id)
+        try:
+            for code in (COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR):
+                answers.say(fleet.app_id, code, times=1)
+                with pytest.raises(OwnerUnreachable):
+                    await owners.owners()
+            return len(await owners.owners())
+        finally:
+            await owners.close()
+
+    try:
+        fleet.worker("one").start().wait_ready()
+        assert asyncio.run(ask()) == 4
+    finally:
+        fleet.stop()
