@@ -26,6 +26,7 @@ from serdes.kafka_security import NO_SECURITY, KafkaSecurity
 __all__ = ["BadSetting", "Settings"]
 
 PREFIX = "SEATSTREAM_"
+REQUEST_TIMEOUT_MS = 10_000
 KNOWN_ROLES = ("seats",)
 _EVERY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  (compared, not bound)
 
@@ -140,7 +141,13 @@ class Settings:
     @property
     def connection(self) -> dict[str, Any]:
         """Arguments that every Kafka client of the worker is built with."""
-        return {"bootstrap_servers": self.brokers.split(","), **self.kafka.aiokafka()}
+        return {
+            "bootstrap_servers": self.brokers.split(","),
+            # A frozen broker takes connections and answers nothing: so long until the next is
+            # asked, where the client's own patience is 40 s.
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            **self.kafka.aiokafka(),
+        }
 
     @property
     def lookup_host(self) -> str:

@@ -80,12 +80,15 @@ class Ownership(TableManager):
 
 
 class WithoutWeb(BootStrategy):
-    """Faust's services but its web server, which `faust worker` turns on again by default.
+    """Faust's services but its web server and its producer.
 
-    It would listen on every interface, on one port for all workers of a machine.
+    `faust worker` turns the web server on again by default: it would listen on every interface, on
+    one port for all workers of a machine. Nobody produces through Faust's producer, whose start
+    waits for 20 minutes where the first broker that it asks is frozen.
     """
 
     enable_web = False
+    enable_kafka_producer = False
 
 
 class BatchApp(faust.App):

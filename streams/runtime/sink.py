@@ -32,7 +32,6 @@ Pairs = Sequence[tuple[Any, ...]]
 """Records to publish: (key, value) or (key, value, headers)."""
 
 BATCH_BYTES = 1 << 20
-REQUEST_TIMEOUT_MS = 10_000
 _OF_A_TRANSACTION = (
     ProduceRequest,
     AddPartitionsToTxnRequest,
@@ -133,7 +132,6 @@ def transactional_producer(
         **connection,
         transactional_id=transactional_id,
         transaction_timeout_ms=transaction_timeout_ms,
-        request_timeout_ms=REQUEST_TIMEOUT_MS,
         acks="all",
         linger_ms=0,
         max_batch_size=BATCH_BYTES,

@@ -56,7 +56,9 @@ class Ticker:
         """Compare our clock with every broker's; raise WorkerMustEnd where it is wrong."""
         if not self._ticks:
             return
-        self._producer = AIOKafkaProducer(**self._connection, acks="all", request_timeout_ms=5_000)
+        self._producer = AIOKafkaProducer(
+            **{**self._connection, "request_timeout_ms": 5_000}, acks="all"
+        )
         await self._producer.start()
         for _ in range(_TRIES):
             await self._ask(self._brokers())

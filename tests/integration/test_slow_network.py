@@ -21,7 +21,7 @@ from integration.workers import ENDED_ITSELF, Fleet
 
 from infra.stack import QUICK_RESTART
 from infra.stack.processes import wait_until
-from streams.runtime.sink import REQUEST_TIMEOUT_MS
+from streams.settings import REQUEST_TIMEOUT_MS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 

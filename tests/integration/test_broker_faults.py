@@ -1,0 +1,156 @@
+"""F11, F13, F44: brokers die, freeze and fall out of sync under load, three of them.
+
+What was acknowledged is decided once and in order, whatever the leader does.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+from integration.conftest import FAST_SESSIONS
+from integration.workers import Fleet, create_topics
+
+from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
+from infra.stack.processes import wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+QUICK_LEAVE = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
+
+
+@pytest.fixture(scope="module")
+def three() -> Iterator[Stack]:
+    with ephemeral_stack(
+        "tests-brokers",
+        brokers=3,
+        parts={"kafka"},
+        kafka_properties={**QUICK_RESTART, **QUICK_LEAVE, **FAST_SESSIONS},
+        fast_jit=True,
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture
+def fleet(three: Stack, topic_prefix: str, tmp_path: Path) -> Iterator[Fleet]:
+    # A little more than the leader's death takes, so that workers have no reason to end.
+    patient = {"SEATSTREAM_SESSION_TIMEOUT_S": "6"}
+    fleet = Fleet(three.kafka_brokers, topic_prefix, tmp_path, 3, patient)
+    topics = fleet.topics
+    create_topics(
+        fleet.brokers,
+        [
+            NewTopic(topics.words, 3),
+            NewTopic(topics.counts, 3),
+            NewTopic(topics.changelog, 3, config={"cleanup.policy": "compact"}),
+            NewTopic(topics.dead, 3),
+        ],
+    )
+    yield fleet
+    fleet.stop()
+
+
+def leader_of(fleet: Fleet, topic: str, *, other_than: int = -1, timeout_s: float = 60) -> int:
+    """Wait for a leader of partition 0; a new client each time: one may ask a dead broker."""
+    found: list[int] = []
+
+    def is_told() -> bool:
+        admin = AdminClient({"bootstrap.servers": fleet.brokers, "log_level": 0})
+        (described,) = admin.describe_topics(TopicCollection([topic]), request_timeout=5).values()
+        try:
+            leader = described.result().partitions[0].leader
+        except KafkaException:
+            return False
+        if leader is not None and leader.id not in {-1, other_than}:
+            found.append(leader.id)
+        return bool(found)
+
+    assert wait_until(is_told, timeout_s), f"{topic} has no leader but {other_than}"
+    return found[-1]
+
+
+def goes_on(fleet: Fleet) -> bool:
+    """Wait until more has been decided than now; a supervisor brings ended workers back."""
+    before = sum(fleet.committed().values())
+
+    def is_further() -> bool:
+        fleet.revive()
+        return sum(fleet.committed().values()) > before + 100
+
+    return wait_until(is_further, 90)
+
+
+def test_f11_leaders_that_die_under_load_cost_no_word_and_double_none(
+    three: Stack, fleet: Fleet
+) -> None:
+    for name in ("a", "b"):
+        fleet.worker(name).start()
+    for worker in fleet.workers:
+        worker.wait_ready()
+    with fleet.load(400) as sent:
+        for topic in (fleet.topics.words, fleet.topics.changelog):
+            leader = leader_of(fleet, topic)
+            three.kill_broker(leader)
+            assert goes_on(fleet)
+            three.start_broker(leader)
+    fleet.settle(120, revive=True)
+    # A producer that heard nothing repeats itself: more may lie in the log than was sent.
+    assert fleet.verify() >= sent()
+
+
+def test_f13_a_frozen_leader_times_out_and_nothing_is_decided_twice(
+    three: Stack, fleet: Fleet
+) -> None:
+    worker = fleet.worker("a").start()
+    worker.wait_ready()
+    with fleet.load(400) as sent:
+        leader = leader_of(fleet, fleet.topics.changelog)
+        three.pause_broker(leader)
+        try:
+            # The two others make a new leader of one of themselves, and the worker goes on.
+            leader_of(fleet, fleet.topics.changelog, other_than=leader)
+            assert goes_on(fleet)
+        finally:
+            three.resume_broker(leader)
+    fleet.settle(120, revive=True)
+    # A producer that heard nothing repeats itself: more may lie in the log than was sent.
+    assert fleet.verify() >= sent()
+
+
+def test_f44_a_changelog_that_takes_nothing_ends_the_worker_and_the_transaction(
+    three: Stack, fleet: Fleet
+) -> None:
+    worker = fleet.worker("a").start()
+    worker.wait_ready()
+    fleet.produce(100)
+    fleet.settle()
+    demand_all_replicas(fleet, 3)
+    lost = next(node for node in (1, 2, 3) if node != leader_of(fleet, fleet.topics.words))
+    three.stop_broker(lost)
+    fleet.produce(50, seed=2)
+    worker.ended(90, "its changelog takes no record")
+    committed = fleet.committed()
+    assert sum(committed.values()) == 100
+    three.start_broker(lost)
+    worker.start().wait_ready()
+    fleet.settle(90)
+    assert fleet.verify() == 150
+
+
+def demand_all_replicas(fleet: Fleet, replicas: int) -> None:
+    """Let the changelog take nothing unless so many brokers are in sync."""
+    entry = ConfigEntry(
+        "min.insync.replicas", str(replicas), incremental_operation=AlterConfigOpType.SET
+    )
+    topic = ConfigResource(ResourceType.TOPIC, fleet.topics.changelog, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": fleet.brokers})
+    (answer,) = admin.incremental_alter_configs([topic]).values()
+    answer.result(timeout=30)
