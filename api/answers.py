@@ -8,14 +8,17 @@ given, whatever happened.
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from api.in_flight import InFlight
+from api.limits import Receive
 from api.logs import Correlation
 from api.metrics import ApiMetrics
 from api.problems import Header, Problem
+from api.waits import while_here
 from serdes.commands import CommandEncoders
 from serdes.schema_ids import SchemaIds
 from state.domain.outcome import Outcome, OutcomeKind
@@ -33,6 +36,8 @@ APPEND_WAIT_S: Final = 1.0
 """Shortest wait for the brokers' word, even where nobody waits for the outcome."""
 
 FOR_EVER_S: Final = 86_400.0
+
+T = TypeVar("T")
 
 _WAIT: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
 
@@ -120,12 +125,17 @@ class CommandDesk:
         except NotAppended as error:
             raise _unavailable() from error
 
-    async def decided(self, command: Command, wait_s: float) -> Outcome | None:
+    async def decided(
+        self, command: Command, wait_s: float, receive: Receive | None = None
+    ) -> Outcome | None:
         """Append a command and return its outcome, or None while that is pending.
 
         None also where nobody knows whether the record was appended: it may yet be decided.
         Raises Problem: 429 when too many are under way, 503 when it was certainly not appended,
         413 when it never will be.
+
+        receive: tells when the client has gone; from `APPEND_WAIT_S` on nobody waits for it any
+                 more then, and Disconnected is raised. The command stays on its way.
         """
         began_s = time.perf_counter()
         with (
@@ -137,17 +147,23 @@ class CommandDesk:
             # An outcome proves more than the brokers' word, which may be lost.
             telling = asyncio.ensure_future(own_outcome(waiter, _settles(command), FOR_EVER_S))
             try:
-                await asyncio.wait(
-                    {appending, telling},
-                    timeout=max(wait_s, APPEND_WAIT_S),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+
+                async def first_word(timeout_s: float) -> bool:
+                    words = {appending, telling}
+                    done, _ = await asyncio.wait(
+                        words, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    return bool(done)
+
+                await _patiently(first_word, max(wait_s, APPEND_WAIT_S), receive)
                 outcome = telling.result() if telling.done() else None
                 if outcome is None:
                     telling.cancel()
                     offset = appending.result() if appending.done() else None
                     left_s = wait_s - (time.perf_counter() - began_s)
-                    outcome = await own_outcome(waiter, _answers(command, offset), left_s)
+                    outcome = await _patiently(
+                        partial(own_outcome, waiter, _answers(command, offset)), left_s, receive
+                    )
             finally:
                 telling.cancel()
                 appending.cancel()
@@ -179,6 +195,21 @@ class CommandDesk:
             self._metrics.produce_seconds.observe(time.perf_counter() - began_s)
         self._failpoints.reach(AFTER_SEND)
         return appended.offset
+
+
+async def _patiently(
+    attempt: Callable[[float], Coroutine[Any, Any, T]], wait_s: float, receive: Receive | None
+) -> T:
+    """Return what an attempt of so many seconds brings, as long as the client is there.
+
+    Most commands are answered within `APPEND_WAIT_S`: only for the others is the client watched.
+    """
+    found = await attempt(min(wait_s, APPEND_WAIT_S))
+    left_s = wait_s - APPEND_WAIT_S
+    if found or left_s <= 0:
+        return found
+    rest = attempt(left_s)
+    return await (rest if receive is None else while_here(receive, rest))
 
 
 def _settles(command: Command) -> Callable[[Outcome], bool]:

@@ -42,6 +42,7 @@ from api.questions import (
     question_in,
     tokens_in,
 )
+from api.waits import Caller, caller_of
 from api.whole_numbers import Whole
 
 BATCH_EVENTS_MAX: Final = 100
@@ -64,17 +65,17 @@ def lookups_of(pod: Pod) -> LookUps:
     return lookups
 
 
-async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
-    """Answer a look-up; raises Problem."""
+async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a look-up; raises Problem, Disconnected."""
     headers = dict(scope["headers"])
-    scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
+    who = scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
     event_id, section = asked_for(scope["path"])
     question = question_in(scope["query_string"])
     if section:
         if question.sections:
             bad("query.sections", "not beside a section in the path")
         question = question.about(section)
-    answered = await lookups_of(pod).answered(event_id, question)
+    answered = await lookups_of(pod).answered(event_id, question, Caller(who.user_id, receive))
     # A list, which may stand in several headers.
     tags = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
     status, body = 200, b""
@@ -349,11 +350,11 @@ async def section_availability(
 
 @router.post("/v1/availability:batchGet", responses={200: {"model": BatchAvailability}})
 async def batch_availability(
-    request: Request, asked: BatchQuestion, _: Annotated[Identity, Depends(anyone)]
+    request: Request, asked: BatchQuestion, who: Annotated[Identity, Depends(anyone)]
 ) -> Response:
     """Return the free seats of many events at once."""
     pod = pod_of(request)
-    lookups = lookups_of(pod)
+    lookups, caller = lookups_of(pod), caller_of(request, who)
     wait_ms = pod.settings.wait_ms if asked.wait_ms is None else asked.wait_ms
     until_s = monotonic() + min(wait_ms, pod.settings.wait_max_ms) / 1000
     answers: list[Answered] = []
@@ -369,7 +370,7 @@ async def batch_availability(
             refuses=None if asked.on_stale is None else asked.on_stale == "refuse",
         )
         try:
-            answered = await lookups.answered(item.event_id, question)
+            answered = await lookups.answered(item.event_id, question, caller)
         except Problem as problem:
             if problem.status != 404:
                 raise

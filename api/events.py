@@ -23,9 +23,11 @@ from api.event_bodies import (
     section_body,
 )
 from api.guard import anyone, pod_of
+from api.identity import Identity
 from api.known_events import Catalogue, EventId, known_event, now_ms
 from api.problems import Problem, retry_after
 from api.questions import bad
+from api.waits import caller_of
 from api.whole_numbers import PATTERN, Whole
 from state.domain.event import Event, SaleState, is_found, sale_state, searchable
 from state.domain.reasons import ApiReason
@@ -90,13 +92,13 @@ async def list_events(
 @router.get(
     "/v1/events/{event_id}",
     response_model=EventBody,
-    dependencies=[Depends(anyone)],
     responses=_UNMODIFIED,
 )
 async def show_event(
     request: Request,
     catalogue: Catalogue,
     event_id: EventId,
+    who: Annotated[Identity, Depends(anyone)],
     min_revision: Annotated[Whole, Query(ge=0, le=EVENT_ID_MAX)] = 0,
     wait_ms: Annotated[
         Whole | None, Query(ge=0, le=86_400_000, description="Longest wait for the revision.")
@@ -108,9 +110,12 @@ async def show_event(
         event = catalogue.get(event_id)
         return event is not None and event.revision >= min_revision
 
-    settings = pod_of(request).settings
-    wait_ms = min(settings.wait_ms if wait_ms is None else wait_ms, settings.wait_max_ms)
-    if min_revision and not await catalogue.until(is_met, wait_ms / 1000):
+    pod = pod_of(request)
+    wait_ms = min(pod.settings.wait_ms if wait_ms is None else wait_ms, pod.settings.wait_max_ms)
+    wait_s = wait_ms / 1000
+    if min_revision and not is_met():
+        await pod.waits.of(caller_of(request, who), lambda: catalogue.until(is_met, wait_s))
+    if min_revision and not is_met():
         found = catalogue.get(event_id)
         raise Problem.of(
             ApiReason.NOT_YET,

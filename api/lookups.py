@@ -13,6 +13,7 @@ from api.etags import etag_of, noted
 from api.pod import PartAbsent, Pod
 from api.problems import Problem, retry_after
 from api.questions import Question
+from api.waits import Caller, Waits
 from state.domain.event import Event
 from state.domain.reasons import ApiReason, Reason
 from state.stores.event_catalogue import Events
@@ -165,7 +166,7 @@ class LookUps:
     """
 
     def __init__(self, pod: Pod) -> None:
-        self.waits = 0
+        self.waits = Waits(pod.settings.in_flight_max)
         self._view = pod.view
         self._settings = pod.settings
         try:
@@ -193,11 +194,11 @@ class LookUps:
                 return encoded, age_ms
 
     async def answered(
-        self, event_id: int, question: Question, *, within_ms: int | None = None
+        self, event_id: int, question: Question, caller: Caller | None = None
     ) -> Answered:
-        """Return the answer, as soon as it is as demanded; raises Problem.
+        """Return the answer, as soon as it is as demanded; raises Problem, Disconnected.
 
-        within_ms: time left, in place of what the question says.
+        caller: who waits for it; None where the question is plain.
         """
         view = self._view
         if not view.is_ready():
@@ -206,7 +207,8 @@ class LookUps:
             )
         least = question.min_versions(event_id)
         if not question.is_plain:
-            await self._wait(event_id, question, least, within_ms)
+            assert caller is not None
+            await self._wait(event_id, question, least, caller)
         found = self.now(event_id, question.sections)
         known = {} if found is None else found[0].part.whole.known_by_section
         late = [name for name, version in least.items() if _version(known, name) < version]
@@ -238,39 +240,33 @@ class LookUps:
         return Answered(encoded, age_ms, bound_ms, bool(late) or age_ms > bound_ms)
 
     async def _wait(
-        self, event_id: int, question: Question, least: Mapping[str, int], within_ms: int | None
+        self, event_id: int, question: Question, least: Mapping[str, int], caller: Caller
     ) -> None:
         """Return when the question can be answered as demanded, or its time is over."""
         settings = self._settings
         wait_ms = settings.wait_ms if question.wait_ms is None else question.wait_ms
         wait_ms = min(wait_ms, settings.wait_max_ms)
-        if within_ms is not None:
-            wait_ms = min(wait_ms, within_ms)
         age_ms = question.max_staleness_ms
-        if age_ms is None and question.refuses:
-            age_ms = self._view.stale_after_ms
-        names = question.sections or tuple(self._view.sections(event_id))
-        demands = [
-            Demand(event_id, name, age_ms, least.get(name, 0))
-            for name in dict.fromkeys((*names, *least))
-        ]
         view = self._view
+        if age_ms is None and question.refuses:
+            age_ms = view.stale_after_ms
+        # Asked again whenever one of them may be met: as few as there are demands.
+        demands = [Demand(event_id, name, None, version) for name, version in least.items()]
+        by_age = age_ms is not None
+        if by_age:
+            aged = view.oldest_of(event_id, question.sections)
+            demands += [Demand(event_id, name, age_ms) for name in aged]
 
         def is_met() -> bool:
             return all(map(view.is_met, demands))
 
         if is_met() or not wait_ms:
             return
-        if self.waits >= settings.in_flight_max:
-            raise Problem.of(
-                ApiReason.OVERLOADED, "Too many wait here; ask again, or with wait_ms=0."
-            )
-        self.waits += 1
-        try:
-            waited = [(event_id, demand.section) for demand in demands]
-            await view.wait_until_met(waited, is_met, wait_ms / 1000)
-        finally:
-            self.waits -= 1
+        waited = [(event_id, name) for name in least]
+        await self.waits.of(
+            caller,
+            lambda: view.wait_until_met(waited, is_met, wait_ms / 1000, by_age=by_age),
+        )
 
 
 def _encoded(snapshot: EventSnapshot, sections: tuple[str, ...], event: Event | None) -> Encoded:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from api import reference
+from api.limits import Disconnected, Receive, Scope, Send
 from api.problems import CONTENT_TYPE, Problem
 from state.domain.reasons import ApiReason, Reason
 from state.stores.redis_line import TooManyAsk
@@ -88,6 +89,7 @@ def application() -> FastAPI:
     built.add_exception_handler(TooManyAsk, _on_too_many)
     built.add_exception_handler(RequestValidationError, _on_invalid)
     built.add_exception_handler(HTTPException, _on_http)
+    built.add_exception_handler(Disconnected, _on_disconnected)
     built.add_exception_handler(Exception, _on_mistake)
 
     async def show(_: Request) -> HTMLResponse:
@@ -142,6 +144,16 @@ async def _on_http(request: Request, error: Exception) -> Response:
     status = error.status_code if error.status_code in _BY_STATUS else 400
     headers = tuple((error.headers or {}).items())
     return response(request, Problem(status, reason, detail, headers=headers))
+
+
+class Unsent(Response):
+    """Sends nothing: nobody is there."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+async def _on_disconnected(_: Request, __: Exception) -> Response:
+    return Unsent()
 
 
 async def _on_mistake(request: Request, _: Exception) -> Response:

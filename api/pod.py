@@ -16,6 +16,7 @@ from api.logs import log
 from api.metrics import ApiMetrics, Reading
 from api.settings import ApiSettings
 from api.tokens import KeySet
+from api.waits import WAITS_MAX, Waits
 from schemas.topics import EVENTS
 from serdes.schema_ids import SchemaIds
 from serdes.schema_source import SchemaSource
@@ -55,6 +56,7 @@ class Pod:
     ids:       schema ids that records are written with.
     limits:    rate limits; none at all in a pod that is given none.
     made:      what handlers made of the parts when first asked, by its class.
+    waits:     requests that wait for a reservation, an event or a seat map.
     draining:  set once the pod was told to end: streams end then, long polls answer.
     failed:    set once the pod must end by itself; why is in the log.
     """
@@ -84,6 +86,7 @@ class Pod:
         self.has_started = False
         self._is_stopped = False
         self.draining = asyncio.Event()
+        self.waits = Waits(WAITS_MAX)
         self.failed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.made: dict[type, Any] = {}

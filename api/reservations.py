@@ -32,6 +32,7 @@ from api.reservation_bodies import (
     seat_body,
     token_of,
 )
+from api.waits import caller_of
 from api.whole_numbers import INT64_MAX, Whole
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import section_key
@@ -157,6 +158,7 @@ async def reserve(
             record_headers(correlation),
         ),
         wait.seconds,
+        request.receive,
     )
     place = _place(reservation_id)
     if outcome is None:
@@ -201,7 +203,12 @@ async def show(
     def is_met(view: ReservationView) -> bool:
         return view.version >= min_version and view.outcome_id != changed_from
 
-    view = _own(await _awaited(pod, reservation_id, is_met, wait_s), who)
+    view = await _found(pod, reservation_id)
+    if wait_s > 0 and (view is None or (view.user_id == who.user_id and not is_met(view))):
+        view = await pod.waits.of(
+            caller_of(request, who), lambda: _awaited(pod, reservation_id, is_met, wait_s)
+        )
+    view = _own(view, who)
     if view.version < min_version:
         raise Problem.of(
             ApiReason.NOT_YET,
@@ -265,7 +272,7 @@ async def release(
         _RELEASES,
         correlation.id,
     )
-    outcome = await desk.decided(command, wait.seconds)
+    outcome = await desk.decided(command, wait.seconds, request.receive)
     if outcome is None:
         return _pending(reservation_id, event_id, section, wait)
     if outcome.is_refusal:
@@ -309,7 +316,7 @@ async def extend(
         _EXTENSIONS,
         ticket,
     )
-    outcome = await desk.decided(command, wait.seconds)
+    outcome = await desk.decided(command, wait.seconds, request.receive)
     if outcome is None:
         return _pending(reservation_id, found.event_id, found.section, wait)
     if outcome.is_refusal:

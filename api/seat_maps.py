@@ -16,8 +16,11 @@ from pydantic import BaseModel, Field
 from api.etags import etag_of, matches
 from api.event_bodies import EVENT_ID_MAX
 from api.guard import anyone, limited, pod_of
+from api.identity import Identity
 from api.known_events import EventId
+from api.pod import Pod
 from api.problems import Problem, retry_after
+from api.waits import caller_of
 from api.whole_numbers import Whole, whole_in
 from state.domain.keys import split_section_key
 from state.domain.layout import Row
@@ -89,13 +92,14 @@ class SectionLayout(BaseModel):
 @router.get(
     "/v1/events/{event_id}/sections/{section}/seats",
     response_model=FreeSeats,
-    dependencies=[Depends(anyone), Depends(limited("other"))],
+    dependencies=[Depends(limited("other"))],
     responses={304: {"description": "As the ETag in If-None-Match says."}},
 )
 async def free_seats(
     request: Request,
     event_id: EventId,
     section: SectionId,
+    who: Annotated[Identity, Depends(anyone)],
     form: Annotated[Literal["bitmap", "sparse"], Query(alias="format")] = "bitmap",
     min_version: Annotated[Whole, Query(ge=0, le=EVENT_ID_MAX)] = 0,
     consistency_token: Annotated[
@@ -108,12 +112,20 @@ async def free_seats(
     """Tell which seats of a section are free, at the version demanded or a later one."""
     if consistency_token is not None:
         min_version = max(min_version, _version_in(consistency_token, event_id, section))
-    seat_map = await _at_version(request, (event_id, section), min_version, wait_ms)
+    pod = pod_of(request)
+    name = (event_id, section)
+    seat_map = await _looked_up(pod.seat_maps, name, min_version)
+    if seat_map.records.version < min_version:
+        settings = pod.settings
+        wait_s = min(settings.wait_ms if wait_ms is None else wait_ms, settings.wait_max_ms) / 1000
+        seat_map = await pod.waits.of(
+            caller_of(request, who), lambda: _at_version(pod, name, min_version, wait_s)
+        )
 
     def render() -> bytes:
         return orjson.dumps(_free_seats(event_id, section, seat_map.records, form))
 
-    age_ms = pod_of(request).seat_maps.staleness_ms(event_id, section, seat_map)
+    age_ms = pod.seat_maps.staleness_ms(event_id, section, seat_map)
     return _answer(request, seat_map, form, render, _REVALIDATED, age_ms)
 
 
@@ -133,7 +145,7 @@ async def layout(
     ] = None,
 ) -> Response:
     """Tell rows, labels, aisles and categories of a section."""
-    seat_map = await _at_version(request, (event_id, section), 0, 0)
+    seat_map = await _looked_up(pod_of(request).seat_maps, (event_id, section), 0)
     found = seat_map.records.plan.layout_version
     if layout_version is not None and layout_version > found:
         raise _not_yet(found, "layout_version")
@@ -150,16 +162,12 @@ async def layout(
 # --- what is asked of the owner ------------------------------------------------------------------
 
 
-async def _at_version(
-    request: Request, name: tuple[int, str], min_version: int, wait_ms: int | None
-) -> SeatMap:
+async def _at_version(pod: Pod, name: tuple[int, str], min_version: int, wait_s: float) -> SeatMap:
     """Return a section's map as soon as its version is as demanded; raises Problem."""
-    settings = pod_of(request).settings
-    wait_ms = min(settings.wait_ms if wait_ms is None else wait_ms, settings.wait_max_ms)
     loop = asyncio.get_running_loop()
-    until_s = loop.time() + wait_ms / 1000
+    until_s = loop.time() + wait_s
     while True:
-        seat_map = await _looked_up(pod_of(request).seat_maps, name, min_version)
+        seat_map = await _looked_up(pod.seat_maps, name, min_version)
         if seat_map.records.version >= min_version:
             return seat_map
         if loop.time() + ASK_AGAIN_S > until_s:

@@ -55,6 +55,7 @@ class ApiSettings:
     wait_ms:        SEATSTREAM_API_WAIT_MS, how long a command waits for its outcome by default.
     wait_max_ms:    SEATSTREAM_API_WAIT_MAX_MS, most that `Prefer: wait` may ask for.
     in_flight_max:  SEATSTREAM_API_IN_FLIGHT_MAX, commands under way; the next one is refused.
+    streams_per_user: SEATSTREAM_API_STREAMS_PER_USER, event streams that one user has open.
     stale_after_ms: SEATSTREAM_API_STALE_AFTER_MS, age from which availability is called stale.
     body_bytes_max: SEATSTREAM_API_BODY_BYTES_MAX.
     event_body_bytes_max: SEATSTREAM_API_EVENT_BODY_BYTES_MAX, of an operator who opens an event:
@@ -86,6 +87,7 @@ class ApiSettings:
     wait_ms: int = 2_000
     wait_max_ms: int = 10_000
     in_flight_max: int = 1_000
+    streams_per_user: int = 100
     stale_after_ms: int = STALE_AFTER_MS
     body_bytes_max: int = 65_536
     event_body_bytes_max: int = 2_097_152
@@ -121,6 +123,7 @@ class ApiSettings:
             wait_ms=read(API + "WAIT_MS", whole(0, 60_000), 2_000),
             wait_max_ms=read(API + "WAIT_MAX_MS", whole(0, 60_000), 10_000),
             in_flight_max=read(API + "IN_FLIGHT_MAX", whole(1, 100_000), 1_000),
+            streams_per_user=read(API + "STREAMS_PER_USER", whole(1, 100_000), 100),
             stale_after_ms=read(API + "STALE_AFTER_MS", whole(100, 600_000), STALE_AFTER_MS),
             body_bytes_max=read(API + "BODY_BYTES_MAX", whole(1_024, 1 << 26), 65_536),
             event_body_bytes_max=read(

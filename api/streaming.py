@@ -8,9 +8,9 @@ read is dropped: it has its position and gets everything in one delta when it co
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Annotated, Any, Final
 
@@ -36,6 +36,7 @@ from api.stream_frames import (
     unlike,
 )
 from api.stream_positions import TEXT_BYTES_MAX, Position
+from api.waits import Caller, while_here
 from state.domain.reasons import ApiReason
 from state.stores.section_statuses import SectionStatuses
 from state.stores.status_contents import Change
@@ -164,6 +165,7 @@ class Streams:
         self._keeper: asyncio.Task[None] | None = None
         self._end_listening: Callable[[], None] = _nothing
         self._opened = 0
+        self._open_by_user: Counter[str] = Counter()
         self.open = 0
 
     # --- one client ------------------------------------------------------------------------
@@ -173,7 +175,7 @@ class Streams:
         event_id: int,
         sections: tuple[str, ...],
         last_event_id: str | None,
-        receive: Receive,
+        caller: Caller,
         send: Send,
     ) -> None:
         """Stream until the client has gone, or until it is dropped; raises Problem before."""
@@ -181,9 +183,36 @@ class Streams:
             raise Problem.of(ApiReason.NOT_READY, "This pod is ending; ask another.")
         if self.open >= STREAMS_MAX:
             raise Problem.of(ApiReason.OVERLOADED, "This pod takes no more streams; ask another.")
+        with self._room_of(caller.user_id):
+            await self._follow(event_id, sections, last_event_id, caller.receive, send)
+
+    @contextmanager
+    def _room_of(self, user_id: str) -> Iterator[None]:
+        """Count a stream of a user until the block ends; raises Problem (429)."""
+        most = self._pod.settings.streams_per_user
+        if self._open_by_user[user_id] >= most:
+            raise Problem.of(
+                ApiReason.OVERLOADED, f"At most {most} streams of a user; end one of them."
+            )
+        self._open_by_user[user_id] += 1
+        try:
+            yield
+        finally:
+            self._open_by_user[user_id] -= 1
+            if not self._open_by_user[user_id]:
+                del self._open_by_user[user_id]
+
+    async def _follow(
+        self,
+        event_id: int,
+        sections: tuple[str, ...],
+        last_event_id: str | None,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         why = ""
         if last_event_id is not None:
-            why = await self._until_not_behind(event_id, sections, last_event_id)
+            why = await while_here(receive, self._until_not_behind(last_event_id))
         # Refusals are those of a look-up.
         await self._lookups.answered(event_id, Question(sections, refuses=False))
         now_s = monotonic()
@@ -211,9 +240,7 @@ class Streams:
             watcher.cancel()
             self._leave(channel, client)
 
-    async def _until_not_behind(
-        self, event_id: int, sections: tuple[str, ...], last_event_id: str
-    ) -> str:
+    async def _until_not_behind(self, last_event_id: str) -> str:
         """Wait for what the client knows already; return why it cannot go on, or nothing."""
         position = Position.read(last_event_id)
         if position is None:
@@ -222,9 +249,8 @@ class Streams:
         view = self._view
         if not position.is_of_topic(view.topic_id()):
             return "another_topic"
-        names = [(event_id, name) for name in sections or tuple(view.sections(event_id))]
         if not await view.wait_until_met(
-            names, lambda: not position.is_ahead_of(view.positions()), CATCH_UP_S
+            (), lambda: not position.is_ahead_of(view.positions()), CATCH_UP_S, by_age=True
         ):
             return "behind"
         return ""
@@ -426,14 +452,15 @@ def streams_of(pod: Pod) -> Streams:
 async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with a stream; raises Problem."""
     headers = dict(scope["headers"])
-    scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
+    who = scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
     path: str = scope["path"]
     event_id = event_id_in(path[len(PREFIX) : -len(SUFFIX)])
     question = question_in(scope["query_string"])
     if not question.is_plain or question.wait_ms is not None or question.refuses is not None:
         bad("query", "sections only")
     last_event_id = headers.get(b"last-event-id", b"").decode("latin-1").strip() or None
-    await streams_of(pod).follow(event_id, question.sections, last_event_id, receive, send)
+    caller = Caller(who.user_id, receive)
+    await streams_of(pod).follow(event_id, question.sections, last_event_id, caller, send)
 
 
 router: Final = APIRouter(tags=["availability"], dependencies=[Depends(anyone)])

@@ -136,4 +136,4 @@ class AvailabilityView(SectionStatuses):
         self._feed.close()
         self._closed = True
         self._feed.news.set()
-        self._waiters.wake(always=True)
+        self._waiters.wake_all(always=True)

@@ -54,6 +54,7 @@ class SectionStatuses:
         self._clock_ns = clock_ns
         self.counters = ViewCounters()
         self._waiters = Waiters()
+        self._woken_ns = 0
         self._listeners: tuple[Listener, ...] = ()
         self._contents = self.new_reading(1)
         self._is_ready = False
@@ -102,6 +103,19 @@ class SectionStatuses:
         if self._contents.kept_by_event.get(snapshot.event_id) is not snapshot.whole:
             return None
         return age_ms(known_ns, self._clock_ns())
+
+    def oldest_of(self, event_id: int, sections: Iterable[str] = ()) -> list[str]:
+        """Return few of these sections, or of all: those whose ages are the ages of the others.
+
+        One for each partition, and each that is unknown or in doubt.
+        """
+        snapshot = self._contents.snapshot(event_id)
+        known = {} if snapshot is None else snapshot.known_by_section
+        by_place: dict[int | str, str] = {}
+        for name in sections or known:
+            number = known[name][5] if name in known else -1
+            by_place.setdefault(number if number >= 0 else name, name)
+        return list(by_place.values())
 
     def events(self) -> tuple[int, ...]:
         """Return the ids of all events with a known section."""
@@ -178,7 +192,8 @@ class SectionStatuses:
             woken = threading.Event()
             deadline_ns = self._clock_ns() + int(timeout_s * 1_000 * _MS)
             name = (demand.event_id, demand.section)
-            with self._waiting([name], lambda: self.is_met(demand), woken.set):
+            by_age = demand.max_staleness_ms is not None
+            with self._waiting([name], lambda: self.is_met(demand), woken.set, by_age=by_age):
                 while not (judged := self._judge(demand)).is_met and not self._closed:
                     left_ns = deadline_ns - self._clock_ns()
                     if left_ns <= 0:
@@ -192,16 +207,23 @@ class SectionStatuses:
     ) -> Availability | None:
         """Do as `wait` does, without blocking the event loop."""
         name = (demand.event_id, demand.section)
-        await self.wait_until_met([name], lambda: self.is_met(demand), timeout_s)
+        by_age = demand.max_staleness_ms is not None
+        await self.wait_until_met([name], lambda: self.is_met(demand), timeout_s, by_age=by_age)
         return self._settle(demand, self._judge(demand), or_stale=or_stale)
 
     async def wait_until_met(
-        self, sections: Iterable[SectionName], is_met: Callable[[], bool], timeout_s: float
+        self,
+        sections: Iterable[SectionName],
+        is_met: Callable[[], bool],
+        timeout_s: float,
+        *,
+        by_age: bool = False,
     ) -> bool:
         """Return True as soon as `is_met()` is true, False after `timeout_s` or when closed.
 
-        sections: whose changes may make it true; every heartbeat may as well.
+        sections: whose changes may make it true.
         is_met:   asked by the caller and by the view's thread; fast, and raises nothing.
+        by_age:   a heartbeat may make it true as well.
         """
         if is_met():
             return True
@@ -213,7 +235,7 @@ class SectionStatuses:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(woken.set)
 
-        with self._waiting(sections, is_met, wake), suppress(TimeoutError):
+        with self._waiting(sections, is_met, wake, by_age=by_age), suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while not is_met() and not self._closed:
                     await woken.wait()
@@ -229,17 +251,18 @@ class SectionStatuses:
         sections: Iterable[SectionName],
         is_met: Callable[[], bool],
         wake: Callable[[], None],
+        *,
+        by_age: bool,
     ) -> Iterator[None]:
-        waiters = [Waiter(name, is_met, wake) for name in sections]
-        for waiter in waiters:
-            self._waiters.add(waiter)
+        waiter = Waiter(tuple(sections), by_age, is_met, wake)
+        self._waiters.add(waiter)
         try:
-            # An age that lies between two heartbeats is met soonest by asking now.
-            self.refresh()
+            if by_age:
+                # An age that lies between two heartbeats is met soonest by asking now.
+                self.refresh()
             yield
         finally:
-            for waiter in waiters:
-                self._waiters.discard(waiter)
+            self._waiters.discard(waiter)
 
     def is_met(self, demand: Demand) -> bool:
         """Say whether a demand is satisfied now; nothing is counted."""
@@ -283,19 +306,27 @@ class SectionStatuses:
         self._is_ready = True
         if self._listeners:
             self._tell(_differences(before, contents))
-        self._waiters.wake()
+        self._waiters.wake_all()
 
     def changed(self, contents: Contents, changes: Sequence[Change]) -> None:
         """Tell waiters and listeners of changes; none yet of contents that nobody sees."""
-        if contents is not self._contents or not changes:
+        if contents is not self._contents:
+            return
+        if self._waiters.has_aged:
+            # An end that was answered before may be reached by now: once for each answer.
+            known_ns = sum(partition.known_ns for partition in contents.partitions)
+            if known_ns != self._woken_ns:
+                self._woken_ns = known_ns
+                self._waiters.wake_by_age()
+        if not changes:
             return
         self._tell(changes)
-        self._waiters.wake({(change.event_id, change.section) for change in changes})
+        self._waiters.wake_of({(change.event_id, change.section) for change in changes})
 
     def refreshed(self) -> None:
         """Wake those whose demand on the age is met now; a heartbeat was answered."""
         self.counters.sample(self._clock_ns())
-        self._waiters.wake()
+        self._waiters.wake_by_age()
 
     def troubled(self, trouble: str) -> None:
         """Note why the topic cannot be followed; an empty string when it can."""

@@ -1,4 +1,9 @@
-"""Callers that wait until a section's status is as they demand; the view's thread wakes them."""
+"""Callers that wait until the view is as they demand; the view's thread wakes them.
+
+Who waits for a version is asked when that section changes, who waits for an age when a heartbeat
+is answered, and nobody is asked for anything else: what a heartbeat costs is one question for each
+who waits for an age.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,11 +16,14 @@ SectionName = tuple[int, str]
 class Waiter:
     """One caller.
 
-    is_met: asked in the view's thread; True ends the wait.
-    wake:   called in the view's thread, once or more; must not block.
+    sections: whose changes may meet the demand.
+    by_age:   a heartbeat may meet it.
+    is_met:   asked in the view's thread; True ends the wait.
+    wake:     called in the view's thread, once or more; must not block.
     """
 
-    section: SectionName
+    sections: tuple[SectionName, ...]
+    by_age: bool
     is_met: Callable[[], bool]
     wake: Callable[[], None]
 
@@ -25,30 +33,60 @@ class Waiters:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._waiting: set[Waiter] = set()
+        self._by_age: set[Waiter] = set()
         self._by_section: dict[SectionName, set[Waiter]] = {}
 
     def __len__(self) -> int:
-        with self._lock:
-            return sum(map(len, self._by_section.values()))
+        return len(self._waiting)
+
+    @property
+    def has_aged(self) -> bool:
+        """Say whether anybody waits for an age."""
+        return bool(self._by_age)
 
     def add(self, waiter: Waiter) -> None:
         with self._lock:
-            self._by_section.setdefault(waiter.section, set()).add(waiter)
+            self._waiting.add(waiter)
+            if waiter.by_age:
+                self._by_age.add(waiter)
+            for name in waiter.sections:
+                self._by_section.setdefault(name, set()).add(waiter)
 
     def discard(self, waiter: Waiter) -> None:
         with self._lock:
-            waiting = self._by_section.get(waiter.section, set())
-            waiting.discard(waiter)
-            if not waiting:
-                self._by_section.pop(waiter.section, None)
+            self._waiting.discard(waiter)
+            self._by_age.discard(waiter)
+            for name in waiter.sections:
+                waiting = self._by_section.get(name, set())
+                waiting.discard(waiter)
+                if not waiting:
+                    self._by_section.pop(name, None)
 
-    def wake(self, sections: Iterable[SectionName] | None = None, *, always: bool = False) -> None:
-        """Wake those of these sections (None: of all) whose demand is met, or all of them."""
+    def wake_of(self, sections: Iterable[SectionName]) -> None:
+        """Wake those whose demand is met now that these sections changed."""
         if not self._by_section:
             return
         with self._lock:
-            asked = self._by_section if sections is None else sections
-            waiting = [waiter for name in asked for waiter in self._by_section.get(name, ())]
-        for waiter in waiting:
-            if always or waiter.is_met():
-                waiter.wake()
+            waiting = {waiter for name in sections for waiter in self._by_section.get(name, ())}
+        _wake(waiting)
+
+    def wake_by_age(self) -> None:
+        """Wake those whose demand is met now that a heartbeat was answered."""
+        if not self._by_age:
+            return
+        with self._lock:
+            waiting = list(self._by_age)
+        _wake(waiting)
+
+    def wake_all(self, *, always: bool = False) -> None:
+        """Wake all whose demand is met, or whoever waits at all."""
+        with self._lock:
+            waiting = list(self._waiting)
+        _wake(waiting, always=always)
+
+
+def _wake(waiting: Iterable[Waiter], *, always: bool = False) -> None:
+    for waiter in waiting:
+        if always or waiter.is_met():
+            waiter.wake()

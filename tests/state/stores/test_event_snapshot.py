@@ -171,8 +171,10 @@ def test_who_waits_for_several_sections_is_woken_by_any_and_leaves_no_waiter(
     async def scenario() -> bool:
         nonlocal met
         names = [(EVENT, "A"), (EVENT, "B")]
-        waiting = asyncio.create_task(fed.view.wait_until_met(names, lambda: met, 30))
-        while len(fed.view._waiters) < 2:  # noqa: ASYNC110 (one step of the task)
+        waiting = asyncio.create_task(
+            fed.view.wait_until_met(names, lambda: met, 30, by_age=woken_by == "heartbeat")
+        )
+        while not fed.view._waiters:  # noqa: ASYNC110 (one step of the task)
             await asyncio.sleep(0)
         met = True
         if woken_by == "change":
