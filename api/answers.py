@@ -135,7 +135,7 @@ class CommandDesk:
         413 when it never will be.
 
         receive: tells when the client has gone; from `APPEND_WAIT_S` on nobody waits for it any
-                 more then, and Disconnected is raised. The command stays on its way.
+                 more then, and ClientGone is raised. The command stays on its way.
         """
         began_s = time.perf_counter()
         with (

@@ -36,6 +36,7 @@ from api.methods import Methods, WithoutBody
 from api.pod import Pod
 from api.problems import CONTENT_TYPE, Problem
 from api.settings import ApiSettings
+from api.waits import ClientGone
 from state.domain.reasons import ApiReason
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -122,6 +123,8 @@ class Application:
             await self._answer(scope, receive, answer)
         except Problem as problem:
             await answer.refuse(problem)
+        except ClientGone:
+            answer.route = "disconnected"
         except Disconnected:
             answer.route = "disconnected"
             # Or its body had no end that can be found; who has left hears nothing of it.

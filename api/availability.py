@@ -66,7 +66,7 @@ def lookups_of(pod: Pod) -> LookUps:
 
 
 async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a look-up; raises Problem, Disconnected."""
+    """Answer a look-up; raises Problem, ClientGone."""
     headers = dict(scope["headers"])
     who = scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
     event_id, section = asked_for(scope["path"])

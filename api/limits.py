@@ -6,7 +6,7 @@ two readers could understand it differently: duplicate keys, bad UTF-8, numbers 
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any, Final
 
 import orjson
@@ -20,6 +20,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 BODY_TIMEOUT_S: Final = 5.0
+BODY_TURNS: Final = 10
+LATE_S: Final = 1.0
+"""A loop that is later than this was too busy to say who was slow."""
+
 DEPTH_MAX: Final = 32
 CHECKED_AT_ONCE: Final = 65_536
 TARGET_BYTES_MAX: Final = 8_192
@@ -73,13 +77,7 @@ async def read_body(
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > bytes_max:
         raise _too_large(bytes_max)
-    try:
-        async with asyncio.timeout(timeout_s):
-            body = await _arrived(receive, bytes_max)
-    except TimeoutError:
-        raise Problem.of(
-            ApiReason.BODY_TOO_SLOW, f"Send the body within {timeout_s:g} s.", headers=_CLOSE
-        ) from None
+    body = await _in_time(_arrived(receive, bytes_max), timeout_s)
     if body:
         _check_type(headers.get(b"content-type", b""))
         if len(body) > CHECKED_AT_ONCE:
@@ -88,6 +86,45 @@ async def read_body(
         else:
             check_json(body)
     return body
+
+
+async def _in_time(arriving: Coroutine[Any, Any, bytes], timeout_s: float) -> bytes:
+    """Return a body; raises Problem for one that does not come in `timeout_s` of a loop in time.
+
+    The time is counted in turns, each begun when the last one was seen to be over. However late a
+    loop is, it takes in between two turns what had arrived: what is still missing at the end is
+    missing because of the client, unless the loop was so late that nobody can tell.
+    """
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    left = BODY_TURNS
+    handle: asyncio.TimerHandle
+    try:
+        async with asyncio.timeout(None) as limit:
+
+            def turn() -> None:
+                nonlocal left, handle
+                left -= 1
+                if left:
+                    handle = loop.call_later(timeout_s / BODY_TURNS, turn)
+                else:
+                    limit.reschedule(loop.time())
+
+            handle = loop.call_later(timeout_s / BODY_TURNS, turn)
+            try:
+                return await arriving
+            finally:
+                handle.cancel()
+    except TimeoutError:
+        if loop.time() - began_s > timeout_s + LATE_S:
+            raise Problem.of(
+                ApiReason.OVERLOADED,
+                "This pod is too busy to read the body; ask again, or another.",
+                headers=_CLOSE,
+            ) from None
+        raise Problem.of(
+            ApiReason.BODY_TOO_SLOW, f"Send the body within {timeout_s:g} s.", headers=_CLOSE
+        ) from None
 
 
 async def _arrived(receive: Receive, bytes_max: int) -> bytes:

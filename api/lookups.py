@@ -196,7 +196,7 @@ class LookUps:
     async def answered(
         self, event_id: int, question: Question, caller: Caller | None = None
     ) -> Answered:
-        """Return the answer, as soon as it is as demanded; raises Problem, Disconnected.
+        """Return the answer, as soon as it is as demanded; raises Problem, ClientGone.
 
         caller: who waits for it; None where the question is plain.
         """

@@ -57,15 +57,16 @@ class WithoutBody:
         """Return what the client sends until it has its answer; then it is as good as gone."""
         if self._has_answered.is_set():
             return {"type": "http.disconnect"}
-        waited = {
-            asyncio.ensure_future(self._receive()),
-            asyncio.ensure_future(self._has_answered.wait()),
-        }
+        received = asyncio.ensure_future(self._receive())
+        waited = {received, asyncio.ensure_future(self._has_answered.wait())}
         try:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for one in waited:
                 one.cancel()
+        if received.done() and not self._has_answered.is_set():
+            # An empty body is no end: who waits for the answer is there.
+            return received.result()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:

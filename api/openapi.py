@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from api import reference
-from api.limits import Disconnected, Receive, Scope, Send
+from api.limits import Receive, Scope, Send
 from api.problems import CONTENT_TYPE, Problem
+from api.waits import ClientGone
 from state.domain.reasons import ApiReason, Reason
 from state.stores.redis_line import TooManyAsk
 
@@ -89,7 +90,7 @@ def application() -> FastAPI:
     built.add_exception_handler(TooManyAsk, _on_too_many)
     built.add_exception_handler(RequestValidationError, _on_invalid)
     built.add_exception_handler(HTTPException, _on_http)
-    built.add_exception_handler(Disconnected, _on_disconnected)
+    built.add_exception_handler(ClientGone, _on_client_gone)
     built.add_exception_handler(Exception, _on_mistake)
 
     async def show(_: Request) -> HTMLResponse:
@@ -152,7 +153,7 @@ class Unsent(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
-async def _on_disconnected(_: Request, __: Exception) -> Response:
+async def _on_client_gone(_: Request, __: Exception) -> Response:
     return Unsent()
 
 

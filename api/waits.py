@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from fastapi import Request
 
 from api.identity import Identity
-from api.limits import Disconnected, Receive
+from api.limits import Receive
 from api.problems import Problem
 from state.domain.reasons import ApiReason
 
@@ -24,6 +24,13 @@ USER_WAITS_MAX: Final = 32
 
 T = TypeVar("T")
 Waiting = Callable[[], Coroutine[Any, Any, T]]
+
+
+class ClientGone(Exception):
+    """The client went away while its request waited: nobody is told anything.
+
+    Operator action: none.
+    """
 
 
 class Caller(NamedTuple):
@@ -50,7 +57,7 @@ class Waits:
         return self._count
 
     async def of(self, caller: Caller, waiting: Waiting[T]) -> T:
-        """Return what a wait brings; raises Problem (429), and Disconnected for a client gone."""
+        """Return what a wait brings; raises Problem (429), and ClientGone for a client gone."""
         with self._room(caller.user_id):
             return await while_here(caller.receive, waiting())
 
@@ -78,7 +85,7 @@ class Waits:
 
 
 async def while_here(receive: Receive, waiting: Coroutine[Any, Any, T]) -> T:
-    """Return what a coroutine returns; ended with Disconnected when the client goes first."""
+    """Return what a coroutine returns; ended with ClientGone when the client goes first."""
     task = asyncio.ensure_future(waiting)
     watcher = asyncio.ensure_future(_gone(receive))
     try:
@@ -87,7 +94,7 @@ async def while_here(receive: Receive, waiting: Coroutine[Any, Any, T]) -> T:
             return task.result()
         # An error of the server's own, if that is what ended it.
         watcher.result()
-        raise Disconnected
+        raise ClientGone
     finally:
         for one in (task, watcher):
             one.cancel()

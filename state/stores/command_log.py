@@ -39,7 +39,8 @@ DELIVERY_TIMEOUT_MS: Final = 5_000
 QUEUE_RECORDS_MAX: Final = 10_000
 # A partition that has owed an acknowledgement for so long takes no further commands until it
 # comes: they would only join a queue that nobody may ever empty.
-STUCK_AFTER_S: Final = 1.0
+# Less than any answer waits for it, so that who comes after the first pending one is told.
+STUCK_AFTER_S: Final = 0.8
 NO_OPTIONS: Final[KafkaOptions] = {}
 
 Headers = Sequence[tuple[str, bytes]]
@@ -112,13 +113,17 @@ _SIZES: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST
 
 @dataclass(slots=True, eq=False)
 class _Sent:
-    """One record on its way; `losses` is how many connections had been lost before it."""
+    """One record on its way.
+
+    losses:      how many connections had been lost before it.
+    is_answered: the brokers' word was taken in, by the thread; the future hears of it later.
+    """
 
     future: "asyncio.Future[Appended]"
     partition: int
     losses: int
     at_s: float
-    is_settled: bool = False
+    is_answered: bool = False
 
 
 class CommandLog:
@@ -147,7 +152,9 @@ class CommandLog:
         self._partitions = 0
         self._producer: Producer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Added to by the loop, taken from by the thread.
         self._unacknowledged: dict[int, deque[_Sent]] = {}
+        self._stuck: frozenset[int] = frozenset()
         self._settled: list[tuple[_Sent, Any, int]] = []
         self._losses = 0
         self._in_flight = 0
@@ -228,11 +235,10 @@ class CommandLog:
 
     def statistics(self) -> CommandStatistics:
         """Return all counters; on the loop."""
-        now_s = time.monotonic()
         return CommandStatistics(
             **self._counts,
             in_flight=self._in_flight,
-            stuck=sum(self._is_stuck(partition, now_s) for partition in self._unacknowledged),
+            stuck=len(self._stuck),
             trouble=self._trouble,
         )
 
@@ -243,18 +249,12 @@ class CommandLog:
             reason = self._trouble or "the brokers have not answered yet"
         elif self._in_flight >= self._queue_records_max:
             reason = "too many records wait for the brokers"
-        elif self._is_stuck(partition, time.monotonic()):
+        elif partition in self._stuck:
             reason = f"partition {partition} acknowledges nothing: {self._trouble or 'slow'}"
         else:
             return
         self._counts["refused"] += 1
         raise NotAppended(reason)
-
-    def _is_stuck(self, partition: int, now_s: float) -> bool:
-        waiting = self._unacknowledged.get(partition)
-        while waiting and waiting[0].is_settled:
-            waiting.popleft()
-        return waiting is not None and len(waiting) > 0 and now_s - waiting[0].at_s > STUCK_AFTER_S
 
     # --- in the thread ---------------------------------------------------------------------
 
@@ -265,13 +265,29 @@ class CommandLog:
         while not self._closing.is_set():
             if not self._partitions:
                 self._ask(producer)
+            polled_s = time.monotonic()
             producer.poll(POLL_S)
+            self._stuck = self._stuck_at(polled_s)
             if self._settled:
                 # One call to the loop for all that was acknowledged meanwhile.
                 settled, self._settled = self._settled, []
                 self._tell(settled)
         producer.purge()
         producer.flush(0)
+
+    def _stuck_at(self, polled_s: float) -> frozenset[int]:
+        """Return the partitions that owe an answer for too long, after all answers were taken in.
+
+        Judged here and by the time before they were: a loop, or a thread, that comes late to what
+        the brokers have long answered blames nobody but itself.
+        """
+        stuck = []
+        for partition, waiting in list(self._unacknowledged.items()):
+            while waiting and waiting[0].is_answered:
+                waiting.popleft()
+            if waiting and polled_s - waiting[0].at_s > STUCK_AFTER_S:
+                stuck.append(partition)
+        return frozenset(stuck)
 
     def _ask(self, producer: Producer) -> None:
         try:
@@ -289,6 +305,7 @@ class CommandLog:
         self._partitions = len(found.partitions)
 
     def _delivered(self, sent: _Sent, error: Any, message: Message) -> None:
+        sent.is_answered = True
         offset = message.offset()
         self._settled.append((sent, error, -1 if offset is None else offset))
 
@@ -308,7 +325,6 @@ class CommandLog:
 
     def _settle(self, settled: list[tuple[_Sent, Any, int]]) -> None:
         for sent, error, offset in settled:
-            sent.is_settled = True
             self._in_flight -= 1
             if error is None:
                 self._counts["appended"] += 1

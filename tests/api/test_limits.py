@@ -167,6 +167,68 @@ def test_a_body_that_drips_is_given_up() -> None:
     assert reason is ApiReason.BODY_TOO_SLOW
 
 
+class LateLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock a test moves on, as if something had kept the loop busy."""
+
+    late_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.late_s
+
+
+def read_late(receive: Any, timeout_s: float = 5.0) -> bytes:
+    scope = {"type": "http", "method": "POST"}
+    with asyncio.Runner(loop_factory=LateLoop) as runner:
+        return runner.run(
+            read_body(scope, JSON, receive, bytes_max=BYTES_MAX, timeout_s=timeout_s)
+        )
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_f4_a_body_that_came_with_its_head_is_never_too_slow_however_late_the_pod_is(
+    turns: int,
+) -> None:
+    async def receive() -> Message:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, LateLoop)
+        arrived = loop.create_future()
+
+        def wait_for_its_turn(left: int) -> None:
+            # A minute's work for others between any two steps of this request.
+            loop.late_s += 60
+            if left:
+                loop.call_soon(wait_for_its_turn, left - 1)
+            else:
+                arrived.set_result(b"{}")
+
+        loop.call_soon(wait_for_its_turn, turns)
+        return {"type": "http.request", "body": await arrived, "more_body": False}
+
+    assert read_late(receive) == b"{}"
+
+
+def test_f4_a_pod_that_is_late_does_not_say_that_the_client_was_slow() -> None:
+    loops: list[LateLoop] = []
+
+    async def receive() -> Message:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, LateLoop)
+        loops.append(loop)
+
+        def busy() -> None:
+            loop.late_s += 60
+            if loops:
+                loop.call_later(0.001, busy)
+
+        loop.call_soon(busy)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(Problem) as caught:
+        read_late(receive)
+    assert caught.value.reason is ApiReason.OVERLOADED
+
+
 def test_a_client_that_leaves_gets_no_answer() -> None:
     async def leaves() -> Message:
         return {"type": "http.disconnect"}

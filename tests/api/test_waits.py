@@ -22,9 +22,8 @@ from tokens import bearer
 from api import answers
 from api.app import create_app
 from api.availability import lookups_of
-from api.limits import Disconnected
 from api.streaming import streams_of
-from api.waits import USER_WAITS_MAX, while_here
+from api.waits import USER_WAITS_MAX, ClientGone, while_here
 from state.domain.tickets import issued_id, ticket_of
 
 PATH = f"/v1/events/{EVENT}/availability"
@@ -324,7 +323,7 @@ def test_what_is_waited_for_is_returned_and_nothing_is_left_behind(goes: bool, t
             await asyncio.sleep(0)
         (gone if goes else came).set()
         if goes:
-            with pytest.raises(Disconnected):
+            with pytest.raises(ClientGone):
                 await asked
         else:
             assert await asked == "came"
