@@ -92,6 +92,7 @@ class CommandDesk:
     """Where handlers hand commands in.
 
     encoders: values of commands; keys: who came first under an idempotency key.
+    partitions_fault: says why no command may be appended to the topics as they are; mostly empty.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class CommandDesk:
         self.outcomes = outcomes
         self.keys = keys or IdempotencyKeys("")
         self.in_flight = InFlight(in_flight_max)
+        self.partitions_fault: Callable[[], str] = lambda: ""
         self._metrics = metrics
         self._failpoints = failpoints or Failpoints("", FAILPOINTS)
 
@@ -120,6 +122,11 @@ class CommandDesk:
         """Return the partition of a section; raises Problem (503) until the pod is ready."""
         if not self.outcomes.is_ready:
             raise Problem.of(ApiReason.NOT_READY, "This pod is starting; ask again, or another.")
+        if self.partitions_fault():
+            # A section would get a second writer, who knows nothing of what the first one sold.
+            raise Problem.of(
+                ApiReason.NOT_READY, "Nothing is sold until the operator has mended the topics."
+            )
         try:
             return self.commands.partition_of(section_key)
         except NotAppended as error:

@@ -34,7 +34,10 @@ async def answer(pod: Pod, path: str, send: Send) -> bool:
     elif path == "/health/ready":
         parts = pod.readiness()
         is_ready = all(parts.values())
-        await _json(send, 200 if is_ready else 503, {"ready": is_ready, "parts": parts})
+        content = {"ready": is_ready, "parts": parts}
+        if fault := pod.partitions_fault():
+            content["partitions"] = fault
+        await _json(send, 200 if is_ready else 503, content)
     elif path == "/metrics":
         await _reply(send, 200, metrics.CONTENT_TYPE, pod.metrics.exposition())
     elif path == "/info":

@@ -17,7 +17,7 @@ from api.metrics import ApiMetrics, Reading
 from api.settings import ApiSettings
 from api.tokens import KeySet
 from api.waits import WAITS_MAX, Waits
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
 from serdes.schema_ids import SchemaIds
 from serdes.schema_source import SchemaSource
 from state.stores.availability_view import AvailabilityView
@@ -96,6 +96,8 @@ class Pod:
         self._commands = commands
         self._desk = desk
         self._owners = owners
+        if desk is not None:
+            desk.partitions_fault = self.partitions_fault
         self._seat_maps = SeatMapCache(owners, view) if owners and view else None
         self._catalogue = catalogue
         self._descriptions = descriptions
@@ -222,9 +224,30 @@ class Pod:
         waited = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
         ready = {name: _is_ready(part) for name, part in waited.items() if part is not None}
         ready["keys"] = self.verifier.is_ready
+        ready["partitions"] = not self.partitions_fault()
         if self.draining.is_set():
             ready["not draining"] = False
         return ready
+
+    def partitions_fault(self) -> str:
+        """Say why sections may have two writers: topics with other partitions than at first.
+
+        Operator action, named in the text: workers refuse it too, and nothing is sold meanwhile.
+        """
+        commands, outcomes = self._commands, self._outcomes
+        told, view = "", self._view
+        if commands is not None and outcomes is not None and commands.is_ready:
+            counts = commands.partitions, outcomes.partitions
+            if outcomes.is_ready and counts[0] != counts[1]:
+                told = (
+                    f"{SECTION_COMMANDS.name} had {counts[0]} partitions when this pod started, "
+                    f"{RESERVATION_OUTCOMES.name} has {counts[1]}"
+                )
+        if not told and view is not None:
+            told = view.misplaced() and f"{SECTION_STATUS.name}: {view.misplaced()}"
+        if not told:
+            return ""
+        return f"{told}. Partitions are never added: create the topics anew, or restore them."
 
     def ended(self) -> dict[str, str]:
         """Return what ended each part that can do nothing any more, by the part."""

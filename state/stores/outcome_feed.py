@@ -162,6 +162,11 @@ class OutcomeFeed:
         """Say whether the topic was read to the ends that it had at start."""
         return self._contents is not None
 
+    @property
+    def partitions(self) -> int:
+        """Return how many partitions the topic has; 0 before the start."""
+        return 0 if self._contents is None else len(self._contents.partitions)
+
     def staleness_ms(self) -> int:
         """Return the age of what is known here; very large before the start."""
         contents = self._contents

@@ -8,8 +8,10 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 
 from serdes.decoding import TopicDecoder
+from state.domain.keys import partition_of, section_key
 from state.domain.reasons import Reason
 from state.domain.status import can_refuse
 from state.stores.event_snapshot import EventSnapshot, Known, status_in
@@ -58,6 +60,7 @@ class SectionStatuses:
         self._listeners: tuple[Listener, ...] = ()
         self._contents = self.new_reading(1)
         self._is_ready = False
+        self._misplaced = ""
         self.trouble = ""
         self._closed = False
 
@@ -133,6 +136,13 @@ class SectionStatuses:
         """Return the age of the worst partition; `status_contents.NEVER_MS` before the start."""
         known_ns = min(partition.known_ns for partition in self._contents.partitions)
         return age_ms(known_ns, self._clock_ns())
+
+    def misplaced(self) -> str:
+        """Say why the topic cannot have been made with the partitions it has; mostly nothing.
+
+        Whoever adds partitions leaves every record where it was, and most keys would go elsewhere.
+        """
+        return self._misplaced
 
     def is_ready(self) -> bool:
         """Say whether the topic was read to the end offsets that it had at start."""
@@ -301,6 +311,7 @@ class SectionStatuses:
     def publish(self, contents: Contents) -> None:
         """Answer from a complete reading of the topic from now on."""
         before, self._contents = self._contents, contents
+        self._misplaced = _misplaced(contents)
         contents.is_published = True
         self.counters.readings += 1
         self._is_ready = True
@@ -391,6 +402,29 @@ class SectionStatuses:
 
 
 _NO_SECTIONS: dict[str, Known] = {}
+
+LOOKED_AT_MAX = 256
+"""Sections whose partition is computed anew after a reading: a hash for each would delay it."""
+
+
+def _misplaced(contents: Contents) -> str:
+    count = len(contents.partitions)
+    places = (
+        (section_key(event_id, name), known[5])
+        for event_id, sections in contents.by_event.items()
+        for name, known in sections.items()
+        # What a stranger wrote, or a damaged record, says nothing.
+        if known[5] >= 0
+    )
+    looked_at = list(islice(places, LOOKED_AT_MAX))
+    elsewhere = sum(partition_of(key, count) != number for key, number in looked_at)
+    # A stranger's record is one of many; of a topic that grew, half of all and more.
+    if 4 * elsewhere <= len(looked_at):
+        return ""
+    return (
+        f"{elsewhere} of {len(looked_at)} sections lie on other partitions than {count} "
+        "partitions give them: partitions were added"
+    )
 
 
 def _differences(before: Contents, after: Contents) -> list[Change]:
