@@ -11,6 +11,7 @@ whatever happens.
 import argparse
 import json
 import os
+import random
 import signal
 import sys
 from collections import Counter
@@ -37,6 +38,7 @@ from scripts.audit_report import Report
 from scripts.commands import NoBroker, schema_ids
 from scripts.create_topics import carry_out, plan
 from scripts.demo_buyers import EVENT_ID, Buyers
+from scripts.demo_faults import draw_faults, strike
 from scripts.demo_http import BUYERS, WebBuyers
 from scripts.demo_table import Display
 from scripts.group_offsets import OffsetsUnknown, Rest, rest
@@ -62,6 +64,7 @@ READY_TIMEOUT_S = 60.0
 WAKE_TIMEOUT_S = 20.0
 # When the chaos comes, as shares of the seats sold.
 KILL_AT, PAUSE_AT = 0.2, 0.5
+GROUP_FAULT_AT, STORE_FAULT_AT = 0.6, 0.7
 # Seats that the command load leaves to HTTP until that is open, and then until the chaos is over.
 KEPT_AT_FIRST, KEPT = 0.5, 0.1
 # The sale ends by itself when nothing moved for so long.
@@ -132,7 +135,11 @@ class Sale:
         workers: Sequence[Worker],
         pod: ApiPod,
         display: Display,
+        faults: Sequence[str] = (),
+        seed: int = 0,
     ) -> None:
+        self.faults = faults
+        self._draw = random.Random(seed)  # noqa: S311 - seeded
         self.buyers = buyers
         self.web = web
         self.workers = workers
@@ -141,6 +148,8 @@ class Sale:
         self.story = Story()
         self._moved = (-1, -1, monotonic())
         self._restarts: Counter[str] = Counter()
+        # Workers that somebody ended and will start again.
+        self._away: set[str] = set()
 
     def run(self) -> None:
         """Sell everything; raises DemoFailed, WorkerFailed, PodFailed."""
@@ -156,6 +165,10 @@ class Sale:
         self.kill(self.workers[0])
         self.sell_to(PAUSE_AT)
         self.pause(self.workers[-1])
+        for share, fault in zip((GROUP_FAULT_AT, STORE_FAULT_AT), self.faults, strict=False):
+            self.sell_to(share)
+            self.say(f"fault: {fault}")
+            strike(fault, self, self._draw)
         buyers.keep_free = 0
         self.until(lambda: buyers.is_sold_out and not buyers.waiting)
         story.sale_to_s = monotonic()
@@ -180,12 +193,37 @@ class Sale:
 
     def kill(self, worker: Worker) -> None:
         """End a worker as a crash would, and start it again."""
-        self.display.say(f"kill -9 {worker.name}; its partitions go to another worker")
-        worker.kill()
-        self.story.kills += 1
+        self.end(worker)
         self.for_seconds(1.0)
         self.display.say(f"{worker.name} starts again on the stores that it left behind")
+        self.again(worker)
+
+    # What faults are made of.
+
+    def say(self, text: str) -> None:
+        """Print one line about what happens."""
+        self.display.say(text)
+
+    def end(self, worker: Worker) -> None:
+        """End a worker as a crash would."""
+        self.display.say(f"kill -9 {worker.name}; its partitions go to another worker")
+        worker.kill()
+        self._away.add(worker.name)
+        self.story.kills += 1
+
+    def leave(self, worker: Worker) -> None:
+        """Let a worker finish its transaction and leave."""
+        self.display.say(f"{worker.name} is asked to leave")
+        self._away.add(worker.name)
+        worker.terminate()
+        end = monotonic() + READY_TIMEOUT_S
+        self.until(lambda: worker.exit_code() is not None or monotonic() > end)
+        worker.finish()
+
+    def again(self, worker: Worker) -> None:
+        """Start a worker that has ended, and sell until it is ready."""
         worker.start()
+        self._away.discard(worker.name)
         self.until_ready(worker.name, worker)
 
     def pause(self, worker: Worker) -> None:
@@ -254,6 +292,8 @@ class Sale:
         runs workers starts it again, and so do we.
         """
         for worker in self.workers:
+            if worker.name in self._away:
+                continue
             again = self._restarts[worker.name] < RESTARTS_MAX
             if worker.exit_code() != ENDED_ITSELF_CODE or not again:
                 check([worker])
@@ -434,7 +474,8 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         display.say(f"{len(workers)} workers ready")
         display.say(f"{opening.opened} sections open; the sale begins")
         display.begin_table()
-        sale = Sale(buyers, web, workers, pod, display)
+        faults = draw_faults(random.Random(arguments.seed)) if arguments.faults else ()  # noqa: S311
+        sale = Sale(buyers, web, workers, pod, display, faults, arguments.seed)
         sale.run()
         display.end_table()
         display.say("the workers decide what is left, and leave")
@@ -488,6 +529,8 @@ def finish(
         "http_p99_ms": round(percentile(http.latencies_ms, 0.99), 1),
         "view_mismatches": http.view_mismatches,
     }
+    if sale.faults:
+        summary["faults"] = list(sale.faults)
     for line in (*as_text(report), *http_as_text(http)):
         display.say(line)
     display.say(
@@ -524,8 +567,9 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seats", type=int, help="about how many; the whole arena by default")
     parser.add_argument("--rate", type=float, help="commands a second; by default a sale of 30 s")
-    parser.add_argument("--seed", type=int, default=1, help="of the buyers")
+    parser.add_argument("--seed", type=int, default=1, help="of the buyers and the faults")
     parser.add_argument("--workers", type=int, default=2, help="worker processes, default 2")
+    parser.add_argument("--faults", action="store_true", help="two more, drawn by the seed")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write the figures as JSON")
     arguments = parser.parse_args(argv)
     if arguments.seats is not None and not 1 <= arguments.seats <= 2_000_000:

@@ -58,6 +58,11 @@ class Worker:
         self._child = Child(command, ROOT, log, self._environment)
 
     @property
+    def stores(self) -> Path:
+        """Return the folder of its stores, whether it runs or not."""
+        return self._directory / "data" / "stores"
+
+    @property
     def pid(self) -> int:
         """Return the pid of the present process."""
         assert self._child is not None, "not started"

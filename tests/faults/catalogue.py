@@ -16,5 +16,6 @@ be done. It asserts nothing and knows no topology, so that any test combines it 
 | `limits` | a full disk and too little memory, of a running process |
 
 To add one: a module with one injection, its row above, and a test that shows that it hurts.
-What the demo draws from lives in `scripts/` and is imported from there: scripts import no tests.
+What the demo draws from (`scripts/demo_faults.py`: damaged, lost and older stores) is imported
+from there: scripts import no tests.
 """

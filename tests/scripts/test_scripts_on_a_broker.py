@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from schemas.topics import RESERVATION_OUTCOMES
 from scripts.addresses import Servers
 from scripts.commands import schema_ids
 from scripts.demo import prepare_topics, running
+from scripts.demo_faults import draw_faults
 from scripts.demo_table import Display
 from scripts.register_schemas import register
 from scripts.workers import Worker
@@ -140,12 +142,14 @@ def test_without_a_broker_scripts_say_so_with_their_exit_code(plan: str) -> None
     assert nowhere.run("audit")[0] == 3
 
 
-def test_the_demo_sells_out_exactly_while_workers_die(tmp_path: Path) -> None:
+def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
+    tmp_path: Path,
+) -> None:
     summary = tmp_path / "summary.json"
     done = subprocess.run(
         [
             *(sys.executable, "-m", "scripts.demo", "--seats", "800", "--rate", "200"),
-            *("--seed", "3", "--summary", str(summary)),
+            *("--seed", "6", "--faults", "--summary", str(summary)),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -154,6 +158,7 @@ def test_the_demo_sells_out_exactly_while_workers_die(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout.decode()
     figures = json.loads(summary.read_text())
+    assert figures.pop("faults") == [*draw_faults(random.Random(6))]
     assert list(figures) == SUMMARY_KEYS
     assert (figures["seats"], figures["sold"]) == (800, 800)
     assert figures["commands"] == figures["outcomes"]
@@ -162,7 +167,8 @@ def test_the_demo_sells_out_exactly_while_workers_die(tmp_path: Path) -> None:
     assert figures["http_requests"] == answers
     assert figures["http_ok"] > 100
     assert 0 < figures["http_p50_ms"] <= figures["http_p99_ms"]
-    assert (figures["kills"], figures["pauses"]) == (1, 1)
+    # Seed 6 kills three times more: twice for the group, once for the store.
+    assert (figures["kills"], figures["pauses"]) == (4, 1)
 
 
 def test_a_stopped_demo_leaves_nothing_running() -> None:
