@@ -18,7 +18,12 @@ from serdes.known_ids import SchemaIdsError
 from serdes.schema_source import SchemaSource
 from serdes.seat_codecs import SeatCodecs
 from state.stores.schema_id_log import SchemaIdLog
-from streams.change_sections import change_sections, progress_of, refuse_poison
+from streams.change_sections import (
+    change_sections,
+    progress_of,
+    refuse_poison,
+    retold_statuses,
+)
 from streams.emit_ticks import emit_ticks
 from streams.route import Route
 from streams.runtime.app import BatchApp
@@ -39,6 +44,7 @@ def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
             dead_letters=DEAD_LETTER_QUEUE.name,
             progress=progress_of(codecs),
             tick=emit_ticks(codecs.tick),
+            retold=retold_statuses(codecs),
             refuse=refuse_poison(codecs),
         ),
     )

@@ -64,6 +64,9 @@ class State(Protocol):
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]: ...
 
+    def keys(self, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`, in order."""
+
     def put(self, key: bytes, value: bytes, due_ms: int = 0) -> None:
         """Store a value; `due_ms` > 0 makes `due` name the key from then on, until put again."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,12 +31,27 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Retold:
+    """A compacted output whose last records the state still has: they can be written anew.
+
+    topic:  the output.
+    prefix: of those keys of the state to which a record of the topic belongs.
+    tell:   state and some of these keys -> (key, value) of their records, as they stand now.
+    """
+
+    topic: str
+    prefix: bytes
+    tell: Callable[[State, Sequence[bytes]], list[tuple[bytes | None, bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One input topic and its handler.
 
     to:        topics that the handler may publish to.
     changelog: topic that mirrors the state; same number of partitions as the source.
     progress:  reads from the state how far it has come; None when the handler does not keep it.
+    retold:    what to write anew where the output lost it, and after a takeover; None for nothing.
     refuse:    what to publish for a record that killed the worker again and again, beside its
                dead letter; None for nothing. Moves the progress, if there is one, over the record.
     """
@@ -49,6 +64,7 @@ class Route:
     dead_letters: str
     progress: Callable[[State], Progress] | None = None
     tick: Tick | None = None
+    retold: Retold | None = None
     refuse: Callable[[Batch, State, Record, int], Effects] | None = None
 
     def __post_init__(self) -> None:

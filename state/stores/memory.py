@@ -19,6 +19,9 @@ class MemoryStore:
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         return [self.stored.get(key) for key in keys]
 
+    def keys(self, prefix: bytes) -> list[bytes]:
+        return sorted(key for key in self.stored if key.startswith(prefix))
+
     def due(
         self,
         horizon_ms: int,

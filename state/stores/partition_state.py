@@ -50,6 +50,9 @@ class Store(Protocol):
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         """Return stored forms, None where a key is absent, in the order asked."""
 
+    def keys(self, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with a byte or more below 0xFF, in order."""
+
     def due(
         self,
         horizon_ms: int,
@@ -125,6 +128,15 @@ class PartitionState:
             return [None] * len(keys)
         look_up = found.get
         return [look_up(key) for key in keys]
+
+    def keys(self, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`, what is on its way included; in order."""
+        found = set(self.store.keys(prefix))
+        for layer in (*reversed(self._sealed), self._fresh):
+            for key, (value, _) in layer.values.items():
+                if key.startswith(prefix):
+                    (found.discard if value is None else found.add)(key)
+        return sorted(found)
 
     def put(self, key: bytes, value: bytes, due_ms: int = 0) -> None:
         fresh = self._fresh

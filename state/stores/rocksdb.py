@@ -161,6 +161,21 @@ class RocksDBStore:
             raise self._failed(error) from error
         return found
 
+    def keys(self, prefix: bytes) -> list[bytes]:
+        bounds = ReadOptions()
+        bounds.set_iterate_upper_bound(prefix[:-1] + bytes([prefix[-1] + 1]))
+        found: list[bytes] = []
+        try:
+            entries = self._db.iter(bounds)
+            entries.seek(prefix)
+            while entries.valid():
+                found.append(entries.key())
+                entries.next()
+            entries.status()
+        except Exception as error:
+            raise self._failed(error) from error
+        return found
+
     def due(
         self,
         horizon_ms: int,

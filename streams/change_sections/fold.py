@@ -43,6 +43,11 @@ class SectionCache:
         self.by_key: OrderedDict[bytes, KnownSection] = OrderedDict()
         self.seats = 0
 
+    @classmethod
+    def of(cls, state: State) -> SectionCache:
+        cache: SectionCache = state.cache.setdefault(_CACHE, cls())
+        return cache
+
     def add(self, known: KnownSection) -> None:
         self.by_key[known.key] = known
         self.seats += known.section.layout.capacity
@@ -106,7 +111,7 @@ class Fold:
         stored = (0, log_time_ms, 0, 1) if progress is None else codecs.read_progress(progress, 0)
         self.next_offset, self.log_time_ms, self.timer_ms, self.logic_version = stored
         self.overdue = state.next_due_ms <= horizon_ms(self.log_time_ms, self.timer_ms)
-        self.cache: SectionCache = state.cache.setdefault(_CACHE, SectionCache())
+        self.cache = SectionCache.of(state)
         self.offset = -1
         self.outcome_prefix = b"%s:%d:" % (batch.topic.encode(), batch.partition)
         self.effects = Effects()

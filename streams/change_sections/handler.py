@@ -42,6 +42,7 @@ from streams.change_sections.sections import (
     open_section,
     unblock_seats,
 )
+from streams.change_sections.statuses import status_of
 from streams.route import Progress
 
 # Sections kept decoded for each partition, counted in seats; about 2 bytes of memory a seat.
@@ -230,20 +231,10 @@ def _settle(fold: Fold, next_offset: int, status: str, cached_seats_max: int) ->
     cache = fold.cache
     statuses: list[tuple[bytes | None, bytes] | Outgoing] = []
     for key, known in fold.touched.items():
-        section = known.section
         # A wrong count means a seat sold twice or lost: end the process before it is written.
-        assert section.is_conserved(), f"section {key!r} does not add up"
+        assert known.section.is_conserved(), f"section {key!r} does not add up"
         state.put(SECTION + key, write_section(codecs, known))
-        counts = codecs.status(
-            known.event_id,
-            known.section_id,
-            section.free_count,
-            section.changed_at_ms,
-            section.version,
-            section.held_count,
-            section.largest_block(),
-        )
-        statuses.append((key, counts))
+        statuses.append((key, status_of(codecs, known)))
         cache.touch(key)
     if statuses:
         fold.effects.outgoing[status] = statuses

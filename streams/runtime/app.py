@@ -35,8 +35,9 @@ from streams.runtime.health import HealthServer
 from streams.runtime.lane import Lane
 from streams.runtime.lookups import CommittedRecords, Lookups
 from streams.runtime.observe import Observer, configure_logging
-from streams.runtime.pump import Lanes
+from streams.runtime.pump import CHANGELOG_LOST, Lanes
 from streams.runtime.ticker import Ticker
+from streams.runtime.topic_watch import TopicWatch
 from streams.runtime.transport import (
     BatchTransport,
     Fetch,
@@ -197,6 +198,7 @@ class BatchApp(faust.App):
             asyncio.create_task(self._watchdog.run(), name="watchdog"),
             asyncio.create_task(self._ticker.run(), name="ticker"),
             asyncio.create_task(self._take_stock(), name="stock-taking"),
+            asyncio.create_task(self._watch_topics(), name="topic-watch"),
         ]
         for task in self._background:
             task.add_done_callback(_end_on_error)
@@ -361,6 +363,38 @@ class BatchApp(faust.App):
             message = f"schema ids: {type(error).__name__}: {error}"
             raise WorkerMustEnd(message) from error
         return cluster
+
+    async def _watch_topics(self) -> None:
+        """Notice topics that were deleted or created anew under this worker."""
+        assert self._cluster is not None
+        settings = self.worker_settings
+        options = {"bootstrap.servers": settings.brokers, **settings.kafka.librdkafka()}
+        watch = TopicWatch(self._cluster.identities, options)
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_STOCK_TAKING_S)
+            look = await loop.run_in_executor(None, watch.look)
+            self.observer.topics(look.missing)
+            pump = self.generation.pump if self.generation is not None else None
+            for topic in look.renewed:
+                self._end_if_lost(topic)
+                self.observer.log.error("topic %s was created anew: what it had is gone", topic)
+                if pump is not None:
+                    pump.tell_again(topic)
+            if pump is not None:
+                pump.hold_back(bool(look.missing))
+
+    def _end_if_lost(self, topic: str) -> None:
+        for route in self.routes.values():
+            if topic == route.changelog:
+                end_process(f"topic {topic} was created anew: {CHANGELOG_LOST}")
+            if topic == route.source:
+                message = (
+                    f"topic {topic} was created anew under this worker: the state stands at "
+                    "offsets of the old one. Restore the topic, or give up the state with it: "
+                    "delete and create all topics of the route"
+                )
+                end_process(message)
 
     async def _take_stock(self) -> None:
         """Measure lag and memory; what /live and the metrics show."""

@@ -12,6 +12,7 @@ from streams.batch import Batch, DeadLetter, Effects, Record
 from streams.route import Route
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd
+from streams.runtime.retelling import Retelling
 
 QUARANTINED = "QUARANTINED"
 _MARKER_GAP_LIMIT = 100_000
@@ -72,6 +73,8 @@ class Lane:
         self.has_lost_writes = False
         self.unknown_schemas: frozenset[int] = frozenset()
         self._partitions = partitions
+        self.retelling = Retelling(route.retold, state)
+        self._decided_to = next_offset
         self._buffer: deque[Sequence[Record]] = deque()
         self._journal = journal
         self._in_flight = 0
@@ -135,16 +138,32 @@ class Lane:
         self.buffered_bytes += _size(records)
 
     def decide(self, records: Sequence[Record]) -> Decided:
-        """Run the handler; the changed state is sealed for the transaction."""
+        """Run the handler; the changed state is sealed for the transaction.
+
+        Without records only what is to be told again goes along.
+        """
+        effects = self._effects_of(records) if records else Effects()
+        self.retelling.add_to(effects)
+        for topic in effects.outgoing:
+            if topic not in self.route.to:
+                message = f"{self.topic} may not publish to {topic}: not in its route"
+                raise WorkerMustEnd(message)
+        return Decided(
+            self,
+            len(records),
+            self._decided_to,
+            self.log_time_ms,
+            effects,
+            self.state.seal(),
+        )
+
+    def _effects_of(self, records: Sequence[Record]) -> Effects:
         batch = Batch(self.topic, self.partition, self._partitions, records, self.unknown_schemas)
         if self._journal.is_quarantined(self.place, records[0].offset):
             effects = self._quarantine(batch, records[0])
         else:
             effects = self.route.handler(batch, self.state, self.log_time_ms)
-        for topic in effects.outgoing:
-            if topic not in self.route.to:
-                message = f"{self.topic} may not publish to {topic}: not in its route"
-                raise WorkerMustEnd(message)
+        self._decided_to = records[-1].offset + 1
         appended_ms = max([record.timestamp for record in records])
         progress = self.route.progress
         self.log_time_ms = (
@@ -153,14 +172,7 @@ class Lane:
             else progress(self.state).log_time_ms
         )
         self.behind_ms = max(0, records[-1].timestamp - self.log_time_ms)
-        return Decided(
-            self,
-            len(records),
-            records[-1].offset + 1,
-            self.log_time_ms,
-            effects,
-            self.state.seal(),
-        )
+        return effects
 
     def set_out(self) -> None:
         """Note that a batch of this lane is on its way into a transaction."""

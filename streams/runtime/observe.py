@@ -97,6 +97,11 @@ class Metrics:
         )
         for reason in REASONS:
             self.parked.labels(reason)
+        self.topics_missing = Gauge(
+            "seatstream_topics_missing",
+            "Topics of the routes that the brokers do not have.",
+            registry=registry,
+        )
         self.time_paused = Gauge(
             "seatstream_partitions_time_paused",
             "Input partitions whose time stands still after an unconfirmed leap.",
@@ -154,6 +159,7 @@ class Observer:
         self._clocks_off: dict[str, float] = {}
         self._time_paused: dict[str, float] = {}
         self._time_told: set[str] = set()
+        self._missing: frozenset[str] = frozenset()
         self._restore_logged_at = 0.0
         self._lag = 0
 
@@ -269,6 +275,18 @@ class Observer:
             self.log.warning("the clock of broker %s is right again", broker)
         self._clocks_off = dict(off)
 
+    def topics(self, missing: frozenset[str]) -> None:
+        """Take in which topics of the routes the brokers do not have."""
+        for name in missing - self._missing:
+            self.log.error(
+                "topic %s is missing: nothing is decided until it is there again; see `a topic is "
+                "lost` in docs/operations.md before it is created anew", name,
+            )  # fmt: skip
+        for name in self._missing - missing:
+            self.log.warning("topic %s is there again", name)
+        self._missing = missing
+        self.metrics.topics_missing.set(len(missing))
+
     def time(self, behind_ms: Mapping[str, int]) -> None:
         """Take in how far each partition's time is behind its append times, in ms."""
         paused = {p: ms / 1000 for p, ms in behind_ms.items() if ms > JUMP_MS}
@@ -334,8 +352,9 @@ class Observer:
             "lag_records": self._lag,
             "broker_clocks_off_s": self._clocks_off,
             "time_paused_s": self._time_paused,
+            "topics_missing": sorted(self._missing),
         }
-        return self._running and not self._aside, json.dumps(state)
+        return self._running and not self._aside and not self._missing, json.dumps(state)
 
     def live(self) -> tuple[bool, str]:
         """Do positions move while end offsets do?"""

@@ -31,6 +31,11 @@ from streams.runtime.watchdog import Watchdog
 Lanes = Mapping[tuple[str, int], Lane]
 """Lanes by topic and partition; replaced whenever one joins or leaves, never changed."""
 
+CHANGELOG_LOST = (
+    "the changelog was created anew or lost records. What it had lies in the commands, and in the "
+    "workers' stores: keep both, stop all workers, and read `a changelog is lost` in "
+    "docs/operations.md"
+)
 ASK_REGISTRY_S = 30.0
 _ASK_AGAIN_S = 1.0
 _SWEPT_KEYS = 5_000
@@ -60,8 +65,6 @@ class Pump:
         left: told of a lane that left, and why; a batch of it may still be on its way.
         """
         self.lanes: Lanes = MappingProxyType({})
-        for lane in lanes:
-            self.join(lane)
         self._left = left
         self._sink = sink
         self._owner = owner
@@ -80,13 +83,21 @@ class Pump:
         self._room = asyncio.Event()
         self._room.set()
         self._intake = True
+        self._is_held = False
         self._took_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
+        sink.went_back = self._went_back
+        for lane in lanes:
+            self.join(lane)
 
     def join(self, lane: Lane) -> None:
         """Take a lane up, also while others run."""
         self.lanes = MappingProxyType({**self.lanes, (lane.topic, lane.partition): lane})
+        changelog = lane.route.changelog, lane.partition
+        self._sink.ends[changelog] = lane.state.store.changelog_offset
+        if lane.retelling.is_wanted:
+            self._wake.set()
 
     def leave(self, lane: Lane, trouble: PartitionTrouble) -> None:
         """Take nothing more from a lane; what it has on its way is committed."""
@@ -217,13 +228,42 @@ class Pump:
         """
         return any(self._journal.caution(lane.place) for lane in self.lanes.values())
 
+    def _went_back(self, topic: str, partition: int, offset: int) -> None:
+        """An output ends before what we wrote to it: it was created anew, or lost records."""
+        if any(lane.route.changelog == topic for lane in self.lanes.values()):
+            # Not committed: with it the group would stand where the changelog has nothing.
+            message = (
+                f"{topic}-{partition} goes on at offset {offset}, before what this worker wrote: "
+                + CHANGELOG_LOST
+            )
+            raise WorkerMustEnd(message)
+        self._observer.log.error(
+            "%s-%d goes on at offset %d: it lost records", topic, partition, offset
+        )
+        self.tell_again(topic)
+
+    def hold_back(self, is_held: bool) -> None:
+        """Begin no transaction while a topic is missing: it could not end."""
+        if self._is_held and not is_held:
+            self._wake.set()
+        self._is_held = is_held
+
+    def tell_again(self, topic: str) -> None:
+        """Write what this output lost anew."""
+        for lane in self.lanes.values():
+            if lane.retelling.concerns(topic):
+                lane.retelling.begin()
+        self._wake.set()
+
     def _take(self) -> list[tuple[Lane, Sequence[Record]]]:
+        if self._is_held:
+            return []
         room = self._settings.transaction_records
         taken: list[tuple[Lane, Sequence[Record]]] = []
         # The fullest lane first: none waits behind the others for ever.
         for lane in sorted(self.lanes.values(), key=lambda lane: -lane.buffered_records):
             records = lane.take(room)
-            if records:
+            if records or (lane.retelling.is_wanted and not lane.parked):
                 taken.append((lane, records))
                 room -= len(records)
         self._make_room()
@@ -256,7 +296,9 @@ class Pump:
                 continue
             except WorkerMustEnd:
                 raise
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
+                if not records:
+                    raise
                 self._journal.note_death(lane.place, records[0].offset, records[-1].offset)
                 end_process(
                     f"{lane.place}: deciding offsets {records[0].offset}..{records[-1].offset} "

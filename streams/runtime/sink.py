@@ -13,7 +13,7 @@ the process that owns these ids ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
@@ -154,8 +154,9 @@ async def fence(
 class Transaction:
     """One transaction under way."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, producer: AIOKafkaProducer, sink: TransactionalSink) -> None:
         self._producer = producer
+        self._sink = sink
         self._batches: dict[tuple[str, int], list[Any]] = {}
 
     def add(self, topic: str, partition: int, pairs: Pairs, timestamp_ms: int) -> None:
@@ -190,7 +191,8 @@ class Transaction:
     ) -> dict[tuple[str, int], int]:
         """Publish, commit the input offsets under the owner's name, and commit it all.
 
-        Returns for each (topic, partition) the offset behind its last record.
+        Returns for each (topic, partition) the offset behind its last record. What the sink's
+        `went_back` raises leaves the transaction uncommitted.
         """
         producer = self._producer
         await producer.begin_transaction()
@@ -207,7 +209,10 @@ class Transaction:
         ends: dict[tuple[str, int], int] = {}
         for topic, partition, count, future in deliveries:
             metadata = await future
-            ends[topic, partition] = metadata.offset + count
+            where = topic, partition
+            if metadata.offset < self._sink.ends.get(where, 0):
+                self._sink.went_back(topic, partition, metadata.offset)
+            self._sink.ends[where] = ends[where] = metadata.offset + count
         reached("records_produced")
         # Not beside the records: the coordinator would answer that the transaction is busy, which
         # costs the records a retry.
@@ -220,7 +225,11 @@ class Transaction:
 
 
 class TransactionalSink:
-    """The two producers of a worker's generation."""
+    """The two producers of a worker's generation.
+
+    ends:      the offset behind what was last written to each (topic, partition).
+    went_back: told of a (topic, partition, offset) that lies before that end.
+    """
 
     def __init__(
         self, connection: Mapping[str, Any], name: str, transaction_timeout_ms: int
@@ -230,6 +239,8 @@ class TransactionalSink:
             for transactional_id in transactional_ids(name)
         ]
         self._turn = 0
+        self.ends: dict[tuple[str, int], int] = {}
+        self.went_back: Callable[[str, int, int], None] = _nothing
 
     async def start(self) -> Self:
         await asyncio.gather(*(producer.start() for producer in self._producers))
@@ -242,7 +253,11 @@ class TransactionalSink:
         """Return the next transaction; the one before it must have been committed."""
         producer = self._producers[self._turn]
         self._turn ^= 1
-        return Transaction(producer)
+        return Transaction(producer, self)
+
+
+def _nothing(topic: str, partition: int, offset: int) -> None:
+    """Go on."""
 
 
 def transactional_ids(name: str) -> tuple[str, str]:

@@ -1,0 +1,53 @@
+"""Writes a compacted output anew from the state, a few records with each transaction.
+
+The records of the output go along with those of the batches, so that none overtakes a newer one.
+It happens after every takeover, whatever the output has: to find out what it lacks would cost more
+than to write it, and readers know their way with what they have already.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from state.stores.partition_state import PartitionState
+from streams.batch import Effects
+from streams.route import Retold
+
+_AT_ONCE = 8
+
+
+class Retelling:
+    """What one partition still has to tell again.
+
+    is_wanted: whether there is something to tell.
+    """
+
+    def __init__(self, retold: Retold | None, state: PartitionState) -> None:
+        self._retold = retold
+        self._state = state
+        self._keys: deque[bytes] = deque()
+        self._begins = False
+        self.begin()
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._begins or bool(self._keys)
+
+    def concerns(self, topic: str) -> bool:
+        return self._retold is not None and self._retold.topic == topic
+
+    def begin(self) -> None:
+        """Tell everything again, from the first key on."""
+        self._begins = self._retold is not None
+
+    def add_to(self, effects: Effects) -> None:
+        """Let the next few records go along with a batch that was decided; raises as the store."""
+        retold = self._retold
+        if retold is None or not self.is_wanted:
+            return
+        if self._begins:
+            self._keys = deque(self._state.keys(retold.prefix))
+            self._begins = False
+        now = [self._keys.popleft() for _ in range(min(_AT_ONCE, len(self._keys)))]
+        if now:
+            effects.to(retold.topic).extend(retold.tell(self._state, now))

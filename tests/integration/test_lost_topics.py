@@ -1,0 +1,139 @@
+"""Topics that are deleted under running workers, or come back empty, on a real broker."""
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from integration.conftest import FAST_SESSIONS
+from integration.seat_workers import Seats
+from integration.workers import ENDED_ITSELF, Worker, committed_offsets
+from section_commands import EVENT, PARTITIONS, hold, open_section
+
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import wait_until
+from schemas.topics import (
+    DEAD_LETTER_QUEUE,
+    RESERVATION_OUTCOMES,
+    SEATS_CHANGELOG,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+)
+from state.stores.availability_view import AvailabilityView
+from streams.settings import Settings
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+
+SECTIONS = [f"ST-{number}" for number in range(40)]
+
+
+@pytest.fixture(scope="module")
+def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
+    """Give forty open sections, two seats of the first one held."""
+    with ephemeral_stack(
+        "tests-topics",
+        parts={"kafka"},
+        kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
+        fast_jit=True,
+    ) as stack:
+        seats = Seats(stack.kafka_brokers, tmp_path_factory.mktemp("topics"))
+        seats.create_topics()
+        seats.send(
+            *[open_section("......", section=name) for name in SECTIONS],
+            hold("t-r1", 2, section=SECTIONS[0]),
+        )
+        try:
+            yield seats
+        finally:
+            seats.stop()
+
+
+@pytest.fixture
+def worker(seats: Seats) -> Iterator[Worker]:
+    number = len(seats.workers)
+    worker = seats.worker(f"w{number}").start("topology").wait_ready()
+    seats.send(hold(f"t-w{number}", 1, section=SECTIONS[20 + number]))
+    assert wait_until(lambda: seats.names(f"t-w{number}") == ["SeatsHeld"], 30), worker.tail()
+    yield worker
+    if worker.child is not None:
+        worker.kill()
+
+
+def delete(seats: Seats, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": seats.brokers})
+    for deleted in admin.delete_topics([topic], operation_timeout=30).values():
+        deleted.result(timeout=30)
+
+
+def shown(view: AvailabilityView) -> dict[str, tuple[int, int]]:
+    """Return version and free seats of every section that a pod would show."""
+    found = {name: view.get(EVENT, name) for name in SECTIONS}
+    return {name: (known.version, known.free) for name, known in found.items() if known}
+
+
+def test_s6_a_status_topic_that_is_lost_is_written_anew_by_the_running_worker(
+    seats: Seats, worker: Worker
+) -> None:
+    with AvailabilityView(seats.brokers) as view:
+        view.wait_ready(30)
+        assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 30)
+        before = shown(view)
+        assert before[SECTIONS[0]] == (2, 4)
+        delete(seats, SECTION_STATUS.name)
+        assert wait_until(lambda: worker.page("/ready")[0] == 503, 30)
+        assert SECTION_STATUS.name in worker.page("/ready")[1]
+        # What is asked meanwhile waits, and is decided when the topic is there again.
+        seats.send(hold("t-r2", 1, section=SECTIONS[1]))
+        seats.create_topics()
+        assert wait_until(worker.is_ready, 30), worker.tail()
+        assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 30), worker.tail()
+        assert wait_until(lambda: seats.names("t-r2") == ["SeatsHeld"], 30), worker.tail()
+        assert wait_until(lambda: shown(view)[SECTIONS[1]] == (2, 5), 30)
+        assert {**before, SECTIONS[1]: (2, 5)} == shown(view)
+    assert worker.terminate() == 0
+
+
+def test_s6_after_a_takeover_a_status_topic_that_is_empty_has_every_section_again(
+    seats: Seats,
+) -> None:
+    delete(seats, SECTION_STATUS.name)
+    seats.create_topics()
+    worker = seats.worker("next").start("topology").wait_ready()
+    with AvailabilityView(seats.brokers) as view:
+        view.wait_ready(30)
+        assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 30), worker.tail()
+        assert shown(view)[SECTIONS[0]] == (2, 4)
+    assert worker.terminate() == 0
+
+
+@pytest.mark.parametrize("topic", [RESERVATION_OUTCOMES.name, DEAD_LETTER_QUEUE.name])
+def test_s6_outcomes_and_dead_letters_that_are_lost_hold_the_worker_until_they_are_there(
+    seats: Seats, worker: Worker, topic: str
+) -> None:
+    delete(seats, topic)
+    assert wait_until(lambda: topic in worker.page("/ready")[1], 30)
+    assert worker.page("/ready")[0] == 503
+    reservation = f"t-{topic[:4]}"
+    seats.send(hold(reservation, 1, section=SECTIONS[2]))
+    seats.create_topics()
+    assert wait_until(worker.is_ready, 30), worker.tail()
+    assert wait_until(lambda: seats.names(reservation) == ["SeatsHeld"], 30), worker.tail()
+    assert worker.terminate() == 0
+
+
+def test_s6_over_a_changelog_that_was_created_anew_nothing_is_committed(
+    seats: Seats, worker: Worker
+) -> None:
+    def committed() -> dict[int, int]:
+        return committed_offsets(
+            seats.brokers, Settings().app_id, SECTION_COMMANDS.name, PARTITIONS
+        )
+
+    seats.send(hold("t-r3", 1, section=SECTIONS[3]))
+    assert wait_until(lambda: seats.names("t-r3") == ["SeatsHeld"], 30)
+    delete(seats, SEATS_CHANGELOG.name)
+    seats.create_topics()
+    before = committed()
+    seats.send(*[hold(f"t-{name}", 1, section=name) for name in SECTIONS])
+    assert worker.ended(60) == ENDED_ITSELF
+    assert "the changelog was created anew or lost records" in worker.output()
+    assert committed() == before
