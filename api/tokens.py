@@ -15,6 +15,7 @@ from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -141,6 +142,9 @@ def read(source: str) -> bytes:
         request = Request(source, headers={"Accept": "application/json"})  # noqa: S310  (checked)
         with build_opener(_NoRedirect).open(request, timeout=ANSWER_TIMEOUT_S) as answer:
             return bounded(answer.read(DOCUMENT_BYTES_MAX + 1))
+    except HTTPError as refused:
+        refused.close()
+        raise KeysUnavailable(f"HTTPError: {refused}") from refused
     except (OSError, ValueError, HTTPException) as error:
         raise KeysUnavailable(f"{type(error).__name__}: {error}") from error
 

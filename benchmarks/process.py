@@ -104,7 +104,10 @@ class Measured:
         try:
             with _LOOPBACK.open(f"http://127.0.0.1:{self.port()}/{name}", timeout=5) as answer:
                 return str(answer.read().decode())
-        except (urllib.error.URLError, OSError, ValueError):
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            return None
+        except (OSError, ValueError):
             return None
 
     def end(self) -> None:

@@ -76,6 +76,9 @@ class ApiPod:
         try:
             with self._opener.open(f"{self.url}/health/ready", timeout=1) as answer:
                 return bool(answer.status == 200)
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            return False
         except OSError:
             return False
 
@@ -95,7 +98,10 @@ class ApiPod:
             try:
                 with self._opener.open(request, timeout=5) as answer:
                     body: bytes = answer.read()
-            except (OSError, urllib.error.URLError) as error:
+            except urllib.error.HTTPError as refused:
+                refused.close()
+                trouble = str(refused)
+            except OSError as error:
                 trouble = str(error)
             else:
                 known: dict[str, Any] = json.loads(body)

@@ -81,7 +81,10 @@ class Worker:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(url, timeout=1) as answer:
                 return bool(answer.status == 200)
-        except (OSError, ValueError, urllib.error.URLError):
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            return False
+        except (OSError, ValueError):
             return False
 
     def wait_until_ready(self, timeout_s: float) -> None:

@@ -106,5 +106,8 @@ def _answers(url: str) -> bool:
     try:
         with _LOOPBACK.open(url, timeout=2) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        return False
+    except OSError:
         return False

@@ -7,6 +7,7 @@ import fcntl
 import gc
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -108,7 +109,10 @@ class BatchApp(faust.App):
         notes: Sequence[str] = (),
     ) -> None:
         # Before Faust makes a loop: a transaction is many small messages over few sockets.
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        with warnings.catch_warnings():
+            # Python 3.14 warns of every policy; it is by one that Faust gets its loops.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         self.worker_settings = settings
         self.routes = {route.source: route for route in routes}
         self.generation: Generation | None = None

@@ -29,7 +29,8 @@ def test_what_was_imported_is_never_collected_again_in_a_pod(
     monkeypatch.setattr(program, "serve", serve)
     monkeypatch.setattr(program, "configure", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["api"])
-    assert gc.get_freeze_count() == 0
+    # From 3.12 on, the interpreter freezes a few objects itself.
+    before = gc.get_freeze_count()
     assert program.main() == 0
     # All modules of a pod; what a test leaves about is a fraction of them.
-    assert frozen[0] > 50_000
+    assert frozen[0] - before > 50_000

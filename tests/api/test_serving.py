@@ -53,7 +53,8 @@ class PodProcess:
             ) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as refused:
-            return refused.code
+            with refused:
+                return refused.code
         except OSError:
             return 0
 
