@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.answers import APPEND_WAIT_S, Command, CommandDesk, Wait, record_headers, wait_of
+from api.answers import APPEND_WAIT_S, Command, CommandDesk, Wait, record_headers
 from api.event_bodies import ChangedEvent, Opening, event_body
 from api.event_openings import check_times, opened, prepared
 from api.guard import limited, operator, pod_of
@@ -22,7 +22,7 @@ from api.known_events import Catalogue, EventId, known_event, now_ms
 from api.logs import Correlation
 from api.pod import Pod
 from api.problems import STATUS, Problem, retry_after
-from api.reservations import Key, Prefer
+from api.reservations import AskedWait, Key
 from serdes.event import EventEncoder
 from state.domain.event import Event, EventStatus, Trigger, advance, closing_window
 from state.domain.keys import section_key
@@ -67,11 +67,10 @@ async def asked(
     request: Request,
     who: Annotated[Identity, Depends(operator)],
     key: Key,
-    prefer: Prefer = None,
+    wait: AskedWait,
 ) -> Asked:
     """Demand an operator and an idempotency key; raises Problem."""
     pod = pod_of(request)
-    wait = wait_of(prefer or (), pod.settings.wait_ms, pod.settings.wait_max_ms)
     return Asked(pod, who.user_id, ticket_of(who.user_id, key), wait, request.state.correlation)
 
 

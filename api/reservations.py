@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from api.answers import Command, Wait, own_outcome, record_headers, wait_of
 from api.guard import buyer, limited, pod_of
+from api.idempotency_keys import IdempotencyKey
 from api.identity import Identity
 from api.known_events import EventId
 from api.pod import Pod
@@ -60,21 +61,32 @@ CERTAIN_S: Final = 1.0
 LOOK_FOR_S: Final = 0.5
 """How long an id that nobody knows is looked for: another pod's answer may be ahead of us."""
 
-KEY_PATTERN: Final = r"^[\x20-\x7e]{1,255}$"
 ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
 
 Key = Annotated[
-    str,
+    IdempotencyKey,
     Header(
         alias="Idempotency-Key",
-        pattern=KEY_PATTERN,
-        description="The same key and body get the same answer; a new one for each request.",
+        description="The same key and body get the same answer; a new one for each request. "
+        'Plain or quoted: `abc` and `"abc"` are one key.',
     ),
 ]
-Prefer = Annotated[
-    list[str] | None,
-    Header(alias="Prefer", description="`wait=N`: seconds that the answer may take."),
-]
+
+
+async def _asked_wait(
+    request: Request,
+    _: Annotated[
+        str | None,
+        Header(alias="Prefer", description="`wait=N`: seconds that the answer may take."),
+    ] = None,
+) -> Wait:
+    """Return how long the answer may take; a client may send several headers (RFC 7240)."""
+    settings = pod_of(request).settings
+    prefer = request.headers.getlist("prefer")
+    return wait_of(prefer, settings.wait_ms, settings.wait_max_ms)
+
+
+AskedWait = Annotated[Wait, Depends(_asked_wait)]
 ReservationId = Annotated[str, Path(pattern=ID_PATTERN)]
 Buyer = Annotated[Identity, Depends(buyer)]
 
@@ -119,12 +131,11 @@ async def reserve(
     body: BestAvailable | ChosenSeats,
     who: Buyer,
     key: Key,
-    prefer: Prefer = None,
+    wait: AskedWait,
 ) -> Response:
     """Hold seats: the best available, or those chosen."""
     pod = pod_of(request)
     desk = pod.desk
-    wait = _wait(pod, prefer)
     section = section_key(event_id, body.section)
     partition = desk.partition_of(section)
     ticket = ticket_of(who.user_id, key)
@@ -184,7 +195,7 @@ async def show(
     request: Request,
     reservation_id: ReservationId,
     who: Buyer,
-    prefer: Prefer = None,
+    wait: AskedWait,
     changed_from: Annotated[
         str | None,
         Query(max_length=128, description="An outcome_id: wait until it is another."),
@@ -195,7 +206,6 @@ async def show(
 ) -> Response:
     """Show a reservation, recent or old; wait until it exists, or until it has changed."""
     pod = pod_of(request)
-    wait = _wait(pod, prefer)
     wait_s = wait.seconds
     if not (wait.headers or changed_from or min_version):
         wait_s = min(wait_s, LOOK_FOR_S)
@@ -229,23 +239,21 @@ async def release(
     request: Request,
     reservation_id: ReservationId,
     who: Buyer,
+    wait: AskedWait,
     key: Annotated[
-        str | None,
+        IdempotencyKey | None,
         Header(
             alias="Idempotency-Key",
-            pattern=KEY_PATTERN,
             description="The one that the reservation was asked for with: cancels it, together "
             "with event_id and section, even where it is not decided yet.",
         ),
     ] = None,
-    prefer: Prefer = None,
     epoch: Annotated[Whole, Query(ge=0, le=INT_MAX, description="0 for any.")] = 0,
     event_id: Annotated[Whole | None, Query(ge=0, le=INT64_MAX)] = None,
     section: Annotated[str | None, Query(pattern=SECTION_PATTERN)] = None,
 ) -> Response:
     """Give seats back. A repeat gets the same answer."""
     pod = pod_of(request)
-    wait = _wait(pod, prefer)
     found = await _found(pod, reservation_id)
     if found is None and key is not None and event_id is not None and section is not None:
         # Only who asked for it knows a key that leads to this id.
@@ -292,11 +300,10 @@ async def extend(
     body: Extension,
     who: Buyer,
     key: Key,
-    prefer: Prefer = None,
+    wait: AskedWait,
 ) -> Response:
     """Let a hold last longer. A repeat with the same key extends nothing further."""
     pod = pod_of(request)
-    wait = _wait(pod, prefer)
     found = _own(await _found(pod, reservation_id), who)
     desk = pod.desk
     # The log knows an extension by its correlation id.
@@ -325,10 +332,6 @@ async def extend(
 
 
 # --- before a command ------------------------------------------------------------------------
-
-
-def _wait(pod: Pod, prefer: list[str] | None) -> Wait:
-    return wait_of(prefer or (), pod.settings.wait_ms, pod.settings.wait_max_ms)
 
 
 async def _claim(pod: Pod, ticket: str, partition: int, digest: str) -> Claim:

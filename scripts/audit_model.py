@@ -5,7 +5,7 @@ the handlers that it judges. All times are Unix ms of the log.
 """
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.audit_seats import (
@@ -27,6 +27,7 @@ Outcome = tuple[str, dict[str, Any]]  # name of the record, its fields
 CLOCK_SKEW_MS = 5_000
 JUMP_MS = 60_000
 LAPSES_PER_RECORD = 1_000
+EXTENSIONS_KEPT = 16
 # The section's record has 512 kB at most; its other fields take less than 128 bytes.
 FREE_BYTES_MAX = 512 * 1024 - 128
 HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
@@ -37,13 +38,14 @@ class Reservation:
     """A reservation as the log must remember it; fields as in its Avro record.
 
     places: its seats, one by one; first: its first outcome; last: that of its last decision.
+    extensions: outcomes of the last ones by the correlation id of each, oldest first.
     """
 
     record: dict[str, Any]
     places: list[Place]
     first: Outcome
     last: Outcome
-    extension: tuple[str, Outcome] | None = None
+    extensions: dict[str, Outcome] = field(default_factory=dict)
     deadline_ms: int = 0
 
 
@@ -201,7 +203,7 @@ class Oracle:
         )
         record |= {"firstDeadlineMs": deadline_ms, "decidedVersion": section.version}
         record |= {"seats": seats}
-        held = Reservation(record, answer, outcome, outcome, None, deadline_ms)
+        held = Reservation(record, answer, outcome, outcome, {}, deadline_ms)
         self.reservations[request["reservationId"]] = held
         heapq.heappush(self._due, (deadline_ms, request["reservationId"]))
         return outcome
@@ -316,8 +318,9 @@ class Oracle:
         return outcome
 
     def _extend(self, held: Reservation, request: dict[str, Any]) -> Outcome:
-        if held.extension is not None and held.extension[0] == request["correlationId"]:
-            return held.extension[1]
+        told = held.extensions.get(request["correlationId"])
+        if told is not None:
+            return told
         record = held.record
         section = self._section_of(record)
         assert section is not None
@@ -334,7 +337,9 @@ class Oracle:
             self._head(request, section.version)
             | {"epoch": record["epoch"], "deadlineMs": deadline_ms},
         )
-        held.extension = (request["correlationId"], outcome)
+        held.extensions[request["correlationId"]] = outcome
+        while len(held.extensions) > (1 if self.follows_jumps else EXTENSIONS_KEPT):
+            del held.extensions[next(iter(held.extensions))]
         self._later(held, "EXTENDED", outcome, deadline_ms)
         return outcome
 
@@ -383,7 +388,7 @@ class Oracle:
         return outcome
 
     def _later(self, held: Reservation, kind: str, outcome: Outcome, deadline_ms: int) -> None:
-        """Remember a later decision: the last extension, and the last end of each epoch."""
+        """Remember a later decision: the last extensions, and the last end of each epoch."""
         fields = outcome[1]
         entry = {
             "kind": kind,
@@ -395,12 +400,10 @@ class Oracle:
             "epoch": fields["epoch"],
             "deadlineMs": deadline_ms,
         }
-        kept = [
-            other
-            for other in held.record["later"]
-            if kind != "EXTENDED" or other["kind"] != "EXTENDED"
-        ]
-        held.record["later"] = [*kept, entry]
+        later = [*held.record["later"], entry]
+        extensions = [one for one in later if one["kind"] == "EXTENDED"]
+        forgotten = extensions[: len(extensions) - len(held.extensions)]
+        held.record["later"] = [one for one in later if one not in forgotten]
         if kind != "EXTENDED":
             held.last = outcome
             held.deadline_ms = 0

@@ -56,6 +56,10 @@ TRANSITIONS: Final[dict[Status, dict[Later, Status]]] = {
 }
 
 
+EXTENSIONS_KEPT: Final = 16
+"""Extensions that a reservation remembers: each a key whose late repeat extends nothing again."""
+
+
 class IllegalTransition(Exception):
     """A decision that the table does not allow: a fault in our rules, never in the input.
 
@@ -134,14 +138,15 @@ class Reservation(NamedTuple):
                 return later
         return None
 
-    def with_later(self, later: LaterOutcome) -> "Reservation":
+    def with_later(self, later: LaterOutcome, extensions: int = EXTENSIONS_KEPT) -> "Reservation":
         """Return the reservation after one more decision.
 
-        Of extensions only the last is kept, so that a record's size is bounded.
+        Of extensions only the last few are kept, so that a record's size is bounded.
         """
         kept = self.later
         if later.kind == Later.EXTENDED:
-            kept = tuple(other for other in kept if other.kind != Later.EXTENDED)
+            # Nothing but extensions comes before another one.
+            kept = kept[max(0, len(kept) + 1 - extensions) :]
         return self._replace(
             status=advance(Status(self.status), Later(later.kind)),
             epoch=later.epoch,

@@ -12,6 +12,7 @@ from state.domain.layout import range_masks
 from state.domain.reasons import Reason
 from state.domain.reservation import (
     ENDS,
+    EXTENSIONS_KEPT,
     Later,
     LaterOutcome,
     Reservation,
@@ -130,10 +131,11 @@ def extend(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> 
         fold.refuse(fields, reason, known)
         return
     assert known is not None
-    before = held.last(Later.EXTENDED)
-    if before is not None and correlation_of(before.request) == fields[2]:
-        fold.emit(held.reservation_id, fold.later_outcome(held, before), "REPEATED")
-        return
+    for before in held.later:
+        # A hold that is held has been extended at most.
+        if correlation_of(before.request) == fields[2]:
+            fold.emit(held.reservation_id, fold.later_outcome(held, before), "REPEATED")
+            return
     deadline_ms = extended_deadline_ms(
         fold.log_time_ms, held.held_at_ms, known.hold_ms, known.max_hold_ms
     )
@@ -151,7 +153,8 @@ def extend(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> 
         held.epoch,
         deadline_ms,
     )
-    fold.store(held.with_later(later), deadline_ms)
+    kept = EXTENSIONS_KEPT if fold.logic_version > 1 else 1
+    fold.store(held.with_later(later, kept), deadline_ms)
     fold.emit(held.reservation_id, fold.later_outcome(held, later), Later.EXTENDED.name)
 
 

@@ -90,6 +90,61 @@ def problem(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.parametrize(
+    ("quoted", "plain"),
+    [('"k1"', "k1"), (r'"a\"b\\c"', r'a"b\c'), ('" k "', " k "), ('"a;b, c"', "a;b, c")],
+)
+def test_f3_a_quoted_key_is_the_key_between_its_quotes(quoted: str, plain: str) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        first = await create(client, quoted)
+        assert first.status_code == 201, first.text
+        assert first.json()["reservation_id"] == issued_id(ticket_of("ann", plain), 0)
+        again = await create(client, quoted)
+        assert (again.status_code, again.content) == (201, first.content)
+        if plain == plain.strip():
+            assert (await create(client, plain)).content == first.content
+        cancelled = await client.delete(
+            f"/v1/reservations/{first.json()['reservation_id']}",
+            headers={**ANN, "Idempotency-Key": quoted},
+        )
+        assert cancelled.status_code == 200, cancelled.text
+
+    asking(test)
+
+
+@pytest.mark.parametrize(
+    "key", ['"', '""', '"a', '"a"b', '"a";x=1', '"a", "b"', r'"a\b"', '"a\\"', "k" * 256, "a\tb"]
+)
+def test_f3_a_key_that_is_neither_plain_nor_quoted_is_refused(key: str) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        problem(await create(client, key), 400, "MALFORMED")
+
+    asking(test)
+
+
+def test_two_keys_are_refused() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        headers = [*ANN.items(), ("Idempotency-Key", "k1"), ("Idempotency-Key", "k1")]
+        answer = await client.post(PATH, json=DOCUMENT, headers=headers)
+        problem(answer, 400, "MALFORMED")
+
+    asking(test)
+
+
+def test_a_wait_may_stand_in_any_of_several_headers() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        headers = [
+            *ANN.items(),
+            ("Idempotency-Key", "k1"),
+            ("Prefer", "return=minimal"),
+            ("Prefer", "wait=1"),
+        ]
+        answer = await client.post(PATH, json=DOCUMENT, headers=headers)
+        assert answer.headers["preference-applied"] == "wait=1"
+
+    asking(test)
+
+
 def test_a_hold_is_answered_with_its_committed_outcome() -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         answer = await create(client)

@@ -1,5 +1,6 @@
 """Every rung of the ladder, one after another, over lists and a store in memory."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from section_commands import (
     block,
     confirm,
     extend,
+    guarded_tick,
     hold,
     hold_chosen,
     open_section,
@@ -36,7 +38,7 @@ from serdes.wire import header_of
 from state.domain.keys import section_key
 from state.domain.layout import TIME_MS_MAX, OrphanRule
 from state.domain.reasons import Reason
-from state.domain.reservation import ReleaseCause
+from state.domain.reservation import EXTENSIONS_KEPT, ReleaseCause
 from streams.batch import Batch, NewerProducer, UnknownSchema
 from streams.change_sections import change_sections, progress_of, refuse_poison
 
@@ -395,6 +397,27 @@ def test_an_extension_runs_a_full_hold_from_now_up_to_the_cap() -> None:
     assert partition.send(extend("r1", correlation="c3"))[0].reason is Reason.EXTENSION_CAP
     assert partition.pass_ms(39_999) == []
     assert [lapsed.cause for lapsed in partition.pass_ms(1)] == [LAPSED]
+
+
+@pytest.mark.parametrize(("ticked", "kept"), [(guarded_tick, EXTENSIONS_KEPT), (tick, 1)])
+def test_f3_a_late_repeat_of_an_earlier_extension_extends_nothing_again(
+    ticked: Callable[[int], Pair], kept: int
+) -> None:
+    """Logs from before the newer ticks are decided as they were, by the last one alone."""
+    partition = opened("....", hold_ms=60_000, max_hold_ms=1_000_000)
+    partition.send(hold("r1", 2), ticked(START_MS))
+    told = []
+    for number in range(EXTENSIONS_KEPT + 3):
+        partition.now_ms += 1_000
+        told += partition.send(extend("r1", correlation=f"c{number}"))
+    for number in (*range(len(told) - kept, len(told)), len(told) - 1):
+        partition.now_ms += 1_000
+        assert partition.send(extend("r1", correlation=f"c{number}")) == [told[number]]
+    (again,) = partition.send(extend("r1", correlation=f"c{len(told) - kept - 1}"))
+    assert again.deadlineMs == partition.now_ms + 60_000
+    # What a record holds is bounded, and its deadline is that of the newest one.
+    partition.send(ticked(partition.now_ms + 59_999))
+    assert partition.status().availableCount == 2
 
 
 # Sections.
