@@ -7,6 +7,8 @@
 import os
 from functools import partial
 
+from confluent_kafka import KafkaException
+
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
     RESERVATION_OUTCOMES,
@@ -14,8 +16,9 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
+from serdes.decoding import TopicDecoder
 from serdes.known_ids import SchemaIdsError
-from serdes.schema_source import SchemaSource
+from serdes.schema_source import Answer, SchemaSource
 from serdes.seat_codecs import SeatCodecs
 from state.stores.schema_id_log import SchemaIdLog
 from streams.change_sections import (
@@ -50,6 +53,16 @@ def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
     )
 
 
+def _ask(source: SchemaSource, decoder: TopicDecoder, schema_id: int) -> bool | None:
+    """Ask what an id stands for, in the words of the runtime."""
+    try:
+        answer = source.ask(decoder, schema_id)
+    except KafkaException:
+        # What it stands for could not be listed: asked again, it is.
+        return False
+    return None if answer is Answer.UNKNOWN else answer is Answer.KNOWN
+
+
 def build_app(settings: Settings) -> BatchApp:
     """Return the Faust app of a worker that plays the roles of its settings."""
     id_log = SchemaIdLog(settings.brokers, kafka=settings.kafka.librdkafka())
@@ -68,7 +81,7 @@ def build_app(settings: Settings) -> BatchApp:
             for route in routes(codecs, cached_seats=cached_seats)
             if route.role in settings.roles
         ],
-        ask_registry=partial(source.learn, codecs.commands),
+        ask_registry=partial(_ask, source, codecs.commands),
         confirm=source.confirm,
         notes=(f"schema ids from {ids.source}",),
     )

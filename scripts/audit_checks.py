@@ -25,6 +25,7 @@ from scripts.audit_schemas import Unreadable
 from scripts.audit_seats import Section
 from scripts.audit_states import StateAudit
 
+HEADERS_MAX, HEADERS_BYTES_MAX = 100, 64 * 1024
 CAUSE = "dead-letter-cause"
 
 
@@ -179,6 +180,7 @@ class PartitionAudit:
                 report.ignored += 1
             else:
                 try:
+                    judge_headers(record)
                     command = self.log.wire.decode(record.value, SECTION_COMMANDS)
                 except Unreadable:
                     self.unreadable[record.offset] = record
@@ -432,6 +434,13 @@ class PartitionAudit:
             self.notes.bad(
                 "I23", "phantom dead letter", offset, f"{len(copies)} for a readable command"
             )
+
+
+def judge_headers(record: LogRecord) -> None:
+    """Raise Unreadable where a record has more headers, or larger ones, than a worker takes."""
+    size = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
+    if len(record.headers) > HEADERS_MAX or size > HEADERS_BYTES_MAX:
+        raise Unreadable(f"{len(record.headers)} headers of {size} bytes")
 
 
 def origin_of(record: LogRecord, partition: int) -> int:

@@ -23,6 +23,7 @@ from scripts.audit_schemas import Avro, WireFormat
 from scripts.group_offsets import OffsetsUnknown, committed_offsets
 from serdes.known_ids import KnownId, KnownIds, SchemaIdsError
 from serdes.schema_ids import RegisteredSchema
+from state.stores.message_headers import headers_of
 from state.stores.refusals import Refusals
 from state.stores.schema_id_log import SchemaIdLog
 from streams.settings import Settings
@@ -43,7 +44,7 @@ class LogRecord:
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 Records = dict[int, list[LogRecord]]
@@ -206,11 +207,7 @@ def read_topic(consumer: Consumer, topic: Topic) -> Records:
 
 def record_of(message: Any) -> LogRecord:
     """Return the parts of a consumer's message that are judged."""
-    try:
-        headers = tuple(message.headers() or ())
-    except (SystemError, UnicodeDecodeError):
-        # A header whose name is not UTF-8, which only a stranger writes.
-        headers = ()
+    headers = tuple(headers_of(message))
     return LogRecord(
         message.offset(), message.timestamp()[1], message.key(), message.value(), headers
     )

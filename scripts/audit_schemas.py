@@ -1,7 +1,7 @@
 """Reads and writes records with nothing but fastavro and the `.avsc` files.
 
 The auditor's own decoder rule: size, header, known schema, decode, ranges that the schema states
-beside a field (`charset`, `minBytes`, `maxBytes`, `minimum`), and canonical form, which also finds
+beside a field (`charset`, `minBytes`, `maxBytes`, `minimum`), and strict form, which also finds
 bytes behind the record.
 """
 
@@ -94,11 +94,15 @@ class Avro:
         """
         own = self._parsed[name]
         written = writer or own
-        reader = io.BytesIO(body)
         try:
-            as_written: Any = fastavro.schemaless_reader(reader, written, None)
+            as_written: Any = fastavro.schemaless_reader(io.BytesIO(body), written, None)
             again = io.BytesIO()
             fastavro.schemaless_writer(again, written, as_written)
+            # What an encoder of ours would write is strict; all else is looked at.
+            if again.getvalue() != body:
+                end = Strict(body, named_in(written)).passed(written, 0)
+                if end != len(body):
+                    raise Unreadable("bytes behind the record")
             fields: Any = as_written
             if writer is not None:
                 fields = fastavro.schemaless_reader(io.BytesIO(body), written, own)
@@ -112,8 +116,6 @@ class Avro:
             fastavro.read.SchemaResolutionError,
         ) as error:
             raise Unreadable(f"{type(error).__name__}: {error}") from None
-        if again.getvalue() != body:
-            raise Unreadable("not in canonical form, or bytes behind the record")
         for path, rule in self._rules[name]:
             value = fields
             for key in path:
@@ -156,6 +158,91 @@ class Avro:
             if isinstance(kind, str) and self._raw.get(kind, {}).get("type") == "record":
                 found += self._ruled(self._raw[kind], here)
         return found
+
+
+def named_in(schema: Schema) -> dict[str, Schema]:
+    """Return every definition inside a parsed schema, by its name."""
+    if isinstance(schema, list):
+        return {name: one for part in schema for name, one in named_in(part).items()}
+    if not isinstance(schema, dict):
+        return {}
+    own = {schema["name"]: schema} if "name" in schema else {}
+    inner = [field["type"] for field in schema.get("fields", ())]
+    return own | named_in([*inner, schema.get("items")])
+
+
+class Strict:
+    """Passes over a body byte by byte: fastavro overlooks sizes, overlong numbers and more."""
+
+    def __init__(self, body: bytes, named: Mapping[str, Schema]) -> None:
+        self._body = body
+        self._named = named
+
+    def passed(self, schema: Schema, at: int) -> int:
+        """Return the position behind a value; raise Unreadable, or IndexError at the end."""
+        schema = self._named.get(schema, schema) if isinstance(schema, str) else schema
+        if isinstance(schema, list):
+            branch, at = self._long(at)
+            if not 0 <= branch < len(schema):
+                raise Unreadable("no such branch")
+            return self.passed(schema[branch], at)
+        match schema if isinstance(schema, str) else schema["type"]:
+            case "null":
+                return at
+            case "boolean":
+                if self._body[at] > 1:
+                    raise Unreadable("no boolean")
+                return at + 1
+            case "int" | "long":
+                return self._long(at)[1]
+            case "enum":
+                index, at = self._long(at)
+                if not 0 <= index < len(schema["symbols"]):
+                    raise Unreadable("no such symbol")
+                return at
+            case "string" | "bytes":
+                size, at = self._long(at)
+                if not 0 <= size <= len(self._body) - at:
+                    raise Unreadable("cut short")
+                return at + size
+            case "record":
+                for field in schema["fields"]:
+                    at = self.passed(field["type"], at)
+                return at
+            case "array":
+                return self._blocks(schema["items"], at)
+        raise Unreadable(f"no reader of {schema!r:.80}")
+
+    def _blocks(self, items: Schema, at: int) -> int:
+        count, at = self._long(at)
+        while count:
+            size = None
+            if count < 0:
+                size, at = self._long(at)
+            if abs(count) > len(self._body) - at:
+                raise Unreadable("more items than bytes")
+            start = at
+            for _ in range(abs(count)):
+                at = self.passed(items, at)
+            if size not in (None, at - start):
+                raise Unreadable("a block of another size")
+            count, at = self._long(at)
+        return at
+
+    def _long(self, at: int) -> tuple[int, int]:
+        unsigned = shift = 0
+        while True:
+            byte = self._body[at]
+            at += 1
+            unsigned |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+            if shift >= 70:
+                raise Unreadable("a number without end")
+        if (not byte and shift > 7) or unsigned >> 64:
+            raise Unreadable("a number that is too long")
+        return (unsigned >> 1) ^ -(unsigned & 1), at
 
 
 def broken(rule: Mapping[str, Any], value: Any) -> str | None:

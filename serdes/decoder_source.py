@@ -178,7 +178,8 @@ class DecoderSource(Source):
         self._number(count, "long", FREE, path)
         self.line(f"if {count} == 0:")
         self.line(f"    {target} = ()")
-        # No item is shorter than a byte. A negative count is a block form that we never write.
+        # No item is shorter than a byte. A negative count, or a second block, is a form that we
+        # never write: `block_forms` puts what others write into ours.
         self.line(f"elif 0 < {count} <= end - at:")
         self.indent()
         self.line(f"{items} = []")

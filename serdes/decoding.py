@@ -3,18 +3,26 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from fastavro.schema import SchemaParseException
 
 from schemas.topics import Topic, subject
+from serdes.block_forms import BlockForms
 from serdes.codegen import Decode, decoder
 from serdes.general import GeneralReader
 from serdes.refused import Refused
 from serdes.schema_files import fingerprint_of, inlined, name_of, qualified
 from serdes.schema_ids import RegisteredSchema, SchemaIds
 from serdes.schema_rules import faults_of
-from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX, header_of, schema_id_of
+from serdes.wire import (
+    HEADER_BYTES,
+    SCHEMA_ID_MAX,
+    VALUE_BYTES_MAX,
+    header_of,
+    schema_id_of,
+)
 
 HEADERS_MAX = 100
 HEADERS_BYTES_MAX = 64 * 1024
@@ -89,8 +97,9 @@ class TopicDecoder:
     """Decodes the values of one topic.
 
     The hot loop takes `by_header` itself: `by_header[value[:5]]` is the full name and the
-    generated `decode(value, 5)`, which raises Refused. For a header that is not in it, and for
-    records with headers, ask `decode`.
+    generated `decode(value, 5)`, which raises Refused, also for arrays in another form than our
+    encoders write. For such, for a header that is not in it, and for records with headers, ask
+    `decode`.
     """
 
     def __init__(self, topic: Topic, ids: SchemaIds) -> None:
@@ -133,12 +142,24 @@ class TopicDecoder:
         try:
             if known is not None:
                 name, decode = known
-                return Decoded(name, decode(value, HEADER_BYTES))
+                try:
+                    return Decoded(name, decode(value, HEADER_BYTES))
+                except Refused:
+                    # Arrays may be valid, and in another form than the fast decoder knows.
+                    single = _block_forms(name).single(value, HEADER_BYTES)
+                    if single is value:
+                        raise
+                    return Decoded(name, decode(single, HEADER_BYTES))
             schema_id = schema_id_of(value)
             if schema_id is None:
                 return Undecodable(BAD_HEADER, "no Confluent header")
             other = self._others.get(schema_id)
             if other is None:
+                # Registries count from 1 in an int: nobody is asked for what none gives out.
+                if not 0 < schema_id <= SCHEMA_ID_MAX:
+                    return Undecodable(
+                        UNKNOWN_SCHEMA, f"schema {schema_id}, which no registry has"
+                    )
                 return UnknownSchema(schema_id)
             return other.decode(value) if isinstance(other, _OtherVersion) else other
         except Refused as error:
@@ -165,17 +186,24 @@ def _misnamed(writer: dict[str, Any], name: str) -> list[str]:
     return [] if name_of(writer) == name else [f"{name_of(writer)} under a subject of {name}"]
 
 
+@cache
+def _block_forms(name: str) -> BlockForms:
+    return BlockForms(inlined(name))
+
+
 class _OtherVersion:
     """Another version of a pinned subject: read by schema resolution."""
 
     def __init__(self, name: str, writer: dict[str, Any], pinned: dict[str, Any]) -> None:
         self._name = name
         self._writer = GeneralReader(writer)
+        self._blocks = BlockForms(writer)
         self._reader = GeneralReader(pinned)
         self._known = self._reader.enum_symbols()
 
     def decode(self, value: bytes) -> Decoded | UnknownRecordType:
         """Return the record as our schema knows it. Raises Refused."""
+        value = self._blocks.single(value, HEADER_BYTES)
         for enum, symbol in self._writer.symbols(value, HEADER_BYTES):
             # Avro would fall back to the enum's default: another command than was meant.
             if symbol not in self._known.get(enum, (symbol,)):
@@ -188,5 +216,8 @@ def refusal_of(headers: Headers) -> str | None:
     """Return why a record has too many headers, or too large ones, or None."""
     if len(headers) > HEADERS_MAX:
         return f"{len(headers)} headers"
-    size = sum(len(key.encode()) + len(value or b"") for key, value in headers)
+    # Any bytes may be a name: those that are not UTF-8 come as surrogates.
+    size = sum(
+        len(key.encode("utf-8", "surrogateescape")) + len(value or b"") for key, value in headers
+    )
     return f"{size} bytes of headers" if size > HEADERS_BYTES_MAX else None

@@ -39,7 +39,10 @@ class GeneralReader:
         self._parsed = fastavro.parse_schema(schema)
 
     def read(self, data: bytes, at: int) -> dict[str, Any]:
-        """Return the record that fills data from `at` to its end. Raises Refused."""
+        """Return the record that fills data from `at` to its end, arrays in one block each.
+
+        Raises Refused.
+        """
         value = self._decoded(data, at)
         check(self.schema, value, self._types)
         if encoded(self._parsed, value) != data[at:]:

@@ -146,11 +146,12 @@ class SchemaSource:
             ids = self.ids()
             if any(subject in subjects() for subject in registered.subjects):
                 is_new = schema_id not in {one.schema_id for one in self._known.all()}
+                self._add([said], keep=False)
+                if is_new and self._appends and self._log is not None:
+                    self._log.append([said])
                 self._add([said])
                 if is_new:
                     self._remember(ids)
-                    if self._appends and self._log is not None:
-                        self._log.append([said])
             else:
                 self._add([said], keep=False)
         decoder.learn(schema_id, registered)

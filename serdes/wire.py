@@ -2,6 +2,7 @@
 
 HEADER_BYTES = 5
 MAGIC = b"\x00"
+SCHEMA_ID_MAX = (1 << 31) - 1
 
 # The largest value that is read, header included; the decoder rule's first step.
 VALUE_BYTES_MAX = 64 * 1024

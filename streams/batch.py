@@ -7,7 +7,7 @@ of its state and the input offsets into one Kafka transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -118,12 +118,15 @@ class UnknownSchema(Exception):
     """A record carries a schema id that the decoder does not know.
 
     Raised before anything of the batch is decided. The runtime sets the partition aside, asks
-    the registry and hands the batch over again.
+    the registry and hands the batch over again. others: further ids of the batch, to be asked for
+    at the same time.
     """
 
-    def __init__(self, schema_id: int) -> None:
-        super().__init__(f"schema id {schema_id}")
-        self.schema_id = schema_id
+    def __init__(self, schema_id: int, others: Iterable[int] = ()) -> None:
+        ids = frozenset((schema_id, *others))
+        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        super().__init__(f"schema id {schema_id}{more}")
+        self.schema_ids = ids
 
 
 class NewerProducer(Exception):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from confluent_kafka import Message
 
@@ -48,6 +48,7 @@ from state.stores.availability_view import (
 )
 from state.stores.broadcast_feed import BroadcastFeed, KafkaOptions
 from state.stores.freshness import Freshness
+from state.stores.message_headers import headers_of
 from state.stores.status_answers import age_ms, boot_clock_ns
 
 log = logging.getLogger(__name__)
@@ -293,12 +294,9 @@ class Events:
 
     def take(self, reading: CatalogueReading, records: Sequence[Message]) -> list[bool]:
         """Take in records of the topic; return for each whether it changed anything."""
-        told = []
-        for record in records:
-            # The client gives a consumer's headers as a list of pairs, whatever its hints say.
-            headers: Any = record.headers() or ()
-            told.append(reading.apply(record.key(), record.value(), headers))
-        return told
+        return [
+            reading.apply(record.key(), record.value(), headers_of(record)) for record in records
+        ]
 
     def changed(self, reading: CatalogueReading, _: Sequence[bool]) -> None:
         """Wake who waits: also for a record that changed nothing, since it was read."""

@@ -1,11 +1,11 @@
 """Follows section-status and tells what it reads to `SectionStatuses`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from confluent_kafka import Message
 
 from state.stores.broadcast_feed import BroadcastFeed, KafkaOptions
+from state.stores.message_headers import headers_of
 from state.stores.section_statuses import SectionStatuses
 from state.stores.status_contents import Change, Contents
 from state.stores.view_statistics import ViewCounters
@@ -64,9 +64,9 @@ class _Told:
             partition, offset = record.partition(), record.offset()
             assert partition is not None
             assert offset is not None
-            # The client gives a consumer's headers as a list of pairs, whatever its hints say.
-            headers: Any = record.headers() or ()
-            change = reading.apply(partition, offset, record.key(), record.value(), headers)
+            change = reading.apply(
+                partition, offset, record.key(), record.value(), headers_of(record)
+            )
             if change is not None:
                 changes.append(change)
         return changes

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from serdes.decoding import (
-    BAD_BODY,
-    TOO_LARGE,
     UNKNOWN_SCHEMA,
     Decoded,
     Tombstone,
@@ -16,7 +14,7 @@ from serdes.decoding import (
 from serdes.decoding import UnknownSchema as UnknownSchemaId
 from serdes.refused import Refused
 from serdes.section import PLAN_AT
-from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
+from serdes.wire import HEADER_BYTES
 from state.domain.keys import PROGRESS_KEY, RESERVATION
 from streams.batch import DeadLetter, NewerProducer, Record, UnknownSchema
 from streams.change_sections.fold import Fields, Fold
@@ -41,12 +39,8 @@ def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields]
             else:
                 name, decode = by_header[value[:HEADER_BYTES]]
                 fields = decode(value, HEADER_BYTES)
-        except KeyError:
+        except (KeyError, Refused):
             name, fields = _read_unusual(fold, record)
-        except Refused as refused:
-            assert value is not None
-            reason = TOO_LARGE if len(value) > VALUE_BYTES_MAX else BAD_BODY
-            name, fields = _bury(fold, record, reason, str(refused))
         names.append(name)
         decoded.append(fields)
         # Ticks and unreadable records have no reservation; the progress is there to be looked up.
@@ -66,10 +60,18 @@ def _read_unusual(fold: Fold, record: Record) -> tuple[str, Fields]:
             return "", ()
         case UnknownSchemaId(schema_id):
             if schema_id not in fold.batch.unknown_schemas:
-                raise UnknownSchema(schema_id)
+                raise UnknownSchema(schema_id, _unknown_ids(fold))
             return _bury(fold, record, UNKNOWN_SCHEMA, f"schema {schema_id}")
         case UnknownRecordType(detail):
             raise NewerProducer(detail)
+
+
+def _unknown_ids(fold: Fold) -> set[int]:
+    """Return every id of the batch that nobody has told us yet."""
+    decode = fold.codecs.commands.decode
+    verdicts = [decode(record.value, record.headers) for record in fold.batch.records]
+    found = {one.schema_id for one in verdicts if isinstance(one, UnknownSchemaId)}
+    return found - fold.batch.unknown_schemas
 
 
 def _bury(fold: Fold, record: Record, reason: str, detail: str) -> tuple[str, Fields]:

@@ -37,6 +37,7 @@ from streams.runtime.lane import Lane
 from streams.runtime.lookups import CommittedRecords, Lookups
 from streams.runtime.observe import Observer, configure_logging
 from streams.runtime.pump import CHANGELOG_LOST, Lanes
+from streams.runtime.schema_questions import AskRegistry
 from streams.runtime.ticker import Ticker
 from streams.runtime.topic_watch import TopicWatch
 from streams.runtime.transport import (
@@ -103,7 +104,7 @@ class BatchApp(faust.App):
         settings: Settings,
         routes: Sequence[Route],
         *,
-        ask_registry: Callable[[int], bool] = lambda _: False,
+        ask_registry: AskRegistry = lambda _: False,
         confirm: Callable[[], None] = lambda: None,
         log_append_time: bool = True,
         notes: Sequence[str] = (),

@@ -1,5 +1,8 @@
 """Dead letters: the original bytes with their cause in headers, and limits on how many.
 
+All that the original had is kept: key, value, and its headers in front of ours. What would make
+the record larger than its topic takes is cut, and said so.
+
 A few unreadable records are life. Many in a row are a bad deploy, and must stop the worker before
 it drains the topic into the dead letters.
 """
@@ -14,7 +17,13 @@ from streams.batch import DeadLetter, Record
 from streams.runtime.fatal import WorkerMustEnd
 
 WINDOW_RECORDS = 1_000
+LETTER_BYTES_MAX = 2 << 20
+"""The largest record that the topic takes: room for any original of a source topic."""
+
 _PREFIX = "dead-letter-"
+# Of ours, and for lengths; a header of the original takes two lengths beside its bytes.
+_OURS_BYTES_MAX = 8 << 10
+_LENGTHS_BYTES = 10
 
 try:
     APPLICATION_VERSION = version("seatstream")
@@ -28,6 +37,13 @@ def dead_letter_record(
     """Return (key, value, headers): those of the original untouched, our headers behind them."""
     record = letter.record
     value = record.value
+    room = LETTER_BYTES_MAX - _OURS_BYTES_MAX - len(record.key or b"")
+    carried = value if value is None else value[: max(0, room)]
+    kept = _that_fit(record.headers or (), room - len(carried or b""))
+    names = [name.encode("utf-8", "surrogateescape") for name, _ in kept]
+    # The client takes text only: foreign bytes of a name are spelled, and told to the byte below.
+    shown = [name.decode("utf-8", "backslashreplace") for name in names]
+    is_spelled = any(name != text.encode() for name, text in zip(names, shown, strict=True))
     schema_id = ""
     if value is not None and len(value) >= 5 and value[0] == 0:
         schema_id = str(int.from_bytes(value[1:5], "big"))
@@ -41,10 +57,26 @@ def dead_letter_record(
         "attempts": str(letter.attempts),
         "application-version": APPLICATION_VERSION,
         "schema-id": schema_id,
+        "value-bytes": "" if value is None else str(len(value)),
+        "header-count": str(len(record.headers or ())),
+        "headers-kept": str(len(kept)),
+        "header-names": ",".join(name.hex() for name in names) if is_spelled else "",
     }
-    headers = list(record.headers or ())[:100]
-    headers.extend((_PREFIX + name, text.encode()) for name, text in ours.items())
-    return record.key, value, headers
+    headers = [(text, content) for text, (_, content) in zip(shown, kept, strict=True)]
+    headers.extend(
+        (_PREFIX + name, text.encode("utf-8", "backslashreplace")) for name, text in ours.items()
+    )
+    return record.key, carried, headers
+
+
+def _that_fit(headers: Sequence[tuple[str, bytes]], room: int) -> Sequence[tuple[str, bytes]]:
+    """Return the first headers, as many as there is room for, each counted with its name twice."""
+    for count, (name, content) in enumerate(headers):
+        # Spelled, a byte of a name takes four, and two more in hexadecimal.
+        room -= 6 * len(name) + len(content or b"") + _LENGTHS_BYTES
+        if room < 0:
+            return headers[:count]
+    return headers
 
 
 class DeadLetterLimits:

@@ -28,6 +28,7 @@ from streams.runtime.lane import Lane
 from streams.runtime.lookups import CommittedRecords
 from streams.runtime.observe import Observer
 from streams.runtime.pump import Pump
+from streams.runtime.schema_questions import AskRegistry
 from streams.runtime.takeover import LOST_GROUP, Group, Place, TakeOver
 from streams.runtime.troubles import trouble_of
 from streams.runtime.watchdog import Watchdog
@@ -60,7 +61,7 @@ class Generation:
         reached: Callable[[str], None],
         journal: CrashJournal,
         watchdog: Watchdog,
-        ask_registry: Callable[[int], bool],
+        ask_registry: AskRegistry,
         fetch_from: Callable[[Lane, bool], None],
         take_in: Callable[[Lane], Awaitable[None]],
         address: str = "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from streams.batch import Batch, DeadLetter, Effects, Record
 from streams.route import Route
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd
+from streams.runtime.record_batches import Unreadable
 from streams.runtime.retelling import Retelling
+from streams.runtime.schema_questions import SchemaQuestions
 
 QUARANTINED = "QUARANTINED"
 _MARKER_GAP_LIMIT = 100_000
@@ -71,7 +74,7 @@ class Lane:
         self.parked = False
         self.has_left = False
         self.has_lost_writes = False
-        self.unknown_schemas: frozenset[int] = frozenset()
+        self.schemas = SchemaQuestions(time.monotonic)
         self._partitions = partitions
         self.retelling = Retelling(route.retold, state)
         self._decided_to = next_offset
@@ -83,6 +86,8 @@ class Lane:
 
     def feed(self, records: Sequence[Record]) -> None:
         """Take fetched records in; they must continue the log where the last ones ended."""
+        if isinstance(records[0], Unreadable):
+            raise PartitionTrouble(records[0].why, "input")
         first, last = records[0].offset, records[-1].offset
         if first < self.next_offset:
             message = (
@@ -158,7 +163,8 @@ class Lane:
         )
 
     def _effects_of(self, records: Sequence[Record]) -> Effects:
-        batch = Batch(self.topic, self.partition, self._partitions, records, self.unknown_schemas)
+        unknown = self.schemas.unknown()
+        batch = Batch(self.topic, self.partition, self._partitions, records, unknown)
         if self._journal.is_quarantined(self.place, records[0].offset):
             effects = self._quarantine(batch, records[0])
         else:

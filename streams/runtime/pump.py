@@ -18,12 +18,18 @@ from concurrent.futures import Executor
 from types import MappingProxyType
 from typing import Any
 
+from serdes.known_ids import SchemaIdsError
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.crash_journal import CrashJournal
-from streams.runtime.dead_letters import DeadLetterLimits, dead_letter_record
+from streams.runtime.dead_letters import (
+    LETTER_BYTES_MAX,
+    DeadLetterLimits,
+    dead_letter_record,
+)
 from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd, end_process
 from streams.runtime.lane import Decided, Lane
 from streams.runtime.observe import Observer
+from streams.runtime.schema_questions import AskRegistry
 from streams.runtime.sink import Transaction, TransactionalSink
 from streams.runtime.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.watchdog import Watchdog
@@ -36,8 +42,6 @@ CHANGELOG_LOST = (
     "workers' stores: keep both, stop all workers, and read `a changelog is lost` in "
     "docs/operations.md"
 )
-ASK_REGISTRY_S = 30.0
-_ASK_AGAIN_S = 1.0
 _SWEPT_KEYS = 5_000
 
 
@@ -56,7 +60,7 @@ class Pump:
         executor: Executor,
         journal: CrashJournal,
         watchdog: Watchdog,
-        ask_registry: Callable[[int], bool],
+        ask_registry: AskRegistry,
         fetch_from: Callable[[Lane, bool], None],
         left: Callable[[Lane, PartitionTrouble], None],
     ) -> None:
@@ -285,7 +289,7 @@ class Pump:
                 one = lane.decide(records)
                 self._fill(transaction, one)
             except UnknownSchema as unknown:
-                self._park(lane, records, unknown.schema_id)
+                self._park(lane, records, unknown)
                 continue
             except NewerProducer as newer:
                 self._set_aside(lane, records, str(newer))
@@ -329,7 +333,7 @@ class Pump:
                 dead_letter_record(letter, lane.topic, partition)
                 for letter in one.effects.dead_letters
             ]
-            transaction.add(lane.route.dead_letters, partition, letters, at_ms)
+            transaction.add(lane.route.dead_letters, partition, letters, at_ms, LETTER_BYTES_MAX)
 
     async def _commit(self, decided: Sequence[Decided], transaction: Transaction) -> None:
         self._watchdog.check()
@@ -361,23 +365,20 @@ class Pump:
         self._fetch_from(lane, False)
         self._observer.parked(lane.place, why)
 
-    def _park(self, lane: Lane, records: Sequence[Record], schema_id: int) -> None:
-        """Set a lane aside while the registry is asked for a schema."""
-        self._set_aside(lane, records, f"asking the registry for schema id {schema_id}")
-        task = asyncio.create_task(self._ask(lane, schema_id))
+    def _park(self, lane: Lane, records: Sequence[Record], unknown: UnknownSchema) -> None:
+        """Set a lane aside while the registry is asked for what it lacks."""
+        self._set_aside(lane, records, f"asking the registry for {unknown}")
+        task = asyncio.create_task(self._ask(lane, unknown.schema_ids))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def _ask(self, lane: Lane, schema_id: int) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + ASK_REGISTRY_S
-        known = False
-        while not known and loop.time() < until:
-            known = await loop.run_in_executor(None, self._ask_registry, schema_id)
-            if not known:
-                await asyncio.sleep(_ASK_AGAIN_S)
-        if not known:
-            lane.unknown_schemas |= {schema_id}
+    async def _ask(self, lane: Lane, schema_ids: frozenset[int]) -> None:
+        try:
+            await lane.schemas.ask(schema_ids, self._ask_registry)
+        except SchemaIdsError as error:
+            end_process(f"schema ids: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  (whatever it is, the process ends)
+            end_process(f"unexpected {error!r}", error)
         if lane.has_left:
             return
         lane.parked = False

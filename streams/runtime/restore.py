@@ -20,6 +20,7 @@ from state.stores import envelope
 from state.stores.partition_state import RESERVED_PREFIX, Changes, Store
 from streams.batch import Record
 from streams.runtime.fatal import PartitionTrouble
+from streams.runtime.record_batches import Unreadable
 from streams.runtime.troubles import STORE_ERRORS, trouble_of
 
 Changelog = tuple[str, int]
@@ -140,6 +141,9 @@ class _Reading:
                 self._positions[tp] = position
                 self._moved_at[tp] = time.monotonic()
             records = fetched.get(tp, ())
+            if records and isinstance(records[0], Unreadable):
+                self._leave(tp, PartitionTrouble(records[0].why, "changelog"))
+                continue
             where = tp.topic, tp.partition
             store = self._stores[where]
             if records or position > store.changelog_offset:

@@ -159,8 +159,18 @@ class Transaction:
         self._sink = sink
         self._batches: dict[tuple[str, int], list[Any]] = {}
 
-    def add(self, topic: str, partition: int, pairs: Pairs, timestamp_ms: int) -> None:
-        """Append records to a partition's batch, without a method call of ours per record."""
+    def add(
+        self,
+        topic: str,
+        partition: int,
+        pairs: Pairs,
+        timestamp_ms: int,
+        bytes_max: int = BATCH_BYTES,
+    ) -> None:
+        """Append records to a partition's batch, without a method call of ours per record.
+
+        bytes_max: the largest record that the topic takes.
+        """
         batches = self._batches.get((topic, partition))
         if batches is None:
             batches = self._batches[topic, partition] = [self._producer.create_batch()]
@@ -182,7 +192,7 @@ class Transaction:
         batch._relative_offset = count
         for batch in batches[first_of_ours:]:
             # A batch takes its first record whatever its size.
-            if batch._builder.size() > BATCH_BYTES:
+            if batch._builder.size() > bytes_max:
                 message = f"a record of {batch._builder.size()} bytes for {topic}"
                 raise RecordTooLarge(message)
 

@@ -20,7 +20,6 @@ import aiokafka
 import aiokafka.consumer.fetcher as aiokafka_fetcher
 import faust
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import CorruptRecordException
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -29,6 +28,7 @@ from serdes.kafka_security import KafkaSecurity
 from streams.batch import Record
 from streams.runtime.fatal import end_process
 from streams.runtime.group import read_truthful_offsets
+from streams.runtime.record_batches import RawRecords, Unreadable, records_of
 
 FETCH_MAX_WAIT_MS = 10
 FETCH_MIN_BYTES = 64 << 10
@@ -90,8 +90,8 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
         while records.has_next():
             batch = records.next_batch()
             if self._check_crcs and not batch.validate_crc():
-                message = f"record batch of {self._tp} at {batch.base_offset} is damaged"
-                raise CorruptRecordException(message)
+                yield [self._unreadable(records.raw, "its checksum is wrong: look at the disks")]
+                return
             if committed_only and batch.producer_id is not None:
                 self._consume_aborted_up_to(batch.base_offset)
                 if batch.is_control_batch and self._contains_abort_marker(batch):
@@ -102,7 +102,11 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
                 and batch.producer_id in self._aborted_producers
             )
             if not aborted and not batch.is_control_batch:
-                chunk = list(batch)
+                try:
+                    chunk = records_of(batch, records.raw)
+                except Exception as error:  # noqa: BLE001  (whatever the library makes of bytes)
+                    yield [self._unreadable(records.raw, str(error) or repr(error))]
+                    return
                 if chunk and chunk[0].offset < self.next_fetch_offset:
                     # The fetch began in the middle of this batch.
                     chunk = [one for one in chunk if one.offset >= self.next_fetch_offset]
@@ -111,6 +115,11 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
                     yield chunk
             # Behind the last record there may be compacted ones: the next fetch skips them.
             self.next_fetch_offset = batch.next_offset
+
+    def _unreadable(self, raw: memoryview, why: str) -> Any:
+        offset = max(self.next_fetch_offset, int.from_bytes(raw[:8], "big"))
+        place = f"{self._tp.topic}-{self._tp.partition}"
+        return Unreadable(offset, f"{place}: the record batch at {offset} cannot be read: {why}")
 
 
 class SlimFetchResult(aiokafka_fetcher.FetchResult):
@@ -123,10 +132,14 @@ class SlimFetchResult(aiokafka_fetcher.FetchResult):
             return []
         records: list[Record] = []
         for chunk in self._partition_records:
+            if isinstance(chunk[0], Unreadable):
+                # What lies before it comes first; the next fetch begins at it.
+                records = records or list(chunk)
+                break
             records.extend(chunk)
         self._update_position()
         self._partition_records = None
-        if records:
+        if records and not isinstance(records[0], Unreadable):
             handed = self._assignment.state_value(self._topic_partition)
             handed.handed_offset = records[-1].offset + 1
         return records
@@ -153,6 +166,7 @@ def read_slim_records() -> None:
     """
     aiokafka_fetcher.PartitionRecords = SlimPartitionRecords
     aiokafka_fetcher.FetchResult = SlimFetchResult
+    aiokafka_fetcher.MemoryRecords = RawRecords
 
 
 def credentials_of(security: KafkaSecurity) -> faust.auth.Credentials | None:

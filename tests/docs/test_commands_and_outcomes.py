@@ -10,7 +10,7 @@ from state.domain.reasons import Reason
 from streams.change_sections.fold import STATE_BYTES_MAX
 from streams.runtime.crash_journal import DEATHS_LIMIT
 from streams.runtime.lane import QUARANTINED
-from streams.runtime.pump import ASK_REGISTRY_S
+from streams.runtime.schema_questions import WAIT_S
 
 PAGE = DOCS / "commands-and-outcomes.md"
 CAUSES = {
@@ -63,6 +63,6 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert f"plus {CLOCK_SKEW_MS // 1000} s" in text
     assert f"exceed {STATE_BYTES_MAX // 1024} KiB" in text
     assert f"more than {VALUE_BYTES_MAX // 1024} kB" in text
-    assert f"asked for {ASK_REGISTRY_S:.0f} s" in text
+    assert f"at most {WAIT_S:.0f} s an hour" in text
     assert DEATHS_LIMIT == 3
     assert f"more than {decoding.HEADERS_MAX} headers" in text

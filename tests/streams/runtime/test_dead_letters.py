@@ -1,11 +1,17 @@
 """R21, B-rules: dead letters keep the original, and too many of them stop the worker."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from streams.batch import DeadLetter
-from streams.runtime.dead_letters import DeadLetterLimits, dead_letter_record
+from streams.runtime.dead_letters import (
+    LETTER_BYTES_MAX,
+    DeadLetterLimits,
+    dead_letter_record,
+)
 from streams.runtime.fatal import WorkerMustEnd
 
 
@@ -75,3 +81,49 @@ def test_a_large_batch_may_have_its_share() -> None:
     count(limits, 10_000, set(range(0, 10_000, 101)))
     with pytest.raises(WorkerMustEnd):
         count(limits, 10_000, set(range(0, 10_000, 50)))
+
+
+def test_a2_every_header_of_the_original_is_kept() -> None:
+    many = tuple((f"h{number}", b"v" * 700) for number in range(1_000))
+    record = FakeRecord(1, value=b"v" * 1_000_000, headers=many)
+    _, value, headers = dead_letter_record(DeadLetter(record, "BAD_RECORD_HEADERS", "d"), "t", 0)
+    assert value == record.value
+    assert tuple(headers[:1_000]) == many
+    ours = dict(headers[1_000:])
+    assert (ours["dead-letter-header-count"], ours["dead-letter-headers-kept"]) == (b"1000",) * 2
+    assert ours["dead-letter-value-bytes"] == b"1000000"
+    assert ours["dead-letter-header-names"] == b""
+
+
+def test_a1_names_that_are_not_utf8_are_told_to_the_byte() -> None:
+    name = b"caf\xe9-".decode("utf-8", "surrogateescape")
+    record = FakeRecord(1, headers=((name, b"1"), ("plain", b"\xff")))
+    _, _, headers = dead_letter_record(DeadLetter(record, "BAD_BODY", "d"), "t", 0)
+    assert headers[:2] == [("caf\\xe9-", b"1"), ("plain", b"\xff")]
+    told = dict(headers[2:])["dead-letter-header-names"].decode().split(",")
+    assert [bytes.fromhex(one) for one in told] == [b"caf\xe9-", b"plain"]
+
+
+def size_of(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
+    """Return what the client's own builder makes of a record."""
+    builder = DefaultRecordBatchBuilder(2, 0, 1, -1, -1, 0, 1 << 20)
+    # Its type hints know neither a header without a value nor that it takes them.
+    append: Any = builder.append
+    assert append(0, 0, key, value, headers) is not None
+    return len(builder.build())
+
+
+@pytest.mark.parametrize("length", [0, 1 << 20, (2 << 20) - 9_000, 2 << 20, 5 << 20])
+@pytest.mark.parametrize("name", ["short", "\udcff" * 1_000])
+def test_a2_a_dead_letter_is_never_larger_than_its_topic_takes(length: int, name: str) -> None:
+    many = tuple((name, b"v" * 5_000) for _ in range(600))
+    record = FakeRecord(1, key=b"k" * 5_000, value=b"v" * length, headers=many)
+    key, value, headers = dead_letter_record(DeadLetter(record, "\u20ac", "\u20ac" * 900), "t", 0)
+    assert key == record.key
+    assert value is not None
+    assert record.value.startswith(value) if record.value else not value
+    assert size_of(key, value, headers) <= LETTER_BYTES_MAX
+    ours = dict(headers[-13:])
+    assert int(ours["dead-letter-header-count"]) == 600
+    assert int(ours["dead-letter-headers-kept"]) == len(headers) - 13
+    assert int(ours["dead-letter-value-bytes"]) == length

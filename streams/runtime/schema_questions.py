@@ -1,0 +1,85 @@
+"""What a partition asks the registry, and how long its records may wait for the answers.
+
+A record with an id that is not known holds its partition up: nothing behind it is decided, and no
+hold lapses. So all ids that are waiting are asked at once, "there is none" is an answer, and a
+registry that does not answer costs a partition 30 s an hour at most, however many ids turn up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final
+
+AskRegistry = Callable[[int], bool | None]
+"""Asks what an id stands for: True: it is known now; None: there is none; False: no answer."""
+
+WAIT_S: Final = 30.0
+PERIOD_S: Final = 3_600.0
+_ASK_AGAIN_S: Final = 1.0
+# So long an answer stands: a schema may be registered after the first record that needs it.
+_UNKNOWN_S: Final = 60.0
+_UNKNOWN_MAX: Final = 10_000
+
+
+class SchemaQuestions:
+    """The questions of one partition.
+
+    clock: in seconds; pause: waits for so many of them.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._pause = pause
+        self._waits: deque[tuple[float, float]] = deque()
+        self._unknown_until: dict[int, float] = {}
+
+    def unknown(self) -> frozenset[int]:
+        """Return the ids that were asked for in vain."""
+        if self._unknown_until:
+            now = self._clock()
+            self._unknown_until = {
+                one: until for one, until in self._unknown_until.items() if until > now
+            }
+        return frozenset(self._unknown_until)
+
+    def left_s(self) -> float:
+        """Return how long the partition may still wait within this hour."""
+        now = self._clock()
+        while self._waits and self._waits[0][0] <= now - PERIOD_S:
+            self._waits.popleft()
+        return max(0.0, WAIT_S - sum(waited for _, waited in self._waits))
+
+    async def ask(self, ids: Collection[int], ask: AskRegistry) -> None:
+        """Return when each id is known, or noted as unknown; raises what `ask` does."""
+        began = self._clock()
+        until = began + self.left_s()
+        waiting = set(ids)
+        try:
+            while waiting and (left := until - self._clock()) > 0:
+                waiting -= await self._asked(waiting, ask, left)
+                if waiting:
+                    await self._pause(min(_ASK_AGAIN_S, max(0.0, until - self._clock())))
+        finally:
+            self._waits.append((self._clock(), self._clock() - began))
+        self._note(waiting)
+
+    async def _asked(self, ids: Collection[int], ask: AskRegistry, timeout_s: float) -> set[int]:
+        """Ask for all ids at once; return those that were answered."""
+        loop = asyncio.get_running_loop()
+        id_by_question = {loop.run_in_executor(None, ask, one): one for one in ids}
+        # What is not answered in time may still be, for the next record that needs it.
+        done, _ = await asyncio.wait(id_by_question, timeout=timeout_s)
+        answers = {id_by_question[question]: question.result() for question in done}
+        self._note([one for one, answer in answers.items() if answer is None])
+        return {one for one, answer in answers.items() if answer is not False}
+
+    def _note(self, ids: Collection[int]) -> None:
+        if len(self._unknown_until) > _UNKNOWN_MAX:
+            self._unknown_until.clear()
+        self._unknown_until |= dict.fromkeys(ids, self._clock() + _UNKNOWN_S)
