@@ -20,6 +20,7 @@ from serdes.decoding import TopicDecoder
 from serdes.known_ids import SchemaIdsError
 from serdes.schema_source import Answer, SchemaSource
 from serdes.seat_codecs import SeatCodecs
+from state.domain.keys import may_store
 from state.stores.schema_id_log import SchemaIdLog
 from streams.change_sections import (
     change_sections,
@@ -49,6 +50,7 @@ def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
             tick=emit_ticks(codecs.tick),
             retold=retold_statuses(codecs),
             refuse=refuse_poison(codecs),
+            owns=may_store,
         ),
     )
 

@@ -12,8 +12,15 @@ from scripts.audit_model import Oracle, partition_of
 from scripts.audit_report import Notes, differences
 from scripts.audit_schemas import Avro, Unreadable
 
-# Around each changelog value: format (1 byte), due time (8), and behind it the checksum (4).
-OVERHEAD_BYTES = 13
+# Around each changelog value: format 2 (1 byte), order (5), due time (6), and behind it the
+# checksum (4) over changelog, partition and all before. Format 1: due time (8), and a checksum
+# without a place.
+HEADER_BYTES_BY_FORMAT = {1: 9, 2: 12}
+DUE_AT_BY_FORMAT = {1: 1, 2: 6}
+CHECKSUM_BYTES = 4
+# What workers say of themselves in the changelog is no state.
+RESERVED = b"\xff"
+DELETION_HEADER = "deletion"
 STATE_BY_TAG = {
     b"s": "SectionState",
     b"l": "SectionLayout",
@@ -43,6 +50,7 @@ class StateAudit:
 
     def __init__(self, avro: Avro, notes: Notes, partitions: int) -> None:
         self.avro = avro
+        self.order = 0
         self.notes = notes
         self.partitions = partitions
         self.last: dict[bytes, bytes] = {}
@@ -54,7 +62,9 @@ class StateAudit:
         highest: dict[bytes, int] = {}
         for record in records:
             key, value = record.key or b"", record.value
-            why = self.why_foreign(key)
+            if key[:1] == RESERVED:
+                continue
+            why = self.why_foreign(key) or self.why_not_ours(record)
             if why:
                 self.notes.foreign(SEATS_CHANGELOG.name, record.offset, why)
                 continue
@@ -62,7 +72,7 @@ class StateAudit:
                 last.pop(key, None)
                 continue
             try:
-                check_envelope(value)
+                check_envelope(value, self.notes.partition)
             except Unreadable as error:
                 self.notes.bad("I14", "corrupt value", record.offset, f"{key!r}: {error}")
                 continue
@@ -97,6 +107,28 @@ class StateAudit:
             return f"{key[:40]!r} belongs to another partition"
         return ""
 
+    def why_not_ours(self, record: LogRecord) -> str:
+        """Say why workers leave a record out that may be intact; empty where they do not.
+
+        A value of another partition; what is older than what lies before it; and, once values
+        say where they belong, a deletion that does not.
+        """
+        key, value, here = record.key or b"", record.value, self.notes.partition
+        if value is None:
+            sealed = dict(record.headers).get(DELETION_HEADER, b"")
+            if not self.order or is_sealed(sealed, here, key):
+                return ""
+            return f"{key[:40]!r} was deleted by a stranger"
+        if not is_sealed(value, here):
+            places = range(self.partitions)
+            other = next((place for place in places if is_sealed(value, place)), None)
+            return "" if other is None else f"{key[:40]!r} is a value of partition {other}"
+        order = int.from_bytes(value[1:6], "big") if value[0] == 2 else 0
+        if order < self.order:
+            return f"{key[:40]!r} is a copy of an older value"
+        self.order = order
+        return ""
+
     def progress(self) -> dict[str, Any]:
         """Return how far the state claims to be; raises Unreadable."""
         value = self.last.get(b"p")
@@ -107,8 +139,8 @@ class StateAudit:
         name = STATE_BY_TAG.get(key[:1])
         if name is None:
             raise Unreadable("a store that nobody knows")
-        due_ms = int.from_bytes(value[1:9], "big")
-        return self.avro.decode(name, value[9:-4]) | {"due_ms": due_ms}
+        body, due_ms = opened(value)
+        return self.avro.decode(name, body) | {"due_ms": due_ms}
 
     def compare(self, oracle: Oracle) -> None:
         """Compare the last values, and each section state on the way, with the oracle's."""
@@ -131,7 +163,7 @@ class StateAudit:
                 continue
             due_ms = want.pop("due_ms")
             body = self.avro.encode(STATE_BY_TAG[key[:1]], want)
-            if value[9:-4] == body and int.from_bytes(value[1:9], "big") == due_ms:
+            if opened(value) == (body, due_ms):
                 continue
             want["due_ms"] = due_ms
             try:
@@ -212,13 +244,32 @@ class StateAudit:
         return expected
 
 
-def check_envelope(value: bytes) -> None:
-    """Raise Unreadable unless a changelog value is as it was written."""
-    body, checksum = value[:-4], value[-4:]
-    if len(value) < OVERHEAD_BYTES or struct.pack(">I", google_crc32c.value(body)) != checksum:
+def check_envelope(value: bytes, partition: int) -> None:
+    """Raise Unreadable unless a changelog value is as it was written for this partition."""
+    body, checksum = value[:-CHECKSUM_BYTES], value[-CHECKSUM_BYTES:]
+    header_bytes = HEADER_BYTES_BY_FORMAT.get(value[0]) if value else None
+    if header_bytes is None:
+        raise Unreadable(f"format {value[:1].hex()}")
+    place = b"" if value[0] == 1 else SEATS_CHANGELOG.name.encode() + struct.pack(">I", partition)
+    expected = struct.pack(">I", google_crc32c.value(place + body))
+    if len(body) < header_bytes or expected != checksum:
         raise Unreadable("checksum mismatch")
-    if value[0] != 1:
-        raise Unreadable(f"format {value[0]}")
+
+
+def is_sealed(value: bytes, partition: int, key: bytes | None = None) -> bool:
+    """Say whether a value is intact and of this partition, and holds `key` where that is given."""
+    try:
+        check_envelope(value, partition)
+    except Unreadable:
+        return False
+    return key is None or opened(value)[0] == key
+
+
+def opened(value: bytes) -> tuple[bytes, int]:
+    """Return the record and the due time in a changelog value that was checked."""
+    begin = HEADER_BYTES_BY_FORMAT[value[0]]
+    due_ms = int.from_bytes(value[DUE_AT_BY_FORMAT[value[0]] : begin], "big")
+    return value[begin:-CHECKSUM_BYTES], due_ms
 
 
 def free_bits(bitmap: bytes) -> int:

@@ -143,7 +143,9 @@ class TopologyDriver:
         """Return the state of a source topic's partition."""
         where = topic, partition
         if where not in self._states:
-            self._states[where] = PartitionState(MemoryStore())
+            changelog = self._routes[topic].changelog
+            store = MemoryStore(envelope.seed_of(changelog, partition))
+            self._states[where] = PartitionState(store)
         return self._states[where]
 
     def get(self, topic: str, record_key: bytes, store_key: bytes) -> bytes | None:
@@ -153,8 +155,7 @@ class TopologyDriver:
     def stored(self, topic: str, partition: int) -> dict[bytes, bytes]:
         """Return the payload of every key of a partition, in key order."""
         store = self.state(topic, partition).store
-        assert isinstance(store, MemoryStore)
-        return {key: envelope.unpack(value)[0] for key, value in sorted(store.stored.items())}
+        return {key: envelope.unpack(value, store.seed)[0] for key, value in store.items()}
 
     def _append(
         self,

@@ -54,6 +54,8 @@ class Route:
     retold:    what to write anew where the output lost it, and after a takeover; None for nothing.
     refuse:    what to publish for a record that killed the worker again and again, beside its
                dead letter; None for nothing. Moves the progress, if there is one, over the record.
+    owns:      whether a partition's store may have a key: (store key, partition, partitions); None
+               where keys do not tell.
     """
 
     role: str
@@ -66,6 +68,7 @@ class Route:
     tick: Tick | None = None
     retold: Retold | None = None
     refuse: Callable[[Batch, State, Record, int], Effects] | None = None
+    owns: Callable[[bytes, int, int], bool] | None = None
 
     def __post_init__(self) -> None:
         if self.progress is not None and self.refuse is None:

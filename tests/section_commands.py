@@ -240,7 +240,11 @@ class Partition:
 
     def stored(self) -> dict[bytes, bytes]:
         """Return every payload by key."""
-        return {key: envelope.unpack(value)[0] for key, value in sorted(self.store.stored.items())}
+        return {key: payload for key, (payload, _) in self.kept().items()}
+
+    def kept(self) -> dict[bytes, tuple[bytes, int]]:
+        """Return payload and due time by key; which transaction wrote them is no part of it."""
+        return {key: envelope.unpack(value) for key, value in self.store.items()}
 
     def last_statuses(self) -> dict[bytes | None, bytes]:
         """Return what the compacted status topic holds."""

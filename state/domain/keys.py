@@ -49,6 +49,19 @@ def split_section_key(key: bytes) -> tuple[int, str] | None:
     return (event_id, match[2].decode()) if event_id <= _EVENT_ID_MAX else None
 
 
+def may_store(store_key: bytes, partition: int, partitions: int) -> bool:
+    """Say whether a partition's store may have a key.
+
+    A reservation's id is its buyer's choice and says nothing of the partition.
+    """
+    tag, rest = store_key[:1], store_key[1:]
+    if tag in {SECTION, LAYOUT, BLOCKED}:
+        return split_section_key(rest) is not None and partition_of(rest, partitions) == partition
+    if tag == RESERVATION:
+        return RESERVATION_ID.fullmatch(rest) is not None
+    return store_key == PROGRESS_KEY
+
+
 def murmur2(data: bytes) -> int:
     """Return the hash of Kafka's Java client, as an unsigned 32-bit number."""
     length = len(data)

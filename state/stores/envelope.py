@@ -1,9 +1,17 @@
-"""How a value lies in a store and in its changelog: format, due time, payload, checksum.
+"""How a value lies in a store and in its changelog: whose it is, when it is due, what it holds.
 
-1 byte   format, 1
-8 bytes  due time, Unix ms, big-endian; 0 when the key is not due at any time
+1 byte   format, 2
+5 bytes  order: number of the transaction that wrote the value, counted in its partition
+6 bytes  due time, Unix ms; 0 when the key is not due at any time
 n bytes  payload
-4 bytes  CRC-32C of all before, big-endian
+4 bytes  CRC-32C of the place and of all before
+
+Numbers are big-endian. The place, a changelog and a partition, is not written: the checksum begins
+with it, so a value that lies anywhere else has the wrong one. Two places of one changelog never
+have the same seed, and a checksum tells two seeds apart whatever the value is.
+
+Format 1 is read and never written: format, 8 bytes of due time, payload, CRC-32C of all before. It
+says neither place nor order.
 """
 
 from __future__ import annotations
@@ -13,33 +21,52 @@ from collections.abc import Mapping
 
 import google_crc32c
 
-FORMAT = 1
-_HEADER = struct.Struct(">BQ")
-_CRC = struct.Struct(">I")
-HEADER_BYTES = _HEADER.size
-OVERHEAD_BYTES = HEADER_BYTES + _CRC.size
+FORMAT = 2
+FORMER_FORMAT = 1
+NO_PLACE = 0
+"""Seed of values that belong nowhere: stores in memory."""
 
-_crc32c = google_crc32c.value
-_pack_header = _HEADER.pack
+HEADER_BYTES = 12
+_FORMER_HEADER_BYTES = 9
+_CRC = struct.Struct(">I")
+OVERHEAD_BYTES = HEADER_BYTES + _CRC.size
+_ORDER_BYTES = 5
+_DUE_BYTES = 6
+_DUE_AT = 1 + _ORDER_BYTES
+_FORMAT_BYTE = bytes([FORMAT])
+DELETION_HEADER = "deletion"
+"""Header of a tombstone: its key as a packed payload, or anybody could delete what is ours."""
+
+_crc32c = google_crc32c.extend
 _pack_crc = _CRC.pack
 
 
 class CorruptValue(Exception):
-    """A stored value is cut, altered or of another format.
+    """A stored value is cut, altered, of another format, or another place's.
 
-    Operator action: none for a store (it is deleted and restored at the next start); for a
-    changelog record see the message, which names the topic, partition and offset.
+    Operator action: none for a store (it is deleted and restored); for a changelog record see the
+    message, which names the topic, partition and offset.
     """
 
 
-def pack(payload: bytes, due_ms: int = 0) -> bytes:
+def seed_of(changelog: str, partition: int) -> int:
+    """Return what the checksums of a changelog's partition begin with."""
+    # The number last and of fixed length: CRCs of texts that differ in 32 bits always differ.
+    return int(_crc32c(_crc32c(0, changelog.encode()), partition.to_bytes(4, "big")))
+
+
+def pack(payload: bytes, due_ms: int = 0, *, seed: int = NO_PLACE, order: int = 0) -> bytes:
     """Return the stored form of a payload."""
-    body = _pack_header(FORMAT, due_ms) + payload
-    return body + _pack_crc(_crc32c(body))
+    body = _header(order, due_ms) + payload
+    return body + _pack_crc(_crc32c(seed, body))
+
+
+def _header(order: int, due_ms: int) -> bytes:
+    return _FORMAT_BYTE + order.to_bytes(_ORDER_BYTES, "big") + due_ms.to_bytes(_DUE_BYTES, "big")
 
 
 def pack_all(
-    values: Mapping[bytes, tuple[bytes | None, int]],
+    values: Mapping[bytes, tuple[bytes | None, int]], seed: int = NO_PLACE, order: int = 0
 ) -> tuple[list[tuple[bytes, bytes]], list[bytes], dict[int, list[bytes]]]:
     """Return puts (key, stored form) by ascending key, deleted keys, and keys by due time.
 
@@ -48,7 +75,7 @@ def pack_all(
     puts: list[tuple[bytes, bytes]] = []
     deletes: list[bytes] = []
     dues: dict[int, list[bytes]] = {}
-    headers = {0: _pack_header(FORMAT, 0)}
+    headers = {0: _header(order, 0)}
     for key in sorted(values):
         payload, due_ms = values[key]
         if payload is None:
@@ -58,29 +85,45 @@ def pack_all(
             body = headers[due_ms] + payload
         else:
             # The holds of a batch share few due times: those whose commands share one.
-            headers[due_ms] = _pack_header(FORMAT, due_ms)
+            headers[due_ms] = _header(order, due_ms)
             dues[due_ms] = []
             body = headers[due_ms] + payload
-        puts.append((key, body + _pack_crc(_crc32c(body))))
+        puts.append((key, body + _pack_crc(_crc32c(seed, body))))
         if due_ms:
             dues[due_ms].append(key)
     return puts, deletes, dues
 
 
-def unpack(stored: bytes) -> tuple[bytes, int]:
-    """Return (payload, due_ms); raise CorruptValue unless every byte is as it was written."""
-    if len(stored) < OVERHEAD_BYTES:
+def unpack(stored: bytes, seed: int = NO_PLACE) -> tuple[bytes, int]:
+    """Return (payload, due_ms); raise CorruptValue unless every byte is as it was written here."""
+    body = stored[:-4]
+    if stored[:1] == _FORMAT_BYTE and len(stored) >= OVERHEAD_BYTES:
+        if _pack_crc(_crc32c(seed, body)) != stored[-4:]:
+            raise CorruptValue("checksum mismatch")
+        return body[HEADER_BYTES:], int.from_bytes(stored[_DUE_AT:HEADER_BYTES], "big")
+    if len(stored) < _FORMER_HEADER_BYTES + _CRC.size:
         message = f"{len(stored)} bytes are too few"
         raise CorruptValue(message)
-    body = stored[: -_CRC.size]
-    if _pack_crc(_crc32c(body)) != stored[-_CRC.size :]:
+    if _pack_crc(_crc32c(NO_PLACE, body)) != stored[-4:]:
         raise CorruptValue("checksum mismatch")
-    if stored[0] != FORMAT:
-        message = f"format {stored[0]} is not {FORMAT}"
+    if stored[0] != FORMER_FORMAT:
+        message = f"format {stored[0]} is neither {FORMAT} nor {FORMER_FORMAT}"
         raise CorruptValue(message)
-    return body[HEADER_BYTES:], due_of(stored)
+    return body[_FORMER_HEADER_BYTES:], due_of(stored)
 
 
 def due_of(stored: bytes) -> int:
     """Return the due time of a stored value, Unix ms, without checking the rest."""
-    return int.from_bytes(stored[1:HEADER_BYTES], "big")
+    if stored[0] == FORMAT:
+        return int.from_bytes(stored[_DUE_AT:HEADER_BYTES], "big")
+    return int.from_bytes(stored[1:_FORMER_HEADER_BYTES], "big")
+
+
+def order_of(stored: bytes) -> int:
+    """Return the order of a stored value, without checking the rest; 0 in the former format."""
+    return int.from_bytes(stored[1:_DUE_AT], "big") if stored[0] == FORMAT else 0
+
+
+def tombstone(key: bytes, seed: int, order: int) -> tuple[bytes, None, list[tuple[str, bytes]]]:
+    """Return the record (key, value, headers) that deletes a key."""
+    return key, None, [(DELETION_HEADER, pack(key, seed=seed, order=order))]

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
-from state.stores.partition_state import NEVER_MS, NO_LIMIT, Changes, DueEntry
+from state.stores.envelope import NO_PLACE
+from state.stores.partition_state import (
+    NEVER_MS,
+    NO_LIMIT,
+    RESERVED_PREFIX,
+    Changes,
+    DueEntry,
+    writer_at,
+)
 
 
 class MemoryStore:
     """Implements `Store` on dicts; the same suite of tests runs over it and over RocksDB."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = NO_PLACE) -> None:
+        self.seed = seed
+        self.order = 0
+        self.writer_at = -1
         self.stored: dict[bytes, bytes] = {}
         self._entries: dict[bytes, DueEntry] = {}
         self._written = 0
@@ -54,6 +65,14 @@ class MemoryStore:
             self._written += 1
         if changelog_offset is not None:
             self.changelog_offset = changelog_offset
+        if changes.order:
+            self.order = changes.order
+            self.writer_at = writer_at(changes, changelog_offset)
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        for key in sorted(self.stored):
+            if key[0] != RESERVED_PREFIX:
+                yield key, self.stored[key]
 
     def statistics(self) -> dict[str, int]:
         return {"value_bytes": sum(map(len, self.stored.values()))}

@@ -8,7 +8,7 @@ the process, so nothing is ever taken back here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from state.stores import envelope
@@ -16,6 +16,18 @@ from state.stores import envelope
 NEVER_MS = 1 << 62
 NO_LIMIT = 1 << 62
 RESERVED_PREFIX = 0xFF
+
+WRITER_KEY = b"\xffwriter"
+"""Who wrote a transaction: of all keys the last one, so it ends what each transaction writes."""
+
+TAKEOVERS_KEY = b"\xfftakeovers"
+"""Who took the partition over since when; written with the first transaction of each."""
+
+SKIPPED_KEY = b"\xffskipped"
+"""Which input records were given up by an operator."""
+
+SIGNED_KEYS = frozenset((WRITER_KEY, TAKEOVERS_KEY, SKIPPED_KEY))
+"""Reserved keys that lie in the changelog too; all others are the store's own."""
 
 
 class Changes(NamedTuple):
@@ -25,12 +37,23 @@ class Changes(NamedTuple):
     deletes: keys.
     dues:    due_ms -> keys that are due then, for the index.
     spent:   index entries that have fired, by the name that `Store.due` gave them.
+    order:   number of the transaction in its partition; 0 where none wrote this.
+    writer_at: offset of its record under `WRITER_KEY`; None for the last record of all.
     """
 
     puts: list[tuple[bytes, bytes]]
     deletes: list[bytes]
     dues: dict[int, list[bytes]]
     spent: list[bytes]
+    order: int = 0
+    writer_at: int | None = None
+
+
+def writer_at(changes: Changes, changelog_offset: int | None) -> int:
+    """Return where a transaction says whose it is; -1 where nothing was published."""
+    if changes.writer_at is not None:
+        return changes.writer_at
+    return -1 if changelog_offset is None else changelog_offset - 1
 
 
 class DueEntry(NamedTuple):
@@ -45,7 +68,11 @@ class Store(Protocol):
     """Durable keyed values of one partition with an index by due time.
 
     Keys that begin with the byte 0xFF belong to the store itself.
+
+    seed: of the place, see `envelope.seed_of`.
     """
+
+    seed: int
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         """Return stored forms, None where a key is absent, in the order asked."""
@@ -75,6 +102,17 @@ class Store(Protocol):
     def changelog_offset(self) -> int:
         """Offset of the first changelog record that is not in the store yet."""
 
+    @property
+    def order(self) -> int:
+        """Number of the last transaction in the store; 0 before the first."""
+
+    @property
+    def writer_at(self) -> int:
+        """Offset of the record in which that transaction says whose it is; -1 before the first."""
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Give every key and stored form but the store's own, by ascending key."""
+
     def statistics(self) -> dict[str, int]:
         """Return sizes in bytes by kind."""
 
@@ -97,6 +135,11 @@ class PartitionState:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.cache: dict[Any, Any] = {}
+        self.seed = store.seed
+        self._order = store.order
+        # What goes along with every batch, and what with the next one only.
+        self._signature: Mapping[bytes, bytes] = {}
+        self._signed_once: Mapping[bytes, bytes] = {}
         self._fresh = Layer()
         # Newest first: the transactions on their way to the broker.
         self._sealed: deque[Layer] = deque()
@@ -123,7 +166,7 @@ class PartitionState:
         missing = [key for key in keys if key not in found] if found else keys
         for key, stored in zip(missing, self.store.get_many(missing), strict=True):
             if stored is not None:
-                found[key] = envelope.unpack(stored)[0]
+                found[key] = envelope.unpack(stored, self.seed)[0]
         if not found:
             return [None] * len(keys)
         look_up = found.get
@@ -271,9 +314,20 @@ class PartitionState:
                 return change[1]
         return None
 
+    def sign(self, always: Mapping[bytes, bytes], once: Mapping[bytes, bytes]) -> None:
+        """Let every batch that changes something carry these values too, `once` the next one."""
+        self._signature = always
+        self._signed_once = once
+
     def seal(self) -> Changes:
         """Close the batch that was decided and return its changes."""
         self._spend_answered()
+        values = self._fresh.values
+        if values:
+            self._order += 1
+            for signed in (self._signature, self._signed_once):
+                values.update({key: (value, 0) for key, value in signed.items()})
+            self._signed_once = {}
         fresh, self._fresh = self._fresh, Layer()
         self._index_from_ms = min(self._index_from_ms, fresh.min_due_ms)
         self._sealed.appendleft(fresh)
@@ -283,8 +337,10 @@ class PartitionState:
         self._fired.clear()
         self._done.clear()
         self._fired_in_flight.clear()
-        puts, deletes, dues = envelope.pack_all(fresh.values)
-        return Changes(puts, deletes, dues, spent)
+        if not values:
+            return Changes([], [], {}, spent)
+        puts, deletes, dues = envelope.pack_all(values, self.seed, self._order)
+        return Changes(puts, deletes, dues, spent, self._order)
 
     def _is_answered(self, fresh: Layer, due_ms: int, keys: list[bytes]) -> bool:
         """Say whether each key that was named as due has got another due time, or none."""

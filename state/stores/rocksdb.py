@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import struct
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +26,18 @@ from rocksdict import (
     WriteOptions,
 )
 
-from state.stores.partition_state import NEVER_MS, NO_LIMIT, Changes, DueEntry
+from state.stores.envelope import seed_of
+from state.stores.partition_state import (
+    NEVER_MS,
+    NO_LIMIT,
+    Changes,
+    DueEntry,
+    writer_at,
+)
 
 _OFFSET_KEY = b"\xffmoffset"
 _IDENTITY_KEY = b"\xffmidentity"
+_ORDER_KEY = b"\xffmorder"
 _DUE_PREFIX = b"\xffd"
 _DUE_BYTES = len(_DUE_PREFIX) + 8
 _pack_due = struct.Struct(">2sQQ").pack
@@ -84,7 +92,7 @@ class RocksDBStores:
         if (path / _CORRUPT_MARK).exists():
             destroy(path)
         try:
-            store = RocksDBStore(path, self._options())
+            store = RocksDBStore(path, self._options(), seed_of(topic, partition))
             if store.identity(identity):
                 return store
             store.close()
@@ -96,7 +104,7 @@ class RocksDBStores:
             if _is_full(error):
                 raise StoreFull(f"{path}: {error}") from error
         destroy(path)
-        store = RocksDBStore(path, self._options())
+        store = RocksDBStore(path, self._options(), seed_of(topic, partition))
         store.identity(identity)
         return store
 
@@ -127,20 +135,25 @@ class RocksDBStores:
 class RocksDBStore:
     """Implements `Store`; an error means corrupt files, which it marks, or a full disk."""
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: Options, seed: int) -> None:
         self.path = path
+        self.seed = seed
         self._db = Rdict(str(path), options=options)
         self._no_log = WriteOptions()
         self._no_log.disable_wal = True
         self._read_due = ReadOptions()
         self._read_due.set_iterate_upper_bound(b"\xffe")
+        self._read_items = ReadOptions()
+        self._read_items.set_iterate_upper_bound(b"\xff")
         try:
             offset = self._db.get(_OFFSET_KEY)
+            order, _, at = (self._db.get(_ORDER_KEY) or b"0 -1").partition(b" ")
         except Exception:
             # Else the directory stays locked, and could not be made anew.
             self._db.close()
             raise
         self.changelog_offset = int(offset) if offset is not None else 0
+        self.order, self.writer_at = int(order), int(at)
 
     def identity(self, identity: str) -> bool:
         """Claim an unnamed store; say whether the store is this changelog's."""
@@ -222,12 +235,28 @@ class RocksDBStore:
             put(_pack_due(_DUE_PREFIX, due_ms, changelog_offset or 0), _joined(keys))
         if changelog_offset is not None:
             put(_OFFSET_KEY, b"%d" % changelog_offset)
+        at = writer_at(changes, changelog_offset)
+        if changes.order:
+            put(_ORDER_KEY, b"%d %d" % (changes.order, at))
         try:
             self._db.write(batch, self._no_log)
         except Exception as error:
             raise self._failed(error) from error
         if changelog_offset is not None:
             self.changelog_offset = changelog_offset
+        if changes.order:
+            self.order, self.writer_at = changes.order, at
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            entries = self._db.iter(self._read_items)
+            entries.seek_to_first()
+            while entries.valid():
+                yield entries.key(), entries.value()
+                entries.next()
+            entries.status()
+        except Exception as error:
+            raise self._failed(error) from error
 
     def statistics(self) -> dict[str, int]:
         """Return sizes in bytes: memtables, table readers, files."""

@@ -127,13 +127,14 @@ class CommittedRecords:
         progress_offset = lane.committed_offset
         self._reading[where] = self._reading.get(where, 0) + 1
         loop = asyncio.get_running_loop()
+        seed = lane.state.seed
         reading = executor.submit(lane.state.store.get_many, list(keys))
         # Not in a `finally` here: whoever asked may go away while the thread still reads.
         reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done, where))
         try:
             stored = await asyncio.wrap_future(reading)
             return Found(
-                [None if value is None else envelope.unpack(value)[0] for value in stored],
+                [None if value is None else envelope.unpack(value, seed)[0] for value in stored],
                 progress_offset,
             )
         except StoreFull:

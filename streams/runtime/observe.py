@@ -16,6 +16,7 @@ from faust.utils.terminal.spinners import SpinnerHandler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from state.domain.log_time import JUMP_MS
+from streams.runtime.changelog import ChangelogReader, told
 from streams.runtime.fatal import REASONS, PartitionTrouble, Reason
 from streams.runtime.lane import Decided
 
@@ -72,6 +73,12 @@ class Metrics:
         )
         self.restored_records = Counter(
             "seatstream_restored_records", "Changelog records restored.", registry=registry
+        )
+        self.refused_records = Counter(
+            "seatstream_refused_changelog_records",
+            "Changelog records that are not ours, left out of a restore, by cause.",
+            ("cause",),
+            registry=registry,
         )
         self.restore_remaining = Gauge(
             "seatstream_restore_remaining_records",
@@ -203,6 +210,14 @@ class Observer:
         if now - self._restore_logged_at > 2.0:
             self._restore_logged_at = now
             self.log.info("restoring: at most %d changelog records left", remaining)
+
+    def refused(self, readers: Sequence[ChangelogReader]) -> None:
+        """Records of changelogs were left out of a restore."""
+        for reader in readers:
+            for cause, count in reader.refused.items():
+                self.metrics.refused_records.labels(cause).inc(count)
+        for line in told(readers):
+            self.log.error("%s", line)
 
     def committed(self, decided: Sequence[Decided], commit_s: float, store_s: float) -> None:
         metrics = self.metrics

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from serdes.known_ids import SchemaIdsError
+from state.stores.envelope import tombstone
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.dead_letters import (
@@ -323,11 +324,13 @@ class Pump:
         for topic, pairs in one.effects.outgoing.items():
             if pairs:
                 transaction.add(topic, partition, pairs, at_ms)
-        if one.changes.puts:
-            transaction.add(lane.route.changelog, partition, one.changes.puts, at_ms)
         if one.changes.deletes:
-            tombstones = [(key, None) for key in one.changes.deletes]
+            seed, order = lane.state.seed, one.changes.order
+            tombstones = [tombstone(key, seed, order) for key in one.changes.deletes]
             transaction.add(lane.route.changelog, partition, tombstones, at_ms)
+        if one.changes.puts:
+            # Last: who wrote them stands behind all others.
+            transaction.add(lane.route.changelog, partition, one.changes.puts, at_ms)
         if one.effects.dead_letters:
             letters = [
                 dead_letter_record(letter, lane.topic, partition)

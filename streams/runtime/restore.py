@@ -1,9 +1,9 @@
 """Changelog in, stores filled: read committed records up to the high watermark.
 
 The high watermark, not the last stable offset: a former owner's committed transaction may not have
-its marker yet. Values that do not carry their checksum are skipped, if a newer valid value of the
-same key follows; otherwise that partition is in trouble. It never hangs: a partition that stands
-still is left, and the others are finished.
+its marker yet. Records that are not ours are left out; where one may have taken a value of ours
+along, that partition is in trouble. It never hangs: a partition that stands still is left, and the
+others are finished.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from state.stores import envelope
-from state.stores.partition_state import RESERVED_PREFIX, Changes, Store
+from state.stores.partition_state import Changes, Store
 from streams.batch import Record
+from streams.runtime.changelog import ChangelogReader
 from streams.runtime.fatal import PartitionTrouble
 from streams.runtime.record_batches import Unreadable
 from streams.runtime.troubles import STORE_ERRORS, trouble_of
@@ -33,6 +33,7 @@ async def restore(
     connection: Mapping[str, Any],
     stores: Mapping[Changelog, Store],
     high_watermarks: Mapping[Changelog, int],
+    readers: Mapping[Changelog, ChangelogReader],
     *,
     executor: Executor,
     progressed: Callable[[int, int], None],
@@ -65,7 +66,7 @@ async def restore(
         consumer.assign(list(behind))
         for tp in behind:
             consumer.seek(tp, stores[tp.topic, tp.partition].changelog_offset)
-        reading = _Reading(consumer, stores, behind, executor)
+        reading = _Reading(consumer, stores, readers, behind, executor)
         await reading.run(progressed, cancelled, stalled_s)
         return reading.read, reading.troubles
     finally:
@@ -83,6 +84,7 @@ class _Reading:
         self,
         consumer: AIOKafkaConsumer,
         stores: Mapping[Changelog, Store],
+        readers: Mapping[Changelog, ChangelogReader],
         behind: dict[Any, int],
         executor: Executor,
     ) -> None:
@@ -90,9 +92,9 @@ class _Reading:
         self.troubles: dict[Changelog, PartitionTrouble] = {}
         self._consumer = consumer
         self._stores = stores
+        self._readers = readers
         self._behind = behind
         self._executor = executor
-        self._refused: dict[tuple[Any, bytes], str] = {}
         self._positions: dict[Any, int] = {}
         self._moved_at = dict.fromkeys(behind, time.monotonic())
         self._writing: Awaitable[dict[Changelog, Exception]] | None = None
@@ -147,7 +149,7 @@ class _Reading:
             where = tp.topic, tp.partition
             store = self._stores[where]
             if records or position > store.changelog_offset:
-                work.append((where, store, _changes(tp, records, self._refused), position))
+                work.append((where, store, self._readers[where].changes(records), position))
                 advanced += len(records)
             if position >= self._behind[tp]:
                 del self._behind[tp]
@@ -177,15 +179,16 @@ class _Reading:
             self._leave(tp, PartitionTrouble(message, "changelog"))
 
     def _leave_refused(self) -> None:
-        by_partition: dict[Any, list[str]] = {}
-        for (tp, _), why in self._refused.items():
-            by_partition.setdefault(tp, []).append(why)
-        for tp, reasons in by_partition.items():
+        for where, reader in self._readers.items():
+            doubts = reader.in_doubt()
+            if not doubts:
+                continue
             message = "changelog values cannot be read and have no newer value: " + "; ".join(
-                reasons[:5]
+                doubts[:5]
             )
             # The store has passed them over: it must not be gone on from.
-            self._leave(tp, PartitionTrouble(message, "changelog", forget_store=True))
+            trouble = PartitionTrouble(message, "changelog", forget_store=True)
+            self._leave(TopicPartition(*where), trouble)
 
 
 def _write(
@@ -199,37 +202,3 @@ def _write(
         except STORE_ERRORS as error:
             failed[where] = error
     return failed
-
-
-def _changes(tp: Any, records: Sequence[Record], refused: dict[tuple[Any, bytes], str]) -> Changes:
-    """Return the last change of each key among the records."""
-    unpack = envelope.unpack
-    last: dict[bytes, bytes | None] = {}
-    due_ms_by_key: dict[bytes, int] = {}
-    for record in records:
-        key, value = record.key, record.value
-        if not key or key[0] == RESERVED_PREFIX:
-            # No writer of ours makes such a record; it concerns no key of ours either.
-            continue
-        if value is not None:
-            try:
-                due_ms_by_key[key] = unpack(value)[1]
-            except envelope.CorruptValue as error:
-                refused[tp, key] = f"{tp.topic}-{tp.partition} offset {record.offset}: {error}"
-                continue
-        last[key] = value
-        if refused:
-            refused.pop((tp, key), None)
-    puts = []
-    deletes = []
-    dues: dict[int, list[bytes]] = {}
-    for key in sorted(last):
-        value = last[key]
-        if value is None:
-            deletes.append(key)
-            continue
-        puts.append((key, value))
-        due_ms = due_ms_by_key[key]
-        if due_ms:
-            dues.setdefault(due_ms, []).append(key)
-    return Changes(puts, deletes, dues, [])

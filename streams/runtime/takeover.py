@@ -36,6 +36,8 @@ from state.stores.partition_state import PartitionState
 from state.stores.rocksdb import RocksDBStore, RocksDBStores, destroy
 from streams.route import Route
 from streams.runtime import sink as sinks
+from streams.runtime import timeline
+from streams.runtime.changelog import ChangelogReader
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd
 from streams.runtime.lane import Lane
@@ -146,7 +148,11 @@ class TakeOver:
         """
         taken = Taken()
         started = time.monotonic()
-        _, left = await asyncio.gather(beside, self._unless_closing(self._fence(places, taken)))
+        _, _, left = await asyncio.gather(
+            beside,
+            self._unless_closing(self._check_writers()),
+            self._unless_closing(self._fence(places, taken)),
+        )
         self._reached("fenced")
         if left is None:
             return Taken()
@@ -158,8 +164,9 @@ class TakeOver:
         self._reached("claimed")
         fenced_at = time.monotonic()
         taken.fence_s = fenced_at - started
-        stores = await self._open_stores(offsets, changelog_high, taken)
+        stores = await self._open_stores(offsets, taken)
         try:
+            await self._make_strangers_anew(stores, changelog_high, taken)
             await self._restore(stores, changelog_high, taken, stalled_s)
             if self._closing.is_set():
                 return Taken()
@@ -200,6 +207,20 @@ class TakeOver:
             await asyncio.gather(running, closing, return_exceptions=True)
 
     # --- the steps -------------------------------------------------------------------------
+
+    async def _check_writers(self) -> None:
+        """Refuse a state that was made under another number of partitions, or from another topic.
+
+        Of every partition, ours or not: one that was added has no state that could tell.
+        """
+        for route in self._routes.values():
+            count = self._partitions[route.source]
+            changelogs = [(route.changelog, number) for number in range(count)]
+            writers = await timeline.last_writers(self._settings.connection, changelogs)
+            for writer in writers.values():
+                timeline.check_writer(
+                    route.source, route.changelog, writer, count, self._identities[route.source]
+                )
 
     async def _fence(self, places: Collection[Place], taken: Taken) -> list[Place]:
         """Fence the former owners; return the places whose owner can write no more."""
@@ -338,15 +359,12 @@ class TakeOver:
         return offset
 
     async def _open_stores(
-        self, places: Iterable[Place], changelog_high: Mapping[Place, int], taken: Taken
+        self, places: Iterable[Place], taken: Taken
     ) -> dict[Place, RocksDBStore]:
         loop = asyncio.get_running_loop()
         wanted = list(places)
         # Off the loop, which goes on answering: opening twenty stores takes half a second.
-        opening = [
-            loop.run_in_executor(None, self._open_store, place, changelog_high[place])
-            for place in wanted
-        ]
+        opening = [loop.run_in_executor(None, self._open_store, place) for place in wanted]
         opened: dict[Place, RocksDBStore] = {}
         results = await asyncio.gather(*opening, return_exceptions=True)
         for place, result in zip(wanted, results, strict=True):
@@ -358,15 +376,43 @@ class TakeOver:
                 raise result
         return opened
 
-    def _open_store(self, place: Place, high_watermark: int) -> RocksDBStore:
+    def _open_store(self, place: Place) -> RocksDBStore:
         topic, partition = self._changelog(place)
-        store = self._stores.open(topic, partition, self._identities[topic])
-        if store.changelog_offset > high_watermark:
-            # The changelog was created anew; what the store holds belongs to the old one.
-            store.close()
-            destroy(store.path)
-            store = self._stores.open(topic, partition, self._identities[topic])
-        return store
+        return self._stores.open(topic, partition, self._identities[topic])
+
+    async def _make_strangers_anew(
+        self,
+        stores: dict[Place, RocksDBStore],
+        changelog_high: Mapping[Place, int],
+        taken: Taken,
+    ) -> None:
+        """Delete the stores that copy another log than this one; all of it is read instead."""
+        place_of = {self._changelog(place): place for place in stores}
+        strangers, unknown = await timeline.of_another_timeline(
+            self._settings.connection,
+            {changelog: stores[place] for changelog, place in place_of.items()},
+            {changelog: changelog_high[place] for changelog, place in place_of.items()},
+        )
+        for changelog in unknown:
+            message = (
+                "it could not be read in time whether its store is a copy of this changelog. "
+                "Look at the brokers"
+            )
+            taken.troubles[place_of[changelog]] = PartitionTrouble(message, "changelog")
+        for changelog in sorted(strangers):
+            place = place_of[changelog]
+            self._observer.log.warning(
+                "%s: its store copies another history of %s, or was written before that could be "
+                "told: it is made anew",
+                _name_of(place),
+                changelog[0],
+            )
+            try:
+                stores[place].close()
+                destroy(stores[place].path)
+                stores[place] = self._open_store(place)
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is this store's)
+                taken.troubles[place] = trouble_of(error)
 
     async def _restore(
         self,
@@ -375,13 +421,23 @@ class TakeOver:
         taken: Taken,
         stalled_s: float,
     ) -> None:
-        place_of = {self._changelog(place): place for place in stores}
+        place_of = {self._changelog(place): place for place in stores.keys() - taken.troubles}
+        readers = {
+            changelog: ChangelogReader(
+                *changelog,
+                stores[place],
+                self._partitions[place[0]],
+                self._routes[place[0]].owns,
+            )
+            for changelog, place in place_of.items()
+        }
         self._observer.restoring(True)
         try:
             taken.restored, troubles = await restore(
                 self._settings.connection,
                 {changelog: stores[place] for changelog, place in place_of.items()},
                 {changelog: changelog_high[place] for changelog, place in place_of.items()},
+                readers,
                 executor=self._executor,
                 progressed=self._observer.restored,
                 cancelled=self._closing.is_set,
@@ -395,23 +451,26 @@ class TakeOver:
                 taken.troubles[place] = trouble_of(error)
         finally:
             self._observer.restoring(False)
+            self._observer.refused(list(readers.values()))
 
     def _lane(self, place: Place, store: RocksDBStore, offset: int) -> Lane:
         topic, partition = place
         route = self._routes[topic]
+        partitions = self._partitions[topic]
         state = PartitionState(store)
+        state.sign(*timeline.signature(store, partitions, self._identities[topic]))
         log_time_ms = 0
         if route.progress is not None:
             progress = route.progress(state)
             log_time_ms = progress.log_time_ms
-            if offset > progress.next_offset:
+            first = progress.next_offset
+            if offset > first and not timeline.are_given_up(store, first, offset):
                 message = (
                     f"{_name_of(place)}: the state stands at offset {progress.next_offset}, the "
                     f"group at {offset}: commands between them would be lost. The changelog "
                     f"{route.changelog} lost records, or the group was moved forward"
                 )
                 raise PartitionTrouble(message, "offsets")
-        partitions = self._partitions[topic]
         return Lane(route, topic, partition, partitions, state, offset, log_time_ms, self._journal)
 
     def _changelog(self, place: Place) -> tuple[str, int]:

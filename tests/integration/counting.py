@@ -80,7 +80,12 @@ def route(topics: Topics) -> Route:
         topics.dead,
         progress=read_progress,
         refuse=_refuse,
+        owns=_owns,
     )
+
+
+def _owns(store_key: bytes, partition: int, partitions: int) -> bool:
+    return store_key == PROGRESS_KEY or store_key.startswith(KEY_TAG + b"%d-" % partition)
 
 
 def _refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:

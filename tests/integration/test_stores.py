@@ -1,20 +1,25 @@
 """F36 to F42 on a worker: its store is a cache, and its changelog is believed with care."""
 
+import re
 import shutil
+import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import google_crc32c
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from integration.counting import KEY_TAG
-from integration.workers import Fleet, Worker, producing, read_committed
+from integration.workers import Fleet, LoggedRecord, Worker, producing, read_committed
 from rocksdict import AccessType, Options, Rdict
 
 from infra.stack.processes import wait_until
 from state.stores import envelope
-from state.stores.partition_state import NEVER_MS, Changes
+from state.stores.partition_state import NEVER_MS, WRITER_KEY, Changes
 from state.stores.rocksdb import RocksDBStore, RocksDBStores, StoreMemory
 
 pytestmark = pytest.mark.kafka
@@ -136,7 +141,7 @@ def _identity_of(path: Path) -> str:
     return identity.decode()
 
 
-def append_to_changelog(fleet: Fleet, key: bytes, *values: bytes) -> None:
+def append_to_changelog(fleet: Fleet, key: bytes, *values: bytes | None) -> None:
     with producing(fleet.brokers) as producer:
         for value in values:
             producer.produce(fleet.topics.changelog, value, key, 0)
@@ -147,14 +152,116 @@ def test_f42_a_malformed_record_with_a_newer_valid_one_is_passed_over(
 ) -> None:
     fleet = new_fleet(partitions=1)
     worker = worked_through(fleet, 2_000)
-    append_to_changelog(fleet, b"x-foreign", b"garbage", envelope.pack(b"fine"))
+    append_to_changelog(fleet, KEY_TAG + b"0-0", b"garbage")
+    # The store has all that was written before; the next record of that key is the newer one.
+    fleet.append([b"w"])
+    worker.start().wait_ready()
+    assert refused(worker) == {"damaged": 1}
+    fleet.settle()
+    assert worker.terminate() == 0
+    worker.wipe()
+    worker.start().wait_ready()
+    assert refused(worker) == {"damaged": 1}
+    fleet.produce(500, seed=2)
+    fleet.settle()
+    assert told(fleet) == 2_501
+
+
+def test_s7_what_is_of_another_partition_store_or_time_is_left_out_and_counted(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet, other = new_fleet(partitions=2), new_fleet(partitions=2)
+    worked_through(other, 500)
+    worked_through(fleet, 1_000)
+    first = {record.key: record for record in changelog(fleet, 0)}
+    fleet.produce(1_000, seed=3)
+    [worker] = fleet.workers
+    worker.start()
+    fleet.settle()
+    assert worker.terminate() == 0
+    copies = [*changelog(fleet, 1)[:5], first[KEY_TAG + b"0-0"], first[WRITER_KEY]]
+    for record in copies:
+        assert record.value is not None
+        append_to_changelog(fleet, record.key, record.value)
+    # A key of our store, deleted by somebody; and keys that it cannot have.
+    append_to_changelog(fleet, KEY_TAG + b"0-1", None)
+    append_to_changelog(fleet, KEY_TAG + b"1-1", b"garbage", b"n" * 900_000)
+    append_to_changelog(fleet, b"x-foreign", changelog(other, 0)[0].value, None)
     append_to_changelog(fleet, b"", b"no key")
     append_to_changelog(fleet, b"\xffmoffset", b"17")
     worker.wipe()
     worker.start().wait_ready()
+    assert refused(worker) == {"place": 5, "order": 2, "deletion": 2, "damaged": 3, "key": 2}
     fleet.produce(500, seed=2)
     fleet.settle()
-    assert sum(fleet.committed().values()) == 2_500
+    assert told(fleet) == 2_500
+
+
+@pytest.mark.parametrize("former", [True, False])
+def test_s7_a_value_of_the_first_format_is_believed_before_the_present_one_only(
+    new_fleet: Callable[..., Fleet], former: bool
+) -> None:
+    fleet = new_fleet(partitions=1)
+    ours, another = KEY_TAG + b"0-0", KEY_TAG + b"1-0"
+    if former:
+        append_to_changelog(fleet, ours, packed_formerly(b"7"))
+        append_to_changelog(fleet, another, packed_formerly(b"7"))
+    fleet.append([b"w"])
+    worker = fleet.worker("one")
+    if former:
+        # A claim comes before what is written, also with the former format.
+        move_group_to_0(fleet)
+    worker.start().wait_ready()
+    fleet.settle()
+    if not former:
+        append_to_changelog(fleet, another, packed_formerly(b"7"))
+    assert worker.terminate() == 0
+    worker.wipe()
+    worker.start().wait_ready()
+    assert refused(worker) == ({"key": 1} if former else {"order": 1})
+    counts = read_committed(fleet.brokers, fleet.topics.counts, 1)
+    assert [record.value for record in counts] == [b"0 8" if former else b"0 1"]
+
+
+def packed_formerly(payload: bytes) -> bytes:
+    """Return a value as it was written before values said where they belong."""
+    body = struct.pack(">BQ", 1, 0) + payload
+    return body + struct.pack(">I", google_crc32c.value(body))
+
+
+def move_group_to_0(fleet: Fleet) -> None:
+    admin = AdminClient({"bootstrap.servers": fleet.brokers})
+    offsets = [TopicPartition(fleet.topics.words, 0, 0)]
+    moved = admin.alter_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(fleet.app_id, offsets)]
+    )
+    for future in moved.values():
+        future.result(timeout=10)
+
+
+def changelog(fleet: Fleet, partition: int) -> list[LoggedRecord]:
+    """Return what lies in one partition of the changelog."""
+    records = read_committed(fleet.brokers, fleet.topics.changelog, fleet.partitions)
+    return [record for record in records if record.partition == partition]
+
+
+def refused(worker: Worker) -> dict[str, float]:
+    """Return how many changelog records were refused, by cause."""
+    found = re.findall(
+        r'seatstream_refused_changelog_records_total{cause="(\w+)"} (\S+)',
+        worker.page("/metrics")[1],
+    )
+    return {cause: float(count) for cause, count in found}
+
+
+def told(fleet: Fleet) -> int:
+    """Return how many outcomes there are, once each key's totals were found to be 1, 2, 3, ..."""
+    totals: Counter[bytes] = Counter()
+    for record in read_committed(fleet.brokers, fleet.topics.counts, fleet.partitions):
+        assert record.value is not None
+        totals[record.key] += 1
+        assert int(record.value.split()[1]) == totals[record.key]
+    return totals.total()
 
 
 @pytest.mark.parametrize("malformed", [b"", b"garbage", b"\x01" * 5_000])

@@ -25,6 +25,7 @@ from integration.counting import KEY_TAG, PROGRESS_KEY, Topics
 from infra.stack.processes import Child, child_environment, tail, wait_until
 from scripts.create_topics import wait_until_led
 from state.stores import envelope
+from state.stores.partition_state import SIGNED_KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION_TIMEOUT_S = 3.0
@@ -336,8 +337,11 @@ class Fleet:
         progress: dict[int, int] = {}
         for record in read_committed(self.brokers, self.topics.changelog, self.partitions):
             key = record.key
+            if key in SIGNED_KEYS:
+                continue
             assert record.value is not None
-            payload, _ = envelope.unpack(record.value)
+            seed = envelope.seed_of(self.topics.changelog, record.partition)
+            payload, _ = envelope.unpack(record.value, seed)
             if key == PROGRESS_KEY:
                 progress[record.partition] = int(payload.split()[0])
             else:
