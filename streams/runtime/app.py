@@ -374,7 +374,7 @@ class BatchApp(faust.App):
         assert self._cluster is not None
         settings = self.worker_settings
         options = {"bootstrap.servers": settings.brokers, **settings.kafka.librdkafka()}
-        watch = TopicWatch(self._cluster.identities, options)
+        watch = TopicWatch(self._cluster.identities, self._cluster.partitions, options)
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_STOCK_TAKING_S)
@@ -386,6 +386,12 @@ class BatchApp(faust.App):
                 self.observer.log.error("topic %s was created anew: what it had is gone", topic)
                 if pump is not None:
                     pump.tell_again(topic)
+            for topic, count in look.counts.items():
+                had = self._cluster.partitions[topic]
+                end_process(
+                    f"topic {topic} had {had} partitions when this worker started and has {count} "
+                    "now: partitions must never be added. A restart says what to do"
+                )
             if pump is not None:
                 pump.hold_back(bool(look.missing))
 

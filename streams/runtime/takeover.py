@@ -150,12 +150,13 @@ class TakeOver:
         started = time.monotonic()
         _, _, left = await asyncio.gather(
             beside,
-            self._unless_closing(self._check_writers()),
+            self._unless_closing(self._check_writers(places, taken)),
             self._unless_closing(self._fence(places, taken)),
         )
         self._reached("fenced")
         if left is None:
             return Taken()
+        left = [place for place in left if place not in taken.troubles]
         # Only now: nothing that a fenced owner committed lies behind these watermarks.
         claimed = await self._unless_closing(self._claim(left, taken))
         if claimed is None:
@@ -208,19 +209,40 @@ class TakeOver:
 
     # --- the steps -------------------------------------------------------------------------
 
-    async def _check_writers(self) -> None:
+    async def _check_writers(self, places: Collection[Place], taken: Taken) -> None:
         """Refuse a state that was made under another number of partitions, or from another topic.
 
         Of every partition, ours or not: one that was added has no state that could tell.
         """
-        for route in self._routes.values():
-            count = self._partitions[route.source]
-            changelogs = [(route.changelog, number) for number in range(count)]
-            writers = await timeline.last_writers(self._settings.connection, changelogs)
-            for writer in writers.values():
-                timeline.check_writer(
-                    route.source, route.changelog, writer, count, self._identities[route.source]
+        for source, number in places:
+            count = self._partitions[source]
+            if number >= count:
+                message = (
+                    f"{source} had {count} partitions when this worker started, and the group "
+                    f"gives it number {number}: partitions were added"
                 )
+                raise WorkerMustEnd(message)
+        for source in {topic for topic, _ in places}:
+            try:
+                await self._check_source(source)
+            except PartitionTrouble as trouble:
+                taken.troubles.update({place: trouble for place in places if place[0] == source})
+
+    async def _check_source(self, source: str) -> None:
+        changelog, count = self._routes[source].changelog, self._partitions[source]
+        changelogs = [(changelog, number) for number in range(count)]
+        try:
+            writers, unread = await timeline.last_writers(self._settings.connection, changelogs)
+        except (KafkaError, OSError) as error:
+            raise trouble_of(error) from error
+        for writer in writers.values():
+            timeline.check_writer(source, changelog, writer, count, self._identities[source])
+        if unread and not writers:
+            message = (
+                f"nobody can tell what the state in {changelog} was made from: no answer in time "
+                f"for {len(unread)} of its partitions. Look at the brokers"
+            )
+            raise PartitionTrouble(message, "changelog")
 
     async def _fence(self, places: Collection[Place], taken: Taken) -> list[Place]:
         """Fence the former owners; return the places whose owner can write no more."""

@@ -19,10 +19,11 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from state.stores.envelope import CorruptValue, order_of, seed_of, unpack
 from state.stores.partition_state import SKIPPED_KEY, TAKEOVERS_KEY, WRITER_KEY, Store
-from streams.runtime.fatal import WorkerMustEnd
+from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd
 
 Changelog = tuple[str, int]
 """Topic and partition of a changelog."""
@@ -31,6 +32,7 @@ TAKEOVERS_MAX = 32
 """Owners listed. A store that is older than the oldest of them is restored whole."""
 
 READ_TIMEOUT_S = 15.0
+_RANGE_TIMEOUT_S = 5.0
 _POLL_MS = 200
 _FIRST_STEP = 64
 _WIDER = 32
@@ -81,10 +83,23 @@ def pairs_of(payload: bytes) -> Pairs:
 def signature(
     store: Store, partitions: int, source_id: str
 ) -> tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]]:
-    """Return what an owner's transactions carry from now on: each of them, and the first one."""
+    """Return what an owner's transactions carry from now on: each of them, and the first one.
+
+    Raises PartitionTrouble where the store, and so its changelog, is not whole.
+    """
     token = secrets.randbits(64)
-    [stored] = store.get_many([TAKEOVERS_KEY])
+    [last, stored] = store.get_many([WRITER_KEY, TAKEOVERS_KEY])
     takeovers = [] if stored is None else pairs_of(unpack(stored, store.seed)[0])
+    if last is not None:
+        writer = Writer.of(unpack(last, store.seed)[0])
+        if not takeovers or takeovers[-1][0] != writer.token:
+            # Whoever wrote last listed itself with its first transaction.
+            message = (
+                "its changelog lacks what its last owner wrote first: it was created again, or "
+                "its first records were deleted, and state with them. Restore the topics from a "
+                "backup"
+            )
+            raise PartitionTrouble(message, "changelog")
     takeovers.append((token, store.order + 1))
     return (
         {WRITER_KEY: Writer(token, partitions, source_id).pack()},
@@ -106,9 +121,10 @@ def are_given_up(store: Store, first: int, end: int) -> bool:
 def check_writer(
     source: str, changelog: str, writer: Writer, partitions: int, source_id: str
 ) -> None:
-    """Raise WorkerMustEnd where no worker may go on from a state that `writer` wrote.
+    """Raise where nobody may go on from a state that `writer` wrote.
 
     partitions, source_id: of the input as it is.
+    WorkerMustEnd: under another number of partitions. PartitionTrouble: from another topic.
     """
     if writer.partitions != partitions:
         message = (
@@ -125,7 +141,7 @@ def check_writer(
             "Restore the topic from a backup, or begin anew; do not reset offsets. See "
             '"The commands were created again" in docs/operations.md'
         )
-        raise WorkerMustEnd(message)
+        raise PartitionTrouble(message, "offsets")
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -149,36 +165,47 @@ async def _reading(connection: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsu
 
 async def last_writers(
     connection: Mapping[str, Any], changelogs: Iterable[Changelog]
-) -> dict[Changelog, Writer]:
-    """Return who wrote each changelog last; none for those that are empty, or from before.
+) -> tuple[dict[Changelog, Writer], set[Changelog]]:
+    """Return who wrote each changelog last, and the changelogs that could not be read in time.
 
-    What cannot be read in time is left out: it may be one partition whose leader is away, and
-    whoever takes that one over will say so.
+    Nobody has written those that are empty, and nobody said so in those from before.
     """
     tps = [TopicPartition(*changelog) for changelog in changelogs]
     found: dict[Changelog, Writer] = {}
     async with _reading(connection) as consumer:
+        # One by one: a partition without a leader keeps the answer of all back.
+        ranges = dict(
+            zip(tps, await asyncio.gather(*(_range(consumer, tp) for tp in tps)), strict=True)
+        )
+        left = {tp for tp, known in ranges.items() if known is None or known[0] < known[1]}
+        step = _FIRST_STEP
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                low = await consumer.beginning_offsets(tps)
-                end = await consumer.end_offsets(tps)
-                step = _FIRST_STEP
-                left = [tp for tp in tps if low[tp] < end[tp]]
-                while left:
-                    begin = {tp: max(low[tp], end[tp] - step) for tp in left}
+                while reading := [tp for tp in left if ranges[tp] is not None]:
+                    end = {tp: ranges[tp][1] for tp in reading}
+                    begin = {tp: max(ranges[tp][0], end[tp] - step) for tp in reading}
                     async for tp, record in _records(consumer, begin, end):
                         writer = _writer_in(tp, record)
                         if writer is not None:
                             found[tp.topic, tp.partition] = writer
-                    left = [
-                        tp
-                        for tp in left
-                        if (tp.topic, tp.partition) not in found and begin[tp] > low[tp]
-                    ]
+                    for tp in reading:
+                        if (tp.topic, tp.partition) in found or begin[tp] == ranges[tp][0]:
+                            left.discard(tp)
                     step *= _WIDER
         except TimeoutError:
             pass
-    return found
+    return found, {(tp.topic, tp.partition) for tp in left} - found.keys()
+
+
+async def _range(consumer: AIOKafkaConsumer, tp: Any) -> tuple[int, int] | None:
+    """Return the first offset and the stable end; None where nobody answers in time."""
+    try:
+        async with asyncio.timeout(_RANGE_TIMEOUT_S):
+            low = await consumer.beginning_offsets([tp])
+            end = await consumer.end_offsets([tp])
+    except (KafkaError, OSError):
+        return None
+    return low[tp], end[tp]
 
 
 async def of_another_timeline(

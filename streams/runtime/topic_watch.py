@@ -14,40 +14,55 @@ _LOOKS = 2
 
 
 class Look(NamedTuple):
-    """missing: topics that are not there; renewed: created anew since the last look."""
+    """missing: topics that are not there; renewed: created anew since the last look.
+
+    counts: of partitions, by topic that has another number than at start.
+    """
 
     missing: frozenset[str]
     renewed: frozenset[str]
+    counts: Mapping[str, int]
 
 
 class TopicWatch:
     """Asks the brokers for the topics that a worker was started with.
 
     identities: id of each topic, as the brokers tell it.
+    partitions: how many partitions each had at start.
     options:    of librdkafka.
     """
 
-    def __init__(self, identities: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        identities: Mapping[str, str],
+        partitions: Mapping[str, int],
+        options: Mapping[str, Any],
+    ) -> None:
         self._identities = dict(identities)
+        self._partitions = partitions
         self._admin = AdminClient(dict(options))
         self._missed = dict.fromkeys(identities, 0)
 
     def look(self) -> Look:
         """Ask now; blocks for some seconds at most. No answer is no news of a topic."""
         renewed = set()
+        counts = {}
         names = sorted(self._identities)
         for name, answer in self._admin.describe_topics(
             TopicCollection(names), request_timeout=_TIMEOUT_S
         ).items():
             try:
-                topic_id = str(answer.result().topic_id)
+                topic = answer.result()
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     self._missed[name] += 1
                 continue
             self._missed[name] = 0
+            topic_id = str(topic.topic_id)
+            if len(topic.partitions) != self._partitions[name]:
+                counts[name] = len(topic.partitions)
             if topic_id != self._identities[name]:
                 self._identities[name] = topic_id
                 renewed.add(name)
         missing = {name for name, count in self._missed.items() if count >= _LOOKS}
-        return Look(frozenset(missing), frozenset(renewed))
+        return Look(frozenset(missing), frozenset(renewed), counts)

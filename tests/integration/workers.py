@@ -278,6 +278,9 @@ class Fleet:
     def ends(self) -> dict[int, int]:
         return end_offsets(self.brokers, self.topics.words, self.partitions)
 
+    def changelog_ends(self) -> dict[int, int]:
+        return end_offsets(self.brokers, self.topics.changelog, self.partitions)
+
     def has_settled(self) -> bool:
         """Tell whether everything appended so far is decided."""
         return all(

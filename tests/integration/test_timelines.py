@@ -1,0 +1,142 @@
+"""What outlives a process is compared with the log: another history, another topic, another count.
+
+Each test has a broker of its own where the broker's data is exchanged.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from faults.restored_backup import back_up, put_back
+from integration.conftest import FAST_SESSIONS
+from integration.workers import ENDED_ITSELF, Fleet, create_topics
+
+from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
+from infra.stack.processes import wait_until
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    properties = {**QUICK_RESTART, **FAST_SESSIONS}
+    with ephemeral_stack(
+        "tests-timelines", parts={"kafka"}, kafka_properties=properties, fast_jit=True
+    ) as stack:
+        yield stack
+
+
+@pytest.fixture
+def fleet(stack: Stack, tmp_path: Path) -> Iterator[Fleet]:
+    fleet = Fleet(stack.kafka_brokers, "t-", tmp_path, 2)
+    fleet.create_topics()
+    yield fleet
+    fleet.stop()
+
+
+def lived(fleet: Fleet, name: str, words: int, *, seed: int) -> None:
+    """Let a worker, new or not, live through so many words and leave."""
+    found = [worker for worker in fleet.workers if worker.name == name]
+    worker = found[0] if found else fleet.worker(name)
+    fleet.produce(words, seed=seed)
+    worker.start().wait_ready()
+    fleet.settle()
+    assert worker.terminate() == 0
+
+
+def test_s3_a_store_from_before_a_restored_backup_is_made_anew(
+    stack: Stack, fleet: Fleet, tmp_path: Path
+) -> None:
+    lived(fleet, "one", 500, seed=1)
+    back_up(stack, tmp_path / "backup")
+    # Of this nothing is left in the log; the worker's store has it.
+    lived(fleet, "one", 700, seed=2)
+    put_back(stack, tmp_path / "backup")
+    # Another owner, and the log grows beyond what the store has seen, in other words.
+    for seed in range(3, 7):
+        lived(fleet, "two", 600, seed=seed)
+    [one, _] = fleet.workers
+    one.start().wait_ready()
+    fleet.produce(100, seed=9)
+    fleet.settle()
+    assert fleet.verify() == 3_000
+    assert "copies another history" in one.output()
+
+
+def test_s3_a_store_that_others_have_overtaken_reads_the_tail_only(
+    stack: Stack, fleet: Fleet
+) -> None:
+    lived(fleet, "one", 2_000, seed=1)
+    before = sum(fleet.changelog_ends().values())
+    for seed in range(2, 5):
+        lived(fleet, "two", 200, seed=seed)
+    [one, _] = fleet.workers
+    one.start().wait_ready()
+    assert "another history" not in one.output()
+    tail = sum(fleet.changelog_ends().values()) - before
+    assert 0 < one.metric("seatstream_restored_records_total") <= tail
+    fleet.settle()
+    assert fleet.verify() == 2_600
+
+
+def test_c1_partitions_added_to_all_topics_end_every_worker(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2)
+    lived(fleet, "one", 200, seed=1)
+    add_partitions(fleet, 4)
+    [one] = fleet.workers
+    for worker in (one, fleet.worker("without-stores")):
+        worker.start()
+        assert worker.ended(30) == ENDED_ITSELF
+        assert "was made under 2" in worker.output()
+
+
+def test_c1_partitions_added_under_a_running_worker_end_it(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2)
+    fleet.produce(200)
+    worker = fleet.worker("one").start().wait_ready()
+    fleet.settle()
+    add_partitions(fleet, 4)
+    assert worker.ended(60) == ENDED_ITSELF
+    assert "partitions" in worker.output()
+    assert worker.start().ended(30) == ENDED_ITSELF
+    assert "was made under 2" in worker.output()
+
+
+def test_c4_commands_created_again_are_refused_whatever_offsets_the_group_is_given(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2)
+    lived(fleet, "one", 500, seed=1)
+    admin = AdminClient({"bootstrap.servers": fleet.brokers})
+    for deleted in admin.delete_topics([fleet.topics.words]).values():
+        deleted.result(timeout=10)
+    assert wait_until(lambda: fleet.topics.words not in admin.list_topics(timeout=5).topics, 60)
+    create_topics(fleet.brokers, [NewTopic(fleet.topics.words, 2)])
+    offsets = [TopicPartition(fleet.topics.words, part, 0) for part in range(2)]
+    moved = admin.alter_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(fleet.app_id, offsets)]
+    )
+    for future in moved.values():
+        future.result(timeout=10)
+    fleet.produce(100, seed=2)
+    [one] = fleet.workers
+    one.start().wait_set_aside(2, "was deleted and created again")
+    # The disk is no witness that is needed.
+    one.terminate()
+    one.wipe()
+    one.start().wait_set_aside(2, "was deleted and created again")
+    assert fleet.committed() == {0: 0, 1: 0}
+
+
+def add_partitions(fleet: Fleet, count: int) -> None:
+    admin = AdminClient({"bootstrap.servers": fleet.brokers})
+    topics = fleet.topics
+    names = [topics.words, topics.counts, topics.changelog, topics.dead]
+    for added in admin.create_partitions([NewPartitions(name, count) for name in names]).values():
+        added.result(timeout=10)
