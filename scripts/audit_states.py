@@ -115,7 +115,7 @@ class StateAudit:
         """
         key, value, here = record.key or b"", record.value, self.notes.partition
         if value is None:
-            sealed = dict(record.headers).get(DELETION_HEADER, b"")
+            sealed = dict(record.headers).get(DELETION_HEADER) or b""
             if not self.order or is_sealed(sealed, here, key):
                 return ""
             return f"{key[:40]!r} was deleted by a stranger"

@@ -151,11 +151,11 @@ class ChangelogReader:
 
     def _order_of_deletion(self, record: Record) -> int:
         """Return the order of a tombstone; raise CorruptValue where it is not ours."""
-        for name, value in record.headers:
-            if name == DELETION_HEADER:
-                if unpack(value, self._seed)[0] != record.key:
-                    raise CorruptValue("a deletion of another key")
-                return order_of(value)
+        sealed = dict(record.headers or ()).get(DELETION_HEADER)
+        if sealed:
+            if unpack(sealed, self._seed)[0] != record.key:
+                raise CorruptValue("a deletion of another key")
+            return order_of(sealed)
         if self._order:
             raise CorruptValue("a deletion that does not say whose it is")
         return 0

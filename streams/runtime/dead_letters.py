@@ -79,6 +79,30 @@ def _that_fit(headers: Sequence[tuple[str, bytes]], room: int) -> Sequence[tuple
     return headers
 
 
+LOST = "LOST"
+
+
+def lost_record(
+    topic: str, partition: int, first: int, behind: int, now_ms: int
+) -> tuple[None, bytes, list[tuple[str, bytes]]]:
+    """Return the dead letter of records that nobody can read any more, `first` to before `behind`.
+
+    It has no value: there is nothing to send again.
+    """
+    ours = {
+        "cause": LOST,
+        "message": f"offsets {first} to {behind - 1} were removed before they were decided",
+        "topic": topic,
+        "partition": str(partition),
+        "offset": str(first),
+        "timestamp": str(now_ms),
+        "attempts": "1",
+        "application-version": APPLICATION_VERSION,
+        "schema-id": "",
+    }
+    return None, b"", [(_PREFIX + name, text.encode()) for name, text in ours.items()]
+
+
 class DeadLetterLimits:
     """Counts dead letters among the records read, over all partitions of a worker.
 

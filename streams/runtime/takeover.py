@@ -375,7 +375,8 @@ class TakeOver:
         if offset < low:
             message = (
                 f"{name}: the committed offset {offset} lies before the first record "
-                f"{low}: retention removed commands that were never processed"
+                f"{low}: retention removed commands that were never processed. To see which, and "
+                "to give them up: python -m scripts.skip_lost_commands"
             )
             raise PartitionTrouble(message, "offsets")
         return offset

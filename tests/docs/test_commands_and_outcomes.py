@@ -9,6 +9,7 @@ from state.domain.hold import CLOCK_SKEW_MS
 from state.domain.reasons import Reason
 from streams.change_sections.fold import STATE_BYTES_MAX
 from streams.runtime.crash_journal import DEATHS_LIMIT
+from streams.runtime.dead_letters import LOST
 from streams.runtime.lane import QUARANTINED
 from streams.runtime.schema_questions import WAIT_S
 
@@ -22,6 +23,7 @@ CAUSES = {
     decoding.BAD_BODY,
     decoding.BAD_RECORD_HEADERS,
     decoding.UNKNOWN_SCHEMA,
+    LOST,
     QUARANTINED,
 }
 

@@ -3,6 +3,9 @@
 Each test has a broker of its own where the broker's data is exchanged.
 """
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +14,22 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from faults.restored_backup import back_up, put_back
 from integration.conftest import FAST_SESSIONS
-from integration.workers import ENDED_ITSELF, Fleet, create_topics
+from integration.workers import (
+    ENDED_ITSELF,
+    ROOT,
+    Fleet,
+    Worker,
+    committed_offsets,
+    create_topics,
+    end_offsets,
+    producing,
+    read_committed,
+)
 
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
-from infra.stack.processes import wait_until
+from infra.stack.processes import child_environment, wait_until
+from schemas.topics import DEAD_LETTER_QUEUE, SECTION_COMMANDS
+from streams.settings import Settings
 
 pytestmark = pytest.mark.kafka
 
@@ -132,6 +147,71 @@ def test_c4_commands_created_again_are_refused_whatever_offsets_the_group_is_giv
     one.wipe()
     one.start().wait_set_aside(2, "was deleted and created again")
     assert fleet.committed() == {0: 0, 1: 0}
+
+
+def test_c2_lost_commands_are_named_written_down_and_passed_over(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """By the text of the message and docs/operations.md alone."""
+    brokers = stack.kafka_brokers
+    environment = {**child_environment(), "PYTHONPATH": str(ROOT), "KAFKA_BROKERS": brokers}
+    worker = Worker(
+        "one", tmp_path, {"KAFKA_BROKERS": brokers, "SEATSTREAM_SESSION_TIMEOUT_S": "3"}
+    )
+
+    def script(name: str, *arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", f"scripts.{name}", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90,
+            check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    def junk(count: int, *partitions: int) -> None:
+        with producing(brokers) as producer:
+            for partition in partitions:
+                for _ in range(count):
+                    producer.produce(SECTION_COMMANDS.name, b"junk", b"7-A", partition)
+
+    def settled() -> bool:
+        asked = brokers, Settings().app_id, SECTION_COMMANDS.name, 2
+        return committed_offsets(*asked) == end_offsets(brokers, SECTION_COMMANDS.name, 2)
+
+    assert script("create_topics", "--partitions", "2")[0] == 0
+    try:
+        junk(4, 0, 1)
+        worker.start("topology").wait_ready()
+        assert wait_until(settled, 60), worker.tail()
+        assert worker.terminate() == 0
+        junk(3, 0, 1)
+        admin = AdminClient({"bootstrap.servers": brokers})
+        removed = admin.delete_records([TopicPartition(SECTION_COMMANDS.name, 1, 6)])
+        for future in removed.values():
+            future.result(timeout=10)
+        worker.start("topology").wait_set_aside(1, "python -m scripts.skip_lost_commands")
+        code, text = script("skip_lost_commands", "--yes")
+        assert code == 1, text
+        assert "stop all workers" in text
+        assert worker.terminate() == 0
+        code, text = script("skip_lost_commands", "--dry-run")
+        assert code == 1, text
+        assert "section-commands-1: offsets 4 to 5 (2) are lost" in text
+        code, text = script("skip_lost_commands", "--yes", "--json")
+        assert code == 0, text
+        place = {"topic": "section-commands", "partition": 1, "first": 4, "behind": 6}
+        assert json.loads(text) == {"lost": [place], "given_up": True}
+        assert script("skip_lost_commands")[0] == 0
+        worker.wipe()
+        worker.start("topology").wait_ready()
+        assert wait_until(settled, 60), worker.tail()
+    finally:
+        if worker.child is not None:
+            worker.kill()
+    letters = read_committed(brokers, DEAD_LETTER_QUEUE.name, 2)
+    [lost] = [one for one in letters if one.header("dead-letter-cause") == "LOST"]
+    assert (lost.partition, lost.value, lost.header("dead-letter-offset")) == (1, b"", "4")
+    assert "offsets 4 to 5" in lost.header("dead-letter-message")
+    assert len(letters) == 1 + 4 + 4 + 3 + 1
 
 
 def add_partitions(fleet: Fleet, count: int) -> None:

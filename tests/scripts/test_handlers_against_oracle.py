@@ -29,6 +29,7 @@ from scripts.audit_report import Report
 from scripts.audit_schemas import WireFormat
 from serdes.schema_ids import counted_ids
 from serdes.seat_codecs import SeatCodecs
+from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore
 from streams.change_sections import change_sections
 from streams.driver import PipedRecord, TopologyDriver
@@ -67,7 +68,10 @@ def log_of_driver(commands: dict[int, list[PipedRecord]], batches: random.Random
         assert isinstance(store, MemoryStore)
         log.changelog[partition] = [
             LogRecord(offset, 0, key, value)
-            for offset, (key, value) in enumerate(sorted(store.stored.items()))
+            for offset, (key, value) in enumerate(
+                # As compaction would leave them: in the order in which they were written.
+                sorted(store.stored.items(), key=lambda stored: order_of(stored[1]))
+            )
         ]
         log.dead_letters[partition] = [
             LogRecord(

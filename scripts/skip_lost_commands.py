@@ -1,0 +1,283 @@
+"""Give up commands that retention removed before any worker had decided them, and say so.
+
+A worker sets a partition aside whose next command is not in the log any more. This says for each
+partition which offsets are lost; with --yes it writes that down twice, as a dead letter LOST for
+people and as a record in the changelog for workers, and moves the group behind them, all in one
+transaction a partition. Nothing else is changed: what the lost commands asked for never happened,
+and whoever sent them has to ask again.
+
+Stop all workers of the group before. Without --yes nothing is changed.
+
+Environment: KAFKA_BROKERS, KAFKA_*, SEATSTREAM_APP_ID as for workers (docs/operations.md).
+Exit codes: 0 nothing is lost, or it was given up; 1 commands are lost and --yes was not given, or
+it is refused; 2 wrong usage, a setting that does not fit, or no answer from the brokers.
+
+Example: python -m scripts.skip_lost_commands --dry-run
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+from schemas.topics import DEAD_LETTER_QUEUE, SEATS_CHANGELOG, SECTION_COMMANDS
+from serdes.codegen import decoder
+from serdes.environment import BadSetting
+from state.domain.keys import PROGRESS_KEY, may_store
+from state.stores.envelope import pack, seed_of, unpack
+from state.stores.group_offsets import committed_in
+from state.stores.memory import MemoryStore
+from state.stores.partition_state import SKIPPED_KEY
+from streams.runtime import sink
+from streams.runtime.changelog import ChangelogReader, Owns
+from streams.runtime.dead_letters import lost_record
+from streams.runtime.restore import restore
+from streams.runtime.timeline import pack_pairs, pairs_of
+from streams.settings import Settings
+
+STALLED_S = 30.0
+_DONE, _REFUSED, _USAGE = 0, 1, 2
+
+
+class Refused(Exception):
+    """Nothing may be given up now; the message says what to do first."""
+
+
+class Topics(NamedTuple):
+    """The topics of one route, and what tells how far its state has come."""
+
+    source: str
+    changelog: str
+    dead_letters: str
+    progress_key: bytes
+    next_offset: Callable[[bytes], int]
+    owns: Owns | None
+
+
+class Lost(NamedTuple):
+    """Commands of one partition that are gone: from `first` to before `behind`.
+
+    owner: who is named beside the committed offset. store: the state, read from the changelog.
+    """
+
+    partition: int
+    first: int
+    behind: int
+    owner: str
+    store: MemoryStore
+
+
+SEATS = Topics(
+    SECTION_COMMANDS.name,
+    SEATS_CHANGELOG.name,
+    DEAD_LETTER_QUEUE.name,
+    PROGRESS_KEY,
+    lambda payload: int(decoder("io.seatstream.state.Progress")(payload, 0)[0]),
+    may_store,
+)
+
+
+async def find_lost(settings: Settings, topics: Topics) -> list[Lost]:
+    """Return the partitions whose state stands before the first record of the log.
+
+    Raises Refused while the group has members, or where a state cannot be read.
+    """
+    committed, numbers = await _ask(settings, topics)
+    consumer = AIOKafkaConsumer(**settings.connection, isolation_level="read_uncommitted")
+    await consumer.start()
+    try:
+        sources = [TopicPartition(topics.source, number) for number in numbers]
+        changelogs = [TopicPartition(topics.changelog, number) for number in numbers]
+        low = await consumer.beginning_offsets(sources)
+        ends = await consumer.end_offsets(changelogs)
+    finally:
+        await consumer.stop()
+    # Where the group stands behind the first record, and where nothing was removed, none is lost.
+    suspects = {
+        tp.partition: ends[TopicPartition(topics.changelog, tp.partition)]
+        for tp in sources
+        if low[tp] > 0 and committed.get(tp, (-1, ""))[0] <= low[tp]
+    }
+    stores = await _states(settings, topics, suspects, len(numbers))
+    lost = []
+    for number, store in stores.items():
+        tp = TopicPartition(topics.source, number)
+        [stored] = store.get_many([topics.progress_key])
+        first = 0 if stored is None else topics.next_offset(unpack(stored, store.seed)[0])
+        offset, owner = committed.get(tp, (-1, ""))
+        given_up = _given_up(store)
+        for begin, behind in sorted(given_up):
+            first = behind if begin <= first < behind else first
+        if first < low[tp] and (stored is not None or offset >= 0):
+            lost.append(Lost(number, first, low[tp], owner, store))
+    return lost
+
+
+async def _ask(
+    settings: Settings, topics: Topics
+) -> tuple[dict[TopicPartition, tuple[int, str]], list[int]]:
+    """Return offset and owner by partition, and all partitions of the source.
+
+    Raises Refused while the group has members.
+    """
+    admin = AIOKafkaAdminClient(**settings.connection)
+    await admin.start()
+    try:
+        [source] = await admin.describe_topics([topics.source])
+        if source["error_code"]:
+            raise for_code(source["error_code"])(topics.source)
+        numbers = sorted(one["partition"] for one in source["partitions"])
+        [described] = await admin.describe_consumer_groups([settings.app_id])
+        for error_code, group, state, _, _, members, *_ in described.groups:
+            if error_code:
+                raise for_code(error_code)(group)
+            if members:
+                raise Refused(
+                    f"group {group} is {state} and has {len(members)} members: stop all workers, "
+                    "and wait until their session timeout is over"
+                )
+        coordinator = await admin.find_coordinator(settings.app_id)
+        request = OffsetFetchRequest(settings.app_id, None)
+        # The public call reads no error of the whole group.
+        told = committed_in(await admin._send_request(request, coordinator))  # noqa: SLF001
+    finally:
+        await admin.close()
+    found: dict[TopicPartition, tuple[int, str]] = {}
+    for tp, at in told.items():
+        if isinstance(at, KafkaError):
+            raise at
+        found[tp] = at.offset, at.metadata
+    return found, numbers
+
+
+async def _states(
+    settings: Settings, topics: Topics, ends: Mapping[int, int], partitions: int
+) -> dict[int, MemoryStore]:
+    """Read the state of partitions from the changelog up to these ends."""
+    places = {number: (topics.changelog, number) for number in ends}
+    stores = {number: MemoryStore(seed_of(*place)) for number, place in places.items()}
+    readers = {
+        place: ChangelogReader(*place, stores[number], partitions, topics.owns)
+        for number, place in places.items()
+    }
+    with ThreadPoolExecutor(1) as executor:
+        _, troubles = await restore(
+            settings.connection,
+            {place: stores[number] for number, place in places.items()},
+            {place: ends[number] for number, place in places.items()},
+            readers,
+            executor=executor,
+            progressed=lambda *_: None,
+            cancelled=lambda: False,
+            stalled_s=STALLED_S,
+        )
+    for (topic, number), trouble in troubles.items():
+        raise Refused(f"the state of {topic}-{number} cannot be read: {trouble}")
+    return stores
+
+
+def _given_up(store: MemoryStore) -> list[tuple[int, int]]:
+    [stored] = store.get_many([SKIPPED_KEY])
+    return [] if stored is None else pairs_of(unpack(stored, store.seed)[0])
+
+
+async def give_up(settings: Settings, topics: Topics, lost: Sequence[Lost]) -> None:
+    """Write down what is lost and move the group behind it, a transaction for each partition."""
+    timeout_ms = settings.transaction_timeout_ms
+    for owner in {one.owner for one in lost if one.owner}:
+        for name in sink.transactional_ids(owner):
+            await sink.fence(settings.connection, name, timeout_ms)
+    writer = sink.TransactionalSink(
+        settings.connection, f"{settings.app_id}-skip-lost-commands", timeout_ms
+    )
+    await writer.start()
+    try:
+        now_ms = int(time.time() * 1000)
+        for one in lost:
+            store = one.store
+            skipped = pack_pairs([*_given_up(store), (one.first, one.behind)])
+            record = pack(skipped, seed=store.seed, order=store.order)
+            letter = lost_record(topics.source, one.partition, one.first, one.behind, now_ms)
+            transaction = writer.transaction()
+            transaction.add(topics.changelog, one.partition, [(SKIPPED_KEY, record)], now_ms)
+            transaction.add(topics.dead_letters, one.partition, [letter], now_ms)
+            # The former owner stays named: whoever takes the partition over fences it.
+            offsets = {(topics.source, one.partition): one.behind}
+            await transaction.commit(settings.app_id, offsets, one.owner, lambda _: None)
+    finally:
+        await writer.stop()
+
+
+def told(lost: Sequence[Lost], topics: Topics, *, is_done: bool) -> str:
+    """Return what is lost in words, a line for each partition."""
+    lines = [
+        f"{topics.source}-{one.partition}: offsets {one.first} to {one.behind - 1} "
+        f"({one.behind - one.first}) {'were given up' if is_done else 'are lost'}"
+        for one in lost
+    ]
+    if not lost:
+        lines = ["nothing is lost: every partition goes on where its state stands"]
+    elif not is_done:
+        lines.append("nothing was changed; --yes gives them up")
+    return "\n".join(lines)
+
+
+def as_json(lost: Sequence[Lost], topics: Topics, *, is_done: bool) -> str:
+    """Return the same for machines."""
+    parts = [
+        {
+            "topic": topics.source,
+            "partition": one.partition,
+            "first": one.first,
+            "behind": one.behind,
+        }
+        for one in lost
+    ]
+    return json.dumps({"lost": parts, "given_up": is_done and bool(lost)})
+
+
+async def run(settings: Settings, topics: Topics, *, yes: bool, as_text: Any = told) -> int:
+    lost = await find_lost(settings, topics)
+    if lost and yes:
+        await give_up(settings, topics, lost)
+    print(as_text(lost, topics, is_done=yes))
+    return _DONE if yes or not lost else _REFUSED
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="only say what is lost (the default)")
+    what.add_argument("--yes", action="store_true", help="give it up")
+    parser.add_argument("--json", action="store_true", help="one object instead of lines")
+    parser.add_argument("--brokers", help="host:port, instead of KAFKA_BROKERS")
+    asked = parser.parse_args(arguments)
+    environment = dict(os.environ)
+    if asked.brokers:
+        environment["KAFKA_BROKERS"] = asked.brokers
+    try:
+        settings = Settings.from_env(environment)
+        as_text = as_json if asked.json else told
+        return asyncio.run(run(settings, SEATS, yes=asked.yes, as_text=as_text))
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        return _REFUSED
+    except (BadSetting, KafkaError, OSError, TimeoutError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return _USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
