@@ -13,7 +13,7 @@ from api.settings import ApiSettings
 from serdes.environment import BadSetting
 from serdes.kafka_security import NO_SECURITY, KafkaSecurity
 from streams.runtime.transport import credentials_of
-from streams.settings import Settings
+from streams.settings import REQUEST_TIMEOUT_MS, Settings
 
 SECRET = "hunter2"
 LOGIN = {
@@ -62,7 +62,10 @@ def test_without_settings_clients_are_given_their_brokers_and_nothing_else(
     assert security == NO_SECURITY
     assert security.librdkafka() == security.aiokafka() == {}
     assert credentials_of(security) is None
-    assert Settings.from_env(environ).connection == {"bootstrap_servers": ["localhost:9092"]}
+    assert Settings.from_env(environ).connection == {
+        "bootstrap_servers": ["localhost:9092"],
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
+    }
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
@@ -242,6 +245,7 @@ def test_workers_and_pods_read_them_and_show_no_secret(
 def test_a_workers_connection_carries_them(authority: Authority) -> None:
     settings = Settings.from_env({**LOGIN, "KAFKA_SSL_CA": str(authority.ca)})
     assert settings.connection == {
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
         "bootstrap_servers": ["localhost:9092"],
         **settings.kafka.aiokafka(),
     }

@@ -34,7 +34,7 @@ def test_what_is_set_is_read() -> None:
             "SEATSTREAM_INSTANCE": "seats-0.zone-a",
         }
     )
-    assert settings.connection == {"bootstrap_servers": ["a:1", "b:2"]}
+    assert settings.connection["bootstrap_servers"] == ["a:1", "b:2"]
     assert settings.data_dir == Path("/var/seats")
     assert settings.watchdog_s == 0.0
     assert settings.buffer_bytes == 3 << 20
