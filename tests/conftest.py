@@ -18,7 +18,7 @@ from scripts.create_topics import wait_until_led
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("dev", UNTIMED, max_examples=10)
 settings.register_profile("ci", UNTIMED, max_examples=100, derandomize=True)
-settings.register_profile("soak", UNTIMED, max_examples=100_000)
+settings.register_profile("soak", UNTIMED, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # Thousands of tests live from collection to the end: to look through them for garbage as often as
@@ -37,23 +37,35 @@ MARKS_BY_FIXTURE = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a real part, so that a forgotten marker starts no broker in a fast run."""
+    """Mark what uses a real part, so that a forgotten marker starts no broker in a fast run.
+
+    Tests of a file that start servers form a group: they share them, so one process runs them.
+    """
     for item in items:
         for fixture, marks in MARKS_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 for mark in marks:
                     item.add_marker(mark)
+        if any(item.get_closest_marker(mark) for mark in ("kafka", "redis", "programs")):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
     _longest_first(items)
 
 
 def _longest_first(items: list[pytest.Item]) -> None:
-    """Begin with the files that are given most time, so that processes end at the same time."""
+    """Begin with servers, and there with the files that are given most time.
+
+    What needs none comes last, in small pieces, so that all processes end at the same time.
+    """
     limit_s: dict[object, float] = defaultdict(float)
     for item in items:
         limit = item.get_closest_marker("timeout")
         if limit is not None:
             limit_s[item.path] = max(limit_s[item.path], limit.args[0])
-    items.sort(key=lambda item: -limit_s[item.path])
+
+    def order(item: pytest.Item) -> tuple[bool, float]:
+        return item.get_closest_marker("xdist_group") is None, -limit_s[item.path]
+
+    items.sort(key=order)
 
 
 def _part(name: str) -> Iterator[Stack]:

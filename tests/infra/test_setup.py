@@ -18,7 +18,7 @@ from scripts.demo import arguments_of as demo_arguments
 pytestmark = pytest.mark.programs
 
 
-PROGRAMS = ("setup", "demo", "stack", "test", "check")
+PROGRAMS = ("setup", "demo", "stack", "test", "check", "fresh_machine")
 
 
 @pytest.fixture

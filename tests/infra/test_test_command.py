@@ -1,0 +1,81 @@
+"""scripts/test over stand-ins for set-up, checks and the interpreter that would run pytest."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from infra.paths import ROOT
+
+PYTEST = """#!/bin/sh
+echo "%3|FAIL|rdkafka#producer-1| Connection refused" >&2
+echo "FAILED tests/test_it.py::test_it"
+echo "1 failed in 2 s"
+exit {code}
+"""
+CHECK = """#!/bin/sh
+echo "ok      mypy (1 s)"
+echo "FAILED  ruff check"
+echo "FAILED  schemas"
+exit 3
+"""
+GOOD = "#!/bin/sh\nexit 0\n"
+
+
+def run(
+    checkout: Path, *arguments: str, check: str, code: int
+) -> "subprocess.CompletedProcess[str]":
+    programs = {"scripts/setup": GOOD, "scripts/check": check}
+    programs[".venv/bin/python"] = PYTEST.format(code=code)
+    for name, text in programs.items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(text)
+        (checkout / name).chmod(0o755)
+    shutil.copy(ROOT / "scripts" / "test", checkout / "scripts" / "test")
+    return subprocess.run(
+        [str(checkout / "scripts" / "test"), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "code", "told"),
+    [
+        (GOOD, 0, ["checks  ok", "tests   ok"]),
+        (CHECK, 0, ["checks  FAILED: ruff check,schemas", "tests   ok"]),
+        (GOOD, 1, ["checks  ok", "tests   FAILED: the names are above; "]),
+        (
+            CHECK,
+            1,
+            ["checks  FAILED: ruff check,schemas", "tests   FAILED: the names are above; "],
+        ),
+        (GOOD, 5, ["checks  ok", "tests   none chosen"]),
+    ],
+)
+def test_i9_the_last_lines_tell_of_every_part(
+    tmp_path: Path, check: str, code: int, told: list[str]
+) -> None:
+    answer = run(tmp_path, check=check, code=code)
+    *_, checks, tests, took = answer.stdout.splitlines()
+    assert checks == told[0]
+    assert tests.startswith(told[1])
+    assert took.startswith("took ")
+    assert answer.returncode == (3 if check == CHECK else code)
+    assert "rdkafka" not in answer.stdout + answer.stderr
+
+
+def test_i9_what_ended_pytest_itself_is_shown(tmp_path: Path) -> None:
+    answer = run(tmp_path, check=GOOD, code=4)
+    assert "rdkafka" in answer.stderr
+    assert "tests   FAILED: pytest ended with 4" in answer.stdout
+    assert answer.returncode == 4
+
+
+def test_long_runs_no_checks(tmp_path: Path) -> None:
+    answer = run(tmp_path, "--long", check=CHECK, code=0)
+    assert "checks  not run\ntests   ok\n" in answer.stdout
+    assert answer.returncode == 0
