@@ -29,7 +29,7 @@ from streams.runtime.checks import Cluster, check_cluster
 from streams.runtime.clock import ClockWatch, OwnClock
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.failpoints import Failpoints
-from streams.runtime.fatal import WorkerMustEnd, end_process
+from streams.runtime.fatal import WorkerMustEnd, before_end, end_process
 from streams.runtime.generation import Generation
 from streams.runtime.group import ConsumerGroup
 from streams.runtime.health import HealthServer
@@ -248,7 +248,7 @@ class BatchApp(faust.App):
             partitions=self._cluster.partitions,
             observer=self.observer,
             reached=self._failpoints.reach,
-            journal=CrashJournal(self.worker_settings.data_dir / "crash-journal.json"),
+            journal=self._journal,
             watchdog=self._watchdog,
             ask_registry=self._ask_registry,
             fetch_from=self._fetch_from,
@@ -356,6 +356,9 @@ class BatchApp(faust.App):
 
     def _check(self) -> Cluster:
         self._data_lock = lock_data_dir(self.worker_settings.data_dir)
+        # Only now: else it would read what another worker is deciding.
+        self._journal = CrashJournal(self.worker_settings.data_dir / "crash-journal.json")
+        before_end.append(self._journal.excuse)
         cluster = check_cluster(
             self.worker_settings.brokers,
             self.routes.values(),

@@ -11,12 +11,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Literal, NoReturn, get_args
 
 EXIT_CODE = 70
 """Exit code of a worker that ended itself (EX_SOFTWARE)."""
 
 log = logging.getLogger("seatstream.runtime")
+
+before_end: list[Callable[[], None]] = []
+"""Called when this process ends itself, in whatever thread; must not fail."""
 
 
 Reason = Literal["offsets", "changelog", "store", "input", "schema", "handler", "dead_letters"]
@@ -67,6 +71,8 @@ class PartitionTrouble(Exception):
 
 def end_process(reason: str, error: BaseException | None = None) -> NoReturn:
     """Log why, flush, and end the process."""
+    for call in before_end:
+        call()
     log.critical("worker ends: %s", reason, exc_info=error)
     for handler in logging.getLogger().handlers:
         handler.flush()

@@ -115,8 +115,8 @@ class Lane:
             limit = min(limit, _OVERDUE_RECORDS)
         caution = self._journal.caution(self.place)
         if caution is not None and self._buffer[0][0].offset <= caution.last_offset:
-            # This stretch killed the worker: find the record that did, one at a time.
-            limit = 1
+            # This stretch killed the worker: find the record that did.
+            limit = min(limit, caution.at_once)
         taken: list[Record] = []
         while self._buffer and len(taken) < limit:
             head = self._buffer.popleft()

@@ -287,8 +287,9 @@ class Pump:
             if lane.has_left:
                 continue
             try:
-                one = lane.decide(records)
-                self._fill(transaction, one)
+                with self._journal.deciding(lane.place, records):
+                    one = lane.decide(records)
+                    self._fill(transaction, one)
             except UnknownSchema as unknown:
                 self._park(lane, records, unknown)
                 continue

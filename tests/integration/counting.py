@@ -12,7 +12,9 @@ COUNTING_PREFIX prefixes its topics. Values that mean something:
 COUNTING_REGISTRY names a file that plays the registry: the schema ids it knows, one a line.
 """
 
+import ctypes
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +56,13 @@ def route(topics: Topics) -> Route:
             value = record.value or b""
             if value == b"raise":
                 raise ValueError(f"poison at {record.offset}")
+            if value == b"segfault":
+                ctypes.string_at(0)
+            if value == b"kill":
+                # What the kernel does to whoever takes too much memory.
+                os.kill(os.getpid(), signal.SIGKILL)
+            if value == b"hog":
+                bytearray(1 << 60)
             if value == b"dead":
                 effects.dead_letters.append(DeadLetter(record, "UNREADABLE", "asked for"))
                 continue

@@ -1,6 +1,9 @@
 """R20, R21, F23: records that a worker cannot decide, and errors that nobody expected."""
 
+import random
+import signal
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from integration.workers import ENDED_ITSELF, Fleet, LoggedRecord, read_committed
@@ -47,6 +50,57 @@ def test_r20_two_poisonous_records_in_one_batch_are_both_found(
     fleet.settle(revive=True)
     assert fleet.verify() == 22
     assert [letter.header("dead-letter-offset") for letter in dead_letters(fleet)] == ["1", "2"]
+
+
+def _has_come_to(count: Callable[[], float], until: float) -> bool:
+    return count() >= until
+
+
+@pytest.mark.parametrize(
+    ("poison", "exit_code"),
+    [(b"segfault", -signal.SIGSEGV), (b"kill", -signal.SIGKILL), (b"hog", ENDED_ITSELF)],
+)
+def test_c5_f26_a_record_that_kills_without_a_word_is_set_aside_alone(
+    new_fleet: Callable[..., Fleet], poison: bytes, exit_code: int
+) -> None:
+    fleet = new_fleet(partitions=2, **STATIC)
+    fleet.append([b"w"] * 700 + [poison] + [b"w"] * 300, 0)
+    fleet.append([b"w"] * 100, 1)
+    worker = fleet.worker("one").start()
+    fleet.settle(revive=True)
+    assert fleet.verify() == 1_100
+    assert set(worker.exit_codes) == {exit_code}
+    assert len(worker.exit_codes) <= 6
+    (letter,) = dead_letters(fleet)
+    assert letter.header("dead-letter-cause") == "QUARANTINED"
+    assert letter.header("dead-letter-offset") == "700"
+    # The way is clear for good.
+    fleet.append([b"w"] * 10, 0)
+    fleet.settle()
+    assert fleet.verify() == 1_110
+
+
+def test_c5_workers_that_are_killed_again_and_again_set_nothing_aside(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2, **STATIC)
+    chance = random.Random(5)
+    worker = fleet.worker("one").start().wait_ready()
+
+    def transactions() -> float:
+        return worker.metric("seatstream_transaction_records_count")
+
+    with fleet.load(2_000):
+        for _ in range(6):
+            assert wait_until(lambda: transactions() > 0, 60)
+            # At a moment that chance chooses, while there is always something to decide.
+            moment = transactions() + chance.randrange(40)
+            assert wait_until(partial(_has_come_to, transactions, moment), 60)
+            worker.kill()
+            worker.start().wait_ready()
+    fleet.settle()
+    assert fleet.verify() > 0
+    assert dead_letters(fleet) == []
 
 
 def test_r20_an_outcome_too_large_for_the_broker_is_set_aside_too(

@@ -1,0 +1,60 @@
+"""Which records are being decided at this moment, in a place that outlives the process.
+
+A record can end the process without an exception: a segmentation fault, the kernel's answer to too
+much memory. Then nobody is left to write anything down. So what is about to be decided is written
+to a page of a file that is mapped into memory: a few bytes copied for each batch, nothing that
+waits for a disk, and the kernel keeps the page however the process dies. (A machine that dies may
+lose it; no record does that.)
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from pathlib import Path
+from typing import NamedTuple, Self
+
+_PAGE = struct.Struct("<?QQH300s")
+
+
+class Stretch(NamedTuple):
+    """Offsets of one partition (`topic-number`), both ends included."""
+
+    place: str
+    first_offset: int
+    last_offset: int
+
+
+class Deciding:
+    """The page of one worker.
+
+    left: what the process before this one was deciding when it died; None when it was not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.truncate(_PAGE.size)
+        with path.open("r+b") as file:
+            self._page = mmap.mmap(file.fileno(), _PAGE.size)
+        self.left = self._read()
+        self.done()
+
+    def _read(self) -> Stretch | None:
+        is_deciding, first, last, size, place = _PAGE.unpack(self._page[:])
+        return Stretch(place[:size].decode(errors="replace"), first, last) if is_deciding else None
+
+    def begin(self, stretch: Stretch) -> None:
+        place = stretch.place.encode()
+        _PAGE.pack_into(
+            self._page, 0, True, stretch.first_offset, stretch.last_offset, len(place), place
+        )
+
+    def done(self) -> None:
+        self._page[0] = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done()
