@@ -1,6 +1,8 @@
 """The recorded log of a release: commands, what each was answered with, and the state behind it.
 
-    python tests/golden_log.py v2      writes tests/golden/logs/v2.json from today's code
+    PYTHONPATH=.:tests python tests/golden_log.py v3    writes tests/golden/logs/v3.jsonl
+
+v1 has the ticks of the first rules, v2 those after which time follows no jump.
 
 Schema ids differ from registry to registry, so records are kept as name and body.
 """
@@ -9,7 +11,7 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from section_commands import (
     block,
     confirm,
     extend,
+    guarded_tick,
     hold,
     hold_chosen,
     open_section,
@@ -106,7 +109,7 @@ def _kept(value: bytes | None) -> list[str] | None:
     return [name, (value[HEADER_BYTES:] if name else value).hex()]
 
 
-def _drawn(chance: random.Random, now_ms: int, number: int) -> Pair:
+def _drawn(chance: random.Random, now_ms: int, number: int, ticked: Callable[[int], Pair]) -> Pair:
     """Return one command of any kind, for few enough reservations that they meet."""
     reservation = number // 10 + chance.randrange(6)
     rid = f"r{reservation}"
@@ -130,12 +133,12 @@ def _drawn(chance: random.Random, now_ms: int, number: int) -> Pair:
         ),
         (b"k", b"\0\0\0\0\1rubbish"),
         (b"k", None),
-        *[tick(timer_ms)] * 5,
+        *[ticked(timer_ms)] * 5,
     ]
     return chance.choice(draws)
 
 
-def _record(file: Path) -> None:
+def _record(file: Path, ticked: Callable[[int], Pair]) -> None:
     chance = random.Random(11)
     partition = Partition()
     opening = [
@@ -158,7 +161,9 @@ def _record(file: Path) -> None:
     for number in range(RECORDS):
         partition.now_ms += chance.choice([0, 0, 1, 37, 100, 400])
         pair = (
-            opening[number] if number < len(opening) else _drawn(chance, partition.now_ms, number)
+            opening[number]
+            if number < len(opening)
+            else _drawn(chance, partition.now_ms, number, ticked)
         )
         (record,) = partition.append(pair)
         outcomes = partition.fold([record])
@@ -174,4 +179,4 @@ def _record(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    _record(FOLDER / f"{sys.argv[1]}.jsonl")
+    _record(FOLDER / f"{sys.argv[1]}.jsonl", tick if sys.argv[1] == "v1" else guarded_tick)

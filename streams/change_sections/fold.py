@@ -15,7 +15,7 @@ from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partit
 from state.domain.reasons import Reason
 from state.domain.reservation import LaterOutcome, Reservation
 from state.domain.section import Section
-from streams.batch import Batch, Effects, Outgoing, Record, State
+from streams.batch import Batch, Effects, NewerProducer, Outgoing, Record, State
 
 # Rises when the same command would be decided otherwise than before. Which version decides is told
 # by the log, so that every log folds to one state whatever code reads it: 2 from the first tick
@@ -110,6 +110,7 @@ class Fold:
         progress = state.get(PROGRESS_KEY)
         stored = (0, log_time_ms, 0, 1) if progress is None else codecs.read_progress(progress, 0)
         self.next_offset, self.log_time_ms, self.timer_ms, self.logic_version = stored
+        refuse_newer(self.logic_version)
         self.overdue = state.next_due_ms <= horizon_ms(self.log_time_ms, self.timer_ms)
         self.cache = SectionCache.of(state)
         self.offset = -1
@@ -232,3 +233,13 @@ class Fold:
             fields[5], self.outcome_id(), version, self.log_time_ms, reason, seat
         )
         self.emit(fields[0], outcome, reason.name)
+
+
+def refuse_newer(version: int) -> None:
+    """Raise NewerProducer for rules that this code does not have: it would decide otherwise."""
+    if version > LOGIC_VERSION:
+        message = (
+            f"version {version} of the rules decides here, this code has version {LOGIC_VERSION} "
+            "at most: let the newer workers take the partition, or roll this one out"
+        )
+        raise NewerProducer(message)

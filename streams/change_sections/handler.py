@@ -22,12 +22,11 @@ from serdes.held import Times
 from serdes.seat_codecs import SeatCodecs
 from serdes.section import PLAN_AT, write_section
 from state.domain.allocation import best_available
-from state.domain.keys import GUARDED_TICK_KEY, PROGRESS_KEY, SECTION
+from state.domain.keys import PROGRESS_KEY, SECTION, tick_version
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
 from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
 from streams.change_sections.fold import (
-    LOGIC_VERSION,
     STATE_BYTES_MAX,
     Decide,
     Fields,
@@ -200,8 +199,7 @@ def _apply(fold: Fold, records: Sequence[Record]) -> None:
 
 def _tick(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:  # noqa: ARG001
     fold.count("TICK")
-    version = LOGIC_VERSION if record.key == GUARDED_TICK_KEY else 1
-    fold.tick(record.timestamp, fields[0], version)
+    fold.tick(record.timestamp, fields[0], tick_version(record.key))
     lapse(fold)
 
 

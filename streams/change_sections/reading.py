@@ -15,9 +15,9 @@ from serdes.decoding import UnknownSchema as UnknownSchemaId
 from serdes.refused import Refused
 from serdes.section import PLAN_AT
 from serdes.wire import HEADER_BYTES
-from state.domain.keys import PROGRESS_KEY, RESERVATION
+from state.domain.keys import PROGRESS_KEY, RESERVATION, tick_version
 from streams.batch import DeadLetter, NewerProducer, Record, UnknownSchema
-from streams.change_sections.fold import Fields, Fold
+from streams.change_sections.fold import Fields, Fold, refuse_newer
 
 
 def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields], list[bytes]]:
@@ -43,8 +43,13 @@ def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields]
             name, fields = _read_unusual(fold, record)
         names.append(name)
         decoded.append(fields)
-        # Ticks and unreadable records have no reservation; the progress is there to be looked up.
-        keys.append(RESERVATION + fields[0] if len(fields) > PLAN_AT else PROGRESS_KEY)
+        if len(fields) > PLAN_AT:
+            keys.append(RESERVATION + fields[0])
+        else:
+            # Ticks and unreadable records have no reservation; the progress is there to look up.
+            keys.append(PROGRESS_KEY)
+            if fields:
+                refuse_newer(tick_version(record.key))
     return names, decoded, keys
 
 

@@ -35,10 +35,11 @@ from schemas.topics import SECTION_STATUS
 from serdes.schema_ids import RegisteredSchema
 from serdes.seat_codecs import SeatCodecs
 from serdes.wire import header_of
-from state.domain.keys import section_key
+from state.domain.keys import PROGRESS_KEY, section_key
 from state.domain.layout import TIME_MS_MAX, OrphanRule
 from state.domain.reasons import Reason
 from state.domain.reservation import EXTENSIONS_KEPT, ReleaseCause
+from state.stores.partition_state import PartitionState
 from streams.batch import Batch, NewerProducer, UnknownSchema
 from streams.change_sections import change_sections, progress_of, refuse_poison
 
@@ -653,6 +654,35 @@ def test_b23_a_command_that_only_newer_code_knows_stops_the_partition() -> None:
     partition = Partition(handler=change_sections(codecs))
     with pytest.raises(NewerProducer):
         partition.send((b"k", header_of(999) + b"x"))
+
+
+@pytest.mark.parametrize("version", [3, 12])
+def test_f29_f88_rules_that_only_newer_code_has_stop_the_partition(version: int) -> None:
+    """A worker of the former release, in one group with newer ones: it decides nothing."""
+    partition = opened("....")
+    partition.send(hold("r1", 2))
+    before = partition.stored()
+    ahead = partition.append(hold("r2", 1), tick(START_MS, b"tick-%d" % version), hold("r3", 1))
+    with pytest.raises(NewerProducer, match=f"version {version} of the rules"):
+        partition.fold(ahead)
+    assert partition.stored() == before
+    # The state of a newer worker, taken over.
+    state = PartitionState(partition.store)
+    progress = CODECS.read_progress(before[PROGRESS_KEY], 0)
+    state.put(PROGRESS_KEY, CODECS.progress(*progress[:3], version))
+    state.write(state.seal(), None)
+    partition.forget()
+    with pytest.raises(NewerProducer, match=f"version {version} of the rules"):
+        partition.fold(ahead[:1])
+
+
+@pytest.mark.parametrize(
+    "key", [b"tick-0", b"tick-02", b"tick-x", b"tick-3 ", b"tick-" + b"9" * 99]
+)
+def test_f29_a_strangers_tick_names_no_version(key: bytes) -> None:
+    partition = opened("....")
+    partition.send(tick(START_MS, key))
+    assert partition.send(hold("r1", 1))[0].name == "SeatsHeld"
 
 
 def test_b25_too_many_headers_are_a_dead_letter_and_some_are_none() -> None:
