@@ -33,9 +33,11 @@ from api.problems import Problem
 from api.questions import (
     EVENT_ID_MAX,
     PREFIX,
+    SECTIONS_FORM,
     SECTIONS_MAX,
     STALENESS_MS_MAX,
     SUFFIX,
+    TOKENS_FORM,
     Question,
     asked_for,
     bad,
@@ -43,7 +45,7 @@ from api.questions import (
     tokens_in,
 )
 from api.waits import Caller, caller_of
-from api.whole_numbers import Whole
+from api.whole_numbers import DayMs, Int64
 
 BATCH_EVENTS_MAX: Final = 100
 BATCH_SECTIONS_MAX: Final = 5_000
@@ -285,16 +287,16 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 router: Final = APIRouter(tags=["availability"], dependencies=[Depends(anyone)])
 
 _MaxStaleness = Annotated[
-    Whole | None,
-    Query(ge=0, le=STALENESS_MS_MAX, description="Age that the answer may have at most."),
+    DayMs | None,
+    Query(description="Age that the answer may have at most."),
 ]
 _MinVersion = Annotated[
-    Whole | None,
-    Query(ge=0, le=EVENT_ID_MAX, description="`version` of the outcome that must be in it."),
+    Int64 | None,
+    Query(description="`version` of the outcome that must be in it."),
 ]
 _Wait = Annotated[
-    Whole | None,
-    Query(ge=0, le=STALENESS_MS_MAX, description="How long to wait for it; bounded by the pod."),
+    DayMs | None,
+    Query(description="How long to wait for it; bounded by the pod."),
 ]
 _OnStale = Annotated[
     Literal["serve", "refuse"] | None,
@@ -302,7 +304,15 @@ _OnStale = Annotated[
 ]
 _Tokens = Annotated[
     str | None,
-    Query(max_length=8_000, description="Tokens of earlier answers, with commas."),
+    Query(
+        max_length=8_000,
+        pattern=TOKENS_FORM,
+        description="`consistency_token` of earlier answers, with commas.",
+    ),
+]
+SectionList = Annotated[
+    str | None,
+    Query(pattern=SECTIONS_FORM, description="Section ids with commas; all without it."),
 ]
 
 
@@ -315,9 +325,7 @@ _Tokens = Annotated[
 async def event_availability(
     request: Request,
     event_id: EventIdInPath,  # noqa: ARG001
-    sections: Annotated[  # noqa: ARG001
-        str | None, Query(description="Section ids with commas; all without it.")
-    ] = None,
+    sections: SectionList = None,  # noqa: ARG001
     max_staleness_ms: _MaxStaleness = None,  # noqa: ARG001
     min_version: _MinVersion = None,  # noqa: ARG001
     consistency_token: _Tokens = None,  # noqa: ARG001

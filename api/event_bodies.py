@@ -68,7 +68,7 @@ class EventPage(BaseModel):
     """Some events, by their begin; `next_cursor` asks for those behind them."""
 
     events: list[EventBody]
-    next_cursor: str | None = None
+    next_cursor: str | None = Field(None, description="Opaque; absent on the last page.")
 
 
 class SectionBody(BaseModel):

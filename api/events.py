@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
 
 from api import event_changes
 from api.etags import etag_of, matches
 from api.event_bodies import (
-    EVENT_ID_MAX,
     EventBody,
     EventPage,
     EventSections,
@@ -28,7 +28,7 @@ from api.known_events import Catalogue, EventId, known_event, now_ms
 from api.problems import Problem, retry_after
 from api.questions import bad
 from api.waits import caller_of
-from api.whole_numbers import PATTERN, Whole
+from api.whole_numbers import PATTERN, USUAL_FORM, DayMs, Int64
 from state.domain.event import Event, SaleState, is_found, sale_state, searchable
 from state.domain.reasons import ApiReason
 from state.stores.event_catalogue import Events, Listed
@@ -61,9 +61,14 @@ async def list_events(
         list[SaleState] | None,
         Query(alias="sale_state", max_length=len(SaleState), description="Any of these."),
     ] = None,
-    limit: Annotated[Whole, Query(ge=1, le=PAGE_MAX)] = 50,
+    limit: Annotated[int, Field(ge=1, le=PAGE_MAX), USUAL_FORM, Query()] = 50,
     cursor: Annotated[
-        str | None, Query(max_length=64, description="`next_cursor` of the page before.")
+        str | None,
+        Query(
+            max_length=64,
+            pattern=r"^[A-Za-z0-9_-]+$",
+            description="`next_cursor` of the page before, as it was.",
+        ),
     ] = None,
 ) -> Response:
     """List events by their begin, a page at a time."""
@@ -99,10 +104,8 @@ async def show_event(
     catalogue: Catalogue,
     event_id: EventId,
     who: Annotated[Identity, Depends(anyone)],
-    min_revision: Annotated[Whole, Query(ge=0, le=EVENT_ID_MAX)] = 0,
-    wait_ms: Annotated[
-        Whole | None, Query(ge=0, le=86_400_000, description="Longest wait for the revision.")
-    ] = None,
+    min_revision: Annotated[Int64, Query()] = 0,
+    wait_ms: Annotated[DayMs | None, Query(description="Longest wait for the revision.")] = None,
 ) -> Response:
     """Show one event, at the revision demanded or a later one."""
 

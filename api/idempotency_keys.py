@@ -26,5 +26,5 @@ def _unquoted(value: Any) -> Any:
 
 
 IdempotencyKey = Annotated[
-    str, BeforeValidator(_unquoted), StringConstraints(pattern=r"^[\x20-\x7e]{1,255}$")
+    str, StringConstraints(pattern=r"^[\x20-\x7e]{1,255}$"), BeforeValidator(_unquoted)
 ]

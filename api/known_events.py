@@ -5,15 +5,14 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from api.event_bodies import EVENT_ID_MAX
 from api.guard import pod_of
 from api.problems import Problem
-from api.whole_numbers import Whole
+from api.whole_numbers import Int64
 from state.domain.event import Event
 from state.domain.reasons import ApiReason
 from state.stores.event_catalogue import Events
 
-EventId = Annotated[Whole, Path(ge=0, le=EVENT_ID_MAX, description="Id of the event.")]
+EventId = Annotated[Int64, Path(description="Id of the event.")]
 
 
 # On the loop: a function that is not async would cost a thread's turn for each request.

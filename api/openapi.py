@@ -31,6 +31,26 @@ _BY_STATUS: Final = {
 }
 
 
+DESCRIPTION: Final = """\
+Free seats of events with the age of every answer, and reservations decided by one log.
+
+Every endpoint needs `Authorization: Bearer` with a JSON Web Token. A refusal is a problem of
+RFC 9457: programs read its `reason`. Commands take an `Idempotency-Key`: whoever is not sure
+whether one was taken repeats it with the same key. `HEAD` is answered wherever `GET` is. Tokens,
+cursors and ids are given back as they were given out.
+"""
+
+_OPERATIONS: Final = {
+    "reserve": "reserve_seats",
+    "show": "show_reservation",
+    "release": "release_reservation",
+    "extend": "extend_reservation",
+    "free_seats": "show_free_seats",
+    "layout": "show_layout",
+}
+"""Names of operations whose functions are called otherwise; a generated client calls them so."""
+
+
 class ProblemBody(BaseModel):
     """RFC 9457: why a request was refused, for people and for programs."""
 
@@ -65,6 +85,8 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
         "description": "Refused; `reason` says why.",
         "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
+    # Where an integer has no format, clients in some languages take 32 bits for it.
+    _tell_width(document)
     operations = (one for methods in document["paths"].values() for one in methods.values())
     for operation in operations:
         responses = operation["responses"]
@@ -74,12 +96,26 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _tell_width(node: Any) -> None:
+    if isinstance(node, list):
+        for one in node:
+            _tell_width(one)
+    elif isinstance(node, dict):
+        if node.get("type") == "integer":
+            node["format"] = "int64"
+        for one in node.values():
+            _tell_width(one)
+
+
 def application() -> FastAPI:
     """Return an application without endpoints."""
     built = Documented(
         title="seatstream",
         version="1",
         summary="Availability with its age, and reservations.",
+        description=DESCRIPTION,
+        servers=[{"url": "/", "description": "Where this document is from: a pod, or its proxy."}],
+        generate_unique_id_function=lambda route: _OPERATIONS.get(route.name, route.name),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",

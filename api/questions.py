@@ -24,6 +24,11 @@ SUFFIX: Final = "/availability"
 _SECTION: Final = re.compile(r"[A-Z0-9-]{1,32}")
 _TOKEN: Final = re.compile(rf"({PATTERN}-[A-Z0-9-]{{1,32}}):({PATTERN})")
 
+# The same for the document.
+SECTIONS_FORM: Final = rf"^{_SECTION.pattern}(,{_SECTION.pattern}){{0,{SECTIONS_MAX - 1}}}$"
+TOKEN_FORM: Final = f"^{_TOKEN.pattern}$"
+TOKENS_FORM: Final = f"^{_TOKEN.pattern}(,{_TOKEN.pattern})*$"
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.questions import TOKEN_FORM
 from state.domain.layout import SEATS_PER_HOLD_MAX
 from state.domain.outcome import ReservationView
 from state.domain.reasons import Reason
@@ -59,16 +60,18 @@ class ReservationBody(BaseModel):
     held, `cause` once it was released, `reason` and `seat` where it was rejected.
     """
 
-    reservation_id: str
+    reservation_id: str = Field(description="Opaque; part of this reservation's address.")
     status: Literal["HELD", "SOLD", "REJECTED", "RELEASED", "PAYING", "REFUNDED"]
     event_id: int
     section: str
     seats: list[SeatBody]
     epoch: int
-    deadline_ms: int | None
+    deadline_ms: int | None = Field(description="Unix ms.")
     version: int
-    consistency_token: str
-    outcome_id: str
+    consistency_token: str = Field(
+        pattern=TOKEN_FORM, description="Look-ups that name it see this change, at any pod."
+    )
+    outcome_id: str = Field(description="Opaque; for `changed_from`.")
     decided_at_ms: int
     cause: Literal["CANCELLED", "LAPSED"] | None = None
     reason: str | None = None

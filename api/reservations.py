@@ -21,7 +21,6 @@ from api.pod import Pod
 from api.problems import Header as ProblemHeader
 from api.problems import Problem
 from api.reservation_bodies import (
-    INT_MAX,
     SECTION_PATTERN,
     BestAvailable,
     ChosenSeats,
@@ -34,7 +33,7 @@ from api.reservation_bodies import (
     token_of,
 )
 from api.waits import caller_of
-from api.whole_numbers import INT64_MAX, Whole
+from api.whole_numbers import Int32, Int64
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import section_key
 from state.domain.outcome import (
@@ -201,7 +200,7 @@ async def show(
         Query(max_length=128, description="An outcome_id: wait until it is another."),
     ] = None,
     min_version: Annotated[
-        Whole, Query(ge=0, le=INT64_MAX, description="Wait until at least this version decided.")
+        Int64, Query(description="Wait until at least this version decided.")
     ] = 0,
 ) -> Response:
     """Show a reservation, recent or old; wait until it exists, or until it has changed."""
@@ -248,8 +247,8 @@ async def release(
             "with event_id and section, even where it is not decided yet.",
         ),
     ] = None,
-    epoch: Annotated[Whole, Query(ge=0, le=INT_MAX, description="0 for any.")] = 0,
-    event_id: Annotated[Whole | None, Query(ge=0, le=INT64_MAX)] = None,
+    epoch: Annotated[Int32, Query(description="0 for any.")] = 0,
+    event_id: Annotated[Int64 | None, Query()] = None,
     section: Annotated[str | None, Query(pattern=SECTION_PATTERN)] = None,
 ) -> Response:
     """Give seats back. A repeat gets the same answer."""

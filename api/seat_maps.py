@@ -14,14 +14,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.etags import etag_of, matches
-from api.event_bodies import EVENT_ID_MAX
 from api.guard import anyone, limited, pod_of
 from api.identity import Identity
 from api.known_events import EventId
 from api.pod import Pod
 from api.problems import Problem, retry_after
+from api.questions import TOKEN_FORM
 from api.waits import caller_of
-from api.whole_numbers import Whole, whole_in
+from api.whole_numbers import USUAL_FORM, DayMs, Int64, whole_in
 from state.domain.keys import split_section_key
 from state.domain.layout import Row
 from state.domain.reasons import ApiReason, Reason
@@ -101,13 +101,11 @@ async def free_seats(
     section: SectionId,
     who: Annotated[Identity, Depends(anyone)],
     form: Annotated[Literal["bitmap", "sparse"], Query(alias="format")] = "bitmap",
-    min_version: Annotated[Whole, Query(ge=0, le=EVENT_ID_MAX)] = 0,
+    min_version: Annotated[Int64, Query()] = 0,
     consistency_token: Annotated[
-        str | None, Query(max_length=128, description="Of a reply about this section.")
+        str | None, Query(pattern=TOKEN_FORM, description="Of a reply about this section.")
     ] = None,
-    wait_ms: Annotated[
-        Whole | None, Query(ge=0, le=86_400_000, description="Longest wait for the version.")
-    ] = None,
+    wait_ms: Annotated[DayMs | None, Query(description="Longest wait for the version.")] = None,
 ) -> Response:
     """Tell which seats of a section are free, at the version demanded or a later one."""
     if consistency_token is not None:
@@ -140,8 +138,8 @@ async def layout(
     event_id: EventId,
     section: SectionId,
     layout_version: Annotated[
-        Whole | None,
-        Query(ge=1, le=2**31 - 1, description="Demanded; the answer may then be kept for ever."),
+        Annotated[int, Field(ge=1, le=2**31 - 1), USUAL_FORM] | None,
+        Query(description="Demanded; the answer may then be kept for ever."),
     ] = None,
 ) -> Response:
     """Tell rows, labels, aisles and categories of a section."""

@@ -57,8 +57,11 @@ def reset_frame(why: str) -> bytes:
 
 
 def comment_frame(age_ms: int) -> bytes:
-    """Return what keeps proxies from ending an idle stream."""
-    return b": staleness_ms %d\n\n" % age_ms
+    """Return what keeps proxies from ending an idle stream.
+
+    A line and no block: some clients take a block of comments for an event without data.
+    """
+    return b": staleness_ms %d\n" % age_ms
 
 
 def differences(

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 
-from api.availability import Direct, lookups_of
+from api.availability import Direct, SectionList, lookups_of
 from api.guard import anyone, pod_of
 from api.known_events import EventId
 from api.limits import Receive, Scope, Send
@@ -480,9 +480,7 @@ router: Final = APIRouter(tags=["availability"], dependencies=[Depends(anyone)])
 async def event_stream(
     request: Request,
     event_id: EventId,  # noqa: ARG001
-    sections: Annotated[  # noqa: ARG001
-        str | None, Query(description="Section ids with commas; all without it.")
-    ] = None,
+    sections: SectionList = None,  # noqa: ARG001
     last_event_id: Annotated[  # noqa: ARG001
         str | None,
         Header(max_length=TEXT_BYTES_MAX, description="`id` of the last event that was received."),

@@ -7,7 +7,7 @@ to us: what two readers could take for different ids names none.
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 INT64_MAX: Final = 2**63 - 1
@@ -34,5 +34,9 @@ def _parsed(value: Any) -> Any:
     return number
 
 
-Whole = Annotated[int, BeforeValidator(_parsed)]
-"""A number of a path or a query: `Annotated[Whole, Query(ge=1)]`."""
+USUAL_FORM: Final = BeforeValidator(_parsed)
+"""For a number of a path or a query: `Annotated[int, Field(ge=1), USUAL_FORM]`, bounds inside."""
+
+Int64 = Annotated[int, Field(ge=0, le=INT64_MAX), USUAL_FORM]
+Int32 = Annotated[int, Field(ge=0, le=2**31 - 1), USUAL_FORM]
+DayMs = Annotated[int, Field(ge=0, le=86_400_000), USUAL_FORM]

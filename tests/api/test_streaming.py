@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from look_ups import TOKEN, LookUpPod
 from status_records import EVENT, Fed, counts, partition_of_section
 
-from api import streaming
+from api import stream_frames, streaming
 from api.stream_positions import Position
 from api.streaming import streams_of
 from state.domain.keys import section_key
@@ -599,3 +599,12 @@ def test_an_idle_stream_gets_a_comment_when_it_is_its_turn(
         await stream.go_away()
 
     run(scenario())
+
+
+def test_f6_no_block_of_a_stream_is_without_data() -> None:
+    """An empty line ends an event for some clients even where none began."""
+    text = stream_frames.RETRY + stream_frames.comment_frame(84) + stream_frames.age_frame(84, 50)
+    blocks = (text + stream_frames.comment_frame(90)).split(b"\n\n")
+    assert [b"data: " in block for block in blocks] == [True, False]
+    # What is left goes before the next event.
+    assert blocks[-1] == b": staleness_ms 90\n"

@@ -1,0 +1,73 @@
+"""The document is one that other people's generators make whole clients of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.app import documented
+
+DOCUMENT: dict[str, Any] = documented().openapi()
+OPERATIONS = [
+    (method, path, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+
+
+def schemas(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, list):
+        for one in node:
+            yield from schemas(one)
+    elif isinstance(node, dict):
+        if "type" in node or "anyOf" in node:
+            yield node
+        for one in node.values():
+            yield from schemas(one)
+
+
+def test_f6_every_operation_has_a_name_of_its_own_that_is_an_identifier() -> None:
+    names = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(set(names)) == len(names) == 15
+    assert all(name.isidentifier() and "v1" not in name for name in names)
+
+
+def test_f6_the_document_says_where_and_what_the_service_is() -> None:
+    assert [server["url"] for server in DOCUMENT["servers"]] == ["/"]
+    assert "Idempotency-Key" in DOCUMENT["info"]["description"]
+
+
+@pytest.mark.parametrize("name", ["Prefer", "Idempotency-Key", "last-event-id"])
+def test_f6_a_header_is_a_string(name: str) -> None:
+    """An array, or one that may be null beside it, is left out by generators."""
+    found = [
+        parameter["schema"]
+        for _, _, operation in OPERATIONS
+        for parameter in operation.get("parameters", ())
+        if (parameter["in"], parameter["name"]) == ("header", name)
+    ]
+    assert found
+    for schema in found:
+        kinds = [schema.get("type"), *(one["type"] for one in schema.get("anyOf", ()))]
+        assert set(kinds) <= {"string", "null", None}
+
+
+def test_f6_whole_numbers_tell_their_width_and_bounds_are_those_of_json_schema() -> None:
+    found = list(schemas(DOCUMENT))
+    whole = [schema for schema in found if schema.get("type") == "integer"]
+    assert len(whole) > 50
+    assert all(schema["format"] == "int64" for schema in whole)
+    assert not [schema for schema in found if {"ge", "le", "gt", "lt"} & schema.keys()]
+
+
+@pytest.mark.parametrize("name", ["sections", "consistency_token", "cursor", "section"])
+def test_f6_lists_tokens_and_cursors_tell_their_form(name: str) -> None:
+    found = [
+        parameter["schema"]
+        for _, _, operation in OPERATIONS
+        for parameter in operation.get("parameters", ())
+        if parameter["name"] == name
+    ]
+    assert found
+    for schema in found:
+        assert [one for one in (schema, *schema.get("anyOf", ())) if "pattern" in one]
