@@ -22,8 +22,9 @@ from streams.runtime.lane import Lane
 from streams.runtime.observe import Observer
 
 _SELDOM_S = JUMP_MS / 3_000
-_ASK_S = 10.0
-_TRIES = 3
+# A broker that does not answer must not hold up a start; what it says later counts then.
+_ASK_S = 3.0
+_TRIES = 2
 _LOG_APPEND_TIME = 1
 
 
@@ -151,7 +152,12 @@ class Ticker:
         asked = []
         names = self._names()
         for topic, tick in self._ticks.items():
-            for number in sorted(await producer.partitions_for(topic)):
+            try:
+                partitions = sorted(await producer.partitions_for(topic))
+            except KafkaError as error:
+                self._observer.log.warning("no clock to be had from %s: %r", topic, error)
+                continue
+            for number in partitions:
                 leader = producer.client.cluster.leader_for_partition(
                     TopicPartition(topic, number)
                 )

@@ -539,6 +539,30 @@ async def test_a_section_that_does_not_answer_leaves_the_close_pending_until_a_r
     assert stage.worker.hold(7, "B").reason == Reason.SALE_CLOSED
 
 
+@pytest.mark.parametrize("error_ms", [-24 * HOUR_MS, 24 * HOUR_MS], ids=["slow", "fast"])
+def test_f05_a_pod_whose_clock_is_a_day_off_closes_a_sale_now(
+    error_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(client: httpx.AsyncClient, stage: Stage) -> None:
+        await post(client, opening(starts_at_ms=now_ms() + 48 * HOUR_MS))
+        right_ms = now_ms()
+        monkeypatch.setattr("api.event_changes.now_ms", lambda: right_ms + error_ms)
+        first = await close(client)
+        assert first.status_code == 200, first.text
+        stage.worker.now_ms = now_ms()
+        for name in "AB":
+            assert stage.worker.hold(7, name).reason == Reason.SALE_CLOSED
+        stands = stage.catalogue.get(7)
+        assert stands is not None
+        assert 0 < stands.sale_ends_ms <= stage.worker.now_ms
+        # A repeat, by a pod whose clock is right, finds it closed.
+        monkeypatch.setattr("api.event_changes.now_ms", now_ms)
+        again = await close(client)
+        assert again.json()["sale_ends_ms"] == first.json()["sale_ends_ms"]
+
+    played(run)
+
+
 @scenario
 async def test_an_event_that_never_opened_whole_can_be_closed(
     client: httpx.AsyncClient, stage: Stage
