@@ -35,6 +35,8 @@ async def answer(pod: Pod, path: str, send: Send) -> bool:
         parts = pod.readiness()
         is_ready = all(parts.values())
         content = {"ready": is_ready, "parts": parts}
+        if troubles := pod.troubles():
+            content["troubles"] = troubles
         if fault := pod.partitions_fault():
             content["partitions"] = fault
         await _json(send, 200 if is_ready else 503, content)

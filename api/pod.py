@@ -229,6 +229,12 @@ class Pod:
             ready["not draining"] = False
         return ready
 
+    def troubles(self) -> dict[str, str]:
+        """Say why a topic cannot be followed now, by part: answers grow old meanwhile."""
+        following = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
+        told = {name: getattr(part, "trouble", "") for name, part in following.items()}
+        return {name: trouble for name, trouble in told.items() if trouble}
+
     def partitions_fault(self) -> str:
         """Say why sections may have two writers: topics with other partitions than at first.
 

@@ -1,10 +1,12 @@
 """Topics that are deleted under running workers, or come back empty, on a real broker."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from integration.conftest import FAST_SESSIONS
+from integration.pods import PodProcess, Servers
 from integration.seat_workers import Seats
 from integration.workers import ENDED_ITSELF, Worker, committed_offsets
 from section_commands import EVENT, PARTITIONS, hold, open_section
@@ -64,6 +66,15 @@ def delete(seats: Seats, topic: str) -> None:
         deleted.result(timeout=30)
 
 
+@contextmanager
+def running_pod(seats: Seats) -> Iterator[PodProcess]:
+    pod = PodProcess(Servers(seats.brokers, "", "", seats.directory), "pod")
+    try:
+        yield pod.wait_ready()
+    finally:
+        pod.end()
+
+
 def shown(view: AvailabilityView) -> dict[str, tuple[int, int]]:
     """Return version and free seats of every section that a pod would show."""
     found = {name: view.get(EVENT, name) for name in SECTIONS}
@@ -73,7 +84,7 @@ def shown(view: AvailabilityView) -> dict[str, tuple[int, int]]:
 def test_s6_a_status_topic_that_is_lost_is_written_anew_by_the_running_worker(
     seats: Seats, worker: Worker
 ) -> None:
-    with AvailabilityView(seats.brokers) as view:
+    with AvailabilityView(seats.brokers) as view, running_pod(seats) as pod:
         view.wait_ready(30)
         assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 30)
         before = shown(view)
@@ -81,6 +92,7 @@ def test_s6_a_status_topic_that_is_lost_is_written_anew_by_the_running_worker(
         delete(seats, SECTION_STATUS.name)
         assert wait_until(lambda: worker.page("/ready")[0] == 503, 30)
         assert SECTION_STATUS.name in worker.page("/ready")[1]
+        assert wait_until(lambda: SECTION_STATUS.name in pod.client.get("/health/ready").text, 30)
         # What is asked meanwhile waits, and is decided when the topic is there again.
         seats.send(hold("t-r2", 1, section=SECTIONS[1]))
         seats.create_topics()
@@ -89,6 +101,10 @@ def test_s6_a_status_topic_that_is_lost_is_written_anew_by_the_running_worker(
         assert wait_until(lambda: seats.names("t-r2") == ["SeatsHeld"], 30), worker.tail()
         assert wait_until(lambda: shown(view)[SECTIONS[1]] == (2, 5), 30)
         assert {**before, SECTIONS[1]: (2, 5)} == shown(view)
+        # The pod follows the new topic too, and sells from every section.
+        assert wait_until(lambda: "troubles" not in pod.client.get("/health/ready").json(), 30)
+        sold = [pod.create(EVENT, f"key-{name}", name, wait_s=20) for name in SECTIONS[-8:]]
+        assert [answer.status_code for answer in sold] == [201] * 8, sold[0].text
     assert worker.terminate() == 0
 
 
