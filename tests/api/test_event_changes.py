@@ -460,7 +460,7 @@ async def test_a_key_is_demanded(client: httpx.AsyncClient, stage: Stage) -> Non
     assert reason_of(await client.post("/v1/events/7:close")) == (400, "IDEMPOTENCY_KEY_MISSING")
 
 
-def test_operators_alone_send_large_plans_and_none_over_the_limit() -> None:
+def test_b24_operators_alone_send_large_plans_and_none_over_the_limit() -> None:
     def padded(size: int) -> bytes:
         # Space around a JSON text means nothing, but is sent.
         return orjson.dumps(opening()).ljust(size)

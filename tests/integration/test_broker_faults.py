@@ -1,4 +1,4 @@
-"""F11, F13, F44: brokers die, freeze and fall out of sync under load, three of them.
+"""F11, F13, F14, F44: brokers die, freeze, run full and fall out of sync under load.
 
 What was acknowledged is decided once and in order, whatever the leader does.
 """
@@ -6,6 +6,7 @@ What was acknowledged is decided once and in order, whatever the leader does.
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import (
@@ -16,6 +17,7 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+from faults.limits import file_size_limit
 from integration.conftest import FAST_SESSIONS
 from integration.workers import Fleet, create_topics
 
@@ -154,3 +156,27 @@ def demand_all_replicas(fleet: Fleet, replicas: int) -> None:
     admin = AdminClient({"bootstrap.servers": fleet.brokers})
     (answer,) = admin.incremental_alter_configs([topic]).values()
     answer.result(timeout=30)
+
+
+def test_f14_a_broker_whose_disk_is_full_loses_nothing_that_was_acknowledged(
+    three: Stack, fleet: Fleet
+) -> None:
+    """The leader's disk takes no byte more: it ends, the others go on, and then it comes back."""
+    worker = fleet.worker("a").start()
+    worker.wait_ready()
+    with fleet.load(400) as sent:
+        leader = leader_of(fleet, fleet.topics.changelog)
+        pid = three.broker_pids[leader]
+        with file_size_limit(pid, 1):
+            assert wait_until(lambda: not is_running(pid), 60), "it went on without a disk"
+        leader_of(fleet, fleet.topics.changelog, other_than=leader)
+        assert goes_on(fleet)
+        three.kill_broker(leader)
+        three.start_broker(leader)
+    fleet.settle(120, revive=True)
+    assert fleet.verify() >= sent()
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process runs; one that ended and is not waited for yet does not."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from audit_logs import AVRO, identity
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from infra.paths import ROOT
 from infra.stack import ephemeral_stack
 from infra.stack.processes import ProcessId, child_environment
-from schemas.topics import RESERVATION_OUTCOMES
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.addresses import Servers
 from scripts.commands import schema_ids
 from scripts.demo import prepare_topics, running
@@ -77,6 +77,21 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         with running([worker]):
             worker.wait_until_ready(60)
             yield Live(where)
+
+
+def test_b24_the_broker_takes_no_record_of_two_megabytes(live: Live) -> None:
+    told: list[KafkaError | None] = []
+    # The client's own limit lies above it, so that the broker is the one who refuses.
+    producer = Producer(
+        {"bootstrap.servers": live.where.brokers, "message.max.bytes": 4 << 20, "acks": "all"}
+    )
+    producer.produce(
+        SECTION_COMMANDS.name, bytes(2 << 20), on_delivery=lambda error, _: told.append(error)
+    )
+    assert producer.flush(30) == 0
+    (error,) = told
+    assert error is not None
+    assert error.code() == KafkaError.MSG_SIZE_TOO_LARGE
 
 
 @pytest.fixture

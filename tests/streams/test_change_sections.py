@@ -590,7 +590,7 @@ def test_a_changed_window_is_what_opening_again_has_to_say() -> None:
     ("starts_ms", "ends_ms"),
     [(-1, 0), (0, -1), (5, 5), (6, 5), (TIME_MS_MAX + 1, 0), (0, TIME_MS_MAX + 1), (0, 2**63 - 1)],
 )
-def test_a_window_that_is_none_is_refused_and_the_former_one_stands(
+def test_b59_a_window_that_is_none_is_refused_and_the_former_one_stands(
     starts_ms: int, ends_ms: int
 ) -> None:
     partition = opened("....")
