@@ -20,6 +20,7 @@ from api.limits import Receive, Scope, Send
 from api.problems import CONTENT_TYPE, Problem
 from api.waits import ClientGone
 from state.domain.reasons import ApiReason, Reason
+from state.stores.owner_lookup import OwnersBusy
 from state.stores.redis_line import TooManyAsk
 
 ERRORS_MAX: Final = 10
@@ -124,6 +125,7 @@ def application() -> FastAPI:
     )
     built.add_exception_handler(Problem, _on_problem)
     built.add_exception_handler(TooManyAsk, _on_too_many)
+    built.add_exception_handler(OwnersBusy, _on_busy_owner)
     built.add_exception_handler(RequestValidationError, _on_invalid)
     built.add_exception_handler(HTTPException, _on_http)
     built.add_exception_handler(ClientGone, _on_client_gone)
@@ -165,6 +167,12 @@ async def _on_problem(request: Request, error: Exception) -> Response:
 async def _on_too_many(request: Request, _: Exception) -> Response:
     # Let through uncounted, they would be the very ones that the limits are for.
     detail = "More is asked than limits can be counted for; ask again shortly."
+    return response(request, Problem.of(ApiReason.OVERLOADED, detail))
+
+
+async def _on_busy_owner(request: Request, _: Exception) -> Response:
+    # Not that its keeper does not answer: it answers others.
+    detail = "More is asked of its keeper than it answers at once; ask again shortly."
     return response(request, Problem.of(ApiReason.OVERLOADED, detail))
 
 

@@ -25,10 +25,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiokafka.admin import AIOKafkaAdminClient
@@ -73,6 +75,21 @@ class OwnerUnreachable(Exception):
 
     Operator action: look at the workers; when they run, at the token and the advertised address.
     """
+
+
+class OwnersBusy(Exception):
+    """An owner answers, but more is asked of it at once than it answers in time.
+
+    Operator action: none as long as it passes; else more workers, or fewer clients that poll.
+    """
+
+
+class _Line:
+    """Who is being asked at one owner: so many at once, the others wait for their turn."""
+
+    def __init__(self) -> None:
+        self.turns = asyncio.Semaphore(_CONNECTIONS_PER_OWNER)
+        self.answered_s = float("-inf")
 
 
 class SectionRecords(NamedTuple):
@@ -191,6 +208,7 @@ class OwnerLookup:
         self._directory = Directory({}, float("-inf"))
         self._reading: asyncio.Task[Directory] | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
         self._counts: Counter[str] = Counter()
         self._read_reservation = decoder(_STATE + "Reservation")
         self._read_layout = decoder(_STATE + "SectionLayout")
@@ -271,7 +289,7 @@ class OwnerLookup:
     async def get(self, topic: str, partition: int, store_key: bytes) -> bytes | None:
         """Return the committed payload of one store key, or None where there is none.
 
-        topic, partition: of the owner's input. Raises OwnerNotReady, OwnerUnreachable.
+        topic, partition: of the owner's input. Raises OwnerNotReady, OwnerUnreachable, OwnersBusy.
         """
         [payload] = await self.get_many(topic, partition, [store_key])
         return payload
@@ -312,16 +330,39 @@ class OwnerLookup:
         if not address:
             raise OwnerUnreachable(f"{place[0]}-{place[1]}: no owner with an address ({owner!r})")
         assert self._session is not None, "not started"
-        self._counts["attempts"] += 1
         url = f"http://{address}/partitions/{place[0]}/{place[1]}/records/"
-        try:
-            async with self._session.get(
-                url + ",".join(key.hex() for key in keys), allow_redirects=False
-            ) as answer:
-                body = await _body_of(answer)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise OwnerUnreachable(f"{owner} does not answer: {error!r}") from error
+        line = self._lines.setdefault(address, _Line())
+        async with self._turn(line, owner):
+            self._counts["attempts"] += 1
+            try:
+                async with self._session.get(
+                    url + ",".join(key.hex() for key in keys), allow_redirects=False
+                ) as answer:
+                    body = await _body_of(answer)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise OwnerUnreachable(f"{owner} does not answer: {error!r}") from error
+            line.answered_s = asyncio.get_running_loop().time()
         return _payloads(owner, answer.status, answer.headers, body, len(keys), least)
+
+    @asynccontextmanager
+    async def _turn(self, line: _Line, owner: str) -> AsyncIterator[None]:
+        """Hold one of an owner's turns; the wait for it is none of the time that it has to answer.
+
+        Raises OwnersBusy where others were answered meanwhile, else OwnerUnreachable.
+        """
+        began_s = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                await line.turns.acquire()
+        except TimeoutError:
+            if line.answered_s < began_s:
+                raise OwnerUnreachable(f"{owner} answers nobody") from None
+            self._counts["busy"] += 1
+            raise OwnersBusy(f"{owner} is asked for more than it answers") from None
+        try:
+            yield
+        finally:
+            line.turns.release()
 
     async def _directory_since(self, newer_than_s: float) -> Directory:
         """Return a directory that was read after a moment; all who wait share one reading."""

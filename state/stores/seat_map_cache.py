@@ -82,7 +82,7 @@ class SeatMapCache:
 
         min_version: a kept map below it is not served; the owner may still be below it.
 
-        Raises OwnerNotReady, OwnerUnreachable.
+        Raises OwnerNotReady, OwnerUnreachable, OwnersBusy.
         """
         name = (event_id, section)
         kept = self._kept.get(name)

@@ -21,6 +21,7 @@ from state.stores.owner_lookup import (
     DIRECTORY_AGE_S,
     OwnerLookup,
     OwnerNotReady,
+    OwnersBusy,
     OwnerUnreachable,
 )
 from state.stores.owner_name import owner_name
@@ -392,5 +393,46 @@ def test_an_owner_that_hangs_is_given_up() -> None:
                 with pytest.raises(OwnerUnreachable, match="does not answer"):
                     await pod.get(*IN, b"k")
                 assert asyncio.get_running_loop().time() - began_s < 5
+
+    asyncio.run(conversation())
+
+
+def test_s11_an_owner_that_is_asked_for_too_much_is_not_one_that_is_gone() -> None:
+    """The wait for a turn is none of the owner's time, and nobody is told that nobody answers."""
+
+    async def handle(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.05)
+        return web.Response(body=b"v", headers={"X-Owner": owner, "X-Progress-Offset": "1"})
+
+    owner = ""
+
+    async def conversation() -> None:
+        nonlocal owner
+        async with answering(handle) as address:
+            owner = owner_name("seats", "one", 4, address)
+            async with lookup(FakeGroup({IN: owner})) as pod:
+                asked = (pod.get(*IN, b"k") for _ in range(1_000))
+                answers = await asyncio.gather(*asked, return_exceptions=True)
+                kinds = {type(answer) for answer in answers}
+                # 16 at a time and 20 a second each: a thousand is more than a second's.
+                assert kinds == {bytes, OwnersBusy}
+                assert await pod.get(*IN, b"k") == b"v"
+
+    asyncio.run(conversation())
+
+
+def test_s11_an_owner_that_answers_nobody_is_unreachable_to_who_waits_for_a_turn_too() -> None:
+    async def hang(_: web.Request) -> web.StreamResponse:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    async def conversation() -> None:
+        async with (
+            answering(hang) as address,
+            lookup(FakeGroup({IN: owner_name("seats", "one", 4, address)})) as pod,
+        ):
+            asked = (pod.get(*IN, b"k") for _ in range(100))
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            assert {type(answer) for answer in answers} == {OwnerUnreachable}
 
     asyncio.run(conversation())
