@@ -29,7 +29,7 @@ from streams.runtime.checks import Cluster, check_cluster
 from streams.runtime.clock import ClockWatch, OwnClock
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.failpoints import Failpoints
-from streams.runtime.fatal import WorkerMustEnd, before_end, end_process
+from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
 from streams.runtime.generation import Generation
 from streams.runtime.group import ConsumerGroup
 from streams.runtime.health import HealthServer
@@ -38,6 +38,7 @@ from streams.runtime.lookups import CommittedRecords, Lookups
 from streams.runtime.observe import Observer, configure_logging
 from streams.runtime.pump import CHANGELOG_LOST, Lanes
 from streams.runtime.schema_questions import AskRegistry
+from streams.runtime.takeover import Place
 from streams.runtime.ticker import Ticker
 from streams.runtime.topic_watch import TopicWatch
 from streams.runtime.transport import (
@@ -246,6 +247,7 @@ class BatchApp(faust.App):
             stores=self._stores,
             identities=self._cluster.identities,
             partitions=self._cluster.partitions,
+            compacted=self._cluster.compacted,
             observer=self.observer,
             reached=self._failpoints.reach,
             journal=self._journal,
@@ -263,6 +265,11 @@ class BatchApp(faust.App):
         """Return the lanes that take records in; None while partitions change hands."""
         generation = self.generation
         return generation.lanes if generation is not None and generation.takes_in else None
+
+    def in_trouble(self, place: Place, trouble: PartitionTrouble) -> None:
+        """Set a partition aside that runs in the present generation."""
+        if self.generation is not None:
+            self.generation.in_trouble(place, trouble)
 
     async def _finish_generation(self, *_: Any, **__: Any) -> None:
         """End the transaction in flight; the group is rejoined only after that.

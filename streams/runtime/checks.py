@@ -19,10 +19,11 @@ NO_OPTIONS: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What the checks learned: the partitions and the identity of each topic."""
+    """What the checks learned: partitions and identity of each topic, and which are compacted."""
 
     partitions: Mapping[str, int]
     identities: Mapping[str, str]
+    compacted: frozenset[str]
 
 
 def check_cluster(
@@ -65,7 +66,10 @@ def check_cluster(
     for route in routes:
         _check_route(route, partitions, configs, log_append_time=log_append_time)
     identities = {name: str(topic.topic_id) for name, topic in topics.items()}
-    return Cluster(partitions, identities)
+    compacted = frozenset(
+        name for name, config in configs.items() if "compact" in config.get("cleanup.policy", "")
+    )
+    return Cluster(partitions, identities, compacted)
 
 
 def _answer(topic: str, future: Any) -> Any:

@@ -14,7 +14,7 @@ store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -57,6 +57,7 @@ class Generation:
         stores: RocksDBStores,
         identities: Mapping[str, str],
         partitions: Mapping[str, int],
+        compacted: Collection[str],
         observer: Observer,
         reached: Callable[[str], None],
         journal: CrashJournal,
@@ -96,6 +97,7 @@ class Generation:
             stores=stores,
             identities=identities,
             partitions=partitions,
+            compacted=compacted,
             observer=observer,
             reached=reached,
             journal=journal,

@@ -18,9 +18,6 @@ from streams.runtime.retelling import Retelling
 from streams.runtime.schema_questions import SchemaQuestions
 
 QUARANTINED = "QUARANTINED"
-_MARKER_GAP_LIMIT = 100_000
-"""Offsets that control records and aborted transactions may plausibly take up in one gap."""
-
 _OVERDUE_MS = 5_000
 _OVERDUE_RECORDS = 50
 
@@ -59,7 +56,13 @@ class Lane:
         next_offset: int,
         log_time_ms: int,
         journal: CrashJournal,
+        *,
+        has_gaps: bool = False,
     ) -> None:
+        """Begin at an offset.
+
+        has_gaps: the topic is compacted, so that offsets may be missing from its log.
+        """
         self.route = route
         self.topic = topic
         self.partition = partition
@@ -80,12 +83,19 @@ class Lane:
         self._decided_to = next_offset
         self._buffer: deque[Sequence[Record]] = deque()
         self._journal = journal
+        self._has_gaps = has_gaps
         self._in_flight = 0
         self._is_settled = asyncio.Event()
         self._is_settled.set()
 
-    def feed(self, records: Sequence[Record]) -> None:
-        """Take fetched records in; they must continue the log where the last ones ended."""
+    def feed(
+        self, records: Sequence[Record], begin: int, holes: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Take fetched records in; they must continue the log where the last ones ended.
+
+        begin: offset from which on the log was read, markers and aborted records included.
+        holes: what it does not have from there on: (first missing offset, next one there is).
+        """
         if isinstance(records[0], Unreadable):
             raise PartitionTrouble(records[0].why, "input")
         first, last = records[0].offset, records[-1].offset
@@ -95,10 +105,14 @@ class Lane:
                 "backwards; was the topic created anew?"
             )
             raise PartitionTrouble(message, "input")
-        if first - self.next_offset > _MARKER_GAP_LIMIT:
+        lost = [(start, end) for start, end in holes if end > self.next_offset]
+        if begin > self.next_offset:
+            lost.append((self.next_offset, begin))
+        if lost and not self._has_gaps:
+            start, end = min(lost)
             message = (
-                f"{self.place}: expected offset {self.next_offset}, got {first}: more is missing "
-                "than transaction markers explain; input was lost"
+                f"{self.place}: offsets {start} to {end - 1} are not in the log, which is not "
+                "compacted: input was lost"
             )
             raise PartitionTrouble(message, "input")
         self.next_offset = last + 1

@@ -150,7 +150,7 @@ class Pump:
             if lane is None or fetch.intake.get(where) is not lane:
                 continue
             try:
-                lane.feed(part.records)
+                lane.feed(part.records, part.records.begin, part.records.holes)
             except PartitionTrouble as trouble:
                 self.leave(lane, trouble)
         if self._buffered_bytes() >= self._settings.buffer_bytes:

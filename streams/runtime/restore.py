@@ -151,8 +151,8 @@ class _Reading:
             if records or position > store.changelog_offset:
                 work.append((where, store, self._readers[where].changes(records), position))
                 advanced += len(records)
-            if position >= self._behind[tp]:
-                del self._behind[tp]
+            if position >= self._behind.get(tp, position):
+                self._behind.pop(tp, None)
         self.read += advanced
         return work, advanced
 

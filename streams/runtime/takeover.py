@@ -117,6 +117,7 @@ class TakeOver:
         stores: RocksDBStores,
         identities: Mapping[str, str],
         partitions: Mapping[str, int],
+        compacted: Collection[str],
         observer: Observer,
         reached: Callable[[str], None],
         journal: CrashJournal,
@@ -131,6 +132,7 @@ class TakeOver:
         self._stores = stores
         self._identities = identities
         self._partitions = partitions
+        self._compacted = compacted
         self._observer = observer
         self._reached = reached
         self._journal = journal
@@ -494,7 +496,17 @@ class TakeOver:
                     f"{route.changelog} lost records, or the group was moved forward"
                 )
                 raise PartitionTrouble(message, "offsets")
-        return Lane(route, topic, partition, partitions, state, offset, log_time_ms, self._journal)
+        return Lane(
+            route,
+            topic,
+            partition,
+            partitions,
+            state,
+            offset,
+            log_time_ms,
+            self._journal,
+            has_gaps=topic in self._compacted,
+        )
 
     def _changelog(self, place: Place) -> tuple[str, int]:
         topic, partition = place

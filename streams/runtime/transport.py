@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,14 @@ import aiokafka
 import aiokafka.consumer.fetcher as aiokafka_fetcher
 import faust
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from serdes.kafka_security import KafkaSecurity
 from streams.batch import Record
-from streams.runtime.fatal import end_process
+from streams.runtime.fatal import PartitionTrouble, end_process
 from streams.runtime.group import read_truthful_offsets
 from streams.runtime.record_batches import RawRecords, Unreadable, records_of
 
@@ -44,13 +46,28 @@ _FETCH_ROUND_S = 0.25
 """How long a round of fetching waits for records; a takeover waits for the round to end."""
 
 
+Hole = tuple[int, int]
+"""First offset that is not in the log, and the next one that is."""
+
+
+class Stretch(list[Record]):
+    """Records of one partition, and what was read past before and between them.
+
+    begin: offset from which on all was read: records, transaction markers, aborted records.
+    holes: offsets that the log does not have: compacted away, or lost.
+    """
+
+    begin = 0
+    holes: Sequence[Hole] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Consecutive records of one partition, as fetched; never empty."""
 
     topic: str
     partition: int
-    records: Sequence[Record]
+    records: Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +97,16 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
 
     Stock aiokafka builds a ConsumerRecord for each record and updates its position each time,
     which costs more than parsing it.
+
+    holes: offsets between the batches, where the log has none.
     """
 
     next_fetch_offset: int
+    holes: list[Hole]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.holes = []
 
     def _unpack_records(self) -> Iterator[list[Record]]:
         committed_only = self._isolation_level == aiokafka_fetcher.READ_COMMITTED
@@ -92,6 +116,8 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
             if self._check_crcs and not batch.validate_crc():
                 yield [self._unreadable(records.raw, "its checksum is wrong: look at the disks")]
                 return
+            if batch.base_offset > self.next_fetch_offset:
+                self.holes.append((self.next_fetch_offset, batch.base_offset))
             if committed_only and batch.producer_id is not None:
                 self._consume_aborted_up_to(batch.base_offset)
                 if batch.is_control_batch and self._contains_abort_marker(batch):
@@ -122,6 +148,15 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
         return Unreadable(offset, f"{place}: the record batch at {offset} cannot be read: {why}")
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What was read past since the last record that was handed out: from where, to where."""
+
+    begin: int
+    end: int
+    holes: Sequence[Hole]
+
+
 class SlimFetchResult(aiokafka_fetcher.FetchResult):
     """Hands out all that a fetch brought at once."""
 
@@ -130,19 +165,43 @@ class SlimFetchResult(aiokafka_fetcher.FetchResult):
     def getall(self, max_records: int | None = None) -> list[Record]:  # noqa: ARG002
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
-        records: list[Record] = []
-        for chunk in self._partition_records:
+        reading = self._partition_records
+        state = self._assignment.state_value(self._topic_partition)
+        records = Stretch()
+        begin = reading.next_fetch_offset
+        passed: Passed | None = getattr(state, "passed", None)
+        holes: list[Hole] = []
+        if passed is not None and passed.end == begin:
+            # Nothing was handed out since, and nobody has sought another place.
+            begin = passed.begin
+            holes.extend(passed.holes)
+        handed = begin
+        for chunk in reading:
             if isinstance(chunk[0], Unreadable):
                 # What lies before it comes first; the next fetch begins at it.
-                records = records or list(chunk)
+                if not records:
+                    records.extend(chunk)
                 break
             records.extend(chunk)
+            handed = records[-1].offset + 1
+        holes.extend(reading.holes)
         self._update_position()
         self._partition_records = None
-        if records and not isinstance(records[0], Unreadable):
-            handed = self._assignment.state_value(self._topic_partition)
-            handed.handed_offset = records[-1].offset + 1
+        records.begin = begin
+        records.holes = [hole for hole in holes if hole[0] < handed]
+        later = [hole for hole in holes if hole[0] >= handed]
+        state.passed = Passed(handed, reading.next_fetch_offset, later)
+        if handed > begin:
+            state.handed_offset = handed
         return records
+
+
+def concerned_by(error: KafkaError, partitions: AbstractSet[TP]) -> AbstractSet[TP]:
+    """Return the partitions that an error of the fetcher names, by themselves or by topic."""
+    named: set[Any] = set()
+    for argument in error.args:
+        named.update(argument if isinstance(argument, dict) else [argument])
+    return {tp for tp in partitions if tp in named or tp.topic in named}
 
 
 def read_to(consumer: Any, tp: Any, next_offset: int) -> int:
@@ -271,13 +330,10 @@ class BatchConsumer(driver.Consumer):
                     continue
                 self.not_waiting_next_records.clear()
                 try:
-                    records = await self._getmany(
-                        active_partitions=partitions, timeout=_FETCH_ROUND_S
-                    )
+                    records = await self._read(partitions)
                 finally:
                     self.not_waiting_next_records.set()
-                if records:
-                    await self._deliver(records, intake)
+                await self._deliver(records, intake)
         except asyncio.CancelledError:
             # Faust's Fetcher takes its own stop for a crash while partitions change hands.
             if not fetcher_stopped():
@@ -287,6 +343,25 @@ class BatchConsumer(driver.Consumer):
                 raise
         except Exception as error:  # noqa: BLE001  (whatever it is, the input cannot be read)
             end_process(f"the input cannot be read: {error!r}", error)
+
+    async def _read(self, partitions: AbstractSet[TP]) -> Mapping[TP, Stretch]:
+        """Fetch from these partitions; those that cannot be read are set aside."""
+        try:
+            records: Mapping[TP, Stretch] = await self._getmany(
+                active_partitions=partitions, timeout=_FETCH_ROUND_S
+            )
+        except KafkaError as error:
+            concerned = concerned_by(error, partitions)
+            if not concerned:
+                raise
+            for tp in concerned:
+                self._set_aside(tp, error)
+            return {}
+        return records
+
+    def _set_aside(self, tp: TP, error: Exception) -> None:
+        message = f"its records cannot be read: {error!r}. Look at the brokers"
+        self.app.in_trouble((tp.topic, tp.partition), PartitionTrouble(message, "input"))
 
     async def _may_fetch(self) -> bool:
         """Wait, at most a second, until some partition may be fetched from."""
@@ -308,7 +383,7 @@ class BatchConsumer(driver.Consumer):
 
     async def _deliver(
         self,
-        records: Mapping[TP, Sequence[Record]],
+        records: Mapping[TP, Stretch],
         intake: Mapping[tuple[str, int], object],
     ) -> None:
         by_topic: dict[str, list[Slice]] = {}

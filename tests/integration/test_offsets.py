@@ -135,3 +135,35 @@ def test_f19_what_a_foreign_producer_aborted_is_not_counted(
     fleet.produce(100, seed=4)
     fleet.settle()
     assert fleet.verify() == 400 + 300
+
+
+def test_c3_a_foreign_transaction_of_more_than_100000_records_that_was_aborted_is_passed(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=1)
+    worker = fleet.worker("only").start().wait_ready()
+    fleet.produce(100)
+    fleet.settle()
+    foreign = Producer(
+        {
+            "bootstrap.servers": fleet.brokers,
+            "transactional.id": fleet.prefix + "f",
+            "queue.buffering.max.messages": 200_000,
+            "linger.ms": 50,
+        }
+    )
+    foreign.init_transactions(20)
+    foreign.begin_transaction()
+    for _ in range(100_500):
+        foreign.produce(fleet.topics.words, b"w", b"0-0", 0)
+    assert foreign.flush(60) == 0
+    foreign.abort_transaction(20)
+    fleet.produce(100, seed=2)
+    fleet.settle()
+    # Another owner begins before it.
+    assert worker.terminate() == 0
+    move_group(fleet, 100)
+    worker.start().wait_ready()
+    fleet.settle()
+    assert fleet.verify() == 200
+    assert worker.exit_codes == [0]

@@ -30,11 +30,22 @@ def records(first: int, count: int) -> list[FakeRecord]:
     return [FakeRecord(offset) for offset in range(first, first + count)]
 
 
+def feed(lane: Lane, fed: Sequence[Record], begin: int | None = None) -> None:
+    """Feed records; everything from `begin` on was read, by default from the first of them."""
+    lane.feed(fed, fed[0].offset if begin is None else begin)
+
+
 def offsets(taken: Sequence[Record]) -> list[int]:
     return [record.offset for record in taken]
 
 
-def new_lane(journal: Path, next_offset: int = 100, to: tuple[str, ...] = ("out",)) -> Lane:
+def new_lane(
+    journal: Path,
+    next_offset: int = 100,
+    to: tuple[str, ...] = ("out",),
+    *,
+    has_gaps: bool = False,
+) -> Lane:
     def echo(batch: Batch, state: State, log_time_ms: int) -> Effects:
         effects = Effects()
         for record in batch.records:
@@ -44,7 +55,8 @@ def new_lane(journal: Path, next_offset: int = 100, to: tuple[str, ...] = ("out"
 
     route = Route("role", "in", echo, to, "changelog", "dead")
     state = PartitionState(MemoryStore())
-    return Lane(route, "in", 0, 4, state, next_offset, 500, CrashJournal(journal))
+    crash_journal = CrashJournal(journal)
+    return Lane(route, "in", 0, 4, state, next_offset, 500, crash_journal, has_gaps=has_gaps)
 
 
 @pytest.fixture
@@ -53,18 +65,31 @@ def lane(tmp_path: Path) -> Lane:
 
 
 def test_an_earlier_record_than_expected_is_the_partitions_trouble(lane: Lane) -> None:
-    lane.feed(records(100, 5))
+    feed(lane, records(100, 5))
     with pytest.raises(PartitionTrouble, match="expected offset 105, got 104"):
-        lane.feed(records(104, 3))
+        feed(lane, records(104, 3))
 
 
-def test_a_gap_that_markers_explain_is_passed_and_a_larger_one_is_the_partitions_trouble(
-    lane: Lane,
+def test_c3_a_gap_that_was_read_past_is_passed_however_large_it_is(lane: Lane) -> None:
+    feed(lane, records(103, 2), begin=100)
+    feed(lane, records(900_000, 1), begin=105)
+    assert offsets(lane.take(10)) == [103, 104, 900_000]
+    assert lane.next_offset == 900_001
+
+
+def test_c3_a_single_offset_that_nobody_read_is_the_partitions_trouble(lane: Lane) -> None:
+    with pytest.raises(PartitionTrouble, match="offsets 100 to 100 are not in the log"):
+        feed(lane, records(101, 2), begin=101)
+
+
+def test_c3_a_hole_in_the_log_is_the_partitions_trouble_unless_the_topic_is_compacted(
+    tmp_path: Path,
 ) -> None:
-    lane.feed(records(103, 2))
-    assert offsets(lane.take(10)) == [103, 104]
-    with pytest.raises(PartitionTrouble, match="input was lost"):
-        lane.feed(records(500_000, 1))
+    with pytest.raises(PartitionTrouble, match="offsets 102 to 104 are not in the log"):
+        new_lane(tmp_path / "journal.json").feed(records(105, 2), 100, [(102, 105)])
+    compacted = new_lane(tmp_path / "journal.json", has_gaps=True)
+    compacted.feed(records(105, 2), 100, [(102, 105)])
+    assert offsets(compacted.take(10)) == [105, 106]
 
 
 @given(
@@ -77,7 +102,7 @@ def test_records_are_taken_in_order_and_the_buffer_knows_its_size(
     lane = new_lane(tmp_path_factory.mktemp("lane") / "journal.json", 0)
     fed = 0
     for size in sizes:
-        lane.feed(records(fed, size))
+        feed(lane, records(fed, size))
         fed += size
     got: list[int] = []
     for limit in limits:
@@ -91,7 +116,7 @@ def test_records_are_taken_in_order_and_the_buffer_knows_its_size(
 
 
 def test_what_was_put_back_comes_first_again(lane: Lane) -> None:
-    lane.feed(records(100, 10))
+    feed(lane, records(100, 10))
     taken = lane.take(4)
     lane.put_back(taken)
     assert lane.buffered_records == 10
@@ -102,7 +127,7 @@ def test_what_was_put_back_comes_first_again(lane: Lane) -> None:
 
 
 def test_decisions_move_offset_and_log_time_and_seal_the_state(lane: Lane) -> None:
-    lane.feed([FakeRecord(100, 900), FakeRecord(101, 700)])
+    feed(lane, [FakeRecord(100, 900), FakeRecord(101, 700)])
     decided = lane.decide(lane.take(10))
     assert decided.next_offset == 102
     assert decided.log_time_ms == 900
@@ -110,19 +135,19 @@ def test_decisions_move_offset_and_log_time_and_seal_the_state(lane: Lane) -> No
     assert [key for key, _ in decided.changes.puts] == [b"last"]
     assert decided.effects.outgoing["out"][0] == (b"k", b"100 500")
     # Time never goes back.
-    lane.feed([FakeRecord(102, 100)])
+    feed(lane, [FakeRecord(102, 100)])
     assert lane.decide(lane.take(1)).log_time_ms == 900
 
 
 def test_a_topic_outside_the_route_is_refused(tmp_path: Path) -> None:
     lane = new_lane(tmp_path / "journal.json", to=())
-    lane.feed(records(100, 1))
+    feed(lane, records(100, 1))
     with pytest.raises(WorkerMustEnd, match="may not publish to out"):
         lane.decide(lane.take(1))
 
 
 def test_batches_are_short_while_what_was_due_for_long_has_piled_up(lane: Lane) -> None:
-    lane.feed([FakeRecord(offset, 6_000) for offset in range(100, 300)])
+    feed(lane, [FakeRecord(offset, 6_000) for offset in range(100, 300)])
     lane.state.put(b"hold", b"held", 1_000)
     assert lane.overdue_ms() == 0
     assert len(lane.take(80)) == 80
@@ -137,7 +162,7 @@ def test_r20_a_stretch_that_killed_is_gone_through_one_by_one(tmp_path: Path) ->
     journal = CrashJournal(tmp_path / "journal.json")
     journal.note_death("in-0", 102, 103)
     lane = new_lane(tmp_path / "journal.json")
-    lane.feed(records(100, 8))
+    feed(lane, records(100, 8))
     # Everything up to the stretch's end with care, then freely again.
     assert [offsets(lane.take(10)) for _ in range(5)] == [
         [100],
@@ -153,7 +178,7 @@ def test_r20_a_quarantined_record_is_a_dead_letter_and_touches_no_state(tmp_path
     for _ in range(3):
         journal.note_death("in-0", 100, 100)
     lane = new_lane(tmp_path / "journal.json")
-    lane.feed(records(100, 2))
+    feed(lane, records(100, 2))
     decided = lane.decide(lane.take(10))
     (letter,) = decided.effects.dead_letters
     assert letter.reason == QUARANTINED
