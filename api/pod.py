@@ -284,6 +284,7 @@ class Pod:
             "Requests whose rate limits nobody counted: Redis is down, or there is none.",
             limits.skipped,
         )
+        yield "gauge", "api_troubles", "Topics that cannot be followed now.", len(self.troubles())
         yield "counter", "api_tokens_verified", "Tokens verified anew.", self.verifier.verified
         yield "counter", "api_tokens_refused", "Tokens refused.", self.verifier.refused
         if self._view is not None:

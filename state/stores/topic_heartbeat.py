@@ -18,6 +18,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from state.stores.freshness import Freshness, LogShortened
+from state.stores.open_transactions import OpenTransactions
 
 # One dead broker of several holds up the answer for all of them for this long.
 ANSWER_TIMEOUT_S = 1.0
@@ -27,6 +28,8 @@ REST_NS_MIN = 500_000_000
 REST_NS_MAX = 4_000_000_000
 # How often the topic's identity is asked for, and after every failure.
 IDENTITY_NS = 2_000_000_000
+# Longest that a transaction may hide records before it is told: twice what the workers' own have.
+HIDDEN_S_MAX = 30.0
 # Apart by this much when callers ask for more than the interval gives.
 APART_NS_MIN = 20_000_000
 
@@ -103,6 +106,9 @@ class Heartbeat:
         self._identified_ns = clock_ns()
         self._ends: Mapping[TopicPartition, Future[Any]] = {}
         self._identity: Future[Any] | None = None
+        # The ends that count what open transactions hide, asked for beside the identity.
+        self._hidden_ends: Mapping[TopicPartition, Future[Any]] = {}
+        self._transactions = OpenTransactions()
 
     def step(self, partitions: Sequence[Freshness]) -> str | None:
         """Ask when it is time; note in `partitions` what was answered.
@@ -122,6 +128,8 @@ class Heartbeat:
             return None
         if self._identity is not None and not self._identity.done():
             return None
+        if not all(answer.done() for answer in self._hidden_ends.values()):
+            return None
         return self._note(partitions)
 
     def _ask(self) -> None:
@@ -130,19 +138,24 @@ class Heartbeat:
         self._asked_ns = self._clock_ns()
         if self._asked_ns - self._identified_ns >= IDENTITY_NS:
             self._identity = ask_identity(self._admin, self._topic.name)
+            self._hidden_ends = self._ask_ends(IsolationLevel.READ_UNCOMMITTED)
         # A committed record that another transaction still hides counts when it is shown.
-        self._ends = self._admin.list_offsets(
+        self._ends = self._ask_ends(IsolationLevel.READ_COMMITTED)
+
+    def _ask_ends(self, isolation: IsolationLevel) -> "Mapping[TopicPartition, Future[Any]]":
+        return self._admin.list_offsets(
             {
                 TopicPartition(self._topic.name, number): _LATEST
                 for number in range(self._topic.partitions)
             },
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=isolation,
             request_timeout=ANSWER_TIMEOUT_S,
         )
 
     def _note(self, partitions: Sequence[Freshness]) -> str:
         ends, self._ends = self._ends, {}
         identity, self._identity = self._identity, None
+        hidden_ends, self._hidden_ends = self._hidden_ends, {}
         trouble = ""
         try:
             if identity is not None:
@@ -170,7 +183,24 @@ class Heartbeat:
         else:
             self._rest_ns = REST_NS_MIN
             self._counters.heartbeats += 1
-        return trouble
+        return trouble or self._told_of_hidden(ends, hidden_ends)
+
+    def _told_of_hidden(
+        self,
+        stable: "Mapping[TopicPartition, Future[Any]]",
+        ends: "Mapping[TopicPartition, Future[Any]]",
+    ) -> str:
+        """Return what is to be said of transactions that hide records for too long."""
+        now_s = self._clock_ns() / 1e9
+        known = {}
+        for at, answer in ends.items():
+            if answer.exception() is None and stable[at].exception() is None:
+                # Asked before the stable ones: what was committed in between counts as shown.
+                known[at.topic, at.partition] = stable[at].result().offset, answer.result().offset
+        self._transactions.note(known, now_s)
+        found = self._transactions.open(now_s)
+        hanging = [one.told(place) for place, one in found.items() if one.for_s > HIDDEN_S_MAX]
+        return "; ".join(hanging)
 
     def _check(self, answer: "Future[Any]") -> None:
         now = identity_in(self._topic.name, answer)

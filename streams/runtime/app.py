@@ -38,6 +38,7 @@ from streams.runtime.lookups import CommittedRecords, Lookups
 from streams.runtime.observe import Observer, configure_logging
 from streams.runtime.pump import CHANGELOG_LOST, Lanes
 from streams.runtime.schema_questions import AskRegistry
+from streams.runtime.stock import TransactionWatch
 from streams.runtime.takeover import Place
 from streams.runtime.ticker import Ticker
 from streams.runtime.topic_watch import TopicWatch
@@ -118,7 +119,9 @@ class BatchApp(faust.App):
         self.worker_settings = settings
         self.routes = {route.source: route for route in routes}
         self.generation: Generation | None = None
-        self.observer = Observer(settings.stall_s)
+        self.observer = Observer(settings.stall_s, settings.takeover_timeout_s)
+        client = {"bootstrap.servers": settings.brokers, **settings.kafka.librdkafka()}
+        self._transactions = TransactionWatch(client, self.routes, self.observer)
         self._ask_registry = ask_registry
         self._confirm = confirm
         self._notes = notes
@@ -205,6 +208,7 @@ class BatchApp(faust.App):
             asyncio.create_task(self._ticker.run(), name="ticker"),
             asyncio.create_task(self._take_stock(), name="stock-taking"),
             asyncio.create_task(self._watch_topics(), name="topic-watch"),
+            asyncio.create_task(self._watch_transactions(), name="transaction-watch"),
         ]
         for task in self._background:
             task.add_done_callback(_end_on_error)
@@ -422,6 +426,13 @@ class BatchApp(faust.App):
         while True:
             await asyncio.sleep(_STOCK_TAKING_S)
             await self._take_stock_once()
+
+    async def _watch_transactions(self) -> None:
+        """Look for transactions that nobody ends; those of partitions that are set aside too."""
+        while True:
+            await asyncio.sleep(_STOCK_TAKING_S)
+            if self.generation is not None:
+                await self._transactions.look(self.generation.assigned)
 
     async def _take_stock_once(self) -> None:
         lanes = self._lanes()

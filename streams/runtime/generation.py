@@ -74,7 +74,7 @@ class Generation:
         self.id = generation_id
         self.name = owner_name(settings.app_id, settings.instance, generation_id, address)
         self._settings = settings
-        self._assigned = assigned
+        self.assigned = assigned
         self._observer = observer
         self._reached = reached
         self._journal = journal
@@ -121,7 +121,7 @@ class Generation:
         try:
             # Our own producers fence too: a static member's former process used the same ids.
             taken = await self._takeover.take(
-                self._assigned, beside=self._start_sink(), stalled_s=STALLED_TOGETHER_S
+                self.assigned, beside=self._start_sink(), stalled_s=STALLED_TOGETHER_S
             )
             if self.is_closing():
                 return False

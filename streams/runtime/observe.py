@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from faust.utils.terminal.spinners import SpinnerHandler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from state.domain.log_time import JUMP_MS
+from state.stores.open_transactions import Open, Place
 from streams.runtime.changelog import ChangelogReader, told
 from streams.runtime.fatal import REASONS, PartitionTrouble, Reason
 from streams.runtime.lane import Decided
@@ -120,6 +121,18 @@ class Metrics:
             ("broker",),
             registry=registry,
         )
+        self.open_transaction_seconds = Gauge(
+            "seatstream_open_transaction_seconds",
+            "For how long the oldest open transaction of our partitions of a topic was seen open.",
+            ("topic",),
+            registry=registry,
+        )
+        self.hidden_records = Gauge(
+            "seatstream_hidden_records",
+            "Offsets that nobody can read because of a transaction that is open for too long.",
+            ("topic",),
+            registry=registry,
+        )
         self.buffered_bytes = Gauge(
             "seatstream_buffered_bytes", "Fetched and not yet decided.", registry=registry
         )
@@ -154,13 +167,20 @@ class Aside:
 class Observer:
     """Where the runtime reports to; asked by the health pages."""
 
-    def __init__(self, stall_s: float) -> None:
+    def __init__(self, stall_s: float, open_s_max: float = 30.0) -> None:
+        """Begin to observe.
+
+        stall_s:    lag without progress that makes `/live` fail.
+        open_s_max: a transaction that is open for longer makes `/ready` fail.
+        """
         self.log = logging.getLogger("seatstream.runtime")
         self.metrics = Metrics()
         self._stall_s = stall_s
         self._running = False
         self._restoring = 0
         self._aside: dict[str, Aside] = {}
+        self._open_s_max = open_s_max
+        self._hanging: dict[Place, str] = {}
         self._positions: dict[str, tuple[int, float]] = {}
         self._stalled: dict[str, float] = {}
         self._clocks_off: dict[str, float] = {}
@@ -192,6 +212,7 @@ class Observer:
     def closed(self, generation: int) -> None:
         self._running = False
         self._aside.clear()
+        self._hanging.clear()
         self._count_aside()
         self._positions.clear()
         self._stalled.clear()
@@ -319,6 +340,23 @@ class Observer:
         self._time_paused = paused
         self.metrics.time_paused.set(len(paused))
 
+    def open_transactions(self, topics: Iterable[str], found: Mapping[Place, Open]) -> None:
+        """Take stock of the transactions that keep partitions of these topics back."""
+        for topic in topics:
+            of_topic = [one for (named, _), one in found.items() if named == topic]
+            longest_s = max([one.for_s for one in of_topic], default=0.0)
+            hidden = sum(one.hidden for one in of_topic if one.for_s > self._open_s_max)
+            self.metrics.open_transaction_seconds.labels(topic).set(longest_s)
+            self.metrics.hidden_records.labels(topic).set(hidden)
+        hanging = {
+            place: one.told(place) for place, one in found.items() if one.for_s > self._open_s_max
+        }
+        for place in hanging.keys() - self._hanging.keys():
+            self.log.error("%s", hanging[place])
+        for topic, partition in self._hanging.keys() - hanging.keys():
+            self.log.warning("%s-%d: the transaction has ended", topic, partition)
+        self._hanging = hanging
+
     def looked_up(self, answer: str) -> None:
         self.metrics.lookups.labels(answer).inc()
 
@@ -364,12 +402,14 @@ class Observer:
             "running": self._running,
             "restoring": self._restoring > 0,
             "set_aside": {place: asdict(aside) for place, aside in self._aside.items()},
+            "hanging_transactions": sorted(self._hanging.values()),
             "lag_records": self._lag,
             "broker_clocks_off_s": self._clocks_off,
             "time_paused_s": self._time_paused,
             "topics_missing": sorted(self._missing),
         }
-        return self._running and not self._aside and not self._missing, json.dumps(state)
+        is_well = self._running and not (self._aside or self._missing or self._hanging)
+        return is_well, json.dumps(state)
 
     def live(self) -> tuple[bool, str]:
         """Do positions move while end offsets do?"""

@@ -76,6 +76,8 @@ def messages_of(path: Path) -> Iterator[list[str]]:
         calls = [node for node in nodes if isinstance(node, ast.Call) and node.args]
         ends = {"end_process", "WorkerMustEnd", "PartitionTrouble"}
         asked = [c.args[0] for c in calls if isinstance(c.func, ast.Name) and c.func.id in ends]
+        asked += [c.args[1] for c in calls if isinstance(c.func, ast.Name)
+                  and c.func.id == "Unreadable"]  # fmt: skip
         if any(isinstance(argument, ast.Name) for argument in asked):
             asked += [node.value for node in nodes if isinstance(node, ast.Assign)
                       and any(isinstance(to, ast.Name) and to.id == "message"

@@ -11,6 +11,7 @@ be done. It asserts nothing and knows no topology, so that any test combines it 
 | Module | Injects |
 | --- | --- |
 | `group_answers` | errors in place of what a group has committed |
+| `hanging_transaction` | transactions that nobody ends |
 | `proxy` | late requests, lost or rewritten answers, a link that is cut in one direction |
 | `blocked_loop` | a worker whose event loop stands still at a chosen place |
 | `limits` | a full disk and too little memory, of a running process |

@@ -127,7 +127,7 @@ def test_s1_whoever_takes_over_from_a_loading_coordinator_fences_the_former_owne
         # Its loop stands still with a transaction begun, and then all of it.
         assert wait_until(lambda: zombie.page("/live")[0] == 0, 60), zombie.tail()
         zombie.pause()
-        answers.say(fleet.app_id, COORDINATOR_LOAD_IN_PROGRESS, times=2)
+        answers.say(fleet.app_id, COORDINATOR_LOAD_IN_PROGRESS, times=4)
         heir.start()
         assert wait_until(
             lambda: heir.metric("seatstream_partitions_owned") == 4, 2 * SESSION_TIMEOUT_S + 30

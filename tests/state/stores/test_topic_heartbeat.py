@@ -7,25 +7,43 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 
 from state.stores.freshness import Freshness
-from state.stores.topic_heartbeat import REST_NS_MAX, REST_NS_MIN, Heartbeat, TopicIdentity
+from state.stores.topic_heartbeat import (
+    HIDDEN_S_MAX,
+    IDENTITY_NS,
+    REST_NS_MAX,
+    REST_NS_MIN,
+    Heartbeat,
+    TopicIdentity,
+)
 
 TIMED_OUT = KafkaException(KafkaError(KafkaError._TIMED_OUT))
 INTERVAL_NS = 200_000_000
 
 
 class Client:
-    """Answers offset questions of partition 0 as an admin client does; the last answer stays."""
+    """Answers offset questions of partition 0 as an admin client does; the last answer stays.
+
+    end: of the partition, with what open transactions hide.
+    """
+
+    end = 7
 
     def __init__(self, answers: list[int | KafkaException]) -> None:
         self._answers = answers
 
     def list_offsets(
-        self, specs: Mapping[TopicPartition, Any], **_: Any
+        self,
+        specs: Mapping[TopicPartition, Any],
+        isolation_level: IsolationLevel,
+        **_: Any,
     ) -> dict[TopicPartition, "Future[Any]"]:
         answered: Future[Any] = Future()
+        if isolation_level == IsolationLevel.READ_UNCOMMITTED:
+            answered.set_result(SimpleNamespace(offset=self.end))
+            return dict.fromkeys(specs, answered)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, KafkaException):
             answered.set_exception(answer)
@@ -107,3 +125,29 @@ def test_questions_are_an_interval_apart() -> None:
     case.now_ns += INTERVAL_NS
     assert [case.step(), case.step()] == [None, ""]
     assert case.heartbeats == 2
+
+
+def test_s4_a_transaction_that_hides_records_for_too_long_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = Case(7)
+    case.partition.reached(7)
+
+    def told_until(seconds: float) -> set[str | None]:
+        until_ns = case.now_ns + int(seconds * 1e9)
+        told = set()
+        while case.now_ns < until_ns:
+            told.add(case.step())
+            case.now_ns += IDENTITY_NS // 4
+        return told - {None}
+
+    assert told_until(2 * HIDDEN_S_MAX) == {""}
+    monkeypatch.setattr(Client, "end", 12)
+    assert told_until(HIDDEN_S_MAX - 5) == {""}
+    told_until(10)
+    (told,) = told_until(3)
+    assert told is not None
+    assert "t-0: a transaction that began at offset 7 stays open" in told
+    monkeypatch.setattr(Client, "end", 7)
+    told_until(5)
+    assert told_until(5) == {""}

@@ -12,13 +12,13 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from docs.examples.count_per_key import ROUTE
 from streams.runtime import transport
 from streams.runtime.app import BatchApp
+from streams.runtime.record_batches import RawRecords
 from streams.settings import Settings
 
 
@@ -87,7 +87,7 @@ def test_c3_what_the_log_does_not_have_is_told_with_what_was_read(
 ) -> None:
     log = b"".join(batch_at(base, count) for base, count in sizes)
     reading = transport.SlimPartitionRecords(
-        TopicPartition("in", 0), MemoryRecords(log), [], fetched_at, None, None, True, 1
+        TopicPartition("in", 0), RawRecords(log), [], fetched_at, None, None, True, 1
     )
     offsets = [record.offset for chunk in reading for record in chunk]
     everything = [base + number for base, count in sizes for number in range(count)]

@@ -1,0 +1,142 @@
+"""S4: a transaction that nobody ends is told, keeps one partition back, and can be ended."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faults.hanging_transaction import UNVERIFIED, abandoned, unknown_to_its_coordinator
+from integration.conftest import FAST_SESSIONS
+from integration.workers import ROOT, Fleet, read_committed
+
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+TRANSACTION_TIMEOUT_MS = 4_000
+
+
+@pytest.fixture(scope="module")
+def unverified_broker() -> Iterator[str]:
+    """Give a broker that takes records of a transaction which its coordinator has not heard of."""
+    properties = {**QUICK_RESTART, **FAST_SESSIONS, **UNVERIFIED}
+    with ephemeral_stack(
+        "tests-hanging", parts={"kafka"}, kafka_properties=properties, fast_jit=True
+    ) as stack:
+        yield stack.kafka_brokers
+
+
+@pytest.fixture
+def fleet(unverified_broker: str, topic_prefix: str, tmp_path: Path) -> Iterator[Fleet]:
+    environment = {"SEATSTREAM_TRANSACTION_TIMEOUT_MS": str(TRANSACTION_TIMEOUT_MS)}
+    fleet = Fleet(unverified_broker, topic_prefix, tmp_path / "fleet", 4, environment)
+    fleet.directory.mkdir()
+    fleet.create_topics()
+    yield fleet
+    fleet.stop()
+
+
+def hanging_transactions(fleet: Fleet, *words: str) -> tuple[int, str]:
+    """Run the script over the topics of a fleet; return its exit code and what it said."""
+    topics = fleet.topics
+    command = [sys.executable, "-m", "scripts.hanging_transactions", *words, "--topics"]
+    done = subprocess.run(
+        [*command, topics.words, topics.counts, topics.changelog, topics.dead],
+        cwd=ROOT,
+        env={**os.environ, "KAFKA_BROKERS": fleet.brokers},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def listed(fleet: Fleet) -> list[str]:
+    """Return where the open transactions of a fleet begin, as the script names them."""
+    code, said = hanging_transactions(fleet)
+    lines = said.splitlines()
+    assert code == (3 if lines else 0), said
+    return [line.split()[0] for line in lines]
+
+
+def test_s4_outcomes_that_a_transaction_hides_are_told_and_shown_once_it_is_ended(
+    fleet: Fleet,
+) -> None:
+    worker = fleet.worker("one").start().wait_ready()
+    fleet.produce(200)
+    fleet.settle()
+    counts = fleet.topics.counts
+    unknown_to_its_coordinator(fleet.brokers, fleet.prefix + "gone", counts, 1, b"0 0")
+    shown = len(read_committed(fleet.brokers, counts, fleet.partitions))
+    fleet.append([b"w"] * 100, 1)
+    fleet.settle()
+    # The worker goes on, and says that nobody sees what it does.
+    assert len(read_committed(fleet.brokers, counts, fleet.partitions)) == shown
+    assert wait_until(lambda: worker.page("/ready")[0] == 503, 60), worker.tail()
+    assert f"{counts}-1: a transaction that began at" in worker.page("/ready")[1]
+    assert "docs/runbooks/hanging-transaction.md" in worker.page("/ready")[1]
+    assert worker.page("/live")[0] == 200
+    limit_s = 2 * TRANSACTION_TIMEOUT_MS / 1000
+    assert worker.metric("seatstream_open_transaction_seconds") > limit_s
+    assert worker.metric("seatstream_hidden_records") >= 100
+    (at,) = listed(fleet)
+    assert at.startswith(f"{counts}-1:")
+    assert hanging_transactions(fleet, "--end", "abort", "--at", at)[0] == 0
+    worker.wait_ready()
+    assert listed(fleet) == []
+    assert fleet.verify() == 300
+    assert worker.exit_codes == []
+
+
+def test_s4_a_changelog_that_a_transaction_hides_keeps_one_partition_back_and_ends_no_worker(
+    fleet: Fleet,
+) -> None:
+    worker = fleet.worker("one").start().wait_ready()
+    fleet.produce(200)
+    fleet.settle()
+    assert worker.terminate() == 0
+    changelog = fleet.topics.changelog
+    hanging = abandoned(fleet.brokers, fleet.prefix + "asleep", changelog, 1, b"0")
+    worker.wipe()
+    workers = [worker.start(), fleet.worker("two").start()]
+    fleet.produce(400, seed=2)
+    others = {part: end for part, end in fleet.ends().items() if part != 1}
+    assert wait_until(lambda: others.items() <= fleet.committed().items(), 60), worker.tail()
+    assert wait_until(
+        lambda: any("is still open" in why for one in workers for why in one.set_aside().values()),
+        60,
+    )
+    (at,) = listed(fleet)
+    assert at.startswith(f"{changelog}-1:")
+    # Its producer may still commit it: nobody else may.
+    assert hanging_transactions(fleet, "--end", "commit", "--at", at)[0] == 2
+    assert hanging_transactions(fleet, "--end", "abort", "--at", at)[0] == 0
+    fleet.settle(90)
+    for one in workers:
+        one.wait_ready()
+    assert fleet.verify() == 600
+    assert worker.exit_codes == [0]
+    assert workers[1].exit_codes == []
+    del hanging
+
+
+def test_s4_a_transaction_whose_coordinator_has_forgotten_it_can_be_committed(
+    fleet: Fleet,
+) -> None:
+    counts = fleet.topics.counts
+    unknown_to_its_coordinator(fleet.brokers, fleet.prefix + "gone", counts, 2, b"whole")
+    (at,) = listed(fleet)
+    code, said = hanging_transactions(fleet, "--end", "abort", "--at", at + "9")
+    assert code == 2, said
+    assert hanging_transactions(fleet, "--end", "commit", "--at", at)[0] == 0
+    assert wait_until(
+        lambda: (
+            [record.value for record in read_committed(fleet.brokers, counts, fleet.partitions)]
+            == [b"whole"]
+        ),
+        30,
+    )
