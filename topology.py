@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
+    EVENTS,
     RESERVATION_OUTCOMES,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
@@ -33,6 +34,10 @@ from streams.route import Route
 from streams.runtime.app import BatchApp
 from streams.runtime.fatal import end_process
 from streams.settings import Settings
+
+# API pods are no workers: they follow these topics whole, in memory, and append to those.
+POD_READS = (SECTION_STATUS.name, RESERVATION_OUTCOMES.name, EVENTS.name)
+POD_WRITES = (SECTION_COMMANDS.name, EVENTS.name)
 
 
 def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:

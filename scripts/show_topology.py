@@ -17,7 +17,7 @@ from schemas.topics import TOPICS
 from serdes.schema_ids import counted_ids
 from serdes.seat_codecs import SeatCodecs
 from streams.route import Route
-from topology import routes
+from topology import POD_READS, POD_WRITES, routes
 
 BEGIN = "<!-- topology -->"
 END = "<!-- /topology -->"
@@ -34,6 +34,7 @@ def as_text(flow: Sequence[Route]) -> str:
     for route in flow:
         lines.append(f"{route.source} -> [{route.role}] -> {', '.join(route.to)}")
         lines.append(f"    state: {route.changelog}; dead letters: {route.dead_letters}")
+    lines.append(f"{', '.join(POD_READS)} -> [API pods] -> {', '.join(POD_WRITES)}")
     lines.append("")
     lines.extend(
         f"{topic.name:22} {topic.partitions:3} partitions  {topic.cleanup:8} key: {topic.key}"
@@ -44,13 +45,15 @@ def as_text(flow: Sequence[Route]) -> str:
 
 def as_mermaid(flow: Sequence[Route]) -> str:
     """Return the diagram's source."""
-    lines = ["flowchart LR"]
+    lines = ["flowchart LR", "    buyers((buyers)) <-- HTTP --> pods([API pods])"]
+    lines.extend(f"    pods --> {name}[/{name}/]" for name in POD_WRITES)
     for route in flow:
         handler = f"{route.role}([{route.role}])"
         lines.append(f"    {route.source}[/{route.source}/] --> {handler}")
         lines.extend(f"    {route.role} --> {name}[/{name}/]" for name in route.to)
         lines.append(f"    {route.role} <--> {route.changelog}[({route.changelog})]")
         lines.append(f"    {route.role} -.-> {route.dead_letters}[/{route.dead_letters}/]")
+    lines.extend(f"    {name}[/{name}/] --> pods" for name in POD_READS)
     return "\n".join(lines)
 
 

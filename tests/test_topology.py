@@ -74,3 +74,9 @@ def test_a_document_without_a_block_is_refused(tmp_path: Path) -> None:
 
 def test_the_text_names_every_topic() -> None:
     assert all(topic.name in as_text(ROUTES) for topic in TOPICS)
+
+
+def test_pods_read_and_write_topics_of_the_catalogue_and_never_what_only_workers_may() -> None:
+    assert {*topology.POD_READS, *topology.POD_WRITES} <= TOPIC_BY_NAME.keys()
+    written_by_workers = {name for route in ROUTES for name in (*route.to, route.changelog)}
+    assert not written_by_workers & {*topology.POD_WRITES}

@@ -1,4 +1,4 @@
-"""F21, F24, F85 on the seats themselves, judged by the auditor, which shares no code with them."""
+"""F21, F24 on the seats themselves, judged by the auditor, which shares no code with them."""
 
 import random
 import signal
