@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from threading import RLock
-from typing import Protocol
+from typing import Final, Protocol
 
 from schemas.topics import subjects
 from serdes.decoding import TopicDecoder
@@ -28,6 +28,8 @@ from serdes.registry import (
     fetch_ids,
 )
 from serdes.schema_ids import SchemaIds
+
+_PINS: Final = "pins"
 
 
 class NoSchemaIdsError(SchemaIdsError):
@@ -119,7 +121,9 @@ class SchemaSource:
                 listed = self._log.read()
                 self._add(listed)
                 missing = self._unlisted(listed)
-                if self._appends and missing:
+                # Pins in the place of a registry that is down are a guess: they are not listed.
+                is_guess = self._registry is not None and ids.source.startswith(_PINS)
+                if self._appends and missing and not is_guess:
                     self._log.append(missing)
                     # Another worker may have been first, by another registry.
                     self._add(self._log.read())
@@ -163,12 +167,12 @@ class SchemaSource:
 
     def _first_that_has_them(self) -> SchemaIds:
         if self._registry is None:
-            return SchemaIds(read_ids(PINS_FILE), f"pins {PINS_FILE.name}")
+            return SchemaIds(read_ids(PINS_FILE), f"{_PINS} {PINS_FILE.name}")
         try:
             return fetch_ids(self._registry)
         except RegistryUnavailableError as error:
             reasons = [str(error)]
-            for kind, path in (("cache", self._cache), ("pins", PINS_FILE)):
+            for kind, path in (("cache", self._cache), (_PINS, PINS_FILE)):
                 if path is not None:
                     try:
                         return SchemaIds(read_ids(path), f"{kind} {path}")

@@ -3,8 +3,8 @@
 All that the original had is kept: key, value, and its headers in front of ours. What would make
 the record larger than its topic takes is cut, and said so.
 
-A few unreadable records are life. Many in a row are a bad deploy, and must stop the worker before
-it drains the topic into the dead letters.
+A few unreadable records are life. Many in a row are a bad deploy, and must be stopped before the
+topic drains into the dead letters.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ def lost_record(
 
 
 class DeadLetterLimits:
-    """Counts dead letters among the records read, over all partitions of a worker.
+    """Counts dead letters among the records read of one partition.
 
-    run_limit:   dead letters in a row that stop the worker.
+    run_limit:   dead letters in a row that stop it.
     share_limit: dead letters among the last `WINDOW_RECORDS` records that stop it.
     """
 

@@ -13,7 +13,7 @@ from streams.batch import Batch, DeadLetter, Effects, Record
 from streams.route import Route
 from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd
-from streams.runtime.record_batches import Unreadable
+from streams.runtime.record_batches import Unreadable, trouble_with
 from streams.runtime.retelling import Retelling
 from streams.runtime.schema_questions import SchemaQuestions
 
@@ -97,7 +97,7 @@ class Lane:
         holes: what it does not have from there on: (first missing offset, next one there is).
         """
         if isinstance(records[0], Unreadable):
-            raise PartitionTrouble(records[0].why, "input")
+            raise trouble_with(records[0], self.place, "input")
         first, last = records[0].offset, records[-1].offset
         if first < self.next_offset:
             message = (

@@ -81,9 +81,8 @@ class Pump:
         self._watchdog = watchdog
         self._ask_registry = ask_registry
         self._fetch_from = fetch_from
-        self._limits = DeadLetterLimits(
-            run_limit=settings.dead_letter_run_limit, share_limit=settings.dead_letter_share_limit
-        )
+        # By topic and partition: whoever takes a partition in again goes on counting.
+        self._limits: dict[tuple[str, int], DeadLetterLimits] = {}
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -289,6 +288,7 @@ class Pump:
             try:
                 with self._journal.deciding(lane.place, records):
                     one = lane.decide(records)
+                    self._count_dead_letters(lane, records, one)
                     self._fill(transaction, one)
             except UnknownSchema as unknown:
                 self._park(lane, records, unknown)
@@ -311,13 +311,34 @@ class Pump:
                     f"failed: {error!r}",
                     error,
                 )
-            self._limits.count(records, one.effects.dead_letters)
             lane.set_out()
             decided.append(one)
             # Lets the commit under way take its next step.
             await asyncio.sleep(0)
         self._reached("decided")
         return decided, transaction
+
+    def _count_dead_letters(self, lane: Lane, records: Sequence[Record], one: Decided) -> None:
+        """Raise PartitionTrouble where a lane has too many dead letters, before any is written.
+
+        Anybody can write ten bad records to a partition: that must not stop the others. A bad
+        deploy strikes them all, one after the other, and with the last one the worker ends.
+        """
+        limits = self._limits.setdefault(
+            (lane.topic, lane.partition),
+            DeadLetterLimits(
+                run_limit=self._settings.dead_letter_run_limit,
+                share_limit=self._settings.dead_letter_share_limit,
+            ),
+        )
+        try:
+            limits.count(records, one.effects.dead_letters)
+        except WorkerMustEnd as error:
+            if len(self.lanes) <= 1:
+                raise
+            why = str(error).removeprefix("too many dead letters, ")
+            message = f"{lane.place}: too many dead letters, {why}"
+            raise PartitionTrouble(message, "dead_letters") from error
 
     def _fill(self, transaction: Transaction, one: Decided) -> None:
         lane = one.lane

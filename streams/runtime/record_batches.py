@@ -18,6 +18,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 
 from streams.batch import Record
+from streams.runtime.fatal import PartitionTrouble, Reason
 
 UNPACKED_BYTES_MAX: Final = 64 << 20
 """No batch of an honest producer comes near; a megabyte may unpack to a thousand."""
@@ -55,6 +56,12 @@ class Unreadable:
     key: None = None
     value: None = None
     headers: tuple[()] = ()
+
+
+def trouble_with(unreadable: Unreadable, place: str, reason: Reason) -> PartitionTrouble:
+    """Return a batch that cannot be read as the trouble of its partition."""
+    message = f"{place}: the record batch at {unreadable.offset} cannot be read: {unreadable.why}"
+    return PartitionTrouble(message, reason)
 
 
 class RawRecords:

@@ -20,7 +20,7 @@ from state.stores.partition_state import Changes, Store
 from streams.batch import Record
 from streams.runtime.changelog import ChangelogReader
 from streams.runtime.fatal import PartitionTrouble
-from streams.runtime.record_batches import Unreadable
+from streams.runtime.record_batches import Unreadable, trouble_with
 from streams.runtime.troubles import STORE_ERRORS, trouble_of
 
 Changelog = tuple[str, int]
@@ -144,7 +144,8 @@ class _Reading:
                 self._moved_at[tp] = time.monotonic()
             records = fetched.get(tp, ())
             if records and isinstance(records[0], Unreadable):
-                self._leave(tp, PartitionTrouble(records[0].why, "changelog"))
+                place = f"{tp.topic}-{tp.partition}"
+                self._leave(tp, trouble_with(records[0], place, "changelog"))
                 continue
             where = tp.topic, tp.partition
             store = self._stores[where]

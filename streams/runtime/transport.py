@@ -144,8 +144,7 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
 
     def _unreadable(self, raw: memoryview, why: str) -> Any:
         offset = max(self.next_fetch_offset, int.from_bytes(raw[:8], "big"))
-        place = f"{self._tp.topic}-{self._tp.partition}"
-        return Unreadable(offset, f"{place}: the record batch at {offset} cannot be read: {why}")
+        return Unreadable(offset, why)
 
 
 @dataclass(frozen=True, slots=True)

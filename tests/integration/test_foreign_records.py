@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from confluent_kafka import Producer
 from faults.foreign_producer import append, batch, record
@@ -17,6 +18,7 @@ from integration.workers import Fleet, LoggedRecord, read_committed
 
 from infra.stack import ephemeral_stack
 from infra.stack.processes import wait_until
+from infra.stack.registry import SchemaRegistry
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
     EVENTS,
@@ -27,7 +29,9 @@ from schemas.topics import (
 from scripts.addresses import Servers as Addresses
 from scripts.commands import CommandEncoders, key_of, schema_ids
 from scripts.workers import Worker
+from serdes.varints import write_long
 from state.domain.keys import partition_of
+from streams.runtime.schema_questions import WAIT_S
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -37,24 +41,28 @@ PLAN = """{"event": "Hall", "sections": [
     {"section": "C", "rows": 9, "seats": 30}, {"section": "D", "rows": 9, "seats": 30}]}"""
 NAME = b"caf\xe9-"
 
+Command = tuple[bytes, bytes, bytes]
+"""Reservation id, key and value."""
+
 
 @dataclass
 class Place:
     """An open event, its worker, and commands for it."""
 
     servers: Servers
+    registry: SchemaRegistry
     worker: Worker
     encoders: CommandEncoders
     holds: int = field(default=0)
 
-    def hold(self, section: str = "A") -> tuple[bytes, bytes, bytes]:
+    def hold(self, section: str = "A") -> Command:
         """Return reservation id, key and value of a command that nobody sent yet."""
         self.holds += 1
         name = f"hold-{self.holds}"
         identity = self.encoders.identity(name, "user", section, EVENT)
         return name.encode(), key_of(EVENT, section), self.encoders.hold_best(identity, 1)
 
-    def send(self, *commands: bytes | tuple[bytes, bytes, bytes], **options: Any) -> None:
+    def send(self, *commands: bytes | Command, **options: Any) -> None:
         """Send commands of ours, or batches of strangers to section A's partition."""
         producer = Producer({"bootstrap.servers": self.servers.brokers, **options})
         for one in commands:
@@ -74,11 +82,21 @@ class Place:
     def records(self, topic: str) -> list[LoggedRecord]:
         return read_committed(self.servers.brokers, topic, PARTITIONS)
 
-    def decided(self, *commands: tuple[bytes, bytes, bytes]) -> bool:
+    def decided(self, *commands: Command) -> bool:
         """Say whether each has an outcome, within half a minute."""
         wanted = {name for name, _, _ in commands}
         outcomes = RESERVATION_OUTCOMES.name
         return wait_until(lambda: wanted <= {one.key for one in self.records(outcomes)}, 30)
+
+    @staticmethod
+    def partition(command: Command) -> int:
+        return partition_of(command[1], PARTITIONS)
+
+    def ready(self) -> str:
+        """Return the text of the worker's page, which says why a partition is set aside."""
+        folder = self.servers.directory / "worker" / "data"
+        port = int((folder / "health-port").read_text())
+        return httpx.get(f"http://127.0.0.1:{port}/ready", trust_env=False).text
 
     def letter(self, value: bytes) -> LoggedRecord:
         (one,) = [one for one in self.records(DEAD_LETTER_QUEUE.name) if one.value == value]
@@ -99,7 +117,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             (folder / "plan.json").write_text(PLAN, encoding="utf-8")
             run_script(servers, "open_event", str(folder / "plan.json"), "--event-id", str(EVENT))
             ids = schema_ids(servers.registry_url, servers.brokers)
-            yield Place(servers, worker, CommandEncoders(ids))
+            registry = stack._registry
+            assert registry is not None
+            yield Place(servers, registry, worker, CommandEncoders(ids))
             run_script(servers, "audit")
         finally:
             worker.terminate()
@@ -148,6 +168,75 @@ def test_a1_commands_are_decided_however_they_were_packed(going_on: Place, codec
     commands = [going_on.hold() for _ in range(5)]
     going_on.send(*commands, **{"compression.type": codec, "linger.ms": 20})
     assert going_on.decided(*commands)
+
+
+def chosen(place: Place, name: str, seats: list[int], *, with_size: bool) -> Command:
+    """Return a hold of chosen seats, its array in our form or as encoders in Go write it."""
+    identity = place.encoders.identity(name, "user", "A", EVENT)
+    value = place.encoders.hold_chosen(identity, [(8, seat) for seat in seats])
+    items = b"".join(write_long(8) + write_long(seat) for seat in seats)
+    ours = write_long(len(seats)) + items + b"\0"
+    assert value.endswith(ours)
+    if with_size:
+        theirs = write_long(-len(seats)) + write_long(len(items)) + items + b"\0"
+        value = value.removesuffix(ours) + theirs
+    return name.encode(), key_of(EVENT, "A"), value
+
+
+def test_b1_commands_in_another_block_form_are_decided_and_repeated(going_on: Place) -> None:
+    # Twelve, which as dead letters in a row would be too many for one worker.
+    theirs = [chosen(going_on, f"go-{one}", [one, one + 12], with_size=True) for one in range(12)]
+    going_on.send(*theirs)
+    assert going_on.decided(*theirs)
+    again = chosen(going_on, "go-0", [0, 12], with_size=False)
+    going_on.send(again)
+    outcomes = RESERVATION_OUTCOMES.name
+
+    def told() -> list[bytes]:
+        return [(one.value or b"")[:5] for one in going_on.records(outcomes) if one.key == b"go-0"]
+
+    assert wait_until(lambda: len(told()) == 2, 30), going_on.worker.log()
+    # The same values in another form are the same command: its outcome again, and no conflict.
+    assert len(set(told())) == 1
+
+
+def of_id(schema_id: int) -> bytes:
+    return b"\0" + schema_id.to_bytes(4, "big") + b"what it says is known to nobody"
+
+
+def test_b2_ids_that_the_registry_does_not_know_hold_nobody_up(going_on: Place) -> None:
+    ids = [0, 1_999_999, 1 << 31, (1 << 32) - 1, 3_999_999, 5_000_001]
+    before = len(going_on.records(DEAD_LETTER_QUEUE.name))
+    mixed: list[Command] = []
+    for schema_id in ids:
+        mixed += [(b"", key_of(EVENT, "A"), of_id(schema_id)), going_on.hold()]
+    going_on.send(*mixed)
+    assert going_on.decided(*mixed[1::2])
+    letters = going_on.records(DEAD_LETTER_QUEUE.name)[before:]
+    assert sorted(letter.value or b"" for letter in letters) == sorted(map(of_id, ids))
+    assert {letter.header("dead-letter-cause") for letter in letters} == {"UNKNOWN_SCHEMA"}
+
+
+def test_f85_a_registry_that_is_down_holds_one_partition_up_once(going_on: Place) -> None:
+    others = [going_on.hold("B"), going_on.hold("C"), going_on.hold("D")]
+    apart = [
+        one for one in others if going_on.partition(one) != going_on.partition(going_on.hold())
+    ]
+    assert apart, "every section lies on one partition"
+    held_up = going_on.hold("A")
+    going_on.registry.kill()
+    try:
+        asked = [(b"", key_of(EVENT, "A"), of_id(number)) for number in range(7_000, 7_004)]
+        going_on.send(*asked, held_up)
+        assert wait_until(lambda: "asking the registry" in going_on.ready(), 20)
+        going_on.send(*apart)
+        assert going_on.decided(*apart)
+        assert "asking the registry" in going_on.ready()
+        # All four cost the one half minute together, though nobody answered any of them.
+        assert wait_until(lambda: going_on.decided(held_up), WAIT_S + 30)
+    finally:
+        going_on.registry.restart()
+        going_on.registry.wait()
 
 
 def test_a1_pods_read_on_behind_a_header_name_that_is_not_utf8(going_on: Place) -> None:

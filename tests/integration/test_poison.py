@@ -148,6 +148,23 @@ def test_r21_dead_letters_in_a_row_stop_the_worker_before_anything_is_committed(
     assert fleet.committed() == {0: 0}
 
 
+def test_r21_dead_letters_in_a_row_set_their_partition_aside_and_no_other(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2)
+    fleet.append([b"w"] * 100, 1)
+    fleet.append([b"w"] * 3 + [b"dead"] * 12 + [b"w"], 0)
+    worker = fleet.worker("one").start()
+    assert wait_until(lambda: "too many dead letters, 10 in a row" in worker.page("/ready")[1], 30)
+    fleet.append([b"w"] * 100, 1)
+    assert wait_until(lambda: fleet.committed()[1] == 200, 30), worker.tail()
+    # However often it is taken in again, nothing drains into the dead letters.
+    assert wait_until(lambda: worker.output().count("10 in a row") >= 2, 30), worker.tail()
+    assert dead_letters(fleet) == []
+    assert worker.is_alive()
+    assert worker.exit_codes == []
+
+
 def test_r21_a_share_of_dead_letters_stops_the_worker(new_fleet: Callable[..., Fleet]) -> None:
     fleet = new_fleet(partitions=1)
     fleet.append(([b"w"] * 40 + [b"dead"]) * 25)

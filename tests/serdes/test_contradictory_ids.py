@@ -256,3 +256,16 @@ def test_s2_what_contradicts_takes_nothing_in() -> None:
     with pytest.raises(ContradictoryIdsError, match=r"first.*second"):
         known.add([KnownId(2, RELEASE, "b", "second"), KnownId(1, CONFIRM, "c", "second")])
     assert [one.schema_id for one in known.all()] == [1]
+
+
+def test_s2_pins_in_the_place_of_a_registry_are_not_listed(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    fake.answers = (503, b"down")
+    log = ListedIds()
+    assert started(fake, tmp_path / "cache.json", log).ids().source.startswith("pins")
+    assert log.records == []
+    # Without any registry they are what everybody goes by.
+    alone = SchemaSource("", Path(), log, appends=True)
+    alone.confirm()
+    assert len(log.records) == len(subjects())
