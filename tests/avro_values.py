@@ -1,5 +1,6 @@
 """Generated Avro values and hostile bytes for any of our schemas."""
 
+import random
 from functools import cache
 from typing import Any
 
@@ -138,3 +139,39 @@ def hostile(draw: st.DrawFn, name: str) -> bytes:
             case _:
                 body = body[:at] + body[at + 1 :]
     return body
+
+
+def blocked(schema: Schema, value: Any, chance: random.Random) -> bytes:
+    """Encode a value with its arrays cut into blocks at random, with sizes at random."""
+    types = named_types(schema)
+
+    def write(part: Schema, one: Any) -> bytes:
+        part = types.get(part, part) if isinstance(part, str) else part
+        if isinstance(part, list):
+            return b"\0" if one is None else b"\x02" + write(part[1], one)
+        match part if isinstance(part, str) else part["type"]:
+            case "array":
+                return blocks([write(part["items"], item) for item in one])
+            case "record":
+                fields = part["fields"]
+                return b"".join(write(field["type"], one[field["name"]]) for field in fields)
+            case "enum":
+                return varints.write_long(part["symbols"].index(one))
+            case "boolean":
+                return bytes([one])
+            case "int" | "long":
+                return varints.write_long(one)
+            case kind:
+                content: bytes = one.encode() if kind == "string" else one
+                return varints.write_long(len(content)) + content
+
+    def blocks(items: list[bytes]) -> bytes:
+        out = b""
+        while items:
+            count = chance.randint(1, len(items))
+            body, items = b"".join(items[:count]), items[count:]
+            with_size = varints.write_long(-count) + varints.write_long(len(body))
+            out += (with_size if chance.random() < 0.5 else varints.write_long(count)) + body
+        return out + b"\0"
+
+    return write(schema, value)

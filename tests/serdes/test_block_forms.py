@@ -9,7 +9,7 @@ import avro.io
 import avro.schema
 import fastavro
 import pytest
-from avro_values import RECORDS, values
+from avro_values import RECORDS, blocked, values
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,9 +18,8 @@ from scripts.audit_schemas import Avro, Unreadable
 from serdes.block_forms import BlockForms
 from serdes.decoding import BAD_BODY, Decoded, TopicDecoder, Undecodable
 from serdes.general import encoded
-from serdes.generated_source import named_types
 from serdes.refused import Refused
-from serdes.schema_files import Schema, inlined, parsed, text_of
+from serdes.schema_files import inlined, parsed, text_of
 from serdes.schema_ids import RegisteredSchema, SchemaIds, counted_ids
 from serdes.varints import write_long
 from serdes.wire import header_of
@@ -42,42 +41,6 @@ VALUE = {"request": REQUEST, "seatCount": 3, "seats": SEATS}
 PLAIN = encoded(parsed(CHOSEN), VALUE)
 # Where the array of seats begins: it is the last field.
 BEFORE = PLAIN[: -len(b"\x06\x02\x00\x02\x02\x02\x04\x00")]
-
-
-def blocked(schema: Schema, value: Any, chance: random.Random) -> bytes:
-    """Encode a value with its arrays cut into blocks at random, with sizes at random."""
-    types = named_types(schema)
-
-    def write(part: Schema, one: Any) -> bytes:
-        part = types.get(part, part) if isinstance(part, str) else part
-        if isinstance(part, list):
-            return b"\0" if one is None else b"\x02" + write(part[1], one)
-        match part if isinstance(part, str) else part["type"]:
-            case "array":
-                return blocks([write(part["items"], item) for item in one])
-            case "record":
-                fields = part["fields"]
-                return b"".join(write(field["type"], one[field["name"]]) for field in fields)
-            case "enum":
-                return write_long(part["symbols"].index(one))
-            case "boolean":
-                return bytes([one])
-            case "int" | "long":
-                return write_long(one)
-            case kind:
-                content: bytes = one.encode() if kind == "string" else one
-                return write_long(len(content)) + content
-
-    def blocks(items: list[bytes]) -> bytes:
-        out = b""
-        while items:
-            count = chance.randint(1, len(items))
-            body, items = b"".join(items[:count]), items[count:]
-            with_size = write_long(-count) + write_long(len(body))
-            out += (with_size if chance.random() < 0.5 else write_long(count)) + body
-        return out + b"\0"
-
-    return write(schema, value)
 
 
 @pytest.mark.parametrize("name", RECORDS)

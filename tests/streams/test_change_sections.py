@@ -1,9 +1,13 @@
 """Every rung of the ladder, one after another, over lists and a store in memory."""
 
+import io
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
+import fastavro
 import pytest
+from avro_values import blocked
 from section_commands import (
     CODECS,
     ELSEWHERE,
@@ -31,7 +35,8 @@ from section_commands import (
     unblock,
 )
 
-from schemas.topics import SECTION_STATUS
+from schemas.topics import SECTION_STATUS, subjects
+from serdes.schema_files import inlined, parsed
 from serdes.schema_ids import RegisteredSchema
 from serdes.seat_codecs import SeatCodecs
 from serdes.wire import header_of
@@ -170,6 +175,39 @@ def test_b38_the_same_request_gets_the_same_bytes_however_often(pair: Pair) -> N
     first = partition.fold(partition.append(pair))
     again = partition.fold(partition.append(pair, pair)) + partition.fold(partition.append(pair))
     assert again == first * 3
+
+
+def in_blocks(pair: Pair, seed: int) -> Pair:
+    """Return a command as other encoders write it: its arrays in other blocks."""
+    key, value = pair
+    assert value is not None
+    number = int.from_bytes(value[1:5], "big")
+    (name,) = (subjects()[one] for one, each in IDS.id_by_subject.items() if each == number)
+    fields = fastavro.schemaless_reader(io.BytesIO(value[5:]), parsed(name), None)
+    return key, value[:5] + blocked(inlined(name), fields, random.Random(seed))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_b1_a_command_is_repeated_by_its_values_in_whatever_blocks(first: int) -> None:
+    partition = opened("....")
+    forms = [hold_chosen("r1", [(0, 0), (0, 2)])]
+    forms += [in_blocks(forms[0], seed) for seed in range(8)]
+    assert len(set(forms)) > 3
+    outcomes = [partition.send(form) for form in forms[first:] + forms[:first]]
+    assert outcomes == [outcomes[0]] * len(forms)
+    assert outcomes[0][0].name == "SeatsHeld"
+    other = in_blocks(hold_chosen("r1", [(0, 0), (0, 3)]), first)
+    assert partition.send(other)[0].reason is Reason.CONFLICT
+    assert partition.dead == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_b1_a_plan_is_opened_again_in_whatever_blocks(seed: int) -> None:
+    plan = open_section("...|.\n...", blocked=[(0, 1, 2)])
+    partition = Partition()
+    assert partition.send(in_blocks(plan, seed))[0].name == "SectionOpened"
+    assert partition.send(plan)[0].name == "SectionOpened"
+    assert partition.send(in_blocks(plan, seed + 1))[0].name == "SectionOpened"
 
 
 def test_b38_twice_in_one_batch_is_decided_once() -> None:
@@ -637,6 +675,23 @@ def test_an_unknown_schema_is_asked_for_before_anything_is_decided() -> None:
     with pytest.raises(UnknownSchema):
         partition.run(records)
     assert partition.stored() == before
+
+
+def test_b2_all_unknown_ids_of_a_batch_are_named_at_once() -> None:
+    partition = opened("....")
+    unknown = [(b"k", header_of(one) + b"?") for one in (7_001, 7_002, 7_001, 7_003)]
+    never = [(b"k", header_of(one) + b"?") for one in (0, 1 << 31, (1 << 32) - 1)]
+    with pytest.raises(UnknownSchema) as told:
+        partition.run(partition.append(*never, *unknown))
+    assert told.value.schema_ids == {7_001, 7_002, 7_003}
+    assert str(told.value) in {f"schema id {one} and 2 more" for one in (7_001, 7_002, 7_003)}
+
+
+def test_b2_nobody_is_asked_for_an_id_that_no_registry_gives_out() -> None:
+    partition = opened("....")
+    for schema_id in (0, 1 << 31, (1 << 32) - 1):
+        partition.send((b"k", header_of(schema_id) + b"?"))
+    assert partition.dead == ["UNKNOWN_SCHEMA"] * 3
 
 
 def test_an_id_that_the_registry_does_not_know_either_is_a_dead_letter() -> None:
