@@ -185,7 +185,7 @@ class OutcomeReader:
         self._consumer.assign(where)
 
     def read(self, timeout_s: float) -> Iterator[Message]:
-        """Yield what has come, waiting at most `timeout_s` for the first."""
+        """Yield what has come of ours, waiting at most `timeout_s` for the first."""
         first = self._consumer.poll(timeout_s)
         if first is None:
             return
@@ -193,7 +193,9 @@ class OutcomeReader:
         for message in (first, *self._consumer.consume(OUTCOMES_PER_POLL, timeout=0)):
             error = message.error()
             if error is None:
-                yield message
+                # Whatever else lies there is a stranger's.
+                if (message.value() or b"")[:HEADER_BYTES] in self.name_by_header:
+                    yield message
             elif error.code() != KafkaError._TRANSPORT and error.fatal():  # noqa: SLF001
                 raise NoBroker(error.str())
 
