@@ -233,13 +233,13 @@ def install(artifacts: Iterable[Artifact], source: Source) -> None:
 
 def _install_registry(artifact: Artifact, source: Source) -> str:
     stamp = APICURIO_HOME / ".sha256"
-    if stamp.is_file() and stamp.read_text() == artifact.sha256:
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == artifact.sha256:
         return "present"
     archive = APICURIO_HOME.parent / artifact.file_name
     print(f"  {artifact.file_name}: 159 MB, the largest part", flush=True)
     how = source.obtain(artifact, archive)
     unpack(archive, APICURIO_HOME)
-    stamp.write_text(artifact.sha256)
+    stamp.write_text(artifact.sha256, encoding="utf-8")
     archive.unlink()
     return how
 
@@ -248,7 +248,7 @@ def main() -> int:
     """Fetch what is missing; 1 with a message when that fails."""
     try:
         source = Source(shared_repository(), FETCH / "m2", fetch_with_jgo)
-        install(read_lock(LOCK_FILE.read_text()), source)
+        install(read_lock(LOCK_FILE.read_text(encoding="utf-8")), source)
     except FetchError as error:
         print(f"error: {error}\n{FetchError.__doc__}", file=sys.stderr)
         return 1

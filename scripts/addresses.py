@@ -37,7 +37,7 @@ def servers() -> Servers:
     """Return the addresses; a configured one wins over the stack's."""
     by_part = configured(os.environ)
     state = STACK_HOME / "stack.json"
-    stack = json.loads(state.read_text()) if state.exists() else {}
+    stack = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
     brokers = by_part.get("kafka") or stack.get("kafka_brokers")
     registry_url = by_part.get("registry") or stack.get("schema_registry_url")
     if not brokers or not registry_url:

@@ -91,9 +91,9 @@ class DevelopmentKeys:
         public = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
         document = {"keys": [{**public, "kid": KEY_ID, "use": "sig", "alg": "EdDSA"}]}
         text = json.dumps(document, indent=2) + "\n"
-        if not self.jwks.exists() or self.jwks.read_text() != text:
+        if not self.jwks.exists() or self.jwks.read_text(encoding="utf-8") != text:
             written = self.jwks.with_suffix(".new")
-            written.write_text(text)
+            written.write_text(text, encoding="utf-8")
             written.replace(self.jwks)
 
 

@@ -77,7 +77,7 @@ class Worker:
         """Say whether it has restored its stores and takes commands."""
         port_file = self._directory / "data" / "health-port"
         try:
-            url = f"http://127.0.0.1:{int(port_file.read_text())}/ready"
+            url = f"http://127.0.0.1:{int(port_file.read_text(encoding='utf-8'))}/ready"
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(url, timeout=1) as answer:
                 return bool(answer.status == 200)

@@ -150,8 +150,8 @@ class KafkaCluster:
         overrides = "".join(f"{name}={value}\n" for name, value in self._properties.items())
         overrides = overrides.replace("{port}", str(node.port))
         overrides = overrides.replace("{controller_port}", str(node.controller_port))
-        (node.directory / "server.properties").write_text(text + overrides)
-        (node.directory / "log4j2.properties").write_text(LOGGING)
+        (node.directory / "server.properties").write_text(text + overrides, encoding="utf-8")
+        (node.directory / "log4j2.properties").write_text(LOGGING, encoding="utf-8")
 
     def _begin_format(self, node: Node) -> Child:
         command = java(node.directory, 128, fast_jit=True)
@@ -166,9 +166,9 @@ class KafkaCluster:
             identifier = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
             # A leading dash would be taken for an option by Kafka's argument parser.
             temporary = file.with_suffix(".new")
-            temporary.write_text(identifier.replace("-", "A"))
+            temporary.write_text(identifier.replace("-", "A"), encoding="utf-8")
             temporary.replace(file)
-        return file.read_text()
+        return file.read_text(encoding="utf-8")
 
     def begin(self) -> None:
         """Finish the formatting and start every broker."""

@@ -39,7 +39,7 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 def _candidates() -> tuple[int, int]:
     try:
-        first_ephemeral = int(EPHEMERAL_RANGE.read_text().split()[0])
+        first_ephemeral = int(EPHEMERAL_RANGE.read_text(encoding="utf-8").split()[0])
     except (OSError, ValueError, IndexError):
         first_ephemeral = 32_768
     enough = 2_000

@@ -42,7 +42,9 @@ class ProcessId:
         """Return the identity of a live process, or None."""
         with suppress(OSError):
             # The name may contain blanks and parentheses; what follows the last one does not.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            fields = (
+                Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            )
             if fields[0] not in {"Z", "X"}:
                 return cls(pid, int(fields[START_TIME_FIELD]))
         return None

@@ -81,7 +81,7 @@ def read_state(home: Home) -> dict[str, Any] | None:
     if owner is None:
         return None
     try:
-        state: dict[str, Any] = json.loads(home.state.read_text())
+        state: dict[str, Any] = json.loads(home.state.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return state if _identity(state["supervisor"]) == owner else None
@@ -124,7 +124,7 @@ def clear_leftovers(home: Home) -> None:
     still those that were written down.
     """
     with suppress(FileNotFoundError, ValueError, KeyError):
-        for process in processes_of(json.loads(home.state.read_text())).values():
+        for process in processes_of(json.loads(home.state.read_text(encoding="utf-8"))).values():
             process.send(signal.SIGKILL)
     home.state.unlink(missing_ok=True)
     home.environment.unlink(missing_ok=True)
@@ -179,5 +179,5 @@ def _run(home: Home, brokers: int) -> None:
 
 def _write(file: Path, text: str) -> None:
     temporary = file.with_suffix(".new")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)

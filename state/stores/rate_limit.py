@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from state.stores.redis_line import NoAnswer, RedisLine
 
-SCRIPT: Final = (Path(__file__).parent / "lua" / "rate_limit.lua").read_text()
+SCRIPT: Final = (Path(__file__).parent / "lua" / "rate_limit.lua").read_text(encoding="utf-8")
 # Redis names scripts by SHA-1; nothing is secured by it.
 _SHA: Final = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 

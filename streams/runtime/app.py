@@ -468,7 +468,7 @@ class BatchApp(faust.App):
 
 def lock_data_dir(data_dir: Path) -> TextIO:
     """Take a data directory for this process; the lock goes with the process, however it ends."""
-    lock = (data_dir / "lock").open("w")
+    lock = (data_dir / "lock").open("w", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

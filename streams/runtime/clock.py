@@ -46,7 +46,11 @@ class OwnClock:
         return cls(Path(name) if name else None)
 
     def now_ms(self) -> int:
-        shift_ms = int(self._shift_file.read_text()) if self._shift_file is not None else 0
+        shift_ms = (
+            int(self._shift_file.read_text(encoding="utf-8"))
+            if self._shift_file is not None
+            else 0
+        )
         return int(self._wall() * 1000) + shift_ms
 
     def jumps_ms(self) -> int:

@@ -46,7 +46,7 @@ class CrashJournal:
         self._path = path
         self._cautions: dict[str, Caution] = {}
         try:
-            stored = json.loads(path.read_text())
+            stored = json.loads(path.read_text(encoding="utf-8"))
             self._cautions = {place: Caution(**caution) for place, caution in stored.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             # No journal, or one cut off by a crash: caution is lost, nothing else.
@@ -128,5 +128,5 @@ class CrashJournal:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_suffix(".new")
         stored = {place: asdict(caution) for place, caution in self._cautions.items()}
-        beside.write_text(json.dumps(stored))
+        beside.write_text(json.dumps(stored), encoding="utf-8")
         beside.replace(self._path)

@@ -45,7 +45,7 @@ class HealthServer:
         site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        (self._data_dir / PORT_FILE).write_text(str(self.port))
+        (self._data_dir / PORT_FILE).write_text(str(self.port), encoding="utf-8")
         self._observer.log.info("health pages at http://%s:%d", self._host, self.port)
 
     async def stop(self) -> None:
