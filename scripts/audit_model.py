@@ -5,6 +5,7 @@ the handlers that it judges. All times are Unix ms of the log.
 """
 
 import heapq
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +46,7 @@ class Reservation:
     places: list[Place]
     first: Outcome
     last: Outcome
-    extensions: dict[str, Outcome] = field(default_factory=dict)
+    extensions: OrderedDict[str, Outcome] = field(default_factory=OrderedDict)
     deadline_ms: int = 0
 
 
@@ -203,7 +204,7 @@ class Oracle:
         )
         record |= {"firstDeadlineMs": deadline_ms, "decidedVersion": section.version}
         record |= {"seats": seats}
-        held = Reservation(record, answer, outcome, outcome, {}, deadline_ms)
+        held = Reservation(record, answer, outcome, outcome, OrderedDict(), deadline_ms)
         self.reservations[request["reservationId"]] = held
         heapq.heappush(self._due, (deadline_ms, request["reservationId"]))
         return outcome
@@ -339,7 +340,7 @@ class Oracle:
         )
         held.extensions[request["correlationId"]] = outcome
         while len(held.extensions) > (1 if self.follows_jumps else EXTENSIONS_KEPT):
-            del held.extensions[next(iter(held.extensions))]
+            held.extensions.popitem(last=False)
         self._later(held, "EXTENDED", outcome, deadline_ms)
         return outcome
 
