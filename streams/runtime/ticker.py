@@ -46,7 +46,7 @@ class Ticker:
         self._connection = connection
         self._ticks = {route.source: route.tick for route in routes if route.tick is not None}
         self._lanes = lanes
-        self._every_ms = every_ms
+        self._every_ms = min(every_ms, int(_SELDOM_S * 1000))
         self._observer = observer
         self._watch = watch
         self._own = watch.own

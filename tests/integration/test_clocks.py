@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from integration.conftest import FAST_SESSIONS
 from integration.seat_workers import Seats
 from integration.workers import ENDED_ITSELF
-from section_commands import B, hold, open_section
+from section_commands import PARTITIONS, B, hold, open_section, sections_of
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
@@ -63,6 +64,26 @@ def test_s5_a_worker_whose_clock_steps_back_ends_and_its_holds_lapse_at_the_next
     assert wait_until(lambda: len(seats.names("s5-r1")) == 2, 40), right.tail()
     assert seats.outcomes("s5-r1")[1].cause == 2
     assert right.terminate() == 0
+
+
+def test_f74_when_one_of_two_timers_dies_every_hold_lapses_all_the_same(seats: Seats) -> None:
+    one, two = (seats.worker(name).start("topology") for name in ("one", "two"))
+    for worker in (one, two):
+        worker.wait_ready()
+    assert wait_until(lambda: one.metric("seatstream_partitions_owned") == PARTITIONS / 2, 60)
+    sections = [sections_of(partition, 4)[3] for partition in range(PARTITIONS)]
+    for name in sections:
+        opening = open_section("......", section=name, hold_ms=2_000)
+        seats.send(opening, hold(f"f74-{name}", 2, section=name))
+    one.kill()
+    for name in sections:
+        expected = ["SeatsHeld", "ReservationReleased"]
+        assert wait_until(partial(_was_told, seats, f"f74-{name}", expected), 60), two.tail()
+    assert two.terminate() == 0
+
+
+def _was_told(seats: Seats, reservation: str, names: list[str]) -> bool:
+    return seats.names(reservation) == names
 
 
 def test_c6_append_times_an_hour_ahead_close_no_sale_and_end_no_hold(seats: Seats) -> None:
