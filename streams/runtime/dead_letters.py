@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from streams.batch import DeadLetter, Record
-from streams.runtime.fatal import WorkerMustEnd
+from streams.runtime.fatal import PartitionTrouble
 
 WINDOW_RECORDS = 1_000
 LETTER_BYTES_MAX = 2 << 20
@@ -104,10 +104,10 @@ def lost_record(
 
 
 class DeadLetterLimits:
-    """Counts dead letters among the records read of one partition.
+    """Counts dead letters among the records of a partition.
 
-    run_limit:   dead letters in a row that stop it.
-    share_limit: dead letters among the last `WINDOW_RECORDS` records that stop it.
+    run_limit:   dead letters in a row that set the partition aside.
+    share_limit: dead letters among the last `WINDOW_RECORDS` records that do.
     """
 
     def __init__(self, *, run_limit: int, share_limit: int) -> None:
@@ -119,7 +119,7 @@ class DeadLetterLimits:
         self._letters = 0
 
     def count(self, records: Sequence[Record], letters: Sequence[DeadLetter]) -> None:
-        """Count a batch; raise WorkerMustEnd when a limit is passed."""
+        """Count a batch; raise PartitionTrouble when a limit is passed."""
         self._window.append((len(records), len(letters)))
         self._records += len(records)
         self._letters += len(letters)
@@ -145,4 +145,4 @@ class DeadLetterLimits:
             f"{letters[-1].detail}): nothing of this batch was committed. Roll the deploy back, "
             "or raise SEATSTREAM_DEAD_LETTER_RUN_LIMIT and SEATSTREAM_DEAD_LETTER_SHARE_LIMIT"
         )
-        raise WorkerMustEnd(message)
+        raise PartitionTrouble(message, "dead_letters")

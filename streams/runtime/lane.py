@@ -214,7 +214,7 @@ class Lane:
         if self.route.refuse is not None:
             effects = self.route.refuse(batch, self.state, record, self.log_time_ms)
         deaths = self._journal.deaths(self.place)
-        detail = f"ended the worker {deaths} times"
+        detail = f"could not be decided {deaths} times"
         effects.dead_letters.append(DeadLetter(record, QUARANTINED, detail, deaths))
         return effects
 

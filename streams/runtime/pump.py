@@ -69,7 +69,6 @@ class Pump:
 
         left: told of a lane that left, and why; a batch of it may still be on its way.
         """
-        self.lanes: Lanes = MappingProxyType({})
         self._left = left
         self._sink = sink
         self._owner = owner
@@ -83,6 +82,7 @@ class Pump:
         self._fetch_from = fetch_from
         # By topic and partition: whoever takes a partition in again goes on counting.
         self._limits: dict[tuple[str, int], DeadLetterLimits] = {}
+        self.lanes: Lanes = MappingProxyType({})
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -306,11 +306,19 @@ class Pump:
                 if not records:
                     raise
                 self._journal.note_death(lane.place, records[0].offset, records[-1].offset)
-                end_process(
+                message = (
                     f"{lane.place}: deciding offsets {records[0].offset}..{records[-1].offset} "
-                    f"failed: {error!r}",
-                    error,
+                    f"failed: {error!r}"
                 )
+                if isinstance(error, MemoryError):
+                    end_process(message, error)
+                self._observer.log.exception("%s", message)
+                self.leave(lane, PartitionTrouble(message, "handler"))
+                # Some of what failed may be in it already.
+                transaction = transaction.anew()
+                for other in decided:
+                    self._fill(transaction, other)
+                continue
             lane.set_out()
             decided.append(one)
             # Lets the commit under way take its next step.
@@ -321,8 +329,7 @@ class Pump:
     def _count_dead_letters(self, lane: Lane, records: Sequence[Record], one: Decided) -> None:
         """Raise PartitionTrouble where a lane has too many dead letters, before any is written.
 
-        Anybody can write ten bad records to a partition: that must not stop the others. A bad
-        deploy strikes them all, one after the other, and with the last one the worker ends.
+        Anybody can write ten bad records to a partition: that must not stop the others.
         """
         limits = self._limits.setdefault(
             (lane.topic, lane.partition),
@@ -331,14 +338,7 @@ class Pump:
                 share_limit=self._settings.dead_letter_share_limit,
             ),
         )
-        try:
-            limits.count(records, one.effects.dead_letters)
-        except WorkerMustEnd as error:
-            if len(self.lanes) <= 1:
-                raise
-            why = str(error).removeprefix("too many dead letters, ")
-            message = f"{lane.place}: too many dead letters, {why}"
-            raise PartitionTrouble(message, "dead_letters") from error
+        limits.count(records, one.effects.dead_letters)
 
     def _fill(self, transaction: Transaction, one: Decided) -> None:
         lane = one.lane

@@ -159,6 +159,10 @@ class Transaction:
         self._sink = sink
         self._batches: dict[tuple[str, int], list[Any]] = {}
 
+    def anew(self) -> Transaction:
+        """Return this transaction with nothing in it; what was added here is forgotten."""
+        return Transaction(self._producer, self._sink)
+
     def add(
         self,
         topic: str,

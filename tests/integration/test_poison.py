@@ -20,16 +20,16 @@ def dead_letters(fleet: Fleet) -> list[LoggedRecord]:
     return read_committed(fleet.brokers, fleet.topics.dead, fleet.partitions)
 
 
-def test_r20_a_record_that_kills_three_times_is_set_aside_and_its_neighbours_are_counted(
+def test_r20_a_record_that_fails_three_times_is_set_aside_and_no_worker_ends_for_it(
     new_fleet: Callable[..., Fleet],
 ) -> None:
     fleet = new_fleet(partitions=2, **STATIC)
     fleet.append([b"w"] * 50 + [b"raise"] + [b"w"] * 50, 0)
     fleet.append([b"w"] * 100, 1)
     worker = fleet.worker("one").start()
-    fleet.settle(revive=True)
+    fleet.settle()
     assert fleet.verify() == 200
-    assert worker.exit_codes == [ENDED_ITSELF] * 3
+    assert worker.exit_codes == []
     (letter,) = dead_letters(fleet)
     assert letter.header("dead-letter-cause") == "QUARANTINED"
     assert letter.value == b"raise"
@@ -38,7 +38,7 @@ def test_r20_a_record_that_kills_three_times_is_set_aside_and_its_neighbours_are
     fleet.append([b"w"] * 10, 0)
     fleet.settle()
     assert fleet.verify() == 210
-    assert worker.exit_codes == [ENDED_ITSELF] * 3
+    assert worker.wait_ready().exit_codes == []
 
 
 def test_r20_two_poisonous_records_in_one_batch_are_both_found(
@@ -47,7 +47,7 @@ def test_r20_two_poisonous_records_in_one_batch_are_both_found(
     fleet = new_fleet(partitions=1, **STATIC)
     fleet.append([b"w", b"raise", b"raise", b"w"] + [b"w"] * 20)
     fleet.worker("one").start()
-    fleet.settle(revive=True)
+    fleet.settle()
     assert fleet.verify() == 22
     assert [letter.header("dead-letter-offset") for letter in dead_letters(fleet)] == ["1", "2"]
 
@@ -109,7 +109,7 @@ def test_r20_an_outcome_too_large_for_the_broker_is_set_aside_too(
     fleet = new_fleet(partitions=1, **STATIC)
     fleet.append([b"w"] * 5 + [b"large 2000000"] + [b"w"] * 5)
     fleet.worker("one").start()
-    fleet.settle(revive=True)
+    fleet.settle()
     assert fleet.verify() == 10
     (letter,) = dead_letters(fleet)
     assert letter.header("dead-letter-cause") == "QUARANTINED"
@@ -136,18 +136,6 @@ def test_f30_dead_letters_below_the_limit_carry_the_original_and_stop_nobody(
     assert worker.metric("seatstream_dead_letters_total") == 5
 
 
-def test_r21_dead_letters_in_a_row_stop_the_worker_before_anything_is_committed(
-    new_fleet: Callable[..., Fleet],
-) -> None:
-    fleet = new_fleet(partitions=1)
-    fleet.append([b"dead"] * 12 + [b"w"])
-    worker = fleet.worker("one").start()
-    assert worker.ended(20) == ENDED_ITSELF
-    assert "too many dead letters, 10 in a row" in worker.output()
-    assert dead_letters(fleet) == []
-    assert fleet.committed() == {0: 0}
-
-
 def test_r21_dead_letters_in_a_row_set_their_partition_aside_and_no_other(
     new_fleet: Callable[..., Fleet],
 ) -> None:
@@ -165,12 +153,12 @@ def test_r21_dead_letters_in_a_row_set_their_partition_aside_and_no_other(
     assert worker.exit_codes == []
 
 
-def test_r21_a_share_of_dead_letters_stops_the_worker(new_fleet: Callable[..., Fleet]) -> None:
+def test_r21_a_share_of_dead_letters_stops_the_partition(new_fleet: Callable[..., Fleet]) -> None:
     fleet = new_fleet(partitions=1)
     fleet.append(([b"w"] * 40 + [b"dead"]) * 25)
     worker = fleet.worker("one").start()
-    assert worker.ended(20) == ENDED_ITSELF
-    assert "too many dead letters" in worker.output()
+    assert wait_until(lambda: "too many dead letters" in worker.output(), 60), worker.tail()
+    assert worker.is_alive()
 
 
 @pytest.mark.parametrize("place", ["fetched", "decided", "offsets_added", "store_written"])

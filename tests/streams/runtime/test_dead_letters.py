@@ -12,7 +12,7 @@ from streams.runtime.dead_letters import (
     DeadLetterLimits,
     dead_letter_record,
 )
-from streams.runtime.fatal import WorkerMustEnd
+from streams.runtime.fatal import PartitionTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def test_a_run_is_broken_by_one_good_record() -> None:
     count(limits, 5, {0, 1, 3, 4})
     count(limits, 1, set())
     count(limits, 2, {0, 1})
-    with pytest.raises(WorkerMustEnd, match="3 in a row"):
+    with pytest.raises(PartitionTrouble, match="3 in a row"):
         count(limits, 1, {0})
 
 
@@ -72,14 +72,14 @@ def test_the_share_is_that_of_the_last_thousand_records() -> None:
     for _ in range(30):
         # One of a hundred, for ever.
         count(limits, 100, {50})
-    with pytest.raises(WorkerMustEnd, match="too many dead letters"):
+    with pytest.raises(PartitionTrouble, match="too many dead letters"):
         count(limits, 100, set(range(0, 100, 9)))
 
 
 def test_a_large_batch_may_have_its_share() -> None:
     limits = DeadLetterLimits(run_limit=1_000, share_limit=10)
     count(limits, 10_000, set(range(0, 10_000, 101)))
-    with pytest.raises(WorkerMustEnd):
+    with pytest.raises(PartitionTrouble):
         count(limits, 10_000, set(range(0, 10_000, 50)))
 
 
