@@ -15,6 +15,8 @@ be done. It asserts nothing and knows no topology, so that any test combines it 
 | `proxy` | late requests, lost or rewritten answers, a link that is cut in one direction |
 | `blocked_loop` | a worker whose event loop stands still at a chosen place |
 | `limits` | a full disk and too little memory, of a running process |
+| `small_disk` | a disk of one's own that can be filled; needs root |
+| `empty_fetches` | fetches without the records that there are |
 
 To add one: a module with one injection, its row above, and a test that shows that it hurts.
 What the demo draws from (`scripts/demo_faults.py`: damaged, lost and older stores) is imported

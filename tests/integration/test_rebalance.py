@@ -11,11 +11,13 @@ from infra.stack.processes import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 
-STORM_S = 30.0
 
-
+@pytest.mark.parametrize(
+    "storm_s",
+    [30.0, pytest.param(300.0, marks=[pytest.mark.soak, pytest.mark.timeout(600)])],
+)
 def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
-    new_fleet: Callable[..., Fleet],
+    new_fleet: Callable[..., Fleet], storm_s: float
 ) -> None:
     # Nobody here is silent, so sessions may be long: starts of guests take the processors.
     fleet = new_fleet(
@@ -27,7 +29,7 @@ def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
     guest = fleet.worker("guest")
     chance = random.Random(25)
     with fleet.load(5_000) as sent:
-        until_s = time.monotonic() + STORM_S
+        until_s = time.monotonic() + storm_s
         while time.monotonic() < until_s:
             before = sum(fleet.committed().values())
             guest.start()

@@ -1,4 +1,7 @@
-"""F22: requests that are late, or that nobody answers; the broker acts on them all the same."""
+"""F22: requests that are late, or that nobody answers; the broker acts on them all the same.
+
+And a worker that gets nothing to do though there is something: `/live` fails, which ends it.
+"""
 
 import random
 import threading
@@ -7,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults.empty_fetches import empty_fetches
 from faults.proxy import (
     ADD_OFFSETS_TO_TXN,
     ADD_PARTITIONS_TO_TXN,
@@ -147,4 +151,29 @@ def test_f22_a_slow_link_and_kills_lose_and_double_nothing(
         assert fleet.verify() == sent()
     finally:
         slow_link.delay_s = lambda _key, _request: 0.0
+        fleet.stop()
+
+
+def test_live_fails_while_a_partition_stands_still_and_a_restart_makes_it_well(
+    slow_link: Proxy, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(slow_link, topic_prefix, tmp_path / "fleet", SEATSTREAM_STALL_S="2")
+    try:
+        worker = fleet.worker("one").start().wait_ready()
+        fleet.produce(500)
+        fleet.settle()
+        assert worker.page("/live")[0] == 200
+        slow_link.rewrite = empty_fetches(fleet.topics.words)
+        fleet.produce(500, seed=2)
+        assert wait_until(lambda: worker.page("/live")[0] == 503, 60), worker.tail()
+        assert fleet.topics.words in worker.page("/live")[1]
+        slow_link.rewrite = lambda _asked, answer: answer
+        # What a supervisor does with a worker that is not alive.
+        worker.kill()
+        worker.start().wait_ready()
+        fleet.settle()
+        assert wait_until(lambda: worker.page("/live")[0] == 200, 60)
+        assert fleet.verify() == 1_000
+    finally:
+        slow_link.rewrite = lambda _asked, answer: answer
         fleet.stop()
