@@ -25,6 +25,7 @@ from state.domain.keys import may_store
 from state.stores.schema_id_log import SchemaIdLog
 from streams.change_sections import (
     change_sections,
+    contradiction,
     progress_of,
     refuse_poison,
     retold_statuses,
@@ -56,6 +57,7 @@ def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
             retold=retold_statuses(codecs),
             refuse=refuse_poison(codecs),
             owns=may_store,
+            contradiction=contradiction(codecs),
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,6 +54,9 @@ class Route:
     retold:    what to write anew where the output lost it, and after a takeover; None for nothing.
     refuse:    what to publish for a record that killed the worker again and again, beside its
                dead letter; None for nothing. Moves the progress, if there is one, over the record.
+    contradiction: what in a partition's whole state cannot be, of (every key with its payload by
+               ascending key, partition, partitions); empty for nothing. Asked when deciding
+               failed; None where nobody can tell.
     owns:      whether a partition's store may have a key: (store key, partition, partitions); None
                where keys do not tell.
     """
@@ -69,6 +72,7 @@ class Route:
     retold: Retold | None = None
     refuse: Callable[[Batch, State, Record, int], Effects] | None = None
     owns: Callable[[bytes, int, int], bool] | None = None
+    contradiction: Callable[[Iterable[tuple[bytes, bytes]], int, int], str] | None = None
 
     def __post_init__(self) -> None:
         if self.progress is not None and self.refuse is None:

@@ -314,6 +314,11 @@ class PartitionState:
                 return change[1]
         return None
 
+    def stored_items(self) -> Iterator[tuple[bytes, bytes]]:
+        """Give every key and payload of the store, by ascending key; raise CorruptValue."""
+        for key, stored in self.store.items():
+            yield key, envelope.unpack(stored, self.seed)[0]
+
     def sign(self, always: Mapping[bytes, bytes], once: Mapping[bytes, bytes]) -> None:
         """Let every batch that changes something carry these values too, `once` the next one."""
         self._signature = always

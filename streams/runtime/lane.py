@@ -194,6 +194,13 @@ class Lane:
         self.behind_ms = max(0, records[-1].timestamp - self.log_time_ms)
         return effects
 
+    def contradiction(self) -> str:
+        """Return what in the stored state cannot be; empty for nothing. May take seconds."""
+        find = self.route.contradiction
+        if find is None:
+            return ""
+        return find(self.state.stored_items(), self.partition, self._partitions)
+
     def set_out(self) -> None:
         """Note that a batch of this lane is on its way into a transaction."""
         self._in_flight += 1

@@ -285,6 +285,7 @@ class Pump:
         for lane, records in taken:
             if lane.has_left:
                 continue
+            one: Decided | None = None
             try:
                 with self._journal.deciding(lane.place, records):
                     one = lane.decide(records)
@@ -303,6 +304,8 @@ class Pump:
             except WorkerMustEnd:
                 raise
             except Exception as error:
+                if one is None and await self._is_states_fault(lane, error):
+                    continue
                 if not records:
                     raise
                 self._journal.note_death(lane.place, records[0].offset, records[-1].offset)
@@ -339,6 +342,26 @@ class Pump:
             ),
         )
         limits.count(records, one.effects.dead_letters)
+
+    async def _is_states_fault(self, lane: Lane, error: Exception) -> bool:
+        """Say whether a decision failed over a state that cannot be; its lane has then left.
+
+        A record is judged by what it does to a sound state: what is wrong with the state must
+        not be counted against it, or the next innocent one is set aside for good.
+        """
+        if isinstance(error, MemoryError):
+            return False
+        loop = asyncio.get_running_loop()
+        try:
+            why = await loop.run_in_executor(None, lane.contradiction)
+        except STORE_ERRORS as damaged:
+            self.leave(lane, trouble_of(damaged))
+            return True
+        if not why:
+            return False
+        message = f"its state contradicts itself: {why}; deciding failed with {error!r}"
+        self.leave(lane, PartitionTrouble(message, "store", forget_store=True))
+        return True
 
     def _fill(self, transaction: Transaction, one: Decided) -> None:
         lane = one.lane

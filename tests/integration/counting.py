@@ -15,7 +15,7 @@ COUNTING_REGISTRY names a file that plays the registry: the schema ids it knows,
 import ctypes
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from streams.batch import Batch, DeadLetter, Effects, NewerProducer, Record, State, UnknownSchema
@@ -90,7 +90,14 @@ def route(topics: Topics) -> Route:
         progress=read_progress,
         refuse=_refuse,
         owns=_owns,
+        contradiction=_contradiction,
     )
+
+
+def _contradiction(items: Iterable[tuple[bytes, bytes]], partition: int, partitions: int) -> str:
+    """Every total must be a number."""
+    wrong = [key for key, payload in items if key != PROGRESS_KEY and not payload.isdigit()]
+    return f"{wrong[0]!r} is no number" if wrong else ""
 
 
 def _owns(store_key: bytes, partition: int, partitions: int) -> bool:

@@ -197,6 +197,30 @@ def test_s7_what_is_of_another_partition_store_or_time_is_left_out_and_counted(
     assert told(fleet) == 2_500
 
 
+def test_s7_a_state_that_cannot_be_is_no_fault_of_the_command_that_met_it(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=2)
+    worker = worked_through(fleet, 500)
+    topic, key = fleet.topics.changelog, KEY_TAG + b"0-0"
+    # As a fault in a worker of ours would leave it: well sealed, and nonsense.
+    last = max(envelope.order_of(one.value or b"") for one in changelog(fleet, 0))
+    nonsense = envelope.pack(b"none", seed=envelope.seed_of(topic, 0), order=last)
+    append_to_changelog(fleet, key, nonsense)
+    worker.wipe()
+    worker.start().wait_ready()
+    fleet.append([b"w"], 0)
+    worker.wait_set_aside(1, "its state contradicts itself")
+    fleet.append([b"w"] * 100, 1)
+    assert wait_until(lambda: fleet.committed()[1] == fleet.ends()[1], 60), worker.tail()
+    # The state is mended, and the very command is decided.
+    append_to_changelog(fleet, key, latest_in_changelog(fleet, key, before=nonsense))
+    fleet.settle()
+    worker.wait_ready()
+    assert worker.exit_codes == [0]
+    assert read_committed(fleet.brokers, fleet.topics.dead, 2) == []
+
+
 @pytest.mark.parametrize("former", [True, False])
 def test_s7_a_value_of_the_first_format_is_believed_before_the_present_one_only(
     new_fleet: Callable[..., Fleet], former: bool
@@ -284,12 +308,13 @@ def test_f42_a_malformed_record_without_a_newer_one_sets_its_partition_aside_unt
     assert worker.exit_codes == [0]
 
 
-def latest_in_changelog(fleet: Fleet, key: bytes) -> bytes:
+def latest_in_changelog(fleet: Fleet, key: bytes, before: bytes = b"") -> bytes:
+    """Return the last value of a key, or the last one that is not `before`."""
     topic = fleet.topics.changelog
     *_, value = [
         record.value
         for record in read_committed(fleet.brokers, topic, fleet.partitions)
-        if record.key == key
+        if record.key == key and record.value != before
     ]
     assert value is not None
     return value
