@@ -107,6 +107,11 @@ class CrashJournal:
             self._cautions[place] = Caution(first, known.last_offset, known.deaths, 1, kills)
         self._save()
 
+    def forget(self, place: str) -> None:
+        """Forget a partition whose log is another one: its offsets are other records."""
+        if self._cautions.pop(place, None) is not None:
+            self._save()
+
     def note_passed(self, place: str, next_offset: int) -> None:
         """Forget a stretch once everything up to its end is committed."""
         caution = self._cautions.get(place)

@@ -432,6 +432,7 @@ class TakeOver:
                 _name_of(place),
                 changelog[0],
             )
+            self._journal.forget(_name_of(place))
             try:
                 stores[place].close()
                 destroy(stores[place].path)

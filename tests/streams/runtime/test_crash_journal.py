@@ -89,3 +89,15 @@ def test_every_poisonous_record_is_found_and_no_other_one_is_set_aside(
             journal.note_passed(PLACE, committed)
     assert set_aside == sorted(poisons)
     assert deaths <= DEATHS_LIMIT * len(poisons)
+
+
+def test_s3_what_was_noted_of_another_log_is_forgotten_for_good(tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    journal = CrashJournal(path)
+    journal.note_death(PLACE, 10, 10)
+    journal.note_death("other-0", 10, 10)
+    journal.forget(PLACE)
+    assert journal.caution(PLACE) is None
+    again = CrashJournal(path)
+    assert again.caution(PLACE) is None
+    assert again.deaths("other-0") == 1
