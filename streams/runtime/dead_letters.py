@@ -119,7 +119,23 @@ class DeadLetterLimits:
         self._letters = 0
 
     def count(self, records: Sequence[Record], letters: Sequence[DeadLetter]) -> None:
-        """Count a batch; raise PartitionTrouble when a limit is passed."""
+        """Count a batch; raise PartitionTrouble when a limit is passed, with nothing counted."""
+        before = (
+            self._run,
+            self._records,
+            self._letters,
+            self._window.copy() if letters else None,
+        )
+        try:
+            self._count(records, letters)
+        except PartitionTrouble:
+            # It will be read again: nothing of it was committed.
+            self._run, self._records, self._letters, window = before
+            assert window is not None
+            self._window = window
+            raise
+
+    def _count(self, records: Sequence[Record], letters: Sequence[DeadLetter]) -> None:
         self._window.append((len(records), len(letters)))
         self._records += len(records)
         self._letters += len(letters)

@@ -30,7 +30,7 @@ from streams.runtime.dead_letters import (
 from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd, end_process
 from streams.runtime.lane import Decided, Lane
 from streams.runtime.observe import Observer
-from streams.runtime.schema_questions import AskRegistry
+from streams.runtime.schema_questions import AskRegistry, SchemaQuestions
 from streams.runtime.sink import Transaction, TransactionalSink
 from streams.runtime.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.watchdog import Watchdog
@@ -82,6 +82,7 @@ class Pump:
         self._fetch_from = fetch_from
         # By topic and partition: whoever takes a partition in again goes on counting.
         self._limits: dict[tuple[str, int], DeadLetterLimits] = {}
+        self._schemas: dict[tuple[str, int], SchemaQuestions] = {}
         self.lanes: Lanes = MappingProxyType({})
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -97,7 +98,9 @@ class Pump:
 
     def join(self, lane: Lane) -> None:
         """Take a lane up, also while others run."""
-        self.lanes = MappingProxyType({**self.lanes, (lane.topic, lane.partition): lane})
+        where = lane.topic, lane.partition
+        lane.schemas = self._schemas.setdefault(where, lane.schemas)
+        self.lanes = MappingProxyType({**self.lanes, where: lane})
         changelog = lane.route.changelog, lane.partition
         self._sink.ends[changelog] = lane.state.store.changelog_offset
         if lane.retelling.is_wanted:

@@ -110,7 +110,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         servers = Servers(stack.kafka_brokers, stack.registry_url, "", folder)
         run_script(servers, "register_schemas", "register")
         run_script(servers, "create_topics", "--partitions", str(PARTITIONS))
-        worker = Worker("worker", Addresses(servers.brokers, servers.registry_url), folder)
+        # All tests share it, and some of them write what cannot be read.
+        limits = {f"SEATSTREAM_DEAD_LETTER_{one}_LIMIT": "500" for one in ("RUN", "SHARE")}
+        where = Addresses(servers.brokers, servers.registry_url)
+        worker = Worker("worker", where, folder, limits)
         worker.start()
         try:
             worker.wait_until_ready(60)

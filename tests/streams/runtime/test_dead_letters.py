@@ -83,6 +83,15 @@ def test_a_large_batch_may_have_its_share() -> None:
         count(limits, 10_000, set(range(0, 10_000, 50)))
 
 
+def test_r21_what_was_not_committed_is_not_counted() -> None:
+    limits = DeadLetterLimits(run_limit=4, share_limit=5)
+    count(limits, 100, {3, 50})
+    for _ in range(20):
+        with pytest.raises(PartitionTrouble, match="6 of the last 110 records"):
+            count(limits, 10, {0, 1, 4, 5})
+    count(limits, 100, {50, 60, 70})
+
+
 def test_a2_every_header_of_the_original_is_kept() -> None:
     many = tuple((f"h{number}", b"v" * 700) for number in range(1_000))
     record = FakeRecord(1, value=b"v" * 1_000_000, headers=many)
