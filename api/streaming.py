@@ -285,6 +285,8 @@ class Streams:
                 why = "another_topic"
             elif position.sections != here.sections:
                 why = "other_sections"
+            elif not position.is_proved(encoded.part.whole, self._view.told_at):
+                why = "another_log"
         if position is None or why:
             return RETRY + reset_frame(why or "unreadable_id") + snapshot
         missed = [encoded.pieces[name] for name in position.missed(encoded.part)]

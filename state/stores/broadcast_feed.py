@@ -23,6 +23,7 @@ from confluent_kafka.admin import AdminClient
 from serdes.known_ids import ContradictoryIdsError, SchemaIdsError
 from state.stores.freshness import Freshness, LogShortened
 from state.stores.refusals import Refusals
+from state.stores.timeline import Timeline, is_loss
 from state.stores.topic_heartbeat import (
     Heartbeat,
     HeartbeatCounters,
@@ -40,6 +41,8 @@ POLL_S = 0.02
 RECORDS_AT_START = 5_000
 RECORDS_AT_ONCE = 500
 RETRY_S = 1.0
+# A thread that comes back after so long may have slept while brokers came and went.
+ASLEEP_NS = 2_000_000_000
 
 KafkaOptions = Mapping[str, str | int | float | bool]
 
@@ -192,6 +195,8 @@ class BroadcastFeed(Generic[ReadingT]):
         self._starts = starts
         self._confirm = confirm
         self._heartbeat: Heartbeat | None = None
+        self._has_lost = False
+        self._awake_ns = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -278,17 +283,27 @@ class BroadcastFeed(Generic[ReadingT]):
             self._clock_ns,
             self._follower.counters,
         )
-        consumer = Consumer(reader_options(self._brokers, self._name, self._kafka), logger=log)
+        timeline, was_troubled = Timeline(self._topic, self._checker), False
+        consumer = self._consumer()
         try:
             consumer.assign(list(starts))
             while not self._closing.is_set():
                 first = consumer.poll(POLL_S)
+                messages = []
                 if first is not None:
                     # `consume` alone would wait for its full number or its whole timeout.
                     records = RECORDS_AT_ONCE if reading.is_published else RECORDS_AT_START
-                    self._take(reading, [first, *consumer.consume(records, 0)])
+                    messages = [first, *consumer.consume(records, 0)]
+                if self._may_have_missed():
+                    # Told before anything that came over the next connection.
+                    timeline.doubt()
+                if messages or timeline.is_in_doubt:
+                    self._take(reading, timeline.sure(messages))
                 trouble = heartbeat.step(reading.partitions)
                 if trouble is not None:
+                    # Brokers that answer again may be others.
+                    self._has_lost = self._has_lost or (was_troubled and not trouble)
+                    was_troubled = bool(trouble)
                     self._troubled(trouble)
                     self._follower.refreshed()
                 if not reading.is_published and reading.is_complete():
@@ -296,7 +311,30 @@ class BroadcastFeed(Generic[ReadingT]):
                     self._follower.publish(reading)
                     self.news.set()
         finally:
+            timeline.close()
             consumer.close()
+
+    def _consumer(self) -> Consumer:
+        self._has_lost, self._awake_ns = False, self._clock_ns()
+        options = reader_options(self._brokers, self._name, self._kafka)
+        return Consumer({**options, "error_cb": self._lost}, logger=log)
+
+    def _lost(self, error: Any) -> None:
+        self._has_lost = self._has_lost or is_loss(error)
+
+    def _may_have_missed(self) -> bool:
+        """Say whether the brokers may have been away since this was asked last."""
+        now_ns, former_ns = self._clock_ns(), self._awake_ns
+        self._awake_ns = now_ns
+        has_lost, self._has_lost = self._has_lost, False
+        # A process that slept finds connections as if nothing had been.
+        return has_lost or now_ns - former_ns > ASLEEP_NS
+
+    def _checker(self) -> Consumer:
+        options = reader_options(self._brokers, f"{self._name}-check", self._kafka)
+        # One record of each partition is wanted, and no more read ahead than comes with it.
+        few = {"fetch.message.max.bytes": 1, "queued.max.messages.kbytes": 64}
+        return Consumer({**options, **few}, logger=log)
 
     def _identity(self, admin: AdminClient) -> TopicIdentity | None:
         answer: Future[Any] = ask_identity(admin, self._topic)

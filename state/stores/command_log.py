@@ -28,6 +28,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of
 from state.stores.broadcast_feed import KafkaOptions
+from state.stores.timeline import is_loss
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,6 @@ _REFUSALS: Final = frozenset(
         KafkaError._AUTHENTICATION,  # noqa: SLF001
     }
 )
-_NO_LOSS: Final = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE})  # noqa: SLF001
 _SIZES: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
 
@@ -311,9 +311,8 @@ class CommandLog:
 
     def _complain(self, error: Any) -> None:
         self._trouble = str(error)
-        # What was on a connection that is lost may have arrived. One that was never made carried
-        # nothing; the client tells the two apart in words only.
-        if error.code() not in _NO_LOSS and "Connect to " not in self._trouble:
+        # What was on a connection that is lost may have arrived.
+        if is_loss(error):
             self._losses += 1
 
     def _tell(self, settled: list[tuple[_Sent, Any, int]]) -> None:

@@ -23,7 +23,7 @@ from state.stores.status_answers import (
     boot_clock_ns,
     judged,
 )
-from state.stores.status_contents import Change, Contents
+from state.stores.status_contents import Change, Contents, Told
 from state.stores.status_waiters import SectionName, Waiter, Waiters
 from state.stores.view_statistics import ViewCounters, ViewStatistics
 
@@ -131,6 +131,10 @@ class SectionStatuses:
     def positions(self) -> tuple[int, ...]:
         """Return the offset of the next record to be taken in, of each partition."""
         return tuple(partition.position for partition in self._contents.partitions)
+
+    def told_at(self, partition: int, offset: int) -> Told | None:
+        """Return what a record said that was taken in lately; None for any other place."""
+        return self._contents.told_at(partition, offset)
 
     def staleness_ms(self) -> int:
         """Return the age of the worst partition; `status_contents.NEVER_MS` before the start."""

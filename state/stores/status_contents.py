@@ -7,6 +7,7 @@ they stay, but their age runs from the last time before it, until a readable rec
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from sys import intern
 from typing import NamedTuple
@@ -33,6 +34,12 @@ log = logging.getLogger(__name__)
 # Reported for what was never known: as good as for ever, and still a number.
 NEVER_MS = 2**31 - 1
 _MS = 1_000_000
+
+# Records of a partition whose content is remembered after newer ones of their sections came.
+RECENT_MAX = 1_024
+
+# What a record said: event, section, and the fields of its status.
+Told = tuple[int, str, list[int]]
 
 # Reasons of bad records beside those of serdes.decoding.
 BAD_KEY = "BAD_KEY"
@@ -86,10 +93,17 @@ class Contents:
         never_ns = now_ns - NEVER_MS * _MS
         self.partitions = tuple(Freshness(number, never_ns) for number in range(partitions))
         self._never_ns = never_ns
+        self._recent: list[OrderedDict[int, Told]] = [OrderedDict() for _ in range(partitions)]
         self._doubtful_ns: dict[tuple[int, str], int] = {}
         self._decoder = decoder
         self._learn = learn
         self._counters = counters
+
+    def told_at(self, partition: int, offset: int) -> Told | None:
+        """Return what a record said that was taken in lately; None for any other place."""
+        if partition >= len(self._recent):
+            return None
+        return self._recent[partition].get(offset)
 
     def is_complete(self) -> bool:
         """Say whether each partition was read to the first end that was asked for."""
@@ -213,6 +227,10 @@ class Contents:
 
     def _put(self, event_id: int, section: str, known: Known) -> None:
         self.by_event.setdefault(event_id, {})[section] = known
+        recent = self._recent[known[5]]
+        recent[known[6]] = (event_id, section, list(known[:5]))
+        if len(recent) > RECENT_MAX:
+            recent.popitem(last=False)
         if self._doubtful_ns:
             self._doubtful_ns.pop((event_id, section), None)
         # Last, here and below: see `event_snapshot`.

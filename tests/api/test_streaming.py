@@ -9,13 +9,14 @@ from asgi_stream import Holder, Stream, Told, counts_of
 from hypothesis import given
 from hypothesis import strategies as st
 from look_ups import TOKEN, LookUpPod
-from status_records import EVENT, Fed, counts, partition_of_section
+from status_records import EVENT, PARTITIONS, Fed, counts, partition_of_section
 
 from api import stream_frames, streaming
 from api.stream_positions import Position
 from api.streaming import streams_of
 from state.domain.keys import section_key
 from state.domain.status import SectionStatus
+from state.stores.status_contents import RECENT_MAX
 
 PATH = f"/v1/events/{EVENT}/availability/stream"
 
@@ -190,15 +191,17 @@ def test_a_client_that_goes_from_pod_to_pod_holds_the_view_too(told: Sequence[Ha
     run(scenario())
 
 
-@given(st.text(max_size=40) | st.from_regex(r"[0-9a-f]{8}\.[0-9a-f]{8}\.[0-9:-]{0,30}"))
+@given(
+    st.text(max_size=40) | st.from_regex(r"[0-9a-f]{8}\.[0-9a-f]{8}\.[0-9a-f]{8}\.[0-9:-]{0,30}")
+)
 def test_no_last_event_id_ends_in_an_error_of_ours(text: str) -> None:
     position = Position.read(text)
     assert position is None or Position.read(str(position)) == position
 
 
 def test_a_position_reads_as_it_was_written() -> None:
-    position = Position("0a1b2c3d", "ffffffff", {3: 9_000_000_000, 11: 0})
-    assert str(position) == "0a1b2c3d.ffffffff.3:9000000000-11:0"
+    position = Position("0a1b2c3d", "ffffffff", "01234567", {3: 9_000_000_000, 11: 0})
+    assert str(position) == "0a1b2c3d.ffffffff.01234567.3:9000000000-11:0"
     assert Position.read(str(position)) == position
 
 
@@ -360,12 +363,31 @@ def change_topic(pod: LookUpPod) -> None:
     pod.fed.tell(counts(9, 9))
 
 
+def restore(pod: LookUpPod) -> None:
+    """Have the same topic read anew after a backup was put back and written to."""
+    fed = pod.fed
+    fed.contents = fed.view.new_reading(PARTITIONS, fed.contents.topic_id)
+    # A's third version is lost; what lies there now says something else.
+    for version in range(2, 6):
+        fed.tell(counts(version, 9 - version))
+        fed.tell(counts(version, 1), "B")
+    fed.heartbeat()
+
+
+def rush(pod: LookUpPod) -> None:
+    """Tell so much that nobody knows any more what lay where the client was."""
+    for version in range(4, RECENT_MAX + 6):
+        pod.fed.tell(counts(version, 9))
+
+
 @pytest.mark.parametrize(
     ("happens", "why"),
     [
         (lambda pod: pod.fed.tell(counts(1, 2), "NEW"), "other_sections"),
         (lambda pod: remove(pod.fed, "B"), "other_sections"),
         (change_topic, "another_topic"),
+        (restore, "another_log"),
+        (rush, "another_log"),
     ],
 )
 def test_what_cannot_be_told_as_a_delta_is_a_reset_and_a_snapshot(

@@ -292,8 +292,10 @@ def test_a_stream_that_waits_to_go_on_waits_by_the_heartbeats_alone(large: LookU
         first = Stream(large.app, f"{PATH}/stream", TOKEN)
         [snapshot] = await first.next_events()
         await first.go_away()
-        tag, names, _ = snapshot.id.split(".")
-        ahead = f"{tag}.{names}." + "-".join(f"{number}:99999" for number in range(PARTITIONS))
+        tag, names, proof, _ = snapshot.id.split(".")
+        ahead = f"{tag}.{names}.{proof}." + "-".join(
+            f"{number}:99999" for number in range(PARTITIONS)
+        )
         gone = Stream(large.app, f"{PATH}/stream", {**TOKEN, "Last-Event-ID": ahead})
         waiters = large.fed.view._waiters
         await until(lambda: len(waiters) == 1)

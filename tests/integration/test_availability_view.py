@@ -1,6 +1,7 @@
 """The availability view against a real broker: transactions, compaction, restarts and pauses."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -400,3 +401,37 @@ def test_a_start_without_a_broker_succeeds_when_it_comes(
         own_broker.start_broker()
         view.wait_ready(30)
         assert free_of(view) == 7
+
+
+def test_s3_a_view_that_slept_while_its_broker_was_restored_shows_what_the_log_has_now(
+    own_broker: Stack, own_topic: str
+) -> None:
+    """The log has grown beyond what was read before anybody looks: its end tells nothing."""
+    brokers = own_broker.kafka_brokers
+    data, backup = own_broker.directory / "kafka-1", own_broker.directory / "backup"
+    publish(brokers, own_topic, ("A", counts(1, 9)), ("B", counts(1, 9)))
+    own_broker.stop_broker()
+    shutil.copytree(data, backup, symlinks=True)
+    own_broker.start_broker()
+    # What the log will not have: A has no seats left at version 3.
+    publish(brokers, own_topic, ("A", counts(2, 4)), ("A", counts(3, 0)))
+    process = AnsweringProcess(brokers, own_topic, 60_000)
+    try:
+        process.ask(1)
+        assert process.answer()[:2] == (3, 0)
+        process.pause()
+        own_broker.stop_broker()
+        shutil.rmtree(data)
+        shutil.copytree(backup, data, symlinks=True)
+        own_broker.start_broker()
+        for number in range(2, 9):
+            publish(brokers, own_topic, ("A", counts(2, 5)), ("B", counts(number, number)))
+        process.resume()
+
+        def shows_the_log() -> bool:
+            process.ask(1)
+            return process.answer()[:2] == (2, 5)
+
+        assert wait_until(shows_the_log, 60)
+    finally:
+        process.end()
