@@ -5,6 +5,8 @@ diff              what a registry has, compared with the current schemas
 register          set FULL_TRANSITIVE for each subject and register the current schemas
 release VERSION   copy the current schemas to schemas/history/VERSION after a check
 
+A registry that does not answer is asked again for up to 30 s; --wait gives it longer.
+
 Environment: SCHEMA_REGISTRY_URL, unless --registry is given.
 Exit codes: 0 done, 1 incompatible or different, 2 wrong usage or no registry.
 
@@ -18,9 +20,12 @@ import os
 import re
 import shutil
 import sys
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from schemas.topics import subjects
 from scripts.compatibility import incompatibilities
@@ -42,7 +47,38 @@ COMPATIBILITY = "FULL_TRANSITIVE"
 
 _DONE, _DIFFERENT, _USAGE = 0, 1, 2
 _NOT_FOUND, _CONFLICT = 404, 409
+TIMEOUT_S = 10.0
+PATIENCE_S = 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
 _VERSION = re.compile(r"v[1-9][0-9]*")
+
+
+class PatientRegistry(Registry):
+    """A registry that is asked again while it does not answer; nothing asked here harms twice.
+
+    patience_s: how long in all, from the first question that was not answered.
+    """
+
+    def __init__(self, url: str, patience_s: float) -> None:
+        super().__init__(url, TIMEOUT_S)
+        self._patience_s = patience_s
+        self._until_s: float | None = None
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return super().call(method, path, body)
+            except RegistryUnavailableError as error:
+                if self._until_s is None:
+                    self._until_s = time.monotonic() + self._patience_s
+                if time.monotonic() + pause_s > self._until_s:
+                    raise RegistryUnavailableError(
+                        f"{error}; asked again for {self._patience_s:g} s. Start it, or give it "
+                        "longer with --wait; what is registered already stays so"
+                    ) from error
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +208,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--root", type=Path, default=SCHEMA_ROOT)
         else:
             command.add_argument("--registry", default=os.environ.get("SCHEMA_REGISTRY_URL"))
+            command.add_argument(
+                "--wait", type=float, default=PATIENCE_S, help="seconds to ask again; 0 never"
+            )
         if name == "register":
             command.add_argument("--dry-run", action="store_true", help="change nothing")
             command.add_argument("--json", action="store_true", help="print one JSON list")
@@ -195,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif not options.registry:
             raise ValueError("no registry: set SCHEMA_REGISTRY_URL or give --registry")  # noqa: TRY301
         elif options.command == "diff":
-            lines = differences(Registry(options.registry))
+            lines = differences(PatientRegistry(options.registry, options.wait))
         else:
             return _register_and_print(options)
     except (RegistryUnavailableError, RegistryRefusedError, OSError, ValueError) as error:
@@ -207,7 +246,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _register_and_print(options: argparse.Namespace) -> int:
-    done = register(Registry(options.registry), dry_run=options.dry_run)
+    registry = PatientRegistry(options.registry, options.wait)
+    done = register(registry, dry_run=options.dry_run)
     if options.json:
         print(json.dumps([asdict(registration) for registration in done], indent=2))
     else:

@@ -197,8 +197,26 @@ def test_an_incompatible_schema_is_named(
 def test_no_registry_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     with fake_registry() as gone:
         pass
-    assert main(["register", "--registry", gone.url]) == 2
-    assert gone.url in capsys.readouterr().err
+    assert main(["register", "--registry", gone.url, "--wait", "0"]) == 2
+    told = capsys.readouterr().err
+    assert gone.url in told
+    assert "--wait" in told
+
+
+def test_f7_a_registry_that_is_busy_is_asked_again(
+    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.answers = (503, b"busy")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        fake.answers = None
+
+    monkeypatch.setattr("scripts.register_schemas.time.sleep", pause)
+    assert main(["register", "--registry", fake.url]) == 0
+    assert pauses
+    assert "new" in capsys.readouterr().out
 
 
 def test_registered_ids_are_printed_as_json(
