@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import orjson
@@ -70,8 +71,8 @@ class StatusFlow(Phased):
         return Publications.read(self._out), told
 
 
-def preload(cluster: Cluster, hall: Hall, form: Form) -> int:
-    """Publish version 1 of every section; return how many, all acknowledged."""
+def preload(cluster: Cluster, hall: Hall, form: Form, versions: int = 1) -> int:
+    """Publish versions from 1 on of every section; return how many, all acknowledged."""
     writer = StatusWriter(hall, form, cluster.ids)
     producer = Producer(
         {
@@ -83,8 +84,8 @@ def preload(cluster: Cluster, hall: Hall, form: Form) -> int:
         }
     )
     as_of_ms = time.time_ns() // 1_000_000
-    for number in range(hall.sections):
-        value = writer.value(number, 1, as_of_ms)
+    for version, number in product(range(1, versions + 1), range(hall.sections)):
+        value = writer.value(number, version, as_of_ms)
         while True:
             try:
                 producer.produce(form.topic, value, writer.keys[number], writer.partitions[number])
@@ -95,7 +96,7 @@ def preload(cluster: Cluster, hall: Hall, form: Form) -> int:
         producer.poll(0)
     if missing := producer.flush(60):
         raise BenchmarkFailed(f"{missing} statuses not acknowledged")
-    return hall.sections
+    return hall.sections * versions
 
 
 def wait_taken_in(pod: ApiPod, count: float) -> None:

@@ -17,6 +17,7 @@ class Sizes:
     connections:        of the load generator, for look-ups.
     reserving:          the same for reservations, one load after the other.
     large:              events and sections of the cold start.
+    used_versions:      statuses of each section of `hall` that a start on a used topic reads.
     slimming_hall:      smaller, since every seat map has 100 kB.
     """
 
@@ -26,6 +27,7 @@ class Sizes:
     warm_up_s: float = 5.0
     seconds: float = 20.0
     large: Hall = LARGE_HALL
+    used_versions: int = 670
     settle_s: float = 3.0
     reserving: tuple[int, ...] = (4, 64)
     arena_sections: int = 800
@@ -45,6 +47,7 @@ QUICK = Sizes(
     warm_up_s=1.0,
     seconds=1.0,
     large=Hall(10, 20),
+    used_versions=3,
     settle_s=0.0,
     reserving=(4,),
     arena_sections=10,

@@ -4,6 +4,8 @@ Scenarios (all, without any named):
   lookups       look-ups/s and latency of `GET /v1/events/{event}/availability` while 2,000
                 statuses/s flow, and how old the answers are; then the pod's HTTP server alone
   cold_start    start to ready with 100,000 sections, and resident memory
+  used_start    the same on a topic that nothing was compacted of yet: 536,000 statuses of 800
+                sections
   reservations  `POST .../reservations` until 201, one worker, one pod
   slimming      whole seat maps of 5,000 seats against slim statuses: 1,000 statuses/s, look-ups
                 beside them, and as many statuses/s as go
@@ -162,6 +164,20 @@ class Bench:
             (Target("ready_s", at_most=5),),
         )
 
+    def used_start(self) -> Scenario:
+        hall, versions = self.sizes.hall, self.sizes.used_versions
+        cluster = self._fresh_broker().cluster
+        cluster.fresh_topics()
+        self.progress.step(f"used_start: {hall.sections:,} sections, {versions} statuses of each")
+        statuses = preload(cluster, hall, Form.SLIM, versions)
+        return Scenario(
+            "used_start",
+            "start of the process to ready, on a topic that is in use",
+            {**_described(hall), "statuses": statuses},
+            self._repeated("used_start", self._used_run),
+            (Target("ready_s", at_most=15),),
+        )
+
     def reservations(self) -> Scenario:
         arena = Arena(self.sizes.arena_sections)
         cluster = self._fresh_broker().cluster
@@ -250,6 +266,14 @@ class Bench:
             }
             pod.stop()
         self.progress.step(f"  ready after {ready_s:.2f} s, {rss_mb:.0f} MB")
+        return run
+
+    def _used_run(self) -> Run:
+        with self._pod() as pod:
+            run = {"ready_s": pod.wait_ready(), "statuses_read": pod.statuses_taken_in()}
+            run["cpu_until_ready_s"] = pod.cpu_s()
+            pod.stop()
+        self.progress.step(f"  ready after {run['ready_s']:.2f} s")
         return run
 
     def _reservations_run(self, arena: Arena, statuses: dict[int, int]) -> Run:
@@ -441,6 +465,7 @@ def _described(hall: Hall) -> dict[str, Any]:
 SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
     "lookups": Bench.lookups,
     "cold_start": Bench.cold_start,
+    "used_start": Bench.used_start,
     "reservations": Bench.reservations,
     "slimming": Bench.slimming,
 }

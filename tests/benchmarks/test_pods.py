@@ -250,7 +250,7 @@ def test_all_scenarios_run_unless_some_are_named() -> None:
     for wrong in (["fast"], ["--runs", "0"]):
         with pytest.raises(SystemExit):
             parse(wrong)
-    assert set(SCENARIOS) == {"lookups", "cold_start", "reservations", "slimming"}
+    assert set(SCENARIOS) == {"lookups", "cold_start", "used_start", "reservations", "slimming"}
 
 
 def test_sizes_follow_the_options() -> None:
