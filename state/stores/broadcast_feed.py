@@ -266,12 +266,13 @@ class BroadcastFeed(Generic[ReadingT]):
     def _follow(self) -> None:
         """Read the topic from its start and tail it; return when closing."""
         self._refusals = Refusals()
-        # Before the first record is read: what its id stands for must be certain.
-        self._confirm()
         admin = self._connect()
         topic = self._identity(admin)
         if topic is None:
             return
+        # Before the first record is read: what its id stands for must be certain. Not before the
+        # brokers have answered: it blocks, and whoever is told to end must not wait for that.
+        self._confirm()
         self.missing = None
         starts = self._starts(admin, topic)
         reading = self._follower.new_reading(topic.partitions, topic.topic_id)
