@@ -19,23 +19,32 @@ PACKAGES = ("api", "infra", "schemas", "scripts", "serdes", "state", "streams")
 
 
 def first_keys(source: str) -> list[int]:
-    """Return the lines that ask a collection for its first key: `next(iter(...))`.
+    """Return the lines where a collection is emptied from its first key: `next(iter(...))`.
 
-    A dict finds its first key behind the places of all that was deleted before it. Where one of
-    its values is all that is wanted, nothing was deleted.
+    A dict finds its first key behind the places of all that was deleted before it: asked once that
+    is nothing, in a loop or to delete that key it is what was deleted, again and again.
     """
-    lines = []
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Call(
-                func=ast.Name(id="next"), args=[ast.Call(func=ast.Name(id="iter"), args=[asked])]
-            ):
-                match asked:
-                    case ast.Call(func=ast.Attribute(attr="values" | "items")):
-                        pass
-                    case _:
-                        lines.append(node.lineno)
-    return lines
+    emptied = (
+        inner
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.While | ast.Delete)
+        or (isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".pop", "_drop")))
+        for inner in ast.walk(node)
+    )
+    return sorted(
+        {
+            node.lineno
+            for node in emptied
+            if isinstance(node, ast.Call) and ast.unparse(node).startswith("next(iter(")
+        }
+    )
+
+
+def test_s12_what_is_looked_for_is_found() -> None:
+    assert first_keys("while big:\n    key = next(iter(kept))\n    del kept[key]") == [2]
+    assert first_keys("del known[next(iter(known))]") == [1]
+    assert first_keys("kept.pop(next(iter(kept)))") == [1]
+    assert first_keys("found = next(iter(some))\nkept.popitem(last=False)") == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
