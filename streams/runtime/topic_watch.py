@@ -40,7 +40,8 @@ class TopicWatch:
     ) -> None:
         self._identities = dict(identities)
         self._partitions = partitions
-        self._admin = AdminClient(dict(options))
+        # Brokers that are away are told of by everything else already.
+        self._admin = AdminClient({**options, "log_level": 2})
         self._missed = dict.fromkeys(identities, 0)
 
     def look(self) -> Look:
