@@ -79,6 +79,9 @@ class Registry:
             where = f"{method} {self.url}/{path}: {error.code}"
             if error.code >= http.client.INTERNAL_SERVER_ERROR:
                 raise RegistryUnavailableError(f"{where} {text[:500]}") from error
+            if error.code == _NOT_FOUND and not _is_of_registry(text):
+                # A proxy, or a path where there is no registry: that is no "there is none".
+                raise RegistryUnavailableError(f"{where} {text[:500]}") from error
             raise RegistryRefusedError(error.code, f"{where} {_message_of(text)}") from error
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise RegistryUnavailableError(f"{method} {self.url}/{path}: {error}") from error
@@ -153,6 +156,14 @@ def _id_in(answer: Any) -> int:
         return int(answer["id"])
     except (KeyError, TypeError, ValueError) as error:
         raise RegistryUnavailableError(f"an answer without an id: {answer!r:.200}") from error
+
+
+def _is_of_registry(text: str) -> bool:
+    """Say whether an error is told in a registry's own words: JSON with a code of its own."""
+    try:
+        return isinstance(json.loads(text)["error_code"], int)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _message_of(text: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from threading import RLock
+from time import monotonic
 from typing import Final, Protocol
 
 from schemas.topics import subjects
@@ -29,6 +30,7 @@ from serdes.registry import (
 )
 from serdes.schema_ids import SchemaIds
 
+REST_S: Final = 10.0
 _PINS: Final = "pins"
 
 
@@ -90,6 +92,7 @@ class SchemaSource:
         self._ids: SchemaIds | None = None
         self._known = KnownIds()
         self._is_confirmed = False
+        self._rests_until_s = 0.0
         self.told: Callable[[ContradictoryIdsError], None] = lambda _: None
         # Re-entrant: whoever confirms needs the ids first.
         self._lock = RLock()
@@ -162,8 +165,17 @@ class SchemaSource:
         return Answer.KNOWN
 
     def learn(self, decoder: TopicDecoder, schema_id: int) -> bool:
-        """As `ask`; say whether the id is known now."""
-        return self.ask(decoder, schema_id) is Answer.KNOWN
+        """As `ask`; say whether the id is known now.
+
+        For readers that go on without an answer: a registry that gave none is left alone for a
+        while, whatever ids turn up, or each would hold the reader up anew.
+        """
+        if monotonic() < self._rests_until_s:
+            return False
+        answer = self.ask(decoder, schema_id)
+        if answer is Answer.NONE:
+            self._rests_until_s = monotonic() + REST_S
+        return answer is Answer.KNOWN
 
     def _first_that_has_them(self) -> SchemaIds:
         if self._registry is None:

@@ -269,3 +269,20 @@ def test_s2_pins_in_the_place_of_a_registry_are_not_listed(
     alone = SchemaSource("", Path(), log, appends=True)
     alone.confirm()
     assert len(log.records) == len(subjects())
+
+
+def test_b2_a_reader_is_held_up_once_by_a_registry_that_does_not_answer(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    source = started(fake, tmp_path / "cache.json")
+    decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
+    fake.answers = (503, b"down")
+    fake.requests.clear()
+    assert [source.learn(decoder, number) for number in range(7_000, 7_050)] == [False] * 50
+    assert len(fake.requests) == 1
+    # An id that the registry does not have is an answer: nobody rests after it.
+    fake.answers = None
+    other = started(fake, tmp_path / "cache.json")
+    fake.requests.clear()
+    assert [other.learn(decoder, number) for number in (7_000, 7_001)] == [False] * 2
+    assert len({request.split("/")[3] for request in fake.requests}) == 2

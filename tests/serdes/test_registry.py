@@ -100,7 +100,15 @@ def test_the_pins_of_the_repository_are_of_the_current_schemas() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [(500, b"oops"), (200, b"<html>"), (200, b"[]"), (200, b'{"id": "x"}'), (200, b"")],
+    [
+        (404, b"<html>no such page"),
+        (404, b"{}"),
+        (500, b"oops"),
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, b'{"id": "x"}'),
+        (200, b""),
+    ],
 )
 def test_an_answer_that_is_none_counts_as_down(
     fake: FakeRegistry, answer: tuple[int, bytes]
