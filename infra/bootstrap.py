@@ -283,7 +283,8 @@ def main() -> int:
     if arguments.check:
         return 0 if is_ready() else 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        # A background job of a shell starts with Ctrl-C ignored: taken back. That of nohup stays.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
         set_up()
