@@ -1,5 +1,6 @@
 """The scripts as people run them, on a real broker with a real worker."""
 
+import asyncio
 import json
 import os
 import random
@@ -14,19 +15,28 @@ from typing import Any
 import pytest
 from audit_logs import AVRO, identity
 from confluent_kafka import KafkaError, Producer
+from faults.foreign_producer import append, batch, record
 
 from infra.paths import ROOT
 from infra.stack import ephemeral_stack
-from infra.stack.processes import ProcessId, child_environment
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
+from infra.stack.processes import ProcessId, child_environment, wait_until
+from schemas.topics import (
+    DEAD_LETTER_QUEUE,
+    RESERVATION_OUTCOMES,
+    SEATS_CHANGELOG,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+)
 from scripts.addresses import Servers
 from scripts.commands import schema_ids
 from scripts.demo import prepare_topics, running
 from scripts.demo_faults import draw_faults
 from scripts.demo_table import Display
+from scripts.group_offsets import rest
 from scripts.register_schemas import register
 from scripts.workers import Worker
 from serdes.registry import Registry
+from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -73,10 +83,22 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         with Display() as display:
             prepare_topics(where.brokers, display)
         register(Registry(where.registry_url, timeout_s=20.0))
+        abort_a_transaction(where.brokers)
         worker = Worker("worker-1", where, tmp_path_factory.mktemp("workers"))
         with running([worker]):
             worker.wait_until_ready(60)
             yield Live(where)
+
+
+def abort_a_transaction(brokers: str) -> None:
+    """Let a stranger begin every partition of the commands with records that nobody will see."""
+    producer = Producer({"bootstrap.servers": brokers, "transactional.id": "stranger"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for partition in range(SECTION_COMMANDS.partitions):
+        producer.produce(SECTION_COMMANDS.name, b"never", b"seen", partition)
+    producer.flush(30)
+    producer.abort_transaction(30)
 
 
 def test_b24_the_broker_takes_no_record_of_two_megabytes(live: Live) -> None:
@@ -126,6 +148,45 @@ def test_load_gets_an_outcome_for_every_command_and_the_log_is_exact(live: Live)
     code, report = live.run("audit")
     assert (code, report["exact"], report["violations"]) == (0, True, 0)
     assert report["commands"] >= 7020
+
+
+def test_s9_what_strangers_write_into_every_topic_is_counted_and_the_log_stays_exact(
+    live: Live,
+) -> None:
+    tick = b"\0" + live_id(live, "Tick").to_bytes(4, "big") + AVRO.encode("Tick", {"timerMs": 1})
+    latin = [(b"caf\xe9-", b"\xff"), (b"", None)]
+    strange = batch(
+        [
+            record(None, None, at=0),
+            record(None, b"hello", latin, at=1),
+            record(b"\xff", b"\1\0\0\0\7", at=2),
+            record(b"", b"\0\xff\xff\xff\xffx", at=3),
+            record(b"7-A", tick, latin, at=4),
+        ]
+    )
+    topics = (RESERVATION_OUTCOMES, SECTION_STATUS, SEATS_CHANGELOG, DEAD_LETTER_QUEUE)
+
+    async def write() -> None:
+        # Compacted topics take no record without a key from a producer: a broker refuses them.
+        keyed = batch([record(b"\xe9", b"hello", latin, at=0), record(b"x", tick, at=1)])
+        for topic in topics:
+            is_compacted = topic.cleanup == "compact"
+            await append(live.where.brokers, topic.name, 1, keyed if is_compacted else strange)
+        await append(live.where.brokers, SECTION_COMMANDS.name, 1, strange)
+
+    asyncio.run(write())
+    group = Settings().app_id
+    assert wait_until(lambda: not rest(live.where, group).behind, 60)
+    code, report = live.run("audit")
+    assert (code, report["verdict"], report["violations"]) == (0, "exact", 0), report
+    assert {topic: found["count"] for topic, found in report["foreign"].items()} == {
+        topic.name: 2 if topic.cleanup == "compact" else 5 for topic in topics
+    }
+
+
+def live_id(live: Live, record_name: str) -> int:
+    by_subject = schema_ids(live.where.registry_url).id_by_subject
+    return by_subject[f"{SECTION_COMMANDS.name}-io.seatstream.commands.{record_name}"]
 
 
 # Runs last on this stack: it spoils the log.
