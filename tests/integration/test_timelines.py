@@ -51,11 +51,11 @@ def fleet(stack: Stack, tmp_path: Path) -> Iterator[Fleet]:
     fleet.stop()
 
 
-def lived(fleet: Fleet, name: str, words: int, *, seed: int) -> None:
+def lived(fleet: Fleet, name: str, words: int, *, seed: int, keys: int = 50) -> None:
     """Let a worker, new or not, live through so many words and leave."""
     found = [worker for worker in fleet.workers if worker.name == name]
     worker = found[0] if found else fleet.worker(name)
-    fleet.produce(words, seed=seed)
+    fleet.produce(words, seed=seed, keys=keys)
     worker.start().wait_ready()
     fleet.settle()
     assert worker.terminate() == 0
@@ -66,8 +66,8 @@ def test_s3_a_store_from_before_a_restored_backup_is_made_anew(
 ) -> None:
     lived(fleet, "one", 500, seed=1)
     back_up(stack, tmp_path / "backup")
-    # Of this nothing is left in the log; the worker's store has it.
-    lived(fleet, "one", 700, seed=2)
+    # Of this nothing is left in the log, of most keys not even a later value; the store has it.
+    lived(fleet, "one", 700, seed=2, keys=200)
     put_back(stack, tmp_path / "backup")
     # Another owner, and the log grows beyond what the store has seen, in other words.
     for seed in range(3, 7):
@@ -78,7 +78,7 @@ def test_s3_a_store_from_before_a_restored_backup_is_made_anew(
     caution = {"first_offset": end, "last_offset": end, "deaths": 3}
     (one.data_dir / "crash-journal.json").write_text(json.dumps({"t-words-0": caution}))
     one.start().wait_ready()
-    fleet.produce(100, seed=9)
+    fleet.produce(100, seed=9, keys=200)
     fleet.settle()
     assert fleet.verify() == 3_000
     assert "copies another history" in one.output()
