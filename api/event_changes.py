@@ -23,6 +23,7 @@ from api.logs import Correlation
 from api.pod import Pod
 from api.problems import STATUS, Problem, retry_after
 from api.reservations import AskedWait, Key
+from api.waits import Caller, caller_of
 from serdes.event import EventEncoder
 from state.domain.event import Event, EventStatus, Trigger, advance, closing_window
 from state.domain.keys import section_key
@@ -60,6 +61,7 @@ class Asked:
     """
 
     pod: Pod
+    caller: Caller
     user_id: str
     ticket: str
     wait: Wait
@@ -74,7 +76,14 @@ async def asked(
 ) -> Asked:
     """Demand an operator and an idempotency key; raises Problem."""
     pod = pod_of(request)
-    return Asked(pod, who.user_id, ticket_of(who.user_id, key), wait, request.state.correlation)
+    return Asked(
+        pod,
+        caller_of(request, who),
+        who.user_id,
+        ticket_of(who.user_id, key),
+        wait,
+        request.state.correlation,
+    )
 
 
 ByOperator = Annotated[Asked, Depends(asked)]
@@ -138,10 +147,10 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     responses=_PENDING,
     dependencies=[Depends(operator), Depends(limited("other"))],
 )
-async def close_event(by: ByOperator, catalogue: Catalogue, event_id: EventId) -> Response:
+async def close_event(by: ByOperator, _: Catalogue, event_id: EventId) -> Response:
     """Close the sale of an event now: what is held may still be paid, nothing more is held."""
     desk = by.pod.desk
-    known_event(catalogue, event_id)
+    await known_event(by.pod, by.caller, event_id)
     await _claim(desk, by.ticket, f"close {event_id}")
     writer = _writer(by.pod)
     event, answers = await _end_sale(by, writer, event_id, "end", now_ms())

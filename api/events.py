@@ -113,11 +113,11 @@ async def show_event(
         event = catalogue.get(event_id)
         return event is not None and event.revision >= min_revision
 
-    pod = pod_of(request)
+    pod, caller = pod_of(request), caller_of(request, who)
     wait_ms = min(pod.settings.wait_ms if wait_ms is None else wait_ms, pod.settings.wait_max_ms)
     wait_s = wait_ms / 1000
     if min_revision and not is_met():
-        await pod.waits.of(caller_of(request, who), lambda: catalogue.until(is_met, wait_s))
+        await pod.waits.of(caller, lambda: catalogue.until(is_met, wait_s))
     if min_revision and not is_met():
         found = catalogue.get(event_id)
         raise Problem.of(
@@ -126,18 +126,23 @@ async def show_event(
             headers=(retry_after(1_000),),
             revision=0 if found is None else found.revision,
         )
-    return _answer(request, catalogue, event_body(known_event(catalogue, event_id), now_ms()))
+    event = await known_event(pod, caller, event_id)
+    return _answer(request, catalogue, event_body(event, now_ms()))
 
 
 @router.get(
     "/v1/events/{event_id}/sections",
     response_model=EventSections,
-    dependencies=[Depends(anyone)],
     responses=_UNMODIFIED,
 )
-async def list_sections(request: Request, catalogue: Catalogue, event_id: EventId) -> Response:
+async def list_sections(
+    request: Request,
+    catalogue: Catalogue,
+    event_id: EventId,
+    who: Annotated[Identity, Depends(anyone)],
+) -> Response:
     """List an event's sections: names, capacities, categories."""
-    event = known_event(catalogue, event_id)
+    event = await known_event(pod_of(request), caller_of(request, who), event_id)
     body = {
         "event_id": event_id,
         "revision": event.revision,

@@ -16,7 +16,7 @@ from api.answers import Command, Wait, own_outcome, record_headers, wait_of
 from api.guard import buyer, limited, pod_of
 from api.idempotency_keys import IdempotencyKey
 from api.identity import Identity
-from api.known_events import EventId
+from api.known_events import CERTAIN_S, EventId
 from api.pod import Pod
 from api.problems import Header as ProblemHeader
 from api.problems import Problem
@@ -53,9 +53,6 @@ from state.stores.idempotency import Claim, digest_of
 from state.stores.owner_lookup import OwnerNotReady, OwnerUnreachable
 
 router = APIRouter(tags=["reservations"])
-
-CERTAIN_S: Final = 1.0
-"""How long the brokers are asked before nobody dares to say that there is no such reservation."""
 
 LOOK_FOR_S: Final = 0.5
 """How long an id that nobody knows is looked for: another pod's answer may be ahead of us."""

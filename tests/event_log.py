@@ -8,15 +8,38 @@ from serdes.event import EventEncoder
 from serdes.schema_ids import counted_ids
 from state.stores.command_log import Appended
 from state.stores.event_catalogue import CatalogueReading, Events
+from state.stores.status_answers import boot_clock_ns
 
 IDS = counted_ids()
 ENCODE = EventEncoder(IDS)
+
+
+class FollowedEvents(Events):
+    """A catalogue whose brokers tell at once where the log ends.
+
+    is_cut_off: while True, they tell nothing.
+    """
+
+    is_cut_off = False
+
+    def __init__(self, log: "EventLog") -> None:
+        super().__init__(TopicDecoder(EVENTS, IDS))
+        self.log = log
+        self.reading = self.new_reading(1)
+
+    def refresh(self) -> None:
+        if self.is_cut_off:
+            return
+        self.log.is_asked = True
+        self.reading.partitions[0].ends_at(len(self.log.records), boot_clock_ns())
+        self.refreshed()
 
 
 class EventLog:
     """Appends at once, and hands records to the catalogues that follow it.
 
     error:   raised instead of appending.
+    is_asked: somebody has asked where it ends.
     holds:   while True, records wait until `release` is called.
     before:  called before each append, for what happens at that moment.
     """
@@ -26,16 +49,16 @@ class EventLog:
     def __init__(self) -> None:
         self.records: list[tuple[bytes, bytes]] = []
         self.error: Exception | None = None
+        self.is_asked = False
         self.holds = False
         self.before: Callable[[], None] = lambda: None
         self._followers: list[tuple[Events, CatalogueReading]] = []
 
-    def catalogue(self) -> Events:
+    def catalogue(self) -> FollowedEvents:
         """Return a catalogue that has read everything."""
-        view = Events(TopicDecoder(EVENTS, IDS))
-        reading = view.new_reading(1)
-        view.publish(reading)
-        self._followers.append((view, reading))
+        view = FollowedEvents(self)
+        view.publish(view.reading)
+        self._followers.append((view, view.reading))
         self._catch_up()
         return view
 

@@ -23,6 +23,7 @@ from state.stores.status_answers import Availability, Demand, NotYet, TooStale, 
 from state.stores.status_contents import Change
 from state.stores.status_feed import StatusFeed
 from state.stores.topic_heartbeat import TopicMissing
+from state.stores.unknown_ids import UnknownIds
 from state.stores.view_statistics import ViewStatistics
 
 __all__ = [
@@ -38,8 +39,6 @@ __all__ = [
 ]
 
 HEARTBEAT_MS: Final = 200
-# A registry that does not know an id is not asked about it again for so long.
-ASK_AGAIN_NS: Final = 10_000_000_000
 PINS_ONLY: Final = SchemaSource("", Path())
 NO_OPTIONS: Final[KafkaOptions] = {}
 
@@ -77,15 +76,7 @@ class AvailabilityView(SectionStatuses):
         clock_ns: Callable[[], int] = boot_clock_ns,
     ) -> None:
         decoder = TopicDecoder(SECTION_STATUS, schemas.ids())
-        asked_ns: dict[int, int] = {}
-
-        def learn(schema_id: int) -> bool:
-            now_ns = clock_ns()
-            if now_ns - asked_ns.get(schema_id, -ASK_AGAIN_NS) < ASK_AGAIN_NS:
-                return False
-            asked_ns[schema_id] = now_ns
-            return schemas.learn(decoder, schema_id)
-
+        learn = UnknownIds(schemas, decoder, clock_ns).learn
         super().__init__(decoder, learn, stale_after_ms=stale_after_ms, clock_ns=clock_ns)
         self._feed = StatusFeed(
             brokers,

@@ -36,12 +36,12 @@ from serdes.decoding import (
     UnknownSchema,
     Verdict,
 )
-from serdes.event import EventEncoder, event_of
+from serdes.event import EventEncoder, event_key, event_of
 from serdes.schema_source import SchemaSource
 from serdes.values import EventDescription
 from state.domain.event import Event, newer_of, searchable
+from state.domain.keys import partition_of
 from state.stores.availability_view import (
-    ASK_AGAIN_NS,
     NO_OPTIONS,
     PINS_ONLY,
     NotReady,
@@ -50,6 +50,7 @@ from state.stores.broadcast_feed import BroadcastFeed, KafkaOptions
 from state.stores.freshness import Freshness
 from state.stores.message_headers import headers_of
 from state.stores.status_answers import age_ms, boot_clock_ns
+from state.stores.unknown_ids import UnknownIds
 
 log = logging.getLogger(__name__)
 
@@ -239,6 +240,24 @@ class Events:
         known_ns = min(partition.known_ns for partition in self._reading.partitions)
         return age_ms(known_ns, self._clock_ns())
 
+    async def certain(self, event_id: int, timeout_s: float) -> bool:
+        """Wait until whatever anybody was told of an event before this call was read.
+
+        What is unknown then is unknown everywhere. False after `timeout_s`.
+        """
+        asked_ns = self._clock_ns()
+
+        def is_read() -> bool:
+            partitions = self._reading.partitions
+            of_event = partition_of(event_key(event_id), len(partitions))
+            return partitions[of_event].known_ns >= asked_ns
+
+        self.refresh()
+        return await self.until(is_read, timeout_s)
+
+    def refresh(self) -> None:
+        """Have the brokers asked for the topic's end now; nobody asks here."""
+
     async def has_read(self, partition: int, offset: int, timeout_s: float) -> bool:
         """Wait until a record of the topic was taken in; False after `timeout_s`."""
 
@@ -344,15 +363,7 @@ class EventCatalogue(Events):
         ids = schemas.ids()
         self.encode = EventEncoder(ids)
         decoder = TopicDecoder(EVENTS, ids)
-        asked_ns: dict[int, int] = {}
-
-        def learn(schema_id: int) -> bool:
-            now_ns = clock_ns()
-            if now_ns - asked_ns.get(schema_id, -ASK_AGAIN_NS) < ASK_AGAIN_NS:
-                return False
-            asked_ns[schema_id] = now_ns
-            return schemas.learn(decoder, schema_id)
-
+        learn = UnknownIds(schemas, decoder, clock_ns).learn
         super().__init__(decoder, learn, clock_ns=clock_ns)
         self._feed = BroadcastFeed(
             brokers,
@@ -388,6 +399,10 @@ class EventCatalogue(Events):
         """
         if not self._feed.wait(self.is_ready, timeout_s):
             raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
+
+    def refresh(self) -> None:
+        """Have the brokers asked for the topic's end now, instead of with the next heartbeat."""
+        self._feed.refresh()
 
     @property
     def failure(self) -> BaseException | None:

@@ -1,18 +1,20 @@
 """Changes one event at a time, on top of what stands, and sees to it that the change stands.
 
 Two pods may change an event at one moment. Both append, and `newer_of` says in every pod which
-record stands; the pod whose record does not stand decides again on top of the one that does. So
-the last record of an event is in the end the one that stands, which is what compaction keeps.
+record stands; the pod whose record does not stand decides again on top of the one that does, and
+where it has nothing to change any more, it tells the one that stands anew. So the last record of
+an event is in the end the one that stands, which is what compaction keeps.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from serdes.event import EventEncoder, event_key
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.event import Event
 from state.domain.keys import partition_of
-from state.stores.command_log import Appended, TooLarge
+from state.stores.command_log import Appended, AppendUnknown, TooLarge
 from state.stores.event_catalogue import Events
 
 ATTEMPTS_MAX: Final = 5
@@ -74,14 +76,25 @@ class EventWriter:
         decide: given what stands, or None, returns the next revision, or None to leave it. Asked
                 again when somebody else's change stands instead; may raise, which ends it.
 
-        Raises NotAppended, TooLarge, AppendUnknown, Contended.
+        Raises NotAppended, TooLarge, Contended, and AppendUnknown also for a record that is in
+        the log and was not read back in time: whether it stands is not known.
         """
+        was_overtaken = False
         for _ in range(ATTEMPTS_MAX):
             known = self._catalogue.get(event_id)
-            wanted = decide(known)
+            refusal: Exception | None = None
+            try:
+                wanted = decide(known)
+            except Exception as error:
+                if known is None or not was_overtaken:
+                    raise
+                refusal, wanted = error, None
             if wanted is None:
                 assert known is not None
-                return known
+                if not was_overtaken:
+                    return known
+                # A record of ours lies behind it, and would be all that compaction leaves.
+                wanted = replace(known, revision=known.revision + 1)
             assert wanted.revision == (1 if known is None else known.revision + 1)
             self.check_size(wanted)
             key = event_key(event_id)
@@ -94,7 +107,11 @@ class EventWriter:
             is_read = await self._catalogue.has_read(
                 appended.partition, appended.offset, self._read_back_s
             )
-            # Not read in time: this pod is cut off from the topic, and the record is in it.
-            if not is_read or self._catalogue.get(event_id) == wanted:
+            if not is_read:
+                raise AppendUnknown(f"event {event_id}: in the log, but not read back")
+            if self._catalogue.get(event_id) == wanted:
+                if refusal is not None:
+                    raise refusal
                 return wanted
+            was_overtaken = True
         raise Contended(f"event {event_id}: others changed it {ATTEMPTS_MAX} times meanwhile")

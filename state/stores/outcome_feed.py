@@ -37,6 +37,7 @@ from state.stores.outcome_contents import OutcomeContents, OutcomeCounters
 from state.stores.outcome_waiters import OutcomeWaiter, OutcomeWaiters
 from state.stores.status_answers import age_ms, boot_clock_ns
 from state.stores.topic_heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
+from state.stores.unknown_ids import UnknownIds
 
 NAME: Final = "outcome-feed"
 HEARTBEAT_MS: Final = 500
@@ -44,8 +45,6 @@ LOOK_BACK_MS: Final = 600_000
 # Workers stamp outcomes with their own clocks, which may run behind the brokers' by so much.
 CLOCK_SKEW_MS: Final = 60_000
 BYTES_MAX: Final = 64 * 1024 * 1024
-# A registry that does not know an id is not asked about it again for so long.
-ASK_AGAIN_NS: Final = 10_000_000_000
 NEVER_NS: Final = 2**62
 PINS_ONLY: Final = SchemaSource("", Path())
 NO_OPTIONS: Final[KafkaOptions] = {}
@@ -107,9 +106,8 @@ class OutcomeFeed:
     ) -> None:
         self.counters = OutcomeCounters()
         self.trouble = ""
-        self._schemas = schemas
         self._decoder = TopicDecoder(RESERVATION_OUTCOMES, schemas.ids())
-        self._asked_ns: dict[int, int] = {}
+        self._unknown = UnknownIds(schemas, self._decoder, clock_ns)
         self._look_back_ms = look_back_ms
         self._since_ms = 0
         self._bytes_max = bytes_max
@@ -245,7 +243,7 @@ class OutcomeFeed:
         return OutcomeContents(
             partitions,
             self._decoder,
-            self._learn,
+            self._unknown.learn,
             self.counters,
             since_ms=self._since_ms,
             bytes_max=self._bytes_max,
@@ -285,13 +283,6 @@ class OutcomeFeed:
     def troubled(self, trouble: str) -> None:
         """Note why the topic cannot be followed; an empty string when it can."""
         self.trouble = trouble
-
-    def _learn(self, schema_id: int) -> bool:
-        now_ns = self._clock_ns()
-        if now_ns - self._asked_ns.get(schema_id, -ASK_AGAIN_NS) < ASK_AGAIN_NS:
-            return False
-        self._asked_ns[schema_id] = now_ns
-        return self._schemas.learn(self._decoder, schema_id)
 
     def _starts(self, admin: AdminClient, topic: TopicIdentity) -> Sequence[TopicPartition]:
         """Return where the look-back begins; note from when on outcomes are kept.

@@ -584,6 +584,25 @@ async def test_an_unknown_event_is_not_closed(client: httpx.AsyncClient, stage: 
 
 
 @scenario
+async def test_s8_a_pod_behind_another_pods_201_closes_the_event_as_soon_as_it_reads_of_it(
+    client: httpx.AsyncClient, stage: Stage
+) -> None:
+    async with stage.client() as other:
+        other.headers.update(OPERATOR)
+        stage.events.holds = True
+        opening_it = asyncio.create_task(post(client, opening()))
+        while not stage.events.records:  # noqa: ASYNC110 (nothing tells that it is in the log)
+            await asyncio.sleep(0)
+        closing = asyncio.create_task(close(other))
+        while not stage.events.is_asked:  # noqa: ASYNC110 (nothing tells that it waits)
+            await asyncio.sleep(0)
+        stage.events.release()
+        assert (await opening_it).status_code == 201
+        answer = await closing
+        assert (answer.status_code, answer.json()["sale_state"]) == (200, "closed")
+
+
+@scenario
 async def test_an_open_and_a_close_at_one_moment_end_closed(
     client: httpx.AsyncClient, stage: Stage
 ) -> None:

@@ -7,21 +7,16 @@ import event_values
 import httpx
 import pytest
 from api_client import BUYER, client_of
+from event_log import ENCODE, EventLog, FollowedEvents
 from event_values import HOUR_MS, event, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import api.known_events
 from api.known_events import now_ms
-from schemas.topics import EVENTS
-from serdes.decoding import TopicDecoder
-from serdes.event import EventEncoder, event_key
-from serdes.schema_ids import counted_ids
+from serdes.event import event_key
 from state.domain.event import Event, EventStatus, SaleState, SectionDescription, sale_state
-from state.stores.event_catalogue import CatalogueReading, Events
 
-IDS = counted_ids()
-ENCODE = EventEncoder(IDS)
 NOW_MS = now_ms()
 
 Play = Callable[[httpx.AsyncClient, "Told"], Awaitable[None]]
@@ -31,8 +26,9 @@ class Told:
     """A catalogue that is told by hand."""
 
     def __init__(self) -> None:
-        self.catalogue = Events(TopicDecoder(EVENTS, IDS))
-        self.reading: CatalogueReading = self.catalogue.new_reading(1)
+        self.log = EventLog()
+        self.catalogue = FollowedEvents(self.log)
+        self.reading = self.catalogue.reading
 
     def tell(self, *told: Event) -> None:
         for one in told:
@@ -233,6 +229,42 @@ def test_an_unknown_event_is_404(path: str) -> None:
     async def play(client: httpx.AsyncClient, known: Told) -> None:
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["reason"]) == (404, "NOT_FOUND")
+
+    played(play, on_sale(7))
+
+
+@pytest.mark.parametrize("path", ["/v1/events/8", "/v1/events/8/sections"])
+def test_s8_a_pod_behind_another_pods_201_waits_for_the_event_and_does_not_deny_it(
+    path: str,
+) -> None:
+    async def play(client: httpx.AsyncClient, known: Told) -> None:
+        known.log.append(event_key(8), ENCODE(on_sale(8)))
+        asking = asyncio.create_task(client.get(path))
+        while not known.catalogue._wakers:  # noqa: ASYNC110 (nothing tells that it waits)
+            await asyncio.sleep(0)
+        known.tell(on_sale(8))
+        known.reading.partitions[0].reached(1)
+        known.catalogue.changed(known.reading, [True])
+        answer = await asking
+        assert (answer.status_code, answer.json()["event_id"]) == (200, 8)
+        assert not known.catalogue._wakers
+
+    played(play, on_sale(7))
+
+
+@pytest.mark.parametrize("path", ["/v1/events/8", "/v1/events/8/sections"])
+def test_s8_an_event_is_not_denied_while_the_brokers_do_not_answer(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.known_events, "CERTAIN_S", 0.001)
+
+    async def play(client: httpx.AsyncClient, known: Told) -> None:
+        known.catalogue.is_cut_off = True
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["reason"]) == (503, "NOT_READY")
+        assert "retry-after" in answer.headers
+        # What is known is answered all the same.
+        assert (await client.get("/v1/events/7")).status_code == 200
 
     played(play, on_sale(7))
 

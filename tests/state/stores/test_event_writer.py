@@ -60,13 +60,15 @@ def test_a_writer_waits_until_its_pod_has_read_the_record() -> None:
     asyncio.run(play())
 
 
-def test_a_pod_that_is_cut_off_answers_with_what_it_appended() -> None:
+def test_a_pod_that_is_cut_off_does_not_say_that_its_record_stands() -> None:
     log = EventLog()
     catalogue = log.catalogue()
     log.holds = True
     writer = EventWriter(catalogue, log, ENCODE, read_back_s=0.001)
-    assert asyncio.run(writer.change(7, opened)) == event(7)
+    with pytest.raises(AppendUnknown):
+        asyncio.run(writer.change(7, opened))
     assert catalogue.get(7) is None
+    assert len(log.records) == 1
 
 
 @given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), st.booleans())
@@ -98,6 +100,46 @@ def test_pods_that_write_at_one_moment_end_alike_and_the_last_record_stands(
         assert stands in results
         assert stands is not None
         assert (stands.status is CLOSED) == also_closed
+
+    asyncio.run(play())
+
+
+def refused(known: Event | None) -> Event | None:
+    if known is None:
+        return event(7)
+    raise Refused
+
+
+class Refused(Exception):
+    """What stands is another event.
+
+    Operator action: none.
+    """
+
+
+@pytest.mark.parametrize("decide", [opened, closed, refused])
+def test_s8_a_pod_behind_that_finds_nothing_to_change_leaves_what_stands_as_the_last_record(
+    decide: Callable[[Event | None], Event | None],
+) -> None:
+    async def play() -> None:
+        log = EventLog()
+        if decide is closed:
+            log.append(event_key(7), ENCODE(event(7)))
+        behind = log.catalogue()
+        log.holds = True
+        # What another pod did meanwhile: opened and closed.
+        log.append(event_key(7), ENCODE(event(7, revision=8, status=CLOSED)))
+        writing = asyncio.create_task(EventWriter(behind, log, ENCODE).change(7, decide))
+        await asyncio.sleep(0)
+        log.release()
+        (result,) = await asyncio.gather(writing, return_exceptions=True)
+        assert isinstance(result, Refused) == (decide is refused)
+        compacted = EventLog()
+        compacted.records = log.records[-1:]
+        stands = compacted.catalogue().get(7)
+        assert stands == behind.get(7)
+        assert stands is not None
+        assert stands.status is CLOSED
 
     asyncio.run(play())
 
