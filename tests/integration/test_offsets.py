@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from faults.lost_records import lose_records
 from integration.workers import Fleet, create_topics
 
 from infra.stack.processes import wait_until
@@ -68,13 +69,35 @@ def test_f16_a_committed_offset_before_the_first_record_sets_the_partition_aside
     fleet = new_fleet()
     worked_through(fleet, 200)
     fleet.produce(400, seed=2)
-    admin = AdminClient({"bootstrap.servers": fleet.brokers})
-    removed = admin.delete_records(
-        [TopicPartition(fleet.topics.words, part, end) for part, end in fleet.ends().items()]
-    )
-    for future in removed.values():
-        future.result(timeout=10)
+    for part, end in fleet.ends().items():
+        lose_records(fleet.brokers, fleet.topics.words, part, end)
     fleet.worker("second").start().wait_set_aside(fleet.partitions, "retention removed")
+
+
+def test_c3_commands_that_a_running_worker_has_not_read_and_that_are_gone_are_no_gap(
+    new_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = new_fleet(partitions=3, SEATSTREAM_SESSION_TIMEOUT_S="20")
+    worker = fleet.worker("only").start().wait_ready()
+    fleet.produce(300)
+    fleet.settle()
+    stood = fleet.committed()[1]
+    worker.pause()
+    # The answer to the fetch that waits may have the first of these, and never the last.
+    fleet.append([b"w"], 1)
+    fleet.append([b"w"] * 100, 1)
+    lose_records(fleet.brokers, fleet.topics.words, 1, fleet.ends()[1] - 10)
+    worker.resume()
+    worker.wait_set_aside(1, "retention removed commands that were never processed")
+    assert f"{fleet.topics.words}-1" in "".join(worker.set_aside())
+    # The others go on, and of this one nothing behind the loss is decided.
+    fleet.append([b"w"] * 100, 0)
+    fleet.append([b"w"] * 100, 2)
+    others = {part: end for part, end in fleet.ends().items() if part != 1}
+    assert wait_until(lambda: others.items() <= fleet.committed().items(), 60), worker.tail()
+    assert stood <= fleet.committed()[1] < fleet.ends()[1] - 10
+    assert worker.page("/live")[0] == 200
+    assert worker.is_alive()
 
 
 def test_s4_one_partition_that_was_moved_forward_is_set_aside_and_taken_in_once_it_is_back(

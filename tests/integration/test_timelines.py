@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from faults.lost_records import lose_records
 from faults.restored_backup import back_up, put_back
 from integration.conftest import FAST_SESSIONS
 from integration.workers import (
@@ -188,10 +189,7 @@ def test_c2_lost_commands_are_named_written_down_and_passed_over(
         assert wait_until(settled, 60), worker.tail()
         assert worker.terminate() == 0
         junk(3, 0, 1)
-        admin = AdminClient({"bootstrap.servers": brokers})
-        removed = admin.delete_records([TopicPartition(SECTION_COMMANDS.name, 1, 6)])
-        for future in removed.values():
-            future.result(timeout=10)
+        lose_records(brokers, SECTION_COMMANDS.name, 1, 6)
         worker.start("topology").wait_set_aside(1, "python -m scripts.skip_lost_commands")
         code, text = script("skip_lost_commands", "--yes")
         assert code == 1, text
