@@ -87,8 +87,8 @@ class Node:
 class KafkaCluster:
     """Brokers 1..N over `directory`; the data outlives the processes.
 
-    properties: what differs from `PROPERTIES`; {port} and {controller_port} in a value are the
-                node's own, for whoever adds a listener.
+    properties: what differs from `PROPERTIES`; {node_id}, {port} and {controller_port} in a value
+                are the node's own, for whoever adds a listener.
     """
 
     def __init__(
@@ -148,6 +148,7 @@ class KafkaCluster:
             in_sync=1 if self._count == 1 else 2,
         )
         overrides = "".join(f"{name}={value}\n" for name, value in self._properties.items())
+        overrides = overrides.replace("{node_id}", str(node.node_id))
         overrides = overrides.replace("{port}", str(node.port))
         overrides = overrides.replace("{controller_port}", str(node.controller_port))
         (node.directory / "server.properties").write_text(text + overrides, encoding="utf-8")

@@ -7,7 +7,7 @@ four bytes of length, then API key and version of a request.
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -55,6 +55,7 @@ class Way(Enum):
 class Proxy:
     """Passes connections on `port` to `target_port()`, on the loopback interface.
 
+    host:     an address of that interface.
     delay_s:  asked for each request; the requests behind it on the same connection wait too, as
               they would on a slow link.
     silenced: API keys whose answers never arrive, though the broker acts on the requests.
@@ -62,8 +63,11 @@ class Proxy:
     rewrite:  gives the answer that the client sees, for instance with another error code.
     """
 
-    def __init__(self, port: int, target_port: Callable[[], int]) -> None:
+    def __init__(
+        self, port: int, target_port: Callable[[], int], *, host: str = "127.0.0.1"
+    ) -> None:
         self.port = port
+        self.host = host
         self._target_port = target_port
         self.delay_s: Verdict = lambda _key, _request: 0.0
         self.silenced: frozenset[int] = frozenset()
@@ -114,7 +118,7 @@ class Proxy:
 
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._connection, self.host, self.port)
         self._started.set()
         await self._stopping.wait()
         server.close()
@@ -208,6 +212,29 @@ def broker_behind_proxy(
         stack = Stack(directory, 1, {"kafka", *parts}, behind, fast_jit=True, throw_away=True)
         with Proxy(port, lambda: int(stack.kafka_brokers.rpartition(":")[2])) as proxy, stack:
             yield stack, proxy
+
+
+@contextmanager
+def brokers_behind_proxies(
+    name: str, properties: Mapping[str, str]
+) -> Iterator[tuple[Stack, dict[int, Proxy]]]:
+    """Give a stack of three brokers and the proxy of each by node id; all say its address only.
+
+    The brokers speak with one another through the proxies too.
+    """
+    (port,) = free_ports(1)
+    behind = {**properties, "advertised.listeners": f"PLAINTEXT://127.0.1.{{node_id}}:{port}"}
+    with ephemeral_directory(name) as directory, ExitStack() as entered:
+        stack = Stack(directory, 3, {"kafka"}, behind, fast_jit=True, throw_away=True)
+
+        def proxy_of(node_id: int) -> Proxy:
+            def target_port() -> int:
+                return int(stack.kafka_brokers.split(",")[node_id - 1].rpartition(":")[2])
+
+            return Proxy(port, target_port, host=f"127.0.1.{node_id}")
+
+        proxies = {node_id: entered.enter_context(proxy_of(node_id)) for node_id in (1, 2, 3)}
+        yield entered.enter_context(stack), proxies
 
 
 @asynccontextmanager

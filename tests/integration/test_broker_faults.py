@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -19,7 +18,7 @@ from confluent_kafka.admin import (
 )
 from faults.limits import file_size_limit
 from integration.conftest import FAST_SESSIONS
-from integration.workers import Fleet, create_topics
+from integration.workers import Fleet, create_topics, leader_of
 
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
 from infra.stack.processes import wait_until
@@ -60,25 +59,6 @@ def fleet(three: Stack, topic_prefix: str, tmp_path: Path) -> Iterator[Fleet]:
     fleet.stop()
 
 
-def leader_of(fleet: Fleet, topic: str, *, other_than: int = -1, timeout_s: float = 60) -> int:
-    """Wait for a leader of partition 0; a new client each time: one may ask a dead broker."""
-    found: list[int] = []
-
-    def is_told() -> bool:
-        admin = AdminClient({"bootstrap.servers": fleet.brokers, "log_level": 0})
-        (described,) = admin.describe_topics(TopicCollection([topic]), request_timeout=5).values()
-        try:
-            leader = described.result().partitions[0].leader
-        except KafkaException:
-            return False
-        if leader is not None and leader.id not in {-1, other_than}:
-            found.append(leader.id)
-        return bool(found)
-
-    assert wait_until(is_told, timeout_s), f"{topic} has no leader but {other_than}"
-    return found[-1]
-
-
 def goes_on(fleet: Fleet) -> bool:
     """Wait until more has been decided than now; a supervisor brings ended workers back."""
     before = sum(fleet.committed().values())
@@ -99,7 +79,7 @@ def test_f11_leaders_that_die_under_load_cost_no_word_and_double_none(
         worker.wait_ready()
     with fleet.load(400) as sent:
         for topic in (fleet.topics.words, fleet.topics.changelog):
-            leader = leader_of(fleet, topic)
+            leader = leader_of(fleet.brokers, topic)
             three.kill_broker(leader)
             assert goes_on(fleet)
             three.start_broker(leader)
@@ -114,11 +94,11 @@ def test_f13_a_frozen_leader_times_out_and_nothing_is_decided_twice(
     worker = fleet.worker("a").start()
     worker.wait_ready()
     with fleet.load(400) as sent:
-        leader = leader_of(fleet, fleet.topics.changelog)
+        leader = leader_of(fleet.brokers, fleet.topics.changelog)
         three.pause_broker(leader)
         try:
             # The two others make a new leader of one of themselves, and the worker goes on.
-            leader_of(fleet, fleet.topics.changelog, other_than=leader)
+            leader_of(fleet.brokers, fleet.topics.changelog, other_than=leader)
             assert goes_on(fleet)
         finally:
             three.resume_broker(leader)
@@ -135,7 +115,7 @@ def test_f44_a_changelog_that_takes_nothing_ends_the_worker_and_the_transaction(
     fleet.produce(100)
     fleet.settle()
     demand_all_replicas(fleet, 3)
-    lost = next(node for node in (1, 2, 3) if node != leader_of(fleet, fleet.topics.words))
+    lost = next(node for node in (1, 2, 3) if node != leader_of(fleet.brokers, fleet.topics.words))
     three.stop_broker(lost)
     fleet.produce(50, seed=2)
     worker.ended(90, "its changelog takes no record")
@@ -165,11 +145,11 @@ def test_f14_a_broker_whose_disk_is_full_loses_nothing_that_was_acknowledged(
     worker = fleet.worker("a").start()
     worker.wait_ready()
     with fleet.load(400) as sent:
-        leader = leader_of(fleet, fleet.topics.changelog)
+        leader = leader_of(fleet.brokers, fleet.topics.changelog)
         pid = three.broker_pids[leader]
         with file_size_limit(pid, 1):
             assert wait_until(lambda: not is_running(pid), 60), "it went on without a disk"
-        leader_of(fleet, fleet.topics.changelog, other_than=leader)
+        leader_of(fleet.brokers, fleet.topics.changelog, other_than=leader)
         assert goes_on(fleet)
         three.kill_broker(leader)
         three.start_broker(leader)

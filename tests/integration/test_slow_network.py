@@ -1,4 +1,4 @@
-"""F22: requests that are late, or that nobody answers; the broker acts on them all the same.
+"""F22: requests that are late, or that nobody answers; the brokers act on them all the same.
 
 And a worker that gets nothing to do though there is something: `/live` fails, which ends it.
 """
@@ -19,9 +19,10 @@ from faults.proxy import (
     TXN_OFFSET_COMMIT,
     Proxy,
     broker_behind_proxy,
+    brokers_behind_proxies,
 )
 from integration.conftest import FAST_SESSIONS
-from integration.workers import ENDED_ITSELF, Fleet
+from integration.workers import ENDED_ITSELF, Fleet, leader_of
 
 from infra.stack import QUICK_RESTART
 from infra.stack.processes import wait_until
@@ -41,7 +42,7 @@ def slow_link() -> Iterator[Proxy]:
 
 def fleet_behind(proxy: Proxy, prefix: str, directory: Path, **environment: str) -> Fleet:
     directory.mkdir()
-    fleet = Fleet(f"127.0.0.1:{proxy.port}", prefix, directory, 4, environment)
+    fleet = Fleet(f"{proxy.host}:{proxy.port}", prefix, directory, 4, environment)
     fleet.create_topics()
     return fleet
 
@@ -53,6 +54,11 @@ class Once:
         self.armed = False
         self._late = late
         self._lock = threading.Lock()
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether a request of each is held back, or was."""
+        return not self._late
 
     def __call__(self, key: int, request: bytes) -> float:
         if not self.armed:
@@ -152,6 +158,50 @@ def test_f22_a_slow_link_and_kills_lose_and_double_nothing(
     finally:
         slow_link.delay_s = lambda _key, _request: 0.0
         fleet.stop()
+
+
+def test_f22_a_slow_changelog_leader_among_three_brokers_and_kills_lose_and_double_nothing(
+    topic_prefix: str, tmp_path: Path
+) -> None:
+    """The others, transaction coordinators among them, answer at once: all comes out of step."""
+    properties = {**QUICK_RESTART, **FAST_SESSIONS}
+    with brokers_behind_proxies("tests-slow-leader", properties) as (_, proxies):
+        fleet = fleet_behind(
+            proxies[1],
+            topic_prefix,
+            tmp_path / "fleet",
+            SEATSTREAM_TRANSACTION_RECORDS="500",
+            SEATSTREAM_STATIC_MEMBERSHIP="1",
+            SEATSTREAM_SESSION_TIMEOUT_S="10",
+        )
+        slow = proxies[leader_of(fleet.brokers, fleet.topics.changelog)]
+        changelog = fleet.topics.changelog.encode()
+        chance, late = random.Random(22), Once({f"{topic_prefix}app-".encode(): PRODUCE})
+
+        def delay_s(key: int, request: bytes) -> float:
+            if key != PRODUCE or changelog not in request:
+                return 0.0
+            return late(key, request) or (chance.random() < 0.2) * chance.uniform(0.02, 0.4)
+
+        slow.delay_s = delay_s
+        try:
+            worker = fleet.worker("one").start().wait_ready()
+            with fleet.load(1_000) as sent:
+                late.armed = True
+                assert wait_until(lambda: late.is_done, 30), worker.tail()
+                lands_s = time.monotonic() + LATE_S
+                # What is held lands when others have taken over, restored and gone on.
+                while time.monotonic() < lands_s + 1:
+                    worker.kill()
+                    if chance.random() < 0.3:
+                        worker.wipe()
+                    worker.start().wait_ready()
+                    at_s = time.monotonic() + chance.uniform(0.2, 2.0)
+                    wait_until(lambda at_s=at_s: time.monotonic() > at_s, 3)  # type: ignore[misc]
+            fleet.settle()
+            assert fleet.verify() == sent()
+        finally:
+            fleet.stop()
 
 
 def test_live_fails_while_a_partition_stands_still_and_a_restart_makes_it_well(

@@ -18,7 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic
 from integration.counting import KEY_TAG, PROGRESS_KEY, Topics
 
@@ -485,6 +493,25 @@ def committed_offsets(brokers: str, group: str, topic: str, partitions: int) -> 
         return {at.partition: at.offset if at.offset >= 0 else -1 for at in answered}
     finally:
         consumer.close()
+
+
+def leader_of(brokers: str, topic: str, *, other_than: int = -1, timeout_s: float = 60) -> int:
+    """Wait for a leader of partition 0; a new client each time: one may ask a dead broker."""
+    found: list[int] = []
+
+    def is_told() -> bool:
+        admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+        (described,) = admin.describe_topics(TopicCollection([topic]), request_timeout=5).values()
+        try:
+            leader = described.result().partitions[0].leader
+        except KafkaException:
+            return False
+        if leader is not None and leader.id not in {-1, other_than}:
+            found.append(leader.id)
+        return bool(found)
+
+    assert wait_until(is_told, timeout_s), f"{topic} has no leader but {other_than}"
+    return found[-1]
 
 
 def environment_without_settings() -> dict[str, str]:
