@@ -17,8 +17,16 @@ be done. It asserts nothing and knows no topology, so that any test combines it 
 | `limits` | a full disk and too little memory, of a running process |
 | `small_disk` | a disk of one's own that can be filled; needs root |
 | `empty_fetches` | fetches without the records that there are |
+| `foreign_producer` | records as no library of ours would write them |
+| `foreign_changelog` | records of another partition in a changelog |
+| `lost_records` | records that are removed before anybody has read them |
+| `lost_topic` | a topic that is deleted with all that it holds |
+| `restored_backup` | a broker whose data is put back to what it was |
+| `swapped_registry` | a registry that gives the ids of one schema to another |
+| `wrong_clock` | a worker whose clock is slow, fast or jumps |
 
-To add one: a module with one injection, its row above, and a test that shows that it hurts.
+To add one: a module with one injection, its row above, a test that shows that it hurts, and a
+function in `tests/integration/test_chaos_of_all_faults.py`, or there the reason why not.
 What the demo draws from (`scripts/demo_faults.py`: damaged, lost and older stores) is imported
 from there: scripts import no tests.
 """

@@ -1,5 +1,6 @@
 """Each injection hurts, and only while it lasts."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -9,10 +10,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from faults import catalogue
 from faults.limits import file_size_limit, memory_limit
 from faults.proxy import OFFSET_FETCH, Proxy, Way
 
 from infra.stack.ports import free_ports
+
+HERE = Path(__file__).parent
+CHAOS = [
+    HERE.parent / "integration" / name for name in ("test_chaos_of_all_faults.py", "arena.py")
+]
 
 TAKES = """
 import sys
@@ -112,3 +119,11 @@ def test_a_link_that_is_cut_one_way_is_silent_and_then_delivers_all(echo: int, w
                 client.recv(100)
         client.settimeout(10)
         assert client.recv(100) == request(0, b"b")
+
+
+def test_every_injection_stands_in_the_catalogue_and_is_drawn_or_left_out_with_a_reason() -> None:
+    modules = {path.stem for path in HERE.glob("*.py")} - {"catalogue", Path(__file__).stem}
+    assert set(re.findall(r"^\| `(\w+)` \|", catalogue.__doc__ or "", re.MULTILINE)) == modules
+    text = "".join(path.read_text(encoding="utf-8") for path in CHAOS)
+    named = set(re.findall(r"from faults\.(\w+) import|`(\w+)`", text))
+    assert modules <= {name for pair in named for name in pair}

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from faults.wrong_clock import WrongClock
 from integration.conftest import FAST_SESSIONS
 from integration.seat_workers import Seats
 from integration.workers import ENDED_ITSELF
@@ -41,9 +42,9 @@ def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
 def test_s5_a_worker_whose_clock_is_an_hour_off_does_not_start(
     seats: Seats, error_ms: int, tmp_path: Path
 ) -> None:
-    clock = tmp_path / "clock"
-    clock.write_text(str(error_ms))
-    worker = seats.worker(f"off{error_ms}", FAILPOINT_CLOCK=str(clock)).start("topology")
+    clock = WrongClock(tmp_path / "clock")
+    clock.shift(error_ms)
+    worker = seats.worker(f"off{error_ms}", **clock.environment).start("topology")
     assert worker.ended(60) == ENDED_ITSELF
     assert DOUBT in worker.output()
     assert f"{-error_ms / 1000:+.1f}"[:5] in worker.output()
@@ -52,12 +53,11 @@ def test_s5_a_worker_whose_clock_is_an_hour_off_does_not_start(
 def test_s5_a_worker_whose_clock_steps_back_ends_and_its_holds_lapse_at_the_next_one(
     seats: Seats, tmp_path: Path
 ) -> None:
-    clock = tmp_path / "clock"
-    clock.write_text("0")
-    slow = seats.worker("slow", FAILPOINT_CLOCK=str(clock)).start("topology").wait_ready()
+    clock = WrongClock(tmp_path / "clock")
+    slow = seats.worker("slow", **clock.environment).start("topology").wait_ready()
     seats.send(open_section("......", hold_ms=4_000), hold("s5-r1", 2))
     assert wait_until(lambda: seats.names("s5-r1") == ["SeatsHeld"], 30)
-    clock.write_text(str(-HOUR_MS))
+    clock.shift(-HOUR_MS)
     assert slow.ended(30) == ENDED_ITSELF
     assert DOUBT in slow.output()
     right = seats.worker("right").start("topology").wait_ready()

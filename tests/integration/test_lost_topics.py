@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from faults.lost_topic import delete_topic
 from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers
 from integration.seat_workers import Seats
@@ -60,12 +60,6 @@ def worker(seats: Seats) -> Iterator[Worker]:
         worker.kill()
 
 
-def delete(seats: Seats, topic: str) -> None:
-    admin = AdminClient({"bootstrap.servers": seats.brokers})
-    for deleted in admin.delete_topics([topic], operation_timeout=30).values():
-        deleted.result(timeout=30)
-
-
 @contextmanager
 def running_pod(seats: Seats) -> Iterator[PodProcess]:
     pod = PodProcess(Servers(seats.brokers, "", "", seats.directory), "pod")
@@ -89,7 +83,7 @@ def test_s6_a_status_topic_that_is_lost_is_written_anew_by_the_running_worker(
         assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 30)
         before = shown(view)
         assert before[SECTIONS[0]] == (2, 4)
-        delete(seats, SECTION_STATUS.name)
+        delete_topic(seats.brokers, SECTION_STATUS.name)
         assert wait_until(lambda: worker.page("/ready")[0] == 503, 30)
         assert SECTION_STATUS.name in worker.page("/ready")[1]
         assert wait_until(lambda: SECTION_STATUS.name in pod.client.get("/health/ready").text, 30)
@@ -111,7 +105,7 @@ def test_s6_a_status_topic_that_is_lost_is_written_anew_by_the_running_worker(
 def test_s6_after_a_takeover_a_status_topic_that_is_empty_has_every_section_again(
     seats: Seats,
 ) -> None:
-    delete(seats, SECTION_STATUS.name)
+    delete_topic(seats.brokers, SECTION_STATUS.name)
     seats.create_topics()
     worker = seats.worker("next").start("topology").wait_ready()
     with AvailabilityView(seats.brokers) as view:
@@ -125,7 +119,7 @@ def test_s6_after_a_takeover_a_status_topic_that_is_empty_has_every_section_agai
 def test_s6_outcomes_and_dead_letters_that_are_lost_hold_the_worker_until_they_are_there(
     seats: Seats, worker: Worker, topic: str
 ) -> None:
-    delete(seats, topic)
+    delete_topic(seats.brokers, topic)
     assert wait_until(lambda: topic in worker.page("/ready")[1], 30)
     assert worker.page("/ready")[0] == 503
     reservation = f"t-{topic[:4]}"
@@ -146,7 +140,7 @@ def test_s6_over_a_changelog_that_was_created_anew_nothing_is_committed(
 
     seats.send(hold("t-r3", 1, section=SECTIONS[3]))
     assert wait_until(lambda: seats.names("t-r3") == ["SeatsHeld"], 30)
-    delete(seats, SEATS_CHANGELOG.name)
+    delete_topic(seats.brokers, SEATS_CHANGELOG.name)
     seats.create_topics()
     before = committed()
     seats.send(*[hold(f"t-{name}", 1, section=name) for name in SECTIONS])
