@@ -8,18 +8,61 @@ from typing import Any
 
 import aiokafka.consumer.consumer as aiokafka_consumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from state.stores.group_offsets import MOVED, NOTHING_COMMITTED, by_topic, committed_in
-from streams.runtime.fatal import WorkerMustEnd
+from streams.runtime.fatal import WorkerMustEnd, end_process
 
 _ASK_AGAIN_S = 0.2
 
 
+class NotClaimed(KafkaError):
+    """The broker does not take the offset of one partition.
+
+    Operator action: look at the brokers; the partition is tried again, and the others go on.
+    """
+
+
 class TruthfulCoordinator(GroupCoordinator):
-    """Takes no answer about the whole group for a group that has committed nothing."""
+    """Takes no answer about the whole group for a group that has committed nothing.
+
+    Nor does it commit the offsets of all partitions again until the last one is taken, or wait
+    outside of the group, for ever and without a word, for somebody who fetches and is told why.
+    """
+
+    async def _coordination_routine(self) -> None:
+        try:
+            await super()._coordination_routine()
+        except KafkaError as error:
+            self._end_outside(error)
+
+    def _push_error_to_user(self, exc: KafkaError) -> Any:
+        if not self._closing.done():
+            self._end_outside(exc)
+        return super()._push_error_to_user(exc)
+
+    def _end_outside(self, error: KafkaError) -> None:
+        action = (
+            "Grant this worker the rights in SECURITY.md"
+            if isinstance(error, GroupAuthorizationFailedError)
+            else "Look at the brokers, and for another worker with this SEATSTREAM_INSTANCE"
+        )
+        end_process(f"group {self.group_id} does not have this worker: {error!r}. {action}", error)
+
+    async def _do_commit_offsets(
+        self, assignment: Any, offsets: Mapping[TopicPartition, OffsetAndMetadata]
+    ) -> None:
+        try:
+            await super()._do_commit_offsets(assignment, offsets)
+        except UnknownTopicOrPartitionError as error:
+            message = f"of {len(offsets)} offsets one is not taken: {error!r}"
+            raise NotClaimed(message) from error
 
     async def _do_fetch_commit_offsets(
         self, partitions: Sequence[TopicPartition]
@@ -82,6 +125,17 @@ async def committed(
         await asyncio.sleep(_ASK_AGAIN_S)
 
 
+async def claim(
+    consumer: Any, commits: Mapping[TopicPartition, OffsetAndMetadata], timeout_s: float
+) -> None:
+    """Commit; raise TimeoutError where the brokers put it off for longer.
+
+    The client asks again for ever where an error may pass.
+    """
+    async with asyncio.timeout(timeout_s):
+        await consumer.commit(commits)
+
+
 class ConsumerGroup:
     """Faust's consumer, as a generation sees it.
 
@@ -108,4 +162,4 @@ class ConsumerGroup:
         """Commit offsets with the name of their owner, under this member's generation."""
         thread = self._consumer()._thread
         commits = {tp: OffsetAndMetadata(offset, owner) for tp, (offset, owner) in offsets.items()}
-        await thread.call_thread(thread._consumer.commit, commits)
+        await thread.call_thread(claim, thread._consumer, commits, self._timeout_s)

@@ -10,6 +10,7 @@ be done. It asserts nothing and knows no topology, so that any test combines it 
 
 | Module | Injects |
 | --- | --- |
+| `broker_answers` | error codes in place of answers, of a whole request or of one partition |
 | `group_answers` | errors in place of what a group has committed |
 | `hanging_transaction` | transactions that nobody ends |
 | `proxy` | late requests, lost or rewritten answers, a link that is cut in one direction |

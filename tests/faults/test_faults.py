@@ -7,12 +7,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from aiokafka.protocol.commit import OffsetCommitResponse_v3
 from faults import catalogue
+from faults.broker_answers import OFFSET_COMMIT, UNKNOWN_TOPIC_OR_PARTITION, BrokerAnswers
 from faults.limits import file_size_limit, memory_limit
-from faults.proxy import OFFSET_FETCH, Proxy, Way
+from faults.proxy import OFFSET_FETCH, Asked, Proxy, Way
 
 from infra.stack.ports import free_ports
 
@@ -127,3 +130,21 @@ def test_every_injection_stands_in_the_catalogue_and_is_drawn_or_left_out_with_a
     text = "".join(path.read_text(encoding="utf-8") for path in CHAOS)
     named = set(re.findall(r"from faults\.(\w+) import|`(\w+)`", text))
     assert modules <= {name for pair in named for name in pair}
+
+
+def test_an_error_code_takes_the_place_of_an_answer_of_one_partition_and_then_no_more() -> None:
+    def codes() -> list[tuple[str, list[tuple[int, int]]]]:
+        told = OffsetCommitResponse_v3.decode(BytesIO(answers(asked, answer)[4:]))
+        return [(topic, list(parts)) for topic, parts in told.topics]
+
+    answers = BrokerAnswers()
+    good = OffsetCommitResponse_v3(0, [("t", [(1, 0), (2, 0)]), ("u", [(2, 0)])])
+    answer = b"\0\0\0\7" + good.encode()
+    asked = Asked(OFFSET_COMMIT, 3, b"a request of group-g")
+    assert answers(asked, answer) == answer
+    wrong = UNKNOWN_TOPIC_OR_PARTITION
+    answers.say(OFFSET_COMMIT, wrong, times=1, named="group-h", topic="t", partitions=[2])
+    assert answers(asked, answer) == answer
+    answers.say(OFFSET_COMMIT, wrong, times=1, named="group-g", topic="t", partitions=[2])
+    assert codes() == [("t", [(1, 0), (2, wrong)]), ("u", [(2, 0)])]
+    assert answers(asked, answer) == answer

@@ -30,6 +30,13 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 from faults.blocked_loop import blocked_loop
+from faults.broker_answers import (
+    JOIN_GROUP,
+    OFFSET_COMMIT,
+    UNKNOWN_SERVER_ERROR,
+    UNKNOWN_TOPIC_OR_PARTITION,
+    BrokerAnswers,
+)
 from faults.empty_fetches import empty_fetches
 from faults.foreign_changelog import copy_between_partitions
 from faults.foreign_producer import append, batch, record
@@ -209,6 +216,18 @@ def hide_what_there_is(arena: Arena) -> None:
     arena.proxy.rewrite = before
 
 
+def answer_with_error_codes(arena: Arena) -> None:
+    """Let whoever takes over be kept out of the group, or not be let claim."""
+    said = [(JOIN_GROUP, UNKNOWN_SERVER_ERROR), (OFFSET_COMMIT, UNKNOWN_TOPIC_OR_PARTITION)]
+    key, code = arena.draw.choice(said)
+    codes = BrokerAnswers()
+    codes.say(key, code, times=arena.draw.randint(1, 5), named=Settings().app_id)
+    before, arena.proxy.rewrite = arena.proxy.rewrite, codes
+    arena.a_worker().kill()
+    arena.go_on_for(arena.draw.uniform(1, 6))
+    arena.proxy.rewrite = before
+
+
 def answer_for_the_group_wrongly(arena: Arena) -> None:
     """Let a takeover meet a coordinator that loads or moves."""
     codes = (
@@ -337,6 +356,7 @@ FAULTS: Mapping[str, Callable[[Arena], None]] = {
         slow_down_the_link,
         lose_answers,
         hide_what_there_is,
+        answer_with_error_codes,
         answer_for_the_group_wrongly,
         lose_the_registry,
         swap_the_registry,

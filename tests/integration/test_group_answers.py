@@ -5,6 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults.broker_answers import (
+    JOIN_GROUP,
+    OFFSET_COMMIT,
+    UNKNOWN_SERVER_ERROR,
+    UNKNOWN_TOPIC_OR_PARTITION,
+    BrokerAnswers,
+)
 from faults.group_answers import (
     COORDINATOR_LOAD_IN_PROGRESS,
     COORDINATOR_NOT_AVAILABLE,
@@ -36,6 +43,15 @@ def answers(link: Proxy) -> Iterator[GroupAnswers]:
     answers = GroupAnswers()
     before, link.rewrite = link.rewrite, answers
     yield answers
+    link.rewrite = before
+
+
+@pytest.fixture
+def codes(link: Proxy) -> Iterator[BrokerAnswers]:
+    """Give the error codes that take the place of the brokers' answers."""
+    codes = BrokerAnswers()
+    before, link.rewrite = link.rewrite, codes
+    yield codes
     link.rewrite = before
 
 
@@ -106,6 +122,43 @@ def test_s1_what_the_coordinator_cannot_say_of_one_partition_concerns_no_other(
         worker.wait_ready()
         fleet.settle()
         assert fleet.verify() == 400
+    finally:
+        fleet.stop()
+
+
+def test_s1_a_claim_that_is_not_taken_for_one_partition_holds_up_no_other(
+    link: Proxy, codes: BrokerAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(link, topic_prefix, tmp_path / "fleet")
+    wrong = UNKNOWN_TOPIC_OR_PARTITION
+    codes.say(OFFSET_COMMIT, wrong, times=10_000, named=fleet.app_id, partitions=[2])
+    worker = fleet.worker("one").start()
+    try:
+        worker.wait_set_aside(1, "could not be read or claimed")
+        fleet.produce(400)
+        others = {part: end for part, end in fleet.ends().items() if part != 2}
+        assert wait_until(lambda: others.items() <= fleet.committed().items(), 60), worker.tail()
+        codes.be_silent()
+        worker.wait_ready()
+        fleet.settle()
+        assert fleet.verify() == 400
+    finally:
+        fleet.stop()
+
+
+def test_s1_a_worker_that_the_group_does_not_let_in_says_so_and_ends(
+    link: Proxy, codes: BrokerAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(link, topic_prefix, tmp_path / "fleet")
+    fleet.produce(200)
+    codes.say(JOIN_GROUP, UNKNOWN_SERVER_ERROR, times=1, named=fleet.app_id)
+    worker = fleet.worker("one").start()
+    try:
+        assert worker.ended(60) == ENDED_ITSELF
+        assert "does not have this worker" in worker.output()
+        worker.start().wait_ready()
+        fleet.settle()
+        assert fleet.verify() == 200
     finally:
         fleet.stop()
 
