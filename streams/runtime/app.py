@@ -31,7 +31,7 @@ from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.failpoints import Failpoints
 from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
 from streams.runtime.generation import Generation
-from streams.runtime.group import ConsumerGroup
+from streams.runtime.group import ConsumerGroup, end_offsets
 from streams.runtime.health import HealthServer
 from streams.runtime.lane import Lane
 from streams.runtime.lookups import CommittedRecords, Lookups
@@ -447,10 +447,13 @@ class BatchApp(faust.App):
         thread = self.consumer._thread
         tps = [TopicPartition(lane.topic, lane.partition) for lane in lanes]
         try:
-            ends = await thread.call_thread(thread._consumer.end_offsets, tps)
-        except Exception as error:  # noqa: BLE001  (the group may be rebalancing, the broker away)
+            ends = await thread.call_thread(end_offsets, thread._consumer, tps)
+        except Exception as error:  # noqa: BLE001  (the group may be rebalancing)
             self.observer.log.info("end offsets are not to be had: %r", error)
             return
+        for tp, end in ends.items():
+            if not isinstance(end, int):
+                self.observer.log.info("%s-%d does not tell its end: %r", *tp, end)
         positions = [
             lane.committed_offset
             if lane.committed_offset < lane.next_offset
@@ -461,6 +464,7 @@ class BatchApp(faust.App):
             {
                 lane.place: (position, ends[tp], lane.log_time_ms)
                 for lane, tp, position in zip(lanes, tps, positions, strict=True)
+                if isinstance(ends[tp], int)
             },
             int(time.time() * 1000),
         )

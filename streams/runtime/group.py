@@ -20,6 +20,7 @@ from state.stores.group_offsets import MOVED, NOTHING_COMMITTED, by_topic, commi
 from streams.runtime.fatal import WorkerMustEnd, end_process
 
 _ASK_AGAIN_S = 0.2
+_ENDS_S = 2.0
 
 
 class NotClaimed(KafkaError):
@@ -134,6 +135,21 @@ async def claim(
     """
     async with asyncio.timeout(timeout_s):
         await consumer.commit(commits)
+
+
+async def end_offsets(
+    consumer: Any, tps: Sequence[TopicPartition]
+) -> dict[TopicPartition, int | KafkaError | OSError]:
+    """Return where each partition ends, or why its leader does not say so in time."""
+    try:
+        async with asyncio.timeout(_ENDS_S):
+            return dict(await consumer.end_offsets(tps))
+    except (KafkaError, OSError) as error:
+        if len(tps) == 1:
+            return {tps[0]: error}
+    # Whose fault it is shows when each is asked alone.
+    told = await asyncio.gather(*(end_offsets(consumer, [tp]) for tp in tps))
+    return {tp: end for one in told for tp, end in one.items()}
 
 
 class ConsumerGroup:

@@ -28,6 +28,7 @@ from aiokafka.protocol.transaction import (
 )
 from faults.proxy import Asked
 
+LIST_OFFSETS = 2
 OFFSET_COMMIT = 8
 JOIN_GROUP = 11
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from faults.broker_answers import (
     JOIN_GROUP,
+    LIST_OFFSETS,
     OFFSET_COMMIT,
     UNKNOWN_SERVER_ERROR,
     UNKNOWN_TOPIC_OR_PARTITION,
@@ -159,6 +160,23 @@ def test_s1_a_worker_that_the_group_does_not_let_in_says_so_and_ends(
         worker.start().wait_ready()
         fleet.settle()
         assert fleet.verify() == 200
+    finally:
+        fleet.stop()
+
+
+def test_s4_a_partition_that_does_not_tell_its_end_hides_the_lag_of_no_other(
+    link: Proxy, codes: BrokerAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(link, topic_prefix, tmp_path / "fleet")
+    worker = fleet.worker("one").start().wait_ready()
+    try:
+        words = fleet.topics.words
+        wrong = TOPIC_AUTHORIZATION_FAILED
+        codes.say(LIST_OFFSETS, wrong, times=10_000, named=words, topic=words, partitions=[1])
+        assert wait_until(lambda: codes.left() < 10_000, 30), worker.tail()
+        # Waits for newer code, so it lags.
+        fleet.append([b"newer"])
+        assert wait_until(lambda: worker.metric("seatstream_lag_records") == 1, 30), worker.tail()
     finally:
         fleet.stop()
 
