@@ -39,7 +39,9 @@ FOR_EVER_S: Final = 86_400.0
 
 T = TypeVar("T")
 
-_WAIT: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
+# What stands between quotes may hold commas.
+_PREFERENCE: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")*')
+_WAIT: Final = re.compile(r'\s*wait\s*=\s*("?)([0-9]{1,9})\1\s*(?:;|$)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,26 @@ def wait_of(prefer: Sequence[str], default_ms: int, max_ms: int) -> Wait:
 
     prefer: values of the header; one without a wait, or with a bad one, means the default.
     """
-    found = _WAIT.search(",".join(prefer))
+    waits = map(_WAIT.match, _preferences(",".join(prefer)))
+    found = next(filter(None, waits), None)
     if found is None:
         return Wait(default_ms / 1000, ())
-    seconds = min(int(found[1]), max_ms // 1000)
+    seconds = min(int(found[2]), max_ms // 1000)
     return Wait(seconds, (("Preference-Applied", f"wait={seconds}"),))
+
+
+def _preferences(text: str) -> list[str]:
+    """Return the members of a list; none where a quote has no end."""
+    found, at = [], 0
+    while True:
+        member = _PREFERENCE.match(text, at)
+        assert member is not None
+        found.append(member[0])
+        at = member.end() + 1
+        if at > len(text):
+            return found
+        if text[at - 1] != ",":
+            return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -696,9 +696,21 @@ def test_no_waiter_and_no_room_is_lost_when_callers_go_away(seed: int, callers: 
         (["await=3"], 2.0, ""),
         (["wait=9999999999"], 2.0, ""),
         (["return=minimal, wait=1, wait=2"], 1, "wait=1"),
+        (['wait="3"'], 3, "wait=3"),
+        # What stands between quotes is text, whatever it looks like.
+        (['x="a,wait=9", wait=1'], 1, "wait=1"),
+        (['x="a\\",wait=9"; y=",wait=8,"', "wait=1"], 1, "wait=1"),
+        (['x="a,wait=9"'], 2.0, ""),
+        (['x="a, wait=9', "wait=1"], 2.0, ""),
+        (['wait="3'], 2.0, ""),
+        (['wait=3"'], 2.0, ""),
+        # A head may be so long, and must not take a second.
+        (['"\\' * 32_000], 2.0, ""),
+        (['"' * 32_001], 2.0, ""),
+        (['wait=1"",' * 8_000 + "wait=2"], 2, "wait=2"),
     ],
 )
-def test_a_preference_is_bounded_and_a_bad_one_is_none(
+def test_f6_a_preference_is_bounded_and_a_bad_one_is_none(
     prefer: list[str], seconds: float, applied: str
 ) -> None:
     wait = wait_of(prefer, 2_000, 10_000)

@@ -1,18 +1,23 @@
 """S4: a transaction that nobody ends is told, keeps one partition back, and can be ended."""
 
+import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from api_client import client_of
 from faults.hanging_transaction import UNVERIFIED, abandoned, unknown_to_its_coordinator
 from integration.conftest import FAST_SESSIONS
 from integration.workers import ROOT, Fleet, read_committed
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
+from state.stores.event_catalogue import EventCatalogue
+from state.stores.outcome_feed import OutcomeFeed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -122,6 +127,56 @@ def test_s4_a_changelog_that_a_transaction_hides_keeps_one_partition_back_and_en
     assert worker.exit_codes == [0]
     assert workers[1].exit_codes == []
     del hanging
+
+
+def test_s4_a_pod_tells_which_of_its_topics_a_transaction_hides_until_it_is_ended(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("state.stores.topic_heartbeat.HIDDEN_S_MAX", 3.0)
+    counts = fleet.topics.counts
+
+    async def play() -> None:
+        outcomes = OutcomeFeed(fleet.brokers, topic=counts)
+        catalogue = EventCatalogue(fleet.brokers, topic=fleet.topics.words)
+        outcomes.start()
+        catalogue.start()
+        try:
+            async with client_of(outcomes=outcomes, catalogue=catalogue) as client:
+
+                async def becomes(told: Callable[[httpx.Response], bool]) -> httpx.Response:
+                    async with asyncio.timeout(60):
+                        while not told(page := await client.get("/health/ready")):  # noqa: ASYNC110
+                            await asyncio.sleep(0.05)
+                    return page
+
+                def has_read(page: httpx.Response) -> bool:
+                    parts = page.json()["parts"]
+                    return bool(parts["outcomes"] and parts["catalogue"])
+
+                await becomes(has_read)
+                leave = (fleet.brokers, fleet.prefix + "gone", counts, 1, b"hidden")
+                await asyncio.to_thread(unknown_to_its_coordinator, *leave)
+                page = await becomes(lambda page: "troubles" in page.json())
+                # Another pod would not know better.
+                assert has_read(page)
+                (trouble,) = page.json()["troubles"].values()
+                assert f"{counts}-1: a transaction that began at" in trouble
+                assert "docs/runbooks/hanging-transaction.md" in trouble
+                assert list(page.json()["troubles"]) == ["outcomes"]
+                assert "seatstream_api_troubles 1.0" in (await client.get("/metrics")).text
+                # What is visible is known, and told so.
+                assert outcomes.statistics().records == 0
+                assert await outcomes.knows_since(1, outcomes.now_ns(), 10)
+                (at,) = await asyncio.to_thread(listed, fleet)
+                ended = ("--end", "commit", "--at", at)
+                assert (await asyncio.to_thread(hanging_transactions, fleet, *ended))[0] == 0
+                await becomes(lambda page: "troubles" not in page.json())
+                await becomes(lambda _: outcomes.statistics().records == 1)
+        finally:
+            await outcomes.close()
+            await asyncio.to_thread(catalogue.close)
+
+    asyncio.run(play())
 
 
 def test_s4_a_transaction_whose_coordinator_has_forgotten_it_can_be_committed(
