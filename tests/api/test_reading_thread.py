@@ -57,7 +57,7 @@ async def by_the_loop(scope: Any, receive: Any, send: Any) -> None:
 
 
 def body_of(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         body: bytes = answer.read()
         assert answer.headers["x-by"].encode() == body
         return body
@@ -107,7 +107,7 @@ def test_a_pod_answers_look_ups_so_unless_it_has_cors_to_think_of(
 
     def ask() -> str | None:
         request = urllib.request.Request(url, headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert b'"free":10' in answer.read()
             allowed: str | None = answer.headers["access-control-allow-origin"]
             return allowed

@@ -75,7 +75,7 @@ class Asked:
             prepared.method, prepared.url, headers=headers, content=prepared.body
         )
         asked = asyncio.run_coroutine_threadsafe(self.client.send(request), self.loop)
-        return asked.result(timeout=10)
+        return asked.result(timeout=60)
 
 
 URL_LENGTH_MAX = 60_000
@@ -102,9 +102,9 @@ def _asked() -> Iterator[Asked]:
         transport = httpx.ASGITransport(application, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://pod")
 
-    client = asyncio.run_coroutine_threadsafe(made(), loop).result(timeout=10)
+    client = asyncio.run_coroutine_threadsafe(made(), loop).result(timeout=60)
     yield Asked(loop, client)
-    asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(timeout=10)
+    asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(timeout=60)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

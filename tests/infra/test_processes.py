@@ -102,7 +102,7 @@ def test_no_variable_of_ours_configures_a_server(
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Xmx1m")
     monkeypatch.setenv("QUARKUS_HTTP_PORT", "1")
     child = Child(["env"], tmp_path, tmp_path / "log")
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
     assert "JAVA_TOOL_OPTIONS" not in child.output()
     assert "QUARKUS" not in child.output()
 
@@ -113,7 +113,7 @@ def test_i2_no_server_gets_the_locale_of_the_machine(
     for name in ("LANG", "LC_ALL", "LC_CTYPE", "LANGUAGE"):
         monkeypatch.setenv(name, "tr_TR.ISO-8859-9")
     child = Child(["env"], tmp_path, tmp_path / "log")
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
     of_locale = [line for line in child.output().splitlines() if line.startswith(("L", "_L"))]
     assert of_locale == ["LC_ALL=C.UTF-8"]
 
@@ -134,7 +134,7 @@ def test_only_what_this_start_wrote_is_read_from_a_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("Address already in use, last week\n")
     child = Child(["echo", "fine"], tmp_path, log)
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
     assert child.output() == "fine\n"
 
 
