@@ -360,18 +360,17 @@ class TakeOver:
         if known is None and marks.changelog_high[place] > 0:
             # An owner claims before it writes, so there was an offset once.
             message = (
-                f"{name}: {changelog} holds state, but the group has no committed offset: "
-                "the topic was deleted and created again, or the offsets expired. If it is "
-                "the same topic, set the group's offsets (0 replays, nothing is applied "
-                "twice); if it is another one, delete the state with it"
+                f"{name}: {changelog} holds state, but the group has no committed offset: the "
+                "offsets expired or were deleted. Stop all workers of the group, set its offset "
+                "here to 0, and start them: nothing is applied twice, but outcomes are told again"
             )
             raise PartitionTrouble(message, "offsets")
         offset = low if known is None else known
         if offset > high:
             message = (
-                f"{name}: the committed offset {offset} lies beyond the end {high}: the "
-                "topic was deleted and created again, or lost records. Decide what to do with "
-                "the state, then reset the group's offsets; no worker goes on by itself"
+                f"{name}: the committed offset {offset} lies beyond the end {high}: the topic "
+                "lost records, or is another one. Do not reset the group's offsets: restore the "
+                "topics from a backup, all of them from one moment"
             )
             raise PartitionTrouble(message, "offsets")
         if offset < low:
@@ -494,7 +493,8 @@ class TakeOver:
                 message = (
                     f"{_name_of(place)}: the state stands at offset {progress.next_offset}, the "
                     f"group at {offset}: commands between them would be lost. The changelog "
-                    f"{route.changelog} lost records, or the group was moved forward"
+                    f"{route.changelog} lost records, or the group was moved forward. Stop all "
+                    f"workers of the group, set its offset here to {first}, and start them"
                 )
                 raise PartitionTrouble(message, "offsets")
         return Lane(
