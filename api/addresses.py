@@ -17,6 +17,7 @@ _IPV6: Final = re.compile(r"\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\](?::[0-9]{1,5})?")
 _IPV4: Final = re.compile(r"([0-9.]+)(?::[0-9]{1,5})?")
 _BARE: Final = re.compile(r"([0-9A-Fa-f:.]+)(?:%.*)?")
 _MAPPED_BITS: Final = 96
+_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 def address_in(text: str) -> Address | None:
@@ -31,9 +32,17 @@ def address_in(text: str) -> Address | None:
         address = ip_address(match[1])
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    if not isinstance(address, IPv6Address):
+        return address
+    return address.ipv4_mapped or _translated(address) or address
+
+
+def _translated(address: IPv6Address) -> IPv4Address | None:
+    if address not in _NAT64:
+        return None
+    inside = IPv4Address(int(address) & 0xFFFF_FFFF)
+    # RFC 6052 puts nothing else there: so nobody is one of our proxies by it.
+    return inside if inside.is_global else None
 
 
 def network_in(text: str) -> Network:

@@ -20,6 +20,8 @@ class Methods:
 
     def __init__(self, paths: Mapping[str, Mapping[str, Any]]) -> None:
         known = {path: ["get"] for path in PAGES} | {path: list(paths[path]) for path in paths}
+        # `OPTIONS *` is asked of the server, not of a path.
+        known["*"] = []
         # What has a verb behind its id is not another id.
         in_order = sorted(known, key=lambda path: (":" not in path, path))
         self._known = [(compile_path(path)[0], _all(known[path])) for path in in_order]

@@ -28,6 +28,7 @@ READ = ("GET", "HEAD", "OPTIONS")
         ("/v1/events/7/reservations", ("OPTIONS", "POST")),
         ("/v1/reservations/r-0", ("DELETE", "GET", "HEAD", "OPTIONS")),
         ("/v1/reservations/r-0:extend", ("OPTIONS", "POST")),
+        ("/*", ()),
         ("/", ()),
         ("/health", ()),
         ("/v1/events/7/nothing", ()),
@@ -55,6 +56,11 @@ def test_f1_options_and_405_name_all_methods_of_a_path(
                 assert (answer.status_code, answer.headers.get("allow")) == expected
 
     asyncio.run(go())
+
+
+def test_f1_options_may_be_asked_of_the_server_and_not_of_a_path() -> None:
+    # RFC 9110, 9.3.7; no client here sends it.
+    assert Methods(documented().openapi()["paths"]).of("*") == ("OPTIONS",)
 
 
 CHANGES = {"x-correlation-id", "seatstream-staleness-ms"}
