@@ -5,11 +5,13 @@ aiokafka asks, for confluent_kafka 2.16.0 reads beyond the end of a committed of
 
 import asyncio
 from dataclasses import dataclass
+from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError as ClientError
+from aiokafka.errors import for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.topics import SECTION_COMMANDS
 from scripts.addresses import Servers
@@ -31,16 +33,12 @@ class Rest:
 
     committed: the next offset that is not decided; a partition without one is missing.
     ends:      the offset of the next command that will be appended.
+    behind:    (committed offset, end) of each partition in which a command waits.
     """
 
     committed: dict[int, int]
     ends: dict[int, int]
-
-    @property
-    def behind(self) -> dict[int, tuple[int, int]]:
-        """Return (committed offset, end) of each partition that is not decided to its end."""
-        places = {part: (self.committed.get(part, 0), end) for part, end in self.ends.items()}
-        return {part: place for part, place in places.items() if place[0] < place[1]}
+    behind: dict[int, tuple[int, int]]
 
 
 def committed_offsets(where: Servers, group: str) -> dict[int, int]:
@@ -56,7 +54,15 @@ def rest(where: Servers, group: str) -> Rest:
     """Return how far the group is; the offsets first, so that "at the end" is never too early."""
     committed = committed_offsets(where, group)
     consumer = Consumer(
-        {"bootstrap.servers": where.brokers, "group.id": "audit-never-commits", **where.kafka}
+        {
+            "bootstrap.servers": where.brokers,
+            "group.id": "audit-never-commits",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            **where.kafka,
+        }
     )
     try:
         topic = SECTION_COMMANDS.name
@@ -65,11 +71,44 @@ def rest(where: Servers, group: str) -> Rest:
             part: consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=ANSWER_S)[1]
             for part in found.partitions
         }
+        places = {part: (committed.get(part, 0), end) for part, end in ends.items()}
+        behind = _with_commands(
+            consumer, {part: place for part, place in places.items() if place[0] < place[1]}
+        )
     except KafkaException as error:
         raise OffsetsUnknown(f"{where.brokers}: {error.args[0].str()}") from error
     finally:
         consumer.close()
-    return Rest(committed, ends)
+    return Rest(committed, ends, behind)
+
+
+def _with_commands(
+    consumer: Consumer, places: dict[int, tuple[int, int]]
+) -> dict[int, tuple[int, int]]:
+    """Return those places in which a record can be read.
+
+    Others hold nothing but what was aborted, and the marks of transactions: nobody decides that,
+    so no offset is ever committed behind it.
+    """
+    consumer.assign(
+        [TopicPartition(SECTION_COMMANDS.name, part, begin) for part, (begin, _) in places.items()]
+    )
+    left = dict(places)
+    until_s = monotonic() + ANSWER_S
+    found = {}
+    while left and monotonic() < until_s:
+        for message in consumer.consume(100, 0.1):
+            error, part = message.error(), message.partition()
+            if part not in left:
+                continue
+            if error is None:
+                found[part] = left.pop(part)
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name)
+                del left[part]
+            else:
+                raise KafkaException(error)
+    # Of what nobody told in time it is not said that it rests.
+    return found | left
 
 
 async def _committed(where: Servers, group: str) -> dict[int, int]:
@@ -79,7 +118,7 @@ async def _committed(where: Servers, group: str) -> dict[int, int]:
             while True:
                 try:
                     return await _asked_once(where, group)
-                except (KafkaError, OSError) as error:
+                except (ClientError, OSError) as error:
                     trouble = error
                 await asyncio.sleep(RETRY_S)
     except TimeoutError:
