@@ -64,12 +64,13 @@ class Sent:
 
     at_ms: int
     monotonic_s: float
+    jumps_ms: int
 
 
 class Reading(NamedTuple):
     """A broker's clock minus ours, in ms: at least and at most; taken_s is monotonic.
 
-    jumps_ms: of our own clock, when it was taken.
+    jumps_ms: of our own clock, when its tick was sent.
     """
 
     least_ms: int
@@ -106,21 +107,24 @@ class ClockWatch:
         self._jumped: set[str] = set()
 
     def send(self) -> Sent:
-        return Sent(self.own.now_ms(), self.own.monotonic_s())
+        return Sent(self.own.now_ms(), self.own.monotonic_s(), self.own.jumps_ms())
 
     def note(self, broker: str, sent: Sent, appended_ms: int) -> None:
         """Take in the append time of a tick that has just been acknowledged."""
         now_s = self.own.monotonic_s()
         took_ms = int((now_s - sent.monotonic_s) * 1000) + 1
-        jumps_ms = self.own.jumps_ms()
+        if abs(self.own.jumps_ms() - sent.jumps_ms) >= _STEP_MS:
+            # Our clock jumped while the tick was on its way: it was sent by another clock, and to
+            # remember it would put the jump down to the broker.
+            return
         reading = Reading(
-            appended_ms - sent.at_ms - took_ms, appended_ms + 1 - sent.at_ms, now_s, jumps_ms
+            appended_ms - sent.at_ms - took_ms, appended_ms + 1 - sent.at_ms, now_s, sent.jumps_ms
         )
         before = self._readings.get(broker)
         if reading.agrees:
             self._jumped.discard(broker)
         elif reading.differs and before is not None and before.agrees:
-            if abs(jumps_ms - before.jumps_ms) < _STEP_MS:
+            if abs(reading.jumps_ms - before.jumps_ms) < _STEP_MS:
                 self._jumped.add(broker)
         elif not reading.differs:
             # It took too long to tell anything.

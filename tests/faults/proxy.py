@@ -81,6 +81,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, name="proxy")
         self._started = threading.Event()
         self._stopping: asyncio.Event | None = None
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -118,7 +119,7 @@ class Proxy:
 
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()
-        server = await asyncio.start_server(self._connection, self.host, self.port)
+        server = await asyncio.start_server(self._accept, self.host, self.port)
         self._started.set()
         await self._stopping.wait()
         server.close()
@@ -126,6 +127,18 @@ class Proxy:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        # Callbacks run in the next turn of the loop, and sockets are closed in the one after.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._connection(reader, writer))
+        self._clients[task] = writer
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        # A task that was cancelled before its first step has closed nothing.
+        self._clients.pop(task).transport.abort()
 
     async def _connection(
         self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter

@@ -244,7 +244,7 @@ def test_a_pod_cannot_forge_an_outcome(locked: Locked) -> None:
     producer.produce(
         RESERVATION_OUTCOMES.name, b"forged", on_delivery=lambda error, _: refused.append(error)
     )
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     assert [error.code() for error in refused] == [KafkaError.TOPIC_AUTHORIZATION_FAILED]
 
 

@@ -66,6 +66,17 @@ def test_s5_a_clock_that_steps_while_running_is_our_own_though_the_broker_had_ag
     assert machine.own()
 
 
+def test_s5_a_tick_that_was_on_its_way_while_our_clock_jumped_blames_no_broker() -> None:
+    machine = Machine(a=0)
+    machine.ask()
+    sent = machine.watch.send()
+    machine.wall_s = -HOUR_S
+    machine.true_s += 0.01
+    machine.watch.note("a", sent, int((NOW_S + machine.true_s) * 1000))
+    machine.ask()
+    assert machine.own()
+
+
 def test_s5_a_slow_drift_is_noticed_when_it_passes_the_limit() -> None:
     machine = Machine(a=0)
     drifted_s = 0
