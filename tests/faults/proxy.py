@@ -123,13 +123,17 @@ class Proxy:
         self._started.set()
         await self._stopping.wait()
         server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
+        # What was accepted in this turn of the loop becomes a connection in the next ones: to
+        # cancel it before would leave its socket open.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        clients = list(self._clients)
+        for task in clients:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*clients, return_exceptions=True)
         # Callbacks run in the next turn of the loop, and sockets are closed in the one after.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(2):
+            await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._connection(reader, writer))
