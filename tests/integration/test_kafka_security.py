@@ -187,11 +187,14 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         for answer in (*granted.values(), *added.values()):
             answer.result(timeout=10)
         logins, certificates = (f"127.0.0.1:{port}" for port in ports)
-        yield Locked(authority, logins, certificates, stack.kafka_brokers, registry.url, directory)
+        made = Locked(
+            authority, logins, certificates, stack.kafka_brokers, registry.url, directory
+        )
+        made.script(made.certificate("create_topics"), "create_topics", "--partitions", "4")
+        yield made
 
 
 def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked) -> None:
-    locked.script(locked.certificate("create_topics"), "create_topics", "--partitions", "4")
     one, two = locked.worker("one"), locked.worker("two")
     pod = locked.pod("pod")
     try:

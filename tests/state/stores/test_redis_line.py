@@ -218,9 +218,10 @@ def test_a_connection_that_the_server_ends_while_nobody_asks_costs_nobody_anythi
                 await admin.client_kill_filter(_type="normal", skipme=True)
                 assert limits._line is not None
                 life = limits._line._life
-                assert life is not None
-                async with asyncio.timeout(10):
-                    await asyncio.wait({life})
+                # The end may have been seen already.
+                if life is not None:
+                    async with asyncio.timeout(10):
+                        await asyncio.wait({life})
         assert (limits.statistics().allowed, limits.statistics().skipped) == (5, 0)
         await limits.close()
 
