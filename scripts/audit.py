@@ -3,7 +3,8 @@
 Reads all five topics read committed up to a snapshot of their ends, folds the commands with an
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
 state, the status of every section and the dead letters with it. Records that strangers wrote into
-these topics are counted and passed over. The log must be at rest, which is when the group has
+these topics are counted and passed over; so are values of the state that cannot be read where a
+newer one follows. The log must be at rest, which is when the group has
 committed every command: stop the buyers, and let the workers finish. Until then there is no
 verdict, but what is wrong already is told.
 
@@ -77,7 +78,8 @@ def as_json(report: Report) -> dict[str, Any]:
     document["first"] = {
         name: asdict(violation) for name, violation in report.first_by_invariant().items()
     }
-    document["foreign"] = {topic: asdict(found) for topic, found in report.foreign.items()}
+    for name, remarks in (("foreign", report.foreign), ("superseded", report.superseded)):
+        document[name] = {topic: asdict(found) for topic, found in remarks.items()}
     document["exact"] = report.is_exact
     document["verdict"] = report.verdict
     return document
@@ -95,9 +97,14 @@ def as_text(report: Report) -> list[str]:
         f"{seats}: {counts}, blocked {report.blocked}",
         f"sold twice {report.sold_twice}; status unlike state {report.status_mismatches}",
     ]
-    for topic, found in report.foreign.items():
-        where = f"partition {found.partition}, offset {found.offset}"
-        lines.append(f"foreign records in {topic}: {found.count}, first at {where}: {found.why}")
+    remarks = (
+        ("foreign records in", report.foreign),
+        ("unreadable and replaced by newer values in", report.superseded),
+    )
+    for what, by_topic in remarks:
+        for topic, found in by_topic.items():
+            where = f"partition {found.partition}, offset {found.offset}"
+            lines.append(f"{what} {topic}: {found.count}, first at {where}: {found.why}")
     for name, violation in report.first_by_invariant().items():
         where = f"partition {violation.partition}, offset {violation.offset}"
         lines.append(f"{name}: {where}: {violation.message}")

@@ -32,8 +32,8 @@ class Violation:
 
 
 @dataclass(slots=True)
-class Foreign:
-    """Records of one topic that are not ours: how many, and where the first one lies."""
+class Remark:
+    """Records of one topic that change no verdict: how many, and where the first one lies."""
 
     count: int
     partition: int
@@ -50,6 +50,8 @@ class Report:
     pending:   commands that the group has not committed: nobody has decided them yet.
     ahead:     effects written after the state was read: the workers were still at it.
     foreign:   by topic, records that nobody of ours wrote; readers pass them over.
+    superseded: by topic, values under keys of ours that cannot be read, each with a newer one
+               behind it.
     lapses:    outcomes that no command asked for: holds whose time was over.
     repeated:  outcomes given once more than the commands explain, byte for byte the same.
     set_aside: readable commands that no worker survived.
@@ -79,7 +81,8 @@ class Report:
     pending: int = 0
     ahead: int = 0
     status_mismatches: int = 0
-    foreign: dict[str, Foreign] = field(default_factory=dict)
+    foreign: dict[str, Remark] = field(default_factory=dict)
+    superseded: dict[str, Remark] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     digest: str = ""
 
@@ -136,7 +139,14 @@ class Notes:
 
     def foreign(self, topic: str, offset: int, why: str) -> None:
         """Count a record that nobody of ours wrote."""
-        known = self.report.foreign.setdefault(topic, Foreign(0, self.partition, offset, why))
+        self._remark(self.report.foreign, topic, offset, why)
+
+    def superseded(self, topic: str, offset: int, why: str) -> None:
+        """Count a value that cannot be read and that a newer one of its key has replaced."""
+        self._remark(self.report.superseded, topic, offset, why)
+
+    def _remark(self, remarks: dict[str, Remark], topic: str, offset: int, why: str) -> None:
+        known = remarks.setdefault(topic, Remark(0, self.partition, offset, why))
         known.count += 1
 
 

@@ -55,9 +55,15 @@ class StateAudit:
         self.partitions = partitions
         self.last: dict[bytes, bytes] = {}
         self.section_states: list[tuple[LogRecord, dict[str, Any]]] = []
+        # Of keys whose newest value cannot be read: its offset, and why.
+        self._unreadable: dict[bytes, tuple[int, str]] = {}
 
     def fold(self, records: Iterable[LogRecord]) -> None:
-        """Keep the last value of each key; check each value on the way."""
+        """Keep the last value of each key; check each value on the way.
+
+        Only the last value of a key is the state: there one that cannot be read is a violation,
+        and a remark where a newer one follows, for what is restored lacks nothing then.
+        """
         last = self.last
         highest: dict[bytes, int] = {}
         for record in records:
@@ -70,22 +76,27 @@ class StateAudit:
                 continue
             if value is None:
                 last.pop(key, None)
+                self._replaced(key)
                 continue
             try:
                 check_envelope(value, self.notes.partition)
             except Unreadable as error:
-                self.notes.bad("I14", "corrupt value", record.offset, f"{key!r}: {error}")
+                self._replaced(key)
+                self._unreadable[key] = record.offset, str(error)
                 continue
             if key[:1] not in {b"s", b"p"}:
                 last[key] = value
+                self._replaced(key)
                 continue
             try:
                 fields = self.state_of(key, value)
             except Unreadable as error:
-                # The checksum is right: nobody damaged it, somebody else wrote it.
-                self.notes.foreign(SEATS_CHANGELOG.name, record.offset, f"{key!r}: {error}")
+                # The checksum is right: a restore takes it, whoever wrote it.
+                self._replaced(key)
+                self._unreadable[key] = record.offset, str(error)
                 continue
             last[key] = value
+            self._replaced(key)
             version = fields["version" if key[:1] == b"s" else "nextOffset"]
             if version < highest.get(key, version):
                 self.notes.bad(
@@ -94,6 +105,14 @@ class StateAudit:
             highest[key] = version
             if key[:1] == b"s":
                 self.section_states.append((record, fields))
+        for key, (offset, why) in self._unreadable.items():
+            self.notes.bad("I14", "corrupt value", offset, f"{key!r}: {why}")
+
+    def _replaced(self, key: bytes) -> None:
+        """Note that a newer value, or a deletion of ours, lies behind what could not be read."""
+        if key in self._unreadable:
+            offset, why = self._unreadable.pop(key)
+            self.notes.superseded(SEATS_CHANGELOG.name, offset, f"{key!r}: {why}")
 
     def why_foreign(self, key: bytes) -> str:
         """Say why a key cannot be one of this partition's stores; empty where it can."""

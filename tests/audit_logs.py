@@ -30,7 +30,12 @@ def value_of(name: str, fields: Fields, ids: Mapping[str, int] = ID_BY_NAME) -> 
 
 def stored(name: str, fields: Fields, due_ms: int = 0) -> bytes:
     """Return a changelog value."""
-    body = struct.pack(">BQ", 1, due_ms) + AVRO.encode(name, fields)
+    return sealed(AVRO.encode(name, fields), due_ms)
+
+
+def sealed(payload: bytes, due_ms: int = 0) -> bytes:
+    """Return a changelog value of any payload."""
+    body = struct.pack(">BQ", 1, due_ms) + payload
     return body + struct.pack(">I", google_crc32c.value(body))
 
 

@@ -14,6 +14,7 @@ from audit_logs import (
     append,
     bury,
     name_in_state,
+    sealed,
     sound_log,
     stored,
     value_of,
@@ -21,6 +22,7 @@ from audit_logs import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.audit import as_json, as_text
 from scripts.audit_checks import audit
 from scripts.audit_log import Log, LogRecord, Records
 from scripts.audit_report import Report
@@ -585,6 +587,65 @@ def test_s7_state_of_another_partition_is_foreign(sound: Log) -> None:
     assert report.violations == []
     found = report.foreign["seats-changelog"]
     assert (found.count, found.partition) == (len(kinds), elsewhere)
+
+
+# Values that cannot be read under keys of ours.
+
+UNREADABLE = st.sampled_from([b"", b"garbage", b"\x02" + bytes(40), b"\x01" + bytes(20)])
+
+
+@given(st.integers(0, 10_000), UNREADABLE, st.data())
+def test_s9_only_an_unreadable_value_that_is_the_last_of_its_key_is_a_violation(
+    at: int, noise: bytes, data: st.DataObject
+) -> None:
+    log = own_copy(SOUND)
+    partition = data.draw(st.sampled_from([n for n, each in log.changelog.items() if each]))
+    records = log.changelog[partition]
+    index = at % len(records)
+    key = records[index].key
+    # In place of a marker or an aborted record: before a value of the key, or behind its last.
+    follows = data.draw(st.integers(0, 2))
+    records[index:index] = [replace(records[index], value=noise)] * follows
+    before = audit(log)
+    assert before.violations == []
+    remarked = before.superseded.get("seats-changelog")
+    assert (remarked.count if remarked else 0) == follows
+    assert before.is_exact
+    append(log.changelog, partition, key, noise)
+    after = audit(log)
+    assert [each.anomaly for each in after.violations] == ["corrupt value"]
+    assert after.violations[0].offset == log.changelog[partition][-1].offset
+
+
+def test_s9_a_remark_names_the_first_value_that_was_replaced(sound: Log) -> None:
+    log = own_copy(sound)
+    partition, index = last_of(log, b"s")
+    last = log.changelog[partition][index]
+    append(log.changelog, partition, last.key, b"\x02 of nobody")
+    damaged = log.changelog[partition][-1].offset
+    append(log.changelog, partition, last.key, last.value)
+    report = audit(log)
+    assert report.is_exact
+    found = report.superseded["seats-changelog"]
+    assert (found.count, found.partition, found.offset) == (1, partition, damaged)
+    assert repr(last.key) in found.why
+    assert as_json(report)["superseded"]["seats-changelog"]["offset"] == damaged
+    assert f"1, first at partition {partition}, offset {damaged}: {last.key!r}" in "\n".join(
+        as_text(report)
+    )
+
+
+@pytest.mark.parametrize("tag", [b"s", b"p"])
+def test_s9_a_sealed_value_that_no_worker_can_decode_is_no_state_to_end_with(
+    sound: Log, tag: bytes
+) -> None:
+    log = own_copy(sound)
+    partition, index = last_of(log, tag)
+    last = log.changelog[partition][index]
+    append(log.changelog, partition, last.key, sealed(b"\xff" * 12))
+    assert "I14 corrupt value" in audit(log).first_by_invariant()
+    append(log.changelog, partition, last.key, last.value)
+    assert audit(log).is_exact
 
 
 @pytest.mark.parametrize("digits", ["²", "1" * 5_000, "-1", "", "٣"])
