@@ -19,12 +19,12 @@ from api.logs import Correlation
 from api.metrics import ApiMetrics
 from api.problems import Header, Problem
 from api.waits import while_here
+from infra.process.failpoints import Failpoints
 from serdes.commands import CommandEncoders
 from serdes.schema_ids import SchemaIds
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reasons import ApiReason
 from state.stores.command_log import AppendUnknown, CommandLog, NotAppended, TooLarge
-from state.stores.failpoints import Failpoints
 from state.stores.idempotency import IdempotencyKeys
 from state.stores.outcome_feed import OutcomeFeed
 from state.stores.outcome_waiters import OutcomeWaiter, WaitsEnded

@@ -17,13 +17,13 @@ from api.metrics import ApiMetrics, Reading
 from api.settings import ApiSettings
 from api.tokens import KeySet
 from api.waits import WAITS_MAX, Waits
+from infra.process.failpoints import Failpoints
 from schemas.topics import EVENTS, RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
 from serdes.schema_ids import SchemaIds
 from serdes.schema_source import SchemaSource
 from state.stores.availability_view import AvailabilityView
 from state.stores.command_log import CommandLog
 from state.stores.event_catalogue import EventCatalogue, Events
-from state.stores.failpoints import Failpoints
 from state.stores.idempotency import IdempotencyKeys
 from state.stores.outcome_feed import OutcomeFeed
 from state.stores.owner_lookup import OwnerLookup

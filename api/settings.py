@@ -8,7 +8,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from api.addresses import network_in
-from serdes.environment import (
+from infra.process.environment import (
     BadSetting,
     Environment,
     brokers,
@@ -17,7 +17,7 @@ from serdes.environment import (
     one_of,
     whole,
 )
-from serdes.kafka_security import NO_SECURITY, KafkaSecurity
+from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 from state.stores.rate_limit import Limit
 from state.stores.section_statuses import STALE_AFTER_MS
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.paths import STACK_HOME
+from infra.process.environment import BadSetting
+from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 from infra.stack.addresses import configured
-from serdes.environment import BadSetting
-from serdes.kafka_security import NO_SECURITY, KafkaSecurity
 
 
 class NotUp(Exception):

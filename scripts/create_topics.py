@@ -32,9 +32,9 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from infra.process.environment import BadSetting
+from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS, Topic
-from serdes.environment import BadSetting
-from serdes.kafka_security import KafkaSecurity
 from state.stores.refusals import Refusals
 
 TIMEOUT_S = 30.0

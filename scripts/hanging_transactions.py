@@ -23,10 +23,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.structs import TopicPartition
 
+from infra.process.environment import BadSetting
+from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS
 from scripts.transaction_requests import DescribeProducers, ListTransactions, WriteTxnMarkers
-from serdes.environment import BadSetting
-from serdes.kafka_security import KafkaSecurity
 
 Place = tuple[str, int]
 """Topic and partition."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from serdes.environment import (
+from infra.process.environment import (
     BadSetting,
     Environment,
     between,
@@ -21,7 +21,7 @@ from serdes.environment import (
     one_of,
     whole,
 )
-from serdes.kafka_security import NO_SECURITY, KafkaSecurity
+from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 
 __all__ = ["BadSetting", "Settings"]
 

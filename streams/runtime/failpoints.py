@@ -1,10 +1,10 @@
-"""The places of a worker where a test can make it die; how, see `state.stores.failpoints`."""
+"""The places of a worker where a test can make it die; how, see `infra.process.failpoints`."""
 
 from collections.abc import Collection, Mapping
 from typing import Self
 
-from state.stores import failpoints
-from state.stores.failpoints import FailpointReached
+from infra.process import failpoints
+from infra.process.failpoints import FailpointReached
 
 __all__ = ["NAMES", "FailpointReached", "Failpoints"]
 

@@ -26,7 +26,7 @@ from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from serdes.kafka_security import KafkaSecurity
+from infra.process.kafka_security import KafkaSecurity
 from streams.batch import Record
 from streams.runtime.fatal import PartitionTrouble, end_process
 from streams.runtime.group import read_truthful_offsets

@@ -30,12 +30,12 @@ from integration.pods import PodProcess, Servers, run_script
 from integration.workers import ENDED_ITSELF, Worker
 from registry_fake import fake_registry
 
+from infra.process.kafka_security import KafkaSecurity
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.ports import free_ports
 from infra.stack.processes import wait_until
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.register_schemas import register
-from serdes.kafka_security import KafkaSecurity
 from serdes.registry import Registry
 from state.stores.refusals import Refusals
 

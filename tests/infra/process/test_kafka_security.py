@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.settings import ApiSettings
-from serdes.environment import BadSetting
-from serdes.kafka_security import NO_SECURITY, KafkaSecurity
+from infra.process.environment import BadSetting
+from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 from streams.runtime.transport import credentials_of
 from streams.settings import REQUEST_TIMEOUT_MS, Settings
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serdes.environment import (
+from infra.process.environment import (
     BadSetting,
     Environment,
     between,

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 
-from serdes.environment import BadSetting, Environment, one_of
+from infra.process.environment import BadSetting, Environment, one_of
 
 PROTOCOL: Final = "KAFKA_SECURITY_PROTOCOL"
 MECHANISM: Final = "KAFKA_SASL_MECHANISM"

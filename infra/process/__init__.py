@@ -1,0 +1,1 @@
+"""What every process of the product stands on: settings from the environment, TLS, test faults."""
