@@ -18,10 +18,10 @@ from schemas.topics import (
     SECTION_STATUS,
 )
 from serdes.decoding import TopicDecoder
-from serdes.known_ids import SchemaIdsError
+from serdes.registry.known_ids import SchemaIdsError
 from serdes.schema_source import Answer, SchemaSource
-from serdes.seat_codecs import SeatCodecs
 from state.domain.keys import may_store
+from state.records.seat_codecs import SeatCodecs
 from state.stores.schema_id_log import SchemaIdLog
 from streams.change_sections import (
     change_sections,

@@ -12,7 +12,7 @@ from api.logs import configure, log
 from api.pod import Pod
 from api.serving import PortTaken, serve
 from api.settings import ApiSettings, BadSetting
-from serdes.known_ids import SchemaIdsError
+from serdes.registry.known_ids import SchemaIdsError
 
 DONE: Final = 0
 CANNOT_START: Final = 1

@@ -20,10 +20,10 @@ from api.metrics import ApiMetrics
 from api.problems import Header, Problem
 from api.waits import while_here
 from infra.process.failpoints import Failpoints
-from serdes.commands import CommandEncoders
-from serdes.schema_ids import SchemaIds
+from serdes.registry.ids import SchemaIds
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reasons import ApiReason
+from state.records.commands import CommandEncoders
 from state.stores.command_log import AppendUnknown, CommandLog, NotAppended, TooLarge
 from state.stores.idempotency import IdempotencyKeys
 from state.stores.outcome_feed import OutcomeFeed

@@ -24,12 +24,12 @@ from api.pod import Pod
 from api.problems import STATUS, Problem, retry_after
 from api.reservations import AskedWait, Key
 from api.waits import Caller, caller_of
-from serdes.event import EventEncoder
 from state.domain.event import Event, EventStatus, Trigger, advance, closing_window
 from state.domain.keys import section_key
 from state.domain.outcome import Outcome, OutcomeKind, reason_of
 from state.domain.reasons import ApiReason, Reason
 from state.domain.tickets import ticket_of
+from state.records.event import EventEncoder
 from state.stores.command_log import AppendUnknown, NotAppended, TooLarge
 from state.stores.event_writer import Contended, Decide, EventWriter
 from state.stores.idempotency import Claim

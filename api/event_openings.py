@@ -13,13 +13,13 @@ import orjson
 from api.event_bodies import NAME_BYTES_MAX, Opening
 from api.problems import Problem
 from api.questions import bad
-from serdes.commands import CommandEncoders
-from serdes.plans.layout import PlanFault, SeatingPlan, SectionPlan, without_sale
-from serdes.plans.reading import read_document
 from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
 from state.domain.event import Event, EventStatus, SectionDescription, time_fault
 from state.domain.layout import OrphanRule, Rules
 from state.domain.reasons import Reason
+from state.plans.reading import read_document
+from state.plans.seating import PlanFault, SeatingPlan, SectionPlan, without_sale
+from state.records.commands import CommandEncoders
 
 LAYOUT_VERSION: Final = 1
 

@@ -19,7 +19,7 @@ from api import metrics
 from api.limits import Send
 from api.pod import Pod
 from schemas.topics import subjects
-from serdes.schema_files import current, digest_of
+from serdes.avro.schema_files import current, digest_of
 
 VERSION: Final = "0.1.0"
 

@@ -19,7 +19,7 @@ from api.tokens import KeySet
 from api.waits import WAITS_MAX, Waits
 from infra.process.failpoints import Failpoints
 from schemas.topics import EVENTS, RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
-from serdes.schema_ids import SchemaIds
+from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
 from state.stores.availability_view import AvailabilityView
 from state.stores.command_log import CommandLog

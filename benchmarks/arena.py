@@ -7,8 +7,8 @@ from random import Random
 from typing import NamedTuple
 
 from scripts.commands import CommandEncoders, key_of
-from serdes.plans.layout import RowPlan, SectionPlan
 from state.domain.layout import Rules
+from state.plans.seating import RowPlan, SectionPlan
 
 EVENT_ID = 1
 PARTY_SIZES = (1, 2, 3, 4)

@@ -16,7 +16,7 @@ from schemas.topics import SECTION_COMMANDS, TOPICS, Topic
 from scripts.commands import CommandEncoders, CommandSender
 from scripts.create_topics import carry_out, plan
 from scripts.register_schemas import register
-from serdes.registry import Registry, fetch_ids
+from serdes.registry.client import Registry, fetch_ids
 
 REQUEST_TIMEOUT_S = 20.0
 _COORDINATOR_AWAY = {

@@ -19,7 +19,7 @@ from api.settings import ApiSettings
 from benchmarks.statuses import MAP_TOPIC, SLIM, read_seat_map
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import TOMBSTONE, Decoded, Headers, TopicDecoder, Verdict
-from serdes.schema_ids import SchemaIds
+from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
 from state.stores.availability_view import AvailabilityView
 

@@ -26,7 +26,7 @@ from benchmarks.arena import Arena, Command, Holds
 from benchmarks.latency import Sightings
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.commands import CommandEncoders, CommandSender
-from serdes.registry import Registry, fetch_ids
+from serdes.registry.client import Registry, fetch_ids
 
 PAUSE_S = 0.001
 REQUEST_TIMEOUT_S = 20.0

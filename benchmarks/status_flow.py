@@ -23,7 +23,7 @@ from confluent_kafka import Producer
 
 from benchmarks.ages import Publications
 from benchmarks.statuses import Form, Hall, StatusWriter
-from serdes.registry import Registry, fetch_ids
+from serdes.registry.client import Registry, fetch_ids
 
 TIMEOUT_S = 60.0
 QUEUE_MB = 256

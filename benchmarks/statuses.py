@@ -15,7 +15,7 @@ import fastavro
 
 from schemas.topics import SECTION_STATUS
 from serdes.encoding import encoders
-from serdes.schema_ids import SchemaIds
+from serdes.registry.ids import SchemaIds
 from serdes.wire import HEADER_BYTES, header_of
 from state.domain.keys import partition_of, section_key
 

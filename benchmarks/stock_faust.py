@@ -18,8 +18,8 @@ import fastavro
 import faust
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, subject
-from serdes.registry import Registry, fetch_ids
-from serdes.schema_files import parsed
+from serdes.avro.schema_files import parsed
+from serdes.registry.client import Registry, fetch_ids
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import section_key
 

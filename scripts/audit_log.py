@@ -21,8 +21,8 @@ from schemas.topics import (
 from scripts.addresses import Servers
 from scripts.audit_schemas import Avro, WireFormat
 from scripts.group_offsets import OffsetsUnknown, committed_offsets
-from serdes.known_ids import KnownId, KnownIds, SchemaIdsError
-from serdes.schema_ids import RegisteredSchema
+from serdes.registry.ids import RegisteredSchema
+from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError
 from state.stores.message_headers import headers_of
 from state.stores.refusals import Refusals
 from state.stores.schema_id_log import SchemaIdLog

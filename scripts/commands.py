@@ -6,14 +6,14 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
-from serdes.codegen import decoder
-from serdes.commands import CommandEncoders
-from serdes.known_ids import KnownIds, SchemaIdsError
-from serdes.registry import Registry, RegistryUnavailableError, fetch_ids
-from serdes.schema_ids import SchemaIds
+from serdes.avro.codegen import decoder
+from serdes.registry.client import Registry, RegistryUnavailableError, fetch_ids
+from serdes.registry.ids import SchemaIds
+from serdes.registry.known_ids import KnownIds, SchemaIdsError
 from serdes.schema_source import agreed_with_pins
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import section_key
+from state.records.commands import CommandEncoders
 from state.stores.broadcast_feed import KafkaOptions
 from state.stores.refusals import Refusals
 from state.stores.schema_id_log import SchemaIdLog

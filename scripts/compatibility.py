@@ -9,8 +9,8 @@ import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
 from scripts.lint_schemas import release_paths
-from serdes.generated_source import named_types
-from serdes.schema_files import Schema, SchemaFiles, load
+from serdes.avro.generated_source import named_types
+from serdes.avro.schema_files import Schema, SchemaFiles, load
 
 
 def incompatibilities(root: Path) -> list[str]:

@@ -50,10 +50,10 @@ from scripts.pods import ApiPod, PodFailed
 from scripts.register_schemas import register
 from scripts.workers import Worker, WorkerFailed
 from scripts.workload import percentile
-from serdes.plans.layout import RowPlan, SeatingPlan, SectionPlan
-from serdes.plans.reading import read_plan
-from serdes.registry import Registry, RegistryRefusedError, RegistryUnavailableError
+from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnavailableError
 from state.domain.layout import Rules
+from state.plans.reading import read_plan
+from state.plans.seating import RowPlan, SeatingPlan, SectionPlan
 from state.stores.section_statuses import STALE_AFTER_MS
 from streams.runtime.fatal import EXIT_CODE as ENDED_ITSELF_CODE
 from streams.settings import Settings

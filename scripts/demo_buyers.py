@@ -16,10 +16,10 @@ from scripts.commands import CommandEncoders, CommandSender, OutcomeReader, key_
 from scripts.demo_http import Paid
 from scripts.http_history import Sighting
 from scripts.workload import chosen_seats
-from serdes.plans.layout import SeatingPlan
-from serdes.schema_ids import SchemaIds
+from serdes.registry.ids import SchemaIds
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
+from state.plans.seating import SeatingPlan
 
 EVENT_ID = 1
 # Requests on their way at most: what a paused worker leaves waiting stays bounded.
@@ -28,7 +28,7 @@ WAITING_MAX = 30_000
 LAST_SEATS = 0.05
 RECENT_S = 5.0
 LAPSED = int(ReleaseCause.LAPSED)
-# Positions in decoded records, see serdes.codegen: of an outcome, behind the identity's six.
+# Positions in decoded records, see serdes.avro.codegen: of an outcome, behind the identity's six.
 OUTCOME_ID_AT, EPOCH_AT, CAUSE_AT, REASON_AT = 6, 9, 10, 9
 
 

@@ -18,7 +18,7 @@ import aiohttp
 from scripts.http_history import NO_ANSWER, Act, Exchange, History, Kind
 from scripts.issue_token import DevelopmentKeys
 from scripts.workload import chosen_seats
-from serdes.plans.layout import SeatingPlan
+from state.plans.seating import SeatingPlan
 
 BUYERS = 12
 THINK_S = 0.1

@@ -15,9 +15,9 @@ from typing import Any
 import fastavro
 
 from schemas.topics import TOPICS, subjects
-from serdes.generated_source import named_types
-from serdes.schema_files import HISTORY, SCHEMA_ROOT, SchemaFiles, load
-from serdes.schema_rules import faults_of
+from serdes.avro.generated_source import named_types
+from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, SchemaFiles, load
+from serdes.avro.schema_rules import faults_of
 
 _NAMESPACE = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]*)+")
 

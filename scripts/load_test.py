@@ -24,11 +24,11 @@ from scripts.addresses import NotUp, Servers, servers
 from scripts.commands import CommandEncoders, CommandSender, NoBroker, OutcomeReader, schema_ids
 from scripts.open_event import open_event
 from scripts.workload import Command, Mix, draw_commands, percentile
-from serdes.plans.layout import PlanFault, SeatingPlan
-from serdes.plans.reading import parse_plan, read_plan
 from state.domain.layout import OrphanRule, Rules
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
+from state.plans.reading import parse_plan, read_plan
+from state.plans.seating import PlanFault, SeatingPlan
 
 EXIT_CODES = """exit codes:
   0    every command got its outcome
@@ -39,7 +39,7 @@ EXIT_CODES = """exit codes:
 
 PACE_S = 0.002
 LAPSED = int(ReleaseCause.LAPSED)
-# Positions in decoded outcomes, see serdes.codegen.
+# Positions in decoded outcomes, see serdes.avro.codegen.
 OUTCOME_ID_AT = 6
 REASON_AT = 9
 CAUSE_AT = 10

@@ -23,12 +23,12 @@ from scripts.commands import (
     key_of,
     schema_ids,
 )
-from serdes.plans.layout import PlanFault, SeatingPlan, without_sale
-from serdes.plans.reading import read_plan
-from serdes.schema_ids import SchemaIds
+from serdes.registry.ids import SchemaIds
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.layout import OrphanRule, Rules
 from state.domain.reasons import Reason
+from state.plans.reading import read_plan
+from state.plans.seating import PlanFault, SeatingPlan, without_sale
 
 EXIT_CODES = """exit codes:
   0  every section is open with this plan

@@ -30,17 +30,17 @@ from typing import Any
 from schemas.topics import subjects
 from scripts.compatibility import incompatibilities
 from scripts.lint_schemas import lint
-from serdes.id_files import PINS_FILE, write_ids
-from serdes.known_ids import ContradictoryIdsError
-from serdes.registry import (
+from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, current, load, qualified
+from serdes.registry.client import (
     QUESTIONS_AT_ONCE,
     Registry,
     RegistryRefusedError,
     RegistryUnavailableError,
     quoted,
 )
-from serdes.schema_files import HISTORY, SCHEMA_ROOT, current, load, qualified
-from serdes.schema_ids import SchemaIds
+from serdes.registry.id_files import PINS_FILE, write_ids
+from serdes.registry.ids import SchemaIds
+from serdes.registry.known_ids import ContradictoryIdsError
 from serdes.schema_source import agreed_with_pins
 
 COMPATIBILITY = "FULL_TRANSITIVE"

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schemas.topics import TOPICS
-from serdes.schema_ids import counted_ids
-from serdes.seat_codecs import SeatCodecs
+from serdes.registry.ids import counted_ids
+from state.records.seat_codecs import SeatCodecs
 from streams.route import Route
 from topology import POD_READS, POD_WRITES, routes
 

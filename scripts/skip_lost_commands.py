@@ -32,7 +32,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 
 from infra.process.environment import BadSetting
 from schemas.topics import DEAD_LETTER_QUEUE, SEATS_CHANGELOG, SECTION_COMMANDS
-from serdes.codegen import decoder
+from serdes.avro.codegen import decoder
 from state.domain.keys import PROGRESS_KEY, may_store
 from state.stores.envelope import pack, seed_of, unpack
 from state.stores.group_offsets import committed_in

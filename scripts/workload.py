@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from scripts.commands import CommandEncoders, key_of
-from serdes.plans.layout import SectionPlan
+from state.plans.seating import SectionPlan
 
 
 class Command(NamedTuple):

@@ -9,13 +9,13 @@ from typing import Any
 from fastavro.schema import SchemaParseException
 
 from schemas.topics import Topic, subject
-from serdes.block_forms import BlockForms
-from serdes.codegen import Decode, decoder
-from serdes.general import GeneralReader
-from serdes.refused import Refused
-from serdes.schema_files import fingerprint_of, inlined, name_of, qualified
-from serdes.schema_ids import RegisteredSchema, SchemaIds
-from serdes.schema_rules import faults_of
+from serdes.avro.block_forms import BlockForms
+from serdes.avro.codegen import Decode, decoder
+from serdes.avro.general import GeneralReader
+from serdes.avro.refused import Refused
+from serdes.avro.schema_files import fingerprint_of, inlined, name_of, qualified
+from serdes.avro.schema_rules import faults_of
+from serdes.registry.ids import RegisteredSchema, SchemaIds
 from serdes.wire import (
     HEADER_BYTES,
     SCHEMA_ID_MAX,

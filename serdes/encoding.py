@@ -1,8 +1,8 @@
 """Fields of one topic's records in; values for the wire out."""
 
 from schemas.topics import Topic, subject
-from serdes.codegen import Encode, encoder
-from serdes.schema_ids import SchemaIds
+from serdes.avro.codegen import Encode, encoder
+from serdes.registry.ids import SchemaIds
 from serdes.wire import header_of
 
 

@@ -20,15 +20,15 @@ from typing import Final, Protocol
 
 from schemas.topics import subjects
 from serdes.decoding import TopicDecoder
-from serdes.id_files import PINS_FILE, known_in, read_ids, write_ids
-from serdes.known_ids import ContradictoryIdsError, KnownId, KnownIds, SchemaIdsError
-from serdes.registry import (
+from serdes.registry.client import (
     Registry,
     RegistryRefusedError,
     RegistryUnavailableError,
     fetch_ids,
 )
-from serdes.schema_ids import SchemaIds
+from serdes.registry.id_files import PINS_FILE, known_in, read_ids, write_ids
+from serdes.registry.ids import SchemaIds
+from serdes.registry.known_ids import ContradictoryIdsError, KnownId, KnownIds, SchemaIdsError
 
 REST_S: Final = 10.0
 _PINS: Final = "pins"

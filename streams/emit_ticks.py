@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serdes.codegen import Encode
+from serdes.avro.codegen import Encode
 from state.domain.keys import GUARDED_TICK_KEY
 from streams.route import Tick
 

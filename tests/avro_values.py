@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from serdes import varints
-from serdes.field_rules import FREE, FieldRules, rules_of
-from serdes.general import GeneralReader, encoded, flattened
-from serdes.generated_source import named_types
-from serdes.refused import Refused
-from serdes.schema_files import Schema, current, inlined, parsed
+from serdes.avro import varints
+from serdes.avro.field_rules import FREE, FieldRules, rules_of
+from serdes.avro.general import GeneralReader, encoded, flattened
+from serdes.avro.generated_source import named_types
+from serdes.avro.refused import Refused
+from serdes.avro.schema_files import Schema, current, inlined, parsed
 
 RECORDS = sorted(name for name, schema in current().by_name.items() if schema["type"] == "record")
 

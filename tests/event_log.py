@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from schemas.topics import EVENTS
 from serdes.decoding import TopicDecoder
-from serdes.event import EventEncoder
-from serdes.schema_ids import counted_ids
+from serdes.registry.ids import counted_ids
+from state.records.event import EventEncoder
 from state.stores.command_log import Appended
 from state.stores.event_catalogue import CatalogueReading, Events
 from state.stores.status_answers import boot_clock_ns

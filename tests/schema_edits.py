@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from serdes.schema_files import SCHEMA_ROOT
+from serdes.avro.schema_files import SCHEMA_ROOT
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from seatmap import row_of
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
-from serdes.codegen import Decode, decoder, encoder
+from serdes.avro.codegen import Decode, decoder, encoder
+from serdes.avro.schema_files import inlined
 from serdes.encoding import encoders
-from serdes.schema_files import inlined
-from serdes.schema_ids import counted_ids
-from serdes.seat_codecs import SeatCodecs
+from serdes.registry.ids import counted_ids
 from serdes.wire import HEADER_BYTES, header_of
 from state.domain.keys import GUARDED_TICK_KEY, TICK_KEY, partition_of, section_key
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
+from state.records.seat_codecs import SeatCodecs
 from state.stores import envelope
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState

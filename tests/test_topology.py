@@ -6,7 +6,7 @@ import pytest
 import topology
 from schemas.topics import EVENTS, SCHEMA_IDS, TOPICS, subjects
 from scripts.show_topology import all_routes, as_text, main, with_block
-from serdes.schema_files import current
+from serdes.avro.schema_files import current
 
 ROOT = Path(__file__).parent.parent
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
-from serdes.commands import CommandEncoders
 from serdes.decoding import Decoded, TopicDecoder
-from serdes.outcomes import outcome_of
-from serdes.schema_ids import counted_ids
-from serdes.seat_codecs import SeatCodecs
+from serdes.registry.ids import counted_ids
 from state.domain.keys import partition_of, section_key, split_section_key
 from state.domain.outcome import Outcome
+from state.records.commands import CommandEncoders
+from state.records.outcomes import outcome_of
+from state.records.seat_codecs import SeatCodecs
 from state.stores.command_log import Appended
 from state.stores.outcome_waiters import OutcomeWaiter, OutcomeWaiters
 from streams.driver import TopologyDriver

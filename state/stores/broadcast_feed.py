@@ -20,7 +20,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from serdes.known_ids import ContradictoryIdsError, SchemaIdsError
+from serdes.registry.known_ids import ContradictoryIdsError, SchemaIdsError
 from state.stores.freshness import Freshness, LogShortened
 from state.stores.refusals import Refusals
 from state.stores.timeline import Timeline, is_loss

@@ -36,11 +36,11 @@ from serdes.decoding import (
     UnknownSchema,
     Verdict,
 )
-from serdes.event import EventEncoder, event_key, event_of
 from serdes.schema_source import SchemaSource
-from serdes.values import EventDescription
 from state.domain.event import Event, newer_of, searchable
 from state.domain.keys import partition_of
+from state.records.event import EventEncoder, event_key, event_of
+from state.records.names import EventDescription
 from state.stores.availability_view import (
     NO_OPTIONS,
     PINS_ONLY,

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from serdes.event import EventEncoder, event_key
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.event import Event
 from state.domain.keys import partition_of
+from state.records.event import EventEncoder, event_key
 from state.stores.command_log import Appended, AppendUnknown, TooLarge
 from state.stores.event_catalogue import Events
 

@@ -21,7 +21,6 @@ from threading import Lock
 from typing import Any, Final
 
 from serdes.decoding import Decoded, TopicDecoder, Undecodable, UnknownRecordType, UnknownSchema
-from serdes.outcomes import KIND_BY_NAME, outcome_of
 from state.domain.outcome import (
     Outcome,
     OutcomeKind,
@@ -31,6 +30,7 @@ from state.domain.outcome import (
     moves,
     place_of,
 )
+from state.records.outcomes import KIND_BY_NAME, outcome_of
 from state.stores.freshness import Freshness
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 # nothing is fragmented.
 ENTRY_BYTES = 380
 
-# Places in a decoded outcome, see serdes.codegen.
+# Places in a decoded outcome, see serdes.avro.codegen.
 _OUTCOME_ID_AT: Final = 6
 _DECIDED_AT: Final = 8
 _REASON_AT: Final = 9

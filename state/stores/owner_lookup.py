@@ -38,12 +38,12 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from schemas.topics import SECTION_COMMANDS
-from serdes.codegen import decoder
-from serdes.reservation import reservation_of
-from serdes.section import plan_of
+from serdes.avro.codegen import decoder
 from state.domain.keys import BLOCKED, LAYOUT, RESERVATION, SECTION
 from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
+from state.records.reservation import reservation_of
+from state.records.section import plan_of
 from state.stores.group_offsets import committed_in
 from state.stores.owner_name import address_of
 

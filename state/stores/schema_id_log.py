@@ -15,7 +15,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.topics import SCHEMA_IDS
-from serdes.known_ids import KnownId, SchemaIdsError
+from serdes.registry.known_ids import KnownId, SchemaIdsError
 from state.stores.broadcast_feed import KafkaOptions
 from state.stores.refusals import Refusals
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from serdes.reservation import read_reservation
-from serdes.seat_codecs import SeatCodecs
-from serdes.section import KnownSection, read_section
 from state.domain.keys import (
     BLOCKED,
     LAYOUT,
@@ -22,6 +19,9 @@ from state.domain.keys import (
 )
 from state.domain.layout import range_masks
 from state.domain.reservation import Reservation, Status
+from state.records.reservation import read_reservation
+from state.records.seat_codecs import SeatCodecs
+from state.records.section import KnownSection, read_section
 
 Contradiction = Callable[[Iterable[tuple[bytes, bytes]], int, int], str]
 

@@ -6,15 +6,20 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from serdes.reservation import first_outcome, later_outcome, read_reservation, write_reservation
-from serdes.seat_codecs import SeatCodecs
-from serdes.section import KnownSection, read_section
 from state.domain import log_time
 from state.domain.hold import horizon_ms
 from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partition_of
 from state.domain.reasons import Reason
 from state.domain.reservation import LaterOutcome, Reservation
 from state.domain.section import Section
+from state.records.reservation import (
+    first_outcome,
+    later_outcome,
+    read_reservation,
+    write_reservation,
+)
+from state.records.seat_codecs import SeatCodecs
+from state.records.section import KnownSection, read_section
 from streams.batch import Batch, Effects, NewerProducer, Outgoing, Record, State
 
 # Rises when the same command would be decided otherwise than before. Which version decides is told

@@ -18,13 +18,13 @@ from typing import Final
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_STATUS
 from serdes.decoding import Decoded
-from serdes.held import Times
-from serdes.seat_codecs import SeatCodecs
-from serdes.section import PLAN_AT, write_section
 from state.domain.allocation import best_available
 from state.domain.keys import PROGRESS_KEY, SECTION, tick_version
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
+from state.records.held import Times
+from state.records.seat_codecs import SeatCodecs
+from state.records.section import PLAN_AT, write_section
 from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
 from streams.change_sections.fold import (
     STATE_BYTES_MAX,

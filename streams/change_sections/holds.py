@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from serdes.section import PLAN_AT, KnownSection
 from state.domain.allocation import best_available, chosen
 from state.domain.keys import RESERVATION
 from state.domain.layout import SeatPosition, SeatRange, range_masks
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
+from state.records.section import PLAN_AT, KnownSection
 from streams.batch import Record
 from streams.change_sections.fold import Fields, Fold
 

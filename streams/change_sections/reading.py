@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from serdes.avro.refused import Refused
 from serdes.decoding import (
     UNKNOWN_SCHEMA,
     Decoded,
@@ -12,10 +13,9 @@ from serdes.decoding import (
     UnknownRecordType,
 )
 from serdes.decoding import UnknownSchema as UnknownSchemaId
-from serdes.refused import Refused
-from serdes.section import PLAN_AT
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import PROGRESS_KEY, RESERVATION, tick_version
+from state.records.section import PLAN_AT
 from streams.batch import DeadLetter, NewerProducer, Record, UnknownSchema
 from streams.change_sections.fold import Fields, Fold, refuse_newer
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serdes.reservation import correlation_of
-from serdes.section import KnownSection
 from state.domain.hold import LAPSES_PER_RECORD, extended_deadline_ms, horizon_ms
 from state.domain.keys import PROGRESS_KEY, section_key
 from state.domain.layout import range_masks
@@ -22,6 +20,8 @@ from state.domain.reservation import (
     refusal_to_release,
 )
 from state.domain.section import Section
+from state.records.reservation import correlation_of
+from state.records.section import KnownSection
 from streams.batch import Record
 from streams.change_sections.fold import Fields, Fold
 from streams.change_sections.holds import decided_now

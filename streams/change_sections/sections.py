@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serdes.section import (
+from state.domain.keys import BLOCKED, LAYOUT
+from state.domain.layout import Layout, SeatPosition, invalid, invalid_window, range_masks
+from state.domain.reasons import Reason
+from state.domain.section import Section
+from state.records.section import (
     PLAN_AT,
     WINDOW_AT,
     KnownSection,
@@ -13,10 +17,6 @@ from serdes.section import (
     with_window,
     write_section,
 )
-from state.domain.keys import BLOCKED, LAYOUT
-from state.domain.layout import Layout, SeatPosition, invalid, invalid_window, range_masks
-from state.domain.reasons import Reason
-from state.domain.section import Section
 from streams.batch import Record
 from streams.change_sections.fold import Fields, Fold
 

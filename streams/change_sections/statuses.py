@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.topics import SECTION_STATUS
-from serdes.seat_codecs import SeatCodecs
-from serdes.section import KnownSection, read_section
 from state.domain.keys import LAYOUT, SECTION
+from state.records.seat_codecs import SeatCodecs
+from state.records.section import KnownSection, read_section
 from streams.batch import State
 from streams.change_sections.fold import SectionCache
 from streams.route import Retold

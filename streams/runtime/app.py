@@ -21,7 +21,7 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP
 
-from serdes.known_ids import SchemaIdsError
+from serdes.registry.known_ids import SchemaIdsError
 from state.stores.owner_name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route

@@ -18,7 +18,7 @@ from concurrent.futures import Executor
 from types import MappingProxyType
 from typing import Any
 
-from serdes.known_ids import SchemaIdsError
+from serdes.registry.known_ids import SchemaIdsError
 from state.stores.envelope import tombstone
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.crash_journal import CrashJournal

@@ -16,9 +16,9 @@ from tokens import NOW_S, bearer
 from api.availability import QuickLookUps
 from schemas.topics import EVENTS
 from serdes.decoding import TopicDecoder
-from serdes.event import EventEncoder, event_key
-from serdes.schema_ids import counted_ids
+from serdes.registry.ids import counted_ids
 from state.domain.keys import section_key
+from state.records.event import EventEncoder, event_key
 from state.stores.event_catalogue import Events
 from state.stores.event_snapshot import EventSnapshot
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import api.known_events
 from api.known_events import now_ms
-from serdes.event import event_key
 from state.domain.event import Event, EventStatus, SaleState, SectionDescription, sale_state
+from state.records.event import event_key
 
 NOW_MS = now_ms()
 

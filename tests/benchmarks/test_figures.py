@@ -20,7 +20,7 @@ from benchmarks.stock_faust import first_fit
 from schemas.topics import SECTION_COMMANDS
 from scripts.commands import CommandEncoders
 from serdes.decoding import Decoded, TopicDecoder
-from serdes.schema_ids import counted_ids
+from serdes.registry.ids import counted_ids
 from state.domain.keys import section_key
 
 VALUES = st.lists(st.integers(0, 10**6), min_size=1, max_size=50)

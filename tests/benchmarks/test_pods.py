@@ -24,7 +24,7 @@ from benchmarks.statuses import (
 from benchmarks.wrk import Generator, NoGenerator, answers_in
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import Decoded, TopicDecoder
-from serdes.schema_ids import counted_ids
+from serdes.registry.ids import counted_ids
 from state.domain.status import SectionStatus, fault_of
 
 MS = 1_000_000

@@ -7,9 +7,9 @@ from document_pages import DOCS, code_in, table_rows
 
 from api.event_bodies import Opening
 from api.event_openings import prepared
-from serdes.commands import CommandEncoders
-from serdes.schema_ids import counted_ids
+from serdes.registry.ids import counted_ids
 from state.domain.event import SaleState
+from state.records.commands import CommandEncoders
 
 PAGE = DOCS / "http-api.md"
 TEXT = PAGE.read_text(encoding="utf-8")

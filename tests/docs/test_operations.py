@@ -13,7 +13,7 @@ from streams.settings import Settings
 
 PAGE = DOCS / "operations.md"
 RANDOM = "SEATSTREAM_INSTANCE"
-RUNTIME = sorted((ROOT / "streams" / "runtime").glob("*.py"))
+RUNTIME = sorted((ROOT / "streams" / "runtime").rglob("*.py"))
 
 
 def settings_asked() -> list[str]:
@@ -103,7 +103,7 @@ def test_every_message_that_ends_a_worker_or_sets_a_partition_aside_is_explained
 
 
 def test_every_message_that_is_explained_is_one_of_the_code() -> None:
-    folders = [ROOT / "streams", ROOT / "serdes"]
+    folders = [ROOT / "streams", ROOT / "serdes", ROOT / "infra" / "process"]
     code = [path.read_text(encoding="utf-8") for root in folders for path in root.rglob("*.py")]
     texts = [part for path in RUNTIME for texts in messages_of(path) for part in texts]
     for message in documented_messages():

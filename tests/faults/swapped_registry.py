@@ -12,8 +12,8 @@ from pathlib import Path
 from infra.stack.registry import SchemaRegistry
 from schemas.topics import subjects
 from scripts.register_schemas import COMPATIBILITY
-from serdes.registry import Registry, quoted
-from serdes.schema_files import current
+from serdes.avro.schema_files import current
+from serdes.registry.client import Registry, quoted
 
 
 def fill(url: str, *, others: int = 0, exchanged: Sequence[str] = ()) -> None:

@@ -25,11 +25,11 @@ from infra.stack.processes import wait_until
 from schemas.topics import EVENTS, TOPICS
 from scripts.commands import CommandEncoders, CommandSender, OutcomeReader
 from scripts.create_topics import carry_out, plan
-from serdes.event import event_key
 from serdes.schema_source import SchemaSource
 from state.domain.event import EventStatus
 from state.domain.keys import section_key
 from state.domain.reasons import Reason
+from state.records.event import event_key
 from state.stores.availability_view import AvailabilityView
 from state.stores.command_log import CommandLog
 from state.stores.event_catalogue import EventCatalogue

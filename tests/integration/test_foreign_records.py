@@ -29,7 +29,7 @@ from schemas.topics import (
 from scripts.addresses import Servers as Addresses
 from scripts.commands import CommandEncoders, key_of, schema_ids
 from scripts.workers import Worker
-from serdes.varints import write_long
+from serdes.avro.varints import write_long
 from state.domain.keys import partition_of
 from streams.runtime.schema_questions import WAIT_S
 

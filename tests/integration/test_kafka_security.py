@@ -36,7 +36,7 @@ from infra.stack.ports import free_ports
 from infra.stack.processes import wait_until
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.register_schemas import register
-from serdes.registry import Registry
+from serdes.registry.client import Registry
 from state.stores.refusals import Refusals
 
 pytestmark = pytest.mark.kafka

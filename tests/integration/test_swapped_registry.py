@@ -19,7 +19,7 @@ from schemas.topics import SCHEMA_IDS, subjects
 from scripts.addresses import Servers as Addresses
 from scripts.commands import CommandEncoders, CommandSender, key_of, schema_ids
 from scripts.workers import Worker
-from serdes.registry import Registry, fetch_ids
+from serdes.registry.client import Registry, fetch_ids
 from state.stores.schema_id_log import SchemaIdLog
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]

@@ -8,7 +8,7 @@ from schema_edits import Change, change, copied_schemas
 
 from scripts.compatibility import incompatibilities
 from scripts.register_schemas import main, release
-from serdes.schema_files import SCHEMA_ROOT, load, text_of
+from serdes.avro.schema_files import SCHEMA_ROOT, load, text_of
 
 HOLD = "commands/HoldBestAvailable.avsc"
 REASON = "types/Reason.avsc"

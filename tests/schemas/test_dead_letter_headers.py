@@ -5,7 +5,7 @@ import re
 import pytest
 
 from schemas.topics import DEAD_LETTER_QUEUE, subjects
-from serdes.schema_files import current
+from serdes.avro.schema_files import current
 from streams.batch import DeadLetter
 from streams.driver import PipedRecord
 from streams.runtime.dead_letters import dead_letter_record

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from schemas.topics import TOPICS
-from serdes.codegen import decoder, encoder
-from serdes.general import flattened
-from serdes.schema_files import SCHEMA_ROOT, inlined
-from serdes.values import IDENTITY_FIELDS
+from serdes.avro.codegen import decoder, encoder
+from serdes.avro.general import flattened
+from serdes.avro.schema_files import SCHEMA_ROOT, inlined
+from state.records.names import IDENTITY_FIELDS
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "schemas"
 RELEASES = sorted(path.stem for path in GOLDEN.glob("v*.json"))

@@ -7,7 +7,7 @@ import pytest
 from schema_edits import Change, change, copied_schemas
 
 from scripts.lint_schemas import lint, main
-from serdes.schema_files import SCHEMA_ROOT
+from serdes.avro.schema_files import SCHEMA_ROOT
 
 LONG_FIELD = {"name": "n", "type": "long", "doc": "A number."}
 

@@ -11,7 +11,7 @@ from schemas.topics import (
     subject,
     subjects,
 )
-from serdes.schema_files import current
+from serdes.avro.schema_files import current
 
 
 def test_names_are_unique() -> None:

@@ -27,8 +27,8 @@ from scripts.audit_checks import audit
 from scripts.audit_log import Log, LogRecord
 from scripts.audit_report import Report
 from scripts.audit_schemas import WireFormat
-from serdes.schema_ids import counted_ids
-from serdes.seat_codecs import SeatCodecs
+from serdes.registry.ids import counted_ids
+from state.records.seat_codecs import SeatCodecs
 from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore
 from streams.change_sections import change_sections

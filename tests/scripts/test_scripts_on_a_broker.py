@@ -35,7 +35,7 @@ from scripts.demo_table import Display
 from scripts.group_offsets import rest
 from scripts.register_schemas import register
 from scripts.workers import Worker
-from serdes.registry import Registry
+from serdes.registry.client import Registry
 from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]

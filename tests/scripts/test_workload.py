@@ -18,9 +18,9 @@ from scripts.demo_table import Figures, as_line, as_table
 from scripts.plans.arena import ARENA
 from scripts.workload import Command, Mix, chosen_seats, draw_commands, percentile
 from serdes.decoding import Decoded, TopicDecoder
-from serdes.plans.layout import SeatingPlan, SectionPlan
-from serdes.plans.reading import read_plan
-from serdes.schema_ids import counted_ids
+from serdes.registry.ids import counted_ids
+from state.plans.reading import read_plan
+from state.plans.seating import SeatingPlan, SectionPlan
 
 IDS = counted_ids()
 DECODER = TopicDecoder(SECTION_COMMANDS, IDS)

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, TOPICS, subject
+from serdes.avro.general import encoded, flattened
+from serdes.avro.schema_files import inlined, parsed, qualified, text_of
 from serdes.decoding import (
     BAD_BODY,
     BAD_HEADER,
@@ -27,9 +29,7 @@ from serdes.decoding import (
     UnknownRecordType,
     UnknownSchema,
 )
-from serdes.general import encoded, flattened
-from serdes.schema_files import inlined, parsed, qualified, text_of
-from serdes.schema_ids import RegisteredSchema, SchemaIds, counted_ids
+from serdes.registry.ids import RegisteredSchema, SchemaIds, counted_ids
 from serdes.wire import HEADER_BYTES, header_of, schema_id_of
 
 HOLD = "io.seatstream.commands.HoldBestAvailable"

@@ -36,14 +36,14 @@ from section_commands import (
 )
 
 from schemas.topics import SECTION_STATUS, subjects
-from serdes.schema_files import inlined, parsed
-from serdes.schema_ids import RegisteredSchema
-from serdes.seat_codecs import SeatCodecs
+from serdes.avro.schema_files import inlined, parsed
+from serdes.registry.ids import RegisteredSchema
 from serdes.wire import header_of
 from state.domain.keys import PROGRESS_KEY, section_key
 from state.domain.layout import TIME_MS_MAX, OrphanRule
 from state.domain.reasons import Reason
 from state.domain.reservation import EXTENSIONS_KEPT, ReleaseCause
+from state.records.seat_codecs import SeatCodecs
 from state.stores.partition_state import PartitionState
 from streams.batch import Batch, NewerProducer, UnknownSchema
 from streams.change_sections import change_sections, progress_of, refuse_poison

@@ -27,10 +27,10 @@ from section_commands import (
     told,
 )
 
-from serdes.reservation import read_reservation
-from serdes.section import read_section
 from state.domain.layout import TIME_MS_MAX, OrphanRule
 from state.domain.reservation import Status
+from state.records.reservation import read_reservation
+from state.records.section import read_section
 from streams.change_sections import change_sections
 from streams.driver import PipedRecord
 

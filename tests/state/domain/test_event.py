@@ -5,7 +5,7 @@ from event_values import HOUR_MS, NOW_MS, event, events, names, times
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from serdes.schema_files import enum_symbols
+from serdes.avro.schema_files import enum_symbols
 from state.domain.event import (
     TRANSITIONS,
     Event,

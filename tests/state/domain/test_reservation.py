@@ -3,7 +3,7 @@ from enum import IntEnum
 
 import pytest
 
-from serdes.schema_files import enum_symbols
+from serdes.avro.schema_files import enum_symbols
 from state.domain.hold import extended_deadline_ms, horizon_ms
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from schemas.topics import EVENTS
 from serdes.decoding import Decoded, TopicDecoder
-from serdes.event import EventEncoder, event_key, event_of
-from serdes.schema_ids import counted_ids
+from serdes.registry.ids import counted_ids
 from serdes.wire import header_of
 from state.domain.event import Event, EventStatus, newer_of
+from state.records.event import EventEncoder, event_key, event_of
 from state.stores.event_catalogue import CatalogueReading, Events
 
 IDS = counted_ids()

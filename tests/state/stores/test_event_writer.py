@@ -8,8 +8,8 @@ from event_values import event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serdes.event import event_key
 from state.domain.event import Event, EventStatus, SectionDescription
+from state.records.event import event_key
 from state.stores.command_log import AppendUnknown, NotAppended, TooLarge
 from state.stores.event_writer import ATTEMPTS_MAX, Contended, EventWriter
 

@@ -21,8 +21,6 @@ from section_commands import (
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from serdes.decoding import Decoded, TopicDecoder
-from serdes.outcomes import outcome_of
-from serdes.reservation import read_reservation
 from state.domain.outcome import (
     Outcome,
     OutcomeKind,
@@ -33,6 +31,8 @@ from state.domain.outcome import (
     place_of,
 )
 from state.domain.reservation import ReleaseCause, Status
+from state.records.outcomes import outcome_of
+from state.records.reservation import read_reservation
 from state.stores.outcome_contents import OutcomeContents, OutcomeCounters
 from streams.driver import PipedRecord
 

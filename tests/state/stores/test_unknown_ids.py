@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from schemas.topics import EVENTS
 from serdes.decoding import TopicDecoder
-from serdes.schema_ids import counted_ids
+from serdes.registry.ids import counted_ids
 from serdes.schema_source import SchemaSource
 from state.stores.unknown_ids import ASK_AGAIN_NS, ASKED_MAX, UnknownIds
 

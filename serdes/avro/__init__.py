@@ -1,0 +1,1 @@
+"""Avro schemas in; decoders and encoders out."""

@@ -1,0 +1,76 @@
+"""An Avro schema in; straight-line Python that decodes or encodes its records out.
+
+Decoded values
+--------------
+record            a tuple of its fields, in order
+RequestIdentity   first field of a top-level record: its five fields, then `span`, its bytes as
+                  they stand in the record; anywhere else `span` alone
+string, bytes     bytes (a string's are valid UTF-8)
+enum              the index of its symbol
+array             a tuple
+[null, X]         None or X
+
+So a record that begins with an identity decodes to (reservation_id, user_id, correlation_id,
+section, event_id, span, ...) and encodes from (span, ...): an identity is pasted, never encoded
+again. Everything else is encoded from what it decodes to.
+
+A decoder gives the verdict of the decoder rule without encoding again: it takes only what the
+encoder writes (shortest varints, arrays in one block), checks ranges and `field_rules`, and that
+no byte is left. It raises `Refused` and nothing else on any bytes, and reads each byte at most
+once, so hostile lengths and counts cost nothing.
+"""
+
+import linecache
+from collections.abc import Callable
+from typing import Any
+
+from serdes.avro.decoder_source import DecoderSource
+from serdes.avro.encoder_source import EncoderSource
+from serdes.avro.generated_source import IDENTITY
+from serdes.avro.schema_files import Schema, inlined
+
+__all__ = [
+    "IDENTITY",
+    "Decode",
+    "Encode",
+    "decoder",
+    "decoder_of",
+    "encoder",
+    "encoder_of",
+    "source_of",
+]
+
+Decode = Callable[[bytes, int], tuple[Any, ...]]
+Encode = Callable[..., bytes]
+
+
+def decoder(full_name: str) -> Decode:
+    """Return `decode(data, at)`: the record that fills data from position `at` to its end.
+
+    The function raises Refused for anything that is not exactly that.
+    """
+    return decoder_of(inlined(full_name))
+
+
+def encoder(full_name: str, prefix: bytes = b"") -> Encode:
+    """Return `encode(*fields)`: the record's bytes, after `prefix`.
+
+    The function trusts its caller about charsets, sizes and UTF-8, but raises OverflowError or
+    KeyError for a number or an enum index that does not fit.
+    """
+    return encoder_of(inlined(full_name), prefix)
+
+
+def decoder_of(schema: Schema) -> Decode:
+    """Return the decoder of a self-contained record schema."""
+    return DecoderSource(schema).compiled("decode")
+
+
+def encoder_of(schema: Schema, prefix: bytes = b"") -> Encode:
+    """Return the encoder of a self-contained record schema."""
+    return EncoderSource(schema, prefix).compiled("encode")
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """Return the source of a generated function."""
+    return "".join(linecache.getlines(function.__code__.co_filename))

@@ -1,0 +1,96 @@
+"""Lines of a generated function in; the compiled function out."""
+
+import linecache
+from collections.abc import Callable
+from functools import cache
+from itertools import count
+from types import CodeType
+from typing import Any
+
+from serdes.avro.refused import Refused
+from serdes.avro.schema_files import Schema, name_of
+
+IDENTITY = "io.seatstream.types.RequestIdentity"
+
+# First byte of a varint that has further ones.
+CONTINUED = 128
+
+_serial = count()
+
+
+def named_types(schema: Schema) -> dict[str, Schema]:
+    """Return every named type inside a self-contained schema, by full name."""
+    found: dict[str, Schema] = {}
+
+    def walk(part: Schema) -> None:
+        if isinstance(part, list):
+            for branch in part:
+                walk(branch)
+        elif isinstance(part, dict):
+            if "name" in part:
+                found[name_of(part)] = part
+            for field in part.get("fields", ()):
+                walk(field["type"])
+            walk(part.get("items"))
+
+    walk(schema)
+    return found
+
+
+class Source:
+    """Lines of a function under construction, and the constants that they name."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.types = named_types(schema)
+        self.lines: list[str] = []
+        # Functions that the main one calls; compiled before it.
+        self.functions: list[str] = []
+        self.constants: dict[str, Any] = {"Refused": Refused}
+        self._depth = 0
+        self._count = 0
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self._depth + text)
+
+    def indent(self) -> None:
+        self._depth += 1
+
+    def reset_depth(self, depth: int) -> int:
+        """Set the indentation; return the former one."""
+        former, self._depth = self._depth, depth
+        return former
+
+    def dedent(self) -> None:
+        self._depth -= 1
+
+    def fresh(self, hint: str) -> str:
+        self._count += 1
+        return f"{hint}_{self._count}"
+
+    def constant(self, hint: str, value: Any) -> str:
+        name = f"{hint.upper()}_{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def definition(self, schema: Schema) -> Schema:
+        """Return what a reference stands for; primitives stand for themselves."""
+        return self.types.get(schema, schema) if isinstance(schema, str) else schema
+
+    def is_identity(self, schema: Schema) -> bool:
+        return isinstance(schema, dict) and "name" in schema and name_of(schema) == IDENTITY
+
+    def compiled(self, verb: str) -> Callable[..., Any]:
+        """Compile the lines; tracebacks and `inspect` find the source through `linecache`."""
+        source = "\n".join(self.functions + self.lines) + "\n"
+        namespace: dict[str, Any] = dict(self.constants)
+        exec(_code(f"{verb} {name_of(self.schema)}", source), namespace)  # noqa: S102 (our own)
+        function: Callable[..., Any] = namespace[verb]
+        return function
+
+
+@cache
+def _code(name: str, source: str) -> CodeType:
+    filename = f"<{name} {next(_serial)}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    return compile(source, filename, "exec")

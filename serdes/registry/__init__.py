@@ -1,0 +1,1 @@
+"""Schema ids, and the registry that gives them."""

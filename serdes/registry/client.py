@@ -1,0 +1,173 @@
+"""What a schema registry says: the ids of our schemas, and what an id stands for.
+
+Nothing is ever registered from here; `scripts/register_schemas.py` does that.
+"""
+
+import http.client
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from schemas.topics import subjects
+from serdes.avro.schema_files import current
+from serdes.registry.ids import RegisteredSchema, SchemaIds, schema_identity
+from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError
+
+QUESTIONS_AT_ONCE = 8
+_MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+_ANSWER_BYTES_MAX = 4 * 1024 * 1024
+_NOT_FOUND = 404
+_NO_SCHEMA = (KeyError, TypeError, ValueError, AttributeError)
+
+
+class RegistryUnavailableError(Exception):
+    """The registry did not answer, or not as a registry.
+
+    Operator action: start it, or check SCHEMA_REGISTRY_URL.
+    """
+
+
+class RegistryRefusedError(SchemaIdsError):
+    """The registry answered with an error; `status` is the HTTP status.
+
+    Operator action: the text names the reason.
+    """
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class NotRegisteredError(SchemaIdsError):
+    """A schema of this code is not registered under its subject.
+
+    Operator action: `scripts/register_schemas.py register`, before this version is rolled out.
+    """
+
+
+class Registry:
+    """A schema registry with Confluent's HTTP interface. Calls block up to `timeout_s` each."""
+
+    def __init__(self, url: str, timeout_s: float = 5.0) -> None:
+        self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
+        # The registry is a neighbour: a proxy for the internet cannot reach it.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return the JSON answer of one request.
+
+        Raises RegistryRefusedError for an error of the registry, RegistryUnavailableError for
+        everything else that is not an answer.
+        """
+        request = urllib.request.Request(  # noqa: S310 (the scheme is checked by `build_opener`)
+            f"{self.url}/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": _MEDIA_TYPE, "Accept": f"{_MEDIA_TYPE}, application/json"},
+        )
+        try:
+            with self._opener.open(request, timeout=self._timeout_s) as answer:
+                return json.loads(answer.read(_ANSWER_BYTES_MAX))
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read(_ANSWER_BYTES_MAX).decode(errors="replace")
+            where = f"{method} {self.url}/{path}: {error.code}"
+            if error.code >= http.client.INTERNAL_SERVER_ERROR:
+                raise RegistryUnavailableError(f"{where} {text[:500]}") from error
+            if error.code == _NOT_FOUND and not _is_of_registry(text):
+                # A proxy, or a path where there is no registry: that is no "there is none".
+                raise RegistryUnavailableError(f"{where} {text[:500]}") from error
+            raise RegistryRefusedError(error.code, f"{where} {_message_of(text)}") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise RegistryUnavailableError(f"{method} {self.url}/{path}: {error}") from error
+
+    def id_of(self, subject: str, text: str) -> int | None:
+        """Return the id of a schema text under a subject, or None where it is not registered."""
+        try:
+            return _id_in(self.call("POST", f"subjects/{quoted(subject)}", {"schema": text}))
+        except RegistryRefusedError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    def schema_of(self, schema_id: int) -> RegisteredSchema | None:
+        """Return what an id stands for, or None where the registry does not know it."""
+        try:
+            answer = self.call("GET", f"schemas/ids/{schema_id}")
+            versions = self.call("GET", f"schemas/ids/{schema_id}/versions")
+        except RegistryRefusedError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        try:
+            names = tuple(dict.fromkeys(str(version["subject"]) for version in versions))
+            return RegisteredSchema(names, str(answer["schema"]))
+        except (KeyError, TypeError) as error:
+            raise RegistryUnavailableError(f"{self.url}: an answer of another form") from error
+
+
+def quoted(subject: str) -> str:
+    """Return a subject as a part of a path."""
+    return urllib.parse.quote(subject, safe="")
+
+
+def fetch_ids(registry: Registry) -> SchemaIds:
+    """Return the ids of all our schemas, each asked for both ways: text to id, and id to text.
+
+    Raises NotRegisteredError, ContradictoryIdsError, and as `Registry.call`.
+    """
+    record_by_subject = subjects()
+    with ThreadPoolExecutor(max_workers=QUESTIONS_AT_ONCE) as pool:
+        ids = list(
+            pool.map(lambda each: _confirmed_id(registry, *each), record_by_subject.items())
+        )
+    return SchemaIds(dict(zip(record_by_subject, ids, strict=True)), f"registry {registry.url}")
+
+
+def _confirmed_id(registry: Registry, subject: str, record: str) -> int:
+    text = current().text(record)
+    schema_id = registry.id_of(subject, text)
+    if schema_id is None:
+        raise NotRegisteredError(
+            f"{subject}: this version of {record} is not registered at {registry.url}. Register "
+            "it: python -m scripts.register_schemas register"
+        )
+    answer = registry.call("GET", f"schemas/ids/{schema_id}")
+    try:
+        told = json.loads(answer["schema"])
+        name, fingerprint = schema_identity(told)
+    except _NO_SCHEMA as error:
+        raise RegistryUnavailableError(f"{registry.url}: an answer of another form") from error
+    asked_by_text, asked_by_id = f"subjects/{subject}", f"schemas/ids/{schema_id}"
+    own = KnownId(
+        schema_id, record, current().fingerprint(record), f"{registry.url}/{asked_by_text}"
+    )
+    KnownIds().check((own, KnownId(schema_id, name, fingerprint, f"{registry.url}/{asked_by_id}")))
+    return schema_id
+
+
+def _id_in(answer: Any) -> int:
+    try:
+        return int(answer["id"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RegistryUnavailableError(f"an answer without an id: {answer!r:.200}") from error
+
+
+def _is_of_registry(text: str) -> bool:
+    """Say whether an error is told in a registry's own words: JSON with a code of its own."""
+    try:
+        return isinstance(json.loads(text)["error_code"], int)
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _message_of(text: str) -> str:
+    try:
+        return str(json.loads(text)["message"])
+    except (KeyError, TypeError, ValueError):
+        return text[:500]

@@ -1,0 +1,75 @@
+"""Which schema an id stands for: what the registry said at start, and what it says later."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fastavro.schema import SchemaParseException
+
+from schemas.topics import subjects
+from serdes.avro.schema_files import Schema, current, digest_of, fingerprint_of, name_of, qualified
+from serdes.registry.known_ids import KnownId
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredSchema:
+    """A schema as the registry holds it.
+
+    subjects: every subject that has it; identical text shares one id between subjects.
+    text:     its JSON.
+    """
+
+    subjects: tuple[str, ...]
+    text: str
+
+    def known_as(self, schema_id: int, source: str) -> KnownId:
+        """Return what this says of an id; a text that is no schema of ours is its own name."""
+        try:
+            name, fingerprint = schema_identity(json.loads(self.text))
+        except (LookupError, RecursionError, SchemaParseException, TypeError, ValueError):
+            fingerprint = digest_of(self.text)
+            name = f"a text of {', '.join(self.subjects)}"
+        return KnownId(schema_id, name, fingerprint, source)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaIds:
+    """The ids of the schemas that this code speaks, and where they come from.
+
+    id_by_subject: the id of our own text under each pinned subject.
+    source:        "registry", "cache <path>" or "pins <path>", for logs and `/ready`.
+    """
+
+    id_by_subject: Mapping[str, int]
+    source: str = field(default="registry", compare=False)
+
+    def by_id(self) -> dict[int, RegisteredSchema]:
+        """Return our own schemas by their ids."""
+        record_by_subject = subjects()
+        found: dict[int, RegisteredSchema] = {}
+        for subject, schema_id in self.id_by_subject.items():
+            text = current().text(record_by_subject[subject])
+            others = found[schema_id].subjects if schema_id in found else ()
+            found[schema_id] = RegisteredSchema((*others, subject), text)
+        return found
+
+    def known(self) -> list[KnownId]:
+        """Return what these ids say, for a comparison with what others say."""
+        return [
+            KnownId(schema_id, record, current().fingerprint(record), self.source)
+            for subject, schema_id in self.id_by_subject.items()
+            if (record := subjects().get(subject))
+        ]
+
+
+def schema_identity(schema: Schema) -> tuple[str, str]:
+    """Return full name and fingerprint of a registered schema; raises where it is no record."""
+    whole = qualified(schema)
+    return name_of(whole), fingerprint_of(whole)
+
+
+def counted_ids(first: int = 1) -> SchemaIds:
+    """Return ids in order of registration, for tests and the topology driver: no registry."""
+    return SchemaIds(
+        {subject: first + index for index, subject in enumerate(subjects())}, "counted"
+    )

@@ -1,0 +1,1 @@
+"""Seating-plan files in; plans of the domain out."""

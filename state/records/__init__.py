@@ -1,0 +1,1 @@
+"""Values of the domain as Avro records, and back."""

@@ -1,0 +1,100 @@
+"""What somebody wants of a section in; values of section-commands for the wire out."""
+
+from collections.abc import Sequence
+
+from schemas.topics import SECTION_COMMANDS
+from serdes.avro.codegen import IDENTITY, encoder
+from serdes.encoding import encoders
+from serdes.registry.ids import SchemaIds
+from state.domain.keys import TICK_KEY
+from state.domain.layout import Rules
+from state.plans.seating import SectionPlan
+
+_COMMANDS = "io.seatstream.commands."
+
+
+class CommandEncoders:
+    """Command values for the wire, with the registered schema ids."""
+
+    def __init__(self, ids: SchemaIds) -> None:
+        by_name = encoders(SECTION_COMMANDS, ids)
+        self._identity = encoder(IDENTITY)
+        self._open = by_name[_COMMANDS + "OpenSection"]
+        self._best = by_name[_COMMANDS + "HoldBestAvailable"]
+        self._chosen = by_name[_COMMANDS + "HoldChosenSeats"]
+        self._confirm = by_name[_COMMANDS + "ConfirmReservation"]
+        self._release = by_name[_COMMANDS + "ReleaseReservation"]
+        self._extend = by_name[_COMMANDS + "ExtendHold"]
+        self._window = by_name[_COMMANDS + "ChangeSaleWindow"]
+        self._tick = by_name[_COMMANDS + "Tick"]
+
+    def identity(
+        self, reservation_id: str, user: str, section: str, event_id: int, correlation: str = ""
+    ) -> bytes:
+        """Return who asks for what, ready to be pasted into commands."""
+        return self._identity(
+            reservation_id.encode(),
+            user.encode(),
+            correlation.encode(),
+            section.encode(),
+            event_id,
+        )
+
+    def open_section(self, identity: bytes, section: SectionPlan, rules: Rules) -> bytes:
+        """Return the command that opens a section."""
+        rows = tuple(
+            (
+                row.label.encode(),
+                row.seat_count,
+                row.first_number,
+                row.number_step,
+                tuple(label.encode() for label in row.seat_labels),
+                row.aisles,
+                row.category.encode(),
+                tuple(category.encode() for category in row.seat_categories),
+            )
+            for row in section.rows
+        )
+        return self._open(
+            identity,
+            1,
+            rows,
+            tuple(section.not_for_sale),
+            int(rules.orphan_rule),
+            rules.max_seats_per_hold,
+            rules.hold_ms,
+            rules.max_hold_ms,
+            rules.sale_starts_ms,
+            rules.sale_ends_ms,
+        )
+
+    def hold_best(self, identity: bytes, count: int) -> bytes:
+        """Return the command that holds adjacent seats of the section's choice."""
+        return self._best(identity, count)
+
+    def hold_chosen(self, identity: bytes, seats: Sequence[tuple[int, int]]) -> bytes:
+        """Return the command that holds these (row, seat)."""
+        return self._chosen(identity, len(seats), tuple(seats))
+
+    def confirm(self, identity: bytes, epoch: int) -> bytes:
+        """Return the command that sells what is held."""
+        return self._confirm(identity, epoch)
+
+    def release(self, identity: bytes, epoch: int = 0) -> bytes:
+        """Return the command that gives a hold back; epoch 0 fits any."""
+        return self._release(identity, epoch)
+
+    def extend(self, identity: bytes, epoch: int) -> bytes:
+        """Return the command that lets a hold run longer."""
+        return self._extend(identity, epoch)
+
+    def change_sale_window(self, identity: bytes, sale_starts_ms: int, sale_ends_ms: int) -> bytes:
+        """Return the command that puts a section on sale within another window, in Unix ms.
+
+        0 is no bound. An end that has come closes the sale; it must lie after the start.
+        """
+        return self._window(identity, sale_starts_ms, sale_ends_ms)
+
+    def tick(self, timer_ms: int) -> tuple[bytes, bytes]:
+        """Return (key, value) of a tick."""
+        return TICK_KEY, self._tick(timer_ms)

@@ -1,0 +1,288 @@
+"""S2: an id that anybody knew as another schema ends the start, and nothing is overwritten."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from registry_fake import FakeRegistry, fake_registry
+
+from schemas.topics import SECTION_COMMANDS, subject, subjects
+from scripts.commands import NoBroker, schema_ids
+from scripts.register_schemas import main, register
+from serdes.avro.schema_files import current
+from serdes.decoding import TopicDecoder
+from serdes.registry.client import Registry, fetch_ids
+from serdes.registry.id_files import PINS_FILE, known_in, read_ids, write_ids
+from serdes.registry.ids import SchemaIds, counted_ids
+from serdes.registry.known_ids import ContradictoryIdsError, KnownId, KnownIds, SchemaIdsError
+from serdes.schema_source import Answer, SchemaSource
+
+CONFIRM = "io.seatstream.commands.ConfirmReservation"
+RELEASE = "io.seatstream.commands.ReleaseReservation"
+CONFIRM_SUBJECT = subject(SECTION_COMMANDS, CONFIRM)
+RELEASE_SUBJECT = subject(SECTION_COMMANDS, RELEASE)
+FIRST = 40
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with fake_registry(first_id=FIRST) as registry:
+        register(Registry(registry.url))
+        yield registry
+
+
+class ListedIds:
+    """The list beside the log, in memory; the first that is said of an id stands."""
+
+    def __init__(self, known: Iterable[KnownId] = ()) -> None:
+        self.records = list(known)
+
+    def read(self) -> list[KnownId]:
+        first: dict[int, KnownId] = {}
+        for one in self.records:
+            first.setdefault(one.schema_id, one)
+        return list(first.values())
+
+    def append(self, known: Iterable[KnownId]) -> None:
+        self.records += known
+
+
+def exchange(fake: FakeRegistry) -> None:
+    """Give the ids of two records of one shape to each other, as another backup does."""
+    confirm, release = fake.versions[CONFIRM_SUBJECT], fake.versions[RELEASE_SUBJECT]
+    fake.versions[CONFIRM_SUBJECT], fake.versions[RELEASE_SUBJECT] = release, confirm
+    one, other = confirm[0], release[0]
+    fake.texts[one], fake.texts[other] = fake.texts[other], fake.texts[one]
+
+
+def started(fake: FakeRegistry, cache: Path, log: ListedIds | None = None) -> SchemaSource:
+    source = SchemaSource(fake.url, cache, log, appends=True)
+    source.ids()
+    source.confirm()
+    return source
+
+
+def test_s2_an_id_that_the_last_start_knew_as_another_ends_the_start(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    cache = tmp_path / "schema-ids.json"
+    started(fake, cache)
+    before = cache.read_bytes()
+    exchange(fake)
+    with pytest.raises(ContradictoryIdsError, match=r"Bring back the registry's own data") as told:
+        started(fake, cache)
+    assert CONFIRM in str(told.value)
+    assert RELEASE in str(told.value)
+    assert str(cache) in str(told.value)
+    assert fake.url in str(told.value)
+    assert cache.read_bytes() == before
+    exchange(fake)
+    started(fake, cache)
+
+
+def test_s2_a_cache_of_the_version_before_tells_an_exchange_too(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    cache = tmp_path / "schema-ids.json"
+    started(fake, cache)
+    entries = json.loads(cache.read_text(encoding="utf-8"))
+    for entry in entries.values():
+        del entry["fingerprint"]
+    cache.write_text(json.dumps(entries), encoding="utf-8")
+    exchange(fake)
+    with pytest.raises(ContradictoryIdsError):
+        started(fake, cache)
+    assert json.loads(cache.read_text(encoding="utf-8")) == entries
+
+
+def test_s2_an_empty_disk_is_told_by_the_list_beside_the_log(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    log = ListedIds()
+    started(fake, tmp_path / "first.json", log)
+    assert {one.schema_id for one in log.read()} == set(range(FIRST, FIRST + len(subjects())))
+    exchange(fake)
+    cache = tmp_path / "second.json"
+    with pytest.raises(ContradictoryIdsError):
+        started(fake, cache, log)
+    # What was not confirmed is not remembered: it would refuse the right ids later.
+    assert not cache.exists()
+    assert len(log.records) == len(subjects())
+
+
+def test_s2_the_second_of_two_workers_with_different_registries_is_refused(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    class Raced(ListedIds):
+        def append(self, known: Iterable[KnownId]) -> None:
+            known = list(known)
+            # Another worker was first, by a registry where the two are exchanged.
+            names = {CONFIRM: RELEASE, RELEASE: CONFIRM}
+            self.records = [
+                KnownId(one.schema_id, names.get(one.record, one.record), "", "another worker")
+                for one in known
+            ]
+            super().append(known)
+
+    with pytest.raises(ContradictoryIdsError, match="another worker"):
+        started(fake, tmp_path / "cache.json", Raced())
+    assert not (tmp_path / "cache.json").exists()
+
+
+def test_s2_the_pins_are_believed_against_a_registry() -> None:
+    with fake_registry() as fake:
+        register(Registry(fake.url))
+        assert fetch_ids(Registry(fake.url)) == SchemaIds(read_ids(PINS_FILE))
+        exchange(fake)
+        with pytest.raises(ContradictoryIdsError, match="pinned_ids"):
+            SchemaSource(fake.url, Path()).ids()
+        with pytest.raises(NoBroker, match="pinned_ids"):
+            schema_ids(fake.url)
+
+
+def test_s2_registering_says_that_the_registry_is_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with fake_registry() as fake:
+        register(Registry(fake.url))
+        exchange(fake)
+        assert main(["register", "--registry", fake.url]) == 1
+        assert CONFIRM in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"a": 1}', '{"a": {}}', '{"others": [{}]}'])
+def test_s2_a_damaged_cache_is_not_overwritten(
+    fake: FakeRegistry, tmp_path: Path, damage: str
+) -> None:
+    cache = tmp_path / "schema-ids.json"
+    cache.write_text(damage, encoding="utf-8")
+    with pytest.raises(SchemaIdsError, match="not overwritten"):
+        started(fake, cache)
+    assert cache.read_text(encoding="utf-8") == damage
+
+
+def test_s2_a_registry_that_answers_two_ways_is_not_believed(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    # By text it still gives the ids of before, by id the exchanged texts.
+    texts = dict(fake.texts)
+    answer = fake.answer
+
+    def two_ways(method: str, parts: list[str], body: dict[str, object]) -> tuple[int, object]:
+        if method == "GET" and parts[:2] == ["schemas", "ids"] and len(parts) == 3:
+            exchange(fake)
+            told = answer(method, parts, body)
+            exchange(fake)
+            return told
+        return answer(method, parts, body)
+
+    fake.answer = two_ways  # type: ignore[method-assign]
+    with pytest.raises(ContradictoryIdsError, match=r"schemas/ids/"):
+        started(fake, tmp_path / "cache.json")
+    assert fake.texts == texts
+
+
+def test_s2_an_id_for_two_schemas_is_refused(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.versions[RELEASE_SUBJECT] = list(fake.versions[CONFIRM_SUBJECT])
+    number = fake.versions[CONFIRM_SUBJECT][0]
+    answer = fake.answer
+
+    def lax(method: str, parts: list[str], body: dict[str, object]) -> tuple[int, object]:
+        if (method, parts) == ("POST", ["subjects", RELEASE_SUBJECT]):
+            return 200, {"id": number}
+        return answer(method, parts, body)
+
+    fake.answer = lax  # type: ignore[method-assign]
+    with pytest.raises(ContradictoryIdsError):
+        started(fake, tmp_path / "cache.json")
+
+
+def test_s2_a_schema_with_two_ids_is_legal(fake: FakeRegistry, tmp_path: Path) -> None:
+    source = started(fake, tmp_path / "cache.json", log := ListedIds())
+    second = FIRST + 500
+    fake.texts[second] = current().text(CONFIRM)
+    fake.versions[CONFIRM_SUBJECT].append(second)
+    decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
+    assert source.ask(decoder, second) is Answer.KNOWN
+    assert second in {one.schema_id for one in log.read()}
+    assert second in {one.schema_id for one in known_in(tmp_path / "cache.json")}
+
+
+def test_s2_an_id_that_was_learned_is_remembered_and_compared_for_ever(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    cache, log = tmp_path / "cache.json", ListedIds()
+    source = started(fake, cache, log)
+    learned = fake.add(
+        CONFIRM_SUBJECT, current().text(CONFIRM).replace('"doc":"', '"doc":"An ', 1)
+    )
+    assert source.learn(TopicDecoder(SECTION_COMMANDS, source.ids()), learned)
+    fake.texts[learned] = current().text(RELEASE)
+    for again in (started(fake, cache), started(fake, tmp_path / "other.json", log)):
+        decoder = TopicDecoder(SECTION_COMMANDS, again.ids())
+        told: list[Exception] = []
+        again.told = told.append
+        with pytest.raises(ContradictoryIdsError, match=RELEASE):
+            again.ask(decoder, learned)
+        assert len(told) == 1
+
+
+def test_s2_ids_of_others_in_a_shared_registry_contradict_no_pin(tmp_path: Path) -> None:
+    with fake_registry(first_id=FIRST) as fake:
+        register(Registry(fake.url))
+        source = started(fake, tmp_path / "cache.json")
+        # The pins give it to a schema of ours, which has another id here.
+        pinned = read_ids(PINS_FILE)[CONFIRM_SUBJECT]
+        fake.texts[pinned] = '"string"'
+        fake.versions["a-subject-of-others"] = [pinned]
+        decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
+        assert source.ask(decoder, pinned) is Answer.KNOWN
+
+
+def test_s2_ids_of_former_versions_stay_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "ids.json"
+    former = KnownId(9_000, CONFIRM, "0" * 64, "a former version")
+    write_ids(path, counted_ids(), [former])
+    assert read_ids(path) == counted_ids().id_by_subject
+    known = {one.schema_id: one for one in known_in(path)}
+    assert known[9_000].fingerprint == former.fingerprint
+    assert len(known) == len(subjects()) + 1
+
+
+def test_s2_what_contradicts_takes_nothing_in() -> None:
+    known = KnownIds()
+    known.add([KnownId(1, CONFIRM, "a", "first")])
+    with pytest.raises(ContradictoryIdsError, match=r"first.*second"):
+        known.add([KnownId(2, RELEASE, "b", "second"), KnownId(1, CONFIRM, "c", "second")])
+    assert [one.schema_id for one in known.all()] == [1]
+
+
+def test_s2_pins_in_the_place_of_a_registry_are_not_listed(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    fake.answers = (503, b"down")
+    log = ListedIds()
+    assert started(fake, tmp_path / "cache.json", log).ids().source.startswith("pins")
+    assert log.records == []
+    # Without any registry they are what everybody goes by.
+    alone = SchemaSource("", Path(), log, appends=True)
+    alone.confirm()
+    assert len(log.records) == len(subjects())
+
+
+def test_b2_a_reader_is_held_up_once_by_a_registry_that_does_not_answer(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    source = started(fake, tmp_path / "cache.json")
+    decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
+    fake.answers = (503, b"down")
+    fake.requests.clear()
+    assert [source.learn(decoder, number) for number in range(7_000, 7_050)] == [False] * 50
+    assert len(fake.requests) == 1
+    # An id that the registry does not have is an answer: nobody rests after it.
+    fake.answers = None
+    other = started(fake, tmp_path / "cache.json")
+    fake.requests.clear()
+    assert [other.learn(decoder, number) for number in (7_000, 7_001)] == [False] * 2
+    assert len({request.split("/")[3] for request in fake.requests}) == 2
