@@ -21,8 +21,8 @@ from serdes.decoding import TopicDecoder
 from serdes.registry.known_ids import SchemaIdsError
 from serdes.schema_source import Answer, SchemaSource
 from state.domain.keys import may_store
+from state.kafka.schema_id_log import SchemaIdLog
 from state.records.seat_codecs import SeatCodecs
-from state.stores.schema_id_log import SchemaIdLog
 from streams.change_sections import (
     change_sections,
     contradiction,

@@ -23,11 +23,11 @@ from infra.process.failpoints import Failpoints
 from serdes.registry.ids import SchemaIds
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reasons import ApiReason
+from state.kafka.command_log import AppendUnknown, CommandLog, NotAppended, TooLarge
 from state.records.commands import CommandEncoders
-from state.stores.command_log import AppendUnknown, CommandLog, NotAppended, TooLarge
-from state.stores.idempotency import IdempotencyKeys
-from state.stores.outcome_feed import OutcomeFeed
-from state.stores.outcome_waiters import OutcomeWaiter, WaitsEnded
+from state.redis.idempotency import IdempotencyKeys
+from state.views.outcomes.feed import OutcomeFeed
+from state.views.outcomes.waiters import OutcomeWaiter, WaitsEnded
 
 AFTER_SEND: Final = "api.after_send"
 FAILPOINTS: Final = (AFTER_SEND,)

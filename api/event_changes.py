@@ -29,10 +29,10 @@ from state.domain.keys import section_key
 from state.domain.outcome import Outcome, OutcomeKind, reason_of
 from state.domain.reasons import ApiReason, Reason
 from state.domain.tickets import ticket_of
+from state.kafka.command_log import AppendUnknown, NotAppended, TooLarge
 from state.records.event import EventEncoder
-from state.stores.command_log import AppendUnknown, NotAppended, TooLarge
-from state.stores.event_writer import Contended, Decide, EventWriter
-from state.stores.idempotency import Claim
+from state.redis.idempotency import Claim
+from state.views.events.writer import Contended, Decide, EventWriter
 
 router = APIRouter(tags=["events"])
 

@@ -31,7 +31,7 @@ from api.waits import caller_of
 from api.whole_numbers import PATTERN, USUAL_FORM, DayMs, Int64
 from state.domain.event import Event, SaleState, is_found, sale_state, searchable
 from state.domain.reasons import ApiReason
-from state.stores.event_catalogue import Events, Listed
+from state.views.events.catalogue import Events, Listed
 
 router = APIRouter(tags=["events"])
 router.include_router(event_changes.router)

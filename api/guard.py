@@ -17,7 +17,7 @@ from api.identity import BUYER, OPERATOR, Identity
 from api.pod import Pod
 from api.problems import Problem, retry_after
 from state.domain.reasons import ApiReason
-from state.stores.redis_keys import limit_of_network, limit_of_user
+from state.redis.keys import limit_of_network, limit_of_user
 
 LimitKind = Literal["create", "cancel", "position", "other"]
 

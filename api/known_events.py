@@ -12,7 +12,7 @@ from api.waits import Caller
 from api.whole_numbers import Int64
 from state.domain.event import Event
 from state.domain.reasons import ApiReason
-from state.stores.event_catalogue import Events
+from state.views.events.catalogue import Events
 
 CERTAIN_S: Final = 1.0
 """How long the brokers are asked before nobody dares to say that there is no such thing."""

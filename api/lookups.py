@@ -16,9 +16,9 @@ from api.questions import Question
 from api.waits import Caller, Waits
 from state.domain.event import Event
 from state.domain.reasons import ApiReason, Reason
-from state.stores.event_catalogue import Events
-from state.stores.event_snapshot import EventSnapshot, Known
-from state.stores.status_answers import Demand
+from state.views.availability.answers import Demand
+from state.views.availability.snapshot import EventSnapshot, Known
+from state.views.events.catalogue import Events
 
 ENCODINGS_MAX: Final = 64
 """Encoded answers kept for one event: as many different questions."""

@@ -20,8 +20,8 @@ from api.limits import Receive, Scope, Send
 from api.problems import CONTENT_TYPE, Problem
 from api.waits import ClientGone
 from state.domain.reasons import ApiReason, Reason
-from state.stores.owner_lookup import OwnersBusy
-from state.stores.redis_line import TooManyAsk
+from state.owners.lookup import OwnersBusy
+from state.redis.line import TooManyAsk
 
 ERRORS_MAX: Final = 10
 _KEY: Final = ("header", "Idempotency-Key")

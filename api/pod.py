@@ -21,16 +21,16 @@ from infra.process.failpoints import Failpoints
 from schemas.topics import EVENTS, RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
 from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
-from state.stores.availability_view import AvailabilityView
-from state.stores.command_log import CommandLog
-from state.stores.event_catalogue import EventCatalogue, Events
-from state.stores.idempotency import IdempotencyKeys
-from state.stores.outcome_feed import OutcomeFeed
-from state.stores.owner_lookup import OwnerLookup
-from state.stores.rate_limit import RateLimits
-from state.stores.schema_id_log import SchemaIdLog
-from state.stores.seat_map_cache import SeatMapCache
-from state.stores.section_statuses import SectionStatuses
+from state.kafka.command_log import CommandLog
+from state.kafka.schema_id_log import SchemaIdLog
+from state.owners.lookup import OwnerLookup
+from state.redis.idempotency import IdempotencyKeys
+from state.redis.rate_limit import RateLimits
+from state.views.availability.statuses import SectionStatuses
+from state.views.availability.view import AvailabilityView
+from state.views.events.catalogue import EventCatalogue, Events
+from state.views.outcomes.feed import OutcomeFeed
+from state.views.seat_maps import SeatMapCache
 
 Part = TypeVar("Part")
 

@@ -48,9 +48,9 @@ from state.domain.outcome import (
 )
 from state.domain.reasons import ApiReason, Reason
 from state.domain.tickets import issued_id, split_issued_id, ticket_of
-from state.stores.command_log import NotAppended
-from state.stores.idempotency import Claim, digest_of
-from state.stores.owner_lookup import OwnerNotReady, OwnerUnreachable
+from state.kafka.command_log import NotAppended
+from state.owners.lookup import OwnerNotReady, OwnerUnreachable
+from state.redis.idempotency import Claim, digest_of
 
 router = APIRouter(tags=["reservations"])
 

@@ -25,8 +25,8 @@ from api.whole_numbers import USUAL_FORM, DayMs, Int64, whole_in
 from state.domain.keys import split_section_key
 from state.domain.layout import Row
 from state.domain.reasons import ApiReason, Reason
-from state.stores.owner_lookup import OwnerNotReady, OwnerUnreachable, SectionRecords
-from state.stores.seat_map_cache import SeatMap, SeatMapCache
+from state.owners.lookup import OwnerNotReady, OwnerUnreachable, SectionRecords
+from state.views.seat_maps import SeatMap, SeatMapCache
 
 router = APIRouter(tags=["events"])
 

@@ -18,8 +18,8 @@ from infra.process.environment import (
     whole,
 )
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
-from state.stores.rate_limit import Limit
-from state.stores.section_statuses import STALE_AFTER_MS
+from state.redis.rate_limit import Limit
+from state.views.availability.statuses import STALE_AFTER_MS
 
 __all__ = ["ApiSettings", "BadSetting"]
 

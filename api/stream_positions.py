@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Self
 
-from state.stores.event_snapshot import EventSnapshot
-from state.stores.status_contents import Told
+from state.views.availability.contents import Told
+from state.views.availability.snapshot import EventSnapshot
 
 TEXT_BYTES_MAX: Final = 4_096
 

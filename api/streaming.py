@@ -38,8 +38,8 @@ from api.stream_frames import (
 from api.stream_positions import TEXT_BYTES_MAX, Position
 from api.waits import Caller, while_here
 from state.domain.reasons import ApiReason
-from state.stores.section_statuses import SectionStatuses
-from state.stores.status_contents import Change
+from state.views.availability.contents import Change
+from state.views.availability.statuses import SectionStatuses
 
 SUFFIX: Final = "/availability/stream"
 

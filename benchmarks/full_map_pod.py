@@ -21,7 +21,7 @@ from schemas.topics import SECTION_STATUS
 from serdes.decoding import TOMBSTONE, Decoded, Headers, TopicDecoder, Verdict
 from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
-from state.stores.availability_view import AvailabilityView
+from state.views.availability.view import AvailabilityView
 
 
 class SeatMapDecoder(TopicDecoder):

@@ -23,9 +23,9 @@ from scripts.audit_schemas import Avro, WireFormat
 from scripts.group_offsets import OffsetsUnknown, committed_offsets
 from serdes.registry.ids import RegisteredSchema
 from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError
-from state.stores.message_headers import headers_of
-from state.stores.refusals import Refusals
-from state.stores.schema_id_log import SchemaIdLog
+from state.kafka.message_headers import headers_of
+from state.kafka.refusals import Refusals
+from state.kafka.schema_id_log import SchemaIdLog
 from streams.settings import Settings
 
 BROKER_TIMEOUT_S = 15.0

@@ -13,10 +13,10 @@ from serdes.registry.known_ids import KnownIds, SchemaIdsError
 from serdes.schema_source import agreed_with_pins
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import section_key
+from state.kafka.options import KafkaOptions
+from state.kafka.refusals import Refusals
+from state.kafka.schema_id_log import SchemaIdLog
 from state.records.commands import CommandEncoders
-from state.stores.broadcast_feed import KafkaOptions
-from state.stores.refusals import Refusals
-from state.stores.schema_id_log import SchemaIdLog
 
 __all__ = [
     "CommandEncoders",

@@ -35,7 +35,7 @@ from confluent_kafka.admin import (
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS, Topic
-from state.stores.refusals import Refusals
+from state.kafka.refusals import Refusals
 
 TIMEOUT_S = 30.0
 _POLL_S = 0.05

@@ -54,7 +54,7 @@ from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnava
 from state.domain.layout import Rules
 from state.plans.reading import read_plan
 from state.plans.seating import RowPlan, SeatingPlan, SectionPlan
-from state.stores.section_statuses import STALE_AFTER_MS
+from state.views.availability.statuses import STALE_AFTER_MS
 from streams.runtime.fatal import EXIT_CODE as ENDED_ITSELF_CODE
 from streams.settings import Settings
 

@@ -34,8 +34,8 @@ from infra.process.environment import BadSetting
 from schemas.topics import DEAD_LETTER_QUEUE, SEATS_CHANGELOG, SECTION_COMMANDS
 from serdes.avro.codegen import decoder
 from state.domain.keys import PROGRESS_KEY, may_store
+from state.kafka.group_offsets import committed_in
 from state.stores.envelope import pack, seed_of, unpack
-from state.stores.group_offsets import committed_in
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import SKIPPED_KEY
 from streams.runtime import sink

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from schemas.topics import EVENTS
 from serdes.decoding import TopicDecoder
 from serdes.registry.ids import counted_ids
+from state.kafka.command_log import Appended
 from state.records.event import EventEncoder
-from state.stores.command_log import Appended
-from state.stores.event_catalogue import CatalogueReading, Events
-from state.stores.status_answers import boot_clock_ns
+from state.views.availability.answers import boot_clock_ns
+from state.views.events.catalogue import CatalogueReading, Events
 
 IDS = counted_ids()
 ENCODE = EventEncoder(IDS)

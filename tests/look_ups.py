@@ -11,7 +11,7 @@ from tokens import bearer, verifier
 from api.app import ASGIApp, create_app
 from api.pod import Pod
 from api.settings import ApiSettings
-from state.stores.event_catalogue import Events
+from state.views.events.catalogue import Events
 
 TOKEN = bearer()
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from infra.stack.processes import wait_until
+from state.owners.name import owner_name
 from state.stores import envelope
 from state.stores.memory import MemoryStore
-from state.stores.owner_name import owner_name
 from state.stores.partition_state import Changes, PartitionState
 from streams.batch import Batch, Effects, State
 from streams.route import Route

@@ -19,12 +19,12 @@ from api.metrics import ApiMetrics
 from api.pod import Pod
 from api.settings import ApiSettings
 from state.domain.keys import partition_of, section_key
-from state.stores.command_log import Appended, AppendUnknown, NotAppended
-from state.stores.idempotency import Claim, IdempotencyKeys
-from state.stores.outcome_contents import OutcomeContents, OutcomeCounters
-from state.stores.outcome_feed import OutcomeFeed
-from state.stores.owner_lookup import OwnerLookup, _payloads
-from state.stores.section_statuses import SectionStatuses
+from state.kafka.command_log import Appended, AppendUnknown, NotAppended
+from state.owners.lookup import OwnerLookup, _payloads
+from state.redis.idempotency import Claim, IdempotencyKeys
+from state.views.availability.statuses import SectionStatuses
+from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
+from state.views.outcomes.feed import OutcomeFeed
 
 
 class KeysInMemory(IdempotencyKeys):

@@ -4,7 +4,7 @@ import asyncio
 
 from state.domain.keys import section_key
 from state.domain.layout import Layout, Plan, Row
-from state.stores.owner_lookup import SectionRecords
+from state.owners.lookup import SectionRecords
 
 ROWS = (
     Row("A", 10, aisles=(4,), category="gold"),

@@ -9,8 +9,8 @@ from serdes.encoding import encoders
 from serdes.schema_source import SchemaSource
 from state.domain.keys import partition_of, section_key
 from state.domain.status import SectionStatus
-from state.stores.section_statuses import SectionStatuses
-from state.stores.status_contents import Change
+from state.views.availability.contents import Change
+from state.views.availability.statuses import SectionStatuses
 
 IDS = SchemaSource("", Path()).ids()
 PARTITIONS = 4

@@ -11,7 +11,7 @@ from api.identity import TokenVerifier
 from api.tokens import KeySet
 from schemas.topics import RESERVATION_OUTCOMES
 from serdes.decoding import TopicDecoder
-from state.stores.outcome_contents import OutcomeContents, OutcomeCounters
+from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
 from streams.change_sections.fold import SectionCache
 
 ROOT = Path(__file__).parents[1]

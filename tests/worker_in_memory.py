@@ -13,11 +13,11 @@ from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.domain.keys import partition_of, section_key, split_section_key
 from state.domain.outcome import Outcome
+from state.kafka.command_log import Appended
 from state.records.commands import CommandEncoders
 from state.records.outcomes import outcome_of
 from state.records.seat_codecs import SeatCodecs
-from state.stores.command_log import Appended
-from state.stores.outcome_waiters import OutcomeWaiter, OutcomeWaiters
+from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
 from streams.driver import TopologyDriver
 from topology import routes
 

@@ -8,7 +8,7 @@ Environment: KAFKA_BROKERS, else localhost:9092; SECTION_STATUS_TOPIC, else sect
 import os
 import sys
 
-from state.stores.availability_view import AvailabilityView
+from state.views.availability.view import AvailabilityView
 
 event_id, section, quantity = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 brokers = os.environ.get("KAFKA_BROKERS", "localhost:9092")

@@ -22,7 +22,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 
 from serdes.registry.known_ids import SchemaIdsError
-from state.stores.owner_name import host_and_port
+from state.owners.name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
 from streams.runtime.checks import Cluster, check_cluster

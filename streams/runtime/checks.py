@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from state.stores.refusals import Refusals
+from state.kafka.refusals import Refusals
 from streams.route import Route
 from streams.runtime.fatal import WorkerMustEnd
 

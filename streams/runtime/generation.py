@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping,
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from state.stores.owner_name import owner_name
+from state.owners.name import owner_name
 from state.stores.rocksdb import RocksDBStore, RocksDBStores
 from streams.route import Route
 from streams.runtime import sink as sinks

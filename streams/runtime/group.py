@@ -16,7 +16,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from state.stores.group_offsets import MOVED, NOTHING_COMMITTED, by_topic, committed_in
+from state.kafka.group_offsets import MOVED, NOTHING_COMMITTED, by_topic, committed_in
 from streams.runtime.fatal import WorkerMustEnd, end_process
 
 _ASK_AGAIN_S = 0.2

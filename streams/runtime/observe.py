@@ -16,7 +16,7 @@ from faust.utils.terminal.spinners import SpinnerHandler
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from state.domain.log_time import JUMP_MS
-from state.stores.open_transactions import Open, Place
+from state.kafka.open_transactions import Open, Place
 from streams.runtime.changelog import ChangelogReader, told
 from streams.runtime.fatal import REASONS, PartitionTrouble, Reason
 from streams.runtime.lane import Decided

@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from state.stores.open_transactions import OpenTransactions, Place, ask_ends
+from state.kafka.open_transactions import OpenTransactions, Place, ask_ends
 from streams.route import Route
 from streams.runtime.observe import Observer
 

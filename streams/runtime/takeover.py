@@ -30,8 +30,8 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from state.stores.group_offsets import NOTHING_COMMITTED
-from state.stores.owner_name import generation_of
+from state.kafka.group_offsets import NOTHING_COMMITTED
+from state.owners.name import generation_of
 from state.stores.partition_state import PartitionState
 from state.stores.rocksdb import RocksDBStore, RocksDBStores, destroy
 from streams.route import Route

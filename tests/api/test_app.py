@@ -20,9 +20,9 @@ from api.guard import anyone, buyer, limited, operator
 from api.identity import Identity
 from api.pod import PartAbsent, Pod
 from api.settings import ApiSettings
-from state.stores.availability_view import AvailabilityView
-from state.stores.rate_limit import Limit, RateLimits
-from state.stores.redis_line import TooManyAsk
+from state.redis.line import TooManyAsk
+from state.redis.rate_limit import Limit, RateLimits
+from state.views.availability.view import AvailabilityView
 
 SECURITY = ("x-content-type-options", "referrer-policy", "content-security-policy")
 

@@ -19,8 +19,8 @@ from serdes.decoding import TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.domain.keys import section_key
 from state.records.event import EventEncoder, event_key
-from state.stores.event_catalogue import Events
-from state.stores.event_snapshot import EventSnapshot
+from state.views.availability.snapshot import EventSnapshot
+from state.views.events.catalogue import Events
 
 PATH = f"/v1/events/{EVENT}/availability"
 

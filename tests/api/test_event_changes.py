@@ -20,9 +20,9 @@ from api.settings import ApiSettings
 from state.domain.event import EventStatus
 from state.domain.outcome import OutcomeKind
 from state.domain.reasons import Reason
-from state.stores.command_log import AppendUnknown, NotAppended
-from state.stores.event_catalogue import Events
-from state.stores.idempotency import Claim, IdempotencyKeys
+from state.kafka.command_log import AppendUnknown, NotAppended
+from state.redis.idempotency import Claim, IdempotencyKeys
+from state.views.events.catalogue import Events
 
 SOON_MS = 30
 QUICK = ApiSettings(wait_ms=SOON_MS)

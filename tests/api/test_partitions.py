@@ -15,7 +15,7 @@ from tokens import bearer
 
 from api.pod import Pod
 from state.domain.keys import partition_of, section_key
-from state.stores.section_statuses import SectionStatuses
+from state.views.availability.statuses import SectionStatuses
 
 ANN = {**bearer(sub="ann"), "Idempotency-Key": "k"}
 BODY = {"section": A, "quantity": 1}

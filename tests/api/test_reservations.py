@@ -19,7 +19,7 @@ from api.answers import wait_of
 from api.pod import Pod
 from state.domain.status import SectionStatus
 from state.domain.tickets import issued_id, ticket_of
-from state.stores.owner_lookup import OwnerNotReady, OwnerUnreachable
+from state.owners.lookup import OwnerNotReady, OwnerUnreachable
 
 PATH = f"/v1/events/{EVENT}/reservations"
 ANN = bearer(sub="ann")

@@ -15,7 +15,7 @@ from tokens import bearer
 from api.pod import Pod
 from state.domain.outcome import Place, place_of
 from state.domain.tickets import issued_id, ticket_of
-from state.stores.owner_lookup import OwnerNotReady, OwnerUnreachable
+from state.owners.lookup import OwnerNotReady, OwnerUnreachable
 
 PATH = f"/v1/events/{EVENT}/reservations"
 ANN = bearer(sub="ann")

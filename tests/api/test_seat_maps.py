@@ -12,7 +12,7 @@ from seat_maps import ROWS, Owners, records
 from status_records import EVENT, Fed, counts
 
 from state.domain.layout import Layout, Row
-from state.stores.owner_lookup import OwnerNotReady, OwnerUnreachable, SectionRecords
+from state.owners.lookup import OwnerNotReady, OwnerUnreachable, SectionRecords
 
 SEATS = f"/v1/events/{EVENT}/sections/A/seats"
 LAYOUT = f"/v1/events/{EVENT}/sections/A/layout"

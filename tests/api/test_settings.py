@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.settings import ApiSettings, BadSetting, without_password
-from state.stores.rate_limit import Limit
+from state.redis.rate_limit import Limit
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

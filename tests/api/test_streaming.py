@@ -16,7 +16,7 @@ from api.stream_positions import Position
 from api.streaming import streams_of
 from state.domain.keys import section_key
 from state.domain.status import SectionStatus
-from state.stores.status_contents import RECENT_MAX
+from state.views.availability.contents import RECENT_MAX
 
 PATH = f"/v1/events/{EVENT}/availability/stream"
 

@@ -8,7 +8,7 @@ Writes `ready` first.
 
 import sys
 
-from state.stores.availability_view import AvailabilityView
+from state.views.availability.view import AvailabilityView
 
 
 def say(line: str) -> None:

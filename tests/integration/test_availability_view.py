@@ -21,14 +21,14 @@ from infra.stack.processes import child_environment, wait_until
 from state.domain.keys import partition_of, section_key
 from state.domain.reasons import Reason
 from state.domain.status import SectionStatus
-from state.stores.availability_view import (
+from state.views.availability.answers import boot_clock_ns
+from state.views.availability.view import (
     AvailabilityView,
     Demand,
     NotReady,
     TooStale,
     TopicMissing,
 )
-from state.stores.status_answers import boot_clock_ns
 
 pytestmark = pytest.mark.kafka
 

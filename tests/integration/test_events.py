@@ -29,12 +29,12 @@ from serdes.schema_source import SchemaSource
 from state.domain.event import EventStatus
 from state.domain.keys import section_key
 from state.domain.reasons import Reason
+from state.kafka.command_log import CommandLog
+from state.owners.lookup import OwnerLookup
 from state.records.event import event_key
-from state.stores.availability_view import AvailabilityView
-from state.stores.command_log import CommandLog
-from state.stores.event_catalogue import EventCatalogue
-from state.stores.outcome_feed import OutcomeFeed
-from state.stores.owner_lookup import OwnerLookup
+from state.views.availability.view import AvailabilityView
+from state.views.events.catalogue import EventCatalogue
+from state.views.outcomes.feed import OutcomeFeed
 
 pytestmark = pytest.mark.kafka
 

@@ -27,7 +27,7 @@ from integration.workers import ENDED_ITSELF, SESSION_TIMEOUT_S, Fleet
 
 from infra.stack import QUICK_RESTART
 from infra.stack.processes import wait_until
-from state.stores.owner_lookup import CommittedOwners, OwnerUnreachable
+from state.owners.lookup import CommittedOwners, OwnerUnreachable
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 

@@ -16,8 +16,8 @@ from integration.workers import ROOT, Fleet, read_committed
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
-from state.stores.event_catalogue import EventCatalogue
-from state.stores.outcome_feed import OutcomeFeed
+from state.views.events.catalogue import EventCatalogue
+from state.views.outcomes.feed import OutcomeFeed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -132,7 +132,7 @@ def test_s4_a_changelog_that_a_transaction_hides_keeps_one_partition_back_and_en
 def test_s4_a_pod_tells_which_of_its_topics_a_transaction_hides_until_it_is_ended(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.stores.topic_heartbeat.HIDDEN_S_MAX", 3.0)
+    monkeypatch.setattr("state.views.following.heartbeat.HIDDEN_S_MAX", 3.0)
     counts = fleet.topics.counts
 
     async def play() -> None:

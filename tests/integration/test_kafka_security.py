@@ -37,7 +37,7 @@ from infra.stack.processes import wait_until
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.register_schemas import register
 from serdes.registry.client import Registry
-from state.stores.refusals import Refusals
+from state.kafka.refusals import Refusals
 
 pytestmark = pytest.mark.kafka
 

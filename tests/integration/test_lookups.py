@@ -12,14 +12,14 @@ from integration.counting import KEY_TAG
 from integration.workers import ENDED_ITSELF, Fleet, read_committed
 
 from infra.stack.processes import wait_until
-from state.stores import envelope
-from state.stores.owner_lookup import (
+from state.owners.lookup import (
     CommittedOwners,
     OwnerLookup,
     OwnerNotReady,
     OwnerUnreachable,
 )
-from state.stores.owner_name import address_of, owner_name
+from state.owners.name import address_of, owner_name
+from state.stores import envelope
 from state.stores.partition_state import SIGNED_KEYS
 
 pytestmark = pytest.mark.kafka

@@ -20,7 +20,7 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from state.stores.availability_view import AvailabilityView
+from state.views.availability.view import AvailabilityView
 from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]

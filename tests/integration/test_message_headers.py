@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from faults.foreign_producer import append, batch, record
 
-from state.stores.message_headers import headers_of
+from state.kafka.message_headers import headers_of
 
 pytestmark = pytest.mark.kafka
 

@@ -21,7 +21,7 @@ from infra.stack.running import ephemeral_directory
 from schemas.topics import SECTION_STATUS
 from state.domain.keys import partition_of, section_key
 from state.domain.status import SectionStatus
-from state.stores.status_answers import boot_clock_ns
+from state.views.availability.answers import boot_clock_ns
 
 pytestmark = pytest.mark.kafka
 

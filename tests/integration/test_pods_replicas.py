@@ -24,8 +24,8 @@ from infra.stack.processes import wait_until
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of, section_key
 from state.domain.tickets import issued_id, ticket_of
-from state.stores.availability_view import AvailabilityView
-from state.stores.section_statuses import STALE_AFTER_MS
+from state.views.availability.statuses import STALE_AFTER_MS
+from state.views.availability.view import AvailabilityView
 
 # The largest but one, so that it runs beside the demo: its clients take much of the processors.
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(280)]

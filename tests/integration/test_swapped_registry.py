@@ -20,7 +20,7 @@ from scripts.addresses import Servers as Addresses
 from scripts.commands import CommandEncoders, CommandSender, key_of, schema_ids
 from scripts.workers import Worker
 from serdes.registry.client import Registry, fetch_ids
-from state.stores.schema_id_log import SchemaIdLog
+from state.kafka.schema_id_log import SchemaIdLog
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 

@@ -1,0 +1,1 @@
+"""What a process keeps open to the brokers besides the topics it follows."""

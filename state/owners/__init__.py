@@ -1,0 +1,1 @@
+"""Stored records, asked of the worker that owns their partition."""

@@ -1,0 +1,431 @@
+"""Finds committed records at the worker that owns their partition, for what a pod has not seen.
+
+A pod sees every outcome since it started, and asks here for what is older. Whoever owns a
+partition says so beside the group's committed offset, with the address of its look-ups
+(`owner_name`); so the group is the directory, and nothing has to be registered or expired.
+
+    lookup = OwnerLookup(brokers, "seatstream-seats", token)
+    await lookup.start()
+    held = await lookup.reservation(partition, b"...")      # None: there is no such reservation
+
+Three answers are told apart: the record, or None when the owner has none; `OwnerNotReady` while
+the owner restores or the partition changes hands; `OwnerUnreachable` when nobody can be asked.
+
+Owners write their stores after the commit, and a former owner that does not know yet that it was
+replaced answers for up to `DIRECTORY_AGE_S` from what it had committed. So an answer counts only
+where the owner's progress covers every decision that this pod knows of the partition: whoever was
+told an outcome is never told by an owner that there was none.
+
+aiokafka reads the directory: confluent_kafka 2.16.0 reads beyond the end of a committed offset's
+metadata, and raises when what lies there is no text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Protocol, Self
+from weakref import WeakValueDictionary
+
+import aiohttp
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+from schemas.topics import SECTION_COMMANDS
+from serdes.avro.codegen import decoder
+from state.domain.keys import BLOCKED, LAYOUT, RESERVATION, SECTION
+from state.domain.layout import Layout, Plan
+from state.domain.reservation import Reservation
+from state.kafka.group_offsets import committed_in
+from state.owners.name import address_of
+from state.records.reservation import reservation_of
+from state.records.section import plan_of
+
+log = logging.getLogger(__name__)
+
+DIRECTORY_AGE_S: Final = 2.0
+"""Who owns what is asked anew after this long, while look-ups arrive."""
+
+PATIENCE_S: Final = 1.0
+ATTEMPT_S: Final = 1.0
+BROKER_S: Final = 3.0
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 0.2
+_CONNECTIONS_PER_OWNER: Final = 16
+# Eight records of the largest size, with room to spare.
+_ANSWER_BYTES_MAX: Final = 8 << 20
+_ABSENT: Final = 0xFFFFFFFF
+NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
+
+_STATE: Final = "io.seatstream.state."
+
+
+class OwnerNotReady(Exception):
+    """The partition's owner cannot answer yet: it restores, or the partition changes hands."""
+
+
+class OwnerUnreachable(Exception):
+    """Nobody can be asked: no owner is known, it does not answer, or it refuses to.
+
+    Operator action: look at the workers; when they run, at the token and the advertised address.
+    """
+
+
+class OwnersBusy(Exception):
+    """An owner answers, but more is asked of it at once than it answers in time.
+
+    Operator action: none as long as it passes; else more workers, or fewer clients that poll.
+    """
+
+
+class _Line:
+    """Who is being asked at one owner: so many at once, the others wait for their turn."""
+
+    def __init__(self) -> None:
+        self.turns = asyncio.Semaphore(_CONNECTIONS_PER_OWNER)
+        self.answered_s = float("-inf")
+
+
+class SectionRecords(NamedTuple):
+    """All that is stored of a section, as of one moment.
+
+    plan:   as it was opened, with the sale window as it is now.
+    layout: its shape; free, blocked: one bitmap a row, bit i for seat i. A seat that is neither
+            is held or sold.
+    """
+
+    plan: Plan
+    layout: Layout
+    version: int
+    changed_at_ms: int
+    held_count: int
+    sold_count: int
+    blocked_count: int
+    free: tuple[int, ...]
+    blocked: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Who owns which partition of the group, as of one moment of the loop's clock."""
+
+    owner_by_place: Mapping[tuple[str, int], str]
+    read_at_s: float
+
+
+class Group(Protocol):
+    """Where the directory is read from."""
+
+    async def owners(self) -> Mapping[tuple[str, int], str]:
+        """Return owners by (topic, partition), exactly as they were committed.
+
+        Raises OwnerUnreachable when the brokers do not tell.
+        """
+
+    async def close(self) -> None: ...
+
+
+class CommittedOwners:
+    """Implements `Group` on the metadata of the group's committed offsets."""
+
+    def __init__(self, brokers: str, group: str, kafka: Mapping[str, Any] = NO_ARGUMENTS) -> None:
+        self._group = group
+        self._brokers = brokers
+        self._kafka = kafka
+        self._admin: AIOKafkaAdminClient | None = None
+
+    async def owners(self) -> Mapping[tuple[str, int], str]:
+        try:
+            async with asyncio.timeout(BROKER_S):
+                admin = await self._connected()
+                coordinator = await admin.find_coordinator(self._group)
+                request = OffsetFetchRequest(self._group, None)
+                # The public call reads no error of the whole group.
+                answer = await admin._send_request(request, coordinator)  # noqa: SLF001
+                committed = committed_in(answer)
+        except (KafkaError, TimeoutError, OSError) as error:
+            # The coordinator may have moved, which this client does not notice by itself.
+            await self.close()
+            raise OwnerUnreachable(f"the brokers do not tell who owns what: {error!r}") from error
+        # Of a partition that the coordinator cannot tell about nothing is known, as of one that
+        # nobody has claimed: its look-ups ask again.
+        return {
+            (tp.topic, tp.partition): at.metadata
+            for tp, at in committed.items()
+            if not isinstance(at, KafkaError)
+        }
+
+    async def close(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await admin.close()
+
+    async def _connected(self) -> AIOKafkaAdminClient:
+        if self._admin is None:
+            admin = AIOKafkaAdminClient(
+                bootstrap_servers=self._brokers.split(","),
+                client_id="seatstream-owner-lookup",
+                request_timeout_ms=int(BROKER_S * 1000),
+                **self._kafka,
+            )
+            await admin.start()
+            self._admin = admin
+        return self._admin
+
+
+class OwnerLookup:
+    """Looks records up at their owners; all methods belong to one loop.
+
+    group:      consumer group of the workers, their SEATSTREAM_APP_ID.
+    token:      their SEATSTREAM_LOOKUP_TOKEN.
+    kafka:      further arguments of aiokafka, such as for TLS and SASL.
+    patience_s: how long one look-up goes on while owners are not ready or cannot be reached.
+    decided:    told a partition of `section-commands`, returns the offset behind the last command
+                whose decision this pod knows.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        group: str,
+        token: str = "",
+        *,
+        kafka: Mapping[str, Any] = NO_ARGUMENTS,
+        patience_s: float = PATIENCE_S,
+        decided: Callable[[int], int] = lambda _: 0,
+        directory: Group | None = None,
+    ) -> None:
+        self._group = directory or CommittedOwners(brokers, group, kafka)
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._patience_s = patience_s
+        self._decided = decided
+        self._directory = Directory({}, float("-inf"))
+        self._reading: asyncio.Task[Directory] | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
+        self._counts: Counter[str] = Counter()
+        self._read_reservation = decoder(_STATE + "Reservation")
+        self._read_layout = decoder(_STATE + "SectionLayout")
+        self._read_section = decoder(_STATE + "SectionState")
+        self._read_blocked = decoder(_STATE + "BlockedSeats")
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        await self.stop()
+
+    async def start(self) -> None:
+        """Make ready to ask; nobody is contacted before the first look-up."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit_per_host=_CONNECTIONS_PER_OWNER),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=ATTEMPT_S),
+            # A proxy of the environment has no business between a pod and its workers.
+            trust_env=False,
+        )
+
+    async def stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+        await self._group.close()
+
+    def statistics(self) -> dict[str, int]:
+        """Return counts since the start: how look-ups ended, attempts, directory readings."""
+        return dict(self._counts)
+
+    # --- what a pod asks for ---------------------------------------------------------------
+
+    async def reservation(self, partition: int, reservation_id: bytes) -> Reservation | None:
+        """Return a reservation of a partition of `section-commands`."""
+        key = RESERVATION + reservation_id
+        stored = await self.get(SECTION_COMMANDS.name, partition, key)
+        return None if stored is None else reservation_of(self._read_reservation(stored, 0))
+
+    async def section(self, partition: int, section_key: bytes) -> SectionRecords | None:
+        """Return what is stored of an open section."""
+        keys = [tag + section_key for tag in (LAYOUT, SECTION, BLOCKED)]
+        layout_record, state, blocked_record = await self.get_many(
+            SECTION_COMMANDS.name, partition, keys
+        )
+        if layout_record is None or state is None:
+            return None
+        plan = plan_of(self._read_layout(layout_record, 0))
+        layout = Layout.of(plan.rows)
+        _, _, _, version, _, changed_at_ms, held, sold, blocked_count, free = self._read_section(
+            state, 0
+        )
+        blocked = (
+            bytes(layout.packed_bytes)
+            if blocked_record is None
+            else self._read_blocked(blocked_record, 0)[0]
+        )
+        return SectionRecords(
+            plan=plan,
+            layout=layout,
+            version=version,
+            changed_at_ms=changed_at_ms,
+            held_count=held,
+            sold_count=sold,
+            blocked_count=blocked_count,
+            free=tuple(layout.unpack(free)),
+            blocked=tuple(layout.unpack(blocked)),
+        )
+
+    async def get(self, topic: str, partition: int, store_key: bytes) -> bytes | None:
+        """Return the committed payload of one store key, or None where there is none.
+
+        topic, partition: of the owner's input. Raises OwnerNotReady, OwnerUnreachable, OwnersBusy.
+        """
+        [payload] = await self.get_many(topic, partition, [store_key])
+        return payload
+
+    async def get_many(
+        self, topic: str, partition: int, store_keys: Sequence[bytes]
+    ) -> list[bytes | None]:
+        """Return the committed payloads of up to eight store keys, as of one moment."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._patience_s
+        pause_s = _FIRST_PAUSE_S
+        newer_than_s = loop.time() - DIRECTORY_AGE_S
+        least = self._decided(partition) if topic == SECTION_COMMANDS.name else 0
+        while True:
+            asked_at_s = loop.time()
+            try:
+                payloads = await self._attempt((topic, partition), store_keys, least, newer_than_s)
+            except (OwnerNotReady, OwnerUnreachable) as error:
+                if loop.time() + pause_s > until_s:
+                    self._counts[type(error).__name__] += 1
+                    raise
+                await asyncio.sleep(pause_s)
+            else:
+                self._counts["answered"] += 1
+                return payloads
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            # Somebody else may own it by now.
+            newer_than_s = asked_at_s
+
+    # --- inside ----------------------------------------------------------------------------
+
+    async def _attempt(
+        self, place: tuple[str, int], keys: Sequence[bytes], least: int, newer_than_s: float
+    ) -> list[bytes | None]:
+        directory = await self._directory_since(newer_than_s)
+        owner = directory.owner_by_place.get(place, "")
+        address = address_of(owner)
+        if not address:
+            raise OwnerUnreachable(f"{place[0]}-{place[1]}: no owner with an address ({owner!r})")
+        assert self._session is not None, "not started"
+        url = f"http://{address}/partitions/{place[0]}/{place[1]}/records/"
+        line = self._lines.setdefault(address, _Line())
+        async with self._turn(line, owner):
+            self._counts["attempts"] += 1
+            try:
+                async with self._session.get(
+                    url + ",".join(key.hex() for key in keys), allow_redirects=False
+                ) as answer:
+                    body = await _body_of(answer)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise OwnerUnreachable(f"{owner} does not answer: {error!r}") from error
+            line.answered_s = asyncio.get_running_loop().time()
+        return _payloads(owner, answer.status, answer.headers, body, len(keys), least)
+
+    @asynccontextmanager
+    async def _turn(self, line: _Line, owner: str) -> AsyncIterator[None]:
+        """Hold one of an owner's turns; the wait for it is none of the time that it has to answer.
+
+        Raises OwnersBusy where others were answered meanwhile, else OwnerUnreachable.
+        """
+        began_s = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                await line.turns.acquire()
+        except TimeoutError:
+            if line.answered_s < began_s:
+                raise OwnerUnreachable(f"{owner} answers nobody") from None
+            self._counts["busy"] += 1
+            raise OwnersBusy(f"{owner} is asked for more than it answers") from None
+        try:
+            yield
+        finally:
+            line.turns.release()
+
+    async def _directory_since(self, newer_than_s: float) -> Directory:
+        """Return a directory that was read after a moment; all who wait share one reading."""
+        while self._directory.read_at_s < newer_than_s:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read_directory(), name="directory")
+            # Whoever goes away takes nothing from the others.
+            self._directory = await asyncio.shield(self._reading)
+        return self._directory
+
+    async def _read_directory(self) -> Directory:
+        began_s = asyncio.get_running_loop().time()
+        self._counts["directory"] += 1
+        return Directory(await self._group.owners(), began_s)
+
+
+def _payloads(
+    owner: str, status: int, headers: Mapping[str, str], body: bytes, count: int, least: int
+) -> list[bytes | None]:
+    """Return what an owner's answer says.
+
+    least: every command below it must be in what is answered.
+    """
+    if status in {401, 403}:
+        raise OwnerUnreachable(f"{owner} refuses look-ups: {status} {body[:100]!r}")
+    if status in {421, 503}:
+        raise OwnerNotReady(f"{owner}: {body[:100]!r}")
+    if status not in {200, 404} or "X-Owner" not in headers:
+        # Somebody else listens there, or a newer worker.
+        raise OwnerUnreachable(f"{owner} answers {status} {body[:100]!r}")
+    if headers["X-Owner"] != owner:
+        raise OwnerNotReady(f"{headers['X-Owner']} answers in the place of {owner}")
+    progress = headers.get("X-Progress-Offset", "")
+    if not progress.isdecimal():
+        raise OwnerUnreachable(f"{owner} does not say how far it has come: {progress!r}")
+    if int(progress) < least:
+        raise OwnerNotReady(f"{owner} has stored what is below {progress}, {least} is decided")
+    if count == 1:
+        return [body if status == 200 else None]
+    payloads = _unframed(body)
+    if payloads is None or len(payloads) != count:
+        raise OwnerUnreachable(f"{owner} answers something else than {count} records")
+    return payloads
+
+
+def _unframed(body: bytes) -> list[bytes | None] | None:
+    """Return the payloads of an answer to several keys; None where it is none."""
+    payloads: list[bytes | None] = []
+    at = 0
+    while at < len(body):
+        size = int.from_bytes(body[at : at + 4], "big")
+        at += 4
+        if size == _ABSENT:
+            payloads.append(None)
+            continue
+        payloads.append(body[at : at + size])
+        at += size
+    return payloads if at == len(body) else None
+
+
+async def _body_of(answer: aiohttp.ClientResponse) -> bytes:
+    body = await answer.content.read(_ANSWER_BYTES_MAX)
+    while body and not answer.content.at_eof() and len(body) < _ANSWER_BYTES_MAX:
+        part: Any = await answer.content.read(_ANSWER_BYTES_MAX - len(body))
+        body += part
+    return body

@@ -1,0 +1,1 @@
+"""What pods share through Redis: hints and limits, never the truth."""

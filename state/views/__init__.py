@@ -1,0 +1,1 @@
+"""Topics as a pod has them in memory, with their age."""

@@ -1,0 +1,1 @@
+"""The newest status of every section, and who waits for one."""

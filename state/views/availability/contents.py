@@ -1,0 +1,293 @@
+"""Records of section-status in; the newest status of every section, and how sure it is, out.
+
+How sure a partition is, `freshness` tells.
+
+A record that cannot be read makes its section doubtful: the counts may have changed with it, so
+they stay, but their age runs from the last time before it, until a readable record follows.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from sys import intern
+from typing import NamedTuple
+
+from serdes.decoding import (
+    UNKNOWN_SCHEMA,
+    Decoded,
+    Headers,
+    Tombstone,
+    TopicDecoder,
+    Undecodable,
+    UnknownRecordType,
+    UnknownSchema,
+    Verdict,
+)
+from state.domain.keys import SECTION_ID, partition_of, section_key, split_section_key
+from state.domain.status import SectionStatus, fault_of, newer_of
+from state.kafka.freshness import Freshness
+from state.views.availability.snapshot import EventSnapshot, Known, status_in
+from state.views.availability.statistics import ViewCounters
+
+log = logging.getLogger(__name__)
+
+# Reported for what was never known: as good as for ever, and still a number.
+NEVER_MS = 2**31 - 1
+_MS = 1_000_000
+
+# Records of a partition whose content is remembered after newer ones of their sections came.
+RECENT_MAX = 1_024
+
+# What a record said: event, section, and the fields of its status.
+Told = tuple[int, str, list[int]]
+
+# Reasons of bad records beside those of serdes.decoding.
+BAD_KEY = "BAD_KEY"
+KEY_MISMATCH = "KEY_MISMATCH"
+WRONG_PARTITION = "WRONG_PARTITION"
+IMPOSSIBLE_COUNTS = "IMPOSSIBLE_COUNTS"
+UNKNOWN_RECORD_TYPE = "UNKNOWN_RECORD_TYPE"
+
+
+class _Bad(Exception):
+    """A record to be counted and skipped."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Change(NamedTuple):
+    """A section whose newest status changed; None: its tombstone was read."""
+
+    event_id: int
+    section: str
+    status: SectionStatus | None
+
+
+class Contents:
+    """One reading of the topic, from its beginning.
+
+    by_event: newest status by event and section. Changed by one thread; a look-up of another
+              finds the former entry or the new one.
+    kept_by_event: snapshots that somebody asked for and whose event did not change since.
+    topic_id: the brokers' id of the topic that is read.
+    is_published: look-ups are answered from here.
+    learn:    asks the registry for an unknown schema id and says whether the decoder knows it now.
+    """
+
+    def __init__(
+        self,
+        partitions: int,
+        decoder: TopicDecoder,
+        learn: Callable[[int], bool],
+        counters: ViewCounters,
+        now_ns: int,
+    ) -> None:
+        self.by_event: dict[int, dict[str, Known]] = {}
+        self.kept_by_event: dict[int, EventSnapshot] = {}
+        self._former_by_event: dict[int, EventSnapshot] = {}
+        self.topic_id = ""
+        self.is_published = False
+        never_ns = now_ns - NEVER_MS * _MS
+        self.partitions = tuple(Freshness(number, never_ns) for number in range(partitions))
+        self._never_ns = never_ns
+        self._recent: list[OrderedDict[int, Told]] = [OrderedDict() for _ in range(partitions)]
+        self._doubtful_ns: dict[tuple[int, str], int] = {}
+        self._decoder = decoder
+        self._learn = learn
+        self._counters = counters
+
+    def told_at(self, partition: int, offset: int) -> Told | None:
+        """Return what a record said that was taken in lately; None for any other place."""
+        if partition >= len(self._recent):
+            return None
+        return self._recent[partition].get(offset)
+
+    def is_complete(self) -> bool:
+        """Say whether each partition was read to the first end that was asked for."""
+        return all(partition.has_been_known for partition in self.partitions)
+
+    def known_ns(self, event_id: int, section: str, known: Known | None) -> int:
+        """Return the clock up to which an entry, or that there is none, is sure to be right."""
+        if known is None:
+            key = section_key(event_id, section)
+            return self.partitions[partition_of(key, len(self.partitions))].known_ns
+        partition = known[5]
+        if partition >= 0:
+            return self.partitions[partition].known_ns
+        # The doubt may have ended since the entry was read: the caller holds the old counts.
+        return self._doubtful_ns.get((event_id, section), self._never_ns)
+
+    def entry(self, event_id: int, section: str) -> tuple[Known | None, int]:
+        """Return what is known of a section, and the clock up to which that is sure."""
+        known = self.by_event.get(event_id, _NO_SECTIONS).get(section)
+        while True:
+            known_ns = self.known_ns(event_id, section, known)
+            newest = self.by_event.get(event_id, _NO_SECTIONS).get(section)
+            if newest is known:
+                return known, known_ns
+            # Changed between the two: the clock may promise more than the former entry holds.
+            known = newest
+
+    def entries(self, event_id: int) -> dict[str, tuple[Known, int]]:
+        """Return what is known of all sections of an event, each with its clock; maybe none."""
+        while (snapshot := self.snapshot(event_id)) is not None:
+            entries = {
+                name: (known, self.known_ns(event_id, name, known))
+                for name, known in snapshot.known_by_section.items()
+            }
+            if self.kept_by_event.get(event_id) is snapshot:
+                return entries
+        return {}
+
+    def snapshot(self, event_id: int) -> EventSnapshot | None:
+        """Return the newest snapshot of an event; None for an event without sections."""
+        snapshot = self.kept_by_event.get(event_id)
+        # An empty one is being filled by another thread.
+        if snapshot is None or not snapshot.known_by_section:
+            return self._new_snapshot(event_id)
+        return snapshot
+
+    def _new_snapshot(self, event_id: int) -> EventSnapshot | None:
+        if event_id not in self.by_event:
+            return None
+        snapshot = self.kept_by_event[event_id] = EventSnapshot(event_id)
+        # The copy is made in one piece; the dict itself may change under us.
+        sections = self.by_event.get(event_id, _NO_SECTIONS).copy()
+        if not sections:
+            self.kept_by_event.pop(event_id, None)
+            return None
+        doubtful_ns_by_section = {
+            name: self.known_ns(event_id, name, known)
+            for name, known in sections.items()
+            if known[5] < 0
+        }
+        former = self._former_by_event.get(event_id)
+        self._former_by_event[event_id] = snapshot
+        return snapshot.fill(sections, self.partitions, doubtful_ns_by_section, former)
+
+    def apply(
+        self,
+        partition: int,
+        offset: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+    ) -> Change | None:
+        """Take in one record and return what it changed. Never raises on bad bytes."""
+        self._counters.records += 1
+        verdict = self._verdict(value, headers)
+        try:
+            if isinstance(verdict, Decoded):
+                return self._tell(self.partitions[partition], offset, key, verdict)
+            if isinstance(verdict, Tombstone):
+                return self._remove(key)
+            raise _bad(verdict)
+        except _Bad as bad:
+            self._skip(self.partitions[partition], key, bad)
+            return None
+
+    def _verdict(self, value: bytes | None, headers: Headers) -> Verdict:
+        verdict = self._decoder.decode(value, headers)
+        if isinstance(verdict, UnknownSchema) and self._learn(verdict.schema_id):
+            return self._decoder.decode(value, headers)
+        return verdict
+
+    def _tell(
+        self, freshness: Freshness, offset: int, key: bytes | None, told: Decoded
+    ) -> Change | None:
+        event_id, name, free, as_of_ms, version, held, largest_block = told.fields
+        number = freshness.partition
+        if key != b"%d-%s" % (event_id, name):
+            raise _Bad(KEY_MISMATCH, f"{event_id}-{name!r} under {key!r}")
+        status = SectionStatus(version, as_of_ms, free, held, largest_block)
+        if fault := fault_of(status):
+            raise _Bad(IMPOSSIBLE_COUNTS, f"{key!r}: {fault}")
+        section = name.decode()
+        known = self.by_event.get(event_id, {}).get(section)
+        if known is None:
+            if SECTION_ID.fullmatch(name) is None:
+                raise _Bad(BAD_KEY, repr(key))
+        elif number not in {known[5], ~known[5]}:
+            # Hashed only in this dispute: a hash for each of 100,000 sections delays the start.
+            if partition_of(key, len(self.partitions)) != number:
+                raise _Bad(WRONG_PARTITION, f"{key!r} on {number}")
+            # The entry came from where it does not belong, so it says nothing.
+            self._counters.bad[WRONG_PARTITION] += 1
+        elif not self._is_news(status_in(known), status):
+            if known[:5] == status:
+                self._put(event_id, section, (*status, number, offset))
+            return None
+        # Events share the names of their sections, mostly.
+        self._put(event_id, intern(section), (*status, number, offset))
+        self._counters.applied += 1
+        return Change(event_id, section, status)
+
+    def _put(self, event_id: int, section: str, known: Known) -> None:
+        self.by_event.setdefault(event_id, {})[section] = known
+        recent = self._recent[known[5]]
+        recent[known[6]] = (event_id, section, list(known[:5]))
+        if len(recent) > RECENT_MAX:
+            recent.popitem(last=False)
+        if self._doubtful_ns:
+            self._doubtful_ns.pop((event_id, section), None)
+        # Last, here and below: see `event_snapshot`.
+        self.kept_by_event.pop(event_id, None)
+
+    def _is_news(self, known: SectionStatus, status: SectionStatus) -> bool:
+        counters = self._counters
+        if known == status:
+            counters.repeated += 1
+            return False
+        if known.version == status.version > 0 and known[2:] != status[2:]:
+            counters.contradicted += 1
+        if newer_of(known, status) is known:
+            counters.older += 1
+            return False
+        return True
+
+    def _remove(self, key: bytes | None) -> Change | None:
+        parts = None if key is None else split_section_key(key)
+        if parts is None:
+            raise _Bad(BAD_KEY, f"a tombstone of {key!r}")
+        self._counters.removed += 1
+        event_id, section = parts
+        sections = self.by_event.get(event_id, {})
+        if sections.pop(section, None) is None:
+            return None
+        if not sections:
+            del self.by_event[event_id]
+            self._former_by_event.pop(event_id, None)
+        self._doubtful_ns.pop((event_id, section), None)
+        self.kept_by_event.pop(event_id, None)
+        return Change(event_id, section, None)
+
+    def _skip(self, freshness: Freshness, key: bytes | None, bad: _Bad) -> None:
+        self._counters.bad[bad.reason] += 1
+        count = self._counters.bad[bad.reason]
+        # Powers of two: a flood of bad records is no flood of lines.
+        if count & (count - 1) == 0:
+            log.warning("skipped a status: %s (%d so far): %s", bad.reason, count, bad.detail)
+        parts = None if key is None else split_section_key(key)
+        if parts is None:
+            return
+        event_id, section = parts
+        known = self.by_event.get(event_id, {}).get(section)
+        if known is not None and known[5] == freshness.partition:
+            # In this order: whoever reads the mark finds the time.
+            self._doubtful_ns[event_id, section] = freshness.known_ns
+            self.by_event[event_id][section] = (*status_in(known), ~known[5], known[6])
+            self.kept_by_event.pop(event_id, None)
+
+
+_NO_SECTIONS: dict[str, Known] = {}
+
+
+def _bad(verdict: Undecodable | UnknownSchema | UnknownRecordType) -> _Bad:
+    if isinstance(verdict, Undecodable):
+        return _Bad(verdict.reason, verdict.detail)
+    if isinstance(verdict, UnknownSchema):
+        return _Bad(UNKNOWN_SCHEMA, f"schema {verdict.schema_id}")
+    return _Bad(UNKNOWN_RECORD_TYPE, verdict.detail)

@@ -1,0 +1,130 @@
+"""The availability of every section, in memory and with its age, in anybody's process.
+
+    with AvailabilityView("localhost:9092") as view:
+        view.wait_ready(timeout_s=30)
+        print(view.get(7, "A"))
+
+One thread reads the compacted topic `section-status` from its beginning and tails it; look-ups
+come from memory. How old an answer can be, and what a refusal of the prefilter can miss, is told
+in `docs/availability-view.md`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from schemas.topics import SECTION_STATUS
+from serdes.decoding import TopicDecoder
+from serdes.schema_source import SchemaSource
+from state.kafka.options import KafkaOptions
+from state.views.availability.answers import Availability, Demand, NotYet, TooStale, boot_clock_ns
+from state.views.availability.contents import Change
+from state.views.availability.feed import StatusFeed
+from state.views.availability.statistics import ViewStatistics
+from state.views.availability.statuses import STALE_AFTER_MS, SectionStatuses
+from state.views.following.heartbeat import TopicMissing
+from state.views.following.unknown_ids import UnknownIds
+
+__all__ = [
+    "Availability",
+    "AvailabilityView",
+    "Change",
+    "Demand",
+    "NotReady",
+    "NotYet",
+    "TooStale",
+    "TopicMissing",
+    "ViewStatistics",
+]
+
+HEARTBEAT_MS: Final = 200
+PINS_ONLY: Final = SchemaSource("", Path())
+NO_OPTIONS: Final[KafkaOptions] = {}
+
+
+class NotReady(Exception):
+    """The view has not read the topic to its end in time, or cannot.
+
+    Operator action: the text names what the brokers say; with nothing said, allow more time.
+    """
+
+
+class AvailabilityView(SectionStatuses):
+    """The view of one process. Thread-safe; a context manager that starts and closes it.
+
+    brokers:        host:port, separated by commas.
+    topic:          section-status, or what it is called there.
+    schemas:        where schema ids come from; the pinned ones without a registry.
+    stale_after_ms: age from which answers say `stale` and the prefilter refuses nothing.
+    heartbeat_ms:   how often the brokers are asked for the topic's end: the age of an answer on
+                    an idle topic runs up to this and an answer's time.
+    kafka:          further options of librdkafka, such as for TLS and SASL.
+
+    Raises as `SchemaSource.ids` does; connects to nothing before `start`.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        *,
+        topic: str = SECTION_STATUS.name,
+        schemas: SchemaSource = PINS_ONLY,
+        stale_after_ms: int = STALE_AFTER_MS,
+        heartbeat_ms: int = HEARTBEAT_MS,
+        kafka: KafkaOptions = NO_OPTIONS,
+        clock_ns: Callable[[], int] = boot_clock_ns,
+    ) -> None:
+        decoder = TopicDecoder(SECTION_STATUS, schemas.ids())
+        learn = UnknownIds(schemas, decoder, clock_ns).learn
+        super().__init__(decoder, learn, stale_after_ms=stale_after_ms, clock_ns=clock_ns)
+        self._feed = StatusFeed(
+            brokers,
+            topic,
+            self,
+            heartbeat_ms=heartbeat_ms,
+            kafka=kafka,
+            clock_ns=clock_ns,
+            confirm=schemas.confirm,
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to read the topic, in a thread; return at once."""
+        self._feed.start()
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Return when the topic was read to the ends that it had at start.
+
+        Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
+        The thread goes on trying: whoever calls again may be luckier.
+        """
+        if not self._feed.wait(self.is_ready, timeout_s):
+            raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
+
+    def refresh(self) -> None:
+        """Ask the brokers for the topic's end now, instead of with the next heartbeat."""
+        self._feed.refresh()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, a mistake of ours; None while it runs."""
+        return self._feed.failure
+
+    def close(self) -> None:
+        """End the thread and all waits; look-ups go on answering, ever more stale."""
+        self._feed.close()
+        self._closed = True
+        self._feed.news.set()
+        self._waiters.wake_all(always=True)

@@ -1,0 +1,1 @@
+"""Every event beside its seats."""

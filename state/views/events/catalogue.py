@@ -1,0 +1,418 @@
+"""Every event beside its seats, in memory, in anybody's process; and how a pod changes one.
+
+    with EventCatalogue("localhost:9092") as catalogue:
+        catalogue.wait_ready(timeout_s=30)
+        print(catalogue.get(7))
+
+One thread reads the compacted topic `events` from its beginning and tails it. Of two records of
+an event the higher revision stands (`newer_of`), a tombstone removes whatever was told before it,
+and a record that cannot be read is counted and skipped: what was known of its event stays.
+
+Compaction keeps the last record of an event, not the highest revision. So whoever writes reads
+its own record back, and writes again on top of what stands if that is not the record.
+"""
+
+import asyncio
+import logging
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from confluent_kafka import Message
+
+from schemas.topics import EVENTS
+from serdes.decoding import (
+    UNKNOWN_SCHEMA,
+    Decoded,
+    Headers,
+    Tombstone,
+    TopicDecoder,
+    Undecodable,
+    UnknownSchema,
+    Verdict,
+)
+from serdes.schema_source import SchemaSource
+from state.domain.event import Event, newer_of, searchable
+from state.domain.keys import partition_of
+from state.kafka.freshness import Freshness
+from state.kafka.message_headers import headers_of
+from state.kafka.options import KafkaOptions
+from state.records.event import EventEncoder, event_key, event_of
+from state.records.names import EventDescription
+from state.views.availability.answers import age_ms, boot_clock_ns
+from state.views.availability.view import (
+    NO_OPTIONS,
+    PINS_ONLY,
+    NotReady,
+)
+from state.views.following.feed import BroadcastFeed
+from state.views.following.unknown_ids import UnknownIds
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "event-catalogue"
+# Events change a few times a day: an answer may be a second old.
+HEARTBEAT_MS: Final = 1_000
+
+_KEY: Final = re.compile(rb"0|[1-9][0-9]{0,18}")
+_NEVER_NS: Final = (2**31 - 1) * 1_000_000
+
+# Reasons of bad records beside those of serdes.decoding.
+BAD_KEY: Final = "BAD_KEY"
+KEY_MISMATCH: Final = "KEY_MISMATCH"
+NO_STATUS: Final = "NO_STATUS"
+UNKNOWN_RECORD_TYPE: Final = "UNKNOWN_RECORD_TYPE"
+
+
+class Listed(NamedTuple):
+    """An event with what a search looks at: its name and venue."""
+
+    event: Event
+    text: str
+
+
+@dataclass(slots=True)
+class CatalogueCounters:
+    """All but the last only rise; written by the catalogue's thread alone.
+
+    records:   taken in, bad ones included.
+    applied:   became what stands of their event.
+    older:     of a lower rank than what stands, or the same again.
+    removed:   tombstones.
+    bad:       skipped as unreadable, by reason.
+    readings:  times the topic was read from its beginning to its end.
+    The rest:  as the view counts them.
+    """
+
+    records: int = 0
+    applied: int = 0
+    older: int = 0
+    removed: int = 0
+    bad: Counter[str] = field(default_factory=Counter)
+    readings: int = 0
+    heartbeats: int = 0
+    heartbeats_failed: int = 0
+    read_errors: int = 0
+
+
+class CatalogueReading:
+    """One reading of the topic, from its beginning.
+
+    events:  what stands, by id. Changed by one thread; others copy it or ask for one event.
+    changes: rises with every change, after it.
+    learn:   asks the registry for an unknown schema id and says whether it is known now.
+    """
+
+    def __init__(
+        self,
+        partitions: int,
+        decoder: TopicDecoder,
+        learn: Callable[[int], bool],
+        counters: CatalogueCounters,
+        now_ns: int,
+    ) -> None:
+        self.events: dict[int, Listed] = {}
+        self.changes = 0
+        self.is_published = False
+        self.partitions = tuple(
+            Freshness(number, now_ns - _NEVER_NS) for number in range(partitions)
+        )
+        self._decoder = decoder
+        self._learn = learn
+        self._counters = counters
+
+    def is_complete(self) -> bool:
+        """Say whether each partition was read to the first end that was asked for."""
+        return all(partition.has_been_known for partition in self.partitions)
+
+    def apply(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bool:
+        """Take in one record; say whether it changed anything. Never raises on bad bytes."""
+        self._counters.records += 1
+        event_id = None if key is None or _KEY.fullmatch(key) is None else int(key)
+        if event_id is None or event_id >= 1 << 63:
+            return self._skip(BAD_KEY, repr(key))
+        verdict = self._verdict(value, headers)
+        if isinstance(verdict, Tombstone):
+            self._counters.removed += 1
+            changed = self.events.pop(event_id, None) is not None
+            self.changes += changed
+            return changed
+        if not isinstance(verdict, Decoded):
+            return self._skip(*_fault_of(verdict))
+        if verdict.fields[0] != event_id:
+            return self._skip(KEY_MISMATCH, f"event {verdict.fields[0]} under {key!r}")
+        if not EventDescription._make(verdict.fields).status:
+            return self._skip(NO_STATUS, f"event {event_id}")
+        return self._tell(event_of(verdict.fields))
+
+    def _tell(self, told: Event) -> bool:
+        known = self.events.get(told.event_id)
+        if known is not None and newer_of(known.event, told) == known.event:
+            self._counters.older += 1
+            return False
+        self.events[told.event_id] = Listed(told, searchable(f"{told.name} {told.venue}"))
+        self.changes += 1
+        self._counters.applied += 1
+        return True
+
+    def _verdict(self, value: bytes | None, headers: Headers) -> Verdict:
+        verdict = self._decoder.decode(value, headers)
+        if isinstance(verdict, UnknownSchema) and self._learn(verdict.schema_id):
+            return self._decoder.decode(value, headers)
+        return verdict
+
+    def _skip(self, reason: str, detail: str) -> bool:
+        self._counters.bad[reason] += 1
+        count = self._counters.bad[reason]
+        # Powers of two: a flood of bad records is no flood of lines.
+        if count & (count - 1) == 0:
+            log.warning("skipped an event: %s (%d so far): %s", reason, count, detail)
+        return False
+
+
+def _fault_of(verdict: Verdict) -> tuple[str, str]:
+    if isinstance(verdict, Undecodable):
+        return verdict.reason, verdict.detail
+    if isinstance(verdict, UnknownSchema):
+        return UNKNOWN_SCHEMA, f"schema {verdict.schema_id}"
+    return UNKNOWN_RECORD_TYPE, str(verdict)
+
+
+class Events:
+    """Look-ups and waits; the broker is not known here."""
+
+    def __init__(
+        self,
+        decoder: TopicDecoder,
+        learn: Callable[[int], bool] = lambda schema_id: False,  # noqa: ARG005
+        *,
+        clock_ns: Callable[[], int] = boot_clock_ns,
+    ) -> None:
+        self.counters = CatalogueCounters()
+        self.trouble = ""
+        self._decoder = decoder
+        self._learn = learn
+        self._clock_ns = clock_ns
+        self._wakers: frozenset[Callable[[], None]] = frozenset()
+        self._wakers_lock = threading.Lock()
+        self._is_ready = False
+        self._closed = False
+        self._reading = self.new_reading(1)
+        # The listing, and the reading and count of changes that it was made at.
+        self._listing: tuple[CatalogueReading, int, tuple[Listed, ...]] = (self._reading, 0, ())
+
+    # --- look-ups --------------------------------------------------------------------------
+
+    def get(self, event_id: int) -> Event | None:
+        """Return what stands of an event, from memory; None for one that is unknown."""
+        listed = self._reading.events.get(event_id)
+        return None if listed is None else listed.event
+
+    def listing(self) -> tuple[Listed, ...]:
+        """Return all events, ordered by their begin and then their id.
+
+        The same value until something changes.
+        """
+        reading, changes, listing = self._listing
+        if reading is not self._reading or changes != reading.changes:
+            reading = self._reading
+            # Before the copy: what changes meanwhile makes the next listing.
+            changes = reading.changes
+            listing = tuple(
+                sorted(
+                    reading.events.copy().values(),
+                    key=lambda one: (one.event.starts_at_ms, one.event.event_id),
+                )
+            )
+            self._listing = (reading, changes, listing)
+        return listing
+
+    def is_ready(self) -> bool:
+        """Say whether the topic was read to the end offsets that it had at start."""
+        return self._is_ready
+
+    def staleness_ms(self) -> int:
+        """Return the age of what is known, as a bound; about 25 days before the start."""
+        known_ns = min(partition.known_ns for partition in self._reading.partitions)
+        return age_ms(known_ns, self._clock_ns())
+
+    async def certain(self, event_id: int, timeout_s: float) -> bool:
+        """Wait until whatever anybody was told of an event before this call was read.
+
+        What is unknown then is unknown everywhere. False after `timeout_s`.
+        """
+        asked_ns = self._clock_ns()
+
+        def is_read() -> bool:
+            partitions = self._reading.partitions
+            of_event = partition_of(event_key(event_id), len(partitions))
+            return partitions[of_event].known_ns >= asked_ns
+
+        self.refresh()
+        return await self.until(is_read, timeout_s)
+
+    def refresh(self) -> None:
+        """Have the brokers asked for the topic's end now; nobody asks here."""
+
+    async def has_read(self, partition: int, offset: int, timeout_s: float) -> bool:
+        """Wait until a record of the topic was taken in; False after `timeout_s`."""
+
+        def is_read() -> bool:
+            partitions = self._reading.partitions
+            return partition < len(partitions) and partitions[partition].position > offset
+
+        return await self.until(is_read, timeout_s)
+
+    async def until(self, is_met: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until something holds that records of the topic bring about; say whether it does.
+
+        is_met: asked on the loop whenever records were taken in.
+        """
+        if is_met():
+            return True
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+
+        def wake() -> None:
+            # A loop that was closed meanwhile has nobody left who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._waking(wake), suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not is_met() and not self._closed:
+                    await woken.wait()
+                    woken.clear()
+        return is_met()
+
+    @contextmanager
+    def _waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        with self._wakers_lock:
+            self._wakers |= {wake}
+        try:
+            yield
+        finally:
+            with self._wakers_lock:
+                self._wakers -= {wake}
+
+    def _wake(self) -> None:
+        for wake in self._wakers:
+            wake()
+
+    # --- what the feed's thread tells ------------------------------------------------------
+
+    def new_reading(self, partitions: int, topic_id: str = "") -> CatalogueReading:  # noqa: ARG002
+        """Return an empty reading, to be filled and then published."""
+        return CatalogueReading(
+            partitions, self._decoder, self._learn, self.counters, self._clock_ns()
+        )
+
+    def take(self, reading: CatalogueReading, records: Sequence[Message]) -> list[bool]:
+        """Take in records of the topic; return for each whether it changed anything."""
+        return [
+            reading.apply(record.key(), record.value(), headers_of(record)) for record in records
+        ]
+
+    def changed(self, reading: CatalogueReading, _: Sequence[bool]) -> None:
+        """Wake who waits: also for a record that changed nothing, since it was read."""
+        if reading is self._reading:
+            self._wake()
+
+    def publish(self, reading: CatalogueReading) -> None:
+        """Answer from a complete reading from now on."""
+        self._reading = reading
+        self.counters.readings += 1
+        self._is_ready = True
+        self._wake()
+
+    def refreshed(self) -> None:
+        """Note that a heartbeat was answered: whoever waits for a position may look again."""
+        self._wake()
+
+    def troubled(self, trouble: str) -> None:
+        """Note why the topic cannot be followed; an empty string when it can."""
+        self.trouble = trouble
+
+
+class EventCatalogue(Events):
+    """The catalogue of one process. Thread-safe; a context manager that starts and closes it.
+
+    brokers: host:port, separated by commas.
+    topic:   events, or what it is called there.
+    schemas: where schema ids come from; the pinned ones without a registry.
+    kafka:   further options of librdkafka, such as for TLS and SASL.
+
+    Raises as `SchemaSource.ids` does; connects to nothing before `start`.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        *,
+        topic: str = EVENTS.name,
+        schemas: SchemaSource = PINS_ONLY,
+        heartbeat_ms: int = HEARTBEAT_MS,
+        kafka: KafkaOptions = NO_OPTIONS,
+        clock_ns: Callable[[], int] = boot_clock_ns,
+    ) -> None:
+        self.topic = topic
+        ids = schemas.ids()
+        self.encode = EventEncoder(ids)
+        decoder = TopicDecoder(EVENTS, ids)
+        learn = UnknownIds(schemas, decoder, clock_ns).learn
+        super().__init__(decoder, learn, clock_ns=clock_ns)
+        self._feed = BroadcastFeed(
+            brokers,
+            topic,
+            self,
+            name=NAME,
+            heartbeat_ms=heartbeat_ms,
+            kafka=kafka,
+            clock_ns=clock_ns,
+            confirm=schemas.confirm,
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to read the topic, in a thread; return at once."""
+        self._feed.start()
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Return when the topic was read to the ends that it had at start.
+
+        Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
+        """
+        if not self._feed.wait(self.is_ready, timeout_s):
+            raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
+
+    def refresh(self) -> None:
+        """Have the brokers asked for the topic's end now, instead of with the next heartbeat."""
+        self._feed.refresh()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, a mistake of ours; None while it runs."""
+        return self._feed.failure
+
+    def close(self) -> None:
+        """End the thread and all waits; look-ups go on answering, ever more stale."""
+        self._feed.close()
+        self._closed = True
+        self._feed.news.set()
+        self._wake()

@@ -1,0 +1,1 @@
+"""How a topic is followed: its records in order, its end, and how sure that is."""

@@ -1,0 +1,1 @@
+"""How recent reservations stand, and who waits for an outcome."""

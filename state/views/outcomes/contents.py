@@ -1,0 +1,240 @@
+"""Records of reservation-outcomes in; how the newest reservations stand out, bounded in bytes.
+
+What is here is right as of the end of what was read, or it is not here: whoever misses something
+asks the partition's owner. Three things keep it so.
+
+- An outcome may be told again at any time, byte for byte, when its command is repeated, whatever
+  has become of the reservation since. It changes nothing here: outcomes of a partition are
+  decided in the order of their commands, so one that lies before another that was read is old.
+- Of what was told in the first minute of the reading nobody knows whether it is old, for the
+  outcomes before it were not read. It is not kept.
+- A record that cannot be read makes its reservation unknown, and the oldest are forgotten whole.
+
+An owner may have told somebody a decision that has not been read here yet. Until it has, nothing
+of its partition is answered from here: a reservation would go back to what it was.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Container
+from threading import Lock
+from typing import Any, Final
+
+from serdes.decoding import Decoded, TopicDecoder, Undecodable, UnknownRecordType, UnknownSchema
+from state.domain.outcome import (
+    Outcome,
+    OutcomeKind,
+    Place,
+    ReservationView,
+    after,
+    moves,
+    place_of,
+)
+from state.kafka.freshness import Freshness
+from state.records.outcomes import KIND_BY_NAME, outcome_of
+
+log = logging.getLogger(__name__)
+
+# Entry, its key and its places in dicts, beside the bytes of the record: 310 measured, while
+# nothing is fragmented.
+ENTRY_BYTES = 380
+
+# Places in a decoded outcome, see serdes.avro.codegen.
+_OUTCOME_ID_AT: Final = 6
+_DECIDED_AT: Final = 8
+_REASON_AT: Final = 9
+
+BAD_OUTCOME_ID = "BAD_OUTCOME_ID"
+_NEVER: Place = (-1, -1, -1)
+
+
+class OutcomeCounters:
+    """What is counted about the outcomes; written by one thread.
+
+    records:  taken in, bad ones included; repeated: told before, or too early to be sure.
+    forgotten: reservations dropped because memory is bounded.
+    bad:      records skipped because they cannot be read.
+    """
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.repeated = 0
+        self.forgotten = 0
+        self.bad = 0
+        self.heartbeats = 0
+        self.heartbeats_failed = 0
+        self.read_errors = 0
+
+
+class OutcomeContents:
+    """One reading of the topic.
+
+    since_ms: outcomes decided before this are not kept; Unix ms by the brokers' clock.
+    learn:    asks the registry for an unknown schema id and says whether it is known now.
+    """
+
+    def __init__(
+        self,
+        partitions: int,
+        decoder: TopicDecoder,
+        learn: Callable[[int], bool],
+        counters: OutcomeCounters,
+        *,
+        since_ms: int,
+        bytes_max: int,
+        never_ns: int,
+    ) -> None:
+        self.is_published = False
+        self.partitions = tuple(Freshness(number, never_ns) for number in range(partitions))
+        self.size_bytes = 0
+        self._decoder = decoder
+        self._learn = learn
+        self._counters = counters
+        self._since_ms = since_ms
+        self._bytes_max = bytes_max
+        self._last = [_NEVER] * partitions
+        self._told = [_NEVER] * partitions
+        # Ordered: the first key of a plain dict is found behind all that was deleted before it.
+        self._by_id: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def is_complete(self) -> bool:
+        """Say whether each partition was read to the first end that was asked for."""
+        return all(partition.has_been_known for partition in self.partitions)
+
+    def known_ns(self) -> int:
+        """Return the clock up to which everything here is sure to be right."""
+        return min(partition.known_ns for partition in self.partitions)
+
+    def get(self, reservation_id: bytes) -> ReservationView | None:
+        """Return how a reservation stands, or None where it is not known here; any thread."""
+        records = self._records(reservation_id)
+        while records is not None:
+            last, seats = (None if not value else self._outcome(value) for value in records)
+            assert last is not None
+            partition = place_of(last.outcome_id)[0]
+            if self._told[partition] > self._last[partition]:
+                return None
+            # What was told may have been read between the two.
+            newest = self._records(reservation_id)
+            if newest is records:
+                return after(last, () if seats is None else seats.seats)
+            records = newest
+        return None
+
+    def _records(self, reservation_id: bytes) -> tuple[bytes, bytes] | None:
+        # An entry is out of the dict for a moment while it becomes the newest.
+        with self._lock:
+            return self._by_id.get(reservation_id)
+
+    def decided(self, partition: int) -> int:
+        """Return the offset behind the last command of a partition known to be decided."""
+        if partition >= len(self._last):
+            return 0
+        return max(self._last[partition], self._told[partition])[1] + 1
+
+    def tell(self, outcome_id: bytes) -> None:
+        """Note a decision that somebody was told, wherever it was found."""
+        place = place_of(outcome_id)
+        if place[0] < len(self._told):
+            self._told[place[0]] = max(self._told[place[0]], place)
+
+    def apply(
+        self,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        wanted: Container[bytes] = (),
+    ) -> Outcome | None:
+        """Take in one record; return its outcome where somebody wants those of its reservation.
+
+        Never raises on bad bytes.
+        """
+        self._counters.records += 1
+        told = None if value is None else self._decoded(value)
+        if told is None or value is None:
+            # Whatever it said, its reservation may stand otherwise now.
+            self._forget(key or b"")
+            return None
+        name, fields = told
+        try:
+            place = place_of(fields[_OUTCOME_ID_AT])
+        except ValueError:
+            self._skip(BAD_OUTCOME_ID, repr(fields[_OUTCOME_ID_AT]))
+            self._forget(key or b"")
+            return None
+        if place[0] == partition and place > self._last[partition]:
+            if fields[_DECIDED_AT] >= self._since_ms:
+                self._keep(name, fields, value)
+            # After it: whoever sees the place finds what was decided there.
+            self._last[partition] = place
+        else:
+            self._counters.repeated += 1
+        # Last: whoever begins to wait after this finds the entry.
+        return outcome_of(name, fields) if fields[0] in wanted else None
+
+    def _keep(self, name: str, fields: tuple[Any, ...], value: bytes) -> None:
+        """Keep what a reservation stands at after a new outcome, if it moves at all."""
+        # Of the thousands a second that nobody here waits for, no more is made than this.
+        kind = KIND_BY_NAME[name]
+        if not moves(kind, fields[_REASON_AT] if kind is OutcomeKind.REJECTED else 0):
+            return
+        key = fields[0]
+        by_id = self._by_id
+        former = by_id.get(key)
+        naming = b""
+        if kind is OutcomeKind.EXTENDED:
+            if former is None:
+                # Its seats were told before our time: the owner knows them.
+                return
+            naming = former[1] or former[0]
+        with self._lock:
+            if former is not None:
+                self._drop(key)
+            by_id[key] = (value, naming)
+            self.size_bytes += len(key) + len(value) + len(naming) + ENTRY_BYTES
+            while self.size_bytes > self._bytes_max and by_id:
+                oldest, records = by_id.popitem(last=False)
+                self.size_bytes -= _size_of(oldest, records)
+                self._counters.forgotten += 1
+
+    def _forget(self, key: bytes) -> None:
+        with self._lock:
+            self._drop(key)
+
+    def _drop(self, key: bytes) -> None:
+        former = self._by_id.pop(key, None)
+        if former is not None:
+            self.size_bytes -= _size_of(key, former)
+
+    def _outcome(self, value: bytes) -> Outcome | None:
+        told = self._decoded(value)
+        return None if told is None else outcome_of(*told)
+
+    def _decoded(self, value: bytes) -> tuple[str, tuple[Any, ...]] | None:
+        verdict = self._decoder.decode(value)
+        if isinstance(verdict, UnknownSchema) and self._learn(verdict.schema_id):
+            verdict = self._decoder.decode(value)
+        if isinstance(verdict, Decoded):
+            return verdict.name, verdict.fields
+        if isinstance(verdict, Undecodable):
+            self._skip(verdict.reason, verdict.detail)
+        elif isinstance(verdict, UnknownSchema):
+            self._skip("UNKNOWN_SCHEMA", f"schema {verdict.schema_id}")
+        elif isinstance(verdict, UnknownRecordType):
+            self._skip("UNKNOWN_RECORD_TYPE", verdict.detail)
+        return None
+
+    def _skip(self, reason: str, detail: str) -> None:
+        self._counters.bad += 1
+        count = self._counters.bad
+        # Powers of two: a flood of bad records is no flood of lines.
+        if count & (count - 1) == 0:
+            log.warning("skipped an outcome: %s (%d so far): %s", reason, count, detail)
+
+
+def _size_of(key: bytes, records: tuple[bytes, bytes]) -> int:
+    return len(key) + len(records[0]) + len(records[1]) + ENTRY_BYTES

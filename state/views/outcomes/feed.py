@@ -1,0 +1,332 @@
+"""Committed outcomes as they come: how recent reservations stand, and who waits for one.
+
+    feed = OutcomeFeed("localhost:9092")
+    feed.start()                                    # on the loop that will wait
+    with feed.waiting(reservation_id) as waiter:    # before the command is appended
+        ...
+        outcome = await waiter.first(lambda outcome: outcome.kind is OutcomeKind.HELD)
+
+One thread reads all partitions of `reservation-outcomes`, from some minutes before the end on.
+The outcome of a reservation lies on the partition of its section's commands, not where its key
+would put it, so nothing less than all of them will do.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from schemas.topics import RESERVATION_OUTCOMES
+from serdes.decoding import TopicDecoder
+from serdes.schema_source import SchemaSource
+from state.domain.outcome import Outcome, ReservationView
+from state.kafka.options import KafkaOptions
+from state.views.availability.answers import age_ms, boot_clock_ns
+from state.views.following.feed import BroadcastFeed
+from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
+from state.views.following.unknown_ids import UnknownIds
+from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
+from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
+
+NAME: Final = "outcome-feed"
+HEARTBEAT_MS: Final = 500
+LOOK_BACK_MS: Final = 600_000
+# Workers stamp outcomes with their own clocks, which may run behind the brokers' by so much.
+CLOCK_SKEW_MS: Final = 60_000
+BYTES_MAX: Final = 64 * 1024 * 1024
+NEVER_NS: Final = 2**62
+PINS_ONLY: Final = SchemaSource("", Path())
+NO_OPTIONS: Final[KafkaOptions] = {}
+
+_END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_NEWEST: Final[OffsetSpec] = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeStatistics:
+    """One reading of the feed's counters; see OutcomeCounters.
+
+    reservations, size_bytes: in memory.
+    waiters:      who waits now.
+    readings:     times the topic was read to its end: 1 after the start.
+    staleness_ms: every outcome that was visible this long ago, or longer, is taken in.
+    trouble:      why the topic cannot be followed now; empty while it is.
+    """
+
+    records: int
+    repeated: int
+    forgotten: int
+    bad: int
+    heartbeats: int
+    heartbeats_failed: int
+    read_errors: int
+    readings: int
+    reservations: int
+    size_bytes: int
+    waiters: int
+    is_ready: bool
+    staleness_ms: int
+    trouble: str
+
+
+class OutcomeFeed:
+    """The feed of one process.
+
+    topic:        reservation-outcomes, or what it is called there.
+    schemas:      where schema ids come from; the pinned ones without a registry.
+    look_back_ms: how far before the newest outcome the reading begins.
+    bytes_max:    of reservations in memory; the oldest are forgotten.
+    kafka:        further options of librdkafka, such as for TLS and SASL.
+
+    Raises as `SchemaSource.ids` does; connects to nothing before `start`.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        *,
+        topic: str = RESERVATION_OUTCOMES.name,
+        schemas: SchemaSource = PINS_ONLY,
+        look_back_ms: int = LOOK_BACK_MS,
+        bytes_max: int = BYTES_MAX,
+        heartbeat_ms: int = HEARTBEAT_MS,
+        kafka: KafkaOptions = NO_OPTIONS,
+        clock_ns: Callable[[], int] = boot_clock_ns,
+    ) -> None:
+        self.counters = OutcomeCounters()
+        self.trouble = ""
+        self._decoder = TopicDecoder(RESERVATION_OUTCOMES, schemas.ids())
+        self._unknown = UnknownIds(schemas, self._decoder, clock_ns)
+        self._look_back_ms = look_back_ms
+        self._since_ms = 0
+        self._bytes_max = bytes_max
+        self._clock_ns = clock_ns
+        self._waiters = OutcomeWaiters()
+        self._contents: OutcomeContents | None = None
+        self._readings = 0
+        # Set with every answered heartbeat while `asking` requests wait for one.
+        self._refreshed = asyncio.Event()
+        self._asking = 0
+        self._has_ended = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._feed = BroadcastFeed(
+            brokers,
+            topic,
+            self,
+            name=NAME,
+            heartbeat_ms=heartbeat_ms,
+            kafka=kafka,
+            clock_ns=clock_ns,
+            starts=self._starts,
+            confirm=schemas.confirm,
+        )
+
+    def start(self) -> None:
+        """Begin to read, in a thread; waiters belong to the loop that runs now."""
+        self._loop = asyncio.get_running_loop()
+        self._feed.start()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, a mistake of ours; None while it runs."""
+        return self._feed.failure
+
+    async def close(self) -> None:
+        """End all waits, then the thread; safe to repeat."""
+        self.end_waits()
+        await asyncio.to_thread(self._feed.close)
+
+    def end_waits(self) -> None:
+        """Have everybody who waits answer now: the process is about to end."""
+        self._has_ended = True
+        self._refreshed.set()
+        self._waiters.end()
+
+    # --- what a request asks ---------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether the topic was read to the ends that it had at start."""
+        return self._contents is not None
+
+    @property
+    def partitions(self) -> int:
+        """Return how many partitions the topic has; 0 before the start."""
+        return 0 if self._contents is None else len(self._contents.partitions)
+
+    def staleness_ms(self) -> int:
+        """Return the age of what is known here; very large before the start."""
+        contents = self._contents
+        known_ns = -NEVER_NS if contents is None else contents.known_ns()
+        return age_ms(known_ns, self._clock_ns())
+
+    def get(self, reservation_id: bytes) -> ReservationView | None:
+        """Return how a reservation stands, or None where only its owner knows."""
+        contents = self._contents
+        return None if contents is None else contents.get(reservation_id)
+
+    def decided(self, partition: int) -> int:
+        """Return the offset behind the last command of a partition known to be decided."""
+        contents = self._contents
+        return 0 if contents is None else contents.decided(partition)
+
+    def told(self, outcome_id: bytes) -> None:
+        """Note what somebody was told: nothing older is answered from here any more."""
+        if self._contents is not None:
+            self._contents.tell(outcome_id)
+
+    def now_ns(self) -> int:
+        """Return the clock that `knows_since` counts by."""
+        return self._clock_ns()
+
+    async def knows_since(self, partition: int, asked_ns: int, timeout_s: float) -> bool:
+        """Wait until whatever was visible of a partition at a moment was read; False if not."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self._has_ended and not self._knows(partition, asked_ns):
+                    self._refreshed.clear()
+                    self._feed.refresh()
+                    self._asking += 1
+                    try:
+                        await self._refreshed.wait()
+                    finally:
+                        self._asking -= 1
+        except TimeoutError:
+            pass
+        return self._knows(partition, asked_ns)
+
+    def _knows(self, partition: int, asked_ns: int) -> bool:
+        contents = self._contents
+        if contents is None or partition >= len(contents.partitions):
+            return False
+        return contents.partitions[partition].known_ns >= asked_ns
+
+    def waiting(self, reservation_id: bytes) -> AbstractContextManager[OutcomeWaiter]:
+        """Give a waiter for a reservation's outcomes, for as long as a `with` block runs."""
+        return self._waiters.waiting(reservation_id)
+
+    def statistics(self) -> OutcomeStatistics:
+        """Return all counters; exact for each, taken one after the other."""
+        counters, contents = self.counters, self._contents
+        return OutcomeStatistics(
+            records=counters.records,
+            repeated=counters.repeated,
+            forgotten=counters.forgotten,
+            bad=counters.bad,
+            heartbeats=counters.heartbeats,
+            heartbeats_failed=counters.heartbeats_failed,
+            read_errors=counters.read_errors,
+            readings=self._readings,
+            reservations=0 if contents is None else len(contents),
+            size_bytes=0 if contents is None else contents.size_bytes,
+            waiters=len(self._waiters),
+            is_ready=self.is_ready,
+            staleness_ms=self.staleness_ms(),
+            trouble=self.trouble,
+        )
+
+    # --- what the thread tells -------------------------------------------------------------
+
+    def new_reading(self, partitions: int, topic_id: str) -> OutcomeContents:  # noqa: ARG002
+        """Return empty contents; former ones answer until these are complete."""
+        return OutcomeContents(
+            partitions,
+            self._decoder,
+            self._unknown.learn,
+            self.counters,
+            since_ms=self._since_ms,
+            bytes_max=self._bytes_max,
+            never_ns=-NEVER_NS,
+        )
+
+    def take(self, reading: OutcomeContents, records: Sequence[Message]) -> list[Outcome]:
+        """Take in records; return the outcomes that somebody waits for."""
+        wanted = []
+        for record in records:
+            partition = record.partition()
+            assert partition is not None
+            outcome = reading.apply(partition, record.key(), record.value(), self._waiters)
+            if outcome is not None:
+                wanted.append(outcome)
+        return wanted
+
+    def changed(self, reading: OutcomeContents, changes: Sequence[Outcome]) -> None:  # noqa: ARG002
+        """Wake who waits; of a reading that is not complete too, for what it tells is true."""
+        assert self._loop is not None
+        # One call for all of them. A loop that was closed has nobody left who waits.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._waiters.tell, changes)
+
+    def publish(self, reading: OutcomeContents) -> None:
+        """Answer from this reading from now on."""
+        self._contents = reading
+        self._readings += 1
+
+    def refreshed(self) -> None:
+        """Wake who waits until what is known is young enough."""
+        if self._asking and self._loop is not None:
+            # A loop that was closed has nobody left who waits.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._refreshed.set)
+
+    def troubled(self, trouble: str) -> None:
+        """Note why the topic cannot be followed; an empty string when it can."""
+        self.trouble = trouble
+
+    def _starts(self, admin: AdminClient, topic: TopicIdentity) -> Sequence[TopicPartition]:
+        """Return where the look-back begins; note from when on outcomes are kept.
+
+        Counted from the newest outcome, not from this machine's clock, which may be off (F05).
+        """
+        places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        # Asked first: what comes while the rest is asked lies behind these ends, and is read.
+        ends = _answers(
+            admin.list_offsets(
+                dict.fromkeys(places, _END),
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=ANSWER_TIMEOUT_S,
+            ),
+            "offset",
+        )
+        if min(ends.values()) < 0:
+            # The leader changed meanwhile: whoever follows asks again.
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+        newest_ms = _answers(
+            admin.list_offsets(dict.fromkeys(places, _NEWEST), request_timeout=ANSWER_TIMEOUT_S),
+            "timestamp",
+        )
+        since_ms = max(0, max(newest_ms.values()) - self._look_back_ms)
+        self._since_ms = since_ms + CLOCK_SKEW_MS
+        first: OffsetSpec = OffsetSpec.for_timestamp(since_ms)
+        offsets = _answers(
+            admin.list_offsets(dict.fromkeys(places, first), request_timeout=ANSWER_TIMEOUT_S),
+            "offset",
+        )
+        # No offset where no record is as young: then the end as it was asked for. "The end" of
+        # librdkafka is found out later, behind outcomes that somebody may wait for by then.
+        return [
+            TopicPartition(
+                topic.name,
+                number,
+                offset if offset >= 0 else ends[number],
+            )
+            for number, offset in offsets.items()
+        ]
+
+
+def _answers(answers: Mapping[TopicPartition, "Future[Any]"], name: str) -> dict[int, int]:
+    """Return an attribute of each partition's answer, waiting for it. Raises KafkaException."""
+    # Bounded by the request's own timeout.
+    return {at.partition: int(getattr(answer.result(), name)) for at, answer in answers.items()}

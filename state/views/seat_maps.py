@@ -1,0 +1,151 @@
+"""Seat maps of sections that are asked for often, so that their owners are not.
+
+A kept map is served while the availability view, which hears of every change, knows no higher
+version; and for `YOUNG_MS` whatever happens, so that a section that changes a hundred times a
+second costs its owner ten look-ups a second and pod, not one for each buyer who looks.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from schemas.topics import SECTION_COMMANDS
+from state.domain.keys import partition_of, section_key
+from state.owners.lookup import SectionRecords
+from state.views.availability.answers import age_ms, boot_clock_ns
+from state.views.availability.statuses import SectionStatuses
+
+YOUNG_MS: Final = 100
+SEATS_MAX: Final = 2_000_000
+
+Name = tuple[int, str]
+
+
+class SectionSource(Protocol):
+    """Where sections are looked up when no kept map serves; raises as OwnerLookup does."""
+
+    async def section(self, partition: int, section_key: bytes) -> SectionRecords | None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeatMap:
+    """A section as of one moment.
+
+    asked_ns: when the owner was asked, by the cache's clock.
+    rendered: what was made of the records, by its kind, kept as long as they are.
+    """
+
+    records: SectionRecords
+    asked_ns: int
+    rendered: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SeatMapCounters:
+    """Maps served from memory, look-ups at owners, and requests that shared one."""
+
+    kept: int = 0
+    looked_up: int = 0
+    shared: int = 0
+
+
+class SeatMapCache:
+    """The maps that one pod keeps; all methods belong to one loop.
+
+    seats_max: capacity of all kept sections together; the longest unused go first.
+    """
+
+    def __init__(
+        self,
+        source: SectionSource,
+        view: SectionStatuses,
+        *,
+        seats_max: int = SEATS_MAX,
+        clock_ns: Callable[[], int] = boot_clock_ns,
+    ) -> None:
+        self.counters = SeatMapCounters()
+        self._source = source
+        self._view = view
+        self._seats_max = seats_max
+        self._clock_ns = clock_ns
+        self._kept: OrderedDict[Name, SeatMap] = OrderedDict()
+        self._seats = 0
+        self._lookups: dict[Name, asyncio.Task[SeatMap | None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    async def get(self, event_id: int, section: str, min_version: int = 0) -> SeatMap | None:
+        """Return a section's map, or None where its owner knows no such section.
+
+        min_version: a kept map below it is not served; the owner may still be below it.
+
+        Raises OwnerNotReady, OwnerUnreachable, OwnersBusy.
+        """
+        name = (event_id, section)
+        kept = self._kept.get(name)
+        if kept is not None and self._serves(name, kept, min_version):
+            self.counters.kept += 1
+            self._kept.move_to_end(name)
+            return kept
+        return await self._looked_up(name)
+
+    def staleness_ms(self, event_id: int, section: str, seat_map: SeatMap) -> int:
+        """Return a bound of a map's age: that of the owner's word, or of the view's."""
+        age = age_ms(seat_map.asked_ns, self._clock_ns())
+        known = self._view.get(event_id, section)
+        if known is not None and known.version == seat_map.records.version:
+            return min(age, known.staleness_ms)
+        return age
+
+    def _serves(self, name: Name, kept: SeatMap, min_version: int) -> bool:
+        version = kept.records.version
+        if version < min_version:
+            return False
+        age = age_ms(kept.asked_ns, self._clock_ns())
+        if age <= YOUNG_MS:
+            return True
+        known = self._view.get(*name)
+        if known is None or known.stale:
+            return False
+        # A lower version is told only while the view lags behind the owner's word; later it
+        # contradicts that word, which was about a topic that is gone.
+        return known.version == version or (known.version < version and known.staleness_ms > age)
+
+    async def _looked_up(self, name: Name) -> SeatMap | None:
+        lookup = self._lookups.get(name)
+        if lookup is None:
+            self.counters.looked_up += 1
+            lookup = self._lookups[name] = asyncio.create_task(self._look_up(name))
+            lookup.add_done_callback(lambda done: self._end(name, done))
+        else:
+            self.counters.shared += 1
+        # Whoever goes away takes nothing from the others.
+        return await asyncio.shield(lookup)
+
+    def _end(self, name: Name, lookup: asyncio.Task[SeatMap | None]) -> None:
+        del self._lookups[name]
+        if not lookup.cancelled():
+            # Everybody who asked may be gone: then nobody else would take the error.
+            lookup.exception()
+
+    async def _look_up(self, name: Name) -> SeatMap | None:
+        # Before the owner is asked: what it says is not older.
+        asked_ns = self._clock_ns()
+        key = section_key(*name)
+        partition = partition_of(key, SECTION_COMMANDS.partitions)
+        records = await self._source.section(partition, key)
+        former = self._kept.pop(name, None)
+        if former is not None:
+            self._seats -= former.records.layout.capacity
+        if records is None:
+            return None
+        seat_map = SeatMap(records, asked_ns)
+        self._kept[name] = seat_map
+        self._seats += records.layout.capacity
+        while self._seats > self._seats_max and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._seats -= oldest.records.layout.capacity
+        return seat_map
