@@ -8,10 +8,10 @@ from typing import Final
 
 import uvloop
 
-from api.logs import configure, log
 from api.pod import Pod
 from api.serving import PortTaken, serve
 from api.settings import ApiSettings, BadSetting
+from api.web.logs import configure, log
 from serdes.registry.known_ids import SchemaIdsError
 
 DONE: Final = 0

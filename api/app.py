@@ -16,11 +16,23 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from api import availability, events, health, openapi, reservations, seat_maps, streaming
-from api.availability import QuickLookUps
-from api.framing import check_head
-from api.identity import OPERATOR
-from api.limits import (
+from api import health
+from api.access.identity import OPERATOR
+from api.availability import endpoints as availability
+from api.availability import stream as streaming
+from api.availability.encoded import AGE_HEADERS
+from api.availability.endpoints import QuickLookUps
+from api.events import endpoints as events
+from api.events import seat_maps
+from api.pod import Pod
+from api.reservations import endpoints as reservations
+from api.settings import ApiSettings
+from api.web import openapi
+from api.web.framing import check_head
+from api.web.logs import Correlation, access, correlation_of, current, log
+from api.web.methods import Methods, WithoutBody
+from api.web.problems import CONTENT_TYPE, Problem
+from api.web.requests import (
     Disconnected,
     Receive,
     Scope,
@@ -30,13 +42,7 @@ from api.limits import (
     read_body,
     replayed,
 )
-from api.logs import Correlation, access, correlation_of, current, log
-from api.lookups import AGE_HEADERS
-from api.methods import Methods, WithoutBody
-from api.pod import Pod
-from api.problems import CONTENT_TYPE, Problem
-from api.settings import ApiSettings
-from api.waits import ClientGone
+from api.web.waits import ClientGone
 from state.domain.reasons import ApiReason
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]

@@ -12,10 +12,10 @@ from typing import Annotated, Final, Literal
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from api.addresses import counted_network
-from api.identity import BUYER, OPERATOR, Identity
+from api.access.addresses import counted_network
+from api.access.identity import BUYER, OPERATOR, Identity
 from api.pod import Pod
-from api.problems import Problem, retry_after
+from api.web.problems import Problem, retry_after
 from state.domain.reasons import ApiReason
 from state.redis.keys import limit_of_network, limit_of_user
 

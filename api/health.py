@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import orjson
 
-from api import metrics
-from api.limits import Send
 from api.pod import Pod
+from api.web import metrics
+from api.web.requests import Send
 from schemas.topics import subjects
 from serdes.avro.schema_files import current, digest_of
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from inspect import iscoroutinefunction
 from typing import Any, Self, TypeVar
 
-from api.answers import FAILPOINTS, CommandDesk
-from api.identity import TokenVerifier
-from api.logs import log
-from api.metrics import ApiMetrics, Reading
+from api.access.identity import TokenVerifier
+from api.access.tokens import KeySet
+from api.commands.desk import FAILPOINTS, CommandDesk
 from api.settings import ApiSettings
-from api.tokens import KeySet
-from api.waits import WAITS_MAX, Waits
+from api.web.logs import log
+from api.web.metrics import ApiMetrics, Reading
+from api.web.waits import WAITS_MAX, Waits
 from infra.process.failpoints import Failpoints
 from schemas.topics import EVENTS, RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
 from serdes.registry.ids import SchemaIds

@@ -22,10 +22,10 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from api.app import ASGIApp, create_app, quick_lookups_of
-from api.logs import log
 from api.pod import Pod
-from api.reading_thread import answer_where_read
 from api.settings import ApiSettings
+from api.web.logs import log
+from api.web.reading_thread import answer_where_read
 
 STOP_S: Final = 15.0
 """Longer than any `Prefer: wait` may take by default."""

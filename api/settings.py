@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from api.addresses import network_in
+from api.access.addresses import network_in
 from infra.process.environment import (
     BadSetting,
     Environment,

@@ -7,9 +7,9 @@ from typing import Any
 import api_pods
 import httpx
 
-from api.identity import Identity, TokenVerifier, unauthenticated
+from api.access.identity import Identity, TokenVerifier, unauthenticated
+from api.access.tokens import KeySet
 from api.settings import ApiSettings
-from api.tokens import KeySet
 
 BUYER = {"Authorization": "Bearer buyer-1:buyer"}
 OPERATOR = {"Authorization": "Bearer operator-1:operator"}

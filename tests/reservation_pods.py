@@ -14,10 +14,10 @@ from api_pods import pod_with
 from section_commands import IDS, PARTITIONS, A, Partition, open_section
 from status_records import Fed
 
-from api.answers import CommandDesk
-from api.metrics import ApiMetrics
+from api.commands.desk import CommandDesk
 from api.pod import Pod
 from api.settings import ApiSettings
+from api.web.metrics import ApiMetrics
 from state.domain.keys import partition_of, section_key
 from state.kafka.command_log import Appended, AppendUnknown, NotAppended
 from state.owners.lookup import OwnerLookup, _payloads

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from section_commands import IDS
 
-from api.identity import TokenVerifier
-from api.tokens import KeySet
+from api.access.identity import TokenVerifier
+from api.access.tokens import KeySet
 from schemas.topics import RESERVATION_OUTCOMES
 from serdes.decoding import TopicDecoder
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters

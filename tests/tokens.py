@@ -8,8 +8,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from api.identity import TokenVerifier
-from api.tokens import KeySet, parsed
+from api.access.identity import TokenVerifier
+from api.access.tokens import KeySet, parsed
 
 NOW_S = 1_900_000_000
 AUDIENCE = "seatstream"

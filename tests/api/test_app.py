@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens import bearer
 
+from api.access.identity import Identity
 from api.app import Application, create_app, with_endpoints
 from api.guard import anyone, buyer, limited, operator
-from api.identity import Identity
 from api.pod import PartAbsent, Pod
 from api.settings import ApiSettings
 from state.redis.line import TooManyAsk

@@ -27,8 +27,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from whole_pods import whole_pod
 
-from api import streaming
 from api.app import create_app
+from api.availability import stream as streaming
 from api.pod import Pod
 from api.settings import ApiSettings
 

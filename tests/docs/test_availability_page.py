@@ -4,8 +4,10 @@ import re
 
 from document_pages import DOCS, code_in, section_of, table_rows
 
-from api import availability, questions, stream_frames, streaming
-from api.lookups import AGE_HEADERS
+from api.availability import endpoints as availability
+from api.availability import questions, stream_frames
+from api.availability import stream as streaming
+from api.availability.encoded import AGE_HEADERS
 
 PAGE = DOCS / "http-api.md"
 

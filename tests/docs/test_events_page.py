@@ -5,8 +5,8 @@ import re
 import orjson
 from document_pages import DOCS, code_in, table_rows
 
-from api.event_bodies import Opening
-from api.event_openings import prepared
+from api.events.bodies import Opening
+from api.events.openings import prepared
 from serdes.registry.ids import counted_ids
 from state.domain.event import SaleState
 from state.records.commands import CommandEncoders

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from document_pages import DOCS, AskedEnvironment, code_in, env_example, table_rows
 
-from api.metrics import ApiMetrics
 from api.pod import Pod
-from api.problems import STATUS
 from api.settings import ApiSettings
+from api.web.metrics import ApiMetrics
+from api.web.problems import STATUS
 from state.domain.reasons import ApiReason, Reason
 from streams.settings import Settings
 

@@ -15,11 +15,11 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from integration.workers import Worker
 
-from api.answers import CommandDesk
-from api.known_events import now_ms
-from api.metrics import ApiMetrics
+from api.commands.desk import CommandDesk
+from api.events.catalogue import now_ms
 from api.pod import Pod
 from api.settings import ApiSettings
+from api.web.metrics import ApiMetrics
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from schemas.topics import EVENTS, TOPICS

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.identity import Identity, TokenVerifier
-from api.tokens import KeySet
+from api.access.identity import Identity, TokenVerifier
+from api.access.tokens import KeySet
 from infra.paths import ROOT
 from scripts.issue_token import KEY_FILE, DevelopmentKeys
 

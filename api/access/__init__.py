@@ -1,0 +1,1 @@
+"""Who asks: addresses, tokens, and the keys they are verified with."""

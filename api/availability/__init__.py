@@ -1,0 +1,1 @@
+"""Look-ups of free seats, and streams of their changes."""

@@ -1,0 +1,1 @@
+"""A command in; its committed outcome out."""

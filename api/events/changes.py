@@ -1,0 +1,385 @@
+"""Events opened and closed by operators: one command to every section, then the event's record.
+
+The sections come first when an event is opened, so that what is listed as on sale is. The record
+comes first when a sale is closed: it says until when, and repeating the request closes what was
+left. Either may be repeated at any pod until nothing is pending.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.access.identity import Identity
+from api.commands.desk import APPEND_WAIT_S, Command, CommandDesk, Wait, record_headers
+from api.events.bodies import ChangedEvent, Opening, event_body
+from api.events.catalogue import Catalogue, EventId, known_event, now_ms
+from api.events.openings import check_times, opened, prepared
+from api.guard import limited, operator, pod_of
+from api.pod import Pod
+from api.reservations.endpoints import AskedWait, Key
+from api.web.logs import Correlation
+from api.web.problems import STATUS, Problem, retry_after
+from api.web.waits import Caller, caller_of
+from state.domain.event import Event, EventStatus, Trigger, advance, closing_window
+from state.domain.keys import section_key
+from state.domain.outcome import Outcome, OutcomeKind, reason_of
+from state.domain.reasons import ApiReason, Reason
+from state.domain.tickets import ticket_of
+from state.kafka.command_log import AppendUnknown, NotAppended, TooLarge
+from state.records.event import EventEncoder
+from state.redis.idempotency import Claim
+from state.views.events.writer import Contended, Decide, EventWriter
+
+router = APIRouter(tags=["events"])
+
+AT_ONCE_MAX: Final = 32
+"""Sections that one request asks at once; buyers need room too."""
+
+NAMED_MAX: Final = 100
+"""Sections that an answer names."""
+
+_FAST_MS: Final = 10_000
+"""How far this pod's clock may be ahead of the log's before its own is not taken for now."""
+
+_PENDING: Final[dict[int | str, dict[str, Any]]] = {
+    202: {
+        "model": ChangedEvent,
+        "description": "Some sections have not answered; repeat it with the same key.",
+    }
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of an operator, checked.
+
+    ticket: of the idempotency key.
+    """
+
+    pod: Pod
+    caller: Caller
+    user_id: str
+    ticket: str
+    wait: Wait
+    correlation: Correlation
+
+
+async def asked(
+    request: Request,
+    who: Annotated[Identity, Depends(operator)],
+    key: Key,
+    wait: AskedWait,
+) -> Asked:
+    """Demand an operator and an idempotency key; raises Problem."""
+    pod = pod_of(request)
+    return Asked(
+        pod,
+        caller_of(request, who),
+        who.user_id,
+        ticket_of(who.user_id, key),
+        wait,
+        request.state.correlation,
+    )
+
+
+ByOperator = Annotated[Asked, Depends(asked)]
+
+
+@router.post(
+    "/v1/events",
+    status_code=201,
+    response_model=ChangedEvent,
+    responses=_PENDING,
+    dependencies=[Depends(operator), Depends(limited("other"))],
+)
+async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> Response:
+    """Open an event: every section of its plan, then the event itself."""
+    pod, desk = by.pod, by.pod.desk
+    plan = await asyncio.to_thread(prepared, opening, by.user_id, desk.encoders)
+    event = plan.event
+    known = catalogue.get(event.event_id)
+    if known is not None and known.opening_digest != event.opening_digest:
+        raise _other_event()
+    if known is not None and known.status is not EventStatus.OPENING:
+        return _answer(201, known, (), by)
+    check_times(event, now_ms())
+    writer = _writer(pod)
+    try:
+        writer.check_size(event)
+    except TooLarge as error:
+        raise Problem.of(
+            Reason.STATE_TOO_LARGE, "Divide the event: it has too many sections or categories."
+        ) from error
+    await _claim(desk, by.ticket, event.opening_digest)
+
+    def value(identity: bytes, number: int) -> bytes:
+        return desk.encoders.open_section(identity, plan.sections[number], plan.rules)
+
+    sections = [section.section for section in plan.sections]
+    answers = await _ask(by, event.event_id, sections, "open", OutcomeKind.OPENED, value)
+    _check_refusals(answers)
+    if not answers.done and answers.not_taken is not None:
+        await desk.keys.give_back(by.ticket)
+        raise answers.not_taken
+    is_complete = not answers.pending
+
+    def decide(stands: Event | None) -> Event | None:
+        if stands is None:
+            return opened(event, now_ms(), is_complete=is_complete)
+        if stands.opening_digest != event.opening_digest:
+            raise _other_event()
+        if stands.status is not EventStatus.OPENING or not is_complete:
+            return None
+        return _moved(stands, Trigger.SECTIONS_OPENED)
+
+    written, is_written = await _written(writer, event.event_id, decide, by)
+    status = 201 if is_complete and is_written else 202
+    return _answer(status, written, answers.pending, by)
+
+
+@router.post(
+    "/v1/events/{event_id}:close",
+    response_model=ChangedEvent,
+    responses=_PENDING,
+    dependencies=[Depends(operator), Depends(limited("other"))],
+)
+async def close_event(by: ByOperator, _: Catalogue, event_id: EventId) -> Response:
+    """Close the sale of an event now: what is held may still be paid, nothing more is held."""
+    desk = by.pod.desk
+    await known_event(by.pod, by.caller, event_id)
+    await _claim(desk, by.ticket, f"close {event_id}")
+    writer = _writer(by.pod)
+    event, answers = await _end_sale(by, writer, event_id, "end", now_ms())
+    decided_ms = min((one.decided_at_ms for one in answers.done.values()), default=0)
+    if answers.done and event.sale_ends_ms - decided_ms > _FAST_MS:
+        # This pod's clock is fast: by the log's time, which counts, the sale would go on.
+        event, answers = await _end_sale(by, writer, event_id, "log", decided_ms)
+    for section, reason in list(answers.refused.items()):
+        # What was never opened sells nothing.
+        if reason is Reason.UNKNOWN_SECTION:
+            del answers.refused[section]
+    _check_refusals(answers)
+    if answers.pending:
+        return _answer(202, event, answers.pending, by)
+
+    def close(stands: Event | None) -> Event | None:
+        if stands is None:
+            raise Problem.of(ApiReason.NOT_FOUND, "The event was removed meanwhile.")
+        if stands.status is EventStatus.CLOSED:
+            return None
+        return _moved(stands, Trigger.SALE_CLOSED)
+
+    event, is_written = await _written(writer, event_id, close, by)
+    return _answer(200 if is_written else 202, event, (), by)
+
+
+# --- sections ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Answers:
+    """What became of one command to each of some sections.
+
+    pending:   sections without an outcome in time, or that were not asked.
+    not_taken: the problem of the last one that was certainly not asked.
+    """
+
+    done: dict[str, Outcome] = field(default_factory=dict)
+    refused: dict[str, Reason] = field(default_factory=dict)
+    pending: list[str] = field(default_factory=list)
+    not_taken: Problem | None = None
+
+
+async def _end_sale(
+    by: Asked, writer: EventWriter, event_id: int, verb: str, at_ms: int
+) -> tuple[Event, Answers]:
+    """Write that the sale ends at `at_ms`, and have every section end it then."""
+
+    def end_sale(stands: Event | None) -> Event | None:
+        if stands is None:
+            raise Problem.of(ApiReason.NOT_FOUND, "The event was removed meanwhile.")
+        starts_ms, ends_ms = closing_window(stands, at_ms)
+        if (starts_ms, ends_ms) == (stands.sale_starts_ms, stands.sale_ends_ms):
+            return None
+        return replace(
+            stands,
+            sale_starts_ms=starts_ms,
+            sale_ends_ms=ends_ms,
+            revision=stands.revision + 1,
+            changed_at_ms=at_ms,
+        )
+
+    event, is_written = await _written(writer, event_id, end_sale, by)
+    sections = [section.section for section in event.sections]
+    if not is_written:
+        return event, Answers(pending=sections)
+    encoders = by.pod.desk.encoders
+
+    def value(identity: bytes, number: int) -> bytes:  # noqa: ARG001
+        return encoders.change_sale_window(identity, event.sale_starts_ms, event.sale_ends_ms)
+
+    return event, await _ask(by, event_id, sections, verb, OutcomeKind.WINDOW_CHANGED, value)
+
+
+async def _ask(
+    by: Asked,
+    event_id: int,
+    sections: Sequence[str],
+    verb: str,
+    kind: OutcomeKind,
+    value: Callable[[bytes, int], bytes],
+) -> Answers:
+    """Send a command to each section and wait for all outcomes, some at once.
+
+    verb:  begins the id of each command, with at most 4 characters.
+    value: given the encoded identity and the section's number.
+    """
+    desk = by.pod.desk
+    answers = Answers()
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + by.wait.seconds
+    room = asyncio.Semaphore(AT_ONCE_MAX)
+
+    async def ask(number: int, section: str) -> None:
+        key = section_key(event_id, section)
+        # Ticket and section: the same request has the same ids, whoever repeats it and where.
+        command_id = f"{verb}-{by.ticket}-{section}"
+        correlation = by.correlation.id
+        identity = desk.encoders.identity(command_id, by.user_id, section, event_id, correlation)
+        async with room:
+            # Brokers that acknowledge nothing would hold up one group of sections after another.
+            if loop.time() > until_s + APPEND_WAIT_S:
+                answers.pending.append(section)
+                return
+            try:
+                command = Command(
+                    reservation_id=command_id.encode(),
+                    section_key=key,
+                    partition=desk.partition_of(key),
+                    value=value(identity, number),
+                    kinds=frozenset({kind}),
+                    correlation=correlation.encode(),
+                    headers=record_headers(by.correlation),
+                )
+                outcome = await desk.decided(command, max(0.0, until_s - loop.time()))
+            except Problem as problem:
+                answers.not_taken = problem
+                answers.pending.append(section)
+                return
+        if outcome is None:
+            answers.pending.append(section)
+        elif outcome.is_refusal:
+            answers.refused[section] = reason_of(outcome.reason)
+        else:
+            answers.done[section] = outcome
+
+    async with asyncio.TaskGroup() as group:
+        for number, section in enumerate(sections):
+            group.create_task(ask(number, section))
+    answers.pending.sort()
+    return answers
+
+
+def _check_refusals(answers: Answers) -> None:
+    """Raise Problem for sections that refused, with the reason of the first."""
+    if not answers.refused:
+        return
+    reason = next(iter(answers.refused.values()))
+    status, _ = STATUS[reason]
+    detail = "Look at `sections`; nothing of the event was changed there."
+    if Reason.CONFLICT in answers.refused.values():
+        # Not the key but the event's id stands for something else.
+        status, reason = 409, Reason.CONFLICT
+        detail = "These sections are open with another plan: open another event, or that plan."
+    raise Problem(
+        status,
+        reason,
+        detail,
+        sections=_refusals(answers.refused),
+        done=len(answers.done),
+        pending=len(answers.pending),
+    )
+
+
+def _refusals(refused: Mapping[str, Reason]) -> list[dict[str, str]]:
+    named = sorted(refused.items())[:NAMED_MAX]
+    return [{"section": section, "reason": reason.name} for section, reason in named]
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def _writer(pod: Pod) -> EventWriter:
+    return EventWriter(pod.catalogue, pod.descriptions, EventEncoder(pod.ids))
+
+
+async def _written(
+    writer: EventWriter, event_id: int, decide: Decide, by: Asked
+) -> tuple[Event, bool]:
+    """Return what stands of an event, and whether that is certain; raises Problem."""
+    drafts: list[Event] = []
+
+    def drafted(stands: Event | None) -> Event | None:
+        wanted = decide(stands)
+        if wanted is not None:
+            drafts.append(wanted)
+        return wanted
+
+    try:
+        return await writer.change(event_id, drafted, record_headers(by.correlation)), True
+    except AppendUnknown:
+        return drafts[-1], False
+    except TooLarge as error:
+        raise Problem.of(Reason.STATE_TOO_LARGE, "The event's record grew too large.") from error
+    except NotAppended as error:
+        raise Problem.of(
+            ApiReason.BROKER_UNAVAILABLE, "Repeat the request with the same idempotency key."
+        ) from error
+    except Contended as error:
+        raise Problem.of(
+            ApiReason.STILL_RUNNING,
+            "Others change this event at the same moment; repeat the request.",
+            headers=(retry_after(1_000),),
+        ) from error
+
+
+def _moved(stands: Event, trigger: Trigger) -> Event:
+    return replace(
+        stands,
+        status=advance(stands.status, trigger),
+        revision=stands.revision + 1,
+        changed_at_ms=now_ms(),
+    )
+
+
+async def _claim(desk: CommandDesk, ticket: str, digest: str) -> None:
+    if await desk.keys.claim(ticket, digest) is Claim.OTHER:
+        raise Problem.of(
+            ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new idempotency key for a new request."
+        )
+
+
+def _other_event() -> Problem:
+    return Problem(
+        409,
+        Reason.CONFLICT,
+        "This id is that of another event, or of this one opened otherwise: use another id.",
+    )
+
+
+def _answer(status: int, event: Event, pending: Sequence[str], by: Asked) -> Response:
+    body = {**event_body(event, now_ms()), "pending_sections": list(pending[:NAMED_MAX])}
+    headers = {
+        "Location": f"/v1/events/{event.event_id}",
+        "Cache-Control": "no-store",
+        **dict(by.wait.headers),
+    }
+    if status == 202:
+        headers |= dict((retry_after(1_000),))
+    return Response(
+        orjson.dumps(body), status_code=status, media_type="application/json", headers=headers
+    )

@@ -1,0 +1,1 @@
+"""Seats held, given back, held longer."""

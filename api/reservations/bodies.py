@@ -1,0 +1,132 @@
+"""What requests and answers about reservations look like."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.availability.questions import TOKEN_FORM
+from state.domain.layout import SEATS_PER_HOLD_MAX
+from state.domain.outcome import ReservationView
+from state.domain.reasons import Reason
+from state.domain.reservation import ReleaseCause, Status
+
+INT_MAX: Final = 2**31 - 1
+SECTION_PATTERN: Final = r"^[A-Z0-9-]{1,32}$"
+
+_STRICT: Final = ConfigDict(extra="forbid", strict=True)
+
+Section = Annotated[str, Field(pattern=SECTION_PATTERN, description="Id of the section.")]
+
+
+class SeatBody(BaseModel):
+    """One seat: indexes from 0, as in the section's seat map."""
+
+    model_config = _STRICT
+
+    row: int = Field(ge=0, le=INT_MAX)
+    seat: int = Field(ge=0, le=INT_MAX)
+
+
+class BestAvailable(BaseModel):
+    """Adjacent seats of the section's choice."""
+
+    model_config = _STRICT
+
+    section: Section
+    quantity: int = Field(ge=1, le=SEATS_PER_HOLD_MAX)
+
+
+class ChosenSeats(BaseModel):
+    """Exactly these seats, all or none."""
+
+    model_config = _STRICT
+
+    section: Section
+    seats: list[SeatBody] = Field(min_length=1, max_length=SEATS_PER_HOLD_MAX)
+
+
+class Extension(BaseModel):
+    """A full hold time from now, within the section's limit."""
+
+    model_config = _STRICT
+
+    epoch: int = Field(ge=1, le=INT_MAX, description="That of the reservation as last seen.")
+
+
+class ReservationBody(BaseModel):
+    """A reservation as it stands.
+
+    `epoch` and `version` go into later commands and reads; `deadline_ms` is there while it is
+    held, `cause` once it was released, `reason` and `seat` where it was rejected.
+    """
+
+    reservation_id: str = Field(description="Opaque; part of this reservation's address.")
+    status: Literal["HELD", "SOLD", "REJECTED", "RELEASED", "PAYING", "REFUNDED"]
+    event_id: int
+    section: str
+    seats: list[SeatBody]
+    epoch: int
+    deadline_ms: int | None = Field(description="Unix ms.")
+    version: int
+    consistency_token: str = Field(
+        pattern=TOKEN_FORM, description="Look-ups that name it see this change, at any pod."
+    )
+    outcome_id: str = Field(description="Opaque; for `changed_from`.")
+    decided_at_ms: int
+    cause: Literal["CANCELLED", "LAPSED"] | None = None
+    reason: str | None = None
+    seat: SeatBody | None = None
+
+
+class PendingBody(BaseModel):
+    """A command that was taken and is not decided yet, as far as this pod knows."""
+
+    reservation_id: str
+    status: Literal["PENDING"]
+    event_id: int
+    section: str
+
+
+def reservation_body(view: ReservationView) -> dict[str, Any]:
+    """Return the members of a ReservationBody."""
+    released = view.cause is not ReleaseCause.UNSPECIFIED
+    rejected = view.reason is not Reason.UNSPECIFIED
+    return {
+        "reservation_id": view.reservation_id,
+        "status": view.status.name,
+        "event_id": view.event_id,
+        "section": view.section,
+        "seats": [
+            {"row": row, "seat": seat}
+            for row, first, count in view.seats
+            for seat in range(first, first + count)
+        ],
+        "epoch": view.epoch,
+        "deadline_ms": view.deadline_ms if view.status is Status.HELD else None,
+        "version": view.version,
+        "consistency_token": token_of(view.event_id, view.section, view.version),
+        "outcome_id": view.outcome_id,
+        "decided_at_ms": view.decided_at_ms,
+        "cause": view.cause.name if released else None,
+        "reason": view.reason.name if rejected else None,
+        "seat": seat_body(view.seat),
+    }
+
+
+def pending_body(reservation_id: str, event_id: int, section: str) -> dict[str, Any]:
+    """Return the members of a PendingBody."""
+    return {
+        "reservation_id": reservation_id,
+        "status": "PENDING",
+        "event_id": event_id,
+        "section": section,
+    }
+
+
+def seat_body(seat: tuple[int, int] | None) -> dict[str, int] | None:
+    return None if seat is None else {"row": seat[0], "seat": seat[1]}
+
+
+def token_of(event_id: int, section: str, version: int) -> str:
+    """Return what a later look-up names to see this change."""
+    return f"{event_id}-{section}:{version}"

@@ -1,0 +1,529 @@
+"""Reservations over HTTP: hold seats, look at a hold, give it back, make it last longer.
+
+A write is answered when its outcome is committed, or 202 with the place to ask. Whatever happens
+to the pod, the client or the network in between, the same idempotency key leads to the same
+reservation, for its id follows from user and key.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+
+from api.access.identity import Identity
+from api.commands.desk import Command, Wait, own_outcome, record_headers, wait_of
+from api.commands.idempotency_keys import IdempotencyKey
+from api.events.catalogue import CERTAIN_S, EventId
+from api.guard import buyer, limited, pod_of
+from api.pod import Pod
+from api.reservations.bodies import (
+    SECTION_PATTERN,
+    BestAvailable,
+    ChosenSeats,
+    Extension,
+    PendingBody,
+    ReservationBody,
+    pending_body,
+    reservation_body,
+    seat_body,
+    token_of,
+)
+from api.web.problems import Header as ProblemHeader
+from api.web.problems import Problem
+from api.web.waits import caller_of
+from api.web.whole_numbers import Int32, Int64
+from schemas.topics import SECTION_COMMANDS
+from state.domain.keys import section_key
+from state.domain.outcome import (
+    Outcome,
+    OutcomeKind,
+    ReservationView,
+    after,
+    as_stored,
+    moves,
+    newer_view,
+    reason_of,
+)
+from state.domain.reasons import ApiReason, Reason
+from state.domain.tickets import issued_id, split_issued_id, ticket_of
+from state.kafka.command_log import NotAppended
+from state.owners.lookup import OwnerNotReady, OwnerUnreachable
+from state.redis.idempotency import Claim, digest_of
+
+router = APIRouter(tags=["reservations"])
+
+LOOK_FOR_S: Final = 0.5
+"""How long an id that nobody knows is looked for: another pod's answer may be ahead of us."""
+
+ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
+
+Key = Annotated[
+    IdempotencyKey,
+    Header(
+        alias="Idempotency-Key",
+        description="The same key and body get the same answer; a new one for each request. "
+        'Plain or quoted: `abc` and `"abc"` are one key.',
+    ),
+]
+
+
+async def _asked_wait(
+    request: Request,
+    _: Annotated[
+        str | None,
+        Header(alias="Prefer", description="`wait=N`: seconds that the answer may take."),
+    ] = None,
+) -> Wait:
+    """Return how long the answer may take; a client may send several headers (RFC 7240)."""
+    settings = pod_of(request).settings
+    prefer = request.headers.getlist("prefer")
+    return wait_of(prefer, settings.wait_ms, settings.wait_max_ms)
+
+
+AskedWait = Annotated[Wait, Depends(_asked_wait)]
+ReservationId = Annotated[str, Path(pattern=ID_PATTERN)]
+Buyer = Annotated[Identity, Depends(buyer)]
+
+_HOLDS: Final = frozenset({OutcomeKind.HELD, OutcomeKind.REJECTED})
+_RELEASES: Final = frozenset({OutcomeKind.RELEASED})
+_EXTENSIONS: Final = frozenset({OutcomeKind.EXTENDED})
+
+_PENDING: Final[dict[int | str, dict[str, Any]]] = {
+    202: {
+        "model": PendingBody,
+        "description": "Taken, not decided yet: ask at Location after Retry-After seconds.",
+    }
+}
+
+# What a client does about a refusal; the rest of the reasons need no more than their title.
+_ADVICE: Final = {
+    Reason.UNKNOWN_SECTION: "See the event's sections.",
+    Reason.NOT_OPEN: "See the event's sale_starts_ms.",
+    Reason.BAD_COUNT: "The section allows fewer seats in one reservation.",
+    Reason.UNKNOWN_SEAT: "Name seats of the section's map, each once.",
+    Reason.SEAT_TAKEN: "Choose other seats, with a new idempotency key.",
+    Reason.SOLD_OUT: "Ask for fewer seats or later, with a new idempotency key.",
+    Reason.NO_ADJACENT_SEATS: "Ask for fewer seats or choose them, with a new idempotency key.",
+    Reason.ORPHAN_SEAT: "Leave no single seat, with a new idempotency key.",
+    Reason.STALE_EPOCH: "Read the reservation again and name its epoch.",
+    Reason.EXTENSION_CAP: "The hold lasts as long as it can.",
+    Reason.ALREADY_SOLD: "The seats are bought; giving them back is another matter.",
+}
+_NO_RESERVATION: Final = "There is none, or none of yours; a pending one may be there later."
+
+
+@router.post(
+    "/v1/events/{event_id}/reservations",
+    status_code=201,
+    response_model=ReservationBody,
+    responses=_PENDING,
+    dependencies=[Depends(limited("create"))],
+)
+async def reserve(
+    request: Request,
+    event_id: EventId,
+    body: BestAvailable | ChosenSeats,
+    who: Buyer,
+    key: Key,
+    wait: AskedWait,
+) -> Response:
+    """Hold seats: the best available, or those chosen."""
+    pod = pod_of(request)
+    desk = pod.desk
+    section = section_key(event_id, body.section)
+    partition = desk.partition_of(section)
+    ticket = ticket_of(who.user_id, key)
+    reservation_id = issued_id(ticket, partition)
+    asked = {"hold": event_id, **body.model_dump()}
+    claim = await _claim(pod, ticket, partition, digest_of(asked))
+    if claim is Claim.FIRST and pod.outcomes.get(reservation_id.encode()) is None:
+        try:
+            _prefilter(pod, event_id, body)
+        except Problem:
+            # Nothing was decided, so the key stands for nothing yet.
+            await desk.keys.give_back(ticket)
+            raise
+    correlation = request.state.correlation
+    identity = desk.encoders.identity(
+        reservation_id, who.user_id, body.section, event_id, correlation.id
+    )
+    if isinstance(body, BestAvailable):
+        value = desk.encoders.hold_best(identity, body.quantity)
+    else:
+        seats = [(seat.row, seat.seat) for seat in body.seats]
+        value = desk.encoders.hold_chosen(identity, seats)
+    outcome = await desk.decided(
+        Command(
+            reservation_id.encode(),
+            section,
+            partition,
+            value,
+            _HOLDS,
+            correlation.id.encode(),
+            record_headers(correlation),
+        ),
+        wait.seconds,
+        request.receive,
+    )
+    place = _place(reservation_id)
+    if outcome is None:
+        if claim is Claim.SAME:
+            raise Problem.of(
+                ApiReason.STILL_RUNNING,
+                "Ask at Location, or again with the same key.",
+                headers=(place, _LATER),
+                reservation_id=reservation_id,
+            )
+        return _pending(reservation_id, event_id, body.section, wait)
+    if outcome.is_refusal:
+        raise _refusal(outcome, (place, *wait.headers))
+    return _shown(after(outcome, ()), 201, (place, *wait.headers))
+
+
+@router.get(
+    "/v1/reservations/{reservation_id}",
+    response_model=ReservationBody,
+    dependencies=[Depends(limited("position"))],
+)
+async def show(
+    request: Request,
+    reservation_id: ReservationId,
+    who: Buyer,
+    wait: AskedWait,
+    changed_from: Annotated[
+        str | None,
+        Query(max_length=128, description="An outcome_id: wait until it is another."),
+    ] = None,
+    min_version: Annotated[
+        Int64, Query(description="Wait until at least this version decided.")
+    ] = 0,
+) -> Response:
+    """Show a reservation, recent or old; wait until it exists, or until it has changed."""
+    pod = pod_of(request)
+    wait_s = wait.seconds
+    if not (wait.headers or changed_from or min_version):
+        wait_s = min(wait_s, LOOK_FOR_S)
+
+    def is_met(view: ReservationView) -> bool:
+        return view.version >= min_version and view.outcome_id != changed_from
+
+    view = await _found(pod, reservation_id)
+    if wait_s > 0 and (view is None or (view.user_id == who.user_id and not is_met(view))):
+        view = await pod.waits.of(
+            caller_of(request, who), lambda: _awaited(pod, reservation_id, is_met, wait_s)
+        )
+    view = _own(view, who)
+    if view.version < min_version:
+        raise Problem.of(
+            ApiReason.NOT_YET,
+            "Ask again later, or for what there is by naming no version.",
+            headers=(_LATER,),
+            version=view.version,
+        )
+    return _shown(view, 200, wait.headers)
+
+
+@router.delete(
+    "/v1/reservations/{reservation_id}",
+    response_model=ReservationBody,
+    responses=_PENDING,
+    dependencies=[Depends(limited("cancel"))],
+)
+async def release(
+    request: Request,
+    reservation_id: ReservationId,
+    who: Buyer,
+    wait: AskedWait,
+    key: Annotated[
+        IdempotencyKey | None,
+        Header(
+            alias="Idempotency-Key",
+            description="The one that the reservation was asked for with: cancels it, together "
+            "with event_id and section, even where it is not decided yet.",
+        ),
+    ] = None,
+    epoch: Annotated[Int32, Query(description="0 for any.")] = 0,
+    event_id: Annotated[Int64 | None, Query()] = None,
+    section: Annotated[str | None, Query(pattern=SECTION_PATTERN)] = None,
+) -> Response:
+    """Give seats back. A repeat gets the same answer."""
+    pod = pod_of(request)
+    found = await _found(pod, reservation_id)
+    if found is None and key is not None and event_id is not None and section is not None:
+        # Only who asked for it knows a key that leads to this id.
+        if (
+            issued_id(
+                ticket_of(who.user_id, key), pod.desk.partition_of(section_key(event_id, section))
+            )
+            != reservation_id
+        ):
+            raise _unknown()
+    else:
+        found = _own(found, who)
+        event_id, section = found.event_id, found.section
+    desk, correlation = pod.desk, request.state.correlation
+    identity = desk.encoders.identity(
+        reservation_id, who.user_id, section, event_id, correlation.id
+    )
+    command = _later(
+        pod,
+        request,
+        reservation_id,
+        (event_id, section),
+        desk.encoders.release(identity, epoch),
+        _RELEASES,
+        correlation.id,
+    )
+    outcome = await desk.decided(command, wait.seconds, request.receive)
+    if outcome is None:
+        return _pending(reservation_id, event_id, section, wait)
+    if outcome.is_refusal:
+        raise _refusal(outcome, wait.headers)
+    return _shown(after(outcome, ()), 200, wait.headers)
+
+
+@router.post(
+    "/v1/reservations/{reservation_id}:extend",
+    response_model=ReservationBody,
+    responses=_PENDING,
+    dependencies=[Depends(limited("cancel"))],
+)
+async def extend(
+    request: Request,
+    reservation_id: ReservationId,
+    body: Extension,
+    who: Buyer,
+    key: Key,
+    wait: AskedWait,
+) -> Response:
+    """Let a hold last longer. A repeat with the same key extends nothing further."""
+    pod = pod_of(request)
+    found = _own(await _found(pod, reservation_id), who)
+    desk = pod.desk
+    # The log knows an extension by its correlation id.
+    ticket = ticket_of(who.user_id, key)
+    asked = {"extend": reservation_id, "epoch": body.epoch}
+    if await desk.keys.claim(ticket, digest_of(asked)) is Claim.OTHER:
+        raise _reused()
+    identity = desk.encoders.identity(
+        reservation_id, who.user_id, found.section, found.event_id, ticket
+    )
+    command = _later(
+        pod,
+        request,
+        reservation_id,
+        (found.event_id, found.section),
+        desk.encoders.extend(identity, body.epoch),
+        _EXTENSIONS,
+        ticket,
+    )
+    outcome = await desk.decided(command, wait.seconds, request.receive)
+    if outcome is None:
+        return _pending(reservation_id, found.event_id, found.section, wait)
+    if outcome.is_refusal:
+        raise _refusal(outcome, wait.headers)
+    return _shown(after(outcome, found.seats), 200, wait.headers)
+
+
+# --- before a command ------------------------------------------------------------------------
+
+
+async def _claim(pod: Pod, ticket: str, partition: int, digest: str) -> Claim:
+    """Take the key for this body; raises Problem (422) where it stands for another."""
+    claim = await pod.desk.keys.claim(ticket, digest)
+    if claim is Claim.OTHER:
+        raise _reused()
+    if claim is not Claim.SAME:
+        # The log compares what comes under one id; the same key on another partition is another
+        # id, which this pod may have seen even where Redis has not, or has forgotten.
+        for other in range(pod.commands.partitions):
+            elsewhere = issued_id(ticket, other).encode()
+            if other != partition and pod.outcomes.get(elsewhere) is not None:
+                raise _reused()
+    return claim
+
+
+def _prefilter(pod: Pod, event_id: int, body: BestAvailable | ChosenSeats) -> None:
+    """Raise Problem where the view proves that the log would refuse a new request."""
+    is_best = isinstance(body, BestAvailable)
+    quantity = body.quantity if isinstance(body, BestAvailable) else len(body.seats)
+    reason = pod.view.can_refuse(event_id, body.section, quantity, adjacent=is_best)
+    if reason is None:
+        return
+    known = pod.view.get(event_id, body.section)
+    raise Problem.of(
+        reason,
+        _advice(reason),
+        decided=False,
+        source="view",
+        staleness_ms=0 if known is None else known.staleness_ms,
+        version=0 if known is None else known.version,
+    )
+
+
+def _later(
+    pod: Pod,
+    request: Request,
+    reservation_id: str,
+    where: tuple[int, str],
+    value: bytes,
+    kinds: frozenset[OutcomeKind],
+    correlation: str,
+) -> Command:
+    """Return a command for a reservation that has an id; `where`: event and section."""
+    key = section_key(*where)
+    return Command(
+        reservation_id.encode(),
+        key,
+        pod.desk.partition_of(key),
+        value,
+        kinds,
+        correlation.encode(),
+        record_headers(request.state.correlation),
+    )
+
+
+# --- how a reservation stands ----------------------------------------------------------------
+
+
+async def _found(pod: Pod, reservation_id: str) -> ReservationView | None:
+    """Return how a reservation stands: from memory where that is fresh, else from its owner.
+
+    None only where it is certain that no pod told anybody of it before this was asked. Raises
+    Problem (503) where nobody who knows can be asked.
+    """
+    parts = split_issued_id(reservation_id)
+    if parts is None:
+        return None
+    key, feed = reservation_id.encode(), pod.outcomes
+    asked_ns = feed.now_ns()
+    if feed.staleness_ms() <= pod.settings.stale_after_ms:
+        view = feed.get(key)
+        if view is not None:
+            return view
+    decided = feed.decided(parts.partition)
+    view = await _stored(pod, parts.partition, key)
+    if view is None and parts.partition < pod.commands.partitions:
+        # Another pod may have told what has reached neither the owner's store nor us.
+        if not await feed.knows_since(parts.partition, asked_ns, CERTAIN_S):
+            raise Problem.of(
+                ApiReason.NOT_READY,
+                "The brokers do not tell yet whether there is one; ask again shortly.",
+            )
+        view = feed.get(key)
+        if view is None and feed.decided(parts.partition) > decided:
+            view = await _stored(pod, parts.partition, key)
+    return view
+
+
+async def _stored(pod: Pod, partition: int, key: bytes) -> ReservationView | None:
+    """Return how a reservation stands by its owner's word, or by ours where that is newer."""
+    try:
+        if partition >= pod.commands.partitions:
+            return None
+        held = await pod.owners.reservation(partition, key)
+    except (NotAppended, OwnerNotReady) as error:
+        raise Problem.of(
+            ApiReason.NOT_READY, "Its keeper is starting or changing; ask again shortly."
+        ) from error
+    except OwnerUnreachable as error:
+        raise Problem.of(
+            ApiReason.OWNER_UNREACHABLE, "Its keeper does not answer; ask again shortly."
+        ) from error
+    if held is None:
+        return None
+    stored = as_stored(held, f"{SECTION_COMMANDS.name}:{partition}:")
+    view = newer_view(stored, pod.outcomes.get(key))
+    pod.outcomes.told(view.outcome_id.encode())
+    return view
+
+
+async def _awaited(
+    pod: Pod, reservation_id: str, is_met: Callable[[ReservationView], bool], wait_s: float
+) -> ReservationView | None:
+    """Return how a reservation stands as soon as that is as demanded, or when time is over."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + wait_s
+    # Registered before it is read: what is decided in between is told.
+    with pod.outcomes.waiting(reservation_id.encode()) as waiter:
+        view = await _found(pod, reservation_id)
+        while view is None or not is_met(view):
+            if await own_outcome(waiter, _is_news, until_s - loop.time()) is None:
+                break
+            view = await _found(pod, reservation_id)
+    return view
+
+
+def _is_news(outcome: Outcome) -> bool:
+    return moves(outcome.kind, outcome.reason)
+
+
+def _own(view: ReservationView | None, who: Identity) -> ReservationView:
+    """Return a reservation of this user; raises Problem (404) for none and for others'."""
+    if view is None or view.user_id != who.user_id:
+        raise _unknown()
+    return view
+
+
+# --- answers ---------------------------------------------------------------------------------
+
+_LATER: Final[ProblemHeader] = ("Retry-After", "1")
+
+
+def _place(reservation_id: str) -> ProblemHeader:
+    return ("Location", f"/v1/reservations/{reservation_id}")
+
+
+def _shown(view: ReservationView, status: int, headers: tuple[ProblemHeader, ...]) -> Response:
+    return _response(reservation_body(view), status, headers)
+
+
+def _pending(reservation_id: str, event_id: int, section: str, wait: Wait) -> Response:
+    body = pending_body(reservation_id, event_id, section)
+    return _response(body, 202, (_place(reservation_id), _LATER, *wait.headers))
+
+
+def _response(body: dict[str, Any], status: int, headers: tuple[ProblemHeader, ...]) -> Response:
+    return Response(
+        orjson.dumps(body),
+        status_code=status,
+        media_type="application/json",
+        headers={**dict(headers), "Cache-Control": "no-store"},
+    )
+
+
+def _advice(reason: Reason) -> str:
+    return _ADVICE.get(reason, "See `reason`.")
+
+
+def _refusal(outcome: Outcome, headers: tuple[ProblemHeader, ...]) -> Problem:
+    """Return the problem of a committed refusal."""
+    reason = reason_of(outcome.reason)
+    if reason is Reason.CONFLICT:
+        return _reused()
+    if reason in {Reason.FORBIDDEN, Reason.UNKNOWN_RESERVATION}:
+        return _unknown()
+    section = outcome.section.decode()
+    return Problem.of(
+        reason,
+        _advice(reason),
+        headers=headers,
+        decided=True,
+        reservation_id=outcome.reservation_id.decode(),
+        outcome_id=outcome.outcome_id.decode(),
+        version=outcome.version,
+        consistency_token=token_of(outcome.event_id, section, outcome.version),
+        seat=seat_body(outcome.seat),
+    )
+
+
+def _reused() -> Problem:
+    return Problem.of(
+        ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each request that is another."
+    )
+
+
+def _unknown() -> Problem:
+    return Problem.of(Reason.UNKNOWN_RESERVATION, _NO_RESERVATION)

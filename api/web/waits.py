@@ -1,0 +1,107 @@
+"""Requests that wait: a share for each user, and none that outlives its client.
+
+await pod.waits.of(caller, lambda: view.wait_until_met(...))
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, TypeVar
+
+from fastapi import Request
+
+from api.access.identity import Identity
+from api.web.problems import Problem
+from api.web.requests import Receive
+from state.domain.reasons import ApiReason
+
+WAITS_MAX: Final = 10_000
+"""Requests of all users that wait for a reservation, an event or a seat map."""
+
+USER_WAITS_MAX: Final = 32
+"""Requests of one user that wait at once, of one kind."""
+
+T = TypeVar("T")
+Waiting = Callable[[], Coroutine[Any, Any, T]]
+
+
+class ClientGone(Exception):
+    """The client went away while its request waited: nobody is told anything.
+
+    Operator action: none.
+    """
+
+
+class Caller(NamedTuple):
+    """Who waits; `receive` tells when that client has gone."""
+
+    user_id: str
+    receive: Receive
+
+
+def caller_of(request: Request, who: Identity) -> Caller:
+    """Return who asks through the framework; the body was read."""
+    return Caller(who.user_id, request.receive)
+
+
+class Waits:
+    """Requests of one kind that wait now, at most so many of all users together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._by_user: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._count
+
+    async def of(self, caller: Caller, waiting: Waiting[T]) -> T:
+        """Return what a wait brings; raises Problem (429), and ClientGone for a client gone."""
+        with self._room(caller.user_id):
+            return await while_here(caller.receive, waiting())
+
+    @contextmanager
+    def _room(self, user_id: str) -> Iterator[None]:
+        of_user = self._by_user
+        if self._count >= self._most:
+            raise Problem.of(
+                ApiReason.OVERLOADED, "Too many wait here; ask again, or without a wait."
+            )
+        if of_user[user_id] >= USER_WAITS_MAX:
+            raise Problem.of(
+                ApiReason.OVERLOADED,
+                f"At most {USER_WAITS_MAX} requests of a user wait at once; ask without a wait.",
+            )
+        self._count += 1
+        of_user[user_id] += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            of_user[user_id] -= 1
+            if not of_user[user_id]:
+                del of_user[user_id]
+
+
+async def while_here(receive: Receive, waiting: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns; ended with ClientGone when the client goes first."""
+    task = asyncio.ensure_future(waiting)
+    watcher = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        # An error of the server's own, if that is what ended it.
+        watcher.result()
+        raise ClientGone
+    finally:
+        for one in (task, watcher):
+            one.cancel()
+        # Awaited, so that neither outlives the request or complains that nobody asked.
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
