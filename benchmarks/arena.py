@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from scripts.commands import CommandEncoders, key_of
+from scripts.traffic.sending import CommandEncoders, key_of
 from state.domain.layout import Rules
 from state.plans.seating import RowPlan, SectionPlan
 

@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from benchmarks.arena import Command
 from infra.stack import Stack
 from schemas.topics import SECTION_COMMANDS, TOPICS, Topic
-from scripts.commands import CommandEncoders, CommandSender
 from scripts.create_topics import carry_out, plan
 from scripts.register_schemas import register
+from scripts.traffic.sending import CommandEncoders, CommandSender
 from serdes.registry.client import Registry, fetch_ids
 
 REQUEST_TIMEOUT_S = 20.0

@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.arena import Arena, Command, Holds
 from benchmarks.latency import Sightings
 from schemas.topics import RESERVATION_OUTCOMES
-from scripts.commands import CommandEncoders, CommandSender
+from scripts.traffic.sending import CommandEncoders, CommandSender
 from serdes.registry.client import Registry, fetch_ids
 
 PAUSE_S = 0.001

@@ -47,7 +47,7 @@ from benchmarks.results import EXIT_INTERRUPTED, RESULTS, write
 from benchmarks.worker import Worker
 from infra.stack import StackError, ephemeral_stack
 from schemas.topics import RESERVATION_OUTCOMES
-from scripts.commands import NoBroker
+from scripts.traffic.sending import NoBroker
 
 Value = TypeVar("Value")
 

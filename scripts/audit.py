@@ -20,10 +20,10 @@ from dataclasses import asdict, fields
 from time import monotonic
 from typing import Any
 
-from scripts.addresses import NotUp, servers
-from scripts.audit_checks import audit
-from scripts.audit_log import CannotRead, read_log
-from scripts.audit_report import Report
+from scripts.auditing.checks import audit
+from scripts.auditing.log import CannotRead, read_log
+from scripts.auditing.report import Report
+from scripts.brokers.addresses import NotUp, servers
 
 EXIT_CODES = """exit codes:
   0  everything is as it must be

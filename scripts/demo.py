@@ -28,28 +28,28 @@ from confluent_kafka.admin import AdminClient
 
 from infra.stack import Stack, StackError, ephemeral_directory
 from schemas.topics import TOPICS
-from scripts.addresses import Servers
 from scripts.audit import as_text
-from scripts.audit_checks import Traces, audit
-from scripts.audit_http import HttpReport, audit_http, reservation_ids
-from scripts.audit_http import as_text as http_as_text
-from scripts.audit_log import CannotRead, read_log
-from scripts.audit_report import Report
-from scripts.commands import NoBroker, schema_ids
+from scripts.auditing.checks import Traces, audit
+from scripts.auditing.http import HttpReport, audit_http, reservation_ids
+from scripts.auditing.http import as_text as http_as_text
+from scripts.auditing.http_history import History
+from scripts.auditing.log import CannotRead, read_log
+from scripts.auditing.report import Report
+from scripts.brokers.addresses import Servers
+from scripts.brokers.group_offsets import OffsetsUnknown, Rest, rest
 from scripts.create_topics import carry_out, plan
-from scripts.demo_buyers import EVENT_ID, Buyers
-from scripts.demo_faults import draw_faults, strike
-from scripts.demo_http import BUYERS, WebBuyers
-from scripts.demo_table import Display
-from scripts.group_offsets import OffsetsUnknown, Rest, rest
-from scripts.http_history import History
 from scripts.issue_token import DevelopmentKeys
 from scripts.open_event import open_event
-from scripts.plans.arena import ARENA
-from scripts.pods import ApiPod, PodFailed
+from scripts.processes.pods import ApiPod, PodFailed
+from scripts.processes.workers import Worker, WorkerFailed
 from scripts.register_schemas import register
-from scripts.workers import Worker, WorkerFailed
-from scripts.workload import percentile
+from scripts.sale.arena import ARENA
+from scripts.sale.buyers import EVENT_ID, Buyers
+from scripts.sale.faults import draw_faults, strike
+from scripts.sale.table import Display
+from scripts.sale.web_buyers import BUYERS, WebBuyers
+from scripts.traffic.sending import NoBroker, schema_ids
+from scripts.traffic.workload import percentile
 from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnavailableError
 from state.domain.layout import Rules
 from state.plans.reading import read_plan

@@ -26,7 +26,11 @@ from aiokafka.structs import TopicPartition
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS
-from scripts.transaction_requests import DescribeProducers, ListTransactions, WriteTxnMarkers
+from scripts.brokers.transaction_requests import (
+    DescribeProducers,
+    ListTransactions,
+    WriteTxnMarkers,
+)
 
 Place = tuple[str, int]
 """Topic and partition."""

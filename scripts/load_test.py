@@ -20,10 +20,16 @@ from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
-from scripts.addresses import NotUp, Servers, servers
-from scripts.commands import CommandEncoders, CommandSender, NoBroker, OutcomeReader, schema_ids
+from scripts.brokers.addresses import NotUp, Servers, servers
 from scripts.open_event import open_event
-from scripts.workload import Command, Mix, draw_commands, percentile
+from scripts.traffic.sending import (
+    CommandEncoders,
+    CommandSender,
+    NoBroker,
+    OutcomeReader,
+    schema_ids,
+)
+from scripts.traffic.workload import Command, Mix, draw_commands, percentile
 from state.domain.layout import OrphanRule, Rules
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause

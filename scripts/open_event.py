@@ -1,6 +1,6 @@
 """Opens an event: a seating plan file in, one OpenSection command a section out.
 
-    python -m scripts.open_event scripts/plans/arena.json --event-id 1
+    python -m scripts.open_event scripts/sale/arena.json --event-id 1
 
 Opening again with the same plan and rules changes nothing; with others it is refused. `--dry-run`
 tells for each section what was taken for an aisle and which seats are not for sale.
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from scripts.addresses import NotUp, Servers, servers
-from scripts.commands import (
+from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.traffic.sending import (
     CommandEncoders,
     CommandSender,
     NoBroker,

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.topics import subjects
-from scripts.compatibility import incompatibilities
+from scripts.contracts.compatibility import incompatibilities
 from scripts.lint_schemas import lint
 from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, current, load, qualified
 from serdes.registry.client import (

@@ -7,11 +7,11 @@ from typing import Any
 
 import google_crc32c
 
-from scripts.audit_log import Log, LogRecord, Records
-from scripts.audit_model import Oracle, partition_of
-from scripts.audit_schemas import Avro, Unreadable, WireFormat
-from scripts.audit_seats import Section
-from scripts.audit_states import LAYOUT_FIELDS, STATE_BY_TAG
+from scripts.auditing.log import Log, LogRecord, Records
+from scripts.auditing.model import Oracle, partition_of
+from scripts.auditing.schemas import Avro, Unreadable, WireFormat
+from scripts.auditing.seats import Section
+from scripts.auditing.states import LAYOUT_FIELDS, STATE_BY_TAG
 
 START_MS = 1_700_000_000_000
 AVRO = Avro()

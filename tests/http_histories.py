@@ -20,12 +20,12 @@ from audit_logs import (
     value_of,
 )
 
-from scripts.audit_checks import Traces, audit
-from scripts.audit_http import reservation_id, reservation_ids
-from scripts.audit_log import Log, LogRecord
-from scripts.audit_model import Oracle, Outcome, partition_of
-from scripts.audit_seats import Counts, places_of
-from scripts.http_history import Act, Exchange, History, Sighting
+from scripts.auditing.checks import Traces, audit
+from scripts.auditing.http import reservation_id, reservation_ids
+from scripts.auditing.http_history import Act, Exchange, History, Sighting
+from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.model import Oracle, Outcome, partition_of
+from scripts.auditing.seats import Counts, places_of
 
 EVENT_ID = 7
 PARTITIONS = 3

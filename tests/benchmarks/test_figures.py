@@ -18,7 +18,7 @@ from benchmarks.results import write
 from benchmarks.seats import SCENARIOS, parse
 from benchmarks.stock_faust import first_fit
 from schemas.topics import SECTION_COMMANDS
-from scripts.commands import CommandEncoders
+from scripts.traffic.sending import CommandEncoders
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.domain.keys import section_key

@@ -41,11 +41,11 @@ def test_every_parameter_and_header_is_told() -> None:
 
 
 def _source() -> str:
-    return (DOCS.parent / "api" / "questions.py").read_text(encoding="utf-8")
+    return (DOCS.parent / "api" / "availability" / "questions.py").read_text(encoding="utf-8")
 
 
 def test_every_reset_is_told() -> None:
-    source = (DOCS.parent / "api" / "streaming.py").read_text(encoding="utf-8")
+    source = (DOCS.parent / "api" / "availability" / "stream.py").read_text(encoding="utf-8")
     used = set(re.findall(r'"(unreadable_id|another_topic|other_sections|behind)"', source))
     told = set(re.findall(r"`(\w+)`", section_of(PAGE, "Streams")))
     assert len(used) == 4

@@ -28,6 +28,6 @@ be done. It asserts nothing and knows no topology, so that any test combines it 
 
 To add one: a module with one injection, its row above, a test that shows that it hurts, and a
 function in `tests/integration/test_chaos_of_all_faults.py`, or there the reason why not.
-What the demo draws from (`scripts/demo_faults.py`: damaged, lost and older stores) is imported
+What the demo draws from (`scripts/sale/faults.py`: damaged, lost and older stores) is imported
 from there: scripts import no tests.
 """

@@ -18,8 +18,8 @@ from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker
 
 from infra.stack import QUICK_RESTART, Stack
 from infra.stack.processes import Child, child_environment, wait_until
-from scripts.addresses import Servers
-from scripts.group_offsets import OffsetsUnknown, rest
+from scripts.brokers.addresses import Servers
+from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from streams.settings import Settings
 
 PARTITIONS = 6

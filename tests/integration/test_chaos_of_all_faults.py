@@ -62,7 +62,7 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.demo_faults import copy_stores, damage_stores
+from scripts.sale.faults import copy_stores, damage_stores
 from streams.runtime.failpoints import NAMES
 from streams.settings import Settings
 

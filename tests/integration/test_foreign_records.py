@@ -26,9 +26,9 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.addresses import Servers as Addresses
-from scripts.commands import CommandEncoders, key_of, schema_ids
-from scripts.workers import Worker
+from scripts.brokers.addresses import Servers as Addresses
+from scripts.processes.workers import Worker
+from scripts.traffic.sending import CommandEncoders, key_of, schema_ids
 from serdes.avro.varints import write_long
 from state.domain.keys import partition_of
 from streams.runtime.schema_questions import WAIT_S

@@ -26,7 +26,7 @@ from infra.stack.ports import free_ports
 from infra.stack.processes import wait_until
 from infra.stack.running import ephemeral_directory
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
-from scripts.commands import schema_ids
+from scripts.traffic.sending import schema_ids
 from state.domain.keys import partition_of, section_key
 from state.domain.tickets import issued_id, ticket_of
 from state.records.commands import CommandEncoders

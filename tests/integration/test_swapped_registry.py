@@ -16,9 +16,9 @@ from infra.stack import ephemeral_stack
 from infra.stack.processes import wait_until
 from infra.stack.registry import SchemaRegistry
 from schemas.topics import SCHEMA_IDS, subjects
-from scripts.addresses import Servers as Addresses
-from scripts.commands import CommandEncoders, CommandSender, key_of, schema_ids
-from scripts.workers import Worker
+from scripts.brokers.addresses import Servers as Addresses
+from scripts.processes.workers import Worker
+from scripts.traffic.sending import CommandEncoders, CommandSender, key_of, schema_ids
 from serdes.registry.client import Registry, fetch_ids
 from state.kafka.schema_id_log import SchemaIdLog
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from schema_edits import Change, change, copied_schemas
 
-from scripts.compatibility import incompatibilities
+from scripts.contracts.compatibility import incompatibilities
 from scripts.register_schemas import main, release
 from serdes.avro.schema_files import SCHEMA_ROOT, load, text_of
 

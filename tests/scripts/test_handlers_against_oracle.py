@@ -23,10 +23,10 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.audit_checks import audit
-from scripts.audit_log import Log, LogRecord
-from scripts.audit_report import Report
-from scripts.audit_schemas import WireFormat
+from scripts.auditing.checks import audit
+from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.report import Report
+from scripts.auditing.schemas import WireFormat
 from serdes.registry.ids import counted_ids
 from state.records.seat_codecs import SeatCodecs
 from state.stores.envelope import order_of

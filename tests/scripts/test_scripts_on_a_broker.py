@@ -27,14 +27,14 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.addresses import Servers
-from scripts.commands import schema_ids
+from scripts.brokers.addresses import Servers
+from scripts.brokers.group_offsets import rest
 from scripts.demo import prepare_topics, running
-from scripts.demo_faults import draw_faults
-from scripts.demo_table import Display
-from scripts.group_offsets import rest
+from scripts.processes.workers import Worker
 from scripts.register_schemas import register
-from scripts.workers import Worker
+from scripts.sale.faults import draw_faults
+from scripts.sale.table import Display
+from scripts.traffic.sending import schema_ids
 from serdes.registry.client import Registry
 from streams.settings import Settings
 

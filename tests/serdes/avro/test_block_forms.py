@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import SECTION_COMMANDS, TOPICS, subject
-from scripts.audit_schemas import Avro, Unreadable
+from scripts.auditing.schemas import Avro, Unreadable
 from serdes.avro.block_forms import BlockForms
 from serdes.avro.general import encoded
 from serdes.avro.refused import Refused

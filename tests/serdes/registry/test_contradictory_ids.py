@@ -8,8 +8,8 @@ import pytest
 from registry_fake import FakeRegistry, fake_registry
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
-from scripts.commands import NoBroker, schema_ids
 from scripts.register_schemas import main, register
+from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.avro.schema_files import current
 from serdes.decoding import TopicDecoder
 from serdes.registry.client import Registry, fetch_ids

@@ -22,7 +22,7 @@ from plan_documents import (
 )
 
 from scripts.open_event import main as open_event
-from scripts.plans.arena import ARENA, arena_bytes
+from scripts.sale.arena import ARENA, arena_bytes
 from state.plans.reading import parse_plan, read_plan
 from state.plans.seating import (
     PlanFault,

@@ -13,7 +13,7 @@ from typing import Any
 from infra.paths import ROOT
 from infra.stack.ports import free_ports
 from infra.stack.processes import Child, child_environment, tail
-from scripts.addresses import Servers
+from scripts.brokers.addresses import Servers
 
 ASK_EVERY_S = 0.05
 STOP_TIMEOUT_S = 10.0

@@ -7,10 +7,10 @@ from typing import Any
 import google_crc32c
 
 from schemas.topics import SEATS_CHANGELOG
-from scripts.audit_log import LogRecord
-from scripts.audit_model import Oracle, partition_of
-from scripts.audit_report import Notes, differences
-from scripts.audit_schemas import Avro, Unreadable
+from scripts.auditing.log import LogRecord
+from scripts.auditing.model import Oracle, partition_of
+from scripts.auditing.report import Notes, differences
+from scripts.auditing.schemas import Avro, Unreadable
 
 # Around each changelog value: format 2 (1 byte), order (5), due time (6), and behind it the
 # checksum (4) over changelog, partition and all before. Format 1: due time (8), and a checksum

@@ -12,9 +12,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from scripts.demo_buyers import RECENT_S, Buyers
-from scripts.demo_http import WebBuyers
-from scripts.workload import percentile
+from scripts.sale.buyers import RECENT_S, Buyers
+from scripts.sale.web_buyers import WebBuyers
+from scripts.traffic.workload import percentile
 
 LINE_EVERY_S = 2.0
 TABLE_EVERY_S = 0.25

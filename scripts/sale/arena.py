@@ -5,8 +5,8 @@ Aisles run through every block, some seats are missing where a pillar stands, an
 block numbers its seats in steps of two.
 Everything follows from the figures below: the same figures give the same file.
 
-    python -m scripts.plans.arena            write scripts/plans/arena.json again
-    python -m scripts.plans.arena --check    exit 1 when the file is not what the figures give
+    python -m scripts.sale.arena            write scripts/sale/arena.json again
+    python -m scripts.sale.arena --check    exit 1 when the file is not what the figures give
 """
 
 import json

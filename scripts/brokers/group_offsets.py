@@ -14,7 +14,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.topics import SECTION_COMMANDS
-from scripts.addresses import Servers
+from scripts.brokers.addresses import Servers
 
 ANSWER_S = 15.0
 RETRY_S = 0.1

@@ -11,8 +11,8 @@ from http_histories import EVENT_ID, PARTITIONS, Judged, sound_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.audit_http import Before, HttpReport, as_text, audit_http, reservation_id
-from scripts.http_history import Act, Exchange, Kind, Sighting
+from scripts.auditing.http import Before, HttpReport, as_text, audit_http, reservation_id
+from scripts.auditing.http_history import Act, Exchange, Kind, Sighting
 
 Answer = dict[str, Any]
 Mutation = Callable[[Judged], None]

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 from infra.paths import ROOT
 from infra.stack.processes import Child, child_environment, tail
-from scripts.addresses import Servers
+from scripts.brokers.addresses import Servers
 
 POLL_S = 0.05
 STOP_TIMEOUT_S = 10.0

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.audit_log import Log
-from scripts.audit_schemas import Unreadable
+from scripts.auditing.log import Log
+from scripts.auditing.schemas import Unreadable
 
 EXCERPT_LINES = 12
 OFFSET_DIGITS = 19

@@ -17,13 +17,13 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.audit_fold import OutcomeFold
-from scripts.audit_log import Log, LogRecord
-from scripts.audit_model import Oracle
-from scripts.audit_report import Notes, Report, decimal, differences, excerpt, offset_of
-from scripts.audit_schemas import Unreadable
-from scripts.audit_seats import Section
-from scripts.audit_states import StateAudit
+from scripts.auditing.fold import OutcomeFold
+from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.model import Oracle
+from scripts.auditing.report import Notes, Report, decimal, differences, excerpt, offset_of
+from scripts.auditing.schemas import Unreadable
+from scripts.auditing.seats import Section
+from scripts.auditing.states import StateAudit
 
 HEADERS_MAX, HEADERS_BYTES_MAX = 100, 64 * 1024
 CAUSE = "dead-letter-cause"

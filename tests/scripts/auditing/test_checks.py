@@ -23,10 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.audit import as_json, as_text
-from scripts.audit_checks import audit
-from scripts.audit_log import Log, LogRecord, Records
-from scripts.audit_report import Report
-from scripts.audit_schemas import Unreadable
+from scripts.auditing.checks import audit
+from scripts.auditing.log import Log, LogRecord, Records
+from scripts.auditing.report import Report
+from scripts.auditing.schemas import Unreadable
 
 Mutation = Callable[[Log], None]
 Picked = Callable[[str, dict[str, Any]], bool]
@@ -81,7 +81,7 @@ def test_the_log_that_is_mutated_holds_every_kind_of_outcome(sound: Log) -> None
 def test_two_runs_under_two_hash_seeds_expect_the_same_bytes() -> None:
     program = (
         "from audit_logs import sound_log\n"
-        "from scripts.audit_checks import audit\n"
+        "from scripts.auditing.checks import audit\n"
         "print(audit(sound_log(5, 200)).digest)\n"
     )
     digests = {

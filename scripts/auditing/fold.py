@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.audit_model import FREE_BYTES_MAX, Oracle
-from scripts.audit_report import Notes, offset_of
-from scripts.audit_seats import places_of
+from scripts.auditing.model import FREE_BYTES_MAX, Oracle
+from scripts.auditing.report import Notes, offset_of
+from scripts.auditing.seats import places_of
 
 # More than any section's record has room for: whoever wrote such an outcome, we count no further.
 SEATS_MAX = 8 * FREE_BYTES_MAX

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from scripts.audit_checks import Traces
-from scripts.audit_model import partition_of
-from scripts.audit_report import offset_of
-from scripts.audit_seats import Section, places_of
-from scripts.http_history import Act, Exchange, History, Kind
+from scripts.auditing.checks import Traces
+from scripts.auditing.http_history import Act, Exchange, History, Kind
+from scripts.auditing.model import partition_of
+from scripts.auditing.report import offset_of
+from scripts.auditing.seats import Section, places_of
 
 TICKET_CHARS = 26
 Where = tuple[int, str]  # event, section

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from scripts.workers import Worker
+from scripts.processes.workers import Worker
 
 # Short of half a session, so that nobody has to end itself.
 SHORT_FREEZE_S = 1.5

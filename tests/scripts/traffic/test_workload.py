@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from schemas.topics import SECTION_COMMANDS
-from scripts.commands import CommandEncoders
 from scripts.demo import arguments_of, demo_plan, part_of
-from scripts.demo_table import Figures, as_line, as_table
-from scripts.plans.arena import ARENA
-from scripts.workload import Command, Mix, chosen_seats, draw_commands, percentile
+from scripts.sale.arena import ARENA
+from scripts.sale.table import Figures, as_line, as_table
+from scripts.traffic.sending import CommandEncoders
+from scripts.traffic.workload import Command, Mix, chosen_seats, draw_commands, percentile
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.plans.reading import read_plan

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.audit_seats import (
+from scripts.auditing.seats import (
     BLOCKED,
     Command,
     Place,

@@ -1,7 +1,7 @@
 """What clients asked a pod over HTTP and what they were told, with the times of both.
 
-Clients write it down while they buy; `scripts.audit_http` judges it. Times are ns of the machine's
-monotonic clock.
+Clients write it down while they buy; `scripts.auditing.http` judges it. Times are ns of the
+machine's monotonic clock.
 """
 
 import json

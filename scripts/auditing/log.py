@@ -18,9 +18,9 @@ from schemas.topics import (
     SECTION_STATUS,
     Topic,
 )
-from scripts.addresses import Servers
-from scripts.audit_schemas import Avro, WireFormat
-from scripts.group_offsets import OffsetsUnknown, committed_offsets
+from scripts.auditing.schemas import Avro, WireFormat
+from scripts.brokers.addresses import Servers
+from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets
 from serdes.registry.ids import RegisteredSchema
 from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError
 from state.kafka.message_headers import headers_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from scripts.commands import CommandEncoders, key_of
+from scripts.traffic.sending import CommandEncoders, key_of
 from state.plans.seating import SectionPlan
 
 

@@ -12,10 +12,10 @@ from time import monotonic_ns, perf_counter
 from typing import Any
 
 from schemas.topics import SECTION_STATUS
-from scripts.commands import CommandEncoders, CommandSender, OutcomeReader, key_of
-from scripts.demo_http import Paid
-from scripts.http_history import Sighting
-from scripts.workload import chosen_seats
+from scripts.auditing.http_history import Sighting
+from scripts.sale.web_buyers import Paid
+from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader, key_of
+from scripts.traffic.workload import chosen_seats
 from serdes.registry.ids import SchemaIds
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause

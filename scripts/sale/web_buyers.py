@@ -1,8 +1,8 @@
 """Buyers who use the HTTP API: they look, reserve, think again, and pay at the till.
 
 They live on an event loop in a thread of their own, beside the command load, and write down every
-request and answer for `scripts.audit_http`. What an unknown answer stands for they find out as a
-shop would: they ask again with the same idempotency key.
+request and answer for `scripts.auditing.http`. What an unknown answer stands for they find out as
+a shop would: they ask again with the same idempotency key.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from typing import Any
 
 import aiohttp
 
-from scripts.http_history import NO_ANSWER, Act, Exchange, History, Kind
+from scripts.auditing.http_history import NO_ANSWER, Act, Exchange, History, Kind
 from scripts.issue_token import DevelopmentKeys
-from scripts.workload import chosen_seats
+from scripts.traffic.workload import chosen_seats
 from state.plans.seating import SeatingPlan
 
 BUYERS = 12

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from scripts.demo_faults import (
+from scripts.sale.faults import (
     GROUP_FAULTS,
     STORE_FAULTS,
     copy_stores,

@@ -1,0 +1,1 @@
+"""The log of the seats in; every broken promise out."""

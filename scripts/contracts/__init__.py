@@ -1,0 +1,1 @@
+"""Topics and schemas as they must be."""

@@ -1,0 +1,1 @@
+"""Workers and pods that a script starts and never leaves behind."""

@@ -1,0 +1,1 @@
+"""The sale that the demo plays."""

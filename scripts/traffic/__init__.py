@@ -1,0 +1,1 @@
+"""Commands drawn from a seed, and sent."""
