@@ -33,7 +33,7 @@ from streams.change_sections import (
 from streams.emit_ticks import emit_ticks
 from streams.route import Route
 from streams.runtime.app import BatchApp
-from streams.runtime.fatal import end_process
+from streams.runtime.process.fatal import end_process
 from streams.settings import Settings
 
 # API pods are no workers: they follow these topics whole, in memory, and append to those.

@@ -55,7 +55,7 @@ from state.domain.layout import Rules
 from state.plans.reading import read_plan
 from state.plans.seating import RowPlan, SeatingPlan, SectionPlan
 from state.views.availability.statuses import STALE_AFTER_MS
-from streams.runtime.fatal import EXIT_CODE as ENDED_ITSELF_CODE
+from streams.runtime.process.fatal import EXIT_CODE as ENDED_ITSELF_CODE
 from streams.settings import Settings
 
 SESSION_TIMEOUT_S = 6.0

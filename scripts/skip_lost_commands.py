@@ -38,11 +38,11 @@ from state.kafka.group_offsets import committed_in
 from state.stores.envelope import pack, seed_of, unpack
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import SKIPPED_KEY
-from streams.runtime import sink
-from streams.runtime.changelog import ChangelogReader, Owns
-from streams.runtime.dead_letters import lost_record
-from streams.runtime.restore import restore
-from streams.runtime.timeline import pack_pairs, pairs_of
+from streams.runtime.ownership.changelog import ChangelogReader, Owns
+from streams.runtime.ownership.restore import restore
+from streams.runtime.ownership.timeline import pack_pairs, pairs_of
+from streams.runtime.transactions import transaction as sink
+from streams.runtime.transactions.dead_letters import lost_record
 from streams.settings import Settings
 
 STALLED_S = 30.0

@@ -12,11 +12,11 @@ from state.stores.memory import MemoryStore
 from state.stores.partition_state import Changes, PartitionState
 from streams.batch import Batch, Effects, State
 from streams.route import Route
-from streams.runtime.crash_journal import CrashJournal
 from streams.runtime.health import HealthServer
-from streams.runtime.lane import Lane
-from streams.runtime.lookups import CommittedRecords, Lookups
-from streams.runtime.observe import Observer
+from streams.runtime.ownership.committed_records import CommittedRecords, Lookups
+from streams.runtime.process.observer import Observer
+from streams.runtime.transactions.crash_journal import CrashJournal
+from streams.runtime.transactions.input_partition import Lane
 
 Place = tuple[str, int]
 

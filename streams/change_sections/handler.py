@@ -33,14 +33,14 @@ from streams.change_sections.fold import (
     Fold,
 )
 from streams.change_sections.holds import hold_best, hold_chosen, reject
-from streams.change_sections.reading import read
-from streams.change_sections.reservations import confirm, emit_again, extend, lapse, release
-from streams.change_sections.sections import (
+from streams.change_sections.operators import (
     block_seats,
     change_sale_window,
     open_section,
     unblock_seats,
 )
+from streams.change_sections.reading import read
+from streams.change_sections.reservations import confirm, emit_again, extend, lapse, release
 from streams.change_sections.statuses import status_of
 from streams.route import Progress
 

@@ -25,23 +25,24 @@ from serdes.registry.known_ids import SchemaIdsError
 from state.owners.name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
-from streams.runtime.checks import Cluster, check_cluster
-from streams.runtime.clock import ClockWatch, OwnClock
-from streams.runtime.crash_journal import CrashJournal
-from streams.runtime.failpoints import Failpoints
-from streams.runtime.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
-from streams.runtime.generation import Generation
 from streams.runtime.group import ConsumerGroup, end_offsets
 from streams.runtime.health import HealthServer
-from streams.runtime.lane import Lane
-from streams.runtime.lookups import CommittedRecords, Lookups
-from streams.runtime.observe import Observer, configure_logging
-from streams.runtime.pump import CHANGELOG_LOST, Lanes
-from streams.runtime.schema_questions import AskRegistry
-from streams.runtime.stock import TransactionWatch
-from streams.runtime.takeover import Place
+from streams.runtime.ownership.checks import Cluster, check_cluster
+from streams.runtime.ownership.committed_records import CommittedRecords, Lookups
+from streams.runtime.ownership.generation import Generation
+from streams.runtime.ownership.takeover import Place
+from streams.runtime.process.clock import ClockWatch, OwnClock
+from streams.runtime.process.failpoints import Failpoints
+from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
+from streams.runtime.process.observer import Observer, configure_logging
+from streams.runtime.process.stock import TransactionWatch
+from streams.runtime.process.topic_watch import TopicWatch
+from streams.runtime.process.watchdog import Watchdog
 from streams.runtime.ticker import Ticker
-from streams.runtime.topic_watch import TopicWatch
+from streams.runtime.transactions.crash_journal import CrashJournal
+from streams.runtime.transactions.group_commit import CHANGELOG_LOST, Lanes
+from streams.runtime.transactions.input_partition import Lane
+from streams.runtime.transactions.schema_questions import AskRegistry
 from streams.runtime.transport import (
     BatchTransport,
     Fetch,
@@ -49,7 +50,6 @@ from streams.runtime.transport import (
     credentials_of,
     read_to,
 )
-from streams.runtime.watchdog import Watchdog
 from streams.settings import Settings
 
 _STOCK_TAKING_S = 2.0

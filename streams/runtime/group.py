@@ -17,7 +17,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from state.kafka.group_offsets import MOVED, NOTHING_COMMITTED, by_topic, committed_in
-from streams.runtime.fatal import WorkerMustEnd, end_process
+from streams.runtime.process.fatal import WorkerMustEnd, end_process
 
 _ASK_AGAIN_S = 0.2
 _ENDS_S = 2.0

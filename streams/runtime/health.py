@@ -10,8 +10,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from streams.runtime.lookups import Lookups
-from streams.runtime.observe import Observer
+from streams.runtime.ownership.committed_records import Lookups
+from streams.runtime.process.observer import Observer
 
 PORT_FILE = "health-port"
 # Connections that are in use get this long when the worker leaves.

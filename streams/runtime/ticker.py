@@ -16,10 +16,10 @@ from aiokafka.errors import KafkaError
 
 from state.domain.log_time import JUMP_MS
 from streams.route import Route, Tick
-from streams.runtime.clock import LIMIT_MS, ClockWatch, Sent
-from streams.runtime.fatal import WorkerMustEnd, end_process
-from streams.runtime.lane import Lane
-from streams.runtime.observe import Observer
+from streams.runtime.process.clock import LIMIT_MS, ClockWatch, Sent
+from streams.runtime.process.fatal import WorkerMustEnd, end_process
+from streams.runtime.process.observer import Observer
+from streams.runtime.transactions.input_partition import Lane
 
 _SELDOM_S = JUMP_MS / 3_000
 # A broker that does not answer must not hold up a start; what it says later counts then.

@@ -28,9 +28,9 @@ from faust.types import TP, ConsumerMessage
 
 from infra.process.kafka_security import KafkaSecurity
 from streams.batch import Record
-from streams.runtime.fatal import PartitionTrouble, end_process
 from streams.runtime.group import read_truthful_offsets
-from streams.runtime.record_batches import RawRecords, Unreadable, records_of
+from streams.runtime.process.fatal import PartitionTrouble, end_process
+from streams.runtime.transactions.record_batches import RawRecords, Unreadable, records_of
 
 FETCH_MAX_WAIT_MS = 10
 FETCH_MIN_BYTES = 64 << 10

@@ -8,10 +8,10 @@ from serdes.wire import VALUE_BYTES_MAX
 from state.domain.hold import CLOCK_SKEW_MS
 from state.domain.reasons import Reason
 from streams.change_sections.fold import STATE_BYTES_MAX
-from streams.runtime.crash_journal import DEATHS_LIMIT
-from streams.runtime.dead_letters import LOST
-from streams.runtime.lane import QUARANTINED
-from streams.runtime.schema_questions import WAIT_S
+from streams.runtime.transactions.crash_journal import DEATHS_LIMIT
+from streams.runtime.transactions.dead_letters import LOST
+from streams.runtime.transactions.input_partition import QUARANTINED
+from streams.runtime.transactions.schema_questions import WAIT_S
 
 PAGE = DOCS / "commands-and-outcomes.md"
 CAUSES = {

@@ -8,7 +8,8 @@ import pytest
 from document_pages import DOCS, ROOT, AskedEnvironment, code_in, env_example, table_rows
 
 from docs.examples.count_per_key import ROUTE
-from streams.runtime import app, observe
+from streams.runtime import app
+from streams.runtime.process import observer as observe
 from streams.settings import Settings
 
 PAGE = DOCS / "operations.md"

@@ -4,6 +4,6 @@
 def blocked_loop(seconds: float, *, at: str = "transaction_begun", nth: int = 1) -> dict[str, str]:
     """Return the environment of a worker whose loop stands still once.
 
-    at:  a place of `streams.runtime.failpoints.NAMES`; nth: at which time it is reached.
+    at:  a place of `streams.runtime.process.failpoints.NAMES`; nth: at which time it is reached.
     """
     return {"FAILPOINTS": f"{at}:sleep_{seconds}:{nth}"}

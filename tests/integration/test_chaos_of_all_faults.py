@@ -63,7 +63,7 @@ from schemas.topics import (
     SECTION_STATUS,
 )
 from scripts.sale.faults import copy_stores, damage_stores
-from streams.runtime.failpoints import NAMES
+from streams.runtime.process.failpoints import NAMES
 from streams.settings import Settings
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "600"))

@@ -31,7 +31,7 @@ from scripts.processes.workers import Worker
 from scripts.traffic.sending import CommandEncoders, key_of, schema_ids
 from serdes.avro.varints import write_long
 from state.domain.keys import partition_of
-from streams.runtime.schema_questions import WAIT_S
+from streams.runtime.transactions.schema_questions import WAIT_S
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from integration.workers import Fleet, Worker
 
-from streams.runtime.failpoints import NAMES
+from streams.runtime.process.failpoints import NAMES
 
 pytestmark = pytest.mark.kafka
 

@@ -23,7 +23,7 @@ from integration.workers import (
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import Child, child_environment, wait_until
 from schemas.topics import SECTION_COMMANDS
-from streams.runtime.failpoints import NAMES
+from streams.runtime.process.failpoints import NAMES
 from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]

@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SESSION_TIMEOUT_S = 3.0
 READY_TIMEOUT_S = 60.0
 ENDED_ITSELF = 70
-"""Exit code of a worker that ended itself; see streams/runtime/fatal.py."""
+"""Exit code of a worker that ended itself; see streams/runtime/process/fatal.py."""
 
 
 class Worker:

@@ -8,7 +8,7 @@ from schemas.topics import DEAD_LETTER_QUEUE, subjects
 from serdes.avro.schema_files import current
 from streams.batch import DeadLetter
 from streams.driver import PipedRecord
-from streams.runtime.dead_letters import dead_letter_record
+from streams.runtime.transactions.dead_letters import dead_letter_record
 
 FIELDS = current().by_name[DEAD_LETTER_QUEUE.headers]["fields"]
 ORIGINAL = PipedRecord(

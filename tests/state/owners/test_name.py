@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.owners.name import address_of, generation_of, host_and_port, owner_name
-from streams.runtime.sink import transactional_ids
+from streams.runtime.transactions.transaction import transactional_ids
 
 names = st.text("abcXYZ019._-", min_size=1, max_size=20)
 hosts = st.one_of(

@@ -20,7 +20,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 
-from streams.runtime.sink import FateUnknown
+from streams.runtime.transactions.transaction import FateUnknown
 
 PINNED = {
     "faust-streaming": "0.15.3",

@@ -18,7 +18,7 @@ from faust.types import TP
 from docs.examples.count_per_key import ROUTE
 from streams.runtime import transport
 from streams.runtime.app import BatchApp
-from streams.runtime.record_batches import RawRecords
+from streams.runtime.transactions.record_batches import RawRecords
 from streams.settings import Settings
 
 

@@ -1,0 +1,1 @@
+"""A partition's life at this worker: claimed, restored, set aside, given back."""

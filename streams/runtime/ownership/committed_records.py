@@ -1,0 +1,253 @@
+"""Look-ups of committed records over HTTP: how an API pod finds what it has not seen itself.
+
+    GET /partitions/{topic}/{partition}/records/{keys}
+
+topic, partition: of the input, which this worker owns; keys: store keys in hex, one, or up to
+eight separated by commas.
+
+    200  the stored payload; for several keys each payload behind its length in 4 bytes,
+         0xFFFFFFFF for an absent one, all of them as of one moment
+    404  there is no such record (one key only)
+    421  the partition is not this worker's: ask the group again
+    503  not now: still restoring, set aside, changing hands, or too many look-ups at once
+    400, 401, 403  malformed; a wrong token; no token is set and the address is not loopback
+
+Only what is committed is read: stores are written after the commit. Every 200 and 404 carries
+`X-Owner`, the name that stands in the group's committed offset while this worker is the owner,
+and `X-Progress-Offset`: every input record below it is in the answer.
+
+RocksDB is read by threads of our own, never by the loop; a partition's stores are closed only when
+no look-up reads them any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from aiohttp import web
+
+from state.stores import envelope
+from state.stores.partition_state import RESERVED_PREFIX
+from state.stores.rocksdb import StoreFull
+from streams.runtime.ownership.troubles import STORE_ERRORS
+from streams.runtime.transactions.input_partition import Lane
+
+Place = tuple[str, int]
+"""Topic and partition of an input."""
+
+PATH: Final = "/partitions/{topic}/{partition}/records/{keys}"
+OWNER_HEADER: Final = "X-Owner"
+PROGRESS_HEADER: Final = "X-Progress-Offset"
+THREADS: Final = 2
+UNDER_WAY_MAX: Final = 64
+"""Look-ups that wait for a thread or are read; the next one is told to come back."""
+
+KEYS_MAX: Final = 8
+# A store key is a tag and an id: 129 bytes at most.
+_KEYS: Final = re.compile(rf"[0-9a-f]{{2,512}}(,[0-9a-f]{{2,512}}){{0,{KEYS_MAX - 1}}}")
+_PARTITION: Final = re.compile(r"[0-9]{1,9}")
+_ABSENT: Final = (0xFFFFFFFF).to_bytes(4, "big")
+
+
+class Refusal(Enum):
+    """Why a look-up is not answered: status and word."""
+
+    NOT_MINE = (421, "not mine")
+    NOT_READY = (503, "not ready")
+    BUSY = (503, "busy")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the store of a partition has for some keys, in the order asked; None for nothing.
+
+    progress_offset: every input record below it is in the payloads.
+    """
+
+    payloads: Sequence[bytes | None]
+    progress_offset: int
+
+
+class CommittedRecords:
+    """The stores of one generation, open to look-ups between restore and close.
+
+    All methods belong to the loop.
+
+    damaged: told of a partition whose store a look-up could not read, and why.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        assigned: Collection[Place],
+        damaged: Callable[[Place, Exception], None],
+    ) -> None:
+        self.owner = owner
+        self._assigned = frozenset(assigned)
+        self._damaged = damaged
+        self._lanes: Mapping[Place, Lane] = {}
+        self._reading: dict[Place, int] = {}
+        self._has_read = asyncio.Event()
+
+    def open(self, lanes: Mapping[Place, Lane]) -> None:
+        """Answer from these from now on, and from no others."""
+        self._lanes = lanes
+
+    async def let_go_of(self, where: Place) -> None:
+        """Return when nothing of a partition that is open no more is being read."""
+        while where in self._reading:
+            self._has_read.clear()
+            await self._has_read.wait()
+
+    async def close(self) -> None:
+        """Answer no more; returns when nothing is being read."""
+        self._lanes = {}
+        for where in tuple(self._reading):
+            await self.let_go_of(where)
+
+    async def read(
+        self, topic: str, partition: int, keys: Sequence[bytes], executor: Executor
+    ) -> Found | Refusal:
+        """Read records as of one moment."""
+        where = topic, partition
+        lane = self._lanes.get(where)
+        if lane is None:
+            return Refusal.NOT_READY if where in self._assigned else Refusal.NOT_MINE
+        if sum(self._reading.values()) >= UNDER_WAY_MAX:
+            return Refusal.BUSY
+        # Before the read: a batch that is committed meanwhile only adds to what it promises.
+        progress_offset = lane.committed_offset
+        self._reading[where] = self._reading.get(where, 0) + 1
+        loop = asyncio.get_running_loop()
+        seed = lane.state.seed
+        reading = executor.submit(lane.state.store.get_many, list(keys))
+        # Not in a `finally` here: whoever asked may go away while the thread still reads.
+        reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done, where))
+        try:
+            stored = await asyncio.wrap_future(reading)
+            return Found(
+                [None if value is None else envelope.unpack(value, seed)[0] for value in stored],
+                progress_offset,
+            )
+        except StoreFull:
+            return Refusal.NOT_READY
+        except STORE_ERRORS as error:
+            # Unless it was set aside meanwhile, and another took its place.
+            if self._lanes.get(where) is lane:
+                self._damaged(where, error)
+            return Refusal.NOT_READY
+
+    def _done(self, where: Place) -> None:
+        self._reading[where] -= 1
+        if not self._reading[where]:
+            del self._reading[where]
+            self._has_read.set()
+
+
+class Lookups:
+    """The page that answers look-ups from the present generation.
+
+    present: the records of the present generation; None while the worker has no partitions.
+    token:   what a caller must show; without one only a loopback `host` answers.
+    count:   told how each look-up ended, in one word.
+    """
+
+    def __init__(
+        self,
+        present: Callable[[], CommittedRecords | None],
+        *,
+        token: str,
+        host: str,
+        count: Callable[[str], None],
+    ) -> None:
+        self._present = present
+        self._wanted = b"Bearer " + token.encode() if token else b""
+        self._is_loopback = is_loopback(host)
+        self._count = count
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="look-up")
+
+    def add_to(self, pages: web.Application) -> None:
+        pages.router.add_get(PATH, self._answer)
+
+    def stop(self) -> None:
+        self._executor.shutdown(wait=False)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        response = self._refused(request) or await self._look_up(request)
+        self._count(response.reason or "")
+        return response
+
+    def _refused(self, request: web.Request) -> web.Response | None:
+        if not self._wanted:
+            return None if self._is_loopback else _said(403, "no token is set")
+        # Text of any origin comes with surrogates in place of what is not UTF-8.
+        shown = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        return None if hmac.compare_digest(shown, self._wanted) else _said(401, "wrong token")
+
+    async def _look_up(self, request: web.Request) -> web.Response:
+        topic, partition, text = (
+            request.match_info[name] for name in ("topic", "partition", "keys")
+        )
+        keys = keys_in(text)
+        if keys is None or not _PARTITION.fullmatch(partition):
+            return _said(400, "malformed")
+        records = self._present()
+        if records is None:
+            return _said(*Refusal.NOT_MINE.value)
+        found = await records.read(topic, int(partition), keys, self._executor)
+        if isinstance(found, Refusal):
+            return _said(*found.value)
+        headers = {OWNER_HEADER: records.owner, PROGRESS_HEADER: str(found.progress_offset)}
+        if len(keys) > 1:
+            return _said(200, "found", _framed(found.payloads), headers)
+        [payload] = found.payloads
+        if payload is None:
+            return _said(404, "absent", headers=headers)
+        return _said(200, "found", payload, headers)
+
+
+def keys_in(text: str) -> list[bytes] | None:
+    """Return the store keys of a path; None where it is malformed or names a key of the store."""
+    if not _KEYS.fullmatch(text):
+        return None
+    try:
+        keys = [bytes.fromhex(key) for key in text.split(",")]
+    except ValueError:
+        return None
+    return None if any(key[0] == RESERVED_PREFIX for key in keys) else keys
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _framed(payloads: Sequence[bytes | None]) -> bytes:
+    return b"".join(
+        _ABSENT if payload is None else len(payload).to_bytes(4, "big") + payload
+        for payload in payloads
+    )
+
+
+def _said(
+    status: int, word: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return an answer; its reason phrase is the word that is counted."""
+    return web.Response(
+        status=status,
+        reason=word,
+        body=word.encode() if body is None else body,
+        headers={**(headers or {}), **({"Retry-After": "1"} if status == 503 else {})},
+        content_type="application/octet-stream" if body is not None else "text/plain",
+    )

@@ -1,0 +1,533 @@
+"""Taking partitions over: fenced, claimed, restored. What fails for one of them is its own.
+
+1. Fence: the metadata of a committed offset names who committed it. Initialising that owner's
+   transactional ids makes a dead, paused or partitioned-off owner unable to commit, and aborts
+   what it left open. A live worker already uses its next name, so it is never fenced by mistake.
+2. Claim: the unchanged offset is committed under our own name through the consumer; the broker
+   checks group generation and member, so a worker of an older generation cannot claim.
+3. Restore: the stores are brought up to their changelogs.
+
+A partition that fails a step takes no part in the next one, and comes back with its trouble.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from state.kafka.group_offsets import NOTHING_COMMITTED
+from state.owners.name import generation_of
+from state.stores.partition_state import PartitionState
+from state.stores.rocksdb import RocksDBStore, RocksDBStores, destroy
+from streams.route import Route
+from streams.runtime.ownership import timeline
+from streams.runtime.ownership.changelog import ChangelogReader
+from streams.runtime.ownership.restore import restore
+from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
+from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
+from streams.runtime.process.observer import Observer
+from streams.runtime.transactions import transaction as sinks
+from streams.runtime.transactions.crash_journal import CrashJournal
+from streams.runtime.transactions.input_partition import Lane
+
+T = TypeVar("T")
+
+Place = tuple[str, int]
+"""Topic and partition of an input."""
+
+LOST_GROUP = (
+    CommitFailedError,
+    IllegalGenerationError,
+    IllegalStateError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+"""The group has moved on: a rebalance brings the next generation."""
+
+WATERMARKS_TIMEOUT_S = 10.0
+
+
+class Group(Protocol):
+    """What a generation needs of the consumer group."""
+
+    async def committed(
+        self, tps: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, OffsetAndMetadata | KafkaError]:
+        """Return offset and metadata, or what is wrong, for each partition, from the coordinator.
+
+        An offset of NOTHING_COMMITTED is the coordinator's word that there is none. Raises
+        KafkaError where it says nothing of the whole group, WorkerMustEnd where nobody may ask.
+        """
+
+    async def claim(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Commit offsets under this member's generation."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a take-over brought: each place is either a lane or a trouble.
+
+    fenced: former owners. restored: changelog records read. fence_s: fence and claim together.
+    """
+
+    lanes: dict[Place, Lane] = field(default_factory=dict)
+    troubles: dict[Place, PartitionTrouble] = field(default_factory=dict)
+    fenced: list[str] = field(default_factory=list)
+    restored: int = 0
+    fence_s: float = 0.0
+    restore_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Watermarks:
+    low: Mapping[Place, int]
+    high: Mapping[Place, int]
+    changelog_high: Mapping[Place, int]
+
+
+class TakeOver:
+    """Takes partitions over for one generation; several takes may run at a time.
+
+    closing: set when the partitions are given up; what is under way then ends soon.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Any,
+        generation_id: int,
+        name: str,
+        routes: Mapping[str, Route],
+        group: Group,
+        stores: RocksDBStores,
+        identities: Mapping[str, str],
+        partitions: Mapping[str, int],
+        compacted: Collection[str],
+        observer: Observer,
+        reached: Callable[[str], None],
+        journal: CrashJournal,
+        executor: Executor,
+        closing: asyncio.Event,
+    ) -> None:
+        self._settings = settings
+        self._generation_id = generation_id
+        self._name = name
+        self._routes = routes
+        self._group = group
+        self._stores = stores
+        self._identities = identities
+        self._partitions = partitions
+        self._compacted = compacted
+        self._observer = observer
+        self._reached = reached
+        self._journal = journal
+        self._executor = executor
+        self._closing = closing
+
+    async def take(
+        self, places: Collection[Place], *, beside: Awaitable[None], stalled_s: float
+    ) -> Taken:
+        """Take places over; raise WorkerMustEnd, or one of LOST_GROUP.
+
+        beside:    done while former owners are fenced; the claim comes after both.
+        stalled_s: how long the restore of a partition may stand still.
+        Returns with neither lanes nor troubles when the generation is closed meanwhile.
+        """
+        taken = Taken()
+        started = time.monotonic()
+        _, _, left = await asyncio.gather(
+            beside,
+            self._unless_closing(self._check_writers(places, taken)),
+            self._unless_closing(self._fence(places, taken)),
+        )
+        self._reached("fenced")
+        if left is None:
+            return Taken()
+        left = [place for place in left if place not in taken.troubles]
+        # Only now: nothing that a fenced owner committed lies behind these watermarks.
+        claimed = await self._unless_closing(self._claim(left, taken))
+        if claimed is None:
+            return Taken()
+        offsets, changelog_high = claimed
+        self._reached("claimed")
+        fenced_at = time.monotonic()
+        taken.fence_s = fenced_at - started
+        stores = await self._open_stores(offsets, taken)
+        try:
+            await self._make_strangers_anew(stores, changelog_high, taken)
+            await self._restore(stores, changelog_high, taken, stalled_s)
+            if self._closing.is_set():
+                return Taken()
+            self._reached("restored")
+            for place in sorted(stores.keys() - taken.troubles.keys()):
+                try:
+                    taken.lanes[place] = self._lane(place, stores[place], offsets[place])
+                except (WorkerMustEnd, MemoryError):
+                    raise
+                except Exception as error:  # noqa: BLE001  (what lies there cannot be read)
+                    taken.troubles[place] = trouble_of(error)
+        finally:
+            for place in stores.keys() - taken.lanes.keys():
+                await self.close_store(stores[place], taken.troubles.get(place))
+        taken.restore_s = time.monotonic() - fenced_at
+        return taken
+
+    async def close_store(self, store: RocksDBStore, trouble: PartitionTrouble | None) -> None:
+        """Close a store, keeping what is in it, or deleting it where it cannot be believed."""
+        loop = asyncio.get_running_loop()
+        forget = trouble is not None and trouble.forget_store
+        try:
+            await loop.run_in_executor(self._executor, _close, store, forget)
+        except STORE_ERRORS as error:
+            # Nothing is lost: what it lacks is in the changelog.
+            self._observer.log.error("a store could not be closed: %s", error)  # noqa: TRY400
+
+    async def _unless_closing(self, step: Coroutine[Any, Any, T]) -> T | None:
+        """Run a step that may wait for brokers; give it up, and return None, on closing."""
+        running = asyncio.ensure_future(step)
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({running, closing}, return_when=asyncio.FIRST_COMPLETED)
+            return running.result() if running.done() and not self._closing.is_set() else None
+        finally:
+            running.cancel()
+            closing.cancel()
+            await asyncio.gather(running, closing, return_exceptions=True)
+
+    # --- the steps -------------------------------------------------------------------------
+
+    async def _check_writers(self, places: Collection[Place], taken: Taken) -> None:
+        """Refuse a state that was made under another number of partitions, or from another topic.
+
+        Of every partition, ours or not: one that was added has no state that could tell.
+        """
+        for source, number in places:
+            count = self._partitions[source]
+            if number >= count:
+                message = (
+                    f"{source} had {count} partitions when this worker started, and the group "
+                    f"gives it number {number}: partitions were added"
+                )
+                raise WorkerMustEnd(message)
+        for source in {topic for topic, _ in places}:
+            try:
+                await self._check_source(source)
+            except PartitionTrouble as trouble:
+                taken.troubles.update({place: trouble for place in places if place[0] == source})
+
+    async def _check_source(self, source: str) -> None:
+        changelog, count = self._routes[source].changelog, self._partitions[source]
+        changelogs = [(changelog, number) for number in range(count)]
+        try:
+            writers, unread = await timeline.last_writers(self._settings.connection, changelogs)
+        except (KafkaError, OSError) as error:
+            raise trouble_of(error) from error
+        for writer in writers.values():
+            timeline.check_writer(source, changelog, writer, count, self._identities[source])
+        if unread and not writers:
+            message = (
+                f"nobody can tell what the state in {changelog} was made from: no answer in time "
+                f"for {len(unread)} of its partitions. Look at the brokers"
+            )
+            raise PartitionTrouble(message, "changelog")
+
+    async def _fence(self, places: Collection[Place], taken: Taken) -> list[Place]:
+        """Fence the former owners; return the places whose owner can write no more."""
+        try:
+            committed = await self._group.committed([TopicPartition(*place) for place in places])
+        except LOST_GROUP:
+            raise
+        except (KafkaError, OSError) as error:
+            taken.troubles.update(dict.fromkeys(places, _not_told(error)))
+            return []
+        by_owner: dict[str, list[Place]] = {}
+        for place in places:
+            at = committed[TopicPartition(*place)]
+            if isinstance(at, KafkaError):
+                taken.troubles[place] = _not_told(at)
+            elif at.metadata and at.metadata != self._name:
+                by_owner.setdefault(at.metadata, []).append(place)
+        for owner in by_owner:
+            if generation_of(owner) > self._generation_id:
+                message = (
+                    f"{owner} owns a partition and is younger than generation "
+                    f"{self._generation_id}: this worker was away too long"
+                )
+                raise WorkerMustEnd(message)
+        owners = sorted(by_owner)
+        failures = await asyncio.gather(*(self._fence_one(owner) for owner in owners))
+        for owner, failure in zip(owners, failures, strict=True):
+            if failure is None:
+                taken.fenced.append(owner)
+                continue
+            message = (
+                f"its former owner {owner} could not be fenced: {failure!r}. Look at the brokers"
+            )
+            for place in by_owner[owner]:
+                taken.troubles[place] = PartitionTrouble(message, "offsets")
+        return sorted(set(places) - taken.troubles.keys())
+
+    async def _fence_one(self, owner: str) -> Exception | None:
+        timeout_ms = self._settings.transaction_timeout_ms
+        connection = self._settings.connection
+        try:
+            async with asyncio.timeout(self._settings.takeover_timeout_s):
+                await asyncio.gather(
+                    *(
+                        sinks.fence(connection, one, timeout_ms)
+                        for one in sinks.transactional_ids(owner)
+                    )
+                )
+        except (KafkaError, OSError) as error:
+            return error
+        return None
+
+    async def _watermarks(self, places: Sequence[Place]) -> _Watermarks:
+        """Return low and high watermarks of the inputs, and high ones of the changelogs."""
+        inputs = [TopicPartition(*place) for place in places]
+        changelogs = [TopicPartition(*self._changelog(place)) for place in places]
+        # Its own consumer: the group's reads committed records, and so sees stable offsets only.
+        consumer = AIOKafkaConsumer(
+            **self._settings.connection, isolation_level="read_uncommitted", group_id=None
+        )
+        await consumer.start()
+        try:
+            async with asyncio.timeout(WATERMARKS_TIMEOUT_S):
+                low = await consumer.beginning_offsets(inputs)
+                high = await consumer.end_offsets(inputs + changelogs)
+        finally:
+            await consumer.stop()
+        return _Watermarks(
+            {place: low.get(tp, -1) for place, tp in zip(places, inputs, strict=True)},
+            {place: high.get(tp, -1) for place, tp in zip(places, inputs, strict=True)},
+            {place: high.get(tp, -1) for place, tp in zip(places, changelogs, strict=True)},
+        )
+
+    async def _claim(
+        self, places: Sequence[Place], taken: Taken
+    ) -> tuple[dict[Place, int], Mapping[Place, int]]:
+        """Claim what can be claimed; return its offsets, and where the changelogs end."""
+        if not places:
+            return {}, {}
+        try:
+            marks = await self._watermarks(places)
+            committed = await self._group.committed([TopicPartition(*place) for place in places])
+            offsets: dict[Place, int] = {}
+            for place in places:
+                try:
+                    at = committed[TopicPartition(*place)]
+                    if isinstance(at, KafkaError):
+                        raise _not_told(at)
+                    offsets[place] = self._judge(place, at.offset, marks)
+                except PartitionTrouble as trouble:
+                    taken.troubles[place] = trouble
+            claims = {TopicPartition(*place): (at, self._name) for place, at in offsets.items()}
+            if claims:
+                await self._group.claim(claims)
+        except LOST_GROUP:
+            raise
+        except (KafkaError, OSError) as error:
+            # Whose fault it is shows when each is asked alone.
+            message = f"its offsets could not be read or claimed: {error!r}. Look at the brokers"
+            for place in places:
+                taken.troubles.setdefault(place, PartitionTrouble(message, "offsets"))
+            return {}, {}
+        return offsets, marks.changelog_high
+
+    def _judge(self, place: Place, committed: int, marks: _Watermarks) -> int:
+        """Return the offset to go on from; raise PartitionTrouble where none can be believed."""
+        known = None if committed == NOTHING_COMMITTED else committed
+        name = _name_of(place)
+        low, high = marks.low[place], marks.high[place]
+        if min(low, high, marks.changelog_high[place]) < 0:
+            raise PartitionTrouble(f"{name}: the brokers do not tell where it ends", "offsets")
+        changelog, _ = self._changelog(place)
+        if known is None and marks.changelog_high[place] > 0:
+            # An owner claims before it writes, so there was an offset once.
+            message = (
+                f"{name}: {changelog} holds state, but the group has no committed offset: the "
+                "offsets expired or were deleted. Stop all workers of the group, set its offset "
+                "here to 0, and start them: nothing is applied twice, but outcomes are told again"
+            )
+            raise PartitionTrouble(message, "offsets")
+        offset = low if known is None else known
+        if offset > high:
+            message = (
+                f"{name}: the committed offset {offset} lies beyond the end {high}: the topic "
+                "lost records, or is another one. Do not reset the group's offsets: restore the "
+                "topics from a backup, all of them from one moment"
+            )
+            raise PartitionTrouble(message, "offsets")
+        if offset < low:
+            message = (
+                f"{name}: the committed offset {offset} lies before the first record "
+                f"{low}: retention removed commands that were never processed. To see which, and "
+                "to give them up: python -m scripts.skip_lost_commands"
+            )
+            raise PartitionTrouble(message, "offsets")
+        return offset
+
+    async def _open_stores(
+        self, places: Iterable[Place], taken: Taken
+    ) -> dict[Place, RocksDBStore]:
+        loop = asyncio.get_running_loop()
+        wanted = list(places)
+        # Off the loop, which goes on answering: opening twenty stores takes half a second.
+        opening = [loop.run_in_executor(None, self._open_store, place) for place in wanted]
+        opened: dict[Place, RocksDBStore] = {}
+        results = await asyncio.gather(*opening, return_exceptions=True)
+        for place, result in zip(wanted, results, strict=True):
+            if isinstance(result, RocksDBStore):
+                opened[place] = result
+            elif isinstance(result, Exception):
+                taken.troubles[place] = trouble_of(result)
+            else:
+                raise result
+        return opened
+
+    def _open_store(self, place: Place) -> RocksDBStore:
+        topic, partition = self._changelog(place)
+        return self._stores.open(topic, partition, self._identities[topic])
+
+    async def _make_strangers_anew(
+        self,
+        stores: dict[Place, RocksDBStore],
+        changelog_high: Mapping[Place, int],
+        taken: Taken,
+    ) -> None:
+        """Delete the stores that copy another log than this one; all of it is read instead."""
+        place_of = {self._changelog(place): place for place in stores}
+        strangers, unknown = await timeline.of_another_timeline(
+            self._settings.connection,
+            {changelog: stores[place] for changelog, place in place_of.items()},
+            {changelog: changelog_high[place] for changelog, place in place_of.items()},
+        )
+        for changelog in unknown:
+            message = (
+                "it could not be read in time whether its store is a copy of this changelog. "
+                "Look at the brokers"
+            )
+            taken.troubles[place_of[changelog]] = PartitionTrouble(message, "changelog")
+        for changelog in sorted(strangers):
+            place = place_of[changelog]
+            self._observer.log.warning(
+                "%s: its store copies another history of %s, or was written before that could be "
+                "told: it is made anew",
+                _name_of(place),
+                changelog[0],
+            )
+            self._journal.forget(_name_of(place))
+            try:
+                stores[place].close()
+                destroy(stores[place].path)
+                stores[place] = self._open_store(place)
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is this store's)
+                taken.troubles[place] = trouble_of(error)
+
+    async def _restore(
+        self,
+        stores: Mapping[Place, RocksDBStore],
+        changelog_high: Mapping[Place, int],
+        taken: Taken,
+        stalled_s: float,
+    ) -> None:
+        place_of = {self._changelog(place): place for place in stores.keys() - taken.troubles}
+        readers = {
+            changelog: ChangelogReader(
+                *changelog,
+                stores[place],
+                self._partitions[place[0]],
+                self._routes[place[0]].owns,
+            )
+            for changelog, place in place_of.items()
+        }
+        self._observer.restoring(True)
+        try:
+            taken.restored, troubles = await restore(
+                self._settings.connection,
+                {changelog: stores[place] for changelog, place in place_of.items()},
+                {changelog: changelog_high[place] for changelog, place in place_of.items()},
+                readers,
+                executor=self._executor,
+                progressed=self._observer.restored,
+                cancelled=self._closing.is_set,
+                stalled_s=stalled_s,
+            )
+            for changelog, trouble in troubles.items():
+                taken.troubles[place_of[changelog]] = trouble
+        except (KafkaError, OSError) as error:
+            # Whose fault it is shows when each is restored alone.
+            for place in stores:
+                taken.troubles[place] = trouble_of(error)
+        finally:
+            self._observer.restoring(False)
+            self._observer.refused(list(readers.values()))
+
+    def _lane(self, place: Place, store: RocksDBStore, offset: int) -> Lane:
+        topic, partition = place
+        route = self._routes[topic]
+        partitions = self._partitions[topic]
+        state = PartitionState(store)
+        state.sign(*timeline.signature(store, partitions, self._identities[topic]))
+        log_time_ms = 0
+        if route.progress is not None:
+            progress = route.progress(state)
+            log_time_ms = progress.log_time_ms
+            first = progress.next_offset
+            if offset > first and not timeline.are_given_up(store, first, offset):
+                message = (
+                    f"{_name_of(place)}: the state stands at offset {progress.next_offset}, the "
+                    f"group at {offset}: commands between them would be lost. The changelog "
+                    f"{route.changelog} lost records, or the group was moved forward. Stop all "
+                    f"workers of the group, set its offset here to {first}, and start them"
+                )
+                raise PartitionTrouble(message, "offsets")
+        return Lane(
+            route,
+            topic,
+            partition,
+            partitions,
+            state,
+            offset,
+            log_time_ms,
+            self._journal,
+            has_gaps=topic in self._compacted,
+        )
+
+    def _changelog(self, place: Place) -> tuple[str, int]:
+        topic, partition = place
+        return self._routes[topic].changelog, partition
+
+
+def _close(store: RocksDBStore, forget: bool) -> None:
+    try:
+        if not forget:
+            store.flush()
+    finally:
+        store.close()
+        if forget:
+            destroy(store.path)
+
+
+def _not_told(error: Exception) -> PartitionTrouble:
+    message = f"its owner is not to be had from the brokers: {error!r}. Look at them"
+    return PartitionTrouble(message, "offsets")
+
+
+def _name_of(place: Place) -> str:
+    return f"{place[0]}-{place[1]}"

@@ -1,0 +1,1 @@
+"""The worker as a process: how it is watched, what it says, how it ends."""

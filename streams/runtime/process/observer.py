@@ -1,0 +1,449 @@
+"""What a worker says about itself: metrics, health, and one log line for each rare thing.
+
+Every metric's name, unit and meaning stands here. Nothing is counted or logged per record.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from faust.utils.terminal.spinners import SpinnerHandler
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from state.domain.log_time import JUMP_MS
+from state.kafka.open_transactions import Open, Place
+from streams.runtime.ownership.changelog import ChangelogReader, told
+from streams.runtime.process.fatal import REASONS, PartitionTrouble, Reason
+from streams.runtime.transactions.input_partition import Decided
+
+_SECONDS = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
+_RECORDS = (1, 10, 100, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
+
+
+class Metrics:
+    """The metrics of one worker; bounded labels only, never a seat, user or reservation."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        label = ("partition",)
+        self.lag_records = Gauge(
+            "seatstream_lag_records",
+            "End offset minus committed position of an input partition.",
+            label,
+            registry=registry,
+        )
+        self.lag_seconds = Gauge(
+            "seatstream_lag_seconds",
+            "Age of the last decided record of the partition that lags most; 0 without lag.",
+            registry=registry,
+        )
+        self.batch_records = Histogram(
+            "seatstream_transaction_records",
+            "Input records in one transaction.",
+            buckets=_RECORDS,
+            registry=registry,
+        )
+        self.commit_seconds = Histogram(
+            "seatstream_commit_seconds",
+            "From the first request of a transaction to its acknowledged commit.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.store_seconds = Histogram(
+            "seatstream_store_write_seconds",
+            "Writing one committed transaction to the stores.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "seatstream_decisions",
+            "Decisions committed, by outcome or reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self.dead_letters = Counter(
+            "seatstream_dead_letters",
+            "Records set aside as dead letters, by cause.",
+            ("cause",),
+            registry=registry,
+        )
+        self.restored_records = Counter(
+            "seatstream_restored_records", "Changelog records restored.", registry=registry
+        )
+        self.refused_records = Counter(
+            "seatstream_refused_changelog_records",
+            "Changelog records that are not ours, left out of a restore, by cause.",
+            ("cause",),
+            registry=registry,
+        )
+        self.restore_remaining = Gauge(
+            "seatstream_restore_remaining_records",
+            "Changelog records still to restore, at most.",
+            registry=registry,
+        )
+        self.generations = Counter(
+            "seatstream_generations", "Group generations taken over.", registry=registry
+        )
+        self.takeover_seconds = Gauge(
+            "seatstream_takeover_seconds",
+            "Fence, claim and restore of the last takeover.",
+            registry=registry,
+        )
+        self.partitions = Gauge(
+            "seatstream_partitions_owned", "Input partitions owned and running.", registry=registry
+        )
+        self.parked = Gauge(
+            "seatstream_partitions_parked",
+            "Input partitions set aside, by what is wrong with them.",
+            ("reason",),
+            registry=registry,
+        )
+        for reason in REASONS:
+            self.parked.labels(reason)
+        self.topics_missing = Gauge(
+            "seatstream_topics_missing",
+            "Topics of the routes that the brokers do not have.",
+            registry=registry,
+        )
+        self.time_paused = Gauge(
+            "seatstream_partitions_time_paused",
+            "Input partitions whose time stands still after an unconfirmed leap.",
+            registry=registry,
+        )
+        self.broker_clock = Gauge(
+            "seatstream_broker_clock_offset_seconds",
+            "A broker's clock minus this worker's.",
+            ("broker",),
+            registry=registry,
+        )
+        self.open_transaction_seconds = Gauge(
+            "seatstream_open_transaction_seconds",
+            "For how long the oldest open transaction of our partitions of a topic was seen open.",
+            ("topic",),
+            registry=registry,
+        )
+        self.hidden_records = Gauge(
+            "seatstream_hidden_records",
+            "Offsets that nobody can read because of a transaction that is open for too long.",
+            ("topic",),
+            registry=registry,
+        )
+        self.buffered_bytes = Gauge(
+            "seatstream_buffered_bytes", "Fetched and not yet decided.", registry=registry
+        )
+        self.store_bytes = Gauge(
+            "seatstream_store_bytes", "Sizes of all stores.", ("kind",), registry=registry
+        )
+        self.lookups = Counter(
+            "seatstream_lookups",
+            "Look-ups of committed records, by answer.",
+            ("answer",),
+            registry=registry,
+        )
+        self.resident_bytes = Gauge(
+            "seatstream_resident_bytes", "Memory of this process.", registry=registry
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Why a partition is set aside, since when, and when it is tried again (0: when it can be).
+
+    Times are Unix seconds.
+    """
+
+    reason: Reason
+    why: str
+    since_s: float
+    next_try_s: float
+    tries: int
+
+
+class Observer:
+    """Where the runtime reports to; asked by the health pages."""
+
+    def __init__(self, stall_s: float, open_s_max: float = 30.0) -> None:
+        """Begin to observe.
+
+        stall_s:    lag without progress that makes `/live` fail.
+        open_s_max: a transaction that is open for longer makes `/ready` fail.
+        """
+        self.log = logging.getLogger("seatstream.runtime")
+        self.metrics = Metrics()
+        self._stall_s = stall_s
+        self._running = False
+        self._restoring = 0
+        self._aside: dict[str, Aside] = {}
+        self._open_s_max = open_s_max
+        self._hanging: dict[Place, str] = {}
+        self._positions: dict[str, tuple[int, float]] = {}
+        self._stalled: dict[str, float] = {}
+        self._clocks_off: dict[str, float] = {}
+        self._time_paused: dict[str, float] = {}
+        self._time_told: set[str] = set()
+        self._missing: frozenset[str] = frozenset()
+        self._restore_logged_at = 0.0
+        self._lag = 0
+
+    # --- reported by the runtime -----------------------------------------------------------
+
+    def opened(self, generation: int, fenced: Sequence[str], partitions: int,
+               restored: int, fence_s: float, restore_s: float) -> None:  # fmt: skip
+        self._running = True
+        self.metrics.generations.inc()
+        self.metrics.partitions.set(partitions)
+        self.metrics.takeover_seconds.set(fence_s + restore_s)
+        self.log.info(
+            "generation %d runs: %d partitions, fenced %s, fence and claim %.3f s, "
+            "restored %d records in %.3f s",
+            generation, partitions, ", ".join(fenced) or "nobody", fence_s, restored, restore_s,
+        )  # fmt: skip
+
+    def idle(self, generation: int) -> None:
+        """The group gave this worker no partition."""
+        self._running = True
+        self.log.info("generation %d: no partitions assigned, standing by", generation)
+
+    def closed(self, generation: int) -> None:
+        self._running = False
+        self._aside.clear()
+        self._hanging.clear()
+        self._count_aside()
+        self._positions.clear()
+        self._stalled.clear()
+        self.metrics.partitions.set(0)
+        self.log.info("generation %d closed", generation)
+
+    def restoring(self, is_restoring: bool) -> None:
+        self._restoring += 1 if is_restoring else -1
+        if not self._restoring:
+            self.metrics.restore_remaining.set(0)
+
+    def restored(self, records: int, remaining: int) -> None:
+        self.metrics.restored_records.inc(records)
+        self.metrics.restore_remaining.set(remaining)
+        now = time.monotonic()
+        if now - self._restore_logged_at > 2.0:
+            self._restore_logged_at = now
+            self.log.info("restoring: at most %d changelog records left", remaining)
+
+    def refused(self, readers: Sequence[ChangelogReader]) -> None:
+        """Records of changelogs were left out of a restore."""
+        for reader in readers:
+            for cause, count in reader.refused.items():
+                self.metrics.refused_records.labels(cause).inc(count)
+        for line in told(readers):
+            self.log.error("%s", line)
+
+    def committed(self, decided: Sequence[Decided], commit_s: float, store_s: float) -> None:
+        metrics = self.metrics
+        metrics.batch_records.observe(sum(one.records for one in decided))
+        metrics.commit_seconds.observe(commit_s)
+        metrics.store_seconds.observe(store_s)
+        decisions: dict[str, int] = {}
+        for one in decided:
+            for reason, count in one.effects.decisions.items():
+                decisions[reason] = decisions.get(reason, 0) + count
+            for letter in one.effects.dead_letters:
+                metrics.dead_letters.labels(letter.reason).inc()
+                self.log.warning(
+                    "dead letter: %s offset %d: %s, %s",
+                    one.lane.place, letter.record.offset, letter.reason, letter.detail,
+                )  # fmt: skip
+        for reason, count in decisions.items():
+            metrics.decisions.labels(reason).inc(count)
+
+    def parked(self, place: str, why: str) -> None:
+        """A running partition waits for a schema, or for newer code."""
+        self._set_aside(place, "schema", why, 0.0)
+        self.log.error("%s is set aside: %s", place, why)
+
+    def unparked(self, place: str) -> None:
+        self._aside.pop(place, None)
+        self._count_aside()
+        self.log.warning("%s goes on", place)
+
+    def left(self, place: str) -> None:
+        """A partition runs no more."""
+        self.metrics.partitions.dec()
+        self._positions.pop(place, None)
+        self._stalled.pop(place, None)
+
+    def set_aside(self, place: str, trouble: PartitionTrouble, pause_s: float) -> None:
+        """A partition that does not run could not be taken over; the next try follows a pause."""
+        aside = self._set_aside(place, trouble.reason, str(trouble), time.time() + pause_s)
+        self.log.error(
+            "%s is set aside, try %d in %.0f s: %s", place, aside.tries + 1, pause_s, trouble
+        )
+
+    def taken_in(self, place: str) -> None:
+        """A partition that was set aside runs."""
+        self.metrics.partitions.inc()
+        self.unparked(place)
+
+    def _set_aside(self, place: str, reason: Reason, why: str, next_try_s: float) -> Aside:
+        known = self._aside.get(place)
+        since_s, tries = (known.since_s, known.tries) if known is not None else (time.time(), 0)
+        aside = self._aside[place] = Aside(reason, why, since_s, next_try_s, tries + 1)
+        self._count_aside()
+        return aside
+
+    def _count_aside(self) -> None:
+        for reason in REASONS:
+            count = sum(aside.reason == reason for aside in self._aside.values())
+            self.metrics.parked.labels(reason).set(count)
+
+    def clocks(self, offsets_s: Mapping[str, float], off: Mapping[str, float]) -> None:
+        """Take in the brokers' clocks minus ours, and those of them that are wrong."""
+        for broker, offset_s in offsets_s.items():
+            self.metrics.broker_clock.labels(broker).set(offset_s)
+        for broker in off.keys() - self._clocks_off.keys():
+            self.log.error(
+                "the clock of broker %s is wrong by %+.1f s: lapses and sale windows of its "
+                "partitions wait where it jumped; set that machine's clock", broker, off[broker],
+            )  # fmt: skip
+        for broker in self._clocks_off.keys() - off.keys():
+            self.log.warning("the clock of broker %s is right again", broker)
+        self._clocks_off = dict(off)
+
+    def topics(self, missing: frozenset[str]) -> None:
+        """Take in which topics of the routes the brokers do not have."""
+        for name in missing - self._missing:
+            self.log.error(
+                "topic %s is missing: nothing is decided until it is there again; see `a topic is "
+                "lost` in docs/operations.md before it is created anew", name,
+            )  # fmt: skip
+        for name in self._missing - missing:
+            self.log.warning("topic %s is there again", name)
+        self._missing = missing
+        self.metrics.topics_missing.set(len(missing))
+
+    def time(self, behind_ms: Mapping[str, int]) -> None:
+        """Take in how far each partition's time is behind its append times, in ms."""
+        paused = {p: ms / 1000 for p, ms in behind_ms.items() if ms > JUMP_MS}
+        # Twice in a row: the first record after an outage is followed by its tick at once.
+        for place in self._time_paused.keys() & paused.keys() - self._time_told:
+            self.log.error(
+                "%s: append times leaped by %.0f s and no tick's clock confirms it: holds do not "
+                "lapse and sale windows stay as they were; compare the clocks of this machine and "
+                "of the partition's leader", place, paused[place],
+            )  # fmt: skip
+            self._time_told.add(place)
+        for place in self._time_told - paused.keys():
+            self.log.warning("%s: time goes on", place)
+            self._time_told.discard(place)
+        self._time_paused = paused
+        self.metrics.time_paused.set(len(paused))
+
+    def open_transactions(self, topics: Iterable[str], found: Mapping[Place, Open]) -> None:
+        """Take stock of the transactions that keep partitions of these topics back."""
+        for topic in topics:
+            of_topic = [one for (named, _), one in found.items() if named == topic]
+            longest_s = max([one.for_s for one in of_topic], default=0.0)
+            hidden = sum(one.hidden for one in of_topic if one.for_s > self._open_s_max)
+            self.metrics.open_transaction_seconds.labels(topic).set(longest_s)
+            self.metrics.hidden_records.labels(topic).set(hidden)
+        hanging = {
+            place: one.told(place) for place, one in found.items() if one.for_s > self._open_s_max
+        }
+        for place in hanging.keys() - self._hanging.keys():
+            self.log.error("%s", hanging[place])
+        for topic, partition in self._hanging.keys() - hanging.keys():
+            self.log.warning("%s-%d: the transaction has ended", topic, partition)
+        self._hanging = hanging
+
+    def looked_up(self, answer: str) -> None:
+        self.metrics.lookups.labels(answer).inc()
+
+    def memory(
+        self,
+        *,
+        buffered_bytes: int,
+        resident_bytes: int,
+        stores: Sequence[Mapping[str, int]],
+    ) -> None:
+        """Take stock of memory: buffers, the process, and each store's sizes by kind."""
+        self.metrics.buffered_bytes.set(buffered_bytes)
+        self.metrics.resident_bytes.set(resident_bytes)
+        for kind in stores[0] if stores else ():
+            self.metrics.store_bytes.labels(kind).set(sum(store[kind] for store in stores))
+
+    def lag(self, places: Mapping[str, tuple[int, int, int]], now_ms: int) -> None:
+        """Take stock: place -> (position, end offset, log time of the position in Unix ms)."""
+        now = time.monotonic()
+        oldest_s = 0.0
+        self._lag = 0
+        for place, (position, end, log_time_ms) in places.items():
+            behind = max(0, end - position)
+            self._lag += behind
+            self.metrics.lag_records.labels(place).set(behind)
+            known, since = self._positions.get(place, (-1, now))
+            if known != position or not behind:
+                self._positions[place] = (position, now)
+                self._stalled.pop(place, None)
+            elif place not in self._aside and now - since > self._stall_s:
+                if place not in self._stalled:
+                    self.log.error("%s stands still at %d of %d", place, position, end)
+                self._stalled[place] = now - since
+            if behind and log_time_ms:
+                oldest_s = max(oldest_s, (now_ms - log_time_ms) / 1000)
+        self.metrics.lag_seconds.set(oldest_s)
+
+    # --- asked by the health pages ---------------------------------------------------------
+
+    def ready(self) -> tuple[bool, str]:
+        """Restored and consuming?"""
+        state = {
+            "running": self._running,
+            "restoring": self._restoring > 0,
+            "set_aside": {place: asdict(aside) for place, aside in self._aside.items()},
+            "hanging_transactions": sorted(self._hanging.values()),
+            "lag_records": self._lag,
+            "broker_clocks_off_s": self._clocks_off,
+            "time_paused_s": self._time_paused,
+            "topics_missing": sorted(self._missing),
+        }
+        is_well = self._running and not (self._aside or self._missing or self._hanging)
+        return is_well, json.dumps(state)
+
+    def live(self) -> tuple[bool, str]:
+        """Do positions move while end offsets do?"""
+        return not self._stalled, json.dumps({"stalled_s": self._stalled})
+
+    def exposition(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.metrics.registry)
+
+
+def configure_logging(settings: Any) -> None:
+    """Log lines of ours carry time, level and logger; JSON when asked for."""
+    root = logging.getLogger()
+    for handler in root.handlers[1:]:
+        # From level WARN on Faust adds a spinner that turns with every debug record, and has all
+        # of them made for it: a twentieth of a worker's time under load.
+        if isinstance(handler, SpinnerHandler):
+            root.removeHandler(handler)
+            root.setLevel(root.handlers[0].level)
+    if settings.log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; control characters cannot start a line of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time_ms": int(record.created * 1000),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line)

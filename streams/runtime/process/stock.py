@@ -1,0 +1,56 @@
+"""Watches the transactions in all topics that this worker reads or writes on its partitions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from state.kafka.open_transactions import OpenTransactions, Place, ask_ends
+from streams.route import Route
+from streams.runtime.process.observer import Observer
+
+_TIMEOUT_S = 5.0
+
+
+class TransactionWatch:
+    """Asks the brokers for stable offsets and ends, and tells the observer."""
+
+    def __init__(
+        self, client: Mapping[str, Any], routes: Mapping[str, Route], observer: Observer
+    ) -> None:
+        self._client = dict(client)
+        self._routes = routes
+        self._observer = observer
+        self._known = OpenTransactions()
+        self._admin: AdminClient | None = None
+
+    def watched(self, inputs: Iterable[Place]) -> list[Place]:
+        """Return these inputs and what is written for them."""
+        return [
+            (topic, partition) for source, partition in inputs for topic in self._topics(source)
+        ]
+
+    async def look(self, inputs: Iterable[Place]) -> None:
+        """Take stock once of these inputs and of what is written for them."""
+        places = self.watched(inputs)
+        loop = asyncio.get_running_loop()
+        try:
+            if self._admin is None:
+                self._admin = AdminClient(self._client)
+            ends = await loop.run_in_executor(None, ask_ends, self._admin, places, _TIMEOUT_S)
+        except KafkaException as error:
+            self._observer.log.info("stable offsets are not to be had: %r", error)
+            return
+        now_s = time.monotonic()
+        self._known.forget_others(places)
+        self._known.note(ends, now_s)
+        self._observer.open_transactions({place[0] for place in places}, self._known.open(now_s))
+
+    def _topics(self, source: str) -> tuple[str, ...]:
+        route = self._routes[source]
+        return (source, route.changelog, route.dead_letters, *route.to)

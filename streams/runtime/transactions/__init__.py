@@ -1,0 +1,1 @@
+"""Records in; one transaction after another out."""

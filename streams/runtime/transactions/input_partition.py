@@ -1,0 +1,230 @@
+"""One input partition of this worker: its buffer, its state, and where it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from state.stores.partition_state import Changes, PartitionState
+from streams.batch import Batch, DeadLetter, Effects, Record
+from streams.route import Route
+from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
+from streams.runtime.transactions.crash_journal import CrashJournal
+from streams.runtime.transactions.record_batches import Unreadable, trouble_with
+from streams.runtime.transactions.retelling import Retelling
+from streams.runtime.transactions.schema_questions import SchemaQuestions
+
+QUARANTINED = "QUARANTINED"
+_OVERDUE_MS = 5_000
+_OVERDUE_RECORDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What one lane brings into a transaction."""
+
+    lane: Lane
+    records: int
+    next_offset: int
+    log_time_ms: int
+    effects: Effects
+    changes: Changes
+
+
+class Lane:
+    """The order of one partition's records, kept from the fetch to the decision.
+
+    next_offset:      the next record that is expected from the log.
+    committed_offset: the next record that is not decided and committed yet.
+    parked:           nothing is taken for now, for want of a schema or of newer code.
+    has_left:         nothing is taken any more: the partition is in trouble.
+    has_lost_writes:  the store lacks a batch that was committed; its changelog has it.
+    log_time_ms:      the log's time; behind_ms: how far the last record's append time is ahead of
+                      it, because the broker's clock jumped or nothing came for long.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        topic: str,
+        partition: int,
+        partitions: int,
+        state: PartitionState,
+        next_offset: int,
+        log_time_ms: int,
+        journal: CrashJournal,
+        *,
+        has_gaps: bool = False,
+    ) -> None:
+        """Begin at an offset.
+
+        has_gaps: the topic is compacted, so that offsets may be missing from its log.
+        """
+        self.route = route
+        self.topic = topic
+        self.partition = partition
+        self.place = f"{topic}-{partition}"
+        self.state = state
+        self.next_offset = next_offset
+        self.committed_offset = next_offset
+        self.log_time_ms = log_time_ms
+        self.behind_ms = 0
+        self.buffered_bytes = 0
+        self.buffered_records = 0
+        self.parked = False
+        self.has_left = False
+        self.has_lost_writes = False
+        self.schemas = SchemaQuestions(time.monotonic)
+        self._partitions = partitions
+        self.retelling = Retelling(route.retold, state)
+        self._decided_to = next_offset
+        self._buffer: deque[Sequence[Record]] = deque()
+        self._journal = journal
+        self._has_gaps = has_gaps
+        self._in_flight = 0
+        self._is_settled = asyncio.Event()
+        self._is_settled.set()
+
+    def feed(
+        self, records: Sequence[Record], begin: int, holes: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Take fetched records in; they must continue the log where the last ones ended.
+
+        begin: offset from which on the log was read, markers and aborted records included.
+        holes: what it does not have from there on: (first missing offset, next one there is).
+        """
+        if isinstance(records[0], Unreadable):
+            raise trouble_with(records[0], self.place, "input")
+        first, last = records[0].offset, records[-1].offset
+        if first < self.next_offset:
+            message = (
+                f"{self.place}: expected offset {self.next_offset}, got {first}: the log went "
+                "backwards; was the topic created anew?"
+            )
+            raise PartitionTrouble(message, "input")
+        lost = [(start, end) for start, end in holes if end > self.next_offset]
+        if begin > self.next_offset:
+            lost.append((self.next_offset, begin))
+        if lost and not self._has_gaps:
+            start, end = min(lost)
+            message = (
+                f"{self.place}: offsets {start} to {end - 1} are not in the log, which is not "
+                "compacted: input was lost"
+            )
+            raise PartitionTrouble(message, "input")
+        self.next_offset = last + 1
+        self._buffer.append(records)
+        self.buffered_records += len(records)
+        self.buffered_bytes += _size(records)
+
+    def take(self, limit: int) -> Sequence[Record]:
+        """Return up to `limit` buffered records, oldest first; none while parked."""
+        if self.parked or self.has_left or not self._buffer or limit <= 0:
+            return ()
+        if self.overdue_ms():
+            # Each of these records may do much that has piled up: keep the batch short.
+            limit = min(limit, _OVERDUE_RECORDS)
+        caution = self._journal.caution(self.place)
+        if caution is not None and self._buffer[0][0].offset <= caution.last_offset:
+            # This stretch killed the worker: find the record that did.
+            limit = min(limit, caution.at_once)
+        taken: list[Record] = []
+        while self._buffer and len(taken) < limit:
+            head = self._buffer.popleft()
+            room = limit - len(taken)
+            if len(head) > room:
+                self._buffer.appendleft(head[room:])
+                head = head[:room]
+            taken.extend(head)
+        self.buffered_records -= len(taken)
+        self.buffered_bytes -= _size(taken)
+        return taken
+
+    def overdue_ms(self) -> int:
+        """Return the log time of the next record if keys have been due for long, else 0."""
+        if self.parked or self.has_left or not self._buffer:
+            return 0
+        now_ms = max(self.log_time_ms, self._buffer[0][0].timestamp)
+        return now_ms if self.state.next_due_ms < now_ms - _OVERDUE_MS else 0
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """Return records that could not be decided yet."""
+        self._buffer.appendleft(records)
+        self.buffered_records += len(records)
+        self.buffered_bytes += _size(records)
+
+    def decide(self, records: Sequence[Record]) -> Decided:
+        """Run the handler; the changed state is sealed for the transaction.
+
+        Without records only what is to be told again goes along.
+        """
+        effects = self._effects_of(records) if records else Effects()
+        self.retelling.add_to(effects)
+        for topic in effects.outgoing:
+            if topic not in self.route.to:
+                message = f"{self.topic} may not publish to {topic}: not in its route"
+                raise WorkerMustEnd(message)
+        return Decided(
+            self,
+            len(records),
+            self._decided_to,
+            self.log_time_ms,
+            effects,
+            self.state.seal(),
+        )
+
+    def _effects_of(self, records: Sequence[Record]) -> Effects:
+        unknown = self.schemas.unknown()
+        batch = Batch(self.topic, self.partition, self._partitions, records, unknown)
+        if self._journal.is_quarantined(self.place, records[0].offset):
+            effects = self._quarantine(batch, records[0])
+        else:
+            effects = self.route.handler(batch, self.state, self.log_time_ms)
+        self._decided_to = records[-1].offset + 1
+        appended_ms = max([record.timestamp for record in records])
+        progress = self.route.progress
+        self.log_time_ms = (
+            max(self.log_time_ms, appended_ms)
+            if progress is None
+            else progress(self.state).log_time_ms
+        )
+        self.behind_ms = max(0, records[-1].timestamp - self.log_time_ms)
+        return effects
+
+    def contradiction(self) -> str:
+        """Return what in the stored state cannot be; empty for nothing. May take seconds."""
+        find = self.route.contradiction
+        if find is None:
+            return ""
+        return find(self.state.stored_items(), self.partition, self._partitions)
+
+    def set_out(self) -> None:
+        """Note that a batch of this lane is on its way into a transaction."""
+        self._in_flight += 1
+        self._is_settled.clear()
+
+    def arrived(self) -> None:
+        """Note that the oldest batch on its way was committed, and written if it could be."""
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._is_settled.set()
+
+    async def settled(self) -> None:
+        """Wait until no batch of this lane is on its way."""
+        await self._is_settled.wait()
+
+    def _quarantine(self, batch: Batch, record: Record) -> Effects:
+        effects = Effects()
+        if self.route.refuse is not None:
+            effects = self.route.refuse(batch, self.state, record, self.log_time_ms)
+        deaths = self._journal.deaths(self.place)
+        detail = f"could not be decided {deaths} times"
+        effects.dead_letters.append(DeadLetter(record, QUARANTINED, detail, deaths))
+        return effects
+
+
+def _size(records: Sequence[Record]) -> int:
+    return sum([len(record.value or b"") for record in records]) + 100 * len(records)

@@ -1,0 +1,54 @@
+"""Statuses are told again from the state, each as it stands."""
+
+from section_commands import CODECS, PARTITIONS, A, B, Partition, hold, open_section, told
+
+from state.domain.keys import section_key
+from streams.batch import Batch, Effects
+from streams.change_sections import retold_statuses
+from streams.runtime.transactions.retelling import Retelling
+
+
+def test_s6_every_section_is_told_again_with_its_version_decoded_or_not() -> None:
+    partition = Partition()
+    partition.send(open_section("......"), open_section("....", section=B), hold("r1", 2))
+    before = partition.last_statuses()
+    for forgets in (False, True):
+        if forgets:
+            partition.forget()
+        retelling = Retelling(retold_statuses(CODECS), partition.state)
+        effects = Effects()
+        retelling.add_to(effects)
+        assert dict(record[:2] for record in effects.outgoing["section-status"]) == before
+        assert not retelling.is_wanted
+    assert told(before[section_key(7, A)]).version == 2
+
+
+def test_s6_what_is_on_its_way_to_the_store_is_told_too() -> None:
+    partition = Partition()
+    retelling = Retelling(retold_statuses(CODECS), partition.state)
+    partition.state.put(b"x", b"1")
+    first = partition.append(open_section("......"))
+    # Decided and sealed, but not in the store yet.
+    handler_effects = partition.handler(
+        Batch("section-commands", 0, PARTITIONS, first), partition.state, 0
+    )
+    partition.state.seal()
+    effects = Effects()
+    retelling.add_to(effects)
+    assert effects.outgoing["section-status"] == handler_effects.outgoing["section-status"]
+
+
+def test_s6_many_sections_are_told_a_few_at_a_time() -> None:
+    partition = Partition()
+    names = [f"N{number}" for number in range(400)]
+    for name in names:
+        partition.send(open_section("..", section=name))
+    retelling = Retelling(retold_statuses(CODECS), partition.state)
+    found: list[bytes | None] = []
+    while retelling.is_wanted:
+        effects = Effects()
+        retelling.add_to(effects)
+        batch = effects.outgoing["section-status"]
+        assert len(batch) <= 8
+        found += [record[0] for record in batch]
+    assert found == sorted(key for key in partition.last_statuses() if key is not None)
