@@ -5,7 +5,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import pytest
-from section_commands import IDS
+from support.seats.section_commands import IDS
 
 from api.access.identity import TokenVerifier
 from api.access.tokens import KeySet

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from api_pods import asking, pod_with
-from event_log import EventLog
 from fastapi import Depends
 from hypothesis import given
 from hypothesis import strategies as st
-from tokens import bearer
+from support.pages.tokens import bearer
+from support.pods.api_pods import asking, pod_with
+from support.pods.event_log import EventLog
 
 from api.access.identity import Identity
 from api.app import Application, create_app, with_endpoints

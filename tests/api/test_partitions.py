@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from api_pods import client_of
 from hypothesis import given
 from hypothesis import strategies as st
-from reservation_pods import Feed, Seats, pod_over
-from section_commands import EVENT, PARTITIONS, A
-from status_records import Fed, counts, value_of
-from tokens import bearer
+from support.pages.tokens import bearer
+from support.pods.api_pods import client_of
+from support.pods.reservation_pods import Feed, Seats, pod_over
+from support.records.status_records import Fed, counts, value_of
+from support.seats.section_commands import EVENT, PARTITIONS, A
 
 from api.pod import Pod
 from state.domain.keys import partition_of, section_key

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from whole_pods import whole_pod
+from support.pods.whole_pods import whole_pod
 
 from api.app import create_app
 from api.availability import stream as streaming

@@ -16,7 +16,7 @@ from time import perf_counter
 
 import pytest
 from granian._granian import ListenerSpec
-from tokens import write_jwks
+from support.pages.tokens import write_jwks
 
 from api.serving import PortTaken, listen_at
 from infra.paths import ROOT

@@ -2,7 +2,7 @@
 
 import re
 
-from document_pages import DOCS, code_in, section_of, table_rows
+from support.pages.document_pages import DOCS, code_in, section_of, table_rows
 
 from api.availability import endpoints as availability
 from api.availability import questions, stream_frames

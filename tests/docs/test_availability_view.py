@@ -3,7 +3,9 @@
 import ast
 import re
 
-from document_pages import DOCS, ROOT
+from support.pages.document_pages import DOCS
+
+from infra.paths import ROOT
 
 BLOCK = re.compile(r'^```python title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LINES_OF_THE_USE_MAX = 15

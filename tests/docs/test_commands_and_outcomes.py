@@ -1,6 +1,6 @@
 """The page names every command, outcome, reason and cause that there is, and no other."""
 
-from document_pages import DOCS, code_in, section_of, table_rows
+from support.pages.document_pages import DOCS, code_in, section_of, table_rows
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
 from serdes import decoding

@@ -3,7 +3,7 @@
 import re
 
 import orjson
-from document_pages import DOCS, code_in, table_rows
+from support.pages.document_pages import DOCS, code_in, table_rows
 
 from api.events.bodies import Opening
 from api.events.openings import prepared

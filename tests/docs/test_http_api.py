@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from document_pages import DOCS, AskedEnvironment, code_in, env_example, table_rows
+from support.pages.document_pages import DOCS, AskedEnvironment, code_in, env_example, table_rows
 
 from api.pod import Pod
 from api.settings import ApiSettings

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from document_pages import DOCS, ROOT, AskedEnvironment, code_in, env_example, table_rows
+from support.pages.document_pages import DOCS, AskedEnvironment, code_in, env_example, table_rows
 
 from docs.examples.count_per_key import ROUTE
+from infra.paths import ROOT
 from streams.runtime import app
 from streams.runtime.process import observer as observe
 from streams.settings import Settings

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from document_pages import DOCS, ROOT, run_python_blocks
+from support.pages.document_pages import DOCS, run_python_blocks
+
+from infra.paths import ROOT
 
 OWN_PAGES = [
     *sorted(DOCS.glob("*.md")),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker, producing, read_committed
-from section_commands import PARTITIONS, Pair, Told, told
+from support.seats.section_commands import PARTITIONS, Pair, Told, told
 
 from infra.stack.processes import child_environment
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import orjson
-from asgi_stream import Holder, Told, events_in
+from support.pods.asgi_stream import Holder, Told, events_in
 
 CONNECTS_AT_ONCE = 200
 

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from integration.workers import ROOT, create_topics, producing
-from status_records import EVENT, PARTITIONS, counts, value_of
+from support.records.status_records import EVENT, PARTITIONS, counts, value_of
 
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
 from infra.stack.processes import child_environment, wait_until

@@ -11,7 +11,7 @@ from faults.wrong_clock import WrongClock
 from integration.conftest import FAST_SESSIONS
 from integration.seat_workers import Seats
 from integration.workers import ENDED_ITSELF
-from section_commands import PARTITIONS, B, hold, open_section, sections_of
+from support.seats.section_commands import PARTITIONS, B, hold, open_section, sections_of
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until

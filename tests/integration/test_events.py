@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from api_client import BUYER, OPERATOR, TrustingVerifier
-from api_pods import client_of
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from integration.workers import Worker
+from support.pods.api_client import BUYER, OPERATOR, TrustingVerifier
+from support.pods.api_pods import client_of
 
 from api.commands.desk import CommandDesk
 from api.events.catalogue import now_ms

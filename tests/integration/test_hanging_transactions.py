@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_client import client_of
 from faults.hanging_transaction import UNVERIFIED, abandoned, unknown_to_its_coordinator
 from integration.conftest import FAST_SESSIONS
 from integration.workers import ROOT, Fleet, read_committed
+from support.pods.api_client import client_of
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until

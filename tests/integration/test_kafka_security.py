@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates import Authority
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import (
     AclBinding,
@@ -25,11 +24,13 @@ from confluent_kafka.admin import (
     UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
-from document_pages import ROOT, code_in, table_rows
 from integration.pods import PodProcess, Servers, run_script
 from integration.workers import ENDED_ITSELF, Worker
-from registry_fake import fake_registry
+from support.pages.certificates import Authority
+from support.pages.document_pages import code_in, table_rows
+from support.records.registry_fake import fake_registry
 
+from infra.paths import ROOT
 from infra.process.kafka_security import KafkaSecurity
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.ports import free_ports

@@ -9,7 +9,7 @@ from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers
 from integration.seat_workers import Seats
 from integration.workers import ENDED_ITSELF, Worker, committed_offsets
-from section_commands import EVENT, PARTITIONS, hold, open_section
+from support.seats.section_commands import EVENT, PARTITIONS, hold, open_section
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until

@@ -13,7 +13,7 @@ import pytest
 from integration.pods import PodProcess, Servers, reason, run_script
 from integration.stream_clients import Crowd, StreamClient, free_of
 from integration.workers import producing
-from status_records import counts, value_of
+from support.records.status_records import counts, value_of
 
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
 from infra.stack.processes import wait_until

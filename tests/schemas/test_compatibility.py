@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from schema_edits import Change, change, copied_schemas
+from support.records.schema_edits import Change, change, copied_schemas
 
 from scripts.contracts.compatibility import incompatibilities
 from scripts.register_schemas import main, release

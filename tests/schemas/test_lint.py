@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from schema_edits import Change, change, copied_schemas
+from support.records.schema_edits import Change, change, copied_schemas
 
 from scripts.lint_schemas import lint, main
 from serdes.avro.schema_files import SCHEMA_ROOT

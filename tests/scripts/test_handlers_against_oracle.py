@@ -4,7 +4,9 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 
-from audit_logs import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.logs.audit_logs import (
     AVRO,
     START_MS,
     RandomBuyers,
@@ -13,8 +15,6 @@ from audit_logs import (
     open_section,
     row_plan,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from schemas.topics import (
     DEAD_LETTER_QUEUE,

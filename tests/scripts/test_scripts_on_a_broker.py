@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_logs import AVRO, identity
 from confluent_kafka import KafkaError, Producer
 from faults.foreign_producer import append, batch, record
+from support.logs.audit_logs import AVRO, identity
 
 from infra.paths import ROOT
 from infra.stack import ephemeral_stack

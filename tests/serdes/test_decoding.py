@@ -7,9 +7,9 @@ from typing import Any
 
 import fastavro
 import pytest
-from avro_values import bodies, hostile, values
 from hypothesis import given
 from hypothesis import strategies as st
+from support.records.avro_values import bodies, hostile, values
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, TOPICS, subject
 from serdes.avro.general import encoded, flattened

@@ -11,7 +11,18 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
-from tokens import AUDIENCE, ED25519, NOW_S, P256, RSA, STRANGER, claims, jwks, token, verifier
+from support.pages.tokens import (
+    AUDIENCE,
+    ED25519,
+    NOW_S,
+    P256,
+    RSA,
+    STRANGER,
+    claims,
+    jwks,
+    token,
+    verifier,
+)
 
 from api.access.identity import KNOWN_MAX, LEEWAY_S, Identity, TokenVerifier
 from api.access.signed_tokens import TRIED_MAX

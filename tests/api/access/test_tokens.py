@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tokens import jwks, write_jwks
+from support.pages.tokens import jwks, write_jwks
 
 from api.access.tokens import KeySet, KeysUnavailable, may_ask
 

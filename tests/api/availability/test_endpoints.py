@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 import pytest
-from asgi_client import Answer, request, scope_of
-from event_values import event
 from hypothesis import given
 from hypothesis import strategies as st
-from look_ups import TOKEN, LookUpPod
-from status_records import EVENT, Fed, counts, partition_of_section
-from tokens import NOW_S, bearer
+from support.pages.tokens import NOW_S, bearer
+from support.pods.asgi_client import Answer, request, scope_of
+from support.pods.look_ups import TOKEN, LookUpPod
+from support.records.event_values import event
+from support.records.status_records import EVENT, Fed, counts, partition_of_section
 
 from api.availability.endpoints import QuickLookUps
 from schemas.topics import EVENTS

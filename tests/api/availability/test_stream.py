@@ -4,12 +4,12 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import pytest
-from asgi_client import request
-from asgi_stream import Holder, Stream, Told, counts_of
 from hypothesis import given
 from hypothesis import strategies as st
-from look_ups import TOKEN, LookUpPod
-from status_records import EVENT, PARTITIONS, Fed, counts, partition_of_section
+from support.pods.asgi_client import request
+from support.pods.asgi_stream import Holder, Stream, Told, counts_of
+from support.pods.look_ups import TOKEN, LookUpPod
+from support.records.status_records import EVENT, PARTITIONS, Fed, counts, partition_of_section
 
 from api.availability import stream as streaming
 from api.availability import stream_frames

@@ -5,12 +5,12 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from api_client import BUYER, OPERATOR, client_of
-from event_log import EventLog
-from event_values import HOUR_MS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worker_in_memory import IDS, WorkerInMemory
+from support.pods.api_client import BUYER, OPERATOR, client_of
+from support.pods.event_log import EventLog
+from support.records.event_values import HOUR_MS
+from support.seats.worker_in_memory import IDS, WorkerInMemory
 
 from api.commands.desk import CommandDesk
 from api.events.catalogue import now_ms

@@ -3,14 +3,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-import event_values
 import httpx
 import pytest
-from api_client import BUYER, client_of
-from event_log import ENCODE, EventLog, FollowedEvents
-from event_values import HOUR_MS, event, events
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.pods.api_client import BUYER, client_of
+from support.pods.event_log import ENCODE, EventLog, FollowedEvents
+from support.records import event_values
+from support.records.event_values import HOUR_MS, event, events
 
 import api.events.catalogue
 from api.events.catalogue import now_ms

@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from api_client import BUYER, client_of
 from hypothesis import given
 from hypothesis import strategies as st
-from seat_maps import ROWS, Owners, records
-from status_records import EVENT, Fed, counts
+from support.pods.api_client import BUYER, client_of
+from support.pods.told_seats import ROWS, Owners, records
+from support.records.status_records import EVENT, Fed, counts
 
 from state.domain.layout import Layout, Row
 from state.owners.lookup import OwnerNotReady, OwnerUnreachable, SectionRecords

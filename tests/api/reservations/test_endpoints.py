@@ -7,13 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from api_pods import client_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reservation_pods import AppendUnknown, Feed, NotAppended, Owners, Seats, pod_over
-from section_commands import ELSEWHERE, EVENT, A, confirm, tick
-from status_records import Fed
-from tokens import bearer
+from support.pages.tokens import bearer
+from support.pods.api_pods import client_of
+from support.pods.reservation_pods import AppendUnknown, Feed, NotAppended, Owners, Seats, pod_over
+from support.records.status_records import Fed
+from support.seats.section_commands import ELSEWHERE, EVENT, A, confirm, tick
 
 from api.commands.desk import wait_of
 from api.pod import Pod

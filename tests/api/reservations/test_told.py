@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from api_pods import client_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reservation_pods import Feed, Owners, Seats, pod_over
-from section_commands import EVENT, A, confirm, extend, release, tick
-from tokens import bearer
+from support.pages.tokens import bearer
+from support.pods.api_pods import client_of
+from support.pods.reservation_pods import Feed, Owners, Seats, pod_over
+from support.seats.section_commands import EVENT, A, confirm, extend, release, tick
 
 from api.pod import Pod
 from state.domain.outcome import Place, place_of

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from api_client import BUYER
-from asgi_client import scope_of
 from hypothesis import given
 from hypothesis import strategies as st
-from whole_pods import EVENT, whole_pod
+from support.pods.api_client import BUYER
+from support.pods.asgi_client import scope_of
+from support.pods.whole_pods import EVENT, whole_pod
 
 from api.app import Application
 from api.availability.endpoints import QuickLookUps

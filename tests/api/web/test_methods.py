@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from api_client import BUYER
-from api_pods import client_of
-from asgi_client import request
-from whole_pods import whole_pod
+from support.pods.api_client import BUYER
+from support.pods.api_pods import client_of
+from support.pods.asgi_client import request
+from support.pods.whole_pods import whole_pod
 
 from api.app import Application, documented
 from api.web.methods import PAGES, Methods

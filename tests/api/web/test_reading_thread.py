@@ -13,8 +13,8 @@ import pytest
 from granian import _futures
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
-from look_ups import TOKEN, LookUpPod
-from status_records import EVENT, counts
+from support.pods.look_ups import TOKEN, LookUpPod
+from support.records.status_records import EVENT, counts
 
 from api.serving import serve
 from api.web.reading_thread import answer_where_read

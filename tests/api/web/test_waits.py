@@ -5,19 +5,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from api_pods import pod_with
-from asgi_client import request, scope_of
-from asgi_stream import Stream
-from event_log import ENCODE, EventLog
-from event_values import event
 from hypothesis import given
 from hypothesis import strategies as st
-from look_ups import TOKEN, LookUpPod
-from reservation_pods import Seats, pod_over
-from seat_maps import Owners, records
-from section_commands import A
-from status_records import EVENT, PARTITIONS, Fed, counts
-from tokens import bearer
+from support.pages.tokens import bearer
+from support.pods.api_pods import pod_with
+from support.pods.asgi_client import request, scope_of
+from support.pods.asgi_stream import Stream
+from support.pods.event_log import ENCODE, EventLog
+from support.pods.look_ups import TOKEN, LookUpPod
+from support.pods.reservation_pods import Seats, pod_over
+from support.pods.told_seats import Owners, records
+from support.records.event_values import event
+from support.records.status_records import EVENT, PARTITIONS, Fed, counts
+from support.seats.section_commands import A
 
 from api.app import create_app
 from api.availability.endpoints import lookups_of

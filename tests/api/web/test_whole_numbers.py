@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from api_client import BUYER, OPERATOR
-from api_pods import client_of
 from hypothesis import given
 from hypothesis import strategies as st
-from whole_pods import whole_pod
+from support.pods.api_client import BUYER, OPERATOR
+from support.pods.api_pods import client_of
+from support.pods.whole_pods import whole_pod
 
 from api.app import documented
 from api.events.endpoints import _position

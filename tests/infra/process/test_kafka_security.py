@@ -4,10 +4,10 @@ import ssl
 from pathlib import Path
 
 import pytest
-from certificates import Authority, Identity
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pages.certificates import Authority, Identity
 
 from api.settings import ApiSettings
 from infra.process.environment import BadSetting

@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from audit_logs import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.logs.audit_logs import (
     AVRO,
     WIRE,
     append,
@@ -19,8 +21,6 @@ from audit_logs import (
     stored,
     value_of,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from scripts.audit import as_json, as_text
 from scripts.auditing.checks import audit
@@ -80,7 +80,7 @@ def test_the_log_that_is_mutated_holds_every_kind_of_outcome(sound: Log) -> None
 
 def test_two_runs_under_two_hash_seeds_expect_the_same_bytes() -> None:
     program = (
-        "from audit_logs import sound_log\n"
+        "from support.logs.audit_logs import sound_log\n"
         "from scripts.auditing.checks import audit\n"
         "print(audit(sound_log(5, 200)).digest)\n"
     )

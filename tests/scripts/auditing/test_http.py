@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from http_histories import EVENT_ID, PARTITIONS, Judged, sound_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.logs.http_histories import EVENT_ID, PARTITIONS, Judged, sound_history
 
 from scripts.auditing.http import Before, HttpReport, as_text, audit_http, reservation_id
 from scripts.auditing.http_history import Act, Exchange, Kind, Sighting

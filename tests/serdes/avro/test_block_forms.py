@@ -9,9 +9,9 @@ import avro.io
 import avro.schema
 import fastavro
 import pytest
-from avro_values import RECORDS, blocked, values
 from hypothesis import given
 from hypothesis import strategies as st
+from support.records.avro_values import RECORDS, blocked, values
 
 from schemas.topics import SECTION_COMMANDS, TOPICS, subject
 from scripts.auditing.schemas import Avro, Unreadable

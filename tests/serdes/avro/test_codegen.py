@@ -4,9 +4,9 @@ import traceback
 from typing import Any
 
 import pytest
-from avro_values import RECORDS, bodies, hostile, values, verdict_by_rule
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.records.avro_values import RECORDS, bodies, hostile, values, verdict_by_rule
 
 from serdes.avro.codegen import decoder, encoder, source_of
 from serdes.avro.general import GeneralReader, encoded, flattened

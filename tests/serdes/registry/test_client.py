@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from registry_fake import FakeRegistry, fake_registry
+from support.records.registry_fake import FakeRegistry, fake_registry
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
 from scripts.register_schemas import COMPATIBILITY, differences, main, register

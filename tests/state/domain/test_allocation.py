@@ -1,8 +1,8 @@
 import pytest
-import seat_by_seat
 from hypothesis import given
 from hypothesis import strategies as st
-from seatmap import seat_map, section, take_ranges
+from support.seats import seat_by_seat
+from support.seats.seatmap import seat_map, section, take_ranges
 
 from state.domain.allocation import best_available, chosen
 from state.domain.layout import OrphanRule, SeatPosition, SeatRange, run_mask

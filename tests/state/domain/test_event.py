@@ -1,9 +1,9 @@
 from itertools import permutations, product
 
 import pytest
-from event_values import HOUR_MS, NOW_MS, event, events, names, times
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.records.event_values import HOUR_MS, NOW_MS, event, events, names, times
 
 from serdes.avro.schema_files import enum_symbols
 from state.domain.event import (

@@ -1,9 +1,9 @@
 import pytest
-import seat_by_seat
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from seatmap import seat_map, section
+from support.seats import seat_by_seat
+from support.seats.seatmap import seat_map, section
 
 from state.domain.allocation import best_available
 from state.domain.layout import Layout, OrphanRule, Row, Rules, run_mask

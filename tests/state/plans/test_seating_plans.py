@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plan_documents import (
+from support.records.plan_documents import (
     PITCH,
     aisles_of,
     content,

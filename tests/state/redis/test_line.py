@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from certificates import Authority
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
+from support.pages.certificates import Authority
 
 from infra.stack.redis_server import RedisServer
 from state.redis.idempotency import Claim, IdempotencyKeys

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seat_maps import Owners, records
-from status_records import EVENT, MS, Fed, counts
+from support.pods.told_seats import Owners, records
+from support.records.status_records import EVENT, MS, Fed, counts
 
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of, section_key

@@ -1,7 +1,7 @@
 """Clocks that jump or run slow: what they may decide about holds and sale windows."""
 
 import pytest
-from section_commands import (
+from support.seats.section_commands import (
     START_MS,
     Partition,
     confirm,

@@ -3,7 +3,16 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from section_commands import CODECS, PARTITIONS, A, Partition, confirm, hold, logs, opened
+from support.seats.section_commands import (
+    CODECS,
+    PARTITIONS,
+    A,
+    Partition,
+    confirm,
+    hold,
+    logs,
+    opened,
+)
 
 from state.stores import envelope
 from streams.change_sections import contradiction

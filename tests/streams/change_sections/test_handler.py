@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import fastavro
 import pytest
-from avro_values import blocked
-from section_commands import (
+from support.records.avro_values import blocked
+from support.seats.section_commands import (
     CODECS,
     ELSEWHERE,
     EVENT,

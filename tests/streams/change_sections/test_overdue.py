@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from section_commands import Pair, Partition, Told, hold, open_section, tick
+from support.seats.section_commands import Pair, Partition, Told, hold, open_section, tick
 
 from state.domain.hold import LAPSES_PER_RECORD
 from state.stores.partition_state import Changes

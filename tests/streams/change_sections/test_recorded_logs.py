@@ -1,8 +1,8 @@
 """F29, F88, F89: every released log is decided today as it was decided then."""
 
 import pytest
-from golden_log import FOLDER, RECORDS, replayed, steps
-from section_commands import told
+from support.seats.golden_log import FOLDER, RECORDS, replayed, steps
+from support.seats.section_commands import told
 
 from schemas.topics import RESERVATION_OUTCOMES
 

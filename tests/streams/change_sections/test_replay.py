@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from section_commands import (
+from support.seats.section_commands import (
     CODECS,
     Pair,
     Partition,

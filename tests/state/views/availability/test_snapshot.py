@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from status_records import EVENT, MS, Fed, counts, partition_of_section
+from support.records.status_records import EVENT, MS, Fed, counts, partition_of_section
 
 from state.domain.keys import section_key
 from state.views.availability.snapshot import EventSnapshot, status_in

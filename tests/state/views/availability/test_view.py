@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from status_records import (
+from support.records.status_records import (
     EVENT,
     MS,
     PARTITIONS,

@@ -3,10 +3,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from avro_values import hostile
-from event_values import NOW_MS, event, events
 from hypothesis import given
 from hypothesis import strategies as st
+from support.records.avro_values import hostile
+from support.records.event_values import NOW_MS, event, events
 
 from schemas.topics import EVENTS
 from serdes.decoding import Decoded, TopicDecoder

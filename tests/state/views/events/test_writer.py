@@ -3,10 +3,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from event_log import ENCODE, EventLog
-from event_values import event
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pods.event_log import ENCODE, EventLog
+from support.records.event_values import event
 
 from state.domain.event import Event, EventStatus, SectionDescription
 from state.kafka.command_log import AppendUnknown, NotAppended, TooLarge

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
-from section_commands import (
+from support.seats.section_commands import (
     CODECS,
     IDS,
     START_MS,

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from owners import Owner, filled, lane_over, serving, until
+from support.pods.owners import Owner, filled, lane_over, serving, until
 
 from state.stores.memory import MemoryStore
 from state.stores.rocksdb import CorruptStore, StoreFull

@@ -1,6 +1,15 @@
 """Statuses are told again from the state, each as it stands."""
 
-from section_commands import CODECS, PARTITIONS, A, B, Partition, hold, open_section, told
+from support.seats.section_commands import (
+    CODECS,
+    PARTITIONS,
+    A,
+    B,
+    Partition,
+    hold,
+    open_section,
+    told,
+)
 
 from state.domain.keys import section_key
 from streams.batch import Batch, Effects

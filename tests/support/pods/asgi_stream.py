@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from asgi_client import Answer, scope_of
+from support.pods.asgi_client import Answer, scope_of
 
 from api.app import ASGIApp
 

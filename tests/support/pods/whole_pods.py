@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from api_client import TrustingVerifier
-from event_log import ENCODE, EventLog
-from event_values import event
-from reservation_pods import Seats, pod_over
-from seat_maps import Owners, records
-from section_commands import IDS
-from status_records import Fed, counts
+from support.pods.api_client import TrustingVerifier
+from support.pods.event_log import ENCODE, EventLog
+from support.pods.reservation_pods import Seats, pod_over
+from support.pods.told_seats import Owners, records
+from support.records.event_values import event
+from support.records.status_records import Fed, counts
+from support.seats.section_commands import IDS
 
 from api.pod import Pod
 

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from audit_logs import (
+from support.logs.audit_logs import (
     START_MS,
     WIRE,
     Fields,

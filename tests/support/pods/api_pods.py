@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from tokens import verifier
+from support.pages.tokens import verifier
 
 from api.app import create_app
 from api.pod import Pod

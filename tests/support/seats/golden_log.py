@@ -1,6 +1,8 @@
 """The recorded log of a release: commands, what each was answered with, and the state behind it.
 
-    PYTHONPATH=.:tests python tests/golden_log.py v3    writes tests/golden/logs/v3.jsonl
+    PYTHONPATH=.:tests python -m support.seats.golden_log v3
+
+writes tests/golden/logs/v3.jsonl.
 
 v1 has the ticks of the first rules, v2 those after which time follows no jump.
 
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from section_commands import (
+from support.seats.section_commands import (
     CODECS,
     ELSEWHERE,
     IDS,
@@ -38,12 +40,13 @@ from section_commands import (
     unblock,
 )
 
+from infra.paths import ROOT
 from serdes.wire import HEADER_BYTES, header_of
 from state.domain.layout import OrphanRule
 from streams.change_sections import change_sections
 from streams.driver import PipedRecord
 
-FOLDER = Path(__file__).parent / "golden" / "logs"
+FOLDER = ROOT / "tests" / "golden" / "logs"
 RECORDS = 600
 
 _NAME_BY_HEADER = {

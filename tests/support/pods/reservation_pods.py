@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from api_pods import pod_with
-from section_commands import IDS, PARTITIONS, A, Partition, open_section
-from status_records import Fed
+from support.pods.api_pods import pod_with
+from support.records.status_records import Fed
+from support.seats.section_commands import IDS, PARTITIONS, A, Partition, open_section
 
 from api.commands.desk import CommandDesk
 from api.pod import Pod

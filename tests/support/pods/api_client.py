@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import api_pods
 import httpx
+from support.pods import api_pods
 
 from api.access.identity import Identity, TokenVerifier, unauthenticated
 from api.access.tokens import KeySet

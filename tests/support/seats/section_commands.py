@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
-from seatmap import row_of
+from support.seats.seatmap import row_of
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
 from serdes.avro.codegen import Decode, decoder, encoder

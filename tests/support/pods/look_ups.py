@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asgi_client import Answer, request
-from status_records import EVENT, Fed
-from tokens import bearer, verifier
+from support.pages.tokens import bearer, verifier
+from support.pods.asgi_client import Answer, request
+from support.records.status_records import EVENT, Fed
 
 from api.app import ASGIApp, create_app
 from api.pod import Pod
