@@ -30,13 +30,15 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from benchmarks import machine
-from benchmarks.api_pod import API, ApiPod, Users
-from benchmarks.arena import EVENT_ID, Arena
-from benchmarks.cluster import BenchmarkFailed, Cluster
-from benchmarks.coding import coding_costs
-from benchmarks.figures import Run, Scenario, Target
-from benchmarks.flowing import (
+from benchmarks.measuring import machine
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.figures import Run, Scenario, Target
+from benchmarks.measuring.progress import Progress
+from benchmarks.measuring.results import EXIT_INTERRUPTED, RESULTS, write
+from benchmarks.measuring.wrk import Answers, Generator, NoGenerator
+from benchmarks.pod_runs.api_pod import API, ApiPod, Users
+from benchmarks.pod_runs.arena import EVENT_ID, Arena
+from benchmarks.pod_runs.flowing import (
     Flowing,
     LookUps,
     ask_for_all,
@@ -46,24 +48,22 @@ from benchmarks.flowing import (
     preload,
     wait_taken_in,
 )
-from benchmarks.paced import open_sections
-from benchmarks.pod_sizes import QUICK, Sizes
-from benchmarks.progress import Progress
-from benchmarks.results import EXIT_INTERRUPTED, RESULTS, write
-from benchmarks.statuses import (
+from benchmarks.pod_runs.pod_sizes import QUICK, Sizes
+from benchmarks.pod_runs.statuses import (
     MAP_TOPIC,
     SEATS,
     Form,
     Hall,
 )
-from benchmarks.worker import Worker
-from benchmarks.wrk import Answers, Generator, NoGenerator
+from benchmarks.seat_runs.coding import coding_costs
+from benchmarks.seat_runs.paced import open_sections
+from benchmarks.seat_runs.worker import Worker
 from infra.stack import StackError, ephemeral_stack
 from schemas.topics import SECTION_STATUS
 
 PACKAGES = (*machine.PACKAGES, "granian", "fastapi", "orjson", "pyjwt")
 EXIT_NO_GENERATOR = 3
-MAP_POD = (sys.executable, "-m", "benchmarks.full_map_pod")
+MAP_POD = (sys.executable, "-m", "benchmarks.pod_runs.full_map_pod")
 PARTITIONS = SECTION_STATUS.partitions
 # A folder of a deleted topic is gone at once, for this is 100 MB a second; nothing is compacted
 # away before it was read, for records are counted.

@@ -35,16 +35,16 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
 
-from benchmarks import machine
-from benchmarks.arena import PARTY_SIZES, Arena, Holds
-from benchmarks.cluster import BenchmarkFailed, Cluster
-from benchmarks.drained import Drained, preload, preload_and_drain, rates, watch
-from benchmarks.figures import Run, Scenario, Target, shown
-from benchmarks.paced import Offer, Pair, measure_failover, measure_rates, open_sections
-from benchmarks.progress import Progress
-from benchmarks.recovery import measure_restore, measure_sizes, measure_warm_restart
-from benchmarks.results import EXIT_INTERRUPTED, RESULTS, write
-from benchmarks.worker import Worker
+from benchmarks.measuring import machine
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.figures import Run, Scenario, Target, shown
+from benchmarks.measuring.progress import Progress
+from benchmarks.measuring.results import EXIT_INTERRUPTED, RESULTS, write
+from benchmarks.pod_runs.arena import PARTY_SIZES, Arena, Holds
+from benchmarks.seat_runs.drained import Drained, preload, preload_and_drain, rates, watch
+from benchmarks.seat_runs.paced import Offer, Pair, measure_failover, measure_rates, open_sections
+from benchmarks.seat_runs.recovery import measure_restore, measure_sizes, measure_warm_restart
+from benchmarks.seat_runs.worker import Worker
 from infra.stack import StackError, ephemeral_stack
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.traffic.sending import NoBroker
@@ -306,7 +306,15 @@ class Bench:
         cluster.create_compacted(changelogs, RESERVATION_OUTCOMES.partitions)
         data_dir = broker.directory / name
         command = (
-            *(sys.executable, "-m", "faust", "--loop", "uvloop", "-A", "benchmarks.stock_faust"),
+            *(
+                sys.executable,
+                "-m",
+                "faust",
+                "--loop",
+                "uvloop",
+                "-A",
+                "benchmarks.seat_runs.stock_faust",
+            ),
             *("worker", "--without-web", "-l", "warn"),
         )
         environment = {

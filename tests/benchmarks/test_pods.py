@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.ages import Answer, Publications, Published, ages_of, figures_of
-from benchmarks.cluster import BenchmarkFailed
-from benchmarks.full_map_pod import SeatMapDecoder
-from benchmarks.pods import SCENARIOS, main, parse, sizes_of
-from benchmarks.statuses import (
+from benchmarks.measuring.ages import Answer, Publications, Published, ages_of, figures_of
+from benchmarks.measuring.cluster import BenchmarkFailed
+from benchmarks.measuring.wrk import Generator, NoGenerator, answers_in
+from benchmarks.pod_runs.full_map_pod import SeatMapDecoder
+from benchmarks.pod_runs.statuses import (
     SEATS,
     Form,
     Hall,
@@ -21,7 +21,7 @@ from benchmarks.statuses import (
     seat_map_bytes,
     seats,
 )
-from benchmarks.wrk import Generator, NoGenerator, answers_in
+from benchmarks.pods import SCENARIOS, main, parse, sizes_of
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids

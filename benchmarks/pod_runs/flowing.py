@@ -10,12 +10,12 @@ from pathlib import Path
 import orjson
 from confluent_kafka import Producer
 
-from benchmarks.ages import Publications, ages_of, figures_of
-from benchmarks.api_pod import ApiPod, Asking, BareServer, Listening, Probe, Users
-from benchmarks.cluster import BenchmarkFailed, Cluster
-from benchmarks.phases import Phased
-from benchmarks.statuses import Form, Hall, StatusWriter
-from benchmarks.wrk import Answers, Generator
+from benchmarks.measuring.ages import Publications, ages_of, figures_of
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.phases import Phased
+from benchmarks.measuring.wrk import Answers, Generator
+from benchmarks.pod_runs.api_pod import ApiPod, Asking, BareServer, Listening, Probe, Users
+from benchmarks.pod_runs.statuses import Form, Hall, StatusWriter
 
 READY_TIMEOUT_S = 60.0
 DONE_TIMEOUT_S = 60.0
@@ -47,14 +47,14 @@ class Flowing:
 
 
 class StatusFlow(Phased):
-    """A running `benchmarks.status_flow`; killed when the block is left."""
+    """A running `benchmarks.pod_runs.status_flow`; killed when the block is left."""
 
     def __init__(self, cluster: Cluster, flowing: Flowing, directory: Path) -> None:
         hall = flowing.hall
         name = f"statuses-{flowing.form.value}-{flowing.turn}"
         self._out = directory / name
         command = [
-            *(sys.executable, "-m", "benchmarks.status_flow"),
+            *(sys.executable, "-m", "benchmarks.pod_runs.status_flow"),
             *("--brokers", cluster.brokers, "--registry", cluster.registry_url),
             *("--form", flowing.form.value, "--events", str(hall.events)),
             *("--sections-per-event", str(hall.sections_per_event)),

@@ -11,7 +11,7 @@ from typing import Self
 
 import psutil
 
-from benchmarks.cluster import BenchmarkFailed
+from benchmarks.measuring.cluster import BenchmarkFailed
 from infra.paths import ROOT
 from infra.stack.processes import Child, child_environment, tail
 

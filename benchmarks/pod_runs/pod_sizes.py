@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.statuses import Hall
+from benchmarks.pod_runs.statuses import Hall
 
 HALL = Hall(40, 20)
 LARGE_HALL = Hall(500, 200)

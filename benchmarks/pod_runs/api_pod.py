@@ -12,14 +12,14 @@ from typing import Self
 
 import orjson
 
-from benchmarks.ages import Answer
-from benchmarks.cluster import BenchmarkFailed, Cluster
-from benchmarks.process import Measured
-from benchmarks.statuses import Hall
+from benchmarks.measuring.ages import Answer
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.process import Measured
+from benchmarks.pod_runs.statuses import Hall
 from scripts.issue_token import DevelopmentKeys
 
 API = (sys.executable, "-m", "api")
-BARE_SERVER = (sys.executable, "-m", "benchmarks.bare_server")
+BARE_SERVER = (sys.executable, "-m", "benchmarks.pod_runs.bare_server")
 USERS = 200
 ANSWER_TIMEOUT_S = 10.0
 LIMITS = ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")

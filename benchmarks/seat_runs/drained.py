@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.arena import Holds, openings
-from benchmarks.cluster import BenchmarkFailed, Cluster
-from benchmarks.figures import Run
-from benchmarks.process import labelled
-from benchmarks.progress import Progress
-from benchmarks.worker import Worker, Workers
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.figures import Run
+from benchmarks.measuring.process import labelled
+from benchmarks.measuring.progress import Progress
+from benchmarks.pod_runs.arena import Holds, openings
+from benchmarks.seat_runs.worker import Worker, Workers
 from schemas.topics import RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_STATUS
 
 POLL_S = 0.05

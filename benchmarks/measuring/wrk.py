@@ -17,7 +17,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import BenchmarkFailed
+from benchmarks.measuring.cluster import BenchmarkFailed
 from infra.paths import ROOT, RUN
 from infra.stack.processes import Child, child_environment, tail
 

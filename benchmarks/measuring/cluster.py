@@ -10,7 +10,7 @@ import psutil
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from benchmarks.arena import Command
+from benchmarks.pod_runs.arena import Command
 from infra.stack import Stack
 from schemas.topics import SECTION_COMMANDS, TOPICS, Topic
 from scripts.create_topics import carry_out, plan

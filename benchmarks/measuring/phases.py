@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import BenchmarkFailed
-from benchmarks.process import Measured
+from benchmarks.measuring.cluster import BenchmarkFailed
+from benchmarks.measuring.process import Measured
 from infra.stack.processes import tail
 
 POLL_S = 0.02

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchmarks.arena import Arena, openings
-from benchmarks.cluster import Cluster
-from benchmarks.figures import Run, latencies
-from benchmarks.latency import Sightings
-from benchmarks.phases import Phased
-from benchmarks.progress import Progress
-from benchmarks.worker import Worker
+from benchmarks.measuring.cluster import Cluster
+from benchmarks.measuring.figures import Run, latencies
+from benchmarks.measuring.latency import Sightings
+from benchmarks.measuring.phases import Phased
+from benchmarks.measuring.progress import Progress
+from benchmarks.pod_runs.arena import Arena, openings
+from benchmarks.seat_runs.worker import Worker
 from schemas.topics import SECTION_COMMANDS
 
 POLL_S = 0.02
@@ -46,12 +46,12 @@ class Offer:
 
 
 class OfferedLoad(Phased):
-    """A running `benchmarks.offered_load`; killed when the block is left."""
+    """A running `benchmarks.measuring.offered_load`; killed when the block is left."""
 
     def __init__(self, cluster: Cluster, offer: Offer, directory: Path) -> None:
         self._out = directory / f"outcomes-{offer.first}"
         command = [
-            *(sys.executable, "-m", "benchmarks.offered_load"),
+            *(sys.executable, "-m", "benchmarks.measuring.offered_load"),
             *("--brokers", cluster.brokers, "--registry", cluster.registry_url),
             *("--rate", str(offer.rate), "--warm-up", str(offer.warm_up_s)),
             *("--seconds", str(offer.seconds), "--sections", str(offer.arena.sections)),

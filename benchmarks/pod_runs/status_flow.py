@@ -21,8 +21,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from benchmarks.ages import Publications
-from benchmarks.statuses import Form, Hall, StatusWriter
+from benchmarks.measuring.ages import Publications
+from benchmarks.pod_runs.statuses import Form, Hall, StatusWriter
 from serdes.registry.client import Registry, fetch_ids
 
 TIMEOUT_S = 60.0

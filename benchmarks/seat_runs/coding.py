@@ -3,8 +3,8 @@
 import timeit
 from collections.abc import Callable
 
-from benchmarks.cluster import Cluster
-from benchmarks.statuses import (
+from benchmarks.measuring.cluster import Cluster
+from benchmarks.pod_runs.statuses import (
     SEATS,
     Form,
     Hall,

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.arena import EVENT_ID, Arena, Command, Holds, openings
-from benchmarks.drained import Sample, rates
-from benchmarks.figures import Scenario, Target, latencies, percentile, shown, summary
-from benchmarks.latency import Sightings
-from benchmarks.process import labelled, samples
-from benchmarks.recovery import Step, rate_of
-from benchmarks.results import write
+from benchmarks.measuring.figures import Scenario, Target, latencies, percentile, shown, summary
+from benchmarks.measuring.latency import Sightings
+from benchmarks.measuring.process import labelled, samples
+from benchmarks.measuring.results import write
+from benchmarks.pod_runs.arena import EVENT_ID, Arena, Command, Holds, openings
+from benchmarks.seat_runs.drained import Sample, rates
+from benchmarks.seat_runs.recovery import Step, rate_of
+from benchmarks.seat_runs.stock_faust import first_fit
 from benchmarks.seats import SCENARIOS, parse
-from benchmarks.stock_faust import first_fit
 from schemas.topics import SECTION_COMMANDS
 from scripts.traffic.sending import CommandEncoders
 from serdes.decoding import Decoded, TopicDecoder

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.cluster import BenchmarkFailed, Cluster
-from benchmarks.figures import Run
-from benchmarks.progress import Progress
-from benchmarks.worker import Worker
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.figures import Run
+from benchmarks.measuring.progress import Progress
+from benchmarks.seat_runs.worker import Worker
 from schemas.topics import SEATS_CHANGELOG, SECTION_STATUS, Topic
 from state.stores.envelope import OVERHEAD_BYTES
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.figures import latencies
+from benchmarks.measuring.figures import latencies
 
 _NUMBERS = 4
 SHOWN = ("p50_ms", "p99_ms", "max_ms")

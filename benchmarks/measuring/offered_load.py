@@ -22,8 +22,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.arena import Arena, Command, Holds
-from benchmarks.latency import Sightings
+from benchmarks.measuring.latency import Sightings
+from benchmarks.pod_runs.arena import Arena, Command, Holds
 from schemas.topics import RESERVATION_OUTCOMES
 from scripts.traffic.sending import CommandEncoders, CommandSender
 from serdes.registry.client import Registry, fetch_ids

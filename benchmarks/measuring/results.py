@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Scenario
+from benchmarks.measuring.figures import Scenario
 from infra.paths import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"

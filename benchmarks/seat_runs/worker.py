@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from benchmarks.cluster import BenchmarkFailed, Cluster
-from benchmarks.process import Measured
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.process import Measured
 from schemas.topics import SECTION_COMMANDS
 
 PORT_FILE = "health-port"
