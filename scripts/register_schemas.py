@@ -2,12 +2,15 @@
 
 check             every version in schemas/history and the current one read each other; no registry
 diff              what a registry has, compared with the current schemas
-register          set FULL_TRANSITIVE for each subject and register the current schemas
+register          set FULL_TRANSITIVE for each subject and register the current schemas; --listed
+                  gives an empty registry, in place of one whose data are lost, the ids that the
+                  topic schema-ids of KAFKA_BROKERS has
 release VERSION   copy the current schemas to schemas/history/VERSION after a check
 
 A registry that does not answer is asked again for up to 30 s; --wait gives it longer.
 
-Environment: SCHEMA_REGISTRY_URL, unless --registry is given.
+Environment: SCHEMA_REGISTRY_URL, unless --registry is given; for --listed KAFKA_BROKERS and
+KAFKA_* of docs/operations.md.
 Exit codes: 0 done, 1 incompatible or different, 2 wrong usage or no registry.
 
 Example: python -m scripts.register_schemas register --dry-run
@@ -27,8 +30,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import KafkaException
+
+from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import subjects
 from scripts.contracts.compatibility import incompatibilities
+from scripts.contracts.listed_schemas import CannotList, register_listed, texts_of
 from scripts.lint_schemas import lint
 from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, current, load, qualified
 from serdes.registry.client import (
@@ -40,8 +47,9 @@ from serdes.registry.client import (
 )
 from serdes.registry.id_files import PINS_FILE, write_ids
 from serdes.registry.ids import SchemaIds
-from serdes.registry.known_ids import ContradictoryIdsError
+from serdes.registry.known_ids import ContradictoryIdsError, SchemaIdsError
 from serdes.schema_source import agreed_with_pins
+from state.kafka.schema_id_log import SchemaIdLog
 
 COMPATIBILITY = "FULL_TRANSITIVE"
 
@@ -215,6 +223,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--dry-run", action="store_true", help="change nothing")
             command.add_argument("--json", action="store_true", help="print one JSON list")
             command.add_argument(
+                "--listed", action="store_true", help="fill an empty registry with the log's ids"
+            )
+            command.add_argument(
                 "--pin", action="store_true", help=f"write the ids to {PINS_FILE.name}"
             )
         if name == "release":
@@ -237,7 +248,14 @@ def main(arguments: list[str] | None = None) -> int:
             lines = differences(PatientRegistry(options.registry, options.wait))
         else:
             return _register_and_print(options)
-    except (RegistryUnavailableError, RegistryRefusedError, OSError, ValueError) as error:
+    except (
+        CannotList,
+        KafkaException,
+        OSError,
+        RegistryUnavailableError,
+        SchemaIdsError,
+        ValueError,
+    ) as error:
         print(f"register_schemas: {error}", file=sys.stderr)
         return _USAGE
     for line in lines:
@@ -245,8 +263,21 @@ def main(arguments: list[str] | None = None) -> int:
     return _DIFFERENT if lines else _DONE
 
 
+def _give_listed_ids(registry: Registry, *, dry_run: bool) -> None:
+    """Fill an empty registry with the ids that the log has, by its list."""
+    kafka = KafkaSecurity.from_env(os.environ).librdkafka()
+    listed = SchemaIdLog(os.environ.get("KAFKA_BROKERS", "localhost:9092"), kafka=kafka).read()
+    if dry_run:
+        texts_of(listed)
+        return
+    for schema_id, subject in register_listed(registry, listed):
+        print(f"{schema_id:>6}  {'as listed':15} {subject}")
+
+
 def _register_and_print(options: argparse.Namespace) -> int:
     registry = PatientRegistry(options.registry, options.wait)
+    if options.listed:
+        _give_listed_ids(registry, dry_run=options.dry_run)
     done = register(registry, dry_run=options.dry_run)
     if options.json:
         print(json.dumps([asdict(registration) for registration in done], indent=2))

@@ -19,19 +19,28 @@ from time import monotonic
 from typing import Final, Protocol
 
 from schemas.topics import subjects
+from serdes.avro.schema_files import current
 from serdes.decoding import TopicDecoder
 from serdes.registry.client import (
     Registry,
     RegistryRefusedError,
     RegistryUnavailableError,
+    check_has,
     fetch_ids,
 )
 from serdes.registry.id_files import PINS_FILE, known_in, read_ids, write_ids
 from serdes.registry.ids import SchemaIds
-from serdes.registry.known_ids import ContradictoryIdsError, KnownId, KnownIds, SchemaIdsError
+from serdes.registry.known_ids import (
+    ContradictoryIdsError,
+    KnownId,
+    KnownIds,
+    SchemaIdsError,
+    forgotten,
+)
 
 REST_S: Final = 10.0
 _PINS: Final = "pins"
+_REGISTRY: Final = "registry"
 
 
 class NoSchemaIdsError(SchemaIdsError):
@@ -123,6 +132,7 @@ class SchemaSource:
             if self._log is not None:
                 listed = self._log.read()
                 self._add(listed)
+                self._check_listed(ids, listed)
                 missing = self._unlisted(listed)
                 # Pins in the place of a registry that is down are a guess: they are not listed.
                 is_guess = self._registry is not None and ids.source.startswith(_PINS)
@@ -147,6 +157,7 @@ class SchemaSource:
         except (RegistryUnavailableError, RegistryRefusedError):
             return Answer.NONE
         if registered is None:
+            self._check_forgotten(schema_id)
             return Answer.UNKNOWN
         said = registered.known_as(schema_id, f"the registry {self._registry.url}")
         with self._lock:
@@ -213,6 +224,41 @@ class SchemaSource:
         except ContradictoryIdsError as error:
             self.told(error)
             raise
+
+    def _check_listed(self, ids: SchemaIds, listed: Sequence[KnownId]) -> None:
+        """Raise where records of the log have ids that nobody who is asked can read."""
+        if ids.source.startswith(_PINS):
+            self._check_pins(ids, listed)
+        elif self._registry is not None and ids.source.startswith(_REGISTRY):
+            try:
+                check_has(self._registry, listed, ids.by_id())
+            except RegistryUnavailableError as error:
+                raise NoSchemaIdsError(str(error)) from error
+
+    def _check_pins(self, ids: SchemaIds, listed: Sequence[KnownId]) -> None:
+        ids_by_record: dict[str, set[int]] = {}
+        for one in listed:
+            text = current().by_name.get(one.record)
+            if text is not None and one.fingerprint == current().fingerprint(one.record):
+                ids_by_record.setdefault(one.record, set()).add(one.schema_id)
+        for pinned in ids.known():
+            others = ids_by_record.get(pinned.record, set())
+            if others and pinned.schema_id not in others:
+                raise NoSchemaIdsError(
+                    f"no registry answers, and the pinned id {pinned.schema_id} of "
+                    f"{pinned.record} is not that of the log, which has {sorted(others)}. "
+                    "Start the registry, or set SCHEMA_REGISTRY_URL"
+                )
+
+    def _check_forgotten(self, schema_id: int) -> None:
+        """Raise where an id that the registry does not know is one that records have."""
+        assert self._registry is not None
+        with self._lock:
+            for one in self._known.all():
+                if one.schema_id == schema_id:
+                    error = forgotten(one, self._registry.url)
+                    self.told(error)
+                    raise error
 
     def _unlisted(self, listed: Iterable[KnownId]) -> list[KnownId]:
         has = {one.schema_id for one in listed}

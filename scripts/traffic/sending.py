@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
 from serdes.avro.codegen import decoder
-from serdes.registry.client import Registry, RegistryUnavailableError, fetch_ids
+from serdes.registry.client import Registry, RegistryUnavailableError, check_has, fetch_ids
 from serdes.registry.ids import SchemaIds
 from serdes.registry.known_ids import KnownIds, SchemaIdsError
 from serdes.schema_source import agreed_with_pins
@@ -49,11 +49,14 @@ def schema_ids(
     brokers: whose list of ids must agree; none is asked where there is no log yet.
     """
     try:
-        ids = agreed_with_pins(fetch_ids(Registry(registry_url, timeout_s=20.0)))
+        registry = Registry(registry_url, timeout_s=20.0)
+        ids = agreed_with_pins(fetch_ids(registry))
         known = KnownIds()
         known.add(ids.known())
         if brokers:
-            known.check(SchemaIdLog(brokers, kafka=kafka).read())
+            listed = SchemaIdLog(brokers, kafka=kafka).read()
+            known.check(listed)
+            check_has(registry, listed, ids.by_id())
     except (SchemaIdsError, RegistryUnavailableError) as error:
         raise NoBroker(f"schema registry: {error}") from error
     except KafkaException as error:

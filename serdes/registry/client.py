@@ -8,14 +8,14 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from schemas.topics import subjects
 from serdes.avro.schema_files import current
 from serdes.registry.ids import RegisteredSchema, SchemaIds, schema_identity
-from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError
+from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError, forgotten
 
 QUESTIONS_AT_ONCE = 8
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -111,6 +111,25 @@ class Registry:
             raise RegistryUnavailableError(f"{self.url}: an answer of another form") from error
 
 
+def check_has(registry: Registry, listed: Iterable[KnownId], sure: Container[int]) -> None:
+    """Raise ContradictoryIdsError where the registry lacks an id that our records were given.
+
+    A registry that was filled anew gives our schemas other ids, which contradict nothing; but
+    nobody could read what lies in the log.
+
+    sure: ids that it was asked for already.
+    Raises as `Registry.call`.
+    """
+    ours = frozenset(subjects().values())
+    asked = [one for one in listed if one.record in ours and one.schema_id not in sure]
+    with ThreadPoolExecutor(max_workers=QUESTIONS_AT_ONCE) as pool:
+        answers = pool.map(lambda one: registry.schema_of(one.schema_id), asked)
+        for one, registered in zip(asked, answers, strict=True):
+            if registered is None:
+                raise forgotten(one, registry.url)
+            KnownIds().check((one, registered.known_as(one.schema_id, f"registry {registry.url}")))
+
+
 def quoted(subject: str) -> str:
     """Return a subject as a part of a path."""
     return urllib.parse.quote(subject, safe="")
@@ -135,7 +154,9 @@ def _confirmed_id(registry: Registry, subject: str, record: str) -> int:
     if schema_id is None:
         raise NotRegisteredError(
             f"{subject}: this version of {record} is not registered at {registry.url}. Register "
-            "it: python -m scripts.register_schemas register"
+            "it: python -m scripts.register_schemas register. But where it was registered "
+            'before, the registry has lost its data: see "Ids that contradict each other" in '
+            "docs/operations.md first"
         )
     answer = registry.call("GET", f"schemas/ids/{schema_id}")
     try:

@@ -8,6 +8,14 @@ compared with everything that anybody ever said: a former start, the pins, the l
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+BRING_BACK: Final = (
+    "Stop this registry. Bring back the registry's own data; where they are lost for good, give "
+    "an empty registry the ids that the log has: `python -m scripts.register_schemas register "
+    '--listed`. See "Ids that contradict each other" in docs/operations.md.'
+)
+"""What an operator does about a registry that is not the one of the log."""
 
 
 class SchemaIdsError(Exception):
@@ -18,7 +26,7 @@ class SchemaIdsError(Exception):
 
 
 class ContradictoryIdsError(SchemaIdsError):
-    """Two sources give one id to two schemas.
+    """Two sources give one id to two schemas, or a registry has forgotten one.
 
     Operator action: bring back the registry's own data, as the text says.
     """
@@ -79,8 +87,17 @@ def _contradiction(known: KnownId, said: KnownId) -> str:
         f"schema id {said.schema_id} is {known.record} according to {known.source}, and {other} "
         f"according to {said.source}. The registry was restored from another backup, or filled "
         "anew in another order: records would be read as what they are not, so nothing was "
-        "started and nothing overwritten. Bring back the registry's own data (or the one whose "
-        "ids the log has). Only where no record was ever written with the other ids: make the "
-        "registry's the valid ones with `python -m scripts.register_schemas register --pin`, and "
-        "delete the schema-ids.json that says otherwise"
+        f"started and nothing overwritten. {BRING_BACK} Only where no record was ever written "
+        "with the other ids: make the registry's the valid ones with `python -m "
+        "scripts.register_schemas register --pin`, and delete the schema-ids.json that says "
+        "otherwise"
+    )
+
+
+def forgotten(known: KnownId, registry_url: str) -> ContradictoryIdsError:
+    """Return what to raise where a registry has no schema of an id that records have."""
+    return ContradictoryIdsError(
+        f"schema id {known.schema_id} is {known.record} according to {known.source}, and the "
+        f"registry {registry_url} has no such id: it is another one, or lost its data. Commands "
+        f"with it would become dead letters, so nothing is done with them. {BRING_BACK}"
     )

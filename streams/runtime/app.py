@@ -416,8 +416,9 @@ class BatchApp(faust.App):
             if topic == route.source:
                 message = (
                     f"topic {topic} was created anew under this worker: the state stands at "
-                    "offsets of the old one. Restore the topic, or give up the state with it: "
-                    "delete and create all topics of the route"
+                    "offsets of the old one. Stop all workers, and restore the brokers from a "
+                    'backup, or begin anew; do not reset offsets. See "The commands were created '
+                    'again" in docs/operations.md'
                 )
                 end_process(message)
 

@@ -1,4 +1,7 @@
-"""S2: a registry restored from another backup is refused by workers, pods and scripts."""
+"""S2: a registry restored from another backup is refused by workers, pods and scripts.
+
+What their messages and docs/operations.md tell an operator to do is done word for word.
+"""
 
 import os
 import subprocess
@@ -134,3 +137,51 @@ def test_s2_workers_pods_and_scripts_refuse_a_registry_with_other_ids(place: Pla
         assert waited(worker).is_ready(), worker.log()
         left(worker)
     assert cache.read_bytes() == before
+
+
+def test_s2_a_registry_whose_data_are_lost_is_filled_by_the_list_of_the_log(place: Place) -> None:
+    opens = ("open_event", str(place.directory / "plan.json"), "--event-id")
+    (place.directory / "plan.json").write_text(PLAN, encoding="utf-8")
+    kept, empty = place.worker("kept"), place.worker("empty")
+    assert waited(kept).is_ready(), kept.log()
+    assert script(place, *opens, "7").returncode == 0
+    before = SchemaIdLog(place.servers.brokers).read()
+    encoders = CommandEncoders(schema_ids(place.servers.registry_url, place.servers.brokers))
+    left(kept)
+    # What was taken while nobody decides must not become a dead letter under another registry.
+    sender = CommandSender(place.servers.brokers)
+    sender.send(key_of(7, "A"), encoders.hold_best(encoders.identity("r", "u", "A", 7), 2))
+    assert sender.flush() == 0
+
+    with swapped(place.registry, place.directory / "fresh"):
+        assert waited(kept).exit_code() == ENDED_ITSELF
+        assert "NotRegisteredError" in kept.log()
+        assert "has lost its data" in kept.log()
+        # Whoever registers all the same is told before anything is decided.
+        assert script(place, "register_schemas", "register").returncode == 0
+        for worker in (kept, empty):
+            assert waited(worker).exit_code() == ENDED_ITSELF
+            assert "has no such id" in worker.log()
+            assert "register --listed" in worker.log()
+        assert script(place, "audit").returncode == 3
+        done = script(place, "register_schemas", "register", "--listed")
+        assert done.returncode == 2
+        assert "is not empty" in done.stderr
+        # "Stop this registry": who has ids of a former start sells without one, who has none
+        # is told so.
+        place.registry.kill()
+        assert waited(kept).is_ready(), kept.log()
+        assert waited(empty).exit_code() == ENDED_ITSELF
+        assert "is not that of the log" in empty.log()
+        left(kept)
+    with swapped(place.registry, place.directory / "another"):
+        done = script(place, "register_schemas", "register", "--listed")
+        assert done.returncode == 0, done.stderr
+        for worker in (kept, empty):
+            assert waited(worker).is_ready(), worker.log()
+        done = script(place, "audit")
+        assert done.returncode == 0, done.stdout
+        assert "held 2" in done.stdout
+        for worker in (kept, empty):
+            left(worker)
+    assert SchemaIdLog(place.servers.brokers).read() == before

@@ -81,7 +81,9 @@ def _answer(topic: str, future: Any) -> Any:
             message = f"topic {topic}: {error}. Grant this worker the rights in SECURITY.md"
         elif code == KafkaError.UNKNOWN_TOPIC_OR_PART:
             message = (
-                f"topic {topic}: {error}. Create the topics first: python -m scripts.create_topics"
+                f"topic {topic}: {error}. Create the topics first: python -m "
+                'scripts.create_topics. But where it was there before, see "A topic is lost" in '
+                "docs/operations.md"
             )
         else:
             raise
@@ -109,7 +111,8 @@ def _check_route(
         if partitions[name] != expected:
             message = (
                 f"{name} has {partitions[name]} partitions, {route.source} has {expected}: they "
-                "must be equal; partitions must never be added to a topic that holds sections"
+                "must be equal; partitions must never be added to a topic that holds sections. "
+                'See "Partitions were added" in docs/operations.md'
             )
             raise WorkerMustEnd(message)
     policy = configs[route.changelog].get("cleanup.policy")

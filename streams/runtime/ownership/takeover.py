@@ -370,7 +370,7 @@ class TakeOver:
             message = (
                 f"{name}: the committed offset {offset} lies beyond the end {high}: the topic "
                 "lost records, or is another one. Do not reset the group's offsets: restore the "
-                "topics from a backup, all of them from one moment"
+                'brokers from a backup, or begin anew. See "A backup" in docs/operations.md'
             )
             raise PartitionTrouble(message, "offsets")
         if offset < low:

@@ -2,21 +2,26 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.records.registry_fake import FakeRegistry, fake_registry
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
+from scripts.contracts.listed_schemas import CannotList, register_listed
 from scripts.register_schemas import main, register
 from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.avro.schema_files import current
 from serdes.decoding import TopicDecoder
-from serdes.registry.client import Registry, fetch_ids
+from serdes.registry.client import NotRegisteredError, Registry, fetch_ids
 from serdes.registry.id_files import PINS_FILE, known_in, read_ids, write_ids
 from serdes.registry.ids import SchemaIds, counted_ids
 from serdes.registry.known_ids import ContradictoryIdsError, KnownId, KnownIds, SchemaIdsError
-from serdes.schema_source import Answer, SchemaSource
+from serdes.schema_source import Answer, NoSchemaIdsError, SchemaSource
 
 CONFIRM = "io.seatstream.commands.ConfirmReservation"
 RELEASE = "io.seatstream.commands.ReleaseReservation"
@@ -219,13 +224,16 @@ def test_s2_an_id_that_was_learned_is_remembered_and_compared_for_ever(
     )
     assert source.learn(TopicDecoder(SECTION_COMMANDS, source.ids()), learned)
     fake.texts[learned] = current().text(RELEASE)
-    for again in (started(fake, cache), started(fake, tmp_path / "other.json", log)):
-        decoder = TopicDecoder(SECTION_COMMANDS, again.ids())
-        told: list[Exception] = []
-        again.told = told.append
-        with pytest.raises(ContradictoryIdsError, match=RELEASE):
-            again.ask(decoder, learned)
-        assert len(told) == 1
+    again = started(fake, cache)
+    decoder = TopicDecoder(SECTION_COMMANDS, again.ids())
+    told: list[Exception] = []
+    again.told = told.append
+    with pytest.raises(ContradictoryIdsError, match=RELEASE):
+        again.ask(decoder, learned)
+    assert len(told) == 1
+    # By the list it is found before the first record is read.
+    with pytest.raises(ContradictoryIdsError, match=RELEASE):
+        started(fake, tmp_path / "other.json", log)
 
 
 def test_s2_ids_of_others_in_a_shared_registry_contradict_no_pin(tmp_path: Path) -> None:
@@ -269,6 +277,99 @@ def test_s2_pins_in_the_place_of_a_registry_are_not_listed(
     alone = SchemaSource("", Path(), log, appends=True)
     alone.confirm()
     assert len(log.records) == len(subjects())
+
+
+def lose(fake: FakeRegistry) -> None:
+    """Take everything from a registry, as a disk does that is lost."""
+    fake.texts.clear()
+    fake.versions.clear()
+
+
+@pytest.mark.parametrize("first_id", [1, FIRST + 100])
+def test_s2_a_registry_that_was_filled_anew_with_other_ids_ends_the_start(
+    fake: FakeRegistry, tmp_path: Path, first_id: int
+) -> None:
+    log = ListedIds()
+    started(fake, tmp_path / "first.json", log)
+    before = log.read()
+    lose(fake)
+    with pytest.raises(NotRegisteredError, match="has lost its data"):
+        started(fake, tmp_path / "second.json", log)
+    # Nothing contradicts: each id has one schema, and each schema two ids.
+    fake.first_id = first_id
+    register(Registry(fake.url))
+    for cache in ("first.json", "second.json"):
+        with pytest.raises(ContradictoryIdsError, match=r"has no such id.*register --listed"):
+            started(fake, tmp_path / cache, log)
+    assert log.read() == before
+    assert not (tmp_path / "second.json").exists()
+
+
+def test_s2_an_id_of_the_log_that_a_running_process_finds_forgotten_is_no_unknown_one(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    source = started(fake, tmp_path / "cache.json", ListedIds())
+    lose(fake)
+    decoder = TopicDecoder(SECTION_COMMANDS, SchemaIds({}))
+    assert source.ask(decoder, FIRST + 500) is Answer.UNKNOWN
+    told: list[Exception] = []
+    source.told = told.append
+    with pytest.raises(ContradictoryIdsError, match="has no such id"):
+        source.ask(decoder, FIRST)
+    assert len(told) == 1
+
+
+def test_s2_pins_that_are_not_the_ids_of_the_log_replace_no_registry(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    log = ListedIds()
+    started(fake, tmp_path / "first.json", log)
+    fake.answers = (503, b"down")
+    for url in (fake.url, ""):
+        source = SchemaSource(url, tmp_path / "second.json", log, appends=True)
+        assert source.ids().source.startswith("pins")
+        with pytest.raises(NoSchemaIdsError, match="is not that of the log"):
+            source.confirm()
+    # The last start with the registry knows better.
+    assert started(fake, tmp_path / "first.json", log).ids().source.startswith("cache")
+    assert len(log.records) == len(subjects())
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.permutations(sorted(set(subjects().values()))), st.lists(st.integers(0, 3)))
+def test_s2_an_empty_registry_gets_the_ids_of_any_list(
+    records: list[str], gaps: list[int]
+) -> None:
+    ids = accumulate(1 + (gaps[n] if n < len(gaps) else 0) for n in range(len(records)))
+    listed = [
+        KnownId(number, record, current().fingerprint(record), "the list")
+        for number, record in zip(ids, records, strict=True)
+    ]
+    with fake_registry() as fake:
+        registry = Registry(fake.url)
+        register_listed(registry, reversed(listed))
+        found = fetch_ids(registry)
+        assert {one.schema_id: one.record for one in found.known()} == {
+            one.schema_id: one.record for one in listed
+        }
+        with pytest.raises(CannotList, match="is not empty"):
+            register_listed(registry, listed)
+
+
+def test_s2_a_list_that_cannot_be_given_writes_nothing(fake: FakeRegistry) -> None:
+    known = KnownId(3, CONFIRM, current().fingerprint(CONFIRM), "the list")
+    lose(fake)
+    fake.requests.clear()
+    for one, why in (
+        (replace(known, schema_id=200_000), "import mode"),
+        (replace(known, fingerprint="0" * 64), "run the newest version"),
+    ):
+        with pytest.raises(CannotList, match=why):
+            register_listed(Registry(fake.url), [one])
+    assert fake.requests == []
+    # This one counts from elsewhere.
+    with pytest.raises(CannotList, match="does not count from 1"):
+        register_listed(Registry(fake.url), [known])
 
 
 def test_b2_a_reader_is_held_up_once_by_a_registry_that_does_not_answer(

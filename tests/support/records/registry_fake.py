@@ -35,6 +35,8 @@ class FakeRegistry:
             case "PUT", ["config", subject]:
                 self.levels[subject] = body["compatibility"]
                 return 200, body
+            case "GET", ["subjects"]:
+                return 200, list(self.versions)
             case "POST", ["subjects", subject]:
                 if subject not in self.versions:
                     return 404, {"error_code": 40401, "message": "no such subject"}
