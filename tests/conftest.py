@@ -3,6 +3,7 @@
 import gc
 import os
 import secrets
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,8 +12,15 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from hypothesis import HealthCheck, settings
 
+from infra.paths import RUN
 from infra.stack import QUICK_RESTART, Stack, configured, ephemeral_stack
 from scripts.create_topics import wait_until_led
+
+# Temporary files lie in the checkout, as everything else does, however the tests were started.
+SCRATCH = RUN / "scratch"
+SCRATCH.mkdir(parents=True, exist_ok=True)
+os.environ["TMPDIR"] = str(SCRATCH)
+tempfile.tempdir = None
 
 # How long an example takes is the machine's affair.
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

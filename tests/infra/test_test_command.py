@@ -1,7 +1,10 @@
 """scripts/test over stand-ins for set-up, checks and the interpreter that would run pytest."""
 
+import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,19 @@ def test_long_runs_no_checks(tmp_path: Path) -> None:
     answer = run(tmp_path, "--long", check=CHECK, code=0)
     assert "checks  not run\ntests   ok\n" in answer.stdout
     assert answer.returncode == 0
+
+
+def test_temporary_files_of_tests_lie_in_the_checkout(tmp_path: Path) -> None:
+    scratch = ROOT / ".run" / "scratch"
+    assert Path(tempfile.gettempdir()) == scratch
+    assert scratch in tmp_path.parents
+
+
+def test_so_they_do_when_pytest_is_started_without_scripts_test() -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "TMPDIR"}
+    one = f"{__file__}::{test_temporary_files_of_tests_lie_in_the_checkout.__name__}"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", one]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, check=False, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout
