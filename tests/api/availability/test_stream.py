@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pods.asgi_client import request
 from support.pods.asgi_stream import Holder, Stream, Told, counts_of
+from support.pods.conditions import until
 from support.pods.look_ups import TOKEN, LookUpPod
 from support.records.status_records import EVENT, PARTITIONS, Fed, counts, partition_of_section
 
@@ -547,9 +548,7 @@ def test_a_client_that_went_away_leaves_nothing_behind(pod: LookUpPod) -> None:
             await stream.go_away()
         hub = streams_of(pod.pod)
         assert (hub.open, hub._channels, hub._channels_by_event) == (0, {}, {})
-        async with asyncio.timeout(10):
-            while hub._keeper is not None:  # noqa: ASYNC110 (it tells nobody)
-                await asyncio.sleep(0.01)
+        await until(lambda: hub._keeper is None)
         assert pod.fed.view._listeners == ()
         assert asyncio.all_tasks() == tasks
         # The next one finds everything as the first one did.
@@ -616,9 +615,7 @@ def test_an_idle_stream_gets_a_comment_when_it_is_its_turn(
 
     async def scenario() -> None:
         stream = open_stream(pod)
-        async with asyncio.timeout(10):
-            while b"\n\n: stale" not in stream.answer.body:  # noqa: ASYNC110 (no event)
-                await asyncio.sleep(0.01)
+        await until(lambda: b"\n\n: stale" in stream.answer.body)
         await stream.go_away()
 
     run(scenario())

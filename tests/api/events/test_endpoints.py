@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pods.api_client import BUYER, client_of
+from support.pods.conditions import until
 from support.pods.event_log import ENCODE, EventLog, FollowedEvents
 from support.records import event_values
 from support.records.event_values import HOUR_MS, event, events
@@ -202,8 +203,7 @@ def test_a_revision_from_a_reply_is_waited_for() -> None:
     async def play(client: httpx.AsyncClient, known: Told) -> None:
         query = {"min_revision": 2, "wait_ms": 10_000}
         asking = asyncio.create_task(client.get("/v1/events/7", params=query))
-        while not known.catalogue._wakers:  # noqa: ASYNC110 (nothing tells that it waits)
-            await asyncio.sleep(0)
+        await until(lambda: known.catalogue._wakers)
         known.tell(replace(on_sale(7), revision=2, status=EventStatus.CLOSED))
         assert (await asking).json()["sale_state"] == "closed"
         late = await client.get("/v1/events/7", params={"min_revision": 3, "wait_ms": 0})
@@ -240,8 +240,7 @@ def test_s8_a_pod_behind_another_pods_201_waits_for_the_event_and_does_not_deny_
     async def play(client: httpx.AsyncClient, known: Told) -> None:
         known.log.append(event_key(8), ENCODE(on_sale(8)))
         asking = asyncio.create_task(client.get(path))
-        while not known.catalogue._wakers:  # noqa: ASYNC110 (nothing tells that it waits)
-            await asyncio.sleep(0)
+        await until(lambda: known.catalogue._wakers)
         known.tell(on_sale(8))
         known.reading.partitions[0].reached(1)
         known.catalogue.changed(known.reading, [True])

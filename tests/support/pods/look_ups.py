@@ -6,6 +6,7 @@ from typing import Any
 
 from support.pages.tokens import bearer, verifier
 from support.pods.asgi_client import Answer, request
+from support.pods.conditions import until
 from support.records.status_records import EVENT, Fed
 
 from api.app import ASGIApp, create_app
@@ -42,8 +43,7 @@ class LookUpPod:
 
         async def scenario() -> Answer:
             asked = asyncio.create_task(request(self.app, target, headers=TOKEN))
-            while not len(self.fed.view._waiters) and not asked.done():  # noqa: ASYNC110
-                await asyncio.sleep(0)
+            await until(lambda: len(self.fed.view._waiters) or asked.done())
             happens()
             return await asked
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pods.conditions import until
 from support.records.status_records import EVENT, MS, Fed, counts, partition_of_section
 
 from state.domain.keys import section_key
@@ -174,8 +175,7 @@ def test_who_waits_for_several_sections_is_woken_by_any_and_leaves_no_waiter(
         waiting = asyncio.create_task(
             fed.view.wait_until_met(names, lambda: met, 30, by_age=woken_by == "heartbeat")
         )
-        while not fed.view._waiters:  # noqa: ASYNC110 (one step of the task)
-            await asyncio.sleep(0)
+        await until(lambda: fed.view._waiters)
         met = True
         if woken_by == "change":
             fed.tell(counts(1, 1), "B")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pods.conditions import until
 from support.pods.event_log import ENCODE, EventLog
 from support.records.event_values import event
 
@@ -51,8 +52,7 @@ def test_a_writer_waits_until_its_pod_has_read_the_record() -> None:
         writer = EventWriter(catalogue, log, ENCODE)
         log.holds = True
         writing = asyncio.create_task(writer.change(7, opened))
-        while not catalogue._wakers:  # noqa: ASYNC110 (nothing tells that it waits)
-            await asyncio.sleep(0)
+        await until(lambda: catalogue._wakers)
         assert not writing.done()
         log.release()
         assert await writing == event(7)
