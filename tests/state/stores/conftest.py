@@ -1,0 +1,15 @@
+"""Fixtures of the stores' tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from state.stores import redis_line
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_with_redis() -> Iterator[None]:
+    """Give Redis a second without a word: on a busy machine it may not run for a tenth of one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_line, "SILENT_TICKS", 50)
+        yield
