@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -54,6 +55,7 @@ class Failpoints:
             raise FailpointReached(name)
         elif action.startswith("sleep_"):
             # Blocks the whole loop on purpose: this is what a paused process looks like.
+            print(f"failpoint {name}: stands still", file=sys.stderr, flush=True)
             time.sleep(float(action.removeprefix("sleep_")))
         else:
             message = f"FAILPOINTS: unknown action {action!r}"

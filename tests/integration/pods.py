@@ -22,6 +22,9 @@ WITHOUT_LIMITS = {
     for kind in ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")
 }
 
+# Whoever asks without saying for how long waits as long as a busy machine may take.
+PATIENT = {"SEATSTREAM_API_WAIT_MS": "20000", "SEATSTREAM_API_WAIT_MAX_MS": "20000"}
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -63,6 +66,7 @@ class PodProcess:
             "SEATSTREAM_API_PORT": str(self.port),
             "SEATSTREAM_API_JWKS": str(servers.keys.jwks),
             "SEATSTREAM_API_CACHE_DIR": str(folder),
+            **PATIENT,
             **settings,
         }
         self.child = Child([sys.executable, "-m", "api"], ROOT, folder / "pod.log", environment)

@@ -145,7 +145,7 @@ def test_f44_a_changelog_that_takes_nothing_ends_the_worker_and_the_transaction(
     lost = next(node for node in (1, 2, 3) if node != leader_of(fleet.brokers, fleet.topics.words))
     three.stop_broker(lost)
     fleet.produce(50, seed=2)
-    worker.ended(90, "its changelog takes no record")
+    worker.ended(120, "its changelog takes no record")
     committed = fleet.committed()
     assert sum(committed.values()) == 100
     three.start_broker(lost)

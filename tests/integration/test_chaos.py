@@ -9,9 +9,9 @@ from integration.workers import SESSION_TIMEOUT_S, Fleet, Worker
 
 from infra.stack.processes import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
-CHAOS_S = 40.0
+ROUNDS = 10
 SEED = 20_260_101
 
 
@@ -25,16 +25,14 @@ def test_every_word_is_counted_once_whatever_happens_to_the_workers(
         worker.wait_ready()
     done = []
     with fleet.load(3_000) as sent:
-        until_s = time.monotonic() + CHAOS_S
-        while time.monotonic() < until_s:
+        for _ in range(ROUNDS):
             worker = chance.choice(workers)
             done.append(_disturb(worker, chance))
             breather_s = time.monotonic() + chance.uniform(0.5, 4.0)
             wait_until(lambda at=breather_s: time.monotonic() > at, 5)  # type: ignore[misc]
             fleet.revive()
-    fleet.settle(revive=True)
+    fleet.settle(120, revive=True)
     assert fleet.verify() == sent(), done
-    assert len(done) > 5
 
 
 def _disturb(worker: Worker, chance: random.Random) -> str:
@@ -47,7 +45,7 @@ def _disturb(worker: Worker, chance: random.Random) -> str:
         return f"{worker.name} paused"
     if what == "terminate":
         if worker.is_alive():
-            worker.terminate(10)
+            worker.terminate()
         else:
             worker.ended(0)
     else:

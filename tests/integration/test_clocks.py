@@ -1,6 +1,7 @@
 """Workers whose clock is wrong, and append times that jump, on a real broker."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -45,9 +46,10 @@ def test_s5_a_worker_whose_clock_is_an_hour_off_does_not_start(
     clock = WrongClock(tmp_path / "clock")
     clock.shift(error_ms)
     worker = seats.worker(f"off{error_ms}", **clock.environment).start("topology")
-    assert worker.ended(60) == ENDED_ITSELF
+    assert worker.ended() == ENDED_ITSELF
     assert DOUBT in worker.output()
-    assert f"{-error_ms / 1000:+.1f}"[:5] in worker.output()
+    told_s = [float(one) for one in re.findall(r"[+-]\d+\.\d", worker.output())]
+    assert any(abs(one + error_ms / 1000) < 60 for one in told_s), worker.tail()
 
 
 def test_s5_a_worker_whose_clock_steps_back_ends_and_its_holds_lapse_at_the_next_one(
@@ -55,10 +57,10 @@ def test_s5_a_worker_whose_clock_steps_back_ends_and_its_holds_lapse_at_the_next
 ) -> None:
     clock = WrongClock(tmp_path / "clock")
     slow = seats.worker("slow", **clock.environment).start("topology").wait_ready()
-    seats.send(open_section("......", hold_ms=4_000), hold("s5-r1", 2))
-    assert wait_until(lambda: seats.names("s5-r1") == ["SeatsHeld"], 30)
+    seats.send(open_section("......", hold_ms=8_000), hold("s5-r1", 2))
+    assert wait_until(lambda: seats.names("s5-r1")[:1] == ["SeatsHeld"], 30)
     clock.shift(-HOUR_MS)
-    assert slow.ended(30) == ENDED_ITSELF
+    assert slow.ended() == ENDED_ITSELF
     assert DOUBT in slow.output()
     right = seats.worker("right").start("topology").wait_ready()
     assert wait_until(lambda: len(seats.names("s5-r1")) == 2, 40), right.tail()
@@ -72,9 +74,11 @@ def test_f74_when_one_of_two_timers_dies_every_hold_lapses_all_the_same(seats: S
         worker.wait_ready()
     assert wait_until(lambda: one.metric("seatstream_partitions_owned") == PARTITIONS / 2, 60)
     sections = [sections_of(partition, 4)[3] for partition in range(PARTITIONS)]
-    for name in sections:
-        opening = open_section("......", section=name, hold_ms=2_000)
-        seats.send(opening, hold(f"f74-{name}", 2, section=name))
+    # All at once: nothing lapses before the worker dies.
+    seats.send(
+        *(open_section("......", section=name, hold_ms=2_000) for name in sections),
+        *(hold(f"f74-{name}", 2, section=name) for name in sections),
+    )
     one.kill()
     for name in sections:
         expected = ["SeatsHeld", "ReservationReleased"]

@@ -83,10 +83,10 @@ class Place:
         return read_committed(self.servers.brokers, topic, PARTITIONS)
 
     def decided(self, *commands: Command) -> bool:
-        """Say whether each has an outcome, within half a minute."""
+        """Say whether each has an outcome, within a minute."""
         wanted = {name for name, _, _ in commands}
         outcomes = RESERVATION_OUTCOMES.name
-        return wait_until(lambda: wanted <= {one.key for one in self.records(outcomes)}, 30)
+        return wait_until(lambda: wanted <= {one.key for one in self.records(outcomes)}, 60)
 
     @staticmethod
     def partition(command: Command) -> int:
@@ -156,7 +156,12 @@ def test_a1_a_dead_letter_has_the_name_to_the_byte(going_on: Place) -> None:
     _, key, value = going_on.hold()
     many = [(NAME + b"%d" % number, b"v" * 500) for number in range(150)]
     going_on.send(batch([record(key, value + b"!", many)]))
-    assert wait_until(lambda: bool(going_on.records(DEAD_LETTER_QUEUE.name)), 30)
+
+    def is_there() -> bool:
+        letters = going_on.records(DEAD_LETTER_QUEUE.name)
+        return value + b"!" in {one.value for one in letters}
+
+    assert wait_until(is_there, 60)
     letter = going_on.letter(value + b"!")
     assert letter.key == key
     assert letter.header("dead-letter-cause") == "BAD_RECORD_HEADERS"
@@ -198,7 +203,7 @@ def test_b1_commands_in_another_block_form_are_decided_and_repeated(going_on: Pl
     def told() -> list[bytes]:
         return [(one.value or b"")[:5] for one in going_on.records(outcomes) if one.key == b"go-0"]
 
-    assert wait_until(lambda: len(told()) == 2, 30), going_on.worker.log()
+    assert wait_until(lambda: len(told()) == 2, 60), going_on.worker.log()
     # The same values in another form are the same command: its outcome again, and no conflict.
     assert len(set(told())) == 1
 
@@ -209,14 +214,14 @@ def of_id(schema_id: int) -> bytes:
 
 def test_b2_ids_that_the_registry_does_not_know_hold_nobody_up(going_on: Place) -> None:
     ids = [0, 1_999_999, 1 << 31, (1 << 32) - 1, 3_999_999, 5_000_001]
-    before = len(going_on.records(DEAD_LETTER_QUEUE.name))
     mixed: list[Command] = []
     for schema_id in ids:
         mixed += [(b"", key_of(EVENT, "A"), of_id(schema_id)), going_on.hold()]
     going_on.send(*mixed)
     assert going_on.decided(*mixed[1::2])
-    letters = going_on.records(DEAD_LETTER_QUEUE.name)[before:]
-    assert sorted(letter.value or b"" for letter in letters) == sorted(map(of_id, ids))
+    wanted = set(map(of_id, ids))
+    letters = [one for one in going_on.records(DEAD_LETTER_QUEUE.name) if one.value in wanted]
+    assert sorted(letter.value or b"" for letter in letters) == sorted(wanted)
     assert {letter.header("dead-letter-cause") for letter in letters} == {"UNKNOWN_SCHEMA"}
 
 
@@ -231,12 +236,13 @@ def test_f85_a_registry_that_is_down_holds_one_partition_up_once(going_on: Place
     try:
         asked = [(b"", key_of(EVENT, "A"), of_id(number)) for number in range(7_000, 7_004)]
         going_on.send(*asked, held_up)
-        assert wait_until(lambda: "asking the registry" in going_on.ready(), 20)
+        assert wait_until(lambda: "asking the registry" in going_on.ready(), 60)
         going_on.send(*apart)
         assert going_on.decided(*apart)
-        assert "asking the registry" in going_on.ready()
+        # The others do not wait for it: they are decided first.
+        assert held_up[0] not in {one.key for one in going_on.records(RESERVATION_OUTCOMES.name)}
         # All four cost the one half minute together, though nobody answered any of them.
-        assert wait_until(lambda: going_on.decided(held_up), WAIT_S + 30)
+        assert wait_until(lambda: going_on.decided(held_up), WAIT_S + 60)
     finally:
         going_on.registry.restart()
         going_on.registry.wait()
@@ -253,7 +259,7 @@ def test_a1_pods_read_on_behind_a_header_name_that_is_not_utf8(going_on: Place) 
         # While it runs, too.
         for topic, partition in ((SECTION_STATUS, told.partition), (EVENTS, 0)):
             going_on.append(topic.name, partition, again)
-        made = pod.create(EVENT, "key-1", "B", wait_s=10)
+        made = pod.create(EVENT, "key-1", "B")
         assert made.status_code == 201, made.text
         assert pod.client.get("/health/live").status_code == 200
     finally:
@@ -269,12 +275,13 @@ def test_a1_what_cannot_be_unpacked_is_the_trouble_of_its_partition(
     producer.produce(fleet.topics.words, b"w" * 200, b"k", partition=0)
     assert producer.flush(30) == 0
     fleet.append([b"w"] * 50, 1)
-    assert wait_until(lambda: "cramjam" in worker.page("/ready")[1], 30), worker.tail()
+    assert wait_until(lambda: "cramjam" in worker.page("/ready")[1], 60), worker.tail()
     fleet.append([b"w"] * 50, 1)
 
     def counted() -> int:
         return len(read_committed(fleet.brokers, fleet.topics.counts, 2))
 
-    assert wait_until(lambda: counted() >= 100, 30), worker.tail()
+    assert wait_until(lambda: counted() >= 100, 60), worker.tail()
     assert worker.is_alive()
-    assert f"{fleet.topics.words}-0" in worker.page("/ready")[1]
+    place = f"{fleet.topics.words}-0"
+    assert wait_until(lambda: place in worker.page("/ready")[1], 60), worker.tail()

@@ -57,7 +57,7 @@ def test_f21_a_kill_at_any_step_loses_and_doubles_nothing(
     for life, place in enumerate(NAMES):
         fleet.produce(WORDS, seed=2 + life)
         worker.start(FAILPOINTS=f"{place}:kill:{1 if place in ONCE_A_LIFE else 2}")
-        assert worker.ended(30, place) == -signal.SIGKILL
+        assert worker.ended(why=place) == -signal.SIGKILL
         disturb(worker)
     worker.start().wait_ready()
     fleet.settle()

@@ -97,7 +97,7 @@ def test_records_are_found_at_their_owner_and_after_its_death_or_leave_at_the_ne
             one.kill()
             assert await answer_of(lambda: pod.get(words, partition, key)) == "OwnerUnreachable"
             # The session ends, the other worker takes over.
-            async with asking(fleet, patience_s=20) as patient:
+            async with asking(fleet, patience_s=60) as patient:
                 assert await patient.get(words, partition, key) == value
 
             # It comes back, and partitions move to it: no look-up is answered wrongly.
@@ -106,12 +106,12 @@ def test_records_are_found_at_their_owner_and_after_its_death_or_leave_at_the_ne
             while not one.is_ready() or len(await addresses(fleet)) < 2:
                 moved.add(await answer_of(lambda: pod.get(words, partition, key)))
             assert moved <= {value, "OwnerNotReady", "OwnerUnreachable"}
-            async with asking(fleet, patience_s=20) as patient:
+            async with asking(fleet, patience_s=60) as patient:
                 assert await all_found(fleet, patient) == expected
 
             # A pod that still has its connections does not keep the worker from leaving.
-            assert await asyncio.to_thread(two.terminate, 5) == 0
-            async with asking(fleet, patience_s=20) as patient:
+            assert await asyncio.to_thread(two.terminate) == 0
+            async with asking(fleet, patience_s=60) as patient:
                 assert await all_found(fleet, patient) == expected
 
     asyncio.run(look())
@@ -141,7 +141,7 @@ def test_while_the_owner_restores_it_is_told_apart_from_nobody_and_nothing(
             # Before it has claimed, the address of its former process is what is known.
             assert seen <= {"OwnerNotReady", "OwnerUnreachable"}
             foreign.abort_transaction(20)
-        async with asking(fleet, patience_s=20) as pod:
+        async with asking(fleet, patience_s=60) as pod:
             assert await pod.get(fleet.topics.words, *place) == value
 
     asyncio.run(look())
@@ -171,7 +171,7 @@ def test_a_worker_fences_owners_with_and_without_an_address(
     former = owner_name(fleet.app_id, "former", 0, address)
     asyncio.run(commit(fleet, 0, former))
     left_open = open_transaction(fleet, former + "-a")
-    worker = fleet.worker("one").start().wait_ready(20)
+    worker = fleet.worker("one").start().wait_ready()
     assert f"fenced {former}" in worker.output()
     with pytest.raises(KafkaException):
         left_open.commit_transaction(20)
@@ -198,11 +198,10 @@ def test_a_worker_of_before_the_address_fences_one_of_after_it(
 ) -> None:
     fleet = new_fleet(partitions=1, SEATSTREAM_WATCHDOG="0", SEATSTREAM_TRANSACTION_RECORDS="200")
     worker = fleet.worker("one").start().wait_ready()
-    fleet.produce(40_000)
-    assert wait_until(lambda: worker.metric("seatstream_transaction_records_count") > 5, 60)
-    worker.pause()
-    decided = sum(fleet.committed().values())
-    assert decided < 40_000, "nothing was left to do"
+    # The load goes on through the pause, so it wakes in the middle of its work.
+    with fleet.load(4_000) as sent:
+        assert wait_until(lambda: worker.metric("seatstream_transaction_records_count") > 5, 60)
+        worker.pause()
     [metadata] = asyncio.run(owners_of(fleet)).values()
     assert address_of(metadata)
     # What that version did: initialise the ids that begin with the whole text.
@@ -212,7 +211,7 @@ def test_a_worker_of_before_the_address_fences_one_of_after_it(
         )
         fencer.init_transactions(20)
     worker.resume()
-    assert worker.ended(15) == ENDED_ITSELF
+    assert worker.ended() == ENDED_ITSELF
     worker.start().wait_ready()
     fleet.settle()
-    assert fleet.verify() == 40_000
+    assert fleet.verify() == sent()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from faults.lost_topic import delete_topic
@@ -28,8 +29,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 SECTIONS = [f"ST-{number}" for number in range(40)]
 
 
-@pytest.fixture(scope="module")
-def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
+@contextmanager
+def open_sections(directory: Path) -> Iterator[Seats]:
     """Give forty open sections, two seats of the first one held."""
     with ephemeral_stack(
         "tests-topics",
@@ -37,7 +38,7 @@ def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
         kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
         fast_jit=True,
     ) as stack:
-        seats = Seats(stack.kafka_brokers, tmp_path_factory.mktemp("topics"))
+        seats = Seats(stack.kafka_brokers, directory)
         seats.create_topics()
         seats.send(
             *[open_section("......", section=name) for name in SECTIONS],
@@ -49,15 +50,30 @@ def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
             seats.stop()
 
 
+@pytest.fixture(scope="module")
+def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
+    with open_sections(tmp_path_factory.mktemp("topics")) as seats:
+        yield seats
+
+
 @pytest.fixture
 def worker(seats: Seats) -> Iterator[Worker]:
+    with selling(seats) as worker:
+        yield worker
+
+
+@contextmanager
+def selling(seats: Seats) -> Iterator[Worker]:
+    """Give a worker that has decided a hold of its own."""
     number = len(seats.workers)
     worker = seats.worker(f"w{number}").start("topology").wait_ready()
     seats.send(hold(f"t-w{number}", 1, section=SECTIONS[20 + number]))
-    assert wait_until(lambda: seats.names(f"t-w{number}") == ["SeatsHeld"], 30), worker.tail()
-    yield worker
-    if worker.child is not None:
-        worker.kill()
+    assert wait_until(lambda: seats.names(f"t-w{number}") == ["SeatsHeld"], 60), worker.tail()
+    try:
+        yield worker
+    finally:
+        if worker.child is not None:
+            worker.kill()
 
 
 @contextmanager
@@ -75,28 +91,36 @@ def shown(view: AvailabilityView) -> dict[str, tuple[int, int]]:
     return {name: (known.version, known.free) for name, known in found.items() if known}
 
 
+def is_whole(view: AvailabilityView) -> bool:
+    """Say whether it shows every section, and that two seats of the first one are held."""
+    seen = shown(view)
+    return len(seen) == len(SECTIONS) and seen[SECTIONS[0]] == (2, 4)
+
+
+def is_missed(worker: Worker, topic: str) -> bool:
+    status, why = worker.page("/ready")
+    return status == 503 and topic in why
+
+
 def test_s6_a_status_topic_that_is_lost_is_written_anew_by_the_running_worker(
     seats: Seats, worker: Worker
 ) -> None:
     with AvailabilityView(seats.brokers) as view, running_pod(seats) as pod:
         view.wait_ready(30)
-        assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 30)
+        assert wait_until(lambda: is_whole(view), 60), shown(view)
         before = shown(view)
-        assert before[SECTIONS[0]] == (2, 4)
         delete_topic(seats.brokers, SECTION_STATUS.name)
-        assert wait_until(lambda: worker.page("/ready")[0] == 503, 30)
-        assert SECTION_STATUS.name in worker.page("/ready")[1]
-        assert wait_until(lambda: SECTION_STATUS.name in pod.client.get("/health/ready").text, 30)
+        assert wait_until(lambda: is_missed(worker, SECTION_STATUS.name), 60), worker.tail()
+        assert wait_until(lambda: SECTION_STATUS.name in pod.client.get("/health/ready").text, 60)
         # What is asked meanwhile waits, and is decided when the topic is there again.
         seats.send(hold("t-r2", 1, section=SECTIONS[1]))
         seats.create_topics()
-        assert wait_until(worker.is_ready, 30), worker.tail()
-        assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 30), worker.tail()
-        assert wait_until(lambda: seats.names("t-r2") == ["SeatsHeld"], 30), worker.tail()
-        assert wait_until(lambda: shown(view)[SECTIONS[1]] == (2, 5), 30)
-        assert {**before, SECTIONS[1]: (2, 5)} == shown(view)
+        assert wait_until(worker.is_ready, 60), worker.tail()
+        assert wait_until(lambda: seats.names("t-r2") == ["SeatsHeld"], 60), worker.tail()
+        expected = {**before, SECTIONS[1]: (2, 5)}
+        assert wait_until(lambda: shown(view) == expected, 60), shown(view)
         # The pod follows the new topic too, and sells from every section.
-        assert wait_until(lambda: "troubles" not in pod.client.get("/health/ready").json(), 30)
+        assert wait_until(lambda: "troubles" not in pod.client.get("/health/ready").json(), 60)
         sold = [pod.create(EVENT, f"key-{name}", name, wait_s=20) for name in SECTIONS[-8:]]
         assert [answer.status_code for answer in sold] == [201] * 8, sold[0].text
     assert worker.terminate() == 0
@@ -110,8 +134,7 @@ def test_s6_after_a_takeover_a_status_topic_that_is_empty_has_every_section_agai
     worker = seats.worker("next").start("topology").wait_ready()
     with AvailabilityView(seats.brokers) as view:
         view.wait_ready(30)
-        assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 30), worker.tail()
-        assert shown(view)[SECTIONS[0]] == (2, 4)
+        assert wait_until(lambda: is_whole(view), 60), worker.tail()
     assert worker.terminate() == 0
 
 
@@ -120,30 +143,39 @@ def test_s6_outcomes_and_dead_letters_that_are_lost_hold_the_worker_until_they_a
     seats: Seats, worker: Worker, topic: str
 ) -> None:
     delete_topic(seats.brokers, topic)
-    assert wait_until(lambda: topic in worker.page("/ready")[1], 30)
-    assert worker.page("/ready")[0] == 503
+    assert wait_until(lambda: is_missed(worker, topic), 60), worker.tail()
     reservation = f"t-{topic[:4]}"
     seats.send(hold(reservation, 1, section=SECTIONS[2]))
     seats.create_topics()
-    assert wait_until(worker.is_ready, 30), worker.tail()
-    assert wait_until(lambda: seats.names(reservation) == ["SeatsHeld"], 30), worker.tail()
+    assert wait_until(worker.is_ready, 60), worker.tail()
+    assert wait_until(lambda: seats.names(reservation) == ["SeatsHeld"], 60), worker.tail()
     assert worker.terminate() == 0
 
 
+@pytest.fixture
+def lost_for_good(tmp_path: Path) -> Iterator[Seats]:
+    """Give seats that nobody needs after the test."""
+    with open_sections(tmp_path) as seats:
+        yield seats
+
+
 def test_s6_over_a_changelog_that_was_created_anew_nothing_is_committed(
-    seats: Seats, worker: Worker
+    lost_for_good: Seats,
 ) -> None:
+    seats = lost_for_good
+
     def committed() -> dict[int, int]:
         return committed_offsets(
             seats.brokers, Settings().app_id, SECTION_COMMANDS.name, PARTITIONS
         )
 
-    seats.send(hold("t-r3", 1, section=SECTIONS[3]))
-    assert wait_until(lambda: seats.names("t-r3") == ["SeatsHeld"], 30)
-    delete_topic(seats.brokers, SEATS_CHANGELOG.name)
-    seats.create_topics()
-    before = committed()
-    seats.send(*[hold(f"t-{name}", 1, section=name) for name in SECTIONS])
-    assert worker.ended(60) == ENDED_ITSELF
-    assert "the changelog was created anew or lost records" in worker.output()
-    assert committed() == before
+    with selling(seats) as worker:
+        seats.send(hold("t-r3", 1, section=SECTIONS[3]))
+        assert wait_until(lambda: seats.names("t-r3") == ["SeatsHeld"], 60)
+        delete_topic(seats.brokers, SEATS_CHANGELOG.name)
+        seats.create_topics()
+        before = committed()
+        seats.send(*[hold(f"t-{name}", 1, section=name) for name in SECTIONS])
+        assert worker.ended() == ENDED_ITSELF
+        assert "the changelog was created anew or lost records" in worker.output()
+        assert committed() == before

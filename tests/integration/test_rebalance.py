@@ -1,7 +1,6 @@
 """F25, F28: partitions change hands under load, again and again, and nobody is hurt."""
 
 import random
-import time
 from collections.abc import Callable
 
 import pytest
@@ -13,11 +12,11 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 
 
 @pytest.mark.parametrize(
-    "storm_s",
-    [30.0, pytest.param(300.0, marks=[pytest.mark.soak, pytest.mark.timeout(600)])],
+    "rounds",
+    [6, pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(1_200)])],
 )
 def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
-    new_fleet: Callable[..., Fleet], storm_s: float
+    new_fleet: Callable[..., Fleet], rounds: int
 ) -> None:
     # Nobody here is silent, so sessions may be long: starts of guests take the processors.
     fleet = new_fleet(
@@ -29,8 +28,7 @@ def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
     guest = fleet.worker("guest")
     chance = random.Random(25)
     with fleet.load(5_000) as sent:
-        until_s = time.monotonic() + storm_s
-        while time.monotonic() < until_s:
+        for _ in range(rounds):
             before = sum(fleet.committed().values())
             guest.start()
             if chance.random() < 0.7:
@@ -39,11 +37,11 @@ def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
                 # Leave in the middle of the takeover.
                 log = guest.log
                 at = log.stat().st_size if log.exists() else 0
-                wait_until(lambda: b"(Re-)joining" in log.read_bytes()[at:], 10)  # noqa: B023
+                joins = wait_until(lambda: b"(Re-)joining" in log.read_bytes()[at:], 60)  # noqa: B023
+                assert joins, guest.tail()
             guest.terminate()
             assert wait_until(lambda: sum(fleet.committed().values()) > before, 60), "no progress"  # noqa: B023
-    assert set(guest.exit_codes) == {0}, guest.tail()
-    assert len(guest.exit_codes) > 4
+    assert guest.exit_codes == [0] * rounds, guest.tail()
     for worker in residents:
         assert worker.is_alive(), worker.tail()
     fleet.settle()
@@ -51,16 +49,17 @@ def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
     assert [worker.terminate() for worker in residents] == [0, 0]
 
 
-def test_sigterm_finishes_the_transaction_in_flight_and_leaves_within_5_s(
+def test_sigterm_finishes_the_transaction_in_flight_and_leaves_the_rest_to_others(
     new_fleet: Callable[..., Fleet],
 ) -> None:
     fleet = new_fleet(SEATSTREAM_TRANSACTION_RECORDS="500")
     leaver, stayer = fleet.worker("leaver"), fleet.worker("stayer")
     leaver.start().wait_ready()
     stayer.start().wait_ready()
-    fleet.produce(40_000)
-    assert wait_until(lambda: leaver.metric("seatstream_transaction_records_count") > 3, 60)
-    assert leaver.terminate(5) == 0
+    # It leaves while there is always more to decide.
+    with fleet.load(4_000) as sent:
+        assert wait_until(lambda: leaver.metric("seatstream_transaction_records_count") > 3, 60)
+        assert leaver.terminate() == 0
     fleet.settle()
-    assert fleet.verify() == 40_000
+    assert fleet.verify() == sent()
     assert stayer.is_alive(), stayer.tail()

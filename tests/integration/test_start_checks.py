@@ -25,7 +25,7 @@ def alter(fleet: Fleet, topic: str, name: str, value: str) -> None:
 
 def refusal(fleet: Fleet) -> str:
     worker = fleet.worker("refuses").start()
-    assert worker.ended(20) == ENDED_ITSELF
+    assert worker.ended() == ENDED_ITSELF
     return worker.output()
 
 
@@ -58,5 +58,5 @@ def test_brokers_that_do_not_answer_are_named(new_fleet: Callable[..., Fleet]) -
     fleet = new_fleet(partitions=1)
     fleet.brokers = "127.0.0.1:1"
     worker = fleet.worker("alone").start()
-    assert worker.ended(40) == ENDED_ITSELF
+    assert worker.ended() == ENDED_ITSELF
     assert "127.0.0.1:1" in worker.output()

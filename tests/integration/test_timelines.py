@@ -110,7 +110,7 @@ def test_c1_partitions_added_to_all_topics_end_every_worker(
     [one] = fleet.workers
     for worker in (one, fleet.worker("without-stores")):
         worker.start()
-        assert worker.ended(30) == ENDED_ITSELF
+        assert worker.ended() == ENDED_ITSELF
         assert "was made under 2" in worker.output()
 
 
@@ -122,9 +122,9 @@ def test_c1_partitions_added_under_a_running_worker_end_it(
     worker = fleet.worker("one").start().wait_ready()
     fleet.settle()
     add_partitions(fleet, 4)
-    assert worker.ended(60) == ENDED_ITSELF
+    assert worker.ended() == ENDED_ITSELF
     assert "partitions" in worker.output()
-    assert worker.start().ended(30) == ENDED_ITSELF
+    assert worker.start().ended() == ENDED_ITSELF
     assert "was made under 2" in worker.output()
 
 

@@ -26,11 +26,11 @@ def test_f24_nothing_of_a_woken_zombie_becomes_visible_and_it_ends_itself(
         assert wait_until(lambda: zombie.metric("seatstream_transaction_records_count") > 20, 60)
         zombie.pause()
         assert wait_until(
-            lambda: heir.metric("seatstream_partitions_owned") == 4, 2 * SESSION_TIMEOUT_S + 10
+            lambda: heir.metric("seatstream_partitions_owned") == 4, 2 * SESSION_TIMEOUT_S + 60
         )
     fleet.settle()
     zombie.resume()
-    assert zombie.ended(15) == ENDED_ITSELF
+    assert zombie.ended() == ENDED_ITSELF
     fleet.produce(2_000, seed=2)
     heir.kill()
     third.start().wait_ready()

@@ -38,6 +38,7 @@ from state.stores.partition_state import SIGNED_KEYS
 ROOT = Path(__file__).resolve().parents[2]
 SESSION_TIMEOUT_S = 3.0
 READY_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 60.0
 ENDED_ITSELF = 70
 """Exit code of a worker that ended itself; see streams/runtime/process/fatal.py."""
 
@@ -87,7 +88,7 @@ class Worker:
         """Return status and text of a health page; status 0 when there is no answer."""
         try:
             port = int((self.data_dir / "health-port").read_text())
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -105,24 +106,26 @@ class Worker:
         return self
 
     def set_aside(self) -> dict[str, str]:
-        """Return why partitions are set aside, by topic and partition; empty without a page."""
-        _, text = self.page("/ready")
-        aside = json.loads(text)["set_aside"] if text else {}
+        """Return why partitions are set aside, by topic and partition; empty while it is ready."""
+        status, text = self.page("/ready")
+        aside = json.loads(text)["set_aside"] if status == 503 else {}
         return {place: told["why"] for place, told in aside.items()}
 
     def wait_set_aside(self, places: int, why: str, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until so many partitions are set aside, each for a reason that contains `why`."""
+        """Wait until so many partitions are set aside, each for a reason that contains `why`.
+
+        Between two looks one may be tried again: page and metric are looked at together.
+        """
 
         def reached() -> bool:
             told = self.set_aside().values()
-            return len(told) == places and all(why in one for one in told)
+            parked = self.metric("seatstream_partitions_parked")
+            return len(told) == parked == places and all(why in one for one in told)
 
         assert wait_until(lambda: reached() or not self.is_alive(), timeout_s), (
             f"{self.name} says {self.set_aside()}:\n{self.tail()}"
         )
         assert self.is_alive(), f"{self.name} ended:\n{self.tail()}"
-        assert self.page("/ready")[0] == 503
-        assert self.metric("seatstream_partitions_parked") == places
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples; 0 when there is none."""
@@ -133,7 +136,7 @@ class Worker:
             if line.startswith((name + " ", name + "{"))
         )
 
-    def ended(self, timeout_s: float, why: str = "by itself") -> int:
+    def ended(self, timeout_s: float = END_TIMEOUT_S, why: str = "by itself") -> int:
         """Wait until the process has ended by itself and return its exit code."""
         try:
             code = self.process.wait(timeout_s)
@@ -146,7 +149,7 @@ class Worker:
         self.process.kill()
         self._note(-signal.SIGKILL)
 
-    def terminate(self, timeout_s: float = 15.0) -> int:
+    def terminate(self, timeout_s: float = END_TIMEOUT_S) -> int:
         """Ask it to leave; return its exit code."""
         self.process.signal(signal.SIGTERM)
         return self.ended(timeout_s)

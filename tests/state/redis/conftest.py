@@ -1,10 +1,10 @@
-"""Fixtures of the stores' tests."""
+"""Fixtures of the tests with Redis."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from state.stores import redis_line
+from state.redis import line as redis_line
 
 
 @pytest.fixture(scope="session", autouse=True)
