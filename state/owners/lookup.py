@@ -44,6 +44,7 @@ from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
 from state.kafka.group_offsets import committed_in
 from state.owners.name import address_of
+from state.owners.protocol import OWNER_HEADER, PROGRESS_HEADER, path_to, unframed
 from state.records.reservation import reservation_of
 from state.records.section import plan_of
 
@@ -60,7 +61,6 @@ _LONGEST_PAUSE_S: Final = 0.2
 _CONNECTIONS_PER_OWNER: Final = 16
 # Eight records of the largest size, with room to spare.
 _ANSWER_BYTES_MAX: Final = 8 << 20
-_ABSENT: Final = 0xFFFFFFFF
 NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
 
 _STATE: Final = "io.seatstream.state."
@@ -330,14 +330,12 @@ class OwnerLookup:
         if not address:
             raise OwnerUnreachable(f"{place[0]}-{place[1]}: no owner with an address ({owner!r})")
         assert self._session is not None, "not started"
-        url = f"http://{address}/partitions/{place[0]}/{place[1]}/records/"
+        url = f"http://{address}{path_to(*place, keys)}"
         line = self._lines.setdefault(address, _Line())
         async with self._turn(line, owner):
             self._counts["attempts"] += 1
             try:
-                async with self._session.get(
-                    url + ",".join(key.hex() for key in keys), allow_redirects=False
-                ) as answer:
+                async with self._session.get(url, allow_redirects=False) as answer:
                     body = await _body_of(answer)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise OwnerUnreachable(f"{owner} does not answer: {error!r}") from error
@@ -390,37 +388,22 @@ def _payloads(
         raise OwnerUnreachable(f"{owner} refuses look-ups: {status} {body[:100]!r}")
     if status in {421, 503}:
         raise OwnerNotReady(f"{owner}: {body[:100]!r}")
-    if status not in {200, 404} or "X-Owner" not in headers:
+    if status not in {200, 404} or OWNER_HEADER not in headers:
         # Somebody else listens there, or a newer worker.
         raise OwnerUnreachable(f"{owner} answers {status} {body[:100]!r}")
-    if headers["X-Owner"] != owner:
-        raise OwnerNotReady(f"{headers['X-Owner']} answers in the place of {owner}")
-    progress = headers.get("X-Progress-Offset", "")
+    if headers[OWNER_HEADER] != owner:
+        raise OwnerNotReady(f"{headers[OWNER_HEADER]} answers in the place of {owner}")
+    progress = headers.get(PROGRESS_HEADER, "")
     if not progress.isdecimal():
         raise OwnerUnreachable(f"{owner} does not say how far it has come: {progress!r}")
     if int(progress) < least:
         raise OwnerNotReady(f"{owner} has stored what is below {progress}, {least} is decided")
     if count == 1:
         return [body if status == 200 else None]
-    payloads = _unframed(body)
+    payloads = unframed(body)
     if payloads is None or len(payloads) != count:
         raise OwnerUnreachable(f"{owner} answers something else than {count} records")
     return payloads
-
-
-def _unframed(body: bytes) -> list[bytes | None] | None:
-    """Return the payloads of an answer to several keys; None where it is none."""
-    payloads: list[bytes | None] = []
-    at = 0
-    while at < len(body):
-        size = int.from_bytes(body[at : at + 4], "big")
-        at += 4
-        if size == _ABSENT:
-            payloads.append(None)
-            continue
-        payloads.append(body[at : at + size])
-        at += size
-    return payloads if at == len(body) else None
 
 
 async def _body_of(answer: aiohttp.ClientResponse) -> bytes:

@@ -1,20 +1,13 @@
 """Look-ups of committed records over HTTP: how an API pod finds what it has not seen itself.
 
-    GET /partitions/{topic}/{partition}/records/{keys}
+`state.owners.protocol` says how it is asked and answered. Instead of the records it may say:
 
-topic, partition: of the input, which this worker owns; keys: store keys in hex, one, or up to
-eight separated by commas.
-
-    200  the stored payload; for several keys each payload behind its length in 4 bytes,
-         0xFFFFFFFF for an absent one, all of them as of one moment
-    404  there is no such record (one key only)
     421  the partition is not this worker's: ask the group again
     503  not now: still restoring, set aside, changing hands, or too many look-ups at once
     400, 401, 403  malformed; a wrong token; no token is set and the address is not loopback
 
-Only what is committed is read: stores are written after the commit. Every 200 and 404 carries
-`X-Owner`, the name that stands in the group's committed offset while this worker is the owner,
-and `X-Progress-Offset`: every input record below it is in the answer.
+Only what is committed is read, all keys as of one moment: stores are written after the commit. The
+owner's name is the one that stands in the group's committed offset while this worker is the owner.
 
 RocksDB is read by threads of our own, never by the loop; a partition's stores are closed only when
 no look-up reads them any more.
@@ -34,6 +27,7 @@ from typing import Final
 
 from aiohttp import web
 
+from state.owners.protocol import OWNER_HEADER, PROGRESS_HEADER, ROUTE, framed, keys_in
 from state.stores import envelope
 from state.stores.partition_state import RESERVED_PREFIX
 from state.stores.rocksdb import StoreFull
@@ -43,18 +37,11 @@ from streams.runtime.transactions.input_partition import Lane
 Place = tuple[str, int]
 """Topic and partition of an input."""
 
-PATH: Final = "/partitions/{topic}/{partition}/records/{keys}"
-OWNER_HEADER: Final = "X-Owner"
-PROGRESS_HEADER: Final = "X-Progress-Offset"
 THREADS: Final = 2
 UNDER_WAY_MAX: Final = 64
 """Look-ups that wait for a thread or are read; the next one is told to come back."""
 
-KEYS_MAX: Final = 8
-# A store key is a tag and an id: 129 bytes at most.
-_KEYS: Final = re.compile(rf"[0-9a-f]{{2,512}}(,[0-9a-f]{{2,512}}){{0,{KEYS_MAX - 1}}}")
 _PARTITION: Final = re.compile(r"[0-9]{1,9}")
-_ABSENT: Final = (0xFFFFFFFF).to_bytes(4, "big")
 
 
 class Refusal(Enum):
@@ -175,7 +162,7 @@ class Lookups:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="look-up")
 
     def add_to(self, pages: web.Application) -> None:
-        pages.router.add_get(PATH, self._answer)
+        pages.router.add_get(ROUTE, self._answer)
 
     def stop(self) -> None:
         self._executor.shutdown(wait=False)
@@ -197,7 +184,7 @@ class Lookups:
             request.match_info[name] for name in ("topic", "partition", "keys")
         )
         keys = keys_in(text)
-        if keys is None or not _PARTITION.fullmatch(partition):
+        if keys is None or _are_of_the_store(keys) or not _PARTITION.fullmatch(partition):
             return _said(400, "malformed")
         records = self._present()
         if records is None:
@@ -207,22 +194,16 @@ class Lookups:
             return _said(*found.value)
         headers = {OWNER_HEADER: records.owner, PROGRESS_HEADER: str(found.progress_offset)}
         if len(keys) > 1:
-            return _said(200, "found", _framed(found.payloads), headers)
+            return _said(200, "found", framed(found.payloads), headers)
         [payload] = found.payloads
         if payload is None:
             return _said(404, "absent", headers=headers)
         return _said(200, "found", payload, headers)
 
 
-def keys_in(text: str) -> list[bytes] | None:
-    """Return the store keys of a path; None where it is malformed or names a key of the store."""
-    if not _KEYS.fullmatch(text):
-        return None
-    try:
-        keys = [bytes.fromhex(key) for key in text.split(",")]
-    except ValueError:
-        return None
-    return None if any(key[0] == RESERVED_PREFIX for key in keys) else keys
+def _are_of_the_store(keys: Sequence[bytes]) -> bool:
+    """Say whether one of the keys holds what the store keeps for itself."""
+    return any(key[0] == RESERVED_PREFIX for key in keys)
 
 
 def is_loopback(host: str) -> bool:
@@ -231,13 +212,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _framed(payloads: Sequence[bytes | None]) -> bytes:
-    return b"".join(
-        _ABSENT if payload is None else len(payload).to_bytes(4, "big") + payload
-        for payload in payloads
-    )
 
 
 def _said(

@@ -1,7 +1,6 @@
 """Look-ups of committed records, asked over HTTP of a real health server."""
 
 import asyncio
-import string
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -20,7 +19,6 @@ from streams.runtime.ownership.committed_records import (
     CommittedRecords,
     Lookups,
     is_loopback,
-    keys_in,
 )
 
 pytestmark = pytest.mark.timeout(60)
@@ -281,12 +279,6 @@ def test_the_loop_goes_on_while_stores_are_slow_and_look_ups_are_bounded(tmp_pat
                 yield task
 
     run(tmp_path, talk, store)
-
-
-@given(st.one_of(st.text(string.printable + "é漢", max_size=30), st.text("06bf,", max_size=12)))
-def test_a_path_names_exactly_the_keys_that_are_read_or_none(text: str) -> None:
-    found = keys_in(text)
-    assert found is None or ",".join(key.hex() for key in found) == text
 
 
 @pytest.mark.parametrize(
