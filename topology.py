@@ -31,7 +31,7 @@ from streams.change_sections import (
     retold_statuses,
 )
 from streams.emit_ticks import emit_ticks
-from streams.route import Route
+from streams.route import Route, played
 from streams.runtime.app import BatchApp
 from streams.runtime.process.fatal import end_process
 from streams.settings import Settings
@@ -73,7 +73,10 @@ def _ask(source: SchemaSource, decoder: TopicDecoder, schema_id: int) -> bool | 
 
 
 def build_app(settings: Settings) -> BatchApp:
-    """Return the Faust app of a worker that plays the roles of its settings."""
+    """Return the Faust app of a worker that plays the roles of its settings.
+
+    Raises BadSetting for a role that no route has.
+    """
     id_log = SchemaIdLog(settings.brokers, kafka=settings.kafka.librdkafka())
     cache = settings.data_dir / "schema-ids.json"
     source = SchemaSource(settings.registry_url, cache, id_log, appends=True)
@@ -85,11 +88,7 @@ def build_app(settings: Settings) -> BatchApp:
     cached_seats = settings.section_cache_seats // SECTION_COMMANDS.partitions
     return BatchApp(
         settings,
-        [
-            route
-            for route in routes(codecs, cached_seats=cached_seats)
-            if route.role in settings.roles
-        ],
+        played(routes(codecs, cached_seats=cached_seats), settings.roles),
         ask_registry=partial(_ask, source, codecs.commands),
         confirm=source.confirm,
         notes=(f"schema ids from {ids.source}",),

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from infra.process.environment import BadSetting
 from streams.batch import Batch, Effects, Handler, Record, State
+from streams.settings import ROLES
 
 
 class Progress(NamedTuple):
@@ -78,3 +80,13 @@ class Route:
         if self.progress is not None and self.refuse is None:
             message = f"{self.source}: a route with progress needs `refuse`, which moves it too"
             raise ValueError(message)
+
+
+def played(routes: Sequence[Route], roles: Sequence[str]) -> list[Route]:
+    """Return the routes of these roles, of no roles all; raises BadSetting for an unknown role."""
+    known = {route.role for route in routes}
+    for role in roles:
+        if role not in known:
+            message = f"{ROLES}: unknown role {role!r}; known: {', '.join(sorted(known))}"
+            raise BadSetting(message)
+    return [route for route in routes if not roles or route.role in roles]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +25,8 @@ from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 __all__ = ["BadSetting", "Settings"]
 
 PREFIX = "SEATSTREAM_"
+ROLES = PREFIX + "ROLES"
 REQUEST_TIMEOUT_MS = 10_000
-KNOWN_ROLES = ("seats",)
 _EVERY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  (compared, not bound)
 
 
@@ -38,7 +37,7 @@ class Settings:
     brokers:             KAFKA_BROKERS, host:port separated by commas.
     kafka:               how brokers are reached; `KafkaSecurity` documents the variables.
     registry_url:        SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
-    roles:               SEATSTREAM_ROLES, which parts of the topology run here.
+    roles:               SEATSTREAM_ROLES, which routes of the topology run here; none for all.
     app_id:              SEATSTREAM_APP_ID, consumer group and prefix of transactional ids.
     instance:            SEATSTREAM_INSTANCE, name of this worker; random unless static.
     static_membership:   SEATSTREAM_STATIC_MEMBERSHIP, keep partitions over a restart within
@@ -70,7 +69,7 @@ class Settings:
     brokers: str = "localhost:9092"
     kafka: KafkaSecurity = NO_SECURITY
     registry_url: str = ""
-    roles: tuple[str, ...] = KNOWN_ROLES
+    roles: tuple[str, ...] = ()
     app_id: str = "seatstream-seats"
     instance: str = field(default_factory=lambda: uuid4().hex[:8])
     static_membership: bool = False
@@ -103,7 +102,7 @@ class Settings:
             brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
             kafka=KafkaSecurity.read(read),
             registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
-            roles=read(PREFIX + "ROLES", _roles, KNOWN_ROLES),
+            roles=read(ROLES, _roles, ()),
             app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),
             instance=read(PREFIX + "INSTANCE", name, uuid4().hex[:8]),
             static_membership=read(PREFIX + "STATIC_MEMBERSHIP", flag, False),
@@ -165,17 +164,5 @@ class Settings:
         return self.session_timeout_s / 2 if self.watchdog else 0.0
 
 
-def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", text):
-        message = "a host name or an address, without a port"
-        raise ValueError(message)
-    return text
-
-
 def _roles(text: str) -> tuple[str, ...]:
-    roles = tuple(role.strip() for role in text.split(","))
-    for role in roles:
-        if role not in KNOWN_ROLES:
-            message = f"unknown role {role!r}; known: {', '.join(KNOWN_ROLES)}"
-            raise ValueError(message)
-    return roles
+    return tuple(name(role.strip()) for role in text.split(","))

@@ -48,7 +48,7 @@ def test_what_is_set_is_read() -> None:
         ("KAFKA_BROKERS", "localhost"),
         ("KAFKA_BROKERS", "localhost:port"),
         ("KAFKA_BROKERS", "a:1,,b:2"),
-        ("SEATSTREAM_ROLES", "seats,juggling"),
+        ("SEATSTREAM_ROLES", "seats,,payments"),
         ("SEATSTREAM_APP_ID", "a b"),
         ("SEATSTREAM_INSTANCE", "x" * 101),
         ("SEATSTREAM_STATIC_MEMBERSHIP", "maybe"),

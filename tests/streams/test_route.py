@@ -1,0 +1,37 @@
+"""What a route must say of itself, and which routes a worker plays."""
+
+import pytest
+
+from streams.batch import Batch, Effects, State
+from streams.route import Progress, Route, played
+from streams.settings import BadSetting
+
+
+def nothing(batch: Batch, state: State, log_time_ms: int) -> Effects:
+    return Effects()
+
+
+def route(role: str, source: str) -> Route:
+    return Route(role, source, nothing, (), source + "-changelog", "dead")
+
+
+ROUTES = [route("seats", "commands"), route("payments", "asked"), route("payments", "answered")]
+
+
+def sources(*roles: str) -> list[str]:
+    return [one.source for one in played(ROUTES, roles)]
+
+
+def test_a_worker_plays_the_routes_of_its_roles_and_all_without_one() -> None:
+    assert sources("payments") == ["asked", "answered"]
+    assert sources("payments", "seats") == sources() == ["commands", "asked", "answered"]
+
+
+def test_a_role_that_no_route_has_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BadSetting, match=r"SEATSTREAM_ROLES.*'juggling'; known: payments, seats"):
+        sources("seats", "juggling")
+
+
+def test_a_route_that_keeps_its_progress_says_how_a_poisonous_record_moves_it() -> None:
+    with pytest.raises(ValueError, match="needs `refuse`"):
+        Route("r", "s", nothing, (), "c", "d", progress=lambda _: Progress(0, 0))
