@@ -7,8 +7,6 @@
 import os
 from functools import partial
 
-from confluent_kafka import KafkaException
-
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
     EVENTS,
@@ -18,7 +16,7 @@ from schemas.topics import (
     SECTION_STATUS,
 )
 from serdes.decoding import TopicDecoder
-from serdes.registry.known_ids import SchemaIdsError
+from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
 from serdes.schema_source import Answer, SchemaSource
 from state.domain.keys import may_store
 from state.kafka.schema_id_log import SchemaIdLog
@@ -66,7 +64,7 @@ def _ask(source: SchemaSource, decoder: TopicDecoder, schema_id: int) -> bool | 
     """Ask what an id stands for, in the words of the runtime."""
     try:
         answer = source.ask(decoder, schema_id)
-    except KafkaException:
+    except IdLogUnavailableError:
         # What it stands for could not be listed: asked again, it is.
         return False
     return None if answer is Answer.UNKNOWN else answer is Answer.KNOWN

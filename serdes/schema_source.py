@@ -64,10 +64,13 @@ class IdLog(Protocol):
     """The list of ids that lies beside the log and outlives every process and registry."""
 
     def read(self) -> Sequence[KnownId]:
-        """Return what was said first of each id; raises where it cannot be read to its end."""
+        """Return what was said first of each id.
+
+        Raises IdLogUnavailableError where it cannot be read to its end.
+        """
 
     def append(self, known: Iterable[KnownId]) -> None:
-        """Add to the list; raises where that is not certain."""
+        """Add to the list; raises IdLogUnavailableError where that is not certain."""
 
 
 def agreed_with_pins(ids: SchemaIds) -> SchemaIds:
@@ -123,7 +126,7 @@ class SchemaSource:
     def confirm(self) -> None:
         """Compare with the list beside the log, and remember; once, then nothing is done.
 
-        Raises SchemaIdsError, and what the log raises while it cannot be read.
+        Raises SchemaIdsError, and IdLogUnavailableError while the list cannot be had.
         """
         with self._lock:
             if self._is_confirmed:
@@ -148,7 +151,7 @@ class SchemaSource:
         """Ask what an unknown id stands for, and tell the decoder.
 
         Blocks for some seconds while the registry does not answer. Raises ContradictoryIdsError
-        where it is known to stand for something else.
+        where it is known to stand for something else, and IdLogUnavailableError.
         """
         if self._registry is None:
             return Answer.UNKNOWN

@@ -1,3 +1,4 @@
+import ast
 from collections import Counter
 from pathlib import Path
 
@@ -52,6 +53,22 @@ def test_every_topic_but_the_pods_own_and_the_list_of_ids_is_read_or_written_by_
 def test_every_record_of_a_topic_has_a_schema_file() -> None:
     for name in subjects().values():
         assert current().text(name)
+
+
+def test_the_topology_knows_no_kafka_client() -> None:
+    tree = ast.parse(Path(topology.__file__).read_text(encoding="utf-8"))
+    imported = {
+        name.partition(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert not imported & {"aiokafka", "confluent_kafka", "faust"}
 
 
 def test_importing_the_topology_builds_no_app() -> None:

@@ -22,7 +22,13 @@ from scripts.auditing.schemas import Avro, WireFormat
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets
 from serdes.registry.ids import RegisteredSchema
-from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError, forgotten
+from serdes.registry.known_ids import (
+    IdLogUnavailableError,
+    KnownId,
+    KnownIds,
+    SchemaIdsError,
+    forgotten,
+)
 from state.kafka.message_headers import headers_of
 from state.kafka.refusals import Refusals
 from state.kafka.schema_id_log import SchemaIdLog
@@ -122,7 +128,7 @@ def read_log(where: Servers, group: str = "") -> Log:
         if lost:
             # Or commands that were decided would count as a stranger's bytes.
             raise forgotten(lost[0], where.registry_url)
-    except (SchemaIdsError, KafkaException) as error:
+    except (SchemaIdsError, IdLogUnavailableError) as error:
         raise CannotRead(f"schema ids: {error}") from error
     log.wire = WireFormat(Avro(), writers)
     return log

@@ -9,7 +9,7 @@ from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
 from serdes.avro.codegen import decoder
 from serdes.registry.client import Registry, RegistryUnavailableError, check_has, fetch_ids
 from serdes.registry.ids import SchemaIds
-from serdes.registry.known_ids import KnownIds, SchemaIdsError
+from serdes.registry.known_ids import IdLogUnavailableError, KnownIds, SchemaIdsError
 from serdes.schema_source import agreed_with_pins
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import section_key
@@ -59,7 +59,7 @@ def schema_ids(
             check_has(registry, listed, ids.by_id())
     except (SchemaIdsError, RegistryUnavailableError) as error:
         raise NoBroker(f"schema registry: {error}") from error
-    except KafkaException as error:
+    except IdLogUnavailableError as error:
         raise NoBroker(f"{error}. Is the broker at {brokers} up?") from error
     return ids
 

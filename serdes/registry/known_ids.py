@@ -32,6 +32,13 @@ class ContradictoryIdsError(SchemaIdsError):
     """
 
 
+class IdLogUnavailableError(Exception):
+    """The list of ids beside the log could not be read to its end, or written with certainty.
+
+    Operator action: look at the brokers; whoever asks again later may get an answer.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class KnownId:
     """What one source says of an id.

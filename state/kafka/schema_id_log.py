@@ -15,7 +15,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.topics import SCHEMA_IDS
-from serdes.registry.known_ids import KnownId, SchemaIdsError
+from serdes.registry.known_ids import IdLogUnavailableError, KnownId, SchemaIdsError
 from state.kafka.options import KafkaOptions
 from state.kafka.refusals import Refusals
 
@@ -53,8 +53,8 @@ class SchemaIdLog:
     def read(self) -> list[KnownId]:
         """Return what was said first of each id, up to the end that the list has now.
 
-        Raises SchemaIdsError where there is no list or it is no whole one, KafkaException where
-        the brokers do not give it.
+        Raises SchemaIdsError where there is no list or it is no whole one, IdLogUnavailableError
+        where the brokers do not give it.
         """
         refusals = Refusals()
         consumer = Consumer(
@@ -72,12 +72,12 @@ class SchemaIdLog:
             return self._read(consumer)
         except KafkaException as error:
             consumer.poll(0)
-            raise KafkaException(refusals.told_with(error)) from error
+            raise IdLogUnavailableError(refusals.told_with(error)) from error
         finally:
             consumer.close()
 
     def append(self, known: Iterable[KnownId]) -> None:
-        """Add to the list; raises KafkaException where that is not certain."""
+        """Add to the list; raises IdLogUnavailableError where that is not certain."""
         refusals = Refusals()
         failed: list[KafkaError] = []
 
@@ -106,7 +106,9 @@ class SchemaIdLog:
         missing = producer.flush(self._timeout_s + 1)
         if failed or missing:
             why = failed[0].str() if failed else f"{missing} records without an answer"
-            raise KafkaException(refusals.told_with(f"{self._topic} was not written: {why}"))
+            raise IdLogUnavailableError(
+                refusals.told_with(f"{self._topic} was not written: {why}")
+            )
 
     def _options(self, refusals: Refusals) -> dict[str, Any]:
         return {

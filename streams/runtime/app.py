@@ -16,12 +16,11 @@ import faust
 import psutil
 import uvloop
 from aiokafka.structs import TopicPartition
-from confluent_kafka import KafkaException
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP
 
-from serdes.registry.known_ids import SchemaIdsError
+from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
 from state.owners.name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
@@ -378,7 +377,7 @@ class BatchApp(faust.App):
         )
         try:
             self._confirm()
-        except (SchemaIdsError, KafkaException) as error:
+        except (SchemaIdsError, IdLogUnavailableError) as error:
             message = f"schema ids: {type(error).__name__}: {error}"
             raise WorkerMustEnd(message) from error
         return cluster

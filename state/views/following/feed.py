@@ -20,7 +20,11 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from serdes.registry.known_ids import ContradictoryIdsError, SchemaIdsError
+from serdes.registry.known_ids import (
+    ContradictoryIdsError,
+    IdLogUnavailableError,
+    SchemaIdsError,
+)
 from state.kafka.freshness import Freshness, LogShortened
 from state.kafka.options import KafkaOptions
 from state.kafka.refusals import Refusals
@@ -161,7 +165,7 @@ class BroadcastFeed(Generic[ReadingT]):
 
     name:    of the thread, and of its clients at the brokers.
     confirm: called before the topic is read, in the thread, and again after trouble; may block for
-             some seconds, and raise KafkaException or SchemaIdsError.
+             some seconds, and raise IdLogUnavailableError or SchemaIdsError.
     missing: the error where the brokers do not have the topic, else None.
     failure: what ended the thread, a bug; None while it runs.
     news:    set whenever one of these or readiness may have changed.
@@ -248,7 +252,7 @@ class BroadcastFeed(Generic[ReadingT]):
             log.warning("reading %s anew: %s", self._topic, error)
         except ContradictoryIdsError:
             raise
-        except (TopicMissing, SchemaIdsError, KafkaException) as error:
+        except (TopicMissing, SchemaIdsError, IdLogUnavailableError, KafkaException) as error:
             if not self._closing.is_set():
                 self.missing = error if isinstance(error, TopicMissing) else None
                 self._troubled(self._refusals.told_with(error))
