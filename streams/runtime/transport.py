@@ -12,8 +12,10 @@ replaced, and why:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +23,15 @@ import aiokafka
 import aiokafka.consumer.fetcher as aiokafka_fetcher
 import faust
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import TopicPartition
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from infra.process.kafka_security import KafkaSecurity
 from streams.batch import Record
+from streams.runtime.fetch_answers import FAILING_S, FetchAnswers
 from streams.runtime.group import read_truthful_offsets
 from streams.runtime.process.fatal import PartitionTrouble, end_process
 from streams.runtime.transactions.record_batches import RawRecords, Unreadable, records_of
@@ -249,7 +253,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         conf = self.app.conf
         # What Faust's own method sets up for the methods that stay.
         self._assignor = StickyPartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
+        consumer = aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
@@ -273,6 +277,23 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+        self.consumer.answers.listen_to(consumer._client)
+        return consumer
+
+    def ask_for(self, tps: Iterable[TP], is_wanted: bool) -> None:
+        """Let the client ask the brokers for partitions, or no more; from any thread."""
+        wanted = [TopicPartition(*tp) for tp in tps]
+
+        def set_all() -> None:
+            consumer = self._ensure_consumer()
+            for tp in wanted:
+                # The group may have taken it away meanwhile.
+                with suppress(IllegalStateError):
+                    (consumer.resume if is_wanted else consumer.pause)(tp)
+
+        # Its loop is closed once the worker has left.
+        with suppress(RuntimeError):
+            self.thread_loop.call_soon_threadsafe(set_all)
 
     async def on_thread_stop(self) -> None:
         """Leave the group; do not wait for long until the brokers close their connections too.
@@ -292,6 +313,8 @@ class BatchConsumer(driver.Consumer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._partitions_changed = asyncio.Event()
+        # A lag that stands still ends the worker: it must be known before whose fault it is.
+        self.answers = FetchAnswers(min(FAILING_S, self.app.worker_settings.stall_s / 2))
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -305,8 +328,14 @@ class BatchConsumer(driver.Consumer):
         self.stop_flow()
         await self.wait_for_stopped_flow()
 
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        """Ask for them no more: Faust only passes over what the client goes on fetching."""
+        super().pause_partitions(tps)
+        self._thread.ask_for(tps, False)
+
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         super().resume_partitions(tps)
+        self._thread.ask_for(tps, True)
         self._partitions_changed.set()
 
     def resume_flow(self) -> None:
@@ -345,6 +374,7 @@ class BatchConsumer(driver.Consumer):
 
     async def _read(self, partitions: AbstractSet[TP]) -> Mapping[TP, Stretch]:
         """Fetch from these partitions; those that cannot be read are set aside."""
+        began = time.monotonic()
         try:
             records: Mapping[TP, Stretch] = await self._getmany(
                 active_partitions=partitions, timeout=_FETCH_ROUND_S
@@ -354,12 +384,16 @@ class BatchConsumer(driver.Consumer):
             if not concerned:
                 raise
             for tp in concerned:
-                self._set_aside(tp, error)
+                self._set_aside(tp, repr(error))
             return {}
+        found = self.answers.judge(partitions, time.monotonic() - began)
+        for tp, why in found.unread.items():
+            self._set_aside(tp, why)
+        self.app.observer.reads(found.read)
         return records
 
-    def _set_aside(self, tp: TP, error: Exception) -> None:
-        message = f"its records cannot be read: {error!r}. Look at the brokers"
+    def _set_aside(self, tp: TP, why: str) -> None:
+        message = f"its records cannot be read: {why}. Look at the brokers"
         self.app.in_trouble((tp.topic, tp.partition), PartitionTrouble(message, "input"))
 
     async def _may_fetch(self) -> bool:

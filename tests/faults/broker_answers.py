@@ -28,12 +28,15 @@ from aiokafka.protocol.transaction import (
 )
 from faults.proxy import Asked
 
+FETCH = 1
 LIST_OFFSETS = 2
 OFFSET_COMMIT = 8
 JOIN_GROUP = 11
 
 UNKNOWN_SERVER_ERROR = -1
 UNKNOWN_TOPIC_OR_PARTITION = 3
+NOT_LEADER = 6
+KAFKA_STORAGE_ERROR = 56
 
 _ANSWERS: Mapping[tuple[int, int], Any] = {
     (0, 7): ProduceResponse_v7,
@@ -86,7 +89,8 @@ class BrokerAnswers:
         key:               which kind of request.
         named:             what must stand in the request: a group, a transactional id, a topic.
         topic, partitions: of which it is said, where an answer speaks of partitions; all of them
-                           if none is given. An answer that speaks of none of them passes.
+                           if none is given. An answer that speaks of none of them passes. Of
+                           other partitions in it other things may be said.
         """
         with self._lock:
             self._sayings.append(_Saying(key, code, times, named.encode(), topic, partitions))
@@ -110,9 +114,12 @@ class BrokerAnswers:
                 if saying.key != asked.key or not saying.times or saying.named not in asked.frame:
                     continue
                 rewritten = _rewritten(kind, answer, saying)
-                if rewritten != answer:
-                    saying.times -= 1
-                    return rewritten
+                if rewritten == answer:
+                    continue
+                saying.times -= 1
+                answer = rewritten
+                if not saying.partitions:
+                    break
         return answer
 
 

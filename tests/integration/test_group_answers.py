@@ -1,4 +1,4 @@
-"""An error of the group coordinator is not read as "nothing is committed", by anybody."""
+"""What brokers answer with an error is not read as absence, by anybody."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from faults.blocked_loop import blocked_loop
 from faults.broker_answers import (
+    FETCH,
     JOIN_GROUP,
+    KAFKA_STORAGE_ERROR,
     LIST_OFFSETS,
+    NOT_LEADER,
     OFFSET_COMMIT,
     UNKNOWN_SERVER_ERROR,
     UNKNOWN_TOPIC_OR_PARTITION,
@@ -178,6 +181,53 @@ def test_s4_a_partition_that_does_not_tell_its_end_hides_the_lag_of_no_other(
         # Waits for newer code, so it lags.
         fleet.append([b"newer"])
         assert wait_until(lambda: worker.metric("seatstream_lag_records") == 1, 60), worker.tail()
+    finally:
+        fleet.stop()
+
+
+def test_s4_a_partition_whose_fetches_fail_is_set_aside_until_it_can_be_read_again(
+    link: Proxy, codes: BrokerAnswers, topic_prefix: str, tmp_path: Path
+) -> None:
+    fleet = fleet_behind(link, topic_prefix, tmp_path / "fleet")
+    worker = fleet.worker("one").start().wait_ready()
+    try:
+        words = fleet.topics.words
+        wrong = {1: UNKNOWN_SERVER_ERROR, 2: KAFKA_STORAGE_ERROR, 3: NOT_LEADER}
+        # One answer is no trouble.
+        for number, code in wrong.items():
+            codes.say(FETCH, code, times=1, named=words, topic=words, partitions=[number])
+        assert wait_until(lambda: not codes.left(), 30), worker.tail()
+        fleet.produce(100)
+        fleet.settle()
+        assert "set aside" not in worker.output()
+
+        for number, code in wrong.items():
+            codes.say(FETCH, code, times=10**9, named=words, topic=words, partitions=[number])
+        worker.wait_set_aside(3, "its records cannot be read")
+        told = worker.set_aside()
+        for number, name in {1: "UnknownError", 2: "KafkaStorageError", 3: "NotLeader"}.items():
+            assert name in told[f"{words}-{number}"]
+        fleet.produce(100, seed=2)
+        ends = fleet.ends()
+        assert wait_until(lambda: fleet.committed()[0] == ends[0], 30), worker.tail()
+        # While it is tried again nothing is said to be well that is not.
+        tries = worker.output().count("is set aside, try")
+        assert wait_until(
+            lambda: (
+                worker.page("/ready")[0] != 200
+                and worker.output().count("is set aside, try") >= tries + 6
+            ),
+            60,
+        ), worker.tail()
+        assert "goes on" not in worker.output()
+        assert worker.page("/live")[0] == 200
+        assert fleet.committed() != ends
+
+        codes.be_silent()
+        worker.wait_ready()
+        fleet.settle()
+        assert fleet.verify() == 200
+        assert worker.exit_codes == []
     finally:
         fleet.stop()
 

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from faust.utils.terminal.spinners import SpinnerHandler
@@ -179,6 +179,8 @@ class Observer:
         self._running = False
         self._restoring = 0
         self._aside: dict[str, Aside] = {}
+        # Taken in again, and not known yet to be readable.
+        self._unproven: set[str] = set()
         self._open_s_max = open_s_max
         self._hanging: dict[Place, str] = {}
         self._positions: dict[str, tuple[int, float]] = {}
@@ -212,6 +214,7 @@ class Observer:
     def closed(self, generation: int) -> None:
         self._running = False
         self._aside.clear()
+        self._unproven.clear()
         self._hanging.clear()
         self._count_aside()
         self._positions.clear()
@@ -271,6 +274,7 @@ class Observer:
     def left(self, place: str) -> None:
         """A partition runs no more."""
         self.metrics.partitions.dec()
+        self._unproven.discard(place)
         self._positions.pop(place, None)
         self._stalled.pop(place, None)
 
@@ -282,9 +286,22 @@ class Observer:
         )
 
     def taken_in(self, place: str) -> None:
-        """A partition that was set aside runs."""
+        """A partition that was set aside runs; if it could not be read, that is still to come."""
         self.metrics.partitions.inc()
-        self.unparked(place)
+        aside = self._aside.get(place)
+        if aside is not None and aside.reason == "input":
+            self._aside[place] = replace(aside, next_try_s=0.0)
+            self._unproven.add(place)
+        else:
+            self.unparked(place)
+
+    def reads(self, places: Iterable[Place]) -> None:
+        """Fetches of running partitions were answered without an error."""
+        if not self._unproven:
+            return
+        for place in self._unproven & {f"{topic}-{partition}" for topic, partition in places}:
+            self._unproven.discard(place)
+            self.unparked(place)
 
     def _set_aside(self, place: str, reason: Reason, why: str, next_try_s: float) -> Aside:
         known = self._aside.get(place)

@@ -6,10 +6,12 @@ from importlib.metadata import version
 from typing import Any
 
 import aiokafka
+import aiokafka.client
 import aiokafka.consumer.fetcher
 import aiokafka.producer.sender
 import faust
 import faust.transport.consumer
+import mode.threads
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
@@ -63,6 +65,10 @@ SIGNATURES: list[tuple[Callable[..., Any], tuple[str, ...]]] = [
     (AIOKafkaAdminClient._send_request, ("self", "request", "node_id")),
     (AIOKafkaAdminClient.find_coordinator, ("self", "group_id")),
     (aiokafka.AIOKafkaConsumer.commit, ("self", "offsets")),
+    (aiokafka.AIOKafkaConsumer.pause, ("self", "partitions")),
+    (aiokafka.AIOKafkaConsumer.resume, ("self", "partitions")),
+    (aiokafka.client.AIOKafkaClient.send, ("self", "node_id", "request")),
+    (driver.AIOKafkaConsumerThread._ensure_consumer, ("self",)),
     (fetcher.PartitionRecords._unpack_records, ("self",)),
     (fetcher.PartitionRecords._consume_aborted_up_to, ("self", "batch_offset")),
     (fetcher.PartitionRecords._contains_abort_marker, ("self", "next_batch")),
@@ -95,6 +101,9 @@ ATTRIBUTES = [
     (fetcher.FetchResult, "_partition_records"),
     (fetcher.FetchResult, "_topic_partition"),
     (fetcher.Fetcher, "PartitionRecords("),
+    (fetcher.Fetcher, "self._client.send(node_id, request)"),
+    (fetcher.Fetcher, "tp_state.paused"),
+    (mode.threads.ServiceThread, "self.thread_loop"),
     (fetcher.Fetcher, "FetchResult("),
     (sender.Sender, "_in_flight"),
     (sender.Sender, "_muted_partitions"),
