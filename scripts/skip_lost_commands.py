@@ -41,8 +41,12 @@ from state.stores.partition_state import SKIPPED_KEY
 from streams.runtime.ownership.changelog import ChangelogReader, Owns
 from streams.runtime.ownership.restore import restore
 from streams.runtime.ownership.timeline import pack_pairs, pairs_of
-from streams.runtime.transactions import transaction as sink
 from streams.runtime.transactions.dead_letters import lost_record
+from streams.runtime.transactions.transaction import (
+    TransactionalProducers,
+    fence,
+    transactional_ids,
+)
 from streams.settings import Settings
 
 STALLED_S = 30.0
@@ -195,9 +199,9 @@ async def give_up(settings: Settings, topics: Topics, lost: Sequence[Lost]) -> N
     """Write down what is lost and move the group behind it, a transaction for each partition."""
     timeout_ms = settings.transaction_timeout_ms
     for owner in {one.owner for one in lost if one.owner}:
-        for name in sink.transactional_ids(owner):
-            await sink.fence(settings.connection, name, timeout_ms)
-    writer = sink.TransactionalSink(
+        for name in transactional_ids(owner):
+            await fence(settings.connection, name, timeout_ms)
+    writer = TransactionalProducers(
         settings.connection, f"{settings.app_id}-skip-lost-commands", timeout_ms
     )
     await writer.start()

@@ -39,8 +39,8 @@ from streams.runtime.process.topic_watch import TopicWatch
 from streams.runtime.process.watchdog import Watchdog
 from streams.runtime.ticker import Ticker
 from streams.runtime.transactions.crash_journal import CrashJournal
-from streams.runtime.transactions.group_commit import CHANGELOG_LOST, Lanes
-from streams.runtime.transactions.input_partition import Lane
+from streams.runtime.transactions.group_commit import CHANGELOG_LOST, InputPartitions
+from streams.runtime.transactions.input_partition import InputPartition
 from streams.runtime.transactions.schema_questions import AskRegistry
 from streams.runtime.transport import (
     BatchTransport,
@@ -191,7 +191,7 @@ class BatchApp(faust.App):
         self._ticker = Ticker(
             self.worker_settings.connection,
             tuple(self.routes.values()),
-            self._lanes,
+            self._running,
             self.worker_settings.tick_ms,
             self.observer,
             self._clocks,
@@ -229,8 +229,8 @@ class BatchApp(faust.App):
     async def has_room(self) -> None:
         """Wait while the buffers are full; the transport asks before every fetch."""
         generation = self.generation
-        if generation is not None and generation.pump is not None:
-            await generation.pump.has_room()
+        if generation is not None and generation.group_commit is not None:
+            await generation.group_commit.has_room()
 
     def open_generation(self, assigned: Any, generation_id: int) -> None:
         """Begin to take over what the group assigned; input flows once that is done."""
@@ -264,10 +264,10 @@ class BatchApp(faust.App):
         self._opening = asyncio.create_task(self._open(generation, assigned), name="take-over")
         self._opening.add_done_callback(_end_on_error)
 
-    def intake(self) -> Lanes | None:
-        """Return the lanes that take records in; None while partitions change hands."""
+    def intake(self) -> InputPartitions | None:
+        """Return the partitions that take records in; None while partitions change hands."""
         generation = self.generation
-        return generation.lanes if generation is not None and generation.takes_in else None
+        return generation.partitions if generation is not None and generation.takes_in else None
 
     def in_trouble(self, place: Place, trouble: PartitionTrouble) -> None:
         """Set a partition aside that runs in the present generation."""
@@ -296,12 +296,12 @@ class BatchApp(faust.App):
             await consumer.forget_fetches()
             # Those that were set aside are fetched once they are taken in.
             consumer.pause_partitions(assigned)
-            lanes = generation.lanes
-            for (topic, partition), lane in lanes.items():
-                await consumer.seek(TP(topic, partition), lane.next_offset)
+            partitions = generation.partitions
+            for place, partition in partitions.items():
+                await consumer.seek(TP(*place), partition.next_offset)
             if self.generation is generation and not generation.is_closing():
                 generation.takes_in = True
-                running = {TP(*place) for place, lane in lanes.items() if not lane.has_left}
+                running = {TP(*place) for place, one in partitions.items() if not one.has_left}
                 consumer.resume_partitions(running)
                 self._resume()
 
@@ -313,23 +313,23 @@ class BatchApp(faust.App):
         self.on_rebalance_end()
         self._opening_fetcher = asyncio.ensure_future(self._fetcher.maybe_start())
 
-    async def _take_in(self, lane: Lane) -> None:
-        """Fetch for a lane that has joined the others."""
-        tp = TP(lane.topic, lane.partition)
+    async def _take_in(self, partition: InputPartition) -> None:
+        """Fetch for a partition that has joined the others."""
+        tp = TP(partition.topic, partition.number)
         generation = self.generation
         async with self._seeking:
             if generation is None or not generation.takes_in:
                 # Either it begins with all others, or partitions change hands.
                 return
             await self.consumer.forget_fetches()
-            await self.consumer.seek(tp, lane.next_offset)
+            await self.consumer.seek(tp, partition.next_offset)
             if self.generation is generation and generation.takes_in:
-                if not lane.has_left:
+                if not partition.has_left:
                     self.consumer.resume_partitions({tp})
                 self.consumer.resume_flow()
 
-    def _fetch_from(self, lane: Lane, is_wanted: bool) -> None:
-        partitions = {TP(lane.topic, lane.partition)}
+    def _fetch_from(self, partition: InputPartition, is_wanted: bool) -> None:
+        partitions = {TP(partition.topic, partition.number)}
         if is_wanted:
             self.consumer.resume_partitions(partitions)
         else:
@@ -342,8 +342,8 @@ class BatchApp(faust.App):
         host = self.worker_settings.lookup_host
         return host_and_port(host, self._health.port) if host else ""
 
-    def _lanes(self) -> Sequence[Lane]:
-        return tuple(self.generation.lanes.values()) if self.generation is not None else ()
+    def _running(self) -> Sequence[InputPartition]:
+        return tuple(self.generation.partitions.values()) if self.generation is not None else ()
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -393,20 +393,20 @@ class BatchApp(faust.App):
             await asyncio.sleep(_STOCK_TAKING_S)
             look = await loop.run_in_executor(None, watch.look)
             self.observer.topics(look.missing)
-            pump = self.generation.pump if self.generation is not None else None
+            group_commit = self.generation.group_commit if self.generation is not None else None
             for topic in look.renewed:
                 self._end_if_lost(topic)
                 self.observer.log.error("topic %s was created anew: what it had is gone", topic)
-                if pump is not None:
-                    pump.tell_again(topic)
+                if group_commit is not None:
+                    group_commit.tell_again(topic)
             for topic, count in look.counts.items():
                 had = self._cluster.partitions[topic]
                 end_process(
                     f"topic {topic} had {had} partitions when this worker started and has {count} "
                     "now: partitions must never be added. A restart says what to do"
                 )
-            if pump is not None:
-                pump.hold_back(bool(look.missing))
+            if group_commit is not None:
+                group_commit.hold_back(bool(look.missing))
 
     def _end_if_lost(self, topic: str) -> None:
         for route in self.routes.values():
@@ -435,17 +435,17 @@ class BatchApp(faust.App):
                 await self._transactions.look(self.generation.assigned)
 
     async def _take_stock_once(self) -> None:
-        lanes = self._lanes()
+        partitions = self._running()
         self.observer.memory(
-            buffered_bytes=sum(lane.buffered_bytes for lane in lanes),
+            buffered_bytes=sum(one.buffered_bytes for one in partitions),
             resident_bytes=self._process.memory_info().rss,
-            stores=[lane.state.store.statistics() for lane in lanes],
+            stores=[one.state.store.statistics() for one in partitions],
         )
-        self.observer.time({lane.place: lane.behind_ms for lane in lanes})
-        if not lanes:
+        self.observer.time({one.place: one.behind_ms for one in partitions})
+        if not partitions:
             return
         thread = self.consumer._thread
-        tps = [TopicPartition(lane.topic, lane.partition) for lane in lanes]
+        tps = [TopicPartition(one.topic, one.number) for one in partitions]
         try:
             ends = await thread.call_thread(end_offsets, thread._consumer, tps)
         except Exception as error:  # noqa: BLE001  (the group may be rebalancing)
@@ -455,15 +455,15 @@ class BatchApp(faust.App):
             if not isinstance(end, int):
                 self.observer.log.info("%s-%d does not tell its end: %r", *tp, end)
         positions = [
-            lane.committed_offset
-            if lane.committed_offset < lane.next_offset
-            else read_to(thread._consumer, tp, lane.next_offset)
-            for lane, tp in zip(lanes, tps, strict=True)
+            partition.committed_offset
+            if partition.committed_offset < partition.next_offset
+            else read_to(thread._consumer, tp, partition.next_offset)
+            for partition, tp in zip(partitions, tps, strict=True)
         ]
         self.observer.lag(
             {
-                lane.place: (position, ends[tp], lane.log_time_ms)
-                for lane, tp, position in zip(lanes, tps, positions, strict=True)
+                partition.place: (position, ends[tp], partition.log_time_ms)
+                for partition, tp, position in zip(partitions, tps, positions, strict=True)
                 if isinstance(ends[tp], int)
             },
             int(time.time() * 1000),

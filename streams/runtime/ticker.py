@@ -19,7 +19,7 @@ from streams.route import Route, Tick
 from streams.runtime.process.clock import LIMIT_MS, ClockWatch, Sent
 from streams.runtime.process.fatal import WorkerMustEnd, end_process
 from streams.runtime.process.observer import Observer
-from streams.runtime.transactions.input_partition import Lane
+from streams.runtime.transactions.input_partition import InputPartition
 
 _SELDOM_S = JUMP_MS / 3_000
 # A broker that does not answer must not hold up a start; what it says later counts then.
@@ -31,21 +31,21 @@ _LOG_APPEND_TIME = 1
 class Ticker:
     """Ticks on the worker's own clock; two tickers at once do no harm.
 
-    lanes: the partitions owned at this moment.
+    partitions: the partitions owned at this moment.
     """
 
     def __init__(
         self,
         connection: Mapping[str, Any],
         routes: Sequence[Route],
-        lanes: Callable[[], Sequence[Lane]],
+        partitions: Callable[[], Sequence[InputPartition]],
         every_ms: int,
         observer: Observer,
         watch: ClockWatch,
     ) -> None:
         self._connection = connection
         self._ticks = {route.source: route.tick for route in routes if route.tick is not None}
-        self._lanes = lanes
+        self._partitions = partitions
         self._every_ms = min(every_ms, int(_SELDOM_S * 1000))
         self._observer = observer
         self._watch = watch
@@ -90,22 +90,24 @@ class Ticker:
                 end_process(str(error))
 
     async def _tick(self, producer: AIOKafkaProducer) -> None:
-        lanes = self._lanes()
+        partitions = self._partitions()
         now_s = self._own.monotonic_s()
         known = self._ticked_s
-        self._ticked_s = {lane.place: known.get(lane.place, -_SELDOM_S) for lane in lanes}
-        for lane in lanes:
-            tick = lane.route.tick
+        self._ticked_s = {
+            partition.place: known.get(partition.place, -_SELDOM_S) for partition in partitions
+        }
+        for partition in partitions:
+            tick = partition.route.tick
             if tick is None:
                 continue
             # What is due by the log's time is due, though our own clock be late.
-            now_ms = max(self._own.now_ms(), lane.log_time_ms)
-            is_quiet = now_s - self._ticked_s[lane.place] >= _SELDOM_S
-            is_due = lane.state.next_due_ms <= now_ms
-            if is_due or lane.behind_ms > JUMP_MS or (lane.log_time_ms and is_quiet):
-                self._ticked_s[lane.place] = now_s
+            now_ms = max(self._own.now_ms(), partition.log_time_ms)
+            is_quiet = now_s - self._ticked_s[partition.place] >= _SELDOM_S
+            is_due = partition.state.next_due_ms <= now_ms
+            if is_due or partition.behind_ms > JUMP_MS or (partition.log_time_ms and is_quiet):
+                self._ticked_s[partition.place] = now_s
                 # Not awaited for delivery: a lost tick is followed by the next one.
-                await self._send(producer, tick, lane.topic, lane.partition)
+                await self._send(producer, tick, partition.topic, partition.number)
 
     async def _send(
         self,

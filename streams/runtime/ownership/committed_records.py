@@ -32,7 +32,7 @@ from state.stores import envelope
 from state.stores.partition_state import RESERVED_PREFIX
 from state.stores.rocksdb import StoreFull
 from streams.runtime.ownership.troubles import STORE_ERRORS
-from streams.runtime.transactions.input_partition import Lane
+from streams.runtime.transactions.input_partition import InputPartition
 
 Place = tuple[str, int]
 """Topic and partition of an input."""
@@ -80,13 +80,13 @@ class CommittedRecords:
         self.owner = owner
         self._assigned = frozenset(assigned)
         self._damaged = damaged
-        self._lanes: Mapping[Place, Lane] = {}
+        self._partitions: Mapping[Place, InputPartition] = {}
         self._reading: dict[Place, int] = {}
         self._has_read = asyncio.Event()
 
-    def open(self, lanes: Mapping[Place, Lane]) -> None:
+    def open(self, partitions: Mapping[Place, InputPartition]) -> None:
         """Answer from these from now on, and from no others."""
-        self._lanes = lanes
+        self._partitions = partitions
 
     async def let_go_of(self, where: Place) -> None:
         """Return when nothing of a partition that is open no more is being read."""
@@ -96,26 +96,26 @@ class CommittedRecords:
 
     async def close(self) -> None:
         """Answer no more; returns when nothing is being read."""
-        self._lanes = {}
+        self._partitions = {}
         for where in tuple(self._reading):
             await self.let_go_of(where)
 
     async def read(
-        self, topic: str, partition: int, keys: Sequence[bytes], executor: Executor
+        self, topic: str, number: int, keys: Sequence[bytes], executor: Executor
     ) -> Found | Refusal:
         """Read records as of one moment."""
-        where = topic, partition
-        lane = self._lanes.get(where)
-        if lane is None:
+        where = topic, number
+        partition = self._partitions.get(where)
+        if partition is None:
             return Refusal.NOT_READY if where in self._assigned else Refusal.NOT_MINE
         if sum(self._reading.values()) >= UNDER_WAY_MAX:
             return Refusal.BUSY
         # Before the read: a batch that is committed meanwhile only adds to what it promises.
-        progress_offset = lane.committed_offset
+        progress_offset = partition.committed_offset
         self._reading[where] = self._reading.get(where, 0) + 1
         loop = asyncio.get_running_loop()
-        seed = lane.state.seed
-        reading = executor.submit(lane.state.store.get_many, list(keys))
+        seed = partition.state.seed
+        reading = executor.submit(partition.state.store.get_many, list(keys))
         # Not in a `finally` here: whoever asked may go away while the thread still reads.
         reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done, where))
         try:
@@ -128,7 +128,7 @@ class CommittedRecords:
             return Refusal.NOT_READY
         except STORE_ERRORS as error:
             # Unless it was set aside meanwhile, and another took its place.
-            if self._lanes.get(where) is lane:
+            if self._partitions.get(where) is partition:
                 self._damaged(where, error)
             return Refusal.NOT_READY
 

@@ -27,11 +27,11 @@ from streams.runtime.ownership.troubles import trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, end_process
 from streams.runtime.process.observer import Observer
 from streams.runtime.process.watchdog import Watchdog
-from streams.runtime.transactions import transaction as sinks
 from streams.runtime.transactions.crash_journal import CrashJournal
-from streams.runtime.transactions.group_commit import Pump
-from streams.runtime.transactions.input_partition import Lane
+from streams.runtime.transactions.group_commit import GroupCommit
+from streams.runtime.transactions.input_partition import InputPartition
 from streams.runtime.transactions.schema_questions import AskRegistry
+from streams.runtime.transactions.transaction import TransactionalProducers
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -63,13 +63,13 @@ class Generation:
         journal: CrashJournal,
         watchdog: Watchdog,
         ask_registry: AskRegistry,
-        fetch_from: Callable[[Lane, bool], None],
-        take_in: Callable[[Lane], Awaitable[None]],
+        fetch_from: Callable[[InputPartition, bool], None],
+        take_in: Callable[[InputPartition], Awaitable[None]],
         address: str = "",
     ) -> None:
         """Prepare to take the partitions over.
 
-        take_in: lets the consumer fetch for a lane that joins a running generation.
+        take_in: lets the consumer fetch for a partition that joins a running generation.
         """
         self.id = generation_id
         self.name = owner_name(settings.app_id, settings.instance, generation_id, address)
@@ -83,10 +83,10 @@ class Generation:
         self._fetch_from = fetch_from
         self._take_in = take_in
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._sink = sinks.TransactionalSink(
+        self._producers = TransactionalProducers(
             settings.connection, self.name, settings.transaction_timeout_ms
         )
-        self._sink_started = False
+        self._producers_run = False
         self._closing = asyncio.Event()
         self._takeover = TakeOver(
             settings=settings,
@@ -105,7 +105,7 @@ class Generation:
             closing=self._closing,
         )
         self.committed = CommittedRecords(self.name, assigned, self._damaged)
-        self.pump: Pump | None = None
+        self.group_commit: GroupCommit | None = None
         # Set once the consumer stands at our offsets.
         self.takes_in = False
         # How long the next pause of a partition is, and where it stood when it was taken in.
@@ -121,13 +121,13 @@ class Generation:
         try:
             # Our own producers fence too: a static member's former process used the same ids.
             taken = await self._takeover.take(
-                self.assigned, beside=self._start_sink(), stalled_s=STALLED_TOGETHER_S
+                self.assigned, beside=self._start_producers(), stalled_s=STALLED_TOGETHER_S
             )
             if self.is_closing():
                 return False
-            self.pump = Pump(
-                lanes=list(taken.lanes.values()),
-                sink=self._sink,
+            self.group_commit = GroupCommit(
+                partitions=list(taken.partitions.values()),
+                producers=self._producers,
                 owner=self.name,
                 settings=self._settings,
                 observer=self._observer,
@@ -139,14 +139,14 @@ class Generation:
                 fetch_from=self._fetch_from,
                 left=self._leave,
             )
-            self.pump.start()
-            self.committed.open(self.pump.lanes)
-            for place, lane in taken.lanes.items():
-                self._joined_at[place] = lane.next_offset
+            self.group_commit.start()
+            self.committed.open(self.group_commit.partitions)
+            for place, partition in taken.partitions.items():
+                self._joined_at[place] = partition.next_offset
             self._observer.opened(
                 self.id,
                 taken.fenced,
-                len(taken.lanes),
+                len(taken.partitions),
                 taken.restored,
                 taken.fence_s,
                 taken.restore_s,
@@ -171,27 +171,27 @@ class Generation:
         return self._closing.is_set()
 
     @property
-    def lanes(self) -> Mapping[Place, Lane]:
+    def partitions(self) -> Mapping[Place, InputPartition]:
         """The partitions that run."""
-        return self.pump.lanes if self.pump is not None else {}
+        return self.group_commit.partitions if self.group_commit is not None else {}
 
     def feed(self, fetch: Any) -> None:
-        """Take a fetch in; what of it belongs to this generation's lanes is decided."""
-        if self.pump is not None and not self.is_closing():
-            self.pump.feed(fetch)
+        """Take a fetch in; what of it belongs to this generation's partitions is decided."""
+        if self.group_commit is not None and not self.is_closing():
+            self.group_commit.feed(fetch)
 
     def in_trouble(self, place: Place, trouble: PartitionTrouble) -> None:
         """Set a running partition aside."""
-        lane = self.lanes.get(place)
-        if lane is not None and self.pump is not None and not self.is_closing():
-            self.pump.leave(lane, trouble)
+        partition = self.partitions.get(place)
+        if partition is not None and self.group_commit is not None and not self.is_closing():
+            self.group_commit.leave(partition, trouble)
 
     async def finish(self) -> None:
         """Take nothing more in and end the transaction in flight."""
         self._closing.set()
         self.takes_in = False
-        if self.pump is not None:
-            await self.pump.stop()
+        if self.group_commit is not None:
+            await self.group_commit.stop()
 
     async def close(self) -> None:
         """Finish the transaction in flight and let go of everything."""
@@ -205,10 +205,10 @@ class Generation:
         while self._mending:
             await asyncio.wait(set(self._mending))
         await self.committed.close()
-        for lane in self.lanes.values():
-            await self._close_store(lane, None)
-        if self._sink_started:
-            await self._sink.stop()
+        for partition in self.partitions.values():
+            await self._close_store(partition, None)
+        if self._producers_run:
+            await self._producers.stop()
         self._executor.shutdown(wait=False)
         self._observer.closed(self.id)
         self._closed.set()
@@ -216,14 +216,14 @@ class Generation:
     def stop_intake(self) -> None:
         """Take no more records: the partitions are being revoked."""
         self.takes_in = False
-        if self.pump is not None:
-            self.pump.stop_intake()
+        if self.group_commit is not None:
+            self.group_commit.stop_intake()
 
     # --- inside ----------------------------------------------------------------------------
 
-    async def _start_sink(self) -> None:
-        await self._sink.start()
-        self._sink_started = True
+    async def _start_producers(self) -> None:
+        await self._producers.start()
+        self._producers_run = True
 
     def _lost(self, error: Exception) -> None:
         """Note that the group has moved on; a rebalance brings the next generation."""
@@ -248,20 +248,20 @@ class Generation:
         elif not self.is_closing():
             end_process(f"a partition could not be set aside: {error}", error)
 
-    def _leave(self, lane: Lane, trouble: PartitionTrouble) -> None:
-        """Begin to set a lane aside that has left the pump."""
-        self.committed.open(self.lanes)
-        self._observer.left(lane.place)
-        self._mend(self._set_aside(lane, trouble))
+    def _leave(self, partition: InputPartition, trouble: PartitionTrouble) -> None:
+        """Begin to set a partition aside that has left the others."""
+        self.committed.open(self.partitions)
+        self._observer.left(partition.place)
+        self._mend(self._set_aside(partition, trouble))
 
-    async def _set_aside(self, lane: Lane, trouble: PartitionTrouble) -> None:
-        place = lane.topic, lane.partition
-        if lane.committed_offset > self._joined_at[place]:
+    async def _set_aside(self, partition: InputPartition, trouble: PartitionTrouble) -> None:
+        place = partition.topic, partition.number
+        if partition.committed_offset > self._joined_at[place]:
             # It went on for a while: this is another trouble.
             self._pauses_s.pop(place, None)
-        await lane.settled()
+        await partition.settled()
         await self.committed.let_go_of(place)
-        await self._close_store(lane, trouble)
+        await self._close_store(partition, trouble)
         await self._retry(place, trouble)
 
     async def _retry(self, place: Place, trouble: PartitionTrouble) -> None:
@@ -274,24 +274,24 @@ class Generation:
             if self.is_closing():
                 return
             taken = await self._takeover.take([place], beside=_nothing(), stalled_s=STALLED_S)
-            for lane in taken.lanes.values():
-                if not await self._join(lane):
-                    await self._close_store(lane, None)
+            for partition in taken.partitions.values():
+                if not await self._join(partition):
+                    await self._close_store(partition, None)
                 return
             if self.is_closing():
                 return
             trouble = taken.troubles[place]
 
-    async def _join(self, lane: Lane) -> bool:
-        """Let a lane run with the others; False when the generation is being closed."""
-        place = lane.topic, lane.partition
-        self._joined_at[place] = lane.next_offset
-        if self.pump is None or self.is_closing():
+    async def _join(self, partition: InputPartition) -> bool:
+        """Let a partition run with the others; False when the generation is being closed."""
+        place = partition.topic, partition.number
+        self._joined_at[place] = partition.next_offset
+        if self.group_commit is None or self.is_closing():
             return False
-        self.pump.join(lane)
-        self.committed.open(self.lanes)
-        self._observer.taken_in(lane.place)
-        await self._take_in(lane)
+        self.group_commit.join(partition)
+        self.committed.open(self.partitions)
+        self._observer.taken_in(partition.place)
+        await self._take_in(partition)
         return True
 
     async def _pause(self, pause_s: float) -> None:
@@ -301,8 +301,10 @@ class Generation:
         except TimeoutError:
             pass
 
-    async def _close_store(self, lane: Lane, trouble: PartitionTrouble | None) -> None:
-        store = lane.state.store
+    async def _close_store(
+        self, partition: InputPartition, trouble: PartitionTrouble | None
+    ) -> None:
+        store = partition.state.store
         assert isinstance(store, RocksDBStore)
         await self._takeover.close_store(store, trouble)
 

@@ -41,9 +41,9 @@ from streams.runtime.ownership.restore import restore
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
 from streams.runtime.process.observer import Observer
-from streams.runtime.transactions import transaction as sinks
 from streams.runtime.transactions.crash_journal import CrashJournal
-from streams.runtime.transactions.input_partition import Lane
+from streams.runtime.transactions.input_partition import InputPartition
+from streams.runtime.transactions.transaction import fence, transactional_ids
 
 T = TypeVar("T")
 
@@ -80,12 +80,12 @@ class Group(Protocol):
 
 @dataclass(slots=True)
 class Taken:
-    """What a take-over brought: each place is either a lane or a trouble.
+    """What a take-over brought: each place is a partition that can run, or a trouble.
 
     fenced: former owners. restored: changelog records read. fence_s: fence and claim together.
     """
 
-    lanes: dict[Place, Lane] = field(default_factory=dict)
+    partitions: dict[Place, InputPartition] = field(default_factory=dict)
     troubles: dict[Place, PartitionTrouble] = field(default_factory=dict)
     fenced: list[str] = field(default_factory=list)
     restored: int = 0
@@ -146,7 +146,7 @@ class TakeOver:
 
         beside:    done while former owners are fenced; the claim comes after both.
         stalled_s: how long the restore of a partition may stand still.
-        Returns with neither lanes nor troubles when the generation is closed meanwhile.
+        Returns with neither partitions nor troubles when the generation is closed meanwhile.
         """
         taken = Taken()
         started = time.monotonic()
@@ -176,13 +176,15 @@ class TakeOver:
             self._reached("restored")
             for place in sorted(stores.keys() - taken.troubles.keys()):
                 try:
-                    taken.lanes[place] = self._lane(place, stores[place], offsets[place])
+                    taken.partitions[place] = self._input_partition(
+                        place, stores[place], offsets[place]
+                    )
                 except (WorkerMustEnd, MemoryError):
                     raise
                 except Exception as error:  # noqa: BLE001  (what lies there cannot be read)
                     taken.troubles[place] = trouble_of(error)
         finally:
-            for place in stores.keys() - taken.lanes.keys():
+            for place in stores.keys() - taken.partitions.keys():
                 await self.close_store(stores[place], taken.troubles.get(place))
         taken.restore_s = time.monotonic() - fenced_at
         return taken
@@ -288,10 +290,7 @@ class TakeOver:
         try:
             async with asyncio.timeout(self._settings.takeover_timeout_s):
                 await asyncio.gather(
-                    *(
-                        sinks.fence(connection, one, timeout_ms)
-                        for one in sinks.transactional_ids(owner)
-                    )
+                    *(fence(connection, one, timeout_ms) for one in transactional_ids(owner))
                 )
         except (KafkaError, OSError) as error:
             return error
@@ -478,7 +477,7 @@ class TakeOver:
             self._observer.restoring(False)
             self._observer.refused(list(readers.values()))
 
-    def _lane(self, place: Place, store: RocksDBStore, offset: int) -> Lane:
+    def _input_partition(self, place: Place, store: RocksDBStore, offset: int) -> InputPartition:
         topic, partition = place
         route = self._routes[topic]
         partitions = self._partitions[topic]
@@ -497,7 +496,7 @@ class TakeOver:
                     f"workers of the group, set its offset here to {first}, and start them"
                 )
                 raise PartitionTrouble(message, "offsets")
-        return Lane(
+        return InputPartition(
             route,
             topic,
             partition,

@@ -256,7 +256,7 @@ class Observer:
                 metrics.dead_letters.labels(letter.reason).inc()
                 self.log.warning(
                     "dead letter: %s offset %d: %s, %s",
-                    one.lane.place, letter.record.offset, letter.reason, letter.detail,
+                    one.partition.place, letter.record.offset, letter.reason, letter.detail,
                 )  # fmt: skip
         for reason, count in decisions.items():
             metrics.decisions.labels(reason).inc(count)

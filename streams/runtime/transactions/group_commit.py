@@ -1,12 +1,12 @@
-"""Group commit: what waits in the lanes becomes one transaction after another.
+"""Group commit: what waits in the input partitions becomes one transaction after another.
 
 While a transaction is on its way to the broker, records gather; the next transaction takes all of
 them, up to a limit. With a backlog the next batch is decided while the last one commits; with
 little to do it is decided late, so that everything that waits goes along. A failure of the
 transaction ends the process, so deciding ahead is safe.
 
-A lane that is in trouble leaves: what it had decided is committed, what it had fetched is dropped,
-and the others go on.
+A partition that is in trouble leaves: what it had decided is committed, what it had fetched is
+dropped, and the others go on.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from streams.runtime.transactions.dead_letters import (
     DeadLetterLimits,
     dead_letter_record,
 )
-from streams.runtime.transactions.input_partition import Decided, Lane
+from streams.runtime.transactions.input_partition import Decided, InputPartition
 from streams.runtime.transactions.schema_questions import AskRegistry, SchemaQuestions
-from streams.runtime.transactions.transaction import Transaction, TransactionalSink
+from streams.runtime.transactions.transaction import Transaction, TransactionalProducers
 
-Lanes = Mapping[tuple[str, int], Lane]
-"""Lanes by topic and partition; replaced whenever one joins or leaves, never changed."""
+InputPartitions = Mapping[tuple[str, int], InputPartition]
+"""Input partitions by topic and number; replaced whenever one joins or leaves, never changed."""
 
 CHANGELOG_LOST = (
     "the changelog was created anew or lost records. What it had lies in the commands, and in the "
@@ -46,14 +46,14 @@ CHANGELOG_LOST = (
 _SWEPT_KEYS = 5_000
 
 
-class Pump:
-    """The lanes of one generation and the loop that commits what they hold."""
+class GroupCommit:
+    """The input partitions of one generation, and the loop that commits what they hold."""
 
     def __init__(
         self,
         *,
-        lanes: Sequence[Lane],
-        sink: TransactionalSink,
+        partitions: Sequence[InputPartition],
+        producers: TransactionalProducers,
         owner: str,
         settings: Any,
         observer: Observer,
@@ -62,15 +62,15 @@ class Pump:
         journal: CrashJournal,
         watchdog: Watchdog,
         ask_registry: AskRegistry,
-        fetch_from: Callable[[Lane, bool], None],
-        left: Callable[[Lane, PartitionTrouble], None],
+        fetch_from: Callable[[InputPartition, bool], None],
+        left: Callable[[InputPartition, PartitionTrouble], None],
     ) -> None:
-        """Take the lanes up.
+        """Take the partitions up.
 
-        left: told of a lane that left, and why; a batch of it may still be on its way.
+        left: told of a partition that left, and why; a batch of it may still be on its way.
         """
         self._left = left
-        self._sink = sink
+        self._producers = producers
         self._owner = owner
         self._settings = settings
         self._observer = observer
@@ -83,7 +83,7 @@ class Pump:
         # By topic and partition: whoever takes a partition in again goes on counting.
         self._limits: dict[tuple[str, int], DeadLetterLimits] = {}
         self._schemas: dict[tuple[str, int], SchemaQuestions] = {}
-        self.lanes: Lanes = MappingProxyType({})
+        self.partitions: InputPartitions = MappingProxyType({})
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -92,36 +92,36 @@ class Pump:
         self._took_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._asking: set[asyncio.Task[None]] = set()
-        sink.went_back = self._went_back
-        for lane in lanes:
-            self.join(lane)
+        producers.went_back = self._went_back
+        for partition in partitions:
+            self.join(partition)
 
-    def join(self, lane: Lane) -> None:
-        """Take a lane up, also while others run."""
-        where = lane.topic, lane.partition
-        lane.schemas = self._schemas.setdefault(where, lane.schemas)
-        self.lanes = MappingProxyType({**self.lanes, where: lane})
-        changelog = lane.route.changelog, lane.partition
-        self._sink.ends[changelog] = lane.state.store.changelog_offset
-        if lane.retelling.is_wanted:
+    def join(self, partition: InputPartition) -> None:
+        """Take a partition up, also while others run."""
+        where = partition.topic, partition.number
+        partition.schemas = self._schemas.setdefault(where, partition.schemas)
+        self.partitions = MappingProxyType({**self.partitions, where: partition})
+        changelog = partition.route.changelog, partition.number
+        self._producers.ends[changelog] = partition.state.store.changelog_offset
+        if partition.retelling.is_wanted:
             self._wake.set()
 
-    def leave(self, lane: Lane, trouble: PartitionTrouble) -> None:
-        """Take nothing more from a lane; what it has on its way is committed."""
-        if lane.has_left:
+    def leave(self, partition: InputPartition, trouble: PartitionTrouble) -> None:
+        """Take nothing more from a partition; what it has on its way is committed."""
+        if partition.has_left:
             return
-        lane.has_left = True
-        where = lane.topic, lane.partition
-        others = {place: one for place, one in self.lanes.items() if place != where}
-        self.lanes = MappingProxyType(others)
-        self._fetch_from(lane, False)
-        self._left(lane, trouble)
+        partition.has_left = True
+        where = partition.topic, partition.number
+        others = {place: one for place, one in self.partitions.items() if place != where}
+        self.partitions = MappingProxyType(others)
+        self._fetch_from(partition, False)
+        self._left(partition, trouble)
         # What it had fetched takes no room any more.
         self._make_room()
         self._wake.set()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="pump")
+        self._task = asyncio.create_task(self._run(), name="group-commit")
 
     async def stop(self) -> None:
         """Finish the transaction in flight; what is buffered belongs to the next owner."""
@@ -141,20 +141,20 @@ class Pump:
         self._room.set()
 
     def feed(self, fetch: Any) -> None:
-        """Take a fetch into the lanes' buffers."""
+        """Take a fetch into the partitions' buffers."""
         if not self._intake:
             return
         self._reached("fetched")
         for part in fetch.slices:
             where = part.topic, part.partition
-            lane = self.lanes.get(where)
-            # What was fetched for a lane that left must not reach the one that took its place.
-            if lane is None or fetch.intake.get(where) is not lane:
+            partition = self.partitions.get(where)
+            # What was fetched for one that left must not reach the one that took its place.
+            if partition is None or fetch.intake.get(where) is not partition:
                 continue
             try:
-                lane.feed(part.records, part.records.begin, part.records.holes)
+                partition.feed(part.records, part.records.begin, part.records.holes)
             except PartitionTrouble as trouble:
-                self.leave(lane, trouble)
+                self.leave(partition, trouble)
         if self._buffered_bytes() >= self._settings.buffer_bytes:
             self._room.clear()
         self._wake.set()
@@ -165,10 +165,10 @@ class Pump:
 
     def _buffered_bytes(self) -> int:
         # What is parked may wait for long: it must not take the room of the others.
-        return sum([lane.buffered_bytes for lane in self.lanes.values() if not lane.parked])
+        return sum([one.buffered_bytes for one in self.partitions.values() if not one.parked])
 
     def _buffered_records(self) -> int:
-        return sum([lane.buffered_records for lane in self.lanes.values() if not lane.parked])
+        return sum([one.buffered_records for one in self.partitions.values() if not one.parked])
 
     async def _run(self) -> None:
         committing: asyncio.Task[None] | None = None
@@ -218,14 +218,14 @@ class Pump:
         entries that are due no more; the next record that moves time would pass them all.
         """
         loop = asyncio.get_running_loop()
-        for lane in self.lanes.values():
-            while self._intake and (until_ms := lane.overdue_ms()):
-                sweep = lane.state.sweep
+        for partition in self.partitions.values():
+            while self._intake and (until_ms := partition.overdue_ms()):
+                sweep = partition.state.sweep
                 try:
                     if await loop.run_in_executor(self._executor, sweep, until_ms, _SWEPT_KEYS):
                         break
                 except STORE_ERRORS as error:
-                    self.leave(lane, trouble_of(error))
+                    self.leave(partition, trouble_of(error))
 
     def _is_cautious(self) -> bool:
         """Say whether a record that kills is being looked for.
@@ -233,11 +233,11 @@ class Pump:
         Then nothing is decided ahead: the death of the next record would take the one before
         along, and its place in the journal with it.
         """
-        return any(self._journal.caution(lane.place) for lane in self.lanes.values())
+        return any(self._journal.caution(one.place) for one in self.partitions.values())
 
     def _went_back(self, topic: str, partition: int, offset: int) -> None:
         """An output ends before what we wrote to it: it was created anew, or lost records."""
-        if any(lane.route.changelog == topic for lane in self.lanes.values()):
+        if any(one.route.changelog == topic for one in self.partitions.values()):
             # Not committed: with it the group would stand where the changelog has nothing.
             message = (
                 f"{topic}-{partition} goes on at offset {offset}, before what this worker wrote: "
@@ -257,21 +257,21 @@ class Pump:
 
     def tell_again(self, topic: str) -> None:
         """Write what this output lost anew."""
-        for lane in self.lanes.values():
-            if lane.retelling.concerns(topic):
-                lane.retelling.begin()
+        for partition in self.partitions.values():
+            if partition.retelling.concerns(topic):
+                partition.retelling.begin()
         self._wake.set()
 
-    def _take(self) -> list[tuple[Lane, Sequence[Record]]]:
+    def _take(self) -> list[tuple[InputPartition, Sequence[Record]]]:
         if self._is_held:
             return []
         room = self._settings.transaction_records
-        taken: list[tuple[Lane, Sequence[Record]]] = []
-        # The fullest lane first: none waits behind the others for ever.
-        for lane in sorted(self.lanes.values(), key=lambda lane: -lane.buffered_records):
-            records = lane.take(room)
-            if records or (lane.retelling.is_wanted and not lane.parked):
-                taken.append((lane, records))
+        taken: list[tuple[InputPartition, Sequence[Record]]] = []
+        # The fullest partition first: none waits behind the others for ever.
+        for partition in sorted(self.partitions.values(), key=lambda one: -one.buffered_records):
+            records = partition.take(room)
+            if records or (partition.retelling.is_wanted and not partition.parked):
+                taken.append((partition, records))
                 room -= len(records)
         self._make_room()
         return taken
@@ -281,64 +281,66 @@ class Pump:
             self._room.set()
 
     async def _decide(
-        self, taken: Sequence[tuple[Lane, Sequence[Record]]]
+        self, taken: Sequence[tuple[InputPartition, Sequence[Record]]]
     ) -> tuple[list[Decided], Transaction]:
-        transaction = self._sink.transaction()
+        transaction = self._producers.transaction()
         decided: list[Decided] = []
-        for lane, records in taken:
-            if lane.has_left:
+        for partition, records in taken:
+            if partition.has_left:
                 continue
             one: Decided | None = None
             try:
-                with self._journal.deciding(lane.place, records):
-                    one = lane.decide(records)
-                    self._count_dead_letters(lane, records, one)
+                with self._journal.deciding(partition.place, records):
+                    one = partition.decide(records)
+                    self._count_dead_letters(partition, records, one)
                     self._fill(transaction, one)
             except UnknownSchema as unknown:
-                self._park(lane, records, unknown)
+                self._park(partition, records, unknown)
                 continue
             except NewerProducer as newer:
-                self._set_aside(lane, records, str(newer))
+                self._set_aside(partition, records, str(newer))
                 continue
             except (PartitionTrouble, *STORE_ERRORS) as error:
                 # None of these is the record's fault.
-                self.leave(lane, trouble_of(error))
+                self.leave(partition, trouble_of(error))
                 continue
             except WorkerMustEnd:
                 raise
             except Exception as error:
-                if one is None and await self._is_states_fault(lane, error):
+                if one is None and await self._is_states_fault(partition, error):
                     continue
                 if not records:
                     raise
-                self._journal.note_death(lane.place, records[0].offset, records[-1].offset)
+                self._journal.note_death(partition.place, records[0].offset, records[-1].offset)
                 message = (
-                    f"{lane.place}: deciding offsets {records[0].offset}..{records[-1].offset} "
-                    f"failed: {error!r}"
+                    f"{partition.place}: deciding offsets "
+                    f"{records[0].offset}..{records[-1].offset} failed: {error!r}"
                 )
                 if isinstance(error, MemoryError):
                     end_process(message, error)
                 self._observer.log.exception("%s", message)
-                self.leave(lane, PartitionTrouble(message, "handler"))
+                self.leave(partition, PartitionTrouble(message, "handler"))
                 # Some of what failed may be in it already.
                 transaction = transaction.anew()
                 for other in decided:
                     self._fill(transaction, other)
                 continue
-            lane.set_out()
+            partition.set_out()
             decided.append(one)
             # Lets the commit under way take its next step.
             await asyncio.sleep(0)
         self._reached("decided")
         return decided, transaction
 
-    def _count_dead_letters(self, lane: Lane, records: Sequence[Record], one: Decided) -> None:
-        """Raise PartitionTrouble where a lane has too many dead letters, before any is written.
+    def _count_dead_letters(
+        self, partition: InputPartition, records: Sequence[Record], one: Decided
+    ) -> None:
+        """Raise PartitionTrouble where one has too many dead letters, before any is written.
 
         Anybody can write ten bad records to a partition: that must not stop the others.
         """
         limits = self._limits.setdefault(
-            (lane.topic, lane.partition),
+            (partition.topic, partition.number),
             DeadLetterLimits(
                 run_limit=self._settings.dead_letter_run_limit,
                 share_limit=self._settings.dead_letter_share_limit,
@@ -346,8 +348,8 @@ class Pump:
         )
         limits.count(records, one.effects.dead_letters)
 
-    async def _is_states_fault(self, lane: Lane, error: Exception) -> bool:
-        """Say whether a decision failed over a state that cannot be; its lane has then left.
+    async def _is_states_fault(self, partition: InputPartition, error: Exception) -> bool:
+        """Say whether a decision failed over a state that cannot be; its partition has then left.
 
         A record is judged by what it does to a sound state: what is wrong with the state must
         not be counted against it, or the next innocent one is set aside for good.
@@ -356,97 +358,104 @@ class Pump:
             return False
         loop = asyncio.get_running_loop()
         try:
-            why = await loop.run_in_executor(None, lane.contradiction)
+            why = await loop.run_in_executor(None, partition.contradiction)
         except STORE_ERRORS as damaged:
-            self.leave(lane, trouble_of(damaged))
+            self.leave(partition, trouble_of(damaged))
             return True
         if not why:
             return False
         message = f"its state contradicts itself: {why}; deciding failed with {error!r}"
-        self.leave(lane, PartitionTrouble(message, "store", forget_store=True))
+        self.leave(partition, PartitionTrouble(message, "store", forget_store=True))
         return True
 
     def _fill(self, transaction: Transaction, one: Decided) -> None:
-        lane = one.lane
-        partition, at_ms = lane.partition, one.log_time_ms
+        partition = one.partition
+        number, at_ms = partition.number, one.log_time_ms
         for topic, pairs in one.effects.outgoing.items():
             if pairs:
-                transaction.add(topic, partition, pairs, at_ms)
+                transaction.add(topic, number, pairs, at_ms)
         if one.changes.deletes:
-            seed, order = lane.state.seed, one.changes.order
+            seed, order = partition.state.seed, one.changes.order
             tombstones = [tombstone(key, seed, order) for key in one.changes.deletes]
-            transaction.add(lane.route.changelog, partition, tombstones, at_ms)
+            transaction.add(partition.route.changelog, number, tombstones, at_ms)
         if one.changes.puts:
             # Last: who wrote them stands behind all others.
-            transaction.add(lane.route.changelog, partition, one.changes.puts, at_ms)
+            transaction.add(partition.route.changelog, number, one.changes.puts, at_ms)
         if one.effects.dead_letters:
             letters = [
-                dead_letter_record(letter, lane.topic, partition)
+                dead_letter_record(letter, partition.topic, number)
                 for letter in one.effects.dead_letters
             ]
-            transaction.add(lane.route.dead_letters, partition, letters, at_ms, LETTER_BYTES_MAX)
+            transaction.add(partition.route.dead_letters, number, letters, at_ms, LETTER_BYTES_MAX)
 
     async def _commit(self, decided: Sequence[Decided], transaction: Transaction) -> None:
         self._watchdog.check()
         began = time.perf_counter()
-        offsets = {(one.lane.topic, one.lane.partition): one.next_offset for one in decided}
+        offsets = {(one.partition.topic, one.partition.number): one.next_offset for one in decided}
         ends = await transaction.commit(self._settings.app_id, offsets, self._owner, self._reached)
         committed = time.perf_counter()
         failed = await asyncio.get_running_loop().run_in_executor(
-            self._executor, _write, [one for one in decided if not one.lane.has_lost_writes], ends
+            self._executor,
+            _write,
+            [one for one in decided if not one.partition.has_lost_writes],
+            ends,
         )
         self._reached("store_written")
         for one in decided:
-            lane = one.lane
-            if lane in failed:
+            partition = one.partition
+            if partition in failed:
                 # Its state still has what the store lacks: nothing is released.
-                lane.has_lost_writes = True
-                self.leave(lane, trouble_of(failed[lane]))
-            if not lane.has_lost_writes:
-                lane.state.release()
-            lane.committed_offset = one.next_offset
-            self._journal.note_passed(lane.place, one.next_offset)
-            lane.arrived()
+                partition.has_lost_writes = True
+                self.leave(partition, trouble_of(failed[partition]))
+            if not partition.has_lost_writes:
+                partition.state.release()
+            partition.committed_offset = one.next_offset
+            self._journal.note_passed(partition.place, one.next_offset)
+            partition.arrived()
         self._observer.committed(decided, committed - began, time.perf_counter() - committed)
 
-    def _set_aside(self, lane: Lane, records: Sequence[Record], why: str) -> None:
-        """Leave a lane alone, and fetch no more for it; the others go on."""
-        lane.put_back(records)
-        lane.parked = True
-        self._fetch_from(lane, False)
-        self._observer.parked(lane.place, why)
+    def _set_aside(self, partition: InputPartition, records: Sequence[Record], why: str) -> None:
+        """Leave a partition alone, and fetch no more for it; the others go on."""
+        partition.put_back(records)
+        partition.parked = True
+        self._fetch_from(partition, False)
+        self._observer.parked(partition.place, why)
 
-    def _park(self, lane: Lane, records: Sequence[Record], unknown: UnknownSchema) -> None:
-        """Set a lane aside while the registry is asked for what it lacks."""
-        self._set_aside(lane, records, f"asking the registry for {unknown}")
-        task = asyncio.create_task(self._ask(lane, unknown.schema_ids))
+    def _park(
+        self, partition: InputPartition, records: Sequence[Record], unknown: UnknownSchema
+    ) -> None:
+        """Set a partition aside while the registry is asked for what it lacks."""
+        self._set_aside(partition, records, f"asking the registry for {unknown}")
+        task = asyncio.create_task(self._ask(partition, unknown.schema_ids))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def _ask(self, lane: Lane, schema_ids: frozenset[int]) -> None:
+    async def _ask(self, partition: InputPartition, schema_ids: frozenset[int]) -> None:
         try:
-            await lane.schemas.ask(schema_ids, self._ask_registry)
+            await partition.schemas.ask(schema_ids, self._ask_registry)
         except SchemaIdsError as error:
             end_process(f"schema ids: {type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001  (whatever it is, the process ends)
             end_process(f"unexpected {error!r}", error)
-        if lane.has_left:
+        if partition.has_left:
             return
-        lane.parked = False
-        self._fetch_from(lane, True)
-        self._observer.unparked(lane.place)
+        partition.parked = False
+        self._fetch_from(partition, True)
+        self._observer.unparked(partition.place)
         self._wake.set()
 
 
 def _write(
     decided: Sequence[Decided], ends: Mapping[tuple[str, int], int]
-) -> dict[Lane, Exception]:
+) -> dict[InputPartition, Exception]:
     """Write each committed batch to its store; return what went wrong with which."""
-    failed: dict[Lane, Exception] = {}
+    failed: dict[InputPartition, Exception] = {}
     for one in decided:
-        lane = one.lane
+        partition = one.partition
         try:
-            lane.state.write(one.changes, ends.get((lane.route.changelog, lane.partition)))
+            partition.state.write(
+                one.changes, ends.get((partition.route.changelog, partition.number))
+            )
         except STORE_ERRORS as error:
-            failed[lane] = error
+            failed[partition] = error
     return failed

@@ -24,9 +24,9 @@ _OVERDUE_RECORDS = 50
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What one lane brings into a transaction."""
+    """What one partition brings into a transaction."""
 
-    lane: Lane
+    partition: InputPartition
     records: int
     next_offset: int
     log_time_ms: int
@@ -34,7 +34,7 @@ class Decided:
     changes: Changes
 
 
-class Lane:
+class InputPartition:
     """The order of one partition's records, kept from the fetch to the decision.
 
     next_offset:      the next record that is expected from the log.
@@ -50,7 +50,7 @@ class Lane:
         self,
         route: Route,
         topic: str,
-        partition: int,
+        number: int,
         partitions: int,
         state: PartitionState,
         next_offset: int,
@@ -65,8 +65,8 @@ class Lane:
         """
         self.route = route
         self.topic = topic
-        self.partition = partition
-        self.place = f"{topic}-{partition}"
+        self.number = number
+        self.place = f"{topic}-{number}"
         self.state = state
         self.next_offset = next_offset
         self.committed_offset = next_offset
@@ -178,7 +178,7 @@ class Lane:
 
     def _effects_of(self, records: Sequence[Record]) -> Effects:
         unknown = self.schemas.unknown()
-        batch = Batch(self.topic, self.partition, self._partitions, records, unknown)
+        batch = Batch(self.topic, self.number, self._partitions, records, unknown)
         if self._journal.is_quarantined(self.place, records[0].offset):
             effects = self._quarantine(batch, records[0])
         else:
@@ -199,10 +199,10 @@ class Lane:
         find = self.route.contradiction
         if find is None:
             return ""
-        return find(self.state.stored_items(), self.partition, self._partitions)
+        return find(self.state.stored_items(), self.number, self._partitions)
 
     def set_out(self) -> None:
-        """Note that a batch of this lane is on its way into a transaction."""
+        """Note that a batch of this partition is on its way into a transaction."""
         self._in_flight += 1
         self._is_settled.clear()
 
@@ -213,7 +213,7 @@ class Lane:
             self._is_settled.set()
 
     async def settled(self) -> None:
-        """Wait until no batch of this lane is on its way."""
+        """Wait until no batch of this partition is on its way."""
         await self._is_settled.wait()
 
     def _quarantine(self, batch: Batch, record: Record) -> Effects:

@@ -1,4 +1,4 @@
-"""Transactional sink: everything that one batch publishes, and its input offsets, or nothing.
+"""One transaction: everything that a batch publishes, and its input offsets, or nothing.
 
 Two producers take turns. A transaction can begin while the broker still writes the commit markers
 of the one before it; with one producer it would have to wait for them (20 ms).
@@ -154,14 +154,14 @@ async def fence(
 class Transaction:
     """One transaction under way."""
 
-    def __init__(self, producer: AIOKafkaProducer, sink: TransactionalSink) -> None:
+    def __init__(self, producer: AIOKafkaProducer, producers: TransactionalProducers) -> None:
         self._producer = producer
-        self._sink = sink
+        self._producers = producers
         self._batches: dict[tuple[str, int], list[Any]] = {}
 
     def anew(self) -> Transaction:
         """Return this transaction with nothing in it; what was added here is forgotten."""
-        return Transaction(self._producer, self._sink)
+        return Transaction(self._producer, self._producers)
 
     def add(
         self,
@@ -205,7 +205,7 @@ class Transaction:
     ) -> dict[tuple[str, int], int]:
         """Publish, commit the input offsets under the owner's name, and commit it all.
 
-        Returns for each (topic, partition) the offset behind its last record. What the sink's
+        Returns for each (topic, partition) the offset behind its last record. What the producers'
         `went_back` raises leaves the transaction uncommitted.
         """
         producer = self._producer
@@ -224,9 +224,9 @@ class Transaction:
         for topic, partition, count, future in deliveries:
             metadata = await future
             where = topic, partition
-            if metadata.offset < self._sink.ends.get(where, 0):
-                self._sink.went_back(topic, partition, metadata.offset)
-            self._sink.ends[where] = ends[where] = metadata.offset + count
+            if metadata.offset < self._producers.ends.get(where, 0):
+                self._producers.went_back(topic, partition, metadata.offset)
+            self._producers.ends[where] = ends[where] = metadata.offset + count
         reached("records_produced")
         # Not beside the records: the coordinator would answer that the transaction is busy, which
         # costs the records a retry.
@@ -238,7 +238,7 @@ class Transaction:
         return ends
 
 
-class TransactionalSink:
+class TransactionalProducers:
     """The two producers of a worker's generation.
 
     ends:      the offset behind what was last written to each (topic, partition).

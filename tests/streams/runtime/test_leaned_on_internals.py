@@ -147,6 +147,6 @@ def test_an_attribute_that_we_lean_on_is_still_there(owner: type, text: str) -> 
 
 
 def test_an_unanswered_transactional_request_escapes_the_clients_own_retries() -> None:
-    """`BaseHandler.do` repeats on KafkaError; what our sink raises must not be one."""
+    """`BaseHandler.do` repeats on KafkaError; what our producers raise must not be one."""
     assert "except KafkaError" in inspect.getsource(sender.BaseHandler.do)
     assert not issubclass(FateUnknown, KafkaError)

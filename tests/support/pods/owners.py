@@ -16,7 +16,7 @@ from streams.runtime.health import HealthServer
 from streams.runtime.ownership.committed_records import CommittedRecords, Lookups
 from streams.runtime.process.observer import Observer
 from streams.runtime.transactions.crash_journal import CrashJournal
-from streams.runtime.transactions.input_partition import Lane
+from streams.runtime.transactions.input_partition import InputPartition
 
 Place = tuple[str, int]
 
@@ -25,10 +25,12 @@ def nothing(batch: Batch, state: State, log_time_ms: int) -> Effects:
     return Effects()
 
 
-def lane_over(store: MemoryStore, place: Place, directory: Path, next_offset: int = 0) -> Lane:
+def partition_over(
+    store: MemoryStore, place: Place, directory: Path, next_offset: int = 0
+) -> InputPartition:
     route = Route("role", place[0], nothing, (), "changelog", "dead")
     journal = CrashJournal(directory / "journal.json")
-    return Lane(route, *place, 20, PartitionState(store), next_offset, 0, journal)
+    return InputPartition(route, *place, 20, PartitionState(store), next_offset, 0, journal)
 
 
 def filled(store: MemoryStore, values: Mapping[bytes, bytes]) -> MemoryStore:
@@ -67,11 +69,11 @@ class Owner:
     def restored(self, stores: Mapping[Place, MemoryStore], next_offset: int = 0) -> None:
         """Answer from these stores."""
         assert self.records is not None
-        lanes = {
-            place: lane_over(store, place, self.directory, next_offset)
+        partitions = {
+            place: partition_over(store, place, self.directory, next_offset)
             for place, store in stores.items()
         }
-        self.records.open(lanes)
+        self.records.open(partitions)
 
 
 @asynccontextmanager

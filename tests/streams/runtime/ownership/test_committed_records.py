@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pods.owners import Owner, filled, lane_over, serving, until
+from support.pods.owners import Owner, filled, partition_over, serving, until
 
 from state.stores.memory import MemoryStore
 from state.stores.rocksdb import CorruptStore, StoreFull
@@ -134,16 +134,16 @@ def test_an_answer_names_the_owner_and_how_far_it_has_come(tmp_path: Path) -> No
 
 def test_changes_in_flight_are_not_told(tmp_path: Path) -> None:
     store = filled(MemoryStore(), {b"k": b"old"})
-    lane = lane_over(store, MINE, tmp_path)
-    lane.state.put(b"k", b"new")
-    lane.state.put(b"other", b"new")
-    changes = lane.state.seal()
+    partition = partition_over(store, MINE, tmp_path)
+    partition.state.put(b"k", b"new")
+    partition.state.put(b"other", b"new")
+    changes = partition.state.seal()
 
     async def talk(worker: Client) -> None:
-        worker.records.open({MINE: lane})
+        worker.records.open({MINE: partition})
         assert await worker.look_up(b"k") == (200, b"old")
         assert await worker.look_up(b"other") == (404, b"absent")
-        lane.state.write(changes, 7)
+        partition.state.write(changes, 7)
         assert await worker.look_up(b"k") == (200, b"new")
 
     run(tmp_path, talk, store)
@@ -218,8 +218,8 @@ def test_a_partition_is_let_go_of_when_no_look_up_reads_it_and_others_are_read_o
     other = filled(MemoryStore(), {b"k": b"other"})
 
     async def talk(worker: Client) -> None:
-        beside = lane_over(other, ("in", 1), tmp_path)
-        worker.records.open({MINE: lane_over(store, MINE, tmp_path), ("in", 1): beside})
+        beside = partition_over(other, ("in", 1), tmp_path)
+        worker.records.open({MINE: partition_over(store, MINE, tmp_path), ("in", 1): beside})
         asked = asyncio.create_task(worker.look_up(b"k"))
         await until(lambda: store.readers == 1)
         worker.records.open({("in", 1): beside})

@@ -14,7 +14,7 @@ from streams.batch import Batch, Effects, Record, State
 from streams.route import Route
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
 from streams.runtime.transactions.crash_journal import CrashJournal
-from streams.runtime.transactions.input_partition import QUARANTINED, Lane
+from streams.runtime.transactions.input_partition import QUARANTINED, InputPartition
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,22 @@ def records(first: int, count: int) -> list[FakeRecord]:
     return [FakeRecord(offset) for offset in range(first, first + count)]
 
 
-def feed(lane: Lane, fed: Sequence[Record], begin: int | None = None) -> None:
+def feed(partition: InputPartition, fed: Sequence[Record], begin: int | None = None) -> None:
     """Feed records; everything from `begin` on was read, by default from the first of them."""
-    lane.feed(fed, fed[0].offset if begin is None else begin)
+    partition.feed(fed, fed[0].offset if begin is None else begin)
 
 
 def offsets(taken: Sequence[Record]) -> list[int]:
     return [record.offset for record in taken]
 
 
-def new_lane(
+def new_partition(
     journal: Path,
     next_offset: int = 100,
     to: tuple[str, ...] = ("out",),
     *,
     has_gaps: bool = False,
-) -> Lane:
+) -> InputPartition:
     def echo(batch: Batch, state: State, log_time_ms: int) -> Effects:
         effects = Effects()
         for record in batch.records:
@@ -56,38 +56,46 @@ def new_lane(
     route = Route("role", "in", echo, to, "changelog", "dead")
     state = PartitionState(MemoryStore())
     crash_journal = CrashJournal(journal)
-    return Lane(route, "in", 0, 4, state, next_offset, 500, crash_journal, has_gaps=has_gaps)
+    return InputPartition(
+        route, "in", 0, 4, state, next_offset, 500, crash_journal, has_gaps=has_gaps
+    )
 
 
 @pytest.fixture
-def lane(tmp_path: Path) -> Lane:
-    return new_lane(tmp_path / "journal.json")
+def partition(tmp_path: Path) -> InputPartition:
+    return new_partition(tmp_path / "journal.json")
 
 
-def test_an_earlier_record_than_expected_is_the_partitions_trouble(lane: Lane) -> None:
-    feed(lane, records(100, 5))
+def test_an_earlier_record_than_expected_is_the_partitions_trouble(
+    partition: InputPartition,
+) -> None:
+    feed(partition, records(100, 5))
     with pytest.raises(PartitionTrouble, match="expected offset 105, got 104"):
-        feed(lane, records(104, 3))
+        feed(partition, records(104, 3))
 
 
-def test_c3_a_gap_that_was_read_past_is_passed_however_large_it_is(lane: Lane) -> None:
-    feed(lane, records(103, 2), begin=100)
-    feed(lane, records(900_000, 1), begin=105)
-    assert offsets(lane.take(10)) == [103, 104, 900_000]
-    assert lane.next_offset == 900_001
+def test_c3_a_gap_that_was_read_past_is_passed_however_large_it_is(
+    partition: InputPartition,
+) -> None:
+    feed(partition, records(103, 2), begin=100)
+    feed(partition, records(900_000, 1), begin=105)
+    assert offsets(partition.take(10)) == [103, 104, 900_000]
+    assert partition.next_offset == 900_001
 
 
-def test_c3_a_single_offset_that_nobody_read_is_the_partitions_trouble(lane: Lane) -> None:
+def test_c3_a_single_offset_that_nobody_read_is_the_partitions_trouble(
+    partition: InputPartition,
+) -> None:
     with pytest.raises(PartitionTrouble, match="offsets 100 to 100 are not in the log"):
-        feed(lane, records(101, 2), begin=101)
+        feed(partition, records(101, 2), begin=101)
 
 
 def test_c3_a_hole_in_the_log_is_the_partitions_trouble_unless_the_topic_is_compacted(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(PartitionTrouble, match="offsets 102 to 104 are not in the log"):
-        new_lane(tmp_path / "journal.json").feed(records(105, 2), 100, [(102, 105)])
-    compacted = new_lane(tmp_path / "journal.json", has_gaps=True)
+        new_partition(tmp_path / "journal.json").feed(records(105, 2), 100, [(102, 105)])
+    compacted = new_partition(tmp_path / "journal.json", has_gaps=True)
     compacted.feed(records(105, 2), 100, [(102, 105)])
     assert offsets(compacted.take(10)) == [105, 106]
 
@@ -99,72 +107,74 @@ def test_c3_a_hole_in_the_log_is_the_partitions_trouble_unless_the_topic_is_comp
 def test_records_are_taken_in_order_and_the_buffer_knows_its_size(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limits: list[int]
 ) -> None:
-    lane = new_lane(tmp_path_factory.mktemp("lane") / "journal.json", 0)
+    partition = new_partition(tmp_path_factory.mktemp("partition") / "journal.json", 0)
     fed = 0
     for size in sizes:
-        feed(lane, records(fed, size))
+        feed(partition, records(fed, size))
         fed += size
     got: list[int] = []
     for limit in limits:
-        taken = lane.take(limit)
+        taken = partition.take(limit)
         assert len(taken) == min(limit, fed - len(got))
         got += offsets(taken)
-        assert lane.buffered_records == fed - len(got)
-        assert (lane.buffered_bytes > 0) == (lane.buffered_records > 0)
+        assert partition.buffered_records == fed - len(got)
+        assert (partition.buffered_bytes > 0) == (partition.buffered_records > 0)
     assert got == list(range(len(got)))
-    assert lane.next_offset == fed
+    assert partition.next_offset == fed
 
 
-def test_what_was_put_back_comes_first_again(lane: Lane) -> None:
-    feed(lane, records(100, 10))
-    taken = lane.take(4)
-    lane.put_back(taken)
-    assert lane.buffered_records == 10
-    lane.parked = True
-    assert lane.take(10) == ()
-    lane.parked = False
-    assert offsets(lane.take(10)) == list(range(100, 110))
+def test_what_was_put_back_comes_first_again(partition: InputPartition) -> None:
+    feed(partition, records(100, 10))
+    taken = partition.take(4)
+    partition.put_back(taken)
+    assert partition.buffered_records == 10
+    partition.parked = True
+    assert partition.take(10) == ()
+    partition.parked = False
+    assert offsets(partition.take(10)) == list(range(100, 110))
 
 
-def test_decisions_move_offset_and_log_time_and_seal_the_state(lane: Lane) -> None:
-    feed(lane, [FakeRecord(100, 900), FakeRecord(101, 700)])
-    decided = lane.decide(lane.take(10))
+def test_decisions_move_offset_and_log_time_and_seal_the_state(partition: InputPartition) -> None:
+    feed(partition, [FakeRecord(100, 900), FakeRecord(101, 700)])
+    decided = partition.decide(partition.take(10))
     assert decided.next_offset == 102
     assert decided.log_time_ms == 900
     assert decided.records == 2
     assert [key for key, _ in decided.changes.puts] == [b"last"]
     assert decided.effects.outgoing["out"][0] == (b"k", b"100 500")
     # Time never goes back.
-    feed(lane, [FakeRecord(102, 100)])
-    assert lane.decide(lane.take(1)).log_time_ms == 900
+    feed(partition, [FakeRecord(102, 100)])
+    assert partition.decide(partition.take(1)).log_time_ms == 900
 
 
 def test_a_topic_outside_the_route_is_refused(tmp_path: Path) -> None:
-    lane = new_lane(tmp_path / "journal.json", to=())
-    feed(lane, records(100, 1))
+    partition = new_partition(tmp_path / "journal.json", to=())
+    feed(partition, records(100, 1))
     with pytest.raises(WorkerMustEnd, match="may not publish to out"):
-        lane.decide(lane.take(1))
+        partition.decide(partition.take(1))
 
 
-def test_batches_are_short_while_what_was_due_for_long_has_piled_up(lane: Lane) -> None:
-    feed(lane, [FakeRecord(offset, 6_000) for offset in range(100, 300)])
-    lane.state.put(b"hold", b"held", 1_000)
-    assert lane.overdue_ms() == 0
-    assert len(lane.take(80)) == 80
-    lane.state.put(b"hold", b"held", 999)
-    assert lane.overdue_ms() == 6_000
-    assert len(lane.take(80)) == 50
-    lane.parked = True
-    assert lane.overdue_ms() == 0
+def test_batches_are_short_while_what_was_due_for_long_has_piled_up(
+    partition: InputPartition,
+) -> None:
+    feed(partition, [FakeRecord(offset, 6_000) for offset in range(100, 300)])
+    partition.state.put(b"hold", b"held", 1_000)
+    assert partition.overdue_ms() == 0
+    assert len(partition.take(80)) == 80
+    partition.state.put(b"hold", b"held", 999)
+    assert partition.overdue_ms() == 6_000
+    assert len(partition.take(80)) == 50
+    partition.parked = True
+    assert partition.overdue_ms() == 0
 
 
 def test_r20_a_stretch_that_killed_is_gone_through_one_by_one(tmp_path: Path) -> None:
     journal = CrashJournal(tmp_path / "journal.json")
     journal.note_death("in-0", 102, 103)
-    lane = new_lane(tmp_path / "journal.json")
-    feed(lane, records(100, 8))
+    partition = new_partition(tmp_path / "journal.json")
+    feed(partition, records(100, 8))
     # Everything up to the stretch's end with care, then freely again.
-    assert [offsets(lane.take(10)) for _ in range(5)] == [
+    assert [offsets(partition.take(10)) for _ in range(5)] == [
         [100],
         [101],
         [102],
@@ -177,9 +187,9 @@ def test_r20_a_quarantined_record_is_a_dead_letter_and_touches_no_state(tmp_path
     journal = CrashJournal(tmp_path / "journal.json")
     for _ in range(3):
         journal.note_death("in-0", 100, 100)
-    lane = new_lane(tmp_path / "journal.json")
-    feed(lane, records(100, 2))
-    decided = lane.decide(lane.take(10))
+    partition = new_partition(tmp_path / "journal.json")
+    feed(partition, records(100, 2))
+    decided = partition.decide(partition.take(10))
     (letter,) = decided.effects.dead_letters
     assert letter.reason == QUARANTINED
     assert letter.record.offset == 100
