@@ -45,17 +45,12 @@ MARKS_BY_FIXTURE = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses a real part, so that a forgotten marker starts no broker in a fast run.
-
-    Tests of a file that start servers form a group: they share them, so one process runs them.
-    """
+    """Mark what uses a real part, so that a forgotten marker starts no broker in a fast run."""
     for item in items:
         for fixture, marks in MARKS_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 for mark in marks:
                     item.add_marker(mark)
-        if any(item.get_closest_marker(mark) for mark in ("kafka", "redis", "programs")):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
     _longest_first(items)
 
 
@@ -71,7 +66,8 @@ def _longest_first(items: list[pytest.Item]) -> None:
             limit_s[item.path] = max(limit_s[item.path], limit.args[0])
 
     def order(item: pytest.Item) -> tuple[bool, float]:
-        return item.get_closest_marker("xdist_group") is None, -limit_s[item.path]
+        needs_servers = any(map(item.get_closest_marker, ("kafka", "redis", "programs")))
+        return not needs_servers, -limit_s[item.path]
 
     items.sort(key=order)
 

@@ -1,6 +1,7 @@
 """scripts/test over stand-ins for set-up, checks and the interpreter that would run pytest."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ echo "FAILED  schemas"
 exit 3
 """
 GOOD = "#!/bin/sh\nexit 0\n"
+SCRIPT = (ROOT / "scripts" / "test").read_text(encoding="utf-8")
 
 
 def run(
@@ -98,3 +100,20 @@ def test_so_they_do_when_pytest_is_started_without_scripts_test() -> None:
         command, cwd=ROOT, env=environ, check=False, capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_the_tests_of_a_file_run_in_one_process() -> None:
+    """By the options of scripts/test; they share servers, and some topics."""
+    file = ROOT / "tests" / "infra" / "test_bootstrap.py"
+    command = [
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "-m", "programs"),
+        *(*re.findall(r"--numprocesses 2 .*reorder", SCRIPT)[0].split(), str(file)),
+        *("-k", "i6_help_is_told"),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=250
+    )
+    ran = re.findall(r"\[(gw\d)\] \[.* PASSED ", done.stdout)
+    assert len(ran) == 12, done.stdout
+    assert len(set(ran)) == 1
