@@ -59,6 +59,7 @@ class Settings:
                          look-ups; empty for the health host.
     lookup_token:        SEATSTREAM_LOOKUP_TOKEN, what they must show; without one look-ups are
                          answered on a loopback address only.
+    retell_s:            SEATSTREAM_RETELL_S, how often the statuses of a partition are told again.
     stall_s:             SEATSTREAM_STALL_S, lag without progress that makes /live fail.
     watchdog:            SEATSTREAM_WATCHDOG, end a process that was paused for half a session.
     dead_letter_run_limit, dead_letter_share_limit: SEATSTREAM_DEAD_LETTER_RUN_LIMIT (in a row)
@@ -88,6 +89,7 @@ class Settings:
     advertised_host: str = ""
     # Not shown: settings are logged at start.
     lookup_token: str = field(default="", repr=False)
+    retell_s: float = 3_600.0
     stall_s: float = 30.0
     watchdog: bool = True
     dead_letter_run_limit: int = 10
@@ -124,6 +126,7 @@ class Settings:
             health_port=read(PREFIX + "HEALTH_PORT", whole(0, 65_535), 0),
             advertised_host=read(PREFIX + "ADVERTISED_HOST", host, ""),
             lookup_token=read(PREFIX + "LOOKUP_TOKEN", str, ""),
+            retell_s=read(PREFIX + "RETELL_S", between(1, 604_800), 3_600.0),
             stall_s=read(PREFIX + "STALL_S", between(1, 3_600), 30.0),
             watchdog=read(PREFIX + "WATCHDOG", flag, True),
             dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10),

@@ -387,26 +387,35 @@ class BatchApp(faust.App):
         assert self._cluster is not None
         settings = self.worker_settings
         options = {"bootstrap.servers": settings.brokers, **settings.kafka.librdkafka()}
-        watch = TopicWatch(self._cluster.identities, self._cluster.partitions, options)
+        retold = {route.retold.topic for route in self.routes.values() if route.retold}
+        watch = TopicWatch(self._cluster.identities, self._cluster.partitions, options, retold)
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_STOCK_TAKING_S)
+            # The first look comes before the first take-over: nothing is lost unseen after it.
             look = await loop.run_in_executor(None, watch.look)
             self.observer.topics(look.missing)
-            group_commit = self.generation.group_commit if self.generation is not None else None
             for topic in look.renewed:
                 self._end_if_lost(topic)
                 self.observer.log.error("topic %s was created anew: what it had is gone", topic)
-                if group_commit is not None:
-                    group_commit.tell_again(topic)
+            for topic, partition in look.shortened:
+                self.observer.log.error(
+                    "%s-%d: its first records were removed: all is told again", topic, partition
+                )
             for topic, count in look.counts.items():
                 had = self._cluster.partitions[topic]
                 end_process(
                     f"topic {topic} had {had} partitions when this worker started and has {count} "
                     "now: partitions must never be added. A restart says what to do"
                 )
+            group_commit = self.generation.group_commit if self.generation is not None else None
             if group_commit is not None:
+                for topic in look.renewed:
+                    group_commit.tell_again(topic)
+                for topic, partition in look.shortened:
+                    group_commit.tell_again(topic, partition)
+                group_commit.tell_oldest_again(settings.retell_s)
                 group_commit.hold_back(bool(look.missing))
+            await asyncio.sleep(_STOCK_TAKING_S)
 
     def _end_if_lost(self, topic: str) -> None:
         for route in self.routes.values():

@@ -5,11 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from faults.lost_records import deletable, lose_records
 from faults.lost_topic import delete_topic
 from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers
 from integration.seat_workers import Seats
-from integration.workers import ENDED_ITSELF, Worker, committed_offsets
+from integration.workers import (
+    ENDED_ITSELF,
+    Worker,
+    committed_offsets,
+    end_offsets,
+    producing,
+    read_committed,
+)
 from support.seats.section_commands import EVENT, PARTITIONS, hold, open_section
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
@@ -21,6 +29,7 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
+from state.domain.keys import partition_of, section_key
 from state.views.availability.view import AvailabilityView
 from streams.settings import Settings
 
@@ -135,6 +144,45 @@ def test_s6_after_a_takeover_a_status_topic_that_is_empty_has_every_section_agai
     with AvailabilityView(seats.brokers) as view:
         view.wait_ready(30)
         assert wait_until(lambda: is_whole(view), 60), worker.tail()
+    assert worker.terminate() == 0
+
+
+def test_s6_statuses_whose_records_were_removed_are_told_again_by_the_running_worker(
+    seats: Seats, worker: Worker
+) -> None:
+    topic = SECTION_STATUS.name
+    with AvailabilityView(seats.brokers) as view:
+        view.wait_ready(30)
+        assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 60)
+        before = shown(view)
+    with deletable(seats.brokers, topic):
+        for partition, end in end_offsets(seats.brokers, topic, PARTITIONS).items():
+            lose_records(seats.brokers, topic, partition, end)
+    with AvailabilityView(seats.brokers) as view:
+        view.wait_ready(30)
+        assert wait_until(lambda: shown(view) == before, 60), worker.tail()
+    assert worker.terminate() == 0
+
+
+def test_s6_a_status_that_somebody_wrote_over_comes_back_in_time(seats: Seats) -> None:
+    worker = seats.worker("retelling", SEATSTREAM_RETELL_S="1").start("topology").wait_ready()
+    key = section_key(EVENT, SECTIONS[5])
+
+    def last() -> bytes | None:
+        of_key = [
+            one
+            for one in read_committed(seats.brokers, SECTION_STATUS.name, PARTITIONS)
+            if one.key == key
+        ]
+        return of_key[-1].value if of_key else None
+
+    assert wait_until(lambda: last() is not None, 60), worker.tail()
+    good = last()
+    # The first may be healed by the takeover, which tells every section once.
+    for _ in range(2):
+        with producing(seats.brokers) as producer:
+            producer.produce(SECTION_STATUS.name, b"garbage", key, partition_of(key, PARTITIONS))
+        assert wait_until(lambda: last() == good, 60), worker.tail()
     assert worker.terminate() == 0
 
 

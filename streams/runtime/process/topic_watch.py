@@ -1,27 +1,38 @@
-"""Looks after the topics of the routes while a worker runs: are they there, and the same ones?"""
+"""Looks after the topics of the routes while a worker runs: are they there, and the same ones?
+
+Of topics that can be written anew it also sees whether records were removed from them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import (
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 _TIMEOUT_S = 3.0
 # A broker that has not heard of a new topic yet says the same as one that knows it was deleted.
 _LOOKS = 2
+_FIRST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 
 
 class Look(NamedTuple):
     """missing: topics that are not there; renewed: created anew since the last look.
 
     counts: of partitions, by topic that has another number than at start.
+    shortened: partitions of the retold topics whose first records were removed since then.
     """
 
     missing: frozenset[str]
     renewed: frozenset[str]
     counts: Mapping[str, int]
+    shortened: Collection[tuple[str, int]] = ()
 
 
 class TopicWatch:
@@ -30,6 +41,7 @@ class TopicWatch:
     identities: id of each topic, as the brokers tell it.
     partitions: how many partitions each had at start.
     options:    of librdkafka.
+    retold:     topics that can be written anew, which are looked at for removed records too.
     """
 
     def __init__(
@@ -37,12 +49,15 @@ class TopicWatch:
         identities: Mapping[str, str],
         partitions: Mapping[str, int],
         options: Mapping[str, Any],
+        retold: Collection[str] = (),
     ) -> None:
         self._identities = dict(identities)
         self._partitions = partitions
         # Brokers that are away are told of by everything else already.
         self._admin = AdminClient({**options, "log_level": 2})
         self._missed = dict.fromkeys(identities, 0)
+        self._retold = retold
+        self._begins: dict[tuple[str, int], int] = {}
 
     def look(self) -> Look:
         """Ask now; blocks for some seconds at most. No answer is no news of a topic."""
@@ -66,4 +81,30 @@ class TopicWatch:
                 self._identities[name] = topic_id
                 renewed.add(name)
         missing = {name for name, count in self._missed.items() if count >= _LOOKS}
-        return Look(frozenset(missing), frozenset(renewed), counts)
+        return Look(frozenset(missing), frozenset(renewed), counts, self._shortened())
+
+    def _shortened(self) -> list[tuple[str, int]]:
+        """Return partitions that begin later than at the last look.
+
+        Compaction leaves the first offset where it is: who moves it forward deletes records.
+        """
+        asked = {
+            TopicPartition(topic, number): _FIRST
+            for topic in self._retold
+            if not self._missed[topic]
+            for number in range(self._partitions[topic])
+        }
+        if not asked:
+            return []
+        shortened = []
+        answers = self._admin.list_offsets(asked, request_timeout=_TIMEOUT_S)
+        for at, answer in answers.items():
+            place = at.topic, at.partition
+            try:
+                begin = answer.result().offset
+            except KafkaException:
+                continue
+            if begin > self._begins.setdefault(place, begin):
+                shortened.append(place)
+            self._begins[place] = begin
+        return shortened

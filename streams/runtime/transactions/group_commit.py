@@ -32,6 +32,7 @@ from streams.runtime.transactions.dead_letters import (
     dead_letter_record,
 )
 from streams.runtime.transactions.input_partition import Decided, InputPartition
+from streams.runtime.transactions.retelling import tell_oldest_again
 from streams.runtime.transactions.schema_questions import AskRegistry, SchemaQuestions
 from streams.runtime.transactions.transaction import Transaction, TransactionalProducers
 
@@ -255,11 +256,16 @@ class GroupCommit:
             self._wake.set()
         self._is_held = is_held
 
-    def tell_again(self, topic: str) -> None:
-        """Write what this output lost anew."""
+    def tell_again(self, topic: str, number: int | None = None) -> None:
+        """Write what this output lost anew, in all of its partitions or in one."""
         for partition in self.partitions.values():
-            if partition.retelling.concerns(topic):
+            if partition.retelling.concerns(topic) and number in (None, partition.number):
                 partition.retelling.begin()
+        self._wake.set()
+
+    def tell_oldest_again(self, age_s: float) -> None:
+        """Write anew what the partition told that did so longest ago, and longer ago than this."""
+        tell_oldest_again([one.retelling for one in self.partitions.values()], age_s)
         self._wake.set()
 
     def _take(self) -> list[tuple[InputPartition, Sequence[Record]]]:

@@ -1,13 +1,15 @@
 """Writes a compacted output anew from the state, a few records with each transaction.
 
 The records of the output go along with those of the batches, so that none overtakes a newer one.
-It happens after every takeover, whatever the output has: to find out what it lacks would cost more
-than to write it, and readers know their way with what they have already.
+It happens after every takeover and once in a while, whatever the output has: to find out what it
+lacks would cost more than to write it, and readers know their way with what they have already.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Iterable
 
 from state.stores.partition_state import PartitionState
 from streams.batch import Effects
@@ -20,6 +22,7 @@ class Retelling:
     """What one partition still has to tell again.
 
     is_wanted: whether there is something to tell.
+    age_s:     since it was last begun; 0 where nothing is ever told again.
     """
 
     def __init__(self, retold: Retold | None, state: PartitionState) -> None:
@@ -27,11 +30,16 @@ class Retelling:
         self._state = state
         self._keys: deque[bytes] = deque()
         self._begins = False
+        self._begun_s = 0.0
         self.begin()
 
     @property
     def is_wanted(self) -> bool:
         return self._begins or bool(self._keys)
+
+    @property
+    def age_s(self) -> float:
+        return time.monotonic() - self._begun_s if self._retold is not None else 0.0
 
     def concerns(self, topic: str) -> bool:
         return self._retold is not None and self._retold.topic == topic
@@ -39,6 +47,7 @@ class Retelling:
     def begin(self) -> None:
         """Tell everything again, from the first key on."""
         self._begins = self._retold is not None
+        self._begun_s = time.monotonic()
 
     def add_to(self, effects: Effects) -> None:
         """Let the next few records go along with a batch that was decided; raises as the store."""
@@ -51,3 +60,14 @@ class Retelling:
         now = [self._keys.popleft() for _ in range(min(_AT_ONCE, len(self._keys)))]
         if now:
             effects.to(retold.topic).extend(retold.tell(self._state, now))
+
+
+def tell_oldest_again(retellings: Iterable[Retelling], age_s: float) -> None:
+    """Begin the retelling that was begun longest ago, if that is longer ago than this.
+
+    Nobody looks what an output lacks: what was damaged and then compacted away, or lost in another
+    way, comes back so. One partition at a time: there is no hurry.
+    """
+    oldest = max(retellings, key=lambda one: one.age_s, default=None)
+    if oldest is not None and oldest.age_s > age_s:
+        oldest.begin()

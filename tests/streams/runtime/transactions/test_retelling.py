@@ -14,7 +14,7 @@ from support.seats.section_commands import (
 from state.domain.keys import section_key
 from streams.batch import Batch, Effects
 from streams.change_sections import retold_statuses
-from streams.runtime.transactions.retelling import Retelling
+from streams.runtime.transactions.retelling import Retelling, tell_oldest_again
 
 
 def test_s6_every_section_is_told_again_with_its_version_decoded_or_not() -> None:
@@ -61,3 +61,26 @@ def test_s6_many_sections_are_told_a_few_at_a_time() -> None:
         assert len(batch) <= 8
         found += [record[0] for record in batch]
     assert found == sorted(key for key in partition.last_statuses() if key is not None)
+
+
+def test_s6_what_was_told_longest_ago_is_told_again_one_partition_at_a_time() -> None:
+    first, second = Partition(), Partition()
+    for partition in (first, second):
+        partition.send(open_section("......"))
+    retellings = [Retelling(retold_statuses(CODECS), one.state) for one in (first, second)]
+    for retelling in retellings:
+        while retelling.is_wanted:
+            retelling.add_to(Effects())
+    assert retellings[0].age_s >= retellings[1].age_s
+    tell_oldest_again(retellings, age_s=3_600.0)
+    assert [one.is_wanted for one in retellings] == [False, False]
+    tell_oldest_again(retellings, age_s=0.0)
+    assert [one.is_wanted for one in retellings] == [True, False]
+    tell_oldest_again(retellings, age_s=0.0)
+    assert [one.is_wanted for one in retellings] == [True, True]
+
+
+def test_a_route_that_has_nothing_to_tell_again_never_does() -> None:
+    retelling = Retelling(None, Partition().state)
+    tell_oldest_again([retelling], age_s=0.0)
+    assert not retelling.is_wanted
