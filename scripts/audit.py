@@ -24,6 +24,7 @@ from scripts.auditing.checks import audit
 from scripts.auditing.log import CannotRead, read_log
 from scripts.auditing.report import Report
 from scripts.brokers.addresses import NotUp, servers
+from scripts.stopping import until_stopped
 
 EXIT_CODES = """exit codes:
   0  everything is as it must be
@@ -122,4 +123,4 @@ def as_text(report: Report) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_stopped(main))

@@ -35,6 +35,7 @@ from confluent_kafka.admin import (
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS, Topic
+from scripts.stopping import until_stopped
 from state.kafka.refusals import Refusals
 
 TIMEOUT_S = 30.0
@@ -261,4 +262,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(until_stopped(main))

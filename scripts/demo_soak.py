@@ -17,6 +17,8 @@ from time import monotonic
 
 from infra.paths import ROOT
 from infra.stack.processes import Child, child_environment
+from scripts.demo import arguments_of
+from scripts.stopping import until_stopped
 
 EXACT = 0
 
@@ -60,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first run; then one more each")
     parser.add_argument("--logs", type=Path, default=ROOT / ".run" / "demo-soak")
     arguments, rest = parser.parse_known_args(argv)
+    # Ends here for what the demo does not know either.
+    arguments_of(rest)
     arguments.logs.mkdir(parents=True, exist_ok=True)
     codes: Counter[int] = Counter()
     with busy_loops(arguments.busy, arguments.logs / "busy.log"):
@@ -76,4 +80,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_stopped(main))

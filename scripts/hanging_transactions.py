@@ -31,6 +31,7 @@ from scripts.brokers.transaction_requests import (
     ListTransactions,
     WriteTxnMarkers,
 )
+from scripts.stopping import until_stopped
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -81,6 +82,8 @@ class OpenTransaction:
             return "abort, if that producer is gone: its timeout would end it too"
         if self.state in _COMMITTED:
             return "commit: its coordinator has decided so"
+        if not self.name:
+            return "abort, if you may describe all transactional ids: no coordinator knows of it"
         return "abort: its coordinator knows of nothing that is to be committed"
 
 
@@ -215,17 +218,23 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     """Run from a shell."""
     arguments = _arguments(sys.argv[1:] if words is None else words)
+    brokers = os.environ.get("KAFKA_BROKERS", "")
+    if not brokers:
+        print("hanging_transactions: set KAFKA_BROKERS", file=sys.stderr)
+        return _USAGE
     try:
         security = KafkaSecurity.from_env(os.environ)
         connection = {
-            "bootstrap_servers": os.environ.get("KAFKA_BROKERS", "localhost:9092").split(","),
+            "bootstrap_servers": brokers.split(","),
             **security.aiokafka(),
         }
         return asyncio.run(asyncio.wait_for(run(arguments, connection), TIMEOUT_S))
     except (BadSetting, NotEnded, KafkaError, TimeoutError, OSError) as error:
-        print(f"hanging_transactions: {error or repr(error)}", file=sys.stderr)
+        # The last two have no text of their own, or one that does not say who was asked.
+        asked = "" if isinstance(error, BadSetting | NotEnded) else f"{brokers}: "
+        print(f"hanging_transactions: {asked}{str(error) or repr(error)}", file=sys.stderr)
         return _USAGE
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_stopped(main))

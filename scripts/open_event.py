@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.stopping import until_stopped
 from scripts.traffic.sending import (
     CommandEncoders,
     CommandSender,
@@ -271,4 +272,4 @@ def failed(code: int, text: str, *, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_stopped(main))

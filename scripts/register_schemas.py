@@ -37,6 +37,7 @@ from schemas.topics import subjects
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.listed_schemas import CannotList, register_listed, texts_of
 from scripts.lint_schemas import lint
+from scripts.stopping import until_stopped
 from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, current, load, qualified
 from serdes.registry.client import (
     QUESTIONS_AT_ONCE,
@@ -265,8 +266,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _give_listed_ids(registry: Registry, *, dry_run: bool) -> None:
     """Fill an empty registry with the ids that the log has, by its list."""
-    kafka = KafkaSecurity.from_env(os.environ).librdkafka()
-    listed = SchemaIdLog(os.environ.get("KAFKA_BROKERS", "localhost:9092"), kafka=kafka).read()
+    brokers = os.environ.get("KAFKA_BROKERS")
+    if not brokers:
+        raise ValueError("no brokers: set KAFKA_BROKERS")
+    listed = SchemaIdLog(brokers, kafka=KafkaSecurity.from_env(os.environ).librdkafka()).read()
     if dry_run:
         texts_of(listed)
         return
@@ -300,4 +303,4 @@ def _register_and_print(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(until_stopped(main))

@@ -32,6 +32,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 
 from infra.process.environment import BadSetting
 from schemas.topics import DEAD_LETTER_QUEUE, SEATS_CHANGELOG, SECTION_COMMANDS
+from scripts.stopping import until_stopped
 from serdes.avro.codegen import decoder
 from state.domain.keys import PROGRESS_KEY, may_store
 from state.kafka.group_offsets import committed_in
@@ -271,6 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environment = dict(os.environ)
     if asked.brokers:
         environment["KAFKA_BROKERS"] = asked.brokers
+    if not environment.get("KAFKA_BROKERS"):
+        print("skip_lost_commands: set KAFKA_BROKERS or give --brokers", file=sys.stderr)
+        return _USAGE
     try:
         settings = Settings.from_env(environment)
         as_text = as_json if asked.json else told
@@ -284,4 +288,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(until_stopped(main))

@@ -1,0 +1,67 @@
+"""A script that somebody stops says so in a word, not in a page of Python."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from support.records.registry_fake import fake_registry
+
+from infra.paths import ROOT
+from infra.stack.processes import child_environment, wait_until
+
+WAITS = ("register_schemas", "diff", "--registry")
+
+
+@pytest.mark.programs
+def test_a_script_that_is_stopped_while_it_waits_ends_with_130_and_one_word() -> None:
+    with fake_registry() as registry:
+        registry.hangs = True
+        script = subprocess.Popen(
+            [sys.executable, "-m", f"scripts.{WAITS[0]}", *WAITS[1:], registry.url],
+            cwd=ROOT,
+            env=child_environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert wait_until(lambda: bool(registry.requests), 60)
+            script.send_signal(signal.SIGINT)
+            _, said = script.communicate(timeout=60)
+        finally:
+            script.kill()
+    assert (script.returncode, said) == (130, "stopped\n")
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("name", ["hanging_transactions", "skip_lost_commands", "create_topics"])
+def test_a_script_that_needs_brokers_says_which_variable_is_not_set(name: str) -> None:
+    environment = child_environment()
+    environment.pop("KAFKA_BROKERS", None)
+    done = subprocess.run(
+        [sys.executable, "-m", f"scripts.{name}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "set KAFKA_BROKERS" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.programs
+def test_a_soak_of_demos_that_the_demo_does_not_understand_runs_none() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.demo_soak", "--nonsense"],
+        cwd=ROOT,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "seed" not in done.stdout
