@@ -14,6 +14,7 @@ be done. It asserts nothing and knows no topology, so that any test combines it 
 | `group_answers` | errors in place of what a group has committed |
 | `hanging_transaction` | transactions that nobody ends |
 | `proxy` | late requests, lost or rewritten answers, a link that is cut in one direction |
+| `append_times` | append times that leap, as of a broker whose clock is wrong |
 | `blocked_loop` | a worker whose event loop stands still at a chosen place |
 | `limits` | a full disk and too little memory, of a running process |
 | `small_disk` | a disk of one's own that can be filled; needs root |

@@ -12,7 +12,7 @@ _READ_S = 3.0
 def copy_between_partitions(brokers: str, topic: str, origin: int, target: int, count: int) -> int:
     """Append the last records of one partition to another; return how many those are."""
     producer = Producer({"bootstrap.servers": brokers, "message.timeout.ms": 20_000})
-    copied = _last_records(brokers, topic, origin, count)
+    copied = last_records(brokers, topic, origin, count)
     for record in copied:
         producer.produce(topic, record.value(), record.key(), target)
     producer.produce(topic, b"garbage", b"nobody's key", target)
@@ -20,7 +20,7 @@ def copy_between_partitions(brokers: str, topic: str, origin: int, target: int, 
     return len(copied)
 
 
-def _last_records(brokers: str, topic: str, partition: int, count: int) -> list[Message]:
+def last_records(brokers: str, topic: str, partition: int, count: int) -> list[Message]:
     """Return up to so many records, also of transactions that were aborted or are open."""
     consumer = Consumer(
         {

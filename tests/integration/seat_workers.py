@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from faults.append_times import forged_append_times
 from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker, producing, read_committed
 from support.seats.section_commands import PARTITIONS, Pair, Told, told
 
@@ -68,28 +67,9 @@ class Seats:
     def names(self, reservation: str) -> list[str]:
         return [outcome.name for outcome in self.outcomes(reservation)]
 
-    @contextmanager
-    def forged_append_times(self) -> Iterator[None]:
+    def forged_append_times(self) -> AbstractContextManager[None]:
         """Let whoever appends choose the append time of commands: a broker's clock as we like."""
-        self._stamp("CreateTime")
-        try:
-            yield
-        finally:
-            self._stamp("LogAppendTime")
-
-    def _stamp(self, kind: str) -> None:
-        change = ConfigResource(
-            ConfigResource.Type.TOPIC,
-            SECTION_COMMANDS.name,
-            incremental_configs=[
-                ConfigEntry(
-                    "message.timestamp.type", kind, incremental_operation=AlterConfigOpType.SET
-                )
-            ],
-        )
-        admin = AdminClient({"bootstrap.servers": self.brokers})
-        for changed in admin.incremental_alter_configs([change]).values():
-            changed.result(timeout=30)
+        return forged_append_times(self.brokers, SECTION_COMMANDS.name)
 
     def stop(self) -> None:
         for worker in self.workers:
