@@ -29,7 +29,7 @@ from streams.runtime.health import HealthServer
 from streams.runtime.ownership.checks import Cluster, check_cluster
 from streams.runtime.ownership.committed_records import CommittedRecords, Lookups
 from streams.runtime.ownership.generation import Generation
-from streams.runtime.ownership.takeover import Place
+from streams.runtime.ownership.positions import Place
 from streams.runtime.process.clock import ClockWatch, OwnClock
 from streams.runtime.process.failpoints import Failpoints
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process

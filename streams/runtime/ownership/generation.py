@@ -22,7 +22,8 @@ from state.owners.name import owner_name
 from state.stores.rocksdb import RocksDBStore, RocksDBStores
 from streams.route import Route
 from streams.runtime.ownership.committed_records import CommittedRecords
-from streams.runtime.ownership.takeover import LOST_GROUP, Group, Place, TakeOver
+from streams.runtime.ownership.positions import Place
+from streams.runtime.ownership.takeover import LOST_GROUP, Group, TakeOver
 from streams.runtime.ownership.troubles import trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, end_process
 from streams.runtime.process.observer import Observer

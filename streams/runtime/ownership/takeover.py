@@ -19,7 +19,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import (
     CommitFailedError,
     IllegalGenerationError,
@@ -30,13 +29,13 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from state.kafka.group_offsets import NOTHING_COMMITTED
 from state.owners.name import generation_of
 from state.stores.partition_state import PartitionState
 from state.stores.rocksdb import RocksDBStore, RocksDBStores, destroy
 from streams.route import Route
 from streams.runtime.ownership import timeline
 from streams.runtime.ownership.changelog import ChangelogReader
+from streams.runtime.ownership.positions import Place, believed, watermarks
 from streams.runtime.ownership.restore import restore
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
@@ -47,9 +46,6 @@ from streams.runtime.transactions.transaction import fence, transactional_ids
 
 T = TypeVar("T")
 
-Place = tuple[str, int]
-"""Topic and partition of an input."""
-
 LOST_GROUP = (
     CommitFailedError,
     IllegalGenerationError,
@@ -58,8 +54,6 @@ LOST_GROUP = (
     UnknownMemberIdError,
 )
 """The group has moved on: a rebalance brings the next generation."""
-
-WATERMARKS_TIMEOUT_S = 10.0
 
 
 class Group(Protocol):
@@ -91,13 +85,6 @@ class Taken:
     restored: int = 0
     fence_s: float = 0.0
     restore_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Watermarks:
-    low: Mapping[Place, int]
-    high: Mapping[Place, int]
-    changelog_high: Mapping[Place, int]
 
 
 class TakeOver:
@@ -296,27 +283,6 @@ class TakeOver:
             return error
         return None
 
-    async def _watermarks(self, places: Sequence[Place]) -> _Watermarks:
-        """Return low and high watermarks of the inputs, and high ones of the changelogs."""
-        inputs = [TopicPartition(*place) for place in places]
-        changelogs = [TopicPartition(*self._changelog(place)) for place in places]
-        # Its own consumer: the group's reads committed records, and so sees stable offsets only.
-        consumer = AIOKafkaConsumer(
-            **self._settings.connection, isolation_level="read_uncommitted", group_id=None
-        )
-        await consumer.start()
-        try:
-            async with asyncio.timeout(WATERMARKS_TIMEOUT_S):
-                low = await consumer.beginning_offsets(inputs)
-                high = await consumer.end_offsets(inputs + changelogs)
-        finally:
-            await consumer.stop()
-        return _Watermarks(
-            {place: low.get(tp, -1) for place, tp in zip(places, inputs, strict=True)},
-            {place: high.get(tp, -1) for place, tp in zip(places, inputs, strict=True)},
-            {place: high.get(tp, -1) for place, tp in zip(places, changelogs, strict=True)},
-        )
-
     async def _claim(
         self, places: Sequence[Place], taken: Taken
     ) -> tuple[dict[Place, int], Mapping[Place, int]]:
@@ -324,7 +290,8 @@ class TakeOver:
         if not places:
             return {}, {}
         try:
-            marks = await self._watermarks(places)
+            changelogs = {place: self._changelog(place) for place in places}
+            marks = await watermarks(self._settings.connection, changelogs)
             committed = await self._group.committed([TopicPartition(*place) for place in places])
             offsets: dict[Place, int] = {}
             for place in places:
@@ -332,7 +299,7 @@ class TakeOver:
                     at = committed[TopicPartition(*place)]
                     if isinstance(at, KafkaError):
                         raise _not_told(at)
-                    offsets[place] = self._judge(place, at.offset, marks)
+                    offsets[place] = believed(place, changelogs[place][0], at.offset, marks)
                 except PartitionTrouble as trouble:
                     taken.troubles[place] = trouble
             claims = {TopicPartition(*place): (at, self._name) for place, at in offsets.items()}
@@ -347,39 +314,6 @@ class TakeOver:
                 taken.troubles.setdefault(place, PartitionTrouble(message, "offsets"))
             return {}, {}
         return offsets, marks.changelog_high
-
-    def _judge(self, place: Place, committed: int, marks: _Watermarks) -> int:
-        """Return the offset to go on from; raise PartitionTrouble where none can be believed."""
-        known = None if committed == NOTHING_COMMITTED else committed
-        name = _name_of(place)
-        low, high = marks.low[place], marks.high[place]
-        if min(low, high, marks.changelog_high[place]) < 0:
-            raise PartitionTrouble(f"{name}: the brokers do not tell where it ends", "offsets")
-        changelog, _ = self._changelog(place)
-        if known is None and marks.changelog_high[place] > 0:
-            # An owner claims before it writes, so there was an offset once.
-            message = (
-                f"{name}: {changelog} holds state, but the group has no committed offset: the "
-                "offsets expired or were deleted. Stop all workers of the group, set its offset "
-                "here to 0, and start them: nothing is applied twice, but outcomes are told again"
-            )
-            raise PartitionTrouble(message, "offsets")
-        offset = low if known is None else known
-        if offset > high:
-            message = (
-                f"{name}: the committed offset {offset} lies beyond the end {high}: the topic "
-                "lost records, or is another one. Do not reset the group's offsets: restore the "
-                'brokers from a backup, or begin anew. See "A backup" in docs/operations.md'
-            )
-            raise PartitionTrouble(message, "offsets")
-        if offset < low:
-            message = (
-                f"{name}: the committed offset {offset} lies before the first record "
-                f"{low}: retention removed commands that were never processed. To see which, and "
-                "to give them up: python -m scripts.skip_lost_commands"
-            )
-            raise PartitionTrouble(message, "offsets")
-        return offset
 
     async def _open_stores(
         self, places: Iterable[Place], taken: Taken

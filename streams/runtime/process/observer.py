@@ -1,6 +1,6 @@
 """What a worker says about itself: metrics, health, and one log line for each rare thing.
 
-Every metric's name, unit and meaning stands here. Nothing is counted or logged per record.
+Nothing is counted or logged per record.
 """
 
 from __future__ import annotations
@@ -13,141 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from faust.utils.terminal.spinners import SpinnerHandler
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import generate_latest
 
 from state.domain.log_time import JUMP_MS
 from state.kafka.open_transactions import Open, Place
 from streams.runtime.ownership.changelog import ChangelogReader, told
 from streams.runtime.process.fatal import REASONS, PartitionTrouble, Reason
+from streams.runtime.process.metrics import Metrics
 from streams.runtime.transactions.input_partition import Decided
-
-_SECONDS = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
-_RECORDS = (1, 10, 100, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
-
-
-class Metrics:
-    """The metrics of one worker; bounded labels only, never a seat, user or reservation."""
-
-    def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        label = ("partition",)
-        self.lag_records = Gauge(
-            "seatstream_lag_records",
-            "End offset minus committed position of an input partition.",
-            label,
-            registry=registry,
-        )
-        self.lag_seconds = Gauge(
-            "seatstream_lag_seconds",
-            "Age of the last decided record of the partition that lags most; 0 without lag.",
-            registry=registry,
-        )
-        self.batch_records = Histogram(
-            "seatstream_transaction_records",
-            "Input records in one transaction.",
-            buckets=_RECORDS,
-            registry=registry,
-        )
-        self.commit_seconds = Histogram(
-            "seatstream_commit_seconds",
-            "From the first request of a transaction to its acknowledged commit.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.store_seconds = Histogram(
-            "seatstream_store_write_seconds",
-            "Writing one committed transaction to the stores.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.decisions = Counter(
-            "seatstream_decisions",
-            "Decisions committed, by outcome or reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self.dead_letters = Counter(
-            "seatstream_dead_letters",
-            "Records set aside as dead letters, by cause.",
-            ("cause",),
-            registry=registry,
-        )
-        self.restored_records = Counter(
-            "seatstream_restored_records", "Changelog records restored.", registry=registry
-        )
-        self.refused_records = Counter(
-            "seatstream_refused_changelog_records",
-            "Changelog records that are not ours, left out of a restore, by cause.",
-            ("cause",),
-            registry=registry,
-        )
-        self.restore_remaining = Gauge(
-            "seatstream_restore_remaining_records",
-            "Changelog records still to restore, at most.",
-            registry=registry,
-        )
-        self.generations = Counter(
-            "seatstream_generations", "Group generations taken over.", registry=registry
-        )
-        self.takeover_seconds = Gauge(
-            "seatstream_takeover_seconds",
-            "Fence, claim and restore of the last takeover.",
-            registry=registry,
-        )
-        self.partitions = Gauge(
-            "seatstream_partitions_owned", "Input partitions owned and running.", registry=registry
-        )
-        self.parked = Gauge(
-            "seatstream_partitions_parked",
-            "Input partitions set aside, by what is wrong with them.",
-            ("reason",),
-            registry=registry,
-        )
-        for reason in REASONS:
-            self.parked.labels(reason)
-        self.topics_missing = Gauge(
-            "seatstream_topics_missing",
-            "Topics of the routes that the brokers do not have.",
-            registry=registry,
-        )
-        self.time_paused = Gauge(
-            "seatstream_partitions_time_paused",
-            "Input partitions whose time stands still after an unconfirmed leap.",
-            registry=registry,
-        )
-        self.broker_clock = Gauge(
-            "seatstream_broker_clock_offset_seconds",
-            "A broker's clock minus this worker's.",
-            ("broker",),
-            registry=registry,
-        )
-        self.open_transaction_seconds = Gauge(
-            "seatstream_open_transaction_seconds",
-            "For how long the oldest open transaction of our partitions of a topic was seen open.",
-            ("topic",),
-            registry=registry,
-        )
-        self.hidden_records = Gauge(
-            "seatstream_hidden_records",
-            "Offsets that nobody can read because of a transaction that is open for too long.",
-            ("topic",),
-            registry=registry,
-        )
-        self.buffered_bytes = Gauge(
-            "seatstream_buffered_bytes", "Fetched and not yet decided.", registry=registry
-        )
-        self.store_bytes = Gauge(
-            "seatstream_store_bytes", "Sizes of all stores.", ("kind",), registry=registry
-        )
-        self.lookups = Counter(
-            "seatstream_lookups",
-            "Look-ups of committed records, by answer.",
-            ("answer",),
-            registry=registry,
-        )
-        self.resident_bytes = Gauge(
-            "seatstream_resident_bytes", "Memory of this process.", registry=registry
-        )
 
 
 @dataclass(frozen=True, slots=True)
