@@ -253,7 +253,10 @@ class Pod:
             told = view.misplaced() and f"{SECTION_STATUS.name}: {view.misplaced()}"
         if not told:
             return ""
-        return f"{told}. Partitions are never added: create the topics anew, or restore them."
+        return (
+            f'{told}. Partitions are never added to a topic of the seats. See "Partitions were '
+            'added" in docs/operations.md'
+        )
 
     def ended(self) -> dict[str, str]:
         """Return what ended each part that can do nothing any more, by the part."""

@@ -119,13 +119,14 @@ def _check_route(
     if policy != "compact":
         message = (
             f"{route.changelog} has cleanup.policy={policy}: it must be compact, and nothing "
-            "else, or state older than its retention is lost"
+            "else, or state older than its retention is lost. If nothing was lost yet: python -m "
+            "scripts.create_topics --apply-configs"
         )
         raise WorkerMustEnd(message)
     stamp = configs[route.source].get("message.timestamp.type")
     if log_append_time and stamp != "LogAppendTime":
         message = (
             f"{route.source} has message.timestamp.type={stamp}: it must be LogAppendTime, the "
-            "time of every decision"
+            "time of every decision: python -m scripts.create_topics --apply-configs"
         )
         raise WorkerMustEnd(message)

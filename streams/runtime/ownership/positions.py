@@ -59,7 +59,8 @@ def believed(place: Place, changelog: str, committed: int, marks: Watermarks) ->
     name = f"{place[0]}-{place[1]}"
     low, high = marks.low[place], marks.high[place]
     if min(low, high, marks.changelog_high[place]) < 0:
-        raise PartitionTrouble(f"{name}: the brokers do not tell where it ends", "offsets")
+        message = f"{name}: the brokers do not tell where it ends. Look at them"
+        raise PartitionTrouble(message, "offsets")
     if known is None and marks.changelog_high[place] > 0:
         # An owner claims before it writes, so there was an offset once.
         message = (

@@ -177,6 +177,8 @@ class _Reading:
                     f": a transaction that began at {stable} is still open. It must be ended, see "
                     "docs/runbooks/hanging-transaction.md"
                 )
+            else:
+                message += ". Look at the brokers"
             self._leave(tp, PartitionTrouble(message, "changelog"))
 
     def _leave_refused(self) -> None:
@@ -184,8 +186,10 @@ class _Reading:
             doubts = reader.in_doubt()
             if not doubts:
                 continue
-            message = "changelog values cannot be read and have no newer value: " + "; ".join(
-                doubts[:5]
+            message = (
+                "changelog values cannot be read and have no newer value: "
+                + "; ".join(doubts[:5])
+                + '. See "Records that are not ours" in docs/operations.md'
             )
             # The store has passed them over: it must not be gone on from.
             trouble = PartitionTrouble(message, "changelog", forget_store=True)

@@ -427,7 +427,9 @@ class TakeOver:
                     f"{_name_of(place)}: the state stands at offset {progress.next_offset}, the "
                     f"group at {offset}: commands between them would be lost. The changelog "
                     f"{route.changelog} lost records, or the group was moved forward. Stop all "
-                    f"workers of the group, set its offset here to {first}, and start them"
+                    f"workers of the group, set its offset here to {first}, and start them. Where "
+                    "the topic begins behind that, set it to the first offset there is, and run "
+                    "python -m scripts.skip_lost_commands"
                 )
                 raise PartitionTrouble(message, "offsets")
         return InputPartition(

@@ -96,8 +96,8 @@ def signature(
             # Whoever wrote last listed itself with its first transaction.
             message = (
                 "its changelog lacks what its last owner wrote first: it was created again, or "
-                "its first records were deleted, and state with them. Restore the topics from a "
-                "backup"
+                "its first records were deleted, and state with them. Restore the brokers from a "
+                'backup, or see "A topic is lost" in docs/operations.md'
             )
             raise PartitionTrouble(message, "changelog")
     takeovers.append((token, store.order + 1))

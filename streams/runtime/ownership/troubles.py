@@ -24,5 +24,6 @@ def trouble_of(error: Exception) -> PartitionTrouble:
     if isinstance(error, StoreFull):
         return PartitionTrouble(f"its disk is full, free space: {error}", "store")
     if isinstance(error, (KafkaError, OSError)):
-        return PartitionTrouble(f"it could not be read: {error!r}", "changelog")
+        message = f"it could not be read: {error!r}. Look at the brokers"
+        return PartitionTrouble(message, "changelog")
     return PartitionTrouble(f"its store could not be opened or read: {error!r}", "store")

@@ -370,7 +370,11 @@ class GroupCommit:
             return True
         if not why:
             return False
-        message = f"its state contradicts itself: {why}; deciding failed with {error!r}"
+        message = (
+            f"its state contradicts itself: {why}; deciding failed with {error!r}. The store is "
+            "made anew from its changelog; if it says so again, keep all topics, run the audit, "
+            'and see "A backup" in docs/operations.md'
+        )
         self.leave(partition, PartitionTrouble(message, "store", forget_store=True))
         return True
 
