@@ -11,17 +11,16 @@ answers look-ups with their age, and a restart would take that away.
 
 import time
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from api.pod import Pod
-from api.web import metrics
 from api.web.requests import Send
+from infra.process.build import VERSION
+from infra.process.metrics import CONTENT_TYPE
 from schemas.topics import subjects
 from serdes.avro.schema_files import current, digest_of
-
-VERSION: Final = "0.1.0"
 
 
 async def answer(pod: Pod, path: str, send: Send) -> bool:
@@ -41,7 +40,7 @@ async def answer(pod: Pod, path: str, send: Send) -> bool:
             content["partitions"] = fault
         await _json(send, 200 if is_ready else 503, content)
     elif path == "/metrics":
-        await _reply(send, 200, metrics.CONTENT_TYPE, pod.metrics.exposition())
+        await _reply(send, 200, CONTENT_TYPE, pod.metrics.exposition())
     elif path == "/info":
         await _json(send, 200, {**info(), "revision": pod.settings.revision})
     else:

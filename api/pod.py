@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from inspect import iscoroutinefunction
 from typing import Any, Self, TypeVar
 
+from api import pod_readings
 from api.access.identity import TokenVerifier
 from api.access.tokens import KeySet
 from api.commands.desk import FAILPOINTS, CommandDesk
 from api.settings import ApiSettings
 from api.web.logs import log
-from api.web.metrics import ApiMetrics, Reading
+from api.web.metrics import ApiMetrics
 from api.web.waits import WAITS_MAX, Waits
 from infra.process.failpoints import Failpoints
+from infra.process.metrics import Reading
 from schemas.topics import EVENTS, RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
 from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
@@ -82,7 +84,7 @@ class Pod:
             KeySet(settings.jwks), settings.jwt_audience, settings.jwt_issuer
         )
         self.limits = limits or RateLimits("")
-        self.metrics = metrics or ApiMetrics()
+        self.metrics = metrics or ApiMetrics(settings.revision)
         self.has_started = False
         self._is_stopped = False
         self.draining = asyncio.Event()
@@ -112,7 +114,7 @@ class Pod:
         schemas = SchemaSource(settings.registry_url, cache, SchemaIdLog(brokers, kafka=kafka))
         outcomes = OutcomeFeed(brokers, schemas=schemas, kafka=kafka)
         commands = CommandLog(brokers, kafka=kafka)
-        metrics = ApiMetrics()
+        metrics = ApiMetrics(settings.revision)
         pod = cls(
             settings,
             view=AvailabilityView(
@@ -278,116 +280,20 @@ class Pod:
         return [part for part in parts if hasattr(part, "start")]
 
     def _readings(self) -> Iterator[Reading]:
-        limits = self.limits.statistics()
-        yield "counter", "api_limits_allowed", "Requests within their rate limits.", limits.allowed
-        yield "counter", "api_limits_refused", "Requests over a rate limit.", limits.refused
-        yield (
-            "counter",
-            "api_limits_skipped",
-            "Requests whose rate limits nobody counted: Redis is down, or there is none.",
-            limits.skipped,
-        )
-        yield "gauge", "api_troubles", "Topics that cannot be followed now.", len(self.troubles())
-        yield "counter", "api_tokens_verified", "Tokens verified anew.", self.verifier.verified
-        yield "counter", "api_tokens_refused", "Tokens refused.", self.verifier.refused
+        yield ApiMetrics.troubles, len(self.troubles())
+        yield from pod_readings.of_requests(self.limits, self.verifier)
         if self._view is not None:
-            yield from _view_readings(self._view)
+            yield from pod_readings.of_view(self._view)
         if self._outcomes is not None:
-            yield from _outcome_readings(self._outcomes)
+            yield from pod_readings.of_outcomes(self._outcomes)
         if self._seat_maps is not None:
-            yield from _seat_map_readings(self._seat_maps)
+            yield from pod_readings.of_seat_maps(self._seat_maps)
         if self._catalogue is not None:
-            yield from _catalogue_readings(self._catalogue)
+            yield from pod_readings.of_events(self._catalogue)
         if self._commands is not None:
-            yield from _command_readings(self._commands)
+            yield from pod_readings.of_commands(self._commands)
         if self._desk is not None:
-            refused, unknown = self._desk.in_flight.refused, self._desk.keys.unknown
-            yield "counter", "api_commands_overloaded", "Commands refused for room.", refused
-            yield (
-                "counter",
-                "api_idempotency_unknown",
-                "Idempotency keys that nobody compared: Redis is down, or there is none.",
-                unknown,
-            )
-
-
-def _view_readings(view: SectionStatuses) -> Iterator[Reading]:
-    seen = view.statistics()
-    for name, meaning in (
-        ("lookups", "Sections asked for in memory."),
-        ("misses", "Sections asked for that the view does not know."),
-        ("refused", "Prefilter: requests refused."),
-        ("passed", "Prefilter: requests passed to the log."),
-        ("stepped_aside", "Prefilter: passed because the view was too old."),
-        ("unknown_passed", "Prefilter: passed because the section is unknown."),
-        ("too_stale", "Waits that ended without the age demanded."),
-        ("not_yet", "Waits that ended without the version demanded."),
-        ("records", "Records of section-status taken in."),
-        ("older", "Records skipped because of a lower version."),
-        ("contradicted", "Records with a known version and other counts."),
-        ("readings", "Times the topic was read from its beginning."),
-    ):
-        yield "counter", f"view_{name}", meaning, getattr(seen, name)
-    yield "counter", "view_bad", "Records skipped as unreadable.", sum(seen.bad.values())
-    yield "gauge", "view_miss_share", "Misses among the look-ups of a minute.", seen.miss_share
-    yield "gauge", "view_sections", "Sections in memory.", seen.sections
-    yield (
-        "gauge",
-        "view_staleness_seconds",
-        "Age of the oldest partition of the view.",
-        seen.staleness_ms / 1000,
-    )
-
-
-def _outcome_readings(outcomes: OutcomeFeed) -> Iterator[Reading]:
-    seen = outcomes.statistics()
-    yield "gauge", "api_waiters", "Requests that wait for an outcome.", seen.waiters
-    yield "counter", "outcomes_records", "Outcomes taken in.", seen.records
-    yield "counter", "outcomes_bad", "Outcomes skipped as unreadable.", seen.bad
-    yield "gauge", "outcomes_reservations", "Reservations in memory.", seen.reservations
-    yield "gauge", "outcomes_bytes", "Size of the reservations in memory.", seen.size_bytes
-    yield (
-        "gauge",
-        "outcomes_staleness_seconds",
-        "Age of what is known of reservations.",
-        seen.staleness_ms / 1000,
-    )
-
-
-def _command_readings(commands: CommandLog) -> Iterator[Reading]:
-    seen = commands.statistics()
-    yield "counter", "commands_appended", "Commands that the brokers acknowledged.", seen.appended
-    yield "counter", "commands_refused", "Commands that were certainly not appended.", seen.refused
-    yield "counter", "commands_unknown", "Commands of which nobody knows.", seen.unknown
-    yield "gauge", "commands_unacknowledged", "Commands on their way.", seen.in_flight
-    yield "gauge", "commands_partitions_stuck", "Partitions that take nothing.", seen.stuck
-
-
-def _seat_map_readings(seat_maps: SeatMapCache) -> Iterator[Reading]:
-    counters = seat_maps.counters
-    yield "counter", "seat_maps_kept", "Seat maps served from memory.", counters.kept
-    yield "counter", "seat_maps_looked_up", "Seat maps asked of owners.", counters.looked_up
-    yield "counter", "seat_maps_shared", "Requests that shared a look-up.", counters.shared
-    yield "gauge", "seat_maps", "Seat maps in memory.", len(seat_maps)
-
-
-def _catalogue_readings(catalogue: Events) -> Iterator[Reading]:
-    seen = catalogue.counters
-    yield "gauge", "events", "Events in memory.", len(catalogue.listing())
-    yield "counter", "events_records", "Records of events taken in.", seen.records
-    yield "counter", "events_older", "Records of events that did not stand.", seen.older
-    yield (
-        "counter",
-        "events_bad",
-        "Records of events skipped as unreadable.",
-        sum(seen.bad.values()),
-    )
-    yield (
-        "gauge",
-        "events_staleness_seconds",
-        "Age of what is known of events.",
-        catalogue.staleness_ms() / 1000,
-    )
+            yield from pod_readings.of_desk(self._desk)
 
 
 def _present(part: Part | None, name: str) -> Part:

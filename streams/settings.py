@@ -64,6 +64,7 @@ class Settings:
     watchdog:            SEATSTREAM_WATCHDOG, end a process that was paused for half a session.
     dead_letter_run_limit, dead_letter_share_limit: SEATSTREAM_DEAD_LETTER_RUN_LIMIT (in a row)
                          and SEATSTREAM_DEAD_LETTER_SHARE_LIMIT (of the last 1,000 records).
+    revision:            SEATSTREAM_REVISION, of the source; only shown, in the metrics.
     log_format:          LOG_FORMAT, text or json.
     """
 
@@ -94,6 +95,7 @@ class Settings:
     watchdog: bool = True
     dead_letter_run_limit: int = 10
     dead_letter_share_limit: int = 10
+    revision: str = ""
     log_format: str = "text"
 
     @classmethod
@@ -131,6 +133,7 @@ class Settings:
             watchdog=read(PREFIX + "WATCHDOG", flag, True),
             dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10),
             dead_letter_share_limit=read(PREFIX + "DEAD_LETTER_SHARE_LIMIT", whole(1, 1_000), 10),
+            revision=read(PREFIX + "REVISION", name, ""),
             log_format=read("LOG_FORMAT", one_of("text", "json"), "text"),
         )
         # Variables of the API pods may stand in the same environment.

@@ -1,99 +1,154 @@
 """The metrics of one pod: every name, unit and meaning stands here.
 
-Bounded labels only: never a user, a reservation, a section or a path. What the parts count about
-themselves is read when somebody asks for the page, so that a look-up pays nothing for it.
+Rows that are read belong to the parts, which count them for themselves.
 """
 
-from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+from infra.process.metrics import (
+    Metrics,
+    counter,
+    gauge,
+    histogram,
+    read_counter,
+    read_gauge,
+)
 
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
-Reading = tuple[str, str, str, float]
-"""Kind (counter or gauge), name without prefix, meaning, value."""
 
+class ApiMetrics(Metrics):
+    """The table of a pod; docs/http-api.md shows it to operators."""
 
-class ApiMetrics:
-    """The metrics of one pod.
+    # Requests.
+    requests = counter(
+        "seatstream_api_requests",
+        "Requests answered, by route and status; look-ups from memory included.",
+        "route",
+        "status",
+    )
+    request_seconds = histogram(
+        "seatstream_api_request_seconds",
+        "From the arrival of a request to the end of its answer, but for streams.",
+        "route",
+        buckets=_SECONDS,
+    )
+    problems = counter("seatstream_api_problems", "Requests refused, by reason.", "reason")
+    limits_allowed = read_counter(
+        "seatstream_api_limits_allowed", "Requests within their rate limits."
+    )
+    limits_refused = read_counter("seatstream_api_limits_refused", "Requests over a rate limit.")
+    limits_skipped = read_counter(
+        "seatstream_api_limits_skipped",
+        "Requests whose rate limits nobody counted: Redis is down, or there is none.",
+    )
+    tokens_verified = read_counter("seatstream_api_tokens_verified", "Tokens verified anew.")
+    tokens_refused = read_counter("seatstream_api_tokens_refused", "Tokens refused.")
+    troubles = read_gauge("seatstream_api_troubles", "Topics that cannot be followed now.")
+    streams_open = gauge("seatstream_api_streams_open", "Event streams that are open.")
+    streams_dropped = counter(
+        "seatstream_api_streams_dropped",
+        "Event streams ended because their client read too slowly.",
+    )
 
-    Each field is a metric. Parts with numbers of their own are added by `read_from`.
-    """
+    # Commands and their outcomes.
+    produce_seconds = histogram(
+        "seatstream_api_produce_seconds",
+        "From handing a command to the producer to the brokers' acknowledgement.",
+        buckets=_SECONDS,
+    )
+    outcome_seconds = histogram(
+        "seatstream_api_outcome_seconds",
+        "From handing a command to the producer to its committed outcome.",
+        buckets=_SECONDS,
+    )
+    commands_in_flight = gauge(
+        "seatstream_api_commands_in_flight", "Commands whose outcome is being waited for."
+    )
+    commands_overloaded = read_counter(
+        "seatstream_api_commands_overloaded", "Commands refused for room."
+    )
+    idempotency_unknown = read_counter(
+        "seatstream_api_idempotency_unknown",
+        "Idempotency keys that nobody compared: Redis is down, or there is none.",
+    )
+    commands_appended = read_counter(
+        "seatstream_commands_appended", "Commands that the brokers acknowledged."
+    )
+    commands_refused = read_counter(
+        "seatstream_commands_refused", "Commands that were certainly not appended."
+    )
+    commands_unknown = read_counter(
+        "seatstream_commands_unknown", "Commands of which nobody knows."
+    )
+    commands_unacknowledged = read_gauge(
+        "seatstream_commands_unacknowledged", "Commands on their way."
+    )
+    partitions_stuck = read_gauge(
+        "seatstream_commands_partitions_stuck", "Partitions that take nothing."
+    )
+    waiters = read_gauge("seatstream_api_waiters", "Requests that wait for an outcome.")
+    outcomes_records = read_counter("seatstream_outcomes_records", "Outcomes taken in.")
+    outcomes_bad = read_counter("seatstream_outcomes_bad", "Outcomes skipped as unreadable.")
+    outcomes_reservations = read_gauge(
+        "seatstream_outcomes_reservations", "Reservations in memory."
+    )
+    outcomes_bytes = read_gauge("seatstream_outcomes_bytes", "Size of the reservations in memory.")
+    outcomes_staleness_seconds = read_gauge(
+        "seatstream_outcomes_staleness_seconds", "Age of what is known of reservations."
+    )
 
-    def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "seatstream_api_requests",
-            "Requests answered, by route and status; look-ups from memory included.",
-            ("route", "status"),
-            registry=registry,
-        )
-        self.request_seconds = Histogram(
-            "seatstream_api_request_seconds",
-            "From the arrival of a request to the end of its answer, but for streams.",
-            ("route",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.problems = Counter(
-            "seatstream_api_problems",
-            "Requests refused, by reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self.produce_seconds = Histogram(
-            "seatstream_api_produce_seconds",
-            "From handing a command to the producer to the brokers' acknowledgement.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.outcome_seconds = Histogram(
-            "seatstream_api_outcome_seconds",
-            "From handing a command to the producer to its committed outcome.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.commands_in_flight = Gauge(
-            "seatstream_api_commands_in_flight",
-            "Commands whose outcome is being waited for.",
-            registry=registry,
-        )
-        self.streams_open = Gauge(
-            "seatstream_api_streams_open", "Event streams that are open.", registry=registry
-        )
-        self.streams_dropped = Counter(
-            "seatstream_api_streams_dropped",
-            "Event streams ended because their client read too slowly.",
-            registry=registry,
-        )
+    # The availability view.
+    view_lookups = read_counter("seatstream_view_lookups", "Sections asked for in memory.")
+    view_misses = read_counter(
+        "seatstream_view_misses", "Sections asked for that the view does not know."
+    )
+    view_refused = read_counter("seatstream_view_refused", "Prefilter: requests refused.")
+    view_passed = read_counter("seatstream_view_passed", "Prefilter: requests passed to the log.")
+    view_stepped_aside = read_counter(
+        "seatstream_view_stepped_aside", "Prefilter: passed because the view was too old."
+    )
+    view_unknown_passed = read_counter(
+        "seatstream_view_unknown_passed", "Prefilter: passed because the section is unknown."
+    )
+    view_too_stale = read_counter(
+        "seatstream_view_too_stale", "Waits that ended without the age demanded."
+    )
+    view_not_yet = read_counter(
+        "seatstream_view_not_yet", "Waits that ended without the version demanded."
+    )
+    view_records = read_counter("seatstream_view_records", "Records of section-status taken in.")
+    view_older = read_counter(
+        "seatstream_view_older", "Records skipped because of a lower version."
+    )
+    view_contradicted = read_counter(
+        "seatstream_view_contradicted", "Records with a known version and other counts."
+    )
+    view_readings = read_counter(
+        "seatstream_view_readings", "Times the topic was read from its beginning."
+    )
+    view_bad = read_counter("seatstream_view_bad", "Records skipped as unreadable.")
+    view_miss_share = read_gauge(
+        "seatstream_view_miss_share", "Misses among the look-ups of a minute."
+    )
+    view_sections = read_gauge("seatstream_view_sections", "Sections in memory.")
+    view_staleness_seconds = read_gauge(
+        "seatstream_view_staleness_seconds", "Age of the oldest partition of the view."
+    )
 
-    def read_from(self, source: Callable[[], Iterable[Reading]]) -> None:
-        """Have a part's own numbers read whenever the page is asked for."""
-        self.registry.register(_Readings(source))
-
-    def exposition(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
-
-
-class _Readings(Collector):
-    """Turns the readings of a part into metrics."""
-
-    def __init__(self, source: Callable[[], Iterable[Reading]]) -> None:
-        self._source = source
-
-    def describe(self) -> Iterable[Metric]:
-        # Nothing is told ahead: the registry would read the part before it runs.
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        for kind, name, meaning, value in self._source():
-            family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-            metric = family(f"seatstream_{name}", meaning)
-            metric.add_metric((), value)
-            yield metric
+    # Seat maps and events.
+    seat_maps_kept = read_counter("seatstream_seat_maps_kept", "Seat maps served from memory.")
+    seat_maps_looked_up = read_counter(
+        "seatstream_seat_maps_looked_up", "Seat maps asked of owners."
+    )
+    seat_maps_shared = read_counter(
+        "seatstream_seat_maps_shared", "Requests that shared a look-up."
+    )
+    seat_maps = read_gauge("seatstream_seat_maps", "Seat maps in memory.")
+    events = read_gauge("seatstream_events", "Events in memory.")
+    events_records = read_counter("seatstream_events_records", "Records of events taken in.")
+    events_older = read_counter("seatstream_events_older", "Records of events that did not stand.")
+    events_bad = read_counter("seatstream_events_bad", "Records of events skipped as unreadable.")
+    events_staleness_seconds = read_gauge(
+        "seatstream_events_staleness_seconds", "Age of what is known of events."
+    )

@@ -118,7 +118,7 @@ class BatchApp(faust.App):
         self.worker_settings = settings
         self.routes = {route.source: route for route in routes}
         self.generation: Generation | None = None
-        self.observer = Observer(settings.stall_s, settings.takeover_timeout_s)
+        self.observer = Observer(settings.stall_s, settings.takeover_timeout_s, settings.revision)
         client = {"bootstrap.servers": settings.brokers, **settings.kafka.librdkafka()}
         self._transactions = TransactionWatch(client, self.routes, self.observer)
         self._ask_registry = ask_registry

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from infra.process.metrics import CONTENT_TYPE
 from streams.runtime.ownership.committed_records import Lookups
 from streams.runtime.process.observer import Observer
 
@@ -64,4 +65,5 @@ class HealthServer:
         return answer
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._observer.exposition(), content_type="text/plain")
+        headers = {"Content-Type": CONTENT_TYPE}
+        return web.Response(body=self._observer.exposition(), headers=headers)

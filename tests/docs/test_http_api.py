@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 from support.pages.document_pages import DOCS, AskedEnvironment, code_in, env_example, table_rows
 
-from api.pod import Pod
 from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
 from api.web.problems import STATUS
@@ -65,15 +64,7 @@ def test_every_reason_is_listed_with_its_status() -> None:
 
 
 def test_metrics_and_labels_are_those_of_the_code() -> None:
-    expected = {}
-    for metric in vars(ApiMetrics()).values():
-        if hasattr(metric, "describe") and hasattr(metric, "_labelnames"):
-            [family] = metric.describe()
-            name = family.name + ("_total" if family.type == "counter" else "")
-            expected[name] = list(metric._labelnames)
-    # A pod of all parts, none of them started.
-    for kind, name, *_ in Pod.of(ApiSettings(brokers="127.0.0.1:1"))._readings():
-        expected[f"seatstream_{name}" + ("_total" if kind == "counter" else "")] = []
+    expected = {row.shown_name: list(row.labels) for row in ApiMetrics.table()}
     listed = {}
     for first, second, *rest in table_rows(PAGE, "Metrics"):
         listed[code_in(first)[0]] = code_in(second) if rest else []

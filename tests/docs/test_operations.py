@@ -10,7 +10,7 @@ from support.pages.document_pages import DOCS, AskedEnvironment, code_in, env_ex
 from docs.examples.count_per_key import ROUTE
 from infra.paths import ROOT
 from streams.runtime import app
-from streams.runtime.process.metrics import Metrics
+from streams.runtime.process.metrics import WorkerMetrics
 from streams.settings import Settings
 
 PAGE = DOCS / "operations.md"
@@ -56,12 +56,7 @@ def test_settings_and_their_defaults_are_those_of_the_code(
 
 
 def test_metrics_and_labels_are_those_of_the_code() -> None:
-    expected = {}
-    for metric in vars(Metrics()).values():
-        if hasattr(metric, "describe") and hasattr(metric, "_labelnames"):
-            [family] = metric.describe()
-            name = family.name + ("_total" if family.type == "counter" else "")
-            expected[name] = list(metric._labelnames)
+    expected = {row.shown_name: list(row.labels) for row in WorkerMetrics.table()}
     rows = table_rows(PAGE, "Health pages and metrics")
     listed = {
         code_in(row[0])[0]: code_in(row[1]) for row in rows if row[0].startswith("`seatstream_")

@@ -11,7 +11,7 @@ the former could not have gone on from a record of this one, so nothing of it ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from state.stores.envelope import (
@@ -198,11 +198,13 @@ class ChangelogReader:
         return named
 
 
-def told(readers: Sequence[ChangelogReader]) -> Iterator[str]:
-    """Give one line for each partition in which records were refused."""
+def told(readers: Iterable[ChangelogReader]) -> Iterator[tuple[Mapping[Cause, int], str]]:
+    """Give counts by cause, and a line, for each partition in which records were refused."""
     for reader in readers:
         if reader.refused:
             count = sum(reader.refused.values())
-            yield f"{count} changelog records are not ours and were left out: " + "; ".join(
-                reader.named
+            named = "; ".join(reader.named)
+            yield (
+                reader.refused,
+                f"{count} changelog records are not ours and were left out: {named}",
             )

@@ -34,7 +34,7 @@ from state.stores.partition_state import PartitionState
 from state.stores.rocksdb import RocksDBStore, RocksDBStores, destroy
 from streams.route import Route
 from streams.runtime.ownership import timeline
-from streams.runtime.ownership.changelog import ChangelogReader
+from streams.runtime.ownership.changelog import ChangelogReader, told
 from streams.runtime.ownership.positions import Place, believed, watermarks
 from streams.runtime.ownership.restore import restore
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
@@ -409,7 +409,8 @@ class TakeOver:
                 taken.troubles[place] = trouble_of(error)
         finally:
             self._observer.restoring(False)
-            self._observer.refused(list(readers.values()))
+            for causes, line in told(readers.values()):
+                self._observer.refused(causes, line)
 
     def _input_partition(self, place: Place, store: RocksDBStore, offset: int) -> InputPartition:
         topic, partition = place

@@ -13,14 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from faust.utils.terminal.spinners import SpinnerHandler
-from prometheus_client import generate_latest
 
 from state.domain.log_time import JUMP_MS
 from state.kafka.open_transactions import Open, Place
-from streams.runtime.ownership.changelog import ChangelogReader, told
+from streams.batch import DeadLetter
 from streams.runtime.process.fatal import REASONS, PartitionTrouble, Reason
-from streams.runtime.process.metrics import Metrics
-from streams.runtime.transactions.input_partition import Decided
+from streams.runtime.process.metrics import WorkerMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +38,17 @@ class Aside:
 class Observer:
     """Where the runtime reports to; asked by the health pages."""
 
-    def __init__(self, stall_s: float, open_s_max: float = 30.0) -> None:
+    def __init__(self, stall_s: float, open_s_max: float = 30.0, revision: str = "") -> None:
         """Begin to observe.
 
         stall_s:    lag without progress that makes `/live` fail.
         open_s_max: a transaction that is open for longer makes `/ready` fail.
+        revision:   of the source, where it is known.
         """
         self.log = logging.getLogger("seatstream.runtime")
-        self.metrics = Metrics()
+        self.metrics = WorkerMetrics(revision)
+        for reason in REASONS:
+            self.metrics.parked.labels(reason)
         self._stall_s = stall_s
         self._running = False
         self._restoring = 0
@@ -108,31 +109,29 @@ class Observer:
             self._restore_logged_at = now
             self.log.info("restoring: at most %d changelog records left", remaining)
 
-    def refused(self, readers: Sequence[ChangelogReader]) -> None:
-        """Records of changelogs were left out of a restore."""
-        for reader in readers:
-            for cause, count in reader.refused.items():
-                self.metrics.refused_records.labels(cause).inc(count)
-        for line in told(readers):
-            self.log.error("%s", line)
+    def refused(self, causes: Mapping[Any, int], line: str) -> None:
+        """Take in how many records of a changelog a restore left out, by cause, and which."""
+        for cause, count in causes.items():
+            self.metrics.refused_records.labels(cause).inc(count)
+        self.log.error("%s", line)
 
-    def committed(self, decided: Sequence[Decided], commit_s: float, store_s: float) -> None:
-        metrics = self.metrics
-        metrics.batch_records.observe(sum(one.records for one in decided))
-        metrics.commit_seconds.observe(commit_s)
-        metrics.store_seconds.observe(store_s)
-        decisions: dict[str, int] = {}
-        for one in decided:
-            for reason, count in one.effects.decisions.items():
-                decisions[reason] = decisions.get(reason, 0) + count
-            for letter in one.effects.dead_letters:
-                metrics.dead_letters.labels(letter.reason).inc()
-                self.log.warning(
-                    "dead letter: %s offset %d: %s, %s",
-                    one.partition.place, letter.record.offset, letter.reason, letter.detail,
-                )  # fmt: skip
+    def committed(
+        self, records: int, decisions: Mapping[str, int], commit_s: float, store_s: float
+    ) -> None:
+        """Take in one committed transaction: its input records, and decisions by their reason."""
+        self.metrics.batch_records.observe(records)
+        self.metrics.commit_seconds.observe(commit_s)
+        self.metrics.store_seconds.observe(store_s)
         for reason, count in decisions.items():
-            metrics.decisions.labels(reason).inc(count)
+            self.metrics.decisions.labels(reason).inc(count)
+
+    def dead_letter(self, place: str, letter: DeadLetter) -> None:
+        """Take in a dead letter that was committed."""
+        self.metrics.dead_letters.labels(letter.reason).inc()
+        self.log.warning(
+            "dead letter: %s offset %d: %s, %s",
+            place, letter.record.offset, letter.reason, letter.detail,
+        )  # fmt: skip
 
     def parked(self, place: str, why: str) -> None:
         """A running partition waits for a schema, or for newer code."""
@@ -307,7 +306,7 @@ class Observer:
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        return generate_latest(self.metrics.registry)
+        return self.metrics.exposition()
 
 
 def configure_logging(settings: Any) -> None:

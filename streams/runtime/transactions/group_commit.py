@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from types import MappingProxyType
@@ -422,7 +423,16 @@ class GroupCommit:
             partition.committed_offset = one.next_offset
             self._journal.note_passed(partition.place, one.next_offset)
             partition.arrived()
-        self._observer.committed(decided, committed - began, time.perf_counter() - committed)
+        self._observe(decided, committed - began, time.perf_counter() - committed)
+
+    def _observe(self, decided: Sequence[Decided], commit_s: float, store_s: float) -> None:
+        decisions: Counter[str] = Counter()
+        for one in decided:
+            decisions.update(one.effects.decisions)
+            for letter in one.effects.dead_letters:
+                self._observer.dead_letter(one.partition.place, letter)
+        records = sum([one.records for one in decided])
+        self._observer.committed(records, decisions, commit_s, store_s)
 
     def _set_aside(self, partition: InputPartition, records: Sequence[Record], why: str) -> None:
         """Leave a partition alone, and fetch no more for it; the others go on."""
