@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of, section_key
-from state.owners.lookup import SectionRecords
+from state.owners.lookup import OwnerNotReady, SectionRecords
 from state.views.availability.answers import age_ms, boot_clock_ns
 from state.views.availability.statuses import SectionStatuses
 
@@ -135,7 +134,10 @@ class SeatMapCache:
         # Before the owner is asked: what it says is not older.
         asked_ns = self._clock_ns()
         key = section_key(*name)
-        partition = partition_of(key, SECTION_COMMANDS.partitions)
+        # Commands and statuses have as many partitions, which need not be those of the catalogue.
+        if not self._view.is_ready():
+            raise OwnerNotReady("nobody has said yet how many partitions the topics have")
+        partition = partition_of(key, len(self._view.positions()))
         records = await self._source.section(partition, key)
         former = self._kept.pop(name, None)
         if former is not None:

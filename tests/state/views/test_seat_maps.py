@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pods.told_seats import Owners, records
-from support.records.status_records import EVENT, MS, Fed, counts
+from support.records.status_records import EVENT, MS, PARTITIONS, Fed, counts
 
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of, section_key
@@ -17,10 +17,11 @@ from state.views.seat_maps import YOUNG_MS, SeatMapCache
 class Pod:
     """A cache between an owner and a view that are told by hand."""
 
-    def __init__(self, seats_max: int = 1_000) -> None:
+    def __init__(self, seats_max: int = 1_000, *, is_read: bool = True) -> None:
         self.owners = Owners()
         self.fed = Fed()
-        self.fed.heartbeat()
+        if is_read:
+            self.fed.heartbeat()
         self.cache = SeatMapCache(
             self.owners, self.fed.view, seats_max=seats_max, clock_ns=lambda: self.fed.now_ms * MS
         )
@@ -52,6 +53,26 @@ def scenario(play: Callable[[Pod], Coroutine[Any, Any, None]]) -> Callable[[], N
 
 
 @scenario
+async def test_the_owner_of_the_partition_that_the_topic_really_has_is_asked(pod: Pod) -> None:
+    assert PARTITIONS != SECTION_COMMANDS.partitions
+    for section in "ABCDEFGH":
+        pod.changes(1, section)
+        await pod.cache.get(EVENT, section)
+        key = section_key(EVENT, section)
+        assert pod.owners.asked[-1] == (partition_of(key, PARTITIONS), key)
+
+
+def test_no_owner_is_asked_before_it_is_known_how_many_partitions_there_are() -> None:
+    async def ask() -> None:
+        pod = Pod(is_read=False)
+        with pytest.raises(OwnerNotReady):
+            await pod.cache.get(EVENT, "A")
+        assert pod.owners.asked == []
+
+    asyncio.run(ask())
+
+
+@scenario
 async def test_a_hot_section_is_looked_up_once_while_it_does_not_change(pod: Pod) -> None:
     pod.changes(3)
     for _ in range(100):
@@ -59,7 +80,7 @@ async def test_a_hot_section_is_looked_up_once_while_it_does_not_change(pod: Pod
         pod.passes(YOUNG_MS)
         pod.fed.heartbeat()
     key = section_key(EVENT, "A")
-    assert pod.owners.asked == [(partition_of(key, SECTION_COMMANDS.partitions), key)]
+    assert pod.owners.asked == [(partition_of(key, PARTITIONS), key)]
 
 
 @scenario
