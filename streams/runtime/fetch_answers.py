@@ -60,10 +60,15 @@ class FetchAnswers:
         self._silent_s_max = silent_s
         self._newest: dict[tuple[str, int], _Answer] = {}
         self._responses = self._heard = 0
+        self._nobody_s = 0.0
         self._seen: dict[TP, int] = {}
         # By partition whose last answer was an error, and by one that is asked for and not told.
         self._failing_s: dict[TP, float] = {}
         self._silent_s: dict[TP, float] = {}
+
+    def is_nobody_heard(self) -> bool:
+        """Say whether no broker answered any fetch for as long as a partition may be silent."""
+        return self._nobody_s > self._silent_s_max
 
     def listen_to(self, client: Any) -> None:
         """Look at every answer to a fetch that a client of aiokafka gets."""
@@ -92,7 +97,9 @@ class FetchAnswers:
         round_s = min(round_s, _ROUND_S_MAX)
         found = Readable({}, [])
         # Where nobody answers at all it is the trouble of no partition.
-        silence_s = round_s if self._heard != self._responses else 0.0
+        is_heard = self._heard != self._responses
+        silence_s = round_s if is_heard else 0.0
+        self._nobody_s = 0.0 if is_heard else self._nobody_s + round_s
         self._heard = self._responses
         for tp in self._seen.keys() - partitions:
             del self._seen[tp]

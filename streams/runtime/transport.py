@@ -390,6 +390,7 @@ class BatchConsumer(driver.Consumer):
         for tp, why in found.unread.items():
             self._set_aside(tp, why)
         self.app.observer.reads(found.read)
+        self.app.observer.brokers_silent(self.answers.is_nobody_heard())
         return records
 
     def _set_aside(self, tp: TP, why: str) -> None:

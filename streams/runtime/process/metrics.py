@@ -39,6 +39,9 @@ class WorkerMetrics(Metrics):
     topics_missing = gauge(
         "seatstream_topics_missing", "Topics of the routes that the brokers do not have."
     )
+    brokers_silent = gauge(
+        "seatstream_brokers_silent", "1 while no broker answers fetches, else 0."
+    )
 
     # Transactions, and what was decided in them.
     batch_records = histogram(

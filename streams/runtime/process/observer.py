@@ -63,6 +63,7 @@ class Observer:
         self._time_paused: dict[str, float] = {}
         self._time_told: set[str] = set()
         self._missing: frozenset[str] = frozenset()
+        self._is_silent = False
         self._restore_logged_at = 0.0
         self._lag = 0
 
@@ -90,6 +91,7 @@ class Observer:
         self._aside.clear()
         self._unproven.clear()
         self._hanging.clear()
+        self.brokers_silent(False)
         self._count_aside()
         self._positions.clear()
         self._stalled.clear()
@@ -212,6 +214,15 @@ class Observer:
         self._missing = missing
         self.metrics.topics_missing.set(len(missing))
 
+    def brokers_silent(self, is_silent: bool) -> None:
+        """Take in whether no broker answers fetches."""
+        if is_silent and not self._is_silent:
+            self.log.error("no broker answers fetches: nothing is read. Look at the brokers")
+        elif self._is_silent and not is_silent:
+            self.log.warning("the brokers are not waited for any more")
+        self._is_silent = is_silent
+        self.metrics.brokers_silent.set(is_silent)
+
     def time(self, behind_ms: Mapping[str, int]) -> None:
         """Take in how far each partition's time is behind its append times, in ms."""
         paused = {p: ms / 1000 for p, ms in behind_ms.items() if ms > JUMP_MS}
@@ -296,8 +307,10 @@ class Observer:
             "broker_clocks_off_s": self._clocks_off,
             "time_paused_s": self._time_paused,
             "topics_missing": sorted(self._missing),
+            "brokers_silent": self._is_silent,
         }
-        is_well = self._running and not (self._aside or self._missing or self._hanging)
+        troubles = self._aside or self._missing or self._hanging or self._is_silent
+        is_well = self._running and not troubles
         return is_well, json.dumps(state)
 
     def live(self) -> tuple[bool, str]:

@@ -106,9 +106,14 @@ def test_a_partition_that_is_never_told_of_while_others_are_is_told_to_be_silent
     assert "no fetch was answered" in next(one for one in told if one)[ONE]
 
 
-def test_where_no_broker_answers_anything_no_partition_is_to_blame() -> None:
-    answers, _ = asking()
+def test_where_no_broker_answers_anything_no_partition_is_to_blame_but_it_is_told() -> None:
+    answers, broker = asking()
+    assert not answers.is_nobody_heard()
     assert all(answers.judge(BOTH, 1.0) == ({}, []) for _ in range(100))
+    assert answers.is_nobody_heard()
+    fetched(broker, code=0, other=0)
+    assert answers.judge(BOTH, 1.0).unread == {}
+    assert not answers.is_nobody_heard()
 
 
 def test_a_process_that_stood_still_has_waited_for_nobody() -> None:
