@@ -27,14 +27,7 @@ _ROUND_S_MAX: Final = 1.0
 _RETRY_S: Final = 0.1
 
 
-class _Answer(NamedTuple):
-    """number: how many answers there were about the partition, this one included."""
-
-    number: int
-    code: int
-
-
-_NONE: Final = _Answer(0, 0)
+_NONE: Final = (0, 0)
 
 
 class Readable(NamedTuple):
@@ -58,7 +51,8 @@ class FetchAnswers:
     def __init__(self, failing_s: float = FAILING_S, silent_s: float = SILENT_S) -> None:
         self._failing_s_max = failing_s
         self._silent_s_max = silent_s
-        self._newest: dict[tuple[str, int], _Answer] = {}
+        # By topic and partition: number of the response that told of it last, and error code.
+        self._newest: dict[tuple[str, int], tuple[int, int]] = {}
         self._responses = self._heard = 0
         self._nobody_s = 0.0
         self._seen: dict[TP, int] = {}
@@ -82,11 +76,6 @@ class FetchAnswers:
 
         client.send = listening
 
-    def told(self, topic: str, partition: int, code: int) -> None:
-        """Take in what a fetch was answered of a partition."""
-        number = self._newest.get((topic, partition), _NONE).number + 1
-        self._newest[topic, partition] = _Answer(number, code)
-
     def judge(self, partitions: AbstractSet[TP], round_s: float) -> Readable:
         """Say what can be read of the partitions that were just asked for so long.
 
@@ -105,22 +94,22 @@ class FetchAnswers:
             del self._seen[tp]
             self._silent_s.pop(tp, None)
         for tp in partitions:
-            newest = self._newest.get(tp, _NONE)
+            number, code = self._newest.get(tp, _NONE)
             # What was answered before it was asked for again says nothing.
-            if self._seen.setdefault(tp, newest.number) == newest.number:
+            if self._seen.setdefault(tp, number) == number:
                 if tp in self._failing_s:
                     self._failing_s[tp] += round_s
                 self._wait_on(tp, silence_s, found)
                 continue
-            self._seen[tp] = newest.number
+            self._seen[tp] = number
             self._silent_s.pop(tp, None)
-            if not newest.code:
+            if not code:
                 self._failing_s.pop(tp, None)
                 found.read.append(tp)
                 continue
             failing_s = self._failing_s[tp] = self._failing_s.get(tp, 0.0) + round_s
             if failing_s > self._failing_s_max:
-                found.unread[tp] = _failing(newest.code)
+                found.unread[tp] = _failing(code)
         return found
 
     def _wait_on(self, tp: TP, round_s: float, found: Readable) -> None:
@@ -134,17 +123,18 @@ class FetchAnswers:
 
     def _take(self, request: FetchRequest, response: Any) -> bool:
         """Note an answer; say whether it holds an error."""
-        self._responses += 1
-        code = getattr(response, "error_code", 0)
-        if code:
+        self._responses = number = self._responses + 1
+        whole = getattr(response, "error_code", 0)
+        if whole:
             for topic, asked in request.topics:
                 for partition, *_ in asked:
-                    self.told(topic, partition, code)
+                    self._newest[topic, partition] = number, whole
             return True
         failed = False
         for topic, answered in response.topics:
-            for partition, code, *_ in answered:
-                self.told(topic, partition, code)
+            for part in answered:
+                code = part[1]
+                self._newest[topic, part[0]] = number, code
                 failed = failed or code != 0
         return failed
 
