@@ -11,7 +11,8 @@ import uvloop
 from api.pod import Pod
 from api.serving import PortTaken, serve
 from api.settings import ApiSettings, BadSetting
-from api.web.logs import configure, log
+from api.web.logs import log
+from infra.process.log_lines import configure
 from serdes.registry.known_ids import SchemaIdsError
 
 DONE: Final = 0

@@ -29,7 +29,7 @@ from api.reservations import endpoints as reservations
 from api.settings import ApiSettings
 from api.web import openapi
 from api.web.framing import check_head
-from api.web.logs import Correlation, access, correlation_of, current, log
+from api.web.logs import access, correlation_of, log
 from api.web.methods import Methods, WithoutBody
 from api.web.problems import CONTENT_TYPE, Problem
 from api.web.requests import (
@@ -43,6 +43,7 @@ from api.web.requests import (
     replayed,
 )
 from api.web.waits import ClientGone
+from infra.process.log_lines import Correlation, current
 from state.domain.reasons import ApiReason
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]

@@ -8,13 +8,13 @@ from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from api.access.addresses import network_in
+from infra.process import log_lines
 from infra.process.environment import (
     BadSetting,
     Environment,
     brokers,
     host,
     name,
-    one_of,
     whole,
 )
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
@@ -139,8 +139,8 @@ class ApiSettings:
             limit_other=read(API + "LIMIT_OTHER", _limit, OTHER),
             limit_network=read(API + "LIMIT_NETWORK", _limit, NETWORK),
             revision=read(API + "REVISION", name, ""),
-            log_format=read("LOG_FORMAT", one_of("text", "json"), "text"),
-            log_level=read("LOG_LEVEL", _LEVELS, "INFO"),
+            log_format=read(log_lines.FORMAT, log_lines.a_format, "text"),
+            log_level=read(log_lines.LEVEL, log_lines.a_level, "INFO"),
         )
         # Variables of the workers may stand in the same environment.
         read.refuse_unknown(API)
@@ -198,6 +198,3 @@ def _origins(text: str) -> tuple[str, ...]:
 
 def _networks(text: str) -> tuple[str, ...]:
     return tuple(str(network_in(network)) for network in text.split(","))
-
-
-_LEVELS = one_of("DEBUG", "INFO", "WARNING", "ERROR")

@@ -315,7 +315,7 @@ class Bench:
                 "-A",
                 "benchmarks.seat_runs.stock_faust",
             ),
-            *("worker", "--without-web", "-l", "warn"),
+            *("worker", "--without-web"),
         )
         environment = {
             "KAFKA_BROKERS": cluster.brokers,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from infra.process import log_lines
 from infra.process.environment import (
     BadSetting,
     Environment,
@@ -17,7 +18,6 @@ from infra.process.environment import (
     host,
     megabytes,
     name,
-    one_of,
     whole,
 )
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
@@ -65,7 +65,7 @@ class Settings:
     dead_letter_run_limit, dead_letter_share_limit: SEATSTREAM_DEAD_LETTER_RUN_LIMIT (in a row)
                          and SEATSTREAM_DEAD_LETTER_SHARE_LIMIT (of the last 1,000 records).
     revision:            SEATSTREAM_REVISION, of the source; only shown, in the metrics.
-    log_format:          LOG_FORMAT, text or json.
+    log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
 
     brokers: str = "localhost:9092"
@@ -97,6 +97,7 @@ class Settings:
     dead_letter_share_limit: int = 10
     revision: str = ""
     log_format: str = "text"
+    log_level: str = "INFO"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -134,7 +135,8 @@ class Settings:
             dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10),
             dead_letter_share_limit=read(PREFIX + "DEAD_LETTER_SHARE_LIMIT", whole(1, 1_000), 10),
             revision=read(PREFIX + "REVISION", name, ""),
-            log_format=read("LOG_FORMAT", one_of("text", "json"), "text"),
+            log_format=read(log_lines.FORMAT, log_lines.a_format, "text"),
+            log_level=read(log_lines.LEVEL, log_lines.a_level, "INFO"),
         )
         # Variables of the API pods may stand in the same environment.
         read.refuse_unknown(PREFIX, foreign=PREFIX + "API_")

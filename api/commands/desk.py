@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from api.commands.in_flight import InFlight
-from api.web.logs import Correlation
 from api.web.metrics import ApiMetrics
 from api.web.problems import Header, Problem
 from api.web.requests import Receive
 from api.web.waits import while_here
 from infra.process.failpoints import Failpoints
+from infra.process.log_lines import Correlation
 from serdes.registry.ids import SchemaIds
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reasons import ApiReason

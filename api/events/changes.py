@@ -21,9 +21,9 @@ from api.events.openings import check_times, opened, prepared
 from api.guard import limited, operator, pod_of
 from api.pod import Pod
 from api.reservations.endpoints import AskedWait, Key
-from api.web.logs import Correlation
 from api.web.problems import STATUS, Problem, retry_after
 from api.web.waits import Caller, caller_of
+from infra.process.log_lines import Correlation
 from state.domain.event import Event, EventStatus, Trigger, advance, closing_window
 from state.domain.keys import section_key
 from state.domain.outcome import Outcome, OutcomeKind, reason_of

@@ -15,8 +15,8 @@ import uvloop
 from api.pod import Pod
 from api.serving import serve
 from api.settings import ApiSettings
-from api.web.logs import configure
 from benchmarks.pod_runs.statuses import MAP_TOPIC, SLIM, read_seat_map
+from infra.process.log_lines import configure
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import TOMBSTONE, Decoded, Headers, TopicDecoder, Verdict
 from serdes.registry.ids import SchemaIds

@@ -21,8 +21,6 @@ TOPOLOGY = (
     "topology",
     "worker",
     "--without-web",
-    "-l",
-    "warn",
 )
 
 

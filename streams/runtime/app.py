@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import gc
+import logging
 import os
 import time
 import warnings
@@ -19,7 +20,9 @@ from aiokafka.structs import TopicPartition
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP
+from faust.utils.terminal.spinners import SpinnerHandler
 
+from infra.process.log_lines import configuration
 from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
 from state.owners.name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
@@ -33,7 +36,7 @@ from streams.runtime.ownership.positions import Place
 from streams.runtime.process.clock import ClockWatch, OwnClock
 from streams.runtime.process.failpoints import Failpoints
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
-from streams.runtime.process.observer import Observer, configure_logging
+from streams.runtime.process.observer import Observer
 from streams.runtime.process.stock import TransactionWatch
 from streams.runtime.process.topic_watch import TopicWatch
 from streams.runtime.process.watchdog import Watchdog
@@ -156,6 +159,8 @@ class BatchApp(faust.App):
             topic_allow_declare=False,
             topic_disable_leader=True,
             web_enabled=False,
+            # Instead of the level and the file that `faust worker` may be given.
+            logging_config=configuration(settings.log_format, settings.log_level),
             stream_wait_empty=False,
             table_standby_replicas=0,
             consumer_max_fetch_size=2 << 20,
@@ -180,7 +185,7 @@ class BatchApp(faust.App):
         super()._create_directories()
 
     async def on_start(self) -> None:
-        configure_logging(self.worker_settings)
+        _stop_spinner(self.worker_settings.log_level)
         for note in (f"settings {self.worker_settings}", *self._notes):
             self.observer.log.info(note)
         await super().on_start()
@@ -491,6 +496,20 @@ def lock_data_dir(data_dir: Path) -> TextIO:
         )
         raise WorkerMustEnd(message) from error
     return lock
+
+
+def _stop_spinner(level: str) -> None:
+    """Take Faust's spinner from the log, and the levels that Faust sets for it.
+
+    It turns with every debug record, and has all of them made for it: a twentieth of a worker's
+    time under load.
+    """
+    root = logging.getLogger()
+    for handler in tuple(root.handlers):
+        handler.setLevel(logging.NOTSET)
+        if isinstance(handler, SpinnerHandler):
+            root.removeHandler(handler)
+    root.setLevel(level)
 
 
 def _calm_collector() -> None:

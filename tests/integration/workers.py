@@ -64,7 +64,7 @@ class Worker:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         (self.data_dir / "health-port").unlink(missing_ok=True)
         command = [sys.executable, "-m", "faust", "-A", module]
-        command += ["worker", "--without-web", "-l", "info"]
+        command += ["worker", "--without-web"]
         wanted = {
             **child_environment(),
             "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",

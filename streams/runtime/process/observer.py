@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from faust.utils.terminal.spinners import SpinnerHandler
-
 from state.domain.log_time import JUMP_MS
 from state.kafka.open_transactions import Open, Place
 from streams.batch import DeadLetter
@@ -320,32 +318,3 @@ class Observer:
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return self.metrics.exposition()
-
-
-def configure_logging(settings: Any) -> None:
-    """Log lines of ours carry time, level and logger; JSON when asked for."""
-    root = logging.getLogger()
-    for handler in root.handlers[1:]:
-        # From level WARN on Faust adds a spinner that turns with every debug record, and has all
-        # of them made for it: a twentieth of a worker's time under load.
-        if isinstance(handler, SpinnerHandler):
-            root.removeHandler(handler)
-            root.setLevel(root.handlers[0].level)
-    if settings.log_format == "json":
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonFormatter())
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line; control characters cannot start a line of their own."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time_ms": int(record.created * 1000),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line)

@@ -1,0 +1,42 @@
+"""A worker as a program: what it says where it cannot start."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.paths import ROOT
+from infra.stack.processes import child_environment
+
+# Nothing listens there, and nobody has to wait long to be refused.
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.mark.programs
+def test_every_line_of_a_worker_has_the_form_and_the_level_of_its_settings(
+    tmp_path: Path,
+) -> None:
+    # Faust's own option takes nothing from what was asked for.
+    option = ("-l", "error")
+    ended = subprocess.run(
+        [sys.executable, "-m", "faust", "-A", "docs.examples.count_per_key", "worker", *option],
+        cwd=ROOT,
+        env={
+            **child_environment(),
+            "KAFKA_BROKERS": NOWHERE,
+            "SEATSTREAM_DATA_DIR": str(tmp_path),
+            "LOG_FORMAT": "json",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 70
+    # librdkafka writes lines of its own about brokers that refuse it.
+    told = [line for line in ended.stderr.splitlines() if not line.startswith("%")]
+    lines = [json.loads(line) for line in told]
+    assert any(line["message"].startswith("settings Settings(") for line in lines)
+    assert lines[-1]["level"] == "CRITICAL"
+    assert "no answer from the brokers" in lines[-1]["message"]
