@@ -1,7 +1,8 @@
-"""What a worker says about clocks."""
+"""What a worker says about clocks, and of partitions that it cannot read."""
 
 import json
 
+from streams.runtime.process.fatal import PartitionTrouble
 from streams.runtime.process.observer import Observer
 
 
@@ -29,3 +30,59 @@ def test_f78_a_partition_whose_time_stands_still_is_counted_and_named() -> None:
     ready, metrics = pages(observer)
     assert ready["time_paused_s"] == {}
     assert "seatstream_partitions_time_paused 0.0" in metrics
+
+
+def running() -> Observer:
+    observer = Observer(30)
+    observer.opened(1, [], 2, 0, 0.0, 0.0)
+    assert observer.ready()[0]
+    return observer
+
+
+def test_s4_a_partition_that_could_not_be_read_is_well_once_it_was_read() -> None:
+    observer = running()
+    observer.left("c-1")
+    observer.set_aside("c-1", PartitionTrouble("cannot be read", "input"), 1.0)
+    # An answer that was on its way comes in, and then it is tried again.
+    observer.reads([("c", 1)])
+    assert not observer.ready()[0]
+    observer.taken_in("c-1")
+    assert not observer.ready()[0]
+    assert 'seatstream_partitions_parked{reason="input"} 1.0' in pages(observer)[1]
+    observer.reads([("c", 0)])
+    assert not observer.ready()[0]
+    observer.reads([("c", 0), ("c", 1)])
+    assert observer.ready()[0]
+    assert 'seatstream_partitions_parked{reason="input"} 0.0' in pages(observer)[1]
+
+
+def test_s4_a_partition_that_leaves_again_is_not_read() -> None:
+    observer = running()
+    for _ in range(2):
+        observer.left("c-1")
+        observer.set_aside("c-1", PartitionTrouble("cannot be read", "input"), 1.0)
+        observer.reads([("c", 1)])
+        assert not observer.ready()[0]
+        observer.taken_in("c-1")
+
+
+def test_s4_any_other_trouble_is_over_when_the_partition_is_taken_in() -> None:
+    observer = running()
+    observer.left("c-1")
+    observer.set_aside("c-1", PartitionTrouble("its disk is full", "store"), 1.0)
+    observer.taken_in("c-1")
+    assert observer.ready()[0]
+
+
+def test_s4_brokers_that_answer_nothing_are_told_until_they_do_or_nothing_is_owned() -> None:
+    observer = running()
+    observer.brokers_silent(True)
+    ready, metrics = pages(observer)
+    assert ready["brokers_silent"] is True
+    assert "seatstream_brokers_silent 1.0" in metrics
+    assert not observer.ready()[0]
+    observer.brokers_silent(False)
+    assert observer.ready()[0]
+    observer.brokers_silent(True)
+    observer.closed(1)
+    assert pages(observer)[0]["brokers_silent"] is False
