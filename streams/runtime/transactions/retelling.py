@@ -22,7 +22,8 @@ class Retelling:
     """What one partition still has to tell again.
 
     is_wanted: whether there is something to tell.
-    age_s:     since it was last begun; 0 where nothing is ever told again.
+    begun_s:   when it was last begun, by a clock that only goes on.
+    age_s:     since then; 0 where nothing is ever told again.
     """
 
     def __init__(self, retold: Retold | None, state: PartitionState) -> None:
@@ -30,7 +31,7 @@ class Retelling:
         self._state = state
         self._keys: deque[bytes] = deque()
         self._begins = False
-        self._begun_s = 0.0
+        self.begun_s = 0.0
         self.begin()
 
     @property
@@ -39,7 +40,7 @@ class Retelling:
 
     @property
     def age_s(self) -> float:
-        return time.monotonic() - self._begun_s if self._retold is not None else 0.0
+        return time.monotonic() - self.begun_s if self._retold is not None else 0.0
 
     def concerns(self, topic: str) -> bool:
         return self._retold is not None and self._retold.topic == topic
@@ -47,7 +48,7 @@ class Retelling:
     def begin(self) -> None:
         """Tell everything again, from the first key on."""
         self._begins = self._retold is not None
-        self._begun_s = time.monotonic()
+        self.begun_s = time.monotonic()
 
     def add_to(self, effects: Effects) -> None:
         """Let the next few records go along with a batch that was decided; raises as the store."""
@@ -68,6 +69,7 @@ def tell_oldest_again(retellings: Iterable[Retelling], age_s: float) -> None:
     Nobody looks what an output lacks: what was damaged and then compacted away, or lost in another
     way, comes back so. One partition at a time: there is no hurry.
     """
-    oldest = max(retellings, key=lambda one: one.age_s, default=None)
-    if oldest is not None and oldest.age_s > age_s:
-        oldest.begin()
+    # By when they were begun: their ages would each be taken at another moment.
+    due = [one for one in retellings if one.age_s > age_s]
+    if due:
+        min(due, key=lambda one: one.begun_s).begin()
