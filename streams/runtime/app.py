@@ -10,6 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -52,6 +53,7 @@ from streams.runtime.transport import (
     credentials_of,
     read_to,
 )
+from streams.runtime.worker_parts import WorkerParts
 from streams.settings import Settings
 
 _STOCK_TAKING_S = 2.0
@@ -113,11 +115,7 @@ class BatchApp(faust.App):
         log_append_time: bool = True,
         notes: Sequence[str] = (),
     ) -> None:
-        # Before Faust makes a loop: a transaction is many small messages over few sockets.
-        with warnings.catch_warnings():
-            # Python 3.14 warns of every policy; it is by one that Faust gets its loops.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        _use_uvloop()
         self.worker_settings = settings
         self.routes = {route.source: route for route in routes}
         self.generation: Generation | None = None
@@ -131,14 +129,12 @@ class BatchApp(faust.App):
         self._failpoints = Failpoints.from_env(os.environ)
         self._clocks = ClockWatch(OwnClock.from_env())
         self._watchdog = Watchdog(settings.watchdog_s)
-        self._cluster: Cluster | None = None
+        self._parts: WorkerParts | None = None
         self._process = psutil.Process()
         self._background: list[asyncio.Task[Any]] = []
         self._opening: asyncio.Task[None] | None = None
         # One seek at a time: each stops the flow of fetches and lets it go on.
         self._seeking = asyncio.Lock()
-        memory = StoreMemory(settings.store_cache_bytes, settings.store_write_bytes)
-        self._stores = RocksDBStores(settings.data_dir / "stores", memory)
         lookups = Lookups(
             self._committed_records,
             token=settings.lookup_token,
@@ -148,29 +144,7 @@ class BatchApp(faust.App):
         self._health = HealthServer(
             self.observer, lookups, settings.health_host, settings.health_port, settings.data_dir
         )
-        super().__init__(
-            settings.app_id,
-            broker=";".join(f"kafka://{address}" for address in settings.brokers.split(",")),
-            # Of Faust's own producer, and of the consumer that our transport builds.
-            broker_credentials=credentials_of(settings.kafka),
-            store="memory://",
-            datadir=str(settings.data_dir / "faust"),
-            TableManager=Ownership,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            web_enabled=False,
-            # Instead of the level and the file that `faust worker` may be given.
-            logging_config=configuration(settings.log_format, settings.log_level),
-            stream_wait_empty=False,
-            table_standby_replicas=0,
-            consumer_max_fetch_size=2 << 20,
-            broker_session_timeout=settings.session_timeout_s,
-            # A survivor hears of a death with its next heartbeat.
-            broker_heartbeat_interval=max(0.3, settings.session_timeout_s / 12),
-            broker_request_timeout=max(20.0, settings.session_timeout_s),
-            broker_rebalance_timeout=max(20.0, settings.session_timeout_s),
-            consumer_group_instance_id=(settings.instance if settings.static_membership else None),
-        )
+        super().__init__(settings.app_id, TableManager=Ownership, **_faust_settings(settings))
         self.on_partitions_revoked.connect(self._finish_generation)
         for route in routes:
             self._add_agent(route)
@@ -190,9 +164,10 @@ class BatchApp(faust.App):
             self.observer.log.info(note)
         await super().on_start()
         try:
-            self._cluster = await asyncio.get_running_loop().run_in_executor(None, self._check)
+            cluster = await asyncio.get_running_loop().run_in_executor(None, self._check)
         except WorkerMustEnd as error:
             end_process(str(error))
+        self._parts = self._parts_over(cluster)
         self._ticker = Ticker(
             self.worker_settings.connection,
             tuple(self.routes.values()),
@@ -225,6 +200,8 @@ class BatchApp(faust.App):
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._ticker.stop()
         await self._health.stop()
+        if self._parts is not None:
+            self._parts.executor.shutdown(wait=False)
 
     async def on_started_init_web_server(self) -> None:
         """Faust's web server stays off; the health pages have a server of their own."""
@@ -243,27 +220,15 @@ class BatchApp(faust.App):
             self.observer.idle(generation_id)
             self._resume()
             return
-        assert self._cluster is not None
+        assert self._parts is not None
         # Who lost partitions may have been away, its clock with it.
         self._clocks.forget()
         generation = Generation(
-            settings=self.worker_settings,
-            generation_id=generation_id,
-            routes=self.routes,
-            assigned=sorted((tp.topic, tp.partition) for tp in assigned),
-            group=ConsumerGroup(lambda: self.consumer, self.worker_settings.takeover_timeout_s),
-            stores=self._stores,
-            identities=self._cluster.identities,
-            partitions=self._cluster.partitions,
-            compacted=self._cluster.compacted,
-            observer=self.observer,
-            reached=self._failpoints.reach,
-            journal=self._journal,
-            watchdog=self._watchdog,
-            ask_registry=self._ask_registry,
-            fetch_from=self._fetch_from,
-            take_in=self._take_in,
-            address=self._lookup_address(),
+            self._parts,
+            generation_id,
+            sorted((tp.topic, tp.partition) for tp in assigned),
+            ConsumerGroup(lambda: self.consumer, self.worker_settings.takeover_timeout_s),
+            self._lookup_address(),
         )
         self.generation = generation
         self._opening = asyncio.create_task(self._open(generation, assigned), name="take-over")
@@ -369,6 +334,24 @@ class BatchApp(faust.App):
 
         self.agent(source, name=f"{route.role}.{route.source}")(take)
 
+    def _parts_over(self, cluster: Cluster) -> WorkerParts:
+        settings = self.worker_settings
+        memory = StoreMemory(settings.store_cache_bytes, settings.store_write_bytes)
+        return WorkerParts(
+            settings=settings,
+            routes=self.routes,
+            cluster=cluster,
+            stores=RocksDBStores(settings.data_dir / "stores", memory),
+            executor=ThreadPoolExecutor(1, thread_name_prefix="store"),
+            observer=self.observer,
+            journal=self._journal,
+            watchdog=self._watchdog,
+            reached=self._failpoints.reach,
+            ask_registry=self._ask_registry,
+            fetch_from=self._fetch_from,
+            take_in=self._take_in,
+        )
+
     def _check(self) -> Cluster:
         self._data_lock = lock_data_dir(self.worker_settings.data_dir)
         # Only now: else it would read what another worker is deciding.
@@ -389,11 +372,12 @@ class BatchApp(faust.App):
 
     async def _watch_topics(self) -> None:
         """Notice topics that were deleted or created anew under this worker."""
-        assert self._cluster is not None
+        assert self._parts is not None
+        cluster = self._parts.cluster
         settings = self.worker_settings
         options = {"bootstrap.servers": settings.brokers, **settings.kafka.librdkafka()}
         retold = {route.retold.topic for route in self.routes.values() if route.retold}
-        watch = TopicWatch(self._cluster.identities, self._cluster.partitions, options, retold)
+        watch = TopicWatch(cluster.identities, cluster.partitions, options, retold)
         loop = asyncio.get_running_loop()
         while True:
             # The first look comes before the first take-over: nothing is lost unseen after it.
@@ -407,7 +391,7 @@ class BatchApp(faust.App):
                     "%s-%d: its first records were removed: all is told again", topic, partition
                 )
             for topic, count in look.counts.items():
-                had = self._cluster.partitions[topic]
+                had = cluster.partitions[topic]
                 end_process(
                     f"topic {topic} had {had} partitions when this worker started and has {count} "
                     "now: partitions must never be added. A restart says what to do"
@@ -482,6 +466,39 @@ class BatchApp(faust.App):
             },
             int(time.time() * 1000),
         )
+
+
+def _use_uvloop() -> None:
+    """Have Faust make its loops with uvloop: a transaction is many small messages."""
+    with warnings.catch_warnings():
+        # Python 3.14 warns of every policy; it is by one that Faust gets its loops.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+def _faust_settings(settings: Settings) -> dict[str, Any]:
+    session_s = settings.session_timeout_s
+    return {
+        "broker": ";".join(f"kafka://{address}" for address in settings.brokers.split(",")),
+        # Of Faust's own producer, and of the consumer that our transport builds.
+        "broker_credentials": credentials_of(settings.kafka),
+        "store": "memory://",
+        "datadir": str(settings.data_dir / "faust"),
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        # Instead of the level and the file that `faust worker` may be given.
+        "logging_config": configuration(settings.log_format, settings.log_level),
+        "stream_wait_empty": False,
+        "table_standby_replicas": 0,
+        "consumer_max_fetch_size": 2 << 20,
+        "broker_session_timeout": session_s,
+        # A survivor hears of a death with its next heartbeat.
+        "broker_heartbeat_interval": max(0.3, session_s / 12),
+        "broker_request_timeout": max(20.0, session_s),
+        "broker_rebalance_timeout": max(20.0, session_s),
+        "consumer_group_instance_id": settings.instance if settings.static_membership else None,
+    }
 
 
 def lock_data_dir(data_dir: Path) -> TextIO:

@@ -14,25 +14,20 @@ store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from state.owners.name import owner_name
-from state.stores.rocksdb import RocksDBStore, RocksDBStores
-from streams.route import Route
+from state.stores.rocksdb import RocksDBStore
 from streams.runtime.ownership.committed_records import CommittedRecords
 from streams.runtime.ownership.positions import Place
 from streams.runtime.ownership.takeover import LOST_GROUP, Group, TakeOver
 from streams.runtime.ownership.troubles import trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, end_process
-from streams.runtime.process.observer import Observer
-from streams.runtime.process.watchdog import Watchdog
-from streams.runtime.transactions.crash_journal import CrashJournal
 from streams.runtime.transactions.group_commit import GroupCommit
 from streams.runtime.transactions.input_partition import InputPartition
-from streams.runtime.transactions.schema_questions import AskRegistry
 from streams.runtime.transactions.transaction import TransactionalProducers
+from streams.runtime.worker_parts import WorkerParts
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -49,60 +44,32 @@ class Generation:
 
     def __init__(
         self,
-        *,
-        settings: Any,
+        parts: WorkerParts,
         generation_id: int,
-        routes: Mapping[str, Route],
-        assigned: Sequence[tuple[str, int]],
+        assigned: Sequence[Place],
         group: Group,
-        stores: RocksDBStores,
-        identities: Mapping[str, str],
-        partitions: Mapping[str, int],
-        compacted: Collection[str],
-        observer: Observer,
-        reached: Callable[[str], None],
-        journal: CrashJournal,
-        watchdog: Watchdog,
-        ask_registry: AskRegistry,
-        fetch_from: Callable[[InputPartition, bool], None],
-        take_in: Callable[[InputPartition], Awaitable[None]],
         address: str = "",
     ) -> None:
         """Prepare to take the partitions over.
 
-        take_in: lets the consumer fetch for a partition that joins a running generation.
+        address: host:port at which others look records up; empty where they cannot.
         """
+        settings = parts.settings
         self.id = generation_id
         self.name = owner_name(settings.app_id, settings.instance, generation_id, address)
-        self._settings = settings
         self.assigned = assigned
-        self._observer = observer
-        self._reached = reached
-        self._journal = journal
-        self._watchdog = watchdog
-        self._ask_registry = ask_registry
-        self._fetch_from = fetch_from
-        self._take_in = take_in
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._parts = parts
+        self._observer = parts.observer
         self._producers = TransactionalProducers(
             settings.connection, self.name, settings.transaction_timeout_ms
         )
         self._producers_run = False
         self._closing = asyncio.Event()
         self._takeover = TakeOver(
-            settings=settings,
+            parts,
             generation_id=generation_id,
             name=self.name,
-            routes=routes,
             group=group,
-            stores=stores,
-            identities=identities,
-            partitions=partitions,
-            compacted=compacted,
-            observer=observer,
-            reached=reached,
-            journal=journal,
-            executor=self._executor,
             closing=self._closing,
         )
         self.committed = CommittedRecords(self.name, assigned, self._damaged)
@@ -127,17 +94,10 @@ class Generation:
             if self.is_closing():
                 return False
             self.group_commit = GroupCommit(
+                self._parts,
                 partitions=list(taken.partitions.values()),
                 producers=self._producers,
                 owner=self.name,
-                settings=self._settings,
-                observer=self._observer,
-                reached=self._reached,
-                executor=self._executor,
-                journal=self._journal,
-                watchdog=self._watchdog,
-                ask_registry=self._ask_registry,
-                fetch_from=self._fetch_from,
                 left=self._leave,
             )
             self.group_commit.start()
@@ -210,7 +170,6 @@ class Generation:
             await self._close_store(partition, None)
         if self._producers_run:
             await self._producers.stop()
-        self._executor.shutdown(wait=False)
         self._observer.closed(self.id)
         self._closed.set()
 
@@ -292,7 +251,7 @@ class Generation:
         self.group_commit.join(partition)
         self.committed.open(self.partitions)
         self._observer.taken_in(partition.place)
-        await self._take_in(partition)
+        await self._parts.take_in(partition)
         return True
 
     async def _pause(self, pause_s: float) -> None:

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -31,18 +30,16 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from state.owners.name import generation_of
 from state.stores.partition_state import PartitionState
-from state.stores.rocksdb import RocksDBStore, RocksDBStores, destroy
-from streams.route import Route
+from state.stores.rocksdb import RocksDBStore, destroy
 from streams.runtime.ownership import timeline
 from streams.runtime.ownership.changelog import ChangelogReader, told
 from streams.runtime.ownership.positions import Place, believed, watermarks
 from streams.runtime.ownership.restore import restore
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
-from streams.runtime.process.observer import Observer
-from streams.runtime.transactions.crash_journal import CrashJournal
 from streams.runtime.transactions.input_partition import InputPartition
 from streams.runtime.transactions.transaction import fence, transactional_ids
+from streams.runtime.worker_parts import WorkerParts
 
 T = TypeVar("T")
 
@@ -95,35 +92,26 @@ class TakeOver:
 
     def __init__(
         self,
+        parts: WorkerParts,
         *,
-        settings: Any,
         generation_id: int,
         name: str,
-        routes: Mapping[str, Route],
         group: Group,
-        stores: RocksDBStores,
-        identities: Mapping[str, str],
-        partitions: Mapping[str, int],
-        compacted: Collection[str],
-        observer: Observer,
-        reached: Callable[[str], None],
-        journal: CrashJournal,
-        executor: Executor,
         closing: asyncio.Event,
     ) -> None:
-        self._settings = settings
+        self._settings = parts.settings
         self._generation_id = generation_id
         self._name = name
-        self._routes = routes
+        self._routes = parts.routes
         self._group = group
-        self._stores = stores
-        self._identities = identities
-        self._partitions = partitions
-        self._compacted = compacted
-        self._observer = observer
-        self._reached = reached
-        self._journal = journal
-        self._executor = executor
+        self._stores = parts.stores
+        self._identities = parts.cluster.identities
+        self._partitions = parts.cluster.partitions
+        self._compacted = parts.cluster.compacted
+        self._observer = parts.observer
+        self._reached = parts.reached
+        self._journal = parts.journal
+        self._executor = parts.executor
         self._closing = closing
 
     async def take(

@@ -15,7 +15,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from types import MappingProxyType
 from typing import Any
 
@@ -24,9 +23,6 @@ from state.stores.envelope import tombstone
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, end_process
-from streams.runtime.process.observer import Observer
-from streams.runtime.process.watchdog import Watchdog
-from streams.runtime.transactions.crash_journal import CrashJournal
 from streams.runtime.transactions.dead_letters import (
     LETTER_BYTES_MAX,
     DeadLetterLimits,
@@ -34,8 +30,9 @@ from streams.runtime.transactions.dead_letters import (
 )
 from streams.runtime.transactions.input_partition import Decided, InputPartition
 from streams.runtime.transactions.retelling import tell_oldest_again
-from streams.runtime.transactions.schema_questions import AskRegistry, SchemaQuestions
+from streams.runtime.transactions.schema_questions import SchemaQuestions
 from streams.runtime.transactions.transaction import Transaction, TransactionalProducers
+from streams.runtime.worker_parts import WorkerParts
 
 InputPartitions = Mapping[tuple[str, int], InputPartition]
 """Input partitions by topic and number; replaced whenever one joins or leaves, never changed."""
@@ -53,18 +50,11 @@ class GroupCommit:
 
     def __init__(
         self,
+        parts: WorkerParts,
         *,
         partitions: Sequence[InputPartition],
         producers: TransactionalProducers,
         owner: str,
-        settings: Any,
-        observer: Observer,
-        reached: Callable[[str], None],
-        executor: Executor,
-        journal: CrashJournal,
-        watchdog: Watchdog,
-        ask_registry: AskRegistry,
-        fetch_from: Callable[[InputPartition, bool], None],
         left: Callable[[InputPartition, PartitionTrouble], None],
     ) -> None:
         """Take the partitions up.
@@ -74,14 +64,14 @@ class GroupCommit:
         self._left = left
         self._producers = producers
         self._owner = owner
-        self._settings = settings
-        self._observer = observer
-        self._reached = reached
-        self._executor = executor
-        self._journal = journal
-        self._watchdog = watchdog
-        self._ask_registry = ask_registry
-        self._fetch_from = fetch_from
+        self._settings = parts.settings
+        self._observer = parts.observer
+        self._reached = parts.reached
+        self._executor = parts.executor
+        self._journal = parts.journal
+        self._watchdog = parts.watchdog
+        self._ask_registry = parts.ask_registry
+        self._fetch_from = parts.fetch_from
         # By topic and partition: whoever takes a partition in again goes on counting.
         self._limits: dict[tuple[str, int], DeadLetterLimits] = {}
         self._schemas: dict[tuple[str, int], SchemaQuestions] = {}
