@@ -250,7 +250,7 @@ class SchemaSource:
                 raise NoSchemaIdsError(
                     f"no registry answers, and the pinned id {pinned.schema_id} of "
                     f"{pinned.record} is not that of the log, which has {sorted(others)}. "
-                    "Start the registry, or set SCHEMA_REGISTRY_URL"
+                    "Start the registry, or set SCHEMA_REGISTRY_URL; then start this process again"
                 )
 
     def _check_forgotten(self, schema_id: int) -> None:

@@ -161,7 +161,11 @@ def partition_count(consumer: Consumer, topic: Topic) -> int:
     """Return how many partitions a topic has."""
     found = consumer.list_topics(topic.name, timeout=BROKER_TIMEOUT_S).topics[topic.name]
     if found.error is not None:
-        raise CannotRead(f"topic {topic.name}: {found.error.str()}. Create the topics first")
+        raise CannotRead(
+            f"topic {topic.name}: {found.error.str()}. Create the topics first: python -m "
+            'scripts.create_topics. But where it was there before, see "A topic is lost" in '
+            "docs/operations.md"
+        )
     return len(found.partitions)
 
 
@@ -195,7 +199,8 @@ def read_topic(consumer: Consumer, topic: Topic) -> Records:
         elif monotonic() - heard > SILENCE_S_MAX:
             raise CannotRead(
                 f"{topic.name}: nothing for {SILENCE_S_MAX:.0f} s before the end of"
-                f" partitions {sorted(ends)}; a transaction may be open, try again"
+                f" partitions {sorted(ends)}; a transaction may be open: try again, and then"
+                " python -m scripts.hanging_transactions"
             )
         for message in messages:
             error = message.error()
