@@ -106,7 +106,7 @@ class ApiSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Build settings from environment variables; raise BadSetting for the first bad one."""
+        """Build settings from environment variables; raise BadSetting with all that are bad."""
         read = Environment(environ)
         settings = cls(
             brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
@@ -145,8 +145,8 @@ class ApiSettings:
         # Variables of the workers may stand in the same environment.
         read.refuse_unknown(API)
         if settings.wait_ms > settings.wait_max_ms:
-            message = f"{API}WAIT_MS={settings.wait_ms} is more than {API}WAIT_MAX_MS"
-            raise BadSetting(message)
+            read.refuse(f"{API}WAIT_MS={settings.wait_ms} is more than {API}WAIT_MAX_MS")
+        read.check()
         return settings
 
     def shown(self) -> dict[str, str]:

@@ -101,7 +101,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Build settings from environment variables; raise BadSetting for the first bad one."""
+        """Build settings from environment variables; raise BadSetting with all that are bad."""
         read = Environment(environ)
         settings = cls(
             brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
@@ -141,8 +141,8 @@ class Settings:
         # Variables of the API pods may stand in the same environment.
         read.refuse_unknown(PREFIX, foreign=PREFIX + "API_")
         if settings.static_membership and PREFIX + "INSTANCE" not in environ:
-            message = f"{PREFIX}STATIC_MEMBERSHIP needs a stable {PREFIX}INSTANCE"
-            raise BadSetting(message)
+            read.refuse(f"{PREFIX}STATIC_MEMBERSHIP needs a stable {PREFIX}INSTANCE")
+        read.check()
         return settings
 
     @property

@@ -1,6 +1,7 @@
 """Environment variables in, checked values out; the settings of every process are read here.
 
-A variable that is empty counts as unset. The first one that cannot be used is refused by its name.
+A variable that is empty counts as unset. All that cannot be used are refused at once, each by its
+name and with what would do, so that nobody mends one only to be told of the next.
 """
 
 import re
@@ -11,18 +12,22 @@ Value = TypeVar("Value")
 
 
 class BadSetting(ValueError):
-    """An environment variable is unknown or cannot be used.
+    """Environment variables are unknown or cannot be used; the message has a line for each.
 
-    Operator action: correct the variable that the message names.
+    Operator action: correct the variables that the message names.
     """
 
 
 class Environment:
-    """Reads variables, each with its parser and default, and remembers their names."""
+    """Reads variables, each with its parser and default, and remembers their names.
+
+    faults: why what was read so far cannot be used; `check` raises them all.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.names: set[str] = set()
+        self.faults: list[str] = []
 
     def __call__(
         self,
@@ -32,9 +37,9 @@ class Environment:
         *,
         is_secret: bool = False,
     ) -> Value:
-        """Return the parsed variable; raise BadSetting where `parse` raises ValueError.
+        """Return the parsed variable; a fault and the default where `parse` raises ValueError.
 
-        is_secret: the message does not repeat it.
+        is_secret: the fault does not repeat it.
         """
         self.names.add(name)
         text = self._environ.get(name, "")
@@ -44,14 +49,22 @@ class Environment:
             return parse(text)
         except ValueError as error:
             if is_secret:
-                why = str(error).replace(text, "...")
-                message = f"{name}: {why}"
-                raise BadSetting(message) from None
-            message = f"{name}={text!r}: {error}"
-            raise BadSetting(message) from error
+                self.refuse(f"{name}: {str(error).replace(text, '...')}")
+            else:
+                self.refuse(f"{name}={text!r}: {error}")
+            return default
+
+    def refuse(self, why: str) -> None:
+        """Note why settings cannot be used, by the names of their variables."""
+        self.faults.append(why)
+
+    def check(self) -> None:
+        """Raise BadSetting with every fault that was found, a line for each."""
+        if self.faults:
+            raise BadSetting("\n".join(self.faults))
 
     def refuse_unknown(self, prefix: str, foreign: str = "") -> None:
-        """Raise BadSetting for a variable with our prefix that nobody read.
+        """Refuse variables with our prefix that nobody read.
 
         foreign: prefix of variables that another kind of process reads; empty for none.
         """
@@ -62,8 +75,7 @@ class Environment:
         } - self.names
         if unknown:
             known = ", ".join(sorted(name for name in self.names if name.startswith(prefix)))
-            message = f"unknown setting {min(unknown)}; known are {known}"
-            raise BadSetting(message)
+            self.refuse(f"unknown setting {', '.join(sorted(unknown))}; known are {known}")
 
 
 def brokers(text: str) -> str:

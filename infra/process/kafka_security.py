@@ -56,15 +56,19 @@ class KafkaSecurity:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Build from environment variables; raises BadSetting, without any secret in it."""
-        return cls.read(Environment(environ))
+        read = Environment(environ)
+        security = cls.read(read)
+        read.check()
+        return security
 
     @classmethod
     def read(cls, read: Environment) -> Self:
-        """Read among other settings; raises BadSetting as `from_env` does."""
+        """Read among other settings, whose faults come to the others'."""
+        known_faults = len(read.faults)
         password = read(PASSWORD, str, "", is_secret=True)
         from_file = read(PASSWORD_FILE, _password_in, "")
         if password and from_file:
-            raise BadSetting(f"{PASSWORD} and {PASSWORD_FILE} are both set: unset one of them")
+            read.refuse(f"{PASSWORD} and {PASSWORD_FILE} are both set: unset one of them")
         security = cls(
             protocol=read(PROTOCOL, one_of(*_PROTOCOLS), PLAINTEXT),
             mechanism=read(MECHANISM, one_of(*_MECHANISMS), ""),
@@ -75,12 +79,9 @@ class KafkaSecurity:
             key=read(KEY, _file, ""),
             key_password=read(KEY_PASSWORD, str, "", is_secret=True),
         )
-        refusal = security._refusal()
-        if refusal:
-            raise BadSetting(refusal)
-        if security.uses_tls:
-            # What cannot be used is told now, by its variable, and not by a client later.
-            security.ssl_context()
+        # What cannot be read has a default here, which goes with nothing.
+        if len(read.faults) == known_faults and (refusal := security._unusable()):
+            read.refuse(refusal)
         return security
 
     @property
@@ -130,6 +131,17 @@ class KafkaSecurity:
         Raises BadSetting for files that are not what they should be.
         """
         return _ssl_context(self.ca, self.cert, self.key, self.key_password)
+
+    def _unusable(self) -> str:
+        """Return what is wrong with these settings together; empty for nothing."""
+        refusal = self._refusal()
+        if not refusal and self.uses_tls:
+            try:
+                # Now, by its variable, and not by a client later.
+                self.ssl_context()
+            except BadSetting as error:
+                return str(error)
+        return refusal
 
     def _refusal(self) -> str:
         """Return what does not go together and what to do about it; empty for nothing."""

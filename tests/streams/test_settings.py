@@ -71,6 +71,22 @@ def test_a_bad_value_is_refused_by_its_variables_name(name: str, text: str) -> N
         Settings.from_env({name: text})
 
 
+def test_every_wrong_variable_is_told_at_once() -> None:
+    environ = {
+        "KAFKA_BROKERS": "localhost",
+        "KAFKA_SASL_USERNAME": "bob",
+        "SEATSTREAM_TICK_MS": "6",
+        "SEATSTREAM_SESION_TIMEOUT_S": "6",
+        "LOG_LEVEL": "LOUD",
+    }
+    with pytest.raises(BadSetting) as caught:
+        Settings.from_env(environ)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(environ)
+    for name in environ:
+        assert any(name in line for line in lines)
+
+
 def test_an_unknown_variable_of_ours_is_refused_and_others_are_left_alone() -> None:
     with pytest.raises(BadSetting, match="unknown setting SEATSTREAM_SESION_TIMEOUT_S"):
         Settings.from_env({"SEATSTREAM_SESION_TIMEOUT_S": "6"})

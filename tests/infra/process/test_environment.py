@@ -1,5 +1,7 @@
 """An environment variable is what its parser makes of it, or refused by its name."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,16 +20,23 @@ from infra.process.environment import (
 )
 
 
+def read_one(text: str, parse: Callable[[str], object], *, is_secret: bool = False) -> object:
+    """Return what one variable X is read as; raise BadSetting where it is refused."""
+    read = Environment({"X": text})
+    value = read("X", parse, None, is_secret=is_secret)
+    read.check()
+    return value
+
+
 @given(st.integers(), st.integers(0, 10), st.integers(10, 20))
 def test_a_whole_number_is_taken_between_its_bounds_and_nowhere_else(
     number: int, low: int, high: int
 ) -> None:
-    read = Environment({"N": str(number)})
     if low <= number <= high:
-        assert read("N", whole(low, high), 0) == number
+        assert read_one(str(number), whole(low, high)) == number
     else:
         with pytest.raises(BadSetting, match=f"not between {low} and {high}"):
-            read("N", whole(low, high), 0)
+            read_one(str(number), whole(low, high))
 
 
 @pytest.mark.parametrize(
@@ -43,9 +52,8 @@ def test_a_whole_number_is_taken_between_its_bounds_and_nowhere_else(
         (one_of("a", "b"), "b", "b"),
     ],
 )
-def test_what_fits_is_read(parse: object, good: str, value: object) -> None:
-    assert callable(parse)
-    assert Environment({"X": good})("X", parse, None) == value
+def test_what_fits_is_read(parse: Callable[[str], object], good: str, value: object) -> None:
+    assert read_one(good, parse) == value
 
 
 @pytest.mark.parametrize(
@@ -62,10 +70,9 @@ def test_what_fits_is_read(parse: object, good: str, value: object) -> None:
         (one_of("a", "b"), "c"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(parse: object, bad: str) -> None:
-    assert callable(parse)
+def test_what_does_not_fit_is_refused_by_name(parse: Callable[[str], object], bad: str) -> None:
     with pytest.raises(BadSetting, match="X="):
-        Environment({"X": bad})("X", parse, None)
+        read_one(bad, parse)
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
@@ -74,7 +81,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
 
 def test_a_secret_is_not_repeated() -> None:
     with pytest.raises(BadSetting) as caught:
-        Environment({"X": "hunter2"})("X", whole(1, 2), 7, is_secret=True)
+        read_one("hunter2", whole(1, 2), is_secret=True)
     assert "hunter2" not in str(caught.value)
 
 
@@ -82,5 +89,20 @@ def test_what_nobody_read_is_refused_but_for_what_is_somebody_elses() -> None:
     read = Environment({"OUR_A": "1", "OUR_API_B": "1", "THEIRS": "1"})
     read("OUR_A", str, "")
     read.refuse_unknown("OUR_", foreign="OUR_API_")
+    read.check()
+    read.refuse_unknown("OUR_")
     with pytest.raises(BadSetting, match="unknown setting OUR_API_B; known are OUR_A"):
-        read.refuse_unknown("OUR_")
+        read.check()
+
+
+def test_all_that_is_wrong_is_told_at_once_and_a_default_stands_for_it_until_then() -> None:
+    read = Environment({"OUR_A": "x", "OUR_B": "2", "OUR_C": "", "OUR_D": "maybe", "OUR_E": "1"})
+    assert [read("OUR_A", whole(1, 2), 1), read("OUR_B", whole(1, 2), 1)] == [1, 2]
+    assert read("OUR_C", flag, False) is read("OUR_D", flag, False) is False
+    read.refuse_unknown("OUR_")
+    with pytest.raises(BadSetting) as caught:
+        read.check()
+    first, second, third = str(caught.value).splitlines()
+    assert first.startswith("OUR_A='x': ")
+    assert second == "OUR_D='maybe': use true or false"
+    assert third == "unknown setting OUR_E; known are OUR_A, OUR_B, OUR_C, OUR_D"
