@@ -42,7 +42,7 @@ from scripts.issue_token import DevelopmentKeys
 from scripts.open_event import open_event
 from scripts.processes.pods import ApiPod, PodFailed
 from scripts.processes.workers import Worker, WorkerFailed
-from scripts.register_schemas import register
+from scripts.register_schemas import PATIENCE_S, PatientRegistry, register
 from scripts.sale.arena import ARENA
 from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import draw_faults, strike
@@ -50,7 +50,7 @@ from scripts.sale.table import Display
 from scripts.sale.web_buyers import BUYERS, WebBuyers
 from scripts.traffic.sending import NoBroker, schema_ids
 from scripts.traffic.workload import percentile
-from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnavailableError
+from serdes.registry.client import RegistryRefusedError, RegistryUnavailableError
 from state.domain.layout import Rules
 from state.plans.reading import read_plan
 from state.plans.seating import RowPlan, SeatingPlan, SectionPlan
@@ -381,7 +381,7 @@ def registry_beside(directory: Path) -> Iterator[Future[str]]:
 
     def fill() -> str:
         stack.start()
-        register(Registry(stack.registry_url, timeout_s=20.0))
+        register(PatientRegistry(stack.registry_url, PATIENCE_S))
         return stack.registry_url
 
     pool = ThreadPoolExecutor(max_workers=1)

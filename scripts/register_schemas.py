@@ -65,7 +65,8 @@ _VERSION = re.compile(r"v[1-9][0-9]*")
 class PatientRegistry(Registry):
     """A registry that is asked again while it does not answer; nothing asked here harms twice.
 
-    patience_s: how long in all, from the first question that was not answered.
+    patience_s: how long without any answer, from the first question that got none. A registry on
+                a busy machine that answers now and then is slow, not gone.
     """
 
     def __init__(self, url: str, patience_s: float) -> None:
@@ -77,7 +78,7 @@ class PatientRegistry(Registry):
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                return super().call(method, path, body)
+                answer = super().call(method, path, body)
             except RegistryUnavailableError as error:
                 if self._until_s is None:
                     self._until_s = time.monotonic() + self._patience_s
@@ -86,6 +87,12 @@ class PatientRegistry(Registry):
                         f"{error}; asked again for {self._patience_s:g} s. Start it, or give it "
                         "longer with --wait; what is registered already stays so"
                     ) from error
+            except RegistryRefusedError:
+                self._until_s = None
+                raise
+            else:
+                self._until_s = None
+                return answer
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

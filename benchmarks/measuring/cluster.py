@@ -14,9 +14,9 @@ from benchmarks.pod_runs.arena import Command
 from infra.stack import Stack
 from schemas.topics import SECTION_COMMANDS, TOPICS, Topic
 from scripts.create_topics import carry_out, plan
-from scripts.register_schemas import register
+from scripts.register_schemas import PATIENCE_S, PatientRegistry, register
 from scripts.traffic.sending import CommandEncoders, CommandSender
-from serdes.registry.client import Registry, fetch_ids
+from serdes.registry.client import fetch_ids
 
 REQUEST_TIMEOUT_S = 20.0
 _COORDINATOR_AWAY = {
@@ -45,7 +45,7 @@ class Cluster:
         self._directory = directory
         self._broker = psutil.Process(stack.broker_pids[1])
         self._admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
-        registry = Registry(self.registry_url)
+        registry = PatientRegistry(self.registry_url, PATIENCE_S)
         register(registry)
         self.ids = fetch_ids(registry)
         self.encoders = CommandEncoders(self.ids)

@@ -11,7 +11,14 @@ import pytest
 from support.records.registry_fake import FakeRegistry, fake_registry
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
-from scripts.register_schemas import COMPATIBILITY, differences, main, register
+from scripts.register_schemas import (
+    COMPATIBILITY,
+    FIRST_PAUSE_S,
+    PatientRegistry,
+    differences,
+    main,
+    register,
+)
 from serdes.avro.schema_files import current
 from serdes.decoding import FOREIGN_SUBJECT, Decoded, TopicDecoder, Undecodable, UnknownSchema
 from serdes.encoding import encoders
@@ -230,6 +237,19 @@ def test_f7_a_registry_that_is_busy_is_asked_again(
     assert main(["register", "--registry", fake.url]) == 0
     assert pauses
     assert "new" in capsys.readouterr().out
+
+
+def test_f7_patience_begins_anew_with_each_answer(fake: FakeRegistry) -> None:
+    """A busy registry that fails now and then is slow; one that answers nothing is gone."""
+    # More pauses in all than the patience has room for, one after the other.
+    fake.stumbles = frozenset(range(1, 12, 2))
+    patient = PatientRegistry(fake.url, 1.5 * FIRST_PAUSE_S)
+    for number in range(6):
+        assert patient.id_of(f"unknown-{number}", '"string"') is None
+    assert len(fake.requests) == 12
+    fake.answers = (503, b"busy")
+    with pytest.raises(RegistryUnavailableError, match="asked again for"):
+        patient.id_of("unknown", '"string"')
 
 
 def test_registered_ids_are_printed_as_json(

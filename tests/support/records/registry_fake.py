@@ -17,6 +17,7 @@ class FakeRegistry:
     texts:   schema text by id, ids from `first_id` on; identical text keeps its id.
     answers: status and raw body for every request instead, to play a broken one.
     hangs:   set to hold every answer until the registry is stopped.
+    stumbles: numbers of requests, from 1, that are answered with 503.
     """
 
     first_id: int = 1
@@ -27,6 +28,7 @@ class FakeRegistry:
     requests: list[str] = field(default_factory=list)
     answers: tuple[int, bytes] | None = None
     hangs: bool = False
+    stumbles: frozenset[int] = frozenset()
     url: str = ""
 
     def answer(self, method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
@@ -89,7 +91,9 @@ def fake_registry(first_id: int = 1) -> Iterator[FakeRegistry]:
             if registry.hangs:
                 stopped.wait(30)
                 return
-            if registry.answers is not None:
+            if len(registry.requests) in registry.stumbles:
+                status, raw = 503, b"busy"
+            elif registry.answers is not None:
                 status, raw = registry.answers
             else:
                 status, found = registry.answer(self.command, parts, body)
