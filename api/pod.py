@@ -17,7 +17,7 @@ from api.commands.desk import FAILPOINTS, CommandDesk
 from api.settings import ApiSettings
 from api.web.logs import log
 from api.web.metrics import ApiMetrics
-from api.web.waits import WAITS_MAX, Waits
+from api.web.waits import CERTAIN_S, WAITS_MAX, Waits
 from infra.process.failpoints import Failpoints
 from infra.process.metrics import Reading
 from schemas.topics import EVENTS, RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
@@ -100,7 +100,11 @@ class Pod:
         self._owners = owners
         if desk is not None:
             desk.partitions_fault = self.partitions_fault
-        self._seat_maps = SeatMapCache(owners, view) if owners and view else None
+        self._seat_maps = (
+            SeatMapCache(owners, view, outcomes, CERTAIN_S)
+            if owners and view and outcomes
+            else None
+        )
         self._catalogue = catalogue
         self._descriptions = descriptions
         self._ids = ids

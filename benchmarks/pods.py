@@ -73,6 +73,12 @@ MAP_OPTIONS = {
     "min.compaction.lag.ms": str(3_600_000),
 }
 
+# A topic as it was before it was compacted within minutes, or with a cleaner that falls behind.
+UNCOMPACTED = {
+    "segment.bytes": str(16 * 2**20),
+    "min.compaction.lag.ms": str(3_600_000),
+}
+
 # What is told of statuses that flow while only the probe asks, and with the load beside it.
 ALONE = (
     "updates_per_s",
@@ -168,6 +174,8 @@ class Bench:
         hall, versions = self.sizes.hall, self.sizes.used_versions
         cluster = self._fresh_broker().cluster
         cluster.fresh_topics()
+        cluster.delete_topics([SECTION_STATUS.name])
+        cluster.create_compacted([SECTION_STATUS.name], PARTITIONS, UNCOMPACTED)
         self.progress.step(f"used_start: {hall.sections:,} sections, {versions} statuses of each")
         statuses = preload(cluster, hall, Form.SLIM, versions)
         return Scenario(

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from api.availability.questions import Question
 from api.pod import PartAbsent, Pod
 from api.web.etags import etag_of, noted
-from api.web.problems import Problem, retry_after
-from api.web.waits import Caller, Waits
+from api.web.problems import Problem, another_log, retry_after
+from api.web.waits import CERTAIN_S, Caller, Waits
 from state.domain.event import Event
 from state.domain.reasons import ApiReason, Reason
 from state.views.availability.answers import Demand
@@ -40,6 +40,7 @@ class Encoded:
     part:   the sections in it.
     pieces: these as JSON text, by name.
     event:  what the catalogue knew of the event.
+    unknown: sections that were asked for and that the view does not know.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Encoded:
         "event",
         "part",
         "pieces",
+        "unknown",
     )
 
     def __init__(
@@ -67,6 +69,7 @@ class Encoded:
         """
         self.part = part
         self.event = event
+        self.unknown = unknown
         self.pieces = pieces = _pieces(part, event, former)
         names = b",".join(b'"%b"' % name.encode() for name in unknown)
         missing = b',"unknown_sections":[%b]' % names if unknown else b""
@@ -134,12 +137,17 @@ def _judgement(bound_ms: int, stale: bool) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer with its age and what that was measured by; stale: older, or not as demanded."""
+    """An answer with its age and what that was measured by.
+
+    stale:  older, not as demanded, or unsure.
+    unsure: the brokers did not tell in time whether what it calls unknown is there.
+    """
 
     encoded: Encoded
     staleness_ms: int
     bound_ms: int
     stale: bool
+    unsure: bool
 
     def body(self) -> bytes:
         return self.encoded.body(self.staleness_ms, self.bound_ms, stale=self.stale)
@@ -194,36 +202,45 @@ class LookUps:
                 return encoded, age_ms
 
     async def answered(
-        self, event_id: int, question: Question, caller: Caller | None = None
+        self, event_id: int, question: Question, caller: Caller, asked_ns: int | None = None
     ) -> Answered:
         """Return the answer, as soon as it is as demanded; raises Problem, ClientGone.
 
-        caller: who waits for it; None where the question is plain.
+        caller:   who waits for it.
+        asked_ns: when it was asked, by the view's clock; None: now.
         """
         view = self._view
         if not view.is_ready():
             raise Problem.of(
                 ApiReason.NOT_READY, "This pod still reads what there is; ask again, or another."
             )
+        if asked_ns is None:
+            asked_ns = view.now_ns()
         least = question.min_versions(event_id)
-        if not question.is_plain:
-            assert caller is not None
+        refuses = not question.is_plain if question.refuses is None else question.refuses
+        lost = self._lost(question)
+        if not (question.is_plain or lost):
             await self._wait(event_id, question, least, caller)
+            # What came meanwhile may show it.
+            lost = self._lost(question)
+        if lost and refuses:
+            raise another_log(*lost)
         found = self.now(event_id, question.sections)
+        absent_ms = 0
+        if found is None or found[0].unknown:
+            # Another pod may have told what has not reached us.
+            absent_ms = await self._absent(event_id, found, asked_ns, caller)
+            found = self.now(event_id, question.sections)
         known = {} if found is None else found[0].part.whole.known_by_section
-        late = [name for name, version in least.items() if _version(known, name) < version]
+        late = [name for name, version in least.items() if _version(known, name) < version] or lost
         if found is None or not found[0].part.known_by_section:
             if late:
                 raise _not_yet(late)
-            if found is None:
-                raise Problem.of(
-                    ApiReason.NOT_FOUND,
-                    "Nothing is known of such an event, as of `staleness_ms` ago.",
-                    staleness_ms=view.staleness_ms(),
-                )
-            raise Problem.of(Reason.UNKNOWN_SECTION, "See the sections of the event.")
+            raise self._nothing(event_id, absent_ms, has_event=found is not None)
         encoded, age_ms = found
-        refuses = not question.is_plain if question.refuses is None else question.refuses
+        is_unsure = bool(absent_ms and encoded.unknown)
+        if is_unsure:
+            age_ms = max(age_ms, absent_ms)
         bound_ms = view.stale_after_ms
         if question.max_staleness_ms is not None:
             bound_ms = min(bound_ms, question.max_staleness_ms)
@@ -237,7 +254,54 @@ class LookUps:
                 staleness_ms=age_ms,
                 bound_ms=bound_ms,
             )
-        return Answered(encoded, age_ms, bound_ms, bool(late) or age_ms > bound_ms)
+        is_stale = is_unsure or bool(late) or age_ms > bound_ms
+        return Answered(encoded, age_ms, bound_ms, is_stale, is_unsure)
+
+    def _lost(self, question: Question) -> list[str]:
+        """Return the sections whose tokens another history of the log gave out, as far as seen."""
+        is_other = self._view.is_other_history
+        return [
+            section
+            for event_id, section, version, told_at_ms in question.tokens
+            if told_at_ms is not None and is_other(event_id, section, version, told_at_ms)
+        ]
+
+    async def _absent(
+        self, event_id: int, found: tuple[Encoded, int] | None, asked_ns: int, caller: Caller
+    ) -> int:
+        """Wait until it is certain that what is unknown was unknown everywhere when it was asked.
+
+        Returns 0, or the age of that knowledge in ms where the brokers do not tell in time.
+        However many ask, the brokers are asked no oftener than heartbeats may follow each other.
+        """
+        view = self._view
+        missing = () if found is None else tuple(found[0].unknown)
+        if view.is_absent_since(event_id, missing, asked_ns):
+            return 0
+        if await self.waits.of(
+            caller, lambda: view.absent_since(event_id, missing, asked_ns, CERTAIN_S)
+        ):
+            return 0
+        return max(1, view.absent_age_ms(event_id, missing))
+
+    def _nothing(self, event_id: int, absent_ms: int, *, has_event: bool) -> Problem:
+        """Return the refusal of a question of which nothing is known.
+
+        absent_ms: as `_absent` returns it.
+        """
+        if absent_ms:
+            return Problem.of(
+                ApiReason.NOT_READY,
+                "The brokers do not tell yet whether there is one; ask again shortly.",
+                staleness_ms=absent_ms,
+            )
+        if has_event:
+            return Problem.of(Reason.UNKNOWN_SECTION, "See the sections of the event.")
+        return Problem.of(
+            ApiReason.NOT_FOUND,
+            "Nothing is known of such an event, as of `staleness_ms` ago.",
+            staleness_ms=self._view.absent_age_ms(event_id),
+        )
 
     async def _wait(
         self, event_id: int, question: Question, least: Mapping[str, int], caller: Caller

@@ -156,7 +156,7 @@ class QuickLookUps:
         if found is None:
             return None
         encoded, age_ms = found
-        if not encoded.part.known_by_section:
+        if encoded.unknown or not encoded.part.known_by_section:
             return None
         is_stale = age_ms > self._bound_ms
         etag = encoded.etag_stale if is_stale else encoded.etag
@@ -228,7 +228,7 @@ class BatchItem(BaseModel):
 
     event_id: EventId
     sections: list[SectionId] = Field(default=[], max_length=SECTIONS_MAX)
-    consistency_tokens: list[Annotated[str, Field(max_length=80)]] = Field(
+    consistency_tokens: list[Annotated[str, Field(max_length=100)]] = Field(
         default=[], max_length=SECTIONS_MAX
     )
 
@@ -365,6 +365,8 @@ async def batch_availability(
     lookups, caller = lookups_of(pod), caller_of(request, who)
     wait_ms = pod.settings.wait_ms if asked.wait_ms is None else asked.wait_ms
     until_s = monotonic() + min(wait_ms, pod.settings.wait_max_ms) / 1000
+    # One moment for all, so that one answer of the brokers tells of all that is unknown.
+    asked_ns = pod.view.now_ns()
     answers: list[Answered] = []
     unknown: list[int] = []
     sections = 0
@@ -378,7 +380,7 @@ async def batch_availability(
             refuses=None if asked.on_stale is None else asked.on_stale == "refuse",
         )
         try:
-            answered = await lookups.answered(item.event_id, question, caller)
+            answered = await lookups.answered(item.event_id, question, caller, asked_ns)
         except Problem as problem:
             if problem.status != 404:
                 raise

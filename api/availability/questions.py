@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 from urllib.parse import parse_qsl
 
 from api.web.problems import Problem
@@ -22,12 +22,25 @@ PREFIX: Final = "/v1/events/"
 SUFFIX: Final = "/availability"
 
 _SECTION: Final = re.compile(r"[A-Z0-9-]{1,32}")
-_TOKEN: Final = re.compile(rf"({PATTERN}-[A-Z0-9-]{{1,32}}):({PATTERN})")
+# The last part is missing in tokens of pods from before it.
+_TOKEN: Final = re.compile(rf"({PATTERN}-[A-Z0-9-]{{1,32}}):({PATTERN})(?::({PATTERN}))?")
 
 # The same for the document.
 SECTIONS_FORM: Final = rf"^{_SECTION.pattern}(,{_SECTION.pattern}){{0,{SECTIONS_MAX - 1}}}$"
 TOKEN_FORM: Final = f"^{_TOKEN.pattern}$"
 TOKENS_FORM: Final = f"^{_TOKEN.pattern}(,{_TOKEN.pattern})*$"
+
+
+class Token(NamedTuple):
+    """What a write answer told: a version of a section, and the log time at which it was so.
+
+    decided_at_ms: Unix ms; None where the token does not say it.
+    """
+
+    event_id: int
+    section: str
+    version: int
+    decided_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +50,7 @@ class Question:
     sections:         those named, in their order and once each; empty for all.
     max_staleness_ms: age that the answer may have at most; None for any.
     min_version:      version that the one section named must have reached.
-    tokens:           (event, section, version): the same for any section of the event.
+    tokens:           the same for any section of the event.
     wait_ms:          how long the answer may take to become so; None for the pod's default.
     refuses:          what is not as demanded is refused, else it is given and called stale; None:
                       refused only where something was demanded.
@@ -46,7 +59,7 @@ class Question:
     sections: tuple[str, ...] = ()
     max_staleness_ms: int | None = None
     min_version: int = 0
-    tokens: tuple[tuple[int, str, int], ...] = ()
+    tokens: tuple[Token, ...] = ()
     wait_ms: int | None = None
     refuses: bool | None = None
 
@@ -65,7 +78,7 @@ class Question:
         least = dict.fromkeys(self.sections, self.min_version)
         if self.min_version and len(least) != 1:
             bad("query.min_version", "exactly one section beside it; else consistency_token")
-        for event, section, version in self.tokens:
+        for event, section, version, _ in self.tokens:
             if event != event_id:
                 bad("query.consistency_token", "tokens of the event in the path")
             least[section] = max(version, least.get(section, 0))
@@ -156,20 +169,24 @@ def _whole(given: dict[str, str], name: str, largest: int) -> int | None:
     return number
 
 
-def tokens_in(texts: Sequence[str], where: str) -> tuple[tuple[int, str, int], ...]:
-    """Return (event, section, version) of each token; raises Problem (400)."""
+def tokens_in(texts: Sequence[str], where: str) -> tuple[Token, ...]:
+    """Return what tokens say; raises Problem (400)."""
     tokens = tuple(map(_token, texts[: SECTIONS_MAX + 1]))
     if None in tokens or len(tokens) > SECTIONS_MAX:
         bad(where, "tokens of our answers")
     return tuple(token for token in tokens if token is not None)
 
 
-def _token(text: str) -> tuple[int, str, int] | None:
+def _token(text: str) -> Token | None:
     match = _TOKEN.fullmatch(text)
     key = None if match is None else split_section_key(match[1].encode())
-    if match is None or key is None or int(match[2]) > EVENT_ID_MAX:
+    if match is None or key is None:
         return None
-    return (*key, int(match[2]))
+    version = whole_in(match[2])
+    decided_at_ms = None if match[3] is None else whole_in(match[3])
+    if version is None or (decided_at_ms is None and match[3] is not None):
+        return None
+    return Token(*key, version, decided_at_ms)
 
 
 def _refuses(text: str | None) -> bool | None:

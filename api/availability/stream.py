@@ -184,7 +184,7 @@ class Streams:
         if self.open >= STREAMS_MAX:
             raise Problem.of(ApiReason.OVERLOADED, "This pod takes no more streams; ask another.")
         with self._room_of(caller.user_id):
-            await self._follow(event_id, sections, last_event_id, caller.receive, send)
+            await self._follow(event_id, sections, last_event_id, caller, send)
 
     @contextmanager
     def _room_of(self, user_id: str) -> Iterator[None]:
@@ -207,14 +207,20 @@ class Streams:
         event_id: int,
         sections: tuple[str, ...],
         last_event_id: str | None,
-        receive: Receive,
+        caller: Caller,
         send: Send,
     ) -> None:
-        why = ""
+        why, receive = "", caller.receive
         if last_event_id is not None:
             why = await while_here(receive, self._until_not_behind(last_event_id))
         # Refusals are those of a look-up.
-        await self._lookups.answered(event_id, Question(sections, refuses=False))
+        question = Question(sections, refuses=False)
+        if (await self._lookups.answered(event_id, question, caller)).unsure:
+            # A snapshot says once for all which sections there are not.
+            raise Problem.of(
+                ApiReason.NOT_READY,
+                "The brokers do not tell yet whether all of them are there; ask again shortly.",
+            )
         now_s = monotonic()
         self._opened += 1
         client = Client(self._opened % COMMENT_TICKS, now_s)

@@ -1,21 +1,18 @@
 """What every endpoint about events begins with: the catalogue, an event of it, the time."""
 
 import time
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
 from api.guard import pod_of
 from api.pod import Pod
 from api.web.problems import Problem
-from api.web.waits import Caller
+from api.web.waits import CERTAIN_S, Caller
 from api.web.whole_numbers import Int64
 from state.domain.event import Event
 from state.domain.reasons import ApiReason
 from state.views.events.catalogue import Events
-
-CERTAIN_S: Final = 1.0
-"""How long the brokers are asked before nobody dares to say that there is no such thing."""
 
 EventId = Annotated[Int64, Path(description="Id of the event.")]
 

@@ -14,19 +14,19 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.access.identity import Identity
-from api.availability.questions import TOKEN_FORM
+from api.availability.questions import TOKEN_FORM, Token, bad, tokens_in
 from api.events.catalogue import EventId
 from api.guard import anyone, limited, pod_of
 from api.pod import Pod
 from api.web.etags import etag_of, matches
-from api.web.problems import Problem, retry_after
+from api.web.problems import Problem, another_log, retry_after
 from api.web.waits import caller_of
-from api.web.whole_numbers import USUAL_FORM, DayMs, Int64, whole_in
-from state.domain.keys import split_section_key
+from api.web.whole_numbers import USUAL_FORM, DayMs, Int64
 from state.domain.layout import Row
 from state.domain.reasons import ApiReason, Reason
+from state.domain.status import is_other_history
 from state.owners.lookup import OwnerNotReady, OwnerUnreachable, SectionRecords
-from state.views.seat_maps import SeatMap, SeatMapCache
+from state.views.seat_maps import AbsenceUnsure, SeatMap, SeatMapCache
 
 router = APIRouter(tags=["events"])
 
@@ -108,11 +108,14 @@ async def free_seats(
     wait_ms: Annotated[DayMs | None, Query(description="Longest wait for the version.")] = None,
 ) -> Response:
     """Tell which seats of a section are free, at the version demanded or a later one."""
+    token = None
     if consistency_token is not None:
-        min_version = max(min_version, _version_in(consistency_token, event_id, section))
+        token = _token_in(consistency_token, event_id, section)
+        min_version = max(min_version, token.version)
     pod = pod_of(request)
     name = (event_id, section)
     seat_map = await _looked_up(pod.seat_maps, name, min_version)
+    _check(token, seat_map)
     if seat_map.records.version < min_version:
         settings = pod.settings
         wait_s = min(settings.wait_ms if wait_ms is None else wait_ms, settings.wait_max_ms) / 1000
@@ -184,6 +187,11 @@ async def _looked_up(seat_maps: SeatMapCache, name: tuple[int, str], min_version
         raise Problem.of(
             ApiReason.OWNER_UNREACHABLE, "The section's owner does not answer; ask again."
         ) from error
+    except AbsenceUnsure as error:
+        raise Problem.of(
+            ApiReason.NOT_READY,
+            "The brokers do not tell yet whether there is one; ask again shortly.",
+        ) from error
     if seat_map is None:
         raise Problem.of(Reason.UNKNOWN_SECTION, "See the sections of the event.")
     return seat_map
@@ -198,17 +206,22 @@ def _not_yet(found: int, name: str) -> Problem:
     )
 
 
-def _version_in(token: str, event_id: int, section: str) -> int:
-    key, _, version = token.rpartition(":")
-    named = split_section_key(key.encode())
-    number = whole_in(version)
-    if named != (event_id, section) or number is None:
-        raise Problem.of(
-            ApiReason.MALFORMED,
-            "Correct what `errors` names; see /docs.",
-            errors=[{"where": "query.consistency_token", "why": "a token of this section"}],
-        )
-    return number
+def _token_in(text: str, event_id: int, section: str) -> Token:
+    [token] = tokens_in([text], "query.consistency_token")
+    if (token.event_id, token.section) != (event_id, section):
+        bad("query.consistency_token", "a token of this section")
+    return token
+
+
+def _check(token: Token | None, seat_map: SeatMap) -> None:
+    """Raise Problem (409) where a map shows that a token is of another history of the log."""
+    records = seat_map.records
+    if token is None or token.decided_at_ms is None:
+        return
+    if is_other_history(
+        records.version, records.changed_at_ms, token.version, token.decided_at_ms
+    ):
+        raise another_log(token.section)
 
 
 # --- answers -------------------------------------------------------------------------------------

@@ -104,7 +104,9 @@ def reservation_body(view: ReservationView) -> dict[str, Any]:
         "epoch": view.epoch,
         "deadline_ms": view.deadline_ms if view.status is Status.HELD else None,
         "version": view.version,
-        "consistency_token": token_of(view.event_id, view.section, view.version),
+        "consistency_token": token_of(
+            view.event_id, view.section, view.version, view.decided_at_ms
+        ),
         "outcome_id": view.outcome_id,
         "decided_at_ms": view.decided_at_ms,
         "cause": view.cause.name if released else None,
@@ -127,6 +129,9 @@ def seat_body(seat: tuple[int, int] | None) -> dict[str, int] | None:
     return None if seat is None else {"row": seat[0], "seat": seat[1]}
 
 
-def token_of(event_id: int, section: str, version: int) -> str:
-    """Return what a later look-up names to see this change."""
-    return f"{event_id}-{section}:{version}"
+def token_of(event_id: int, section: str, version: int, decided_at_ms: int) -> str:
+    """Return what a later look-up names to see this change.
+
+    decided_at_ms: log time of the decision, by which another history of the log is told.
+    """
+    return f"{event_id}-{section}:{version}:{decided_at_ms}"

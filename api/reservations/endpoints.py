@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from api.access.identity import Identity
 from api.commands.desk import Command, Wait, own_outcome, record_headers, wait_of
 from api.commands.idempotency_keys import IdempotencyKey
-from api.events.catalogue import CERTAIN_S, EventId
+from api.events.catalogue import EventId
 from api.guard import buyer, limited, pod_of
 from api.pod import Pod
 from api.reservations.bodies import (
@@ -32,7 +32,7 @@ from api.reservations.bodies import (
 )
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
-from api.web.waits import caller_of
+from api.web.waits import CERTAIN_S, caller_of
 from api.web.whole_numbers import Int32, Int64
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import section_key
@@ -514,7 +514,9 @@ def _refusal(outcome: Outcome, headers: tuple[ProblemHeader, ...]) -> Problem:
         reservation_id=outcome.reservation_id.decode(),
         outcome_id=outcome.outcome_id.decode(),
         version=outcome.version,
-        consistency_token=token_of(outcome.event_id, section, outcome.version),
+        consistency_token=token_of(
+            outcome.event_id, section, outcome.version, outcome.decided_at_ms
+        ),
         seat=seat_body(outcome.seat),
     )
 

@@ -58,6 +58,7 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     ApiReason.OWNER_UNREACHABLE: (503, "The owner of the record does not answer"),
     ApiReason.STALE: (409, "Nothing fresh enough is known"),
     ApiReason.NOT_YET: (409, "The version asked for has not arrived"),
+    ApiReason.ANOTHER_LOG: (409, "What the token stands for is no longer in the log"),
     ApiReason.IDEMPOTENCY_KEY_MISSING: (400, "An idempotency key is needed"),
     ApiReason.IDEMPOTENCY_KEY_REUSED: (422, "The idempotency key stands for another request"),
     ApiReason.STILL_RUNNING: (409, "The first request with this key is still under way"),
@@ -129,3 +130,12 @@ class Problem(Exception):
 def retry_after(wait_ms: int) -> Header:
     """Return the header for a wait, in whole seconds and never 0."""
     return ("Retry-After", str(max(1, (wait_ms + 999) // 1000)))
+
+
+def another_log(*sections: str) -> Problem:
+    """Return the refusal of tokens of these sections that another history of the log gave out."""
+    return Problem.of(
+        ApiReason.ANOTHER_LOG,
+        "The log was restored to before it: see what became of it, and ask without the token.",
+        sections=list(sections),
+    )

@@ -22,6 +22,9 @@ WAITS_MAX: Final = 10_000
 USER_WAITS_MAX: Final = 32
 """Requests of one user that wait at once, of one kind."""
 
+CERTAIN_S: Final = 1.0
+"""How long the brokers are asked before nobody dares to say that there is no such thing."""
+
 T = TypeVar("T")
 Waiting = Callable[[], Coroutine[Any, Any, T]]
 

@@ -60,6 +60,7 @@ class ApiReason(StrEnum):
     # How fresh an answer can be.
     STALE = auto()
     NOT_YET = auto()
+    ANOTHER_LOG = auto()
     # Repeats of a command.
     IDEMPOTENCY_KEY_MISSING = auto()
     IDEMPOTENCY_KEY_REUSED = auto()

@@ -45,6 +45,18 @@ def fault_of(status: SectionStatus) -> str:
     return ""
 
 
+def is_other_history(version: int, as_of_ms: int, told: int, told_at_ms: int) -> bool:
+    """Say whether a section at a version shows that a version told before is not in its log.
+
+    as_of_ms:   log time at which the section was at `version`.
+    told_at_ms: log time at which it was at version `told`, as somebody was told.
+
+    The time of a log and the versions in it never go back: a lower version at a later time is
+    another history, such as that of a log restored from a backup. Version 0 tells nothing.
+    """
+    return 0 < version < told and as_of_ms > told_at_ms
+
+
 def can_refuse(status: SectionStatus, quantity: int, *, adjacent: bool) -> Reason | None:
     """Return why the section as of this status must refuse a new hold; None where it might not.
 

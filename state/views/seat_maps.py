@@ -3,6 +3,9 @@
 A kept map is served while the availability view, which hears of every change, knows no higher
 version; and for `YOUNG_MS` whatever happens, so that a section that changes a hundred times a
 second costs its owner ten look-ups a second and pod, not one for each buyer who looks.
+
+That its owner has no such section is the answer only where the owner had stored whatever anybody
+was told before it was asked for: see `OutcomeFeed.knows_since`.
 """
 
 import asyncio
@@ -26,6 +29,23 @@ class SectionSource(Protocol):
     """Where sections are looked up when no kept map serves; raises as OwnerLookup does."""
 
     async def section(self, partition: int, section_key: bytes) -> SectionRecords | None: ...
+
+
+class Decisions(Protocol):
+    """How far the outcomes were read, as OutcomeFeed tells it."""
+
+    def now_ns(self) -> int: ...
+
+    def decided(self, partition: int) -> int: ...
+
+    async def knows_since(self, partition: int, asked_ns: int, timeout_s: float) -> bool: ...
+
+
+class AbsenceUnsure(Exception):
+    """The owner knows no such section, and the brokers do not tell whether that is news.
+
+    Operator action: look at the brokers; at one partition's leader where the rest is answered.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +73,8 @@ class SeatMapCounters:
 class SeatMapCache:
     """The maps that one pod keeps; all methods belong to one loop.
 
+    source:    must cover every decision that `decisions` knows when it is asked.
+    certain_s: how long the brokers are asked before nobody dares to deny a section.
     seats_max: capacity of all kept sections together; the longest unused go first.
     """
 
@@ -60,6 +82,8 @@ class SeatMapCache:
         self,
         source: SectionSource,
         view: SectionStatuses,
+        decisions: Decisions,
+        certain_s: float,
         *,
         seats_max: int = SEATS_MAX,
         clock_ns: Callable[[], int] = boot_clock_ns,
@@ -67,7 +91,9 @@ class SeatMapCache:
         self.counters = SeatMapCounters()
         self._source = source
         self._view = view
+        self._decisions = decisions
         self._seats_max = seats_max
+        self._certain_s = certain_s
         self._clock_ns = clock_ns
         self._kept: OrderedDict[Name, SeatMap] = OrderedDict()
         self._seats = 0
@@ -77,11 +103,11 @@ class SeatMapCache:
         return len(self._kept)
 
     async def get(self, event_id: int, section: str, min_version: int = 0) -> SeatMap | None:
-        """Return a section's map, or None where its owner knows no such section.
+        """Return a section's map, or None where nobody was told of one before this was asked.
 
         min_version: a kept map below it is not served; the owner may still be below it.
 
-        Raises OwnerNotReady, OwnerUnreachable, OwnersBusy.
+        Raises OwnerNotReady, OwnerUnreachable, OwnersBusy, AbsenceUnsure.
         """
         name = (event_id, section)
         kept = self._kept.get(name)
@@ -114,14 +140,19 @@ class SeatMapCache:
         return known.version == version or (known.version < version and known.staleness_ms > age)
 
     async def _looked_up(self, name: Name) -> SeatMap | None:
+        under_way = self._lookups.get(name)
+        if under_way is not None:
+            self.counters.shared += 1
+            # Whoever goes away takes nothing from the others.
+            found = await asyncio.shield(under_way)
+            if found is not None:
+                return found
+            # It was begun before this was asked: somebody may have been told of one meanwhile.
         lookup = self._lookups.get(name)
         if lookup is None:
             self.counters.looked_up += 1
             lookup = self._lookups[name] = asyncio.create_task(self._look_up(name))
             lookup.add_done_callback(lambda done: self._end(name, done))
-        else:
-            self.counters.shared += 1
-        # Whoever goes away takes nothing from the others.
         return await asyncio.shield(lookup)
 
     def _end(self, name: Name, lookup: asyncio.Task[SeatMap | None]) -> None:
@@ -129,6 +160,18 @@ class SeatMapCache:
         if not lookup.cancelled():
             # Everybody who asked may be gone: then nobody else would take the error.
             lookup.exception()
+
+    async def _found(self, partition: int, key: bytes) -> SectionRecords | None:
+        decisions = self._decisions
+        read_ns, decided = decisions.now_ns(), decisions.decided(partition)
+        records = await self._source.section(partition, key)
+        if records is not None:
+            return records
+        if not await decisions.knows_since(partition, read_ns, self._certain_s):
+            raise AbsenceUnsure(f"partition {partition}")
+        if decisions.decided(partition) > decided:
+            return await self._source.section(partition, key)
+        return None
 
     async def _look_up(self, name: Name) -> SeatMap | None:
         # Before the owner is asked: what it says is not older.
@@ -138,7 +181,7 @@ class SeatMapCache:
         if not self._view.is_ready():
             raise OwnerNotReady("nobody has said yet how many partitions the topics have")
         partition = partition_of(key, len(self._view.positions()))
-        records = await self._source.section(partition, key)
+        records = await self._found(partition, key)
         former = self._kept.pop(name, None)
         if former is not None:
             self._seats -= former.records.layout.capacity

@@ -3,15 +3,22 @@
 How sure a partition is, `freshness` tells.
 
 A record that cannot be read makes its section doubtful: the counts may have changed with it, so
-they stay, but their age runs from the last time before it, until a readable record follows.
+they stay, but their age runs from the last time before it, until a readable record follows. The
+same holds of a section that is not known: from then on nobody can say that it is not there.
 """
 
 import logging
-from collections import OrderedDict
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from sys import intern
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from confluent_kafka import Message
+
+from serdes.avro.codegen import Decode
+from serdes.avro.refused import Refused
 from serdes.decoding import (
     UNKNOWN_SCHEMA,
     Decoded,
@@ -23,9 +30,11 @@ from serdes.decoding import (
     UnknownSchema,
     Verdict,
 )
+from serdes.wire import HEADER_BYTES
 from state.domain.keys import SECTION_ID, partition_of, section_key, split_section_key
-from state.domain.status import SectionStatus, fault_of, newer_of
+from state.domain.status import SectionStatus, fault_of, is_other_history, newer_of
 from state.kafka.freshness import Freshness
+from state.kafka.message_headers import headers_of
 from state.views.availability.snapshot import EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters
 
@@ -40,6 +49,9 @@ RECENT_MAX = 1_024
 
 # What a record said: event, section, and the fields of its status.
 Told = tuple[int, str, list[int]]
+
+# The same as it is kept: offset, event, section, and the entry that it became.
+_Recent = tuple[int, int, str, Known]
 
 # Reasons of bad records beside those of serdes.decoding.
 BAD_KEY = "BAD_KEY"
@@ -93,8 +105,10 @@ class Contents:
         never_ns = now_ns - NEVER_MS * _MS
         self.partitions = tuple(Freshness(number, never_ns) for number in range(partitions))
         self._never_ns = never_ns
-        self._recent: list[OrderedDict[int, Told]] = [OrderedDict() for _ in range(partitions)]
+        self._recent: list[deque[_Recent]] = [deque(maxlen=RECENT_MAX) for _ in range(partitions)]
         self._doubtful_ns: dict[tuple[int, str], int] = {}
+        # Of events, the sections that are not known but for records that cannot be read.
+        self._unreadable_ns: dict[int, dict[str, int]] = {}
         self._decoder = decoder
         self._learn = learn
         self._counters = counters
@@ -103,7 +117,27 @@ class Contents:
         """Return what a record said that was taken in lately; None for any other place."""
         if partition >= len(self._recent):
             return None
-        return self._recent[partition].get(offset)
+        # The copy is made in one piece; the queue itself may change under us.
+        recent = list(self._recent[partition])
+        at = bisect_left(recent, offset, key=_OFFSET)
+        if at == len(recent) or recent[at][0] != offset:
+            return None
+        _, event_id, section, known = recent[at]
+        return event_id, section, list(known[:5])
+
+    def is_other_history(self, event_id: int, section: str, told: int, told_at_ms: int) -> bool:
+        """Say whether what was read of a section shows that a version told before is not in it.
+
+        Looked at are its newest status and those that were read lately; former ones are forgotten.
+        """
+        known = self.by_event.get(event_id, _NO_SECTIONS).get(section)
+        if known is None:
+            return False
+        number = known[5] if known[5] >= 0 else ~known[5]
+        name = (event_id, section)
+        # The copy is made in one piece, as in `told_at`.
+        lately = [one[3] for one in list(self._recent[number]) if one[1:3] == name]
+        return any(is_other_history(*one[:2], told, told_at_ms) for one in (known, *lately))
 
     def is_complete(self) -> bool:
         """Say whether each partition was read to the first end that was asked for."""
@@ -113,12 +147,31 @@ class Contents:
         """Return the clock up to which an entry, or that there is none, is sure to be right."""
         if known is None:
             key = section_key(event_id, section)
-            return self.partitions[partition_of(key, len(self.partitions))].known_ns
+            # In this order: what cannot be read is noted before the clock moves past it.
+            known_ns = self.partitions[partition_of(key, len(self.partitions))].known_ns
+            return min(known_ns, self._unreadable_ns.get(event_id, _NEVER).get(section, known_ns))
         partition = known[5]
         if partition >= 0:
             return self.partitions[partition].known_ns
         # The doubt may have ended since the entry was read: the caller holds the old counts.
         return self._doubtful_ns.get((event_id, section), self._never_ns)
+
+    def absent_ns(self, event_id: int, sections: Sequence[str] = ()) -> int:
+        """Return the clock up to which it is sure that what is unknown was not there.
+
+        sections: of the event; none of them named: any, on whatever partition.
+        """
+        if sections:
+            return min(self.known_ns(event_id, section, None) for section in sections)
+        known_ns = min(partition.known_ns for partition in self.partitions)
+        return min([known_ns, *self._unreadable_ns.get(event_id, _NEVER).copy().values()])
+
+    def is_unreadable(self, event_id: int, sections: Sequence[str] = ()) -> bool:
+        """Say whether a record cannot be read that is all there is of one of them, or of any."""
+        of_event = self._unreadable_ns.get(event_id)
+        if not of_event:
+            return False
+        return not sections or any(section in of_event for section in sections)
 
     def entry(self, event_id: int, section: str) -> tuple[Known | None, int]:
         """Return what is known of a section, and the clock up to which that is sure."""
@@ -167,6 +220,49 @@ class Contents:
         former = self._former_by_event.get(event_id)
         self._former_by_event[event_id] = snapshot
         return snapshot.fill(sections, self.partitions, doubtful_ns_by_section, former)
+
+    def take(self, records: Sequence[Message]) -> list[Change]:
+        """Take in records as `apply` does, in less time, and return what they changed.
+
+        Nothing is returned before these contents are published: nobody hears of it.
+
+        What a topic in use mostly holds, a newer status of a section that is known, is taken in
+        here; whatever else a record may be is left to `apply`. A pod that starts reads half a
+        million of them.
+        """
+        changes: list[Change] = []
+        tell = self.is_published
+        by_header, by_event, counters = self._decoder.by_header, self.by_event, self._counters
+        recents, kept = self._recent, self.kept_by_event
+        for record in records:
+            number, offset = record.partition(), record.offset()
+            key, value, headers = record.key(), record.value(), headers_of(record)
+            assert number is not None
+            assert offset is not None
+            told = None if value is None or headers else _told(by_header, key, value)
+            known = None if told is None else by_event.get(told[0], _NO_SECTIONS).get(told[1])
+            if (
+                told is None
+                or known is None
+                or known[5] != number
+                or told[2][0] <= known[0]
+                or fault_of(told[2])
+            ):
+                change = self.apply(number, offset, key, value, headers)
+                if tell and change is not None:
+                    changes.append(change)
+                continue
+            event_id, section, status = told
+            entry = (*status, number, offset)
+            by_event[event_id][section] = entry
+            recents[number].append((offset, event_id, section, entry))
+            # Last, as in `_put`.
+            kept.pop(event_id, None)
+            counters.records += 1
+            counters.applied += 1
+            if tell:
+                changes.append(Change(event_id, section, status))
+        return changes
 
     def apply(
         self,
@@ -227,12 +323,11 @@ class Contents:
 
     def _put(self, event_id: int, section: str, known: Known) -> None:
         self.by_event.setdefault(event_id, {})[section] = known
-        recent = self._recent[known[5]]
-        recent[known[6]] = (event_id, section, list(known[:5]))
-        if len(recent) > RECENT_MAX:
-            recent.popitem(last=False)
+        self._recent[known[5]].append((known[6], event_id, section, known))
         if self._doubtful_ns:
             self._doubtful_ns.pop((event_id, section), None)
+        if self._unreadable_ns:
+            self._forget_unreadable(event_id, section)
         # Last, here and below: see `event_snapshot`.
         self.kept_by_event.pop(event_id, None)
 
@@ -254,6 +349,7 @@ class Contents:
             raise _Bad(BAD_KEY, f"a tombstone of {key!r}")
         self._counters.removed += 1
         event_id, section = parts
+        self._forget_unreadable(event_id, section)
         sections = self.by_event.get(event_id, {})
         if sections.pop(section, None) is None:
             return None
@@ -263,6 +359,12 @@ class Contents:
         self._doubtful_ns.pop((event_id, section), None)
         self.kept_by_event.pop(event_id, None)
         return Change(event_id, section, None)
+
+    def _forget_unreadable(self, event_id: int, section: str) -> None:
+        of_event = self._unreadable_ns.get(event_id, {})
+        of_event.pop(section, None)
+        if not of_event:
+            self._unreadable_ns.pop(event_id, None)
 
     def _skip(self, freshness: Freshness, key: bytes | None, bad: _Bad) -> None:
         self._counters.bad[bad.reason] += 1
@@ -275,6 +377,9 @@ class Contents:
             return
         event_id, section = parts
         known = self.by_event.get(event_id, {}).get(section)
+        if known is None and partition_of(key, len(self.partitions)) == freshness.partition:
+            of_event = self._unreadable_ns.setdefault(event_id, {})
+            of_event.setdefault(section, freshness.known_ns)
         if known is not None and known[5] == freshness.partition:
             # In this order: whoever reads the mark finds the time.
             self._doubtful_ns[event_id, section] = freshness.known_ns
@@ -283,6 +388,25 @@ class Contents:
 
 
 _NO_SECTIONS: dict[str, Known] = {}
+_OFFSET: Final = itemgetter(0)
+_NEVER: dict[str, int] = {}
+
+
+def _told(
+    by_header: Mapping[bytes, tuple[str, Decode]], key: bytes | None, value: bytes
+) -> tuple[int, str, SectionStatus] | None:
+    """Return what a value in our own form says under its key; None for any other."""
+    reader = by_header.get(value[:HEADER_BYTES])
+    if reader is None:
+        return None
+    try:
+        fields = reader[1](value, HEADER_BYTES)
+    except Refused:
+        return None
+    event_id, name, free, as_of_ms, version, held, largest_block = fields
+    if key != b"%d-%s" % (event_id, name):
+        return None
+    return event_id, name.decode(), SectionStatus(version, as_of_ms, free, held, largest_block)
 
 
 def _bad(verdict: Undecodable | UnknownSchema | UnknownRecordType) -> _Bad:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import Message
 
-from state.kafka.message_headers import headers_of
 from state.kafka.options import KafkaOptions
 from state.views.availability.contents import Change, Contents
 from state.views.availability.statistics import ViewCounters
@@ -60,14 +59,4 @@ class _Told:
         return self._statuses.counters
 
     def take(self, reading: Contents, records: Sequence[Message]) -> list[Change]:
-        changes: list[Change] = []
-        for record in records:
-            partition, offset = record.partition(), record.offset()
-            assert partition is not None
-            assert offset is not None
-            change = reading.apply(
-                partition, offset, record.key(), record.value(), headers_of(record)
-            )
-            if change is not None:
-                changes.append(change)
-        return changes
+        return reading.take(records)

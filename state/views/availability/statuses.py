@@ -136,10 +136,25 @@ class SectionStatuses:
         """Return what a record said that was taken in lately; None for any other place."""
         return self._contents.told_at(partition, offset)
 
+    def is_other_history(self, event_id: int, section: str, told: int, told_at_ms: int) -> bool:
+        """Say whether a version that was told at a log time is surely not of the log that is read.
+
+        False proves nothing: what was read long ago is forgotten.
+        """
+        return self._contents.is_other_history(event_id, section, told, told_at_ms)
+
     def staleness_ms(self) -> int:
         """Return the age of the worst partition; `status_contents.NEVER_MS` before the start."""
         known_ns = min(partition.known_ns for partition in self._contents.partitions)
         return age_ms(known_ns, self._clock_ns())
+
+    def now_ns(self) -> int:
+        """Return the clock that `absent_since` counts by."""
+        return self._clock_ns()
+
+    def absent_age_ms(self, event_id: int, sections: Sequence[str] = ()) -> int:
+        """Return the age of the knowledge that what is unknown is not there: these, or any."""
+        return age_ms(self._contents.absent_ns(event_id, sections), self._clock_ns())
 
     def misplaced(self) -> str:
         """Say why the topic cannot have been made with the partitions it has; mostly nothing.
@@ -255,6 +270,25 @@ class SectionStatuses:
                     await woken.wait()
                     woken.clear()
         return is_met()
+
+    def is_absent_since(self, event_id: int, sections: Sequence[str], asked_ns: int) -> bool:
+        """Say whether whatever was visible at a moment of these sections, or of any, was read.
+
+        What is unknown then was nowhere known at that moment.
+        """
+        return self._contents.absent_ns(event_id, sections) >= asked_ns
+
+    async def absent_since(
+        self, event_id: int, sections: Sequence[str], asked_ns: int, timeout_s: float
+    ) -> bool:
+        """Wait until `is_absent_since`; False after `timeout_s`, and where no wait can help."""
+
+        def is_read() -> bool:
+            return self.is_absent_since(event_id, sections, asked_ns)
+
+        if self._contents.is_unreadable(event_id, sections):
+            return False
+        return await self.wait_until_met((), is_read, timeout_s, by_age=True)
 
     def refresh(self) -> None:
         """Ask for the ends of the topic soon; here is nobody to ask."""

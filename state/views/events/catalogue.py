@@ -105,6 +105,8 @@ class CatalogueReading:
 
     events:  what stands, by id. Changed by one thread; others copy it or ask for one event.
     changes: rises with every change, after it.
+    unreadable: ids without an event but with a record that cannot be read: nobody can say what it
+             was.
     learn:   asks the registry for an unknown schema id and says whether it is known now.
     """
 
@@ -117,6 +119,7 @@ class CatalogueReading:
         now_ns: int,
     ) -> None:
         self.events: dict[int, Listed] = {}
+        self.unreadable: set[int] = set()
         self.changes = 0
         self.is_published = False
         self.partitions = tuple(
@@ -139,15 +142,16 @@ class CatalogueReading:
         verdict = self._verdict(value, headers)
         if isinstance(verdict, Tombstone):
             self._counters.removed += 1
+            self.unreadable.discard(event_id)
             changed = self.events.pop(event_id, None) is not None
             self.changes += changed
             return changed
         if not isinstance(verdict, Decoded):
-            return self._skip(*_fault_of(verdict))
+            return self._skip(*_fault_of(verdict), event_id)
         if verdict.fields[0] != event_id:
-            return self._skip(KEY_MISMATCH, f"event {verdict.fields[0]} under {key!r}")
+            return self._skip(KEY_MISMATCH, f"event {verdict.fields[0]} under {key!r}", event_id)
         if not EventDescription._make(verdict.fields).status:
-            return self._skip(NO_STATUS, f"event {event_id}")
+            return self._skip(NO_STATUS, f"event {event_id}", event_id)
         return self._tell(event_of(verdict.fields))
 
     def _tell(self, told: Event) -> bool:
@@ -156,6 +160,7 @@ class CatalogueReading:
             self._counters.older += 1
             return False
         self.events[told.event_id] = Listed(told, searchable(f"{told.name} {told.venue}"))
+        self.unreadable.discard(told.event_id)
         self.changes += 1
         self._counters.applied += 1
         return True
@@ -166,7 +171,9 @@ class CatalogueReading:
             return self._decoder.decode(value, headers)
         return verdict
 
-    def _skip(self, reason: str, detail: str) -> bool:
+    def _skip(self, reason: str, detail: str, event_id: int | None = None) -> bool:
+        if event_id is not None and event_id not in self.events:
+            self.unreadable.add(event_id)
         self._counters.bad[reason] += 1
         count = self._counters.bad[reason]
         # Powers of two: a flood of bad records is no flood of lines.
@@ -244,7 +251,8 @@ class Events:
     async def certain(self, event_id: int, timeout_s: float) -> bool:
         """Wait until whatever anybody was told of an event before this call was read.
 
-        What is unknown then is unknown everywhere. False after `timeout_s`.
+        What is unknown then is unknown everywhere. False after `timeout_s`, and at once where all
+        there is of it cannot be read.
         """
         asked_ns = self._clock_ns()
 
@@ -253,8 +261,10 @@ class Events:
             of_event = partition_of(event_key(event_id), len(partitions))
             return partitions[of_event].known_ns >= asked_ns
 
+        if event_id in self._reading.unreadable:
+            return False
         self.refresh()
-        return await self.until(is_read, timeout_s)
+        return await self.until(is_read, timeout_s) and event_id not in self._reading.unreadable
 
     def refresh(self) -> None:
         """Have the brokers asked for the topic's end now; nobody asks here."""

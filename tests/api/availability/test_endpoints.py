@@ -19,6 +19,7 @@ from serdes.decoding import TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.domain.keys import section_key
 from state.records.event import EventEncoder, event_key
+from state.views.availability.contents import RECENT_MAX
 from state.views.availability.snapshot import EventSnapshot
 from state.views.events.catalogue import Events
 
@@ -63,9 +64,11 @@ def test_an_answer_is_what_the_view_knows_at_that_moment(
     """Whatever was answered, kept and tagged before; by the quick way and by the long one."""
     pod = LookUpPod()
     fed = pod.fed
+    fed.answers = True
     fed.heartbeat()
     content_by_tag: dict[str, Any] = {}
     for what, section, number in told:
+        fed.now_ms += 1
         match what:
             case "tell":
                 fed.tell(counts(number, number), section)
@@ -82,7 +85,10 @@ def test_an_answer_is_what_the_view_knows_at_that_moment(
         known = fed.view.sections(EVENT)
         quick, long = pod.ask(PATH), pod.ask(f"{PATH}?max_staleness_ms=9999999&on_stale=serve")
         if not known:
-            assert problem(quick) == problem(long) == (404, "NOT_FOUND")
+            # What nobody can read may be one of its sections.
+            is_sure = not fed.contents.is_unreadable(EVENT)
+            expected = (404, "NOT_FOUND") if is_sure else (503, "NOT_READY")
+            assert problem(quick) == problem(long) == expected
             continue
         assert quick.body == long.body
         age_ms = max(answer.staleness_ms for answer in known.values())
@@ -208,6 +214,90 @@ def test_an_unknown_event_is_404_once_the_view_is_ready_and_503_before() -> None
     assert unknown.json["staleness_ms"] == 0
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/events/99/availability",
+        "/v1/events/99/availability?sections=A",
+        "/v1/events/99/sections/A/availability",
+    ],
+)
+def test_s8_a_pod_that_lags_denies_no_event_that_is_there(pod: LookUpPod, target: str) -> None:
+    """Whatever the age: only what was asked of the brokers after the request came tells."""
+    fed = pod.fed
+    fed.now_ms += 300
+
+    def arrives() -> None:
+        fed.tell(counts(1, 5), event=99)
+        fed.now_ms += 20
+        fed.heartbeat()
+
+    answer = pod.ask_while(target, arrives)
+    assert answer.status == 200
+    assert [section["free"] for section in answer.json["sections"]] == [5]
+
+
+def test_s8_a_pod_that_lags_calls_no_section_unknown_that_is_there(pod: LookUpPod) -> None:
+    fed = pod.fed
+    fed.now_ms += 300
+
+    def arrives() -> None:
+        fed.tell(counts(1, 5), "Z")
+        fed.now_ms += 20
+        fed.heartbeat()
+
+    answer = pod.ask_while(f"{PATH}?sections=A,Z", arrives).json
+    assert [section["section"] for section in answer["sections"]] == ["A", "Z"]
+    assert "unknown_sections" not in answer
+
+
+def test_s8_while_brokers_do_not_tell_nothing_is_denied(pod: LookUpPod) -> None:
+    pod.fed.now_ms += 300
+    for target in ("/v1/events/99/availability", f"{PATH}?sections=Z"):
+        answer = pod.ask(target)
+        assert problem(answer) == (503, "NOT_READY")
+        assert answer.json["staleness_ms"] == 300
+        assert int(answer.headers["retry-after"]) >= 1
+    # Beside counts the answer has the age of that knowledge, and is not to be relied upon.
+    beside = pod.ask(f"{PATH}?sections=A,Z")
+    assert beside.json["unknown_sections"] == ["Z"]
+    assert (beside.json["staleness_ms"], beside.json["stale"]) == (300, True)
+    batch = pod.ask(
+        "/v1/availability:batchGet", method="POST", json={"requests": [{"event_id": 99}]}
+    )
+    assert problem(batch) == (503, "NOT_READY")
+
+
+def test_s8_what_is_there_asks_the_brokers_nothing_and_what_is_not_once_for_all(
+    pod: LookUpPod,
+) -> None:
+    fed = pod.fed
+    fed.answers = True
+    fed.now_ms += 300
+    for target in (PATH, f"{PATH}?sections=A,B", f"/v1/events/{EVENT}/sections/A/availability"):
+        assert pod.ask(target).status == 200
+    assert fed.asked == 0
+    asked = {"requests": [{"event_id": number} for number in range(100, 200)]}
+    answer = pod.ask("/v1/availability:batchGet", method="POST", json=asked)
+    assert answer.json["unknown_events"] == list(range(100, 200))
+    assert fed.asked == 1
+
+
+def test_a_section_of_which_nobody_can_read_the_only_record_is_not_denied(pod: LookUpPod) -> None:
+    fed = pod.fed
+    fed.answers = True
+    fed.spoil("Z")
+    fed.now_ms += 300
+    fed.heartbeat()
+    assert problem(pod.ask(f"{PATH}?sections=Z")) == (503, "NOT_READY")
+    assert problem(pod.ask(f"{PATH}?sections=Y")) == (404, "UNKNOWN_SECTION")
+    remove(fed, "Z")
+    assert problem(pod.ask(f"{PATH}?sections=Z")) == (404, "UNKNOWN_SECTION")
+    fed.spoil("Z")
+    fed.tell(counts(1, 5), "Z")
+    assert pod.ask(f"{PATH}?sections=Z").status == 200
+
+
 def test_b66_without_a_valid_token_nothing_is_told(pod: LookUpPod) -> None:
     expired = bearer(exp=NOW_S - 60)
     for header in ({"Authorization": ""}, {"Authorization": "Bearer x"}, expired):
@@ -236,6 +326,10 @@ def test_b66_without_a_valid_token_nothing_is_told(pod: LookUpPod) -> None:
         "sections=A&min_version=9223372036854775808",
         "consistency_token=7-A",
         "consistency_token=8-A:1",
+        "consistency_token=7-A:1:",
+        "consistency_token=7-A:1:01",
+        "consistency_token=7-A:1:9223372036854775808",
+        "consistency_token=7-A:1:2:3",
         "on_stale=maybe",
         "wait_ms=1.5",
         "A",
@@ -264,6 +358,47 @@ def test_the_largest_event_id_is_one() -> None:
     pod.fed.tell(counts(1, 5), event=2**63 - 1)
     pod.fed.heartbeat()
     assert pod.ask(f"/v1/events/{2**63 - 1}/availability").json["event_id"] == 2**63 - 1
+
+
+# --- tokens of another history ---------------------------------------------------------------
+
+
+def test_s3_a_token_of_what_a_restore_took_away_is_told_and_not_waited_for(pod: LookUpPod) -> None:
+    # A is at version 3 as of 5,000: nobody had seen version 9 at 4,999 in this log.
+    token = f"{EVENT}-A:9:4999"
+    answer = pod.ask(f"{PATH}?consistency_token={token}&wait_ms=60000")
+    assert problem(answer) == (409, "ANOTHER_LOG")
+    assert answer.json["sections"] == ["A"]
+    served = pod.ask(f"{PATH}?consistency_token={token}&on_stale=serve&wait_ms=60000")
+    assert (served.status, served.json["stale"]) == (200, True)
+    item = {"event_id": EVENT, "consistency_tokens": [token]}
+    batch = pod.ask("/v1/availability:batchGet", method="POST", json={"requests": [item]})
+    assert problem(batch) == (409, "ANOTHER_LOG")
+
+
+def test_s3_a_token_of_another_history_is_told_while_a_status_between_is_remembered(
+    pod: LookUpPod,
+) -> None:
+    token = f"{PATH}?consistency_token={EVENT}-A:9:4999"
+    pod.fed.tell(counts(12, 4, as_of_ms=9_000))
+    assert problem(pod.ask(token)) == (409, "ANOTHER_LOG")
+    for version in range(13, 13 + RECENT_MAX):
+        pod.fed.tell(counts(version, 4, as_of_ms=9_000))
+    # As the manual says: nothing that is read names the history of a version.
+    assert pod.ask(token).status == 200
+
+
+@pytest.mark.parametrize("token", ["A:3:5000", "A:3:4000", "A:3", "B:1:4000", "A:2:999999"])
+def test_s3_tokens_of_this_history_and_of_pods_from_before_are_met(
+    pod: LookUpPod, token: str
+) -> None:
+    assert pod.ask(f"{PATH}?consistency_token={EVENT}-{token}").status == 200
+
+
+@pytest.mark.parametrize("token", ["A:9", "A:9:5000", "A:9:99999"])
+def test_s3_a_version_that_may_still_come_is_waited_for(pod: LookUpPod, token: str) -> None:
+    answer = pod.ask(f"{PATH}?consistency_token={EVENT}-{token}&wait_ms=0")
+    assert problem(answer) == (409, "NOT_YET")
 
 
 # --- entity tags -----------------------------------------------------------------------------

@@ -268,6 +268,24 @@ def test_s8_an_event_is_not_denied_while_the_brokers_do_not_answer(
     played(play, on_sale(7))
 
 
+def test_an_event_of_which_nobody_can_read_the_only_record_is_not_denied() -> None:
+    async def play(client: httpx.AsyncClient, known: Told) -> None:
+        known.reading.apply(event_key(8), b"noise")
+        known.reading.apply(event_key(7), b"noise")
+        answer = await client.get("/v1/events/8")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "NOT_READY")
+        # What was readable before stands.
+        assert (await client.get("/v1/events/7")).status_code == 200
+        assert (await client.get("/v1/events/9")).status_code == 404
+        known.reading.apply(event_key(8), None)
+        assert (await client.get("/v1/events/8")).status_code == 404
+        known.reading.apply(event_key(8), b"noise")
+        known.tell(on_sale(8))
+        assert (await client.get("/v1/events/8")).status_code == 200
+
+    played(play, on_sale(7))
+
+
 @pytest.mark.parametrize(
     "path",
     [

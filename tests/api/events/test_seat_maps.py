@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pods.api_client import BUYER, client_of
-from support.pods.told_seats import ROWS, Owners, records
+from support.pods.told_seats import ROWS, Decided, Owners, records
 from support.records.status_records import EVENT, Fed, counts
 
 from state.domain.layout import Layout, Row
@@ -28,7 +28,7 @@ def played(play: Play, told: SectionRecords | None = None) -> None:
         fed.heartbeat()
         if told is not None:
             owners.tell(EVENT, "A", told)
-        async with client_of(owners=owners, view=fed.view) as client:
+        async with client_of(owners=owners, view=fed.view, outcomes=Decided()) as client:
             client.headers.update(BUYER)
             await play(client, owners, fed)
 
@@ -187,6 +187,18 @@ def test_not_ready_unreachable_and_unknown_are_told_apart(
     played(play)
 
 
+@pytest.mark.parametrize("path", [SEATS, LAYOUT])
+def test_s8_a_section_is_not_denied_while_the_brokers_do_not_tell(path: str) -> None:
+    async def play(client: httpx.AsyncClient, owners: Owners, fed: Fed) -> None:
+        decided = Decided()
+        decided.is_told = False
+        async with client_of(owners=owners, view=fed.view, outcomes=decided) as other:
+            answer = await other.get(path, headers=BUYER)
+        assert (answer.status_code, answer.json()["reason"]) == (503, "NOT_READY")
+
+    played(play)
+
+
 @scenario
 async def test_a_version_from_a_reply_is_waited_for(
     client: httpx.AsyncClient, owners: Owners, fed: Fed
@@ -199,6 +211,18 @@ async def test_a_version_from_a_reply_is_waited_for(
     assert (await asking).json()["version"] == 6
     late = await client.get(SEATS, params={"min_version": 7, "wait_ms": 0})
     assert (late.status_code, late.json()["reason"], late.json()["version"]) == (409, "NOT_YET", 6)
+
+
+@scenario
+async def test_s3_a_token_of_what_a_restore_took_away_is_told_and_not_waited_for(
+    client: httpx.AsyncClient, owners: Owners, fed: Fed
+) -> None:
+    # The owner has version 5 as of a later time than the token's.
+    asked = {"consistency_token": f"{EVENT}-A:6:1764000000004", "wait_ms": "60000"}
+    answer = await client.get(SEATS, params=asked)
+    assert (answer.status_code, answer.json()["reason"]) == (409, "ANOTHER_LOG")
+    asked["consistency_token"] = f"{EVENT}-A:5:1764000000004"
+    assert (await client.get(SEATS, params=asked)).status_code == 200
 
 
 @scenario

@@ -149,7 +149,8 @@ def test_a_hold_is_answered_with_its_committed_outcome() -> None:
         assert body["status"] == "HELD"
         assert body["epoch"] == 1
         assert body["deadline_ms"] > body["decided_at_ms"]
-        assert body["consistency_token"] == f"{EVENT}-{A}:{body['version']}"
+        token = f"{EVENT}-{A}:{body['version']}:{body['decided_at_ms']}"
+        assert body["consistency_token"] == token
         assert body["reservation_id"] == issued_id(ticket_of("ann", "k1"), 0)
         assert answer.headers["location"] == f"/v1/reservations/{body['reservation_id']}"
         shown = await client.get(answer.headers["location"], headers=ANN)

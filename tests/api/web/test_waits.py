@@ -15,7 +15,7 @@ from support.pods.conditions import until
 from support.pods.event_log import ENCODE, EventLog
 from support.pods.look_ups import TOKEN, LookUpPod
 from support.pods.reservation_pods import Seats, pod_over
-from support.pods.told_seats import Owners, records
+from support.pods.told_seats import Decided, Owners, records
 from support.records.event_values import event
 from support.records.status_records import EVENT, PARTITIONS, Fed, counts
 from support.seats.section_commands import A
@@ -228,7 +228,8 @@ def test_f6_a_wait_for_a_seat_map_ends_with_its_client() -> None:
         fed.heartbeat()
         owners.tell(EVENT, "A", records(5, (0, 0)))
         whose: Any = owners
-        pod = pod_with(owners=whose, view=fed.view)
+        decided: Any = Decided()
+        pod = pod_with(owners=whose, view=fed.view, outcomes=decided)
         app = create_app(pod.settings, pod)
         target = f"/v1/events/{EVENT}/sections/A/seats?min_version=9&wait_ms=10000"
         gone = Stream(app, target, TOKEN)

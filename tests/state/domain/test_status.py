@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.domain.reasons import Reason
-from state.domain.status import SectionStatus, can_refuse, fault_of, newer_of
+from state.domain.status import SectionStatus, can_refuse, fault_of, is_other_history, newer_of
 
 small = st.integers(0, 3)
 # Narrow ranges, so that equal versions with other counts occur.
@@ -97,3 +97,37 @@ def test_what_is_refused_has_no_place_in_the_seats_themselves(
     assert not fault_of(status)
     refused = can_refuse(status, quantity, adjacent=True) is not None
     assert refused == all(run < quantity for run in runs)
+
+
+# Steps of a section: what each adds to the version and to the log's time.
+lives = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=30)
+
+
+def lived(steps: list[tuple[int, int]], version: int, time_ms: int) -> list[tuple[int, int]]:
+    """Return (version, log time) after each step."""
+    life = []
+    for more, later_ms in steps:
+        version, time_ms = version + more, time_ms + later_ms
+        life.append((version, time_ms))
+    return life
+
+
+@given(lives, st.data())
+def test_no_moment_of_a_history_refutes_another_one_of_it(
+    steps: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    life = lived(steps, 0, 100)
+    told, status = data.draw(st.sampled_from(life)), data.draw(st.sampled_from(life))
+    assert not is_other_history(*status, *told)
+
+
+@given(lives, lives, lives)
+def test_what_was_lost_is_refuted_by_each_lower_version_that_came_after_the_restore(
+    kept: list[tuple[int, int]], lost: list[tuple[int, int]], after: list[tuple[int, int]]
+) -> None:
+    before = lived(kept, 1, 100)
+    gone = lived(lost, *before[-1])
+    restored = lived(after, before[-1][0], gone[-1][1] + 1)
+    for version, told_ms in gone:
+        for status in restored:
+            assert is_other_history(*status, version, told_ms) == (status[0] < version)

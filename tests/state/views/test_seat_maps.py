@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pods.told_seats import Owners, records
+from support.pods.told_seats import Decided, Owners, records
 from support.records.status_records import EVENT, MS, PARTITIONS, Fed, counts
 
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of, section_key
 from state.owners.lookup import OwnerNotReady
-from state.views.seat_maps import YOUNG_MS, SeatMapCache
+from state.views.seat_maps import YOUNG_MS, AbsenceUnsure, SeatMapCache
 
 
 class Pod:
@@ -22,8 +22,14 @@ class Pod:
         self.fed = Fed()
         if is_read:
             self.fed.heartbeat()
+        self.decided = Decided()
         self.cache = SeatMapCache(
-            self.owners, self.fed.view, seats_max=seats_max, clock_ns=lambda: self.fed.now_ms * MS
+            self.owners,
+            self.fed.view,
+            self.decided,
+            1.0,
+            seats_max=seats_max,
+            clock_ns=lambda: self.fed.now_ms * MS,
         )
 
     def changes(self, version: int, section: str = "A", *, seen: bool = True) -> None:
@@ -248,3 +254,50 @@ def test_one_section_is_kept_however_large(seats_max: int) -> None:
         assert len(pod.cache) == 1
 
     asyncio.run(play())
+
+
+# --- what is not there -----------------------------------------------------------------------
+
+
+@scenario
+async def test_s8_a_section_that_another_pod_told_of_is_not_denied(pod: Pod) -> None:
+    """The owner stores after the commit, and what it stored is asked for again once we know."""
+
+    def opened() -> None:
+        pod.decided.offset = 5
+        pod.changes(1, seen=False)
+
+    pod.decided.arrives = opened
+    assert await pod.version() == 1
+    assert len(pod.owners.asked) == 2
+
+
+@scenario
+async def test_s8_nothing_is_denied_while_the_brokers_do_not_tell(pod: Pod) -> None:
+    pod.decided.is_told = False
+    with pytest.raises(AbsenceUnsure):
+        await pod.cache.get(EVENT, "A")
+    pod.changes(1)
+    assert await pod.version() == 1
+
+
+@scenario
+async def test_s8_whoever_joins_a_look_up_is_not_told_that_there_was_none_before(pod: Pod) -> None:
+    pod.owners.gate.clear()
+    first = asyncio.create_task(pod.cache.get(EVENT, "A"))
+    await pod.owners.was_asked.wait()
+    # Nothing was decided for the first who asked; the others come after somebody was told.
+    late = [asyncio.create_task(pod.version()) for _ in range(20)]
+    await asyncio.sleep(0)
+    pod.owners.gate.set()
+    assert await first is None
+    pod.changes(1, seen=False)
+    assert await asyncio.gather(*late) == [1] * 20
+    assert len(pod.owners.asked) == 2
+
+
+@scenario
+async def test_s8_what_is_there_asks_the_brokers_nothing(pod: Pod) -> None:
+    pod.changes(1)
+    assert await pod.version() == 1
+    assert pod.decided.asked == 0

@@ -1,6 +1,7 @@
 """Sections as their owners tell them, and a fake of the owners for tests of those who ask."""
 
 import asyncio
+from collections.abc import Callable
 
 from state.domain.keys import section_key
 from state.domain.layout import Layout, Plan, Row
@@ -59,3 +60,32 @@ class Owners:
         if self.error is not None:
             raise self.error
         return self.sections.get(section_key)
+
+
+class Decided:
+    """How far outcomes were read of all partitions, as it is told.
+
+    is_told: the brokers say where the log ends; whatever `arrives` does has happened by then.
+    """
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self.is_told = True
+        self.asked = 0
+        self.arrives: Callable[[], None] = _nothing
+
+    def now_ns(self) -> int:
+        return 0
+
+    def decided(self, _: int) -> int:
+        return self.offset
+
+    async def knows_since(self, _: int, asked_ns: int, timeout_s: float) -> bool:  # noqa: ARG002
+        self.asked += 1
+        await asyncio.sleep(0)
+        self.arrives()
+        return self.is_told
+
+
+def _nothing() -> None:
+    pass

@@ -42,19 +42,38 @@ def partition_of_section(section: str = "A", event: int = EVENT) -> int:
     return partition_of(section_key(event, section), PARTITIONS)
 
 
+class _Fed(SectionStatuses):
+    """A view whose questions to the brokers are counted, and answered where told so."""
+
+    def __init__(self, fed: "Fed") -> None:
+        super().__init__(fed.decoder, fed.learn, clock_ns=lambda: fed.now_ms * MS)
+        self._fed = fed
+
+    def refresh(self) -> None:
+        self._fed.asked += 1
+        if self._fed.answers:
+            self._fed.heartbeat()
+
+
 @dataclass
 class Fed:
-    """A view that is fed by hand, with a clock that is set by hand."""
+    """A view that is fed by hand, with a clock that is set by hand.
+
+    answers: brokers tell that everything was read as soon as they are asked, as most do.
+    asked:   how often somebody had them asked.
+    """
 
     now_ms: int = 1_000_000
+    answers: bool = False
+    asked: int = 0
     schema_ids_asked: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.decoder = TopicDecoder(SECTION_STATUS, IDS)
-        self.view = SectionStatuses(self.decoder, self._learn, clock_ns=lambda: self.now_ms * MS)
+        self.view = _Fed(self)
         self.contents = self.view.new_reading(PARTITIONS)
 
-    def _learn(self, schema_id: int) -> bool:
+    def learn(self, schema_id: int) -> bool:
         self.schema_ids_asked.append(schema_id)
         return False
 

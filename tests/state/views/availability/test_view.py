@@ -3,7 +3,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -81,6 +83,109 @@ def test_i18_versions_seen_never_go_back(told: list[SectionStatus]) -> None:
         assert answer is not None
         seen.append(answer.version)
     assert seen == sorted(seen)
+
+
+# --- many records at once --------------------------------------------------------------------
+
+SECTIONS = ("A", "B")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A record of a topic as the consumer gives it."""
+
+    place: int
+    at: int
+    name: bytes | None
+    body: bytes | None
+    further: tuple[tuple[str, bytes], ...] = ()
+
+    def partition(self) -> int:
+        return self.place
+
+    def offset(self) -> int:
+        return self.at
+
+    def key(self) -> bytes | None:
+        return self.name
+
+    def value(self) -> bytes | None:
+        return self.body
+
+    def headers(self) -> Any:
+        return list(self.further)
+
+
+@st.composite
+def told_records(draw: st.DrawFn) -> list[Told]:
+    """Return records of two sections: newer, older, equal, impossible, unreadable, astray."""
+    records = []
+    for at in range(draw(st.integers(1, 40))):
+        section = draw(st.sampled_from(SECTIONS))
+        status = draw(
+            possible
+            | st.builds(SectionStatus, *[st.integers(0, 4)] * 5)
+            | st.just(SectionStatus(at + 1, at, 5, 0, 5))
+        )
+        body: bytes | None = value_of(status, section)
+        key: bytes | None = section_key(EVENT, section)
+        place = partition_of_section(section)
+        further: tuple[tuple[str, bytes], ...] = ()
+        match draw(st.sampled_from([""] * 8 + ["gone", "cut", "noise", "astray", "key", "heads"])):
+            case "gone":
+                body = None
+            case "cut":
+                body = value_of(status, section)[:-1]
+            case "noise":
+                body = draw(st.binary(max_size=12))
+            case "astray":
+                place = draw(st.integers(0, PARTITIONS - 1))
+            case "key":
+                key = draw(st.sampled_from([None, b"", b"7-Z", b"7-B", b"\xff"]))
+            case "heads":
+                further = (("x", b"1"),) * draw(st.sampled_from([1, 101]))
+        records.append(Told(place, at, key, body, further))
+    return records
+
+
+@given(told_records(), st.integers(1, 7), st.booleans())
+def test_f79_many_records_at_once_are_taken_in_as_one_by_one(
+    records: list[Told], at_once: int, is_published: bool
+) -> None:
+    one, many = Fed(), Fed()
+    messages: Any = records
+    if is_published:
+        one.heartbeat()
+        many.heartbeat()
+    changes, told = [], []
+    for first in range(0, len(records), at_once):
+        for record in records[first : first + at_once]:
+            freshness = record.place, record.at
+            changes.append(
+                one.contents.apply(*freshness, record.name, record.body, record.headers())
+            )
+        told += many.contents.take(messages[first : first + at_once])
+    assert told == ([change for change in changes if change] if is_published else [])
+    assert many.contents.by_event == one.contents.by_event
+    assert many.contents._doubtful_ns == one.contents._doubtful_ns
+    assert many.contents._unreadable_ns == one.contents._unreadable_ns
+    assert many.view.counters == one.view.counters
+    for record in records:
+        place = record.place, record.at
+        assert many.contents.told_at(*place) == one.contents.told_at(*place)
+
+
+@given(st.lists(st.integers(0, 3), max_size=30))
+def test_what_was_told_lately_is_found_by_its_place_and_nothing_else_is(gaps: list[int]) -> None:
+    fed = Fed()
+    here, at, said = partition_of_section(), 0, {}
+    for version, gap in enumerate(gaps, 1):
+        at += gap + 1
+        fed.contents.apply(here, at, section_key(EVENT, "A"), value_of(counts(version, version)))
+        said[at] = (EVENT, "A", list(counts(version, version)))
+    fed.view.publish(fed.contents)
+    for offset in range(at + 2):
+        assert fed.view.told_at(here, offset) == said.get(offset)
 
 
 def test_f79_b82_a_lower_version_is_skipped_and_counted(fed: Fed) -> None:
