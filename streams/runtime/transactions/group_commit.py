@@ -260,7 +260,8 @@ class GroupCommit:
         self._wake.set()
 
     def _take(self) -> list[tuple[InputPartition, Sequence[Record]]]:
-        if self._is_held:
+        # Also asked here: partitions may be revoked while the last transaction was waited for.
+        if self._is_held or not self._intake:
             return []
         room = self._settings.transaction_records
         taken: list[tuple[InputPartition, Sequence[Record]]] = []

@@ -1,12 +1,12 @@
 """The order of one partition's records, from the fetch to the decision."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.workers.echo import FakeRecord
 
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState
@@ -15,15 +15,6 @@ from streams.route import Route
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
 from streams.runtime.transactions.crash_journal import CrashJournal
 from streams.runtime.transactions.input_partition import QUARANTINED, InputPartition
-
-
-@dataclass(frozen=True, slots=True)
-class FakeRecord:
-    offset: int
-    timestamp: int = 1_000
-    key: bytes | None = b"k"
-    value: bytes | None = b"value"
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def records(first: int, count: int) -> list[FakeRecord]:
