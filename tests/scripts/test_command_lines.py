@@ -1,4 +1,4 @@
-"""A script that somebody stops says so in a word, not in a page of Python."""
+"""Scripts on a command line: stopped, without what they need, or given what they do not know."""
 
 import signal
 import subprocess
@@ -65,3 +65,18 @@ def test_a_soak_of_demos_that_the_demo_does_not_understand_runs_none() -> None:
     )
     assert done.returncode == 2
     assert "seed" not in done.stdout
+
+
+@pytest.mark.parametrize(("name", "argument"), [("check", "extra"), ("setup", "--nonsense")])
+def test_a_wrong_argument_is_refused_where_nothing_is_to_be_done(name: str, argument: str) -> None:
+    done = subprocess.run(
+        [str(ROOT / "scripts" / name), argument],
+        cwd="/",
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert argument in done.stderr
