@@ -11,6 +11,7 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPar
 
 from state.kafka.freshness import Freshness
 from state.views.following.heartbeat import (
+    APART_NS_MIN,
     HIDDEN_S_MAX,
     IDENTITY_NS,
     REST_NS_MAX,
@@ -83,6 +84,9 @@ class Case:
         self.connected += 1
         return Client(self._answers)
 
+    def want(self) -> None:
+        self._heartbeat.is_wanted = True
+
     def step(self) -> str | None:
         return self._heartbeat.step([self.partition])
 
@@ -125,6 +129,18 @@ def test_questions_are_an_interval_apart() -> None:
     case.now_ns += INTERVAL_NS
     assert [case.step(), case.step()] == [None, ""]
     assert case.heartbeats == 2
+
+
+def test_s8_however_many_want_an_answer_one_question_serves_them_all() -> None:
+    """A stranger who asks for what is not there costs the brokers fifty questions a second."""
+    case = Case(7)
+    case.partition.reached(7)
+    second_ns = case.now_ns + 1_000_000_000
+    while case.now_ns < second_ns:
+        case.want()
+        case.step()
+        case.now_ns += APART_NS_MIN // 20
+    assert 40 <= case.heartbeats <= 51
 
 
 def test_s4_a_transaction_that_hides_records_for_too_long_is_told(
