@@ -82,7 +82,7 @@ _ACCEPTED: Final = (
 
 
 def create_app(settings: ApiSettings, pod: Pod | None = None) -> ASGIApp:
-    """Return the application; its lifespan starts and stops the pod."""
+    """Return the application; whoever serves it starts and stops the pod."""
     application: ASGIApp = Application(pod or Pod.of(settings))
     if settings.cors_origins:
         application = CORSMiddleware(
@@ -110,19 +110,13 @@ class Application:
         self._quick = quick_lookups_of(pod)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "HEAD":
+        if scope["method"] == "HEAD":
             head = WithoutBody(scope, receive, send)
             scope, receive, send = head.scope, head.receive, head.send
         messages = None if self._quick is None else self._quick.answer(scope)
         if messages is not None:
             await send(messages[0])
             await send(messages[1])
-            return
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1003})
             return
         answer = Answer(scope, send)
         token = current.set(answer.correlation)
@@ -146,6 +140,10 @@ class Application:
             answer.finish(self.pod)
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "Answer") -> None:
+        refusal: Problem | None = scope["state"].get("refusal")
+        if refusal is not None:
+            # The server's, of what is no request.
+            raise refusal
         check_head(scope)
         check_target(scope)
         kind = direct_kind(scope["path"]) if scope["method"] == "GET" else ""
@@ -186,20 +184,6 @@ class Application:
                 if OPERATOR in who.roles:
                     return settings.event_body_bytes_max
         return settings.body_bytes_max
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        try:
-            await self.pod.start()
-        except Exception as error:  # noqa: BLE001  (the server is told, and ends)
-            log.exception("the pod cannot start")
-            message = f"{type(error).__name__}: {error}"
-            await send({"type": "lifespan.startup.failed", "message": message})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.pod.stop()
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 def direct_kind(path: str) -> str:

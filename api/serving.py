@@ -1,4 +1,4 @@
-"""Runs one pod in this process: granian on uvloop, ended in three steps by a signal.
+"""Runs one pod in this process: its HTTP server on uvloop, ended in three steps by a signal.
 
 1. The pod says that it is not ready, ends its event streams, and still answers, for `drain_ms`.
 2. It stops to listen; what is under way is answered, for at most `STOP_S`.
@@ -13,31 +13,16 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces
-from granian.errors import FatalError
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
-
-from api.app import ASGIApp, create_app, quick_lookups_of
+from api.app import create_app, quick_lookups_of
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.web.logs import log
-from api.web.reading_thread import answer_where_read
+from api.web.server import BACKLOG, HttpServer
 
 STOP_S: Final = 15.0
 """Longer than any `Prefer: wait` may take by default."""
-
-# Streams are requests that never end: thousands of them are open at a time.
-OPEN_REQUESTS_MAX: Final = 20_000
-BACKLOG: Final = 4_096
-HEADERS_TIMEOUT_MS: Final = 75_000
-"""How long a connection may be idle, and how long a head may take: the server has one bound for
-both. Longer than load balancers keep theirs, so that none sends into a connection that closes."""
-
-HEADERS_BYTES_MAX: Final = 65_536
 
 
 class PortTaken(Exception):
@@ -52,40 +37,59 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
 
     Raises PortTaken, and OSError for an address that is none of this machine's.
     """
-    listener = listen_at(settings.host, settings.port)
-    port = listener.getsockname()[1]
-    quick = quick_lookups_of(pod)
-    # With CORS there is something else to do around every answer.
-    if quick is not None and not settings.cors_origins:
-        answer_where_read(quick.answer)
-    server = http_server(listener, create_app(settings, pod))
-    asked = _signals()
-    serving = asyncio.create_task(server.serve())
-    ending = asyncio.create_task(asked.wait())
-    failing = asyncio.create_task(pod.failed.wait())
-    log.info("listening at http://%s:%d", settings.host, port)
-    await asyncio.wait({serving, ending, failing}, return_when=asyncio.FIRST_COMPLETED)
-    if failing.done():
-        # Not another answer: what this pod says of reservations may be wrong.
-        serving.cancel()
-    elif not serving.done():
-        log.info("ending: not ready for %d ms, then no new connections", settings.drain_ms)
-        pod.drain()
-        await asyncio.sleep(settings.drain_ms / 1000)
-        pod.end_waits()
-        server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait({serving}, timeout=STOP_S)
-    ending.cancel()
-    failing.cancel()
-    if not serving.done() and not pod.failed.is_set():
-        log.warning("requests under way after %.0f s are cut off", STOP_S)
-        serving.cancel()
-    # Why a pod did not start is in the log already.
-    with suppress(asyncio.CancelledError, FatalError):
-        await serving
+    with listen_at(settings.host, settings.port) as listener:
+        server = http_server(settings, pod)
+        asked = _signals()
+        starting = asyncio.create_task(_start(pod, server, listener))
+        ending = asyncio.create_task(asked.wait())
+        failing = asyncio.create_task(pod.failed.wait())
+        log.info("listening at http://%s:%d", settings.host, listener.getsockname()[1])
+        ends = {ending, failing}
+        await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done() and pod.has_started:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done() and not failing.done():
+            await _end(settings, pod, server)
+        # Of a pod that failed not another answer: what it says of reservations may be wrong.
+        server.abort()
+        for task in (starting, *ends):
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
     has_started = pod.has_started and not pod.failed.is_set()
     await pod.stop()
     return has_started
+
+
+async def _start(pod: Pod, server: HttpServer, listener: socket.socket) -> None:
+    try:
+        await pod.start()
+    except Exception:  # noqa: BLE001  (the process ends, and its exit code says so)
+        log.exception("the pod cannot start")
+    else:
+        await server.listen(listener)
+
+
+async def _end(settings: ApiSettings, pod: Pod, server: HttpServer) -> None:
+    log.info("ending: not ready for %d ms, then no new connections", settings.drain_ms)
+    pod.drain()
+    await asyncio.sleep(settings.drain_ms / 1000)
+    pod.end_waits()
+    if not await server.stop(STOP_S):
+        log.warning("requests under way after %.0f s are cut off", STOP_S)
+
+
+def http_server(settings: ApiSettings, pod: Pod) -> HttpServer:
+    """Return the server of a pod."""
+    quick = quick_lookups_of(pod)
+    # With CORS there is something else to do around every answer.
+    has_quick = quick is not None and not settings.cors_origins
+    return HttpServer(
+        create_app(settings, pod),
+        quick.answer if quick is not None and has_quick else None,
+        idle_s=-(-settings.idle_ms // 1000),
+        head_s=-(-settings.head_ms // 1000),
+    )
 
 
 def listen_at(host: str, port: int) -> socket.socket:
@@ -103,47 +107,6 @@ def listen_at(host: str, port: int) -> socket.socket:
             raise PortTaken(f"{host}:{port} is taken") from error
         raise
     return listener
-
-
-def http_server(listener: socket.socket, application: ASGIApp) -> Server:
-    """Return the server of a pod, to be served at a socket that listens."""
-    host, port, *_ = listener.getsockname()
-    return PortHolder(
-        listener,
-        application,
-        address=host,
-        port=port,
-        interface=Interfaces.ASGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=BACKLOG,
-        backpressure=OPEN_REQUESTS_MAX,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=HEADERS_TIMEOUT_MS, max_buffer_size=HEADERS_BYTES_MAX
-        ),
-        # Its messages go where ours go.
-        log_dictconfig={
-            "handlers": {},
-            "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": True}},
-        },
-    )
-
-
-class PortHolder(Server):
-    """Serves at a socket of ours, and closes it when told to stop.
-
-    Its own would share the port with any process that asks: two pods at one would each get half
-    the requests.
-    """
-
-    def __init__(self, listener: socket.socket, target: Any, **options: Any) -> None:
-        super().__init__(target, **options)
-        self._listener = listener
-
-    def _init_shared_socket(self) -> None:
-        # Neither is in its type hints.
-        holder: Any = SocketHolder
-        self._shd: Any = holder(self._listener.detach(), False, BACKLOG)
 
 
 def _signals() -> asyncio.Event:

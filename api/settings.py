@@ -64,6 +64,9 @@ class ApiSettings:
                     is down.
     drain_ms:       SEATSTREAM_API_DRAIN_MS, how long a pod that was told to end says not ready
                     and still answers, before it stops to listen.
+    idle_ms:        SEATSTREAM_API_IDLE_MS, how long a connection is kept without a request; whole
+                    seconds count, and longer than load balancers keep theirs is right.
+    head_ms:        SEATSTREAM_API_HEAD_MS, how long the head of a request may take to arrive.
     cors_origins:   SEATSTREAM_API_CORS_ORIGINS, scheme://host[:port] separated by commas.
     trusted_proxies: SEATSTREAM_API_TRUSTED_PROXIES, networks whose X-Forwarded-For is believed.
     limit_create, limit_cancel, limit_position, limit_other: SEATSTREAM_API_LIMIT_CREATE and so
@@ -93,6 +96,8 @@ class ApiSettings:
     event_body_bytes_max: int = 2_097_152
     cache_dir: Path = Path("seatstream-api-cache")
     drain_ms: int = 0
+    idle_ms: int = 75_000
+    head_ms: int = 10_000
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     limit_create: Limit | None = CREATE
@@ -131,6 +136,8 @@ class ApiSettings:
             ),
             cache_dir=read(API + "CACHE_DIR", Path, Path("seatstream-api-cache")),
             drain_ms=read(API + "DRAIN_MS", whole(0, 60_000), 0),
+            idle_ms=read(API + "IDLE_MS", whole(1_000, 3_600_000), 75_000),
+            head_ms=read(API + "HEAD_MS", whole(1_000, 60_000), 10_000),
             cors_origins=read(API + "CORS_ORIGINS", _origins, ()),
             trusted_proxies=read(API + "TRUSTED_PROXIES", _networks, ()),
             limit_create=read(API + "LIMIT_CREATE", _limit, CREATE),

@@ -61,7 +61,7 @@ from benchmarks.seat_runs.worker import Worker
 from infra.stack import StackError, ephemeral_stack
 from schemas.topics import SECTION_STATUS
 
-PACKAGES = (*machine.PACKAGES, "granian", "fastapi", "orjson", "pyjwt")
+PACKAGES = (*machine.PACKAGES, "httptools", "fastapi", "orjson", "pyjwt")
 EXIT_NO_GENERATOR = 3
 MAP_POD = (sys.executable, "-m", "benchmarks.pod_runs.full_map_pod")
 PARTITIONS = SECTION_STATUS.partitions

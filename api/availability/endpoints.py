@@ -5,7 +5,7 @@
     POST /v1/availability:batchGet
 
 A look-up is written straight to the server, past the framework, and in two ways. `QuickLookUps`
-answers what waits for nothing and refuses nothing, in any thread; `answer` can do everything.
+answers what waits for nothing and refuses nothing, at once; `answer` can do everything.
 What an answer promises is told in `docs/http-api.md`.
 """
 
@@ -123,8 +123,8 @@ class QuickLookUps:
     def answer(self, scope: Scope) -> tuple[Message, Message] | None:
         """Return an answer's two messages; None where the request has to go the long way.
 
-        Blocks on nothing and may be called by any thread. Who asks for the first time goes the
-        long way, for a token is verified there.
+        Blocks on nothing. Who asks for the first time goes the long way, for a token is verified
+        there.
         """
         if scope["type"] != "http" or scope["method"] != "GET":
             return None

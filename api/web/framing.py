@@ -30,6 +30,13 @@ ONCE: Final = frozenset(
 
 CLOSE: Final[Header] = ("Connection", "close")
 
+HEAD_BYTES_MAX: Final = 65_536
+HEADERS_MAX: Final = 100
+"""Largest head, and most headers in it."""
+
+METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
+_ORIGIN: Final = re.compile(rb"https?://[^/?]+", re.IGNORECASE)
+
 # RFC 3986; what stands in brackets is judged by nobody here, for nobody connects to it.
 _HOST: Final = re.compile(
     rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Za-z:.%~_-]+\])(?::[0-9]{0,5})?"
@@ -41,19 +48,31 @@ def check_head(scope: Scope) -> None:
     seen: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         if name in ONCE and name in seen:
-            raise _malformed(f"Send the header {name.decode()} once.")
+            raise malformed(f"Send the header {name.decode()} once.")
         seen[name] = value
     if not _has_host(seen, scope["http_version"]):
-        raise _malformed("Send one header Host that names a host.")
+        raise malformed("Send one header Host that names a host.")
+    problem = transfer_problem(scope["headers"])
+    if problem is not None:
+        raise problem
+    if b"transfer-encoding" in seen and scope["http_version"] != "1.1":
+        # Who knows no chunks finds another end.
+        raise malformed("Send chunks with HTTP/1.1 only.")
+
+
+def transfer_problem(pairs: Sequence[tuple[bytes, bytes]]) -> Problem | None:
+    """Return what is wrong with how a body's end is told; None where nothing is."""
+    seen = dict(pairs)
     coding = seen.get(b"transfer-encoding")
     if coding is None:
-        return
+        return None
     codings = [one.strip(b" \t").lower() for one in coding.split(b",")]
     if any(one != b"chunked" for one in codings):
         detail = "Send the body chunked or with its length, in no other transfer coding."
-        raise Problem(501, ApiReason.UNSUPPORTED_CONTENT, detail, headers=(CLOSE,))
+        return Problem(501, ApiReason.UNSUPPORTED_CONTENT, detail, headers=(CLOSE,))
     if len(codings) > 1 or b"content-length" in seen:
-        raise _malformed("Tell the end of the body once: by its length, or chunked.")
+        return malformed("Tell the end of the body once: by its length, or chunked.")
+    return None
 
 
 def is_plain_head(
@@ -71,12 +90,9 @@ def is_plain_head(
 
 
 def _has_host(headers: Mapping[bytes, bytes], version: str) -> bool:
-    # The server puts an empty one in the place of one that is not there.
-    host = headers.get(b"host", b"")
-    if not host:
-        # HTTP/1.0 knows none yet; the server calls it 1.
-        return version in {"1", "1.0"}
-    return _is_host(host)
+    host = headers.get(b"host")
+    # HTTP/1.0 knows none yet.
+    return version == "1.0" if host is None else _is_host(host)
 
 
 @lru_cache(maxsize=256)
@@ -84,5 +100,35 @@ def _is_host(text: bytes) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
-def _malformed(detail: str) -> Problem:
+def path_of(method: bytes, target: bytes) -> bytes:
+    """Return the path of a target that does not begin with one; empty where it has none."""
+    if target == b"*":
+        return target if method == b"OPTIONS" else b""
+    found = _ORIGIN.match(target)
+    if found is None:
+        return b""
+    return target[found.end() :] or b"/"
+
+
+def head_problem(
+    method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> Problem | None:
+    """Return what is wrong with a head that the parser reads; None where nothing is."""
+    if len(headers) > HEADERS_MAX:
+        return head_too_large()
+    is_path = target[:1] == b"/" or path_of(method, target.partition(b"?")[0])
+    if not is_path or b"#" in target or not target.isascii():
+        return malformed("Send the path of an address of this pod.")
+    return None
+
+
+def head_too_large() -> Problem:
+    return Problem.of(
+        ApiReason.HEAD_TOO_LARGE,
+        f"Send at most {HEADERS_MAX} headers and {HEAD_BYTES_MAX} bytes of them.",
+        headers=(CLOSE,),
+    )
+
+
+def malformed(detail: str) -> Problem:
     return Problem.of(ApiReason.MALFORMED, detail, headers=(CLOSE,))

@@ -4,13 +4,17 @@ What is to be had through ASGI on the same processors. Run by `python -m benchma
 """
 
 import argparse
+import asyncio
 import gc
+import socket
 import sys
 from typing import Any
 
 import uvloop
 
-from api.serving import http_server, listen_at
+from api.serving import listen_at
+from api.web.connection import ASGIApp
+from api.web.server import HttpServer
 
 # As many and as long as those of a look-up.
 HEADERS = [
@@ -27,20 +31,21 @@ HEADERS = [
 ]
 
 
-def main() -> int:
+async def serve(listener: socket.socket, application: ASGIApp) -> None:
     """Answer until killed."""
+    await HttpServer(application).listen(listener)
+    await asyncio.Event().wait()
+
+
+def main() -> int:
+    """Run the server."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--body-bytes", type=int, required=True)
     options = parser.parse_args()
     start = {"type": "http.response.start", "status": 200, "headers": HEADERS}
     end = {"type": "http.response.body", "body": b"x" * options.body_bytes}
 
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            for step in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{step}.complete"})
-            return
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
         await send(start)
         await send(end)
 
@@ -48,7 +53,7 @@ def main() -> int:
     print(f"listening at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     gc.collect()
     gc.freeze()
-    uvloop.run(http_server(listener, answer).serve())
+    uvloop.run(serve(listener, answer))
     return 0
 
 

@@ -51,6 +51,9 @@ class ApiReason(StrEnum):
     UNSUPPORTED_CONTENT = auto()
     BODY_TOO_LARGE = auto()
     BODY_TOO_SLOW = auto()
+    TARGET_TOO_LONG = auto()
+    HEAD_TOO_LARGE = auto()
+    HEAD_TOO_SLOW = auto()
     TOO_MANY_REQUESTS = auto()
     # What the pod can do now.
     OVERLOADED = auto()

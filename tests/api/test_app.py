@@ -16,7 +16,7 @@ from support.pods.api_pods import asking, pod_with
 from support.pods.event_log import EventLog
 
 from api.access.identity import Identity
-from api.app import Application, create_app, with_endpoints
+from api.app import Application, with_endpoints
 from api.guard import anyone, buyer, limited, operator
 from api.pod import PartAbsent, Pod
 from api.settings import ApiSettings
@@ -134,7 +134,7 @@ def test_unknown_paths_methods_and_bad_values_are_problems() -> None:
         unknown = await client.get("/test/number/7?nubmer=8")
         assert problem_of(unknown, 400, "MALFORMED")["errors"][0]["where"] == "query"
         long = await client.get("/test/number/" + "7" * 9_000)
-        problem_of(long, 400, "MALFORMED")
+        problem_of(long, 414, "TARGET_TOO_LONG")
 
     asking_tests(pod_with(), test)
 
@@ -307,8 +307,9 @@ def test_an_id_that_is_none_is_refused_before_anybody_is_asked(
         headers = bearer(roles=["buyer", "operator"]) | {"Idempotency-Key": "k"}
         body = {"epoch": 1, "extend_by_ms": 1_000} if method == "POST" else None
         answer = await client.request(method, path.format(bad), headers=headers, json=body)
-        # A path with a slash in it is another path.
-        assert answer.status_code in ({400, 404, 405} if "%2F" in bad else {400}), answer.text
+        # A path with a slash in it is another path; one may be longer than any that there is.
+        refused = {400, 404, 405} if "%2F" in bad else {414} if len(bad) > 8_192 else {400}
+        assert answer.status_code in refused, answer.text
         assert "\n" not in answer.text
         assert "\x00" not in answer.text
 
@@ -322,24 +323,6 @@ def test_info_names_the_version_of_the_project() -> None:
         assert "io.seatstream.commands.HoldBestAvailable" in told["schemas"]
 
     asking(pod_with(), test)
-
-
-def test_a_pod_that_cannot_start_says_so_to_its_server() -> None:
-    async def go() -> None:
-        settings = ApiSettings(jwks="/nowhere/jwks.json")
-        sent: list[Any] = []
-
-        async def receive() -> Any:
-            return {"type": "lifespan.startup"}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await create_app(settings, Pod(settings))({"type": "lifespan"}, receive, send)
-        assert sent[-1]["type"] == "lifespan.startup.failed"
-        assert "KeysUnavailable" in sent[-1]["message"]
-
-    asyncio.run(go())
 
 
 @given(st.text(min_size=1, max_size=40), st.sampled_from(["GET", "POST", "PUT", "DELETE"]))

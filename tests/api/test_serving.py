@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -14,7 +15,6 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
-from granian._granian import ListenerSpec
 from support.pages.tokens import write_jwks
 
 from api.serving import PortTaken, listen_at
@@ -56,6 +56,13 @@ class PodProcess:
                 return refused.code
         except OSError:
             return 0
+
+    def metric(self, name: str) -> float:
+        """Return a sample of the metrics page; 0 when there is none."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=20) as page:
+            lines = page.read().decode().splitlines()
+        found = [line for line in lines if line.startswith(f"{name} ")]
+        return float(found[0].rpartition(" ")[2]) if found else 0.0
 
     def wait_live(self) -> "PodProcess":
         assert wait_until(lambda: self.status("/health/live") == 200, 60), self.child.output()
@@ -173,14 +180,100 @@ def test_f5_a_body_that_ends_early_is_a_problem(shared_pod: PodProcess) -> None:
         assert (answer.status, json.loads(answer.read())["reason"]) == (400, "MALFORMED")
 
 
-def test_f5_length_beside_chunks_is_chunks_and_the_end_of_the_connection(
-    shared_pod: PodProcess,
+def test_f6_a_client_that_sends_nothing_more_gets_all_its_answers(shared_pod: PodProcess) -> None:
+    live = b"GET /health/live HTTP/1.1\r\nHost: pod\r\n\r\n"
+    for sent, statuses in (
+        (live, [b"200"]),
+        (live * 40, [b"200"] * 40),
+        (POST + b"Content-Length: 2\r\n\r\n{}", [b"401"]),
+        (live.replace(b"1.1", b"1.0"), [b"200"]),
+        (live + b"GET /health", [b"200", b"400"]),
+    ):
+        with socket.create_connection(("127.0.0.1", shared_pod.port), timeout=20) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            with connection.makefile("rb") as answers:
+                assert re.findall(rb"HTTP/1.1 ([0-9]{3}) ", answers.read()) == statuses
+
+
+LONG = b"x" * 9_000
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "reason"),
+    [
+        (b"hello\r\n\r\n", 400, "MALFORMED"),
+        (GET + b"Host : pod\r\n\r\n", 400, "MALFORMED"),
+        (GET + b"Host: pod\r\nA: b\r\n c\r\n\r\n", 400, "MALFORMED"),
+        (GET + b"Host: pod\nA: b\r\n\r\n", 400, "MALFORMED"),
+        (POST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400, "MALFORMED"),
+        (POST + CHUNKED + b"Content-Length: 5\r\n\r\n0\r\n\r\n", 400, "MALFORMED"),
+        (POST + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n0\r\n\r\n", 400, "MALFORMED"),
+        (POST + b"Transfer-Encoding: gzip\r\n\r\n", 501, "UNSUPPORTED_CONTENT"),
+        (b"BREW / HTTP/1.1\r\nHost: pod\r\n\r\n", 501, "METHOD_NOT_ALLOWED"),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: pod\r\n\r\n", 501, "METHOD_NOT_ALLOWED"),
+        (b"GET /" + LONG + b" HTTP/1.1\r\nHost: pod\r\n\r\n", 414, "TARGET_TOO_LONG"),
+        (b"GET /" + LONG, 414, "TARGET_TOO_LONG"),
+        (GET + b"Host: pod\r\n" + b"A: b\r\n" * 100 + b"\r\n", 431, "HEAD_TOO_LARGE"),
+        (GET + b"Host: pod\r\nA: " + b"x" * 65_536, 431, "HEAD_TOO_LARGE"),
+    ],
+)
+def test_f6_what_is_refused_before_it_is_a_request_is_answered_counted_and_logged_as_all_is(
+    shared_pod: PodProcess, sent: bytes, status: int, reason: str
 ) -> None:
-    """The server under us hides the length, and closes for us: nothing is read behind it."""
-    smuggled = b"\r\n2\r\n{}\r\n0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: pod\r\n\r\n"
-    for head in (CHUNKED + b"Content-Length: 5\r\n", b"Content-Length: 5\r\n" + CHUNKED):
-        status, _, is_closed = exchanged(shared_pod.port, POST + head + smuggled)
-        assert (status, is_closed) == (401, True)
+    name = f'seatstream_api_problems_total{{reason="{reason}"}}'
+    before = shared_pod.metric(name)
+    with socket.create_connection(("127.0.0.1", shared_pod.port), timeout=20) as connection:
+        # What stands behind it is no second request.
+        connection.sendall(sent + b"GET /health/live HTTP/1.1\r\nHost: pod\r\n\r\n")
+        answer = HTTPResponse(connection)
+        answer.begin()
+        body = json.loads(answer.read())
+        assert connection.recv(1) == b""
+    assert (answer.status, body["status"], body["reason"]) == (status, status, reason)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"].lower() == "close"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-correlation-id"] == body["correlation_id"]
+    assert shared_pod.metric(name) == before + 1
+    assert wait_until(lambda: body["correlation_id"] in shared_pod.child.output(), 20)
+    (line,) = [
+        line for line in shared_pod.child.output().splitlines() if body["correlation_id"] in line
+    ]
+    assert f"status={status}" in line
+    assert f"reason={reason}" in line
+
+
+def test_f6_1500_heads_that_do_not_come_keep_nobody_waiting_and_end_in_time(
+    tmp_path: Path,
+) -> None:
+    pod = PodProcess(tmp_path, {"SEATSTREAM_API_HEAD_MS": "3000"}).wait_live()
+    slow = [socket.create_connection(("127.0.0.1", pod.port), timeout=40) for _ in range(1_500)]
+    try:
+        for connection in slow:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost:")
+        assert pod.status("/health/live") == 200
+        for connection in slow:
+            with connection, connection.makefile("rb") as answer:
+                assert answer.read().startswith(b"HTTP/1.1 408 ")
+        assert pod.metric('seatstream_api_problems_total{reason="HEAD_TOO_SLOW"}') == 1_500
+    finally:
+        for connection in slow:
+            connection.close()
+        pod.child.kill()
+
+
+def test_f6_an_idle_connection_ends_without_a_word_and_one_that_is_waited_for_stays(
+    tmp_path: Path,
+) -> None:
+    pod = PodProcess(tmp_path, {"SEATSTREAM_API_IDLE_MS": "1000"}).wait_live()
+    try:
+        with socket.create_connection(("127.0.0.1", pod.port), timeout=40) as connection:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: pod\r\n\r\n")
+            with connection.makefile("rb") as answers:
+                assert answers.read().count(b"HTTP/1.1 ") == 1
+    finally:
+        pod.child.kill()
 
 
 @pytest.mark.parametrize(
@@ -209,8 +302,6 @@ def test_two_pods_do_not_share_a_port() -> None:
         port = first.getsockname()[1]
         with pytest.raises(PortTaken):
             listen_at("127.0.0.1", port)
-        with pytest.raises(RuntimeError, match="in use"):
-            ListenerSpec("127.0.0.1", port, 1).build()
     listen_at("127.0.0.1", port).close()
 
 

@@ -94,7 +94,11 @@ def test_f5_a_host_that_is_none_is_refused(host: bytes) -> None:
 
 
 def test_f5_only_the_version_before_hosts_goes_without() -> None:
-    assert [refused([], version) for version in ("1.1", "1.0", "1")] == [400, 0, 0]
+    assert [refused([], version) for version in ("1.1", "1.0")] == [400, 0]
+
+
+def test_f5_the_version_before_chunks_sends_none() -> None:
+    assert refused([(b"transfer-encoding", b"chunked")], "1.0") == 400
 
 
 HEADERS = st.lists(

@@ -1,0 +1,158 @@
+"""The server of a pod over real sockets: look-ups at once, and an end in order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+from support.pods.conditions import until
+from support.pods.look_ups import TOKEN, LookUpPod
+from support.records.status_records import EVENT, counts
+
+from api.availability.endpoints import lookups_of
+from api.availability.stream import streams_of
+from api.serving import http_server, listen_at
+from api.web.connection import ASGIApp
+from api.web.server import HttpServer
+
+GET = b"GET / HTTP/1.1\r\nHost: pod\r\n\r\n"
+BOUND_S = 60
+ORIGIN = "https://shop.example"
+
+
+@asynccontextmanager
+async def connected(
+    server: HttpServer,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    with listen_at("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        await server.listen(listener)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            async with asyncio.timeout(BOUND_S):
+                yield reader, writer
+        finally:
+            writer.close()
+            server.abort()
+
+
+async def answer(reader: asyncio.StreamReader) -> bytes:
+    """Return one answer whose length is told."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.split(b"\r\n") if line.startswith(b"content-length"))
+    return head + await reader.readexactly(int(length.partition(b":")[2]))
+
+
+def waiting(release: asyncio.Event, begun: asyncio.Event) -> ASGIApp:
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        begun.set()
+        await release.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 1_000_000})
+
+    return application
+
+
+@pytest.mark.parametrize("origins", [(), (ORIGIN,)], ids=["no CORS", "CORS"])
+def test_look_ups_are_answered_at_once_unless_there_is_cors_to_think_of(
+    origins: tuple[str, ...],
+) -> None:
+    pod = LookUpPod(cors_origins=origins)
+    pod.fed.tell(counts(3, 10))
+    pod.fed.heartbeat()
+    # Whoever has never asked goes the long way.
+    assert pod.ask().status == 200
+    server = http_server(pod.pod.settings, pod.pod)
+    assert (server.quick is None) is bool(origins)
+    request = (
+        f"GET /v1/events/{EVENT}/availability HTTP/1.1\r\nHost: pod\r\nOrigin: {ORIGIN}\r\n"
+        f"Authorization: {TOKEN['Authorization']}\r\n\r\n"
+    ).encode()
+
+    async def go() -> None:
+        async with connected(server) as (reader, writer):
+            for _ in range(2):
+                writer.write(request)
+                told = await answer(reader)
+                assert b'"free":10' in told
+                assert (b"access-control-allow-origin: " in told) is bool(origins)
+
+    uvloop.run(go())
+
+
+def test_an_end_waits_for_requests_under_way_and_takes_no_other() -> None:
+    async def go() -> None:
+        release, begun = asyncio.Event(), asyncio.Event()
+        server = HttpServer(waiting(release, begun))
+        async with connected(server) as (reader, writer):
+            writer.write(GET + GET)
+            await begun.wait()
+            ending = asyncio.create_task(server.stop(BOUND_S))
+            release.set()
+            assert b"connection: close" in await answer(reader)
+            assert await reader.read() == b""
+            assert await ending
+
+    uvloop.run(go())
+
+
+def test_an_end_has_its_time_and_idle_connections_cost_none_of_it() -> None:
+    async def go() -> None:
+        idle = HttpServer(waiting(asyncio.Event(), asyncio.Event()))
+        async with connected(idle) as (reader, _):
+            assert await idle.stop(BOUND_S)
+            assert await reader.read() == b""
+        begun = asyncio.Event()
+        stuck = HttpServer(waiting(asyncio.Event(), begun))
+        async with connected(stuck) as (reader, writer):
+            writer.write(GET)
+            await begun.wait()
+            assert not await stuck.stop(0.01)
+            assert await reader.read() == b""
+
+    uvloop.run(go())
+
+
+@pytest.mark.parametrize("how", ["reset", "closed"])
+def test_f6_waits_and_streams_end_with_the_client_of_a_connection(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that closed may only have said all: some ticks tell, here of a hundredth of a second."""
+    monkeypatch.setattr("api.web.server.TICK_S", 0.01)
+    pod = LookUpPod(wait_max_ms=60_000)
+    pod.fed.tell(counts(3, 10))
+    pod.fed.heartbeat()
+    path = f"/v1/events/{EVENT}/availability"
+    waits, streams = lookups_of(pod.pod).waits, streams_of(pod.pod)
+
+    async def go() -> None:
+        for query in ("?min_version=9&sections=S1&wait_ms=60000", "/stream"):
+            server = http_server(pod.pod.settings, pod.pod)
+            async with connected(server) as (_, writer):
+                head = f"GET {path}{query} HTTP/1.1\r\nHost: pod\r\n"
+                token = TOKEN["Authorization"]
+                writer.write(f"{head}Authorization: {token}\r\n\r\n".encode())
+                await until(lambda: len(waits) + streams.open == 1)
+                if how == "reset":
+                    writer.transport.abort()
+                else:
+                    writer.write_eof()
+                await until(lambda: len(waits) + streams.open == 0)
+
+    uvloop.run(go())
+
+
+def test_nobody_waits_for_a_segment_to_fill() -> None:
+    async def go() -> None:
+        release, begun = asyncio.Event(), asyncio.Event()
+        server = HttpServer(waiting(release, begun))
+        async with connected(server) as (_, writer):
+            writer.write(GET)
+            await begun.wait()
+            (connection,) = server._connections
+            taken = connection._wire.transport.get_extra_info("socket")
+            assert taken.getsockopt(6, 1)
+
+    uvloop.run(go())
