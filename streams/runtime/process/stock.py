@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -18,11 +18,20 @@ _TIMEOUT_S = 5.0
 
 
 class TransactionWatch:
-    """Asks the brokers for stable offsets and ends, and tells the observer."""
+    """Asks the brokers for stable offsets and ends, and tells the observer.
+
+    client:  options of librdkafka. routes: by the topic that each reads.
+    clock_s: in seconds; only goes on.
+    """
 
     def __init__(
-        self, client: Mapping[str, Any], routes: Mapping[str, Route], observer: Observer
+        self,
+        client: Mapping[str, Any],
+        routes: Mapping[str, Route],
+        observer: Observer,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock_s = clock_s
         self._client = dict(client)
         self._routes = routes
         self._observer = observer
@@ -46,7 +55,7 @@ class TransactionWatch:
         except KafkaException as error:
             self._observer.log.info("stable offsets are not to be had: %r", error)
             return
-        now_s = time.monotonic()
+        now_s = self._clock_s()
         self._known.forget_others(places)
         self._known.note(ends, now_s)
         self._observer.open_transactions({place[0] for place in places}, self._known.open(now_s))
