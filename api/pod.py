@@ -250,7 +250,7 @@ class Pod:
         told, view = "", self._view
         if commands is not None and outcomes is not None and commands.is_ready:
             counts = commands.partitions, outcomes.partitions
-            if outcomes.is_ready and counts[0] != counts[1]:
+            if outcomes.is_ready() and counts[0] != counts[1]:
                 told = (
                     f"{SECTION_COMMANDS.name} had {counts[0]} partitions when this pod started, "
                     f"{RESERVATION_OUTCOMES.name} has {counts[1]}"
@@ -307,7 +307,7 @@ def _present(part: Part | None, name: str) -> Part:
 
 
 def _is_ready(part: Any) -> bool:
-    return bool(part.is_ready() if callable(part.is_ready) else part.is_ready)
+    return bool(part.is_ready())
 
 
 async def _end(part: Any) -> None:

@@ -137,7 +137,7 @@ class CommandDesk:
 
     def partition_of(self, section_key: bytes) -> int:
         """Return the partition of a section; raises Problem (503) until the pod is ready."""
-        if not self.outcomes.is_ready:
+        if not self.outcomes.is_ready():
             raise Problem.of(ApiReason.NOT_READY, "This pod is starting; ask again, or another.")
         if self.partitions_fault():
             # A section would get a second writer, who knows nothing of what the first one sold.

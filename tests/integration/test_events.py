@@ -90,7 +90,7 @@ async def pod_of(brokers: str) -> AsyncIterator[httpx.AsyncClient]:
             await until(
                 lambda: (
                     pod.view.is_ready()
-                    and outcomes.is_ready
+                    and outcomes.is_ready()
                     and pod.catalogue.is_ready()
                     and commands.is_ready
                     and pod.descriptions.is_ready

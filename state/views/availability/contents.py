@@ -10,7 +10,7 @@ same holds of a section that is not known: from then on nobody can say that it i
 import logging
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from sys import intern
 from typing import Final, NamedTuple
@@ -19,17 +19,7 @@ from confluent_kafka import Message
 
 from serdes.avro.codegen import Decode
 from serdes.avro.refused import Refused
-from serdes.decoding import (
-    UNKNOWN_SCHEMA,
-    Decoded,
-    Headers,
-    Tombstone,
-    TopicDecoder,
-    Undecodable,
-    UnknownRecordType,
-    UnknownSchema,
-    Verdict,
-)
+from serdes.decoding import Decoded, Headers, Tombstone, TopicDecoder
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import SECTION_ID, partition_of, section_key, split_section_key
 from state.domain.status import SectionStatus, fault_of, is_other_history, newer_of
@@ -37,6 +27,8 @@ from state.kafka.freshness import Freshness
 from state.kafka.message_headers import headers_of
 from state.views.availability.snapshot import EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters
+from state.views.following.reading import Learn, Reading, Skipped, verdict_on
+from state.views.following.reading import fault_of as fault_of_record
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +50,6 @@ BAD_KEY = "BAD_KEY"
 KEY_MISMATCH = "KEY_MISMATCH"
 WRONG_PARTITION = "WRONG_PARTITION"
 IMPOSSIBLE_COUNTS = "IMPOSSIBLE_COUNTS"
-UNKNOWN_RECORD_TYPE = "UNKNOWN_RECORD_TYPE"
 
 
 class _Bad(Exception):
@@ -78,22 +69,20 @@ class Change(NamedTuple):
     status: SectionStatus | None
 
 
-class Contents:
+class Contents(Reading):
     """One reading of the topic, from its beginning.
 
     by_event: newest status by event and section. Changed by one thread; a look-up of another
               finds the former entry or the new one.
     kept_by_event: snapshots that somebody asked for and whose event did not change since.
     topic_id: the brokers' id of the topic that is read.
-    is_published: look-ups are answered from here.
-    learn:    asks the registry for an unknown schema id and says whether the decoder knows it now.
     """
 
     def __init__(
         self,
         partitions: int,
         decoder: TopicDecoder,
-        learn: Callable[[int], bool],
+        learn: Learn,
         counters: ViewCounters,
         now_ns: int,
     ) -> None:
@@ -101,10 +90,8 @@ class Contents:
         self.kept_by_event: dict[int, EventSnapshot] = {}
         self._former_by_event: dict[int, EventSnapshot] = {}
         self.topic_id = ""
-        self.is_published = False
-        never_ns = now_ns - NEVER_MS * _MS
-        self.partitions = tuple(Freshness(number, never_ns) for number in range(partitions))
-        self._never_ns = never_ns
+        self._never_ns = now_ns - NEVER_MS * _MS
+        super().__init__(partitions, self._never_ns)
         self._recent: list[deque[_Recent]] = [deque(maxlen=RECENT_MAX) for _ in range(partitions)]
         self._doubtful_ns: dict[tuple[int, str], int] = {}
         # Of events, the sections that are not known but for records that cannot be read.
@@ -112,6 +99,7 @@ class Contents:
         self._decoder = decoder
         self._learn = learn
         self._counters = counters
+        self._skipped = Skipped(log, "a status", counters.bad)
 
     def told_at(self, partition: int, offset: int) -> Told | None:
         """Return what a record said that was taken in lately; None for any other place."""
@@ -139,10 +127,6 @@ class Contents:
         lately = [one[3] for one in list(self._recent[number]) if one[1:3] == name]
         return any(is_other_history(*one[:2], told, told_at_ms) for one in (known, *lately))
 
-    def is_complete(self) -> bool:
-        """Say whether each partition was read to the first end that was asked for."""
-        return all(partition.has_been_known for partition in self.partitions)
-
     def known_ns(self, event_id: int, section: str, known: Known | None) -> int:
         """Return the clock up to which an entry, or that there is none, is sure to be right."""
         if known is None:
@@ -163,8 +147,9 @@ class Contents:
         """
         if sections:
             return min(self.known_ns(event_id, section, None) for section in sections)
-        known_ns = min(partition.known_ns for partition in self.partitions)
-        return min([known_ns, *self._unreadable_ns.get(event_id, _NEVER).copy().values()])
+        return min(
+            [self.all_known_ns(), *self._unreadable_ns.get(event_id, _NEVER).copy().values()]
+        )
 
     def is_unreadable(self, event_id: int, sections: Sequence[str] = ()) -> bool:
         """Say whether a record cannot be read that is all there is of one of them, or of any."""
@@ -274,22 +259,17 @@ class Contents:
     ) -> Change | None:
         """Take in one record and return what it changed. Never raises on bad bytes."""
         self._counters.records += 1
-        verdict = self._verdict(value, headers)
+        verdict = verdict_on(self._decoder, self._learn, value, headers)
         try:
             if isinstance(verdict, Decoded):
                 return self._tell(self.partitions[partition], offset, key, verdict)
             if isinstance(verdict, Tombstone):
                 return self._remove(key)
-            raise _bad(verdict)
         except _Bad as bad:
-            self._skip(self.partitions[partition], key, bad)
-            return None
-
-    def _verdict(self, value: bytes | None, headers: Headers) -> Verdict:
-        verdict = self._decoder.decode(value, headers)
-        if isinstance(verdict, UnknownSchema) and self._learn(verdict.schema_id):
-            return self._decoder.decode(value, headers)
-        return verdict
+            self._skip(self.partitions[partition], key, bad.reason, bad.detail)
+        else:
+            self._skip(self.partitions[partition], key, *fault_of_record(verdict))
+        return None
 
     def _tell(
         self, freshness: Freshness, offset: int, key: bytes | None, told: Decoded
@@ -366,12 +346,8 @@ class Contents:
         if not of_event:
             self._unreadable_ns.pop(event_id, None)
 
-    def _skip(self, freshness: Freshness, key: bytes | None, bad: _Bad) -> None:
-        self._counters.bad[bad.reason] += 1
-        count = self._counters.bad[bad.reason]
-        # Powers of two: a flood of bad records is no flood of lines.
-        if count & (count - 1) == 0:
-            log.warning("skipped a status: %s (%d so far): %s", bad.reason, count, bad.detail)
+    def _skip(self, freshness: Freshness, key: bytes | None, reason: str, detail: str) -> None:
+        self._skipped.note(reason, detail)
         parts = None if key is None else split_section_key(key)
         if parts is None:
             return
@@ -407,11 +383,3 @@ def _told(
     if key != b"%d-%s" % (event_id, name):
         return None
     return event_id, name.decode(), SectionStatus(version, as_of_ms, free, held, largest_block)
-
-
-def _bad(verdict: Undecodable | UnknownSchema | UnknownRecordType) -> _Bad:
-    if isinstance(verdict, Undecodable):
-        return _Bad(verdict.reason, verdict.detail)
-    if isinstance(verdict, UnknownSchema):
-        return _Bad(UNKNOWN_SCHEMA, f"schema {verdict.schema_id}")
-    return _Bad(UNKNOWN_RECORD_TYPE, verdict.detail)

@@ -4,11 +4,13 @@ A look-up reads two dicts and one clock, without a lock. Nothing here is wrong w
 that takes in the records is late, stopped or gone: the age in the answers grows, and that is all.
 """
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from itertools import islice
+
+from confluent_kafka import Message
 
 from serdes.decoding import TopicDecoder
 from state.domain.keys import partition_of, section_key
@@ -26,6 +28,7 @@ from state.views.availability.contents import Change, Contents, Told
 from state.views.availability.snapshot import EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters, ViewStatistics
 from state.views.availability.waiters import SectionName, Waiter, Waiters
+from state.views.following.reading import until
 
 STALE_AFTER_MS = 5_000
 _MS = 1_000_000
@@ -145,8 +148,7 @@ class SectionStatuses:
 
     def staleness_ms(self) -> int:
         """Return the age of the worst partition; `status_contents.NEVER_MS` before the start."""
-        known_ns = min(partition.known_ns for partition in self._contents.partitions)
-        return age_ms(known_ns, self._clock_ns())
+        return age_ms(self._contents.all_known_ns(), self._clock_ns())
 
     def now_ns(self) -> int:
         """Return the clock that `absent_since` counts by."""
@@ -254,22 +256,8 @@ class SectionStatuses:
         is_met:   asked by the caller and by the view's thread; fast, and raises nothing.
         by_age:   a heartbeat may make it true as well.
         """
-        if is_met():
-            return True
-        loop = asyncio.get_running_loop()
-        woken = asyncio.Event()
-
-        def wake() -> None:
-            # A loop that was closed meanwhile has nobody left who waits.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(woken.set)
-
-        with self._waiting(sections, is_met, wake, by_age=by_age), suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not is_met() and not self._closed:
-                    await woken.wait()
-                    woken.clear()
-        return is_met()
+        waking = partial(self._waiting, sections, is_met, by_age=by_age)
+        return await until(is_met, timeout_s, waking, lambda: self._closed)
 
     def is_absent_since(self, event_id: int, sections: Sequence[str], asked_ns: int) -> bool:
         """Say whether whatever was visible at a moment of these sections, or of any, was read.
@@ -346,6 +334,10 @@ class SectionStatuses:
         contents.topic_id = topic_id
         return contents
 
+    def take(self, reading: Contents, records: Sequence[Message]) -> list[Change]:
+        """Take in records of the topic; return what they changed."""
+        return reading.take(records)
+
     def publish(self, contents: Contents) -> None:
         """Answer from a complete reading of the topic from now on."""
         before, self._contents = self._contents, contents
@@ -376,6 +368,11 @@ class SectionStatuses:
         """Wake those whose demand on the age is met now; a heartbeat was answered."""
         self.counters.sample(self._clock_ns())
         self._waiters.wake_by_age()
+
+    def end_waits(self) -> None:
+        """Have everybody who waits answered now, and nobody wait any more."""
+        self._closed = True
+        self._waiters.wake_all(always=True)
 
     def troubled(self, trouble: str) -> None:
         """Note why the topic cannot be followed; an empty string when it can."""

@@ -10,9 +10,7 @@ in `docs/availability-view.md`.
 """
 
 from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import TopicDecoder
@@ -20,10 +18,11 @@ from serdes.schema_source import SchemaSource
 from state.kafka.options import KafkaOptions
 from state.views.availability.answers import Availability, Demand, NotYet, TooStale, boot_clock_ns
 from state.views.availability.contents import Change
-from state.views.availability.feed import StatusFeed
 from state.views.availability.statistics import ViewStatistics
 from state.views.availability.statuses import STALE_AFTER_MS, SectionStatuses
+from state.views.following.feed import BroadcastFeed
 from state.views.following.heartbeat import TopicMissing
+from state.views.following.live import PINS_ONLY, LiveView, NotReady
 from state.views.following.unknown_ids import UnknownIds
 
 __all__ = [
@@ -38,19 +37,12 @@ __all__ = [
     "ViewStatistics",
 ]
 
+NAME: Final = "availability-view"
 HEARTBEAT_MS: Final = 200
-PINS_ONLY: Final = SchemaSource("", Path())
 NO_OPTIONS: Final[KafkaOptions] = {}
 
 
-class NotReady(Exception):
-    """The view has not read the topic to its end in time, or cannot.
-
-    Operator action: the text names what the brokers say; with nothing said, allow more time.
-    """
-
-
-class AvailabilityView(SectionStatuses):
+class AvailabilityView(SectionStatuses, LiveView):
     """The view of one process. Thread-safe; a context manager that starts and closes it.
 
     brokers:        host:port, separated by commas.
@@ -78,53 +70,17 @@ class AvailabilityView(SectionStatuses):
         decoder = TopicDecoder(SECTION_STATUS, schemas.ids())
         learn = UnknownIds(schemas, decoder, clock_ns).learn
         super().__init__(decoder, learn, stale_after_ms=stale_after_ms, clock_ns=clock_ns)
-        self._feed = StatusFeed(
+        self._feed = BroadcastFeed(
             brokers,
             topic,
             self,
+            name=NAME,
             heartbeat_ms=heartbeat_ms,
             kafka=kafka,
             clock_ns=clock_ns,
             confirm=schemas.confirm,
         )
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Begin to read the topic, in a thread; return at once."""
-        self._feed.start()
-
-    def wait_ready(self, timeout_s: float) -> None:
-        """Return when the topic was read to the ends that it had at start.
-
-        Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
-        The thread goes on trying: whoever calls again may be luckier.
-        """
-        if not self._feed.wait(self.is_ready, timeout_s):
-            raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
-
     def refresh(self) -> None:
         """Ask the brokers for the topic's end now, instead of with the next heartbeat."""
         self._feed.refresh()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """What ended the thread, a mistake of ours; None while it runs."""
-        return self._feed.failure
-
-    def close(self) -> None:
-        """End the thread and all waits; look-ups go on answering, ever more stale."""
-        self._feed.close()
-        self._closed = True
-        self._feed.news.set()
-        self._waiters.wake_all(always=True)

@@ -12,45 +12,31 @@ Compaction keeps the last record of an event, not the highest revision. So whoev
 its own record back, and writes again on top of what stands if that is not the record.
 """
 
-import asyncio
 import logging
 import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from confluent_kafka import Message
 
 from schemas.topics import EVENTS
-from serdes.decoding import (
-    UNKNOWN_SCHEMA,
-    Decoded,
-    Headers,
-    Tombstone,
-    TopicDecoder,
-    Undecodable,
-    UnknownSchema,
-    Verdict,
-)
+from serdes.decoding import Decoded, Headers, Tombstone, TopicDecoder
 from serdes.schema_source import SchemaSource
 from state.domain.event import Event, newer_of, searchable
 from state.domain.keys import partition_of
-from state.kafka.freshness import Freshness
 from state.kafka.message_headers import headers_of
 from state.kafka.options import KafkaOptions
 from state.records.event import EventEncoder, event_key, event_of
 from state.records.names import EventDescription
 from state.views.availability.answers import age_ms, boot_clock_ns
-from state.views.availability.view import (
-    NO_OPTIONS,
-    PINS_ONLY,
-    NotReady,
-)
+from state.views.availability.view import NO_OPTIONS
 from state.views.following.feed import BroadcastFeed
+from state.views.following.live import PINS_ONLY, LiveView
+from state.views.following.reading import Learn, Reading, Skipped, fault_of, until, verdict_on
 from state.views.following.unknown_ids import UnknownIds
 
 log = logging.getLogger(__name__)
@@ -66,7 +52,6 @@ _NEVER_NS: Final = (2**31 - 1) * 1_000_000
 BAD_KEY: Final = "BAD_KEY"
 KEY_MISMATCH: Final = "KEY_MISMATCH"
 NO_STATUS: Final = "NO_STATUS"
-UNKNOWN_RECORD_TYPE: Final = "UNKNOWN_RECORD_TYPE"
 
 
 class Listed(NamedTuple):
@@ -100,38 +85,31 @@ class CatalogueCounters:
     read_errors: int = 0
 
 
-class CatalogueReading:
+class CatalogueReading(Reading):
     """One reading of the topic, from its beginning.
 
     events:  what stands, by id. Changed by one thread; others copy it or ask for one event.
     changes: rises with every change, after it.
     unreadable: ids without an event but with a record that cannot be read: nobody can say what it
              was.
-    learn:   asks the registry for an unknown schema id and says whether it is known now.
     """
 
     def __init__(
         self,
         partitions: int,
         decoder: TopicDecoder,
-        learn: Callable[[int], bool],
+        learn: Learn,
         counters: CatalogueCounters,
         now_ns: int,
     ) -> None:
         self.events: dict[int, Listed] = {}
         self.unreadable: set[int] = set()
         self.changes = 0
-        self.is_published = False
-        self.partitions = tuple(
-            Freshness(number, now_ns - _NEVER_NS) for number in range(partitions)
-        )
+        super().__init__(partitions, now_ns - _NEVER_NS)
         self._decoder = decoder
         self._learn = learn
         self._counters = counters
-
-    def is_complete(self) -> bool:
-        """Say whether each partition was read to the first end that was asked for."""
-        return all(partition.has_been_known for partition in self.partitions)
+        self._skipped = Skipped(log, "an event", counters.bad)
 
     def apply(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bool:
         """Take in one record; say whether it changed anything. Never raises on bad bytes."""
@@ -139,7 +117,7 @@ class CatalogueReading:
         event_id = None if key is None or _KEY.fullmatch(key) is None else int(key)
         if event_id is None or event_id >= 1 << 63:
             return self._skip(BAD_KEY, repr(key))
-        verdict = self._verdict(value, headers)
+        verdict = verdict_on(self._decoder, self._learn, value, headers)
         if isinstance(verdict, Tombstone):
             self._counters.removed += 1
             self.unreadable.discard(event_id)
@@ -147,7 +125,7 @@ class CatalogueReading:
             self.changes += changed
             return changed
         if not isinstance(verdict, Decoded):
-            return self._skip(*_fault_of(verdict), event_id)
+            return self._skip(*fault_of(verdict), event_id)
         if verdict.fields[0] != event_id:
             return self._skip(KEY_MISMATCH, f"event {verdict.fields[0]} under {key!r}", event_id)
         if not EventDescription._make(verdict.fields).status:
@@ -165,29 +143,11 @@ class CatalogueReading:
         self._counters.applied += 1
         return True
 
-    def _verdict(self, value: bytes | None, headers: Headers) -> Verdict:
-        verdict = self._decoder.decode(value, headers)
-        if isinstance(verdict, UnknownSchema) and self._learn(verdict.schema_id):
-            return self._decoder.decode(value, headers)
-        return verdict
-
     def _skip(self, reason: str, detail: str, event_id: int | None = None) -> bool:
         if event_id is not None and event_id not in self.events:
             self.unreadable.add(event_id)
-        self._counters.bad[reason] += 1
-        count = self._counters.bad[reason]
-        # Powers of two: a flood of bad records is no flood of lines.
-        if count & (count - 1) == 0:
-            log.warning("skipped an event: %s (%d so far): %s", reason, count, detail)
+        self._skipped.note(reason, detail)
         return False
-
-
-def _fault_of(verdict: Verdict) -> tuple[str, str]:
-    if isinstance(verdict, Undecodable):
-        return verdict.reason, verdict.detail
-    if isinstance(verdict, UnknownSchema):
-        return UNKNOWN_SCHEMA, f"schema {verdict.schema_id}"
-    return UNKNOWN_RECORD_TYPE, str(verdict)
 
 
 class Events:
@@ -245,8 +205,7 @@ class Events:
 
     def staleness_ms(self) -> int:
         """Return the age of what is known, as a bound; about 25 days before the start."""
-        known_ns = min(partition.known_ns for partition in self._reading.partitions)
-        return age_ms(known_ns, self._clock_ns())
+        return age_ms(self._reading.all_known_ns(), self._clock_ns())
 
     async def certain(self, event_id: int, timeout_s: float) -> bool:
         """Wait until whatever anybody was told of an event before this call was read.
@@ -283,22 +242,7 @@ class Events:
 
         is_met: asked on the loop whenever records were taken in.
         """
-        if is_met():
-            return True
-        loop = asyncio.get_running_loop()
-        woken = asyncio.Event()
-
-        def wake() -> None:
-            # A loop that was closed meanwhile has nobody left who waits.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(woken.set)
-
-        with self._waking(wake), suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not is_met() and not self._closed:
-                    await woken.wait()
-                    woken.clear()
-        return is_met()
+        return await until(is_met, timeout_s, self._waking, lambda: self._closed)
 
     @contextmanager
     def _waking(self, wake: Callable[[], None]) -> Iterator[None]:
@@ -344,12 +288,17 @@ class Events:
         """Note that a heartbeat was answered: whoever waits for a position may look again."""
         self._wake()
 
+    def end_waits(self) -> None:
+        """Have everybody who waits answered now, and nobody wait any more."""
+        self._closed = True
+        self._wake()
+
     def troubled(self, trouble: str) -> None:
         """Note why the topic cannot be followed; an empty string when it can."""
         self.trouble = trouble
 
 
-class EventCatalogue(Events):
+class EventCatalogue(Events, LiveView):
     """The catalogue of one process. Thread-safe; a context manager that starts and closes it.
 
     brokers: host:port, separated by commas.
@@ -387,42 +336,6 @@ class EventCatalogue(Events):
             confirm=schemas.confirm,
         )
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Begin to read the topic, in a thread; return at once."""
-        self._feed.start()
-
-    def wait_ready(self, timeout_s: float) -> None:
-        """Return when the topic was read to the ends that it had at start.
-
-        Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
-        """
-        if not self._feed.wait(self.is_ready, timeout_s):
-            raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
-
     def refresh(self) -> None:
         """Have the brokers asked for the topic's end now, instead of with the next heartbeat."""
         self._feed.refresh()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """What ended the thread, a mistake of ours; None while it runs."""
-        return self._feed.failure
-
-    def close(self) -> None:
-        """End the thread and all waits; look-ups go on answering, ever more stale."""
-        self._feed.close()
-        self._closed = True
-        self._feed.news.set()
-        self._wake()

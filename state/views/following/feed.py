@@ -25,7 +25,7 @@ from serdes.registry.known_ids import (
     IdLogUnavailableError,
     SchemaIdsError,
 )
-from state.kafka.freshness import Freshness, LogShortened
+from state.kafka.freshness import LogShortened
 from state.kafka.options import KafkaOptions
 from state.kafka.refusals import Refusals
 from state.kafka.timeline import Timeline, is_loss
@@ -37,6 +37,7 @@ from state.views.following.heartbeat import (
     ask_identity,
     identity_in,
 )
+from state.views.following.reading import Reading
 
 log = logging.getLogger(__name__)
 
@@ -57,22 +58,6 @@ class FeedCounters(HeartbeatCounters, Protocol):
     """
 
     read_errors: int
-
-
-class Reading(Protocol):
-    """What was read of the topic since one start.
-
-    partitions:   how far each was read; by partition number.
-    is_published: look-ups are answered from here, so that fewer records are taken at once.
-    """
-
-    is_published: bool
-
-    @property
-    def partitions(self) -> Sequence[Freshness]: ...
-
-    def is_complete(self) -> bool:
-        """Say whether each partition was read to the first end that was asked for."""
 
 
 ReadingT = TypeVar("ReadingT", bound=Reading)

@@ -15,12 +15,12 @@ of its partition is answered from here: a reservation would go back to what it w
 """
 
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Container
+from collections import Counter, OrderedDict
+from collections.abc import Container
 from threading import Lock
 from typing import Any, Final
 
-from serdes.decoding import Decoded, TopicDecoder, Undecodable, UnknownRecordType, UnknownSchema
+from serdes.decoding import Decoded, Tombstone, TopicDecoder
 from state.domain.outcome import (
     Outcome,
     OutcomeKind,
@@ -30,8 +30,8 @@ from state.domain.outcome import (
     moves,
     place_of,
 )
-from state.kafka.freshness import Freshness
 from state.records.outcomes import KIND_BY_NAME, outcome_of
+from state.views.following.reading import Learn, Reading, Skipped, fault_of, verdict_on
 
 log = logging.getLogger(__name__)
 
@@ -53,43 +53,42 @@ class OutcomeCounters:
 
     records:  taken in, bad ones included; repeated: told before, or too early to be sure.
     forgotten: reservations dropped because memory is bounded.
-    bad:      records skipped because they cannot be read.
+    bad:      records skipped because they cannot be read, by reason.
     """
 
     def __init__(self) -> None:
         self.records = 0
         self.repeated = 0
         self.forgotten = 0
-        self.bad = 0
+        self.bad: Counter[str] = Counter()
         self.heartbeats = 0
         self.heartbeats_failed = 0
         self.read_errors = 0
 
 
-class OutcomeContents:
+class OutcomeContents(Reading):
     """One reading of the topic.
 
     since_ms: outcomes decided before this are not kept; Unix ms by the brokers' clock.
-    learn:    asks the registry for an unknown schema id and says whether it is known now.
     """
 
     def __init__(
         self,
         partitions: int,
         decoder: TopicDecoder,
-        learn: Callable[[int], bool],
+        learn: Learn,
         counters: OutcomeCounters,
         *,
         since_ms: int,
         bytes_max: int,
         never_ns: int,
     ) -> None:
-        self.is_published = False
-        self.partitions = tuple(Freshness(number, never_ns) for number in range(partitions))
+        super().__init__(partitions, never_ns)
         self.size_bytes = 0
         self._decoder = decoder
         self._learn = learn
         self._counters = counters
+        self._skipped = Skipped(log, "an outcome", counters.bad)
         self._since_ms = since_ms
         self._bytes_max = bytes_max
         self._last = [_NEVER] * partitions
@@ -100,14 +99,6 @@ class OutcomeContents:
 
     def __len__(self) -> int:
         return len(self._by_id)
-
-    def is_complete(self) -> bool:
-        """Say whether each partition was read to the first end that was asked for."""
-        return all(partition.has_been_known for partition in self.partitions)
-
-    def known_ns(self) -> int:
-        """Return the clock up to which everything here is sure to be right."""
-        return min(partition.known_ns for partition in self.partitions)
 
     def get(self, reservation_id: bytes) -> ReservationView | None:
         """Return how a reservation stands, or None where it is not known here; any thread."""
@@ -163,7 +154,7 @@ class OutcomeContents:
         try:
             place = place_of(fields[_OUTCOME_ID_AT])
         except ValueError:
-            self._skip(BAD_OUTCOME_ID, repr(fields[_OUTCOME_ID_AT]))
+            self._skipped.note(BAD_OUTCOME_ID, repr(fields[_OUTCOME_ID_AT]))
             self._forget(key or b"")
             return None
         if place[0] == partition and place > self._last[partition]:
@@ -215,25 +206,13 @@ class OutcomeContents:
         return None if told is None else outcome_of(*told)
 
     def _decoded(self, value: bytes) -> tuple[str, tuple[Any, ...]] | None:
-        verdict = self._decoder.decode(value)
-        if isinstance(verdict, UnknownSchema) and self._learn(verdict.schema_id):
-            verdict = self._decoder.decode(value)
+        verdict = verdict_on(self._decoder, self._learn, value)
         if isinstance(verdict, Decoded):
             return verdict.name, verdict.fields
-        if isinstance(verdict, Undecodable):
-            self._skip(verdict.reason, verdict.detail)
-        elif isinstance(verdict, UnknownSchema):
-            self._skip("UNKNOWN_SCHEMA", f"schema {verdict.schema_id}")
-        elif isinstance(verdict, UnknownRecordType):
-            self._skip("UNKNOWN_RECORD_TYPE", verdict.detail)
+        # A value is there, so it is no tombstone.
+        if not isinstance(verdict, Tombstone):
+            self._skipped.note(*fault_of(verdict))
         return None
-
-    def _skip(self, reason: str, detail: str) -> None:
-        self._counters.bad += 1
-        count = self._counters.bad
-        # Powers of two: a flood of bad records is no flood of lines.
-        if count & (count - 1) == 0:
-            log.warning("skipped an outcome: %s (%d so far): %s", reason, count, detail)
 
 
 def _size_of(key: bytes, records: tuple[bytes, bytes]) -> int:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import (
@@ -36,6 +35,7 @@ from state.kafka.options import KafkaOptions
 from state.views.availability.answers import age_ms, boot_clock_ns
 from state.views.following.feed import BroadcastFeed
 from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
+from state.views.following.live import PINS_ONLY, Live
 from state.views.following.unknown_ids import UnknownIds
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
 from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
@@ -47,7 +47,6 @@ LOOK_BACK_MS: Final = 600_000
 CLOCK_SKEW_MS: Final = 60_000
 BYTES_MAX: Final = 64 * 1024 * 1024
 NEVER_NS: Final = 2**62
-PINS_ONLY: Final = SchemaSource("", Path())
 NO_OPTIONS: Final[KafkaOptions] = {}
 
 _END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -81,7 +80,7 @@ class OutcomeStatistics:
     trouble: str
 
 
-class OutcomeFeed:
+class OutcomeFeed(Live):
     """The feed of one process.
 
     topic:        reservation-outcomes, or what it is called there.
@@ -136,12 +135,7 @@ class OutcomeFeed:
     def start(self) -> None:
         """Begin to read, in a thread; waiters belong to the loop that runs now."""
         self._loop = asyncio.get_running_loop()
-        self._feed.start()
-
-    @property
-    def failure(self) -> BaseException | None:
-        """What ended the thread, a mistake of ours; None while it runs."""
-        return self._feed.failure
+        super().start()
 
     async def close(self) -> None:
         """End all waits, then the thread; safe to repeat."""
@@ -156,7 +150,6 @@ class OutcomeFeed:
 
     # --- what a request asks ---------------------------------------------------------------
 
-    @property
     def is_ready(self) -> bool:
         """Say whether the topic was read to the ends that it had at start."""
         return self._contents is not None
@@ -169,7 +162,7 @@ class OutcomeFeed:
     def staleness_ms(self) -> int:
         """Return the age of what is known here; very large before the start."""
         contents = self._contents
-        known_ns = -NEVER_NS if contents is None else contents.known_ns()
+        known_ns = -NEVER_NS if contents is None else contents.all_known_ns()
         return age_ms(known_ns, self._clock_ns())
 
     def get(self, reservation_id: bytes) -> ReservationView | None:
@@ -224,7 +217,7 @@ class OutcomeFeed:
             records=counters.records,
             repeated=counters.repeated,
             forgotten=counters.forgotten,
-            bad=counters.bad,
+            bad=sum(counters.bad.values()),
             heartbeats=counters.heartbeats,
             heartbeats_failed=counters.heartbeats_failed,
             read_errors=counters.read_errors,
@@ -232,7 +225,7 @@ class OutcomeFeed:
             reservations=0 if contents is None else len(contents),
             size_bytes=0 if contents is None else contents.size_bytes,
             waiters=len(self._waiters),
-            is_ready=self.is_ready,
+            is_ready=self.is_ready(),
             staleness_ms=self.staleness_ms(),
             trouble=self.trouble,
         )

@@ -1,0 +1,85 @@
+"""A topic that a process follows: how it begins, becomes ready, fails and ends.
+
+    class AvailabilityView(SectionStatuses, LiveView):    # SectionStatuses knows no broker
+        def __init__(self, brokers, ...):
+            ...
+            self._feed = BroadcastFeed(brokers, topic, self, ...)
+
+A view is its look-ups over what was read, and this beside them.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from serdes.schema_source import SchemaSource
+from state.views.following.feed import BroadcastFeed
+
+PINS_ONLY: Final = SchemaSource("", Path())
+"""The ids that are pinned in the repository, without a registry."""
+
+
+class NotReady(Exception):
+    """The view has not read the topic to its end in time, or cannot.
+
+    Operator action: the text names what the brokers say; with nothing said, allow more time.
+    """
+
+
+class Live(ABC):
+    """What every view of a topic can do besides its look-ups.
+
+    trouble: why the topic cannot be followed now; empty while it can.
+    """
+
+    trouble: str
+    _feed: BroadcastFeed[Any]
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Say whether the topic was read to the ends that it had at start."""
+
+    @abstractmethod
+    def end_waits(self) -> None:
+        """Have everybody who waits answered now, and nobody wait any more."""
+
+    def start(self) -> None:
+        """Begin to read the topic, in a thread; return at once."""
+        self._feed.start()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread, a mistake of ours; None while it runs."""
+        return self._feed.failure
+
+
+class LiveView(Live):
+    """A view that any thread may ask; a context manager that starts and closes it."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Return when the topic was read to the ends that it had at start.
+
+        Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
+        The thread goes on trying: whoever calls again may be luckier.
+        """
+        if not self._feed.wait(self.is_ready, timeout_s):
+            raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
+
+    def close(self) -> None:
+        """End the thread and all waits; look-ups go on answering, ever more stale."""
+        self._feed.close()
+        self._feed.news.set()
+        self.end_waits()
