@@ -7,13 +7,13 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from inspect import iscoroutinefunction
 from typing import Any, Self, TypeVar
 
 from api import pod_readings
 from api.access.identity import TokenVerifier
 from api.access.tokens import KeySet
 from api.commands.desk import FAILPOINTS, CommandDesk
+from api.part import Closing, Part, closed, started
 from api.settings import ApiSettings
 from api.web.logs import log
 from api.web.metrics import ApiMetrics
@@ -31,10 +31,11 @@ from state.redis.rate_limit import RateLimits
 from state.views.availability.statuses import SectionStatuses
 from state.views.availability.view import AvailabilityView
 from state.views.events.catalogue import EventCatalogue, Events
+from state.views.following.live import Live
 from state.views.outcomes.feed import OutcomeFeed
 from state.views.seat_maps import SeatMapCache
 
-Part = TypeVar("Part")
+PartT = TypeVar("PartT")
 
 
 class PartAbsent(AssertionError):
@@ -192,7 +193,7 @@ class Pod:
         self._loop = asyncio.get_running_loop()
         await self.verifier.start()
         for part in self._parts():
-            await _settled(part.start())
+            await started(part)
         self.has_started = True
         log.info("started with %s", ", ".join(type(part).__name__ for part in self._parts()))
 
@@ -216,19 +217,18 @@ class Pod:
         if self._is_stopped:
             return
         self._is_stopped = True
-        parts = [*self._parts(), self.limits, self.verifier]
+        parts: list[Closing] = [*self._parts(), self.limits, self.verifier]
         if self._desk is not None:
             parts.append(self._desk)
         # Together: each may wait for brokers that are gone, and no request needs another any more.
-        ends = await asyncio.gather(*map(_end, parts), return_exceptions=True)
+        ends = await asyncio.gather(*map(closed, parts), return_exceptions=True)
         for part, ended in zip(parts, ends, strict=True):
             if isinstance(ended, Exception):
                 log.error("%s did not close", type(part).__name__, exc_info=ended)
 
     def readiness(self) -> dict[str, bool]:
         """Say of each part that has to read something first whether it has."""
-        waited = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
-        ready = {name: _is_ready(part) for name, part in waited.items() if part is not None}
+        ready = {name: part.is_ready() for name, part in self._followed().items()}
         ready["keys"] = self.verifier.is_ready
         ready["partitions"] = not self.partitions_fault()
         if self.draining.is_set():
@@ -237,8 +237,7 @@ class Pod:
 
     def troubles(self) -> dict[str, str]:
         """Say why a topic cannot be followed now, by part: answers grow old meanwhile."""
-        following = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
-        told = {name: getattr(part, "trouble", "") for name, part in following.items()}
+        told = {name: part.trouble for name, part in self._followed().items()}
         return {name: trouble for name, trouble in told.items() if trouble}
 
     def partitions_fault(self) -> str:
@@ -248,7 +247,7 @@ class Pod:
         """
         commands, outcomes = self._commands, self._outcomes
         told, view = "", self._view
-        if commands is not None and outcomes is not None and commands.is_ready:
+        if commands is not None and outcomes is not None and commands.is_ready():
             counts = commands.partitions, outcomes.partitions
             if outcomes.is_ready() and counts[0] != counts[1]:
                 told = (
@@ -266,22 +265,18 @@ class Pod:
 
     def ended(self) -> dict[str, str]:
         """Return what ended each part that can do nothing any more, by the part."""
-        parts = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
-        failures = {name: getattr(part, "failure", None) for name, part in parts.items()}
-        return {
-            name: type(error).__name__ for name, error in failures.items() if error is not None
-        }
+        # A view that a test feeds by hand has no thread that could end.
+        followed = self._followed().items()
+        failures = {name: part.failure for name, part in followed if isinstance(part, Live)}
+        return {name: type(error).__name__ for name, error in failures.items() if error}
 
-    def _parts(self) -> list[Any]:
-        parts = (
-            self._view,
-            self._outcomes,
-            self._catalogue,
-            self._commands,
-            self._descriptions,
-            self._owners,
-        )
-        return [part for part in parts if hasattr(part, "start")]
+    def _followed(self) -> dict[str, SectionStatuses | OutcomeFeed | Events]:
+        named = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
+        return {name: part for name, part in named.items() if part is not None}
+
+    def _parts(self) -> list[Part]:
+        parts = (*self._followed().values(), self._commands, self._descriptions, self._owners)
+        return [part for part in parts if isinstance(part, Part)]
 
     def _readings(self) -> Iterator[Reading]:
         yield ApiMetrics.troubles, len(self.troubles())
@@ -300,23 +295,7 @@ class Pod:
             yield from pod_readings.of_desk(self._desk)
 
 
-def _present(part: Part | None, name: str) -> Part:
+def _present(part: PartT | None, name: str) -> PartT:
     if part is None:
         raise PartAbsent(f"this pod has no {name}")
     return part
-
-
-def _is_ready(part: Any) -> bool:
-    return bool(part.is_ready())
-
-
-async def _end(part: Any) -> None:
-    # Whoever has a thread may block until it has ended.
-    end = part.stop if isinstance(part, OwnerLookup) else part.close
-    await (end() if iscoroutinefunction(end) else asyncio.to_thread(end))
-
-
-async def _settled(result: Any) -> None:
-    # Parts with a thread begin and end at once, those on the loop are waited for.
-    if asyncio.iscoroutine(result):
-        await result

@@ -184,7 +184,6 @@ class CommandLog:
             for sent in waiting:
                 _fail(sent.future, AppendUnknown("the process ends"))
 
-    @property
     def is_ready(self) -> bool:
         """Say whether the topic is known."""
         return self._partitions > 0

@@ -216,17 +216,17 @@ class OwnerLookup:
         self._read_blocked = decoder(_STATE + "BlockedSeats")
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        await self.stop()
+        await self.close()
 
-    async def start(self) -> None:
-        """Make ready to ask; nobody is contacted before the first look-up."""
+    def start(self) -> None:
+        """Make ready to ask on the loop that runs; nobody is contacted before a look-up."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit_per_host=_CONNECTIONS_PER_OWNER),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -236,7 +236,8 @@ class OwnerLookup:
             trust_env=False,
         )
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
+        """End what is being asked, and all connections; safe to repeat."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)

@@ -83,7 +83,7 @@ async def pod_of(brokers: str) -> AsyncIterator[httpx.AsyncClient]:
     )
     for part in (pod.view, outcomes, pod.catalogue, commands, pod.descriptions):
         part.start()  # type: ignore[union-attr]
-    await pod.owners.start()
+    pod.owners.start()
     try:
         async with client_of(pod) as client:
             client.headers.update(OPERATOR)
@@ -92,8 +92,8 @@ async def pod_of(brokers: str) -> AsyncIterator[httpx.AsyncClient]:
                     pod.view.is_ready()
                     and outcomes.is_ready()
                     and pod.catalogue.is_ready()
-                    and commands.is_ready
-                    and pod.descriptions.is_ready
+                    and commands.is_ready()
+                    and pod.descriptions.is_ready()
                 )
             )
             yield client

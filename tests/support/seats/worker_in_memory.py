@@ -34,7 +34,6 @@ class WorkerInMemory:
     commands: sections in the order in which their commands arrived.
     """
 
-    is_ready = True
     partitions = SECTION_COMMANDS.partitions
 
     def __init__(self, now_ms: int) -> None:
@@ -50,6 +49,9 @@ class WorkerInMemory:
         self._decoder = TopicDecoder(RESERVATION_OUTCOMES, IDS)
         self._waiters = OutcomeWaiters()
         self.encoders = CommandEncoders(IDS)
+
+    def is_ready(self) -> bool:
+        return True
 
     def partition_of(self, key: bytes) -> int:
         return partition_of(key, self.partitions)
