@@ -1,1 +1,1 @@
-"""What every process of the product stands on: settings from the environment, TLS, test faults."""
+"""What every process of the product stands on: settings, log lines, metrics, TLS, test faults."""
