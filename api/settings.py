@@ -44,7 +44,7 @@ class ApiSettings:
     brokers:        KAFKA_BROKERS, host:port separated by commas.
     kafka:          how brokers are reached; `KafkaSecurity` documents the variables.
     registry_url:   SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
-    redis_url:      REDIS_URL; empty for no rate limits at all.
+    redis_url:      REDIS_URL, or what REDIS_URL_FILE holds; empty for no rate limits at all.
     app_id:         SEATSTREAM_APP_ID, the workers' consumer group, whose owners are looked up.
     lookup_token:   SEATSTREAM_LOOKUP_TOKEN, shown to workers when their stores are asked.
     host, port:     SEATSTREAM_API_HOST, SEATSTREAM_API_PORT.
@@ -117,9 +117,9 @@ class ApiSettings:
             brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
             kafka=KafkaSecurity.read(read),
             registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
-            redis_url=read("REDIS_URL", _redis, "", is_secret=True),
+            redis_url=read.secret("REDIS_URL", _redis, ""),
             app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),
-            lookup_token=read(PREFIX + "LOOKUP_TOKEN", str, ""),
+            lookup_token=read.secret(PREFIX + "LOOKUP_TOKEN", str, ""),
             host=read(API + "HOST", host, "127.0.0.1"),
             port=read(API + "PORT", whole(0, 65_535), 8000),
             jwks=read(API + "JWKS", str, ""),

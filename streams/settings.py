@@ -57,7 +57,8 @@ class Settings:
     health_host, health_port: SEATSTREAM_HEALTH_HOST, SEATSTREAM_HEALTH_PORT; 0 takes a free port.
     advertised_host:     SEATSTREAM_ADVERTISED_HOST, where API pods reach the health port for
                          look-ups; empty for the health host.
-    lookup_token:        SEATSTREAM_LOOKUP_TOKEN, what they must show; without one look-ups are
+    lookup_token:        SEATSTREAM_LOOKUP_TOKEN, or what SEATSTREAM_LOOKUP_TOKEN_FILE holds: what
+                         they must show; without one look-ups are
                          answered on a loopback address only.
     retell_s:            SEATSTREAM_RETELL_S, how often the statuses of a partition are told again.
     stall_s:             SEATSTREAM_STALL_S, lag without progress that makes /live fail.
@@ -128,7 +129,7 @@ class Settings:
             health_host=read(PREFIX + "HEALTH_HOST", str, "127.0.0.1"),
             health_port=read(PREFIX + "HEALTH_PORT", whole(0, 65_535), 0),
             advertised_host=read(PREFIX + "ADVERTISED_HOST", host, ""),
-            lookup_token=read(PREFIX + "LOOKUP_TOKEN", str, ""),
+            lookup_token=read.secret(PREFIX + "LOOKUP_TOKEN", str, ""),
             retell_s=read(PREFIX + "RETELL_S", between(1, 604_800), 3_600.0),
             stall_s=read(PREFIX + "STALL_S", between(1, 3_600), 30.0),
             watchdog=read(PREFIX + "WATCHDOG", flag, True),

@@ -6,6 +6,7 @@ name and with what would do, so that nobody mends one only to be told of the nex
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -29,30 +30,36 @@ class Environment:
         self.names: set[str] = set()
         self.faults: list[str] = []
 
-    def __call__(
-        self,
-        name: str,
-        parse: Callable[[str], Value],
-        default: Value,
-        *,
-        is_secret: bool = False,
-    ) -> Value:
-        """Return the parsed variable; a fault and the default where `parse` raises ValueError.
-
-        is_secret: the fault does not repeat it.
-        """
-        self.names.add(name)
-        text = self._environ.get(name, "")
+    def __call__(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
+        """Return the parsed variable; a fault and the default where `parse` raises ValueError."""
+        text = self._text(name)
         if not text:
             return default
         try:
             return parse(text)
         except ValueError as error:
-            if is_secret:
-                self.refuse(f"{name}: {str(error).replace(text, '...')}")
-            else:
-                self.refuse(f"{name}={text!r}: {error}")
+            self.refuse(f"{name}={text!r}: {error}")
             return default
+
+    def secret(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
+        """Return a variable whose text no fault repeats, or what the file in NAME_FILE holds."""
+        text = self._text(name)
+        in_file = f"{name}_FILE"
+        from_file = self(in_file, text_in, "")
+        if text and from_file:
+            self.refuse(f"{name} and {in_file} are both set: unset one of them")
+        told, by = (from_file, in_file) if from_file else (text, name)
+        if not told:
+            return default
+        try:
+            return parse(told)
+        except ValueError as error:
+            self.refuse(f"{by}: {str(error).replace(told, '...')}")
+            return default
+
+    def _text(self, name: str) -> str:
+        self.names.add(name)
+        return self._environ.get(name, "")
 
     def refuse(self, why: str) -> None:
         """Note why settings cannot be used, by the names of their variables."""
@@ -76,6 +83,28 @@ class Environment:
         if unknown:
             known = ", ".join(sorted(name for name in self.names if name.startswith(prefix)))
             self.refuse(f"unknown setting {', '.join(sorted(unknown))}; known are {known}")
+
+
+def file(text: str) -> str:
+    """Return the path of a file that can be read."""
+    try:
+        with Path(text).open("rb"):
+            return text
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+
+
+def text_in(path: str) -> str:
+    """Return what a file holds, without the end of its last line."""
+    try:
+        content = Path(file(path)).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        # Its message would show a byte.
+        raise ValueError("not UTF-8 text") from None
+    text = content.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise ValueError("the file is empty")
+    return text
 
 
 def brokers(text: str) -> str:

@@ -9,16 +9,14 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final, Self
 
-from infra.process.environment import BadSetting, Environment, one_of
+from infra.process.environment import BadSetting, Environment, file, one_of
 
 PROTOCOL: Final = "KAFKA_SECURITY_PROTOCOL"
 MECHANISM: Final = "KAFKA_SASL_MECHANISM"
 USERNAME: Final = "KAFKA_SASL_USERNAME"
 PASSWORD: Final = "KAFKA_SASL_PASSWORD"  # noqa: S105  (the variable's name)
-PASSWORD_FILE: Final = "KAFKA_SASL_PASSWORD_FILE"  # noqa: S105
 CA: Final = "KAFKA_SSL_CA"
 CERT: Final = "KAFKA_SSL_CERT"
 KEY: Final = "KAFKA_SSL_KEY"
@@ -41,7 +39,7 @@ class KafkaSecurity:
     ca:        KAFKA_SSL_CA, PEM file of the authorities believed; empty for the system's.
     cert:      KAFKA_SSL_CERT, PEM file of our certificate and its chain, for mutual TLS.
     key:       KAFKA_SSL_KEY, PEM file of its key.
-    key_password: KAFKA_SSL_KEY_PASSWORD, of a key that is encrypted.
+    key_password: KAFKA_SSL_KEY_PASSWORD, or in KAFKA_SSL_KEY_PASSWORD_FILE, of a locked key.
     """
 
     protocol: str = PLAINTEXT
@@ -65,19 +63,15 @@ class KafkaSecurity:
     def read(cls, read: Environment) -> Self:
         """Read among other settings, whose faults come to the others'."""
         known_faults = len(read.faults)
-        password = read(PASSWORD, str, "", is_secret=True)
-        from_file = read(PASSWORD_FILE, _password_in, "")
-        if password and from_file:
-            read.refuse(f"{PASSWORD} and {PASSWORD_FILE} are both set: unset one of them")
         security = cls(
             protocol=read(PROTOCOL, one_of(*_PROTOCOLS), PLAINTEXT),
             mechanism=read(MECHANISM, one_of(*_MECHANISMS), ""),
             username=read(USERNAME, str, ""),
-            password=password or from_file,
-            ca=read(CA, _file, ""),
-            cert=read(CERT, _file, ""),
-            key=read(KEY, _file, ""),
-            key_password=read(KEY_PASSWORD, str, "", is_secret=True),
+            password=read.secret(PASSWORD, str, ""),
+            ca=read(CA, file, ""),
+            cert=read(CERT, file, ""),
+            key=read(KEY, file, ""),
+            key_password=read.secret(KEY_PASSWORD, str, ""),
         )
         # What cannot be read has a default here, which goes with nothing.
         if len(read.faults) == known_faults and (refusal := security._unusable()):
@@ -149,7 +143,7 @@ class KafkaSecurity:
         sasl = {
             MECHANISM: self.mechanism,
             USERNAME: self.username,
-            f"{PASSWORD} or {PASSWORD_FILE}": self.password,
+            f"{PASSWORD} or {PASSWORD}_FILE": self.password,
         }
         for name, value in sasl.items():
             if self.uses_sasl and not value:
@@ -201,25 +195,3 @@ def _ssl_context(ca: str, cert: str, key: str, key_password: str) -> ssl.SSLCont
 
 def _why(error: Exception) -> str:
     return str(getattr(error, "reason", "") or getattr(error, "strerror", "") or error)
-
-
-def _file(text: str) -> str:
-    """Return the path of a file that can be read."""
-    try:
-        with Path(text).open("rb"):
-            return text
-    except OSError as error:
-        raise ValueError(error.strerror) from None
-
-
-def _password_in(text: str) -> str:
-    """Return what a file holds, without the end of its last line."""
-    try:
-        content = Path(_file(text)).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        # Its message would show a byte.
-        raise ValueError("not UTF-8 text") from None
-    password = content.removesuffix("\n").removesuffix("\r")
-    if not password:
-        raise ValueError("the file is empty")
-    return password

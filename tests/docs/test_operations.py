@@ -36,7 +36,7 @@ def documented_settings() -> dict[str, str]:
 def example_settings() -> dict[str, str]:
     """Return what .env.example has for workers; `test_http_api` looks at the rest."""
     found = env_example()
-    foreign = {"REDIS_URL"}
+    foreign = {"REDIS_URL", "REDIS_URL_FILE"}
     return {
         name: value
         for name, value in found.items()

@@ -1,6 +1,7 @@
 """An environment variable is what its parser makes of it, or refused by its name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,10 +21,18 @@ from infra.process.environment import (
 )
 
 
-def read_one(text: str, parse: Callable[[str], object], *, is_secret: bool = False) -> object:
+def read_one(text: str, parse: Callable[[str], object]) -> object:
     """Return what one variable X is read as; raise BadSetting where it is refused."""
     read = Environment({"X": text})
-    value = read("X", parse, None, is_secret=is_secret)
+    value = read("X", parse, None)
+    read.check()
+    return value
+
+
+def read_secret(parse: Callable[[str], object], **environ: str) -> object:
+    """Return what the secret X is read as, by itself or from its file."""
+    read = Environment(environ)
+    value = read.secret("X", parse, None)
     read.check()
     return value
 
@@ -79,10 +88,38 @@ def test_an_empty_variable_is_an_unset_one() -> None:
     assert Environment({"X": ""})("X", whole(1, 2), 7) == 7
 
 
-def test_a_secret_is_not_repeated() -> None:
-    with pytest.raises(BadSetting) as caught:
-        read_one("hunter2", whole(1, 2), is_secret=True)
+@pytest.mark.parametrize("by", ["X", "X_FILE"])
+def test_a_secret_is_not_repeated(tmp_path: Path, by: str) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    told = {"X": "hunter2"} if by == "X" else {"X_FILE": str(tmp_path / "secret")}
+
+    def refuse(text: str) -> object:
+        raise ValueError(f"{text} is no number")
+
+    with pytest.raises(BadSetting, match=f"{by}: ... is no number") as caught:
+        read_secret(refuse, **told)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_stands_in_its_variable_or_in_a_file_and_not_in_both(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text(" hunter2 \n")
+    assert read_secret(str, X_FILE=str(path)) == " hunter2 "
+    assert read_secret(str, X="hunter2", X_FILE="") == "hunter2"
+    assert read_secret(str) is None
+    with pytest.raises(BadSetting, match="X and X_FILE are both set: unset one of them"):
+        read_secret(str, X="hunter2", X_FILE=str(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff", None])
+def test_a_file_that_holds_no_secret_is_refused_by_its_variable(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadSetting, match="X_FILE="):
+        read_secret(str, X_FILE=str(path))
 
 
 def test_what_nobody_read_is_refused_but_for_what_is_somebody_elses() -> None:
