@@ -5,6 +5,8 @@ The broker grants exactly the rights that SECURITY.md lists, and nothing else.
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,16 @@ from confluent_kafka.admin import (
     UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
+from faults.hanging_transaction import UNVERIFIED, abandoned, unknown_to_its_coordinator
+from faults.lost_records import lose_records
 from integration.pods import PodProcess, Servers, run_script
-from integration.workers import ENDED_ITSELF, Worker
+from integration.workers import (
+    ENDED_ITSELF,
+    Worker,
+    committed_offsets,
+    end_offsets,
+    producing,
+)
 from support.pages.certificates import Authority
 from support.pages.document_pages import code_in, table_rows
 from support.records.registry_fake import fake_registry
@@ -35,10 +45,11 @@ from infra.process.kafka_security import KafkaSecurity
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.ports import free_ports
 from infra.stack.processes import wait_until
-from schemas.topics import RESERVATION_OUTCOMES
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.register_schemas import register
 from serdes.registry.client import Registry
 from state.kafka.refusals import Refusals
+from streams.settings import Settings
 
 pytestmark = pytest.mark.kafka
 
@@ -55,6 +66,7 @@ KINDS = {
     "topic": ResourceType.TOPIC,
     "group": ResourceType.GROUP,
     "transactional": ResourceType.TRANSACTIONAL_ID,
+    "cluster": ResourceType.BROKER,
 }
 LOGINS = "org.apache.kafka.common.security"
 
@@ -125,6 +137,19 @@ class Locked:
     def script(self, environment: Mapping[str, str], name: str, *arguments: str) -> None:
         run_script(self._servers(environment), name, *arguments)
 
+    def said(self, user: str, name: str, *arguments: str) -> tuple[int, str]:
+        """Run a script as a user; return its exit code and what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", f"scripts.{name}", *arguments],
+            cwd=ROOT,
+            env=self._servers(self.certificate(user)).variables(),
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
     def _servers(self, environment: Mapping[str, str]) -> Servers:
         return Servers(
             environment["KAFKA_BROKERS"], self.registry_url, "", self.directory, environment
@@ -140,6 +165,7 @@ def properties(directory: Path, authority: Authority, ports: tuple[int, int]) ->
     by_scram = f"{LOGINS}.scram.ScramLoginModule required;"
     return {
         **QUICK_RESTART,
+        **UNVERIFIED,
         "listeners": f"{inside},CONTROLLER://127.0.0.1:{{controller_port}},{outside}",
         "advertised.listeners": f"{inside},{outside}",
         "listener.security.protocol.map": kinds,
@@ -239,6 +265,58 @@ def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked)
         for worker in (one, two):
             if worker.child is not None:
                 worker.kill()
+
+
+def test_what_only_operators_do_is_done_with_the_documented_rights(locked: Locked) -> None:
+    brokers, partition = locked.plain_brokers, 1
+    locked.script(locked.certificate("create_topics"), "create_topics", "--partitions", "4")
+    worker = locked.worker("operated")
+
+    def junk() -> None:
+        with producing(brokers) as producer:
+            producer.produce(SECTION_COMMANDS.name, b"junk", b"7-A", partition)
+
+    def at() -> tuple[int, int]:
+        committed = committed_offsets(brokers, Settings().app_id, SECTION_COMMANDS.name, 4)
+        return committed[partition], end_offsets(brokers, SECTION_COMMANDS.name, 4)[partition]
+
+    try:
+        junk()
+        worker.start("topology").wait_ready()
+        assert wait_until(lambda: at()[0] == at()[1], 60), worker.tail()
+        assert worker.terminate() == 0
+    finally:
+        if worker.child is not None:
+            worker.kill()
+    first, _ = at()
+    junk()
+    _, end = at()
+    lose_records(brokers, SECTION_COMMANDS.name, partition, end)
+    code, said = locked.said("skip_lost_commands", "skip_lost_commands", "--yes")
+    assert code == 0, said
+    assert f"section-commands-{partition}: offsets {first} to " in said
+    assert at() == (end, end)
+
+    name = RESERVATION_OUTCOMES.name
+    begun = abandoned(brokers, "stranger", name, 0, b"left open")
+    unknown_to_its_coordinator(brokers, "forgotten", name, 1, b"not known")
+    code, said = locked.said("hanging_transactions", "hanging_transactions")
+    assert code == 3, said
+    ongoing, forgotten = [line for line in said.splitlines() if line.startswith(name)]
+    # Told only to who may describe their transactional ids.
+    assert "stranger: Ongoing" in ongoing
+    assert "forgotten: " in forgotten
+    for line in (ongoing, forgotten):
+        ended = ("--end", "abort", "--at", line.split()[0])
+        code, said = locked.said("hanging_transactions", "hanging_transactions", *ended)
+        assert code == 0, said
+    code, said = locked.said("hanging_transactions", "hanging_transactions")
+    assert code == 0, said
+    del begun
+    code, said = locked.said(
+        "register_schemas", "register_schemas", "register", "--listed", "--dry-run"
+    )
+    assert code == 0, said
 
 
 def test_a_pod_cannot_forge_an_outcome(locked: Locked) -> None:
