@@ -352,6 +352,49 @@ def test_f4_of_many_buyers_at_once_nobody_is_told_that_they_or_the_brokers_were_
     assert statuses[201] > 0
 
 
+def test_f4_of_200_look_ups_beside_a_reservation_none_is_answered_wrongly_and_nobody_starves(
+    place: Place, one: PodProcess
+) -> None:
+    stale = place.pods["stale"]
+    made = [one.create(EVENT, f"looked-up-{number}", "COOL", wait_s=20) for number in range(10)]
+    truth = {
+        answer.headers["location"]: (200, "HELD", answer.json()["seats"]) for answer in made
+    } | {
+        f"/v1/reservations/{'d' * 25}{letter}-{number % PARTITIONS}": (404, None, None)
+        for number, letter in enumerate("abcdefghij")
+    }
+
+    def told(at: str) -> tuple[int, str | None, object]:
+        answer = stale.show(at)
+        if answer.status_code in {429, 503}:
+            # Whoever is put off is not told that there is none.
+            assert answer.json()["reason"] in {"OVERLOADED", "NOT_READY", "OWNER_UNREACHABLE"}
+            assert int(answer.headers["retry-after"]) >= 0
+            return answer.status_code, None, None
+        body = answer.json()
+        return (
+            answer.status_code,
+            body.get("status") if answer.is_success else None,
+            body.get("seats"),
+        )
+
+    looked_up = place.worker.metric("seatstream_lookups_total")
+    asked = [*truth] * 10
+    with ThreadPoolExecutor(len(asked) + 1) as threads:
+        answers = [threads.submit(told, at) for at in asked]
+        beside = threads.submit(one.create, EVENT, "beside look-ups", "HOT", wait_s=30)
+    assert beside.result().status_code == 201, beside.result().text
+    wrong = [
+        (at, answer.result())
+        for at, answer in zip(asked, answers, strict=True)
+        if answer.result()[0] not in {429, 503} and answer.result() != truth[at]
+    ]
+    assert not wrong
+    # The owner was asked, not only the pod's memory; and nobody is put off for ever.
+    assert place.worker.metric("seatstream_lookups_total") > looked_up
+    assert wait_until(lambda: all(told(at) == expected for at, expected in truth.items()), 60)
+
+
 def test_f64_without_redis_reservations_are_made_and_repeats_still_known(
     place: Place, one: PodProcess, two: PodProcess
 ) -> None:
