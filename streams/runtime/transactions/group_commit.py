@@ -19,15 +19,11 @@ from types import MappingProxyType
 from typing import Any
 
 from serdes.registry.known_ids import SchemaIdsError
-from state.stores.envelope import tombstone
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, end_process
-from streams.runtime.transactions.dead_letters import (
-    LETTER_BYTES_MAX,
-    DeadLetterLimits,
-    dead_letter_record,
-)
+from streams.runtime.transactions.carrying import fill, write_stores
+from streams.runtime.transactions.dead_letters import DeadLetterLimits
 from streams.runtime.transactions.input_partition import Decided, InputPartition
 from streams.runtime.transactions.retelling import tell_oldest_again
 from streams.runtime.transactions.schema_questions import SchemaQuestions
@@ -291,7 +287,7 @@ class GroupCommit:
                 with self._journal.deciding(partition.place, records):
                     one = partition.decide(records)
                     self._count_dead_letters(partition, records, one)
-                    self._fill(transaction, one)
+                    fill(transaction, one)
             except UnknownSchema as unknown:
                 self._park(partition, records, unknown)
                 continue
@@ -321,7 +317,7 @@ class GroupCommit:
                 # Some of what failed may be in it already.
                 transaction = transaction.anew()
                 for other in decided:
-                    self._fill(transaction, other)
+                    fill(transaction, other)
                 continue
             partition.set_out()
             decided.append(one)
@@ -370,26 +366,6 @@ class GroupCommit:
         self.leave(partition, PartitionTrouble(message, "store", forget_store=True))
         return True
 
-    def _fill(self, transaction: Transaction, one: Decided) -> None:
-        partition = one.partition
-        number, at_ms = partition.number, one.log_time_ms
-        for topic, pairs in one.effects.outgoing.items():
-            if pairs:
-                transaction.add(topic, number, pairs, at_ms)
-        if one.changes.deletes:
-            seed, order = partition.state.seed, one.changes.order
-            tombstones = [tombstone(key, seed, order) for key in one.changes.deletes]
-            transaction.add(partition.route.changelog, number, tombstones, at_ms)
-        if one.changes.puts:
-            # Last: who wrote them stands behind all others.
-            transaction.add(partition.route.changelog, number, one.changes.puts, at_ms)
-        if one.effects.dead_letters:
-            letters = [
-                dead_letter_record(letter, partition.topic, number)
-                for letter in one.effects.dead_letters
-            ]
-            transaction.add(partition.route.dead_letters, number, letters, at_ms, LETTER_BYTES_MAX)
-
     async def _commit(self, decided: Sequence[Decided], transaction: Transaction) -> None:
         self._watchdog.check()
         began = time.perf_counter()
@@ -398,7 +374,7 @@ class GroupCommit:
         committed = time.perf_counter()
         failed = await asyncio.get_running_loop().run_in_executor(
             self._executor,
-            _write,
+            write_stores,
             [one for one in decided if not one.partition.has_lost_writes],
             ends,
         )
@@ -454,19 +430,3 @@ class GroupCommit:
         self._fetch_from(partition, True)
         self._observer.unparked(partition.place)
         self._wake.set()
-
-
-def _write(
-    decided: Sequence[Decided], ends: Mapping[tuple[str, int], int]
-) -> dict[InputPartition, Exception]:
-    """Write each committed batch to its store; return what went wrong with which."""
-    failed: dict[InputPartition, Exception] = {}
-    for one in decided:
-        partition = one.partition
-        try:
-            partition.state.write(
-                one.changes, ends.get((partition.route.changelog, partition.number))
-            )
-        except STORE_ERRORS as error:
-            failed[partition] = error
-    return failed
