@@ -39,11 +39,11 @@ from streams.runtime.process.failpoints import Failpoints
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
 from streams.runtime.process.observer import Observer
 from streams.runtime.process.stock import TransactionWatch
-from streams.runtime.process.topic_watch import TopicWatch
 from streams.runtime.process.watchdog import Watchdog
 from streams.runtime.ticker import Ticker
+from streams.runtime.topic_keeper import TopicKeeper
 from streams.runtime.transactions.crash_journal import CrashJournal
-from streams.runtime.transactions.group_commit import CHANGELOG_LOST, InputPartitions
+from streams.runtime.transactions.group_commit import GroupCommit, InputPartitions
 from streams.runtime.transactions.input_partition import InputPartition
 from streams.runtime.transactions.schema_questions import AskRegistry
 from streams.runtime.transport import (
@@ -182,11 +182,12 @@ class BatchApp(faust.App):
             end_process(str(error))
         _calm_collector()
         await self._health.start()
+        topics = TopicKeeper(self._parts, self._present_group_commit)
         self._background = [
             asyncio.create_task(self._watchdog.run(), name="watchdog"),
             asyncio.create_task(self._ticker.run(), name="ticker"),
             asyncio.create_task(self._take_stock(), name="stock-taking"),
-            asyncio.create_task(self._watch_topics(), name="topic-watch"),
+            asyncio.create_task(topics.run(), name="topic-watch"),
             asyncio.create_task(self._watch_transactions(), name="transaction-watch"),
         ]
         for task in self._background:
@@ -370,54 +371,8 @@ class BatchApp(faust.App):
             raise WorkerMustEnd(message) from error
         return cluster
 
-    async def _watch_topics(self) -> None:
-        """Notice topics that were deleted or created anew under this worker."""
-        assert self._parts is not None
-        cluster = self._parts.cluster
-        settings = self.worker_settings
-        options = {"bootstrap.servers": settings.brokers, **settings.kafka.librdkafka()}
-        retold = {route.retold.topic for route in self.routes.values() if route.retold}
-        watch = TopicWatch(cluster.identities, cluster.partitions, options, retold)
-        loop = asyncio.get_running_loop()
-        while True:
-            # The first look comes before the first take-over: nothing is lost unseen after it.
-            look = await loop.run_in_executor(None, watch.look)
-            self.observer.topics(look.missing)
-            for topic in look.renewed:
-                self._end_if_lost(topic)
-                self.observer.log.error("topic %s was created anew: what it had is gone", topic)
-            for topic, partition in look.shortened:
-                self.observer.log.error(
-                    "%s-%d: its first records were removed: all is told again", topic, partition
-                )
-            for topic, count in look.counts.items():
-                had = cluster.partitions[topic]
-                end_process(
-                    f"topic {topic} had {had} partitions when this worker started and has {count} "
-                    "now: partitions must never be added. A restart says what to do"
-                )
-            group_commit = self.generation.group_commit if self.generation is not None else None
-            if group_commit is not None:
-                for topic in look.renewed:
-                    group_commit.tell_again(topic)
-                for topic, partition in look.shortened:
-                    group_commit.tell_again(topic, partition)
-                group_commit.tell_oldest_again(settings.retell_s)
-                group_commit.hold_back(bool(look.missing))
-            await asyncio.sleep(_STOCK_TAKING_S)
-
-    def _end_if_lost(self, topic: str) -> None:
-        for route in self.routes.values():
-            if topic == route.changelog:
-                end_process(f"topic {topic} was created anew: {CHANGELOG_LOST}")
-            if topic == route.source:
-                message = (
-                    f"topic {topic} was created anew under this worker: the state stands at "
-                    "offsets of the old one. Stop all workers, and restore the brokers from a "
-                    'backup, or begin anew; do not reset offsets. See "The commands were created '
-                    'again" in docs/operations.md'
-                )
-                end_process(message)
+    def _present_group_commit(self) -> GroupCommit | None:
+        return self.generation.group_commit if self.generation is not None else None
 
     async def _take_stock(self) -> None:
         """Measure lag and memory; what /live and the metrics show."""

@@ -1,0 +1,74 @@
+"""What becomes of a worker whose topics are deleted, created anew or shortened under it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from streams.runtime.process.fatal import end_process
+from streams.runtime.process.topic_watch import TopicWatch
+from streams.runtime.transactions.group_commit import CHANGELOG_LOST, GroupCommit
+from streams.runtime.worker_parts import WorkerParts
+
+_EVERY_S = 2.0
+
+
+class TopicKeeper:
+    """Looks after the topics of the routes, and lets what they lost be written anew.
+
+    group_commit: gives that of the present generation; None while there is none.
+    """
+
+    def __init__(self, parts: WorkerParts, group_commit: Callable[[], GroupCommit | None]) -> None:
+        self._retell_s = parts.settings.retell_s
+        self._routes = parts.routes
+        self._observer = parts.observer
+        self._group_commit = group_commit
+        self._had = parts.cluster.partitions
+        kafka = parts.settings.kafka.librdkafka()
+        options = {"bootstrap.servers": parts.settings.brokers, **kafka}
+        retold = {route.retold.topic for route in parts.routes.values() if route.retold}
+        self._watch = TopicWatch(parts.cluster.identities, self._had, options, retold)
+
+    async def run(self) -> None:
+        """Look until cancelled; the process ends where no worker may go on."""
+        loop = asyncio.get_running_loop()
+        while True:
+            # The first look comes before the first take-over: nothing is lost unseen after it.
+            look = await loop.run_in_executor(None, self._watch.look)
+            self._observer.topics(look.missing)
+            for topic in look.renewed:
+                self._end_if_lost(topic)
+                self._observer.log.error("topic %s was created anew: what it had is gone", topic)
+            for topic, partition in look.shortened:
+                self._observer.log.error(
+                    "%s-%d: its first records were removed: all is told again", topic, partition
+                )
+            for topic, count in look.counts.items():
+                end_process(
+                    f"topic {topic} had {self._had[topic]} partitions when this worker started "
+                    f"and has {count} now: partitions must never be added. A restart says what to "
+                    "do"
+                )
+            group_commit = self._group_commit()
+            if group_commit is not None:
+                for topic in look.renewed:
+                    group_commit.tell_again(topic)
+                for topic, partition in look.shortened:
+                    group_commit.tell_again(topic, partition)
+                group_commit.tell_oldest_again(self._retell_s)
+                group_commit.hold_back(bool(look.missing))
+            await asyncio.sleep(_EVERY_S)
+
+    def _end_if_lost(self, topic: str) -> None:
+        for route in self._routes.values():
+            if topic == route.changelog:
+                end_process(f"topic {topic} was created anew: {CHANGELOG_LOST}")
+            if topic == route.source:
+                message = (
+                    f"topic {topic} was created anew under this worker: the state stands at "
+                    "offsets of the old one. Stop all workers, and restore the brokers from a "
+                    'backup, or begin anew; do not reset offsets. See "The commands were created '
+                    'again" in docs/operations.md'
+                )
+                end_process(message)
