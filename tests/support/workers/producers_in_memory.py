@@ -71,7 +71,8 @@ class ProducersInMemory(TransactionalProducers):
 class TransactionInMemory(Transaction):
     def __init__(self, producers: ProducersInMemory) -> None:
         self._memory = producers
-        self._values: dict[Place, list[bytes]] = {}
+        # None deletes a key.
+        self._values: dict[Place, list[Any]] = {}
 
     def anew(self) -> "TransactionInMemory":
         return TransactionInMemory(self._memory)
