@@ -18,31 +18,28 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.identity import Identity
 from api.availability.encoded import FRESH, REVALIDATED, STALE, Answered, Header, LookUps
 from api.availability.questions import (
-    EVENT_ID_MAX,
     PREFIX,
     SECTIONS_FORM,
     SECTIONS_MAX,
     STALENESS_MS_MAX,
     SUFFIX,
-    TOKENS_FORM,
     Question,
     asked_for,
-    bad,
     question_in,
-    tokens_in,
 )
-from api.events.catalogue import EventId as EventIdInPath
 from api.guard import anyone, pod_of
 from api.pod import PartAbsent, Pod
+from api.web.consistency_tokens import TOKENS_FORM, tokens_in
 from api.web.etags import matches
 from api.web.framing import is_plain_head
+from api.web.ids import EventId, EventIdInPath, SectionId
 from api.web.logs import CORRELATION_HEADER, correlation_of
-from api.web.problems import Problem
+from api.web.problems import Problem, bad
 from api.web.requests import Message, Receive, Scope, Send
 from api.web.waits import Caller, caller_of
 from api.web.whole_numbers import DayMs, Int64
@@ -188,9 +185,6 @@ class QuickLookUps:
 
 
 # --- what the document says ------------------------------------------------------------------
-
-EventId = Annotated[int, Field(ge=0, le=EVENT_ID_MAX)]
-SectionId = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9-]{1,32}$")]
 
 
 class SectionAvailability(BaseModel):
@@ -362,7 +356,7 @@ async def batch_availability(
 ) -> Response:
     """Return the free seats of many events at once."""
     pod = pod_of(request)
-    lookups, caller = lookups_of(pod), caller_of(request, who)
+    lookups, caller = lookups_of(pod), caller_of(request, who.user_id)
     wait_ms = pod.settings.wait_ms if asked.wait_ms is None else asked.wait_ms
     until_s = monotonic() + min(wait_ms, pod.settings.wait_max_ms) / 1000
     # One moment for all, so that one answer of the brokers tells of all that is unknown.

@@ -1,18 +1,17 @@
 """What a look-up asks: parsed from path and query, or refused with 400."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, NamedTuple, NoReturn
+from typing import Final
 from urllib.parse import parse_qsl
 
-from api.web.problems import Problem
-from api.web.whole_numbers import INT64_MAX, PATTERN, whole_in
-from state.domain.keys import split_section_key
+from api.web.consistency_tokens import Token, tokens_in
+from api.web.ids import SECTION
+from api.web.problems import Problem, bad
+from api.web.whole_numbers import INT64_MAX, whole_in
 from state.domain.reasons import ApiReason
 
-EVENT_ID_MAX: Final = INT64_MAX
 SECTIONS_MAX: Final = 100
 """Sections that one question may name."""
 
@@ -21,26 +20,10 @@ STALENESS_MS_MAX: Final = 86_400_000
 PREFIX: Final = "/v1/events/"
 SUFFIX: Final = "/availability"
 
-_SECTION: Final = re.compile(r"[A-Z0-9-]{1,32}")
-# The last part is missing in tokens of pods from before it.
-_TOKEN: Final = re.compile(rf"({PATTERN}-[A-Z0-9-]{{1,32}}):({PATTERN})(?::({PATTERN}))?")
+_SECTION: Final = re.compile(SECTION)
 
 # The same for the document.
-SECTIONS_FORM: Final = rf"^{_SECTION.pattern}(,{_SECTION.pattern}){{0,{SECTIONS_MAX - 1}}}$"
-TOKEN_FORM: Final = f"^{_TOKEN.pattern}$"
-TOKENS_FORM: Final = f"^{_TOKEN.pattern}(,{_TOKEN.pattern})*$"
-
-
-class Token(NamedTuple):
-    """What a write answer told: a version of a section, and the log time at which it was so.
-
-    decided_at_ms: Unix ms; None where the token does not say it.
-    """
-
-    event_id: int
-    section: str
-    version: int
-    decided_at_ms: int | None = None
+SECTIONS_FORM: Final = rf"^{SECTION}(,{SECTION}){{0,{SECTIONS_MAX - 1}}}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +68,6 @@ class Question:
         return {section: version for section, version in least.items() if version}
 
 
-def bad(where: str, needed: str) -> NoReturn:
-    """Raise the Problem (400) of one value; what the value was is not repeated."""
-    raise Problem.of(
-        ApiReason.MALFORMED,
-        "Correct what `errors` names; see /docs.",
-        errors=[{"where": where, "why": needed}],
-    )
-
-
 def event_id_in(text: str) -> int:
     """Return an event id; raises Problem (400) where it is none."""
     event_id = whole_in(text)
@@ -123,7 +97,7 @@ def question_in(query: bytes) -> Question:
     question = Question(
         _sections(given.pop("sections", None)),
         _whole(given, "max_staleness_ms", STALENESS_MS_MAX),
-        _whole(given, "min_version", EVENT_ID_MAX) or 0,
+        _whole(given, "min_version", INT64_MAX) or 0,
         tokens_in(tokens.split(",") if tokens else (), "query.consistency_token"),
         _whole(given, "wait_ms", STALENESS_MS_MAX),
         _refuses(given.pop("on_stale", None)),
@@ -167,26 +141,6 @@ def _whole(given: dict[str, str], name: str, largest: int) -> int | None:
     if number is None:
         bad(f"query.{name}", f"a whole number from 0 to {largest}")
     return number
-
-
-def tokens_in(texts: Sequence[str], where: str) -> tuple[Token, ...]:
-    """Return what tokens say; raises Problem (400)."""
-    tokens = tuple(map(_token, texts[: SECTIONS_MAX + 1]))
-    if None in tokens or len(tokens) > SECTIONS_MAX:
-        bad(where, "tokens of our answers")
-    return tuple(token for token in tokens if token is not None)
-
-
-def _token(text: str) -> Token | None:
-    match = _TOKEN.fullmatch(text)
-    key = None if match is None else split_section_key(match[1].encode())
-    if match is None or key is None:
-        return None
-    version = whole_in(match[2])
-    decided_at_ms = None if match[3] is None else whole_in(match[3])
-    if version is None or (decided_at_ms is None and match[3] is not None):
-        return None
-    return Token(*key, version, decided_at_ms)
 
 
 def _refuses(text: str | None) -> bool | None:

@@ -19,7 +19,7 @@ from fastapi.responses import Response
 
 from api.availability.encoded import Encoded, LookUps, Piece
 from api.availability.endpoints import Direct, SectionList, lookups_of
-from api.availability.questions import PREFIX, Question, bad, event_id_in, question_in
+from api.availability.questions import PREFIX, Question, event_id_in, question_in
 from api.availability.stream_frames import (
     RETRY,
     age_frame,
@@ -31,10 +31,10 @@ from api.availability.stream_frames import (
     unlike,
 )
 from api.availability.stream_positions import TEXT_BYTES_MAX, Position
-from api.events.catalogue import EventId
 from api.guard import anyone, pod_of
 from api.pod import Pod
-from api.web.problems import Problem
+from api.web.ids import EventIdInPath
+from api.web.problems import Problem, bad
 from api.web.requests import Receive, Scope, Send
 from api.web.waits import Caller, while_here
 from state.domain.reasons import ApiReason
@@ -487,7 +487,7 @@ router: Final = APIRouter(tags=["availability"], dependencies=[Depends(anyone)])
 )
 async def event_stream(
     request: Request,
-    event_id: EventId,  # noqa: ARG001
+    event_id: EventIdInPath,  # noqa: ARG001
     sections: SectionList = None,  # noqa: ARG001
     last_event_id: Annotated[  # noqa: ARG001
         str | None,

@@ -3,18 +3,15 @@
 import time
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Request
 
 from api.guard import pod_of
 from api.pod import Pod
 from api.web.problems import Problem
 from api.web.waits import CERTAIN_S, Caller
-from api.web.whole_numbers import Int64
 from state.domain.event import Event
 from state.domain.reasons import ApiReason
 from state.views.events.catalogue import Events
-
-EventId = Annotated[Int64, Path(description="Id of the event.")]
 
 
 # On the loop: a function that is not async would cost a thread's turn for each request.

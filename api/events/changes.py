@@ -16,11 +16,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from api.access.identity import Identity
 from api.commands.desk import APPEND_WAIT_S, Command, CommandDesk, Wait, record_headers
 from api.events.bodies import ChangedEvent, Opening, event_body
-from api.events.catalogue import Catalogue, EventId, known_event, now_ms
+from api.events.catalogue import Catalogue, known_event, now_ms
 from api.events.openings import check_times, opened, prepared
 from api.guard import limited, operator, pod_of
+from api.headers import AskedWait, Key
 from api.pod import Pod
-from api.reservations.endpoints import AskedWait, Key
+from api.web.ids import EventIdInPath
 from api.web.problems import STATUS, Problem, retry_after
 from api.web.waits import Caller, caller_of
 from infra.process.log_lines import Correlation
@@ -78,7 +79,7 @@ async def asked(
     pod = pod_of(request)
     return Asked(
         pod,
-        caller_of(request, who),
+        caller_of(request, who.user_id),
         who.user_id,
         ticket_of(who.user_id, key),
         wait,
@@ -147,7 +148,7 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     responses=_PENDING,
     dependencies=[Depends(operator), Depends(limited("other"))],
 )
-async def close_event(by: ByOperator, _: Catalogue, event_id: EventId) -> Response:
+async def close_event(by: ByOperator, _: Catalogue, event_id: EventIdInPath) -> Response:
     """Close the sale of an event now: what is held may still be paid, nothing more is held."""
     desk = by.pod.desk
     await known_event(by.pod, by.caller, event_id)

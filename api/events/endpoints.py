@@ -14,7 +14,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from api.access.identity import Identity
-from api.availability.questions import bad
 from api.events import changes as event_changes
 from api.events.bodies import (
     EventBody,
@@ -23,10 +22,11 @@ from api.events.bodies import (
     event_body,
     section_body,
 )
-from api.events.catalogue import Catalogue, EventId, known_event, now_ms
+from api.events.catalogue import Catalogue, known_event, now_ms
 from api.guard import anyone, pod_of
-from api.web.etags import etag_of, matches
-from api.web.problems import Problem, retry_after
+from api.web.etags import UNMODIFIED, etag_of, unless_known
+from api.web.ids import EventIdInPath
+from api.web.problems import Problem, bad, retry_after
 from api.web.waits import caller_of
 from api.web.whole_numbers import PATTERN, USUAL_FORM, DayMs, Int64
 from state.domain.event import Event, SaleState, is_found, sale_state, searchable
@@ -39,9 +39,6 @@ router.include_router(event_changes.router)
 PAGE_MAX: Final = 100
 SEARCH_MAX: Final = 100
 
-_UNMODIFIED: Final[dict[int | str, dict[str, Any]]] = {
-    304: {"description": "As the ETag in If-None-Match says."}
-}
 _CURSOR: Final = re.compile(rf"({PATTERN})\.({PATTERN})".encode())
 
 
@@ -49,7 +46,7 @@ _CURSOR: Final = re.compile(rf"({PATTERN})\.({PATTERN})".encode())
     "/v1/events",
     response_model=EventPage,
     dependencies=[Depends(anyone)],
-    responses=_UNMODIFIED,
+    responses=UNMODIFIED,
 )
 async def list_events(
     request: Request,
@@ -97,12 +94,12 @@ async def list_events(
 @router.get(
     "/v1/events/{event_id}",
     response_model=EventBody,
-    responses=_UNMODIFIED,
+    responses=UNMODIFIED,
 )
 async def show_event(
     request: Request,
     catalogue: Catalogue,
-    event_id: EventId,
+    event_id: EventIdInPath,
     who: Annotated[Identity, Depends(anyone)],
     min_revision: Annotated[Int64, Query()] = 0,
     wait_ms: Annotated[DayMs | None, Query(description="Longest wait for the revision.")] = None,
@@ -113,7 +110,7 @@ async def show_event(
         event = catalogue.get(event_id)
         return event is not None and event.revision >= min_revision
 
-    pod, caller = pod_of(request), caller_of(request, who)
+    pod, caller = pod_of(request), caller_of(request, who.user_id)
     wait_ms = min(pod.settings.wait_ms if wait_ms is None else wait_ms, pod.settings.wait_max_ms)
     wait_s = wait_ms / 1000
     if min_revision and not is_met():
@@ -133,16 +130,16 @@ async def show_event(
 @router.get(
     "/v1/events/{event_id}/sections",
     response_model=EventSections,
-    responses=_UNMODIFIED,
+    responses=UNMODIFIED,
 )
 async def list_sections(
     request: Request,
     catalogue: Catalogue,
-    event_id: EventId,
+    event_id: EventIdInPath,
     who: Annotated[Identity, Depends(anyone)],
 ) -> Response:
     """List an event's sections: names, capacities, categories."""
-    event = await known_event(pod_of(request), caller_of(request, who), event_id)
+    event = await known_event(pod_of(request), caller_of(request, who.user_id), event_id)
     body = {
         "event_id": event_id,
         "revision": event.revision,
@@ -184,6 +181,4 @@ def _answer(request: Request, catalogue: Events, content: dict[str, Any]) -> Res
         "Cache-Control": "private, no-cache",
         "Seatstream-Staleness-Ms": str(catalogue.staleness_ms()),
     }
-    if matches(request.headers.get("if-none-match", "").encode("latin-1"), etag.encode()):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+    return unless_known(request, body, headers)

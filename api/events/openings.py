@@ -10,9 +10,8 @@ from typing import Final
 
 import orjson
 
-from api.availability.questions import bad
 from api.events.bodies import NAME_BYTES_MAX, Opening
-from api.web.problems import Problem
+from api.web.problems import Problem, bad
 from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
 from state.domain.event import Event, EventStatus, SectionDescription, time_fault
 from state.domain.layout import OrphanRule, Rules

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.access.identity import Identity
-from api.availability.questions import TOKEN_FORM, Token, bad, tokens_in
-from api.events.catalogue import EventId
 from api.guard import anyone, limited, pod_of
 from api.pod import Pod
-from api.web.etags import etag_of, matches
-from api.web.problems import Problem, another_log, retry_after
+from api.web.consistency_tokens import TOKEN_FORM, Token, tokens_in
+from api.web.etags import UNMODIFIED, etag_of, unless_known
+from api.web.ids import EventIdInPath, SectionIdInPath
+from api.web.problems import Problem, another_log, bad, retry_after
 from api.web.waits import caller_of
 from api.web.whole_numbers import USUAL_FORM, DayMs, Int64
 from state.domain.layout import Row
@@ -35,8 +35,6 @@ ASK_AGAIN_S: Final = 0.03
 
 _REVALIDATED: Final = "private, no-cache"
 _FOR_EVER: Final = "private, max-age=86400, immutable"
-
-SectionId = Annotated[str, Path(pattern="^[A-Z0-9-]{1,32}$", description="Id of the section.")]
 
 
 class FreeSeats(BaseModel):
@@ -93,12 +91,12 @@ class SectionLayout(BaseModel):
     "/v1/events/{event_id}/sections/{section}/seats",
     response_model=FreeSeats,
     dependencies=[Depends(limited("other"))],
-    responses={304: {"description": "As the ETag in If-None-Match says."}},
+    responses=UNMODIFIED,
 )
 async def free_seats(
     request: Request,
-    event_id: EventId,
-    section: SectionId,
+    event_id: EventIdInPath,
+    section: SectionIdInPath,
     who: Annotated[Identity, Depends(anyone)],
     form: Annotated[Literal["bitmap", "sparse"], Query(alias="format")] = "bitmap",
     min_version: Annotated[Int64, Query()] = 0,
@@ -120,7 +118,7 @@ async def free_seats(
         settings = pod.settings
         wait_s = min(settings.wait_ms if wait_ms is None else wait_ms, settings.wait_max_ms) / 1000
         seat_map = await pod.waits.of(
-            caller_of(request, who), lambda: _at_version(pod, name, min_version, wait_s)
+            caller_of(request, who.user_id), lambda: _at_version(pod, name, min_version, wait_s)
         )
 
     def render() -> bytes:
@@ -134,12 +132,12 @@ async def free_seats(
     "/v1/events/{event_id}/sections/{section}/layout",
     response_model=SectionLayout,
     dependencies=[Depends(anyone), Depends(limited("other"))],
-    responses={304: {"description": "As the ETag in If-None-Match says."}},
+    responses=UNMODIFIED,
 )
 async def layout(
     request: Request,
-    event_id: EventId,
-    section: SectionId,
+    event_id: EventIdInPath,
+    section: SectionIdInPath,
     layout_version: Annotated[
         Annotated[int, Field(ge=1, le=2**31 - 1), USUAL_FORM] | None,
         Query(description="Demanded; the answer may then be kept for ever."),
@@ -290,6 +288,4 @@ def _answer(
     if age_ms is not None:
         headers["Seatstream-Staleness-Ms"] = str(age_ms)
         headers["Seatstream-As-Of-Ms"] = str(seat_map.records.changed_at_ms)
-    if matches(request.headers.get("if-none-match", "").encode("latin-1"), etag.encode()):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+    return unless_known(request, body, headers)

@@ -4,18 +4,18 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.availability.questions import TOKEN_FORM
+from api.web.consistency_tokens import TOKEN_FORM, token_of
+from api.web.ids import SECTION_FORM
 from state.domain.layout import SEATS_PER_HOLD_MAX
 from state.domain.outcome import ReservationView
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause, Status
 
 INT_MAX: Final = 2**31 - 1
-SECTION_PATTERN: Final = r"^[A-Z0-9-]{1,32}$"
 
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
-Section = Annotated[str, Field(pattern=SECTION_PATTERN, description="Id of the section.")]
+Section = Annotated[str, Field(pattern=SECTION_FORM, description="Id of the section.")]
 
 
 class SeatBody(BaseModel):
@@ -127,11 +127,3 @@ def pending_body(reservation_id: str, event_id: int, section: str) -> dict[str, 
 
 def seat_body(seat: tuple[int, int] | None) -> dict[str, int] | None:
     return None if seat is None else {"row": seat[0], "seat": seat[1]}
-
-
-def token_of(event_id: int, section: str, version: int, decided_at_ms: int) -> str:
-    """Return what a later look-up names to see this change.
-
-    decided_at_ms: log time of the decision, by which another history of the log is told.
-    """
-    return f"{event_id}-{section}:{version}:{decided_at_ms}"

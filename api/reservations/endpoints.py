@@ -10,16 +10,15 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from api.access.identity import Identity
-from api.commands.desk import Command, Wait, own_outcome, record_headers, wait_of
+from api.commands.desk import Command, Wait, own_outcome, record_headers
 from api.commands.idempotency_keys import IdempotencyKey
-from api.events.catalogue import EventId
 from api.guard import buyer, limited, pod_of
+from api.headers import AskedWait, Key
 from api.pod import Pod
 from api.reservations.bodies import (
-    SECTION_PATTERN,
     BestAvailable,
     ChosenSeats,
     Extension,
@@ -28,8 +27,9 @@ from api.reservations.bodies import (
     pending_body,
     reservation_body,
     seat_body,
-    token_of,
 )
+from api.web.consistency_tokens import token_of
+from api.web.ids import SECTION_FORM, EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
 from api.web.waits import CERTAIN_S, caller_of
@@ -57,33 +57,6 @@ router = APIRouter(tags=["reservations"])
 LOOK_FOR_S: Final = 0.5
 """How long an id that nobody knows is looked for: another pod's answer may be ahead of us."""
 
-ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
-
-Key = Annotated[
-    IdempotencyKey,
-    Header(
-        alias="Idempotency-Key",
-        description="The same key and body get the same answer; a new one for each request. "
-        'Plain or quoted: `abc` and `"abc"` are one key.',
-    ),
-]
-
-
-async def _asked_wait(
-    request: Request,
-    _: Annotated[
-        str | None,
-        Header(alias="Prefer", description="`wait=N`: seconds that the answer may take."),
-    ] = None,
-) -> Wait:
-    """Return how long the answer may take; a client may send several headers (RFC 7240)."""
-    settings = pod_of(request).settings
-    prefer = request.headers.getlist("prefer")
-    return wait_of(prefer, settings.wait_ms, settings.wait_max_ms)
-
-
-AskedWait = Annotated[Wait, Depends(_asked_wait)]
-ReservationId = Annotated[str, Path(pattern=ID_PATTERN)]
 Buyer = Annotated[Identity, Depends(buyer)]
 
 _HOLDS: Final = frozenset({OutcomeKind.HELD, OutcomeKind.REJECTED})
@@ -123,7 +96,7 @@ _NO_RESERVATION: Final = "There is none, or none of yours; a pending one may be 
 )
 async def reserve(
     request: Request,
-    event_id: EventId,
+    event_id: EventIdInPath,
     body: BestAvailable | ChosenSeats,
     who: Buyer,
     key: Key,
@@ -189,7 +162,7 @@ async def reserve(
 )
 async def show(
     request: Request,
-    reservation_id: ReservationId,
+    reservation_id: ReservationIdInPath,
     who: Buyer,
     wait: AskedWait,
     changed_from: Annotated[
@@ -212,7 +185,7 @@ async def show(
     view = await _found(pod, reservation_id)
     if wait_s > 0 and (view is None or (view.user_id == who.user_id and not is_met(view))):
         view = await pod.waits.of(
-            caller_of(request, who), lambda: _awaited(pod, reservation_id, is_met, wait_s)
+            caller_of(request, who.user_id), lambda: _awaited(pod, reservation_id, is_met, wait_s)
         )
     view = _own(view, who)
     if view.version < min_version:
@@ -233,7 +206,7 @@ async def show(
 )
 async def release(
     request: Request,
-    reservation_id: ReservationId,
+    reservation_id: ReservationIdInPath,
     who: Buyer,
     wait: AskedWait,
     key: Annotated[
@@ -246,7 +219,7 @@ async def release(
     ] = None,
     epoch: Annotated[Int32, Query(description="0 for any.")] = 0,
     event_id: Annotated[Int64 | None, Query()] = None,
-    section: Annotated[str | None, Query(pattern=SECTION_PATTERN)] = None,
+    section: Annotated[str | None, Query(pattern=SECTION_FORM)] = None,
 ) -> Response:
     """Give seats back. A repeat gets the same answer."""
     pod = pod_of(request)
@@ -292,7 +265,7 @@ async def release(
 )
 async def extend(
     request: Request,
-    reservation_id: ReservationId,
+    reservation_id: ReservationIdInPath,
     body: Extension,
     who: Buyer,
     key: Key,

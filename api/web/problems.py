@@ -1,7 +1,7 @@
 """Refusals as RFC 9457 problems: one reason, one status, one sentence that says what to do."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import orjson
 
@@ -141,4 +141,13 @@ def another_log(*sections: str) -> Problem:
         ApiReason.ANOTHER_LOG,
         "The log was restored to before it: see what became of it, and ask without the token.",
         sections=list(sections),
+    )
+
+
+def bad(where: str, needed: str) -> NoReturn:
+    """Raise the Problem (400) of one value; what the value was is not repeated."""
+    raise Problem.of(
+        ApiReason.MALFORMED,
+        "Correct what `errors` names; see /docs.",
+        errors=[{"where": where, "why": needed}],
     )

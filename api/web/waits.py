@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from fastapi import Request
 
-from api.access.identity import Identity
 from api.web.problems import Problem
 from api.web.requests import Receive
 from state.domain.reasons import ApiReason
@@ -43,9 +42,9 @@ class Caller(NamedTuple):
     receive: Receive
 
 
-def caller_of(request: Request, who: Identity) -> Caller:
+def caller_of(request: Request, user_id: str) -> Caller:
     """Return who asks through the framework; the body was read."""
-    return Caller(who.user_id, request.receive)
+    return Caller(user_id, request.receive)
 
 
 class Waits:
