@@ -98,8 +98,8 @@ class ChangelogReader:
                 self._refuse_value(record, key, str(error))
                 continue
             if order < self._order:
+                # What cannot be read and lies before it stays in doubt: it may have been newer.
                 why = f"its order {order} is below {self._order}: a copy of what was there before"
-                self._unreadable.pop(key, None)
                 self._unbelieved[key] = self._refuse(record, "order", why)
                 continue
             if not order and not self._may_be_ours(key):
@@ -143,7 +143,8 @@ class ChangelogReader:
         if self._is_last_word:
             return []
         found = [why for key, why in self._unreadable.items() if self._may_be_ours(key)]
-        keys = [key for key in self._unbelieved if self._may_be_ours(key)]
+        unbelieved = self._unbelieved.keys() - self._unreadable.keys()
+        keys = [key for key in sorted(unbelieved) if self._may_be_ours(key)]
         for key, stored in zip(keys, self._store.get_many(keys), strict=True):
             if stored is None or not self._is_whole:
                 found.append(self._unbelieved[key])

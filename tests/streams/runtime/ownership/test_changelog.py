@@ -79,6 +79,17 @@ def test_f42_what_cannot_be_read_is_in_doubt_until_a_value_of_ours_follows() -> 
     assert reader.in_doubt() == []
 
 
+def test_f42_a_copy_of_an_older_value_takes_nothing_unreadable_out_of_doubt() -> None:
+    former, newer = ours(b"0-a", b"1", 1), ours(b"0-a", b"2", 2)
+    damaged = (b"0-a", newer[1][:-1] + bytes([newer[1][-1] ^ 1]))
+    _, reader = read([former, damaged, ours(b"0-b", b"3", 3), former])
+    assert dict(reader.refused) == {"damaged": 1, "order": 1}
+    [why] = reader.in_doubt()
+    assert "offset 1" in why
+    _, reader = read([former, damaged, ours(b"0-b", b"3", 3), former, ours(b"0-a", b"4", 4)])
+    assert reader.in_doubt() == []
+
+
 def test_f42_a_store_that_has_all_that_was_written_doubts_nothing() -> None:
     store, _ = read([ours(b"0-a", b"1", 1)])
     _, reader = read([(b"0-a", b"noise")], store)
