@@ -86,7 +86,7 @@ def http_server(settings: ApiSettings, pod: Pod) -> HttpServer:
     has_quick = quick is not None and not settings.cors_origins
     return HttpServer(
         create_app(settings, pod),
-        quick.answer if quick is not None and has_quick else None,
+        quick.question if quick is not None and has_quick else None,
         idle_s=-(-settings.idle_ms // 1000),
         head_s=-(-settings.head_ms // 1000),
     )

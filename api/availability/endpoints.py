@@ -11,6 +11,7 @@ What an answer promises is told in `docs/http-api.md`.
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from secrets import token_hex
 from time import monotonic
@@ -40,7 +41,7 @@ from api.web.framing import is_plain_head
 from api.web.ids import EventId, EventIdInPath, SectionId
 from api.web.logs import CORRELATION_HEADER, correlation_of
 from api.web.problems import Problem, bad
-from api.web.requests import Message, Receive, Scope, Send
+from api.web.requests import Ask, Message, Receive, Scope, Send
 from api.web.waits import Caller, caller_of
 from api.web.whole_numbers import DayMs, Int64
 
@@ -123,6 +124,11 @@ class QuickLookUps:
         Blocks on nothing. Who asks for the first time goes the long way, for a token is verified
         there.
         """
+        ask = self.question(scope)
+        return None if ask is None else ask()
+
+    def question(self, scope: Scope) -> Ask | None:
+        """Return what answers a request as `answer` does, now and whenever it comes again."""
         if scope["type"] != "http" or scope["method"] != "GET":
             return None
         path: str = scope["path"]
@@ -131,24 +137,53 @@ class QuickLookUps:
         digits = path[_AFTER_PREFIX:_BEFORE_SUFFIX]
         if _SURE_ID.fullmatch(digits) is None:
             return None
+        headers = dict(scope["headers"])
+        if not is_plain_head(scope["headers"], headers, scope["http_version"]):
+            return None
+        sections: tuple[str, ...] = ()
+        if query := scope["query_string"]:
+            try:
+                question = question_in(query)
+            except Problem:
+                # The long way meets the same again, and tells of it.
+                return None
+            if not question.is_plain:
+                return None
+            sections = question.sections
+        given = correlation_of(scope["headers"]).id if CORRELATION_HEADER in headers else ""
+        return partial(
+            self._answer,
+            int(digits),
+            sections,
+            headers.get(b"authorization"),
+            headers.get(b"if-none-match"),
+            given.encode(),
+        )
+
+    def _answer(
+        self,
+        event_id: int,
+        sections: tuple[str, ...],
+        authorization: bytes | None,
+        if_none_match: bytes | None,
+        correlation_id: bytes,
+    ) -> tuple[Message, Message] | None:
         try:
-            return self._messages(int(digits), scope)
+            return self._messages(event_id, sections, authorization, if_none_match, correlation_id)
         except Exception:  # noqa: BLE001
             # The long way meets the same again, and tells of it.
             return None
 
-    def _messages(self, event_id: int, scope: Scope) -> tuple[Message, Message] | None:
-        headers = dict(scope["headers"])
-        if not is_plain_head(scope["headers"], headers, scope["http_version"]):
+    def _messages(
+        self,
+        event_id: int,
+        sections: tuple[str, ...],
+        authorization: bytes | None,
+        if_none_match: bytes | None,
+        correlation_id: bytes,
+    ) -> tuple[Message, Message] | None:
+        if not self._knows(authorization):
             return None
-        if not self._knows(headers.get(b"authorization")):
-            return None
-        sections: tuple[str, ...] = ()
-        if query := scope["query_string"]:
-            question = question_in(query)
-            if not question.is_plain:
-                return None
-            sections = question.sections
         found = self._lookups.now(event_id, sections)
         if found is None:
             return None
@@ -157,11 +192,6 @@ class QuickLookUps:
             return None
         is_stale = age_ms > self._bound_ms
         etag = encoded.etag_stale if is_stale else encoded.etag
-        if CORRELATION_HEADER in headers:
-            correlation_id = correlation_of(scope["headers"]).id.encode()
-        else:
-            correlation_id = b"%b-%x" % (self._id_prefix, next(self._id_number))
-        if_none_match = headers.get(b"if-none-match")
         if if_none_match is not None and matches(if_none_match, etag[1]):
             status, body = 304, b""
             self._count_304()
@@ -175,7 +205,10 @@ class QuickLookUps:
             (b"seatstream-staleness-ms", b"%d" % age_ms),
             STALE if is_stale else FRESH,
             encoded.as_of,
-            (CORRELATION_HEADER, correlation_id),
+            (
+                CORRELATION_HEADER,
+                correlation_id or b"%b-%x" % (self._id_prefix, next(self._id_number)),
+            ),
             *self._further,
         ]
         return (

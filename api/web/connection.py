@@ -30,7 +30,7 @@ from api.web.framing import (
 )
 from api.web.logs import CORRELATION_HEADER, TRACEPARENT_HEADER, log
 from api.web.problems import Problem
-from api.web.requests import TARGET_BYTES_MAX, Message, Receive, Scope, Send, target_too_long
+from api.web.requests import TARGET_BYTES_MAX, Ask, Receive, Scope, Send, target_too_long
 from state.domain.reasons import ApiReason
 
 LINE_BYTES_MAX: Final = TARGET_BYTES_MAX + 64
@@ -38,6 +38,10 @@ LINE_BYTES_MAX: Final = TARGET_BYTES_MAX + 64
 
 AT_ONCE: Final = 16
 """So many requests of one connection are answered before other connections have their turn."""
+
+KNOWN_MAX: Final = 1_024
+KNOWN_BYTES_MAX: Final = 2_048
+"""Heads of look-ups that are kept, and how large they may be: who asks again sends the same."""
 
 HALF_CLOSED_S: Final = 15
 """So long after its sending half a client is taken to listen: longer than any wait by default.
@@ -48,8 +52,8 @@ LINGER_S: Final = 5
 closed with bytes unread is reset, and the answer lost with it."""
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-Quick = Callable[[Scope], tuple[Message, Message] | None]
-"""Returns the two messages of an answer at once, or None; it blocks on nothing."""
+Quick = Callable[[Scope], Ask | None]
+"""Returns what answers a request at once, now and whenever the same comes again; or None."""
 
 _END: Final = b"\r\n\r\n"
 _VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
@@ -66,10 +70,12 @@ class Service(Protocol):
 
     tick: the present one. date: header line. is_ending: no request after the present ones.
     quick: None where every request takes the long way.
+    known: what answers a head that was understood before, by its bytes; few, and small.
     """
 
     application: ASGIApp
     quick: Quick | None
+    known: dict[bytes, Ask]
     tick: int
     date: bytes
     is_ending: bool
@@ -258,6 +264,9 @@ class Connection(asyncio.Protocol):
         head = head.removeprefix(b"\r\n")
         self._is_in_head = False
         self._seen = 0
+        ask = self._service.known.get(head)
+        if ask is not None and self._has_answered(ask):
+            return True
         headers: list[Header] = []
         self._headers = headers
         line = head[: head.find(b"\r\n")]
@@ -272,7 +281,7 @@ class Connection(asyncio.Protocol):
         else:
             problem = self._parse(head) or head_problem(words[0], words[1], headers)
             if problem is None:
-                self._begin(words[0], words[1], version, headers)
+                self._begin(self._scope(words[0], words[1], version, headers), head)
             else:
                 self._refuse(problem, line)
         return True
@@ -300,21 +309,28 @@ class Connection(asyncio.Protocol):
             return _unreadable(error, self._headers)
         return None
 
-    def _begin(self, method: bytes, target: bytes, version: str, headers: list[Header]) -> None:
+    def _begin(self, scope: Scope, head: bytes) -> None:
         """Have a request answered, at once if that can be."""
-        scope = self._scope(method, target, version, headers)
-        service = self._service
-        keeps = self._keeps and not service.is_ending
-        if keeps and self._has_all and version == "1.1" and service.quick is not None:
-            messages = service.quick(scope)
-            if messages is not None:
-                self._send_at_once(*messages)
+        service, version, headers = self._service, scope["http_version"], scope["headers"]
+        if self._keeps and self._has_all and version == "1.1" and service.quick is not None:
+            ask = service.quick(scope)
+            if ask is not None and self._has_answered(ask):
+                self._keep(ask, head, headers)
                 return
         given = {} if self._has_all else dict(headers)
         length = given.get(b"content-length")
         self._left = None if length is None else int(length)
         expects = version == "1.1" and given.get(b"expect", b"").lower() == b"100-continue"
-        self._start(scope, keeps=keeps, expects=expects)
+        self._start(scope, keeps=self._keeps and not service.is_ending, expects=expects)
+
+    def _keep(self, ask: Ask, head: bytes, headers: list[Header]) -> None:
+        """Have the same bytes mean the same again; they were understood in full."""
+        known = self._service.known
+        # Ids of their own never come again.
+        if len(head) <= KNOWN_BYTES_MAX and not any(name in _WHO_ASKS for name, _ in headers):
+            if len(known) >= KNOWN_MAX:
+                known.clear()
+            known[head] = ask
 
     def _scope(self, method: bytes, target: bytes, version: str, headers: list[Header]) -> Scope:
         path, _, query = target.partition(b"?")
@@ -337,7 +353,12 @@ class Connection(asyncio.Protocol):
             "state": {},
         }
 
-    def _send_at_once(self, start: Message, end: Message) -> None:
+    def _has_answered(self, ask: Ask) -> bool:
+        """Answer at once; False where that cannot be."""
+        messages = None if self._service.is_ending else ask()
+        if messages is None:
+            return False
+        start, end = messages
         body: bytes = end["body"]
         headers: list[Header] = start["headers"]
         status: int = start["status"]
@@ -346,6 +367,7 @@ class Connection(asyncio.Protocol):
         self._wire.transport.write(head_of(status, headers, self._service.date) + body)
         self._since = self._service.tick
         self._headers = []
+        return True
 
     def _start(self, scope: Scope, *, keeps: bool, expects: bool) -> None:
         self._exchange = Exchange(

@@ -18,6 +18,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Ask = Callable[[], tuple[Message, Message] | None]
+"""Returns the two messages of an answer at once, or None; it blocks on nothing."""
 
 BODY_TIMEOUT_S: Final = 5.0
 BODY_TURNS: Final = 10

@@ -9,6 +9,7 @@ from typing import Final
 
 from api.web.connection import ASGIApp, Connection, Quick
 from api.web.exchange import Exchange
+from api.web.requests import Ask
 
 BACKLOG: Final = 4_096
 # Streams are requests that never end: thousands of them are open at a time.
@@ -42,6 +43,7 @@ class HttpServer:
     ) -> None:
         self.application = application
         self.quick = quick
+        self.known: dict[bytes, Ask] = {}
         self.idle_s = idle_s
         self.head_s = head_s
         self.tick = 0

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.web.connection import AT_ONCE, HALF_CLOSED_S, LINGER_S, Connection
+from api.web.connection import (
+    AT_ONCE,
+    HALF_CLOSED_S,
+    KNOWN_MAX,
+    LINGER_S,
+    Connection,
+)
 from api.web.exchange import BODY_BYTES_AHEAD
 from api.web.problems import Problem
 from api.web.server import HttpServer
@@ -278,7 +284,7 @@ def test_who_reads_again_is_read_again(behind: bytes) -> None:
 
     async def go() -> None:
         asked: Asked = []
-        client = Client(told(asked), lambda _: QUICK)
+        client = Client(told(asked), lambda _: lambda: QUICK)
         client.connection.pause_writing()
         await client.send(large * 2 + behind)
         assert (client.transport.statuses(), client.transport.reads) == ([], False)
@@ -292,7 +298,7 @@ def test_who_reads_again_is_read_again(behind: bytes) -> None:
 def test_what_is_quick_is_answered_in_the_callback_and_others_have_their_turn_between() -> None:
     async def go() -> None:
         asked: Asked = []
-        client = Client(told(asked), lambda _: QUICK)
+        client = Client(told(asked), lambda _: lambda: QUICK)
         client.connection.data_received(GET * (AT_ONCE + 1))
         assert len(client.transport.statuses()) == AT_ONCE
         await client.settle()
@@ -301,6 +307,46 @@ def test_what_is_quick_is_answered_in_the_callback_and_others_have_their_turn_be
         await client.send(POST, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         assert [method for method, _, _ in asked] == ["POST", "GET"]
         assert client.transport.has_ended
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("further", [b"", b"X-Correlation-Id: a\r\n", b"Large: " + b"x" * 2_048])
+def test_a_head_that_was_understood_is_known_by_its_bytes_and_asked_anew(further: bytes) -> None:
+    """But for those that never come again, or are too large to keep."""
+    asked: Asked = []
+    answers: list[Any] = [QUICK, QUICK, None, QUICK]
+    read: list[str] = []
+
+    def quick(scope: Any) -> Any:
+        read.append(scope["path"])
+        return lambda: answers.pop(0)
+
+    async def go() -> None:
+        client = Client(told(asked), quick)
+        head = GET[:-2] + further + b"\r\n" * (2 if len(further) > 100 else 1)
+        await client.send(head, head)
+        assert (len(read), asked) == (2 if further else 1, [])
+        if not further:
+            # What has no answer at once any more takes the long way, read again in full.
+            answers.insert(0, None)
+            await client.send(head)
+            assert (len(read), [method for method, _, _ in asked]) == (2, ["GET"])
+            await client.send(head.replace(b"/a", b"/b"))
+            assert read[-1] == "/b"
+        assert set(client.transport.statuses()) == {200}
+        assert len(client.server.known) == (0 if further else 2)
+
+    asyncio.run(go())
+
+
+def test_heads_that_are_known_are_few() -> None:
+    async def go() -> None:
+        client = Client(told([]), lambda _: lambda: QUICK)
+        for number in range(KNOWN_MAX + 1):
+            client.connection.data_received(GET.replace(b"/a", b"/%d" % number))
+            await asyncio.sleep(0)
+        assert len(client.server.known) == 1
 
     asyncio.run(go())
 
