@@ -21,7 +21,6 @@ from aiokafka.structs import TopicPartition
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP
-from faust.utils.terminal.spinners import SpinnerHandler
 
 from infra.process.log_lines import configuration
 from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
@@ -100,6 +99,17 @@ class WithoutWeb(BootStrategy):
     enable_kafka_producer = False
 
 
+class PlainWorker(faust.Worker):
+    """Faust's program around an app, without its spinner.
+
+    That turns with every debug record, and has all of them made for it: a twentieth of a worker's
+    time under load. It would also write to the terminal between the lines of the log.
+    """
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:  # noqa: ARG002
+        self.spinner = None
+
+
 class BatchApp(faust.App):
     """A Faust app whose agents take whole fetches and whose state lives in generations."""
 
@@ -144,7 +154,12 @@ class BatchApp(faust.App):
         self._health = HealthServer(
             self.observer, lookups, settings.health_host, settings.health_port, settings.data_dir
         )
-        super().__init__(settings.app_id, TableManager=Ownership, **_faust_settings(settings))
+        super().__init__(
+            settings.app_id,
+            TableManager=Ownership,
+            Worker=PlainWorker,
+            **_faust_settings(settings),
+        )
         self.on_partitions_revoked.connect(self._finish_generation)
         for route in routes:
             self._add_agent(route)
@@ -159,7 +174,6 @@ class BatchApp(faust.App):
         super()._create_directories()
 
     async def on_start(self) -> None:
-        _stop_spinner(self.worker_settings.log_level)
         for note in (f"settings {self.worker_settings}", *self._notes):
             self.observer.log.info(note)
         await super().on_start()
@@ -468,20 +482,6 @@ def lock_data_dir(data_dir: Path) -> TextIO:
         )
         raise WorkerMustEnd(message) from error
     return lock
-
-
-def _stop_spinner(level: str) -> None:
-    """Take Faust's spinner from the log, and the levels that Faust sets for it.
-
-    It turns with every debug record, and has all of them made for it: a twentieth of a worker's
-    time under load.
-    """
-    root = logging.getLogger()
-    for handler in tuple(root.handlers):
-        handler.setLevel(logging.NOTSET)
-        if isinstance(handler, SpinnerHandler):
-            root.removeHandler(handler)
-    root.setLevel(level)
 
 
 def _calm_collector() -> None:

@@ -34,6 +34,8 @@ def test_every_line_of_a_worker_has_the_form_and_the_level_of_its_settings(
         check=False,
     )
     assert ended.returncode == 70
+    # No spinner between the lines.
+    assert "\x1b" not in ended.stdout + ended.stderr
     # librdkafka writes lines of its own about brokers that refuse it.
     told = [line for line in ended.stderr.splitlines() if not line.startswith("%")]
     lines = [json.loads(line) for line in told]
