@@ -98,10 +98,13 @@ class Operator:
         offsets = [TopicPartition(topic, number, offset) for number in range(PARTITIONS)]
         asked = [ConsumerGroupTopicPartitions(Settings().app_id, offsets)]
 
+        # Kept: a client that is gone answers nothing.
+        admin = self._admin()
+
         def is_done() -> bool:
             # Until the session of the last member is over the broker refuses.
             with suppress(KafkaException):
-                for moved in self._admin().alter_consumer_group_offsets(asked).values():
+                for moved in admin.alter_consumer_group_offsets(asked).values():
                     moved.result(timeout=10)
                 return True
             return False
@@ -117,7 +120,8 @@ class Operator:
         assert group == Settings().app_id
         for topic in topics.split("|"):
             delete_topic(self.seats.brokers, topic)
-        for deleted in self._admin().delete_consumer_groups([group]).values():
+        admin = self._admin()
+        for deleted in admin.delete_consumer_groups([group]).values():
             error = deleted.exception(timeout=10)
             # "may be gone already", with the offsets of its topic.
             assert not error or error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND, error

@@ -6,7 +6,7 @@ Each test has a broker of its own where the broker's data is exchanged.
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -138,12 +138,7 @@ def test_c4_commands_created_again_are_refused_whatever_offsets_the_group_is_giv
         deleted.result(timeout=10)
     assert wait_until(lambda: fleet.topics.words not in admin.list_topics(timeout=5).topics, 60)
     create_topics(fleet.brokers, [NewTopic(fleet.topics.words, 2)])
-    offsets = [TopicPartition(fleet.topics.words, part, 0) for part in range(2)]
-    moved = admin.alter_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(fleet.app_id, offsets)]
-    )
-    for future in moved.values():
-        future.result(timeout=10)
+    move_group(fleet.brokers, fleet.app_id, fleet.topics.words, {0: 0, 1: 0})
     fleet.produce(100, seed=2)
     [one] = fleet.workers
     one.start().wait_set_aside(2, "was deleted and created again")
@@ -212,14 +207,30 @@ def test_c2_lost_commands_are_named_written_down_and_passed_over(
         worker.wipe()
         worker.start("topology").wait_ready()
         assert wait_until(settled, 60), worker.tail()
+        # The same once more, and the group was moved forward over what is left.
+        assert worker.terminate() == 0
+        second = committed()[1]
+        junk(3, 1)
+        end = end_offsets(brokers, SECTION_COMMANDS.name, 2)[1]
+        lose_records(brokers, SECTION_COMMANDS.name, 1, end - 1)
+        move_group(brokers, Settings().app_id, SECTION_COMMANDS.name, {1: end})
+        worker.start("topology").wait_set_aside(1, f"set its offset here to {second}")
+        assert "set it to the first offset there is" in worker.page("/ready")[1]
+        assert worker.terminate() == 0
+        move_group(brokers, Settings().app_id, SECTION_COMMANDS.name, {1: end - 1})
+        code, text = script("skip_lost_commands", "--yes")
+        assert code == 0, text
+        assert f"offsets {second} to {end - 2}" in text
+        worker.start("topology").wait_ready()
+        assert wait_until(settled, 60), worker.tail()
     finally:
         if worker.child is not None:
             worker.kill()
     letters = read_committed(brokers, DEAD_LETTER_QUEUE.name, 2)
-    [lost] = [one for one in letters if one.header("dead-letter-cause") == "LOST"]
+    [lost, _] = [one for one in letters if one.header("dead-letter-cause") == "LOST"]
     assert (lost.partition, lost.value, lost.header("dead-letter-offset")) == (1, b"", str(first))
     assert f"offsets {first} to {behind - 1}" in lost.header("dead-letter-message")
-    assert len(letters) == 1 + 4 + 4 + 3 + 1
+    assert len(letters) == 1 + 4 + 4 + 3 + 1 + (1 + 1)
 
 
 def add_partitions(fleet: Fleet, count: int) -> None:
@@ -228,3 +239,12 @@ def add_partitions(fleet: Fleet, count: int) -> None:
     names = [topics.words, topics.counts, topics.changelog, topics.dead]
     for added in admin.create_partitions([NewPartitions(name, count) for name in names]).values():
         added.result(timeout=10)
+
+
+def move_group(brokers: str, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+    """Set the committed offsets of partitions; the group must have no members."""
+    places = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
+    admin = AdminClient({"bootstrap.servers": brokers})
+    asked = [ConsumerGroupTopicPartitions(group, places)]
+    for moved in admin.alter_consumer_group_offsets(asked).values():
+        moved.result(timeout=10)
