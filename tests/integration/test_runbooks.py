@@ -104,9 +104,9 @@ class Operator:
         def is_done() -> bool:
             # Until the session of the last member is over the broker refuses.
             with suppress(KafkaException):
-                for moved in admin.alter_consumer_group_offsets(asked).values():
-                    moved.result(timeout=10)
-                return True
+                (moved,) = admin.alter_consumer_group_offsets(asked).values()
+                told = moved.result(timeout=10).topic_partitions
+                return not any(place.error for place in told)
             return False
 
         assert wait_until(is_done, 60)

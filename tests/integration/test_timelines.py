@@ -246,5 +246,5 @@ def move_group(brokers: str, group: str, topic: str, offsets: Mapping[int, int])
     places = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
     admin = AdminClient({"bootstrap.servers": brokers})
     asked = [ConsumerGroupTopicPartitions(group, places)]
-    for moved in admin.alter_consumer_group_offsets(asked).values():
-        moved.result(timeout=10)
+    (moved,) = admin.alter_consumer_group_offsets(asked).values()
+    assert not any(place.error for place in moved.result(timeout=10).topic_partitions)
