@@ -176,7 +176,7 @@ def test_f81_a_paused_pod_says_stale_first_and_then_what_it_missed(
     servers: Servers, stack: Stack, pods: tuple[PodProcess, PodProcess]
 ) -> None:
     """The broker sleeps too when the pod wakes, so that no question of its can be answered."""
-    event = 14
+    event, opened_meanwhile = 14, 1_415
     pod = pods[0]
     publish(servers, event, ("A", counts(1, 0)))
     fresh = look_up(pod, event, sections="A", min_version=1, max_staleness_ms=1_000, wait_ms=9_000)
@@ -186,6 +186,7 @@ def test_f81_a_paused_pod_says_stale_first_and_then_what_it_missed(
     try:
         with paused(pod):
             publish(servers, event, ("A", counts(2, 5)))
+            publish(servers, opened_meanwhile, ("A", counts(1, 9)))
             stack.pause_broker()
             over_ns = boot_clock_ns() + (STALE_AFTER_MS + 200) * 1_000_000
             assert wait_until(lambda: boot_clock_ns() > over_ns, 60)
@@ -194,6 +195,10 @@ def test_f81_a_paused_pod_says_stale_first_and_then_what_it_missed(
         assert answer.json()["staleness_ms"] > STALE_AFTER_MS
         refused = look_up(pod, event, on_stale="refuse", wait_ms=0)
         assert reason(refused) == (409, "STALE")
+        # What it has not read yet is not denied, and what it calls unknown is not to be relied on.
+        assert reason(look_up(pod, opened_meanwhile)) == (503, "NOT_READY")
+        beside = look_up(pod, event, sections="A,B").json()
+        assert (beside["unknown_sections"], beside["stale"]) == (["B"], True)
         # Whose holder had it fresh is told, though no section need have changed.
         assert until_read(stream, lambda: "age" in stream.holder.kinds or _is_told_stale(stream))
     finally:
@@ -201,6 +206,13 @@ def test_f81_a_paused_pod_says_stale_first_and_then_what_it_missed(
     back = look_up(pod, event, sections="A", min_version=2, max_staleness_ms=1_000, wait_ms=10_000)
     assert back.status_code == 200
     assert (free_of(back)["A"], back.json()["stale"]) == (5, False)
+
+    def is_found() -> bool:
+        answer = look_up(pod, opened_meanwhile)
+        assert answer.status_code in {200, 503}, answer.text
+        return answer.status_code == 200
+
+    assert wait_until(is_found, 60)
     assert until_read(stream, lambda: (stream.holder.sections or {}).get("A", (0,))[0] == 2)
     stream.close()
 
