@@ -140,6 +140,9 @@ def reader_options(brokers: str, name: str, extra: KafkaOptions) -> dict[str, An
         "fetch.wait.max.ms": 100,
         # Bounds what is fetched and not yet taken in; the default is 64 MB.
         "queued.max.messages.kbytes": 16 * 1024,
+        # A partition whose fetch found that queue full rests so long; with the default, a second,
+        # the thread runs dry while it reads what a topic in use has.
+        "fetch.queue.backoff.ms": 20,
         # Not a member of a group: whoever was paused for minutes simply goes on.
         "max.poll.interval.ms": 86_400_000,
     }
