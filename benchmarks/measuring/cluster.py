@@ -17,6 +17,7 @@ from scripts.create_topics import carry_out, plan
 from scripts.register_schemas import PATIENCE_S, PatientRegistry, register
 from scripts.traffic.sending import CommandEncoders, CommandSender
 from serdes.registry.client import fetch_ids
+from state.kafka.options import NO_OPTIONS
 
 REQUEST_TIMEOUT_S = 20.0
 _COORDINATOR_AWAY = {
@@ -26,7 +27,6 @@ _COORDINATOR_AWAY = {
 }
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 TOPICS_TIMEOUT_S = 60.0
-NO_OPTIONS: Mapping[str, str] = {}
 
 
 class BenchmarkFailed(Exception):

@@ -1,7 +1,7 @@
 """Sends commands to the sections and reads their outcomes: what all scripts that drive share."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -13,7 +13,7 @@ from serdes.registry.known_ids import IdLogUnavailableError, KnownIds, SchemaIds
 from serdes.schema_source import agreed_with_pins
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import section_key
-from state.kafka.options import KafkaOptions
+from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.kafka.refusals import Refusals
 from state.kafka.schema_id_log import SchemaIdLog
 from state.records.commands import CommandEncoders
@@ -30,7 +30,6 @@ __all__ = [
 BROKER_TIMEOUT_S = 15.0
 DELIVERY_TIMEOUT_MS = 30_000
 OUTCOMES_PER_POLL = 10_000
-NO_OPTIONS: Final[KafkaOptions] = {}
 
 
 class NoBroker(Exception):

@@ -27,7 +27,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of
-from state.kafka.options import KafkaOptions
+from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.kafka.timeline import is_loss
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,6 @@ QUEUE_RECORDS_MAX: Final = 10_000
 # comes: they would only join a queue that nobody may ever empty.
 # Less than any answer waits for it, so that who comes after the first pending one is told.
 STUCK_AFTER_S: Final = 0.8
-NO_OPTIONS: Final[KafkaOptions] = {}
 
 Headers = Sequence[tuple[str, bytes]]
 

@@ -16,14 +16,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from schemas.topics import SCHEMA_IDS
 from serdes.registry.known_ids import IdLogUnavailableError, KnownId, SchemaIdsError
-from state.kafka.options import KafkaOptions
+from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.kafka.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
 GROUP: Final = "schema-ids-never-commits"
 TIMEOUT_S: Final = 15.0
-NO_OPTIONS: Final[KafkaOptions] = {}
 _PARTITION: Final = 0
 _LACKING: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}  # noqa: SLF001 (its public name)

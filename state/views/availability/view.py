@@ -15,7 +15,7 @@ from typing import Final
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import TopicDecoder
 from serdes.schema_source import SchemaSource
-from state.kafka.options import KafkaOptions
+from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.views.availability.answers import Availability, Demand, NotYet, TooStale, boot_clock_ns
 from state.views.availability.contents import Change
 from state.views.availability.statistics import ViewStatistics
@@ -39,7 +39,6 @@ __all__ = [
 
 NAME: Final = "availability-view"
 HEARTBEAT_MS: Final = 200
-NO_OPTIONS: Final[KafkaOptions] = {}
 
 
 class AvailabilityView(SectionStatuses, LiveView):

@@ -29,11 +29,10 @@ from serdes.schema_source import SchemaSource
 from state.domain.event import Event, newer_of, searchable
 from state.domain.keys import partition_of
 from state.kafka.message_headers import headers_of
-from state.kafka.options import KafkaOptions
+from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.records.event import EventEncoder, event_key, event_of
 from state.records.names import EventDescription
 from state.views.availability.answers import age_ms, boot_clock_ns
-from state.views.availability.view import NO_OPTIONS
 from state.views.following.feed import BroadcastFeed
 from state.views.following.live import PINS_ONLY, LiveView
 from state.views.following.reading import Learn, Reading, Skipped, fault_of, until, verdict_on

@@ -31,7 +31,7 @@ from schemas.topics import RESERVATION_OUTCOMES
 from serdes.decoding import TopicDecoder
 from serdes.schema_source import SchemaSource
 from state.domain.outcome import Outcome, ReservationView
-from state.kafka.options import KafkaOptions
+from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.views.availability.answers import age_ms, boot_clock_ns
 from state.views.following.feed import BroadcastFeed
 from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
@@ -47,7 +47,6 @@ LOOK_BACK_MS: Final = 600_000
 CLOCK_SKEW_MS: Final = 60_000
 BYTES_MAX: Final = 64 * 1024 * 1024
 NEVER_NS: Final = 2**62
-NO_OPTIONS: Final[KafkaOptions] = {}
 
 _END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _NEWEST: Final[OffsetSpec] = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]

@@ -9,12 +9,12 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource
 
+from state.kafka.options import NO_OPTIONS
 from state.kafka.refusals import Refusals
 from streams.route import Route
 from streams.runtime.process.fatal import WorkerMustEnd
 
 _TIMEOUT_S = 10.0
-NO_OPTIONS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
