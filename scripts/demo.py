@@ -51,9 +51,9 @@ from scripts.sale.web_buyers import BUYERS, WebBuyers
 from scripts.traffic.sending import NoBroker, schema_ids
 from scripts.traffic.workload import percentile
 from serdes.registry.client import RegistryRefusedError, RegistryUnavailableError
-from state.domain.layout import Rules
+from state.domain.layout import Row, Rules
 from state.plans.reading import read_plan
-from state.plans.seating import RowPlan, SeatingPlan, SectionPlan
+from state.plans.seating import SeatingPlan, SectionPlan
 from state.views.availability.statuses import STALE_AFTER_MS
 from streams.runtime.process.fatal import EXIT_CODE as ENDED_ITSELF_CODE
 from streams.settings import Settings
@@ -117,9 +117,9 @@ def part_of(arena: SeatingPlan, seats: int | None) -> SeatingPlan:
     while left:
         number += 1
         size = min(left, 1_000)
-        rows = [RowPlan(str(row + 1), 25) for row in range(size // 25)]
+        rows = [Row(str(row + 1), 25) for row in range(size // 25)]
         if size % 25:
-            rows.append(RowPlan(str(len(rows) + 1), size % 25))
+            rows.append(Row(str(len(rows) + 1), size % 25))
         sections.append(SectionPlan(f"X{number}", f"X{number}", tuple(rows), f"X{number}"))
         left -= size
     return SeatingPlan(f"{arena.name}, {seats} seats", tuple(sections), {})

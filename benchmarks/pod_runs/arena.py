@@ -7,8 +7,8 @@ from random import Random
 from typing import NamedTuple
 
 from scripts.traffic.sending import CommandEncoders, key_of
-from state.domain.layout import Rules
-from state.plans.seating import RowPlan, SectionPlan
+from state.domain.layout import Row, Rules
+from state.plans.seating import SectionPlan
 
 EVENT_ID = 1
 PARTY_SIZES = (1, 2, 3, 4)
@@ -48,7 +48,7 @@ class Command(NamedTuple):
 
 def openings(arena: Arena, encoders: CommandEncoders) -> Iterator[Command]:
     """Yield the command that opens each section."""
-    rows = tuple(RowPlan(f"R{row + 1}", arena.seats_per_row) for row in range(arena.rows))
+    rows = tuple(Row(f"R{row + 1}", arena.seats_per_row) for row in range(arena.rows))
     for name in arena.names():
         command_id = f"open-{name}"
         identity = encoders.identity(command_id, "operator", name, EVENT_ID)

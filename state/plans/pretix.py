@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import TypeVar
 
+from state.domain.layout import Row
 from state.plans.fields import Json, checked, objects, optional_text, position, text, typed
 from state.plans.row_order import Point, aisles_between, order_of, pitches
 from state.plans.seating import (
     SEATS_PER_ROW_MAX,
     PlanFault,
-    RowPlan,
     SeatingPlan,
     SeatPlace,
     SectionPlan,
@@ -57,7 +57,7 @@ class ListedRow:
     points: list[Point]
     is_line: bool
 
-    def plan(self, zone_pitch: float) -> RowPlan:
+    def plan(self, zone_pitch: float) -> Row:
         """Return the row as a section has it."""
         aisles = aisles_between(self.points, zone_pitch, is_line=self.is_line)
         return row_of(self.label, self.seat_labels, aisles, self.categories)

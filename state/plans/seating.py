@@ -11,7 +11,7 @@ from itertools import groupby, pairwise
 
 from anyascii import anyascii
 
-from state.domain.layout import SeatRange
+from state.domain.layout import Row, SeatRange
 
 SECTION_ID = re.compile(r"[A-Z0-9-]{1,32}")
 SEATS_PER_ROW_MAX = 1000
@@ -52,31 +52,6 @@ class PlanFault(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class RowPlan:
-    """One row, front row first in its section.
-
-    aisles:          ascending seat indexes i >= 1; seats i - 1 and i are not neighbours.
-    seat_labels:     one a seat where the numbers follow no step, else empty.
-    seat_categories: one a seat where the row mixes categories, else empty.
-    """
-
-    label: str
-    seat_count: int
-    first_number: int = 1
-    number_step: int = 1
-    seat_labels: tuple[str, ...] = ()
-    aisles: tuple[int, ...] = ()
-    category: str = ""
-    seat_categories: tuple[str, ...] = ()
-
-    def seat_label(self, seat: int) -> str:
-        """Return what the ticket calls the seat at this index."""
-        if self.seat_labels:
-            return self.seat_labels[seat]
-        return str(self.first_number + seat * self.number_step)
-
-
-@dataclass(frozen=True, slots=True)
 class SectionPlan:
     """The seats sold together under one id.
 
@@ -86,7 +61,7 @@ class SectionPlan:
 
     section: str
     name: str
-    rows: tuple[RowPlan, ...]
+    rows: tuple[Row, ...]
     path: str
     not_for_sale: tuple[SeatRange, ...] = ()
 
@@ -184,12 +159,12 @@ def row_of(
     seat_labels: Sequence[str],
     aisles: Sequence[int],
     seat_categories: Sequence[str],
-) -> RowPlan:
+) -> Row:
     """Build a row, in the shortest form that keeps every label and category."""
     numbering = number_run(seat_labels)
     first_number, number_step = numbering or (1, 1)
     mixed = len(set(seat_categories)) > 1
-    return RowPlan(
+    return Row(
         label=label,
         seat_count=len(seat_labels),
         first_number=first_number,

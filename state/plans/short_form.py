@@ -10,12 +10,12 @@ indexes i - 1 and i and applies to every row long enough for it; rows and seats 
 sell neighbours that are none. In `--map`, seat 7 of row 2 is called `A1-2-7`.
 """
 
+from state.domain.layout import Row
 from state.plans.fields import Json, checked, objects, text, typed
 from state.plans.seating import (
     SEATS_PER_ROW_MAX,
     SECTION_ID,
     PlanFault,
-    RowPlan,
     SeatingPlan,
     SeatPlace,
     SectionPlan,
@@ -67,7 +67,7 @@ def read_short_form(document: Json) -> SeatingPlan:
     return SeatingPlan(name, tuple(sections), place_by_guid, categories)
 
 
-def read_rows(item: Json, path: str) -> list[RowPlan]:
+def read_rows(item: Json, path: str) -> list[Row]:
     """Return the rows of one section."""
     row_count = number(item.get("rows"), f"{path}.rows", ROWS_MAX)
     seats = item.get("seats")
@@ -94,7 +94,7 @@ def read_rows(item: Json, path: str) -> list[RowPlan]:
     place = f"{path}.category"
     category = check_label(checked(typed(item.get("category", ""), str, place), place), place)
     return [
-        RowPlan(
+        Row(
             label=str(index),
             seat_count=count,
             aisles=tuple(aisle for aisle in aisles if aisle < count),

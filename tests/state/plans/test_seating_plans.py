@@ -23,10 +23,10 @@ from support.records.plan_documents import (
 
 from scripts.open_event import main as open_event
 from scripts.sale.arena import ARENA, arena_bytes
+from state.domain.layout import Row
 from state.plans.reading import parse_plan, read_plan
 from state.plans.seating import (
     PlanFault,
-    RowPlan,
     SeatPlace,
     number_run,
     section_id,
@@ -97,7 +97,7 @@ def test_a_bent_row_is_read_from_end_to_end() -> None:
         for n in range(1, 30)
     ]
     (section,) = parse_plan(content(plan(zone("Z", row("1", *seats))))).sections
-    assert section.rows == (RowPlan("1", 29, category="A"),)
+    assert section.rows == (Row("1", 29, category="A"),)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def around(count: int, radius: float = 40.0) -> list[tuple[float, float]]:
     return [(radius * math.sin(turn * n), -radius * math.cos(turn * n)) for n in range(count)]
 
 
-def read_points(points: Sequence[tuple[float, float]], *others: dict[str, Any]) -> RowPlan:
+def read_points(points: Sequence[tuple[float, float]], *others: dict[str, Any]) -> Row:
     """Return a row whose seats are listed and numbered in this order, from a zone of such rows."""
     seats = [seat(f"g{n}", str(n), x, y) for n, (x, y) in enumerate(points, start=1)]
     (section,) = parse_plan(content(plan(zone("Z", row("T", *seats), *others)))).sections
@@ -248,7 +248,7 @@ def read_points(points: Sequence[tuple[float, float]], *others: dict[str, Any]) 
 
 @given(st.integers(4, 24))
 def test_e1_a_round_table_keeps_the_order_of_the_file(count: int) -> None:
-    assert read_points(around(count)) == RowPlan("T", count, category="A")
+    assert read_points(around(count)) == Row("T", count, category="A")
 
 
 @given(st.integers(2, 12), st.sampled_from([20.0, 30.0, 50.0]))
@@ -311,17 +311,17 @@ def test_e3_tickets_print_the_labels_of_the_row() -> None:
     drawn |= {"row_label": "Reihe %s", "seat_label": "Platz %s"}
     (section,) = parse_plan(content(plan(zone("Z", drawn)))).sections
     assert section.rows == (
-        RowPlan("Reihe 7", 3, seat_labels=("Platz 1", "Platz 2", "Platz 3"), category="A"),
+        Row("Reihe 7", 3, seat_labels=("Platz 1", "Platz 2", "Platz 3"), category="A"),
     )
     drawn |= {"row_label": None, "seat_label": ""}
     (section,) = parse_plan(content(plan(zone("Z", drawn)))).sections
-    assert section.rows == (RowPlan("7", 3, category="A"),)
+    assert section.rows == (Row("7", 3, category="A"),)
 
 
 def test_e3_seats_without_a_number_are_told_apart_by_nobody_and_still_read() -> None:
     seats = [seat(f"g{n}", "", n * PITCH) for n in range(4)]
     (section,) = parse_plan(content(plan(zone("Z", row("", *seats))))).sections
-    assert section.rows == (RowPlan("", 4, seat_labels=("",) * 4, category="A"),)
+    assert section.rows == (Row("", 4, seat_labels=("",) * 4, category="A"),)
 
 
 def test_e3_two_seats_of_a_zone_that_tickets_print_alike_are_refused_with_both_places() -> None:
@@ -442,7 +442,7 @@ SHORT = {"section": "A1", "rows": 2, "seats": 4, "aisles": [2], "category": "x"}
 def test_the_short_form_is_sections_x_rows_x_seats() -> None:
     read = parse_plan(content({"event": "E", "sections": [SHORT, SHORT | {"section": "B"}]}))
     assert read.seat_count == 16
-    assert read.sections[1].rows[1] == RowPlan("2", 4, aisles=(2,), category="x")
+    assert read.sections[1].rows[1] == Row("2", 4, aisles=(2,), category="x")
     assert read.place_by_guid["B-2-4"] == SeatPlace("B", 1, 3)
 
 
