@@ -6,9 +6,13 @@ from typing import Any, Final
 
 from starlette.routing import compile_path
 
+from api.web import reference
 from api.web.requests import Message, Receive, Scope, Send
 
-PAGES: Final = ("/health/live", "/health/ready", "/metrics", "/info", "/docs", "/openapi.json")
+PAGES: Final = (
+    *("/health/live", "/health/ready", "/metrics", "/info", "/openapi.json"),
+    *reference.PATHS,
+)
 """Pages that are not in the document; they know GET only."""
 
 

@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
@@ -131,10 +131,7 @@ def application() -> FastAPI:
     built.add_exception_handler(ClientGone, _on_client_gone)
     built.add_exception_handler(Exception, _on_mistake)
 
-    async def show(_: Request) -> HTMLResponse:
-        return HTMLResponse(reference.page(built.openapi()), headers=dict(reference.HEADERS))
-
-    built.add_route("/docs", show, include_in_schema=False)
+    reference.add_to(built)
     return built
 
 

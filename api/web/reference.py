@@ -1,70 +1,75 @@
-"""The page /docs: the OpenAPI document as HTML, without scripts and foreign servers."""
+"""The page /docs: Swagger UI over the OpenAPI document, from this pod alone; it can try requests.
 
-from collections.abc import Iterator, Mapping
-from html import escape
-from typing import Any, Final
-
-import orjson
-
-HEADERS: Final = (
-    # Nothing may be loaded from anywhere; the style is in the page.
-    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
-    ("Cache-Control", "no-cache"),
-)
-
-_STYLE: Final = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
-summary { cursor: pointer } pre { overflow: auto; background: #8881; padding: .5rem }
-table { border-collapse: collapse } td, th { border: 1px solid #8884; padding: .2rem .5rem }
-td, th { text-align: left; vertical-align: top } :root { color-scheme: light dark }
+Scripts and styles are files of the package `fastapi-offline`, which carries what Swagger UI
+publishes; nothing is loaded from anywhere else, and the page may send nothing anywhere else.
 """
 
+from functools import cache
+from importlib.resources import files
+from typing import Final
 
-def page(document: Mapping[str, Any]) -> str:
-    """Return the page of an OpenAPI document."""
-    return "".join(_page(document))
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
+
+PATH: Final = "/docs"
+HEADERS: Final = {
+    # The bundle writes styles into the page, and draws its signs as images in the address.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+}
+
+_START: Final = b"""\
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#reference",
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+  // Nothing is sent to a validator elsewhere.
+  validatorUrl: null,
+});
+"""
+_FILES: Final = {
+    "start.js": "text/javascript",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+}
+
+# Addresses are relative, for a proxy may serve the pod below a path of its own.
+_PAGE: Final = """\
+<!doctype html><html lang=en><meta charset=utf-8>
+<meta name=viewport content="width=device-width">
+<title>seatstream: HTTP API</title>
+<link rel=stylesheet href="docs/swagger-ui.css">
+<noscript>Without scripts: <a href="openapi.json">openapi.json</a>.</noscript>
+<div id=reference></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+"""
+
+PATHS: Final = (PATH, *(f"{PATH}/{name}" for name in _FILES))
 
 
-def _page(document: Mapping[str, Any]) -> Iterator[str]:
-    info = document["info"]
-    title = escape(f"{info['title']} {info['version']}")
-    yield "<!doctype html><html lang=en><meta charset=utf-8>"
-    yield "<meta name=viewport content='width=device-width'>"
-    yield f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>"
-    yield f"<p>{escape(info.get('summary', ''))} "
-    yield "The same for programs: <a href=/openapi.json>openapi.json</a>."
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            yield from _operation(path, method, operation)
-    yield "<h2>Bodies</h2>"
-    for name, schema in document.get("components", {}).get("schemas", {}).items():
-        yield f"<details id='{escape(name)}'><summary>{escape(name)}</summary>"
-        yield f"{_json(schema)}</details>"
+def add_to(application: FastAPI) -> None:
+    """Give an application the page and its files."""
+
+    async def page(_: Request) -> HTMLResponse:
+        return HTMLResponse(_PAGE, headers=HEADERS)
+
+    async def file(request: Request) -> Response:
+        name = request.url.path.removeprefix(f"{PATH}/")
+        headers = {"Cache-Control": "public, max-age=3600"}
+        return Response(_content(name), media_type=_FILES[name], headers=headers)
+
+    application.add_route(PATH, page, include_in_schema=False)
+    for name in _FILES:
+        application.add_route(f"{PATH}/{name}", file, include_in_schema=False)
 
 
-def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    yield f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
-    yield f"<p>{escape(operation.get('description') or operation.get('summary', ''))}</p>"
-    parameters = operation.get("parameters", ())
-    if parameters:
-        yield "<table><tr><th>Parameter<th>In<th>Form<th>Meaning"
-        for parameter in parameters:
-            needed = " (required)" if parameter.get("required") else ""
-            yield f"<tr><td><code>{escape(parameter['name'])}</code>{needed}"
-            yield f"<td>{escape(parameter['in'])}<td><code>{_compact(parameter['schema'])}</code>"
-            yield f"<td>{escape(parameter.get('description', ''))}"
-        yield "</table>"
-    if "requestBody" in operation:
-        yield f"<details><summary>Body</summary>{_json(operation['requestBody'])}</details>"
-    for status, told in operation["responses"].items():
-        yield f"<details><summary>{escape(status)} {escape(told.get('description', ''))}"
-        yield f"</summary>{_json(told.get('content', {}))}</details>"
-
-
-def _compact(schema: Any) -> str:
-    shown = {key: value for key, value in schema.items() if key not in {"title", "description"}}
-    return escape(orjson.dumps(shown).decode())
-
-
-def _json(content: Any) -> str:
-    return f"<pre>{escape(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())}</pre>"
+@cache
+def _content(name: str) -> bytes:
+    if name == "start.js":
+        return _START
+    return (files("fastapi_offline") / "static" / name).read_bytes()
