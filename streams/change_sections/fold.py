@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, Final
 
 from state.domain import log_time
 from state.domain.hold import horizon_ms
 from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partition_of
 from state.domain.reasons import Reason
-from state.domain.reservation import LaterOutcome, Reservation
+from state.domain.reservation import LaterOutcome, Reservation, Status
 from state.domain.section import Section
 from state.records.reservation import (
     first_outcome,
@@ -20,7 +19,8 @@ from state.records.reservation import (
 )
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import KnownSection, read_section
-from streams.batch import Batch, Effects, NewerProducer, Outgoing, Record, State
+from streams.batch import Batch, Effects, NewerProducer, Outgoing, State
+from streams.change_sections.decisions import Changed
 
 # Rises when the same command would be decided otherwise than before. Which version decides is told
 # by the log, so that every log folds to one state whatever code reads it: 2 from the first tick
@@ -30,13 +30,14 @@ LOGIC_VERSION: Final = 2
 # Half of Kafka's default max.request.size: a state that outgrew it could never be stored again.
 STATE_BYTES_MAX: Final = 512 * 1024
 
+# Counted by the batch, not one by one: most records are first holds.
+_HELD: Final = Status.HELD.name
+
 # Where a partition's state keeps its decoded sections.
 _CACHE: Final = "sections"
 
 # What a read command carries: the identity's five fields, its encoded form, its own fields.
 Fields = tuple[Any, ...]
-# (fold, record, fields, stored reservation of that id).
-Decide = Callable[["Fold", Record, Fields, bytes | None], None]
 
 
 class SectionCache:
@@ -202,9 +203,12 @@ class Fold:
         return section
 
     def put_in_place(self, known: KnownSection) -> None:
-        """Let another working form stand for the same section from now on."""
-        self.cache.by_key[known.key] = known
-        self.touched[known.key] = known
+        """Let a working form stand for its section from now on."""
+        if known.key in self.cache.by_key:
+            self.cache.by_key[known.key] = known
+        else:
+            self.cache.add(known)
+        self.touch(known)
 
     def reservation(self, stored: bytes) -> Reservation:
         return read_reservation(self.codecs, stored)
@@ -224,6 +228,20 @@ class Fold:
         self.outcomes.append((reservation_id, outcome))
         self.counted += 1
         self.count(decision)
+
+    def change(self, reservation_id: bytes, changed: Changed) -> None:
+        """Store and tell what a command, or the passing of time, has changed."""
+        outcome, label, reservation, due_ms, puts, known = changed
+        for key, payload in puts:
+            self.state.put(key, payload)
+        if known is not None:
+            self.put_in_place(known)
+        if reservation is not None:
+            self.store(reservation, due_ms)
+        if label == _HELD:
+            self.outcomes.append((reservation_id, outcome))
+        else:
+            self.emit(reservation_id, outcome, label)
 
     def refuse(
         self,

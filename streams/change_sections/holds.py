@@ -10,7 +10,7 @@ from state.domain.layout import SeatPosition, SeatRange, range_masks
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
 from state.records.section import PLAN_AT, KnownSection
-from streams.batch import Record
+from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
 from streams.change_sections.fold import Fields, Fold
 
 _REJECTED: Final = int(Status.REJECTED)
@@ -18,39 +18,34 @@ _REJECTED: Final = int(Status.REJECTED)
 _NAME_BY_REASON: Final = {reason: reason.name for reason in Reason}
 
 
-def hold_best(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
-    _hold(fold, record, fields, stored, None)
+def hold_best(
+    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+) -> Decision:
+    return _hold(fold, fields, known, stored, None)
 
 
-def hold_chosen(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
-    _hold(fold, record, fields, stored, fields[7])
+def hold_chosen(
+    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+) -> Decision:
+    return _hold(fold, fields, known, stored, fields[7])
 
 
 def _hold(
     fold: Fold,
-    record: Record,
     fields: Fields,
+    known: KnownSection | None,
     stored: bytes | None,
     wanted: tuple[SeatPosition, ...] | None,
-) -> None:
+) -> Decision:
     """Decide a hold; `wanted` is None for best available seats."""
-    known = fold.find(record.key, fields)
-    if isinstance(known, Reason):
-        # Not stored: the id belongs to the partition of its section.
-        _reject_unstored(fold, fields, known, 0)
-        return
-    if known is not None:
-        fold.touch(known)
     if stored is not None:
-        _hold_again(fold, fields, fold.reservation(stored), known, wanted or ())
-        return
+        return _hold_again(fold, fields, fold.reservation(stored), wanted or ())
     found = _choose(fold, fields, known, wanted)
     if isinstance(found, list):
         assert known is not None
-        _set_aside(fold, known, fields, wanted or (), tuple(found))
-        return
+        return _set_aside(fold, known, fields, wanted or (), tuple(found))
     reason, seat = found
-    reject(fold, fields, known, wanted or (), reason, seat)
+    return Rejected(reason, seat, wanted or (), is_stored=True)
 
 
 def reject(
@@ -100,30 +95,27 @@ def _choose(
 
 
 def _hold_again(
-    fold: Fold,
-    fields: Fields,
-    held: Reservation,
-    known: KnownSection | None,
-    wanted: tuple[SeatPosition, ...],
-) -> None:
+    fold: Fold, fields: Fields, reservation: Reservation, wanted: tuple[SeatPosition, ...]
+) -> Decision:
     """Answer a hold whose id is known: as before, or with a conflict."""
-    same_buyer = (held.user_id, held.section_id, held.event_id) == (
+    same_buyer = (reservation.user_id, reservation.section_id, reservation.event_id) == (
         fields[1],
         fields[3],
         fields[4],
     )
-    if same_buyer and held.status == Status.RELEASED and not held.was_held:
+    if same_buyer and reservation.status == Status.RELEASED and not reservation.was_held:
         # The cancellation overtook its hold; it stands, and is not overwritten.
-        version = 0 if known is None else known.section.version
-        _reject_unstored(fold, fields, Reason.CANCELLED, version)
-    elif same_buyer and (held.seat_count, held.chosen) == (fields[6], wanted):
-        fold.emit(held.reservation_id, fold.first_outcome(held), "REPEATED")
-    else:
-        fold.refuse(fields, Reason.CONFLICT, known)
+        return Rejected(Reason.CANCELLED)
+    if same_buyer and (reservation.seat_count, reservation.chosen) == (fields[6], wanted):
+        return Again(fold.first_outcome(reservation))
+    return Refused(Reason.CONFLICT)
 
 
-def _reject_unstored(fold: Fold, fields: Fields, reason: Reason, version: int) -> None:
+def reject_unstored(
+    fold: Fold, fields: Fields, known: KnownSection | None, reason: Reason
+) -> None:
     """Reject a hold without storing it."""
+    version = 0 if known is None else known.section.version
     outcome = fold.codecs.rejected(
         fields[5], fold.outcome_id(), version, fold.log_time_ms, reason, None
     )
@@ -136,19 +128,17 @@ def _set_aside(
     fields: Fields,
     wanted: tuple[SeatPosition, ...],
     seats: tuple[SeatRange, ...],
-) -> None:
-    """Hold seats that were found free, and tell so."""
+) -> Changed:
+    """Hold seats that were found free."""
     section = known.section
     for row, mask in range_masks(seats):
         section.take(row, mask)
     section.version += 1
-    fold.touch(known)
     deadline_ms = fold.log_time_ms + known.hold_ms
     held = decided_now(fold, fields, known, Status.HELD, Reason.UNSPECIFIED)._replace(
         seat_count=fields[6], chosen=wanted, epoch=1, first_deadline_ms=deadline_ms, seats=seats
     )
-    fold.store(held, deadline_ms)
-    fold.outcomes.append((held.reservation_id, fold.first_outcome(held)))
+    return Changed(fold.first_outcome(held), Status.HELD.name, held, deadline_ms)
 
 
 def decided_now(

@@ -17,27 +17,46 @@ from state.records.section import (
     with_window,
     write_section,
 )
-from streams.batch import Record
+from streams.change_sections.decisions import Changed, Decision, Refused
 from streams.change_sections.fold import Fields, Fold
 
 
-def open_section(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:  # noqa: ARG001
-    known = fold.find(record.key, fields)
-    if isinstance(known, Reason):
-        fold.refuse(fields, known, None)
-        return
+def open_section(
+    fold: Fold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+) -> Decision:
     if known is None:
-        known = _open_new(fold, fields)
-        if known is None:
-            return
-    else:
-        layout = fold.state.get(LAYOUT + known.key)
-        assert layout is not None
-        fold.touch(known)
-        if fold.codecs.read_layout(layout, 0)[PLAN_AT:] != fields[PLAN_AT:]:
-            fold.refuse(fields, Reason.CONFLICT, known)
-            return
-    outcome = fold.codecs.opened(
+        return _open_new(fold, fields)
+    layout = fold.state.get(LAYOUT + known.key)
+    assert layout is not None
+    if fold.codecs.read_layout(layout, 0)[PLAN_AT:] != fields[PLAN_AT:]:
+        return Refused(Reason.CONFLICT)
+    return Changed(_opened(fold, fields, known), "OPENED")
+
+
+def _open_new(fold: Fold, fields: Fields) -> Refused | Changed:
+    codecs = fold.codecs
+    plan = plan_of(fields)
+    if invalid(plan) is not None:
+        return Refused(Reason.BAD_LAYOUT)
+    section = Section.empty(Layout.of(plan.rows), plan.rules)
+    for row, mask in range_masks(plan.blocked):
+        section.block(row, mask)
+    known = known_section(b"%d-%s" % (fields[4], fields[3]), fields, section)
+    layout = codecs.layout(*fields[5:])
+    if max(len(layout), len(write_section(codecs, known))) > fold.state_bytes_max:
+        return Refused(Reason.STATE_TOO_LARGE)
+    section.version = 1
+    puts = [(LAYOUT + known.key, layout)]
+    if plan.blocked:
+        blocked = [0] * len(section.rows)
+        for row, mask in range_masks(plan.blocked):
+            blocked[row] |= mask
+        puts.append((BLOCKED + known.key, codecs.blocked_seats(section.layout.pack(blocked))))
+    return Changed(_opened(fold, fields, known), "OPENED", puts=tuple(puts), known=known)
+
+
+def _opened(fold: Fold, fields: Fields, known: KnownSection) -> bytes:
+    return fold.codecs.opened(
         fields[5],
         fold.outcome_id(),
         known.section.version,
@@ -45,96 +64,60 @@ def open_section(fold: Fold, record: Record, fields: Fields, stored: bytes | Non
         known.section.layout.capacity,
         known.initial_blocked_count,
     )
-    fold.emit(fields[0], outcome, "OPENED")
-
-
-def _open_new(fold: Fold, fields: Fields) -> KnownSection | None:
-    """Open a section, or refuse its plan and return None."""
-    codecs = fold.codecs
-    plan = plan_of(fields)
-    if invalid(plan) is not None:
-        fold.refuse(fields, Reason.BAD_LAYOUT, None)
-        return None
-    section = Section.empty(Layout.of(plan.rows), plan.rules)
-    for row, mask in range_masks(plan.blocked):
-        section.block(row, mask)
-    known = known_section(b"%d-%s" % (fields[4], fields[3]), fields, section)
-    layout = codecs.layout(*fields[5:])
-    if max(len(layout), len(write_section(codecs, known))) > fold.state_bytes_max:
-        fold.refuse(fields, Reason.STATE_TOO_LARGE, None)
-        return None
-    section.version = 1
-    fold.state.put(LAYOUT + known.key, layout)
-    if plan.blocked:
-        blocked = [0] * len(section.rows)
-        for row, mask in range_masks(plan.blocked):
-            blocked[row] |= mask
-        fold.state.put(BLOCKED + known.key, codecs.blocked_seats(section.layout.pack(blocked)))
-    fold.cache.add(known)
-    fold.touch(known)
-    return known
 
 
 def change_sale_window(
-    fold: Fold,
-    record: Record,
-    fields: Fields,
-    stored: bytes | None,  # noqa: ARG001
-) -> None:
+    fold: Fold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+) -> Decision:
     """Let holds in within another window; what is held or sold stays so."""
     codecs = fold.codecs
-    known = fold.find(record.key, fields)
-    if isinstance(known, Reason):
-        fold.refuse(fields, known, None)
-        return
     if known is None:
-        fold.refuse(fields, Reason.UNKNOWN_SECTION, None)
-        return
-    section = fold.touch(known)
+        return Refused(Reason.UNKNOWN_SECTION)
     window = fields[PLAN_AT:]
     if invalid_window(*window) is not None:
-        fold.refuse(fields, Reason.BAD_LAYOUT, known)
-        return
+        return Refused(Reason.BAD_LAYOUT)
     layout = fold.state.get(LAYOUT + known.key)
     assert layout is not None
     _, _, _, _, _, *opened = codecs.read_layout(layout, 0)
+    section = known.section
+    puts: tuple[tuple[bytes, bytes], ...] = ()
+    changed = None
     if tuple(opened[WINDOW_AT:]) != window:
-        fold.state.put(LAYOUT + known.key, codecs.layout(*opened[:WINDOW_AT], *window))
-        fold.put_in_place(with_window(known, *window))
+        puts = ((LAYOUT + known.key, codecs.layout(*opened[:WINDOW_AT], *window)),)
+        changed = with_window(known, *window)
         section.version += 1
     outcome = codecs.window_changed(
         fields[5], fold.outcome_id(), section.version, fold.log_time_ms, *window
     )
-    fold.emit(fields[0], outcome, "SALE_WINDOW_CHANGED")
+    return Changed(outcome, "SALE_WINDOW_CHANGED", puts=puts, known=changed)
 
 
-def block_seats(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:  # noqa: ARG001
-    _change_blocked(fold, record, fields, block=True)
+def block_seats(
+    fold: Fold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+) -> Decision:
+    return _change_blocked(fold, fields, known, block=True)
 
 
-def unblock_seats(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:  # noqa: ARG001
-    _change_blocked(fold, record, fields, block=False)
+def unblock_seats(
+    fold: Fold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+) -> Decision:
+    return _change_blocked(fold, fields, known, block=False)
 
 
-def _change_blocked(fold: Fold, record: Record, fields: Fields, *, block: bool) -> None:
+def _change_blocked(
+    fold: Fold, fields: Fields, known: KnownSection | None, *, block: bool
+) -> Decision:
     """Take seats out of sale or bring them back, all or none."""
     codecs = fold.codecs
-    known = fold.find(record.key, fields)
-    if isinstance(known, Reason):
-        fold.refuse(fields, known, None)
-        return
     if known is None:
-        fold.refuse(fields, Reason.UNKNOWN_SECTION, None)
-        return
-    section = fold.touch(known)
+        return Refused(Reason.UNKNOWN_SECTION)
+    section = known.section
     seats = fields[6]
     unknown = _unknown_seat(section.layout, seats)
     if unknown is not None:
-        fold.refuse(fields, Reason.UNKNOWN_SEAT, known, unknown)
-        return
+        return Refused(Reason.UNKNOWN_SEAT, unknown)
     if not seats or any(count < 1 for _, _, count in seats):
-        fold.refuse(fields, Reason.BAD_COUNT, known)
-        return
+        return Refused(Reason.BAD_COUNT)
     stored = fold.state.get(BLOCKED + known.key)
     blocked = (
         [0] * len(section.rows)
@@ -146,8 +129,7 @@ def _change_blocked(fold: Fold, record: Record, fields: Fields, *, block: bool) 
         if missing:
             seat = SeatPosition(row, (missing & -missing).bit_length() - 1)
             reason = Reason.SEAT_TAKEN if block else Reason.NOT_BLOCKED
-            fold.refuse(fields, reason, known, seat)
-            return
+            return Refused(reason, seat)
     for row, mask in range_masks(seats):
         blocked[row] ^= mask
         if block:
@@ -155,10 +137,10 @@ def _change_blocked(fold: Fold, record: Record, fields: Fields, *, block: bool) 
         else:
             section.unblock(row, mask)
     section.version += 1
-    fold.state.put(BLOCKED + known.key, codecs.blocked_seats(section.layout.pack(blocked)))
+    puts = ((BLOCKED + known.key, codecs.blocked_seats(section.layout.pack(blocked))),)
     encode = codecs.blocked if block else codecs.unblocked
     outcome = encode(fields[5], fold.outcome_id(), section.version, fold.log_time_ms, seats)
-    fold.emit(fields[0], outcome, "BLOCKED" if block else "UNBLOCKED")
+    return Changed(outcome, "BLOCKED" if block else "UNBLOCKED", puts=puts)
 
 
 def _unknown_seat(layout: Layout, seats: Sequence[tuple[int, int, int]]) -> SeatPosition | None:

@@ -23,125 +23,99 @@ from state.domain.section import Section
 from state.records.reservation import correlation_of
 from state.records.section import KnownSection
 from streams.batch import Record
+from streams.change_sections.decisions import Again, Changed, Decision, Refused
 from streams.change_sections.fold import Fields, Fold
 from streams.change_sections.holds import decided_now
 from streams.change_sections.reading import read
 
 
-def _known_buyer(
-    fold: Fold, record: Record, fields: Fields, stored: bytes | None
-) -> tuple[KnownSection | None, Reservation] | None:
-    """Return section and reservation of a later command, or None where it was refused."""
-    known = fold.find(record.key, fields)
-    if isinstance(known, Reason):
-        fold.refuse(fields, known, None)
-        return None
-    if known is not None:
-        fold.touch(known)
+def _known_buyer(fold: Fold, fields: Fields, stored: bytes | None) -> Refused | Reservation:
+    """Return the reservation of a later command, or the first reason against asking about it."""
     if stored is None:
-        fold.refuse(fields, Reason.UNKNOWN_RESERVATION, known)
-        return None
-    held = fold.reservation(stored)
-    if (held.section_id, held.event_id) != (fields[3], fields[4]):
-        fold.refuse(fields, Reason.CONFLICT, known)
-        return None
-    if held.user_id != fields[1]:
-        fold.refuse(fields, Reason.FORBIDDEN, known)
-        return None
-    return known, held
+        return Refused(Reason.UNKNOWN_RESERVATION)
+    reservation = fold.reservation(stored)
+    if (reservation.section_id, reservation.event_id) != (fields[3], fields[4]):
+        return Refused(Reason.CONFLICT)
+    if reservation.user_id != fields[1]:
+        return Refused(Reason.FORBIDDEN)
+    return reservation
 
 
-def confirm(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
-    buyer = _known_buyer(fold, record, fields, stored)
-    if buyer is None:
-        return
-    known, held = buyer
+def confirm(
+    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+) -> Decision:
+    reservation = _known_buyer(fold, fields, stored)
+    if isinstance(reservation, Refused):
+        return reservation
     epoch = fields[6]
-    ended = held.last(*ENDS)
-    if ended is not None and ended.kind == Later.REACQUIRED and epoch == held.epoch - 1:
+    ended = reservation.last(*ENDS)
+    if ended is not None and ended.kind == Later.REACQUIRED and epoch == reservation.epoch - 1:
         # The confirm of the lapsed epoch, again: it is the one that took the seats back.
-        epoch = held.epoch
-    reason = refusal_to_confirm(held, epoch)
+        epoch = reservation.epoch
+    reason = refusal_to_confirm(reservation, epoch)
     if reason is not None:
-        fold.refuse(fields, reason, known)
-        return
-    if held.status == Status.SOLD:
+        return Refused(reason)
+    if reservation.status == Status.SOLD:
         assert ended is not None
-        fold.emit(held.reservation_id, fold.later_outcome(held, ended), "REPEATED")
-        return
+        return Again(fold.later_outcome(reservation, ended))
     assert known is not None
     section = known.section
     kind = Later.CONFIRMED
-    if held.status == Status.RELEASED:
+    if reservation.status == Status.RELEASED:
         rows = section.rows
-        taken = range_masks(held.seats)
+        taken = range_masks(reservation.seats)
         if any(mask & ~rows[row] for row, mask in taken):
-            fold.refuse(fields, Reason.REFUND_DUE, known)
-            return
+            return Refused(Reason.REFUND_DUE)
         for row, mask in taken:
             section.take(row, mask)
         kind = Later.REACQUIRED
         epoch += 1
-    section.sell(sum(count for _, _, count in held.seats))
-    _decide_later(fold, known, held, kind, fields[5], epoch)
+    section.sell(sum(count for _, _, count in reservation.seats))
+    return _later(fold, known, reservation, kind, fields[5], epoch)
 
 
-def release(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
+def release(
+    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+) -> Decision:
     if stored is None:
-        _cancel_unknown(fold, record, fields)
-        return
-    buyer = _known_buyer(fold, record, fields, stored)
-    if buyer is None:
-        return
-    known, held = buyer
-    reason = refusal_to_release(held, fields[6])
+        # The cancellation came before its hold: remembered, so that the hold will be refused.
+        cancelled = decided_now(fold, fields, known, Status.RELEASED, Reason.CANCELLED)
+        return Changed(fold.first_outcome(cancelled), "CANCELLED_EARLY", cancelled)
+    reservation = _known_buyer(fold, fields, stored)
+    if isinstance(reservation, Refused):
+        return reservation
+    reason = refusal_to_release(reservation, fields[6])
     if reason is not None:
-        fold.refuse(fields, reason, known)
-        return
-    if held.status == Status.RELEASED:
-        ended = held.last(*ENDS)
-        again = fold.first_outcome(held) if ended is None else fold.later_outcome(held, ended)
-        fold.emit(held.reservation_id, again, "REPEATED")
-        return
+        return Refused(reason)
+    if reservation.status == Status.RELEASED:
+        ended = reservation.last(*ENDS)
+        if ended is None:
+            return Again(fold.first_outcome(reservation))
+        return Again(fold.later_outcome(reservation, ended))
     assert known is not None
-    _give_back(known.section, held)
-    _decide_later(fold, known, held, Later.CANCELLED, fields[5], held.epoch)
+    _give_back(known.section, reservation)
+    return _later(fold, known, reservation, Later.CANCELLED, fields[5], reservation.epoch)
 
 
-def _cancel_unknown(fold: Fold, record: Record, fields: Fields) -> None:
-    """Remember a cancellation that came before its hold, so that the hold will be refused."""
-    known = fold.find(record.key, fields)
-    if isinstance(known, Reason):
-        fold.refuse(fields, known, None)
-        return
-    if known is not None:
-        fold.touch(known)
-    cancelled = decided_now(fold, fields, known, Status.RELEASED, Reason.CANCELLED)
-    fold.store(cancelled)
-    fold.emit(cancelled.reservation_id, fold.first_outcome(cancelled), "CANCELLED_EARLY")
-
-
-def extend(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> None:
-    buyer = _known_buyer(fold, record, fields, stored)
-    if buyer is None:
-        return
-    known, held = buyer
+def extend(
+    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+) -> Decision:
+    held = _known_buyer(fold, fields, stored)
+    if isinstance(held, Refused):
+        return held
     reason = refusal_to_extend(held, fields[6])
     if reason is not None:
-        fold.refuse(fields, reason, known)
-        return
+        return Refused(reason)
     assert known is not None
     for before in held.later:
         # A hold that is held has been extended at most.
         if correlation_of(before.request) == fields[2]:
-            fold.emit(held.reservation_id, fold.later_outcome(held, before), "REPEATED")
-            return
+            return Again(fold.later_outcome(held, before))
     deadline_ms = extended_deadline_ms(
         fold.log_time_ms, held.held_at_ms, known.hold_ms, known.max_hold_ms
     )
     if deadline_ms <= held.deadline_ms:
-        fold.refuse(fields, Reason.EXTENSION_CAP, known)
-        return
+        return Refused(Reason.EXTENSION_CAP)
     # The section itself does not change, so its version stays.
     later = LaterOutcome(
         Later.EXTENDED,
@@ -154,8 +128,12 @@ def extend(fold: Fold, record: Record, fields: Fields, stored: bytes | None) -> 
         deadline_ms,
     )
     kept = EXTENSIONS_KEPT if fold.logic_version > 1 else 1
-    fold.store(held.with_later(later, kept), deadline_ms)
-    fold.emit(held.reservation_id, fold.later_outcome(held, later), Later.EXTENDED.name)
+    return Changed(
+        fold.later_outcome(held, later),
+        Later.EXTENDED.name,
+        held.with_later(later, kept),
+        deadline_ms,
+    )
 
 
 def lapse(fold: Fold) -> None:
@@ -176,30 +154,31 @@ def lapse(fold: Fold) -> None:
         fold.touch(known)
         _give_back(known.section, held)
         ordinal = fold.next_ordinal()
-        _decide_later(fold, known, held, Later.LAPSED, held.request, held.epoch, ordinal)
+        lapsed = _later(fold, known, held, Later.LAPSED, held.request, held.epoch, ordinal)
+        fold.change(held.reservation_id, lapsed)
 
 
-def _decide_later(
+def _later(
     fold: Fold,
     known: KnownSection,
-    held: Reservation,
+    reservation: Reservation,
     kind: Later,
     request: bytes,
     epoch: int,
     ordinal: int = 0,
-) -> None:
-    """Store and tell what ends a hold; the section's seats have moved already."""
+) -> Changed:
+    """Return what ends a hold, or takes it back; the section's seats have moved already."""
     section = known.section
     section.version += 1
     later = LaterOutcome(
         kind, request, fold.offset, ordinal, section.version, fold.log_time_ms, epoch, 0
     )
-    fold.store(held.with_later(later))
-    fold.emit(held.reservation_id, fold.later_outcome(held, later), kind.name)
+    outcome = fold.later_outcome(reservation, later)
+    return Changed(outcome, kind.name, reservation.with_later(later))
 
 
-def _give_back(section: Section, held: Reservation) -> None:
-    for row, mask in range_masks(held.seats):
+def _give_back(section: Section, reservation: Reservation) -> None:
+    for row, mask in range_masks(reservation.seats):
         section.give_back(row, mask)
 
 
@@ -211,9 +190,11 @@ def emit_again(fold: Fold, records: Sequence[Record]) -> None:
     for record, key, stored in zip(records, keys, fold.state.get_many(keys), strict=True):
         if stored is None or key == PROGRESS_KEY:
             continue
-        held = fold.reservation(stored)
-        if held.decided_offset == record.offset:
-            fold.emit(held.reservation_id, fold.first_outcome(held), "REPEATED")
-        for later in held.later:
+        reservation = fold.reservation(stored)
+        if reservation.decided_offset == record.offset:
+            fold.emit(reservation.reservation_id, fold.first_outcome(reservation), "REPEATED")
+        for later in reservation.later:
             if later.offset == record.offset:
-                fold.emit(held.reservation_id, fold.later_outcome(held, later), "REPEATED")
+                fold.emit(
+                    reservation.reservation_id, fold.later_outcome(reservation, later), "REPEATED"
+                )
