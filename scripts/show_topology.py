@@ -1,26 +1,35 @@
-"""Print the topology as text or as a Mermaid diagram; keep the README's diagram true.
+"""Print the topology as text or as a Mermaid diagram; keep the diagrams of documents true.
 
 Example:
     python -m scripts.show_topology --format mermaid
     python -m scripts.show_topology --check README.md     # exit 1 when its block is out of date
     python -m scripts.show_topology --write README.md
+    python -m scripts.show_topology --write docs/commands-and-outcomes.md    # its transitions
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
 from schemas.topics import TOPICS
 from serdes.registry.ids import counted_ids
+from state.domain import event, reservation
 from state.records.seat_codecs import SeatCodecs
 from streams.route import Route
 from topology import POD_READS, POD_WRITES, routes
 
 BEGIN = "<!-- topology -->"
 END = "<!-- /topology -->"
+STATES_BEGIN = "<!-- transitions -->"
+STATES_END = "<!-- /transitions -->"
+
+_From = TypeVar("_From", bound=Enum)
+_By = TypeVar("_By", bound=Enum)
 
 
 def all_routes() -> tuple[Route, ...]:
@@ -57,17 +66,38 @@ def as_mermaid(flow: Sequence[Route]) -> str:
     return "\n".join(lines)
 
 
-def block(flow: Sequence[Route]) -> str:
-    """Return the README's block, markers included."""
-    return f"{BEGIN}\n```mermaid\n{as_mermaid(flow)}\n```\n{END}"
+def as_states(table: Mapping[_From, Mapping[_By, Enum]]) -> str:
+    """Return the source of a diagram of every transition that a table allows."""
+    lines = ["stateDiagram-v2"]
+    for before, nexts in table.items():
+        lines.extend(
+            f"    {before.name} --> {after.name}: {by.name}" for by, after in nexts.items()
+        )
+    return "\n".join(lines)
+
+
+def _fenced(mermaid: str) -> str:
+    return f"```mermaid\n{mermaid}\n```"
+
+
+def blocks(flow: Sequence[Route]) -> dict[tuple[str, str], str]:
+    """Return what belongs between each pair of markers."""
+    reservations, events = as_states(reservation.TRANSITIONS), as_states(event.TRANSITIONS)
+    states = f"A reservation:\n\n{_fenced(reservations)}\n\nAn event:\n\n{_fenced(events)}"
+    return {(BEGIN, END): _fenced(as_mermaid(flow)), (STATES_BEGIN, STATES_END): states}
 
 
 def with_block(text: str, flow: Sequence[Route]) -> str:
-    """Return a document with its block made anew; raise ValueError where it has none."""
-    start, end = text.find(BEGIN), text.find(END)
-    if start < 0 or end < start:
-        raise ValueError(f"no block between {BEGIN} and {END}")
-    return text[:start] + block(flow) + text[end + len(END) :]
+    """Return a document with its blocks made anew; raise ValueError where it has none."""
+    found = False
+    for (begin, end), content in blocks(flow).items():
+        start, stop = text.find(begin), text.find(end)
+        if 0 <= start < stop:
+            found = True
+            text = f"{text[:start]}{begin}\n{content}\n{text[stop:]}"
+    if not found:
+        raise ValueError(f"no block between {BEGIN} and {END}, or {STATES_BEGIN} and {STATES_END}")
+    return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 import topology
 from schemas.topics import EVENTS, SCHEMA_IDS, TOPICS, subjects
-from scripts.show_topology import all_routes, as_text, main, with_block
+from scripts.show_topology import BEGIN, STATES_BEGIN, all_routes, as_text, main, with_block
 from serdes.avro.schema_files import current
 
 ROOT = Path(__file__).parent.parent
@@ -79,7 +79,23 @@ def test_importing_the_topology_builds_no_app() -> None:
 
 def test_the_readme_shows_the_topology_as_it_is() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert BEGIN in text
     assert with_block(text, ROUTES) == text
+
+
+def test_the_page_of_commands_shows_the_transitions_as_their_tables_have_them() -> None:
+    text = (ROOT / "docs" / "commands-and-outcomes.md").read_text(encoding="utf-8")
+    assert STATES_BEGIN in text
+    assert with_block(text, ROUTES) == text
+
+
+def test_a_transition_that_a_page_lacks_is_told_and_written(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "commands-and-outcomes.md").read_text(encoding="utf-8")
+    document = tmp_path / "a.md"
+    document.write_text(page.replace("    HELD --> SOLD: CONFIRMED\n", ""), encoding="utf-8")
+    assert main(["--check", str(document)]) == 1
+    assert main(["--write", str(document)]) == 0
+    assert document.read_text(encoding="utf-8") == page
 
 
 def test_a_document_without_a_block_is_refused(tmp_path: Path) -> None:
