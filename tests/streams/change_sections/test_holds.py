@@ -1,0 +1,223 @@
+"""Rungs of holds, and the same id again, over lists and a store in memory."""
+
+import io
+import random
+
+import fastavro
+import pytest
+from support.records.avro_values import blocked
+from support.seats.section_commands import (
+    ELSEWHERE,
+    EVENT,
+    IDS,
+    START_MS,
+    A,
+    B,
+    Pair,
+    Partition,
+    block,
+    confirm,
+    hold,
+    hold_chosen,
+    open_section,
+    opened,
+    release,
+)
+
+from schemas.topics import subjects
+from serdes.avro.schema_files import inlined, parsed
+from state.domain.keys import section_key
+from state.domain.layout import OrphanRule
+from state.domain.reasons import Reason
+
+
+def test_a_hold_gets_adjacent_seats_an_epoch_and_a_deadline() -> None:
+    partition = opened("..|...\n......", hold_ms=60_000)
+    (held,) = partition.send(hold("r1", 3, correlation="c"))
+    assert (held.name, held.reservation) == ("SeatsHeld", "r1")
+    assert held.seats == ((0, 2, 3),)
+    assert (held.epoch, held.decidedAtMs, held.deadlineMs) == (1, START_MS, START_MS + 60_000)
+    assert (held.version, held.outcomeId) == (2, b"section-commands:0:1:0")
+    assert (held.userId, held.correlationId, held.section) == (b"ann", b"c", A.encode())
+
+
+def test_chosen_seats_are_held_as_ranges() -> None:
+    (held,) = opened("..|...").send(hold_chosen("r1", [(0, 3), (0, 1), (0, 2)]))
+    assert held.seats == ((0, 1, 1), (0, 2, 2))
+
+
+def test_b27_a_key_that_is_not_the_section_is_refused_and_not_stored() -> None:
+    partition = opened("....")
+    _, value = hold("r1", 1)
+    for key in (section_key(EVENT, B), b"", b"tick"):
+        (rejected,) = partition.send((key, value))
+        assert (rejected.name, rejected.reason) == ("ReservationRejected", Reason.KEY_MISMATCH)
+        assert rejected.version == 0
+    assert partition.send(hold("r1", 1))[0].name == "SeatsHeld"
+
+
+def test_b28_a_missing_key_is_refused_where_the_id_can_be_read() -> None:
+    partition = opened("....")
+    (rejected,) = partition.send((None, hold("r1", 1)[1]))
+    assert rejected.reason is Reason.KEY_MISMATCH
+    partition.send((None, b"rubbish"))
+    assert partition.dead == ["BAD_WIRE_HEADER"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "name"),
+    [
+        (hold("r1", 1, section=ELSEWHERE), "ReservationRejected"),
+        (confirm("r1", section=ELSEWHERE), "CommandRefused"),
+        (release("r1", section=ELSEWHERE), "CommandRefused"),
+        (block([(0, 0, 1)], section=ELSEWHERE), "CommandRefused"),
+        (open_section("..", section=ELSEWHERE), "CommandRefused"),
+    ],
+)
+def test_b29_f07_a_section_of_another_partition_is_never_touched(pair: Pair, name: str) -> None:
+    partition = opened("....")
+    before = partition.stored()
+    (refused,) = partition.send(pair)
+    assert (refused.name, refused.reason) == (name, Reason.WRONG_PARTITION)
+    after = partition.stored()
+    assert {key: after[key] for key in after if key != b"p"} == {
+        key: before[key] for key in before if key != b"p"
+    }
+
+
+def test_b30_an_unknown_section_is_refused_for_good_and_has_no_status() -> None:
+    partition = Partition()
+    (rejected,) = partition.send(hold("r1", 1))
+    assert (rejected.reason, rejected.version) == (Reason.UNKNOWN_SECTION, 0)
+    assert partition.statuses == []
+    partition.send(open_section("...."))
+    assert partition.send(hold("r1", 1))[0].reason is Reason.UNKNOWN_SECTION
+    assert partition.send(block([(0, 0, 1)], section=B))[0].reason is Reason.UNKNOWN_SECTION
+
+
+def test_holds_are_refused_before_and_after_the_sale() -> None:
+    partition = opened("....", starts_ms=START_MS + 10, ends_ms=START_MS + 20)
+    assert partition.send(hold("r1", 1))[0].reason is Reason.NOT_OPEN
+    partition.now_ms += 10
+    assert partition.send(hold("r2", 1))[0].name == "SeatsHeld"
+    partition.now_ms += 10
+    assert partition.send(hold("r3", 1))[0].reason is Reason.SALE_CLOSED
+
+
+@pytest.mark.parametrize("count", [0, -1, 4, 2**31 - 1, 2**40])
+def test_b51_a_count_outside_the_sections_limit_is_refused(count: int) -> None:
+    (rejected,) = opened("......", limit=3).send(hold("r1", count))
+    assert rejected.reason is Reason.BAD_COUNT
+
+
+def test_b52_a_count_that_is_not_the_lists_length_is_refused() -> None:
+    partition = opened("....")
+    (rejected,) = partition.send(hold_chosen("r1", [(0, 0), (0, 1)], count=3))
+    assert rejected.reason is Reason.BAD_COUNT
+    (rejected,) = partition.send(hold_chosen("r2", [], count=1))
+    assert rejected.reason is Reason.BAD_COUNT
+
+
+@pytest.mark.parametrize("seat", [(0, 4), (0, -1), (1, 0), (-1, 0), (0, 2**31 - 1)])
+def test_b54_a_seat_outside_the_section_is_named(seat: tuple[int, int]) -> None:
+    (rejected,) = opened("....").send(hold_chosen("r1", [(0, 0), seat]))
+    assert (rejected.reason, rejected.seat) == (Reason.UNKNOWN_SEAT, seat)
+
+
+def test_refusals_of_the_allocation_are_told_with_the_seat_to_blame() -> None:
+    partition = opened(".....", rule=OrphanRule.STRICT)
+    partition.send(hold_chosen("r1", [(0, 0), (0, 1)]))
+    outcomes = partition.send(
+        hold("r2", 4),
+        hold("r3", 2),
+        hold_chosen("r4", [(0, 2), (0, 1)]),
+        hold_chosen("r5", [(0, 3)]),
+    )
+    assert [(outcome.reason, outcome.seat) for outcome in outcomes] == [
+        (Reason.SOLD_OUT, None),
+        (Reason.ORPHAN_SEAT, None),
+        (Reason.SEAT_TAKEN, (0, 1)),
+        (Reason.ORPHAN_SEAT, None),
+    ]
+    assert opened(".|.").send(hold("r1", 2))[0].reason is Reason.NO_ADJACENT_SEATS
+
+
+@pytest.mark.parametrize("pair", [hold("r1", 2), hold_chosen("r1", [(0, 1)]), hold("r1", 9)])
+def test_b38_the_same_request_gets_the_same_bytes_however_often(pair: Pair) -> None:
+    partition = opened("....")
+    first = partition.fold(partition.append(pair))
+    again = partition.fold(partition.append(pair, pair)) + partition.fold(partition.append(pair))
+    assert again == first * 3
+
+
+def in_blocks(pair: Pair, seed: int) -> Pair:
+    """Return a command as other encoders write it: its arrays in other blocks."""
+    key, value = pair
+    assert value is not None
+    number = int.from_bytes(value[1:5], "big")
+    (name,) = (subjects()[one] for one, each in IDS.id_by_subject.items() if each == number)
+    fields = fastavro.schemaless_reader(io.BytesIO(value[5:]), parsed(name), None)
+    return key, value[:5] + blocked(inlined(name), fields, random.Random(seed))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_b1_a_command_is_repeated_by_its_values_in_whatever_blocks(first: int) -> None:
+    partition = opened("....")
+    forms = [hold_chosen("r1", [(0, 0), (0, 2)])]
+    forms += [in_blocks(forms[0], seed) for seed in range(8)]
+    assert len(set(forms)) > 3
+    outcomes = [partition.send(form) for form in forms[first:] + forms[:first]]
+    assert outcomes == [outcomes[0]] * len(forms)
+    assert outcomes[0][0].name == "SeatsHeld"
+    other = in_blocks(hold_chosen("r1", [(0, 0), (0, 3)]), first)
+    assert partition.send(other)[0].reason is Reason.CONFLICT
+    assert partition.dead == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_b1_a_plan_is_opened_again_in_whatever_blocks(seed: int) -> None:
+    plan = open_section("...|.\n...", blocked=[(0, 1, 2)])
+    partition = Partition()
+    assert partition.send(in_blocks(plan, seed))[0].name == "SectionOpened"
+    assert partition.send(plan)[0].name == "SectionOpened"
+    assert partition.send(in_blocks(plan, seed + 1))[0].name == "SectionOpened"
+
+
+def test_b38_twice_in_one_batch_is_decided_once() -> None:
+    partition = opened("....")
+    first, second = partition.fold(partition.append(hold("r1", 2), hold("r1", 2)))
+    assert first == second
+    assert (partition.status().availableCount, partition.status().version) == (2, 2)
+
+
+def test_a_new_correlation_id_does_not_make_another_request() -> None:
+    partition = opened("....")
+    (held,) = partition.send(hold("r1", 2, correlation="a"))
+    assert partition.send(hold("r1", 2, correlation="b")) == [held]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        hold("r1", 3),
+        hold("r1", 2, user="bob"),
+        hold("r1", 2, section=B),
+        hold_chosen("r1", [(0, 0), (0, 1)]),
+    ],
+)
+def test_b39_f10_the_same_id_with_another_request_conflicts(other: Pair) -> None:
+    partition = opened("....")
+    (held,) = partition.send(hold("r1", 2))
+    reservation = partition.stored()[b"rr1"]
+    (refused,) = partition.send(other)
+    assert (refused.name, refused.reason) == ("CommandRefused", Reason.CONFLICT)
+    assert (refused.outcomeId, partition.stored()[b"rr1"]) == (
+        b"section-commands:0:2:0",
+        reservation,
+    )
+    # Nothing of the first request leaks into the refusal of another's.
+    assert set(refused.fields) == {
+        *("reservationId", "userId", "correlationId", "section", "eventId", "request"),
+        *("outcomeId", "version", "decidedAtMs", "reason", "seat"),
+    }
+    assert partition.send(hold("r1", 2)) == [held]
