@@ -21,11 +21,11 @@ from scripts.traffic.sending import (
     CommandSender,
     NoBroker,
     OutcomeReader,
-    key_of,
     schema_ids,
 )
 from serdes.registry.ids import SchemaIds
 from serdes.wire import VALUE_BYTES_MAX
+from state.domain.keys import section_key
 from state.domain.layout import OrphanRule, Rules
 from state.domain.reasons import Reason
 from state.plans.reading import read_plan
@@ -87,7 +87,7 @@ def open_event(
     sender = CommandSender(where.brokers, kafka=where.kafka)
     try:
         for section_name, value in commands.values():
-            sender.send(key_of(event_id, section_name), value)
+            sender.send(section_key(event_id, section_name), value)
         unsent = sender.flush()
         if unsent or sender.failed:
             why = sender.failed[0] if sender.failed else "no acknowledgement"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from scripts.traffic.sending import CommandEncoders, key_of
+from scripts.traffic.sending import CommandEncoders
+from state.domain.keys import section_key
 from state.domain.layout import Row, Rules
 from state.plans.seating import SectionPlan
 
@@ -54,7 +55,7 @@ def openings(arena: Arena, encoders: CommandEncoders) -> Iterator[Command]:
         identity = encoders.identity(command_id, "operator", name, EVENT_ID)
         plan = SectionPlan(section=name, name=name, rows=rows, path="")
         yield Command(
-            command_id, key_of(EVENT_ID, name), encoders.open_section(identity, plan, RULES)
+            command_id, section_key(EVENT_ID, name), encoders.open_section(identity, plan, RULES)
         )
 
 
@@ -96,7 +97,7 @@ class Holds:
                 EVENT_ID,
                 f"{random.getrandbits(64):016x}",
             )
-            key = key_of(EVENT_ID, name)
+            key = section_key(EVENT_ID, name)
             if self.outstanding:
                 held.append((reservation_id, key, identity))
             seat_count = PARTY_SIZES[random.randrange(len(PARTY_SIZES))]

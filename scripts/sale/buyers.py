@@ -14,9 +14,10 @@ from typing import Any
 from schemas.topics import SECTION_STATUS
 from scripts.auditing.http_history import Sighting
 from scripts.sale.web_buyers import Paid
-from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader, key_of
+from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
 from scripts.traffic.workload import chosen_seats
 from serdes.registry.ids import SchemaIds
+from state.domain.keys import section_key
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
 from state.plans.seating import SeatingPlan
@@ -85,7 +86,7 @@ class Buyers:
         self._reader = OutcomeReader(brokers, ids)
         self._statuses = OutcomeReader(brokers, ids, SECTION_STATUS)
         self._sender = CommandSender(brokers, linger_ms=2)
-        self._keys = [key_of(event_id, section.section) for section in plan.sections]
+        self._keys = [section_key(event_id, section.section) for section in plan.sections]
         self._index_by_key = {key: index for index, key in enumerate(self._keys)}
         self._sent_at: dict[bytes, deque[float]] = {}
         self._holds: dict[bytes, Hold] = {}

@@ -12,7 +12,6 @@ from serdes.registry.ids import SchemaIds
 from serdes.registry.known_ids import IdLogUnavailableError, KnownIds, SchemaIdsError
 from serdes.schema_source import agreed_with_pins
 from serdes.wire import HEADER_BYTES
-from state.domain.keys import section_key
 from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.kafka.refusals import Refusals
 from state.kafka.schema_id_log import SchemaIdLog
@@ -23,7 +22,6 @@ __all__ = [
     "CommandSender",
     "NoBroker",
     "OutcomeReader",
-    "key_of",
     "schema_ids",
 ]
 
@@ -213,8 +211,3 @@ class OutcomeReader:
     def close(self) -> None:
         """Leave."""
         self._consumer.close()
-
-
-def key_of(event_id: int, section: str) -> bytes:
-    """Return the record key of a section."""
-    return section_key(event_id, section)

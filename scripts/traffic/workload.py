@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from scripts.traffic.sending import CommandEncoders, key_of
+from scripts.traffic.sending import CommandEncoders
+from state.domain.keys import section_key
 from state.plans.seating import SectionPlan
 
 
@@ -51,7 +52,7 @@ def draw_commands(
 ) -> list[Command]:
     """Return `count` commands in the order in which they are sent."""
     draw = random.Random(seed)  # noqa: S311 - seeded on purpose
-    keys = [key_of(event_id, section.section) for section in sections]
+    keys = [section_key(event_id, section.section) for section in sections]
     ranks = list(range(len(sections)))
     draw.shuffle(ranks)
     weights = [1 / (rank + 1) ** mix.skew for rank in ranks]

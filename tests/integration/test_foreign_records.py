@@ -28,9 +28,9 @@ from schemas.topics import (
 )
 from scripts.brokers.addresses import Servers as Addresses
 from scripts.processes.workers import Worker
-from scripts.traffic.sending import CommandEncoders, key_of, schema_ids
+from scripts.traffic.sending import CommandEncoders, schema_ids
 from serdes.avro.varints import write_long
-from state.domain.keys import partition_of
+from state.domain.keys import partition_of, section_key
 from streams.runtime.transactions.schema_questions import WAIT_S
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -60,7 +60,7 @@ class Place:
         self.holds += 1
         name = f"hold-{self.holds}"
         identity = self.encoders.identity(name, "user", section, EVENT)
-        return name.encode(), key_of(EVENT, section), self.encoders.hold_best(identity, 1)
+        return name.encode(), section_key(EVENT, section), self.encoders.hold_best(identity, 1)
 
     def send(self, *commands: bytes | Command, **options: Any) -> None:
         """Send commands of ours, or batches of strangers to section A's partition."""
@@ -68,7 +68,7 @@ class Place:
         for one in commands:
             if isinstance(one, bytes):
                 self.append(
-                    SECTION_COMMANDS.name, partition_of(key_of(EVENT, "A"), PARTITIONS), one
+                    SECTION_COMMANDS.name, partition_of(section_key(EVENT, "A"), PARTITIONS), one
                 )
             else:
                 _, key, value = one
@@ -188,7 +188,7 @@ def chosen(place: Place, name: str, seats: list[int], *, with_size: bool) -> Com
     if with_size:
         theirs = write_long(-len(seats)) + write_long(len(items)) + items + b"\0"
         value = value.removesuffix(ours) + theirs
-    return name.encode(), key_of(EVENT, "A"), value
+    return name.encode(), section_key(EVENT, "A"), value
 
 
 def test_b1_commands_in_another_block_form_are_decided_and_repeated(going_on: Place) -> None:
@@ -216,7 +216,7 @@ def test_b2_ids_that_the_registry_does_not_know_hold_nobody_up(going_on: Place) 
     ids = [0, 1_999_999, 1 << 31, (1 << 32) - 1, 3_999_999, 5_000_001]
     mixed: list[Command] = []
     for schema_id in ids:
-        mixed += [(b"", key_of(EVENT, "A"), of_id(schema_id)), going_on.hold()]
+        mixed += [(b"", section_key(EVENT, "A"), of_id(schema_id)), going_on.hold()]
     going_on.send(*mixed)
     assert going_on.decided(*mixed[1::2])
     wanted = set(map(of_id, ids))
@@ -234,7 +234,7 @@ def test_f85_a_registry_that_is_down_holds_one_partition_up_once(going_on: Place
     held_up = going_on.hold("A")
     going_on.registry.kill()
     try:
-        asked = [(b"", key_of(EVENT, "A"), of_id(number)) for number in range(7_000, 7_004)]
+        asked = [(b"", section_key(EVENT, "A"), of_id(number)) for number in range(7_000, 7_004)]
         going_on.send(*asked, held_up)
         assert wait_until(lambda: "asking the registry" in going_on.ready(), 60)
         going_on.send(*apart)

@@ -21,8 +21,9 @@ from infra.stack.registry import SchemaRegistry
 from schemas.topics import SCHEMA_IDS, subjects
 from scripts.brokers.addresses import Servers as Addresses
 from scripts.processes.workers import Worker
-from scripts.traffic.sending import CommandEncoders, CommandSender, key_of, schema_ids
+from scripts.traffic.sending import CommandEncoders, CommandSender, schema_ids
 from serdes.registry.client import Registry, fetch_ids
+from state.domain.keys import section_key
 from state.kafka.schema_id_log import SchemaIdLog
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -98,7 +99,7 @@ def test_s2_workers_pods_and_scripts_refuse_a_registry_with_other_ids(place: Pla
     # Something in the log has one of the two ids.
     sender = CommandSender(place.servers.brokers)
     encoders = CommandEncoders(schema_ids(place.servers.registry_url, place.servers.brokers))
-    sender.send(key_of(7, "A"), encoders.confirm(encoders.identity("r", "u", "A", 7), 0))
+    sender.send(section_key(7, "A"), encoders.confirm(encoders.identity("r", "u", "A", 7), 0))
     assert sender.flush() == 0
     # Not at rest until it is decided.
     assert wait_until(lambda: script(place, "audit").returncode == 0, 60)
@@ -151,7 +152,7 @@ def test_s2_a_registry_whose_data_are_lost_is_filled_by_the_list_of_the_log(plac
     left(kept)
     # What was taken while nobody decides must not become a dead letter under another registry.
     sender = CommandSender(place.servers.brokers)
-    sender.send(key_of(7, "A"), encoders.hold_best(encoders.identity("r", "u", "A", 7), 2))
+    sender.send(section_key(7, "A"), encoders.hold_best(encoders.identity("r", "u", "A", 7), 2))
     assert sender.flush() == 0
 
     with swapped(place.registry, place.directory / "fresh"):
