@@ -37,17 +37,18 @@ from scripts.auditing.log import CannotRead, read_log
 from scripts.auditing.report import Report
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, Rest, rest
-from scripts.create_topics import carry_out, plan
-from scripts.issue_token import DevelopmentKeys
-from scripts.open_event import open_event
+from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
+from scripts.contracts.registering import register
+from scripts.contracts.topics import carry_out, plan
+from scripts.processes.keys import DevelopmentKeys
 from scripts.processes.pods import ApiPod, PodFailed
 from scripts.processes.workers import Worker, WorkerFailed
-from scripts.register_schemas import PATIENCE_S, PatientRegistry, register
 from scripts.sale.arena import ARENA
 from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import draw_faults, strike
 from scripts.sale.table import Display
 from scripts.sale.web_buyers import BUYERS, WebBuyers
+from scripts.traffic.opening import open_event
 from scripts.traffic.sending import NoBroker, schema_ids
 from scripts.traffic.workload import percentile
 from serdes.registry.client import RegistryRefusedError, RegistryUnavailableError

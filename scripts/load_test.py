@@ -21,7 +21,7 @@ from time import monotonic, perf_counter, sleep
 from typing import Any
 
 from scripts.brokers.addresses import NotUp, Servers, servers
-from scripts.open_event import open_event
+from scripts.traffic.opening import open_event
 from scripts.traffic.sending import (
     CommandEncoders,
     CommandSender,

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from infra.paths import RUN
 from infra.stack import QUICK_RESTART, Stack, configured, ephemeral_stack
-from scripts.create_topics import wait_until_led
+from scripts.contracts.topics import wait_until_led
 
 # Temporary files lie in the checkout, as everything else does, however the tests were started.
 SCRATCH = RUN / "scratch"

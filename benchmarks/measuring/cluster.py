@@ -13,8 +13,9 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from benchmarks.pod_runs.arena import Command
 from infra.stack import Stack
 from schemas.topics import SECTION_COMMANDS, TOPICS, Topic
-from scripts.create_topics import carry_out, plan
-from scripts.register_schemas import PATIENCE_S, PatientRegistry, register
+from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
+from scripts.contracts.registering import register
+from scripts.contracts.topics import carry_out, plan
 from scripts.traffic.sending import CommandEncoders, CommandSender
 from serdes.registry.client import fetch_ids
 from state.kafka.options import NO_OPTIONS

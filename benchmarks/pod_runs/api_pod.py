@@ -16,7 +16,7 @@ from benchmarks.measuring.ages import Answer
 from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
 from benchmarks.measuring.process import Measured
 from benchmarks.pod_runs.statuses import Hall
-from scripts.issue_token import DevelopmentKeys
+from scripts.processes.keys import DevelopmentKeys
 
 API = (sys.executable, "-m", "api")
 BARE_SERVER = (sys.executable, "-m", "benchmarks.pod_runs.bare_server")

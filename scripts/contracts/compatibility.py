@@ -8,7 +8,7 @@ from typing import Any
 import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
-from scripts.lint_schemas import release_paths
+from scripts.contracts.linting import release_paths
 from serdes.avro.generated_source import named_types
 from serdes.avro.schema_files import Schema, SchemaFiles, load
 

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from scripts.auditing.http_history import NO_ANSWER, Act, Exchange, History, Kind
-from scripts.issue_token import DevelopmentKeys
+from scripts.processes.keys import DevelopmentKeys
 from scripts.traffic.workload import chosen_seats
 from state.plans.seating import SeatingPlan
 

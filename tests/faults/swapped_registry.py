@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infra.stack.registry import SchemaRegistry
 from schemas.topics import subjects
-from scripts.register_schemas import COMPATIBILITY
+from scripts.contracts.registering import COMPATIBILITY
 from serdes.avro.schema_files import current
 from serdes.registry.client import Registry, quoted
 

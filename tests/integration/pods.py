@@ -14,7 +14,7 @@ from integration.workers import ROOT, LoggedRecord, read_committed
 
 from infra.stack.ports import free_ports
 from infra.stack.processes import Child, child_environment, wait_until
-from scripts.issue_token import DevelopmentKeys
+from scripts.processes.keys import DevelopmentKeys
 
 READY_TIMEOUT_S = 60.0
 WITHOUT_LIMITS = {

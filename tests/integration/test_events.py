@@ -23,7 +23,7 @@ from api.web.metrics import ApiMetrics
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from schemas.topics import EVENTS, TOPICS
-from scripts.create_topics import carry_out, plan
+from scripts.contracts.topics import carry_out, plan
 from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
 from serdes.schema_source import SchemaSource
 from state.domain.event import EventStatus

@@ -29,13 +29,7 @@ from confluent_kafka.admin import (
 from faults.hanging_transaction import UNVERIFIED, abandoned, unknown_to_its_coordinator
 from faults.lost_records import lose_records
 from integration.pods import PodProcess, Servers, run_script
-from integration.workers import (
-    ENDED_ITSELF,
-    Worker,
-    committed_offsets,
-    end_offsets,
-    producing,
-)
+from integration.workers import ENDED_ITSELF, Worker, committed_offsets, end_offsets, producing
 from support.pages.certificates import Authority
 from support.pages.document_pages import code_in, table_rows
 from support.records.registry_fake import fake_registry
@@ -46,7 +40,7 @@ from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.ports import free_ports
 from infra.stack.processes import wait_until
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
-from scripts.register_schemas import register
+from scripts.contracts.registering import register
 from serdes.registry.client import Registry
 from state.kafka.refusals import Refusals
 from streams.settings import Settings

@@ -38,7 +38,7 @@ from schemas.topics import (
     SECTION_COMMANDS,
     subjects,
 )
-from scripts.register_schemas import register
+from scripts.contracts.registering import register
 from serdes.registry.client import Registry
 from state.kafka.schema_id_log import SchemaIdLog
 from streams.settings import Settings

@@ -31,7 +31,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from integration.counting import KEY_TAG, PROGRESS_KEY, Topics
 
 from infra.stack.processes import Child, child_environment, tail, wait_until
-from scripts.create_topics import wait_until_led
+from scripts.contracts.topics import wait_until_led
 from state.stores import envelope
 from state.stores.partition_state import SIGNED_KEYS
 

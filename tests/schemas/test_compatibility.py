@@ -7,7 +7,8 @@ import pytest
 from support.records.schema_edits import Change, change, copied_schemas
 
 from scripts.contracts.compatibility import incompatibilities
-from scripts.register_schemas import main, release
+from scripts.contracts.registering import release
+from scripts.register_schemas import main
 from serdes.avro.schema_files import SCHEMA_ROOT, load, text_of
 
 HOLD = "commands/HoldBestAvailable.avsc"

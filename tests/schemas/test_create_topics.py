@@ -7,7 +7,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import SECTION_COMMANDS, SECTION_STATUS, TOPICS
-from scripts.create_topics import (
+from scripts.contracts.topics import (
     ConfigDrift,
     Create,
     Existing,
@@ -15,9 +15,9 @@ from scripts.create_topics import (
     WrongPartitions,
     carry_out,
     existing_topics,
-    main,
     plan,
 )
+from scripts.create_topics import main
 
 
 def as_created(steps: list[Step]) -> dict[str, Existing]:

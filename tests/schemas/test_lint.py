@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from support.records.schema_edits import Change, change, copied_schemas
 
-from scripts.lint_schemas import lint, main
+from scripts.contracts.linting import lint
+from scripts.lint_schemas import main
 from serdes.avro.schema_files import SCHEMA_ROOT
 
 LONG_FIELD = {"name": "n", "type": "long", "doc": "A number."}

@@ -9,7 +9,7 @@ from pathlib import Path
 from api.access.identity import Identity, TokenVerifier
 from api.access.tokens import KeySet
 from infra.paths import ROOT
-from scripts.issue_token import KEY_FILE, DevelopmentKeys
+from scripts.processes.keys import KEY_FILE, DevelopmentKeys
 
 
 def verified(jwks: Path, token: str) -> Identity:

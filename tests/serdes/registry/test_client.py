@@ -11,14 +11,9 @@ import pytest
 from support.records.registry_fake import FakeRegistry, fake_registry
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
-from scripts.register_schemas import (
-    COMPATIBILITY,
-    FIRST_PAUSE_S,
-    PatientRegistry,
-    differences,
-    main,
-    register,
-)
+from scripts.contracts.patient_registry import FIRST_PAUSE_S, PatientRegistry
+from scripts.contracts.registering import COMPATIBILITY, differences, register
+from scripts.register_schemas import main
 from serdes.avro.schema_files import current
 from serdes.decoding import FOREIGN_SUBJECT, Decoded, TopicDecoder, Undecodable, UnknownSchema
 from serdes.encoding import encoders
@@ -233,7 +228,7 @@ def test_f7_a_registry_that_is_busy_is_asked_again(
         pauses.append(seconds)
         fake.answers = None
 
-    monkeypatch.setattr("scripts.register_schemas.time.sleep", pause)
+    monkeypatch.setattr("scripts.contracts.patient_registry.time.sleep", pause)
     assert main(["register", "--registry", fake.url]) == 0
     assert pauses
     assert "new" in capsys.readouterr().out

@@ -13,7 +13,8 @@ from support.records.registry_fake import FakeRegistry, fake_registry
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
 from scripts.contracts.listed_schemas import CannotList, register_listed
-from scripts.register_schemas import main, register
+from scripts.contracts.registering import register
+from scripts.register_schemas import main
 from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.avro.schema_files import current
 from serdes.decoding import TopicDecoder
