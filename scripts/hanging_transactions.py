@@ -14,161 +14,20 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
-from aiokafka.structs import TopicPartition
+from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS
-from scripts.brokers.transaction_requests import (
-    DescribeProducers,
-    ListTransactions,
-    WriteTxnMarkers,
-)
+from scripts.brokers.open_transactions import NotEnded, end, find
 from scripts.stopping import until_stopped
-
-Place = tuple[str, int]
-"""Topic and partition."""
 
 TIMEOUT_S = 30.0
 _NONE_OPEN, _USAGE, _LISTED = 0, 2, 3
-_ONGOING: Final = "Ongoing"
-_COMMITTED: Final = frozenset({"PrepareCommit", "CompleteCommit"})
-
-
-class NotEnded(Exception):
-    """The transaction that was named is not there, or may not be ended so.
-
-    Operator action: as the message says; list the open ones again.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class OpenTransaction:
-    """A transaction that keeps a partition back.
-
-    begins_at:  its first offset.
-    written_ms: when its producer last wrote to the partition, in Unix ms.
-    name, state: transactional id and state at its coordinator; empty where none knows it.
-    """
-
-    place: Place
-    begins_at: int
-    producer_id: int
-    producer_epoch: int
-    coordinator_epoch: int
-    written_ms: int
-    name: str
-    state: str
-
-    def line(self, now_ms: int) -> str:
-        """Return it as one line for people."""
-        topic, partition = self.place
-        return (
-            f"{topic}-{partition}:{self.begins_at}  last written "
-            f"{(now_ms - self.written_ms) / 1000:.0f} s ago  producer {self.producer_id} "
-            f"{self.name or '(no transactional id)'}: {self.state or 'unknown'}; {self.advice()}"
-        )
-
-    def advice(self) -> str:
-        """Return how it should be ended."""
-        if self.state == _ONGOING:
-            return "abort, if that producer is gone: its timeout would end it too"
-        if self.state in _COMMITTED:
-            return "commit: its coordinator has decided so"
-        if not self.name:
-            return "abort, if you may describe all transactional ids: no coordinator knows of it"
-        return "abort: its coordinator knows of nothing that is to be committed"
-
-
-async def find(admin: Any, topics: Sequence[str]) -> list[OpenTransaction]:
-    """Return the open transactions of these topics, by topic, partition and offset."""
-    names: dict[int, tuple[str, str]] = {}
-    for broker in admin._client.cluster.brokers():
-        listed = await admin._send_request(ListTransactions(), broker.nodeId)
-        _raise(listed.error_code)
-        for name, producer_id, state, _ in listed.transaction_states:
-            names[producer_id] = name, state
-    found = []
-    for node_id, places in _leaders(admin, topics).items():
-        answer = await admin._send_request(DescribeProducers(places), node_id)
-        for topic, partitions, _ in answer.topics:
-            for partition, error_code, _, producers, _ in partitions:
-                _raise(error_code)
-                found += [
-                    OpenTransaction(
-                        (topic, partition),
-                        begins_at,
-                        producer_id,
-                        epoch,
-                        coordinator_epoch,
-                        written_ms,
-                        *names.get(producer_id, ("", "")),
-                    )
-                    for producer_id, epoch, _, written_ms, coordinator_epoch, begins_at, _ in (
-                        producers
-                    )
-                    if begins_at >= 0
-                ]
-    return sorted(found, key=lambda one: (one.place, one.begins_at))
-
-
-async def end(admin: Any, connection: Mapping[str, Any], one: OpenTransaction, how: str) -> None:
-    """End a transaction; raise NotEnded where that would contradict its coordinator."""
-    if how == "abort" and one.state in _COMMITTED:
-        raise NotEnded(f"its coordinator says {one.state}: its other partitions are committed")
-    if one.state == _ONGOING:
-        if how == "commit":
-            raise NotEnded("its coordinator has not decided to commit it: only its producer may")
-        await _fence(connection, one.name)
-        return
-    markers = WriteTxnMarkers(
-        one.producer_id,
-        one.producer_epoch,
-        how == "commit",
-        one.place,
-        # None has ended a transaction of this producer here yet.
-        max(0, one.coordinator_epoch),
-    )
-    (node_id,) = _leaders(admin, [one.place[0]], one.place[1])
-    answer = await admin._send_request(markers, node_id)
-    for _, topics, _ in answer.markers:
-        for _, partitions, _ in topics:
-            for _, error_code, _ in partitions:
-                _raise(error_code)
-
-
-async def _fence(connection: Mapping[str, Any], name: str) -> None:
-    """Let the coordinator abort what a producer left open, on all its partitions."""
-    producer = AIOKafkaProducer(**connection, transactional_id=name)
-    try:
-        await producer.start()
-    finally:
-        await producer.stop()
-
-
-def _leaders(
-    admin: Any, topics: Iterable[str], only: int | None = None
-) -> dict[int, dict[str, list[int]]]:
-    cluster = admin._client.cluster
-    by_node: dict[int, dict[str, list[int]]] = {}
-    for topic in topics:
-        for partition in sorted(cluster.partitions_for_topic(topic) or ()):
-            if only in (None, partition):
-                leader = cluster.leader_for_partition(TopicPartition(topic, partition))
-                by_node.setdefault(leader, {}).setdefault(topic, []).append(partition)
-    return by_node
-
-
-def _raise(error_code: int) -> None:
-    if error_code:
-        raise for_code(error_code)
 
 
 async def run(arguments: argparse.Namespace, connection: Mapping[str, Any]) -> int:
@@ -176,14 +35,13 @@ async def run(arguments: argparse.Namespace, connection: Mapping[str, Any]) -> i
     admin = AIOKafkaAdminClient(**connection)
     await admin.start()
     try:
-        await admin._client.set_topics(arguments.topics)
         found = await find(admin, arguments.topics)
         if arguments.end is None:
             now_ms = time.time_ns() // 1_000_000
             for one in found:
                 print(one.line(now_ms))
             return _LISTED if found else _NONE_OPEN
-        wanted = [one for one in found if f"{_named(one.place)}:{one.begins_at}" == arguments.at]
+        wanted = [one for one in found if one.named == arguments.at]
         if not wanted:
             raise NotEnded(f"no transaction that began at {arguments.at} is open")
         await end(admin, connection, wanted[0], arguments.end)
@@ -191,10 +49,6 @@ async def run(arguments: argparse.Namespace, connection: Mapping[str, Any]) -> i
         return _NONE_OPEN
     finally:
         await admin.close()
-
-
-def _named(place: Place) -> str:
-    return f"{place[0]}-{place[1]}"
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:

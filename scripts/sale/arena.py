@@ -3,7 +3,8 @@
 A round bowl of three tiers around a floor. Rows of a tier are arcs that grow longer to the back.
 Aisles run through every block, some seats are missing where a pillar stands, and every other
 block numbers its seats in steps of two.
-Everything follows from the figures below: the same figures give the same file.
+Everything follows from the figures below: the same figures give the same file. A smaller sale
+takes whole blocks of it.
 
     python -m scripts.sale.arena            write scripts/sale/arena.json again
     python -m scripts.sale.arena --check    exit 1 when the file is not what the figures give
@@ -16,6 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from state.domain.layout import Row
+from state.plans.reading import read_plan
+from state.plans.seating import SeatingPlan, SectionPlan
 
 ARENA = Path(__file__).with_name("arena.json")
 
@@ -173,6 +178,33 @@ def arena_bytes() -> bytes:
     head = json.dumps(plan, separators=(",", ":"))[:-1]
     lines = ",\n".join(json.dumps(zone, separators=(",", ":")) for zone in zones)
     return f'{head},"zones":[\n{lines}\n]}}\n'.encode()
+
+
+def demo_plan(seats: int | None) -> SeatingPlan:
+    """Return the arena that is sold, or so many seats of it."""
+    return part_of(read_plan(ARENA), seats)
+
+
+def part_of(arena: SeatingPlan, seats: int | None) -> SeatingPlan:
+    """Return an arena, or so many seats: whole blocks of it, and plain ones for the rest."""
+    if seats is None or seats == arena.seat_count:
+        return arena
+    sections: list[SectionPlan] = []
+    left = seats
+    for section in arena.sections:
+        if section.seat_count <= left:
+            sections.append(section)
+            left -= section.seat_count
+    number = 0
+    while left:
+        number += 1
+        size = min(left, 1_000)
+        rows = [Row(str(row + 1), 25) for row in range(size // 25)]
+        if size % 25:
+            rows.append(Row(str(len(rows) + 1), size % 25))
+        sections.append(SectionPlan(f"X{number}", f"X{number}", tuple(rows), f"X{number}"))
+        left -= size
+    return SeatingPlan(f"{arena.name}, {seats} seats", tuple(sections), {})
 
 
 def main(arguments: list[str]) -> int:

@@ -31,9 +31,9 @@ from schemas.topics import (
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import committed_offsets
 from scripts.contracts.registering import register
-from scripts.demo import prepare_topics, running
 from scripts.processes.workers import Worker
 from scripts.sale.faults import draw_faults
+from scripts.sale.setting_up import prepare_topics, running
 from scripts.sale.table import Display
 from scripts.traffic.sending import schema_ids
 from serdes.registry.client import Registry

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from schemas.topics import SECTION_COMMANDS
-from scripts.demo import arguments_of, demo_plan, part_of
-from scripts.sale.arena import ARENA
+from scripts.demo import arguments_of
+from scripts.sale.arena import ARENA, demo_plan, part_of
 from scripts.sale.table import Figures, as_line, as_table
 from scripts.traffic.sending import CommandEncoders
 from scripts.traffic.workload import Command, Mix, chosen_seats, draw_commands, percentile

@@ -1,0 +1,200 @@
+"""Commands that retention removed before a worker had decided them, and how they are given up."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+from schemas.topics import DEAD_LETTER_QUEUE, SEATS_CHANGELOG, SECTION_COMMANDS
+from serdes.avro.codegen import decoder
+from state.domain.keys import PROGRESS_KEY, may_store
+from state.kafka.group_offsets import committed_in
+from state.stores.envelope import pack, seed_of, unpack
+from state.stores.memory import MemoryStore
+from state.stores.partition_state import SKIPPED_KEY
+from streams.runtime.ownership.changelog import ChangelogReader, Owns
+from streams.runtime.ownership.restore import restore
+from streams.runtime.ownership.timeline import pack_pairs, pairs_of
+from streams.runtime.transactions.dead_letters import lost_record
+from streams.runtime.transactions.transaction import (
+    TransactionalProducers,
+    fence,
+    transactional_ids,
+)
+from streams.settings import Settings
+
+STALLED_S = 30.0
+
+
+class Refused(Exception):
+    """Nothing may be given up now; the message says what to do first."""
+
+
+class Topics(NamedTuple):
+    """The topics of one route, and what tells how far its state has come."""
+
+    source: str
+    changelog: str
+    dead_letters: str
+    progress_key: bytes
+    next_offset: Callable[[bytes], int]
+    owns: Owns | None
+
+
+class Lost(NamedTuple):
+    """Commands of one partition that are gone: from `first` to before `behind`.
+
+    owner: who is named beside the committed offset. store: the state, read from the changelog.
+    """
+
+    partition: int
+    first: int
+    behind: int
+    owner: str
+    store: MemoryStore
+
+
+SEATS = Topics(
+    SECTION_COMMANDS.name,
+    SEATS_CHANGELOG.name,
+    DEAD_LETTER_QUEUE.name,
+    PROGRESS_KEY,
+    lambda payload: int(decoder("io.seatstream.state.Progress")(payload, 0)[0]),
+    may_store,
+)
+
+
+async def find_lost(settings: Settings, topics: Topics) -> list[Lost]:
+    """Return the partitions whose state stands before the first record of the log.
+
+    Raises Refused while the group has members, or where a state cannot be read.
+    """
+    committed, numbers = await _ask(settings, topics)
+    consumer = AIOKafkaConsumer(**settings.connection, isolation_level="read_uncommitted")
+    await consumer.start()
+    try:
+        sources = [TopicPartition(topics.source, number) for number in numbers]
+        changelogs = [TopicPartition(topics.changelog, number) for number in numbers]
+        low = await consumer.beginning_offsets(sources)
+        ends = await consumer.end_offsets(changelogs)
+    finally:
+        await consumer.stop()
+    # Where the group stands behind the first record, and where nothing was removed, none is lost.
+    suspects = {
+        tp.partition: ends[TopicPartition(topics.changelog, tp.partition)]
+        for tp in sources
+        if low[tp] > 0 and committed.get(tp, (-1, ""))[0] <= low[tp]
+    }
+    stores = await _states(settings, topics, suspects, len(numbers))
+    lost = []
+    for number, store in stores.items():
+        tp = TopicPartition(topics.source, number)
+        [stored] = store.get_many([topics.progress_key])
+        first = 0 if stored is None else topics.next_offset(unpack(stored, store.seed)[0])
+        offset, owner = committed.get(tp, (-1, ""))
+        given_up = _given_up(store)
+        for begin, behind in sorted(given_up):
+            first = behind if begin <= first < behind else first
+        if first < low[tp] and (stored is not None or offset >= 0):
+            lost.append(Lost(number, first, low[tp], owner, store))
+    return lost
+
+
+async def _ask(
+    settings: Settings, topics: Topics
+) -> tuple[dict[TopicPartition, tuple[int, str]], list[int]]:
+    """Return offset and owner by partition, and all partitions of the source.
+
+    Raises Refused while the group has members.
+    """
+    admin = AIOKafkaAdminClient(**settings.connection)
+    await admin.start()
+    try:
+        [source] = await admin.describe_topics([topics.source])
+        if source["error_code"]:
+            raise for_code(source["error_code"])(topics.source)
+        numbers = sorted(one["partition"] for one in source["partitions"])
+        [described] = await admin.describe_consumer_groups([settings.app_id])
+        for error_code, group, state, _, _, members, *_ in described.groups:
+            if error_code:
+                raise for_code(error_code)(group)
+            if members:
+                raise Refused(
+                    f"group {group} is {state} and has {len(members)} members: stop all workers, "
+                    "and wait until their session timeout is over"
+                )
+        coordinator = await admin.find_coordinator(settings.app_id)
+        request = OffsetFetchRequest(settings.app_id, None)
+        # The public call reads no error of the whole group.
+        told = committed_in(await admin._send_request(request, coordinator))  # noqa: SLF001
+    finally:
+        await admin.close()
+    found: dict[TopicPartition, tuple[int, str]] = {}
+    for tp, at in told.items():
+        if isinstance(at, KafkaError):
+            raise at
+        found[tp] = at.offset, at.metadata
+    return found, numbers
+
+
+async def _states(
+    settings: Settings, topics: Topics, ends: Mapping[int, int], partitions: int
+) -> dict[int, MemoryStore]:
+    """Read the state of partitions from the changelog up to these ends."""
+    places = {number: (topics.changelog, number) for number in ends}
+    stores = {number: MemoryStore(seed_of(*place)) for number, place in places.items()}
+    readers = {
+        place: ChangelogReader(*place, stores[number], partitions, topics.owns)
+        for number, place in places.items()
+    }
+    with ThreadPoolExecutor(1) as executor:
+        _, troubles = await restore(
+            settings.connection,
+            {place: stores[number] for number, place in places.items()},
+            {place: ends[number] for number, place in places.items()},
+            readers,
+            executor=executor,
+            progressed=lambda *_: None,
+            cancelled=lambda: False,
+            stalled_s=STALLED_S,
+        )
+    for (topic, number), trouble in troubles.items():
+        raise Refused(f"the state of {topic}-{number} cannot be read: {trouble}")
+    return stores
+
+
+def _given_up(store: MemoryStore) -> list[tuple[int, int]]:
+    [stored] = store.get_many([SKIPPED_KEY])
+    return [] if stored is None else pairs_of(unpack(stored, store.seed)[0])
+
+
+async def give_up(settings: Settings, topics: Topics, lost: Sequence[Lost]) -> None:
+    """Write down what is lost and move the group behind it, a transaction for each partition."""
+    timeout_ms = settings.transaction_timeout_ms
+    for owner in {one.owner for one in lost if one.owner}:
+        for name in transactional_ids(owner):
+            await fence(settings.connection, name, timeout_ms)
+    writer = TransactionalProducers(
+        settings.connection, f"{settings.app_id}-skip-lost-commands", timeout_ms
+    )
+    await writer.start()
+    try:
+        now_ms = int(time.time() * 1000)
+        for one in lost:
+            store = one.store
+            skipped = pack_pairs([*_given_up(store), (one.first, one.behind)])
+            record = pack(skipped, seed=store.seed, order=store.order)
+            letter = lost_record(topics.source, one.partition, one.first, one.behind, now_ms)
+            transaction = writer.transaction()
+            transaction.add(topics.changelog, one.partition, [(SKIPPED_KEY, record)], now_ms)
+            transaction.add(topics.dead_letters, one.partition, [letter], now_ms)
+            # The former owner stays named: whoever takes the partition over fences it.
+            offsets = {(topics.source, one.partition): one.behind}
+            await transaction.commit(settings.app_id, offsets, one.owner, lambda _: None)
+    finally:
+        await writer.stop()

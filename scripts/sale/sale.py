@@ -1,0 +1,286 @@
+"""The sale of the demo, step by step: buyers buy while things happen to the workers."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic, monotonic_ns, sleep
+
+from scripts.brokers.addresses import Servers
+from scripts.brokers.group_offsets import Rest, rest
+from scripts.processes.pods import ApiPod, PodFailed
+from scripts.processes.workers import Worker, WorkerFailed
+from scripts.sale.buyers import EVENT_ID, Buyers
+from scripts.sale.faults import strike
+from scripts.sale.table import Display
+from scripts.sale.web_buyers import BUYERS, WebBuyers
+from streams.runtime.process.fatal import EXIT_CODE as ENDED_ITSELF_CODE
+from streams.settings import Settings
+
+SESSION_TIMEOUT_S = 6.0
+PAUSE_S = SESSION_TIMEOUT_S + 2
+READY_TIMEOUT_S = 60.0
+WAKE_TIMEOUT_S = 20.0
+# When the chaos comes, as shares of the seats sold.
+KILL_AT, PAUSE_AT = 0.2, 0.5
+GROUP_FAULT_AT, STORE_FAULT_AT = 0.6, 0.7
+# Seats that the command load leaves to HTTP until that is open, and then until the chaos is over.
+KEPT_AT_FIRST, KEPT = 0.5, 0.1
+# The sale ends by itself when nothing moved for so long.
+STANDSTILL_S = 60.0
+REST_EVERY_S = 0.2
+# How often one worker may do so by itself: a machine that is slow for a while stops nobody.
+RESTARTS_MAX = 10
+
+
+class DemoFailed(Exception):
+    """The sale did not end as it should; the message says why."""
+
+
+@dataclass(slots=True)
+class Story:
+    """What was done to the workers, and when the sale began and ended (monotonic seconds)."""
+
+    kills: int = 0
+    pauses: int = 0
+    sale_from_s: float = 0.0
+    sale_to_s: float = 0.0
+    first_hold_s: float | None = None
+
+
+class Sale:
+    """The sale, step by step: buyers buy while things happen to the workers."""
+
+    def __init__(
+        self,
+        buyers: Buyers,
+        web: WebBuyers,
+        workers: Sequence[Worker],
+        pod: ApiPod,
+        display: Display,
+        faults: Sequence[str] = (),
+        seed: int = 0,
+    ) -> None:
+        self.faults = faults
+        self._draw = random.Random(seed)  # noqa: S311 - seeded
+        self.buyers = buyers
+        self.web = web
+        self.workers = workers
+        self.pod = pod
+        self.display = display
+        self.story = Story()
+        self._moved = (-1, -1, monotonic())
+        self._restarts: Counter[str] = Counter()
+        # Workers that somebody ended and will start again.
+        self._away: set[str] = set()
+
+    def run(self) -> None:
+        """Sell everything; raises DemoFailed, WorkerFailed, PodFailed."""
+        buyers, story = self.buyers, self.story
+        story.sale_from_s = monotonic()
+        buyers.keep_free = int(KEPT_AT_FIRST * buyers.plan.seat_count)
+        buyers.start()
+        self.until(lambda: buyers.holds > 0 or buyers.sold > 0)
+        story.first_hold_s = self.display.elapsed_s
+        self.display.say(f"first reservation held {story.first_hold_s:.1f} s after the start")
+        self.open_web()
+        self.sell_to(KILL_AT)
+        self.kill(self.workers[0])
+        self.sell_to(PAUSE_AT)
+        self.pause(self.workers[-1])
+        for share, fault in zip((GROUP_FAULT_AT, STORE_FAULT_AT), self.faults, strict=False):
+            self.sell_to(share)
+            self.say(f"fault: {fault}")
+            strike(fault, self, self._draw)
+        buyers.keep_free = 0
+        self.until(lambda: buyers.is_sold_out and not buyers.waiting)
+        story.sale_to_s = monotonic()
+        self.display.show(buyers, self.web, now=True)
+        self.display.say("sold out")
+        self.web.close()
+        self.until(lambda: not self.web.is_open and not buyers.waiting)
+
+    def open_web(self) -> None:
+        """Start the pod beside the sale, and let buyers in who use it; raises PodFailed."""
+        self.display.say("an API pod starts")
+        self.pod.start()
+        self.until_ready("the pod", self.pod)
+        self.web.start()
+        self.buyers.keep_free = int(KEPT * self.buyers.plan.seat_count)
+        self.display.say(f"{BUYERS} buyers use it")
+
+    def sell_to(self, share: float) -> None:
+        """Sell until this share of the seats is sold."""
+        seats = share * self.buyers.plan.seat_count
+        self.until(lambda: self.buyers.sold >= seats)
+
+    def kill(self, worker: Worker) -> None:
+        """End a worker as a crash would, and start it again."""
+        self.end(worker)
+        self.for_seconds(1.0)
+        self.display.say(f"{worker.name} starts again on the stores that it left behind")
+        self.again(worker)
+
+    # What faults are made of.
+
+    def say(self, text: str) -> None:
+        """Print one line about what happens."""
+        self.display.say(text)
+
+    def end(self, worker: Worker) -> None:
+        """End a worker as a crash would."""
+        self.display.say(f"kill -9 {worker.name}; its partitions go to another worker")
+        worker.kill()
+        self._away.add(worker.name)
+        self.story.kills += 1
+
+    def leave(self, worker: Worker) -> None:
+        """Let a worker finish its transaction and leave."""
+        self.display.say(f"{worker.name} is asked to leave")
+        self._away.add(worker.name)
+        worker.terminate()
+        end = monotonic() + READY_TIMEOUT_S
+        self.until(lambda: worker.exit_code() is not None or monotonic() > end)
+        worker.finish()
+
+    def again(self, worker: Worker) -> None:
+        """Start a worker that has ended, and sell until it is ready."""
+        worker.start()
+        self._away.discard(worker.name)
+        self.until_ready(worker.name, worker)
+
+    def pause(self, worker: Worker) -> None:
+        """Freeze a worker past its session, wake it, see that it ends itself; start it again."""
+        self.display.say(
+            f"{worker.name} is frozen for {PAUSE_S:.0f} s; its session ends after"
+            f" {SESSION_TIMEOUT_S:.0f} s"
+        )
+        worker.pause()
+        self.story.pauses += 1
+        self.for_seconds(PAUSE_S)
+        self.display.say(f"{worker.name} wakes up and must notice that it is too late")
+        worker.wake()
+        end = monotonic() + WAKE_TIMEOUT_S
+        self.until(lambda: worker.exit_code() is not None or monotonic() > end, watched=False)
+        code = worker.exit_code()
+        if code is None:
+            raise DemoFailed(f"{worker.name} went on after its session had ended")
+        self.display.say(f"{worker.name} ended itself (exit code {code}) and starts again")
+        worker.start()
+        self.until_ready(worker.name, worker)
+
+    def until_ready(self, name: str, process: Worker | ApiPod) -> None:
+        """Sell until a process is ready; raises WorkerFailed."""
+        end = monotonic() + READY_TIMEOUT_S
+        asked = 0.0
+
+        def is_ready() -> bool:
+            nonlocal asked
+            if monotonic() > end:
+                raise WorkerFailed(f"{name} is not ready in time:\n{process.log()}")
+            # Asking is an HTTP request: not at every step.
+            if monotonic() - asked < 0.2:
+                return False
+            asked = monotonic()
+            return process.is_ready()
+
+        self.until(is_ready)
+        self.display.say(f"{name} is ready")
+
+    def for_seconds(self, seconds: float) -> None:
+        """Sell for a while."""
+        end = monotonic() + seconds
+        self.until(lambda: monotonic() > end, watched=False)
+
+    def until(self, condition: Callable[[], bool], *, watched: bool = True) -> None:
+        """Let buyers buy until something is so.
+
+        watched: a worker that ends is a failure.
+        """
+        while not condition():
+            self.buyers.step()
+            self.web.is_last_call = self.buyers.is_last_call
+            self.display.show(self.buyers, self.web)
+            if self.buyers.failed:
+                raise DemoFailed(f"the broker did not take a command: {self.buyers.failed[0]}")
+            if watched:
+                self.revive()
+            self.check_pod()
+            self.check_progress()
+
+    def revive(self) -> None:
+        """Start workers again that ended themselves; raise WorkerFailed for any other end.
+
+        A worker whose loop stood still for too long, as on a busy machine, must not go on; who
+        runs workers starts it again, and so do we.
+        """
+        for worker in self.workers:
+            if worker.name in self._away:
+                continue
+            again = self._restarts[worker.name] < RESTARTS_MAX
+            if worker.exit_code() != ENDED_ITSELF_CODE or not again:
+                check([worker])
+                continue
+            self._restarts[worker.name] += 1
+            self.display.say(f"{worker.name} ended itself, for it was slow; it starts again")
+            worker.start()
+
+    def until_at_rest(self, where: Servers) -> Rest:
+        """Wait until every command is decided, or nothing moves any more; return where all is."""
+        before, since = None, monotonic()
+        while True:
+            now = rest(where, Settings().app_id)
+            if not now.behind:
+                return now
+            if now != before:
+                before, since = now, monotonic()
+            elif monotonic() - since > STANDSTILL_S:
+                self.display.say(f"not at rest, (committed, end) by partition: {now.behind}")
+                return now
+            self.revive()
+            sleep(REST_EVERY_S)
+
+    def last_view(self, where: Servers, token: str) -> bytes:
+        """Return the pod's view of the end, end the pod, and see that the end was it.
+
+        What the pod still had to append, such as a request that was sent twice, comes later than
+        the view: then it is asked again.
+        """
+        while True:
+            end = self.until_at_rest(where)
+            view = self.pod.view_after(monotonic_ns(), EVENT_ID, token, STANDSTILL_S)
+            self.pod.terminate()
+            self.pod.finish()
+            if self.until_at_rest(where) == end or end.behind:
+                return view
+            self.pod.start()
+
+    def check_pod(self) -> None:
+        """Raise PodFailed when it has ended; whatever ended the buyers before it."""
+        if self.pod.exit_code() is not None:
+            code = self.pod.exit_code()
+            raise PodFailed(f"the pod ended with exit code {code}:\n{self.pod.log()}")
+        if self.web.failure is not None:
+            raise self.web.failure
+
+    def check_progress(self) -> None:
+        """Raise DemoFailed when nothing has moved for too long."""
+        outcomes, sold, since = self._moved
+        buyers = self.buyers
+        if (buyers.outcomes + buyers.lapses, buyers.sold) != (outcomes, sold):
+            self._moved = (buyers.outcomes + buyers.lapses, buyers.sold, monotonic())
+        elif monotonic() - since > STANDSTILL_S:
+            logs = "\n".join(f"{worker.name}:\n{worker.log()}" for worker in self.workers)
+            raise DemoFailed(
+                f"nothing moved for {STANDSTILL_S:.0f} s: {buyers.waiting} commands wait,"
+                f" free {buyers.free}, held {buyers.held}\n{logs}"
+            )
+
+
+def check(workers: Sequence[Worker]) -> None:
+    """Raise WorkerFailed when a worker has ended that nobody ended."""
+    for worker in workers:
+        if worker.exit_code() is not None:
+            raise WorkerFailed(
+                f"{worker.name} ended with exit code {worker.exit_code()}:\n{worker.log()}"
+            )
