@@ -6,7 +6,7 @@ import pytest
 
 import topology
 from schemas.topics import EVENTS, SCHEMA_IDS, TOPICS, subjects
-from scripts.show_topology import BEGIN, STATES_BEGIN, all_routes, as_text, main, with_block
+from scripts.show_topology import all_routes
 from serdes.avro.schema_files import current
 
 ROOT = Path(__file__).parent.parent
@@ -75,38 +75,6 @@ def test_importing_the_topology_builds_no_app() -> None:
     assert "app" not in vars(topology)
     with pytest.raises(AttributeError):
         topology.apps  # noqa: B018
-
-
-def test_the_readme_shows_the_topology_as_it_is() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert BEGIN in text
-    assert with_block(text, ROUTES) == text
-
-
-def test_the_page_of_commands_shows_the_transitions_as_their_tables_have_them() -> None:
-    text = (ROOT / "docs" / "commands-and-outcomes.md").read_text(encoding="utf-8")
-    assert STATES_BEGIN in text
-    assert with_block(text, ROUTES) == text
-
-
-def test_a_transition_that_a_page_lacks_is_told_and_written(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "commands-and-outcomes.md").read_text(encoding="utf-8")
-    document = tmp_path / "a.md"
-    document.write_text(page.replace("    HELD --> SOLD: CONFIRMED\n", ""), encoding="utf-8")
-    assert main(["--check", str(document)]) == 1
-    assert main(["--write", str(document)]) == 0
-    assert document.read_text(encoding="utf-8") == page
-
-
-def test_a_document_without_a_block_is_refused(tmp_path: Path) -> None:
-    document = tmp_path / "a.md"
-    document.write_text("nothing here")
-    assert main(["--write", str(document)]) == 2
-    assert document.read_text() == "nothing here"
-
-
-def test_the_text_names_every_topic() -> None:
-    assert all(topic.name in as_text(ROUTES) for topic in TOPICS)
 
 
 def test_pods_read_and_write_topics_of_the_catalogue_and_never_what_only_workers_may() -> None:

@@ -1,20 +1,14 @@
 """What is drawn from a seed, and what the demo sells."""
 
-import io
 import random
 from collections import Counter
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from schemas.topics import SECTION_COMMANDS
-from scripts.demo import arguments_of
-from scripts.sale.arena import ARENA, demo_plan, part_of
-from scripts.sale.table import Figures, as_line, as_table
+from scripts.sale.arena import ARENA
 from scripts.traffic.sending import CommandEncoders
 from scripts.traffic.workload import Command, Mix, chosen_seats, draw_commands, percentile
 from serdes.decoding import Decoded, TopicDecoder
@@ -103,57 +97,7 @@ def test_chosen_seats_exist_and_are_neighbours(
     assert all(at == row and 0 <= seat < section.rows[row].seat_count for at, seat in seats)
 
 
-@pytest.mark.parametrize("seats", [1, 24, 999, 2000, 2001, 30_000, 60_001])
-def test_the_demo_sells_exactly_as_many_seats_as_asked_for(arena: SeatingPlan, seats: int) -> None:
-    plan = part_of(arena, seats)
-    assert plan.seat_count == seats
-    assert len({section.section for section in plan.sections}) == len(plan.sections)
-
-
-def test_the_demo_sells_the_whole_arena_by_default() -> None:
-    assert demo_plan(None).seat_count >= 50_000
-
-
-@pytest.mark.parametrize(
-    "argv",
-    [["--seats", "0"], ["--rate", "0"], ["--workers", "0"], ["--summary", "/nowhere/at/all/x"]],
-)
-def test_arguments_that_do_not_fit_are_refused(argv: list[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        arguments_of(argv)
-    assert ended.value.code == 2
-
-
 def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile([], 0.5) == 0.0
     assert percentile([1.0], 0.99) == 1.0
     assert percentile([float(n) for n in range(100)], 0.99) == 99.0
-
-
-def test_line_and_table_show_the_same_figures(tmp_path: Path) -> None:
-    figures = Figures(12.0, 80, 1, 2, 52451, 2600.4, 17.0, 5, (310.6, 42.0, 3))
-    line = as_line(figures)
-    assert "free 1  held 2  sold 52451  decisions/s 2600  p99 17 ms  lag 5" in line
-    assert "http/s 311  p99 42 ms  stale 3" in line
-    assert "http" not in as_line(replace(figures, http=None))
-    shown = printed(figures, columns=140)
-    for cell in ("80", "52,451", "2,600", "17 ms", "311", "42 ms"):
-        assert cell in shown
-
-
-def printed(figures: Figures, columns: int) -> str:
-    console = Console(file=io.StringIO(), width=columns)
-    console.print(as_table(figures))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-def test_i7_a_terminal_of_80_columns_shows_all_that_a_wide_one_shows() -> None:
-    """With the largest arena that may be asked for, a broker that stands and a busy pod."""
-    figures = Figures(
-        86_399.0, 99_999, 2_000_000, 2_000_000, 2_000_000, 100_000, 99_999, 999_999,
-        (99_999.0, 99_999.0, 999_999),
-    )  # fmt: skip
-    for shown in (figures, replace(figures, http=None)):
-        narrow, wide = (printed(shown, columns).split() for columns in (80, 200))
-        assert narrow == wide

@@ -11,9 +11,7 @@ import pytest
 from support.records.registry_fake import FakeRegistry, fake_registry
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
-from scripts.contracts.patient_registry import FIRST_PAUSE_S, PatientRegistry
-from scripts.contracts.registering import COMPATIBILITY, differences, register
-from scripts.register_schemas import main
+from scripts.contracts.registering import differences, register
 from serdes.avro.schema_files import current
 from serdes.decoding import FOREIGN_SUBJECT, Decoded, TopicDecoder, Undecodable, UnknownSchema
 from serdes.encoding import encoders
@@ -172,89 +170,6 @@ def test_encoders_write_our_ids(fake: FakeRegistry) -> None:
     ids = fetch_ids(filled(fake))
     value = encoders(SECTION_COMMANDS, ids)[TICK](1)
     assert value == header_of(ids.id_by_subject[TICK_SUBJECT]) + b"\x02"
-
-
-def test_registering_demands_full_compatibility_first(fake: FakeRegistry) -> None:
-    filled(fake)
-    assert fake.levels == dict.fromkeys(subjects(), COMPATIBILITY)
-    first = next(name for name, _ in subjects().items())
-    at = [request for request in fake.requests if first in request]
-    assert at[1] == f"PUT /config/{first}"
-    assert at[-1] == f"POST /subjects/{first}/versions"
-
-
-def test_registering_twice_changes_nothing(fake: FakeRegistry) -> None:
-    registry = filled(fake)
-    texts = dict(fake.texts)
-    assert {each.state for each in register(registry)} == {"registered"}
-    assert fake.texts == texts
-    assert differences(registry) == []
-
-
-def test_a_dry_run_writes_nothing(fake: FakeRegistry) -> None:
-    states = {each.state for each in register(Registry(fake.url), dry_run=True)}
-    assert states == {"would register"}
-    assert (fake.versions, fake.levels) == ({}, {})
-
-
-def test_an_incompatible_schema_is_named(
-    fake: FakeRegistry, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fake.add(TICK_SUBJECT, current().text(TICK).replace("timerMs", "clockMs"))
-    fake.incompatible.add(TICK_SUBJECT)
-    for arguments in (["register", "--dry-run"], ["register"]):
-        assert main([*arguments, "--registry", fake.url]) == 1
-        assert f"incompatible    {TICK_SUBJECT}" in capsys.readouterr().out
-    assert main(["diff", "--registry", fake.url]) == 1
-    assert '-      "name": "clockMs",' in capsys.readouterr().out
-
-
-def test_no_registry_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    with fake_registry() as gone:
-        pass
-    assert main(["register", "--registry", gone.url, "--wait", "0"]) == 2
-    told = capsys.readouterr().err
-    assert gone.url in told
-    assert "--wait" in told
-
-
-def test_f7_a_registry_that_is_busy_is_asked_again(
-    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fake.answers = (503, b"busy")
-    pauses: list[float] = []
-
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        fake.answers = None
-
-    monkeypatch.setattr("scripts.contracts.patient_registry.time.sleep", pause)
-    assert main(["register", "--registry", fake.url]) == 0
-    assert pauses
-    assert "new" in capsys.readouterr().out
-
-
-def test_f7_patience_begins_anew_with_each_answer(fake: FakeRegistry) -> None:
-    """A busy registry that fails now and then is slow; one that answers nothing is gone."""
-    # More pauses in all than the patience has room for, one after the other.
-    fake.stumbles = frozenset(range(1, 12, 2))
-    patient = PatientRegistry(fake.url, 1.5 * FIRST_PAUSE_S)
-    for number in range(6):
-        assert patient.id_of(f"unknown-{number}", '"string"') is None
-    assert len(fake.requests) == 12
-    fake.answers = (503, b"busy")
-    with pytest.raises(RegistryUnavailableError, match="asked again for"):
-        patient.id_of("unknown", '"string"')
-
-
-def test_registered_ids_are_printed_as_json(
-    fake: FakeRegistry, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["register", "--json", "--registry", fake.url]) == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert {each["subject"]: each["schema_id"] for each in printed} == {
-        name: 40 + index for index, name in enumerate(subjects())
-    }
 
 
 @pytest.mark.kafka

@@ -2,17 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.records.registry_fake import FakeRegistry, fake_registry
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
-from scripts.contracts.listed_schemas import CannotList, register_listed
 from scripts.contracts.registering import register
 from scripts.register_schemas import main
 from scripts.traffic.sending import NoBroker, schema_ids
@@ -334,43 +329,6 @@ def test_s2_pins_that_are_not_the_ids_of_the_log_replace_no_registry(
     # The last start with the registry knows better.
     assert started(fake, tmp_path / "first.json", log).ids().source.startswith("cache")
     assert len(log.records) == len(subjects())
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.permutations(sorted(set(subjects().values()))), st.lists(st.integers(0, 3)))
-def test_s2_an_empty_registry_gets_the_ids_of_any_list(
-    records: list[str], gaps: list[int]
-) -> None:
-    ids = accumulate(1 + (gaps[n] if n < len(gaps) else 0) for n in range(len(records)))
-    listed = [
-        KnownId(number, record, current().fingerprint(record), "the list")
-        for number, record in zip(ids, records, strict=True)
-    ]
-    with fake_registry() as fake:
-        registry = Registry(fake.url)
-        register_listed(registry, reversed(listed))
-        found = fetch_ids(registry)
-        assert {one.schema_id: one.record for one in found.known()} == {
-            one.schema_id: one.record for one in listed
-        }
-        with pytest.raises(CannotList, match="is not empty"):
-            register_listed(registry, listed)
-
-
-def test_s2_a_list_that_cannot_be_given_writes_nothing(fake: FakeRegistry) -> None:
-    known = KnownId(3, CONFIRM, current().fingerprint(CONFIRM), "the list")
-    lose(fake)
-    fake.requests.clear()
-    for one, why in (
-        (replace(known, schema_id=200_000), "import mode"),
-        (replace(known, fingerprint="0" * 64), "run the newest version"),
-    ):
-        with pytest.raises(CannotList, match=why):
-            register_listed(Registry(fake.url), [one])
-    assert fake.requests == []
-    # This one counts from elsewhere.
-    with pytest.raises(CannotList, match="does not count from 1"):
-        register_listed(Registry(fake.url), [known])
 
 
 def test_b2_a_reader_is_held_up_once_by_a_registry_that_does_not_answer(

@@ -1,5 +1,6 @@
 """Keys and tokens of tests: real ones, and those that an attacker would send."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from api.access.identity import TokenVerifier
+from api.access.identity import Identity, TokenVerifier
 from api.access.tokens import KeySet, parsed
 
 NOW_S = 1_900_000_000
@@ -60,3 +61,17 @@ def write_jwks(folder: Path) -> Path:
     path = folder / "jwks.json"
     path.write_bytes(jwks())
     return path
+
+
+def verified(jwks: Path, token: str) -> Identity:
+    """Return whom a pod that reads this JWKS file takes the token for."""
+
+    async def go() -> Identity:
+        verifier = TokenVerifier(KeySet(str(jwks)), "seatstream")
+        await verifier.start()
+        try:
+            return verifier.identify(f"Bearer {token}".encode())
+        finally:
+            await verifier.close()
+
+    return asyncio.run(go())

@@ -9,7 +9,7 @@ from support.records.schema_edits import Change, change, copied_schemas
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.registering import release
 from scripts.register_schemas import main
-from serdes.avro.schema_files import SCHEMA_ROOT, load, text_of
+from serdes.avro.schema_files import SCHEMA_ROOT
 
 HOLD = "commands/HoldBestAvailable.avsc"
 REASON = "types/Reason.avsc"
@@ -72,28 +72,6 @@ def test_an_incompatible_change_is_named(
     assert main(["check", "--root", str(root)]) == 1
 
 
-def test_a_release_is_a_copy_that_never_changes(tmp_path: Path) -> None:
-    root = copied_schemas(tmp_path)
-    folder = release(root, "v2")
-    assert load(folder).by_name == load(root).by_name
-    with pytest.raises(ValueError, match="exists"):
-        release(root, "v2")
-
-
-@pytest.mark.parametrize("version", ["2", "v0", "v1.1", "../v2"])
-def test_a_release_has_a_plain_version(tmp_path: Path, version: str) -> None:
-    with pytest.raises(ValueError, match="is not a version"):
-        release(copied_schemas(tmp_path), version)
-
-
-def test_what_breaks_readers_is_not_released(tmp_path: Path) -> None:
-    root = copied_schemas(tmp_path)
-    change(root, HOLD, lambda schema: schema["fields"].pop())
-    with pytest.raises(ValueError, match="not released"):
-        release(root, "v2")
-    assert main(["release", "v2", "--root", str(root)]) == 2
-
-
 def test_a_newer_release_is_compared_after_an_older_one(tmp_path: Path) -> None:
     root = copied_schemas(tmp_path)
     change(root, HOLD, lambda schema: schema["fields"].append(OPTIONAL))
@@ -103,12 +81,3 @@ def test_a_newer_release_is_compared_after_an_older_one(tmp_path: Path) -> None:
     change(root, HOLD, lambda schema: schema["fields"][-1].update(type="string", default=""))
     versions = [line.partition(":")[0] for line in incompatibilities(root)]
     assert list(dict.fromkeys(versions)) == [f"v{number}" for number in range(2, 11)]
-
-
-def test_inlined_text_defines_each_type_once_and_keeps_the_files_order() -> None:
-    files = load(SCHEMA_ROOT)
-    text = files.text("io.seatstream.state.Reservation")
-    for name in ("RequestIdentity", "SeatRange", "SeatPosition", "LaterOutcome"):
-        assert text.count(f'"name":"{name}"') == 1
-    assert text.startswith('{"type":"record","name":"Reservation","namespace":')
-    assert text == text_of(files.inlined("io.seatstream.state.Reservation"))

@@ -17,7 +17,6 @@ from scripts.contracts.topics import (
     existing_topics,
     plan,
 )
-from scripts.create_topics import main
 
 
 def as_created(steps: list[Step]) -> dict[str, Existing]:
@@ -60,14 +59,6 @@ def test_configs_that_differ_are_told_with_both_values() -> None:
     found[name] = replace(found[name], configs=configs)
     drift = {"message.timestamp.type": ("CreateTime", "LogAppendTime")}
     assert plan(TOPICS, found) == [ConfigDrift(name, drift)]
-
-
-def test_no_broker_is_told_as_such(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("KAFKA_BROKERS", raising=False)
-    assert main([]) == 2
-    assert "KAFKA_BROKERS" in capsys.readouterr().err
 
 
 @pytest.mark.kafka

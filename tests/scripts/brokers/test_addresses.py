@@ -1,0 +1,55 @@
+"""A configured address wins over the stack's; what is missing or does not fit is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.brokers import addresses
+from scripts.brokers.addresses import NotUp, Servers, servers
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the folder of a stack, and nothing configured."""
+    for name in ("KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "KAFKA_SECURITY_PROTOCOL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(addresses, "STACK_HOME", tmp_path)
+    return tmp_path
+
+
+def up(home: Path) -> None:
+    state = {"kafka_brokers": "stack:1", "schema_registry_url": "http://stack:2"}
+    (home / "stack.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+def test_the_stack_that_is_up_is_used(home: Path) -> None:
+    up(home)
+    assert servers() == Servers("stack:1", "http://stack:2")
+
+
+def test_a_configured_address_wins_part_by_part(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(home)
+    monkeypatch.setenv("KAFKA_BROKERS", "ours:1")
+    assert servers() == Servers("ours:1", "http://stack:2")
+
+
+@pytest.mark.parametrize(
+    ("variable", "missing"),
+    [("SCHEMA_REGISTRY_URL", "no broker"), ("KAFKA_BROKERS", "no schema registry")],
+)
+def test_the_part_without_an_address_is_named(
+    variable: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "somewhere:1")
+    with pytest.raises(NotUp, match=missing):
+        servers()
+
+
+def test_a_setting_that_does_not_fit_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    up(home)
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "CARRIER_PIGEON")
+    with pytest.raises(NotUp, match="KAFKA_SECURITY_PROTOCOL"):
+        servers()

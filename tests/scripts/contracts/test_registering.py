@@ -1,0 +1,73 @@
+"""Schemas are registered in one order and with full compatibility; a release never changes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.records.registry_fake import FakeRegistry, fake_registry
+from support.records.schema_edits import change, copied_schemas
+
+from schemas.topics import subjects
+from scripts.contracts.registering import COMPATIBILITY, differences, register, release
+from scripts.register_schemas import main
+from serdes.avro.schema_files import load
+from serdes.registry.client import Registry
+
+HOLD = "commands/HoldBestAvailable.avsc"
+
+
+def test_a_release_is_a_copy_that_never_changes(tmp_path: Path) -> None:
+    root = copied_schemas(tmp_path)
+    folder = release(root, "v2")
+    assert load(folder).by_name == load(root).by_name
+    with pytest.raises(ValueError, match="exists"):
+        release(root, "v2")
+
+
+@pytest.mark.parametrize("version", ["2", "v0", "v1.1", "../v2"])
+def test_a_release_has_a_plain_version(tmp_path: Path, version: str) -> None:
+    with pytest.raises(ValueError, match="is not a version"):
+        release(copied_schemas(tmp_path), version)
+
+
+def test_what_breaks_readers_is_not_released(tmp_path: Path) -> None:
+    root = copied_schemas(tmp_path)
+    change(root, HOLD, lambda schema: schema["fields"].pop())
+    with pytest.raises(ValueError, match="not released"):
+        release(root, "v2")
+    assert main(["release", "v2", "--root", str(root)]) == 2
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with fake_registry(first_id=40) as registry:
+        yield registry
+
+
+def filled(fake: FakeRegistry) -> Registry:
+    registry = Registry(fake.url, timeout_s=5)
+    register(registry)
+    return registry
+
+
+def test_registering_demands_full_compatibility_first(fake: FakeRegistry) -> None:
+    filled(fake)
+    assert fake.levels == dict.fromkeys(subjects(), COMPATIBILITY)
+    first = next(name for name, _ in subjects().items())
+    at = [request for request in fake.requests if first in request]
+    assert at[1] == f"PUT /config/{first}"
+    assert at[-1] == f"POST /subjects/{first}/versions"
+
+
+def test_registering_twice_changes_nothing(fake: FakeRegistry) -> None:
+    registry = filled(fake)
+    texts = dict(fake.texts)
+    assert {each.state for each in register(registry)} == {"registered"}
+    assert fake.texts == texts
+    assert differences(registry) == []
+
+
+def test_a_dry_run_writes_nothing(fake: FakeRegistry) -> None:
+    states = {each.state for each in register(Registry(fake.url), dry_run=True)}
+    assert states == {"would register"}
+    assert (fake.versions, fake.levels) == ({}, {})
