@@ -24,17 +24,18 @@ from api.web.framing import (
     METHOD,
     head_problem,
     head_too_large,
+    line_too_long,
     malformed,
     path_of,
     transfer_problem,
 )
 from api.web.logs import CORRELATION_HEADER, TRACEPARENT_HEADER, log
 from api.web.problems import Problem
-from api.web.requests import TARGET_BYTES_MAX, Ask, Receive, Scope, Send, target_too_long
+from api.web.requests import TARGET_BYTES_MAX, Ask, Receive, Scope, Send
 from state.domain.reasons import ApiReason
 
-LINE_BYTES_MAX: Final = TARGET_BYTES_MAX + 64
-"""Of the first line: beside the target there are a method and a version."""
+LINE_BYTES_MAX: Final = 60_000
+"""Of the first line. Targets above 8 kB are refused by the application."""
 
 AT_ONCE: Final = 16
 """So many requests of one connection are answered before other connections have their turn."""
@@ -274,7 +275,7 @@ class Connection(asyncio.Protocol):
         version = _VERSIONS.get(words[-1])
         self._has_all = False
         if len(line) > LINE_BYTES_MAX:
-            self._refuse(target_too_long(), line)
+            self._refuse(line_too_long(LINE_BYTES_MAX), line)
         elif len(words) != 3 or version is None or not METHOD.fullmatch(words[0]):
             detail = "Send METHOD, target and HTTP/1.1, with a space between."
             self._refuse(malformed(detail), line)
@@ -294,7 +295,7 @@ class Connection(asyncio.Protocol):
         found = data.find(b"\r\n", 0, LINE_BYTES_MAX + 2)
         line = data[:found] if found >= 0 else b""
         if found < 0 and len(data) > LINE_BYTES_MAX + 1:
-            self._refuse(target_too_long(), data[:LINE_BYTES_MAX])
+            self._refuse(line_too_long(LINE_BYTES_MAX), data[:LINE_BYTES_MAX])
         elif len(data) > HEAD_BYTES_MAX:
             self._refuse(head_too_large(), line)
         elif _BARE_LF.search(data, self._seen):

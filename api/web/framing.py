@@ -122,6 +122,12 @@ def head_problem(
     return None
 
 
+def line_too_long(bytes_max: int) -> Problem:
+    """Return the problem of a first line that no client of ours needs."""
+    detail = f"Ask for less in one request: a first line of at most {bytes_max} bytes."
+    return Problem.of(ApiReason.TARGET_TOO_LONG, detail, headers=(CLOSE,))
+
+
 def head_too_large() -> Problem:
     return Problem.of(
         ApiReason.HEAD_TOO_LARGE,

@@ -52,13 +52,7 @@ def broken_off() -> Problem:
 def check_target(scope: Scope) -> None:
     """Raise Problem for a path or query that no client of ours needs."""
     if len(scope["path"]) + len(scope["query_string"]) > TARGET_BYTES_MAX:
-        raise target_too_long()
-
-
-def target_too_long() -> Problem:
-    """Return the problem of a path and query that no client of ours needs."""
-    detail = f"Ask for less in one request: path and query of at most {TARGET_BYTES_MAX} bytes."
-    return Problem.of(ApiReason.TARGET_TOO_LONG, detail, headers=_CLOSE)
+        raise Problem.of(ApiReason.MALFORMED, "Ask for less in one request: the path is too long.")
 
 
 async def read_body(

@@ -10,6 +10,7 @@ from support.records.registry_fake import fake_registry
 from infra.paths import ROOT
 from infra.stack.processes import child_environment, wait_until
 
+NOT_IGNORED = ("env", "--default-signal=INT")
 WAITS = ("register_schemas", "diff", "--registry")
 
 
@@ -18,7 +19,8 @@ def test_a_script_that_is_stopped_while_it_waits_ends_with_130_and_one_word() ->
     with fake_registry() as registry:
         registry.hangs = True
         script = subprocess.Popen(
-            [sys.executable, "-m", f"scripts.{WAITS[0]}", *WAITS[1:], registry.url],
+            # In the background of a shell SIGINT is ignored, and that is inherited.
+            [*NOT_IGNORED, sys.executable, "-m", f"scripts.{WAITS[0]}", *WAITS[1:], registry.url],
             cwd=ROOT,
             env=child_environment(),
             stderr=subprocess.PIPE,

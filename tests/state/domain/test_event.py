@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import permutations, product
 
 import pytest
@@ -46,7 +47,8 @@ def test_a_closed_event_stays_closed() -> None:
 @given(st.lists(events, min_size=1, max_size=4))
 def test_the_newest_of_some_is_the_same_in_whatever_order_they_are_told(told: list[Event]) -> None:
     ends = set()
-    for order in permutations(told):
+    of_one = [replace(one, event_id=7) for one in told]
+    for order in permutations(of_one):
         newest = order[0]
         for other in order:
             newest = newer_of(newest, other)
