@@ -24,11 +24,11 @@ from api.availability.encoded import AGE_HEADERS
 from api.availability.endpoints import QuickLookUps
 from api.events import endpoints as events
 from api.events import seat_maps
+from api.http1.framing import check_head
 from api.pod import Pod
 from api.reservations import endpoints as reservations
 from api.settings import ApiSettings
 from api.web import openapi
-from api.web.framing import check_head
 from api.web.logs import access, correlation_of, log
 from api.web.methods import Methods, WithoutBody
 from api.web.problems import CONTENT_TYPE, Problem

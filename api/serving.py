@@ -16,10 +16,10 @@ from contextlib import suppress
 from typing import Final
 
 from api.app import create_app, quick_lookups_of
+from api.http1.server import BACKLOG, HttpServer
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.web.logs import log
-from api.web.server import BACKLOG, HttpServer
 
 STOP_S: Final = 15.0
 """Longer than any `Prefer: wait` may take by default."""

@@ -34,10 +34,10 @@ from api.availability.questions import (
     question_in,
 )
 from api.guard import anyone, pod_of
+from api.http1.framing import is_plain_head
 from api.pod import PartAbsent, Pod
 from api.web.consistency_tokens import TOKENS_FORM, tokens_in
 from api.web.etags import matches
-from api.web.framing import is_plain_head
 from api.web.ids import EventId, EventIdInPath, SectionId
 from api.web.logs import CORRELATION_HEADER, correlation_of
 from api.web.problems import Problem, bad

@@ -12,9 +12,9 @@ from typing import Any
 
 import uvloop
 
+from api.http1.connection import ASGIApp
+from api.http1.server import HttpServer
 from api.serving import listen_at
-from api.web.connection import ASGIApp
-from api.web.server import HttpServer
 
 # As many and as long as those of a look-up.
 HEADERS = [

@@ -1,7 +1,7 @@
 """One connection of a client: bytes in, requests out, in order and one at a time.
 
 httptools says what the bytes mean, and is strict; what it lets through and others could read in
-another way is refused here or in `api.web.framing`. Whatever is refused goes through the
+another way is refused here or in `api.http1.framing`. Whatever is refused goes through the
 application like a request, with the problem in its scope, so that it is answered, counted and
 logged as all others are. Then the connection ends: nobody knows where the next request begins.
 
@@ -17,8 +17,8 @@ from urllib.parse import unquote
 
 import httptools
 
-from api.web.exchange import BODY_BYTES_AHEAD, Exchange, Header, Wire, head_of
-from api.web.framing import (
+from api.http1.exchange import BODY_BYTES_AHEAD, Exchange, Header, Wire, head_of
+from api.http1.framing import (
     CLOSE,
     HEAD_BYTES_MAX,
     METHOD,

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.web.connection import (
+from api.http1.connection import (
     AT_ONCE,
     HALF_CLOSED_S,
     KNOWN_MAX,
     LINGER_S,
     Connection,
 )
-from api.web.exchange import BODY_BYTES_AHEAD
+from api.http1.exchange import BODY_BYTES_AHEAD
+from api.http1.server import HttpServer
 from api.web.problems import Problem
-from api.web.server import HttpServer
 
 Asked = list[tuple[str, str, bytes]]
 App = Callable[[Any, Any, Any], Awaitable[None]]

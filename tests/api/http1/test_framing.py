@@ -13,7 +13,7 @@ from support.pods.whole_pods import EVENT, whole_pod
 
 from api.app import Application
 from api.availability.endpoints import QuickLookUps
-from api.web.framing import ONCE, check_head, is_plain_head
+from api.http1.framing import ONCE, check_head, is_plain_head
 from api.web.problems import Problem
 
 Pairs = list[tuple[bytes, bytes]]

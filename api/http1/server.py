@@ -7,8 +7,8 @@ from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
 
-from api.web.connection import ASGIApp, Connection, Quick
-from api.web.exchange import Exchange
+from api.http1.connection import ASGIApp, Connection, Quick
+from api.http1.exchange import Exchange
 from api.web.requests import Ask
 
 BACKLOG: Final = 4_096

@@ -13,9 +13,9 @@ from support.records.status_records import EVENT, counts
 
 from api.availability.endpoints import lookups_of
 from api.availability.stream import streams_of
+from api.http1.connection import ASGIApp
+from api.http1.server import HttpServer
 from api.serving import http_server, listen_at
-from api.web.connection import ASGIApp
-from api.web.server import HttpServer
 
 GET = b"GET / HTTP/1.1\r\nHost: pod\r\n\r\n"
 BOUND_S = 60
@@ -120,7 +120,7 @@ def test_f6_waits_and_streams_end_with_the_client_of_a_connection(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that closed may only have said all: some ticks tell, here of a hundredth of a second."""
-    monkeypatch.setattr("api.web.server.TICK_S", 0.01)
+    monkeypatch.setattr("api.http1.server.TICK_S", 0.01)
     pod = LookUpPod(wait_max_ms=60_000)
     pod.fed.tell(counts(3, 10))
     pod.fed.heartbeat()
