@@ -54,21 +54,6 @@ def test_a_script_that_needs_brokers_says_which_variable_is_not_set(name: str) -
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.programs
-def test_a_soak_of_demos_that_the_demo_does_not_understand_runs_none() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.demo_soak", "--nonsense"],
-        cwd=ROOT,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "seed" not in done.stdout
-
-
 @pytest.mark.parametrize(("name", "argument"), [("check", "extra"), ("setup", "--nonsense")])
 def test_a_wrong_argument_is_refused_where_nothing_is_to_be_done(name: str, argument: str) -> None:
     done = subprocess.run(
