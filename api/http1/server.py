@@ -50,7 +50,7 @@ class HttpServer:
         self.date = _date()
         self.is_ending = False
         self._connections: set[Connection] = set()
-        self._connections_max = min(connections_max, _files_max() - FILES_KEPT)
+        self._connections_max = min(connections_max, connections_of(_files_max()))
         self._answering: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -135,6 +135,11 @@ class HttpServer:
 
 def _date() -> bytes:
     return b"date: %b\r\n" % formatdate(usegmt=True).encode()
+
+
+def connections_of(files: int) -> int:
+    """Return how many of so many files may be connections; where there are few, half of them."""
+    return max(files - FILES_KEPT, files // 2)
 
 
 def _files_max() -> int:

@@ -14,7 +14,7 @@ from support.records.status_records import EVENT, counts
 from api.availability.endpoints import lookups_of
 from api.availability.stream import streams_of
 from api.http1.connection import ASGIApp
-from api.http1.server import HttpServer
+from api.http1.server import FILES_KEPT, HttpServer, connections_of
 from api.serving import http_server, listen_at
 
 GET = b"GET / HTTP/1.1\r\nHost: pod\r\n\r\n"
@@ -156,3 +156,9 @@ def test_nobody_waits_for_a_segment_to_fill() -> None:
             assert taken.getsockopt(6, 1)
 
     uvloop.run(go())
+
+
+@pytest.mark.parametrize("files", [64, 256, FILES_KEPT + 1, 1_024, 20_256])
+def test_however_few_files_a_process_may_open_some_are_connections(files: int) -> None:
+    assert files // 2 <= connections_of(files) < files
+    assert connections_of(20_256) == 20_000
