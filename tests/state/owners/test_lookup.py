@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pods.owners import Owner, Place, filled, serving, until
+from support.pods.conditions import until
+from support.pods.owners import Owner, Place, filled, serving
 from support.seats.section_commands import EVENT, A, B, block, confirm, hold, open_section, opened
 
 from schemas.topics import SECTION_COMMANDS

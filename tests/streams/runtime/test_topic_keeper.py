@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from support.pods.owners import until
+from support.pods.conditions import until
 from support.workers.echo import CHANGELOG, OUT, SOURCE, Echo
 from support.workers.parts import PARTITIONS, Consumer, parts_over
 

@@ -1,11 +1,9 @@
 """Owners of partitions for tests of look-ups: a worker's real pages over stores in memory."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from infra.stack.processes import wait_until
 from state.owners.name import owner_name
 from state.stores import envelope
 from state.stores.memory import MemoryStore
@@ -85,8 +83,3 @@ async def serving(directory: Path, token: str = "") -> AsyncIterator[Owner]:
         yield owner
     finally:
         await owner.server.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition without holding up the loop."""
-    assert await asyncio.to_thread(wait_until, condition, 10)

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pods.owners import Owner, filled, partition_over, serving, until
+from support.pods.conditions import until
+from support.pods.owners import Owner, filled, partition_over, serving
 
 from state.stores.memory import MemoryStore
 from state.stores.rocksdb import CorruptStore, StoreFull

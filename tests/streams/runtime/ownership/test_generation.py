@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import IllegalGenerationError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
-from support.pods.owners import until
+from support.pods.conditions import until
 from support.workers.echo import CHANGELOG, OUT, SOURCE, Echo, echoed
 from support.workers.parts import PARTITIONS, Consumer, parts_over
 from support.workers.producers_in_memory import ProducersInMemory

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
-from support.pods.owners import until
+from support.pods.conditions import until
 from support.workers.echo import BAD, BOOM, CHANGELOG, DEAD, NEWER, OUT, SOURCE, Echo, echoed
 from support.workers.parts import Consumer, partition_in_memory, parts_over
 from support.workers.producers_in_memory import ProducersInMemory
