@@ -5,6 +5,7 @@ four bytes of length, then API key and version of a request.
 """
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -81,7 +82,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, name="proxy")
         self._started = threading.Event()
         self._stopping: asyncio.Event | None = None
-        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._clients: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -119,35 +120,39 @@ class Proxy:
 
     async def _serve(self) -> None:
         self._stopping = asyncio.Event()
-        server = await asyncio.start_server(self._accept, self.host, self.port)
-        self._started.set()
-        await self._stopping.wait()
-        server.close()
-        # What was accepted in this turn of the loop becomes a connection in the next ones: to
-        # cancel it before would leave its socket open.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        # Sockets are taken here and not by a server of asyncio's: one that is closed while it
+        # takes a connection loses the socket (CPython 3.11 to 3.13), and it stays open until
+        # another test's garbage is collected.
+        with socket.create_server((self.host, self.port)) as listener:
+            listener.setblocking(False)
+            self._loop.add_reader(listener, self._accept, listener)
+            self._started.set()
+            await self._stopping.wait()
+            self._loop.remove_reader(listener)
         clients = list(self._clients)
         for task in clients:
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-        # Callbacks run in the next turn of the loop, and sockets are closed in the one after.
+        # Callbacks run in the next turn of the loop, and transports are closed in the one after.
         for _ in range(2):
             await asyncio.sleep(0)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._connection(reader, writer))
-        self._clients[task] = writer
-        task.add_done_callback(self._end)
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            client, _ = listener.accept()
+            task = asyncio.ensure_future(self._connection(client))
+            self._clients.add(task)
+            task.add_done_callback(lambda task: self._end(task, client))
 
-    def _end(self, task: asyncio.Task[None]) -> None:
+    def _end(self, task: asyncio.Task[None], client: socket.socket) -> None:
+        self._clients.discard(task)
         # A task that was cancelled before its first step has closed nothing.
-        self._clients.pop(task).transport.abort()
+        client.close()
 
-    async def _connection(
-        self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
-    ) -> None:
+    async def _connection(self, client: socket.socket) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            client.setblocking(False)
+            from_client, to_client = await asyncio.open_connection(sock=client)
             # The client hears at once of a broker that is gone.
             async with closing(to_client):
                 from_broker, to_broker = await asyncio.open_connection(
@@ -256,13 +261,15 @@ def brokers_behind_proxies(
 
 @asynccontextmanager
 async def closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-    """Close a connection at the end of the block, whatever it was left for."""
+    """Close a connection at the end of the block; one that is left in the middle at once."""
     try:
         yield
-    finally:
         writer.close()
-        with suppress(OSError, asyncio.CancelledError):
+        with suppress(OSError):
             await writer.wait_closed()
+    finally:
+        # What nobody reads any more is not waited for.
+        writer.transport.abort()
 
 
 async def _frame(source: asyncio.StreamReader) -> bytes:

@@ -1,12 +1,14 @@
 """Each injection hurts, and only while it lasts."""
 
+import gc
 import re
 import socket
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -104,6 +106,32 @@ def test_an_answer_is_rewritten_by_what_was_asked(echo: int) -> None:
             assert client.recv(100) == request(0, b"a")
             client.sendall(request(OFFSET_FETCH, b"a"))
             assert client.recv(100) == b"\0\0\0\2no"
+
+
+def test_a_proxy_that_ends_while_clients_connect_leaves_no_socket_open(echo: int) -> None:
+    with closing(socket.create_connection(("127.0.0.1", echo), 10)):
+        warned: list[str] = []
+        for _ in range(30):
+            (port,) = free_ports(1)
+            ended = threading.Event()
+
+            def connect(port: int = port, ended: threading.Event = ended) -> None:
+                while not ended.is_set():
+                    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 10):
+                        pass
+
+            callers = [threading.Thread(target=connect) for _ in range(3)]
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ResourceWarning)
+                with Proxy(port, lambda: echo):
+                    for caller in callers:
+                        caller.start()
+                gc.collect()
+            ended.set()
+            for caller in callers:
+                caller.join()
+            warned += [str(one.message) for one in caught]
+    assert warned == []
 
 
 @pytest.mark.parametrize("way", Way)
