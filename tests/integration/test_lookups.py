@@ -198,10 +198,13 @@ def test_a_worker_of_before_the_address_fences_one_of_after_it(
 ) -> None:
     fleet = new_fleet(partitions=1, SEATSTREAM_WATCHDOG="0", SEATSTREAM_TRANSACTION_RECORDS="200")
     worker = fleet.worker("one").start().wait_ready()
-    # The load goes on through the pause, so it wakes in the middle of its work.
+    # The load goes on after the pause has begun, so that it has work left when it wakes: a worker
+    # without any never learns that it was fenced.
     with fleet.load(4_000) as sent:
         assert wait_until(lambda: worker.metric("seatstream_transaction_records_count") > 5, 60)
         worker.pause()
+        before = sent()
+        assert wait_until(lambda: sent() > before + 400, 60)
     [metadata] = asyncio.run(owners_of(fleet)).values()
     assert address_of(metadata)
     # What that version did: initialise the ids that begin with the whole text.
