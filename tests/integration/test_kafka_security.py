@@ -242,7 +242,9 @@ def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked)
         assert one.terminate() == 0
         two.start("topology")
         at = made.headers["location"]
-        assert pod.becomes(at, "RELEASED"), two.tail()
+        assert pod.becomes(at, "RELEASED"), (
+            f"{pod.show(at).text}\n{two.page('/ready')}\n{two.tail(60)}\n{pod.child.output()[-3000:]}"
+        )
         plan = locked.directory / "plan.json"
         plan.write_text(json.dumps(PLAN))
         by_password = locked.login("open_event", "PLAIN")
