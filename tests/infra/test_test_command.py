@@ -14,6 +14,20 @@ from infra.paths import ROOT
 
 PYTEST = """#!/bin/sh
 echo "%3|FAIL|rdkafka#producer-1| Connection refused" >&2
+echo "$*" >>runs
+case "$*" in
+    *--last-failed*) exit {second} ;;
+esac
+# The cache of failed tests lies where the first of these options says.
+all="$*"
+cache=${{all#*cache_dir=}}
+cache=${{cache%% *}}
+if [ {failed} -gt 0 ]; then
+    mkdir -p "$cache/v/cache"
+    for test in $(seq {failed}); do
+        echo '  "tests/test_it.py::test_'$test'": true,'
+    done >"$cache/v/cache/lastfailed"
+fi
 echo "FAILED tests/test_it.py::test_it"
 echo "1 failed in 2 s"
 exit {code}
@@ -29,10 +43,10 @@ SCRIPT = (ROOT / "scripts" / "test").read_text(encoding="utf-8")
 
 
 def run(
-    checkout: Path, *arguments: str, check: str, code: int
+    checkout: Path, *arguments: str, check: str, code: int, failed: int = 0, second: int = 0
 ) -> "subprocess.CompletedProcess[str]":
     programs = {"scripts/setup": GOOD, "scripts/check": check}
-    programs[".venv/bin/python"] = PYTEST.format(code=code)
+    programs[".venv/bin/python"] = PYTEST.format(code=code, failed=failed, second=second)
     for name, text in programs.items():
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text(text)
@@ -71,6 +85,32 @@ def test_i9_the_last_lines_tell_of_every_part(
     assert took.startswith("took ")
     assert answer.returncode == (3 if check == CHECK else code)
     assert "rdkafka" not in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("failed", "second", "code", "told"),
+    [
+        (2, 0, 0, "ok but for these, which passed only when run once more, alone: "),
+        (2, 1, 1, "FAILED: the names are above; "),
+        (6, 0, 1, "FAILED: the names are above; "),
+    ],
+)
+def test_a_few_that_fail_are_run_once_more_and_named(
+    tmp_path: Path, failed: int, second: int, code: int, told: str
+) -> None:
+    answer = run(tmp_path, "-k", "it", check=GOOD, code=1, failed=failed, second=second)
+    assert answer.returncode == code
+    line = answer.stdout.splitlines()[-2]
+    assert line.startswith("tests   " + told)
+    assert line.endswith("tests/test_it.py::test_1 tests/test_it.py::test_2") == (code == 0)
+    runs = (tmp_path / "runs").read_text().splitlines()
+    assert len(runs) == (2 if failed <= 5 else 1)
+    assert all("-k it" in one for one in runs)
+
+
+def test_what_failed_in_a_run_before_is_not_run(tmp_path: Path) -> None:
+    run(tmp_path, check=GOOD, code=1, failed=2)
+    assert "once more" not in run(tmp_path, check=GOOD, code=0).stdout
 
 
 def test_i9_what_ended_pytest_itself_is_shown(tmp_path: Path) -> None:
