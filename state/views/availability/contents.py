@@ -264,7 +264,7 @@ class Contents(Reading):
             if isinstance(verdict, Decoded):
                 return self._tell(self.partitions[partition], offset, key, verdict)
             if isinstance(verdict, Tombstone):
-                return self._remove(key)
+                return self._remove(partition, key)
         except _Bad as bad:
             self._skip(self.partitions[partition], key, bad.reason, bad.detail)
         else:
@@ -323,14 +323,18 @@ class Contents(Reading):
             return False
         return True
 
-    def _remove(self, key: bytes | None) -> Change | None:
+    def _remove(self, number: int, key: bytes | None) -> Change | None:
         parts = None if key is None else split_section_key(key)
-        if parts is None:
+        if key is None or parts is None:
             raise _Bad(BAD_KEY, f"a tombstone of {key!r}")
-        self._counters.removed += 1
         event_id, section = parts
-        self._forget_unreadable(event_id, section)
         sections = self.by_event.get(event_id, {})
+        known = sections.get(section)
+        is_in_its_place = known is not None and number in {known[5], ~known[5]}
+        if not is_in_its_place and partition_of(key, len(self.partitions)) != number:
+            raise _Bad(WRONG_PARTITION, f"a tombstone of {key!r} on {number}")
+        self._counters.removed += 1
+        self._forget_unreadable(event_id, section)
         if sections.pop(section, None) is None:
             return None
         if not sections:
@@ -353,10 +357,15 @@ class Contents(Reading):
             return
         event_id, section = parts
         known = self.by_event.get(event_id, {}).get(section)
-        if known is None and partition_of(key, len(self.partitions)) == freshness.partition:
+        is_in_its_place = (known is not None and known[5] == freshness.partition) or (
+            partition_of(key, len(self.partitions)) == freshness.partition
+        )
+        if not is_in_its_place:
+            return
+        if known is None:
             of_event = self._unreadable_ns.setdefault(event_id, {})
             of_event.setdefault(section, freshness.known_ns)
-        if known is not None and known[5] == freshness.partition:
+        elif known[5] >= 0:
             # In this order: whoever reads the mark finds the time.
             self._doubtful_ns[event_id, section] = freshness.known_ns
             self.by_event[event_id][section] = (*status_in(known), ~known[5], known[6])

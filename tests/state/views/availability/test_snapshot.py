@@ -1,10 +1,7 @@
-import asyncio
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pods.conditions import until
 from support.records.status_records import EVENT, MS, Fed, counts, partition_of_section
 
 from state.domain.keys import section_key
@@ -159,36 +156,3 @@ def test_a_new_reading_of_the_topic_ends_the_age_of_what_was_before() -> None:
     fed.view.publish(again)
     assert fed.view.snapshot_age_ms(before) is None
     assert fed.view.topic_id() == "other"
-
-
-@pytest.mark.parametrize("woken_by", ["change", "heartbeat"])
-def test_who_waits_for_several_sections_is_woken_by_any_and_leaves_no_waiter(
-    woken_by: str,
-) -> None:
-    fed = Fed()
-    fed.heartbeat()
-    met = False
-
-    async def scenario() -> bool:
-        nonlocal met
-        names = [(EVENT, "A"), (EVENT, "B")]
-        waiting = asyncio.create_task(
-            fed.view.wait_until_met(names, lambda: met, 30, by_age=woken_by == "heartbeat")
-        )
-        await until(lambda: fed.view._waiters)
-        met = True
-        if woken_by == "change":
-            fed.tell(counts(1, 1), "B")
-        else:
-            fed.heartbeat()
-        return await waiting
-
-    assert asyncio.run(asyncio.wait_for(scenario(), 10))
-    assert len(fed.view._waiters) == 0
-
-
-def test_a_wait_ends_unmet_after_its_time() -> None:
-    fed = Fed()
-    fed.heartbeat()
-    assert not asyncio.run(fed.view.wait_until_met([(EVENT, "A")], lambda: False, 0.01))
-    assert len(fed.view._waiters) == 0
