@@ -24,7 +24,7 @@ from state.records.seat_codecs import SeatCodecs
 from streams.change_sections import (
     change_sections,
     contradiction,
-    progress_of,
+    progress,
     refuse_poison,
     retold_statuses,
 )
@@ -50,7 +50,7 @@ def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
             to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name),
             changelog=SEATS_CHANGELOG.name,
             dead_letters=DEAD_LETTER_QUEUE.name,
-            progress=progress_of(codecs),
+            progress=progress,
             tick=emit_ticks(codecs.tick),
             retold=retold_statuses(codecs),
             refuse=refuse_poison(codecs),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serdes.avro.codegen import Encode
-from state.domain.keys import GUARDED_TICK_KEY
+from streams.folding.ticks import GUARDED_TICK_KEY
 from streams.route import Tick
 
 

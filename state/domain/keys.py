@@ -8,12 +8,6 @@ from typing import Final
 RESERVATION_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 SECTION_ID: Final = re.compile(rb"[A-Z0-9-]{1,32}")
 
-TICK_KEY: Final = b"tick"
-# A tick under this key tells, beside the time, that from its offset on the log's time follows no
-# jump (`log_time.py`). Logs from before have ticks under the other key, and fold as they did.
-GUARDED_TICK_KEY: Final = b"tick-2"
-_NUMBERED_TICK: Final = re.compile(rb"tick-([1-9][0-9]{0,8})")
-
 # Keys of a partition's store, and so of its changelog: a tag, then a section key or a reservation
 # id. The progress of the partition has no more than its tag.
 PROGRESS_KEY: Final = b"p"
@@ -87,9 +81,3 @@ def partition_of(key: bytes, partitions: int) -> int:
     """
     # Kafka clears the sign bit instead of taking the absolute value.
     return (murmur2(key) & _31_BITS) % partitions
-
-
-def tick_version(key: bytes | None) -> int:
-    """Return the version of the rules that a tick's key begins; 1 for any other key."""
-    numbered = _NUMBERED_TICK.fullmatch(key or b"")
-    return int(numbered[1]) if numbered else 1

@@ -192,3 +192,12 @@ def refusal_to_extend(held: Reservation, epoch: int) -> Reason | None:
     if held.status == Status.SOLD:
         return Reason.ALREADY_SOLD
     return None if held.status == Status.HELD else Reason.NOT_HELD
+
+
+def extended_deadline_ms(log_time_ms: int, held_at_ms: int, hold_ms: int, max_hold_ms: int) -> int:
+    """Return the deadline that an extension asks for: a full hold from now, capped.
+
+    held_at_ms:  log time of the first decision, from which the cap runs.
+    max_hold_ms: longest life of a hold with all its extensions.
+    """
+    return min(log_time_ms + hold_ms, held_at_ms + max_hold_ms)

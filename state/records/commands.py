@@ -6,7 +6,6 @@ from schemas.topics import SECTION_COMMANDS
 from serdes.avro.codegen import IDENTITY, encoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
-from state.domain.keys import TICK_KEY
 from state.domain.layout import Rules
 from state.plans.seating import SectionPlan
 
@@ -26,7 +25,6 @@ class CommandEncoders:
         self._release = by_name[_COMMANDS + "ReleaseReservation"]
         self._extend = by_name[_COMMANDS + "ExtendHold"]
         self._window = by_name[_COMMANDS + "ChangeSaleWindow"]
-        self._tick = by_name[_COMMANDS + "Tick"]
 
     def identity(
         self, reservation_id: str, user: str, section: str, event_id: int, correlation: str = ""
@@ -94,7 +92,3 @@ class CommandEncoders:
         0 is no bound. An end that has come closes the sale; it must lie after the start.
         """
         return self._window(identity, sale_starts_ms, sale_ends_ms)
-
-    def tick(self, timer_ms: int) -> tuple[bytes, bytes]:
-        """Return (key, value) of a tick."""
-        return TICK_KEY, self._tick(timer_ms)

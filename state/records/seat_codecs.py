@@ -38,8 +38,6 @@ class SeatCodecs:
     refused: Encode
     status: Encode
     tick: Encode
-    read_progress: Decode
-    progress: Encode
     read_reservation: Decode
     reservation: Encode
     read_section: Decode
@@ -68,8 +66,6 @@ class SeatCodecs:
             refused=outcomes[_OUTCOMES + "CommandRefused"],
             status=encoders(SECTION_STATUS, ids)["io.seatstream.status.SectionStatusEvent"],
             tick=encoders(SECTION_COMMANDS, ids)["io.seatstream.commands.Tick"],
-            read_progress=decoder(_STATE + "Progress"),
-            progress=encoder(_STATE + "Progress"),
             read_reservation=decoder(_STATE + "Reservation"),
             reservation=encoder(_STATE + "Reservation"),
             read_section=decoder(_STATE + "SectionState"),

@@ -22,6 +22,7 @@ from state.domain.reservation import Reservation, Status
 from state.records.reservation import read_reservation
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import KnownSection, read_section
+from streams.folding.progress import read_progress
 
 Contradiction = Callable[[Iterable[tuple[bytes, bytes]], int, int], str]
 
@@ -69,7 +70,7 @@ def contradiction(codecs: SeatCodecs) -> Contradiction:
                 elif tag == LAYOUT:
                     layouts[rest] = payload
                 elif key == PROGRESS_KEY:
-                    codecs.read_progress(payload, 0)
+                    read_progress(payload)
                 elif tag == RESERVATION:
                     held = read_reservation(codecs, payload)
                     section = section_key(held.event_id, held.section_id.decode())

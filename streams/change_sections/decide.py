@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from state.domain.allocation import best_available
-from state.domain.keys import tick_version
 from state.domain.reasons import Reason
 from state.records.held import Times
 from state.records.section import KnownSection
 from streams.batch import Record
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
-from streams.change_sections.fold import Fields, Fold
+from streams.change_sections.fold import COMMANDS, TICK, SectionFold, keys_of
 from streams.change_sections.holds import hold_best, hold_chosen, reject, reject_unstored
 from streams.change_sections.operators import (
     block_seats,
@@ -24,16 +23,15 @@ from streams.change_sections.operators import (
     open_section,
     unblock_seats,
 )
-from streams.change_sections.reading import read
 from streams.change_sections.reservations import confirm, extend, lapse, release
+from streams.folding.fold import Fields
+from streams.folding.reading import read
 
-COMMANDS: Final = "io.seatstream.commands."
-TICK: Final = COMMANDS + "Tick"
 HOLD_BEST: Final = COMMANDS + "HoldBestAvailable"
 HOLD_CHOSEN: Final = COMMANDS + "HoldChosenSeats"
 
 # (fold, fields, section where it is open, stored reservation of that id).
-Decide = Callable[[Fold, Fields, KnownSection | None, bytes | None], Decision]
+Decide = Callable[[SectionFold, Fields, KnownSection | None, bytes | None], Decision]
 
 _DECIDE: Final[dict[str, Decide]] = {
     COMMANDS + "OpenSection": open_section,
@@ -48,16 +46,12 @@ _DECIDE: Final[dict[str, Decide]] = {
 }
 
 
-def decide_all(fold: Fold, records: Sequence[Record]) -> None:
-    names, decoded, keys = read(fold, records)
+def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
+    names, decoded = read(fold, records)
+    keys = keys_of(decoded)
+    stored_values = fold.look_up(keys)
     state = fold.state
-    stored_values = state.get_many(keys)
     look_again = fold.look_again
-    if len(set(keys)) < len(keys):
-        # Records of one batch must see each other: what is asked for twice is looked up anew.
-        once: set[bytes] = set()
-        for key in keys:
-            (look_again if key in once else once).add(key)
     log_time_ms = fold.log_time_ms
     by_key = fold.cache.by_key
     touched = fold.touched
@@ -71,21 +65,16 @@ def decide_all(fold: Fold, records: Sequence[Record]) -> None:
         records, names, decoded, keys, stored_values, strict=True
     ):
         fold.offset = offset = record.offset
-        timestamp = record.timestamp
-        if (timestamp > log_time_ms or fold.overdue) and name != TICK:
-            log_time_ms = fold.pass_to(timestamp)
+        if record.timestamp > log_time_ms or name == TICK or fold.overdue:
+            log_time_ms = fold.follow(record, name, fields)
             times_by_deadline = {}
             lapse(fold)
         if key in look_again:
             stored = state.get(key)  # noqa: PLW2901
         if name != HOLD_BEST:
-            if name == TICK:
-                _tick(fold, record, fields)
-                log_time_ms = fold.log_time_ms
-                times_by_deadline = {}
-            elif name:
+            # A tick, and what cannot be read, have only moved log time.
+            if name and name != TICK:
                 _decide(fold, name, record, fields, stored)
-            # Else it is unreadable, and has only moved log time.
             continue
         # Nearly every record is the first hold of its id, for best seats, on a section that is
         # decoded and on sale, and finds seats. It is decided and written here, without a call
@@ -127,13 +116,9 @@ def decide_all(fold: Fold, records: Sequence[Record]) -> None:
         outcomes.append((reservation_id, outcome))
 
 
-def _tick(fold: Fold, record: Record, fields: Fields) -> None:
-    fold.count("TICK")
-    fold.tick(record.timestamp, fields[0], tick_version(record.key))
-    lapse(fold)
-
-
-def _decide(fold: Fold, name: str, record: Record, fields: Fields, stored: bytes | None) -> None:
+def _decide(
+    fold: SectionFold, name: str, record: Record, fields: Fields, stored: bytes | None
+) -> None:
     """Decide a command, and write what it leads to into the fold."""
     known = fold.find(record.key, fields)
     if isinstance(known, Reason):
@@ -146,7 +131,9 @@ def _decide(fold: Fold, name: str, record: Record, fields: Fields, stored: bytes
     _write(fold, fields, known, _DECIDE[name](fold, fields, known, stored))
 
 
-def _write(fold: Fold, fields: Fields, known: KnownSection | None, decision: Decision) -> None:
+def _write(
+    fold: SectionFold, fields: Fields, known: KnownSection | None, decision: Decision
+) -> None:
     match decision:
         case Refused(reason, seat):
             fold.refuse(fields, reason, known, seat)

@@ -11,7 +11,8 @@ from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
 from state.records.section import PLAN_AT, KnownSection
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
-from streams.change_sections.fold import Fields, Fold
+from streams.change_sections.fold import SectionFold
+from streams.folding.fold import Fields
 
 _REJECTED: Final = int(Status.REJECTED)
 # `name` of an enum's member is a property, and takes as long as the rest of counting.
@@ -19,19 +20,19 @@ _NAME_BY_REASON: Final = {reason: reason.name for reason in Reason}
 
 
 def hold_best(
-    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
 ) -> Decision:
     return _hold(fold, fields, known, stored, None)
 
 
 def hold_chosen(
-    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
 ) -> Decision:
     return _hold(fold, fields, known, stored, fields[7])
 
 
 def _hold(
-    fold: Fold,
+    fold: SectionFold,
     fields: Fields,
     known: KnownSection | None,
     stored: bytes | None,
@@ -49,7 +50,7 @@ def _hold(
 
 
 def reject(
-    fold: Fold,
+    fold: SectionFold,
     fields: Fields,
     known: KnownSection | None,
     wanted: tuple[SeatPosition, ...],
@@ -74,7 +75,10 @@ def reject(
 
 
 def _choose(
-    fold: Fold, fields: Fields, known: KnownSection | None, wanted: tuple[SeatPosition, ...] | None
+    fold: SectionFold,
+    fields: Fields,
+    known: KnownSection | None,
+    wanted: tuple[SeatPosition, ...] | None,
 ) -> list[SeatRange] | tuple[Reason, SeatPosition | None]:
     """Return the seats for a hold, or the first reason against it in documented order."""
     count = fields[6]
@@ -95,7 +99,7 @@ def _choose(
 
 
 def _hold_again(
-    fold: Fold, fields: Fields, reservation: Reservation, wanted: tuple[SeatPosition, ...]
+    fold: SectionFold, fields: Fields, reservation: Reservation, wanted: tuple[SeatPosition, ...]
 ) -> Decision:
     """Answer a hold whose id is known: as before, or with a conflict."""
     same_buyer = (reservation.user_id, reservation.section_id, reservation.event_id) == (
@@ -112,7 +116,7 @@ def _hold_again(
 
 
 def reject_unstored(
-    fold: Fold, fields: Fields, known: KnownSection | None, reason: Reason
+    fold: SectionFold, fields: Fields, known: KnownSection | None, reason: Reason
 ) -> None:
     """Reject a hold without storing it."""
     version = 0 if known is None else known.section.version
@@ -123,7 +127,7 @@ def reject_unstored(
 
 
 def _set_aside(
-    fold: Fold,
+    fold: SectionFold,
     known: KnownSection,
     fields: Fields,
     wanted: tuple[SeatPosition, ...],
@@ -142,7 +146,7 @@ def _set_aside(
 
 
 def decided_now(
-    fold: Fold, fields: Fields, known: KnownSection | None, status: Status, reason: Reason
+    fold: SectionFold, fields: Fields, known: KnownSection | None, status: Status, reason: Reason
 ) -> Reservation:
     """Return a reservation that this record decides, without seats."""
     reservation_id, user_id, correlation_id, section_id, event_id, request = fields[:PLAN_AT]

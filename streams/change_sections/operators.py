@@ -18,11 +18,12 @@ from state.records.section import (
     write_section,
 )
 from streams.change_sections.decisions import Changed, Decision, Refused
-from streams.change_sections.fold import Fields, Fold
+from streams.change_sections.fold import SectionFold
+from streams.folding.fold import Fields
 
 
 def open_section(
-    fold: Fold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, _stored: bytes | None
 ) -> Decision:
     if known is None:
         return _open_new(fold, fields)
@@ -33,7 +34,7 @@ def open_section(
     return Changed(_opened(fold, fields, known), "OPENED")
 
 
-def _open_new(fold: Fold, fields: Fields) -> Refused | Changed:
+def _open_new(fold: SectionFold, fields: Fields) -> Refused | Changed:
     codecs = fold.codecs
     plan = plan_of(fields)
     if invalid(plan) is not None:
@@ -55,7 +56,7 @@ def _open_new(fold: Fold, fields: Fields) -> Refused | Changed:
     return Changed(_opened(fold, fields, known), "OPENED", puts=tuple(puts), known=known)
 
 
-def _opened(fold: Fold, fields: Fields, known: KnownSection) -> bytes:
+def _opened(fold: SectionFold, fields: Fields, known: KnownSection) -> bytes:
     return fold.codecs.opened(
         fields[5],
         fold.outcome_id(),
@@ -67,7 +68,7 @@ def _opened(fold: Fold, fields: Fields, known: KnownSection) -> bytes:
 
 
 def change_sale_window(
-    fold: Fold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, _stored: bytes | None
 ) -> Decision:
     """Let holds in within another window; what is held or sold stays so."""
     codecs = fold.codecs
@@ -93,19 +94,19 @@ def change_sale_window(
 
 
 def block_seats(
-    fold: Fold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, _stored: bytes | None
 ) -> Decision:
     return _change_blocked(fold, fields, known, block=True)
 
 
 def unblock_seats(
-    fold: Fold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, _stored: bytes | None
 ) -> Decision:
     return _change_blocked(fold, fields, known, block=False)
 
 
 def _change_blocked(
-    fold: Fold, fields: Fields, known: KnownSection | None, *, block: bool
+    fold: SectionFold, fields: Fields, known: KnownSection | None, *, block: bool
 ) -> Decision:
     """Take seats out of sale or bring them back, all or none."""
     codecs = fold.codecs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from state.domain.hold import LAPSES_PER_RECORD, extended_deadline_ms, horizon_ms
 from state.domain.keys import PROGRESS_KEY, section_key
 from state.domain.layout import range_masks
 from state.domain.reasons import Reason
@@ -15,6 +14,7 @@ from state.domain.reservation import (
     LaterOutcome,
     Reservation,
     Status,
+    extended_deadline_ms,
     refusal_to_confirm,
     refusal_to_extend,
     refusal_to_release,
@@ -24,12 +24,13 @@ from state.records.reservation import correlation_of
 from state.records.section import KnownSection
 from streams.batch import Record
 from streams.change_sections.decisions import Again, Changed, Decision, Refused
-from streams.change_sections.fold import Fields, Fold
+from streams.change_sections.fold import SectionFold, keys_of
 from streams.change_sections.holds import decided_now
-from streams.change_sections.reading import read
+from streams.folding.fold import Fields
+from streams.folding.reading import read
 
 
-def _known_buyer(fold: Fold, fields: Fields, stored: bytes | None) -> Refused | Reservation:
+def _known_buyer(fold: SectionFold, fields: Fields, stored: bytes | None) -> Refused | Reservation:
     """Return the reservation of a later command, or the first reason against asking about it."""
     if stored is None:
         return Refused(Reason.UNKNOWN_RESERVATION)
@@ -42,7 +43,7 @@ def _known_buyer(fold: Fold, fields: Fields, stored: bytes | None) -> Refused | 
 
 
 def confirm(
-    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
 ) -> Decision:
     reservation = _known_buyer(fold, fields, stored)
     if isinstance(reservation, Refused):
@@ -75,7 +76,7 @@ def confirm(
 
 
 def release(
-    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
 ) -> Decision:
     if stored is None:
         # The cancellation came before its hold: remembered, so that the hold will be refused.
@@ -98,7 +99,7 @@ def release(
 
 
 def extend(
-    fold: Fold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
 ) -> Decision:
     held = _known_buyer(fold, fields, stored)
     if isinstance(held, Refused):
@@ -136,30 +137,20 @@ def extend(
     )
 
 
-def lapse(fold: Fold) -> None:
+def lapse(fold: SectionFold) -> None:
     """End holds whose deadline has passed by both clocks, oldest deadline first, some a record."""
-    state = fold.state
-    horizon = horizon_ms(fold.log_time_ms, fold.timer_ms)
-    fold.overdue = horizon >= state.next_due_ms
-    allowance = LAPSES_PER_RECORD - fold.lapses()
-    if not fold.overdue or not allowance:
-        return
-    due = state.due(horizon, allowance)
-    fold.overdue = horizon >= state.next_due_ms
-    for stored in state.get_many([key for _, key in due]):
-        assert stored is not None
+    for ordinal, (_, stored) in enumerate(fold.due(), 1):
         held = fold.reservation(stored)
         known = fold.section(section_key(held.event_id, held.section_id.decode()))
         assert known is not None
         fold.touch(known)
         _give_back(known.section, held)
-        ordinal = fold.next_ordinal()
         lapsed = _later(fold, known, held, Later.LAPSED, held.request, held.epoch, ordinal)
         fold.change(held.reservation_id, lapsed)
 
 
 def _later(
-    fold: Fold,
+    fold: SectionFold,
     known: KnownSection,
     reservation: Reservation,
     kind: Later,
@@ -182,11 +173,10 @@ def _give_back(section: Section, reservation: Reservation) -> None:
         section.give_back(row, mask)
 
 
-def emit_again(fold: Fold, records: Sequence[Record]) -> None:
+def emit_again(fold: SectionFold, records: Sequence[Record]) -> None:
     """Emit what rewound records led to once more; their effects are in the state already."""
-    _, _, keys = read(fold, records)
-    # Their dead letters were written when they were applied.
-    fold.effects.dead_letters.clear()
+    _, decoded = read(fold, records)
+    keys = keys_of(decoded)
     for record, key, stored in zip(records, keys, fold.state.get_many(keys), strict=True):
         if stored is None or key == PROGRESS_KEY:
             continue

@@ -1,7 +1,7 @@
 """Moves log time: sends each owned partition its tick, and compares clocks by the answers.
 
 A partition gets its tick while something in its state is due; while its time stands still; and
-otherwise now and then, so that its time never leaps (`state.domain.log_time`).
+otherwise now and then, so that its time never leaps (`streams.folding.log_time`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from state.domain.log_time import JUMP_MS
+from streams.folding.log_time import JUMP_MS
 from streams.route import Route, Tick
 from streams.runtime.process.clock import LIMIT_MS, ClockWatch, Sent
 from streams.runtime.process.fatal import WorkerMustEnd, end_process

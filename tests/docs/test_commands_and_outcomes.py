@@ -5,9 +5,9 @@ from support.pages.document_pages import DOCS, code_in, section_of, table_rows
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
 from serdes import decoding
 from serdes.wire import VALUE_BYTES_MAX
-from state.domain.hold import CLOCK_SKEW_MS
 from state.domain.reasons import Reason
 from streams.change_sections.fold import STATE_BYTES_MAX
+from streams.folding.log_time import CLOCK_SKEW_MS
 from streams.runtime.transactions.crash_journal import DEATHS_LIMIT
 from streams.runtime.transactions.dead_letters import LOST
 from streams.runtime.transactions.input_partition import QUARANTINED

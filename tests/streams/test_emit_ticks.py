@@ -3,8 +3,8 @@
 from support.seats.section_commands import CODECS
 
 from serdes.decoding import Decoded
-from state.domain.keys import tick_version
 from streams.emit_ticks import emit_ticks
+from streams.folding.ticks import tick_version
 
 TICK = emit_ticks(CODECS.tick)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIMIT_MS = 5_000
-"""How far two clocks may be apart; lapses wait for the later one, see `state.domain.hold`."""
+"""How far two clocks may be apart; lapses wait for the later one: `streams.folding.log_time`."""
 
 _STEP_MS = 1_000
 _FRESH_S = 60.0

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from state.domain.log_time import JUMP_MS
 from state.kafka.open_transactions import Open, Place
 from streams.batch import DeadLetter
+from streams.folding.log_time import JUMP_MS
 from streams.runtime.process.fatal import REASONS, PartitionTrouble, Reason
 from streams.runtime.process.metrics import WorkerMetrics
 

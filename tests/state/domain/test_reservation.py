@@ -4,7 +4,6 @@ from enum import IntEnum
 import pytest
 
 from serdes.avro.schema_files import enum_symbols
-from state.domain.hold import extended_deadline_ms, horizon_ms
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
 from state.domain.reservation import (
@@ -14,6 +13,7 @@ from state.domain.reservation import (
     ReleaseCause,
     Status,
     advance,
+    extended_deadline_ms,
 )
 
 LEGAL = {
@@ -58,10 +58,3 @@ def test_numbers_are_the_indexes_of_the_avro_symbols(enum: type[IntEnum], name: 
 def test_an_extension_is_a_full_hold_from_now_up_to_the_cap() -> None:
     assert extended_deadline_ms(1_500, 1_000, 600, 1_800) == 2_100
     assert extended_deadline_ms(2_500, 1_000, 600, 1_800) == 2_800
-
-
-def test_f76_a_deadline_has_passed_only_when_both_clocks_say_so() -> None:
-    assert horizon_ms(10_000, 10_000) == 10_000
-    assert horizon_ms(10_000, 3_600_000) == 10_000  # a fast timer changes nothing
-    assert horizon_ms(3_600_000, 10_000) == 15_000  # nor does a fast broker
-    assert horizon_ms(1_700_000_000_000, 0) == 5_000  # no tick yet

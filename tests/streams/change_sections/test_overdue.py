@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from support.seats.section_commands import Pair, Partition, Told, hold, open_section, tick
 
-from state.domain.hold import LAPSES_PER_RECORD
 from state.stores.partition_state import Changes
+from streams.folding.fold import DUE_PER_RECORD
 
-HOLDS = 2 * LAPSES_PER_RECORD + 300
+HOLDS = 2 * DUE_PER_RECORD + 300
 OUTAGE_MS = 3_600_000
 ROWS = "\n".join(["." * 100] * 30)
 
@@ -33,14 +33,14 @@ def after_the_outage(partition: Partition) -> list[Pair]:
 def test_one_record_ends_so_many_holds_and_the_next_ones_the_rest() -> None:
     partition = overdue_partition()
     counts = [len(lapsed(partition.send(tick(partition.now_ms)))) for _ in range(4)]
-    assert counts == [LAPSES_PER_RECORD, LAPSES_PER_RECORD, 300, 0]
+    assert counts == [DUE_PER_RECORD, DUE_PER_RECORD, 300, 0]
 
 
 def test_a_command_at_the_same_log_time_goes_on_with_what_a_tick_left() -> None:
     partition = overdue_partition()
     partition.send(tick(partition.now_ms))
     outcomes = partition.send(hold("late", 1))
-    assert len(lapsed(outcomes)) == LAPSES_PER_RECORD
+    assert len(lapsed(outcomes)) == DUE_PER_RECORD
     assert outcomes[-1].name == "SeatsHeld"
 
 

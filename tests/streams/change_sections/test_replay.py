@@ -33,6 +33,7 @@ from state.records.reservation import read_reservation
 from state.records.section import read_section
 from streams.change_sections import change_sections
 from streams.driver import PipedRecord
+from streams.folding.progress import read_progress
 
 
 def folded(log: list[PipedRecord], cuts: list[int] | None = None) -> Partition:
@@ -261,8 +262,8 @@ class PartitionLife(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_held_beyond_its_deadline(self) -> None:
-        progress = CODECS.read_progress(self.partition.stored()[b"p"], 0)
-        horizon = min(progress[1], progress[2] + 5_000)
+        progress = read_progress(self.partition.stored()[b"p"])
+        horizon = min(progress.log_time_ms, progress.timer_ms + 5_000)
         for key, value in self.partition.stored().items():
             if key[:1] == b"r":
                 held = read_reservation(CODECS, value)

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaTimeoutError
 from support.workers.echo import Echo
 from support.workers.parts import Consumer, partition_in_memory, parts_over
 
-from state.domain.log_time import JUMP_MS
+from streams.folding.log_time import JUMP_MS
 from streams.route import Route, Tick
 from streams.runtime.process.clock import ClockWatch, OwnClock
 from streams.runtime.process.observer import Observer

@@ -13,7 +13,7 @@ from serdes.avro.schema_files import inlined
 from serdes.encoding import encoders
 from serdes.registry.ids import counted_ids
 from serdes.wire import HEADER_BYTES, header_of
-from state.domain.keys import GUARDED_TICK_KEY, TICK_KEY, partition_of, section_key
+from state.domain.keys import partition_of, section_key
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
 from state.records.seat_codecs import SeatCodecs
@@ -23,6 +23,7 @@ from state.stores.partition_state import PartitionState
 from streams.batch import Batch, Effects, Handler
 from streams.change_sections import change_sections
 from streams.driver import PipedRecord
+from streams.folding.ticks import GUARDED_TICK_KEY, TICK_KEY
 
 IDS = counted_ids()
 CODECS = SeatCodecs.of(IDS)

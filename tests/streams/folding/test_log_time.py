@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.domain.log_time import JUMP_MS, moved, ticked
+from streams.folding.log_time import JUMP_MS, horizon_ms, moved, ticked
 
 NOW = 1_764_000_000_000
 HOUR = 3_600_000
@@ -52,3 +52,10 @@ def test_f78_while_the_brokers_clock_is_ahead_time_follows_the_timer() -> None:
     assert ticked(NOW, NOW, NOW + HOUR, NOW + 1_000) == (NOW + 1_000, NOW + 1_000)
     # A jump of less than that is followed, but ends no hold: lapses need the timer too.
     assert ticked(NOW, NOW, NOW + 50_000, NOW + 1_000) == (NOW + 50_000, NOW + 1_000)
+
+
+def test_f76_a_deadline_has_passed_only_when_both_clocks_say_so() -> None:
+    assert horizon_ms(10_000, 10_000) == 10_000
+    assert horizon_ms(10_000, 3_600_000) == 10_000  # a fast timer changes nothing
+    assert horizon_ms(3_600_000, 10_000) == 15_000  # nor does a fast broker
+    assert horizon_ms(1_700_000_000_000, 0) == 5_000  # no tick yet

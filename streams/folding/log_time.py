@@ -13,6 +13,10 @@ from typing import Final
 
 JUMP_MS: Final = 60_000
 
+# How far the timer's clock may run behind the broker's before deadlines wait for it. Log time
+# alone would let a broker with a fast clock end every deadline; the timer alone a fast timer.
+CLOCK_SKEW_MS: Final = 5_000
+
 
 def moved(log_time_ms: int, appended_ms: int) -> int:
     """Return the log's time after a record; 0 before the first one."""
@@ -37,3 +41,11 @@ def ticked(log_time_ms: int, timer_ms: int, appended_ms: int, clock_ms: int) -> 
         return time_ms, max(timer_ms, appended_ms)
     # A timer that is fast is not believed beyond the broker's clock.
     return time_ms, max(timer_ms, min(appended_ms, clock_ms))
+
+
+def horizon_ms(log_time_ms: int, timer_ms: int) -> int:
+    """Return the time up to which deadlines have passed by both clocks.
+
+    timer_ms: highest clock of a tick in the log; 0 where there was none, so nothing is due.
+    """
+    return min(log_time_ms, timer_ms + CLOCK_SKEW_MS)

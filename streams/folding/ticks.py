@@ -1,0 +1,16 @@
+"""Keys of the ticks: records that only move the time of a partition's log."""
+
+import re
+from typing import Final
+
+TICK_KEY: Final = b"tick"
+# A tick under this key tells, beside the time, that from its offset on the log's time follows no
+# jump (`log_time.py`). Logs from before have ticks under the other key, and fold as they did.
+GUARDED_TICK_KEY: Final = b"tick-2"
+_NUMBERED: Final = re.compile(rb"tick-([1-9][0-9]{0,8})")
+
+
+def tick_version(key: bytes | None) -> int:
+    """Return the version of the rules that a tick's key begins; 1 for any other key."""
+    numbered = _NUMBERED.fullmatch(key or b"")
+    return int(numbered[1]) if numbered else 1
