@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from benchmarks.pod_runs.arena import Command
+from infra.process.kafka_security import NO_OPTIONS
 from infra.stack import Stack
 from schemas.topics import SECTION_COMMANDS, TOPICS, Topic
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
@@ -18,7 +19,6 @@ from scripts.contracts.registering import register
 from scripts.contracts.topics import carry_out, plan
 from scripts.traffic.sending import CommandEncoders, CommandSender
 from serdes.registry.client import fetch_ids
-from state.kafka.options import NO_OPTIONS
 
 REQUEST_TIMEOUT_S = 20.0
 _COORDINATOR_AWAY = {

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, Final, Self
+from typing import Any, Final, Never, Self
 
 from infra.process.environment import BadSetting, Environment, file, one_of
 
@@ -26,6 +26,12 @@ PLAINTEXT: Final = "PLAINTEXT"
 _PROTOCOLS: Final = (PLAINTEXT, "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _SECRETS: Final = ("password", "key_password")
+
+KafkaOptions = Mapping[str, str | int | float | bool]
+"""Options of a client of librdkafka, as `KafkaSecurity.librdkafka` gives them."""
+
+# `Never`: nothing is in it, so that it also serves where all options are text.
+NO_OPTIONS: Final[Mapping[str, Never]] = {}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, Topic
 from serdes.avro.codegen import decoder
 from serdes.registry.client import Registry, RegistryUnavailableError, check_has, fetch_ids
@@ -12,7 +13,6 @@ from serdes.registry.ids import SchemaIds
 from serdes.registry.known_ids import IdLogUnavailableError, KnownIds, SchemaIdsError
 from serdes.schema_source import agreed_with_pins
 from serdes.wire import HEADER_BYTES
-from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.kafka.refusals import Refusals
 from state.kafka.schema_id_log import SchemaIdLog
 from state.records.commands import CommandEncoders

@@ -21,7 +21,7 @@ QUESTIONS_AT_ONCE = 8
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024
 _NOT_FOUND = 404
-_NO_SCHEMA = (KeyError, TypeError, ValueError, AttributeError)
+_NO_SCHEMA = (KeyError, RecursionError, TypeError, ValueError, AttributeError)
 
 
 class RegistryUnavailableError(Exception):
@@ -83,7 +83,7 @@ class Registry:
                 # A proxy, or a path where there is no registry: that is no "there is none".
                 raise RegistryUnavailableError(f"{where} {text[:500]}") from error
             raise RegistryRefusedError(error.code, f"{where} {_message_of(text)}") from error
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, RecursionError, ValueError, http.client.HTTPException) as error:
             raise RegistryUnavailableError(f"{method} {self.url}/{path}: {error}") from error
 
     def id_of(self, subject: str, text: str) -> int | None:
@@ -183,12 +183,12 @@ def _is_of_registry(text: str) -> bool:
     """Say whether an error is told in a registry's own words: JSON with a code of its own."""
     try:
         return isinstance(json.loads(text)["error_code"], int)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         return False
 
 
 def _message_of(text: str) -> str:
     try:
         return str(json.loads(text)["message"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         return text[:500]

@@ -25,9 +25,9 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of
-from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.kafka.timeline import is_loss
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import SCHEMA_IDS
 from serdes.registry.known_ids import IdLogUnavailableError, KnownId, SchemaIdsError
-from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.kafka.refusals import Refusals
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class SchemaIdLog:
             said = json.loads(message.value() or b"")
             schema_id = int(message.key() or b"")
             return KnownId(schema_id, str(said["record"]), str(said["fingerprint"]), source)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
             # No writer of ours makes such a record; it says nothing of any id.
             log.warning("%s is no saying of a schema id: %r", source, error)
             return None

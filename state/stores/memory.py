@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from operator import attrgetter
 
 from state.stores.envelope import NO_PLACE
 from state.stores.partition_state import (
-    NEVER_MS,
     NO_LIMIT,
     RESERVED_PREFIX,
     Changes,
     DueEntry,
+    first_due,
     writer_at,
 )
 
@@ -41,17 +42,10 @@ class MemoryStore:
         *,
         begin_ms: int = 0,
     ) -> tuple[list[DueEntry], int]:
-        found: list[DueEntry] = []
-        keys = 0
-        for entry in sorted(self._entries.values()):
-            if entry.due_ms < begin_ms or entry.name in skip:
-                continue
-            is_next_time = keys >= limit and entry.due_ms > found[-1].due_ms
-            if entry.due_ms > horizon_ms or is_next_time:
-                return found, entry.due_ms
-            found.append(entry)
-            keys += len(entry.keys)
-        return found, NEVER_MS
+        # Stable: of one time, in the order in which they were written.
+        index = sorted(self._entries.values(), key=attrgetter("due_ms"))
+        left = (one for one in index if one.due_ms >= begin_ms and one.name not in skip)
+        return first_due(left, horizon_ms, limit)
 
     def apply(self, changes: Changes, changelog_offset: int | None) -> None:
         for name in changes.spent:

@@ -8,7 +8,7 @@ the process, so nothing is ever taken back here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from state.stores import envelope
@@ -62,6 +62,21 @@ class DueEntry(NamedTuple):
     due_ms: int
     keys: list[bytes]
     name: bytes
+
+
+def first_due(
+    index: Iterable[DueEntry], horizon_ms: int, limit: int
+) -> tuple[list[DueEntry], int]:
+    """Return what `Store.due` does, of the entries of an index by their time."""
+    found: list[DueEntry] = []
+    keys = 0
+    for entry in index:
+        is_next_time = keys >= limit and (not found or entry.due_ms > found[-1].due_ms)
+        if entry.due_ms > horizon_ms or is_next_time:
+            return found, entry.due_ms
+        found.append(entry)
+        keys += len(entry.keys)
+    return found, NEVER_MS
 
 
 class Store(Protocol):

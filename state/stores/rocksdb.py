@@ -28,10 +28,10 @@ from rocksdict import (
 
 from state.stores.envelope import seed_of
 from state.stores.partition_state import (
-    NEVER_MS,
     NO_LIMIT,
     Changes,
     DueEntry,
+    first_due,
     writer_at,
 )
 
@@ -197,29 +197,22 @@ class RocksDBStore:
         *,
         begin_ms: int = 0,
     ) -> tuple[list[DueEntry], int]:
-        entries: list[DueEntry] = []
-        keys = 0
-        following = NEVER_MS
         try:
-            index = self._db.iter(self._read_due)
-            index.seek(_pack_due(_DUE_PREFIX, begin_ms, 0))
-            while index.valid():
-                name: bytes = index.key()
-                due_ms = int.from_bytes(name[len(_DUE_PREFIX) : _DUE_BYTES], "big")
-                if name not in skip:
-                    is_next_time = keys >= limit and due_ms > entries[-1].due_ms
-                    if due_ms > horizon_ms or is_next_time:
-                        following = due_ms
-                        break
-                    entry = DueEntry(due_ms, _split(index.value()), name)
-                    entries.append(entry)
-                    keys += len(entry.keys)
-                index.next()
-            # An iterator that meets a damaged block only stops early; its status tells.
-            index.status()
+            return first_due(self._index(begin_ms, skip), horizon_ms, limit)
         except Exception as error:
             raise self._failed(error) from error
-        return entries, following
+
+    def _index(self, begin_ms: int, skip: Container[bytes]) -> Iterator[DueEntry]:
+        entries = self._db.iter(self._read_due)
+        entries.seek(_pack_due(_DUE_PREFIX, begin_ms, 0))
+        while entries.valid():
+            name: bytes = entries.key()
+            if name not in skip:
+                due_ms = int.from_bytes(name[len(_DUE_PREFIX) : _DUE_BYTES], "big")
+                yield DueEntry(due_ms, _split(entries.value()), name)
+            entries.next()
+        # An iterator that meets a damaged block only stops early; its status tells.
+        entries.status()
 
     def apply(self, changes: Changes, changelog_offset: int | None) -> None:
         batch = WriteBatch(raw_mode=True)

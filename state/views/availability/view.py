@@ -12,10 +12,10 @@ in `docs/availability-view.md`.
 from collections.abc import Callable
 from typing import Final
 
+from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import TopicDecoder
 from serdes.schema_source import SchemaSource
-from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.views.availability.answers import Availability, Demand, NotYet, TooStale, boot_clock_ns
 from state.views.availability.contents import Change
 from state.views.availability.statistics import ViewStatistics

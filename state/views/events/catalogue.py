@@ -23,13 +23,13 @@ from typing import Final, NamedTuple
 
 from confluent_kafka import Message
 
+from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import EVENTS
 from serdes.decoding import Decoded, Headers, Tombstone, TopicDecoder
 from serdes.schema_source import SchemaSource
 from state.domain.event import Event, newer_of, searchable
 from state.domain.keys import partition_of
 from state.kafka.message_headers import headers_of
-from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.records.event import EventEncoder, event_key, event_of
 from state.records.names import EventDescription
 from state.views.availability.answers import age_ms, boot_clock_ns

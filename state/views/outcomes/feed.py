@@ -27,11 +27,11 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import RESERVATION_OUTCOMES
 from serdes.decoding import TopicDecoder
 from serdes.schema_source import SchemaSource
 from state.domain.outcome import Outcome, ReservationView
-from state.kafka.options import NO_OPTIONS, KafkaOptions
 from state.views.availability.answers import age_ms, boot_clock_ns
 from state.views.following.feed import BroadcastFeed
 from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity

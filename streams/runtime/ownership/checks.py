@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from state.kafka.options import NO_OPTIONS
+from infra.process.kafka_security import NO_OPTIONS
 from state.kafka.refusals import Refusals
 from streams.route import Route
 from streams.runtime.process.fatal import WorkerMustEnd

@@ -113,6 +113,9 @@ def test_the_pins_of_the_repository_are_of_the_current_schemas() -> None:
         (200, b"[]"),
         (200, b'{"id": "x"}'),
         (200, b""),
+        # A library that reads it level by level has no more room for its own calls.
+        (200, b"[" * 100_000),
+        (404, b"[" * 100_000),
     ],
 )
 def test_an_answer_that_is_none_counts_as_down(
