@@ -215,6 +215,10 @@ TOPICS = (
 )
 
 
+KEPT_BY_THE_RUNTIME = (_STATE + "OpenIntent",)
+"""Records that the runtime keeps in the changelog of any route; they have no subject."""
+
+
 def subject(topic: Topic, record: str) -> str:
     """Return the registry subject of a record: Confluent's TopicRecordNameStrategy."""
     return f"{topic.name}-{record}"

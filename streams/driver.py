@@ -7,6 +7,8 @@ For tests and for trying a handler out; in the spirit of Kafka Streams' Topology
     driver.advance(60_000)                               # a minute passes: ticks are piped
     outcomes = driver.read("reservation-outcomes")       # committed records, in log order
     stored = driver.get("section-commands", key, b"s1-A")
+    [pending] = driver.intents("payment-commands")       # what a worker would perform
+    driver.answer(pending, Answer(result=Result.ANSWERED, payload=b"..."))
 
 The handlers, the changes-over-a-store state and the value envelope are those of the real worker.
 What the driver leaves out is what only a broker shows: transactions, rebalances, restores.
@@ -17,12 +19,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from state.domain.keys import partition_of
 from state.stores import envelope
 from state.stores.memory import MemoryStore
-from state.stores.partition_state import PartitionState
+from state.stores.partition_state import PartitionState, last_of
 from streams.batch import Batch, DeadLetter
+from streams.intents import INTENT, Answer, Intent, changed_intents, open_intents
 from streams.route import Route
 
 
@@ -37,6 +41,14 @@ class PipedRecord:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+
+
+class Pending(NamedTuple):
+    """An open intent, and the partition whose handler opened it."""
+
+    topic: str
+    partition: int
+    intent: Intent
 
 
 class TopologyDriver:
@@ -101,7 +113,9 @@ class TopologyDriver:
         self._applied_ms[where] = max(
             self._applied_ms[where], *(record.timestamp for record in records)
         )
-        state.write(state.seal(), None)
+        changes = state.seal()
+        route.check_intents(changed_intents(last_of(changes, INTENT, state.seed)))
+        state.write(changes, None)
         state.release()
         self.dead_letters.extend(effects.dead_letters)
         for name, outgoing in effects.outgoing.items():
@@ -124,6 +138,29 @@ class TopologyDriver:
                 key, value = route.tick.record(self.log_time_ms)
                 for partition in range(self.partitions):
                     self.pipe(topic, key, value, partition=partition)
+
+    def intents(
+        self, topic: str, partition: int | None = None, *, due: bool = False
+    ) -> list[Pending]:
+        """Return the open intents of a source topic, those that are due first come first.
+
+        due: only those that a worker would perform by now.
+        """
+        numbers = range(self.partitions) if partition is None else (partition,)
+        pending = [
+            Pending(topic, number, intent)
+            for number in numbers
+            for intent in open_intents(self.state(topic, number))
+            if not due or intent.due_ms <= self.log_time_ms
+        ]
+        return sorted(pending, key=lambda one: (one.intent.due_ms, one.partition, one.intent.id))
+
+    def answer(self, pending: Pending, answer: Answer) -> PipedRecord:
+        """Append what became of an intent, as a worker does; also twice, late or out of order."""
+        tell = self._routes[pending.topic].answer
+        assert tell is not None
+        key, value = tell(pending.intent, answer)
+        return self.pipe(pending.topic, key, value, partition=pending.partition)
 
     def read(self, topic: str, partition: int | None = None) -> list[PipedRecord]:
         """Return the records of a topic that were not read before, partition by partition."""

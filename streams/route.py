@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from infra.process.environment import BadSetting
 from streams.batch import Batch, Effects, Handler, Record, State
+from streams.intents import Answer, Intent, Performer
 from streams.settings import ROLES
 
 
@@ -75,11 +76,27 @@ class Route:
     refuse: Callable[[Batch, State, Record, int], Effects] | None = None
     owns: Callable[[bytes, int, int], bool] | None = None
     contradiction: Callable[[Iterable[tuple[bytes, bytes]], int, int], str] | None = None
+    performers: Mapping[str, Performer] = field(default_factory=dict)
+    answer: Callable[[Intent, Answer], tuple[bytes | None, bytes]] | None = None
+    close: Callable[[], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         if self.progress is not None and self.refuse is None:
             message = f"{self.source}: a route with progress needs `refuse`, which moves it too"
             raise ValueError(message)
+        if self.performers and self.answer is None:
+            message = f"{self.source}: a route with performers needs `answer`, which tells of them"
+            raise ValueError(message)
+
+    def check_intents(self, intents: Iterable[tuple[str, Intent | None]]) -> None:
+        """Raise ValueError where one is for a destination that nobody here performs."""
+        for intent_id, intent in intents:
+            if intent is not None and intent.destination not in self.performers:
+                message = (
+                    f"{self.source}: intent {intent_id} is for {intent.destination!r}, which is "
+                    f"none of its performers: {', '.join(sorted(self.performers)) or 'none'}"
+                )
+                raise ValueError(message)
 
 
 def played(routes: Sequence[Route], roles: Sequence[str]) -> list[Route]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import fastavro
 
-from schemas.topics import TOPICS, subjects
+from schemas.topics import KEPT_BY_THE_RUNTIME, TOPICS, subjects
 from serdes.avro.generated_source import named_types
 from serdes.avro.schema_files import HISTORY, SchemaFiles, load
 from serdes.avro.schema_rules import faults_of
@@ -90,7 +90,7 @@ def _fields_without_default(
 def _faults_of_use(files: SchemaFiles) -> Iterator[str]:
     used: set[str] = set()
     headers = [topic.headers for topic in TOPICS if topic.headers]
-    for record in (*subjects().values(), *headers):
+    for record in (*subjects().values(), *headers, *KEPT_BY_THE_RUNTIME):
         if record not in files.by_name:
             yield f"{record} has no file"
         else:

@@ -56,6 +56,24 @@ def writer_at(changes: Changes, changelog_offset: int | None) -> int:
     return -1 if changelog_offset is None else changelog_offset - 1
 
 
+def last_of(changes: Changes, tag: bytes, seed: int) -> Iterator[tuple[bytes, bytes | None]]:
+    """Give keys and payloads of what was put, and None for what was deleted, under a tag.
+
+    tag: a byte behind those of all other keys but the reserved ones: where nothing lies under it
+         the question costs nothing.
+    """
+    for key, stored in reversed(changes.puts):
+        if key[0] == RESERVED_PREFIX:
+            continue
+        if key[0] != tag[0]:
+            break
+        yield key, envelope.unpack(stored, seed)[0]
+    for key in reversed(changes.deletes):
+        if key[0] != tag[0]:
+            break
+        yield key, None
+
+
 class DueEntry(NamedTuple):
     """An entry of the index: keys that were due at one time when it was written."""
 

@@ -1,10 +1,12 @@
 """The topology driver behaves as a worker does, without a broker."""
 
 import pytest
+from support.workers.calling import calling
 
 from state.domain.keys import partition_of
 from streams.batch import Batch, DeadLetter, Effects, Outgoing, State
 from streams.driver import TopologyDriver
+from streams.intents import Answer, Intent, Result
 from streams.route import Route, Tick
 
 
@@ -89,3 +91,30 @@ def test_a_topic_without_a_handler_only_keeps_its_records() -> None:
 def test_a_route_with_progress_must_move_it_over_refused_records() -> None:
     with pytest.raises(ValueError, match="refuse"):
         Route("count", "words", count, (), "changelog", "dead", progress=lambda _: (0, 0))  # type: ignore[arg-type,return-value]
+
+
+async def nobody(_: Intent) -> bytes:
+    raise NotImplementedError
+
+
+def test_a_test_plays_the_destinations_in_due_order() -> None:
+    driver = TopologyDriver([calling({"bank": nobody})], partitions=2, start_ms=1_000)
+    driver.pipe("asked", None, b"call late bank 500", partition=0)
+    driver.pipe("asked", None, b"call soon bank", partition=1)
+    soon, late = driver.intents("asked")
+    assert (soon.intent.id, soon.partition, late.intent.id) == ("soon", 1, "late")
+    assert driver.intents("asked", due=True) == [soon]
+    assert driver.intents("asked", 0) == [late]
+    driver.answer(soon, Answer(result=Result.FAILED, detail="refused"))
+    driver.answer(soon, Answer(result=Result.ANSWERED, payload=b"late"))
+    (_, retried) = driver.intents("asked")
+    assert (retried.intent.attempt, retried.intent.due_ms) == (2, 2_000)
+    driver.answer(retried, Answer(result=Result.ANSWERED, payload=b"done"))
+    assert [record.value for record in driver.read("applied")] == [b"done"]
+    assert driver.intents("asked") == [late]
+
+
+def test_an_intent_that_nobody_performs_is_refused() -> None:
+    driver = TopologyDriver([calling({"bank": nobody})])
+    with pytest.raises(ValueError, match="'post', which is none of its performers: bank"):
+        driver.pipe("asked", None, b"call one post")

@@ -3,6 +3,7 @@
 import pytest
 
 from streams.batch import Batch, Effects, State
+from streams.intents import Intent
 from streams.route import Progress, Route, played
 from streams.settings import BadSetting
 
@@ -35,3 +36,12 @@ def test_a_role_that_no_route_has_is_refused_with_those_there_are() -> None:
 def test_a_route_that_keeps_its_progress_says_how_a_poisonous_record_moves_it() -> None:
     with pytest.raises(ValueError, match="needs `refuse`"):
         Route("r", "s", nothing, (), "c", "d", progress=lambda _: Progress(0, 0))
+
+
+async def nobody(_: Intent) -> bytes:
+    raise NotImplementedError
+
+
+def test_a_route_with_performers_says_how_its_handler_hears_of_them() -> None:
+    with pytest.raises(ValueError, match="needs `answer`"):
+        Route("r", "s", nothing, (), "c", "d", performers={"bank": nobody})
