@@ -88,8 +88,8 @@ def asked_for(path: str) -> tuple[int, str]:
     raise Problem.of(ApiReason.NOT_FOUND, "See /docs for what there is.")
 
 
-# The same few questions come by the ten thousand.
-@lru_cache(maxsize=4_096)
+# The same few questions come by the ten thousand; so few, since the longest take 30 kB each.
+@lru_cache(maxsize=512)
 def question_in(query: bytes) -> Question:
     """Return the question that a query string asks; raises Problem (400)."""
     given = _given(query)

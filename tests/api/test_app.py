@@ -8,78 +8,51 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from fastapi import Depends
+from fastapi import Depends, FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pages.tokens import bearer
-from support.pods.api_pods import asking, pod_with
+from support.pods.api_pods import asking, client_of_routes, pod_with, problem_of
 from support.pods.event_log import EventLog
 
 from api.access.identity import Identity
-from api.app import Application, with_endpoints
-from api.guard import anyone, buyer, limited, operator
+from api.guard import anyone, pod_of
 from api.pod import PartAbsent, Pod
 from api.settings import ApiSettings
-from state.redis.line import TooManyAsk
-from state.redis.rate_limit import Limit, RateLimits
-from state.views.availability.view import AvailabilityView
 
 SECURITY = ("x-content-type-options", "referrer-policy", "content-security-policy")
 
 
-def application_of(pod: Pod) -> Any:
-    """Return an application with endpoints of the test's own beside the real ones."""
-    application = Application(pod)
-    application.documented = with_endpoints()
+def endpoints_of_tests(application: FastAPI) -> None:
+    """Add what asks for nothing but a token, fails, or takes a body."""
 
-    @application.documented.get("/test/anyone")
+    @application.get("/test/anyone")
     async def ask_anyone(who: Annotated[Identity, Depends(anyone)]) -> str:
         return who.user_id
 
-    @application.documented.get("/test/buyer")
-    async def ask_buyer(who: Annotated[Identity, Depends(buyer)]) -> str:
-        return who.user_id
-
-    @application.documented.get("/test/operator")
-    async def ask_operator(who: Annotated[Identity, Depends(operator)]) -> str:
-        return who.user_id
-
-    @application.documented.post("/test/create", dependencies=[Depends(limited("create"))])
+    @application.post("/test/create")
     async def create() -> str:
         return "created"
 
-    @application.documented.get("/test/number/{number}")
+    @application.get("/test/number/{number}")
     async def number(number: int) -> int:
         return number
 
-    @application.documented.get("/test/mistake")
+    @application.get("/test/mistake")
     async def mistake() -> None:
         raise ZeroDivisionError("a secret of ours")
 
-    @application.documented.get("/test/absent")
-    async def absent() -> None:
+    @application.get("/test/absent")
+    async def absent(pod: Annotated[Pod, Depends(pod_of)]) -> None:
         pod.outcomes.end_waits()
-
-    return application
 
 
 def asking_tests(pod: Pod, test: Any) -> None:
     async def go() -> None:
-        transport = httpx.ASGITransport(application_of(pod), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://pod") as client:
+        async with client_of_routes(pod, endpoints_of_tests) as client:
             await test(client)
 
     asyncio.run(go())
-
-
-def problem_of(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = answer.json()
-    assert (body["status"], body["reason"]) == (status, reason)
-    assert body["correlation_id"] == answer.headers["x-correlation-id"]
-    assert body["instance"] == answer.request.url.path
-    return body
 
 
 @pytest.mark.parametrize(
@@ -135,22 +108,6 @@ def test_unknown_paths_methods_and_bad_values_are_problems() -> None:
         assert problem_of(unknown, 400, "MALFORMED")["errors"][0]["where"] == "query"
         long = await client.get("/test/number/" + "7" * 9_000)
         problem_of(long, 400, "MALFORMED")
-
-    asking_tests(pod_with(), test)
-
-
-def test_a_role_is_demanded_and_a_token_is_not_enough() -> None:
-    async def test(client: httpx.AsyncClient) -> None:
-        for path in ("/test/anyone", "/test/buyer", "/test/operator"):
-            answer = await client.get(path)
-            problem_of(answer, 401, "UNAUTHENTICATED")
-            assert answer.headers["www-authenticate"] == "Bearer"
-        ours = bearer(roles=["buyer"])
-        assert (await client.get("/test/buyer", headers=ours)).json() == "alice"
-        problem_of(await client.get("/test/operator", headers=ours), 403, "NOT_ALLOWED")
-        nobody = bearer(roles=[])
-        assert (await client.get("/test/anyone", headers=nobody)).json() == "alice"
-        problem_of(await client.get("/test/buyer", headers=nobody), 403, "NOT_ALLOWED")
 
     asking_tests(pod_with(), test)
 
@@ -231,35 +188,6 @@ def test_origins_are_told_only_where_they_are_allowed() -> None:
     asking(pod_with(ApiSettings(cors_origins=("https://shop.example",))), opened)
 
 
-def test_a_pod_says_what_it_waits_for_and_that_it_ends() -> None:
-    pod = pod_with()
-
-    async def test(client: httpx.AsyncClient) -> None:
-        answer = await client.get("/health/ready")
-        assert (answer.status_code, answer.json()["ready"]) == (200, True)
-        pod.drain()
-        answer = await client.get("/health/ready")
-        assert (answer.status_code, answer.json()["ready"]) == (503, False)
-        assert answer.headers["retry-after"] == "1"
-        assert (await client.get("/health/live")).status_code == 200
-
-    asking(pod, test)
-
-
-def test_a_pod_whose_thread_ended_by_a_mistake_asks_to_be_started_again() -> None:
-    view = AvailabilityView("127.0.0.1:1")
-    pod = pod_with(view=view)
-
-    async def test(client: httpx.AsyncClient) -> None:
-        assert (await client.get("/health/live")).status_code == 200
-        view._feed.failure = ZeroDivisionError()
-        answer = await client.get("/health/live")
-        assert answer.status_code == 503
-        assert answer.json()["ended"] == {"view": "ZeroDivisionError"}
-
-    asking(pod, test)
-
-
 @pytest.mark.parametrize(
     "bad",
     [
@@ -303,15 +231,6 @@ def test_an_id_that_is_none_is_refused_before_anybody_is_asked(
     asking(pod_with(catalogue=EventLog().catalogue()), test)
 
 
-def test_info_names_the_version_of_the_project() -> None:
-    async def test(client: httpx.AsyncClient) -> None:
-        told = (await client.get("/info")).json()
-        assert told["version"] == "0.1.0"
-        assert "io.seatstream.commands.HoldBestAvailable" in told["schemas"]
-
-    asking(pod_with(), test)
-
-
 @given(st.text(min_size=1, max_size=40), st.sampled_from(["GET", "POST", "PUT", "DELETE"]))
 def test_no_path_is_a_mistake_of_ours(path: str, method: str) -> None:
     async def test(client: httpx.AsyncClient) -> None:
@@ -321,43 +240,3 @@ def test_no_path_is_a_mistake_of_ours(path: str, method: str) -> None:
             assert json.loads(answer.content)["reason"]
 
     asking(pod_with(), test)
-
-
-def test_s11_more_than_limits_can_be_counted_for_is_429_and_nobody_passes_uncounted() -> None:
-    class Overtaxed(RateLimits):
-        async def ask(self, *_: Any, **__: Any) -> Any:
-            raise TooManyAsk
-
-    async def test(client: httpx.AsyncClient) -> None:
-        answer = await client.post("/test/create", headers=bearer())
-        problem_of(answer, 429, "OVERLOADED")
-        assert answer.headers["retry-after"] == "1"
-
-    asking_tests(pod_with(limits=Overtaxed("")), test)
-
-
-@pytest.mark.redis
-def test_one_user_too_many_is_429_with_the_wait_and_others_go_on(redis_url: str) -> None:
-    settings = ApiSettings(limit_create=Limit(2, 60_000), limit_network=None)
-
-    async def test(client: httpx.AsyncClient) -> None:
-        user = "limited"
-        for _ in range(2):
-            answer = await client.post("/test/create", headers=bearer(sub=user))
-            assert answer.status_code == 200
-        answer = await client.post("/test/create", headers=bearer(sub=user))
-        problem_of(answer, 429, "TOO_MANY_REQUESTS")
-        assert 1 <= int(answer.headers["retry-after"]) <= 60
-        other = await client.post("/test/create", headers=bearer(sub="other"))
-        assert other.status_code == 200
-
-    async def closing(client: httpx.AsyncClient) -> None:
-        limits = RateLimits(redis_url)
-        pod.limits = limits
-        try:
-            await test(client)
-        finally:
-            await limits.close()
-
-    pod = pod_with(settings)
-    asking_tests(pod, closing)

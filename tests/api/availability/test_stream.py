@@ -13,9 +13,7 @@ from support.pods.look_ups import TOKEN, LookUpPod
 from support.records.status_records import EVENT, PARTITIONS, Fed, counts, partition_of_section
 
 from api.availability import stream as streaming
-from api.availability import stream_frames
 from api.availability.stream import streams_of
-from api.availability.stream_positions import Position
 from state.domain.keys import section_key
 from state.domain.status import SectionStatus
 from state.views.availability.contents import RECENT_MAX
@@ -191,20 +189,6 @@ def test_a_client_that_goes_from_pod_to_pod_holds_the_view_too(told: Sequence[Ha
         await stream.go_away()
 
     run(scenario())
-
-
-@given(
-    st.text(max_size=40) | st.from_regex(r"[0-9a-f]{8}\.[0-9a-f]{8}\.[0-9a-f]{8}\.[0-9:-]{0,30}")
-)
-def test_no_last_event_id_ends_in_an_error_of_ours(text: str) -> None:
-    position = Position.read(text)
-    assert position is None or Position.read(str(position)) == position
-
-
-def test_a_position_reads_as_it_was_written() -> None:
-    position = Position("0a1b2c3d", "ffffffff", "01234567", {3: 9_000_000_000, 11: 0})
-    assert str(position) == "0a1b2c3d.ffffffff.01234567.3:9000000000-11:0"
-    assert Position.read(str(position)) == position
 
 
 # --- what is told ----------------------------------------------------------------------------
@@ -619,12 +603,3 @@ def test_an_idle_stream_gets_a_comment_when_it_is_its_turn(
         await stream.go_away()
 
     run(scenario())
-
-
-def test_f6_no_block_of_a_stream_is_without_data() -> None:
-    """An empty line ends an event for some clients even where none began."""
-    text = stream_frames.RETRY + stream_frames.comment_frame(84) + stream_frames.age_frame(84, 50)
-    blocks = (text + stream_frames.comment_frame(90)).split(b"\n\n")
-    assert [b"data: " in block for block in blocks] == [True, False]
-    # What is left goes before the next event.
-    assert blocks[-1] == b": staleness_ms 90\n"

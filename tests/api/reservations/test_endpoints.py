@@ -16,7 +16,6 @@ from support.pods.reservation_pods import AppendUnknown, Feed, NotAppended, Owne
 from support.records.status_records import Fed
 from support.seats.section_commands import ELSEWHERE, EVENT, A, confirm, tick
 
-from api.commands.desk import wait_of
 from api.pod import Pod
 from state.domain.status import SectionStatus
 from state.domain.tickets import issued_id, ticket_of
@@ -83,61 +82,6 @@ def problem(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
     if status in {429, 503}:
         assert int(answer.headers["retry-after"]) >= 1
     return body
-
-
-@pytest.mark.parametrize(
-    ("quoted", "plain"),
-    [('"k1"', "k1"), (r'"a\"b\\c"', r'a"b\c'), ('" k "', " k "), ('"a;b, c"', "a;b, c")],
-)
-def test_f3_a_quoted_key_is_the_key_between_its_quotes(quoted: str, plain: str) -> None:
-    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        first = await create(client, quoted)
-        assert first.status_code == 201, first.text
-        assert first.json()["reservation_id"] == issued_id(ticket_of("ann", plain), 0)
-        again = await create(client, quoted)
-        assert (again.status_code, again.content) == (201, first.content)
-        if plain == plain.strip():
-            assert (await create(client, plain)).content == first.content
-        cancelled = await client.delete(
-            f"/v1/reservations/{first.json()['reservation_id']}",
-            headers={**ANN, "Idempotency-Key": quoted},
-        )
-        assert cancelled.status_code == 200, cancelled.text
-
-    asking(test)
-
-
-@pytest.mark.parametrize(
-    "key", ['"', '""', '"a', '"a"b', '"a";x=1', '"a", "b"', r'"a\b"', '"a\\"', "k" * 256, "a\tb"]
-)
-def test_f3_a_key_that_is_neither_plain_nor_quoted_is_refused(key: str) -> None:
-    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        problem(await create(client, key), 400, "MALFORMED")
-
-    asking(test)
-
-
-def test_two_keys_are_refused() -> None:
-    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        headers = [*ANN.items(), ("Idempotency-Key", "k1"), ("Idempotency-Key", "k1")]
-        answer = await client.post(PATH, json=DOCUMENT, headers=headers)
-        problem(answer, 400, "MALFORMED")
-
-    asking(test)
-
-
-def test_a_wait_may_stand_in_any_of_several_headers() -> None:
-    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        headers = [
-            *ANN.items(),
-            ("Idempotency-Key", "k1"),
-            ("Prefer", "return=minimal"),
-            ("Prefer", "wait=1"),
-        ]
-        answer = await client.post(PATH, json=DOCUMENT, headers=headers)
-        assert answer.headers["preference-applied"] == "wait=1"
-
-    asking(test)
 
 
 def test_a_hold_is_answered_with_its_committed_outcome() -> None:
@@ -681,36 +625,22 @@ def test_no_waiter_and_no_room_is_lost_when_callers_go_away(seed: int, callers: 
 
 
 @pytest.mark.parametrize(
-    ("prefer", "seconds", "applied"),
-    [
-        ([], 2.0, ""),
-        (["wait=3"], 3, "wait=3"),
-        (["respond-async, wait=3"], 3, "wait=3"),
-        (["respond-async", "Wait = 4 ; x=1"], 4, "wait=4"),
-        (["wait=600"], 10, "wait=10"),
-        (["wait=-1"], 2.0, ""),
-        (["wait=1e3"], 2.0, ""),
-        (["wait"], 2.0, ""),
-        (["await=3"], 2.0, ""),
-        (["wait=9999999999"], 2.0, ""),
-        (["return=minimal, wait=1, wait=2"], 1, "wait=1"),
-        (['wait="3"'], 3, "wait=3"),
-        # What stands between quotes is text, whatever it looks like.
-        (['x="a,wait=9", wait=1'], 1, "wait=1"),
-        (['x="a\\",wait=9"; y=",wait=8,"', "wait=1"], 1, "wait=1"),
-        (['x="a,wait=9"'], 2.0, ""),
-        (['x="a, wait=9', "wait=1"], 2.0, ""),
-        (['wait="3'], 2.0, ""),
-        (['wait=3"'], 2.0, ""),
-        # A head may be so long, and must not take a second.
-        (['"\\' * 32_000], 2.0, ""),
-        (['"' * 32_001], 2.0, ""),
-        (['wait=1"",' * 8_000 + "wait=2"], 2, "wait=2"),
-    ],
+    ("quoted", "plain"),
+    [('"k1"', "k1"), (r'"a\"b\\c"', r'a"b\c'), ('" k "', " k "), ('"a;b, c"', "a;b, c")],
 )
-def test_f6_a_preference_is_bounded_and_a_bad_one_is_none(
-    prefer: list[str], seconds: float, applied: str
-) -> None:
-    wait = wait_of(prefer, 2_000, 10_000)
-    assert wait.seconds == seconds
-    assert wait.headers == ((("Preference-Applied", applied),) if applied else ())
+def test_f3_a_quoted_key_is_the_key_between_its_quotes(quoted: str, plain: str) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        first = await create(client, quoted)
+        assert first.status_code == 201, first.text
+        assert first.json()["reservation_id"] == issued_id(ticket_of("ann", plain), 0)
+        again = await create(client, quoted)
+        assert (again.status_code, again.content) == (201, first.content)
+        if plain == plain.strip():
+            assert (await create(client, plain)).content == first.content
+        cancelled = await client.delete(
+            f"/v1/reservations/{first.json()['reservation_id']}",
+            headers={**ANN, "Idempotency-Key": quoted},
+        )
+        assert cancelled.status_code == 200, cancelled.text
+
+    asking(test)

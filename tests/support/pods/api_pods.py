@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from support.pages.tokens import verifier
 
-from api.app import create_app
+from api.app import Application, create_app, with_endpoints
 from api.pod import Pod
 from api.settings import ApiSettings
 
@@ -27,6 +28,19 @@ async def client_of(pod: Pod) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@asynccontextmanager
+async def client_of_routes(
+    pod: Pod, add: Callable[[FastAPI], object]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of a pod that has endpoints of the test's own beside the real ones."""
+    application: Any = Application(pod)
+    application.documented = with_endpoints()
+    add(application.documented)
+    transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://pod") as client:
+        yield client
+
+
 def asking(pod: Pod, test: Callable[[httpx.AsyncClient], Awaitable[None]]) -> None:
     """Run a test with a client of a pod."""
 
@@ -35,3 +49,14 @@ def asking(pod: Pod, test: Callable[[httpx.AsyncClient], Awaitable[None]]) -> No
             await test(client)
 
     asyncio.run(go())
+
+
+def problem_of(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """Check a problem and what stands in each; return its body."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert (body["status"], body["reason"]) == (status, reason)
+    assert body["correlation_id"] == answer.headers["x-correlation-id"]
+    assert body["instance"] == answer.request.url.path
+    return body

@@ -10,6 +10,7 @@ from serdes.schema_source import SchemaSource
 from state.domain.keys import partition_of, section_key
 from state.domain.status import SectionStatus
 from state.views.availability.contents import Change
+from state.views.availability.snapshot import EventSnapshot
 from state.views.availability.statuses import SectionStatuses
 
 IDS = SchemaSource("", Path()).ids()
@@ -103,3 +104,12 @@ class Fed:
         if not self.contents.is_published:
             self.view.publish(self.contents)
         self.view.refreshed()
+
+
+def snapshot_of(fed: Fed) -> EventSnapshot:
+    """Return all that is known of event 7, read to its end by now at the latest."""
+    if not fed.contents.is_published:
+        fed.heartbeat()
+    snapshot = fed.view.snapshot(EVENT)
+    assert snapshot is not None
+    return snapshot
