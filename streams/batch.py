@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-NEVER_MS = 1 << 62
-"""A time that never comes: what `State.next_due_ms` says when nothing is due."""
-
 
 class Record(Protocol):
     """One Kafka record as the consumer hands it over."""
@@ -58,7 +55,7 @@ class State(Protocol):
     """Decoded working forms; lives and ends with the partition's ownership."""
 
     next_due_ms: int
-    """No key is due before this; `NEVER_MS` when none is due at all."""
+    """No key is due before this, Unix ms; a time that never comes when none is due at all."""
 
     def get(self, key: bytes) -> bytes | None: ...
 
@@ -72,7 +69,7 @@ class State(Protocol):
 
     def delete(self, key: bytes) -> None: ...
 
-    def due(self, horizon_ms: int, limit: int = NEVER_MS) -> list[tuple[int, bytes]]:
+    def due(self, horizon_ms: int, limit: int = ...) -> list[tuple[int, bytes]]:
         """Return (due_ms, key) of the first `limit` keys due up to the horizon, in that order."""
 
 

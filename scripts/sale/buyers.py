@@ -21,6 +21,7 @@ from state.domain.keys import section_key
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
 from state.plans.seating import SeatingPlan
+from state.records.outcomes import CAUSE, EPOCH, OUTCOME_ID, REASON
 
 EVENT_ID = 1
 # Requests on their way at most: what a paused worker leaves waiting stays bounded.
@@ -29,8 +30,6 @@ WAITING_MAX = 30_000
 LAST_SEATS = 0.05
 RECENT_S = 5.0
 LAPSED = int(ReleaseCause.LAPSED)
-# Positions in decoded records, see serdes.avro.codegen: of an outcome, behind the identity's six.
-OUTCOME_ID_AT, EPOCH_AT, CAUSE_AT, REASON_AT = 6, 9, 10, 9
 
 
 @dataclass(slots=True)
@@ -263,23 +262,23 @@ class Buyers:
         self.latencies_ms.append(latency_ms)
         self.recent.append((now, latency_ms))
         if name in {"ReservationRejected", "CommandRefused"}:
-            self.by_reason[Reason(reader.fields_of(outcome)[REASON_AT]).name] += 1
+            self.by_reason[Reason(reader.fields_of(outcome)[REASON]).name] += 1
             return
         self.by_reason[name] += 1
         if name == "SeatsHeld":
             self.holds += 1
             # A repeated request gets the same answer; its buyer has decided already.
             if not sent:
-                self._decide(reservation_id, reader.fields_of(outcome)[EPOCH_AT], now)
+                self._decide(reservation_id, reader.fields_of(outcome)[EPOCH], now)
 
     def _is_news(self, released: tuple[Any, ...]) -> bool:
         """Say whether this is a lapse that nobody asked for.
 
         A release that comes after the lapse is answered with the same outcome once more.
         """
-        if released[CAUSE_AT] != LAPSED or released[OUTCOME_ID_AT] in self._lapsed:
+        if released[CAUSE] != LAPSED or released[OUTCOME_ID] in self._lapsed:
             return False
-        self._lapsed.add(released[OUTCOME_ID_AT])
+        self._lapsed.add(released[OUTCOME_ID])
         return True
 
     def _decide(self, reservation_id: bytes, epoch: int, now: float) -> None:

@@ -11,13 +11,10 @@ from scripts.traffic.sending import CommandSender, NoBroker, OutcomeReader
 from scripts.traffic.workload import Command, percentile
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
+from state.records.outcomes import CAUSE, OUTCOME_ID, REASON
 
 PACE_S = 0.002
 LAPSED = int(ReleaseCause.LAPSED)
-# Positions in decoded outcomes, see serdes.avro.codegen.
-OUTCOME_ID_AT = 6
-REASON_AT = 9
-CAUSE_AT = 10
 
 
 @dataclass(slots=True)
@@ -82,12 +79,12 @@ class OutcomeMeter:
             value = message.value() or b""
             name = reader.name_of(value)
             if name in {"ReservationRejected", "CommandRefused"}:
-                name = Reason(reader.fields_of(value)[REASON_AT]).name
+                name = Reason(reader.fields_of(value)[REASON]).name
             elif name == "ReservationReleased":
                 fields = reader.fields_of(value)
                 # A release after the lapse is answered with the lapse once more.
-                if fields[CAUSE_AT] == LAPSED and fields[OUTCOME_ID_AT] not in self._lapsed:
-                    self._lapsed.add(fields[OUTCOME_ID_AT])
+                if fields[CAUSE] == LAPSED and fields[OUTCOME_ID] not in self._lapsed:
+                    self._lapsed.add(fields[OUTCOME_ID])
                     measured.lapses += 1
                     measured.by_reason["LAPSED"] += 1
                     continue

@@ -108,7 +108,7 @@ class Reservation(NamedTuple):
     event_id: int
     request: bytes
     seat_count: int
-    chosen: tuple[SeatPosition, ...]
+    chosen: tuple[tuple[int, int], ...]
     status: int
     epoch: int
     held_at_ms: int

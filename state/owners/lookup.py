@@ -45,6 +45,7 @@ from state.domain.reservation import Reservation
 from state.kafka.group_offsets import committed_in
 from state.owners.name import address_of
 from state.owners.protocol import OWNER_HEADER, PROGRESS_HEADER, path_to, unframed
+from state.records.names import SectionLayout, SectionState
 from state.records.reservation import reservation_of
 from state.records.section import plan_of
 
@@ -265,25 +266,21 @@ class OwnerLookup:
         )
         if layout_record is None or state is None:
             return None
-        plan = plan_of(self._read_layout(layout_record, 0))
+        plan = plan_of(SectionLayout._make(self._read_layout(layout_record, 0)))
         layout = Layout.of(plan.rows)
-        _, _, _, version, _, changed_at_ms, held, sold, blocked_count, free = self._read_section(
-            state, 0
-        )
-        blocked = (
-            bytes(layout.packed_bytes)
-            if blocked_record is None
-            else self._read_blocked(blocked_record, 0)[0]
-        )
+        counts = SectionState._make(self._read_section(state, 0))
+        blocked = bytes(layout.packed_bytes)
+        if blocked_record is not None:
+            (blocked,) = self._read_blocked(blocked_record, 0)
         return SectionRecords(
             plan=plan,
             layout=layout,
-            version=version,
-            changed_at_ms=changed_at_ms,
-            held_count=held,
-            sold_count=sold,
-            blocked_count=blocked_count,
-            free=tuple(layout.unpack(free)),
+            version=counts.version,
+            changed_at_ms=counts.changed_at_ms,
+            held_count=counts.held_count,
+            sold_count=counts.sold_count,
+            blocked_count=counts.blocked_count,
+            free=tuple(layout.unpack(counts.free)),
             blocked=tuple(layout.unpack(blocked)),
         )
 

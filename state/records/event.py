@@ -1,6 +1,6 @@
 """An event's stored description to its working form and back."""
 
-from typing import Any, Final
+from typing import Final
 
 from schemas.topics import EVENTS
 from serdes.encoding import encoders
@@ -16,9 +16,8 @@ def event_key(event_id: int) -> bytes:
     return b"%d" % event_id
 
 
-def event_of(fields: tuple[Any, ...]) -> Event:
+def event_of(told: EventDescription) -> Event:
     """Return the event of a decoded record, whose status is not UNSPECIFIED."""
-    told = EventDescription._make(fields)
     return Event(
         event_id=told.event_id,
         name=told.name.decode(),

@@ -1,14 +1,19 @@
-"""Names for the fields of decoded records: one named tuple per record of a topic or store.
+"""Names for the fields of decoded records: one named tuple for each that is used by its names.
 
-The order is the schema's; see `codegen` for the form of each field. The hot loop unpacks by
-position. Elsewhere `HoldBestAvailable._make(fields)` reads better, and the fields after the
-identity's five are what the encoder takes: `encode(*outcome[IDENTITY_FIELDS:])`.
+The order is the schema's; see `serdes.avro.codegen` for the form of each field. Whoever needs a
+field or two of a record, or is in a hurry, asks `serdes.avro.field_names.position` instead.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-# reservation_id, user_id, correlation_id, section and event_id, which stand before `span`.
-IDENTITY_FIELDS = 5
+from serdes.avro.codegen import IDENTITY
+from serdes.avro.field_names import field_names, position
+
+# A command and an outcome begin with the identity's five fields, and then have it encoded.
+RESERVATION_ID: Final = position(IDENTITY, "reservationId")
+IDENTITY_FIELDS: Final = len(field_names(IDENTITY))
+# Where a command's own fields begin.
+OWN_FIELDS: Final = IDENTITY_FIELDS + 1
 
 Seat = tuple[int, int]
 SeatRange = tuple[int, int, int]
@@ -16,18 +21,6 @@ SeatRange = tuple[int, int, int]
 RowPlan = tuple[bytes, int, int, int, tuple[bytes, ...], tuple[int, ...], bytes, tuple[bytes, ...]]
 # section, name, capacity, layout_version, categories
 SectionDescription = tuple[bytes, bytes, int, int, tuple[bytes, ...]]
-# kind, span, offset, ordinal, version, at_ms, epoch, deadline_ms
-LaterOutcome = tuple[int, bytes, int, int, int, int, int, int]
-
-
-class RequestIdentity(NamedTuple):
-    """Who asks for what; decoded from a span alone."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
 
 
 class OpenSection(NamedTuple):
@@ -38,7 +31,7 @@ class OpenSection(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     layout_version: int
     rows: tuple[RowPlan, ...]
     blocked: tuple[SeatRange, ...]
@@ -50,6 +43,10 @@ class OpenSection(NamedTuple):
     sale_ends_ms: int
 
 
+# What is stored of a layout is the command that opened it, with the sale window of now.
+SectionLayout = OpenSection
+
+
 class HoldBestAvailable(NamedTuple):
     """Set aside adjacent seats of one row, chosen by the section."""
 
@@ -58,7 +55,7 @@ class HoldBestAvailable(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     seat_count: int
 
 
@@ -70,7 +67,7 @@ class HoldChosenSeats(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     seat_count: int
     seats: tuple[Seat, ...]
 
@@ -83,7 +80,7 @@ class ConfirmReservation(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     epoch: int
 
 
@@ -95,7 +92,7 @@ class ReleaseReservation(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     epoch: int
 
 
@@ -107,7 +104,7 @@ class ExtendHold(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     epoch: int
 
 
@@ -119,7 +116,7 @@ class BlockSeats(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     seats: tuple[SeatRange, ...]
 
 
@@ -131,7 +128,7 @@ class UnblockSeats(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     seats: tuple[SeatRange, ...]
 
 
@@ -143,188 +140,15 @@ class ChangeSaleWindow(NamedTuple):
     correlation_id: bytes
     section: bytes
     event_id: int
-    span: bytes
+    request: bytes
     sale_starts_ms: int
     sale_ends_ms: int
 
 
-class Tick(NamedTuple):
-    """Moves log time of one partition when nothing else does."""
-
-    timer_ms: int
-
-
-class SeatsHeld(NamedTuple):
-    """Seats are set aside until the deadline."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    epoch: int
-    deadline_ms: int
-    seats: tuple[SeatRange, ...]
-
-
-class ReservationRejected(NamedTuple):
-    """A hold was refused."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    reason: int
-    seat: Seat | None
-
-
-class ReservationConfirmed(NamedTuple):
-    """The seats are sold."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    epoch: int
-    seats: tuple[SeatRange, ...]
-    reacquired: bool
-
-
-class ReservationReleased(NamedTuple):
-    """The seats are free again."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    epoch: int
-    cause: int
-    seats: tuple[SeatRange, ...]
-
-
-class HoldExtended(NamedTuple):
-    """The hold runs longer."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    epoch: int
-    deadline_ms: int
-
-
-class SectionOpened(NamedTuple):
-    """A section is open."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    capacity: int
-    blocked_count: int
-
-
-class SeatsBlocked(NamedTuple):
-    """Seats are out of sale."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    seats: tuple[SeatRange, ...]
-
-
-class SeatsUnblocked(NamedTuple):
-    """Blocked seats are on sale again."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    seats: tuple[SeatRange, ...]
-
-
-class SaleWindowChanged(NamedTuple):
-    """A section is on sale within this window."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    sale_starts_ms: int
-    sale_ends_ms: int
-
-
-class CommandRefused(NamedTuple):
-    """A command was refused and changed nothing."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    outcome_id: bytes
-    version: int
-    decided_at_ms: int
-    reason: int
-    seat: Seat | None
-
-
-class SectionStatusEvent(NamedTuple):
-    """Slim counts of one section."""
-
-    event_id: int
-    section: bytes
-    available_count: int
-    timestamp: int
-    version: int
-    held_count: int
-    largest_block: int
+Hold = HoldBestAvailable | HoldChosenSeats
+# Asks something of a hold that is there.
+LaterCommand = ConfirmReservation | ReleaseReservation | ExtendHold
+Command = Hold | LaterCommand | OpenSection | BlockSeats | UnblockSeats | ChangeSaleWindow
 
 
 class SectionState(NamedTuple):
@@ -340,64 +164,6 @@ class SectionState(NamedTuple):
     sold_count: int
     blocked_count: int
     free: bytes
-
-
-class SectionLayout(NamedTuple):
-    """Layout and rules of one section."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    layout_version: int
-    rows: tuple[RowPlan, ...]
-    blocked: tuple[SeatRange, ...]
-    orphan_rule: int
-    max_seats_per_hold: int
-    hold_ms: int
-    max_hold_ms: int
-    sale_starts_ms: int
-    sale_ends_ms: int
-
-
-class BlockedSeats(NamedTuple):
-    """Which seats of a section are blocked."""
-
-    blocked: bytes
-
-
-class Reservation(NamedTuple):
-    """One reservation."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    span: bytes
-    seat_count: int
-    chosen: tuple[Seat, ...]
-    status: int
-    epoch: int
-    held_at_ms: int
-    first_deadline_ms: int
-    decided_offset: int
-    decided_version: int
-    seats: tuple[SeatRange, ...]
-    reason: int
-    seat: Seat | None
-    later: tuple[LaterOutcome, ...]
-
-
-class Progress(NamedTuple):
-    """How far a partition's state has come."""
-
-    next_offset: int
-    log_time_ms: int
-    timer_ms: int
-    logic_version: int
 
 
 class EventDescription(NamedTuple):

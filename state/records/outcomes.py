@@ -3,12 +3,37 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from serdes.avro.field_names import field_names, position
 from state.domain.layout import SeatPosition, SeatRange
 from state.domain.outcome import Outcome, OutcomeKind
 
 _NAMESPACE: Final = "io.seatstream.outcomes."
-# The encoded identity, which an outcome has beside its five fields.
-_SPAN_AT: Final = 5
+
+
+def _common(field: str) -> int:
+    """Return where a field stands in every outcome that has it."""
+    places = {
+        position(_NAMESPACE + kind.value, field)
+        for kind in OutcomeKind
+        if field in field_names(_NAMESPACE + kind.value)
+    }
+    (place,) = places
+    return place
+
+
+# Of any outcome.
+RESERVATION_ID: Final = _common("reservationId")
+OUTCOME_ID: Final = _common("outcomeId")
+VERSION: Final = _common("version")
+DECIDED_AT: Final = _common("decidedAtMs")
+# Of those that have one.
+REASON: Final = _common("reason")
+EPOCH: Final = _common("epoch")
+CAUSE: Final = _common("cause")
+
+_REQUEST: Final = _common("request")
+# What only some kinds have begins here.
+_REST_FROM: Final = DECIDED_AT + 1
 
 
 def _seats(ranges: Any) -> tuple[SeatRange, ...]:
@@ -55,5 +80,6 @@ KIND_BY_NAME: Final = {_NAMESPACE + kind.value: kind for kind in OutcomeKind}
 def outcome_of(name: str, fields: tuple[Any, ...]) -> Outcome:
     """Return the outcome of a decoded record; `name` is its full name."""
     kind = KIND_BY_NAME[name]
-    head = fields[:_SPAN_AT] + fields[_SPAN_AT + 1 : _SPAN_AT + 4]
-    return Outcome(kind, *head, **_REST[kind](*fields[_SPAN_AT + 4 :]))
+    # An outcome has its request's five fields, but not the request as it was encoded.
+    head = fields[:_REQUEST] + fields[_REQUEST + 1 : _REST_FROM]
+    return Outcome(kind, *head, **_REST[kind](*fields[_REST_FROM:]))

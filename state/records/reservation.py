@@ -6,10 +6,9 @@ An outcome is never stored: it is built from the reservation, with the same byte
 from typing import Any, Final
 
 from state.domain.reservation import Later, LaterOutcome, ReleaseCause, Reservation, Status
+from state.records.names import IDENTITY_FIELDS
 from state.records.seat_codecs import SeatCodecs
 
-# Where the encoded request stands in a Reservation, and what is stored begins.
-_REQUEST_AT: Final = 5
 _CONTINUED: Final = 0x80
 
 
@@ -26,7 +25,7 @@ def reservation_of(fields: tuple[Any, ...]) -> Reservation:
 
 def write_reservation(codecs: SeatCodecs, held: Reservation) -> bytes:
     """Return the Reservation record."""
-    return codecs.reservation(*held[_REQUEST_AT:])
+    return codecs.reservation(*held[IDENTITY_FIELDS:])
 
 
 def first_outcome(codecs: SeatCodecs, outcome_prefix: bytes, held: Reservation) -> bytes:

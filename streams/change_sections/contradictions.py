@@ -18,10 +18,11 @@ from state.domain.keys import (
     section_key,
 )
 from state.domain.layout import range_masks
+from state.domain.open_section import KnownSection
 from state.domain.reservation import Reservation, Status
 from state.records.reservation import read_reservation
 from state.records.seat_codecs import SeatCodecs
-from state.records.section import KnownSection, read_section
+from state.records.section import read_blocked, read_section
 from streams.folding.progress import read_progress
 
 Contradiction = Callable[[Iterable[tuple[bytes, bytes]], int, int], str]
@@ -100,9 +101,7 @@ def _of_section(
     """Compare a section with what its reservations and its blocked seats say."""
     section = known.section
     layout = section.layout
-    rows = [0] * len(section.rows)
-    if blocked is not None:
-        rows = layout.unpack(codecs.read_blocked(blocked, 0)[0])
+    rows = read_blocked(codecs, layout, blocked)
     for number, free in enumerate(section.rows):
         taken = seats.rows.pop(number, 0)
         whole = (1 << layout.seat_counts[number]) - 1

@@ -7,12 +7,26 @@ are asked. What they return is written into the fold here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
+from serdes.decoding import Decoded
 from state.domain.allocation import best_available
+from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.records.held import Times
-from state.records.section import KnownSection
+from state.records.names import (
+    BlockSeats,
+    ChangeSaleWindow,
+    Command,
+    ConfirmReservation,
+    ExtendHold,
+    Hold,
+    HoldBestAvailable,
+    HoldChosenSeats,
+    OpenSection,
+    ReleaseReservation,
+    UnblockSeats,
+)
 from streams.batch import Record
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
 from streams.change_sections.fold import COMMANDS, TICK, SectionFold, keys_of
@@ -27,23 +41,39 @@ from streams.change_sections.reservations import confirm, extend, lapse, release
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 
-HOLD_BEST: Final = COMMANDS + "HoldBestAvailable"
-HOLD_CHOSEN: Final = COMMANDS + "HoldChosenSeats"
+HOLD_BEST: Final = COMMANDS + HoldBestAvailable.__name__
 
-# (fold, fields, section where it is open, stored reservation of that id).
-Decide = Callable[[SectionFold, Fields, KnownSection | None, bytes | None], Decision]
+# (fold, command, section where it is open, stored reservation of that id).
+Decide = Callable[[SectionFold, Any, KnownSection | None, bytes | None], Decision]
 
-_DECIDE: Final[dict[str, Decide]] = {
-    COMMANDS + "OpenSection": open_section,
-    HOLD_BEST: hold_best,
-    HOLD_CHOSEN: hold_chosen,
-    COMMANDS + "ConfirmReservation": confirm,
-    COMMANDS + "ReleaseReservation": release,
-    COMMANDS + "ExtendHold": extend,
-    COMMANDS + "BlockSeats": block_seats,
-    COMMANDS + "UnblockSeats": unblock_seats,
-    COMMANDS + "ChangeSaleWindow": change_sale_window,
+
+class _Kind(NamedTuple):
+    """A kind of command: its fields by name, and what decides it."""
+
+    named: Callable[[Fields], Command]
+    decide: Decide
+
+
+_KINDS: Final[dict[str, _Kind]] = {
+    COMMANDS + record.__name__: _Kind(record._make, decide)
+    for record, decide in (
+        (OpenSection, open_section),
+        (HoldBestAvailable, hold_best),
+        (HoldChosenSeats, hold_chosen),
+        (ConfirmReservation, confirm),
+        (ReleaseReservation, release),
+        (ExtendHold, extend),
+        (BlockSeats, block_seats),
+        (UnblockSeats, unblock_seats),
+        (ChangeSaleWindow, change_sale_window),
+    )
 }
+
+
+def command_of(told: Decoded) -> Command | None:
+    """Return a record's fields by name; None for one that is no command, such as a tick."""
+    kind = _KINDS.get(told.name)
+    return None if kind is None else kind.named(told.fields)
 
 
 def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
@@ -96,7 +126,7 @@ def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
         found = best_available(section, count)
         if isinstance(found, Reason):
             fold.touch(known)
-            reject(fold, fields, known, (), found, None)
+            reject(fold, (reservation_id, request, count), known, found)
             continue
         row, first = found
         section.take(row, ((1 << count) - 1) << first)
@@ -120,29 +150,33 @@ def _decide(
     fold: SectionFold, name: str, record: Record, fields: Fields, stored: bytes | None
 ) -> None:
     """Decide a command, and write what it leads to into the fold."""
-    known = fold.find(record.key, fields)
+    kind = _KINDS[name]
+    command = kind.named(fields)
+    known = fold.find(record.key, command)
     if isinstance(known, Reason):
         # Nothing is stored: the id belongs to the partition of its section.
-        is_hold = name in {HOLD_BEST, HOLD_CHOSEN}
-        _write(fold, fields, None, Rejected(known) if is_hold else Refused(known))
+        is_hold = isinstance(command, Hold)
+        _write(fold, command, None, Rejected(known) if is_hold else Refused(known))
         return
     if known is not None:
         fold.touch(known)
-    _write(fold, fields, known, _DECIDE[name](fold, fields, known, stored))
+    _write(fold, command, known, kind.decide(fold, command, known, stored))
 
 
 def _write(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, decision: Decision
+    fold: SectionFold, command: Command, known: KnownSection | None, decision: Decision
 ) -> None:
     match decision:
         case Refused(reason, seat):
-            fold.refuse(fields, reason, known, seat)
+            fold.refuse(command, reason, known, seat)
         case Rejected(reason, seat, wanted, is_stored):
+            assert isinstance(command, Hold)
             if is_stored:
-                reject(fold, fields, known, wanted, reason, seat)
+                asked = command.reservation_id, command.request, command.seat_count
+                reject(fold, asked, known, reason, seat, wanted)
             else:
-                reject_unstored(fold, fields, known, reason)
+                reject_unstored(fold, command, known, reason)
         case Again(outcome):
-            fold.emit(fields[0], outcome, "REPEATED")
+            fold.emit(command.reservation_id, outcome, "REPEATED")
         case Changed():
-            fold.change(fields[0], decision)
+            fold.change(command.reservation_id, decision)

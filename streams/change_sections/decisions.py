@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from state.domain.layout import SeatPosition
+from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation
-from state.records.section import KnownSection
+from state.records.names import Seat
 
 
 class Refused(NamedTuple):
@@ -29,7 +30,7 @@ class Rejected(NamedTuple):
 
     reason: Reason
     seat: SeatPosition | None = None
-    wanted: tuple[SeatPosition, ...] = ()
+    wanted: tuple[Seat, ...] = ()
     is_stored: bool = False
 
 

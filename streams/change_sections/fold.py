@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partition_of
+from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import LaterOutcome, Reservation, Status
 from state.domain.section import Section
+from state.records.names import IDENTITY_FIELDS, RESERVATION_ID, Command
 from state.records.reservation import (
     first_outcome,
     later_outcome,
@@ -17,7 +19,7 @@ from state.records.reservation import (
     write_reservation,
 )
 from state.records.seat_codecs import SeatCodecs
-from state.records.section import PLAN_AT, KnownSection, read_section
+from state.records.section import read_section
 from streams.batch import Batch, State
 from streams.change_sections.decisions import Changed
 from streams.folding.fold import Fields, Fold
@@ -93,9 +95,9 @@ class SectionFold(Fold):
         self.cache = SectionCache.of(state)
         self.touched: dict[bytes, KnownSection] = {}
 
-    def find(self, key: bytes | None, fields: Fields) -> KnownSection | Reason | None:
+    def find(self, key: bytes | None, command: Command) -> KnownSection | Reason | None:
         """Return a command's section, None where it is not open, or what is wrong with `key`."""
-        expected = b"%d-%s" % (fields[4], fields[3])
+        expected = b"%d-%s" % (command.event_id, command.section)
         if key != expected:
             return Reason.KEY_MISMATCH
         if partition_of(expected, self.batch.partitions) != self.batch.partition:
@@ -160,7 +162,7 @@ class SectionFold(Fold):
 
     def refuse(
         self,
-        fields: Fields,
+        command: Command,
         reason: Reason,
         known: KnownSection | None,
         seat: tuple[int, int] | None = None,
@@ -168,14 +170,15 @@ class SectionFold(Fold):
         """Refuse a command; nothing changes and nothing is stored."""
         version = 0 if known is None else known.section.version
         outcome = self.codecs.refused(
-            fields[5], self.outcome_id(), version, self.log_time_ms, reason, seat
+            command.request, self.outcome_id(), version, self.log_time_ms, reason, seat
         )
-        self.emit(fields[0], outcome, reason.name)
+        self.emit(command.reservation_id, outcome, reason.name)
 
 
 def keys_of(decoded: Sequence[Fields]) -> list[bytes]:
     """Return for each read record the key to look up."""
     # Ticks and unreadable records have no reservation; the progress is there to look up.
     return [
-        RESERVATION + fields[0] if len(fields) > PLAN_AT else PROGRESS_KEY for fields in decoded
+        RESERVATION + fields[RESERVATION_ID] if len(fields) > IDENTITY_FIELDS else PROGRESS_KEY
+        for fields in decoded
     ]

@@ -21,9 +21,9 @@ from schemas.topics import RESERVATION_OUTCOMES, SECTION_STATUS
 from state.domain.keys import SECTION
 from state.domain.reasons import Reason
 from state.records.seat_codecs import SeatCodecs
-from state.records.section import PLAN_AT, write_section
+from state.records.section import write_section
 from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
-from streams.change_sections.decide import decide_all
+from streams.change_sections.decide import command_of, decide_all
 from streams.change_sections.fold import STATE_BYTES_MAX, SectionFold
 from streams.change_sections.reservations import emit_again
 from streams.change_sections.statuses import status_of
@@ -68,8 +68,9 @@ def refuse_poison(
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
         fold = SectionFold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX)
         told = pass_over(fold, record)
-        if told is not None and len(told.fields) > PLAN_AT:
-            fold.refuse(told.fields, Reason.INTERNAL, None)
+        command = None if told is None else command_of(told)
+        if command is not None:
+            fold.refuse(command, Reason.INTERNAL, None)
             fold.effects.outgoing[outcomes] = fold.outcomes
         return fold.effects
 

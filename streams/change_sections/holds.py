@@ -7,12 +7,15 @@ from typing import Final
 from state.domain.allocation import best_available, chosen
 from state.domain.keys import RESERVATION
 from state.domain.layout import SeatPosition, SeatRange, range_masks
+from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
-from state.records.section import PLAN_AT, KnownSection
+from state.records.names import Command, Hold, HoldBestAvailable, HoldChosenSeats, Seat
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
 from streams.change_sections.fold import SectionFold
-from streams.folding.fold import Fields
+
+# Reservation id, encoded identity and count of seats of a hold command.
+Asked = tuple[bytes, bytes, int]
 
 _REJECTED: Final = int(Status.REJECTED)
 # `name` of an enum's member is a property, and takes as long as the rest of counting.
@@ -20,68 +23,77 @@ _NAME_BY_REASON: Final = {reason: reason.name for reason in Reason}
 
 
 def hold_best(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold,
+    command: HoldBestAvailable,
+    known: KnownSection | None,
+    stored: bytes | None,
 ) -> Decision:
-    return _hold(fold, fields, known, stored, None)
+    return _hold(fold, command, known, stored, None)
 
 
 def hold_chosen(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold,
+    command: HoldChosenSeats,
+    known: KnownSection | None,
+    stored: bytes | None,
 ) -> Decision:
-    return _hold(fold, fields, known, stored, fields[7])
+    return _hold(fold, command, known, stored, command.seats)
 
 
 def _hold(
     fold: SectionFold,
-    fields: Fields,
+    command: Hold,
     known: KnownSection | None,
     stored: bytes | None,
-    wanted: tuple[SeatPosition, ...] | None,
+    wanted: tuple[Seat, ...] | None,
 ) -> Decision:
     """Decide a hold; `wanted` is None for best available seats."""
     if stored is not None:
-        return _hold_again(fold, fields, fold.reservation(stored), wanted or ())
-    found = _choose(fold, fields, known, wanted)
+        return _hold_again(fold, command, fold.reservation(stored), wanted or ())
+    found = _choose(fold, command, known, wanted)
     if isinstance(found, list):
         assert known is not None
-        return _set_aside(fold, known, fields, wanted or (), tuple(found))
+        return _set_aside(fold, known, command, wanted or (), tuple(found))
     reason, seat = found
     return Rejected(reason, seat, wanted or (), is_stored=True)
 
 
 def reject(
     fold: SectionFold,
-    fields: Fields,
+    asked: Asked,
     known: KnownSection | None,
-    wanted: tuple[SeatPosition, ...],
     reason: Reason,
-    seat: SeatPosition | None,
+    seat: SeatPosition | None = None,
+    wanted: tuple[Seat, ...] = (),
 ) -> None:
-    """Reject a hold for good: whatever comes under its id gets this answer."""
+    """Reject a hold for good: whatever comes under its id gets this answer.
+
+    asked: its reservation id, its encoded identity, its count of seats.
+    """
     # Encoded without a Reservation between, for a section that is sold out rejects most.
     codecs = fold.codecs
     log_time_ms = fold.log_time_ms
     version = 0 if known is None else known.section.version
-    request, count = fields[5], fields[6]
+    reservation_id, request, count = asked
     fold.state.put(
-        RESERVATION + fields[0],
+        RESERVATION + reservation_id,
         codecs.reservation(
             request, count, wanted, _REJECTED, 0, log_time_ms, 0,
             fold.offset, version, (), reason, seat, (),
         ),
     )  # fmt: skip
     outcome = codecs.rejected(request, fold.outcome_id(), version, log_time_ms, reason, seat)
-    fold.emit(fields[0], outcome, _NAME_BY_REASON[reason])
+    fold.emit(reservation_id, outcome, _NAME_BY_REASON[reason])
 
 
 def _choose(
     fold: SectionFold,
-    fields: Fields,
+    command: Hold,
     known: KnownSection | None,
-    wanted: tuple[SeatPosition, ...] | None,
+    wanted: tuple[Seat, ...] | None,
 ) -> list[SeatRange] | tuple[Reason, SeatPosition | None]:
     """Return the seats for a hold, or the first reason against it in documented order."""
-    count = fields[6]
+    count = command.seat_count
     if known is None:
         return Reason.UNKNOWN_SECTION, None
     if fold.log_time_ms < known.sale_starts_ms:
@@ -99,38 +111,38 @@ def _choose(
 
 
 def _hold_again(
-    fold: SectionFold, fields: Fields, reservation: Reservation, wanted: tuple[SeatPosition, ...]
+    fold: SectionFold, command: Hold, reservation: Reservation, wanted: tuple[Seat, ...]
 ) -> Decision:
     """Answer a hold whose id is known: as before, or with a conflict."""
     same_buyer = (reservation.user_id, reservation.section_id, reservation.event_id) == (
-        fields[1],
-        fields[3],
-        fields[4],
+        command.user_id,
+        command.section,
+        command.event_id,
     )
     if same_buyer and reservation.status == Status.RELEASED and not reservation.was_held:
         # The cancellation overtook its hold; it stands, and is not overwritten.
         return Rejected(Reason.CANCELLED)
-    if same_buyer and (reservation.seat_count, reservation.chosen) == (fields[6], wanted):
+    if same_buyer and (reservation.seat_count, reservation.chosen) == (command.seat_count, wanted):
         return Again(fold.first_outcome(reservation))
     return Refused(Reason.CONFLICT)
 
 
 def reject_unstored(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, reason: Reason
+    fold: SectionFold, command: Hold, known: KnownSection | None, reason: Reason
 ) -> None:
     """Reject a hold without storing it."""
     version = 0 if known is None else known.section.version
     outcome = fold.codecs.rejected(
-        fields[5], fold.outcome_id(), version, fold.log_time_ms, reason, None
+        command.request, fold.outcome_id(), version, fold.log_time_ms, reason, None
     )
-    fold.emit(fields[0], outcome, reason.name)
+    fold.emit(command.reservation_id, outcome, reason.name)
 
 
 def _set_aside(
     fold: SectionFold,
     known: KnownSection,
-    fields: Fields,
-    wanted: tuple[SeatPosition, ...],
+    command: Hold,
+    wanted: tuple[Seat, ...],
     seats: tuple[SeatRange, ...],
 ) -> Changed:
     """Hold seats that were found free."""
@@ -139,24 +151,27 @@ def _set_aside(
         section.take(row, mask)
     section.version += 1
     deadline_ms = fold.log_time_ms + known.hold_ms
-    held = decided_now(fold, fields, known, Status.HELD, Reason.UNSPECIFIED)._replace(
-        seat_count=fields[6], chosen=wanted, epoch=1, first_deadline_ms=deadline_ms, seats=seats
+    held = decided_now(fold, command, known, Status.HELD, Reason.UNSPECIFIED)._replace(
+        seat_count=command.seat_count,
+        chosen=wanted,
+        epoch=1,
+        first_deadline_ms=deadline_ms,
+        seats=seats,
     )
     return Changed(fold.first_outcome(held), Status.HELD.name, held, deadline_ms)
 
 
 def decided_now(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, status: Status, reason: Reason
+    fold: SectionFold, command: Command, known: KnownSection | None, status: Status, reason: Reason
 ) -> Reservation:
     """Return a reservation that this record decides, without seats."""
-    reservation_id, user_id, correlation_id, section_id, event_id, request = fields[:PLAN_AT]
     return Reservation(
-        reservation_id=reservation_id,
-        user_id=user_id,
-        correlation_id=correlation_id,
-        section_id=section_id,
-        event_id=event_id,
-        request=request,
+        reservation_id=command.reservation_id,
+        user_id=command.user_id,
+        correlation_id=command.correlation_id,
+        section_id=command.section,
+        event_id=command.event_id,
+        request=command.request,
         seat_count=0,
         chosen=(),
         status=status,

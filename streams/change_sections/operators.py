@@ -6,44 +6,54 @@ from collections.abc import Sequence
 
 from state.domain.keys import BLOCKED, LAYOUT
 from state.domain.layout import Layout, SeatPosition, invalid, invalid_window, range_masks
+from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.section import Section
+from state.records.names import (
+    OWN_FIELDS,
+    BlockSeats,
+    ChangeSaleWindow,
+    OpenSection,
+    UnblockSeats,
+)
 from state.records.section import (
-    PLAN_AT,
-    WINDOW_AT,
-    KnownSection,
     known_section,
     plan_of,
-    with_window,
+    read_blocked,
+    read_layout,
+    write_blocked,
+    write_layout,
     write_section,
 )
 from streams.change_sections.decisions import Changed, Decision, Refused
 from streams.change_sections.fold import SectionFold
-from streams.folding.fold import Fields
 
 
 def open_section(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+    fold: SectionFold,
+    command: OpenSection,
+    known: KnownSection | None,
+    _stored: bytes | None,
 ) -> Decision:
     if known is None:
-        return _open_new(fold, fields)
+        return _open_new(fold, command)
     layout = fold.state.get(LAYOUT + known.key)
     assert layout is not None
-    if fold.codecs.read_layout(layout, 0)[PLAN_AT:] != fields[PLAN_AT:]:
+    if read_layout(fold.codecs, layout)[OWN_FIELDS:] != command[OWN_FIELDS:]:
         return Refused(Reason.CONFLICT)
-    return Changed(_opened(fold, fields, known), "OPENED")
+    return Changed(_opened(fold, command, known), "OPENED")
 
 
-def _open_new(fold: SectionFold, fields: Fields) -> Refused | Changed:
+def _open_new(fold: SectionFold, command: OpenSection) -> Refused | Changed:
     codecs = fold.codecs
-    plan = plan_of(fields)
+    plan = plan_of(command)
     if invalid(plan) is not None:
         return Refused(Reason.BAD_LAYOUT)
     section = Section.empty(Layout.of(plan.rows), plan.rules)
     for row, mask in range_masks(plan.blocked):
         section.block(row, mask)
-    known = known_section(b"%d-%s" % (fields[4], fields[3]), fields, section)
-    layout = codecs.layout(*fields[5:])
+    known = known_section(b"%d-%s" % (command.event_id, command.section), command, section)
+    layout = write_layout(codecs, command)
     if max(len(layout), len(write_section(codecs, known))) > fold.state_bytes_max:
         return Refused(Reason.STATE_TOO_LARGE)
     section.version = 1
@@ -52,13 +62,13 @@ def _open_new(fold: SectionFold, fields: Fields) -> Refused | Changed:
         blocked = [0] * len(section.rows)
         for row, mask in range_masks(plan.blocked):
             blocked[row] |= mask
-        puts.append((BLOCKED + known.key, codecs.blocked_seats(section.layout.pack(blocked))))
-    return Changed(_opened(fold, fields, known), "OPENED", puts=tuple(puts), known=known)
+        puts.append((BLOCKED + known.key, write_blocked(codecs, section.layout, blocked)))
+    return Changed(_opened(fold, command, known), "OPENED", puts=tuple(puts), known=known)
 
 
-def _opened(fold: SectionFold, fields: Fields, known: KnownSection) -> bytes:
+def _opened(fold: SectionFold, command: OpenSection, known: KnownSection) -> bytes:
     return fold.codecs.opened(
-        fields[5],
+        command.request,
         fold.outcome_id(),
         known.section.version,
         fold.log_time_ms,
@@ -68,63 +78,74 @@ def _opened(fold: SectionFold, fields: Fields, known: KnownSection) -> bytes:
 
 
 def change_sale_window(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+    fold: SectionFold,
+    command: ChangeSaleWindow,
+    known: KnownSection | None,
+    _stored: bytes | None,
 ) -> Decision:
     """Let holds in within another window; what is held or sold stays so."""
     codecs = fold.codecs
     if known is None:
         return Refused(Reason.UNKNOWN_SECTION)
-    window = fields[PLAN_AT:]
+    window = command.sale_starts_ms, command.sale_ends_ms
     if invalid_window(*window) is not None:
         return Refused(Reason.BAD_LAYOUT)
-    layout = fold.state.get(LAYOUT + known.key)
-    assert layout is not None
-    _, _, _, _, _, *opened = codecs.read_layout(layout, 0)
+    stored = fold.state.get(LAYOUT + known.key)
+    assert stored is not None
+    layout = read_layout(codecs, stored)
     section = known.section
     puts: tuple[tuple[bytes, bytes], ...] = ()
     changed = None
-    if tuple(opened[WINDOW_AT:]) != window:
-        puts = ((LAYOUT + known.key, codecs.layout(*opened[:WINDOW_AT], *window)),)
-        changed = with_window(known, *window)
+    if (layout.sale_starts_ms, layout.sale_ends_ms) != window:
+        layout = layout._replace(
+            sale_starts_ms=command.sale_starts_ms, sale_ends_ms=command.sale_ends_ms
+        )
+        puts = ((LAYOUT + known.key, write_layout(codecs, layout)),)
+        changed = known.with_window(*window)
         section.version += 1
     outcome = codecs.window_changed(
-        fields[5], fold.outcome_id(), section.version, fold.log_time_ms, *window
+        command.request, fold.outcome_id(), section.version, fold.log_time_ms, *window
     )
     return Changed(outcome, "SALE_WINDOW_CHANGED", puts=puts, known=changed)
 
 
 def block_seats(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+    fold: SectionFold,
+    command: BlockSeats,
+    known: KnownSection | None,
+    _stored: bytes | None,
 ) -> Decision:
-    return _change_blocked(fold, fields, known, block=True)
+    return _change_blocked(fold, command, known, block=True)
 
 
 def unblock_seats(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, _stored: bytes | None
+    fold: SectionFold,
+    command: UnblockSeats,
+    known: KnownSection | None,
+    _stored: bytes | None,
 ) -> Decision:
-    return _change_blocked(fold, fields, known, block=False)
+    return _change_blocked(fold, command, known, block=False)
 
 
 def _change_blocked(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, *, block: bool
+    fold: SectionFold,
+    command: BlockSeats | UnblockSeats,
+    known: KnownSection | None,
+    *,
+    block: bool,
 ) -> Decision:
     """Take seats out of sale or bring them back, all or none."""
     codecs = fold.codecs
     if known is None:
         return Refused(Reason.UNKNOWN_SECTION)
     section = known.section
-    seats = fields[6]
+    seats = command.seats
     unknown = _unknown_seat(section.layout, seats)
     if unknown is not None:
         return Refused(Reason.UNKNOWN_SEAT, unknown)
     if not seats or any(count < 1 for _, _, count in seats):
         return Refused(Reason.BAD_COUNT)
-    stored = fold.state.get(BLOCKED + known.key)
-    blocked = (
-        [0] * len(section.rows)
-        if stored is None
-        else section.layout.unpack(codecs.read_blocked(stored, 0)[0])
-    )
+    blocked = read_blocked(codecs, section.layout, fold.state.get(BLOCKED + known.key))
     for row, mask in range_masks(seats):
         missing = mask & ~(section.rows if block else blocked)[row]
         if missing:
@@ -138,9 +159,9 @@ def _change_blocked(
         else:
             section.unblock(row, mask)
     section.version += 1
-    puts = ((BLOCKED + known.key, codecs.blocked_seats(section.layout.pack(blocked))),)
+    puts = ((BLOCKED + known.key, write_blocked(codecs, section.layout, blocked)),)
     encode = codecs.blocked if block else codecs.unblocked
-    outcome = encode(fields[5], fold.outcome_id(), section.version, fold.log_time_ms, seats)
+    outcome = encode(command.request, fold.outcome_id(), section.version, fold.log_time_ms, seats)
     return Changed(outcome, "BLOCKED" if block else "UNBLOCKED", puts=puts)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from state.domain.keys import PROGRESS_KEY, section_key
 from state.domain.layout import range_masks
+from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import (
     ENDS,
@@ -20,35 +21,47 @@ from state.domain.reservation import (
     refusal_to_release,
 )
 from state.domain.section import Section
+from state.records.names import (
+    ConfirmReservation,
+    ExtendHold,
+    LaterCommand,
+    ReleaseReservation,
+)
 from state.records.reservation import correlation_of
-from state.records.section import KnownSection
 from streams.batch import Record
 from streams.change_sections.decisions import Again, Changed, Decision, Refused
 from streams.change_sections.fold import SectionFold, keys_of
 from streams.change_sections.holds import decided_now
-from streams.folding.fold import Fields
 from streams.folding.reading import read
 
 
-def _known_buyer(fold: SectionFold, fields: Fields, stored: bytes | None) -> Refused | Reservation:
+def _known_buyer(
+    fold: SectionFold, command: LaterCommand, stored: bytes | None
+) -> Refused | Reservation:
     """Return the reservation of a later command, or the first reason against asking about it."""
     if stored is None:
         return Refused(Reason.UNKNOWN_RESERVATION)
     reservation = fold.reservation(stored)
-    if (reservation.section_id, reservation.event_id) != (fields[3], fields[4]):
+    if (reservation.section_id, reservation.event_id) != (
+        command.section,
+        command.event_id,
+    ):
         return Refused(Reason.CONFLICT)
-    if reservation.user_id != fields[1]:
+    if reservation.user_id != command.user_id:
         return Refused(Reason.FORBIDDEN)
     return reservation
 
 
 def confirm(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold,
+    command: ConfirmReservation,
+    known: KnownSection | None,
+    stored: bytes | None,
 ) -> Decision:
-    reservation = _known_buyer(fold, fields, stored)
+    reservation = _known_buyer(fold, command, stored)
     if isinstance(reservation, Refused):
         return reservation
-    epoch = fields[6]
+    epoch = command.epoch
     ended = reservation.last(*ENDS)
     if ended is not None and ended.kind == Later.REACQUIRED and epoch == reservation.epoch - 1:
         # The confirm of the lapsed epoch, again: it is the one that took the seats back.
@@ -72,20 +85,23 @@ def confirm(
         kind = Later.REACQUIRED
         epoch += 1
     section.sell(sum(count for _, _, count in reservation.seats))
-    return _later(fold, known, reservation, kind, fields[5], epoch)
+    return _later(fold, known, reservation, kind, command.request, epoch)
 
 
 def release(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold,
+    command: ReleaseReservation,
+    known: KnownSection | None,
+    stored: bytes | None,
 ) -> Decision:
     if stored is None:
         # The cancellation came before its hold: remembered, so that the hold will be refused.
-        cancelled = decided_now(fold, fields, known, Status.RELEASED, Reason.CANCELLED)
+        cancelled = decided_now(fold, command, known, Status.RELEASED, Reason.CANCELLED)
         return Changed(fold.first_outcome(cancelled), "CANCELLED_EARLY", cancelled)
-    reservation = _known_buyer(fold, fields, stored)
+    reservation = _known_buyer(fold, command, stored)
     if isinstance(reservation, Refused):
         return reservation
-    reason = refusal_to_release(reservation, fields[6])
+    reason = refusal_to_release(reservation, command.epoch)
     if reason is not None:
         return Refused(reason)
     if reservation.status == Status.RELEASED:
@@ -95,22 +111,25 @@ def release(
         return Again(fold.later_outcome(reservation, ended))
     assert known is not None
     _give_back(known.section, reservation)
-    return _later(fold, known, reservation, Later.CANCELLED, fields[5], reservation.epoch)
+    return _later(fold, known, reservation, Later.CANCELLED, command.request, reservation.epoch)
 
 
 def extend(
-    fold: SectionFold, fields: Fields, known: KnownSection | None, stored: bytes | None
+    fold: SectionFold,
+    command: ExtendHold,
+    known: KnownSection | None,
+    stored: bytes | None,
 ) -> Decision:
-    held = _known_buyer(fold, fields, stored)
+    held = _known_buyer(fold, command, stored)
     if isinstance(held, Refused):
         return held
-    reason = refusal_to_extend(held, fields[6])
+    reason = refusal_to_extend(held, command.epoch)
     if reason is not None:
         return Refused(reason)
     assert known is not None
     for before in held.later:
         # A hold that is held has been extended at most.
-        if correlation_of(before.request) == fields[2]:
+        if correlation_of(before.request) == command.correlation_id:
             return Again(fold.later_outcome(held, before))
     deadline_ms = extended_deadline_ms(
         fold.log_time_ms, held.held_at_ms, known.hold_ms, known.max_hold_ms
@@ -120,7 +139,7 @@ def extend(
     # The section itself does not change, so its version stays.
     later = LaterOutcome(
         Later.EXTENDED,
-        fields[5],
+        command.request,
         fold.offset,
         0,
         known.section.version,

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from schemas.topics import SECTION_STATUS
 from state.domain.keys import LAYOUT, SECTION
+from state.domain.open_section import KnownSection
 from state.records.seat_codecs import SeatCodecs
-from state.records.section import KnownSection, read_section
+from state.records.section import read_section
 from streams.batch import State
 from streams.change_sections.fold import SectionCache
 from streams.route import Retold

@@ -32,6 +32,7 @@ from state.domain.reasons import Reason
 from state.kafka.command_log import CommandLog
 from state.owners.lookup import OwnerLookup
 from state.records.event import event_key
+from state.records.outcomes import REASON, VERSION
 from state.views.availability.view import AvailabilityView
 from state.views.events.catalogue import EventCatalogue
 from state.views.outcomes.feed import OutcomeFeed
@@ -152,7 +153,7 @@ class Buyer:
                     told = message.value() or b""
                     fields = self._reader.fields_of(told)
                     is_held = self._reader.name_of(told) == "SeatsHeld"
-                    found.append(fields[7] if is_held else Reason(fields[9]))
+                    found.append(fields[VERSION] if is_held else Reason(fields[REASON]))
             return bool(found)
 
         assert wait_until(is_decided, 60)

@@ -27,13 +27,11 @@ from state.kafka.freshness import Freshness
 from state.kafka.message_headers import headers_of
 from state.views.availability.snapshot import EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters
-from state.views.following.reading import Learn, Reading, Skipped, verdict_on
+from state.views.following.reading import Learn, Reading, Skipped, never_known_ns, verdict_on
 from state.views.following.reading import fault_of as fault_of_record
 
 log = logging.getLogger(__name__)
 
-# Reported for what was never known: as good as for ever, and still a number.
-NEVER_MS = 2**31 - 1
 _MS = 1_000_000
 
 # Records of a partition whose content is remembered after newer ones of their sections came.
@@ -90,7 +88,7 @@ class Contents(Reading):
         self.kept_by_event: dict[int, EventSnapshot] = {}
         self._former_by_event: dict[int, EventSnapshot] = {}
         self.topic_id = ""
-        self._never_ns = now_ns - NEVER_MS * _MS
+        self._never_ns = never_known_ns(now_ns)
         super().__init__(partitions, self._never_ns)
         self._recent: list[deque[_Recent]] = [deque(maxlen=RECENT_MAX) for _ in range(partitions)]
         self._doubtful_ns: dict[tuple[int, str], int] = {}

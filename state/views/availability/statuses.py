@@ -147,7 +147,7 @@ class SectionStatuses:
         return self._contents.is_other_history(event_id, section, told, told_at_ms)
 
     def staleness_ms(self) -> int:
-        """Return the age of the worst partition; `status_contents.NEVER_MS` before the start."""
+        """Return the age of the worst partition; `UNKNOWN_AGE_MS` before the start."""
         return age_ms(self._contents.all_known_ns(), self._clock_ns())
 
     def now_ns(self) -> int:

@@ -35,7 +35,15 @@ from state.records.names import EventDescription
 from state.views.availability.answers import age_ms, boot_clock_ns
 from state.views.following.feed import BroadcastFeed
 from state.views.following.live import PINS_ONLY, LiveView
-from state.views.following.reading import Learn, Reading, Skipped, fault_of, until, verdict_on
+from state.views.following.reading import (
+    Learn,
+    Reading,
+    Skipped,
+    fault_of,
+    never_known_ns,
+    until,
+    verdict_on,
+)
 from state.views.following.unknown_ids import UnknownIds
 
 log = logging.getLogger(__name__)
@@ -45,7 +53,6 @@ NAME: Final = "event-catalogue"
 HEARTBEAT_MS: Final = 1_000
 
 _KEY: Final = re.compile(rb"0|[1-9][0-9]{0,18}")
-_NEVER_NS: Final = (2**31 - 1) * 1_000_000
 
 # Reasons of bad records beside those of serdes.decoding.
 BAD_KEY: Final = "BAD_KEY"
@@ -104,7 +111,7 @@ class CatalogueReading(Reading):
         self.events: dict[int, Listed] = {}
         self.unreadable: set[int] = set()
         self.changes = 0
-        super().__init__(partitions, now_ns - _NEVER_NS)
+        super().__init__(partitions, never_known_ns(now_ns))
         self._decoder = decoder
         self._learn = learn
         self._counters = counters
@@ -125,11 +132,12 @@ class CatalogueReading(Reading):
             return changed
         if not isinstance(verdict, Decoded):
             return self._skip(*fault_of(verdict), event_id)
-        if verdict.fields[0] != event_id:
-            return self._skip(KEY_MISMATCH, f"event {verdict.fields[0]} under {key!r}", event_id)
-        if not EventDescription._make(verdict.fields).status:
+        told = EventDescription._make(verdict.fields)
+        if told.event_id != event_id:
+            return self._skip(KEY_MISMATCH, f"event {told.event_id} under {key!r}", event_id)
+        if not told.status:
             return self._skip(NO_STATUS, f"event {event_id}", event_id)
-        return self._tell(event_of(verdict.fields))
+        return self._tell(event_of(told))
 
     def _tell(self, told: Event) -> bool:
         known = self.events.get(told.event_id)

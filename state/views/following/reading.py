@@ -18,10 +18,18 @@ from serdes.decoding import (
 )
 from state.kafka.freshness import Freshness
 
+# The age of what was never known: beyond any that may be asked for, and an int to any client.
+UNKNOWN_AGE_MS: Final = 2**31 - 1
+
 UNKNOWN_RECORD_TYPE: Final = "UNKNOWN_RECORD_TYPE"
 
 Learn = Callable[[int], bool]
 """Asks the registry for an unknown schema id and says whether the decoder knows it now."""
+
+
+def never_known_ns(now_ns: int) -> int:
+    """Return the clock at which something was known that has that age now."""
+    return now_ns - UNKNOWN_AGE_MS * 1_000_000
 
 
 class Reading:

@@ -18,7 +18,7 @@ import logging
 from collections import Counter, OrderedDict
 from collections.abc import Container
 from threading import Lock
-from typing import Any, Final
+from typing import Any
 
 from serdes.decoding import Decoded, Tombstone, TopicDecoder
 from state.domain.outcome import (
@@ -30,7 +30,14 @@ from state.domain.outcome import (
     moves,
     place_of,
 )
-from state.records.outcomes import KIND_BY_NAME, outcome_of
+from state.records.outcomes import (
+    DECIDED_AT,
+    KIND_BY_NAME,
+    OUTCOME_ID,
+    REASON,
+    RESERVATION_ID,
+    outcome_of,
+)
 from state.views.following.reading import Learn, Reading, Skipped, fault_of, verdict_on
 
 log = logging.getLogger(__name__)
@@ -38,11 +45,6 @@ log = logging.getLogger(__name__)
 # Entry, its key and its places in dicts, beside the bytes of the record: 310 measured, while
 # nothing is fragmented.
 ENTRY_BYTES = 380
-
-# Places in a decoded outcome, see serdes.avro.codegen.
-_OUTCOME_ID_AT: Final = 6
-_DECIDED_AT: Final = 8
-_REASON_AT: Final = 9
 
 BAD_OUTCOME_ID = "BAD_OUTCOME_ID"
 _NEVER: Place = (-1, -1, -1)
@@ -152,28 +154,28 @@ class OutcomeContents(Reading):
             return None
         name, fields = told
         try:
-            place = place_of(fields[_OUTCOME_ID_AT])
+            place = place_of(fields[OUTCOME_ID])
         except ValueError:
-            self._skipped.note(BAD_OUTCOME_ID, repr(fields[_OUTCOME_ID_AT]))
+            self._skipped.note(BAD_OUTCOME_ID, repr(fields[OUTCOME_ID]))
             self._forget(key or b"")
             return None
         if place[0] == partition and place > self._last[partition]:
-            if fields[_DECIDED_AT] >= self._since_ms:
+            if fields[DECIDED_AT] >= self._since_ms:
                 self._keep(name, fields, value)
             # After it: whoever sees the place finds what was decided there.
             self._last[partition] = place
         else:
             self._counters.repeated += 1
         # Last: whoever begins to wait after this finds the entry.
-        return outcome_of(name, fields) if fields[0] in wanted else None
+        return outcome_of(name, fields) if fields[RESERVATION_ID] in wanted else None
 
     def _keep(self, name: str, fields: tuple[Any, ...], value: bytes) -> None:
         """Keep what a reservation stands at after a new outcome, if it moves at all."""
         # Of the thousands a second that nobody here waits for, no more is made than this.
         kind = KIND_BY_NAME[name]
-        if not moves(kind, fields[_REASON_AT] if kind is OutcomeKind.REJECTED else 0):
+        if not moves(kind, fields[REASON] if kind is OutcomeKind.REJECTED else 0):
             return
-        key = fields[0]
+        key = fields[RESERVATION_ID]
         by_id = self._by_id
         former = by_id.get(key)
         naming = b""

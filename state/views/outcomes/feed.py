@@ -36,6 +36,7 @@ from state.views.availability.answers import age_ms, boot_clock_ns
 from state.views.following.feed import BroadcastFeed
 from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
 from state.views.following.live import PINS_ONLY, Live
+from state.views.following.reading import UNKNOWN_AGE_MS, never_known_ns
 from state.views.following.unknown_ids import UnknownIds
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
 from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
@@ -46,7 +47,6 @@ LOOK_BACK_MS: Final = 600_000
 # Workers stamp outcomes with their own clocks, which may run behind the brokers' by so much.
 CLOCK_SKEW_MS: Final = 60_000
 BYTES_MAX: Final = 64 * 1024 * 1024
-NEVER_NS: Final = 2**62
 
 _END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _NEWEST: Final[OffsetSpec] = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
@@ -159,10 +159,11 @@ class OutcomeFeed(Live):
         return 0 if self._contents is None else len(self._contents.partitions)
 
     def staleness_ms(self) -> int:
-        """Return the age of what is known here; very large before the start."""
+        """Return the age of what is known here; `UNKNOWN_AGE_MS` before the start."""
         contents = self._contents
-        known_ns = -NEVER_NS if contents is None else contents.all_known_ns()
-        return age_ms(known_ns, self._clock_ns())
+        if contents is None:
+            return UNKNOWN_AGE_MS
+        return age_ms(contents.all_known_ns(), self._clock_ns())
 
     def get(self, reservation_id: bytes) -> ReservationView | None:
         """Return how a reservation stands, or None where only its owner knows."""
@@ -240,7 +241,7 @@ class OutcomeFeed(Live):
             self.counters,
             since_ms=self._since_ms,
             bytes_max=self._bytes_max,
-            never_ns=-NEVER_NS,
+            never_ns=never_known_ns(self._clock_ns()),
         )
 
     def take(self, reading: OutcomeContents, records: Sequence[Message]) -> list[Outcome]:

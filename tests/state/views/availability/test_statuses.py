@@ -19,8 +19,9 @@ from infra.stack.processes import wait_until
 from state.domain.keys import section_key
 from state.domain.reasons import Reason
 from state.views.availability.answers import boot_clock_ns
-from state.views.availability.contents import NEVER_MS, Change
+from state.views.availability.contents import Change
 from state.views.availability.view import Demand, NotYet, TooStale
+from state.views.following.reading import UNKNOWN_AGE_MS
 
 small = st.integers(0, 3)
 
@@ -74,7 +75,7 @@ def test_f80_a_cold_view_is_not_ready_and_refuses_nothing() -> None:
     assert not fed.view.is_ready()
     assert fed.view.get(EVENT, "A") is None
     assert fed.view.can_refuse(EVENT, "A", 1) is None
-    assert fed.view.staleness_ms() == NEVER_MS
+    assert fed.view.staleness_ms() == UNKNOWN_AGE_MS
 
 
 # --- look-ups and counters -------------------------------------------------------------------

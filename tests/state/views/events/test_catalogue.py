@@ -14,6 +14,7 @@ from serdes.registry.ids import counted_ids
 from serdes.wire import header_of
 from state.domain.event import Event, EventStatus, newer_of
 from state.records.event import EventEncoder, event_key, event_of
+from state.records.names import EventDescription
 from state.views.events.catalogue import CatalogueReading, Events
 
 IDS = counted_ids()
@@ -45,7 +46,7 @@ def tell(reading: CatalogueReading, records: Sequence[Event | int]) -> None:
 def test_an_event_is_read_as_it_was_written(one: Event) -> None:
     verdict = TopicDecoder(EVENTS, IDS).decode(ENCODE(one))
     assert isinstance(verdict, Decoded)
-    assert event_of(verdict.fields) == one
+    assert event_of(EventDescription._make(verdict.fields)) == one
 
 
 few_events = st.builds(
