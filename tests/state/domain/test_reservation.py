@@ -5,7 +5,6 @@ import pytest
 
 from serdes.avro.schema_files import enum_symbols
 from state.domain.layout import OrphanRule
-from state.domain.reasons import Reason
 from state.domain.reservation import (
     TRANSITIONS,
     IllegalTransition,
@@ -41,7 +40,6 @@ def test_every_status_has_a_row_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("enum", "name"),
     [
-        (Reason, "Reason"),
         (Status, "ReservationStatus"),
         (Later, "LaterKind"),
         (ReleaseCause, "ReleaseCause"),

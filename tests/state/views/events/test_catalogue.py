@@ -9,12 +9,11 @@ from support.records.avro_values import hostile
 from support.records.event_values import NOW_MS, event, events
 
 from schemas.topics import EVENTS
-from serdes.decoding import Decoded, TopicDecoder
+from serdes.decoding import TopicDecoder
 from serdes.registry.ids import counted_ids
 from serdes.wire import header_of
 from state.domain.event import Event, EventStatus, newer_of
-from state.records.event import EventEncoder, event_key, event_of
-from state.records.names import EventDescription
+from state.records.event import EventEncoder, event_key
 from state.views.events.catalogue import CatalogueReading, Events
 
 IDS = counted_ids()
@@ -40,13 +39,6 @@ def tell(reading: CatalogueReading, records: Sequence[Event | int]) -> None:
             reading.apply(event_key(record), None)
         else:
             reading.apply(event_key(record.event_id), ENCODE(record))
-
-
-@given(events)
-def test_an_event_is_read_as_it_was_written(one: Event) -> None:
-    verdict = TopicDecoder(EVENTS, IDS).decode(ENCODE(one))
-    assert isinstance(verdict, Decoded)
-    assert event_of(EventDescription._make(verdict.fields)) == one
 
 
 few_events = st.builds(

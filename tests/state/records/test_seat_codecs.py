@@ -1,0 +1,87 @@
+"""Each codec writes the record that its name promises, under the registry's id."""
+
+from typing import Any
+
+import pytest
+from support.seats.section_commands import CODECS, IDS, identity
+
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS, subject
+from serdes.avro.codegen import decoder
+from serdes.registry.ids import counted_ids
+from serdes.wire import HEADER_BYTES, header_of, schema_id_of
+from state.records.seat_codecs import SeatCodecs
+
+WHO = identity("r1")
+OUTCOMES = "io.seatstream.outcomes."
+SEATS = ((0, 2, 2),)
+ID = b"section-commands:0:9:0"
+HEAD = WHO, ID, 4, 99
+WRITTEN = [
+    ("held", "SeatsHeld", (*HEAD, 1, 500, SEATS)),
+    ("rejected", "ReservationRejected", (*HEAD, 9, None)),
+    ("confirmed", "ReservationConfirmed", (*HEAD, 1, SEATS, False)),
+    ("released", "ReservationReleased", (*HEAD, 1, 2, SEATS)),
+    ("extended", "HoldExtended", (*HEAD, 1, 800)),
+    ("opened", "SectionOpened", (*HEAD, 100, 3)),
+    ("blocked", "SeatsBlocked", (*HEAD, SEATS)),
+    ("unblocked", "SeatsUnblocked", (*HEAD, SEATS)),
+    ("window_changed", "SaleWindowChanged", (*HEAD, 5, 0)),
+    ("refused", "CommandRefused", (*HEAD, 13, (0, 1))),
+]
+
+
+def test_every_outcome_has_its_encoder() -> None:
+    assert {OUTCOMES + name for _, name, _ in WRITTEN} == set(RESERVATION_OUTCOMES.records)
+
+
+@pytest.mark.parametrize(("codec", "name", "fields"), WRITTEN)
+def test_an_outcome_is_written_under_its_own_id_and_read_back(
+    codec: str, name: str, fields: tuple[Any, ...]
+) -> None:
+    value: bytes = getattr(CODECS, codec)(*fields)
+    assert schema_id_of(value) == IDS.id_by_subject[subject(RESERVATION_OUTCOMES, OUTCOMES + name)]
+    read = decoder(OUTCOMES + name)(value, HEADER_BYTES)
+    assert read[:6] == (b"r1", b"ann", b"", read[3], 7, WHO)
+    assert read[6:] == fields[1:]
+
+
+def test_a_status_and_a_tick_are_written_under_their_own_ids() -> None:
+    status = "io.seatstream.status.SectionStatusEvent"
+    value = CODECS.status(7, b"A", 3, 99, 4, 1, 2)
+    assert schema_id_of(value) == IDS.id_by_subject[subject(SECTION_STATUS, status)]
+    assert decoder(status)(value, HEADER_BYTES) == (7, b"A", 3, 99, 4, 1, 2)
+    tick = "io.seatstream.commands.Tick"
+    value = CODECS.tick(123)
+    assert schema_id_of(value) == IDS.id_by_subject[subject(SECTION_COMMANDS, tick)]
+    assert decoder(tick)(value, HEADER_BYTES) == (123,)
+
+
+def test_a_new_hold_is_the_stored_record_and_the_outcome_of_the_plain_codecs() -> None:
+    writer = CODECS.new_hold
+    stored, outcome = writer.write(WHO, ID, 9, 4, writer.times(99, 500), SEATS[0])
+    assert outcome == CODECS.held(WHO, ID, 4, 99, 1, 500, SEATS)
+    assert stored == CODECS.reservation(WHO, 2, (), 1, 1, 99, 500, 9, 4, SEATS, 0, None, ())
+
+
+@pytest.mark.parametrize(
+    ("read", "write", "fields"),
+    [
+        ("read_section", "section", (7, b"A", 1, 4, 9, 99, 2, 1, 0, b"\x0f")),
+        ("read_blocked", "blocked_seats", (b"\x01",)),
+    ],
+)
+def test_what_is_stored_has_no_header_and_is_read_back(
+    read: str, write: str, fields: tuple[Any, ...]
+) -> None:
+    assert getattr(CODECS, read)(getattr(CODECS, write)(*fields), 0) == fields
+
+
+def test_another_registrys_ids_are_written_where_it_gave_others() -> None:
+    shifted = counted_ids(1_001)
+    other = SeatCodecs.of(shifted)
+    for codec, name, fields in WRITTEN:
+        value: bytes = getattr(other, codec)(*fields)
+        assert value[:HEADER_BYTES] == header_of(
+            shifted.id_by_subject[subject(RESERVATION_OUTCOMES, OUTCOMES + name)]
+        )
+        assert value[HEADER_BYTES:] == getattr(CODECS, codec)(*fields)[HEADER_BYTES:]
