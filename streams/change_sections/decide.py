@@ -7,7 +7,7 @@ are asked. What they return is written into the fold here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from serdes.decoding import Decoded
 from state.domain.allocation import best_available
@@ -47,15 +47,9 @@ HOLD_BEST: Final = COMMANDS + HoldBestAvailable.__name__
 Decide = Callable[[SectionFold, Any, KnownSection | None, bytes | None], Decision]
 
 
-class _Kind(NamedTuple):
-    """A kind of command: its fields by name, and what decides it."""
-
-    named: Callable[[Fields], Command]
-    decide: Decide
-
-
-_KINDS: Final[dict[str, _Kind]] = {
-    COMMANDS + record.__name__: _Kind(record._make, decide)
+# By full name: what gives a command's fields their names, and what decides it.
+_KINDS: Final[dict[str, tuple[Callable[[Fields], Command], Decide]]] = {
+    COMMANDS + record.__name__: (record._make, decide)
     for record, decide in (
         (OpenSection, open_section),
         (HoldBestAvailable, hold_best),
@@ -72,8 +66,10 @@ _KINDS: Final[dict[str, _Kind]] = {
 
 def command_of(told: Decoded) -> Command | None:
     """Return a record's fields by name; None for one that is no command, such as a tick."""
-    kind = _KINDS.get(told.name)
-    return None if kind is None else kind.named(told.fields)
+    if told.name not in _KINDS:
+        return None
+    named, _ = _KINDS[told.name]
+    return named(told.fields)
 
 
 def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
@@ -150,8 +146,8 @@ def _decide(
     fold: SectionFold, name: str, record: Record, fields: Fields, stored: bytes | None
 ) -> None:
     """Decide a command, and write what it leads to into the fold."""
-    kind = _KINDS[name]
-    command = kind.named(fields)
+    named, decide = _KINDS[name]
+    command = named(fields)
     known = fold.find(record.key, command)
     if isinstance(known, Reason):
         # Nothing is stored: the id belongs to the partition of its section.
@@ -160,13 +156,16 @@ def _decide(
         return
     if known is not None:
         fold.touch(known)
-    _write(fold, command, known, kind.decide(fold, command, known, stored))
+    _write(fold, command, known, decide(fold, command, known, stored))
 
 
 def _write(
     fold: SectionFold, command: Command, known: KnownSection | None, decision: Decision
 ) -> None:
+    # The usual ones first.
     match decision:
+        case Changed():
+            fold.change(command.reservation_id, decision)
         case Refused(reason, seat):
             fold.refuse(command, reason, known, seat)
         case Rejected(reason, seat, wanted, is_stored):
@@ -178,5 +177,3 @@ def _write(
                 reject_unstored(fold, command, known, reason)
         case Again(outcome):
             fold.emit(command.reservation_id, outcome, "REPEATED")
-        case Changed():
-            fold.change(command.reservation_id, decision)

@@ -7,8 +7,6 @@ import fastavro
 import pytest
 from support.records.avro_values import blocked
 from support.seats.section_commands import (
-    ELSEWHERE,
-    EVENT,
     IDS,
     START_MS,
     A,
@@ -16,17 +14,14 @@ from support.seats.section_commands import (
     Pair,
     Partition,
     block,
-    confirm,
     hold,
     hold_chosen,
     open_section,
     opened,
-    release,
 )
 
 from schemas.topics import subjects
 from serdes.avro.schema_files import inlined, parsed
-from state.domain.keys import section_key
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
 
@@ -44,45 +39,6 @@ def test_a_hold_gets_adjacent_seats_an_epoch_and_a_deadline() -> None:
 def test_chosen_seats_are_held_as_ranges() -> None:
     (held,) = opened("..|...").send(hold_chosen("r1", [(0, 3), (0, 1), (0, 2)]))
     assert held.seats == ((0, 1, 1), (0, 2, 2))
-
-
-def test_b27_a_key_that_is_not_the_section_is_refused_and_not_stored() -> None:
-    partition = opened("....")
-    _, value = hold("r1", 1)
-    for key in (section_key(EVENT, B), b"", b"tick"):
-        (rejected,) = partition.send((key, value))
-        assert (rejected.name, rejected.reason) == ("ReservationRejected", Reason.KEY_MISMATCH)
-        assert rejected.version == 0
-    assert partition.send(hold("r1", 1))[0].name == "SeatsHeld"
-
-
-def test_b28_a_missing_key_is_refused_where_the_id_can_be_read() -> None:
-    partition = opened("....")
-    (rejected,) = partition.send((None, hold("r1", 1)[1]))
-    assert rejected.reason is Reason.KEY_MISMATCH
-    partition.send((None, b"rubbish"))
-    assert partition.dead == ["BAD_WIRE_HEADER"]
-
-
-@pytest.mark.parametrize(
-    ("pair", "name"),
-    [
-        (hold("r1", 1, section=ELSEWHERE), "ReservationRejected"),
-        (confirm("r1", section=ELSEWHERE), "CommandRefused"),
-        (release("r1", section=ELSEWHERE), "CommandRefused"),
-        (block([(0, 0, 1)], section=ELSEWHERE), "CommandRefused"),
-        (open_section("..", section=ELSEWHERE), "CommandRefused"),
-    ],
-)
-def test_b29_f07_a_section_of_another_partition_is_never_touched(pair: Pair, name: str) -> None:
-    partition = opened("....")
-    before = partition.stored()
-    (refused,) = partition.send(pair)
-    assert (refused.name, refused.reason) == (name, Reason.WRONG_PARTITION)
-    after = partition.stored()
-    assert {key: after[key] for key in after if key != b"p"} == {
-        key: before[key] for key in before if key != b"p"
-    }
 
 
 def test_b30_an_unknown_section_is_refused_for_good_and_has_no_status() -> None:

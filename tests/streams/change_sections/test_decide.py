@@ -1,0 +1,131 @@
+"""One ladder opens every command, and a quick way past it decides the same."""
+
+import pytest
+from hypothesis import given
+from support.seats.section_commands import (
+    CODECS,
+    ELSEWHERE,
+    EVENT,
+    START_MS,
+    B,
+    Pair,
+    Partition,
+    block,
+    confirm,
+    extend,
+    hold,
+    hold_chosen,
+    logs,
+    open_section,
+    opened,
+    release,
+    sale_window,
+    tick,
+    unblock,
+)
+
+from schemas.topics import SECTION_COMMANDS
+from serdes.decoding import Decoded
+from state.domain.keys import section_key
+from state.domain.reasons import Reason
+from streams.change_sections.decide import command_of
+from streams.change_sections.fold import COMMANDS, TICK
+from streams.driver import PipedRecord
+
+PAIRS = {
+    "OpenSection": open_section(".."),
+    "HoldBestAvailable": hold("r1", 1),
+    "HoldChosenSeats": hold_chosen("r1", [(0, 0)]),
+    "ConfirmReservation": confirm("r1"),
+    "ReleaseReservation": release("r1"),
+    "ExtendHold": extend("r1"),
+    "BlockSeats": block([(0, 0, 1)]),
+    "UnblockSeats": unblock([(0, 0, 1)]),
+    "ChangeSaleWindow": sale_window(0, 5),
+}
+
+
+def test_every_command_of_the_topic_has_its_names_but_for_the_tick() -> None:
+    named = {}
+    for name, (_, value) in PAIRS.items():
+        verdict = CODECS.commands.decode(value)
+        assert isinstance(verdict, Decoded)
+        command = command_of(verdict)
+        assert command == verdict.fields
+        named[COMMANDS + name] = type(command).__name__
+    assert named == {COMMANDS + name: name for name in PAIRS}
+    assert {*named, TICK} == set(SECTION_COMMANDS.records)
+    assert command_of(Decoded(TICK, (5,))) is None
+
+
+@given(logs())
+def test_the_quick_way_of_new_holds_decides_as_the_ladder_does(log: list[PipedRecord]) -> None:
+    """Where no section is decoded yet, every hold climbs the ladder."""
+    quick, ladder = Partition(log=list(log)), Partition(log=list(log))
+    quick.fold(log)
+    for record in log:
+        ladder.forget()
+        ladder.fold([record])
+    assert quick.outcomes == ladder.outcomes
+    assert quick.kept() == ladder.kept()
+    assert quick.decisions == ladder.decisions
+
+
+def test_b27_a_key_that_is_not_the_section_is_refused_and_not_stored() -> None:
+    partition = opened("....")
+    _, value = hold("r1", 1)
+    for key in (section_key(EVENT, B), b"", b"tick"):
+        (rejected,) = partition.send((key, value))
+        assert (rejected.name, rejected.reason) == ("ReservationRejected", Reason.KEY_MISMATCH)
+        assert rejected.version == 0
+    assert partition.send(hold("r1", 1))[0].name == "SeatsHeld"
+
+
+def test_b28_a_missing_key_is_refused_where_the_id_can_be_read() -> None:
+    partition = opened("....")
+    (rejected,) = partition.send((None, hold("r1", 1)[1]))
+    assert rejected.reason is Reason.KEY_MISMATCH
+    partition.send((None, b"rubbish"))
+    assert partition.dead == ["BAD_WIRE_HEADER"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "name"),
+    [
+        (hold("r1", 1, section=ELSEWHERE), "ReservationRejected"),
+        (confirm("r1", section=ELSEWHERE), "CommandRefused"),
+        (release("r1", section=ELSEWHERE), "CommandRefused"),
+        (block([(0, 0, 1)], section=ELSEWHERE), "CommandRefused"),
+        (open_section("..", section=ELSEWHERE), "CommandRefused"),
+    ],
+)
+def test_b29_f07_a_section_of_another_partition_is_never_touched(pair: Pair, name: str) -> None:
+    partition = opened("....")
+    before = partition.stored()
+    (refused,) = partition.send(pair)
+    assert (refused.name, refused.reason) == (name, Reason.WRONG_PARTITION)
+    after = partition.stored()
+    assert {key: after[key] for key in after if key != b"p"} == {
+        key: before[key] for key in before if key != b"p"
+    }
+
+
+def test_a_refused_command_touches_its_section_and_changes_no_seat() -> None:
+    partition = opened("....")
+    partition.send(hold("r1", 2))
+    before = partition.status()
+    partition.now_ms += 5
+    (refused,) = partition.send(confirm("r1", 9))
+    after = partition.status()
+    assert (refused.name, refused.reason) == ("CommandRefused", Reason.STALE_EPOCH)
+    assert (after.version, after.availableCount) == (before.version, before.availableCount)
+    assert after.timestamp == before.timestamp + 5
+
+
+def test_what_cannot_be_read_moves_the_time_and_ends_what_is_due() -> None:
+    partition = opened("....", hold_ms=1_000)
+    partition.send(hold("r1", 2), tick(START_MS + 1_000))
+    partition.now_ms += 1_000
+    (lapsed,) = partition.send((b"k", b"rubbish"))
+    assert (lapsed.name, lapsed.reservation) == ("ReservationReleased", "r1")
+    assert partition.dead == ["BAD_WIRE_HEADER"]
