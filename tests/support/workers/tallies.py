@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from support.seats.section_commands import CODECS
 
+from state.records.names import RESERVATION_ID
 from streams.batch import Batch, Effects, Record, State
 from streams.folding.batches import fold_batch
-from streams.folding.fold import Fold
+from streams.folding.commands import each_command
+from streams.folding.fold import Fields, Fold
 from streams.folding.reading import read
 
 IDLE_MS = 60_000
@@ -38,19 +40,15 @@ def tally(batch: Batch, state: State, log_time_ms: int) -> Effects:
 
 
 def _decide(fold: TallyFold, records: Sequence[Record]) -> None:
-    names, decoded = read(fold, records)
-    keys = [TALLY + fields[0] if len(fields) > 1 else fold.progress_key for fields in decoded]
-    for record, name, fields, key, found in zip(
-        records, names, decoded, keys, fold.look_up(keys), strict=True
-    ):
-        fold.follow(record, name, fields)
-        _forget(fold)
-        if not name or name == fold.tick_name:
-            continue
-        stored = fold.state.get(key) if key in fold.look_again else found
+    for _, _, fields, stored in each_command(fold, records, key_of=_key_of, end_due=_forget):
         count = b"%d" % (int(stored or 0) + 1)
-        fold.put(key, count, fold.log_time_ms + IDLE_MS)
-        fold.outcomes.append((fields[0], b"%s %s" % (count, fold.outcome_id())))
+        fold.put(_key_of(fields), count, fold.log_time_ms + IDLE_MS)
+        fold.outcomes.append((fields[RESERVATION_ID], b"%s %s" % (count, fold.outcome_id())))
+
+
+def _key_of(fields: Fields) -> bytes:
+    key: bytes = TALLY + fields[RESERVATION_ID]
+    return key
 
 
 def _forget(fold: TallyFold) -> None:
