@@ -1,6 +1,13 @@
-import httpx
-from support.pods.api_pods import asking, pod_with
+import asyncio
 
+import httpx
+import pytest
+from support.pods.api_pods import asking, pod_with
+from support.records.status_records import view_of
+
+from api import health
+from api.pod import Pod
+from api.settings import ApiSettings
 from state.views.availability.view import AvailabilityView
 
 
@@ -40,3 +47,65 @@ def test_info_names_the_version_of_the_project() -> None:
         assert "io.seatstream.commands.HoldBestAvailable" in told["schemas"]
 
     asking(pod_with(), test)
+
+
+def get(pod: Pod, *paths: str) -> list[httpx.Response]:
+    """Ask for pages, one after another; no token is shown."""
+    answers: list[httpx.Response] = []
+
+    async def test(client: httpx.AsyncClient) -> None:
+        answers.extend([await client.get(path) for path in paths])
+
+    asking(pod, test)
+    return answers
+
+
+def test_f80_a_pod_names_the_parts_that_have_not_read_what_they_must() -> None:
+    view = AvailabilityView("127.0.0.1:1")
+    [ready, live] = get(pod_with(view=view), "/health/ready", "/health/live")
+    assert (ready.status_code, ready.headers["retry-after"]) == (503, "1")
+    parts = ready.json()["parts"]
+    assert [name for name, is_ready in parts.items() if not is_ready] == ["view"]
+    # A restart would not help it.
+    assert live.status_code == 200
+    view.close()
+
+
+def test_f81_a_pod_whose_brokers_are_gone_says_so_and_stays_ready() -> None:
+    view = view_of(4, 4, 3)
+    view.troubled("all brokers are down")
+    [ready] = get(pod_with(view=view), "/health/ready")
+    assert ready.status_code == 200
+    assert ready.json()["troubles"] == {"view": "all brokers are down"}
+
+
+def test_what_is_well_tells_of_no_trouble() -> None:
+    [ready] = get(pod_with(view=view_of(4, 4, 3)), "/health/ready")
+    assert ready.json().keys() == {"ready", "parts"}
+
+
+def test_no_page_is_kept_by_anybody() -> None:
+    for page in get(pod_with(), "/health/live", "/health/ready", "/metrics", "/info"):
+        assert page.headers["cache-control"] == "no-store"
+        assert int(page.headers["content-length"]) == len(page.content)
+
+
+def test_metrics_are_text_for_prometheus() -> None:
+    [page] = get(pod_with(), "/metrics")
+    assert page.headers["content-type"].startswith("text/plain; version=")
+    assert "seatstream_build_info" in page.text
+
+
+def test_info_tells_the_revision_that_the_pod_was_set_to() -> None:
+    [page] = get(pod_with(ApiSettings(revision="abc123")), "/info")
+    assert page.json()["revision"] == "abc123"
+
+
+@pytest.mark.parametrize(
+    "path", ["/health", "/health/", "/health/live/", "/metrics2", "/Info", ""]
+)
+def test_what_is_no_page_of_the_pod_is_left_to_others(path: str) -> None:
+    async def nothing(message: object) -> None:
+        raise AssertionError(message)
+
+    assert not asyncio.run(health.answer(pod_with(), path, nothing))

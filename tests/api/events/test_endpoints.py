@@ -23,6 +23,12 @@ NOW_MS = now_ms()
 Play = Callable[[httpx.AsyncClient, "Told"], Awaitable[None]]
 
 
+@pytest.fixture(autouse=True)
+def _one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the pod's clock stand: minutes may lie between a test's times and its turn."""
+    monkeypatch.setattr("api.events.endpoints.now_ms", lambda: NOW_MS)
+
+
 class Told:
     """A catalogue that is told by hand."""
 

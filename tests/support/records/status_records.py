@@ -113,3 +113,15 @@ def snapshot_of(fed: Fed) -> EventSnapshot:
     snapshot = fed.view.snapshot(EVENT)
     assert snapshot is not None
     return snapshot
+
+
+def view_of(made_with: int, found: int, sections: int) -> SectionStatuses:
+    """Return a view over a topic whose records were written for fewer partitions than it has."""
+    fed = Fed()
+    fed.contents = fed.view.new_reading(found)
+    for number in range(sections):
+        key = section_key(EVENT, f"S{number}")
+        value = value_of(counts(1, 5), f"S{number}")
+        fed.feed(partition_of(key, made_with), key, value)
+    fed.heartbeat()
+    return fed.view

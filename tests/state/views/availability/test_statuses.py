@@ -13,10 +13,12 @@ from support.records.status_records import (
     Fed,
     counts,
     partition_of_section,
+    value_of,
+    view_of,
 )
 
 from infra.stack.processes import wait_until
-from state.domain.keys import section_key
+from state.domain.keys import partition_of, section_key
 from state.domain.reasons import Reason
 from state.views.availability.answers import boot_clock_ns
 from state.views.availability.contents import Change
@@ -351,3 +353,21 @@ def test_a_wait_ends_unmet_after_its_time() -> None:
     fed.heartbeat()
     assert not asyncio.run(fed.view.wait_until_met([(EVENT, "A")], lambda: False, 0.01))
     assert len(fed.view._waiters) == 0
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(20, 400))
+def test_c1_added_partitions_are_seen_by_where_the_records_lie(
+    made_with: int, added: int, sections: int
+) -> None:
+    assert "partitions were added" in view_of(made_with, made_with + added, sections).misplaced()
+    assert not view_of(made_with, made_with, sections).misplaced()
+
+
+def test_c1_one_record_of_a_stranger_says_nothing_of_the_topic() -> None:
+    fed = Fed()
+    for number in range(8):
+        fed.tell(counts(1, 5), f"S{number}")
+    key = section_key(EVENT, "X")
+    fed.feed((partition_of(key, 4) + 1) % 4, key, value_of(counts(1, 5), "X"))
+    fed.heartbeat()
+    assert not fed.view.misplaced()

@@ -1,0 +1,209 @@
+"""How a pod begins and ends, and when it sells nothing."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.pages.tokens import bearer
+from support.pods.api_pods import client_of, pod_with
+from support.pods.event_log import EventLog
+from support.pods.reservation_pods import Feed, Seats, pod_over
+from support.records.status_records import view_of
+from support.seats.section_commands import EVENT, PARTITIONS, A
+
+from api.access.identity import TokenVerifier
+from api.access.tokens import KeySet, KeysUnavailable
+from api.pod import PartAbsent, Pod
+from api.settings import ApiSettings
+from serdes.registry.known_ids import ContradictoryIdsError
+from state.views.availability.statuses import SectionStatuses
+
+ANN = {**bearer(sub="ann"), "Idempotency-Key": "k"}
+BODY = {"section": A, "quantity": 1}
+
+
+def asked(
+    view: SectionStatuses | None,
+    happens: Callable[[Pod], None],
+    judge: Callable[[httpx.AsyncClient, Seats], Awaitable[None]],
+) -> None:
+    async def go() -> None:
+        seats = Seats().open("......")
+        pod = pod_over(seats, view=view)
+        happens(pod)
+        async with client_of(pod) as client:
+            await judge(client, seats)
+
+    asyncio.run(go())
+
+
+def grown(pod: Pod) -> None:
+    """Have the outcomes read anew, with twice the partitions."""
+    feed = pod.outcomes
+    assert isinstance(feed, Feed)
+    feed.publish(feed.new_reading(2 * PARTITIONS, "same"))
+
+
+@pytest.mark.parametrize("what", ["at start", "while it runs"])
+def test_c1_a_pod_over_topics_that_grew_is_not_ready_and_takes_no_command(what: str) -> None:
+    async def judge(client: httpx.AsyncClient, seats: Seats) -> None:
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()["parts"]["partitions"]) == (503, False)
+        assert '"Partitions were added" in docs/operations.md' in ready.json()["partitions"]
+        path = f"/v1/events/{EVENT}/reservations"
+        refused = await client.post(path, json=BODY, headers=ANN)
+        assert (refused.status_code, refused.json()["reason"]) == (503, "NOT_READY")
+        assert not seats.sent
+
+    if what == "at start":
+        asked(view_of(4, 8, 40), lambda _: None, judge)
+    else:
+        asked(None, grown, judge)
+
+
+def test_a_pod_over_topics_as_they_were_made_is_not_held_up() -> None:
+    async def judge(client: httpx.AsyncClient, seats: Seats) -> None:
+        assert (await client.get("/health/ready")).json()["parts"]["partitions"] is True
+        path = f"/v1/events/{EVENT}/reservations"
+        assert (await client.post(path, json=BODY, headers=ANN)).status_code == 201
+
+    asked(view_of(4, 4, 40), lambda _: None, judge)
+
+
+class Noted:
+    """A part that notes when it begins and ends.
+
+    fails: its end is a mistake of ours.
+    """
+
+    def __init__(self, happened: list[str], name: str, *, fails: bool = False) -> None:
+        self._happened = happened
+        self._name = name
+        self._fails = fails
+
+    async def start(self) -> None:
+        self._happened.append(f"{self._name} began")
+
+    async def close(self) -> None:
+        self._happened.append(f"{self._name} ended")
+        if self._fails:
+            raise ZeroDivisionError(self._name)
+
+
+def pod_of_noted(happened: list[str], *, fails: str = "") -> Pod:
+    parts: dict[str, Any] = {
+        name: Noted(happened, name, fails=name == fails)
+        for name in ("commands", "descriptions", "owners")
+    }
+    return pod_with(**parts)
+
+
+def test_every_part_begins_in_order_and_ends_once_however_often_the_pod_is_stopped() -> None:
+    happened: list[str] = []
+    pod = pod_of_noted(happened)
+
+    async def scenario() -> None:
+        await pod.start()
+        assert pod.has_started
+        assert happened == ["commands began", "descriptions began", "owners began"]
+        await pod.stop()
+        await pod.stop()
+
+    asyncio.run(scenario())
+    assert sorted(happened[3:]) == ["commands ended", "descriptions ended", "owners ended"]
+
+
+@pytest.mark.parametrize("fails", ["commands", "owners"])
+def test_a_part_that_does_not_end_well_keeps_no_other_from_its_end(
+    fails: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    happened: list[str] = []
+    pod = pod_of_noted(happened, fails=fails)
+
+    async def scenario() -> None:
+        await pod.start()
+        await pod.stop()
+
+    asyncio.run(scenario())
+    assert len(happened) == 6
+    [record] = [one for one in caplog.records if one.exc_info]
+    assert record.getMessage() == "Noted did not close"
+
+
+def test_a_pod_without_keys_that_it_needs_does_not_begin(tmp_path: Path) -> None:
+    happened: list[str] = []
+    pod = pod_of_noted(happened)
+    pod.verifier = TokenVerifier(KeySet(str(tmp_path / "none.json")), "seatstream")
+    with pytest.raises(KeysUnavailable):
+        asyncio.run(pod.start())
+    assert happened == []
+    assert not pod.has_started
+
+
+PARTS = (
+    "view",
+    "outcomes",
+    "commands",
+    "desk",
+    "owners",
+    "seat_maps",
+    "catalogue",
+    "descriptions",
+    "ids",
+)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_whoever_asks_for_a_part_that_is_not_there_fails_by_its_name(name: str) -> None:
+    with pytest.raises(PartAbsent, match=f"this pod has no {name}"):
+        getattr(pod_with(), name)
+
+
+def test_a_pod_of_all_parts_has_them_connects_to_nothing_and_ends_before_it_began() -> None:
+    pod = Pod.of(ApiSettings(brokers="127.0.0.1:1"))
+    for name in PARTS:
+        assert getattr(pod, name) is not None
+    assert pod.readiness() == {
+        "view": False,
+        "outcomes": False,
+        "catalogue": False,
+        # Nobody has a key yet: none is set.
+        "keys": pod.verifier.is_ready,
+        "partitions": True,
+    }
+    assert pod.troubles() == {}
+    asyncio.run(pod.stop())
+
+
+def test_trouble_is_told_by_the_part_that_has_it() -> None:
+    view = view_of(4, 4, 1)
+    pod = pod_with(view=view, catalogue=EventLog().catalogue())
+    assert pod.troubles() == {}
+    view.troubled("brokers are down")
+    assert pod.troubles() == {"view": "brokers are down"}
+    # Answers grow old, and are answers: the pod stays ready.
+    assert all(pod.readiness().values())
+
+
+def test_a_pod_that_drains_is_not_ready() -> None:
+    pod = pod_with()
+    assert all(pod.readiness().values())
+    pod.drain()
+    assert pod.readiness()["not draining"] is False
+
+
+def test_any_thread_may_say_that_the_pod_must_end() -> None:
+    pod = pod_with()
+
+    async def scenario() -> None:
+        await pod.start()
+        assert not pod.failed.is_set()
+        await asyncio.to_thread(pod.fail, ContradictoryIdsError("id 4 is two schemas"))
+        async with asyncio.timeout(60):
+            await pod.failed.wait()
+        await pod.stop()
+
+    asyncio.run(scenario())
