@@ -36,6 +36,7 @@ from state.plans.seating import (
     SectionPlan,
     check_label,
     check_record_size,
+    check_seat_count,
     row_of,
     section_id,
     shown,
@@ -84,6 +85,7 @@ def read_pretix(document: Json) -> SeatingPlan:
         shown_name = optional_text(zone, "name", path) or section
         sections.append(SectionPlan(section, shown_name, plans, path))
         check_record_size(sections[-1])
+        check_seat_count(len(path_by_guid), path)
         notes += [
             f"{row.path}: row {shown(row.label)} of {section} is no line (a table?). Its seats are"
             f" neighbours in the order of the file, but at {len(plan.aisles)} gaps"

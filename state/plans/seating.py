@@ -15,6 +15,8 @@ from state.domain.layout import Row, SeatRange
 
 SECTION_ID = re.compile(r"[A-Z0-9-]{1,32}")
 SEATS_PER_ROW_MAX = 1000
+# Far more than any venue has. Thirty bytes of a short form can ask for a million seats.
+SEATS_MAX = 500_000
 LABEL_BYTES_MAX = 64
 INT_MAX = 2**31 - 1
 
@@ -221,6 +223,19 @@ def check_label(label: str, path: str) -> str:
             "Shorten the label",
         )
     return label
+
+
+def check_seat_count(seats: int, path: str) -> None:
+    """Refuse a plan with more seats than a process can hold at once.
+
+    seats: all that were counted so far, those of the section at `path` included.
+    """
+    if seats > SEATS_MAX:
+        raise PlanFault(
+            path,
+            f"the sections up to this one have more than {SEATS_MAX} seats together",
+            "Open the venue as two events",
+        )
 
 
 def check_record_size(section: SectionPlan) -> None:

@@ -21,6 +21,7 @@ from state.plans.seating import (
     SectionPlan,
     check_label,
     check_record_size,
+    check_seat_count,
     shown,
 )
 
@@ -34,6 +35,7 @@ def read_short_form(document: Json) -> SeatingPlan:
     refuse_unknown(document, PLAN_FIELDS, "")
     name = text(document, "event", "")
     path_by_section: dict[str, str] = {}
+    seats = 0
     sections: list[SectionPlan] = []
     for path, item in objects(document, "sections", ""):
         refuse_unknown(item, SECTION_FIELDS, path)
@@ -53,6 +55,8 @@ def read_short_form(document: Json) -> SeatingPlan:
         path_by_section[section] = f"{path}.section"
         sections.append(SectionPlan(section, section, tuple(read_rows(item, path)), path))
         check_record_size(sections[-1])
+        seats += sections[-1].seat_count
+        check_seat_count(seats, path)
     if not sections:
         raise PlanFault("sections", "the plan has no sections", "Add one")
     place_by_guid = {

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from support.records.plan_documents import around, content, row, seat, straight_row, zone
+from support.records.plan_documents import plan as plan_document
 
 from scripts.open_event import NOTES_SHOWN, main, tell_notes
 
@@ -59,3 +61,18 @@ def test_notes_beyond_a_page_are_counted(
     lines = capsys.readouterr().err.splitlines()
     assert lines[:NOTES_SHOWN] == ["note: n"] * NOTES_SHOWN
     assert lines[-1].startswith(last)
+
+
+def test_e2_a_dry_run_tells_what_was_taken_for_an_aisle_or_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = row("T", *(seat(f"t{n}", str(n), x, y) for n, (x, y) in enumerate(around(6))))
+    file = tmp_path / "plan.json"
+    hall = plan_document(zone("A", straight_row("A", "1", "xxx xxx"), table))
+    file.write_bytes(content(hall))
+    assert main([str(file), "--event-id", "1", "--dry-run"]) == 0
+    output = capsys.readouterr()
+    assert "row 'T' of A is no line" in output.err
+    _, section, last = output.out.splitlines()
+    assert section.split() == ["A", "2", "12", "1", "0"]
+    assert last == "Hall: 1 sections, 12 seats, 1 aisles: fits"

@@ -1,8 +1,10 @@
 """The arena is sold as a whole, or exactly as many seats of it as asked for."""
 
+import json
+
 import pytest
 
-from scripts.sale.arena import ARENA, demo_plan, part_of
+from scripts.sale.arena import ARENA, arena_bytes, demo_plan, part_of
 from state.plans.reading import read_plan
 from state.plans.seating import SeatingPlan
 
@@ -21,3 +23,13 @@ def test_the_demo_sells_exactly_as_many_seats_as_asked_for(arena: SeatingPlan, s
 
 def test_the_demo_sells_the_whole_arena_by_default() -> None:
     assert demo_plan(None).seat_count >= 50_000
+
+
+def test_the_arena_is_what_its_figures_give_and_has_unequal_rows(arena: SeatingPlan) -> None:
+    assert ARENA.read_bytes() == arena_bytes()
+    assert arena.seat_count >= 50_000
+    assert len(arena.sections) >= 72
+    assert len({row.seat_count for section in arena.sections for row in section.rows}) >= 20
+    # An aisle of the file is a gap in its positions, so no category says where one lies.
+    assert all(row.aisles for section in arena.sections for row in section.rows)
+    assert json.loads(ARENA.read_bytes())["name"] == arena.name

@@ -1,6 +1,7 @@
 """Builds seating plans in the pretix format, whole and faulty."""
 
 import json
+import math
 from typing import Any
 
 from hypothesis import strategies as st
@@ -70,3 +71,22 @@ def aisles_of(pattern: str) -> tuple[int, ...]:
                 aisles.append(seats)
             seats += 1
     return tuple(aisles)
+
+
+halls = st.lists(st.lists(row_patterns(), min_size=1, max_size=4), min_size=1, max_size=4)
+
+
+def hall(patterns: list[list[str]]) -> dict[str, Any]:
+    """Return a plan in which each pattern of `straight_row` is a row, and each list a zone."""
+    return plan(
+        *(
+            zone(f"Z{z}", *(straight_row(f"Z{z}", f"{r}", p) for r, p in enumerate(rows)))
+            for z, rows in enumerate(patterns)
+        )
+    )
+
+
+def around(count: int, radius: float = 40.0) -> list[tuple[float, float]]:
+    """Return the places of seats at a round table."""
+    turn = 2 * math.pi / count
+    return [(radius * math.sin(turn * n), -radius * math.cos(turn * n)) for n in range(count)]
