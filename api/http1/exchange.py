@@ -251,7 +251,9 @@ class Exchange:
 def head_of(status: int, headers: Iterable[Header], date: bytes) -> bytes:
     """Return the head of an answer; ValueError for a header with a line end in it."""
     lines = list(map(b": ".join, headers))
+    # Behind the others: an answer may have no header of its own.
+    lines.append(date)
     block = b"\r\n".join(lines)
-    if block.count(b"\n") >= len(lines) or block.count(b"\r") >= len(lines):
+    if block.count(b"\n") > len(lines) or block.count(b"\r") > len(lines):
         raise ValueError("a line end in a header")
-    return b"%b%b\r\n%b\r\n" % (STATUS_LINES[status], block, date)
+    return b"%b%b\r\n" % (STATUS_LINES[status], block)
