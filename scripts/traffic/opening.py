@@ -18,6 +18,7 @@ from state.domain.keys import section_key
 from state.domain.layout import Rules
 from state.domain.reasons import Reason
 from state.plans.seating import PlanFault, SeatingPlan
+from state.records.outcomes import REASON
 
 Progress = Callable[[int, int], None]
 
@@ -80,7 +81,7 @@ def open_event(
                 found = waiting.pop(message.key() or b"", None)
                 value = message.value() or b""
                 if found is not None and reader.name_of(value) != "SectionOpened":
-                    refused[found[0]] = Reason(reader.fields_of(value)[9]).name
+                    refused[found[0]] = Reason(reader.fields_of(value)[REASON]).name
             progress(len(commands) - len(waiting), len(commands))
     finally:
         reader.close()
