@@ -129,3 +129,28 @@ def test_what_cannot_be_read_moves_the_time_and_ends_what_is_due() -> None:
     (lapsed,) = partition.send((b"k", b"rubbish"))
     assert (lapsed.name, lapsed.reservation) == ("ReservationReleased", "r1")
     assert partition.dead == ["BAD_WIRE_HEADER"]
+
+
+@pytest.mark.parametrize(
+    ("passed_ms", "name"),
+    [
+        (9, "ReservationRejected"),
+        (10, "SeatsHeld"),
+        (19, "SeatsHeld"),
+        (20, "ReservationRejected"),
+    ],
+)
+def test_the_quick_way_knows_the_first_and_the_last_moment_of_a_sale(
+    passed_ms: int, name: str
+) -> None:
+    partition = opened("....", starts_ms=START_MS + 10, ends_ms=START_MS + 20)
+    partition.now_ms += passed_ms
+    assert partition.send(hold("r1", 1))[0].name == name
+
+
+@pytest.mark.parametrize(("count", "is_held"), [(0, False), (1, True), (3, True), (4, False)])
+def test_the_quick_way_knows_the_smallest_and_the_largest_hold(count: int, is_held: bool) -> None:
+    partition = opened("....", limit=3)
+    (told,) = partition.send(hold("r1", count))
+    assert (told.name == "SeatsHeld") is is_held
+    assert is_held or told.reason is Reason.BAD_COUNT

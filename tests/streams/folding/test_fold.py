@@ -10,7 +10,7 @@ from support.workers.tallies import TallyFold, fold_of, tally
 from streams.batch import NewerProducer
 from streams.folding.fold import DUE_PER_RECORD
 from streams.folding.log_time import CLOCK_SKEW_MS, JUMP_MS
-from streams.folding.progress import KeptProgress, read_progress
+from streams.folding.progress import KeptProgress, read_progress, write_progress
 
 TICK = TallyFold.tick_name
 HOUR_MS = 3_600_000
@@ -53,6 +53,13 @@ def test_f29_rules_that_only_newer_code_has_are_refused() -> None:
     fold.refuse_newer(fold.last_logic_version)
     with pytest.raises(NewerProducer, match=r"version 3 of the rules.* version 2 at most"):
         fold.refuse_newer(3)
+
+
+def test_f29_a_state_of_newer_rules_is_not_folded_on() -> None:
+    state = Partition(handler=tally).state
+    state.put(TallyFold.progress_key, write_progress(KeptProgress(3, START_MS, START_MS, 3)))
+    with pytest.raises(NewerProducer, match="version 3 of the rules"):
+        fold_of([], state)
 
 
 def test_c6_by_the_rules_of_today_a_jump_of_the_brokers_clock_waits_for_a_tick() -> None:
