@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from infra.process.environment import BadSetting
 from streams.batch import Batch, Effects, Handler, Record, State
-from streams.intents import Answer, Intent, Performer
+from streams.intents import INTENT, Answer, Intent, Performer
 from streams.settings import ROLES
 
 
@@ -87,6 +87,14 @@ class Route:
         if self.performers and self.answer is None:
             message = f"{self.source}: a route with performers needs `answer`, which tells of them"
             raise ValueError(message)
+
+    @property
+    def may_store(self) -> Callable[[bytes, int, int], bool] | None:
+        """Like `owns`, for a store in which open intents lie too where there are performers."""
+        owns = self.owns
+        if owns is None or not self.performers:
+            return owns
+        return lambda key, *place: key.startswith(INTENT) or owns(key, *place)
 
     def check_intents(self, intents: Iterable[tuple[str, Intent | None]]) -> None:
         """Raise ValueError where one is for a destination that nobody here performs."""

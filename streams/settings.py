@@ -65,6 +65,13 @@ class Settings:
     watchdog:            SEATSTREAM_WATCHDOG, end a process that was paused for half a session.
     dead_letter_run_limit, dead_letter_share_limit: SEATSTREAM_DEAD_LETTER_RUN_LIMIT (in a row)
                          and SEATSTREAM_DEAD_LETTER_SHARE_LIMIT (of the last 1,000 records).
+    calls:               SEATSTREAM_CALLS, most calls of performers under way at once for a route;
+                         its destinations share them evenly.
+    calls_per_destination: SEATSTREAM_CALLS_PER_DESTINATION, most of them for one destination.
+    calls_end_s:         SEATSTREAM_CALLS_END_S, what calls under way get when the worker leaves.
+    circuit_failures, circuit_open_ms, circuit_probes: SEATSTREAM_CIRCUIT_FAILURES in a row for
+                         which a destination is left alone for SEATSTREAM_CIRCUIT_OPEN_S; then
+                         SEATSTREAM_CIRCUIT_PROBES calls that must succeed.
     revision:            SEATSTREAM_REVISION, of the source; only shown, in the metrics.
     log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
@@ -96,6 +103,12 @@ class Settings:
     watchdog: bool = True
     dead_letter_run_limit: int = 10
     dead_letter_share_limit: int = 10
+    calls: int = 64
+    calls_per_destination: int = 16
+    calls_end_s: float = 5.0
+    circuit_failures: int = 5
+    circuit_open_ms: int = 60_000
+    circuit_probes: int = 3
     revision: str = ""
     log_format: str = "text"
     log_level: str = "INFO"
@@ -135,6 +148,12 @@ class Settings:
             watchdog=read(PREFIX + "WATCHDOG", flag, True),
             dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10),
             dead_letter_share_limit=read(PREFIX + "DEAD_LETTER_SHARE_LIMIT", whole(1, 1_000), 10),
+            calls=read(PREFIX + "CALLS", whole(1, 10_000), 64),
+            calls_per_destination=read(PREFIX + "CALLS_PER_DESTINATION", whole(1, 10_000), 16),
+            calls_end_s=read(PREFIX + "CALLS_END_S", between(0, 60), 5.0),
+            circuit_failures=read(PREFIX + "CIRCUIT_FAILURES", whole(1, 1_000), 5),
+            circuit_open_ms=int(1000 * read(PREFIX + "CIRCUIT_OPEN_S", between(0.1, 3_600), 60.0)),
+            circuit_probes=read(PREFIX + "CIRCUIT_PROBES", whole(1, 100), 3),
             revision=read(PREFIX + "REVISION", name, ""),
             log_format=read(log_lines.FORMAT, log_lines.a_format, "text"),
             log_level=read(log_lines.LEVEL, log_lines.a_level, "INFO"),

@@ -63,10 +63,10 @@ class MemoryStore:
             self.order = changes.order
             self.writer_at = writer_at(changes, changelog_offset)
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        for key in sorted(self.stored):
-            if key[0] != RESERVED_PREFIX:
-                yield key, self.stored[key]
+    def items(self, begin: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for key, stored in sorted(self.stored.items()):
+            if key[0] != RESERVED_PREFIX and key >= begin:
+                yield key, stored
 
     def statistics(self) -> dict[str, int]:
         return {"value_bytes": sum(map(len, self.stored.values()))}

@@ -143,8 +143,11 @@ class Store(Protocol):
     def writer_at(self) -> int:
         """Offset of the record in which that transaction says whose it is; -1 before the first."""
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Give every key and stored form but the store's own, by ascending key."""
+    def items(self, begin: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give key and stored form of all but the store's own, from a key on, ascending.
+
+        Gives what the store held when it was asked, whatever is written meanwhile.
+        """
 
     def statistics(self) -> dict[str, int]:
         """Return sizes in bytes by kind."""

@@ -240,10 +240,10 @@ class RocksDBStore:
         if changes.order:
             self.order, self.writer_at = changes.order, at
 
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
+    def items(self, begin: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         try:
             entries = self._db.iter(self._read_items)
-            entries.seek_to_first()
+            entries.seek(begin)
             while entries.valid():
                 yield entries.key(), entries.value()
                 entries.next()

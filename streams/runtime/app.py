@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,6 +30,8 @@ from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
 from streams.runtime.group import ConsumerGroup, end_offsets
 from streams.runtime.health import HealthServer
+from streams.runtime.outside.answers import AnswerLog, idempotent_producer
+from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.ownership.checks import Cluster, check_cluster
 from streams.runtime.ownership.committed_records import CommittedRecords, Lookups
 from streams.runtime.ownership.generation import Generation
@@ -204,10 +207,14 @@ class BatchApp(faust.App):
             asyncio.create_task(topics.run(), name="topic-watch"),
             asyncio.create_task(self._watch_transactions(), name="transaction-watch"),
         ]
+        self._background += self._parts.intents.start()
         for task in self._background:
             task.add_done_callback(_end_on_error)
 
     async def on_stop(self) -> None:
+        if self._parts is not None:
+            # While the partitions are still ours, and their answers still folded.
+            await self._parts.intents.drain()
         await super().on_stop()
         await self.close_generation()
         for task in self._background:
@@ -216,6 +223,7 @@ class BatchApp(faust.App):
         await self._ticker.stop()
         await self._health.stop()
         if self._parts is not None:
+            await self._parts.intents.stop()
             self._parts.executor.shutdown(wait=False)
 
     async def on_started_init_web_server(self) -> None:
@@ -364,6 +372,15 @@ class BatchApp(faust.App):
             reached=self._failpoints.reach,
             ask_registry=self._ask_registry,
             fetch_from=self._fetch_from,
+            intents=IntentExecutor(
+                settings,
+                tuple(self.routes.values()),
+                AnswerLog(partial(idempotent_producer, settings.connection), self.observer),
+                self.observer,
+                reached=self._failpoints.reach,
+                in_trouble=self._intents_in_trouble,
+                now_ms=self._clocks.own.now_ms,
+            ),
             take_in=self._take_in,
         )
 
@@ -384,6 +401,12 @@ class BatchApp(faust.App):
             message = f"schema ids: {type(error).__name__}: {error}"
             raise WorkerMustEnd(message) from error
         return cluster
+
+    def _intents_in_trouble(self, partition: InputPartition, trouble: PartitionTrouble) -> None:
+        """Set a partition aside, unless another owner's has taken its place meanwhile."""
+        place = partition.topic, partition.number
+        if self.generation is not None and self.generation.partitions.get(place) is partition:
+            self.generation.in_trouble(place, trouble)
 
     def _present_group_commit(self) -> GroupCommit | None:
         return self.generation.group_commit if self.generation is not None else None

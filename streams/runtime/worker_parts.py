@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from state.stores.rocksdb import RocksDBStores
 from streams.route import Route
+from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.ownership.checks import Cluster
 from streams.runtime.process.observer import Observer
 from streams.runtime.process.watchdog import Watchdog
@@ -31,6 +32,7 @@ class WorkerParts:
     reached:      told each place at which a test can make the worker die.
     ask_registry: asks what a schema id stands for.
     fetch_from:   has records of a partition fetched, or not.
+    intents:      performs what handlers want done outside.
     take_in:      has a partition fetched that joins a running generation.
     """
 
@@ -45,4 +47,5 @@ class WorkerParts:
     reached: Callable[[str], None]
     ask_registry: AskRegistry
     fetch_from: Callable[[InputPartition, bool], None]
+    intents: IntentExecutor
     take_in: Callable[[InputPartition], Awaitable[None]]

@@ -67,7 +67,7 @@ from schemas.topics import (
     SECTION_STATUS,
 )
 from scripts.sale.faults import copy_stores, damage_stores
-from streams.runtime.process.failpoints import NAMES
+from streams.runtime.process.failpoints import OF_RECORDS
 from streams.settings import Settings
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "600"))
@@ -137,14 +137,14 @@ def block_the_loop(arena: Arena) -> None:
     worker = arena.a_worker()
     worker.kill()
     seconds = arena.draw.uniform(1, 3 * SESSION_TIMEOUT_S)
-    place = arena.draw.choice(NAMES)
+    place = arena.draw.choice(OF_RECORDS)
     worker.start("topology", **blocked_loop(seconds, at=place, nth=arena.draw.randint(1, 20)))
 
 
 def die_at_a_place(arena: Arena) -> None:
     worker = arena.a_worker()
     worker.kill()
-    place, nth = arena.draw.choice(NAMES), arena.draw.randint(1, 20)
+    place, nth = arena.draw.choice(OF_RECORDS), arena.draw.randint(1, 20)
     worker.start("topology", FAILPOINTS=f"{place}:kill:{nth}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from integration.workers import Fleet, Worker
 
-from streams.runtime.process.failpoints import NAMES
+from streams.runtime.process.failpoints import OF_RECORDS
 
 pytestmark = pytest.mark.kafka
 
@@ -54,11 +54,11 @@ def test_f21_a_kill_at_any_step_loses_and_doubles_nothing(
     assert worker.terminate() == 0
     shutil.copytree(worker.stores, fleet.directory / "backup")
     # Each life is killed at another place and takes over from the one killed before it.
-    for life, place in enumerate(NAMES):
+    for life, place in enumerate(OF_RECORDS):
         fleet.produce(WORDS, seed=2 + life)
         worker.start(FAILPOINTS=f"{place}:kill:{1 if place in ONCE_A_LIFE else 2}")
         assert worker.ended(why=place) == -signal.SIGKILL
         disturb(worker)
     worker.start().wait_ready()
     fleet.settle()
-    assert fleet.verify() == WORDS * (1 + len(NAMES))
+    assert fleet.verify() == WORDS * (1 + len(OF_RECORDS))

@@ -23,7 +23,7 @@ from integration.workers import (
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import Child, child_environment, wait_until
 from schemas.topics import SECTION_COMMANDS
-from streams.runtime.process.failpoints import NAMES
+from streams.runtime.process.failpoints import OF_RECORDS
 from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -102,7 +102,7 @@ def test_f21_f24_no_seat_is_lost_or_sold_twice_by_kills_and_zombies(
     try:
         other.start("topology").wait_ready()
         with buyers(servers, tmp_path / "buyers.log"):
-            for place in chance.sample(NAMES, 5):
+            for place in chance.sample(OF_RECORDS, 5):
                 victim.start("topology", FAILPOINTS=f"{place}:kill:1")
                 assert victim.ended() == -signal.SIGKILL, place
                 if chance.random() < 0.5:

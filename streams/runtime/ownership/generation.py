@@ -104,6 +104,7 @@ class Generation:
             self.committed.open(self.group_commit.partitions)
             for place, partition in taken.partitions.items():
                 self._joined_at[place] = partition.next_offset
+                self._parts.intents.join(partition)
             self._observer.opened(
                 self.id,
                 taken.fenced,
@@ -151,6 +152,8 @@ class Generation:
         """Take nothing more in and end the transaction in flight."""
         self._closing.set()
         self.takes_in = False
+        for partition in self.partitions.values():
+            self._parts.intents.pause(partition)
         if self.group_commit is not None:
             await self.group_commit.stop()
 
@@ -211,6 +214,7 @@ class Generation:
     def _leave(self, partition: InputPartition, trouble: PartitionTrouble) -> None:
         """Begin to set a partition aside that has left the others."""
         self.committed.open(self.partitions)
+        self._parts.intents.pause(partition)
         self._observer.left(partition.place)
         self._mend(self._set_aside(partition, trouble))
 
@@ -249,6 +253,7 @@ class Generation:
         if self.group_commit is None or self.is_closing():
             return False
         self.group_commit.join(partition)
+        self._parts.intents.join(partition)
         self.committed.open(self.partitions)
         self._observer.taken_in(partition.place)
         await self._parts.take_in(partition)
@@ -264,6 +269,7 @@ class Generation:
     async def _close_store(
         self, partition: InputPartition, trouble: PartitionTrouble | None
     ) -> None:
+        await self._parts.intents.leave(partition)
         store = partition.state.store
         assert isinstance(store, RocksDBStore)
         await self._takeover.close_store(store, trouble)

@@ -373,7 +373,7 @@ class TakeOver:
                 *changelog,
                 stores[place],
                 self._partitions[place[0]],
-                self._routes[place[0]].owns,
+                self._routes[place[0]].may_store,
             )
             for changelog, place in place_of.items()
         }

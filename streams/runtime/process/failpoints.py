@@ -6,9 +6,12 @@ from typing import Self
 from infra.process import failpoints
 from infra.process.failpoints import FailpointReached
 
-__all__ = ["NAMES", "FailpointReached", "Failpoints"]
+__all__ = ["NAMES", "OF_INTENTS", "OF_RECORDS", "FailpointReached", "Failpoints"]
 
-NAMES = (
+OF_INTENTS = ("intents_committed", "call_begun", "call_answered", "answer_appended")
+"""Reached by routes with performers only."""
+
+OF_RECORDS = (
     "fetched",
     "decided",
     "transaction_begun",
@@ -21,6 +24,9 @@ NAMES = (
     "claimed",
     "restored",
 )
+"""Reached by every worker."""
+
+NAMES = OF_RECORDS + OF_INTENTS
 
 
 class Failpoints(failpoints.Failpoints):

@@ -10,6 +10,7 @@ from infra.process.metrics import Metrics, counter, gauge, histogram
 _SECONDS: Final = (
     (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
 )  # fmt: skip
+_CALL_SECONDS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _RECORDS: Final = (1, 10, 100, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
 
 
@@ -85,6 +86,32 @@ class WorkerMetrics(Metrics):
         "seatstream_restore_remaining_records", "Changelog records still to restore, at most."
     )
     lookups = counter("seatstream_lookups", "Look-ups of committed records, by answer.", "answer")
+
+    # Effects outside Kafka.
+    open_intents = gauge(
+        "seatstream_open_intents", "Intents that are not settled, by destination.", "destination"
+    )
+    oldest_intent_seconds = gauge(
+        "seatstream_oldest_open_intent_seconds",
+        "Age of the intent that is open for longest; 0 without one.",
+    )
+    calls = counter(
+        "seatstream_calls",
+        "Intents performed or not tried, by destination and result.",
+        "destination",
+        "result",
+    )
+    call_seconds = histogram(
+        "seatstream_call_seconds",
+        "From the beginning of a call to its end, by destination.",
+        "destination",
+        buckets=_CALL_SECONDS,
+    )
+    circuit = gauge(
+        "seatstream_circuit_state",
+        "0 while a destination is called, 1 while it is probed, 2 while it is left alone.",
+        "destination",
+    )
 
     # Clocks.
     time_paused = gauge(

@@ -255,6 +255,26 @@ class Observer:
             self.log.warning("%s-%d: the transaction has ended", topic, partition)
         self._hanging = hanging
 
+    def called(self, destination: str, result: str, seconds: float | None) -> None:
+        """Take in what became of one intent; None where no call was made."""
+        self.metrics.calls.labels(destination, result).inc()
+        if seconds is not None:
+            self.metrics.call_seconds.labels(destination).observe(seconds)
+
+    def open_intents(self, count: Mapping[str, int], oldest_s: float) -> None:
+        """Take stock of open intents by destination, and of the age of the oldest one."""
+        for destination, number in count.items():
+            self.metrics.open_intents.labels(destination).set(number)
+        self.metrics.oldest_intent_seconds.set(oldest_s)
+
+    def circuit(self, destination: str, phase: str, value: int) -> None:
+        """Take in the phase that the circuit of a destination is in from now on."""
+        self.metrics.circuit.labels(destination).set(value)
+        if value:
+            self.log.warning("the circuit of %s is %s now", destination, phase)
+        else:
+            self.log.info("the circuit of %s is %s", destination, phase)
+
     def looked_up(self, answer: str) -> None:
         self.metrics.lookups.labels(answer).inc()
 

@@ -64,6 +64,7 @@ class GroupCommit:
         self._observer = parts.observer
         self._reached = parts.reached
         self._executor = parts.executor
+        self._intents = parts.intents
         self._journal = parts.journal
         self._watchdog = parts.watchdog
         self._ask_registry = parts.ask_registry
@@ -387,6 +388,7 @@ class GroupCommit:
                 self.leave(partition, trouble_of(failed[partition]))
             if not partition.has_lost_writes:
                 partition.state.release()
+                self._intents.committed(partition, one.changes)
             partition.committed_offset = one.next_offset
             self._journal.note_passed(partition.place, one.next_offset)
             partition.arrived()

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from state.stores.partition_state import Changes, PartitionState
+from state.stores.partition_state import Changes, PartitionState, last_of
 from streams.batch import Batch, DeadLetter, Effects, Record
+from streams.intents import INTENT, changed_intents
 from streams.route import Route
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
 from streams.runtime.transactions.crash_journal import CrashJournal
@@ -167,14 +168,9 @@ class InputPartition:
             if topic not in self.route.to:
                 message = f"{self.topic} may not publish to {topic}: not in its route"
                 raise WorkerMustEnd(message)
-        return Decided(
-            self,
-            len(records),
-            self._decided_to,
-            self.log_time_ms,
-            effects,
-            self.state.seal(),
-        )
+        changes = self.state.seal()
+        self.route.check_intents(changed_intents(last_of(changes, INTENT, self.state.seed)))
+        return Decided(self, len(records), self._decided_to, self.log_time_ms, effects, changes)
 
     def _effects_of(self, records: Sequence[Record]) -> Effects:
         unknown = self.schemas.unknown()
@@ -199,7 +195,8 @@ class InputPartition:
         find = self.route.contradiction
         if find is None:
             return ""
-        return find(self.state.stored_items(), self.number, self._partitions)
+        items = (one for one in self.state.stored_items() if not one[0].startswith(INTENT))
+        return find(items, self.number, self._partitions)
 
     def set_out(self) -> None:
         """Note that a batch of this partition is on its way into a transaction."""

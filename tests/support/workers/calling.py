@@ -8,7 +8,7 @@ Whatever is applied is published once: key ID, value RESULT and TEXT. What is no
 again after `retry_ms`, for ever.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.batch import Batch, Effects, Record, State
@@ -50,6 +50,7 @@ def calling(
     prefix: str = "",
     retry_ms: int = 1_000,
     call_ms: int = 10_000,
+    close: Callable[[], Awaitable[None]] | None = None,
 ) -> Route:
     """Return the route over topics with this prefix."""
     ours = {PROGRESS_KEY, APPLIED}
@@ -68,6 +69,7 @@ def calling(
         ),
         performers=performers,
         answer=tell,
+        close=close,
     )
 
 

@@ -8,6 +8,8 @@ from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
+from streams.runtime.outside.answers import AnswerLog, Appending
+from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.ownership.checks import Cluster
 from streams.runtime.process.observer import Observer
 from streams.runtime.process.watchdog import Watchdog
@@ -48,6 +50,7 @@ def parts_over(
     ask_registry: AskRegistry = lambda _: False,
 ) -> WorkerParts:
     """Return parts of a worker that plays one route."""
+    observer = Observer(settings.stall_s)
     topics = (route.source, route.changelog, route.dead_letters, *route.to)
     return WorkerParts(
         settings=settings,
@@ -57,14 +60,27 @@ def parts_over(
         ),
         stores=RocksDBStores(directory / "stores", StoreMemory(1 << 20, 1 << 20)),
         executor=ThreadPoolExecutor(1),
-        observer=Observer(settings.stall_s),
+        observer=observer,
         journal=CrashJournal(directory / "crash-journal.json"),
         watchdog=Watchdog(0.0),
         reached=lambda _: None,
         ask_registry=ask_registry,
         fetch_from=consumer.fetch_from,
+        intents=IntentExecutor(
+            settings,
+            [route],
+            AnswerLog(_nobody, observer),
+            observer,
+            reached=lambda _: None,
+            in_trouble=lambda _partition, _trouble: None,
+            now_ms=lambda: 0,
+        ),
         take_in=consumer.take_in,
     )
+
+
+def _nobody() -> Appending:
+    raise NotImplementedError
 
 
 def partition_in_memory(

@@ -1,0 +1,370 @@
+"""Performs the open intents of the partitions that this worker owns; tells what became of them.
+
+    committed -> due -> called -> answer appended -> folded: settled, or the next attempt
+
+The store is the queue: an intent is performed only when its transaction is committed, and until
+another one settles it. What a crash leads to, by where the worker died:
+
+- before the commit: the batch is decided again; nothing was called;
+- before the call: the next owner finds the intent in its restored state and calls;
+- in the call, or before its answer is appended: the next owner calls again, with the same
+  idempotency key;
+- after its answer is appended: the next owner may call again before it folds that answer; then a
+  second answer comes, to an attempt that is settled by then;
+- while an append is not acknowledged: the answer may be in the log twice;
+- paused past its ownership: the answer of a zombie is one more answer, to the open attempt with
+  the same key, or stale.
+
+So a destination is called at least once for each attempt, always with one idempotency key, and the
+handler applies one answer. A partition that is set aside, revoked or closed has its calls
+cancelled. When the worker is asked to leave, calls under way have a bounded time first.
+
+Calls are bounded: so many for each destination of a route, which share what the route may have, so
+that no destination waits for another. Partitions take turns. What is not begun stays in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from state.stores.partition_state import Changes, last_of
+from streams.intents import DETAIL_MAX, INTENT, Answer, Result, changed_intents
+from streams.route import Route
+from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
+from streams.runtime.outside.breaker import Phase, Rules
+from streams.runtime.outside.lane import Call, Lane
+from streams.runtime.outside.outbox import Outbox, Survey, UnreadableIntent, survey
+from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
+from streams.runtime.process.fatal import PartitionTrouble
+from streams.runtime.process.observer import Observer
+from streams.runtime.transactions.input_partition import InputPartition
+from streams.settings import Settings
+
+_LONGEST_WAIT_MS: Final = 1_000
+"""So often due times are compared with the wall clock, which may jump."""
+
+_CANCELLED_S: Final = 5.0
+"""So long a cancelled call may take to end; then nobody waits for it."""
+
+_SURVEY_S: Final = 5.0
+_SURVEY_SHARE: Final = 50
+"""A store is looked through every 5 s, for the metrics, and for a fiftieth of the time at most."""
+
+
+class IntentExecutor:
+    """Performs the intents of whatever partitions have joined; lives as long as the worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: Sequence[Route],
+        answers: AnswerLog,
+        observer: Observer,
+        *,
+        reached: Callable[[str], None],
+        in_trouble: Callable[[InputPartition, PartitionTrouble], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Prepare to perform.
+
+        in_trouble: told of a partition that has to be set aside. now_ms: the wall clock.
+        """
+        self._answers = answers
+        self._observer = observer
+        self._reached = reached
+        self._in_trouble = in_trouble
+        self._now_ms = now_ms
+        self._routes = routes
+        rules = Rules(settings.circuit_failures, settings.circuit_open_ms, settings.circuit_probes)
+        self._lanes = [
+            Lane(route, destination, _share(settings, route), rules)
+            for route in routes
+            for destination in sorted(route.performers)
+        ]
+        self._end_s = settings.calls_end_s
+        self._boxes: dict[InputPartition, Outbox] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._shown: dict[Lane, Phase] = {}
+        self._tasks: dict[Outbox, set[asyncio.Task[None]]] = {}
+        self._wake = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self._is_leaving = False
+
+    # --- the worker's life -----------------------------------------------------------------
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """Begin; return the tasks that must not end before `stop`: none without performers."""
+        if not self._lanes:
+            return []
+        for lane in self._lanes:
+            self._show_circuit(lane)
+        self._running = asyncio.create_task(self._run(), name="intents")
+        return [self._running]
+
+    async def drain(self) -> None:
+        """Begin no call any more, and give those under way their time."""
+        self._is_leaving = True
+        if self._calls:
+            self._observer.log.info("leaving: %d calls are under way", len(self._calls))
+            await asyncio.wait(set(self._calls), timeout=self._end_s)
+
+    async def stop(self) -> None:
+        """End everything; what was not answered is left to the next owners."""
+        self._is_leaving = True
+        for partition in list(self._boxes):
+            await self.leave(partition)
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait({self._running})
+            self._running = None
+        await self._answers.stop()
+        for route in self._routes:
+            if route.close is not None:
+                await route.close()
+
+    # --- partitions ------------------------------------------------------------------------
+
+    def join(self, partition: InputPartition) -> None:
+        """Perform what is open in a partition that runs."""
+        if not partition.route.performers or partition in self._boxes:
+            return
+        box = self._boxes[partition] = Outbox(partition)
+        self._tasks[box] = set()
+        for lane in self._lanes_of(partition):
+            lane.join(box)
+        looking = asyncio.create_task(
+            self._survey_again_and_again(box), name=f"open intents of {partition.place}"
+        )
+        self._tasks[box].add(looking)
+        looking.add_done_callback(self._tasks[box].discard)
+        looking.add_done_callback(partial(self._look_at, box))
+
+    def pause(self, partition: InputPartition) -> None:
+        """Stop performing a partition's intents at once: it runs no more."""
+        box = self._boxes.get(partition)
+        if box is None or box.is_closed:
+            return
+        box.is_closed = True
+        for lane in self._lanes_of(partition):
+            lane.leave(box)
+        for task in self._tasks[box]:
+            task.cancel()
+
+    async def leave(self, partition: InputPartition) -> None:
+        """Return when nothing touches the partition's store any more."""
+        self.pause(partition)
+        box = self._boxes.pop(partition, None)
+        if box is None:
+            return
+        tasks = self._tasks.pop(box)
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=_CANCELLED_S)
+            for task in left:
+                self._observer.log.error(
+                    "%s does not end though it was cancelled", task.get_name()
+                )
+        self._show()
+
+    def committed(self, partition: InputPartition, changes: Changes) -> None:
+        """Take in what a batch opened and settled, now that its store has it."""
+        if not partition.route.performers:
+            return
+        box = self._boxes.get(partition)
+        if box is None or box.is_closed:
+            return
+        intents = list(changed_intents(last_of(changes, INTENT, partition.state.seed)))
+        if not intents:
+            return
+        if any(intent is not None for _, intent in intents):
+            self._reached("intents_committed")
+        box.changed(intents)
+        self._wake.set()
+
+    # --- inside ----------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            wait_s = 1.0 if self._is_leaving else self._begin_what_is_due()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+
+    def _begin_what_is_due(self) -> float:
+        """Begin what there is room for; return after how many seconds to look again."""
+        now_ms = self._now_ms()
+        soonest_ms = now_ms + _LONGEST_WAIT_MS
+        for lane in self._lanes:
+            while (call := self._next(lane, now_ms)) is not None:
+                self._begin(call)
+            self._show_circuit(lane)
+            if (due_ms := lane.next_due_ms()) is not None and due_ms > now_ms:
+                soonest_ms = min(soonest_ms, due_ms)
+        for box in self._boxes.values():
+            if box.is_low:
+                box.wants_survey.set()
+        return (soonest_ms - now_ms) / 1000
+
+    def _next(self, lane: Lane, now_ms: int) -> Call | None:
+        try:
+            return lane.next(now_ms, _monotonic_ms())
+        except UnreadableIntent as error:
+            self._set_aside(error.partition, error.cause)
+            return None
+
+    def _begin(self, call: Call) -> None:
+        lane = call.lane
+        lane.under_way += 1
+        work = self._perform(call) if call.period is not None else self._leave_alone(call)
+        task = asyncio.create_task(work, name=f"intent {call.intent.id}")
+        self._calls.add(task)
+        tasks = self._tasks[call.box]
+        tasks.add(task)
+
+        # Whatever becomes of the task, and also when it is cancelled before its first step.
+        def ended(_: asyncio.Task[None]) -> None:
+            self._calls.discard(task)
+            tasks.discard(task)
+            lane.under_way -= 1
+            if call.period is not None and not call.is_judged:
+                lane.breaker.given_up(call.period)
+            self._wake.set()
+            self._look_at(call.box, task)
+
+        task.add_done_callback(ended)
+
+    def _look_at(self, box: Outbox, task: asyncio.Task[None]) -> None:
+        """Set a partition aside over whose intent this worker stumbled."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._observer.log.error("%s failed", task.get_name(), exc_info=error)
+            if not box.is_closed:
+                self._set_aside(box.partition, error)
+
+    def _set_aside(self, partition: InputPartition, error: BaseException) -> None:
+        self.pause(partition)
+        if isinstance(error, STORE_ERRORS):
+            trouble = trouble_of(error)
+        else:
+            message = f"an intent of {partition.place} cannot be performed: {error!r}"
+            trouble = PartitionTrouble(message, "handler")
+        self._in_trouble(partition, trouble)
+
+    async def _perform(self, call: Call) -> None:
+        """Make a call and tell what became of it."""
+        intent, lane = call.intent, call.lane
+        assert call.period is not None
+        self._reached("call_begun")
+        began = time.perf_counter()
+        result, payload, detail = Result.ANSWERED, b"", ""
+        try:
+            async with asyncio.timeout(intent.call_ms / 1000):
+                payload = await lane.performer(intent)
+        except asyncio.CancelledError:
+            if call.box.is_closed:
+                raise
+            result, detail = Result.FAILED, "cancelled by the performer"
+        except TimeoutError:
+            result, detail = Result.TIMED_OUT, f"no answer within {intent.call_ms} ms"
+        except Exception as error:  # noqa: BLE001  (whatever it is, the handler hears of it)
+            result, detail = Result.FAILED, f"{type(error).__name__}: {error}"
+        call.is_judged = True
+        if result is Result.ANSWERED:
+            lane.breaker.succeeded(call.period)
+        else:
+            lane.breaker.failed(call.period, _monotonic_ms())
+        self._show_circuit(lane)
+        self._observer.called(lane.destination, result, time.perf_counter() - began)
+        self._reached("call_answered")
+        await self._tell(call, Answer(result=result, payload=payload, detail=detail))
+
+    async def _leave_alone(self, call: Call) -> None:
+        """Tell that no call is made while the circuit is open."""
+        wait_ms = max(0, call.lane.breaker.reopens_ms - _monotonic_ms())
+        self._observer.called(call.lane.destination, Result.NOT_TRIED, None)
+        detail = f"{call.lane.destination} failed too often, and is left alone"
+        await self._tell(call, Answer(result=Result.NOT_TRIED, detail=detail, wait_ms=wait_ms))
+
+    async def _tell(self, call: Call, answer: Answer) -> None:
+        answer = replace(
+            answer, detail=answer.detail[:DETAIL_MAX], may_have_run=not call.entry.is_fresh
+        )
+        try:
+            await self._append(call, answer)
+        except AnswerTooLarge as error:
+            why = f"the answer is too large: {error}"[:DETAIL_MAX]
+            await self._append(
+                call, replace(answer, result=Result.FAILED, payload=b"", detail=why)
+            )
+
+    async def _append(self, call: Call, answer: Answer) -> None:
+        partition = call.box.partition
+        tell = partition.route.answer
+        assert tell is not None
+        if call.box.is_closed:
+            return
+        key, value = tell(call.intent, answer)
+        await self._answers.append(partition.topic, partition.number, key, value)
+        call.box.answered(call.intent)
+        self._reached("answer_appended")
+
+    async def _survey_again_and_again(self, box: Outbox) -> None:
+        store = box.partition.state.store
+        loop = asyncio.get_running_loop()
+        while True:
+            box.wants_survey.clear()
+            began = time.monotonic()
+            under_way = box.begin_survey()
+
+            def look(under_way: dict[str, int] = under_way) -> Survey:
+                return survey(store.items(INTENT), store.seed, lambda: box.is_closed, under_way)
+
+            thread = loop.run_in_executor(None, look)
+            try:
+                found = await asyncio.shield(thread)
+            except asyncio.CancelledError:
+                # Whoever waits for us closes the store then.
+                await asyncio.wait({thread})
+                raise
+            box.end_survey(found)
+            self._show()
+            self._wake.set()
+            pause_s = max(_SURVEY_S, _SURVEY_SHARE * (time.monotonic() - began))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await box.wants_survey.wait()
+
+    def _show(self) -> None:
+        found = [box.found for box in self._boxes.values()]
+        oldest_ms = min([one.oldest_ms for one in found if one.oldest_ms], default=0)
+        self._observer.open_intents(
+            {
+                lane.destination: sum(one.open.get(lane.destination, 0) for one in found)
+                for lane in self._lanes
+            },
+            max(0, self._now_ms() - oldest_ms) / 1000 if oldest_ms else 0.0,
+        )
+
+    def _show_circuit(self, lane: Lane) -> None:
+        phase = lane.breaker.phase
+        if self._shown.get(lane) is not phase:
+            self._shown[lane] = phase
+            self._observer.circuit(lane.destination, phase.name, phase.value)
+
+    def _lanes_of(self, partition: InputPartition) -> list[Lane]:
+        return [lane for lane in self._lanes if lane.route is partition.route]
+
+
+def _share(settings: Settings, route: Route) -> int:
+    """Return how many calls a destination may have under way: never the share of another."""
+    share = settings.calls // max(1, len(route.performers))
+    return max(1, min(settings.calls_per_destination, share))
+
+
+def _monotonic_ms() -> int:
+    return int(time.monotonic() * 1000)

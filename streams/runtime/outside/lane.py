@@ -1,0 +1,106 @@
+"""One destination of one route: how much of it is under way, and whether it is called at all."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from streams.intents import Intent, Performer
+from streams.route import Route
+from streams.runtime.outside.breaker import Breaker, Rules, Verdict
+from streams.runtime.outside.outbox import Entry, Outbox
+
+TOLD_MAX: Final = 10_000
+"""Intents that are told NOT_TRIED while a circuit is open; the others wait until it is not."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One intent that is dealt with now.
+
+    period:    of the circuit in which the call begins; None where none is made, but told of.
+    is_judged: the circuit knows how the call ended.
+    """
+
+    lane: Lane
+    box: Outbox
+    intent: Intent
+    entry: Entry
+    period: int | None
+    is_judged: bool = False
+
+
+class Lane:
+    """Calls of one destination: so many at once, the partitions in turn.
+
+    While the circuit is open each intent is told so once. A handler that has it tried again at
+    once hears nothing more before the destination is called again: no hot loop comes of it.
+
+    limit:     most calls and answers under way at once. under_way: how many there are.
+    performer: makes the calls.
+    """
+
+    def __init__(self, route: Route, destination: str, limit: int, rules: Rules) -> None:
+        self.route = route
+        self.destination = destination
+        self.performer: Performer = route.performers[destination]
+        self.limit = limit
+        self.under_way = 0
+        self.breaker = Breaker(rules)
+        self._turns: deque[Outbox] = deque()
+        self._told: set[tuple[Outbox, str]] = set()
+        self._held: list[tuple[Outbox, Entry]] = []
+
+    def join(self, box: Outbox) -> None:
+        self._turns.append(box)
+
+    def leave(self, box: Outbox) -> None:
+        if box in self._turns:
+            self._turns.remove(box)
+        self._told = {(other, one) for other, one in self._told if other is not box}
+        self._held = [(other, entry) for other, entry in self._held if other is not box]
+
+    def next(self, now_ms: int, monotonic_ms: int) -> Call | None:
+        """Return what is to be done next; None for nothing now.
+
+        now_ms: the wall clock's time. monotonic_ms: that of the circuit.
+        """
+        if self.under_way >= self.limit:
+            return None
+        verdict = self.breaker.verdict(monotonic_ms)
+        if verdict is not Verdict.LEAVE:
+            self._release()
+        if verdict is Verdict.WAIT or len(self._told) >= TOLD_MAX:
+            return None
+        for _ in range(len(self._turns)):
+            box = self._turns[0]
+            self._turns.rotate(-1)
+            if box.partition.parked or box.partition.has_left or box.is_full:
+                continue
+            # What is due by the log's time is due, though our own clock be late.
+            due_by_ms = max(now_ms, box.partition.log_time_ms)
+            while (taken := box.take(self.destination, due_by_ms)) is not None:
+                intent, entry = taken
+                if verdict is Verdict.CALL:
+                    return Call(self, box, intent, entry, self.breaker.begin())
+                if (box, intent.id) not in self._told:
+                    self._told.add((box, intent.id))
+                    return Call(self, box, intent, entry, None)
+                self._held.append((box, entry))
+        return None
+
+    def next_due_ms(self) -> int | None:
+        """Return when something may be due that is not; None for nothing."""
+        if self.under_way >= self.limit:
+            # Whatever ends wakes us.
+            return None
+        times = [box.next_due_ms(self.destination) for box in self._turns if not box.is_full]
+        return min([time for time in times if time is not None], default=None)
+
+    def _release(self) -> None:
+        """Let everything be tried again that waited for the circuit."""
+        self._told.clear()
+        held, self._held = self._held, []
+        for box, entry in held:
+            box.put_back(self.destination, entry)

@@ -1,0 +1,237 @@
+"""The open intents of one partition, as its executor knows them: a window of each destination's.
+
+The truth is the store. In memory lie only the first intents of each destination by due time, and
+of each only when it is due; what a window leaves out is read from the store again once the window
+runs low. So a million open intents take no more memory than a thousand, and those of a slow
+destination push out none of a quick one.
+
+An entry may be stale: before an intent is performed it is read from the store, and an entry that
+says anything else than the store is dropped. So entries may come twice, and in any order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from state.stores import envelope
+from streams.intents import INTENT, Intent, read_intent
+from streams.runtime.ownership.troubles import STORE_ERRORS
+from streams.runtime.transactions.input_partition import InputPartition
+
+WINDOW: Final = 1_000
+"""Entries of one destination that a window holds; at most twice as many for a moment."""
+
+UNFOLDED_MAX: Final = 1_000
+"""Answers of one partition that its handler has not folded yet; with so many none is added."""
+
+_LOOKS_UP_EVERY: Final = 500
+
+
+class Entry(NamedTuple):
+    """One intent in a window.
+
+    is_fresh: it was opened under this owner's eyes, so that nobody before it can have called.
+    """
+
+    due_ms: int
+    id: str
+    attempt: int
+    is_fresh: bool
+
+
+@dataclass(slots=True)
+class Window:
+    """The first intents of one destination.
+
+    horizon_ms: every open one that is due before is in `entries`; None where all are.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    horizon_ms: int | None = None
+
+    def push(self, entry: Entry) -> None:
+        if self.horizon_ms is not None and entry.due_ms >= self.horizon_ms:
+            return
+        heapq.heappush(self.entries, entry)
+        if len(self.entries) > 2 * WINDOW:
+            self.cut()
+
+    def cut(self) -> None:
+        """Keep the first ones."""
+        self.entries = heapq.nsmallest(WINDOW, self.entries)
+        self.horizon_ms = self.entries[-1].due_ms
+
+    @property
+    def is_low(self) -> bool:
+        return self.horizon_ms is not None and len(self.entries) <= WINDOW // 2
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a look through a store found.
+
+    open:   count of open intents by destination. oldest_ms: when the oldest one was opened, Unix
+            ms; 0 without any.
+    """
+
+    windows: dict[str, Window] = field(default_factory=dict)
+    open: dict[str, int] = field(default_factory=dict)
+    oldest_ms: int = 0
+
+
+class UnreadableIntent(Exception):
+    """An intent cannot be read from the store of a partition."""
+
+    def __init__(self, partition: InputPartition, cause: Exception) -> None:
+        super().__init__(f"{partition.place}: {cause}")
+        self.partition = partition
+        self.cause = cause
+
+
+def _read(key: bytes, stored: bytes, seed: int) -> Intent:
+    """Return a stored intent; raise CorruptValue for anything else."""
+    try:
+        return read_intent(key, envelope.unpack(stored, seed)[0])
+    except ValueError as error:
+        raise envelope.CorruptValue(f"{key!r} is no intent: {error}") from error
+
+
+def survey(
+    items: Iterable[tuple[bytes, bytes]],
+    seed: int,
+    is_over: Callable[[], bool],
+    under_way: Mapping[str, int] = MappingProxyType({}),
+) -> Survey:
+    """Look through the stored forms of all open intents; beside the loop, for it may take seconds.
+
+    is_over:   asked now and then; what was found by then is returned.
+    under_way: attempts that were begun, by id; they are counted, and come into no window.
+    """
+    found = Survey()
+    for number, (key, stored) in enumerate(items):
+        if not key.startswith(INTENT):
+            break
+        if number % _LOOKS_UP_EVERY == 0 and is_over():
+            break
+        intent = _read(key, stored, seed)
+        window = found.windows.setdefault(intent.destination, Window())
+        if under_way.get(intent.id, 0) < intent.attempt:
+            window.push(Entry(intent.due_ms, intent.id, intent.attempt, False))
+        found.open[intent.destination] = found.open.get(intent.destination, 0) + 1
+        if not found.oldest_ms or intent.opened_ms < found.oldest_ms:
+            found.oldest_ms = intent.opened_ms
+    return found
+
+
+class Outbox:
+    """One partition's windows, and which of its intents are under way."""
+
+    def __init__(self, partition: InputPartition) -> None:
+        self.partition = partition
+        self.is_closed = False
+        self.wants_survey = asyncio.Event()
+        self.found = Survey()
+        self._windows: dict[str, Window] = {}
+        # Attempts that were begun and not settled yet: also those whose answer is in the log.
+        self._under_way: dict[str, int] = {}
+        # Those of them whose answer is in the log, and was not folded yet.
+        self._unfolded: set[str] = set()
+        # What was opened since the survey under way began.
+        self._meanwhile: list[tuple[str, Entry]] | None = None
+
+    def changed(self, intents: Sequence[tuple[str, Intent | None]]) -> None:
+        """Take in what a committed batch opened and settled; the store has it already."""
+        for intent_id, intent in intents:
+            self._unfolded.discard(intent_id)
+            if intent is None:
+                self._under_way.pop(intent_id, None)
+                continue
+            entry = Entry(intent.due_ms, intent.id, intent.attempt, True)
+            self._push(intent.destination, entry)
+
+    def begin_survey(self) -> dict[str, int]:
+        """Return what is under way now."""
+        self._meanwhile = []
+        return dict(self._under_way)
+
+    def end_survey(self, found: Survey) -> None:
+        """Put what a survey found into the place of what was known."""
+        fresh = {
+            (entry.id, entry.attempt)
+            for window in self._windows.values()
+            for entry in window.entries
+            if entry.is_fresh
+        }
+        for window in found.windows.values():
+            window.entries = [
+                entry._replace(is_fresh=(entry.id, entry.attempt) in fresh)
+                for entry in window.entries
+            ]
+            heapq.heapify(window.entries)
+        self.found = Survey(open=found.open, oldest_ms=found.oldest_ms)
+        self._windows = found.windows
+        meanwhile, self._meanwhile = self._meanwhile or (), None
+        for destination, entry in meanwhile:
+            self._window(destination).push(entry)
+
+    def next_due_ms(self, destination: str) -> int | None:
+        """Return when the first one may be due; None while there is none."""
+        window = self._windows.get(destination)
+        return window.entries[0].due_ms if window is not None and window.entries else None
+
+    @property
+    def is_low(self) -> bool:
+        """Say whether some window runs low while the store has more."""
+        return any(window.is_low for window in self._windows.values())
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether the handler is so far behind that no further intent is to be performed."""
+        return len(self._unfolded) >= UNFOLDED_MAX
+
+    def answered(self, intent: Intent) -> None:
+        """Note that an answer is in the log."""
+        if self._under_way.get(intent.id) == intent.attempt:
+            self._unfolded.add(intent.id)
+
+    def take(self, destination: str, now_ms: int) -> tuple[Intent, Entry] | None:
+        """Return the first intent that is due and mark it as under way; None where none is."""
+        window = self._windows.get(destination)
+        while window is not None and window.entries and window.entries[0].due_ms <= now_ms:
+            entry = heapq.heappop(window.entries)
+            if self._under_way.get(entry.id, 0) >= entry.attempt:
+                continue
+            intent = self._stored(entry.id)
+            if intent is None or (intent.attempt, intent.due_ms) != (entry.attempt, entry.due_ms):
+                continue
+            self._under_way[entry.id] = entry.attempt
+            return intent, entry
+        return None
+
+    def put_back(self, destination: str, entry: Entry) -> None:
+        """Take back what was taken and not begun."""
+        if self._under_way.get(entry.id) == entry.attempt:
+            del self._under_way[entry.id]
+            self._push(destination, entry)
+
+    def _push(self, destination: str, entry: Entry) -> None:
+        self._window(destination).push(entry)
+        if self._meanwhile is not None:
+            self._meanwhile.append((destination, entry))
+
+    def _window(self, destination: str) -> Window:
+        return self._windows.setdefault(destination, Window())
+
+    def _stored(self, intent_id: str) -> Intent | None:
+        store = self.partition.state.store
+        key = INTENT + intent_id.encode()
+        try:
+            [stored] = store.get_many([key])
+            return None if stored is None else _read(key, stored, store.seed)
+        except STORE_ERRORS as error:
+            raise UnreadableIntent(self.partition, error) from error

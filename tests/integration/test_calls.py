@@ -1,0 +1,229 @@
+"""Effects outside Kafka, on a real broker, against a real server that keeps a ledger.
+
+Whatever happens: every intent is performed at least once, always with its one idempotency key, and
+applied exactly once.
+"""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import NewTopic
+from integration.destinations import Ledger, serving
+from integration.workers import (
+    SESSION_TIMEOUT_S,
+    Fleet,
+    Worker,
+    create_topics,
+    producing,
+    read_committed,
+)
+
+from infra.stack.processes import wait_until
+from streams.runtime.process.failpoints import OF_INTENTS
+
+pytestmark = pytest.mark.kafka
+
+
+@dataclass
+class Callers(Fleet):
+    """Workers of the calling topology.
+
+    asked: ids of the intents that were asked for.
+    """
+
+    ledger: Ledger = field(default_factory=Ledger)
+    asked: list[str] = field(default_factory=list)
+
+    def create(self) -> None:
+        names = [self.prefix + name for name in ("asked", "applied", "dead")]
+        changelog = NewTopic(
+            self.prefix + "changelog", self.partitions, config={"cleanup.policy": "compact"}
+        )
+        create_topics(
+            self.brokers, [*(NewTopic(name, self.partitions) for name in names), changelog]
+        )
+
+    def call(self, *ids: str, destination: str = "bank", pause_ms: int = 0) -> None:
+        """Ask for intents, spread over all partitions."""
+        with producing(self.brokers) as producer:
+            for name in ids:
+                value = f"call {name} {destination} {pause_ms}"
+                partition = len(self.asked) % self.partitions
+                producer.produce(self.prefix + "asked", value, name, partition)
+                self.asked.append(name)
+
+    def start(self, worker: Worker, **environment: str) -> Worker:
+        return worker.start("integration.callers", **environment)
+
+    def applied(self) -> Counter[str]:
+        records = read_committed(self.brokers, self.prefix + "applied", self.partitions)
+        return Counter(record.key.decode() for record in records)
+
+    def settle(self, timeout_s: float = 90.0, *, revive: bool = False) -> None:  # noqa: ARG002
+        """Wait until all that was asked for is applied."""
+        reached = wait_until(lambda: self.applied().keys() >= set(self.asked), timeout_s)
+        tails = "\n".join(f"{worker.name}:\n{worker.tail()}" for worker in self.workers)
+        assert reached, f"{len(self.applied())} of {len(self.asked)}\n{tails}"
+
+    def check(self) -> None:
+        """Each was performed under one key, at least once, and applied once."""
+        assert self.applied() == Counter(self.asked)
+        keys = {f"key-{name}" for name in self.asked}
+        assert self.ledger.done == keys
+        assert self.ledger.calls.keys() == keys
+
+
+@pytest.fixture
+def callers(patient_brokers: str, topic_prefix: str, tmp_path: Path) -> Iterator[Callers]:
+    ledger = Ledger()
+    with serving(ledger) as port:
+        fleet = Callers(
+            patient_brokers,
+            topic_prefix,
+            tmp_path,
+            2,
+            {"CALLING_URL": f"http://127.0.0.1:{port}", "SEATSTREAM_CALLS_END_S": "0.5"},
+            ledger=ledger,
+        )
+        fleet.create()
+        yield fleet
+        ledger.hold()
+        fleet.stop()
+
+
+def numbered(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{number}" for number in range(count)]
+
+
+def test_f56_a_kill_at_any_step_of_a_call_loses_nothing_and_applies_nothing_twice(
+    callers: Callers,
+) -> None:
+    callers.environment["SEATSTREAM_SESSION_TIMEOUT_S"] = "1.5"
+    worker = callers.worker("one")
+    for life, place in enumerate(OF_INTENTS):
+        callers.call(*numbered(f"{place}-", 20))
+        callers.start(worker, FAILPOINTS=f"{place}:kill:2")
+        assert worker.ended(why=place) == -signal.SIGKILL
+        if life % 2:
+            worker.wipe()
+    # And once more while the server has the call and nobody heard its answer.
+    callers.ledger.hold("bank")
+    callers.call("held")
+    callers.start(worker)
+    assert wait_until(lambda: bool(callers.ledger.waiting), 60), worker.tail()
+    worker.kill()
+    calls_before = {key: callers.ledger.calls[key] for key in callers.ledger.waiting}
+    callers.ledger.hold()
+    callers.start(worker).wait_ready()
+    callers.settle()
+    callers.check()
+    assert all(callers.ledger.calls[key] > before for key, before in calls_before.items())
+    assert wait_until(lambda: worker.metric("seatstream_open_intents") == 0, 60)
+    assert worker.terminate() == 0
+
+
+def test_f24_who_was_paused_in_a_call_applies_nothing_twice(callers: Callers) -> None:
+    zombie, heir = callers.worker("zombie"), callers.worker("heir")
+    callers.ledger.hold("bank")
+    callers.start(zombie).wait_ready()
+    callers.call(*numbered("i", 10))
+    assert wait_until(lambda: len(callers.ledger.waiting) == 10, 60), zombie.tail()
+    callers.start(heir)
+    zombie.pause()
+    assert wait_until(
+        lambda: heir.metric("seatstream_partitions_owned") == 2, 2 * SESSION_TIMEOUT_S + 60
+    ), heir.tail()
+    assert wait_until(lambda: len(callers.ledger.waiting) >= 20, 60), heir.tail()
+    callers.ledger.hold()
+    callers.settle()
+    # Now its own calls are answered, and it does not know yet that it owns nothing.
+    zombie.resume()
+    assert wait_until(lambda: not zombie.is_alive() or zombie.is_ready(), 60)
+    callers.call("after")
+    callers.settle()
+    callers.check()
+
+
+def test_a_rebalance_in_a_call_leaves_it_to_the_next_owner(callers: Callers) -> None:
+    first, second = callers.worker("first"), callers.worker("second")
+    callers.ledger.hold("bank")
+    callers.start(first).wait_ready()
+    callers.call(*numbered("i", 10))
+    assert wait_until(lambda: len(callers.ledger.waiting) == 10, 60), first.tail()
+    callers.start(second)
+    assert wait_until(
+        lambda: all(one.metric("seatstream_partitions_owned") == 1 for one in (first, second)), 60
+    ), second.tail()
+    callers.ledger.hold()
+    callers.settle()
+    callers.check()
+
+
+def test_a_destination_that_hangs_holds_up_no_other_nor_a_restart(callers: Callers) -> None:
+    worker = callers.worker("one")
+    callers.ledger.hold("bank")
+    callers.start(worker).wait_ready()
+    callers.call(*numbered("slow", 2_000))
+    callers.call(*numbered("quick", 200), destination="post")
+    quick = {f"quick{number}" for number in range(200)}
+    assert wait_until(lambda: callers.applied().keys() == quick, 90), worker.tail()
+    assert worker.is_ready()
+    assert len(callers.ledger.waiting) == 16
+    # It leaves in spite of calls that hang, and goes on where it was.
+    assert worker.terminate() == 0
+    callers.ledger.hold()
+    callers.start(worker).wait_ready()
+    callers.settle()
+    callers.check()
+
+
+@pytest.mark.parametrize("trouble", ["fails", "is away"])
+def test_f60_a_destination_in_trouble_is_left_alone_and_called_again(
+    callers: Callers, trouble: str
+) -> None:
+    url = callers.environment["CALLING_URL"]
+    port = 1 if trouble == "is away" else int(url.rpartition(":")[2])
+    callers.ledger.fails = {"bank"}
+    worker = callers.worker("one", SEATSTREAM_CIRCUIT_OPEN_S="0.5", CALLING_RETRY_MS="0")
+    callers.start(worker, CALLING_URL=f"http://127.0.0.1:{port}").wait_ready()
+    callers.call(*numbered("i", 50))
+    assert wait_until(lambda: _called(worker, "NOT_TRIED") >= 50, 90), worker.tail()
+    assert wait_until(lambda: worker.metric("seatstream_circuit_state") >= 1, 60)
+    assert worker.is_ready()
+    callers.ledger.fails = set()
+    if trouble == "is away":
+        assert worker.terminate() == 0
+        callers.start(worker).wait_ready()
+    callers.settle()
+    callers.check()
+    assert wait_until(lambda: worker.metric("seatstream_circuit_state") == 0, 60)
+
+
+def _called(worker: Worker, result: str) -> float:
+    lines = worker.page("/metrics")[1].splitlines()
+    told = [
+        line for line in lines if line.startswith("seatstream_calls_total{") and result in line
+    ]
+    return sum(float(line.rpartition(" ")[2]) for line in told)
+
+
+@pytest.mark.parametrize("machine", ["the same", "another"])
+def test_due_times_survive_a_restart(callers: Callers, machine: str) -> None:
+    worker = callers.worker("one")
+    callers.start(worker).wait_ready()
+    began_s = time.time()
+    callers.call(*numbered("later", 4), pause_ms=10_000)
+    callers.call("now")
+    assert wait_until(lambda: callers.applied().keys() == {"now"}, 60), worker.tail()
+    assert worker.terminate() == 0
+    if machine == "another":
+        worker.wipe()
+    callers.start(worker).wait_ready()
+    callers.settle()
+    callers.check()
+    assert all(callers.ledger.first_s[f"key-later{number}"] >= began_s + 9 for number in range(4))

@@ -1,0 +1,296 @@
+"""Intents performed: who is called, how often, and what the handler hears of it.
+
+Destinations, brokers and stores are in memory (`support.workers.calls_in_memory`).
+"""
+
+import asyncio
+from pathlib import Path
+
+from support.pods.conditions import until
+from support.workers.calls_in_memory import WorkerOfCalls, with_worker
+
+from streams.intents import INTENT, open_intents
+from streams.runtime.outside.answers import AnswerTooLarge
+
+
+def test_an_intent_is_performed_after_its_commit_and_applied_once(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.producers.goes.clear()
+        worker.call("one")
+        await until(lambda: worker.producers.begun == 1)
+        assert not worker.bank.calls
+        worker.producers.goes.set()
+        await until(lambda: worker.applied == [b"yes"])
+        assert worker.bank.calls == {"key-one": 1}
+        assert worker.reached == dict.fromkeys(
+            ("intents_committed", "call_begun", "call_answered", "answer_appended"), 1
+        )
+        labels = {"destination": "bank", "result": "ANSWERED"}
+        assert worker.metric("seatstream_calls_total", **labels) == 1
+
+    with_worker(tmp_path, talk)
+
+
+def test_f56_the_next_owner_calls_again_with_the_same_key(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("one")
+        await until(lambda: worker.bank.under_way == 1)
+        await worker.lose()
+        assert worker.bank.under_way == 0
+        assert worker.answers("ANSWERED") == 0
+        worker.bank.goes.set()
+        worker.own()
+        await until(lambda: worker.applied == [b"yes"])
+        assert worker.bank.calls == {"key-one": 2}
+
+    with_worker(tmp_path, talk)
+
+
+def test_due_times_survive_the_owner(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.append(0, b"call later bank 5000")
+        await until(lambda: worker.reached["intents_committed"] == 1)
+        await worker.lose()
+        worker.own()
+        worker.call("now")
+        await until(lambda: worker.applied == [b"yes"])
+        assert worker.bank.calls == {"key-now": 1}
+        worker.later(5_000)
+        await until(lambda: worker.bank.calls["key-later"] == 1)
+
+    with_worker(tmp_path, talk)
+
+
+def test_f54_what_fails_is_tried_again_when_the_handler_says_so(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.bank.fails = ConnectionResetError("told so")
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+        await until(lambda: worker.partition(0).committed_offset == 2)
+        worker.bank.fails = None
+        worker.later(worker.retry_ms)
+        await until(lambda: worker.applied == [b"yes"])
+        assert worker.bank.calls == {"key-one": 2}
+
+    with_worker(tmp_path, talk)
+
+
+def test_f53_a_call_that_takes_too_long_is_cancelled_and_told_as_such(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        await worker.lose()
+        worker.call_ms = 1
+        worker.own()
+        worker.call("one")
+        await until(lambda: worker.answers("TIMED_OUT") == 1)
+        assert worker.bank.under_way == 0
+        labels = {"destination": "bank", "result": "TIMED_OUT"}
+        assert worker.metric("seatstream_calls_total", **labels) == 1
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_destination_that_hangs_holds_up_no_other_and_no_decision(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.post.goes.set()
+        worker.call(*[f"slow{number}" for number in range(2_000)])
+        worker.call(*[f"quick{number}" for number in range(50)], destination="post")
+        worker.call("other", destination="post", partition=1)
+        await until(lambda: len(worker.applied) == 51)
+        assert worker.bank.under_way == worker.bank.most == 8
+        assert worker.post.most <= 8
+        # What is not begun lies in the store, not in memory.
+        assert len(worker.executor._calls) == 8
+        worker.bank.goes.set()
+        await until(lambda: len(worker.applied) == 2_051, 120)
+        assert set(worker.bank.calls.values()) == {1}
+        assert worker.bank.most == 8
+
+    with_worker(tmp_path, talk, count=2, calls=16, calls_per_destination=10)
+
+
+def test_partitions_take_turns_at_a_destination(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("first")
+        await until(lambda: worker.bank.under_way == 1)
+        worker.call(*[f"many{number}" for number in range(100)])
+        worker.call("few", partition=1)
+        await until(lambda: worker.reached["intents_committed"] >= 2)
+        await until(lambda: all(one.committed_offset for one in worker.partitions))
+        worker.bank.goes.set()
+        await until(lambda: worker.bank.calls["key-few"] == 1)
+        assert len(worker.bank.calls) <= 4
+
+    with_worker(tmp_path, talk, count=2, calls_per_destination=1)
+
+
+def test_f60_an_open_circuit_is_told_once_to_each_intent_and_makes_no_hot_loop(
+    tmp_path: Path,
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        await worker.lose()
+        # The worst handler: whatever it hears, it wants another try at once.
+        worker.retry_ms = 0
+        worker.own()
+        worker.bank.goes.set()
+        worker.bank.fails = OSError("told so")
+        worker.post.goes.set()
+        worker.call(*[f"i{number}" for number in range(20)])
+        await until(lambda: worker.answers("NOT_TRIED") == 20)
+        lane = worker.executor._lanes[0]
+        await until(lambda: lane.under_way == 0)
+        for number in range(200):
+            worker.call(f"p{number}", destination="post")
+        await until(lambda: len(worker.applied) == 200)
+        assert worker.answers("NOT_TRIED") == 20
+        assert worker.metric("seatstream_circuit_state", destination="bank") == 2
+        # It comes back: what waited is performed.
+        worker.bank.fails = None
+        lane.breaker.reopens_ms = 0
+        worker.call("new")
+        await until(lambda: len(worker.applied) == 221)
+        assert worker.metric("seatstream_circuit_state", destination="bank") == 0
+
+    with_worker(tmp_path, talk)
+
+
+def test_answers_wait_for_brokers_that_are_away(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.sends_fail = 3
+        worker.call("one")
+        await until(lambda: worker.applied == [b"yes"])
+        assert worker.bank.calls == {"key-one": 1}
+        assert worker.producers_running == 1
+
+    with_worker(tmp_path, talk)
+
+
+def test_an_answer_that_no_broker_takes_is_told_as_a_failure(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        append = worker.append
+
+        def refuses(partition: int, value: bytes) -> None:
+            if value.endswith(b"yes"):
+                raise AnswerTooLarge("told so")
+            append(partition, value)
+
+        worker.append = refuses  # type: ignore[method-assign]
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_partition_that_has_left_or_waits_performs_nothing(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("one")
+        await until(lambda: worker.bank.under_way == 1)
+        worker.executor.pause(worker.partition(0))
+        await until(lambda: worker.bank.under_way == 0)
+        worker.call("other")
+        worker.call("parked", partition=1)
+        await until(lambda: worker.partition(0).committed_offset == 2)
+        worker.bank.goes.set()
+        await until(lambda: worker.applied == [b"yes"])
+        assert worker.bank.calls == {"key-one": 1, "key-parked": 1}
+        # A partition that waits for a schema performs nothing until it goes on.
+        worker.append(1, b"call later bank 500")
+        await until(lambda: worker.partition(1).committed_offset == 3)
+        worker.partition(1).parked = True
+        worker.later(1_000)
+        worker.call("third", partition=2)
+        await until(lambda: len(worker.applied) == 2)
+        assert worker.bank.calls["key-later"] == 0
+        worker.partition(1).parked = False
+        await until(lambda: worker.bank.calls["key-later"] == 1)
+
+    with_worker(tmp_path, talk, count=3)
+
+
+def test_an_intent_that_cannot_be_read_sets_its_partition_aside(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.append(0, b"call later bank 5000")
+        await until(lambda: worker.reached["intents_committed"] == 1)
+        key = INTENT + b"later"
+        worker.stores[0].stored[key] = worker.stores[0].stored[key][:-1] + b"!"
+        worker.later(5_000)
+        await until(lambda: worker.troubles)
+        assert worker.troubles[0].forget_store
+        # The other partition goes on.
+        worker.bank.goes.set()
+        worker.call("other", partition=1)
+        await until(lambda: worker.applied == [b"yes"])
+
+    with_worker(tmp_path, talk, count=2)
+
+
+def test_a_performer_that_cancels_itself_has_failed(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.bank.fails = asyncio.CancelledError()  # type: ignore[assignment]
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+
+    with_worker(tmp_path, talk)
+
+
+def test_who_leaves_gives_calls_their_time_and_begins_none(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("one")
+        await until(lambda: worker.bank.under_way == 1)
+        leaving = asyncio.create_task(worker.executor.drain())
+        await asyncio.sleep(0)
+        worker.call("two")
+        await until(lambda: worker.partition(0).committed_offset == 2)
+        worker.bank.goes.set()
+        await leaving
+        await until(lambda: worker.applied == [b"yes"])
+        assert worker.bank.calls == {"key-one": 1}
+        [left] = open_intents(worker.partition(0).state)
+        assert left.id == "two"
+
+    with_worker(tmp_path, talk)
+
+
+def test_who_leaves_does_not_wait_for_a_call_that_hangs(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("one")
+        await until(lambda: worker.bank.under_way == 1)
+        await worker.executor.drain()
+        assert worker.bank.under_way == 1
+
+    with_worker(tmp_path, talk, calls_end_s=0.01)
+
+
+def test_open_intents_and_the_age_of_the_oldest_are_shown(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("one", "two")
+        await until(lambda: worker.partition(0).committed_offset == 2)
+        worker.later(3_000)
+        await worker.executor.leave(worker.partition(0))
+        worker.executor.join(worker.partition(0))
+        await until(lambda: worker.metric("seatstream_open_intents", destination="bank") == 2)
+        assert worker.metric("seatstream_oldest_open_intent_seconds") == 3
+        assert worker.metric("seatstream_open_intents", destination="post") == 0
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_former_owner_may_have_called_where_the_answer_says_so(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.append(0, b"call found bank 5000")
+        await until(lambda: worker.reached["intents_committed"] == 1)
+        await worker.lose()
+        worker.own()
+        worker.call("seen")
+        await until(lambda: worker.applied == [b"yes"])
+        worker.later(5_000)
+        await until(lambda: len(worker.applied) == 2)
+        assert [answer.may_have_run for answer in worker.told] == [False, True]
+
+    with_worker(tmp_path, talk)

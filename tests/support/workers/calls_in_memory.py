@@ -1,0 +1,209 @@
+"""A worker whose destinations, brokers and stores are in memory: intents from end to end.
+
+What is appended comes back to the partition, is decided and committed, as from a broker.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from aiokafka.errors import KafkaConnectionError
+from support.workers.calling import calling, tell
+from support.workers.echo import FakeRecord
+from support.workers.parts import Consumer, partition_in_memory, parts_over
+from support.workers.producers_in_memory import ProducersInMemory
+
+from state.stores.memory import MemoryStore
+from streams.intents import Answer, Intent
+from streams.runtime.outside.answers import AnswerLog
+from streams.runtime.outside.executor import IntentExecutor
+from streams.runtime.process.fatal import PartitionTrouble
+from streams.runtime.transactions.group_commit import GroupCommit
+from streams.runtime.transactions.input_partition import InputPartition
+from streams.runtime.transport import Fetch, Slice, Stretch
+from streams.settings import Settings
+
+
+@dataclass
+class Destination:
+    """What outside is called; honours idempotency keys.
+
+    goes:    while it is not set, calls hang. fails: what calls raise instead.
+    calls:   how often each key was sent. done: keys that it acted on.
+    most:    how many calls were under way at once, at most.
+    """
+
+    goes: asyncio.Event = field(default_factory=asyncio.Event)
+    fails: Exception | None = None
+    calls: Counter[str] = field(default_factory=Counter)
+    done: set[str] = field(default_factory=set)
+    under_way: int = 0
+    most: int = 0
+
+    async def __call__(self, intent: Intent) -> bytes:
+        self.calls[intent.idempotency_key] += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await self.goes.wait()
+            if self.fails is not None:
+                raise self.fails
+            self.done.add(intent.idempotency_key)
+            return b"yes"
+        finally:
+            self.under_way -= 1
+
+
+class Producer:
+    """Appends to the worker's log."""
+
+    def __init__(self, worker: "WorkerOfCalls") -> None:
+        self.worker = worker
+
+    async def start(self) -> None:
+        self.worker.producers_running += 1
+
+    async def stop(self) -> None:
+        self.worker.producers_running -= 1
+
+    async def send_and_wait(
+        self,
+        topic: str,  # noqa: ARG002
+        value: bytes,
+        *,
+        key: bytes | None,  # noqa: ARG002
+        partition: int,
+    ) -> None:
+        await asyncio.sleep(0)
+        if self.worker.sends_fail:
+            self.worker.sends_fail -= 1
+            raise KafkaConnectionError("told so")
+        self.worker.append(partition, value)
+
+
+class WorkerOfCalls:
+    """Some partitions of the calling route, two destinations, `bank` and `post`.
+
+    now_ms: the wall clock. sends_fail: how many appends fail from now on. told: the answers that
+    were to be appended.
+    """
+
+    def __init__(self, directory: Path, count: int = 1, **settings: Any) -> None:
+        self.bank, self.post = Destination(), Destination()
+        self.now_ms = 1_000
+        self.sends_fail = 0
+        self.producers_running = 0
+        self.told: list[Answer] = []
+        self.reached: Counter[str] = Counter()
+        self.troubles: list[PartitionTrouble] = []
+        self.log: dict[int, list[FakeRecord]] = defaultdict(list)
+        self.retry_ms = 1_000
+        self.call_ms = 60_000
+        self.settings = Settings(instance="one", **settings)
+        self.directory = directory
+        self.stores = [MemoryStore() for _ in range(count)]
+        self.own()
+
+    def own(self) -> None:
+        """Take the partitions over, from what their stores hold."""
+        performers = {"bank": self.bank, "post": self.post}
+        route = replace(
+            calling(performers, retry_ms=self.retry_ms, call_ms=self.call_ms), answer=self._tell
+        )
+        parts = parts_over(self.directory, route, Consumer(), self.settings)
+        self.executor = IntentExecutor(
+            self.settings,
+            [route],
+            AnswerLog(lambda: Producer(self), parts.observer),
+            parts.observer,
+            reached=lambda place: self.reached.update([place]),
+            in_trouble=lambda _, trouble: self.troubles.append(trouble),
+            now_ms=lambda: self.now_ms,
+        )
+        self.parts = replace(parts, intents=self.executor)
+        self.partitions = [
+            partition_in_memory(self.parts, number, store, len(self.log[number]))
+            for number, store in enumerate(self.stores)
+        ]
+        self.producers = ProducersInMemory()
+        self.commit = GroupCommit(
+            self.parts,
+            partitions=self.partitions,
+            producers=self.producers,
+            owner="one",
+            left=lambda _, trouble: self.troubles.append(trouble),
+        )
+        self.commit.start()
+        self.executor.start()
+        for partition in self.partitions:
+            self.executor.join(partition)
+
+    def _tell(self, intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
+        self.told.append(answer)
+        return tell(intent, answer)
+
+    async def lose(self) -> None:
+        """Lose the partitions, as when the worker dies: nothing under way ends well."""
+        for partition in self.partitions:
+            await self.executor.leave(partition)
+        await self.executor.stop()
+        await self.commit.stop()
+        self.parts.executor.shutdown()
+
+    def append(self, partition: int, value: bytes) -> None:
+        offset = len(self.log[partition])
+        record = FakeRecord(offset, timestamp=self.now_ms, value=value)
+        self.log[partition].append(record)
+        records = Stretch([record])
+        records.begin = offset
+        self.commit.feed(
+            Fetch((Slice("asked", partition, records),), dict(self.commit.partitions))
+        )
+
+    def call(self, *names: str, destination: str = "bank", partition: int = 0) -> None:
+        for name in names:
+            self.append(partition, f"call {name} {destination}".encode())
+
+    def later(self, ms: int) -> None:
+        self.now_ms += ms
+
+    @property
+    def applied(self) -> list[bytes]:
+        return self.producers.values("applied")
+
+    def answers(self, result: str) -> int:
+        return sum(
+            f" {result} ".encode() in (record.value or b"")
+            for records in self.log.values()
+            for record in records
+        )
+
+    def metric(self, name: str, **labels: str) -> float:
+        told = self.parts.observer.metrics._registry.get_sample_value(name, labels)
+        return told or 0.0
+
+    def partition(self, number: int) -> InputPartition:
+        return self.partitions[number]
+
+
+def with_worker(
+    directory: Path,
+    talk: Callable[[WorkerOfCalls], Awaitable[None]],
+    count: int = 1,
+    **settings: Any,
+) -> None:
+    """Run a conversation with a worker, and let nothing of it outlive it."""
+
+    async def conversation() -> None:
+        worker = WorkerOfCalls(directory, count, **settings)
+        try:
+            await talk(worker)
+        finally:
+            await worker.lose()
+        assert worker.producers_running == 0
+        assert worker.bank.under_way == worker.post.under_way == 0
+
+    asyncio.run(conversation())
