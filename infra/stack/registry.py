@@ -8,7 +8,7 @@ from typing import Final
 
 from infra.paths import APICURIO_HOME
 from infra.stack.java import java
-from infra.stack.ports import free_ports
+from infra.stack.ports import free_ports, is_listening
 from infra.stack.processes import Child, PortTakenError, StackError, tail, wait_until
 
 APICURIO_VERSION: Final = "3.3.3"
@@ -64,13 +64,18 @@ class SchemaRegistry:
         self.child = Child(command, self._directory, self._directory / "registry.log")
 
     def wait(self) -> None:
-        """Return when the registry answers and demands full compatibility of every version."""
+        """Return when the registry answers and demands full compatibility of every version.
+
+        Another server that was faster to bind one of its ports is not taken for it.
+        """
         child = self.child
         assert child is not None, "begin first"
         health = f"http://127.0.0.1:{self._management_port}/health/ready"
 
         def is_ready_or_dead() -> bool:
-            return _answers(health) or not child.is_alive()
+            ports = (self._port, self._management_port)
+            is_ours = all(is_listening(child.pid, port) for port in ports)
+            return (is_ours and _answers(health)) or not child.is_alive()
 
         in_time = wait_until(is_ready_or_dead, START_TIMEOUT_S)
         if not in_time or not child.is_alive():

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from infra.paths import ROOT
-from infra.stack.java import java
 from infra.stack.processes import Child, ProcessId, stop_all, tail, wait_until
 
 OWNER = """
@@ -116,18 +115,6 @@ def test_i2_no_server_gets_the_locale_of_the_machine(
     assert child.wait(60) == 0
     of_locale = [line for line in child.output().splitlines() if line.startswith(("L", "_L"))]
     assert of_locale == ["LC_ALL=C.UTF-8"]
-
-
-def test_i2_java_speaks_english_whatever_the_machine_speaks(tmp_path: Path) -> None:
-    shown = subprocess.run(
-        [*java(tmp_path, 64, fast_jit=True), "-XshowSettings:locale", "-version"],
-        env={"JDK_JAVA_OPTIONS": "-Duser.language=tr -Duser.country=TR"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert "default locale = English (United States)" in shown.stderr
 
 
 def test_only_what_this_start_wrote_is_read_from_a_log(tmp_path: Path) -> None:

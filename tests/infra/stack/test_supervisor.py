@@ -80,26 +80,6 @@ def test_a_damaged_state_file_is_cleared(home: Home) -> None:
     assert not home.state.exists()
 
 
-def test_down_with_nothing_running_is_fine(home: Home) -> None:
-    result = command(home, "down")
-    assert (result.returncode, result.stdout) == (0, "stack: not running\n")
-
-
-def test_nothing_is_started_when_everything_is_configured(home: Home) -> None:
-    result = command(home, "up", KAFKA_BROKERS="127.0.0.1:9", **ELSEWHERE)
-    assert result.returncode == 0
-    assert running_supervisor(home) is None
-
-
-def test_purge_asks_before_it_deletes_and_dry_run_deletes_nothing(home: Home) -> None:
-    (home.data / "redis").mkdir(parents=True)
-    assert "would delete" in command(home, "down", "--purge", "--dry-run").stdout
-    assert command(home, "down", "--purge").returncode == 1
-    assert home.data.exists()
-    assert command(home, "down", "--purge", "--yes").returncode == 0
-    assert not home.data.exists()
-
-
 @pytest.mark.redis
 def test_the_state_file_names_every_part(home: Home) -> None:
     given = {"KAFKA_BROKERS": "10.0.0.1:9092", "SCHEMA_REGISTRY_URL": "http://10.0.0.1/x"}
