@@ -113,11 +113,18 @@ class KafkaSecurity:
         return {name: value for name, value in options.items() if value}
 
     def aiokafka(self) -> dict[str, Any]:
-        """Return arguments of aiokafka's clients beside the brokers; none for plain ones."""
+        """Return arguments of aiokafka's clients beside the brokers; none for plain ones.
+
+        Under TLS all clients of the process hang up soon from then on.
+        """
         if self.protocol == PLAINTEXT:
             return {}
         arguments: dict[str, Any] = {"security_protocol": self.protocol}
         if self.uses_tls:
+            # Loaded here, so that whoever speaks through librdkafka alone need not load aiokafka.
+            from infra.process.hanging_up import hang_up_soon  # noqa: PLC0415
+
+            hang_up_soon()
             arguments["ssl_context"] = self.ssl_context()
         if self.uses_sasl:
             arguments["sasl_mechanism"] = self.mechanism

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,14 +71,24 @@ class PodProcess:
             **settings,
         }
         self.child = Child([sys.executable, "-m", "api"], ROOT, folder / "pod.log", environment)
-        token = servers.keys.token(user, ("buyer", "operator"))
-        self.client = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=30,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=200),
-        )
+        self._token = servers.keys.token(user, ("buyer", "operator"))
+        self._own = threading.local()
+        self._clients: list[httpx.Client] = []
+
+    @property
+    def client(self) -> httpx.Client:
+        """A client for each thread: a shared one now and then reads from what another closed."""
+        try:
+            own: httpx.Client = self._own.client
+        except AttributeError:
+            own = self._own.client = httpx.Client(
+                base_url=f"http://127.0.0.1:{self.port}",
+                headers={"Authorization": f"Bearer {self._token}"},
+                timeout=30,
+                trust_env=False,
+            )
+            self._clients.append(own)
+        return own
 
     def wait_ready(self) -> "PodProcess":
         def is_ready() -> bool:
@@ -119,7 +130,8 @@ class PodProcess:
         )
 
     def end(self) -> None:
-        self.client.close()
+        for client in self._clients:
+            client.close()
         self.child.kill()
 
 
