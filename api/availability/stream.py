@@ -8,9 +8,9 @@ read is dropped: it has its position and gets everything in one delta when it co
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Annotated, Any, Final
 
@@ -36,6 +36,7 @@ from api.pod import Pod
 from api.web.ids import EventIdInPath
 from api.web.problems import Problem, bad
 from api.web.requests import Receive, Scope, Send
+from api.web.room import Room
 from api.web.waits import Caller, while_here
 from state.domain.reasons import ApiReason
 from state.views.availability.contents import Change
@@ -165,7 +166,13 @@ class Streams:
         self._keeper: asyncio.Task[None] | None = None
         self._end_listening: Callable[[], None] = _nothing
         self._opened = 0
-        self._open_by_user: Counter[str] = Counter()
+        most_of_user = pod.settings.streams_per_user
+        self._room: Room[str] = Room(
+            STREAMS_MAX,
+            "This pod takes no more streams; ask another.",
+            most_of_user,
+            f"At most {most_of_user} streams of a user; end one of them.",
+        )
         self.open = 0
 
     # --- one client ------------------------------------------------------------------------
@@ -181,26 +188,9 @@ class Streams:
         """Stream until the client has gone, or until it is dropped; raises Problem before."""
         if self._pod.draining.is_set():
             raise Problem.of(ApiReason.NOT_READY, "This pod is ending; ask another.")
-        if self.open >= STREAMS_MAX:
-            raise Problem.of(ApiReason.OVERLOADED, "This pod takes no more streams; ask another.")
-        with self._room_of(caller.user_id):
+        # Before anything is waited for: who waits to go on has its place.
+        with self._room.of(caller.user_id):
             await self._follow(event_id, sections, last_event_id, caller, send)
-
-    @contextmanager
-    def _room_of(self, user_id: str) -> Iterator[None]:
-        """Count a stream of a user until the block ends; raises Problem (429)."""
-        most = self._pod.settings.streams_per_user
-        if self._open_by_user[user_id] >= most:
-            raise Problem.of(
-                ApiReason.OVERLOADED, f"At most {most} streams of a user; end one of them."
-            )
-        self._open_by_user[user_id] += 1
-        try:
-            yield
-        finally:
-            self._open_by_user[user_id] -= 1
-            if not self._open_by_user[user_id]:
-                del self._open_by_user[user_id]
 
     async def _follow(
         self,

@@ -52,7 +52,7 @@ def age_frame(age_ms: int, bound_ms: int) -> bytes:
 
 
 def reset_frame(why: str) -> bytes:
-    """Return a reset; why: unreadable_id, another_topic, other_sections or behind."""
+    """Return a reset; why: unreadable_id, another_topic, another_log, other_sections or behind."""
     return b'event: reset\ndata: {"why":"%b"}\n\n' % why.encode()
 
 

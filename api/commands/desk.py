@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from api.commands.in_flight import InFlight
 from api.web.metrics import ApiMetrics
 from api.web.problems import Header, Problem
 from api.web.requests import Receive
+from api.web.room import Room
 from api.web.waits import while_here
 from infra.process.failpoints import Failpoints
 from infra.process.log_lines import Correlation
@@ -36,6 +36,9 @@ APPEND_WAIT_S: Final = 1.0
 """Shortest wait for the brokers' word, even where nobody waits for the outcome."""
 
 FOR_EVER_S: Final = 86_400.0
+
+SECTION_SHARE: Final = 4
+"""One section may take one part in so many of the commands that a pod has under way."""
 
 T = TypeVar("T")
 
@@ -127,7 +130,13 @@ class CommandDesk:
         self.commands = commands
         self.outcomes = outcomes
         self.keys = keys or IdempotencyKeys("")
-        self.in_flight = InFlight(in_flight_max)
+        # Memory stays bounded, and one section cannot take it all.
+        self.in_flight: Room[bytes] = Room(
+            in_flight_max,
+            "This pod has enough to do; ask again shortly, or another.",
+            max(1, in_flight_max // SECTION_SHARE),
+            "Too many want this section at once; ask again shortly.",
+        )
         self.partitions_fault: Callable[[], str] = lambda: ""
         self._metrics = metrics
         self._failpoints = failpoints or Failpoints("", FAILPOINTS)
@@ -163,7 +172,7 @@ class CommandDesk:
         """
         began_s = time.perf_counter()
         with (
-            self.in_flight.room(command.section_key),
+            self.in_flight.of(command.section_key),
             self._metrics.commands_in_flight.track_inprogress(),
             self.outcomes.waiting(command.reservation_id) as waiter,
         ):

@@ -4,16 +4,13 @@ await pod.waits.of(caller, lambda: view.wait_until_met(...))
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple, TypeVar
 
 from fastapi import Request
 
-from api.web.problems import Problem
 from api.web.requests import Receive
-from state.domain.reasons import ApiReason
+from api.web.room import Room
 
 WAITS_MAX: Final = 10_000
 """Requests of all users that wait for a reservation, an event or a seat map."""
@@ -51,39 +48,20 @@ class Waits:
     """Requests of one kind that wait now, at most so many of all users together."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._count = 0
-        self._by_user: Counter[str] = Counter()
+        self._room: Room[str] = Room(
+            most,
+            "Too many wait here; ask again, or without a wait.",
+            USER_WAITS_MAX,
+            f"At most {USER_WAITS_MAX} requests of a user wait at once; ask without a wait.",
+        )
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._room)
 
     async def of(self, caller: Caller, waiting: Waiting[T]) -> T:
         """Return what a wait brings; raises Problem (429), and ClientGone for a client gone."""
-        with self._room(caller.user_id):
+        with self._room.of(caller.user_id):
             return await while_here(caller.receive, waiting())
-
-    @contextmanager
-    def _room(self, user_id: str) -> Iterator[None]:
-        of_user = self._by_user
-        if self._count >= self._most:
-            raise Problem.of(
-                ApiReason.OVERLOADED, "Too many wait here; ask again, or without a wait."
-            )
-        if of_user[user_id] >= USER_WAITS_MAX:
-            raise Problem.of(
-                ApiReason.OVERLOADED,
-                f"At most {USER_WAITS_MAX} requests of a user wait at once; ask without a wait.",
-            )
-        self._count += 1
-        of_user[user_id] += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
-            of_user[user_id] -= 1
-            if not of_user[user_id]:
-                del of_user[user_id]
 
 
 async def while_here(receive: Receive, waiting: Coroutine[Any, Any, T]) -> T:

@@ -1,6 +1,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,18 @@ from support.pods.asgi_client import request
 from support.pods.asgi_stream import Holder, Stream, Told, counts_of
 from support.pods.conditions import until
 from support.pods.look_ups import TOKEN, LookUpPod
-from support.records.status_records import EVENT, PARTITIONS, Fed, counts, partition_of_section
+from support.records.status_records import (
+    EVENT,
+    PARTITIONS,
+    Fed,
+    counts,
+    partition_of_section,
+    snapshot_of,
+)
 
 from api.availability import stream as streaming
 from api.availability.stream import streams_of
+from api.availability.stream_positions import Position
 from state.domain.keys import section_key
 from state.domain.status import SectionStatus
 from state.views.availability.contents import RECENT_MAX
@@ -479,6 +488,26 @@ def test_so_many_streams_are_open_and_the_next_one_is_turned_away(
         assert (answer.status, answer.json["reason"]) == (429, "OVERLOADED")
         for stream in streams:
             await stream.go_away()
+
+    run(scenario())
+
+
+def test_a_stream_that_waits_to_go_on_takes_its_room_already(
+    pod: LookUpPod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all who come back at once pass a limit that counts only whom it has let in."""
+    monkeypatch.setattr(streaming, "STREAMS_MAX", 1)
+
+    async def scenario() -> None:
+        ahead = Position.of(snapshot_of(pod.fed), "")
+        held = str(replace(ahead, offsets={0: 10**6}))
+        waiting = open_stream(pod, held)
+        await until(lambda: len(pod.fed.view._waiters))
+        refused = open_stream(pod, held)
+        async with asyncio.timeout(30):
+            await refused.task
+        assert (refused.answer.status, refused.answer.json["reason"]) == (429, "OVERLOADED")
+        await waiting.go_away()
 
     run(scenario())
 

@@ -256,7 +256,7 @@ def test_s10_one_user_holds_a_share_of_the_waits_and_another_still_waits(
         large.fed.tell(counts(2, 4), "S3")
         await asyncio.gather(*(one.task for one in (*mine, others)))
         assert others.answer.status == 200
-        assert not lookups_of(large.pod).waits._by_user
+        assert not lookups_of(large.pod).waits._room._by_key
 
     run(scenario())
 
@@ -279,7 +279,7 @@ def test_f6_one_user_holds_a_share_of_the_streams() -> None:
         await until(lambda: streams_of(pod.pod).open == 3)
         for stream in (mine[1], others, again):
             await stream.go_away()
-        assert not streams_of(pod.pod)._open_by_user
+        assert not streams_of(pod.pod)._room._by_key
 
     run(scenario())
 
