@@ -1,0 +1,379 @@
+"""The life of a purchase: a table, and what follows from each thing that happens to it.
+
+A purchase is the money side of one hold: reservation id and epoch name it, and it is charged at
+most once. It asks its gateway one question at a time. Whether money moved is believed from a
+gateway's answer alone: a question without an answer changes nothing and is asked again.
+
+All times are Unix ms of the log, all amounts integers in the currency's minor unit.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+
+class PurchaseStatus(IntEnum):
+    """Where a purchase stands; the number is the index of the symbol in the Avro enum."""
+
+    UNSPECIFIED = 0
+    # No answer of the gateway is known yet.
+    PENDING = 1
+    # It was asked for the charge and left it open: nobody knows whether money moved.
+    PROCESSING = 2
+    # The money is there; the seats are not yet sold.
+    CAPTURED = 3
+    DONE = 4
+    # Declined.
+    FAILED = 5
+    # The deadline passed without any money.
+    EXPIRED = 6
+    # The money is there and must be given back.
+    REFUND_DUE = 7
+    REFUNDED = 8
+    # A person has to look.
+    COMPENSATION_REQUIRED = 9
+
+
+class Turn(IntEnum):
+    """What may happen to a purchase."""
+
+    LEFT_OPEN = 1
+    CAPTURED = 2
+    # Captured, but not what was asked for.
+    DIFFERED = 3
+    DECLINED = 4
+    EXPIRED = 5
+    SEATS_SOLD = 6
+    SEATS_LOST = 7
+    REFUND_ASKED = 8
+    REFUNDED = 9
+    GAVE_UP = 10
+    # A person has found that no money moved.
+    FOUND_UNPAID = 11
+
+
+_CALLED: Final = {
+    Turn.LEFT_OPEN: PurchaseStatus.PROCESSING,
+    Turn.CAPTURED: PurchaseStatus.CAPTURED,
+    Turn.DIFFERED: PurchaseStatus.REFUND_DUE,
+    Turn.DECLINED: PurchaseStatus.FAILED,
+    Turn.EXPIRED: PurchaseStatus.EXPIRED,
+    Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED,
+}
+# Money that nobody expected any more: the seats are sold again or the money goes back.
+_LATE: Final = {
+    Turn.CAPTURED: PurchaseStatus.CAPTURED,
+    Turn.DIFFERED: PurchaseStatus.REFUND_DUE,
+}
+
+TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
+    PurchaseStatus.UNSPECIFIED: {},
+    PurchaseStatus.PENDING: _CALLED,
+    PurchaseStatus.PROCESSING: _CALLED,
+    PurchaseStatus.CAPTURED: {
+        Turn.SEATS_SOLD: PurchaseStatus.DONE,
+        Turn.SEATS_LOST: PurchaseStatus.REFUND_DUE,
+    },
+    PurchaseStatus.DONE: {Turn.REFUND_ASKED: PurchaseStatus.REFUND_DUE},
+    PurchaseStatus.FAILED: _LATE,
+    PurchaseStatus.EXPIRED: _LATE,
+    PurchaseStatus.REFUND_DUE: {
+        Turn.REFUNDED: PurchaseStatus.REFUNDED,
+        Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED,
+    },
+    PurchaseStatus.REFUNDED: {},
+    PurchaseStatus.COMPENSATION_REQUIRED: {
+        **_LATE,
+        Turn.REFUNDED: PurchaseStatus.REFUNDED,
+        Turn.FOUND_UNPAID: PurchaseStatus.FAILED,
+    },
+}
+
+
+class IllegalTurn(Exception):
+    """A turn that the table does not allow: a fault in our rules, never in the input.
+
+    Operator action: none that helps; nothing of the batch is visible.
+    """
+
+
+def advance(status: PurchaseStatus, turn: Turn) -> PurchaseStatus:
+    """Return the status that `turn` leads to; raise IllegalTurn where none does."""
+    try:
+        return TRANSITIONS[status][turn]
+    except KeyError:
+        raise IllegalTurn(f"{status.name} x {turn.name}") from None
+
+
+class Question(IntEnum):
+    """What a gateway is asked for."""
+
+    CHARGE = 1
+    # Whether the order was charged: the truth, whatever else was heard.
+    VERIFY = 2
+    REFUND = 3
+
+
+class Asking(NamedTuple):
+    """The one question that is open.
+
+    number:   1, 2 .. within the purchase; an answer to another number comes too late.
+    due_ms:   not before this.
+    until_ms: not after this; 0 for no end.
+    """
+
+    question: Question
+    number: int
+    due_ms: int
+    until_ms: int = 0
+
+
+class Heard(IntEnum):
+    """What a gateway may answer."""
+
+    CAPTURED = 1
+    DECLINED = 2
+    # No answer, or none that settles it: money may have moved.
+    OPEN = 3
+    # Nothing was done: the gateway was not asked, or said that it did nothing.
+    NOT_DONE = 4
+    # It knows no such order.
+    NOT_FOUND = 5
+    REFUNDED = 6
+
+
+class Answer(NamedTuple):
+    """An answer to the question of that number.
+
+    amount, currency, payment_id: what was captured, under which id of the gateway's; of a capture.
+    """
+
+    number: int
+    heard: Heard
+    amount: int = 0
+    currency: bytes = b""
+    payment_id: bytes = b""
+
+
+class Say(IntEnum):
+    """What the section is told."""
+
+    SELL_SEATS = 1
+    RELEASE_SEATS = 2
+    # Of a sale whose money went back.
+    TAKE_SEATS_BACK = 3
+
+
+class Purchase(NamedTuple):
+    """One purchase.
+
+    is_sold:  its seats were sold under this epoch.
+    tries:    how often the present question, or the one before it, was left without an answer.
+    overtime: the same since the deadline.
+    """
+
+    amount: int
+    currency: bytes
+    deadline_ms: int
+    status: PurchaseStatus
+    asking: Asking | None = None
+    asked: int = 0
+    tries: int = 0
+    overtime: int = 0
+    payment_id: bytes = b""
+    is_sold: bool = False
+
+
+class Followed(NamedTuple):
+    """A purchase after something has happened, and what the section hears of it."""
+
+    purchase: Purchase
+    say: Say | None = None
+
+
+class Retries(NamedTuple):
+    """Pauses between tries: the first, doubled each time up to the longest, so many tries."""
+
+    first_ms: int
+    longest_ms: int
+    most: int
+
+    def pause_ms(self, tries: int) -> int:
+        """Return the pause after so many tries, from 1."""
+        return min(self.longest_ms, self.first_ms << min(tries - 1, 32))
+
+
+ASK_RETRIES: Final = Retries(first_ms=1_000, longest_ms=30_000, most=12)
+"""Charging and verifying; `most` counts from the deadline on, until then there is no end."""
+
+REFUND_RETRIES: Final = Retries(first_ms=30_000, longest_ms=480_000, most=5)
+"""Giving money back, and the last look at a purchase that has expired."""
+
+LAST_LOOK_MS: Final = 600_000
+"""How long after the end of a purchase without money its gateway is asked once more."""
+
+
+def begin(amount: int, currency: bytes, deadline_ms: int, now_ms: int) -> Purchase:
+    """Return a new purchase, which asks for its charge; without any time left it has expired."""
+    new = Purchase(amount, currency, deadline_ms, PurchaseStatus.PENDING)
+    if now_ms >= deadline_ms:
+        return new._replace(status=advance(new.status, Turn.EXPIRED))
+    return _ask(new, Question.CHARGE, now_ms)
+
+
+def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
+    """Return what follows from a gateway's answer; one that is not waited for changes nothing."""
+    asking = purchase.asking
+    if asking is None or answer.number != asking.number:
+        return Followed(purchase)
+    purchase = purchase._replace(asking=None)
+    if asking.question == Question.REFUND:
+        return _refund_answered(purchase, answer, now_ms)
+    if answer.heard == Heard.CAPTURED:
+        return _captured(purchase, answer, now_ms)
+    if purchase.status in _UNSETTLED:
+        return _unsettled_answered(purchase, asking.question, answer.heard, now_ms)
+    if purchase.status == PurchaseStatus.EXPIRED and answer.heard in _UNANSWERED:
+        return _look_again(purchase, now_ms)
+    # Of a purchase that has ended: there is no money.
+    return Followed(purchase)
+
+
+def hinted(purchase: Purchase, now_ms: int) -> Followed:
+    """Return what follows from a word that money may have moved: the gateway is asked."""
+    asking = purchase.asking
+    is_waiting = asking is None or asking.due_ms > now_ms
+    # What was captured is known already, and what became of it.
+    if purchase.status in _HINTS_MATTER and is_waiting and not purchase.payment_id:
+        return Followed(_ask(purchase, Question.VERIFY, now_ms))
+    return Followed(purchase)
+
+
+def seats_sold(purchase: Purchase) -> Followed:
+    """Return what follows when the section has sold the seats."""
+    if purchase.status != PurchaseStatus.CAPTURED:
+        return Followed(purchase)
+    return Followed(_turn(purchase, Turn.SEATS_SOLD)._replace(is_sold=True))
+
+
+def seats_lost(purchase: Purchase, now_ms: int) -> Followed:
+    """Return what follows when the section has no seats for the money: it goes back."""
+    if purchase.status != PurchaseStatus.CAPTURED:
+        return Followed(purchase)
+    return Followed(_give_back(_turn(purchase, Turn.SEATS_LOST), now_ms))
+
+
+def refund_asked(purchase: Purchase, now_ms: int) -> Followed:
+    """Return what follows when somebody wants the money of a sale back; asked again, nothing."""
+    if purchase.status != PurchaseStatus.DONE:
+        return Followed(purchase)
+    return Followed(_give_back(_turn(purchase, Turn.REFUND_ASKED), now_ms))
+
+
+def resolved(purchase: Purchase, turn: Turn) -> Followed:
+    """Return what follows from what a person found: REFUNDED or FOUND_UNPAID.
+
+    Nothing follows where nobody has to look, or where a capture is known and found unpaid.
+    """
+    if purchase.status != PurchaseStatus.COMPENSATION_REQUIRED or (
+        turn == Turn.FOUND_UNPAID and purchase.payment_id
+    ):
+        return Followed(purchase)
+    purchase = purchase._replace(asking=None)
+    if turn == Turn.REFUNDED:
+        return _refunded(purchase)
+    return _ended(purchase, Turn.FOUND_UNPAID)
+
+
+# --- the steps -------------------------------------------------------------------------------
+
+_UNSETTLED: Final = {PurchaseStatus.PENDING, PurchaseStatus.PROCESSING}
+_UNANSWERED: Final = {Heard.OPEN, Heard.NOT_DONE}
+_HINTS_MATTER: Final = {
+    *_UNSETTLED,
+    PurchaseStatus.FAILED,
+    PurchaseStatus.EXPIRED,
+    PurchaseStatus.COMPENSATION_REQUIRED,
+}
+
+
+def _turn(purchase: Purchase, turn: Turn) -> Purchase:
+    return purchase._replace(status=advance(purchase.status, turn))
+
+
+def _ask(purchase: Purchase, question: Question, due_ms: int) -> Purchase:
+    number = purchase.asked + 1
+    until_ms = purchase.deadline_ms if question == Question.CHARGE else 0
+    return purchase._replace(asking=Asking(question, number, due_ms, until_ms), asked=number)
+
+
+def _captured(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
+    purchase = purchase._replace(payment_id=answer.payment_id, tries=0)
+    if (answer.amount, answer.currency) == (purchase.amount, purchase.currency):
+        return Followed(_turn(purchase, Turn.CAPTURED), Say.SELL_SEATS)
+    purchase = _give_back(_turn(purchase, Turn.DIFFERED), now_ms)
+    return Followed(purchase, Say.RELEASE_SEATS)
+
+
+def _ended(purchase: Purchase, turn: Turn, look_ms: int = 0) -> Followed:
+    """End without money; the seats go back."""
+    purchase = _turn(purchase, turn)._replace(tries=0)
+    if look_ms:
+        purchase = _ask(purchase, Question.VERIFY, look_ms)
+    return Followed(purchase, Say.RELEASE_SEATS)
+
+
+def _unsettled_answered(
+    purchase: Purchase, question: Question, heard: Heard, now_ms: int
+) -> Followed:
+    # Refunded where nobody captured: somebody did both at the gateway, and no money is left.
+    if heard in {Heard.DECLINED, Heard.REFUNDED}:
+        return _ended(purchase, Turn.DECLINED)
+    if heard == Heard.NOT_FOUND and question == Question.VERIFY:
+        if now_ms < purchase.deadline_ms:
+            # The charge never arrived: it is asked for again, with the same key.
+            return Followed(_ask(purchase, Question.CHARGE, now_ms))
+        # It may still be on its way: money that comes late is looked for once more.
+        return _ended(purchase, Turn.EXPIRED, look_ms=now_ms + LAST_LOOK_MS)
+    return _ask_again(purchase, question, heard, now_ms)
+
+
+def _ask_again(purchase: Purchase, question: Question, heard: Heard, now_ms: int) -> Followed:
+    if question == Question.CHARGE and heard == Heard.OPEN:
+        purchase = _turn(purchase, Turn.LEFT_OPEN)
+    tries = purchase.tries + 1
+    is_over = now_ms >= purchase.deadline_ms
+    purchase = purchase._replace(tries=tries, overtime=purchase.overtime + is_over)
+    if purchase.overtime > ASK_RETRIES.most:
+        return Followed(_turn(purchase, Turn.GAVE_UP))
+    due_ms = now_ms + ASK_RETRIES.pause_ms(tries)
+    # Also where nothing is known to be done: a worker that is gone may have asked.
+    is_charged_again = purchase.status == PurchaseStatus.PENDING and due_ms < purchase.deadline_ms
+    next_question = Question.CHARGE if is_charged_again else Question.VERIFY
+    return Followed(_ask(purchase, next_question, due_ms))
+
+
+def _look_again(purchase: Purchase, now_ms: int) -> Followed:
+    tries = purchase.tries + 1
+    purchase = purchase._replace(tries=tries)
+    if tries >= REFUND_RETRIES.most:
+        return Followed(purchase)
+    return Followed(_ask(purchase, Question.VERIFY, now_ms + REFUND_RETRIES.pause_ms(tries)))
+
+
+def _give_back(purchase: Purchase, now_ms: int) -> Purchase:
+    return _ask(purchase._replace(tries=0), Question.REFUND, now_ms)
+
+
+def _refund_answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
+    if answer.heard == Heard.REFUNDED:
+        return _refunded(purchase)
+    tries = purchase.tries + 1
+    purchase = purchase._replace(tries=tries)
+    if tries >= REFUND_RETRIES.most:
+        return Followed(_turn(purchase, Turn.GAVE_UP))
+    return Followed(_ask(purchase, Question.REFUND, now_ms + REFUND_RETRIES.pause_ms(tries)))
+
+
+def _refunded(purchase: Purchase) -> Followed:
+    purchase = _turn(purchase, Turn.REFUNDED)._replace(tries=0)
+    return Followed(purchase, Say.TAKE_SEATS_BACK if purchase.is_sold else None)

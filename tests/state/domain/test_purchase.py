@@ -1,0 +1,369 @@
+"""A purchase beside a gateway that loses answers, and a section that may have sold its seats."""
+
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from state.domain.purchase import (
+    ASK_RETRIES,
+    LAST_LOOK_MS,
+    REFUND_RETRIES,
+    TRANSITIONS,
+    Answer,
+    Followed,
+    Heard,
+    IllegalTurn,
+    Purchase,
+    PurchaseStatus,
+    Question,
+    Say,
+    Turn,
+    advance,
+    answered,
+    begin,
+    hinted,
+    refund_asked,
+    resolved,
+    seats_lost,
+    seats_sold,
+)
+
+P, T = PurchaseStatus, Turn
+NOW, DEADLINE = 1_000_000, 1_900_000
+PRICE, EUR = 12_500, b"EUR"
+
+CALLED = {
+    T.LEFT_OPEN: P.PROCESSING,
+    T.CAPTURED: P.CAPTURED,
+    T.DIFFERED: P.REFUND_DUE,
+    T.DECLINED: P.FAILED,
+    T.EXPIRED: P.EXPIRED,
+    T.GAVE_UP: P.COMPENSATION_REQUIRED,
+}
+LEGAL = {
+    **{(status, turn): to for status in (P.PENDING, P.PROCESSING) for turn, to in CALLED.items()},
+    (P.CAPTURED, T.SEATS_SOLD): P.DONE,
+    (P.CAPTURED, T.SEATS_LOST): P.REFUND_DUE,
+    (P.DONE, T.REFUND_ASKED): P.REFUND_DUE,
+    (P.FAILED, T.CAPTURED): P.CAPTURED,
+    (P.FAILED, T.DIFFERED): P.REFUND_DUE,
+    (P.EXPIRED, T.CAPTURED): P.CAPTURED,
+    (P.EXPIRED, T.DIFFERED): P.REFUND_DUE,
+    (P.REFUND_DUE, T.REFUNDED): P.REFUNDED,
+    (P.REFUND_DUE, T.GAVE_UP): P.COMPENSATION_REQUIRED,
+    (P.COMPENSATION_REQUIRED, T.CAPTURED): P.CAPTURED,
+    (P.COMPENSATION_REQUIRED, T.DIFFERED): P.REFUND_DUE,
+    (P.COMPENSATION_REQUIRED, T.REFUNDED): P.REFUNDED,
+    (P.COMPENSATION_REQUIRED, T.FOUND_UNPAID): P.FAILED,
+}
+
+
+@pytest.mark.parametrize(("status", "turn"), list(itertools.product(P, T)))
+def test_only_what_the_table_allows_may_follow(status: PurchaseStatus, turn: Turn) -> None:
+    if (status, turn) in LEGAL:
+        assert advance(status, turn) is LEGAL[status, turn]
+    else:
+        with pytest.raises(IllegalTurn, match=f"{status.name} x {turn.name}"):
+            advance(status, turn)
+
+
+def test_every_status_has_a_row_in_the_table() -> None:
+    assert list(TRANSITIONS) == list(P)
+
+
+# --- by hand ---------------------------------------------------------------------------------
+
+
+def started() -> Purchase:
+    return begin(PRICE, EUR, DEADLINE, NOW)
+
+
+def answer(purchase: Purchase, heard: Heard, now_ms: int = NOW, amount: int = PRICE) -> Followed:
+    """Answer the open question; of a capture, with this amount."""
+    assert purchase.asking is not None
+    number = purchase.asking.number
+    if heard == Heard.CAPTURED:
+        return answered(purchase, Answer(number, heard, amount, EUR, b"ch_1"), now_ms)
+    return answered(purchase, Answer(number, heard), now_ms)
+
+
+def question(purchase: Purchase) -> tuple[Question, int] | None:
+    """Return what is asked and when."""
+    asking = purchase.asking
+    return None if asking is None else (asking.question, asking.due_ms)
+
+
+def test_a_captured_charge_sells_the_seats_and_is_done_once_they_are_sold() -> None:
+    purchase, say = answer(started(), Heard.CAPTURED)
+    assert (purchase.status, say) == (P.CAPTURED, Say.SELL_SEATS)
+    done = seats_sold(purchase).purchase
+    assert (done.status, done.is_sold, done.asking) == (P.DONE, True, None)
+
+
+def test_a_start_at_the_deadline_calls_nobody() -> None:
+    late = begin(PRICE, EUR, DEADLINE, DEADLINE)
+    assert (late.status, late.asking) == (P.EXPIRED, None)
+
+
+def test_a_decline_gives_the_seats_back() -> None:
+    purchase, say = answer(started(), Heard.DECLINED)
+    assert (purchase.status, say, purchase.asking) == (P.FAILED, Say.RELEASE_SEATS, None)
+
+
+def test_f53_a_charge_without_an_answer_is_looked_up_and_then_asked_with_the_same_key() -> None:
+    open_one = answer(started(), Heard.OPEN)
+    assert (open_one.purchase.status, open_one.say) == (P.PROCESSING, None)
+    assert question(open_one.purchase) == (Question.VERIFY, NOW + 1_000)
+    again = answer(open_one.purchase, Heard.NOT_FOUND).purchase
+    assert question(again) == (Question.CHARGE, NOW)
+    assert answer(again, Heard.CAPTURED).say == Say.SELL_SEATS
+
+
+def test_f54_what_was_not_done_is_tried_again_with_growing_pauses() -> None:
+    purchase, pauses = started(), []
+    for _ in range(7):
+        purchase = answer(purchase, Heard.NOT_DONE).purchase
+        assert purchase.asking is not None
+        assert purchase.asking.question == Question.CHARGE
+        pauses.append(purchase.asking.due_ms - NOW)
+    assert pauses == [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]
+    assert purchase.status == P.PENDING
+
+
+@pytest.mark.parametrize("heard", [Heard.OPEN, Heard.NOT_DONE])
+def test_seats_are_never_given_back_before_the_gateway_has_said_that_it_has_no_money(
+    heard: Heard,
+) -> None:
+    followed = answer(started(), heard, DEADLINE)
+    assert followed.say is None
+    assert question(followed.purchase) == (Question.VERIFY, DEADLINE + 1_000)
+    expired = answer(followed.purchase, Heard.NOT_FOUND, DEADLINE + 1_000)
+    assert (expired.purchase.status, expired.say) == (P.EXPIRED, Say.RELEASE_SEATS)
+    # A charge that was still on its way is found by the last look.
+    assert question(expired.purchase) == (Question.VERIFY, DEADLINE + 1_000 + LAST_LOOK_MS)
+    late = answer(expired.purchase, Heard.CAPTURED)
+    assert (late.purchase.status, late.say) == (P.CAPTURED, Say.SELL_SEATS)
+    assert answer(expired.purchase, Heard.NOT_FOUND) == (
+        expired.purchase._replace(asking=None),
+        None,
+    )
+
+
+def test_a_gateway_that_never_answers_again_is_left_to_a_person_with_the_seats_kept() -> None:
+    purchase = answer(started(), Heard.OPEN).purchase
+    for _ in range(ASK_RETRIES.most):
+        purchase, say = answer(purchase, Heard.NOT_DONE, DEADLINE)
+        assert (purchase.status, say) == (P.PROCESSING, None)
+    purchase, say = answer(purchase, Heard.OPEN, DEADLINE)
+    assert (purchase.status, say, purchase.asking) == (P.COMPENSATION_REQUIRED, None, None)
+    found = resolved(purchase, T.FOUND_UNPAID)
+    assert (found.purchase.status, found.say) == (P.FAILED, Say.RELEASE_SEATS)
+    # A webhook that comes after all is asked about, too.
+    assert question(hinted(purchase, DEADLINE).purchase) == (Question.VERIFY, DEADLINE)
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(PRICE - 1, EUR), (PRICE, b"USD")])
+def test_f59_another_amount_or_currency_sells_nothing_and_goes_back(
+    amount: int, currency: bytes
+) -> None:
+    other = Answer(1, Heard.CAPTURED, amount, currency, b"ch_1")
+    purchase, say = answered(started(), other, NOW)
+    assert (purchase.status, say) == (P.REFUND_DUE, Say.RELEASE_SEATS)
+    assert question(purchase) == (Question.REFUND, NOW)
+
+
+def test_f57_money_without_seats_goes_back() -> None:
+    captured = answer(started(), Heard.CAPTURED).purchase
+    due = seats_lost(captured, NOW).purchase
+    assert (due.status, question(due)) == (P.REFUND_DUE, (Question.REFUND, NOW))
+    refunded = answer(due, Heard.REFUNDED)
+    assert (refunded.purchase.status, refunded.say) == (P.REFUNDED, None)
+
+
+def test_a_refund_of_a_sale_gives_the_seats_back_after_the_money() -> None:
+    done = seats_sold(answer(started(), Heard.CAPTURED).purchase).purchase
+    asked = refund_asked(done, NOW)
+    assert (asked.purchase.status, asked.say) == (P.REFUND_DUE, None)
+    assert refund_asked(asked.purchase, NOW) == (asked.purchase, None)
+    refunded = answer(asked.purchase, Heard.REFUNDED)
+    assert (refunded.purchase.status, refunded.say) == (P.REFUNDED, Say.TAKE_SEATS_BACK)
+
+
+def test_f61_a_refund_that_fails_is_tried_five_times_and_then_left_to_a_person() -> None:
+    purchase = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
+    pauses = []
+    for _ in range(REFUND_RETRIES.most - 1):
+        purchase = answer(purchase, Heard.NOT_DONE).purchase
+        assert purchase.asking is not None
+        pauses.append(purchase.asking.due_ms - NOW)
+    assert pauses == [30_000, 60_000, 120_000, 240_000]
+    purchase = answer(purchase, Heard.OPEN).purchase
+    assert (purchase.status, purchase.asking) == (P.COMPENSATION_REQUIRED, None)
+    # A capture is known: no hint asks again, and nobody can find it unpaid.
+    assert hinted(purchase, NOW).purchase == purchase
+    assert resolved(purchase, T.FOUND_UNPAID).purchase == purchase
+    assert resolved(purchase, T.REFUNDED).purchase.status == P.REFUNDED
+
+
+def test_f58_a_hint_asks_at_once_where_the_next_question_would_wait() -> None:
+    waiting = answer(started(), Heard.OPEN).purchase
+    assert question(hinted(waiting, NOW).purchase) == (Question.VERIFY, NOW)
+    # A call that may be under way is waited for.
+    assert hinted(started(), NOW).purchase == started()
+
+
+@pytest.mark.parametrize("heard", Heard)
+def test_an_answer_that_nobody_waits_for_changes_nothing(heard: Heard) -> None:
+    asked_again = answer(answer(started(), Heard.OPEN).purchase, Heard.NOT_FOUND).purchase
+    for number in (0, 1, 2, 4):
+        late = Answer(number, heard, PRICE, EUR, b"ch_1")
+        assert answered(asked_again, late, NOW) == (asked_again, None)
+
+
+# --- in any order ----------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """A purchase, its gateway's ledger, and its section, which hears everything in order."""
+
+    purchase: Purchase = field(default_factory=started)
+    now_ms: int = NOW
+    captured: int = 0
+    refunded: int = 0
+    seats: str = "PAYING"
+    are_taken: bool = False
+    told: list[Say] = field(default_factory=list)
+    charges: int = 0
+    # A charge that the gateway has not begun with, though its caller has given up.
+    is_on_its_way: bool = False
+
+    def follow(self, followed: Followed) -> None:
+        before, self.purchase = self.purchase, followed.purchase
+        if before.status != self.purchase.status:
+            assert self.purchase.status in TRANSITIONS[before.status].values()
+        if followed.say is not None:
+            self.told.append(followed.say)
+
+    def perform(self, amount: int) -> Heard:
+        """Do what is asked, as a gateway that honours keys does."""
+        assert self.purchase.asking is not None
+        if self.is_on_its_way and self.purchase.status == P.EXPIRED:
+            # The last look comes after all that could still be on its way.
+            self.arrive()
+        match self.purchase.asking.question:
+            case Question.CHARGE:
+                if not self.captured:
+                    self.captured, self.charges = amount, self.charges + 1
+            case Question.REFUND:
+                self.refunded = self.captured
+                return Heard.REFUNDED
+        if not self.captured:
+            return Heard.NOT_FOUND
+        return Heard.REFUNDED if self.refunded else Heard.CAPTURED
+
+    def arrive(self) -> None:
+        """Let the gateway act on what was on its way."""
+        self.is_on_its_way = False
+        if not self.captured:
+            self.captured, self.charges = PRICE, self.charges + 1
+
+    def answer(self, heard: Heard) -> None:
+        assert self.purchase.asking is not None
+        number = self.purchase.asking.number
+        self.follow(
+            answered(
+                self.purchase, Answer(number, heard, self.captured, EUR, b"ch_1"), self.now_ms
+            )
+        )
+
+    def hear(self) -> None:
+        """Let the section act on the oldest word, and answer."""
+        match self.told.pop(0):
+            case Say.SELL_SEATS if self.seats == "PAYING" or (
+                self.seats == "RELEASED" and not self.are_taken
+            ):
+                self.seats = "SOLD"
+                self.follow(seats_sold(self.purchase))
+            case Say.SELL_SEATS:
+                self.follow(seats_lost(self.purchase, self.now_ms))
+            case Say.RELEASE_SEATS if self.seats == "PAYING":
+                self.seats = "RELEASED"
+            case Say.TAKE_SEATS_BACK:
+                assert self.seats == "SOLD"
+                self.seats = "REFUNDED"
+
+
+def step(world: World, draw: st.DataObject) -> None:
+    asking = world.purchase.asking
+    moves = ["pass", "hint", "refund", "taken", *(["hear"] if world.told else [])]
+    if asking is not None:
+        moves += ["answered", "answered", "lost", "slow", "unheard", "unheard", "declined"]
+        moves += ["arrives"] if world.is_on_its_way else []
+    match draw.draw(st.sampled_from(moves)):
+        case "pass":
+            world.now_ms += draw.draw(st.sampled_from([1_000, 60_000, 600_000, 1_200_000]))
+        case "hint":
+            world.follow(hinted(world.purchase, world.now_ms))
+        case "refund":
+            world.follow(refund_asked(world.purchase, world.now_ms))
+        case "taken":
+            world.are_taken = True
+        case "hear":
+            world.hear()
+        case "answered":
+            world.answer(world.perform(draw.draw(st.sampled_from([PRICE, PRICE, PRICE, 1]))))
+        case "lost":
+            # Done, and its answer never arrives.
+            world.perform(PRICE)
+            world.answer(Heard.OPEN)
+        case "slow":
+            world.is_on_its_way |= asking is not None and asking.question == Question.CHARGE
+            world.answer(Heard.OPEN)
+        case "arrives":
+            world.arrive()
+        case "unheard":
+            world.answer(draw.draw(st.sampled_from([Heard.OPEN, Heard.NOT_DONE])))
+        case "declined":
+            assert asking is not None
+            is_declined = asking.question == Question.CHARGE and not (
+                world.captured or world.is_on_its_way
+            )
+            world.answer(Heard.DECLINED if is_declined else Heard.NOT_DONE)
+
+
+def settle(world: World) -> None:
+    """Let everything that is still to come come, by a gateway that is well again."""
+    if world.is_on_its_way:
+        world.arrive()
+    for _ in range(50):
+        if world.told:
+            world.hear()
+        elif world.purchase.asking is not None:
+            world.now_ms = max(world.now_ms, world.purchase.asking.due_ms)
+            world.answer(world.perform(PRICE))
+        else:
+            return
+    raise AssertionError(f"it never comes to rest: {world.purchase}")
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_i10_i11_in_any_order_the_money_is_what_the_seats_say(data: st.DataObject) -> None:
+    world = World(now_ms=data.draw(st.sampled_from([NOW, DEADLINE - 1])))
+    for _ in range(data.draw(st.integers(0, 40))):
+        step(world, data)
+        if world.purchase.status in {P.PENDING, P.PROCESSING}:
+            # Whoever may yet pay keeps the seats.
+            assert world.seats == "PAYING"
+    settle(world)
+    assert world.charges <= 1
+    status, kept = world.purchase.status, world.captured - world.refunded
+    if status == P.COMPENSATION_REQUIRED:
+        return
+    assert status in {P.DONE, P.FAILED, P.EXPIRED, P.REFUNDED}
+    assert (kept, world.seats == "SOLD") == ((PRICE, True) if status == P.DONE else (0, False))
+    assert world.seats != "PAYING"
