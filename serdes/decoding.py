@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from fastavro.schema import SchemaParseException
-
 from schemas.topics import Topic, subject
 from serdes.avro.block_forms import BlockForms
 from serdes.avro.codegen import Decode, decoder
@@ -15,7 +13,7 @@ from serdes.avro.general import GeneralReader
 from serdes.avro.refused import Refused
 from serdes.avro.schema_files import fingerprint_of, inlined, name_of, qualified
 from serdes.avro.schema_rules import faults_of
-from serdes.registry.ids import RegisteredSchema, SchemaIds
+from serdes.registry.ids import NOT_A_SCHEMA, RegisteredSchema, SchemaIds
 from serdes.wire import (
     HEADER_BYTES,
     SCHEMA_ID_MAX,
@@ -74,9 +72,6 @@ class UnknownRecordType:
 
     detail: str
 
-
-# What reading a schema text raises that is not one.
-_NOT_A_SCHEMA = (LookupError, RecursionError, SchemaParseException, TypeError, ValueError)
 
 Verdict = Decoded | Undecodable | Tombstone | UnknownSchema | UnknownRecordType
 
@@ -177,7 +172,7 @@ class TopicDecoder:
                 self.by_header[header_of(schema_id)] = (name, decoder(name))
             else:
                 self._others[schema_id] = _OtherVersion(name, writer, pinned)
-        except _NOT_A_SCHEMA as error:
+        except NOT_A_SCHEMA as error:
             detail = f"schema {schema_id}: {type(error).__name__}: {error}"
             self._others[schema_id] = Undecodable(BAD_SCHEMA, detail)
 

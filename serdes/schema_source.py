@@ -12,6 +12,7 @@ lies beside the log (`IdLog`). An id that stood for another schema ends the star
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 from threading import RLock
@@ -104,6 +105,7 @@ class SchemaSource:
         self._ids: SchemaIds | None = None
         self._known = KnownIds()
         self._is_confirmed = False
+        self._is_remembered = True
         self._rests_until_s = 0.0
         self.told: Callable[[ContradictoryIdsError], None] = lambda _: None
         # Re-entrant: whoever confirms needs the ids first.
@@ -144,7 +146,13 @@ class SchemaSource:
                     # Another worker may have been first, by another registry.
                     self._add(self._log.read())
             # Last: what is not confirmed must not replace what knew better.
-            self._remember(ids)
+            try:
+                self._remember(ids)
+            except OSError as error:
+                raise SchemaIdsError(
+                    f"{self._cache} cannot be written: {error}. Make room for it, or give this "
+                    "process a directory that it may write to; then start it again"
+                ) from error
             self._is_confirmed = True
 
     def ask(self, decoder: TopicDecoder, schema_id: int) -> Answer:
@@ -171,8 +179,10 @@ class SchemaSource:
                 if is_new and self._appends and self._log is not None:
                     self._log.append([said])
                 self._add([said])
-                if is_new:
-                    self._remember(ids)
+                if is_new or not self._is_remembered:
+                    # Whoever reads goes on: the next start asks for what the cache lacks.
+                    with suppress(OSError):
+                        self._remember(ids)
             else:
                 self._add([said], keep=False)
         decoder.learn(schema_id, registered)
@@ -268,5 +278,8 @@ class SchemaSource:
         return [one for one in self._known.all() if one.schema_id not in has and one.fingerprint]
 
     def _remember(self, ids: SchemaIds) -> None:
+        """Write the cache; raises OSError, and then what was not written is due."""
         if self._cache is not None and self._registry is not None:
+            self._is_remembered = False
             write_ids(self._cache, ids, self._known.all())
+            self._is_remembered = True

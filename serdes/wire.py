@@ -18,3 +18,11 @@ def schema_id_of(header: bytes) -> int | None:
     if len(header) < HEADER_BYTES or header[:1] != MAGIC:
         return None
     return int.from_bytes(header[1:HEADER_BYTES], "big")
+
+
+def checked_id(value: object) -> int:
+    """Return what JSON gives as a schema id. Raises ValueError where no registry gives it out."""
+    # A bool is an int to Python, and registries count from 1 in an int of 32 bits.
+    if type(value) is not int or not 0 < value <= SCHEMA_ID_MAX:
+        raise ValueError(f"{value!r:.200} is no schema id")
+    return value

@@ -12,7 +12,7 @@ from schemas.topics import subjects
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.linting import lint
 from serdes.avro.schema_files import HISTORY, current, load, qualified
-from serdes.registry.client import QUESTIONS_AT_ONCE, Registry, RegistryRefusedError, quoted
+from serdes.registry.client import QUESTIONS_AT_ONCE, Registry, RegistryRefusedError, id_in, quoted
 
 COMPATIBILITY = "FULL_TRANSITIVE"
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -79,7 +79,7 @@ def _register(registry: Registry, prepared: Registration, text: str) -> Registra
         if error.status == _CONFLICT:
             return Registration(subject, None, "incompatible")
         raise
-    return Registration(subject, int(answer["id"]), prepared.state)
+    return Registration(subject, id_in(answer), prepared.state)
 
 
 def _fits(registry: Registry, subject: str, text: str) -> bool:

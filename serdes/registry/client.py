@@ -14,14 +14,19 @@ from typing import Any
 
 from schemas.topics import subjects
 from serdes.avro.schema_files import current
-from serdes.registry.ids import RegisteredSchema, SchemaIds, schema_identity
+from serdes.registry.ids import NOT_A_SCHEMA, RegisteredSchema, SchemaIds, schema_identity
 from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError, forgotten
+from serdes.wire import checked_id
 
 QUESTIONS_AT_ONCE = 8
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024
 _NOT_FOUND = 404
-_NO_SCHEMA = (KeyError, RecursionError, TypeError, ValueError, AttributeError)
+# A registry's own codes for a subject, version or schema that it does not have begin so.
+_ABSENT = 404
+
+# What a connection and the reading of JSON raise.
+_NO_ANSWER = (OSError, RecursionError, ValueError, http.client.HTTPException)
 
 
 class RegistryUnavailableError(Exception):
@@ -74,22 +79,14 @@ class Registry:
             with self._opener.open(request, timeout=self._timeout_s) as answer:
                 return json.loads(answer.read(_ANSWER_BYTES_MAX))
         except urllib.error.HTTPError as error:
-            with error:
-                text = error.read(_ANSWER_BYTES_MAX).decode(errors="replace")
-            where = f"{method} {self.url}/{path}: {error.code}"
-            if error.code >= http.client.INTERNAL_SERVER_ERROR:
-                raise RegistryUnavailableError(f"{where} {text[:500]}") from error
-            if error.code == _NOT_FOUND and not _is_of_registry(text):
-                # A proxy, or a path where there is no registry: that is no "there is none".
-                raise RegistryUnavailableError(f"{where} {text[:500]}") from error
-            raise RegistryRefusedError(error.code, f"{where} {_message_of(text)}") from error
-        except (OSError, RecursionError, ValueError, http.client.HTTPException) as error:
+            raise _error_of(error, f"{method} {self.url}/{path}") from error
+        except _NO_ANSWER as error:
             raise RegistryUnavailableError(f"{method} {self.url}/{path}: {error}") from error
 
     def id_of(self, subject: str, text: str) -> int | None:
         """Return the id of a schema text under a subject, or None where it is not registered."""
         try:
-            return _id_in(self.call("POST", f"subjects/{quoted(subject)}", {"schema": text}))
+            return id_in(self.call("POST", f"subjects/{quoted(subject)}", {"schema": text}))
         except RegistryRefusedError as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -105,8 +102,8 @@ class Registry:
                 return None
             raise
         try:
-            names = tuple(dict.fromkeys(str(version["subject"]) for version in versions))
-            return RegisteredSchema(names, str(answer["schema"]))
+            names = tuple(dict.fromkeys(_text_of(version["subject"]) for version in versions))
+            return RegisteredSchema(names, _text_of(answer["schema"]))
         except (KeyError, TypeError) as error:
             raise RegistryUnavailableError(f"{self.url}: an answer of another form") from error
 
@@ -162,7 +159,7 @@ def _confirmed_id(registry: Registry, subject: str, record: str) -> int:
     try:
         told = json.loads(answer["schema"])
         name, fingerprint = schema_identity(told)
-    except _NO_SCHEMA as error:
+    except NOT_A_SCHEMA as error:
         raise RegistryUnavailableError(f"{registry.url}: an answer of another form") from error
     asked_by_text, asked_by_id = f"subjects/{subject}", f"schemas/ids/{schema_id}"
     own = KnownId(
@@ -172,19 +169,45 @@ def _confirmed_id(registry: Registry, subject: str, record: str) -> int:
     return schema_id
 
 
-def _id_in(answer: Any) -> int:
+def id_in(answer: Any) -> int:
+    """Return the id in an answer; raises RegistryUnavailableError where there is none."""
     try:
-        return int(answer["id"])
+        return checked_id(answer["id"])
     except (KeyError, TypeError, ValueError) as error:
         raise RegistryUnavailableError(f"an answer without an id: {answer!r:.200}") from error
 
 
-def _is_of_registry(text: str) -> bool:
-    """Say whether an error is told in a registry's own words: JSON with a code of its own."""
+def _text_of(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.200} is not a text")
+    return value
+
+
+def _error_of(error: urllib.error.HTTPError, where: str) -> Exception:
+    """Return what an answer with an error status means."""
     try:
-        return isinstance(json.loads(text)["error_code"], int)
+        with error:
+            text = error.read(_ANSWER_BYTES_MAX).decode(errors="replace")
+    except _NO_ANSWER as fault:
+        return RegistryUnavailableError(f"{where}: {error.code}, and then {fault}")
+    told = f"{where}: {error.code}"
+    is_server_fault = error.code >= http.client.INTERNAL_SERVER_ERROR
+    # A proxy, or a path where there is no registry: that is no "there is none".
+    if is_server_fault or (error.code == _NOT_FOUND and not _says_absent(text)):
+        return RegistryUnavailableError(f"{told} {text[:500]}")
+    return RegistryRefusedError(error.code, f"{told} {_message_of(text)}")
+
+
+def _says_absent(text: str) -> bool:
+    """Say whether the registry itself says that it lacks what was asked for.
+
+    The code 404 alone is its word for a path that it does not have.
+    """
+    try:
+        code = json.loads(text)["error_code"]
     except (KeyError, RecursionError, TypeError, ValueError):
         return False
+    return isinstance(code, int) and code // 100 == _ABSENT
 
 
 def _message_of(text: str) -> str:

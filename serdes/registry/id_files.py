@@ -17,6 +17,7 @@ from schemas.topics import subjects
 from serdes.avro.schema_files import SCHEMA_ROOT, current, digest_of
 from serdes.registry.ids import SchemaIds
 from serdes.registry.known_ids import KnownId
+from serdes.wire import checked_id
 
 PINS_FILE = SCHEMA_ROOT / "pinned_ids.json"
 
@@ -58,12 +59,12 @@ def read_ids(path: Path) -> dict[str, int]:
 
     Raises OSError, or ValueError where the file lacks a schema of this code or holds another text.
     """
-    entries = json.loads(path.read_text(encoding="utf-8"))
+    entries = _entries(path)
     id_by_subject: dict[str, int] = {}
     for subject, record in subjects().items():
         try:
             entry = entries[subject]
-            digest, schema_id = entry["digest"], int(entry["id"])
+            digest, schema_id = entry["digest"], checked_id(entry["id"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} has no id of {subject}") from error
         if digest != digest_of(current().text(record)):
@@ -78,19 +79,26 @@ def known_in(path: Path) -> list[KnownId]:
     Raises OSError, or ValueError where the file is damaged.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = _entries(path)
     except FileNotFoundError:
         return []
     try:
         others = entries.pop(_OTHERS, ())
         known = [_known_of(path, subject, entry) for subject, entry in entries.items()]
         known += (
-            KnownId(int(one["id"]), str(one["record"]), str(one["fingerprint"]), str(path))
+            KnownId(checked_id(one["id"]), str(one["record"]), str(one["fingerprint"]), str(path))
             for one in others
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no file of schema ids: {error!r}") from error
     return known
+
+
+def _entries(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply") from error
 
 
 def _known_of(path: Path, subject: str, entry: Any) -> KnownId:
@@ -101,4 +109,4 @@ def _known_of(path: Path, subject: str, entry: Any) -> KnownId:
         # Files of former versions have the digest of the text only.
         own = digest_of(current().text(record)) == entry["digest"]
         fingerprint = current().fingerprint(record) if own else ""
-    return KnownId(int(entry["id"]), record, fingerprint, str(path))
+    return KnownId(checked_id(entry["id"]), record, fingerprint, str(path))

@@ -3,12 +3,23 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from fastavro.schema import SchemaParseException
 
 from schemas.topics import subjects
 from serdes.avro.schema_files import Schema, current, digest_of, fingerprint_of, name_of, qualified
 from serdes.registry.known_ids import KnownId
+
+# What reading a JSON text raises that is no schema.
+NOT_A_SCHEMA: Final = (
+    AttributeError,
+    LookupError,
+    RecursionError,
+    SchemaParseException,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,7 @@ class RegisteredSchema:
         """Return what this says of an id; a text that is no schema of ours is its own name."""
         try:
             name, fingerprint = schema_identity(json.loads(self.text))
-        except (LookupError, RecursionError, SchemaParseException, TypeError, ValueError):
+        except NOT_A_SCHEMA:
             fingerprint = digest_of(self.text)
             name = f"a text of {', '.join(self.subjects)}"
         return KnownId(schema_id, name, fingerprint, source)
@@ -63,7 +74,7 @@ class SchemaIds:
 
 
 def schema_identity(schema: Schema) -> tuple[str, str]:
-    """Return full name and fingerprint of a registered schema; raises where it is no record."""
+    """Return full name and fingerprint of a registered schema; raises NOT_A_SCHEMA."""
     whole = qualified(schema)
     return name_of(whole), fingerprint_of(whole)
 

@@ -30,7 +30,7 @@ from serdes.decoding import (
     UnknownSchema,
 )
 from serdes.registry.ids import RegisteredSchema, SchemaIds, counted_ids
-from serdes.wire import HEADER_BYTES, header_of, schema_id_of
+from serdes.wire import HEADER_BYTES, header_of
 
 HOLD = "io.seatstream.commands.HoldBestAvailable"
 OPEN = "io.seatstream.commands.OpenSection"
@@ -312,11 +312,6 @@ def test_headers_within_the_limits_do_not_matter() -> None:
 @given(value=st.binary(max_size=80) | st.binary(max_size=80).map(lambda tail: A_HOLD[:5] + tail))
 def test_decoding_never_raises(value: bytes) -> None:
     DECODER.decode(value)
-
-
-@given(schema_id=st.integers(0, 2**32 - 1))
-def test_a_header_tells_its_schema_id(schema_id: int) -> None:
-    assert schema_id_of(header_of(schema_id) + b"body") == schema_id
 
 
 def test_one_text_under_two_subjects_shares_an_id() -> None:

@@ -1,11 +1,13 @@
-"""Ids come from the registry, else from a file that fits; unknown ids are asked for.
+"""A registry says what it has and what it lacks; everything else that it says is no answer.
 
 A registry of our own over HTTP plays the faults; one test asks the real one.
 """
 
-import json
+import socket
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
 
 import pytest
 from support.records.registry_fake import FakeRegistry, fake_registry
@@ -14,20 +16,21 @@ from schemas.topics import SECTION_COMMANDS, subject, subjects
 from scripts.contracts.registering import differences, register
 from serdes.avro.schema_files import current
 from serdes.decoding import FOREIGN_SUBJECT, Decoded, TopicDecoder, Undecodable, UnknownSchema
-from serdes.encoding import encoders
 from serdes.registry.client import (
     NotRegisteredError,
     Registry,
     RegistryUnavailableError,
+    check_has,
     fetch_ids,
+    quoted,
 )
-from serdes.registry.id_files import PINS_FILE, read_ids, write_ids
-from serdes.registry.ids import SchemaIds, counted_ids
-from serdes.schema_source import SchemaSource
+from serdes.registry.ids import RegisteredSchema, SchemaIds, counted_ids
+from serdes.registry.known_ids import ContradictoryIdsError, KnownId
 from serdes.wire import header_of
 
 TICK = "io.seatstream.commands.Tick"
 TICK_SUBJECT = subject(SECTION_COMMANDS, TICK)
+ENUM_WITH_TWO_ALIKE = '{"type":"enum","name":"E","namespace":"x","symbols":["a","a"]}'
 
 
 @pytest.fixture
@@ -60,49 +63,6 @@ def test_asking_for_ids_registers_nothing(fake: FakeRegistry) -> None:
     assert not any(request.endswith("/versions") for request in fake.requests)
 
 
-def test_f85_a_registry_that_is_down_is_replaced_by_the_last_answer(
-    fake: FakeRegistry, tmp_path: Path
-) -> None:
-    cache = tmp_path / "data" / "schema_ids.json"
-    filled(fake)
-    first = SchemaSource(fake.url, cache)
-    known = first.ids()
-    first.confirm()
-    fake.answers = (503, b"down")
-    again = SchemaSource(fake.url, cache).ids()
-    assert again.id_by_subject == known.id_by_subject
-    assert again.source == f"cache {cache}"
-
-
-def test_without_a_cache_the_pins_serve(fake: FakeRegistry, tmp_path: Path) -> None:
-    fake.answers = (503, b"down")
-    ids = SchemaSource(fake.url, tmp_path / "none.json").ids()
-    assert ids == SchemaIds(read_ids(PINS_FILE))
-    assert ids.source == f"pins {PINS_FILE}"
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"a": 1}'])
-def test_a_damaged_file_of_ids_is_not_used(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "ids.json"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError):
-        read_ids(path)
-
-
-def test_ids_of_another_version_of_a_schema_are_not_used(tmp_path: Path) -> None:
-    path = tmp_path / "ids.json"
-    write_ids(path, counted_ids())
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    entries[TICK_SUBJECT]["digest"] = "0" * 64
-    path.write_text(json.dumps(entries), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"another version of .*Tick"):
-        read_ids(path)
-
-
-def test_the_pins_of_the_repository_are_of_the_current_schemas() -> None:
-    assert read_ids(PINS_FILE).keys() == subjects().keys()
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -112,6 +72,8 @@ def test_the_pins_of_the_repository_are_of_the_current_schemas() -> None:
         (200, b"<html>"),
         (200, b"[]"),
         (200, b'{"id": "x"}'),
+        # A real registry's word for a path that it does not have: a wrong address, or an old one.
+        (404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}'),
         (200, b""),
         # A library that reads it level by level has no more room for its own calls.
         (200, b"[" * 100_000),
@@ -126,6 +88,15 @@ def test_an_answer_that_is_none_counts_as_down(
         fetch_ids(Registry(fake.url))
     with pytest.raises(RegistryUnavailableError):
         Registry(fake.url).schema_of(1)
+
+
+@pytest.mark.parametrize(
+    "answer", ["1e999", "NaN", "1.5", "true", '"7"', "null", "0", "-7", "2147483648", "[1]"]
+)
+def test_what_no_header_can_carry_is_no_id(fake: FakeRegistry, answer: str) -> None:
+    fake.answers = (200, b'{"id": %s}' % answer.encode())
+    with pytest.raises(RegistryUnavailableError, match="an answer without an id"):
+        Registry(fake.url).id_of(TICK_SUBJECT, "{}")
 
 
 def test_a_registry_that_hangs_counts_as_down_after_its_time(fake: FakeRegistry) -> None:
@@ -169,10 +140,104 @@ def test_b07_an_id_of_a_subject_of_others_is_foreign(fake: FakeRegistry) -> None
     assert verdict.reason == FOREIGN_SUBJECT
 
 
-def test_encoders_write_our_ids(fake: FakeRegistry) -> None:
-    ids = fetch_ids(filled(fake))
-    value = encoders(SECTION_COMMANDS, ids)[TICK](1)
-    assert value == header_of(ids.id_by_subject[TICK_SUBJECT]) + b"\x02"
+@pytest.mark.parametrize("body", [b"", b'{"error_code"'])
+@pytest.mark.parametrize("status", [b"404 Not Found", b"409 Conflict", b"503 Busy"])
+def test_an_error_whose_text_does_not_end_counts_as_down(status: bytes, body: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        registry = Registry(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=0.2)
+        ended = Event()
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: 99\r\n\r\n" % status + body)
+                ended.wait(60)
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            served = pool.submit(serve)
+            try:
+                with pytest.raises(RegistryUnavailableError, match="timed out"):
+                    registry.schema_of(1)
+            finally:
+                ended.set()
+            served.result(timeout=60)
+
+
+def answered(fake: FakeRegistry, schema: Any, versions: Any) -> Registry:
+    """Return a registry that answers the two questions about an id with these values."""
+    answers = {("schemas", "ids", "1"): schema, ("schemas", "ids", "1", "versions"): versions}
+
+    def answer(method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
+        return 200, answers[tuple(parts)]
+
+    fake.answer = answer  # type: ignore[method-assign]
+    return Registry(fake.url)
+
+
+@pytest.mark.parametrize(
+    ("schema", "versions"),
+    [
+        ({"schema": {"type": "record"}}, [{"subject": "s"}]),
+        ({"schema": None}, [{"subject": "s"}]),
+        ({"schema": "{}"}, [{"subject": 7}]),
+        ({"schema": "{}"}, [{"subject": None}]),
+        ({"schema": "{}"}, ["s"]),
+        ({"schema": "{}"}, {"subject": "s"}),
+        ({"schema": "{}"}, 7),
+        ([], []),
+        ({}, []),
+    ],
+)
+def test_what_an_id_stands_for_is_a_text_under_subjects_or_no_answer(
+    fake: FakeRegistry, schema: Any, versions: Any
+) -> None:
+    # A value of another type, taken for a text, would make dead letters of good commands.
+    with pytest.raises(RegistryUnavailableError, match="an answer of another form"):
+        answered(fake, schema, versions).schema_of(1)
+
+
+def test_a_subject_is_named_once_however_many_versions_have_the_text(fake: FakeRegistry) -> None:
+    versions = [{"subject": "b", "version": 1}, {"subject": "a"}, {"subject": "b", "version": 2}]
+    found = answered(fake, {"schema": "{}"}, versions).schema_of(1)
+    assert found == RegisteredSchema(("b", "a"), "{}")
+
+
+@pytest.mark.parametrize("text", ["{", "7", "null", "{}", ENUM_WITH_TWO_ALIKE])
+def test_an_id_that_stands_for_no_schema_at_all_is_an_answer_of_another_form(
+    fake: FakeRegistry, text: str
+) -> None:
+    registry = filled(fake)
+    for schema_id in fake.texts:
+        fake.texts[schema_id] = text
+    answer = fake.answer
+
+    def by_id(method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
+        return (200, {"id": 40}) if method == "POST" else answer(method, parts, body)
+
+    fake.answer = by_id  # type: ignore[method-assign]
+    with pytest.raises(RegistryUnavailableError, match="an answer of another form"):
+        fetch_ids(registry)
+
+
+def test_a_subject_is_one_part_of_a_path_whatever_it_is_called() -> None:
+    assert quoted("a/b c-?x") == "a%2Fb%20c-%3Fx"
+
+
+def test_a_listed_id_that_the_registry_gives_to_another_schema_ends_the_start(
+    fake: FakeRegistry,
+) -> None:
+    registry = filled(fake)
+    listed = counted_ids(first=40).known()
+    check_has(registry, listed, sure=())
+    fake.texts[40], fake.texts[41] = fake.texts[41], fake.texts[40]
+    with pytest.raises(ContradictoryIdsError):
+        check_has(registry, listed, sure=())
+    # What was asked for already is not asked again, and ids of others are their own affair.
+    fake.requests.clear()
+    foreign = KnownId(9_999, "io.other.Record", "", "the list")
+    check_has(registry, [*listed, foreign], sure={one.schema_id for one in listed})
+    assert fake.requests == []
+    with pytest.raises(ContradictoryIdsError, match="has no such id"):
+        check_has(registry, [KnownId(9_999, TICK, "", "the list")], sure=())
 
 
 @pytest.mark.kafka

@@ -1,4 +1,7 @@
-"""S2: an id that anybody knew as another schema ends the start, and nothing is overwritten."""
+"""Ids come from the registry, else from a file that fits.
+
+S2: an id that anybody knew as another schema ends the start, and nothing is overwritten.
+"""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -14,10 +17,11 @@ from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.avro.schema_files import current
 from serdes.decoding import TopicDecoder
 from serdes.registry.client import NotRegisteredError, Registry, fetch_ids
-from serdes.registry.id_files import PINS_FILE, known_in, read_ids, write_ids
-from serdes.registry.ids import SchemaIds, counted_ids
-from serdes.registry.known_ids import ContradictoryIdsError, KnownId, KnownIds, SchemaIdsError
+from serdes.registry.id_files import PINS_FILE, known_in, read_ids
+from serdes.registry.ids import SchemaIds
+from serdes.registry.known_ids import ContradictoryIdsError, KnownId, SchemaIdsError
 from serdes.schema_source import Answer, NoSchemaIdsError, SchemaSource
+from serdes.wire import header_of
 
 CONFIRM = "io.seatstream.commands.ConfirmReservation"
 RELEASE = "io.seatstream.commands.ReleaseReservation"
@@ -244,24 +248,6 @@ def test_s2_ids_of_others_in_a_shared_registry_contradict_no_pin(tmp_path: Path)
         assert source.ask(decoder, pinned) is Answer.KNOWN
 
 
-def test_s2_ids_of_former_versions_stay_in_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "ids.json"
-    former = KnownId(9_000, CONFIRM, "0" * 64, "a former version")
-    write_ids(path, counted_ids(), [former])
-    assert read_ids(path) == counted_ids().id_by_subject
-    known = {one.schema_id: one for one in known_in(path)}
-    assert known[9_000].fingerprint == former.fingerprint
-    assert len(known) == len(subjects()) + 1
-
-
-def test_s2_what_contradicts_takes_nothing_in() -> None:
-    known = KnownIds()
-    known.add([KnownId(1, CONFIRM, "a", "first")])
-    with pytest.raises(ContradictoryIdsError, match=r"first.*second"):
-        known.add([KnownId(2, RELEASE, "b", "second"), KnownId(1, CONFIRM, "c", "second")])
-    assert [one.schema_id for one in known.all()] == [1]
-
-
 def test_s2_pins_in_the_place_of_a_registry_are_not_listed(
     fake: FakeRegistry, tmp_path: Path
 ) -> None:
@@ -346,3 +332,83 @@ def test_b2_a_reader_is_held_up_once_by_a_registry_that_does_not_answer(
     fake.requests.clear()
     assert [other.learn(decoder, number) for number in (7_000, 7_001)] == [False] * 2
     assert len({request.split("/")[3] for request in fake.requests}) == 2
+
+
+def test_f85_a_registry_that_is_down_is_replaced_by_the_last_answer(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    cache = tmp_path / "data" / "schema_ids.json"
+    first = SchemaSource(fake.url, cache)
+    known = first.ids()
+    first.confirm()
+    fake.answers = (503, b"down")
+    again = SchemaSource(fake.url, cache).ids()
+    assert again.id_by_subject == known.id_by_subject
+    assert again.source == f"cache {cache}"
+
+
+def test_without_a_cache_the_pins_serve(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.answers = (503, b"down")
+    ids = SchemaSource(fake.url, tmp_path / "none.json").ids()
+    assert ids == SchemaIds(read_ids(PINS_FILE))
+    assert ids.source == f"pins {PINS_FILE}"
+
+
+def test_without_a_registry_an_unknown_id_has_no_meaning_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    source = SchemaSource("", tmp_path / "cache.json")
+    source.confirm()
+    decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
+    assert source.ask(decoder, FIRST + 500) is Answer.UNKNOWN
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_confirmed_is_not_asked_for_again(fake: FakeRegistry, tmp_path: Path) -> None:
+    source = started(fake, tmp_path / "cache.json")
+    fake.requests.clear()
+    source.confirm()
+    assert source.ids() is source.ids()
+    assert fake.requests == []
+
+
+def test_while_the_registry_is_down_an_id_is_neither_known_nor_unknown(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    source = started(fake, tmp_path / "cache.json")
+    decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
+    for answers in ((503, b"down"), (401, b"who are you"), (404, b"<html>"), (200, b"[]")):
+        fake.answers = answers
+        assert source.ask(decoder, FIRST + 500) is Answer.NONE
+
+
+def test_a_cache_that_cannot_be_written_ends_the_start_with_its_name(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache.json"
+    # In the way of the file that is renamed at last; a full disk has no room for it either.
+    (tmp_path / "cache.json.new").mkdir()
+    with pytest.raises(SchemaIdsError, match=r"cache\.json cannot be written"):
+        started(fake, cache)
+
+
+def test_a_cache_that_cannot_be_written_later_stops_no_reader(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache.json"
+    source = started(fake, cache)
+    decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
+
+    def another(words: str) -> int:
+        text = current().text(CONFIRM).replace('"doc":"', f'"doc":"{words} ', 1)
+        return fake.add(CONFIRM_SUBJECT, text)
+
+    (tmp_path / "cache.json.new").mkdir()
+    first = another("One.")
+    assert source.ask(decoder, first) is Answer.KNOWN
+    assert header_of(first) in decoder.by_header
+    (tmp_path / "cache.json.new").rmdir()
+    # There is room again: with the next id the one before is remembered too.
+    second = another("Two.")
+    assert source.ask(decoder, second) is Answer.KNOWN
+    assert {first, second} <= {one.schema_id for one in known_in(cache)}
