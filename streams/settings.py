@@ -103,8 +103,8 @@ class Settings:
     watchdog: bool = True
     dead_letter_run_limit: int = 10
     dead_letter_share_limit: int = 10
-    calls: int = 64
-    calls_per_destination: int = 16
+    calls: int = 128
+    calls_per_destination: int = 32
     calls_end_s: float = 5.0
     circuit_failures: int = 5
     circuit_open_ms: int = 60_000
@@ -148,8 +148,8 @@ class Settings:
             watchdog=read(PREFIX + "WATCHDOG", flag, True),
             dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10),
             dead_letter_share_limit=read(PREFIX + "DEAD_LETTER_SHARE_LIMIT", whole(1, 1_000), 10),
-            calls=read(PREFIX + "CALLS", whole(1, 10_000), 64),
-            calls_per_destination=read(PREFIX + "CALLS_PER_DESTINATION", whole(1, 10_000), 16),
+            calls=read(PREFIX + "CALLS", whole(1, 10_000), 128),
+            calls_per_destination=read(PREFIX + "CALLS_PER_DESTINATION", whole(1, 10_000), 32),
             calls_end_s=read(PREFIX + "CALLS_END_S", between(0, 60), 5.0),
             circuit_failures=read(PREFIX + "CIRCUIT_FAILURES", whole(1, 1_000), 5),
             circuit_open_ms=int(1000 * read(PREFIX + "CIRCUIT_OPEN_S", between(0.1, 3_600), 60.0)),

@@ -8,11 +8,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import NewTopic
+from integration.conftest import FAST_SESSIONS
 from integration.destinations import Ledger, serving
 from integration.workers import (
     SESSION_TIMEOUT_S,
@@ -23,6 +25,7 @@ from integration.workers import (
     read_committed,
 )
 
+from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from streams.runtime.process.failpoints import OF_INTENTS
 
@@ -64,9 +67,17 @@ class Callers(Fleet):
         records = read_committed(self.brokers, self.prefix + "applied", self.partitions)
         return Counter(record.key.decode() for record in records)
 
-    def settle(self, timeout_s: float = 90.0, *, revive: bool = False) -> None:  # noqa: ARG002
-        """Wait until all that was asked for is applied."""
-        reached = wait_until(lambda: self.applied().keys() >= set(self.asked), timeout_s)
+    def settle(self, timeout_s: float = 90.0, *, revive: bool = False) -> None:
+        """Wait until all that was asked for is applied; bring the dead back if asked to."""
+
+        def settled() -> bool:
+            for worker in self.workers if revive else ():
+                if worker.child is not None and not worker.child.is_alive():
+                    worker.ended(0)
+                    self.start(worker)
+            return self.applied().keys() >= set(self.asked)
+
+        reached = wait_until(settled, timeout_s)
         tails = "\n".join(f"{worker.name}:\n{worker.tail()}" for worker in self.workers)
         assert reached, f"{len(self.applied())} of {len(self.asked)}\n{tails}"
 
@@ -78,22 +89,28 @@ class Callers(Fleet):
         assert self.ledger.calls.keys() == keys
 
 
-@pytest.fixture
-def callers(patient_brokers: str, topic_prefix: str, tmp_path: Path) -> Iterator[Callers]:
+@contextmanager
+def callers_on(brokers: str, prefix: str, directory: Path) -> Iterator[Callers]:
     ledger = Ledger()
     with serving(ledger) as port:
-        fleet = Callers(
-            patient_brokers,
-            topic_prefix,
-            tmp_path,
-            2,
-            {"CALLING_URL": f"http://127.0.0.1:{port}", "SEATSTREAM_CALLS_END_S": "0.5"},
-            ledger=ledger,
-        )
+        environment = {
+            "CALLING_URL": f"http://127.0.0.1:{port}",
+            "SEATSTREAM_CALLS_END_S": "0.5",
+            "SEATSTREAM_CALLS_PER_DESTINATION": "16",
+        }
+        fleet = Callers(brokers, prefix, directory, 2, environment, ledger=ledger)
         fleet.create()
+        try:
+            yield fleet
+        finally:
+            ledger.hold()
+            fleet.stop()
+
+
+@pytest.fixture
+def callers(patient_brokers: str, topic_prefix: str, tmp_path: Path) -> Iterator[Callers]:
+    with callers_on(patient_brokers, topic_prefix, tmp_path) as fleet:
         yield fleet
-        ledger.hold()
-        fleet.stop()
 
 
 def numbered(prefix: str, count: int) -> list[str]:
@@ -202,6 +219,31 @@ def test_f60_a_destination_in_trouble_is_left_alone_and_called_again(
     callers.settle()
     callers.check()
     assert wait_until(lambda: worker.metric("seatstream_circuit_state") == 0, 60)
+
+
+@pytest.mark.timeout(300)
+def test_f56_an_answer_waits_for_a_broker_that_died(topic_prefix: str, tmp_path: Path) -> None:
+    properties = {**QUICK_RESTART, **FAST_SESSIONS}
+    with (
+        ephemeral_stack(
+            "tests-calls", parts={"kafka"}, kafka_properties=properties, fast_jit=True
+        ) as stack,
+        callers_on(stack.kafka_brokers, topic_prefix, tmp_path) as callers,
+    ):
+        worker = callers.worker("one", SEATSTREAM_WATCHDOG="0")
+        callers.ledger.hold("bank")
+        callers.start(worker).wait_ready()
+        callers.call(*numbered("i", 10))
+        assert wait_until(lambda: len(callers.ledger.waiting) == 10, 60), worker.tail()
+        stack.kill_broker(1)
+        callers.ledger.hold()
+        assert wait_until(lambda: len(callers.ledger.done) == 10, 60)
+        assert wait_until(
+            lambda: "answers wait for the brokers" in worker.output() or not worker.is_alive(), 90
+        ), worker.tail()
+        stack.start_broker(1)
+        callers.settle(120, revive=True)
+        callers.check()
 
 
 def _called(worker: Worker, result: str) -> float:

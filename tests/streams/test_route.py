@@ -1,5 +1,7 @@
 """What a route must say of itself, and which routes a worker plays."""
 
+from dataclasses import replace
+
 import pytest
 
 from streams.batch import Batch, Effects, State
@@ -45,3 +47,14 @@ async def nobody(_: Intent) -> bytes:
 def test_a_route_with_performers_says_how_its_handler_hears_of_them() -> None:
     with pytest.raises(ValueError, match="needs `answer`"):
         Route("r", "s", nothing, (), "c", "d", performers={"bank": nobody})
+
+
+def test_a_store_may_have_intents_where_there_are_performers_beside_what_keys_tell() -> None:
+    ours = b"k1"
+    plain = replace(route("r", "s"), owns=lambda key, _partition, _partitions: key == ours)
+    calls = replace(plain, performers={"bank": nobody}, answer=lambda _intent, _answer: (b"", b""))
+    assert plain.may_store is not None
+    assert calls.may_store is not None
+    assert [plain.may_store(key, 0, 1) for key in (ours, b"\xfeid", b"x")] == [True, False, False]
+    assert [calls.may_store(key, 0, 1) for key in (ours, b"\xfeid", b"x")] == [True, True, False]
+    assert route("r", "s").may_store is None

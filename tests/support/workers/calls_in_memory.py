@@ -34,6 +34,8 @@ class Destination:
     goes:    while it is not set, calls hang. fails: what calls raise instead.
     calls:   how often each key was sent. done: keys that it acted on.
     most:    how many calls were under way at once, at most.
+    says:    what it answers; ID stands for the intent's.
+    is_stubborn: whether calls go on when they are cancelled. was_cancelled: whether one was.
     """
 
     goes: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,17 +44,26 @@ class Destination:
     done: set[str] = field(default_factory=set)
     under_way: int = 0
     most: int = 0
+    says: bytes = b"yes"
+    is_stubborn: bool = False
+    was_cancelled: bool = False
 
     async def __call__(self, intent: Intent) -> bytes:
         self.calls[intent.idempotency_key] += 1
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:
-            await self.goes.wait()
+            try:
+                await self.goes.wait()
+            except asyncio.CancelledError:
+                self.was_cancelled = True
+                if not self.is_stubborn:
+                    raise
+                await self.goes.wait()
             if self.fails is not None:
                 raise self.fails
             self.done.add(intent.idempotency_key)
-            return b"yes"
+            return self.says.replace(b"ID", intent.id.encode())
         finally:
             self.under_way -= 1
 
@@ -97,6 +108,8 @@ class WorkerOfCalls:
         self.sends_fail = 0
         self.producers_running = 0
         self.told: list[Answer] = []
+        self.producers = ProducersInMemory()
+        self.former: list[ProducersInMemory] = []
         self.reached: Counter[str] = Counter()
         self.troubles: list[PartitionTrouble] = []
         self.log: dict[int, list[FakeRecord]] = defaultdict(list)
@@ -128,6 +141,7 @@ class WorkerOfCalls:
             partition_in_memory(self.parts, number, store, len(self.log[number]))
             for number, store in enumerate(self.stores)
         ]
+        self.former.append(self.producers)
         self.producers = ProducersInMemory()
         self.commit = GroupCommit(
             self.parts,
@@ -173,6 +187,14 @@ class WorkerOfCalls:
     @property
     def applied(self) -> list[bytes]:
         return self.producers.values("applied")
+
+    def all_applied(self) -> list[str]:
+        """Return what was applied under all owners."""
+        return [
+            value.decode()
+            for producers in [*self.former, self.producers]
+            for value in producers.values("applied")
+        ]
 
     def answers(self, result: str) -> int:
         return sum(

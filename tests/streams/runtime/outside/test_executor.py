@@ -4,11 +4,16 @@ Destinations, brokers and stores are in memory (`support.workers.calls_in_memory
 """
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.pods.conditions import until
 from support.workers.calls_in_memory import WorkerOfCalls, with_worker
 
+from state.stores.partition_state import PartitionState
 from streams.intents import INTENT, open_intents
 from streams.runtime.outside.answers import AnswerTooLarge
 
@@ -294,3 +299,99 @@ def test_a_former_owner_may_have_called_where_the_answer_says_so(tmp_path: Path)
         assert [answer.may_have_run for answer in worker.told] == [False, True]
 
     with_worker(tmp_path, talk)
+
+
+def test_a_call_that_ignores_its_end_tells_nothing(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.is_stubborn = True
+        worker.call("one")
+        await until(lambda: worker.bank.under_way == 1)
+        leaving = asyncio.create_task(worker.executor.leave(worker.partition(0)))
+        await until(lambda: worker.bank.was_cancelled)
+        worker.bank.goes.set()
+        await leaving
+        assert worker.bank.done == {"key-one"}
+        assert worker.told == []
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_probe_that_was_abandoned_makes_room_for_another(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.bank.fails = OSError("told so")
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+        worker.bank.fails = None
+        worker.bank.goes.clear()
+        worker.executor._lanes[0].breaker.reopens_ms = 0
+        worker.call("probe")
+        await until(lambda: worker.bank.calls["key-probe"] == 1)
+        worker.executor.pause(worker.partition(0))
+        worker.call("other", partition=1)
+        await until(lambda: worker.bank.calls["key-other"] == 1)
+
+    with_worker(tmp_path, talk, count=2, circuit_failures=1, circuit_probes=1)
+
+
+def test_an_intent_that_nobody_performs_sets_its_partition_aside(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("one", destination="nowhere")
+        await until(lambda: worker.troubles)
+        assert "none of its performers: bank, post" in str(worker.troubles[0])
+        assert open_intents(PartitionState(worker.stores[0])) == []
+
+    with_worker(tmp_path, talk)
+
+
+STEPS = st.lists(
+    st.sampled_from(["call", "later", "answers", "hangs", "fails", "goes", "time", "owner"]),
+    max_size=25,
+)
+
+
+@given(STEPS)
+def test_f52_f56_whatever_happens_each_is_applied_once_under_its_one_key(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
+    """Owners die, destinations fail and hang, answers come twice."""
+
+    async def talk(worker: WorkerOfCalls) -> None:
+        names: list[str] = []
+        worker.bank.goes.set()
+        worker.bank.says = b"done ID"
+        for step in steps:
+            if step in {"call", "later"}:
+                names.append(f"i{len(names)}")
+                pause_ms = 500 if step == "later" else 0
+                worker.append(0, f"call {names[-1]} bank {pause_ms}".encode())
+            elif step == "answers":
+                # Whatever was told is told once more.
+                values = [record.value or b"" for record in worker.log[0]]
+                for value in [one for one in values if one.startswith(b"answer")][-2:]:
+                    worker.append(0, value)
+            elif step in {"hangs", "goes"}:
+                (worker.bank.goes.clear if step == "hangs" else worker.bank.goes.set)()
+                worker.bank.fails = None
+            elif step == "fails":
+                worker.bank.fails = OSError("told so")
+            elif step == "time":
+                worker.later(700)
+            elif step == "owner":
+                await worker.lose()
+                worker.own()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        worker.bank.fails = None
+        worker.bank.goes.set()
+        async with asyncio.timeout(60):
+            while len(worker.all_applied()) < len(names):
+                worker.later(worker.retry_ms)
+                await asyncio.sleep(0.001)
+        await until(lambda: worker.partition(0).committed_offset == len(worker.log[0]))
+        assert Counter(worker.all_applied()) == Counter(f"done {name}" for name in names)
+        assert worker.bank.done == {f"key-{name}" for name in names} == set(worker.bank.calls)
+        assert open_intents(worker.partition(0).state) == []
+
+    directory = tmp_path_factory.mktemp("worker")
+    with_worker(directory, talk, circuit_failures=1_000)

@@ -9,6 +9,7 @@ from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState, last_of
 from streams.intents import INTENT, Intent, changed_intents, open_intent
 from streams.runtime.outside import lane as module
+from streams.runtime.outside import outbox
 from streams.runtime.outside.breaker import Rules
 from streams.runtime.outside.lane import Lane
 from streams.runtime.outside.outbox import Outbox
@@ -86,6 +87,17 @@ def test_no_more_are_told_than_can_be_remembered(
     lane.breaker.failed(lane.breaker.begin(), 0)
     assert begun(lane) == ["a1 left alone"]
     assert begun(lane, 1_000) == ["a2"]
+
+
+def test_a_partition_whose_answers_are_not_folded_has_no_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "UNFOLDED_MAX", 1)
+    lane = lane_of(tmp_path, ["a1", "a2"], ["b1", "b2"])
+    call = lane.next(5, 0)
+    assert call is not None
+    call.box.answered(call.intent)
+    assert begun(lane) == ["b1", "b2"]
 
 
 def test_a_partition_that_left_is_forgotten(tmp_path: Path) -> None:

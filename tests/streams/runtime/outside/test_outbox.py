@@ -124,6 +124,24 @@ def test_a_window_leaves_in_the_store_what_it_cannot_hold() -> None:
     assert seen == [f"i{number:02}" for number in reversed(range(100))]
 
 
+def test_an_id_that_was_settled_and_opened_again_is_due_when_it_says_now() -> None:
+    bench = Bench()
+    bench.open("one", 1)
+    bench.settle("one")
+    bench.open("one", 50)
+    assert bench.taken(49) == []
+    assert bench.taken(50) == ["one"]
+
+
+def test_what_is_opened_during_a_survey_is_not_forgotten() -> None:
+    bench = Bench()
+    under_way = bench.box.begin_survey()
+    found = survey(bench.store.items(INTENT), 3, lambda: False, under_way)
+    bench.open("one")
+    bench.box.end_survey(found)
+    assert bench.taken() == ["one"]
+
+
 def test_a_survey_counts_what_is_under_way_and_names_the_oldest() -> None:
     bench = Bench()
     bench.open("one", 7)

@@ -17,7 +17,8 @@ from support.workers.echo import CHANGELOG, OUT, SOURCE, Echo, echoed
 from support.workers.parts import PARTITIONS, Consumer, parts_over
 from support.workers.producers_in_memory import ProducersInMemory
 
-from state.stores.partition_state import PartitionState
+from state.stores.partition_state import Changes, PartitionState
+from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.ownership import generation as module
 from streams.runtime.ownership.committed_records import Found, Refusal
 from streams.runtime.ownership.generation import Generation
@@ -103,6 +104,33 @@ class ToldObserver(Observer):
         self.pauses_s.append(pause_s)
 
 
+class ToldIntents(IntentExecutor):
+    """Remembers whose intents are performed.
+
+    let_go: numbers of the partitions whose stores nothing of it touches any more.
+    """
+
+    def __init__(self) -> None:
+        self.performs: set[int] = set()
+        self.let_go: set[int] = set()
+
+    def join(self, partition: InputPartition) -> None:
+        self.performs.add(partition.number)
+        self.let_go.discard(partition.number)
+
+    def pause(self, partition: InputPartition) -> None:
+        self.performs.discard(partition.number)
+
+    async def leave(self, partition: InputPartition) -> None:
+        self.pause(partition)
+        # Still open: whatever touches it may end.
+        assert list(partition.state.store.items()) is not None
+        self.let_go.add(partition.number)
+
+    def committed(self, partition: InputPartition, changes: Changes) -> None:
+        """Nobody asks."""
+
+
 class Bench:
     """A worker to which partitions 0, 1 and 2 are assigned."""
 
@@ -112,7 +140,8 @@ class Bench:
         parts = parts_over(
             directory, Echo().route(), self.consumer, Settings(app_id="seats", instance="one")
         )
-        self.parts = replace(parts, observer=self.observer)
+        self.intents = ToldIntents()
+        self.parts = replace(parts, observer=self.observer, intents=self.intents)
         places = [(SOURCE, number) for number in range(3)]
         self.generation = Generation(self.parts, 7, places, Nobody())
         assert isinstance(self.generation._producers, ProducersInMemory)
@@ -217,6 +246,28 @@ def test_a_trouble_after_some_progress_is_another_one_and_its_pauses_begin_anew(
         bench.generation.in_trouble((SOURCE, 0), PartitionTrouble("another", "input"))
         await until(lambda: len(bench.observer.pauses_s) == 4)
         assert bench.observer.pauses_s == [0.001, 0.002, 0.004, 0.001]
+
+    on_a_bench(tmp_path, talk)
+
+
+def test_intents_are_performed_of_partitions_that_run_until_they_leave(tmp_path: Path) -> None:
+    async def talk(bench: Bench) -> None:
+        bench.takeover.troubles[1] = ["no answer"]
+        await bench.generation.open()
+        assert bench.intents.performs >= {0, 2}
+        await until(lambda: bench.running == [0, 1, 2])
+        await until(lambda: bench.intents.performs == {0, 1, 2})
+        bench.takeover.goes.clear()
+        bench.generation.in_trouble((SOURCE, 0), PartitionTrouble("its disk is full", "store"))
+        assert bench.intents.performs == {1, 2}
+        await until(lambda: bench.intents.let_go == {0})
+        bench.takeover.goes.set()
+        await until(lambda: bench.intents.performs == {0, 1, 2})
+        # Before the group is rejoined nothing is performed any more; then the stores are closed.
+        await bench.generation.finish()
+        assert bench.intents.performs == set()
+        await bench.generation.close()
+        assert bench.intents.let_go == {0, 1, 2}
 
     on_a_bench(tmp_path, talk)
 
