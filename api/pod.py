@@ -6,8 +6,8 @@ A test builds a pod of the parts that it needs; whoever asks for one that is not
 import asyncio
 import os
 import time
-from collections.abc import Iterator
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Self, TypeVar
 
 from api import pod_readings
 from api.access.identity import TokenVerifier
@@ -36,6 +36,7 @@ from state.views.outcomes.feed import OutcomeFeed
 from state.views.seat_maps import SeatMapCache
 
 PartT = TypeVar("PartT")
+MadeT = TypeVar("MadeT")
 
 
 class PartAbsent(AssertionError):
@@ -43,6 +44,20 @@ class PartAbsent(AssertionError):
 
     Operator action: none; a mistake of ours.
     """
+
+
+class _Part(Generic[PartT]):
+    """A part as handlers are given it; raises PartAbsent in a pod without."""
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+        self._kept_as = f"_{name}"
+
+    def __get__(self, pod: "Pod", _: type) -> PartT:
+        part: PartT | None = getattr(pod, self._kept_as)
+        if part is None:
+            raise PartAbsent(f"this pod has no {self._name}")
+        return part
 
 
 class Pod:
@@ -58,11 +73,20 @@ class Pod:
     descriptions: where changes of events are appended.
     ids:       schema ids that records are written with.
     limits:    rate limits; none at all in a pod that is given none.
-    made:      what handlers made of the parts when first asked, by its class.
     waits:     requests that wait for a reservation, an event or a seat map.
     draining:  set once the pod was told to end: streams end then, long polls answer.
     failed:    set once the pod must end by itself; why is in the log.
     """
+
+    view = _Part[SectionStatuses]()
+    outcomes = _Part[OutcomeFeed]()
+    commands = _Part[CommandLog]()
+    desk = _Part[CommandDesk]()
+    owners = _Part[OwnerLookup]()
+    seat_maps = _Part[SeatMapCache]()
+    catalogue = _Part[Events]()
+    descriptions = _Part[CommandLog]()
+    ids = _Part[SchemaIds]()
 
     def __init__(
         self,
@@ -92,7 +116,7 @@ class Pod:
         self.waits = Waits(WAITS_MAX)
         self.failed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.made: dict[type, Any] = {}
+        self._made: dict[Callable[[Pod], Any], Any] = {}
         self.started_s = time.monotonic()
         self._view = view
         self._outcomes = outcomes
@@ -152,42 +176,6 @@ class Pod:
         schemas.told = pod.fail
         return pod
 
-    @property
-    def view(self) -> SectionStatuses:
-        return _present(self._view, "view")
-
-    @property
-    def outcomes(self) -> OutcomeFeed:
-        return _present(self._outcomes, "outcomes")
-
-    @property
-    def commands(self) -> CommandLog:
-        return _present(self._commands, "commands")
-
-    @property
-    def desk(self) -> CommandDesk:
-        return _present(self._desk, "desk")
-
-    @property
-    def owners(self) -> OwnerLookup:
-        return _present(self._owners, "owners")
-
-    @property
-    def seat_maps(self) -> SeatMapCache:
-        return _present(self._seat_maps, "seat_maps")
-
-    @property
-    def catalogue(self) -> Events:
-        return _present(self._catalogue, "catalogue")
-
-    @property
-    def descriptions(self) -> CommandLog:
-        return _present(self._descriptions, "descriptions")
-
-    @property
-    def ids(self) -> SchemaIds:
-        return _present(self._ids, "ids")
-
     async def start(self) -> None:
         """Start every part; raises KeysUnavailable. What needs brokers goes on trying."""
         self._loop = asyncio.get_running_loop()
@@ -225,6 +213,13 @@ class Pod:
         for part, ended in zip(parts, ends, strict=True):
             if isinstance(ended, Exception):
                 log.error("%s did not close", type(part).__name__, exc_info=ended)
+
+    def made(self, kind: Callable[["Pod"], MadeT]) -> MadeT:
+        """Return what handlers make of the parts, such as look-ups; made when first asked for."""
+        made: MadeT | None = self._made.get(kind)
+        if made is None:
+            made = self._made[kind] = kind(self)
+        return made
 
     def readiness(self) -> dict[str, bool]:
         """Say of each part that has to read something first whether it has."""
@@ -293,9 +288,3 @@ class Pod:
             yield from pod_readings.of_commands(self._commands)
         if self._desk is not None:
             yield from pod_readings.of_desk(self._desk)
-
-
-def _present(part: PartT | None, name: str) -> PartT:
-    if part is None:
-        raise PartAbsent(f"this pod has no {name}")
-    return part

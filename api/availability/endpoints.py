@@ -59,10 +59,7 @@ _SURE_ID: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 
 def lookups_of(pod: Pod) -> LookUps:
     """Return the look-ups of a pod, made when first asked for."""
-    lookups: LookUps | None = pod.made.get(LookUps)
-    if lookups is None:
-        lookups = pod.made[LookUps] = LookUps(pod)
-    return lookups
+    return pod.made(LookUps)
 
 
 async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:

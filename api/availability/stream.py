@@ -441,10 +441,7 @@ async def _until_disconnected(receive: Receive, client: Client) -> None:
 
 def streams_of(pod: Pod) -> Streams:
     """Return the streams of a pod, made when first asked for."""
-    streams: Streams | None = pod.made.get(Streams)
-    if streams is None:
-        streams = pod.made[Streams] = Streams(pod)
-    return streams
+    return pod.made(Streams)
 
 
 async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:

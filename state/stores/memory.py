@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from operator import attrgetter
 
 from state.stores.envelope import NO_PLACE
@@ -11,6 +11,7 @@ from state.stores.partition_state import (
     RESERVED_PREFIX,
     Changes,
     DueEntry,
+    Names,
     first_due,
     writer_at,
 )
@@ -35,12 +36,7 @@ class MemoryStore:
         return sorted(key for key in self.stored if key.startswith(prefix))
 
     def due(
-        self,
-        horizon_ms: int,
-        limit: int = NO_LIMIT,
-        skip: Container[bytes] = (),
-        *,
-        begin_ms: int = 0,
+        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Names = (), *, begin_ms: int = 0
     ) -> tuple[list[DueEntry], int]:
         # Stable: of one time, in the order in which they were written.
         index = sorted(self._entries.values(), key=attrgetter("due_ms"))

@@ -74,6 +74,10 @@ def last_of(changes: Changes, tag: bytes, seed: int) -> Iterator[tuple[bytes, by
         yield key, None
 
 
+Names = Container[bytes]
+"""Entries of an index, by the names that a store gave them."""
+
+
 class DueEntry(NamedTuple):
     """An entry of the index: keys that were due at one time when it was written."""
 
@@ -114,12 +118,7 @@ class Store(Protocol):
         """Return the keys that begin with a byte or more below 0xFF, in order."""
 
     def due(
-        self,
-        horizon_ms: int,
-        limit: int = NO_LIMIT,
-        skip: Container[bytes] = (),
-        *,
-        begin_ms: int = 0,
+        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Names = (), *, begin_ms: int = 0
     ) -> tuple[list[DueEntry], int]:
         """Return index entries from `begin_ms` up to the horizon, oldest first, and the next time.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import struct
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from state.stores.partition_state import (
     NO_LIMIT,
     Changes,
     DueEntry,
+    Names,
     first_due,
     writer_at,
 )
@@ -190,19 +191,14 @@ class RocksDBStore:
         return found
 
     def due(
-        self,
-        horizon_ms: int,
-        limit: int = NO_LIMIT,
-        skip: Container[bytes] = (),
-        *,
-        begin_ms: int = 0,
+        self, horizon_ms: int, limit: int = NO_LIMIT, skip: Names = (), *, begin_ms: int = 0
     ) -> tuple[list[DueEntry], int]:
         try:
             return first_due(self._index(begin_ms, skip), horizon_ms, limit)
         except Exception as error:
             raise self._failed(error) from error
 
-    def _index(self, begin_ms: int, skip: Container[bytes]) -> Iterator[DueEntry]:
+    def _index(self, begin_ms: int, skip: Names) -> Iterator[DueEntry]:
         entries = self._db.iter(self._read_due)
         entries.seek(_pack_due(_DUE_PREFIX, begin_ms, 0))
         while entries.valid():

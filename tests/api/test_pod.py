@@ -207,3 +207,16 @@ def test_any_thread_may_say_that_the_pod_must_end() -> None:
         await pod.stop()
 
     asyncio.run(scenario())
+
+
+def test_what_handlers_make_of_a_pod_is_made_once() -> None:
+    made: list[Pod] = []
+
+    class OfHandlers:
+        def __init__(self, pod: Pod) -> None:
+            made.append(pod)
+
+    pod, other = pod_with(), pod_with()
+    assert pod.made(OfHandlers) is pod.made(OfHandlers)
+    assert pod.made(OfHandlers) is not other.made(OfHandlers)
+    assert made == [pod, other]

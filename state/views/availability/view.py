@@ -9,21 +9,15 @@ come from memory. How old an answer can be, and what a refusal of the prefilter 
 in `docs/availability-view.md`.
 """
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Unpack
 
-from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import SECTION_STATUS
-from serdes.decoding import TopicDecoder
-from serdes.schema_source import SchemaSource
-from state.views.availability.answers import Availability, Demand, NotYet, TooStale, boot_clock_ns
+from state.views.availability.answers import Availability, Demand, NotYet, TooStale
 from state.views.availability.contents import Change
 from state.views.availability.statistics import ViewStatistics
 from state.views.availability.statuses import STALE_AFTER_MS, SectionStatuses
-from state.views.following.feed import BroadcastFeed
 from state.views.following.heartbeat import TopicMissing
-from state.views.following.live import PINS_ONLY, LiveView, NotReady
-from state.views.following.unknown_ids import UnknownIds
+from state.views.following.live import LiveView, NotReady, Reach, Source
 
 __all__ = [
     "Availability",
@@ -46,11 +40,10 @@ class AvailabilityView(SectionStatuses, LiveView):
 
     brokers:        host:port, separated by commas.
     topic:          section-status, or what it is called there.
-    schemas:        where schema ids come from; the pinned ones without a registry.
     stale_after_ms: age from which answers say `stale` and the prefilter refuses nothing.
     heartbeat_ms:   how often the brokers are asked for the topic's end: the age of an answer on
                     an idle topic runs up to this and an answer's time.
-    kafka:          further options of librdkafka, such as for TLS and SASL.
+    reach:          schemas, kafka and clock_ns, as in `Source`.
 
     Raises as `SchemaSource.ids` does; connects to nothing before `start`.
     """
@@ -60,25 +53,15 @@ class AvailabilityView(SectionStatuses, LiveView):
         brokers: str,
         *,
         topic: str = SECTION_STATUS.name,
-        schemas: SchemaSource = PINS_ONLY,
         stale_after_ms: int = STALE_AFTER_MS,
         heartbeat_ms: int = HEARTBEAT_MS,
-        kafka: KafkaOptions = NO_OPTIONS,
-        clock_ns: Callable[[], int] = boot_clock_ns,
+        **reach: Unpack[Reach],
     ) -> None:
-        decoder = TopicDecoder(SECTION_STATUS, schemas.ids())
-        learn = UnknownIds(schemas, decoder, clock_ns).learn
-        super().__init__(decoder, learn, stale_after_ms=stale_after_ms, clock_ns=clock_ns)
-        self._feed = BroadcastFeed(
-            brokers,
-            topic,
-            self,
-            name=NAME,
-            heartbeat_ms=heartbeat_ms,
-            kafka=kafka,
-            clock_ns=clock_ns,
-            confirm=schemas.confirm,
-        )
+        source = Source(brokers, **reach)
+        decoder = source.decoder(SECTION_STATUS)
+        learn = source.learning(decoder)
+        super().__init__(decoder, learn, stale_after_ms=stale_after_ms, clock_ns=source.clock_ns)
+        self._feed = source.followed(topic, self, name=NAME, heartbeat_ms=heartbeat_ms)
 
     def refresh(self) -> None:
         """Ask the brokers for the topic's end now, instead of with the next heartbeat."""

@@ -19,22 +19,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Unpack
 
 from confluent_kafka import Message
 
-from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import EVENTS
 from serdes.decoding import Decoded, Headers, Tombstone, TopicDecoder
-from serdes.schema_source import SchemaSource
 from state.domain.event import Event, newer_of, searchable
 from state.domain.keys import partition_of
 from state.kafka.message_headers import headers_of
 from state.records.event import EventEncoder, event_key, event_of
 from state.records.names import EventDescription
 from state.views.availability.answers import age_ms, boot_clock_ns
-from state.views.following.feed import BroadcastFeed
-from state.views.following.live import PINS_ONLY, LiveView
+from state.views.following.live import LiveView, Reach, Source
 from state.views.following.reading import (
     Learn,
     Reading,
@@ -44,7 +41,6 @@ from state.views.following.reading import (
     until,
     verdict_on,
 )
-from state.views.following.unknown_ids import UnknownIds
 
 log = logging.getLogger(__name__)
 
@@ -310,8 +306,7 @@ class EventCatalogue(Events, LiveView):
 
     brokers: host:port, separated by commas.
     topic:   events, or what it is called there.
-    schemas: where schema ids come from; the pinned ones without a registry.
-    kafka:   further options of librdkafka, such as for TLS and SASL.
+    reach:   schemas, kafka and clock_ns, as in `Source`.
 
     Raises as `SchemaSource.ids` does; connects to nothing before `start`.
     """
@@ -321,27 +316,15 @@ class EventCatalogue(Events, LiveView):
         brokers: str,
         *,
         topic: str = EVENTS.name,
-        schemas: SchemaSource = PINS_ONLY,
         heartbeat_ms: int = HEARTBEAT_MS,
-        kafka: KafkaOptions = NO_OPTIONS,
-        clock_ns: Callable[[], int] = boot_clock_ns,
+        **reach: Unpack[Reach],
     ) -> None:
+        source = Source(brokers, **reach)
         self.topic = topic
-        ids = schemas.ids()
-        self.encode = EventEncoder(ids)
-        decoder = TopicDecoder(EVENTS, ids)
-        learn = UnknownIds(schemas, decoder, clock_ns).learn
-        super().__init__(decoder, learn, clock_ns=clock_ns)
-        self._feed = BroadcastFeed(
-            brokers,
-            topic,
-            self,
-            name=NAME,
-            heartbeat_ms=heartbeat_ms,
-            kafka=kafka,
-            clock_ns=clock_ns,
-            confirm=schemas.confirm,
-        )
+        self.encode = EventEncoder(source.schemas.ids())
+        decoder = source.decoder(EVENTS)
+        super().__init__(decoder, source.learning(decoder), clock_ns=source.clock_ns)
+        self._feed = source.followed(topic, self, name=NAME, heartbeat_ms=heartbeat_ms)
 
     def refresh(self) -> None:
         """Have the brokers asked for the topic's end now, instead of with the next heartbeat."""

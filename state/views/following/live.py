@@ -1,23 +1,88 @@
 """A topic that a process follows: how it begins, becomes ready, fails and ends.
 
     class AvailabilityView(SectionStatuses, LiveView):    # SectionStatuses knows no broker
-        def __init__(self, brokers, ...):
+        def __init__(self, brokers, ..., **reach: Unpack[Reach]):
+            source = Source(brokers, **reach)
             ...
-            self._feed = BroadcastFeed(brokers, topic, self, ...)
+            self._feed = source.followed(topic, self, ...)
 
 A view is its look-ups over what was read, and this beside them.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypedDict, TypeVar
 
+from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
+from schemas.topics import Topic
+from serdes.decoding import TopicDecoder
 from serdes.schema_source import SchemaSource
-from state.views.following.feed import BroadcastFeed
+from state.views.availability.answers import boot_clock_ns
+from state.views.following.feed import BroadcastFeed, Follower, Starts, from_the_beginning
+from state.views.following.reading import Learn, Reading
+from state.views.following.unknown_ids import UnknownIds
 
 PINS_ONLY: Final = SchemaSource("", Path())
 """The ids that are pinned in the repository, without a registry."""
+
+ReadingT = TypeVar("ReadingT", bound=Reading)
+
+
+class Reach(TypedDict, total=False):
+    """How a view may be told to reach its topic, beside the brokers; see `Source`."""
+
+    schemas: SchemaSource
+    kafka: KafkaOptions
+    clock_ns: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a view reads.
+
+    brokers:  host:port, separated by commas.
+    schemas:  where schema ids come from; the pinned ones without a registry.
+    kafka:    further options of librdkafka, such as for TLS and SASL.
+    clock_ns: never goes back.
+    """
+
+    brokers: str
+    schemas: SchemaSource = PINS_ONLY
+    kafka: KafkaOptions = field(default_factory=lambda: NO_OPTIONS)
+    clock_ns: Callable[[], int] = boot_clock_ns
+
+    def decoder(self, topic: Topic) -> TopicDecoder:
+        """Return what reads the records of a topic; raises as `SchemaSource.ids`."""
+        return TopicDecoder(topic, self.schemas.ids())
+
+    def learning(self, decoder: TopicDecoder) -> Learn:
+        """Return what asks for ids that a decoder does not know."""
+        return UnknownIds(self.schemas, decoder, self.clock_ns).learn
+
+    def followed(
+        self,
+        topic: str,
+        follower: Follower[ReadingT],
+        *,
+        name: str,
+        heartbeat_ms: int,
+        starts: Starts = from_the_beginning,
+    ) -> BroadcastFeed[ReadingT]:
+        """Return the feed of a topic, which connects to nothing before its start."""
+        return BroadcastFeed(
+            self.brokers,
+            topic,
+            follower,
+            name=name,
+            heartbeat_ms=heartbeat_ms,
+            kafka=self.kafka,
+            clock_ns=self.clock_ns,
+            starts=starts,
+            confirm=self.schemas.confirm,
+        )
 
 
 class NotReady(Exception):

@@ -12,11 +12,11 @@ would put it, so nothing less than all of them will do.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from confluent_kafka import (
     IsolationLevel,
@@ -27,17 +27,12 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import RESERVATION_OUTCOMES
-from serdes.decoding import TopicDecoder
-from serdes.schema_source import SchemaSource
 from state.domain.outcome import Outcome, ReservationView
-from state.views.availability.answers import age_ms, boot_clock_ns
-from state.views.following.feed import BroadcastFeed
+from state.views.availability.answers import age_ms
 from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
-from state.views.following.live import PINS_ONLY, Live
+from state.views.following.live import Live, Reach, Source
 from state.views.following.reading import UNKNOWN_AGE_MS, never_known_ns
-from state.views.following.unknown_ids import UnknownIds
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
 from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
 
@@ -83,10 +78,9 @@ class OutcomeFeed(Live):
     """The feed of one process.
 
     topic:        reservation-outcomes, or what it is called there.
-    schemas:      where schema ids come from; the pinned ones without a registry.
     look_back_ms: how far before the newest outcome the reading begins.
     bytes_max:    of reservations in memory; the oldest are forgotten.
-    kafka:        further options of librdkafka, such as for TLS and SASL.
+    reach:        schemas, kafka and clock_ns, as in `Source`.
 
     Raises as `SchemaSource.ids` does; connects to nothing before `start`.
     """
@@ -96,21 +90,20 @@ class OutcomeFeed(Live):
         brokers: str,
         *,
         topic: str = RESERVATION_OUTCOMES.name,
-        schemas: SchemaSource = PINS_ONLY,
         look_back_ms: int = LOOK_BACK_MS,
         bytes_max: int = BYTES_MAX,
         heartbeat_ms: int = HEARTBEAT_MS,
-        kafka: KafkaOptions = NO_OPTIONS,
-        clock_ns: Callable[[], int] = boot_clock_ns,
+        **reach: Unpack[Reach],
     ) -> None:
+        source = Source(brokers, **reach)
         self.counters = OutcomeCounters()
         self.trouble = ""
-        self._decoder = TopicDecoder(RESERVATION_OUTCOMES, schemas.ids())
-        self._unknown = UnknownIds(schemas, self._decoder, clock_ns)
+        self._decoder = source.decoder(RESERVATION_OUTCOMES)
+        self._learn = source.learning(self._decoder)
         self._look_back_ms = look_back_ms
         self._since_ms = 0
         self._bytes_max = bytes_max
-        self._clock_ns = clock_ns
+        self._clock_ns = source.clock_ns
         self._waiters = OutcomeWaiters()
         self._contents: OutcomeContents | None = None
         self._readings = 0
@@ -119,16 +112,8 @@ class OutcomeFeed(Live):
         self._asking = 0
         self._has_ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._feed = BroadcastFeed(
-            brokers,
-            topic,
-            self,
-            name=NAME,
-            heartbeat_ms=heartbeat_ms,
-            kafka=kafka,
-            clock_ns=clock_ns,
-            starts=self._starts,
-            confirm=schemas.confirm,
+        self._feed = source.followed(
+            topic, self, name=NAME, heartbeat_ms=heartbeat_ms, starts=self._starts
         )
 
     def start(self) -> None:
@@ -237,7 +222,7 @@ class OutcomeFeed(Live):
         return OutcomeContents(
             partitions,
             self._decoder,
-            self._unknown.learn,
+            self._learn,
             self.counters,
             since_ms=self._since_ms,
             bytes_max=self._bytes_max,

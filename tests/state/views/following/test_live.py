@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from state.views.availability.answers import Demand
+from state.views.availability.answers import Demand, boot_clock_ns
 from state.views.availability.view import AvailabilityView
 from state.views.events.catalogue import EventCatalogue
-from state.views.following.live import LiveView, NotReady
+from state.views.following.live import PINS_ONLY, LiveView, NotReady, Source
+from state.views.outcomes.feed import OutcomeFeed
 
 NOBODY = "127.0.0.1:1"
 
@@ -36,3 +38,19 @@ def test_a_view_that_closes_answers_who_waits() -> None:
     view.close()
     waiting.join(60)
     assert told == [None]
+
+
+@pytest.mark.parametrize("make", [AvailabilityView, EventCatalogue, OutcomeFeed])
+def test_every_view_is_told_alike_how_to_reach_its_topic(make: Callable[..., Any]) -> None:
+    """Options, ids and clock go to the feed that reads; a name that means nothing is refused."""
+    options = {"security.protocol": "SSL"}
+    view = make(NOBODY, kafka=options, schemas=PINS_ONLY, clock_ns=lambda: 7)
+    feed = view._feed
+    assert (feed._brokers, feed._kafka, feed._clock_ns()) == (NOBODY, options, 7)
+    assert feed._confirm == PINS_ONLY.confirm
+    with pytest.raises(TypeError, match="broker_options"):
+        make(NOBODY, broker_options=options)
+
+
+def test_a_view_goes_by_the_machines_clock_and_the_pinned_ids_where_nothing_is_said() -> None:
+    assert Source(NOBODY) == Source(NOBODY, PINS_ONLY, {}, boot_clock_ns)
