@@ -39,29 +39,22 @@ class AvailabilityView(SectionStatuses, LiveView):
     """The view of one process. Thread-safe; a context manager that starts and closes it.
 
     brokers:        host:port, separated by commas.
-    topic:          section-status, or what it is called there.
     stale_after_ms: age from which answers say `stale` and the prefilter refuses nothing.
-    heartbeat_ms:   how often the brokers are asked for the topic's end: the age of an answer on
-                    an idle topic runs up to this and an answer's time.
-    reach:          schemas, kafka and clock_ns, as in `Source`.
+    reach:          topic, heartbeat_ms, schemas, kafka and clock_ns, as in `Source`; the topic is
+                    section-status.
 
     Raises as `SchemaSource.ids` does; connects to nothing before `start`.
     """
 
     def __init__(
-        self,
-        brokers: str,
-        *,
-        topic: str = SECTION_STATUS.name,
-        stale_after_ms: int = STALE_AFTER_MS,
-        heartbeat_ms: int = HEARTBEAT_MS,
-        **reach: Unpack[Reach],
+        self, brokers: str, *, stale_after_ms: int = STALE_AFTER_MS, **reach: Unpack[Reach]
     ) -> None:
-        source = Source(brokers, **reach)
-        decoder = source.decoder(SECTION_STATUS)
+        reach.setdefault("heartbeat_ms", HEARTBEAT_MS)
+        source = Source(brokers, SECTION_STATUS, **reach)
+        decoder = source.decoder()
         learn = source.learning(decoder)
         super().__init__(decoder, learn, stale_after_ms=stale_after_ms, clock_ns=source.clock_ns)
-        self._feed = source.followed(topic, self, name=NAME, heartbeat_ms=heartbeat_ms)
+        self._feed = source.followed(self, NAME)
 
     def refresh(self) -> None:
         """Ask the brokers for the topic's end now, instead of with the next heartbeat."""

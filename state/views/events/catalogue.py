@@ -305,26 +305,18 @@ class EventCatalogue(Events, LiveView):
     """The catalogue of one process. Thread-safe; a context manager that starts and closes it.
 
     brokers: host:port, separated by commas.
-    topic:   events, or what it is called there.
-    reach:   schemas, kafka and clock_ns, as in `Source`.
+    reach:   as in `Source`; the topic is events.
 
     Raises as `SchemaSource.ids` does; connects to nothing before `start`.
     """
 
-    def __init__(
-        self,
-        brokers: str,
-        *,
-        topic: str = EVENTS.name,
-        heartbeat_ms: int = HEARTBEAT_MS,
-        **reach: Unpack[Reach],
-    ) -> None:
-        source = Source(brokers, **reach)
-        self.topic = topic
+    def __init__(self, brokers: str, **reach: Unpack[Reach]) -> None:
+        reach.setdefault("heartbeat_ms", HEARTBEAT_MS)
+        source = Source(brokers, EVENTS, **reach)
         self.encode = EventEncoder(source.schemas.ids())
-        decoder = source.decoder(EVENTS)
+        decoder = source.decoder()
         super().__init__(decoder, source.learning(decoder), clock_ns=source.clock_ns)
-        self._feed = source.followed(topic, self, name=NAME, heartbeat_ms=heartbeat_ms)
+        self._feed = source.followed(self, NAME)
 
     def refresh(self) -> None:
         """Have the brokers asked for the topic's end now, instead of with the next heartbeat."""

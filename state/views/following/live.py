@@ -2,9 +2,9 @@
 
     class AvailabilityView(SectionStatuses, LiveView):    # SectionStatuses knows no broker
         def __init__(self, brokers, ..., **reach: Unpack[Reach]):
-            source = Source(brokers, **reach)
+            source = Source(brokers, SECTION_STATUS, **reach)
             ...
-            self._feed = source.followed(topic, self, ...)
+            self._feed = source.followed(self, NAME)
 
 A view is its look-ups over what was read, and this beside them.
 """
@@ -34,6 +34,8 @@ ReadingT = TypeVar("ReadingT", bound=Reading)
 class Reach(TypedDict, total=False):
     """How a view may be told to reach its topic, beside the brokers; see `Source`."""
 
+    topic: str
+    heartbeat_ms: int
     schemas: SchemaSource
     kafka: KafkaOptions
     clock_ns: Callable[[], int]
@@ -44,40 +46,44 @@ class Source:
     """Where a view reads.
 
     brokers:  host:port, separated by commas.
+    records:  the topic whose records are read.
+    topic:    what it is called there; empty for its own name.
+    heartbeat_ms: how often the brokers are asked for the topic's end: the age of an answer on an
+              idle topic runs up to this and an answer's time.
     schemas:  where schema ids come from; the pinned ones without a registry.
     kafka:    further options of librdkafka, such as for TLS and SASL.
     clock_ns: never goes back.
     """
 
     brokers: str
+    records: Topic
+    topic: str = ""
+    heartbeat_ms: int = 500
     schemas: SchemaSource = PINS_ONLY
     kafka: KafkaOptions = field(default_factory=lambda: NO_OPTIONS)
     clock_ns: Callable[[], int] = boot_clock_ns
 
-    def decoder(self, topic: Topic) -> TopicDecoder:
-        """Return what reads the records of a topic; raises as `SchemaSource.ids`."""
-        return TopicDecoder(topic, self.schemas.ids())
+    def decoder(self) -> TopicDecoder:
+        """Return what reads the records; raises as `SchemaSource.ids`."""
+        return TopicDecoder(self.records, self.schemas.ids())
 
     def learning(self, decoder: TopicDecoder) -> Learn:
         """Return what asks for ids that a decoder does not know."""
         return UnknownIds(self.schemas, decoder, self.clock_ns).learn
 
     def followed(
-        self,
-        topic: str,
-        follower: Follower[ReadingT],
-        *,
-        name: str,
-        heartbeat_ms: int,
-        starts: Starts = from_the_beginning,
+        self, follower: Follower[ReadingT], name: str, starts: Starts = from_the_beginning
     ) -> BroadcastFeed[ReadingT]:
-        """Return the feed of a topic, which connects to nothing before its start."""
+        """Return the feed of the topic, which connects to nothing before its start.
+
+        name: of its thread, and of its clients at the brokers.
+        """
         return BroadcastFeed(
             self.brokers,
-            topic,
+            self.topic or self.records.name,
             follower,
             name=name,
-            heartbeat_ms=heartbeat_ms,
+            heartbeat_ms=self.heartbeat_ms,
             kafka=self.kafka,
             clock_ns=self.clock_ns,
             starts=starts,

@@ -77,10 +77,9 @@ class OutcomeStatistics:
 class OutcomeFeed(Live):
     """The feed of one process.
 
-    topic:        reservation-outcomes, or what it is called there.
     look_back_ms: how far before the newest outcome the reading begins.
     bytes_max:    of reservations in memory; the oldest are forgotten.
-    reach:        schemas, kafka and clock_ns, as in `Source`.
+    reach:        as in `Source`; the topic is reservation-outcomes.
 
     Raises as `SchemaSource.ids` does; connects to nothing before `start`.
     """
@@ -89,16 +88,15 @@ class OutcomeFeed(Live):
         self,
         brokers: str,
         *,
-        topic: str = RESERVATION_OUTCOMES.name,
         look_back_ms: int = LOOK_BACK_MS,
         bytes_max: int = BYTES_MAX,
-        heartbeat_ms: int = HEARTBEAT_MS,
         **reach: Unpack[Reach],
     ) -> None:
-        source = Source(brokers, **reach)
+        reach.setdefault("heartbeat_ms", HEARTBEAT_MS)
+        source = Source(brokers, RESERVATION_OUTCOMES, **reach)
         self.counters = OutcomeCounters()
         self.trouble = ""
-        self._decoder = source.decoder(RESERVATION_OUTCOMES)
+        self._decoder = source.decoder()
         self._learn = source.learning(self._decoder)
         self._look_back_ms = look_back_ms
         self._since_ms = 0
@@ -112,9 +110,7 @@ class OutcomeFeed(Live):
         self._asking = 0
         self._has_ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._feed = source.followed(
-            topic, self, name=NAME, heartbeat_ms=heartbeat_ms, starts=self._starts
-        )
+        self._feed = source.followed(self, NAME, self._starts)
 
     def start(self) -> None:
         """Begin to read, in a thread; waiters belong to the loop that runs now."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schemas.topics import EVENTS
 from state.views.availability.answers import Demand, boot_clock_ns
 from state.views.availability.view import AvailabilityView
 from state.views.events.catalogue import EventCatalogue
@@ -53,4 +54,19 @@ def test_every_view_is_told_alike_how_to_reach_its_topic(make: Callable[..., Any
 
 
 def test_a_view_goes_by_the_machines_clock_and_the_pinned_ids_where_nothing_is_said() -> None:
-    assert Source(NOBODY) == Source(NOBODY, PINS_ONLY, {}, boot_clock_ns)
+    source = Source(NOBODY, EVENTS)
+    assert (source.schemas, source.kafka, source.clock_ns) == (PINS_ONLY, {}, boot_clock_ns)
+    follower: Any = None
+    assert source.followed(follower, "test")._topic == "events"
+    assert Source(NOBODY, EVENTS, "e7").followed(follower, "test")._topic == "e7"
+
+
+@pytest.mark.parametrize(
+    ("make", "heartbeat_ms"),
+    [(AvailabilityView, 200), (OutcomeFeed, 500), (EventCatalogue, 1_000)],
+)
+def test_a_view_asks_for_its_end_as_often_as_it_must_unless_it_is_told(
+    make: Callable[..., Any], heartbeat_ms: int
+) -> None:
+    assert make(NOBODY)._feed._heartbeat_ns == heartbeat_ms * 1_000_000
+    assert make(NOBODY, heartbeat_ms=7)._feed._heartbeat_ns == 7_000_000
