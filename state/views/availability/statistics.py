@@ -1,8 +1,10 @@
 """What the availability view counts about itself, for `/metrics` and health."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from state.views.following.reading import ReadingCounters
 
 SAMPLE_NS = 1_000_000_000
 SAMPLES = 61
@@ -61,7 +63,7 @@ class ViewStatistics:
 
 
 @dataclass(slots=True)
-class ViewCounters:
+class ViewCounters(ReadingCounters):
     """The counters themselves, named as in ViewStatistics.
 
     No lock: the first block is counted by whoever looks up, where one `+= 1` runs whole under
@@ -77,17 +79,11 @@ class ViewCounters:
     too_stale: int = 0
     not_yet: int = 0
 
-    records: int = 0
     applied: int = 0
     repeated: int = 0
     older: int = 0
     contradicted: int = 0
     removed: int = 0
-    bad: Counter[str] = field(default_factory=Counter)
-    heartbeats: int = 0
-    heartbeats_failed: int = 0
-    read_errors: int = 0
-    readings: int = 0
     # (clock, look-ups, misses), a second apart.
     samples: deque[tuple[int, int, int]] = field(
         default_factory=lambda: deque([(0, 0, 0)], maxlen=SAMPLES)

@@ -15,10 +15,9 @@ its own record back, and writes again on top of what stands if that is not the r
 import logging
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Unpack
 
 from confluent_kafka import Message
@@ -35,6 +34,7 @@ from state.views.following.live import LiveView, Reach, Source
 from state.views.following.reading import (
     Learn,
     Reading,
+    ReadingCounters,
     Skipped,
     fault_of,
     never_known_ns,
@@ -64,27 +64,17 @@ class Listed(NamedTuple):
 
 
 @dataclass(slots=True)
-class CatalogueCounters:
-    """All but the last only rise; written by the catalogue's thread alone.
+class CatalogueCounters(ReadingCounters):
+    """What is counted of events besides.
 
-    records:   taken in, bad ones included.
     applied:   became what stands of their event.
     older:     of a lower rank than what stands, or the same again.
     removed:   tombstones.
-    bad:       skipped as unreadable, by reason.
-    readings:  times the topic was read from its beginning to its end.
-    The rest:  as the view counts them.
     """
 
-    records: int = 0
     applied: int = 0
     older: int = 0
     removed: int = 0
-    bad: Counter[str] = field(default_factory=Counter)
-    readings: int = 0
-    heartbeats: int = 0
-    heartbeats_failed: int = 0
-    read_errors: int = 0
 
 
 class CatalogueReading(Reading):

@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 from serdes.decoding import (
@@ -30,6 +31,25 @@ Learn = Callable[[int], bool]
 def never_known_ns(now_ns: int) -> int:
     """Return the clock at which something was known that has that age now."""
     return now_ns - UNKNOWN_AGE_MS * 1_000_000
+
+
+@dataclass(slots=True)
+class ReadingCounters:
+    """What is counted of a topic that is followed; written by its thread alone.
+
+    records:     taken in, bad ones included.
+    bad:         skipped as unreadable or impossible, by reason.
+    readings:    times the topic was read from its beginning to its end: 1 after the start.
+    heartbeats, heartbeats_failed: questions for the end offsets, by their answer.
+    read_errors: errors that the consumer reported, such as a broker gone.
+    """
+
+    records: int = 0
+    bad: Counter[str] = field(default_factory=Counter)
+    readings: int = 0
+    heartbeats: int = 0
+    heartbeats_failed: int = 0
+    read_errors: int = 0
 
 
 class Reading:

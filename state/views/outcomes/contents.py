@@ -15,8 +15,9 @@ of its partition is answered from here: a reservation would go back to what it w
 """
 
 import logging
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Container
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -38,7 +39,14 @@ from state.records.outcomes import (
     RESERVATION_ID,
     outcome_of,
 )
-from state.views.following.reading import Learn, Reading, Skipped, fault_of, verdict_on
+from state.views.following.reading import (
+    Learn,
+    Reading,
+    ReadingCounters,
+    Skipped,
+    fault_of,
+    verdict_on,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,22 +58,16 @@ BAD_OUTCOME_ID = "BAD_OUTCOME_ID"
 _NEVER: Place = (-1, -1, -1)
 
 
-class OutcomeCounters:
-    """What is counted about the outcomes; written by one thread.
+@dataclass(slots=True)
+class OutcomeCounters(ReadingCounters):
+    """What is counted of outcomes besides.
 
-    records:  taken in, bad ones included; repeated: told before, or too early to be sure.
+    repeated:  told before, or too early to be sure.
     forgotten: reservations dropped because memory is bounded.
-    bad:      records skipped because they cannot be read, by reason.
     """
 
-    def __init__(self) -> None:
-        self.records = 0
-        self.repeated = 0
-        self.forgotten = 0
-        self.bad: Counter[str] = Counter()
-        self.heartbeats = 0
-        self.heartbeats_failed = 0
-        self.read_errors = 0
+    repeated: int = 0
+    forgotten: int = 0
 
 
 class OutcomeContents(Reading):

@@ -104,7 +104,6 @@ class OutcomeFeed(Live):
         self._clock_ns = source.clock_ns
         self._waiters = OutcomeWaiters()
         self._contents: OutcomeContents | None = None
-        self._readings = 0
         # Set with every answered heartbeat while `asking` requests wait for one.
         self._refreshed = asyncio.Event()
         self._asking = 0
@@ -202,7 +201,7 @@ class OutcomeFeed(Live):
             heartbeats=counters.heartbeats,
             heartbeats_failed=counters.heartbeats_failed,
             read_errors=counters.read_errors,
-            readings=self._readings,
+            readings=counters.readings,
             reservations=0 if contents is None else len(contents),
             size_bytes=0 if contents is None else contents.size_bytes,
             waiters=len(self._waiters),
@@ -246,7 +245,7 @@ class OutcomeFeed(Live):
     def publish(self, reading: OutcomeContents) -> None:
         """Answer from this reading from now on."""
         self._contents = reading
-        self._readings += 1
+        self.counters.readings += 1
 
     def refreshed(self) -> None:
         """Wake who waits until what is known is young enough."""
