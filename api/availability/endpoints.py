@@ -340,41 +340,36 @@ SectionList = Annotated[
 ]
 
 
-@router.get(
-    "/v1/events/{event_id}/availability",
-    responses=_RESPONSES,
-    response_class=Direct,
-    status_code=200,
-)
+def _demands(
+    max_staleness_ms: _MaxStaleness = None,
+    min_version: _MinVersion = None,
+    consistency_token: _Tokens = None,
+    wait_ms: _Wait = None,
+    on_stale: _OnStale = None,
+) -> None:
+    """Tell the document what a look-up may demand."""
+
+
+_look_up: Final = partial(router.get, responses=_RESPONSES, response_class=Direct, status_code=200)
+
+
+@_look_up("/v1/events/{event_id}/availability", dependencies=[Depends(_demands)])
 async def event_availability(
     request: Request,
     event_id: EventIdInPath,  # noqa: ARG001
     sections: SectionList = None,  # noqa: ARG001
-    max_staleness_ms: _MaxStaleness = None,  # noqa: ARG001
-    min_version: _MinVersion = None,  # noqa: ARG001
-    consistency_token: _Tokens = None,  # noqa: ARG001
-    wait_ms: _Wait = None,  # noqa: ARG001
-    on_stale: _OnStale = None,  # noqa: ARG001
 ) -> Response:
     """Return the free seats of an event, or of some of its sections, and how old that is."""
     return await directly(request)
 
 
-@router.get(
-    "/v1/events/{event_id}/sections/{section}/availability",
-    responses=_RESPONSES,
-    response_class=Direct,
-    status_code=200,
+@_look_up(
+    "/v1/events/{event_id}/sections/{section}/availability", dependencies=[Depends(_demands)]
 )
 async def section_availability(
     request: Request,
     event_id: EventIdInPath,  # noqa: ARG001
     section: Annotated[str, Path(pattern=r"^[A-Z0-9-]{1,32}$")],  # noqa: ARG001
-    max_staleness_ms: _MaxStaleness = None,  # noqa: ARG001
-    min_version: _MinVersion = None,  # noqa: ARG001
-    consistency_token: _Tokens = None,  # noqa: ARG001
-    wait_ms: _Wait = None,  # noqa: ARG001
-    on_stale: _OnStale = None,  # noqa: ARG001
 ) -> Response:
     """Return the free seats of one section; as an event with that one section."""
     return await directly(request)

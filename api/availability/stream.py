@@ -178,32 +178,23 @@ class Streams:
     # --- one client ------------------------------------------------------------------------
 
     async def follow(
-        self,
-        event_id: int,
-        sections: tuple[str, ...],
-        last_event_id: str | None,
-        caller: Caller,
-        send: Send,
+        self, key: ChannelKey, last_event_id: str | None, caller: Caller, send: Send
     ) -> None:
         """Stream until the client has gone, or until it is dropped; raises Problem before."""
         if self._pod.draining.is_set():
             raise Problem.of(ApiReason.NOT_READY, "This pod is ending; ask another.")
         # Before anything is waited for: who waits to go on has its place.
         with self._room.of(caller.user_id):
-            await self._follow(event_id, sections, last_event_id, caller, send)
+            await self._follow(key, last_event_id, caller, send)
 
     async def _follow(
-        self,
-        event_id: int,
-        sections: tuple[str, ...],
-        last_event_id: str | None,
-        caller: Caller,
-        send: Send,
+        self, key: ChannelKey, last_event_id: str | None, caller: Caller, send: Send
     ) -> None:
         why, receive = "", caller.receive
         if last_event_id is not None:
             why = await while_here(receive, self._until_not_behind(last_event_id))
         # Refusals are those of a look-up.
+        event_id, sections = key
         question = Question(sections, refuses=False)
         if (await self._lookups.answered(event_id, question, caller)).unsure:
             # A snapshot says once for all which sections there are not.
@@ -214,7 +205,7 @@ class Streams:
         now_s = monotonic()
         self._opened += 1
         client = Client(self._opened % COMMENT_TICKS, now_s)
-        channel = self._join((event_id, sections), client)
+        channel = self._join(key, client)
         watcher = asyncio.create_task(_until_disconnected(receive, client))
         try:
             client.offer(self._first_frame(channel, last_event_id, why), now_s)
@@ -455,7 +446,7 @@ async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:
         bad("query", "sections only")
     last_event_id = headers.get(b"last-event-id", b"").decode("latin-1").strip() or None
     caller = Caller(who.user_id, receive)
-    await streams_of(pod).follow(event_id, question.sections, last_event_id, caller, send)
+    await streams_of(pod).follow((event_id, question.sections), last_event_id, caller, send)
 
 
 router: Final = APIRouter(tags=["availability"], dependencies=[Depends(anyone)])

@@ -91,11 +91,7 @@ async def list_events(
     return _answer(request, catalogue, body)
 
 
-@router.get(
-    "/v1/events/{event_id}",
-    response_model=EventBody,
-    responses=UNMODIFIED,
-)
+@router.get("/v1/events/{event_id}", response_model=EventBody, responses=UNMODIFIED)
 async def show_event(
     request: Request,
     catalogue: Catalogue,
@@ -127,11 +123,7 @@ async def show_event(
     return _answer(request, catalogue, event_body(event, now_ms()))
 
 
-@router.get(
-    "/v1/events/{event_id}/sections",
-    response_model=EventSections,
-    responses=UNMODIFIED,
-)
+@router.get("/v1/events/{event_id}/sections", response_model=EventSections, responses=UNMODIFIED)
 async def list_sections(
     request: Request,
     catalogue: Catalogue,

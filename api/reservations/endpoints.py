@@ -36,6 +36,7 @@ from api.web.waits import CERTAIN_S, caller_of
 from api.web.whole_numbers import Int32, Int64
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import section_key
+from state.domain.layout import SeatRange
 from state.domain.outcome import (
     Outcome,
     OutcomeKind,
@@ -249,12 +250,7 @@ async def release(
         _RELEASES,
         correlation.id,
     )
-    outcome = await desk.decided(command, wait.seconds, request.receive)
-    if outcome is None:
-        return _pending(reservation_id, event_id, section, wait)
-    if outcome.is_refusal:
-        raise _refusal(outcome, wait.headers)
-    return _shown(after(outcome, ()), 200, wait.headers)
+    return await _changed(request, command, (event_id, section), wait)
 
 
 @router.post(
@@ -292,12 +288,7 @@ async def extend(
         _EXTENSIONS,
         ticket,
     )
-    outcome = await desk.decided(command, wait.seconds, request.receive)
-    if outcome is None:
-        return _pending(reservation_id, found.event_id, found.section, wait)
-    if outcome.is_refusal:
-        raise _refusal(outcome, wait.headers)
-    return _shown(after(outcome, found.seats), 200, wait.headers)
+    return await _changed(request, command, (found.event_id, found.section), wait, found.seats)
 
 
 # --- before a command ------------------------------------------------------------------------
@@ -356,6 +347,25 @@ def _later(
         correlation.encode(),
         record_headers(request.state.correlation),
     )
+
+
+async def _changed(
+    request: Request,
+    command: Command,
+    where: tuple[int, str],
+    wait: Wait,
+    seats: tuple[SeatRange, ...] = (),
+) -> Response:
+    """Answer with what became of a command for a reservation that has an id.
+
+    seats: those that it has afterwards.
+    """
+    outcome = await pod_of(request).desk.decided(command, wait.seconds, request.receive)
+    if outcome is None:
+        return _pending(command.reservation_id.decode(), *where, wait)
+    if outcome.is_refusal:
+        raise _refusal(outcome, wait.headers)
+    return _shown(after(outcome, seats), 200, wait.headers)
 
 
 # --- how a reservation stands ----------------------------------------------------------------
