@@ -20,8 +20,12 @@ _EDGES = (0, 1, 63, 64, 8191, 8192, 2**27 - 1, 2**27, 1_764_000_000_123)
 
 @cache
 def values(name: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Generate records within all ranges."""
-    schema = inlined(name)
+    """Generate records of one of our schemas, within all ranges."""
+    return values_of(inlined(name))
+
+
+def values_of(schema: Schema) -> st.SearchStrategy[Any]:
+    """Generate values of a self-contained schema, within all ranges."""
     return _values(schema, named_types(schema), FREE)
 
 
@@ -175,3 +179,26 @@ def blocked(schema: Schema, value: Any, chance: random.Random) -> bytes:
         return out + b"\0"
 
     return write(schema, value)
+
+
+_IDENTITY_FIELDS = 5
+
+
+def arguments(name: str, fields: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what an encoder takes: an identity's bytes, without the fields decoded from them."""
+    first = inlined(name)["fields"][0]["type"]
+    has_identity = isinstance(first, dict) and first.get("name") == "RequestIdentity"
+    return fields[_IDENTITY_FIELDS:] if has_identity else fields
+
+
+def hold_body(
+    reservation: bytes = b"r-1",
+    user: bytes = b"u1",
+    correlation: bytes = b"",
+    section: bytes = b"A-1",
+    event: bytes = b"\x02",
+    count: bytes = b"\x04",
+) -> bytes:
+    """Build a hold by hand: each length is a one-byte zigzag varint, twice the length."""
+    texts = (reservation, user, correlation, section)
+    return b"".join(bytes((2 * len(text),)) + text for text in texts) + event + count
