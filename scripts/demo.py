@@ -19,7 +19,8 @@ from pathlib import Path
 from types import FrameType
 
 from infra.stack import Stack, StackError, ephemeral_directory
-from scripts.auditing.checks import Traces, audit
+from scripts.auditing.checks import audit
+from scripts.auditing.facts import Traces
 from scripts.auditing.http import audit_http, reservation_ids
 from scripts.auditing.http_history import History
 from scripts.auditing.log import CannotRead, read_log

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from scripts.auditing.checks import Traces
+from scripts.auditing.facts import Traces
 from scripts.auditing.http_history import Act, Exchange, History, Kind
 from scripts.auditing.model import partition_of
 from scripts.auditing.report import offset_of

@@ -4,7 +4,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from scripts.auditing.log import Log
@@ -195,3 +195,54 @@ def excerpt(log: Log, violation: Violation) -> Iterator[str]:
     first = max(0, middle - EXCERPT_LINES + 2)
     for _, line in lines[first : first + EXCERPT_LINES]:
         yield line
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return the report without the long list of violations, but the first of each kind."""
+    # Not `asdict`: before Python 3.12 it makes a Counter of a Counter's pairs.
+    document = {each.name: getattr(report, each.name) for each in fields(report)}
+    document["violations"] = len(report.violations)
+    document["first"] = {
+        name: asdict(violation) for name, violation in report.first_by_invariant().items()
+    }
+    for name, remarks in (("foreign", report.foreign), ("superseded", report.superseded)):
+        document[name] = {topic: asdict(found) for topic, found in remarks.items()}
+    document["exact"] = report.is_exact
+    document["verdict"] = report.verdict
+    return document
+
+
+def as_text(report: Report) -> list[str]:
+    """Return the report as lines for a person."""
+    commands = f"{report.commands} commands, {report.duplicate_commands} of them repeated"
+    letters = f"{report.dead_letters} dead letters, {report.set_aside} of them readable"
+    seats = f"{report.seats} seats in {report.sections} sections"
+    counts = f"free {report.free}, held {report.held}, sold {report.sold}"
+    lines = [
+        f"{commands}; {report.ticks} ticks; {letters}",
+        f"{report.outcomes} outcomes; lost {report.lost}, duplicates {report.repeated}",
+        f"{seats}: {counts}, blocked {report.blocked}",
+        f"sold twice {report.sold_twice}; status unlike state {report.status_mismatches}",
+    ]
+    remarks = (
+        ("foreign records in", report.foreign),
+        ("unreadable and replaced by newer values in", report.superseded),
+    )
+    for what, by_topic in remarks:
+        for topic, found in by_topic.items():
+            where = f"partition {found.partition}, offset {found.offset}"
+            lines.append(f"{what} {topic}: {found.count}, first at {where}: {found.why}")
+    for name, violation in report.first_by_invariant().items():
+        where = f"partition {violation.partition}, offset {violation.offset}"
+        lines.append(f"{name}: {where}: {violation.message}")
+        lines += [f"    {line}" for line in report.excerpts[name]]
+    verdict = report.verdict
+    if report.violations:
+        verdict = f"WRONG, {len(report.violations)} violations"
+    if not report.is_at_rest:
+        verdict += (
+            f"; not at rest: {report.pending} commands wait to be decided, and {report.ahead}"
+            " effects were written meanwhile. Stop the buyers, let the workers finish, try again"
+        )
+    lines.append(f"verdict: {verdict} (fold {report.digest})")
+    return lines

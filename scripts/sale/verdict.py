@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.audit import as_text
 from scripts.auditing.http import HttpReport
 from scripts.auditing.http import as_text as http_as_text
-from scripts.auditing.report import Report
+from scripts.auditing.report import Report, as_text
 from scripts.sale.sale import Sale, Story
 from scripts.sale.table import Display
 from scripts.traffic.workload import percentile

@@ -22,10 +22,9 @@ from support.logs.audit_logs import (
     value_of,
 )
 
-from scripts.audit import as_json, as_text
 from scripts.auditing.checks import audit
 from scripts.auditing.log import Log, LogRecord, Records
-from scripts.auditing.report import Report
+from scripts.auditing.report import Report, as_json, as_text
 from scripts.auditing.schemas import Unreadable
 
 Mutation = Callable[[Log], None]

@@ -7,11 +7,12 @@ from typing import Any
 
 import google_crc32c
 
+from scripts.auditing.families.states import LAYOUT_FIELDS
 from scripts.auditing.log import Log, LogRecord, Records
 from scripts.auditing.model import Oracle, partition_of
 from scripts.auditing.schemas import Avro, Unreadable, WireFormat
 from scripts.auditing.seats import Section
-from scripts.auditing.states import LAYOUT_FIELDS, STATE_BY_TAG
+from scripts.auditing.stored import STATE_BY_TAG
 
 START_MS = 1_700_000_000_000
 AVRO = Avro()
@@ -84,6 +85,21 @@ def identity(
 
 # How far a broker's clock is off at a tick: time does not follow more than a minute by itself.
 _LEAPS = (0, 0, 0, 0, 0, 90_000, -90_000)
+# How often each kind of record is drawn.
+_WEIGHTS = {
+    "hold": 30,
+    "choose": 14,
+    "ConfirmReservation": 14,
+    "ReleaseReservation": 9,
+    "ExtendHold": 8,
+    "BlockSeats": 2,
+    "UnblockSeats": 2,
+    "open": 1,
+    "window": 2,
+    "tick": 12,
+    "foreign": 2,
+    "garbage": 1,
+}
 
 
 class RandomBuyers:
@@ -143,11 +159,7 @@ class RandomBuyers:
     def one(self) -> Input:
         """Draw one record."""
         draw = self.random
-        kind = draw.choices(
-            ["hold", "choose", "confirm", "release", "extend", "block", "unblock", "open",
-             "window", "tick", "foreign", "garbage"],
-            [30, 14, 14, 9, 8, 2, 2, 1, 2, 12, 2, 1],
-        )[0]  # fmt: skip
+        kind = draw.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         section = draw.choice([*self.sections, *self.sections, "NONE"])
         self.count += draw.random() < 0.6
         # An id that is a few requests old, so that most of them are known and some are not.
@@ -163,60 +175,86 @@ class RandomBuyers:
             count = draw.choice([1, 2, 2, 2, 3, 4, 8, 0, 9, -1, 2**40])
             return self.send("HoldBestAvailable", {"request": request, "seatCount": count})
         if kind == "choose":
-            seats = [
-                {"row": draw.randint(0, 3), "seat": draw.randint(0, 11)}
-                for _ in range(draw.randint(1, 3))
-            ]
-            if draw.random() < 0.5:
-                first = seats[0]["seat"]
-                seats = [{"row": seats[0]["row"], "seat": first + at} for at in range(len(seats))]
-            count = len(seats) if draw.random() < 0.95 else len(seats) + 1
-            return self.send(
-                "HoldChosenSeats", {"request": request, "seatCount": count, "seats": seats}
-            )
+            return self.choose(request)
+        # Drawn for all others, though few need it, so that a seed draws what it always drew.
         epoch = draw.choice([1, 1, 1, 1, 1, 2, 0])
-        if kind in {"confirm", "release", "extend"}:
-            name = {
-                "confirm": "ConfirmReservation",
-                "release": "ReleaseReservation",
-                "extend": "ExtendHold",
-            }[kind]
-            return self.send(name, {"request": request, "epoch": epoch})
-        if kind in {"block", "unblock"}:
-            request |= {"reservationId": f"b{self.count}"}
-            seats = [{"row": draw.randint(0, 3), "first": draw.randint(0, 4), "count": 2}]
-            name = "BlockSeats" if kind == "block" else "UnblockSeats"
-            return self.send(name, {"request": request, "seats": seats})
-        if kind == "open":
-            layout = self.layout(draw.choice(self.sections))
-            if draw.random() < 0.3:
-                layout = layout | {"holdMs": 5_000}
-            if draw.random() < 0.3:
-                layout = layout | {"maxSeatsPerHold": 17}
-                layout["request"] = identity("open-n", "operator", "NEW", 7)
-            return self.send("OpenSection", layout)
-        if kind == "window":
-            # Open most of the time, so that there is something to judge.
-            starts_ms = draw.choice([*[0] * 6, self.now_ms + 900, -1])
-            ends_ms = draw.choice([*[0] * 6, self.now_ms + 2_000, self.now_ms])
-            request |= {"reservationId": f"w{self.count}", "section": section}
-            window = {"saleStartsMs": starts_ms, "saleEndsMs": ends_ms}
-            return self.send("ChangeSaleWindow", {"request": request, **window})
-        if kind == "tick":
-            self.now_ms += draw.choice([10, 3_000])
-            timer_ms = self.now_ms + draw.choice([0, 0, -4_000, -9_000])
-            value = self.value_of("Tick", {"timerMs": timer_ms})
-            under = b"tick-2" if self.count % 3 else b"tick"
-            now_ms = self.now_ms + _LEAPS[self.count % len(_LEAPS)]
-            return draw.randrange(self.partitions), under, value, now_ms
-        hold = self.value_of("HoldBestAvailable", {"request": request, "seatCount": 1})
-        fields = {"request": request, "seatCount": 1}
-        partition, key, _, now_ms = self.send("HoldBestAvailable", fields)
+        match kind:
+            case "ConfirmReservation" | "ReleaseReservation" | "ExtendHold":
+                return self.send(kind, {"request": request, "epoch": epoch})
+            case "BlockSeats" | "UnblockSeats":
+                return self.block(kind, request)
+            case "open":
+                return self.open_again()
+            case "window":
+                return self.change_window(request, section)
+            case "tick":
+                return self.tick()
+        return self.unsound(kind, request)
+
+    def choose(self, request: Fields) -> Input:
+        """Draw a hold of chosen seats, half of them side by side."""
+        draw = self.random
+        seats = [
+            {"row": draw.randint(0, 3), "seat": draw.randint(0, 11)}
+            for _ in range(draw.randint(1, 3))
+        ]
+        if draw.random() < 0.5:
+            first = seats[0]["seat"]
+            seats = [{"row": seats[0]["row"], "seat": first + at} for at in range(len(seats))]
+        count = len(seats) if draw.random() < 0.95 else len(seats) + 1
+        return self.send(
+            "HoldChosenSeats", {"request": request, "seatCount": count, "seats": seats}
+        )
+
+    def block(self, name: str, request: Fields) -> Input:
+        """Draw two seats to block, or to unblock."""
+        draw = self.random
+        request |= {"reservationId": f"b{self.count}"}
+        seats = [{"row": draw.randint(0, 3), "first": draw.randint(0, 4), "count": 2}]
+        return self.send(name, {"request": request, "seats": seats})
+
+    def open_again(self) -> Input:
+        """Draw a section that is open already, sometimes with other rules, or one that is not."""
+        draw = self.random
+        layout = self.layout(draw.choice(self.sections))
+        if draw.random() < 0.3:
+            layout = layout | {"holdMs": 5_000}
+        if draw.random() < 0.3:
+            layout = layout | {"maxSeatsPerHold": 17}
+            layout["request"] = identity("open-n", "operator", "NEW", 7)
+        return self.send("OpenSection", layout)
+
+    def change_window(self, request: Fields, section: str) -> Input:
+        """Draw a sale window, open most of the time, so that there is something to judge."""
+        draw = self.random
+        starts_ms = draw.choice([*[0] * 6, self.now_ms + 900, -1])
+        ends_ms = draw.choice([*[0] * 6, self.now_ms + 2_000, self.now_ms])
+        request |= {"reservationId": f"w{self.count}", "section": section}
+        window = {"saleStartsMs": starts_ms, "saleEndsMs": ends_ms}
+        return self.send("ChangeSaleWindow", {"request": request, **window})
+
+    def tick(self) -> Input:
+        """Draw a tick; time goes on, and sometimes the two clocks disagree."""
+        draw = self.random
+        self.now_ms += draw.choice([10, 3_000])
+        timer_ms = self.now_ms + draw.choice([0, 0, -4_000, -9_000])
+        value = self.value_of("Tick", {"timerMs": timer_ms})
+        under = b"tick-2" if self.count % 3 else b"tick"
+        now_ms = self.now_ms + _LEAPS[self.count % len(_LEAPS)]
+        return draw.randrange(self.partitions), under, value, now_ms
+
+    def unsound(self, kind: str, request: Fields) -> Input:
+        """Draw a hold that went astray ("foreign"), or bytes that are none ("garbage")."""
+        draw = self.random
+        hold = {"request": request, "seatCount": 1}
+        partition, key, value, now_ms = self.send("HoldBestAvailable", hold)
+        assert value is not None
         if kind == "foreign":
             if draw.random() < 0.5:
-                return partition, draw.choice([None, b"7-OTHER"]), hold, now_ms
-            return (partition + 1) % self.partitions, key, hold, now_ms
-        return partition, key, draw.choice([b"", b"{}", hold[:-1], hold + b"\0"]), now_ms
+                return partition, draw.choice([None, b"7-OTHER"]), value, now_ms
+            return (partition + 1) % self.partitions, key, value, now_ms
+        garbage = draw.choice([b"", b"{}", value[:-1], value + b"\0"])
+        return partition, key, garbage, now_ms
 
 
 def sound_log(seed: int, count: int = 400, partitions: int = 3) -> Log:

@@ -20,7 +20,8 @@ from support.logs.audit_logs import (
     value_of,
 )
 
-from scripts.auditing.checks import Traces, audit
+from scripts.auditing.checks import audit
+from scripts.auditing.facts import Traces
 from scripts.auditing.http import reservation_id, reservation_ids
 from scripts.auditing.http_history import Act, Exchange, History, Sighting
 from scripts.auditing.log import Log, LogRecord

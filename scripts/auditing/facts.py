@@ -1,0 +1,298 @@
+"""What an audit knows of one partition before it judges: everything read and folded, once.
+
+The oracle decides every command that the state claims to have, and says which outcomes that must
+have led to; the outcomes that lie in the topic are read beside it. The families of invariants are
+given the result and change none of it.
+"""
+
+from collections import defaultdict
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
+from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.model import FREE_BYTES_MAX, Oracle
+from scripts.auditing.report import Notes, decimal, offset_of
+from scripts.auditing.schemas import Unreadable
+from scripts.auditing.seats import Section
+from scripts.auditing.stored import Stored, read_changelog
+
+HEADERS_MAX, HEADERS_BYTES_MAX = 100, 64 * 1024
+CAUSE = "dead-letter-cause"
+# More than any section's record has room for: whoever wrote such an outcome, we count no further.
+SEATS_MAX = 8 * FREE_BYTES_MAX
+
+Fields = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Traces:
+    """What an audit comes across that is to be compared with what clients were told.
+
+    wanted:   reservation ids.
+    commands: of a wanted id: offset and fields of each, in log order.
+    outcomes: of a wanted id: name and fields by outcome id, in the order of the topic.
+    sections: as the oracle left them, by event and section.
+    """
+
+    wanted: AbstractSet[str]
+    commands: dict[str, list[tuple[int, Fields]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    outcomes: dict[str, dict[str, tuple[str, Fields]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    sections: dict[tuple[int, str], Section] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An outcome that one command must have led to.
+
+    turn:    its place among all outcomes of the partition.
+    trigger: offset of the command.
+    """
+
+    turn: int
+    trigger: int
+    key: bytes
+    name: str
+    fields: Fields
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An outcome that lies in the topic and can be read.
+
+    turn: how often its id lay there before.
+    """
+
+    record: LogRecord
+    name: str
+    fields: Fields
+    turn: int
+
+    @property
+    def outcome_id(self) -> str:
+        """Return its id, which names the command."""
+        return str(self.fields["outcomeId"])
+
+    @property
+    def at(self) -> int:
+        """Return the offset of the command that it names, -1 where it names none."""
+        return offset_of(self.fields["outcomeId"])
+
+    @property
+    def section_key(self) -> str:
+        """Return the key of its section's records."""
+        request = self.fields["request"]
+        return f"{request['eventId']}-{request['section']}"
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Return whom it concerns, as a violation names them."""
+        request = self.fields["request"]
+        return {"reservation_id": request["reservationId"], "section": request["section"]}
+
+
+@dataclass(slots=True)
+class Facts:
+    """One partition; nobody changes it after `facts_of`.
+
+    allow_repeats: the group was rewound, so outcomes may come again, byte for byte.
+    stored:      the state as it lies in the changelog.
+    oracle:      after the last command that the state claims.
+    read_to:     how far the state went when it was read; what lies behind it may have effects
+                 that were written since. None where the state was not written since either.
+    expected:    outcomes by their id, in the order of their commands.
+    sequence:    the same outcomes in the order in which they must be written.
+    miscounted:  offsets of commands after which the oracle's own counts did not add up.
+    undecided:   commands that the state does not have.
+    unreadable:  commands that nobody can read, by offset.
+    set_aside:   readable commands that the worker says it could not survive, by offset.
+    told:        every outcome that can be read, in order, but effects of commands behind read_to.
+    times:       how often each outcome id was told.
+    followed:    each outcome once, in order, without the countless ones.
+    countless:   outcomes that name more seats than any section has.
+    """
+
+    log: Log
+    partition: int
+    allow_repeats: bool
+    stored: Stored
+    oracle: Oracle
+    read_to: int | None
+    expected: dict[str, list[Expected]] = field(default_factory=lambda: defaultdict(list))
+    sequence: list[Expected] = field(default_factory=list)
+    miscounted: list[int] = field(default_factory=list)
+    undecided: list[LogRecord] = field(default_factory=list)
+    unreadable: dict[int, LogRecord] = field(default_factory=dict)
+    set_aside: dict[int, LogRecord] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    times: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    followed: list[Told] = field(default_factory=list)
+    countless: list[Told] = field(default_factory=list)
+
+    def is_ahead(self, trigger: int) -> bool:
+        """Say whether the command at this offset was decided after the state was read."""
+        return self.read_to is not None and trigger >= self.read_to
+
+
+def facts_of(
+    log: Log,
+    notes: Notes,
+    *,
+    allow_repeats: bool = False,
+    traces: Traces | None = None,
+) -> Facts:
+    """Read and fold the partition of these notes; count what is read, and what strangers wrote.
+
+    traces: filled on the way.
+    """
+    traces = traces or Traces(frozenset())
+    partition = notes.partition
+    stored = read_changelog(log, notes)
+    facts = Facts(
+        log,
+        partition,
+        allow_repeats,
+        stored,
+        Oracle("section-commands", partition, log.partitions),
+        stored.next_offset if partition in log.moved else None,
+    )
+    fold_commands(facts, notes, traces)
+    read_outcomes(facts, notes, traces)
+    return facts
+
+
+# Commands.
+
+
+def fold_commands(facts: Facts, notes: Notes, traces: Traces) -> None:
+    """Let the oracle decide every command below the offset that the state claims."""
+    log, partition = facts.log, facts.partition
+    next_offset = facts.stored.next_offset
+    quarantined = {
+        origin_of(record, partition)
+        for record in log.dead_letters.get(partition, [])
+        if dict(record.headers).get(CAUSE) == b"QUARANTINED"
+    }
+    for record in log.commands.get(partition, []):
+        if record.offset >= next_offset:
+            facts.undecided.append(record)
+            continue
+        command = read_command(facts, record, notes)
+        if command is not None and command[0] != "Tick":
+            reservation_id = command[1]["request"]["reservationId"]
+            if reservation_id in traces.wanted:
+                traces.commands[reservation_id].append((record.offset, command[1]))
+        set_aside = record.offset in quarantined
+        if set_aside and command is not None:
+            notes.report.set_aside += 1
+            facts.set_aside[record.offset] = record
+        outcomes = facts.oracle.apply(
+            record.offset, record.timestamp, record.key, command, set_aside=set_aside
+        )
+        for name, fields in outcomes:
+            expect(facts, record.offset, name, fields)
+        facts.miscounted += [
+            record.offset for each in facts.oracle.touched_sections() if not adds_up(each)
+        ]
+
+
+def read_command(facts: Facts, record: LogRecord, notes: Notes) -> tuple[str, Fields] | None:
+    """Return name and fields of a command; None where there is none, or nobody can read it."""
+    report = notes.report
+    if record.value is None:
+        report.ignored += 1
+        return None
+    try:
+        judge_headers(record)
+        command = facts.log.wire.decode(record.value, SECTION_COMMANDS)
+    except Unreadable:
+        facts.unreadable[record.offset] = record
+        return None
+    if command[0] == "Tick":
+        report.ticks += 1
+    else:
+        report.commands += 1
+    return command
+
+
+def expect(facts: Facts, trigger: int, name: str, fields: Fields) -> None:
+    """Note an outcome that a command must have led to."""
+    expected = Expected(
+        len(facts.sequence),
+        trigger,
+        fields["request"]["reservationId"].encode(),
+        name,
+        fields,
+        facts.log.wire.avro.encode(name, fields),
+    )
+    facts.sequence.append(expected)
+    facts.expected[fields["outcomeId"]].append(expected)
+
+
+def adds_up(section: Section) -> bool:
+    """Count a section's seats: the oracle is not above suspicion either."""
+    counts = section.free, section.held, section.sold, section.blocked
+    return sum(counts) == section.seat_count and min(counts) >= 0
+
+
+def judge_headers(record: LogRecord) -> None:
+    """Raise Unreadable where a record has more headers, or larger ones, than a worker takes."""
+    size = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
+    if len(record.headers) > HEADERS_MAX or size > HEADERS_BYTES_MAX:
+        raise Unreadable(f"{len(record.headers)} headers of {size} bytes")
+
+
+def origin_of(record: LogRecord, partition: int) -> int:
+    """Return the offset of the command that a dead letter says to be, -1 where it says none."""
+    # Ours lie behind those of the original, which may have the same names.
+    said = dict(record.headers)
+    if said.get("dead-letter-topic") != SECTION_COMMANDS.name.encode():
+        return -1
+    if said.get("dead-letter-partition") != str(partition).encode():
+        return -1
+    return decimal((said.get("dead-letter-offset") or b"").decode(errors="replace"))
+
+
+# Outcomes.
+
+
+def read_outcomes(facts: Facts, notes: Notes, traces: Traces) -> None:
+    """Read every outcome in the topic; count what is foreign and what is ahead."""
+    wire, sequence, times, report = facts.log.wire, facts.sequence, facts.times, notes.report
+    turn_now = 0
+    for record in facts.log.outcomes.get(facts.partition, []):
+        report.outcomes += 1
+        value = record.value or b""
+        usual = sequence[turn_now] if turn_now < len(sequence) else None
+        # Bytes that are those expected next need no decoding.
+        if usual and value[5:] == usual.body and wire.name_of(value) == usual.name:
+            name, fields = usual.name, usual.fields
+            turn_now += 1
+        else:
+            try:
+                name, fields = wire.decode(value, RESERVATION_OUTCOMES)
+            except Unreadable as error:
+                # If it was ours once, the outcome that is missing now is told of.
+                notes.foreign(RESERVATION_OUTCOMES.name, record.offset, str(error))
+                continue
+            if facts.is_ahead(offset_of(fields["outcomeId"])):
+                report.ahead += 1
+                continue
+            others = facts.expected.get(fields["outcomeId"], [])
+            if times[fields["outcomeId"]] < len(others):
+                turn_now = others[times[fields["outcomeId"]]].turn + 1
+        outcome_id, reservation_id = fields["outcomeId"], fields["request"]["reservationId"]
+        told = Told(record, name, fields, times[outcome_id])
+        times[outcome_id] += 1
+        facts.told.append(told)
+        if reservation_id in traces.wanted:
+            traces.outcomes[reservation_id].setdefault(outcome_id, (name, fields))
+        if told.turn == 0:
+            seats = sum(part["count"] for part in fields.get("seats", ()))
+            (facts.countless if seats > SEATS_MAX else facts.followed).append(told)

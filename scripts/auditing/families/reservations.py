@@ -1,0 +1,71 @@
+"""I7: a reservation goes only from where it stands to where it may go.
+
+Followed through the outcomes alone, without the oracle's decisions.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from scripts.auditing.facts import Facts
+from scripts.auditing.report import Notes
+
+Standing = tuple[str, int]  # HELD, SOLD, REJECTED or the cause of a release; and the epoch
+Fields = dict[str, Any]
+
+UNKNOWN: Standing = ("", 0)
+# A record that went astray is refused, whatever the reservation is elsewhere.
+ASTRAY = {"KEY_MISMATCH", "WRONG_PARTITION"}
+
+
+def check(facts: Facts, notes: Notes) -> None:
+    """Follow every reservation; note each step that it may not take."""
+    standings: dict[str, Standing] = {}
+    for told in facts.followed:
+        step = STEPS.get(told.name)
+        if step is None:
+            continue
+        reservation = told.fields["request"]["reservationId"]
+        before = standings.get(reservation, UNKNOWN)
+        is_legal, standings[reservation] = step(told.fields, before)
+        if not is_legal:
+            message = f"{before[0] or 'none'} to {told.name}"
+            notes.bad("I7", "illegal transition", told.at, message, **told.where)
+
+
+def hold(fields: Fields, before: Standing) -> tuple[bool, Standing]:
+    """Only what nobody has heard of is held."""
+    return before[0] == "", ("HELD", fields["epoch"])
+
+
+def confirm(fields: Fields, before: Standing) -> tuple[bool, Standing]:
+    """A hold is sold; one that lapsed begins an epoch with it."""
+    epoch = fields["epoch"]
+    legal = ("LAPSED", epoch - 1) if fields["reacquired"] else ("HELD", epoch)
+    return before == legal, ("SOLD", epoch)
+
+
+def release(fields: Fields, before: Standing) -> tuple[bool, Standing]:
+    """A hold is given up; with epoch 0, before anybody has heard of it."""
+    epoch = fields["epoch"]
+    return before == (("HELD", epoch) if epoch else UNKNOWN), (fields["cause"], epoch)
+
+
+def extend(fields: Fields, before: Standing) -> tuple[bool, Standing]:
+    """A hold stays one."""
+    return before == ("HELD", fields["epoch"]), before
+
+
+def reject(fields: Fields, before: Standing) -> tuple[bool, Standing]:
+    """What nobody has heard of, or was cancelled before it came, is refused."""
+    if fields["reason"] in ASTRAY:
+        return True, before
+    return before[0] in {"", "CANCELLED"}, before if before[0] else ("REJECTED", 0)
+
+
+STEPS: dict[str, Callable[[Fields, Standing], tuple[bool, Standing]]] = {
+    "SeatsHeld": hold,
+    "ReservationConfirmed": confirm,
+    "ReservationReleased": release,
+    "HoldExtended": extend,
+    "ReservationRejected": reject,
+}
