@@ -22,7 +22,7 @@ from api.guard import limited, operator, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
 from api.web.ids import EventIdInPath
-from api.web.problems import STATUS, Problem, retry_after
+from api.web.problems import STATUS, Problem, ToldAs, retry_after, told_as
 from api.web.waits import Caller, caller_of
 from infra.process.log_lines import Correlation
 from state.domain.event import Event, EventStatus, Trigger, advance, closing_window
@@ -318,6 +318,15 @@ def _writer(pod: Pod) -> EventWriter:
     return EventWriter(pod.catalogue, pod.descriptions, EventEncoder(pod.ids))
 
 
+_UNWRITTEN: Final[ToldAs] = {
+    TooLarge: (Reason.STATE_TOO_LARGE, "The event's record grew too large."),
+    NotAppended: (
+        ApiReason.BROKER_UNAVAILABLE,
+        "Repeat the request with the same idempotency key.",
+    ),
+}
+
+
 async def _written(
     writer: EventWriter, event_id: int, decide: Decide, by: Asked
 ) -> tuple[Event, bool]:
@@ -331,15 +340,10 @@ async def _written(
         return wanted
 
     try:
-        return await writer.change(event_id, drafted, record_headers(by.correlation)), True
+        with told_as(_UNWRITTEN):
+            return await writer.change(event_id, drafted, record_headers(by.correlation)), True
     except AppendUnknown:
         return drafts[-1], False
-    except TooLarge as error:
-        raise Problem.of(Reason.STATE_TOO_LARGE, "The event's record grew too large.") from error
-    except NotAppended as error:
-        raise Problem.of(
-            ApiReason.BROKER_UNAVAILABLE, "Repeat the request with the same idempotency key."
-        ) from error
     except Contended as error:
         raise Problem.of(
             ApiReason.STILL_RUNNING,

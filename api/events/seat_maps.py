@@ -19,7 +19,7 @@ from api.pod import Pod
 from api.web.consistency_tokens import TOKEN_FORM, Token, tokens_in
 from api.web.etags import UNMODIFIED, etag_of, unless_known
 from api.web.ids import EventIdInPath, SectionIdInPath
-from api.web.problems import Problem, another_log, bad, retry_after
+from api.web.problems import Problem, ToldAs, another_log, bad, retry_after, told_as
 from api.web.waits import caller_of
 from api.web.whole_numbers import USUAL_FORM, DayMs, Int64
 from state.domain.layout import Row
@@ -174,22 +174,22 @@ async def _at_version(pod: Pod, name: tuple[int, str], min_version: int, wait_s:
         await asyncio.sleep(ASK_AGAIN_S)
 
 
+_UNANSWERED: Final[ToldAs] = {
+    OwnerNotReady: (ApiReason.NOT_READY, "The section's owner is starting; ask again."),
+    OwnerUnreachable: (
+        ApiReason.OWNER_UNREACHABLE,
+        "The section's owner does not answer; ask again.",
+    ),
+    AbsenceUnsure: (
+        ApiReason.NOT_READY,
+        "The brokers do not tell yet whether there is one; ask again shortly.",
+    ),
+}
+
+
 async def _looked_up(seat_maps: SeatMapCache, name: tuple[int, str], min_version: int) -> SeatMap:
-    try:
+    with told_as(_UNANSWERED):
         seat_map = await seat_maps.get(*name, min_version)
-    except OwnerNotReady as error:
-        raise Problem.of(
-            ApiReason.NOT_READY, "The section's owner is starting; ask again."
-        ) from error
-    except OwnerUnreachable as error:
-        raise Problem.of(
-            ApiReason.OWNER_UNREACHABLE, "The section's owner does not answer; ask again."
-        ) from error
-    except AbsenceUnsure as error:
-        raise Problem.of(
-            ApiReason.NOT_READY,
-            "The brokers do not tell yet whether there is one; ask again shortly.",
-        ) from error
     if seat_map is None:
         raise Problem.of(Reason.UNKNOWN_SECTION, "See the sections of the event.")
     return seat_map

@@ -31,7 +31,7 @@ from api.reservations.bodies import (
 from api.web.consistency_tokens import token_of
 from api.web.ids import SECTION_FORM, EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
-from api.web.problems import Problem
+from api.web.problems import Problem, ToldAs, told_as
 from api.web.waits import CERTAIN_S, caller_of
 from api.web.whole_numbers import Int32, Int64
 from schemas.topics import SECTION_COMMANDS
@@ -401,20 +401,26 @@ async def _found(pod: Pod, reservation_id: str) -> ReservationView | None:
     return view
 
 
+_STARTING: Final = (
+    ApiReason.NOT_READY,
+    "Its keeper is starting or changing; ask again shortly.",
+)
+_UNANSWERED: Final[ToldAs] = {
+    NotAppended: _STARTING,
+    OwnerNotReady: _STARTING,
+    OwnerUnreachable: (
+        ApiReason.OWNER_UNREACHABLE,
+        "Its keeper does not answer; ask again shortly.",
+    ),
+}
+
+
 async def _stored(pod: Pod, partition: int, key: bytes) -> ReservationView | None:
     """Return how a reservation stands by its owner's word, or by ours where that is newer."""
-    try:
+    with told_as(_UNANSWERED):
         if partition >= pod.commands.partitions:
             return None
         held = await pod.owners.reservation(partition, key)
-    except (NotAppended, OwnerNotReady) as error:
-        raise Problem.of(
-            ApiReason.NOT_READY, "Its keeper is starting or changing; ask again shortly."
-        ) from error
-    except OwnerUnreachable as error:
-        raise Problem.of(
-            ApiReason.OWNER_UNREACHABLE, "Its keeper does not answer; ask again shortly."
-        ) from error
     if held is None:
         return None
     stored = as_stored(held, f"{SECTION_COMMANDS.name}:{partition}:")

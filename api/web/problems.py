@@ -1,6 +1,7 @@
 """Refusals as RFC 9457 problems: one reason, one status, one sentence that says what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -133,6 +134,23 @@ class Problem(Exception):
 def retry_after(wait_ms: int) -> Header:
     """Return the header for a wait, in whole seconds and never 0."""
     return ("Retry-After", str(max(1, (wait_ms + 999) // 1000)))
+
+
+ToldAs = Mapping[type[Exception], tuple[AnyReason, str]]
+"""What to say of errors, by their kind: reason and detail."""
+
+
+@contextmanager
+def told_as(told: ToldAs) -> Iterator[None]:
+    """Raise the Problem of each of these errors instead, by reason and detail.
+
+    told: of a kind of error and one that is a case of it, the case stands first.
+    """
+    try:
+        yield
+    except tuple(told) as error:
+        problem = next(told[kind] for kind in told if isinstance(error, kind))
+        raise Problem.of(*problem) from error
 
 
 def another_log(*sections: str) -> Problem:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.web.problems import STATUS, Problem, retry_after
+from api.web.problems import STATUS, Problem, ToldAs, retry_after, told_as
 from state.domain.reasons import ApiReason, Reason
 
 EVERY = [*Reason, *ApiReason]
@@ -66,3 +66,38 @@ def test_a_body_is_json_with_the_members_of_rfc_9457(
         "correlation_id": "c-1",
         "version": 7,
     }
+
+
+class Broad(Exception):
+    pass
+
+
+class Narrow(Broad):
+    pass
+
+
+TOLD: ToldAs = {
+    Narrow: (ApiReason.BODY_TOO_LARGE, "ask for less"),
+    Broad: (ApiReason.BROKER_UNAVAILABLE, "ask again"),
+}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "detail"), [(Narrow(), 413, "ask for less"), (Broad(), 503, "ask again")]
+)
+def test_an_error_is_told_as_the_problem_of_its_kind(
+    error: Exception, status: int, detail: str
+) -> None:
+    with pytest.raises(Problem) as told, told_as(TOLD):
+        raise error
+    assert (told.value.status, told.value.detail) == (status, detail)
+    assert told.value.__cause__ is error
+
+
+def test_any_other_error_stays_what_it_is() -> None:
+    with pytest.raises(ZeroDivisionError), told_as(TOLD):
+        raise ZeroDivisionError
+    problem = Problem.of(ApiReason.NOT_FOUND, "nothing")
+    with pytest.raises(Problem) as told, told_as(TOLD):
+        raise problem
+    assert told.value is problem
