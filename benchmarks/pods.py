@@ -19,22 +19,18 @@ Example: .venv/bin/python -m benchmarks.pods lookups --runs 5 --out /tmp/pods.js
 
 import argparse
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaException
-
+from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
-from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target
-from benchmarks.measuring.progress import Progress
-from benchmarks.measuring.results import EXIT_INTERRUPTED, RESULTS, write
 from benchmarks.measuring.wrk import Answers, Generator, NoGenerator
 from benchmarks.pod_runs.api_pod import API, ApiPod, Users
 from benchmarks.pod_runs.arena import EVENT_ID, Arena
@@ -58,7 +54,6 @@ from benchmarks.pod_runs.statuses import (
 from benchmarks.seat_runs.coding import coding_costs
 from benchmarks.seat_runs.paced import open_sections
 from benchmarks.seat_runs.worker import Worker
-from infra.stack import StackError, ephemeral_stack
 from schemas.topics import SECTION_STATUS
 
 PACKAGES = (*machine.PACKAGES, "httptools", "fastapi", "orjson", "pyjwt")
@@ -99,27 +94,15 @@ BESIDE = (
 )
 
 
-class Bench:
-    """One invocation: what was asked for, and what was measured so far.
-
-    loops_ms: what a fixed loop took before each run, by scenario; see `loop_ms`.
-    is_quick: one broker for all scenarios, none of them with an uncounted run before.
-    """
+class Bench(measuring.Bench["Broker"]):
+    """One invocation: what was asked for, and what was measured so far."""
 
     def __init__(
         self, sizes: Sizes, runs: int, seed: int, generator: Generator, *, is_quick: bool
     ) -> None:
+        super().__init__(runs, seed, is_quick=is_quick)
         self.sizes = sizes
-        self.runs = runs
-        self.progress = Progress()
-        self.scenarios: dict[str, Scenario] = {}
-        self.loops_ms: dict[str, list[float]] = {}
-        self._seed = seed
         self._generator = generator
-        self._is_quick = is_quick
-        self._serial = 0
-        self._running = ExitStack()
-        self._broker: Broker | None = None
 
     # --- scenarios -------------------------------------------------------------------------
 
@@ -422,38 +405,8 @@ class Bench:
         assert self._broker is not None, "no broker runs"
         return self._broker
 
-    def _fresh_broker(self) -> "Broker":
-        """Return a broker that was just started, unless one has to do for everything."""
-        if self._broker is not None and self._is_quick:
-            return self._broker
-        self.close()
-        self.progress.step("starting a broker")
-        stack = self._running.enter_context(
-            ephemeral_stack("bench", parts={"kafka", "registry"}, fast_jit=self._is_quick)
-        )
-        directory = stack.directory / "bench"
-        directory.mkdir()
-        self._broker = Broker(Cluster(stack, stack.directory), Users(directory), directory)
-        return self._broker
-
-    def close(self) -> None:
-        """Stop the broker that runs, if any."""
-        self._broker = None
-        self._running.close()
-
-    def _repeated(self, name: str, run: Callable[[], Run]) -> list[Run]:
-        """Return what the counted runs give, after one that warms the broker up."""
-        if not self._is_quick:
-            self.progress.step(f"{name}: warming the broker up, not counted")
-            run()
-        return [run() for _ in self._counted(name)]
-
-    def _counted(self, name: str) -> Iterator[int]:
-        for number in range(self.runs):
-            speed = machine.loop_ms()
-            self.loops_ms.setdefault(name, []).append(speed)
-            self.progress.step(f"{name}: run {number + 1} of {self.runs} (loop {speed:.0f} ms)")
-            yield number
+    def _broker_of(self, cluster: Cluster, directory: Path) -> "Broker":
+        return Broker(cluster, Users(directory), directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,24 +434,10 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; exits with a usage message otherwise."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.pods",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="default: all")
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each (default 5)")
-    parser.add_argument("--quick", action="store_true", help="small sizes, one run: does it work?")
-    parser.add_argument("--seed", type=int, default=1, help="of the statuses (default 1)")
+    parser = measuring.parser_of("pods", __doc__, "statuses")
     parser.add_argument("--connections", type=int, help="of the look-ups' load (default 32)")
     parser.add_argument("--seconds", type=float, help="of one measurement of look-ups (20)")
-    parser.add_argument("--out", type=Path, help="result file (default benchmarks/results/DATE)")
-    options = parser.parse_args(arguments)
-    if unknown := set(options.scenarios) - set(SCENARIOS):
-        parser.error(f"unknown scenario {min(unknown)!r}; there are {', '.join(SCENARIOS)}")
-    if options.runs < 1:
-        parser.error("--runs must be at least 1")
-    return options
+    return measuring.parsed(parser, arguments, SCENARIOS)
 
 
 def sizes_of(options: argparse.Namespace) -> Sizes:
@@ -519,40 +458,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NoGenerator as error:
         print(f"benchmarks.pods: {error}", file=sys.stderr)
         return EXIT_NO_GENERATOR
-    wanted = [name for name in SCENARIOS if name in options.scenarios or not options.scenarios]
-    document = {
-        "benchmark": "pods",
-        "quick": options.quick,
-        "date": machine.now(),
-        "seed": options.seed,
-        "revision": machine.revision(),
-        "machine": machine.machine(),
-        "versions": {**machine.versions(PACKAGES), "wrk": generator.version()},
-        "loop_ms_before_runs": {},
-        "scenarios": {},
-    }
-    out = options.out or RESULTS / f"pods-{time.strftime('%Y%m%dT%H%M%S')}.json"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    runs = 1 if options.quick else options.runs
-    bench = Bench(sizes_of(options), runs, options.seed, generator, is_quick=options.quick)
-    try:
-        for name in wanted:
-            scenario = bench.scenarios[name] = SCENARIOS[name](bench)
-            print(f"\n{scenario.table()}\n", flush=True)
-            document["loop_ms_before_runs"] = bench.loops_ms
-            write(out, document, bench.scenarios)
-    except KeyboardInterrupt:
-        bench.close()
-        print("\ninterrupted; nothing is left running", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except (BenchmarkFailed, StackError, KafkaException) as error:
-        print(f"\nbenchmarks.pods: {error}", file=sys.stderr)
-        return 1
-    finally:
-        bench.close()
-    print(f"written to {out}" + (" (quick: not a measurement)" if options.quick else ""))
-    return 0
+    bench = Bench(
+        sizes_of(options),
+        measuring.runs_of(options),
+        options.seed,
+        generator,
+        is_quick=options.quick,
+    )
+    versions = {**machine.versions(PACKAGES), "wrk": generator.version()}
+    return measuring.measure_all("pods", bench, SCENARIOS, options, versions)
 
 
 if __name__ == "__main__":

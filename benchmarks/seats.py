@@ -24,30 +24,22 @@ Example: .venv/bin/python -m benchmarks.seats drained stock --runs 5 --out /tmp/
 
 import argparse
 import shutil
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaException
-
+from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
-from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, shown
-from benchmarks.measuring.progress import Progress
-from benchmarks.measuring.results import EXIT_INTERRUPTED, RESULTS, write
 from benchmarks.pod_runs.arena import PARTY_SIZES, Arena, Holds
 from benchmarks.seat_runs.drained import Drained, preload, preload_and_drain, rates, watch
 from benchmarks.seat_runs.paced import Offer, Pair, measure_failover, measure_rates, open_sections
 from benchmarks.seat_runs.recovery import measure_restore, measure_sizes, measure_warm_restart
 from benchmarks.seat_runs.worker import Worker
-from infra.stack import StackError, ephemeral_stack
 from schemas.topics import RESERVATION_OUTCOMES
-from scripts.traffic.sending import NoBroker
 
 Value = TypeVar("Value")
 
@@ -86,28 +78,18 @@ QUICK = Sizes(
 )
 
 
-class Bench:
+class Bench(measuring.Bench["Broker"]):
     """One invocation: what was asked for, and what was measured so far.
 
     is_random: whether reservation ids are without order.
-    loops_ms:  what a fixed loop took before each run, by scenario; see `loop_ms`.
-    is_quick:  one broker for all scenarios, none of them with an uncounted run before.
     """
 
     def __init__(
         self, sizes: Sizes, runs: int, seed: int, *, is_random: bool, is_quick: bool
     ) -> None:
+        super().__init__(runs, seed, is_quick=is_quick)
         self.sizes = sizes
-        self.runs = runs
-        self.progress = Progress()
-        self.scenarios: dict[str, Scenario] = {}
-        self.loops_ms: dict[str, list[float]] = {}
-        self._seed = seed
         self._is_random = is_random
-        self._is_quick = is_quick
-        self._serial = 0
-        self._running = ExitStack()
-        self._broker: Broker | None = None
         self._filled: Filled | None = None
 
     # --- scenarios -------------------------------------------------------------------------
@@ -369,40 +351,11 @@ class Bench:
         return self._filled
 
     def _fresh_broker(self) -> "Broker":
-        """Return a broker that was just started, unless one has to do for everything."""
         self._filled = None
-        if self._broker is not None and self._is_quick:
-            return self._broker
-        self.close()
-        self.progress.step("starting a broker")
-        stack = self._running.enter_context(
-            ephemeral_stack("bench", parts={"kafka", "registry"}, fast_jit=self._is_quick)
-        )
-        directory = stack.directory / "bench"
-        directory.mkdir()
-        self._broker = Broker(Cluster(stack, stack.directory), directory)
-        return self._broker
+        return super()._fresh_broker()
 
-    def close(self) -> None:
-        """Stop the broker that runs, if any."""
-        self._broker = None
-        self._running.close()
-
-    def _repeated(self, name: str, run: Callable[[], Value]) -> list[Value]:
-        """Return what the counted runs give, after one that warms the broker up."""
-        if not self._is_quick:
-            self.progress.step(f"{name}: warming the broker up, not counted")
-            run()
-        return [run() for _ in self._counted(name)]
-
-    def _counted(self, name: str) -> Iterator[int]:
-        for number in range(self.runs):
-            speed = machine.loop_ms()
-            self.loops_ms.setdefault(name, []).append(round(speed, 1))
-            self.progress.step(
-                f"{name}: run {number + 1} of {self.runs}; the fixed loop takes {speed:.0f} ms"
-            )
-            yield number
+    def _broker_of(self, cluster: Cluster, directory: Path) -> "Broker":
+        return Broker(cluster, directory)
 
     def _next_name(self, kind: str) -> str:
         """Return a group's name; a new one has no offsets and fences nobody."""
@@ -475,23 +428,12 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; exits with a usage message otherwise."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.seats",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="default: all")
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each (default 5)")
-    parser.add_argument("--quick", action="store_true", help="small sizes, one run: does it work?")
-    parser.add_argument("--seed", type=int, default=1, help="of the commands (default 1)")
+    parser = measuring.parser_of("seats", __doc__, "commands")
     parser.add_argument("--ids", choices=("ordered", "random"), default="ordered")
     parser.add_argument("--commands", type=int, help="commands of a drain (default 1,000,000)")
-    parser.add_argument("--out", type=Path, help="result file (default benchmarks/results/DATE)")
-    options = parser.parse_args(arguments)
-    if unknown := set(options.scenarios) - set(SCENARIOS):
-        parser.error(f"unknown scenario {min(unknown)!r}; there are {', '.join(SCENARIOS)}")
-    if options.runs < 1 or (options.commands is not None and options.commands < 1):
-        parser.error("--runs and --commands must be at least 1")
+    options = measuring.parsed(parser, arguments, SCENARIOS)
+    if options.commands is not None and options.commands < 1:
+        parser.error("--commands must be at least 1")
     return options
 
 
@@ -501,47 +443,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = QUICK if options.quick else Sizes()
     if options.commands:
         sizes = replace(sizes, commands=options.commands)
-    wanted = [name for name in SCENARIOS if name in options.scenarios or not options.scenarios]
-    document = {
-        "benchmark": "seats",
-        "quick": options.quick,
-        "date": machine.now(),
-        "seed": options.seed,
-        "revision": machine.revision(),
-        "machine": machine.machine(),
-        "versions": machine.versions(),
-        "loop_ms_before_runs": {},
-        "scenarios": {},
-    }
-    out = options.out or RESULTS / f"seats-{time.strftime('%Y%m%dT%H%M%S')}.json"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    runs = 1 if options.quick else options.runs
     bench = Bench(
-        sizes, runs, options.seed, is_random=options.ids == "random", is_quick=options.quick
+        sizes,
+        measuring.runs_of(options),
+        options.seed,
+        is_random=options.ids == "random",
+        is_quick=options.quick,
     )
-    try:
-        for name in wanted:
-            scenario = bench.scenarios.get(name) or SCENARIOS[name](bench)
-            bench.scenarios[name] = scenario
-            print(f"\n{scenario.table()}\n", flush=True)
-            document["loop_ms_before_runs"] = bench.loops_ms
-            write(out, document, bench.scenarios)
-    except KeyboardInterrupt:
-        bench.close()
-        print("\ninterrupted; nothing is left running", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except (BenchmarkFailed, StackError, NoBroker, KafkaException) as error:
-        print(f"\nbenchmarks.seats: {error}", file=sys.stderr)
-        return 1
-    finally:
-        bench.close()
+    code = measuring.measure_all("seats", bench, SCENARIOS, options, machine.versions())
     stock = bench.scenarios.get("stock")
-    if stock is not None:
+    if code == 0 and stock is not None:
         ratio = stock.figures()["drained_over_stock"].median
         print(f"{shown(ratio)} times the decisions/s of stock Faust")
-    print(f"written to {out}" + (" (quick: not a measurement)" if options.quick else ""))
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.measuring.figures import latencies
+from benchmarks.measuring.rows import Rows
 
-_NUMBERS = 4
 SHOWN = ("p50_ms", "p99_ms", "max_ms")
 
 
@@ -44,14 +43,10 @@ class Answer(NamedTuple):
 
 
 @dataclass(slots=True)
-class Publications:
+class Publications(Rows):
     """All records of one flow, compactly, in the order of publication."""
 
-    numbers: array[int]
-
-    @classmethod
-    def none(cls) -> Publications:
-        return cls(array("q"))
+    WIDTH = 4
 
     @classmethod
     def of(cls, published: Iterable[Published]) -> Publications:
@@ -59,23 +54,6 @@ class Publications:
 
     def add(self, section: int, version: int, due_ns: int, acked_ns: int) -> None:
         self.numbers.extend((section, version, due_ns, acked_ns))
-
-    def write(self, path: Path) -> None:
-        """Write a file that `read` takes, whole or not at all."""
-        written = path.with_suffix(".new")
-        with written.open("wb") as file:
-            self.numbers.tofile(file)
-        written.replace(path)
-
-    @classmethod
-    def read(cls, path: Path) -> Publications:
-        """Read what `write` wrote."""
-        numbers = array("q")
-        numbers.frombytes(path.read_bytes())
-        return cls(numbers)
-
-    def __len__(self) -> int:
-        return len(self.numbers) // _NUMBERS
 
     def __iter__(self) -> Iterator[Published]:
         numbers = iter(self.numbers)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-_NUMBERS = 3
+from benchmarks.measuring.rows import Rows
 
 
 class Seen(NamedTuple):
@@ -23,36 +21,14 @@ class Seen(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sightings:
+class Sightings(Rows):
     """All outcomes that one load saw, compactly."""
 
-    numbers: array[int]
-
-    @classmethod
-    def none(cls) -> Sightings:
-        """Return an empty list to add to."""
-        return cls(array("q"))
+    WIDTH = 3
 
     def add(self, partition: int, sent_ns: int, seen_ns: int) -> None:
         """Append one outcome."""
         self.numbers.extend((partition, sent_ns, seen_ns))
-
-    def write(self, path: Path) -> None:
-        """Write a file that `read` takes, whole or not at all."""
-        written = path.with_suffix(".new")
-        with written.open("wb") as file:
-            self.numbers.tofile(file)
-        written.replace(path)
-
-    @classmethod
-    def read(cls, path: Path) -> Sightings:
-        """Read what `write` wrote."""
-        numbers = array("q")
-        numbers.frombytes(path.read_bytes())
-        return cls(numbers)
-
-    def __len__(self) -> int:
-        return len(self.numbers) // _NUMBERS
 
     def __iter__(self) -> Iterator[Seen]:
         numbers = iter(self.numbers)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 Value = TypeVar("Value")
+Number = TypeVar("Number", int, float)
 
 
 class BadSetting(ValueError):
@@ -142,19 +143,17 @@ def flag(text: str) -> bool:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = int(text)
-        if not low <= number <= high:
-            message = f"not between {low} and {high}"
-            raise ValueError(message)
-        return number
-
-    return parse
+    return _within(int, low, high)
 
 
 def between(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        number = float(text)
+    return _within(float, low, high)
+
+
+def _within(read: Callable[[str], Number], low: Number, high: Number) -> Callable[[str], Number]:
+    def parse(text: str) -> Number:
+        number = read(text)
+        # NaN lies nowhere.
         if not low <= number <= high:
             message = f"not between {low} and {high}"
             raise ValueError(message)

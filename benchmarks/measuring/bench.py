@@ -1,0 +1,171 @@
+"""What every benchmark does around its scenarios: options, brokers, runs, the result file."""
+
+import argparse
+import signal
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from confluent_kafka import KafkaException
+
+from benchmarks.measuring import machine
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.figures import Scenario
+from benchmarks.measuring.progress import Progress
+from benchmarks.measuring.results import EXIT_INTERRUPTED, RESULTS, write
+from infra.stack import StackError, ephemeral_stack
+from scripts.traffic.sending import NoBroker
+
+AnyBench = TypeVar("AnyBench", bound="Bench[Any]")
+Broker = TypeVar("Broker")
+Value = TypeVar("Value")
+
+
+class Bench(ABC, Generic[Broker]):
+    """One invocation: what was asked for, and what was measured so far.
+
+    loops_ms: what a fixed loop took before each run, by scenario; see `loop_ms`.
+    is_quick: one broker for all scenarios, none of them with an uncounted run before.
+    """
+
+    def __init__(self, runs: int, seed: int, *, is_quick: bool) -> None:
+        self.runs = runs
+        self.progress = Progress()
+        self.scenarios: dict[str, Scenario] = {}
+        self.loops_ms: dict[str, list[float]] = {}
+        self._seed = seed
+        self._is_quick = is_quick
+        self._serial = 0
+        self._running = ExitStack()
+        self._broker: Broker | None = None
+
+    @abstractmethod
+    def _broker_of(self, cluster: Cluster, directory: Path) -> Broker:
+        """Return a broker that was just started, with what this benchmark keeps beside it."""
+
+    def _fresh_broker(self) -> Broker:
+        """Return a broker that was just started, unless one has to do for everything."""
+        if self._broker is not None and self._is_quick:
+            return self._broker
+        self.close()
+        self.progress.step("starting a broker")
+        stack = self._running.enter_context(
+            ephemeral_stack("bench", parts={"kafka", "registry"}, fast_jit=self._is_quick)
+        )
+        directory = stack.directory / "bench"
+        directory.mkdir()
+        self._broker = self._broker_of(Cluster(stack, stack.directory), directory)
+        return self._broker
+
+    def close(self) -> None:
+        """Stop the broker that runs, if any."""
+        self._broker = None
+        self._running.close()
+
+    def _repeated(self, name: str, run: Callable[[], Value]) -> list[Value]:
+        """Return what the counted runs give, after one that warms the broker up."""
+        if not self._is_quick:
+            self.progress.step(f"{name}: warming the broker up, not counted")
+            run()
+        return [run() for _ in self._counted(name)]
+
+    def _counted(self, name: str) -> Iterator[int]:
+        for number in range(self.runs):
+            speed = machine.loop_ms()
+            self.loops_ms.setdefault(name, []).append(round(speed, 1))
+            self.progress.step(
+                f"{name}: run {number + 1} of {self.runs}; the fixed loop takes {speed:.0f} ms"
+            )
+            yield number
+
+
+def parser_of(name: str, description: str | None, seed_of: str) -> argparse.ArgumentParser:
+    """Return the options that every benchmark has.
+
+    seed_of: what the seed makes, for the help text.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="default: all")
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each (default 5)")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one run: does it work?")
+    parser.add_argument("--seed", type=int, default=1, help=f"of the {seed_of} (default 1)")
+    parser.add_argument("--out", type=Path, help="result file (default benchmarks/results/DATE)")
+    return parser
+
+
+def parsed(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    scenarios: Mapping[str, Any],
+) -> argparse.Namespace:
+    """Return the options; exits with a usage message for a scenario or a count that is none."""
+    options = parser.parse_args(arguments)
+    if unknown := set(options.scenarios) - set(scenarios):
+        parser.error(f"unknown scenario {min(unknown)!r}; there are {', '.join(scenarios)}")
+    if options.runs < 1:
+        parser.error("--runs must be at least 1")
+    return options
+
+
+def runs_of(options: argparse.Namespace) -> int:
+    """Return how many runs of each scenario count."""
+    return 1 if options.quick else int(options.runs)
+
+
+def measure_all(
+    name: str,
+    bench: AnyBench,
+    scenarios: Mapping[str, Callable[[AnyBench], Scenario]],
+    options: argparse.Namespace,
+    versions: Mapping[str, str],
+) -> int:
+    """Run the scenarios asked for, in the order of the table; return the exit code.
+
+    Each table is printed and the result file written when a scenario ends, so that what was
+    measured outlives an interruption.
+
+    name:     of the benchmark, as in `python -m benchmarks.<name>`.
+    versions: of what is measured, by name.
+    """
+    document = {
+        "benchmark": name,
+        "quick": options.quick,
+        "date": machine.now(),
+        "seed": options.seed,
+        "revision": machine.revision(),
+        "machine": machine.machine(),
+        "versions": dict(versions),
+        "loop_ms_before_runs": {},
+        "scenarios": {},
+    }
+    out = options.out or RESULTS / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}.json"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for wanted, measure in scenarios.items():
+            if options.scenarios and wanted not in options.scenarios:
+                continue
+            scenario = bench.scenarios.get(wanted) or measure(bench)
+            bench.scenarios[wanted] = scenario
+            print(f"\n{scenario.table()}\n", flush=True)
+            document["loop_ms_before_runs"] = bench.loops_ms
+            write(out, document, bench.scenarios)
+    except KeyboardInterrupt:
+        bench.close()
+        print("\ninterrupted; nothing is left running", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (BenchmarkFailed, StackError, NoBroker, KafkaException) as error:
+        print(f"\nbenchmarks.{name}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        bench.close()
+    print(f"written to {out}" + (" (quick: not a measurement)" if options.quick else ""))
+    return 0
