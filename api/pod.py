@@ -6,7 +6,7 @@ A test builds a pod of the parts that it needs; whoever asks for one that is not
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
 from api import pod_readings
@@ -276,15 +276,14 @@ class Pod:
     def _readings(self) -> Iterator[Reading]:
         yield ApiMetrics.troubles, len(self.troubles())
         yield from pod_readings.of_requests(self.limits, self.verifier)
-        if self._view is not None:
-            yield from pod_readings.of_view(self._view)
-        if self._outcomes is not None:
-            yield from pod_readings.of_outcomes(self._outcomes)
-        if self._seat_maps is not None:
-            yield from pod_readings.of_seat_maps(self._seat_maps)
-        if self._catalogue is not None:
-            yield from pod_readings.of_events(self._catalogue)
-        if self._commands is not None:
-            yield from pod_readings.of_commands(self._commands)
-        if self._desk is not None:
-            yield from pod_readings.of_desk(self._desk)
+        readings: tuple[tuple[Any, Callable[[Any], Iterable[Reading]]], ...] = (
+            (self._view, pod_readings.of_view),
+            (self._outcomes, pod_readings.of_outcomes),
+            (self._seat_maps, pod_readings.of_seat_maps),
+            (self._catalogue, pod_readings.of_events),
+            (self._commands, pod_readings.of_commands),
+            (self._desk, pod_readings.of_desk),
+        )
+        for part, of_part in readings:
+            if part is not None:
+                yield from of_part(part)

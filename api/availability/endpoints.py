@@ -166,48 +166,38 @@ class QuickLookUps:
         correlation_id: bytes,
     ) -> tuple[Message, Message] | None:
         try:
-            return self._messages(event_id, sections, authorization, if_none_match, correlation_id)
+            if not self._knows(authorization):
+                return None
+            found = self._lookups.now(event_id, sections)
+            if found is None:
+                return None
+            encoded, age_ms = found
+            if encoded.unknown or not encoded.part.known_by_section:
+                return None
+            is_stale = age_ms > self._bound_ms
+            etag = encoded.etag_stale if is_stale else encoded.etag
+            if if_none_match is not None and matches(if_none_match, etag[1]):
+                status, body = 304, b""
+                self._count_304()
+            else:
+                status, body = 200, encoded.body(age_ms, self._bound_ms, stale=is_stale)
+                self._count_200()
+            sent = [
+                JSON,
+                etag,
+                REVALIDATED,
+                (b"seatstream-staleness-ms", b"%d" % age_ms),
+                STALE if is_stale else FRESH,
+                encoded.as_of,
+                (
+                    CORRELATION_HEADER,
+                    correlation_id or b"%b-%x" % (self._id_prefix, next(self._id_number)),
+                ),
+                *self._further,
+            ]
         except Exception:  # noqa: BLE001
             # The long way meets the same again, and tells of it.
             return None
-
-    def _messages(
-        self,
-        event_id: int,
-        sections: tuple[str, ...],
-        authorization: bytes | None,
-        if_none_match: bytes | None,
-        correlation_id: bytes,
-    ) -> tuple[Message, Message] | None:
-        if not self._knows(authorization):
-            return None
-        found = self._lookups.now(event_id, sections)
-        if found is None:
-            return None
-        encoded, age_ms = found
-        if encoded.unknown or not encoded.part.known_by_section:
-            return None
-        is_stale = age_ms > self._bound_ms
-        etag = encoded.etag_stale if is_stale else encoded.etag
-        if if_none_match is not None and matches(if_none_match, etag[1]):
-            status, body = 304, b""
-            self._count_304()
-        else:
-            status, body = 200, encoded.body(age_ms, self._bound_ms, stale=is_stale)
-            self._count_200()
-        sent = [
-            JSON,
-            etag,
-            REVALIDATED,
-            (b"seatstream-staleness-ms", b"%d" % age_ms),
-            STALE if is_stale else FRESH,
-            encoded.as_of,
-            (
-                CORRELATION_HEADER,
-                correlation_id or b"%b-%x" % (self._id_prefix, next(self._id_number)),
-            ),
-            *self._further,
-        ]
         return (
             {"type": "http.response.start", "status": status, "headers": sent},
             {"type": "http.response.body", "body": body},
