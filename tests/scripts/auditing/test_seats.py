@@ -1,0 +1,147 @@
+"""The oracle's seats: the first place that fits, by rows, and no single seat left where it counts.
+
+In a row, `.` is a free seat, `x` a taken one, and `|` an aisle.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.logs.audit_logs import open_section, row_plan
+
+from scripts.auditing.seats import (
+    HOLD_MS_MAX,
+    TIME_MS_MAX,
+    Row,
+    Section,
+    best_available,
+    is_sound,
+    is_window,
+    places_of,
+    ranges,
+)
+
+
+def section_of(*rows: str, rule: str = "PREFER") -> Section:
+    made = []
+    for text in rows:
+        seats: list[str | None] = []
+        aisles = set()
+        for sign in text:
+            if sign == "|":
+                aisles.add(len(seats))
+            else:
+                seats.append(None if sign == "." else "somebody")
+        row = Row(seats, frozenset(aisles))
+        row.measure()
+        made.append(row)
+    plans = [row_plan(str(at), len(row.seats), *row.aisles) for at, row in enumerate(made)]
+    section = Section(open_section("A", 7, plans, orphanRule=rule), made)
+    section.free = sum(seat is None for row in made for seat in row.seats)
+    return section
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "place"),
+    [
+        (["...", "..."], 3, (0, 0)),
+        (["x..", "..."], 3, (1, 0)),
+        # Seats 0 and 1 would leave seat 2 on its own.
+        (["...", ".."], 2, (1, 0)),
+        # An aisle is a border: the seat behind it is not left single by what is before it.
+        (["..|."], 2, (0, 0)),
+        ([".|.."], 2, (0, 1)),
+        # Nothing fits without a single seat: the first place, then.
+        (["..."], 2, (0, 0)),
+    ],
+)
+def test_the_first_place_from_the_front_that_leaves_no_single_seat(
+    rows: list[str], count: int, place: tuple[int, int]
+) -> None:
+    found = best_available(section_of(*rows), count)
+    assert found == [(place[0], place[1] + more) for more in range(count)]
+
+
+def test_rules_decide_what_a_single_seat_is_worth() -> None:
+    assert best_available(section_of("...", rule="STRICT"), 2) == ("ORPHAN_SEAT", None)
+    assert best_available(section_of("...", "..", rule="OFF"), 2) == [(0, 0), (0, 1)]
+
+
+def test_what_is_not_there_is_refused() -> None:
+    assert best_available(section_of("x."), 2) == ("SOLD_OUT", None)
+    assert best_available(section_of(".x.", ".|."), 2) == ("NO_ADJACENT_SEATS", None)
+
+
+@given(
+    st.lists(st.text(".x|", min_size=1, max_size=12), min_size=1, max_size=4), st.integers(1, 4)
+)
+def test_a_place_is_free_and_without_an_aisle_inside(rows: list[str], count: int) -> None:
+    section = section_of(*rows)
+    found = best_available(section, count)
+    if isinstance(found, tuple):
+        assert all(row.longest < count for row in section.rows)
+        return
+    [index] = {row for row, _ in found}
+    first = found[0][1]
+    assert [seat for _, seat in found] == list(range(first, first + count))
+    assert all(section.rows[index].free(seat) for _, seat in found)
+    assert not section.rows[index].aisles & set(range(first + 1, first + count))
+
+
+@given(st.lists(st.text(".|", min_size=1, max_size=9), min_size=1, max_size=3), st.data())
+def test_ranges_name_the_same_seats(rows: list[str], data: st.DataObject) -> None:
+    section = section_of(*rows)
+    every = [(at, seat) for at, row in enumerate(section.rows) for seat in range(len(row.seats))]
+    if not every:
+        return
+    chosen = sorted(data.draw(st.sets(st.sampled_from(every))))
+    assert places_of(ranges(section, chosen)) == chosen
+
+
+def test_bits_are_rounded_up_row_by_row() -> None:
+    section = section_of("." * 9, "x.")
+    assert section.bitmap(None) == b"\xff\x01\x02"
+    section.give([(0, 0), (1, 1)], "r1")
+    assert section.bitmap("r1") == b"\x01\x00\x02"
+    assert (section.holder((0, 0)), section.rows[0].longest) == ("r1", 8)
+    assert section.exists((1, 1))
+    assert not section.exists((1, 2))
+    assert not section.exists((-1, 0))
+
+
+PLAN = open_section("A", 7, [row_plan("1", 5, 2)], blocked=[{"row": 0, "first": 0, "count": 2}])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"layoutVersion": 0},
+        {"rows": []},
+        {"rows": [row_plan("1", 0)]},
+        {"rows": [row_plan("1", 1001)]},
+        {"rows": [row_plan("1", 5, 5)]},
+        {"rows": [row_plan("1", 5, 3, 2)]},
+        {"rows": [row_plan("1", 5) | {"numberStep": 0}]},
+        {"rows": [row_plan("1", 5) | {"seatLabels": ["a"]}]},
+        {"blocked": [{"row": 1, "first": 0, "count": 1}]},
+        {"blocked": [{"row": 0, "first": 4, "count": 2}]},
+        {"blocked": [{"row": 0, "first": 0, "count": 2}, {"row": 0, "first": 1, "count": 1}]},
+        {"maxSeatsPerHold": 17},
+        {"holdMs": 0},
+        {"holdMs": 9, "maxHoldMs": 8},
+        {"maxHoldMs": HOLD_MS_MAX + 1},
+        {"saleStartsMs": 5, "saleEndsMs": 5},
+    ],
+)
+def test_a_layout_with_one_fault_is_not_sound(changes: dict[str, Any]) -> None:
+    assert is_sound(PLAN)
+    assert not is_sound(PLAN | changes)
+
+
+def test_a_window_without_an_end_stays_open() -> None:
+    assert is_window(5, 0)
+    assert is_window(0, TIME_MS_MAX)
+    assert not is_window(6, 5)
+    assert not is_window(-1, 0)
+    assert not is_window(0, TIME_MS_MAX + 1)
