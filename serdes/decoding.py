@@ -54,7 +54,7 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class UnknownSchema:
-    """An id that nobody has told us: ask the registry, `learn`, decode again.
+    """A schema id that the decoder does not know: ask the registry, `learn`, decode again.
 
     Operator action: when the registry does not know it either, look for a producer that writes
     to the wrong environment.
@@ -91,10 +91,10 @@ UNKNOWN_SCHEMA = "UNKNOWN_SCHEMA"
 class TopicDecoder:
     """Decodes the values of one topic.
 
-    The hot loop takes `by_header` itself: `by_header[value[:5]]` is the full name and the
-    generated `decode(value, 5)`, which raises Refused, also for arrays in another form than our
-    encoders write. For such, for a header that is not in it, and for records with headers, ask
-    `decode`.
+    The hot loop uses `by_header` itself: `by_header[value[:5]]` is the full name and the generated
+    `decode(value, 5)`. That raises Refused, also for valid arrays in another form than our
+    encoders write. Call `decode` after a Refused, for a header that is not in `by_header`, and for
+    a record with headers.
     """
 
     def __init__(self, topic: Topic, ids: SchemaIds) -> None:

@@ -1,4 +1,4 @@
-"""Where a process gets its schema ids from, and what they are compared with before it works.
+"""Where a process gets its schema ids from, and what it compares them with before it works.
 
 Ids come from the first of these that has them:
 
@@ -7,8 +7,8 @@ Ids come from the first of these that has them:
 3. the pins of the repository. Ids differ between registries, so they fit only a registry that was
    filled by `register_schemas.py register` when it was empty.
 
-Whatever they come from is compared with all that is known: the cache, the pins, and the list that
-lies beside the log (`IdLog`). An id that stood for another schema ends the start.
+The ids are then compared with the cache, the pins and the list beside the log (`IdLog`). Where one
+of these gives an id to another schema, the start ends.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -52,7 +52,7 @@ class NoSchemaIdsError(SchemaIdsError):
 
 
 class Answer(Enum):
-    """What became of the question what an id stands for."""
+    """How the question what an id stands for was answered."""
 
     KNOWN = auto()
     # The registry says so itself: the id was never given to anything.
@@ -65,7 +65,7 @@ class IdLog(Protocol):
     """The list of ids that lies beside the log and outlives every process and registry."""
 
     def read(self) -> Sequence[KnownId]:
-        """Return what was said first of each id.
+        """Return, for each id, the first schema that was listed with it.
 
         Raises IdLogUnavailableError where it cannot be read to its end.
         """
@@ -90,8 +90,8 @@ class SchemaSource:
 
     cache:   where the ids of the last start lie, for when the registry is down.
     log:     the list beside the log; None where there is no log, or none is used.
-    appends: what the list lacks is added to it: by workers, who decide by these ids.
-    told:    called with a contradiction that is found, in whatever thread finds it.
+    appends: whether ids that the list lacks are added to it: by workers, who decide by them.
+    told:    called with each contradiction, in the thread that found it.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class SchemaSource:
         self._is_remembered = True
         self._rests_until_s = 0.0
         self.told: Callable[[ContradictoryIdsError], None] = lambda _: None
-        # Re-entrant: whoever confirms needs the ids first.
+        # Re-entrant: `confirm` calls `ids`.
         self._lock = RLock()
 
     def ids(self) -> SchemaIds:
@@ -191,8 +191,8 @@ class SchemaSource:
     def learn(self, decoder: TopicDecoder, schema_id: int) -> bool:
         """As `ask`; say whether the id is known now.
 
-        For readers that go on without an answer: a registry that gave none is left alone for a
-        while, whatever ids turn up, or each would hold the reader up anew.
+        For readers that go on without an answer. A registry that gave none is not asked again for
+        REST_S seconds, whatever ids turn up: each question would hold the reader up anew.
         """
         if monotonic() < self._rests_until_s:
             return False

@@ -16,9 +16,9 @@ LISTENING: Final = "0A"  # as the kernel's tables write the state LISTEN
 def free_ports(count: int) -> tuple[int, ...]:
     """Return `count` different ports that were free a moment ago.
 
-    They lie below the range that the kernel uses for outgoing connections: a port of that range
-    can be taken by any client while our server restarts, or by a client of that very server,
-    which then talks to itself.
+    They lie below the range from which the kernel takes ports for outgoing connections. Any client
+    could take a port of that range while our server restarts, even a client of that very server,
+    which would then be connected to itself.
     """
     lowest, highest = _candidates()
     chosen: list[int] = []

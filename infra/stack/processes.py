@@ -1,4 +1,4 @@
-"""Child processes that never outlive their owner, and never the wrong pid killed."""
+"""Child processes that never outlive their owner; no other process is ever signalled for one."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ class StackError(Exception):
 
 
 class PortTakenError(StackError):
-    """Somebody else bound a port between our choice of it and the server's start."""
+    """Another process bound the port after we had chosen it and before our server did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
     {"<subject>": {"id": 4, "digest": "...", "fingerprint": "..."}, ...,
      "others": [{"id": 3, "record": "...", "fingerprint": "..."}, ...]}
 
-An id is used only while its schema is, to the byte, the one of this code (`digest`). To tell that
-an id was given to another schema, every entry counts, those of former versions (`others`) too.
+An id is used only while the text of its schema is, to the byte, that of this code (`digest`). To
+notice that an id was given to another schema, every entry is compared, also those of schemas of
+former versions (`others`).
 """
 
 import json
@@ -27,7 +28,7 @@ _OTHERS = "others"
 def write_ids(path: Path, ids: SchemaIds, known: Iterable[KnownId] = ()) -> None:
     """Write ids with the digests of their texts, whole or not at all, also over a power cut.
 
-    known: what else was ever said of ids.
+    known: everything else that is known of ids, such as those of former versions.
     """
     entries: dict[str, Any] = {
         subject: {
@@ -74,7 +75,7 @@ def read_ids(path: Path) -> dict[str, int]:
 
 
 def known_in(path: Path) -> list[KnownId]:
-    """Return all that a file says of ids; nothing where there is no file.
+    """Return what a file says of every id in it; an empty list where there is no file.
 
     Raises OSError, or ValueError where the file is damaged.
     """

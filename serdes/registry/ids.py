@@ -34,7 +34,7 @@ class RegisteredSchema:
     text: str
 
     def known_as(self, schema_id: int, source: str) -> KnownId:
-        """Return what this says of an id; a text that is no schema of ours is its own name."""
+        """Return which schema the id has, for comparison; a text that is none has its digest."""
         try:
             name, fingerprint = schema_identity(json.loads(self.text))
         except NOT_A_SCHEMA:
@@ -65,7 +65,7 @@ class SchemaIds:
         return found
 
     def known(self) -> list[KnownId]:
-        """Return what these ids say, for a comparison with what others say."""
+        """Return which schema each id stands for, for a comparison with other sources."""
         return [
             KnownId(schema_id, record, current().fingerprint(record), self.source)
             for subject, schema_id in self.id_by_subject.items()

@@ -1,9 +1,9 @@
 """Which schema each id was ever given to: it must never be another one.
 
-Records lie in the log with nothing but an id. A registry that was restored from another backup, or
-filled anew in another order, may give the ids of two records to each other; where both have the
-same fields, a confirmation would be read as a release. So what an answer of the registry says is
-compared with everything that anybody ever said: a former start, the pins, the log's own list.
+A record in the log names its schema by an id alone. A registry that was restored from another
+backup, or filled anew in another order, may exchange the ids of two schemas; where both have the
+same fields, a confirmation would be read as a release. So each answer of the registry is compared
+with everything known about ids: from a former start, from the pins, from the list beside the log.
 """
 
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ class IdLogUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KnownId:
-    """What one source says of an id.
+    """Which schema an id stands for, according to one source.
 
     record:      full name of the schema.
     fingerprint: SHA-256 (hex) of its parsing canonical form; empty in files of former versions,
@@ -55,7 +55,7 @@ class KnownId:
     source: str
 
     def contradicts(self, other: "KnownId") -> bool:
-        """Say whether two sayings about the same id cannot both be true."""
+        """Say whether two sources cannot both be right about this id."""
         if self.record != other.record:
             return True
         known = self.fingerprint and other.fingerprint
@@ -63,21 +63,21 @@ class KnownId:
 
 
 class KnownIds:
-    """All that was said, by id. An id has one schema; a schema may have several ids."""
+    """What is known of each id. An id has one schema; a schema may have several ids."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, KnownId] = {}
 
     def all(self) -> tuple[KnownId, ...]:
-        """Return one saying for each id."""
+        """Return what is known, once for each id."""
         return tuple(self._by_id.values())
 
     def add(self, said: Iterable[KnownId]) -> None:
-        """Take in what a source says; raises ContradictoryIdsError, and takes nothing in then."""
+        """Add what a source says; raises ContradictoryIdsError, and then adds nothing."""
         self._by_id |= self.check(said)
 
     def check(self, said: Iterable[KnownId]) -> dict[int, KnownId]:
-        """Return what would be taken in; raises ContradictoryIdsError."""
+        """Return what `add` would add; raises ContradictoryIdsError."""
         taken: dict[int, KnownId] = {}
         for one in said:
             known = taken.get(one.schema_id) or self._by_id.get(one.schema_id)

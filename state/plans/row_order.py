@@ -1,7 +1,7 @@
-"""Where the seats of a row stand in; their order, and the gaps between neighbours, out.
+"""Positions of a row's seats in; their order, and the gaps between neighbours, out.
 
-A row that is a line, bent or not, is read along the line. A row that is none (a round table, two
-sides of a long one) has no such order: the one that the file lists its seats in is taken.
+The seats of a row that forms a line, straight or bent, are ordered along the line. Seats around a
+table, or on its two sides, form no line: they keep the order in which the file lists them.
 """
 
 import math
@@ -26,8 +26,8 @@ def order_of(points: Sequence[Point]) -> tuple[list[int], bool]:
 
 def order_along(points: Sequence[Point]) -> list[int]:
     """Return the indexes of the points along the line between the two ends of the row."""
-    # The two ends of a row that does not turn back are a point that lies farthest from any
-    # third one, and the point farthest from that.
+    # One end of a row that does not turn back is the seat farthest from any other seat; the other
+    # end is the seat farthest from that one.
     left = farthest(points, points[0])
     right = farthest(points, points[left])
     along = (points[right][0] - points[left][0], points[right][1] - points[left][1])
@@ -70,8 +70,9 @@ def aisles_between(points: Sequence[Point], zone_pitch: float, *, is_line: bool)
 
     zone_pitch: the distance at which neighbours of the zone usually stand.
 
-    The row's own usual distance counts and the zone's, whichever is less: a short row may have
-    more aisles than neighbours. A longer line whose seats all stand far apart is set wider.
+    An aisle is a gap of more than 1.6 times the usual distance of the row or of the zone,
+    whichever is less: a short row may have more aisles than neighbours. A line of four seats or
+    more that all stand far apart is simply set wider, and judged by its own usual distance.
     """
     distances = [math.dist(left, right) for left, right in pairwise(points)]
     if not distances:

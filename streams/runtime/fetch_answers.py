@@ -1,9 +1,9 @@
 """Which partitions the brokers let a consumer read, and for how long they have not let it.
 
-aiokafka raises two of the errors that a fetch can be answered with. Of every other one it logs a
-line and asks again at once, and of a partition without a leader, or whose leader answers nothing,
-it says nothing at all. So the answers are looked at as they come in, and a partition that cannot
-be read for a while is told of by name.
+aiokafka raises only two of the errors that a fetch can be answered with. It logs every other error
+and retries at once, and it does not report at all that a partition has no leader or a silent one.
+So this module looks at each answer to a fetch, and names the partitions that could not be read for
+some time.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from aiokafka.protocol.fetch import FetchRequest
 from faust.types import TP
 
 FAILING_S: Final = 5.0
-"""How long fetches may be answered with errors: more than a new leader takes to be known."""
+"""Seconds for which fetches may be answered with errors: a new leader is known in less."""
 
 SILENT_S: Final = 25.0
-"""How long a fetch may go without any answer: more than one that a frozen broker does not give."""
+"""Seconds for which fetches may stay unanswered: one to a frozen broker times out in less."""
 
 _ROUND_S_MAX: Final = 1.0
-# So that an error that is answered at once is not asked for thousands of times a second.
+# A broker that answers with an error at once would be asked thousands of times a second.
 _RETRY_S: Final = 0.1
 
 
@@ -31,10 +31,10 @@ _NONE: Final = (0, 0)
 
 
 class Readable(NamedTuple):
-    """What a round of fetching showed.
+    """What one round of fetching showed.
 
-    unread: why a partition cannot be read.
-    read:   partitions that a fetch was answered of without an error.
+    unread: by partition, why it cannot be read.
+    read:   partitions for which a fetch was answered without an error.
     """
 
     unread: dict[TP, str]
@@ -44,28 +44,28 @@ class Readable(NamedTuple):
 class FetchAnswers:
     """The answers to one consumer's fetches; the consumer's thread writes, another one judges.
 
-    failing_s: how long fetches may be answered with errors.
-    silent_s:  how long they may go without an answer.
+    failing_s: seconds for which the fetches of a partition may be answered with errors.
+    silent_s:  seconds for which they may stay without an answer.
     """
 
     def __init__(self, failing_s: float = FAILING_S, silent_s: float = SILENT_S) -> None:
         self._failing_s_max = failing_s
         self._silent_s_max = silent_s
-        # By topic and partition: number of the response that told of it last, and error code.
+        # By topic and partition: number of the last response about it, and its error code.
         self._newest: dict[tuple[str, int], tuple[int, int]] = {}
         self._responses = self._heard = 0
         self._nobody_s = 0.0
         self._seen: dict[TP, int] = {}
-        # By partition whose last answer was an error, and by one that is asked for and not told.
+        # Seconds of errors, by partition whose last answer was one; seconds without an answer.
         self._failing_s: dict[TP, float] = {}
         self._silent_s: dict[TP, float] = {}
 
     def is_nobody_heard(self) -> bool:
-        """Say whether no broker answered any fetch for as long as a partition may be silent."""
+        """Say whether no broker has answered any fetch for more than `silent_s` seconds."""
         return self._nobody_s > self._silent_s_max
 
     def listen_to(self, client: Any) -> None:
-        """Look at every answer to a fetch that a client of aiokafka gets."""
+        """Take note of every answer to a fetch that this client of aiokafka gets."""
         send = client.send
 
         async def listening(node_id: int, request: Any, **options: Any) -> Any:
@@ -77,15 +77,16 @@ class FetchAnswers:
         client.send = listening
 
     def judge(self, partitions: AbstractSet[TP], round_s: float) -> Readable:
-        """Say what can be read of the partitions that were just asked for so long.
+        """Say which of these partitions can be read; they were asked for during `round_s` seconds.
 
-        Errors of a partition add up over pauses in which nobody asks, until it is read: whoever
-        tries it again learns with the first answer that nothing has changed.
+        The seconds of errors of a partition are kept over pauses in which nobody fetches from it,
+        until it is read again. So a partition that is tried again and still answers with an error
+        counts as unreadable with the first answer.
         """
-        # A process that stood still has not waited for anybody.
+        # In a longer round this process stood still; the brokers are not to blame for that.
         round_s = min(round_s, _ROUND_S_MAX)
         found = Readable({}, [])
-        # Where nobody answers at all it is the trouble of no partition.
+        # While no broker answers at all, no single partition is to blame.
         is_heard = self._heard != self._responses
         silence_s = round_s if is_heard else 0.0
         self._nobody_s = 0.0 if is_heard else self._nobody_s + round_s
@@ -95,7 +96,7 @@ class FetchAnswers:
             self._silent_s.pop(tp, None)
         for tp in partitions:
             number, code = self._newest.get(tp, _NONE)
-            # What was answered before it was asked for again says nothing.
+            # An answer from before the partition was asked for again says nothing about now.
             if self._seen.setdefault(tp, number) == number:
                 if tp in self._failing_s:
                     self._failing_s[tp] += round_s
@@ -115,7 +116,7 @@ class FetchAnswers:
     def _wait_on(self, tp: TP, round_s: float, found: Readable) -> None:
         silent_s = self._silent_s[tp] = self._silent_s.get(tp, 0.0) + round_s
         if silent_s > self._silent_s_max:
-            # Again only after as long: whether its leader is back is asked for otherwise.
+            # It is named again after as long a silence; others ask whether its leader is back.
             del self._silent_s[tp]
             found.unread[tp] = (
                 f"no fetch was answered for {silent_s:.0f} s; its leader is away, or it has none"

@@ -1,4 +1,4 @@
-"""The consumer group of a worker: what is committed, and claims, by whom the broker lets in."""
+"""The consumer group of a worker: reads what is committed, and claims partitions by commits."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ _ENDS_S = 2.0
 
 
 class NotClaimed(KafkaError):
-    """The broker does not take the offset of one partition.
+    """The broker refuses the committed offset of one partition.
 
     Operator action: look at the brokers; the partition is tried again, and the others go on.
     """
 
 
 class TruthfulCoordinator(GroupCoordinator):
-    """Takes no answer about the whole group for a group that has committed nothing.
+    """aiokafka's coordinator of a group, without three of its habits.
 
-    Nor does it commit the offsets of all partitions again until the last one is taken, or wait
-    outside of the group, for ever and without a word, for somebody who fetches and is told why.
+    - It reads an error about the whole group as "nothing is committed"; this one raises the error.
+    - It repeats the commit of all partitions until the last is taken; this one raises NotClaimed.
+    - Outside of the group it waits in silence until somebody fetches, and raises the reason there;
+      this one ends the process with the reason.
     """
 
     async def _coordination_routine(self) -> None:
@@ -70,7 +72,7 @@ class TruthfulCoordinator(GroupCoordinator):
     ) -> dict[TopicPartition, OffsetAndMetadata]:
         told = await committed_once(self, partitions)
         # The consumer asks where to begin before we seek, and waits for all partitions: one that
-        # is not told of must not hold up the others. Nobody fetches from it before a seek.
+        # has no answer must not hold up the others. Nothing is fetched from it before we seek.
         return {
             place: at
             for place, at in told.items()
@@ -79,9 +81,9 @@ class TruthfulCoordinator(GroupCoordinator):
 
 
 def read_truthful_offsets() -> None:
-    """Make every consumer of this process read the error of an answer.
+    """Make every consumer of this process use `TruthfulCoordinator`.
 
-    The consumer of aiokafka looks the class up in its module.
+    The consumer of aiokafka looks the class up in its own module.
     """
     aiokafka_consumer.GroupCoordinator = TruthfulCoordinator
 
@@ -89,7 +91,7 @@ def read_truthful_offsets() -> None:
 async def committed_once(
     coordinator: Any, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, OffsetAndMetadata | KafkaError]:
-    """Ask the coordinator once; raise what it says of the whole group."""
+    """Ask the coordinator once; raise the error that concerns the whole group."""
     request = OffsetFetchRequest(coordinator.group_id, by_topic(partitions))
     answer = await coordinator._send_req(request)
     try:
@@ -102,10 +104,10 @@ async def committed_once(
 async def committed(
     coordinator: Any, partitions: Sequence[TopicPartition], timeout_s: float
 ) -> dict[TopicPartition, OffsetAndMetadata | KafkaError]:
-    """Ask until the coordinator answers for the group; what it says of a partition is its own.
+    """Ask until the coordinator answers for the group; errors of single partitions are returned.
 
-    Raises WorkerMustEnd where it lets nobody ask, and its last word when that does not change
-    within `timeout_s`.
+    Raises WorkerMustEnd where this worker has no right to ask, and the last KafkaError where no
+    answer comes within `timeout_s` seconds.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout_s
@@ -129,9 +131,9 @@ async def committed(
 async def claim(
     consumer: Any, commits: Mapping[TopicPartition, OffsetAndMetadata], timeout_s: float
 ) -> None:
-    """Commit; raise TimeoutError where the brokers put it off for longer.
+    """Commit offsets; raise TimeoutError where the brokers do not take them within `timeout_s`.
 
-    The client asks again for ever where an error may pass.
+    aiokafka itself would retry for ever.
     """
     async with asyncio.timeout(timeout_s):
         await consumer.commit(commits)
@@ -147,16 +149,16 @@ async def end_offsets(
     except (KafkaError, OSError) as error:
         if len(tps) == 1:
             return {tps[0]: error}
-    # Whose fault it is shows when each is asked alone.
+    # Asked one by one, the partitions show which of them the error concerns.
     told = await asyncio.gather(*(end_offsets(consumer, [tp]) for tp in tps))
     return {tp: end for one in told for tp, end in one.items()}
 
 
 class ConsumerGroup:
-    """Faust's consumer, as a generation sees it.
+    """Faust's consumer, as a generation uses it.
 
-    consumer:  gives it; another one takes its place when Faust starts anew.
-    timeout_s: how long the coordinator may be away.
+    consumer:  returns the present one; Faust replaces it when it starts anew.
+    timeout_s: seconds for which the coordinator may be unreachable.
     """
 
     def __init__(self, consumer: Any, timeout_s: float) -> None:

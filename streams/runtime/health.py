@@ -1,6 +1,6 @@
-"""Health pages of a worker, /ready, /live, /metrics, and the look-ups of committed records.
+"""HTTP pages of a worker: /ready, /live, /metrics, and look-ups of committed records.
 
-On the loopback interface by default.
+They are served on the loopback interface by default.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from streams.runtime.ownership.committed_records import Lookups
 from streams.runtime.process.observer import Observer
 
 PORT_FILE = "health-port"
-# Connections that are in use get this long when the worker leaves.
+# Seconds that connections in use get when the worker leaves.
 _SHUTDOWN_S = 1.0
 
 Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class HealthServer:
-    """Serves the pages; port 0 takes a free one, told in the data folder's `PORT_FILE`."""
+    """Serves the pages; port 0 takes a free one, written to `PORT_FILE` in the data folder."""
 
     def __init__(
         self, observer: Observer, lookups: Lookups, host: str, port: int, data_dir: Path

@@ -1,7 +1,7 @@
 """Moves log time: sends each owned partition its tick, and compares clocks by the answers.
 
-A partition gets its tick while something in its state is due; while its time stands still; and
-otherwise now and then, so that its time never leaps (`streams.folding.log_time`).
+A partition gets a tick while something in its state is due and while its log time is far behind.
+Otherwise it gets one now and then, so that its log time never jumps (`streams.folding.log_time`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from streams.runtime.process.observer import Observer
 from streams.runtime.transactions.input_partition import InputPartition
 
 _SELDOM_S = JUMP_MS / 3_000
-# A broker that does not answer must not hold up a start; what it says later counts then.
+# A broker that does not answer must not hold up the start; its answer counts when it comes.
 _ASK_S = 3.0
 _TRIES = 2
 _LOG_APPEND_TIME = 1
 
 
 class Ticker:
-    """Ticks on the worker's own clock; two tickers at once do no harm.
+    """Sends ticks by the worker's own clock; two tickers at once do no harm.
 
-    partitions: the partitions owned at this moment.
+    partitions: returns the partitions that this worker owns at the moment.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Ticker:
             tick = partition.route.tick
             if tick is None:
                 continue
-            # What is due by the log's time is due, though our own clock be late.
+            # What is due by log time is due, even where our own clock is behind it.
             now_ms = max(self._own.now_ms(), partition.log_time_ms)
             is_quiet = now_s - self._ticked_s[partition.place] >= _SELDOM_S
             is_due = partition.state.next_due_ms <= now_ms
@@ -172,7 +172,7 @@ class Ticker:
             await asyncio.wait(asked, timeout=_ASK_S)
 
     async def _judge(self) -> None:
-        """Tell what the clocks say; raise WorkerMustEnd where our own is in doubt."""
+        """Report how far the clocks are apart; raise WorkerMustEnd where our own is in doubt."""
         brokers = self._brokers()
         verdict = self._watch.verdict(len(brokers))
         if verdict.own and (silent := self._watch.silent(brokers)):

@@ -1,4 +1,4 @@
-"""What becomes of a worker whose topics are deleted, created anew or shortened under it."""
+"""What a worker does when its topics are deleted, created anew or shortened while it runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _EVERY_S = 2.0
 
 
 class TopicKeeper:
-    """Looks after the topics of the routes, and lets what they lost be written anew.
+    """Watches the topics of the routes, and has the records that they lost written again.
 
-    group_commit: gives that of the present generation; None while there is none.
+    group_commit: returns that of the present generation; None while there is none.
     """
 
     def __init__(self, parts: WorkerParts, group_commit: Callable[[], GroupCommit | None]) -> None:
@@ -31,10 +31,10 @@ class TopicKeeper:
         self._watch = TopicWatch(parts.cluster.identities, self._had, options, retold)
 
     async def run(self) -> None:
-        """Look until cancelled; the process ends where no worker may go on."""
+        """Look every two seconds until cancelled; end the process where no worker may go on."""
         loop = asyncio.get_running_loop()
         while True:
-            # The first look comes before the first take-over: nothing is lost unseen after it.
+            # It looks first before any partition is taken over, so that no later loss goes unseen.
             look = await loop.run_in_executor(None, self._watch.look)
             self._observer.topics(look.missing)
             for topic in look.renewed:

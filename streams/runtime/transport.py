@@ -38,16 +38,16 @@ from streams.runtime.transactions.record_batches import RawRecords, Unreadable, 
 
 FETCH_MAX_WAIT_MS = 10
 FETCH_MIN_BYTES = 64 << 10
-"""A fetch is answered with this much, or after that time with what there is.
+"""A broker answers a fetch when it has this many bytes, or after FETCH_MAX_WAIT_MS with less.
 
-Records that come one by one would else be fetched one by one: under a steady load of small records
-the broker and the worker spend more on fetches than on all else, and everyone waits longer.
+Otherwise records that arrive one by one would be fetched one by one. Under a steady load of small
+records, broker and worker would spend more on fetches than on all else, and records wait longer.
 """
 
 _LEAVE_S = 3.0
 
 _FETCH_ROUND_S = 0.25
-"""How long a round of fetching waits for records; a takeover waits for the round to end."""
+"""Seconds that a round of fetching waits for records; a takeover waits until the round ends."""
 
 
 Hole = tuple[int, int]
@@ -55,10 +55,10 @@ Hole = tuple[int, int]
 
 
 class Stretch(list[Record]):
-    """Records of one partition, and what was read past before and between them.
+    """Records of one partition, and the offsets that were passed over before and between them.
 
-    begin: offset from which on all was read: records, transaction markers, aborted records.
-    holes: offsets that the log does not have: compacted away, or lost.
+    begin: first offset of what was read: records, transaction markers and aborted records.
+    holes: offsets that the log does not have: their records were compacted away, or lost.
     """
 
     begin = 0
@@ -78,8 +78,8 @@ class Slice:
 class Fetch:
     """Everything that one round of fetching brought for one topic.
 
-    intake: for each topic and partition, whom its records were fetched for; nobody else may take
-            them.
+    intake: by topic and partition, the owner for whom its records were fetched; nobody else may
+            take them.
     """
 
     slices: tuple[Slice, ...]
@@ -153,7 +153,7 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What was read past since the last record that was handed out: from where, to where."""
+    """The offsets passed over since the last record that was handed out: from where, to where."""
 
     begin: int
     end: int
@@ -175,13 +175,13 @@ class SlimFetchResult(aiokafka_fetcher.FetchResult):
         passed: Passed | None = getattr(state, "passed", None)
         holes: list[Hole] = []
         if passed is not None and passed.end == begin:
-            # Nothing was handed out since, and nobody has sought another place.
+            # Nothing was handed out in between, and nobody has sought another offset.
             begin = passed.begin
             holes.extend(passed.holes)
         handed = begin
         for chunk in reading:
             if isinstance(chunk[0], Unreadable):
-                # What lies before it comes first; the next fetch begins at it.
+                # The records before it are handed out first; the next fetch begins at it.
                 if not records:
                     records.extend(chunk)
                 break
@@ -208,10 +208,12 @@ def concerned_by(error: KafkaError, partitions: AbstractSet[TP]) -> AbstractSet[
 
 
 def read_to(consumer: Any, tp: Any, next_offset: int) -> int:
-    """Return the offset before which there is nothing to come for whoever took all before another.
+    """Return the offset before which no record will come for a reader.
 
-    Further than `next_offset` where only transaction markers and aborted records lie between:
-    nobody is ever given those, and no offset behind them is committed while nothing follows.
+    next_offset: behind the last record that the reader took; it took all before it.
+
+    The answer lies further where only transaction markers and aborted records follow. Those are
+    never handed out, so no offset behind them is committed until another record comes.
     """
     assignment = consumer._subscription.subscription.assignment
     state = assignment and assignment.state_value(tp)
@@ -232,7 +234,7 @@ def read_slim_records() -> None:
 
 
 def credentials_of(security: KafkaSecurity) -> faust.auth.Credentials | None:
-    """Return Faust's form of the settings; it builds what aiokafka is given from them again."""
+    """Return the settings in Faust's form, from which it makes aiokafka's options."""
     context = security.ssl_context() if security.uses_tls else None
     if security.uses_sasl:
         return faust.SASLCredentials(

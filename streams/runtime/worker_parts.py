@@ -1,4 +1,4 @@
-"""What a worker has once, built when it starts and handed whole to all that runs in it."""
+"""What a worker has once: built at its start, and handed as a whole to all that runs in it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from streams.settings import Settings
 class WorkerParts:
     """The parts of one worker.
 
-    routes:       what it plays, by the topic that each reads.
-    cluster:      what the checks at start learned of its topics.
+    routes:       the routes that this worker runs, by the topic that each reads.
+    cluster:      what the checks at start found out about its topics.
     stores:       opens the store of a partition.
     executor:     one thread, which alone writes stores.
-    observer:     told what happens.
-    journal:      which records end workers.
-    watchdog:     whether the process was paused for long.
-    reached:      told each place at which a test can make the worker die.
+    observer:     takes what happens into metrics, pages and the log.
+    journal:      remembers which records were in work when a worker crashed.
+    watchdog:     knows whether the process was paused for long.
+    reached:      called with the name of each place at which a test can make the worker die.
     ask_registry: asks what a schema id stands for.
-    fetch_from:   has records of a partition fetched, or not.
-    intents:      performs what handlers want done outside.
-    take_in:      has a partition fetched that joins a running generation.
+    fetch_from:   turns fetching from a partition on or off.
+    intents:      performs the effects outside Kafka that handlers ask for.
+    take_in:      starts fetching from a partition that joins a running generation.
     """
 
     settings: Settings

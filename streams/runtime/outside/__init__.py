@@ -1,1 +1,1 @@
-"""Effects outside Kafka: intents of the stores performed, and what became of them told."""
+"""Effects outside Kafka: performs the intents in the stores, and reports their outcomes."""

@@ -1,7 +1,7 @@
 """Appends answers to the source topic of a route: again and again until they are in.
 
-The producer is idempotent, so that its own repetitions add nothing. Where it gives up it is made
-anew, and an answer may then be in the log twice: the handler knows a repeated answer.
+The producer is idempotent, so its own retries add no second record. When it gives up, a new one
+takes its place; then an answer may be in the log twice, which the handler recognizes.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The circuit of one destination: whether it is called at all.
+"""The circuit breaker of one destination: decides whether calls to it may be made.
 
 closed   every call may be made; so many failures in a row open it
 open     no call is made for a while; then it is half open
 half     so many probes may be made: one failure opens it again, success of all closes it
 
-Only what was begun in a phase counts in it: a call that was under way when the circuit opened says
-nothing of what comes after. Times are monotonic ms and arguments.
+A call counts only in the phase in which it began: one that was under way when the circuit opened
+says nothing about the time after that. Times are in monotonic ms, and given as arguments.
 """
 
 from __future__ import annotations

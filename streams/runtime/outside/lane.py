@@ -1,4 +1,4 @@
-"""One destination of one route: how much of it is under way, and whether it is called at all."""
+"""One destination of one route: its calls under way, and whether further ones may be made."""
 
 from __future__ import annotations
 

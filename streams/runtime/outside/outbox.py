@@ -1,12 +1,12 @@
-"""The open intents of one partition, as its executor knows them: a window of each destination's.
+"""The open intents of one partition, as its executor knows them: a window for each destination.
 
-The truth is the store. In memory lie only the first intents of each destination by due time, and
-of each only when it is due; what a window leaves out is read from the store again once the window
-runs low. So a million open intents take no more memory than a thousand, and those of a slow
-destination push out none of a quick one.
+The store holds the truth. Memory holds only the intents of each destination that are due first,
+and of each intent only its due time; the others are read from the store once a window runs low. So
+a million open intents take no more memory than a thousand, and the intents of a slow destination
+do not displace those of a quick one.
 
-An entry may be stale: before an intent is performed it is read from the store, and an entry that
-says anything else than the store is dropped. So entries may come twice, and in any order.
+An entry may be stale. Before an intent is performed it is read from the store, and an entry that
+disagrees with the store is dropped. So entries may come twice, and in any order.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Changelog records in, changes of a store out. What is not ours is left out, counted and named.
+"""Changelog records in, changes of a store out; records of others are left out, counted, named.
 
-Anybody who may write to the topic can put a record there: a copy of another partition's, of
-another store's, of an older value, a deletion, noise. Ours say where they belong and in which
-order they were written (`state.stores.envelope`); the order of a partition's records never falls.
+Anybody who may write to the topic can put a record there: a copy from another partition or store,
+an older value, a deletion, noise. Our own records say where they belong and in which order they
+were written (`state.stores.envelope`); within a partition their order numbers never fall.
 
-The format before said neither. It is believed up to the first record of the present one: who wrote
-the former could not have gone on from a record of this one, so nothing of it can follow.
+Records of the former format say neither. They are believed up to the first record of the present
+format: a worker that writes the former one cannot go on behind a record of the present one, so
+none of its records can follow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From which offset a partition goes on, and whether that can be believed."""
+"""From which offset a partition goes on, and whether that offset can be trusted."""
 
 from __future__ import annotations
 

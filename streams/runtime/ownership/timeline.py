@@ -1,8 +1,8 @@
-"""Is this still the log that the state was made from? What outlives a process is compared.
+"""Checks that the log is still the one from which the state was made.
 
 Every transaction that changes a partition's state ends its changelog records with one that says
-who wrote it: a number drawn at take-over, how many partitions the input had, and which topic it
-was. The first transaction of an owner also lists the owners of late. From these two follows:
+who wrote it: a number drawn at take-over, how many partitions the input had, and the identity of
+the input topic. The first transaction of an owner also lists the recent owners. These two tell:
 
 - under how many partitions, and from which topic, the state was made;
 - whether a store that was kept copies this log, or one that a restored backup has replaced:

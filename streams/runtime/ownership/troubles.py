@@ -1,4 +1,4 @@
-"""What of the errors that strike one partition becomes of that partition."""
+"""Which errors concern one partition only, and what then happens to that partition."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """This worker's clock beside the brokers'.
 
-What a broker's clock says is told by the append time in its answer to a tick: it lies between the
-moments at which the tick was sent and acknowledged. Only what is certain counts: an answer that
-took long leaves much open, and decides nothing.
+A broker's clock is read from the append time in its answer to a tick: that time lies between the
+moments at which the tick was sent and acknowledged. Only certain differences count: an answer that
+took long leaves a wide range open, and decides nothing.
 
-Whose clock is wrong, the greater number of clocks says. With one broker nobody else can be asked.
-While the worker runs, it knows of a jump whether it was its own: its monotonic clock has none.
+The majority of clocks decides whose clock is wrong. With one broker there is no majority. While
+the worker runs, it can tell a jump of its own clock: the monotonic clock beside it never jumps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Looks after the topics of the routes while a worker runs: are they there, and the same ones?
+"""Checks, while a worker runs, that the topics of its routes exist and are still the same ones.
 
-Of topics that can be written anew it also sees whether records were removed from them.
+For topics that can be written again from the state, it also notices records that were removed.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""What killed this worker before: so that one poisonous record cannot stop a partition for ever.
+"""Remembers what ended this worker, so that one poisonous record cannot stop a partition for ever.
 
-When deciding a batch fails, the worker writes down where and ends. The next time it decides that
-stretch one record at a time, which finds the record; a record that has ended the worker three
-times is set aside as a dead letter, without touching any state.
+When deciding a batch fails, the worker writes down the range of offsets and ends. After its
+restart it decides that range one record at a time, which finds the record. A record that has ended
+the worker three times becomes a dead letter, without touching any state.
 
-A process that is killed while it decides may have been killed by a record, or by anybody. Its
-stretch is decided in smaller and smaller parts, as often as it happens again; a record is set
-aside only when three lives in a row ended while it was decided alone. Whoever kills workers at
-random hits that moment once in thousands of times, and three times never.
+A process that was killed while it decided may have been killed by a record, or by somebody. Each
+time this happens again, the range is decided in smaller parts. A record is set aside only when
+three processes in a row ended while it was decided alone. Random kills hit that moment once in
+thousands of times, and practically never three times in a row.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Dead letters: the original bytes with their cause in headers, and limits on how many.
 
-All that the original had is kept: key, value, and its headers in front of ours. What would make
-the record larger than its topic takes is cut, and said so.
+A dead letter keeps the original's key, value and headers, its headers in front of ours. Whatever
+would make it larger than its topic takes is cut, and a header says so.
 
-A few unreadable records are life. Many in a row are a bad deploy, and must be stopped before the
-topic drains into the dead letters.
+A few unreadable records are normal. Many in a row mean a bad deploy, which must be stopped before
+the whole topic drains into the dead letters.
 """
 
 from __future__ import annotations

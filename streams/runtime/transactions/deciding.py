@@ -1,10 +1,10 @@
 """Which records are being decided at this moment, in a place that outlives the process.
 
-A record can end the process without an exception: a segmentation fault, the kernel's answer to too
-much memory. Then nobody is left to write anything down. So what is about to be decided is written
-to a page of a file that is mapped into memory: a few bytes copied for each batch, nothing that
-waits for a disk, and the kernel keeps the page however the process dies. (A machine that dies may
-lose it; no record does that.)
+A record can end the process without an exception: by a segmentation fault, or because the kernel
+kills a process that takes too much memory. Then nobody is left to write anything down. So the
+range of records is written before it is decided, to a page of a file that is mapped into memory.
+That copies a few bytes for each batch and waits for no disk, and the kernel keeps the page however
+the process dies. (The page may be lost with the machine; but no record ends a machine.)
 """
 
 from __future__ import annotations

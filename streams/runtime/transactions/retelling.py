@@ -1,8 +1,9 @@
 """Writes a compacted output anew from the state, a few records with each transaction.
 
-The records of the output go along with those of the batches, so that none overtakes a newer one.
-It happens after every takeover and once in a while, whatever the output has: to find out what it
-lacks would cost more than to write it, and readers know their way with what they have already.
+These records travel in the transactions of the batches, so that none overtakes a newer one. They
+are written after every takeover and at intervals, whatever the output holds already: to find out
+what it lacks would cost more than to write it again, and readers accept a record they already
+have.
 """
 
 from __future__ import annotations

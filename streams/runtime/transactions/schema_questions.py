@@ -1,8 +1,8 @@
 """What a partition asks the registry, and how long its records may wait for the answers.
 
-A record with an id that is not known holds its partition up: nothing behind it is decided, and no
-hold lapses. So all ids that are waiting are asked at once, "there is none" is an answer, and a
-registry that does not answer costs a partition 30 s an hour at most, however many ids turn up.
+A record with an unknown schema id holds up its partition: nothing behind it is decided, and no
+hold lapses. So all unknown ids are asked for at once, and "there is no such id" is an answer. A
+registry that does not answer costs a partition at most 30 s an hour, however many ids turn up.
 """
 
 from __future__ import annotations
