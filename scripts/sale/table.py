@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from time import monotonic, monotonic_ns
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group
@@ -80,12 +79,7 @@ class Display:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end_table()
 
     @property
