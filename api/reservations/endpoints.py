@@ -147,7 +147,7 @@ async def reserve(
             raise Problem.of(
                 ApiReason.STILL_RUNNING,
                 "Ask at Location, or again with the same key.",
-                headers=(place, _LATER),
+                headers=(place, _COME_BACK),
                 reservation_id=reservation_id,
             )
         return _pending(reservation_id, event_id, body.section, wait)
@@ -193,18 +193,21 @@ async def show(
         raise Problem.of(
             ApiReason.NOT_YET,
             "Ask again later, or for what there is by naming no version.",
-            headers=(_LATER,),
+            headers=(_COME_BACK,),
             version=view.version,
         )
     return _shown(view, 200, wait.headers)
 
 
-@router.delete(
-    "/v1/reservations/{reservation_id}",
-    response_model=ReservationBody,
-    responses=_PENDING,
-    dependencies=[Depends(limited("cancel"))],
-)
+# What there is beside a later command's own: its answer, and the limit that it counts for.
+_LATER: Final[dict[str, Any]] = {
+    "response_model": ReservationBody,
+    "responses": _PENDING,
+    "dependencies": [Depends(limited("cancel"))],
+}
+
+
+@router.delete("/v1/reservations/{reservation_id}", **_LATER)
 async def release(
     request: Request,
     reservation_id: ReservationIdInPath,
@@ -253,12 +256,7 @@ async def release(
     return await _changed(request, command, (event_id, section), wait)
 
 
-@router.post(
-    "/v1/reservations/{reservation_id}:extend",
-    response_model=ReservationBody,
-    responses=_PENDING,
-    dependencies=[Depends(limited("cancel"))],
-)
+@router.post("/v1/reservations/{reservation_id}:extend", **_LATER)
 async def extend(
     request: Request,
     reservation_id: ReservationIdInPath,
@@ -458,7 +456,7 @@ def _own(view: ReservationView | None, who: Identity) -> ReservationView:
 
 # --- answers ---------------------------------------------------------------------------------
 
-_LATER: Final[ProblemHeader] = ("Retry-After", "1")
+_COME_BACK: Final[ProblemHeader] = ("Retry-After", "1")
 
 
 def _place(reservation_id: str) -> ProblemHeader:
@@ -471,7 +469,7 @@ def _shown(view: ReservationView, status: int, headers: tuple[ProblemHeader, ...
 
 def _pending(reservation_id: str, event_id: int, section: str, wait: Wait) -> Response:
     body = pending_body(reservation_id, event_id, section)
-    return _response(body, 202, (_place(reservation_id), _LATER, *wait.headers))
+    return _response(body, 202, (_place(reservation_id), _COME_BACK, *wait.headers))
 
 
 def _response(body: dict[str, Any], status: int, headers: tuple[ProblemHeader, ...]) -> Response:
