@@ -1,9 +1,9 @@
 """A part of the system as a child process that is measured: alive, processor time, memory."""
 
+import http.client
 import signal
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -12,14 +12,12 @@ import psutil
 
 from benchmarks.measuring.cluster import BenchmarkFailed
 from infra.paths import ROOT
+from infra.stack.loopback import OPENER
 from infra.stack.processes import Child, child_environment, tail
 
 STOP_TIMEOUT_S = 30.0
 READY_TIMEOUT_S = 180.0
 POLL_S = 0.02
-
-# A proxy of the environment must not get our loopback requests.
-_LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Measured:
@@ -96,12 +94,12 @@ class Measured:
     def page(self, name: str) -> str | None:
         """Return the text of a page that was answered well, else None."""
         try:
-            with _LOOPBACK.open(f"http://127.0.0.1:{self.port()}/{name}", timeout=5) as answer:
+            with OPENER.open(f"http://127.0.0.1:{self.port()}/{name}", timeout=5) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as refused:
             refused.close()
             return None
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             return None
 
     def end(self) -> None:

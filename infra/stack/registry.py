@@ -1,13 +1,13 @@
 """The schema registry (Apicurio, its Confluent-compatible interface) as a child process."""
 
 import json
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Final
 
 from infra.paths import APICURIO_HOME
 from infra.stack.java import java
+from infra.stack.loopback import OPENER, answers_well
 from infra.stack.ports import free_ports, is_listening
 from infra.stack.processes import Child, PortTakenError, StackError, tail, wait_until
 
@@ -15,9 +15,6 @@ APICURIO_VERSION: Final = "3.3.3"
 HEAP_MB: Final = 256
 START_TIMEOUT_S: Final = 120.0
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
-
-# A proxy of the environment must not get our loopback requests.
-_LOOPBACK: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class SchemaRegistry:
@@ -75,7 +72,7 @@ class SchemaRegistry:
         def is_ready_or_dead() -> bool:
             ports = (self._port, self._management_port)
             is_ours = all(is_listening(child.pid, port) for port in ports)
-            return (is_ours and _answers(health)) or not child.is_alive()
+            return (is_ours and answers_well(health)) or not child.is_alive()
 
         in_time = wait_until(is_ready_or_dead, START_TIMEOUT_S)
         if not in_time or not child.is_alive():
@@ -97,7 +94,7 @@ class SchemaRegistry:
             headers={"Content-Type": "application/json"},
             method="PUT",
         )
-        with _LOOPBACK.open(request, timeout=30):
+        with OPENER.open(request, timeout=30):
             pass
 
     def kill(self) -> None:
@@ -105,14 +102,3 @@ class SchemaRegistry:
         if self.child is not None:
             self.child.kill()
             self.child = None
-
-
-def _answers(url: str) -> bool:
-    try:
-        with _LOOPBACK.open(url, timeout=2) as response:
-            return bool(response.status == 200)
-    except urllib.error.HTTPError as refused:
-        refused.close()
-        return False
-    except OSError:
-        return False

@@ -1,5 +1,6 @@
 """An API pod process of a script: started, watched, asked for its view, and never left behind."""
 
+import http.client
 import json
 import signal
 import sys
@@ -11,6 +12,7 @@ from time import monotonic, monotonic_ns, sleep
 from typing import Any
 
 from infra.paths import ROOT
+from infra.stack.loopback import OPENER, answers_well
 from infra.stack.ports import free_ports
 from infra.stack.processes import Child, child_environment, tail
 from scripts.brokers.addresses import Servers
@@ -54,7 +56,6 @@ class ApiPod:
         }
         self._child: Child | None = None
         # A proxy of the environment must not get our loopback requests.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     @property
     def url(self) -> str:
@@ -73,14 +74,7 @@ class ApiPod:
 
     def is_ready(self) -> bool:
         """Say whether it has read what there is, and answers."""
-        try:
-            with self._opener.open(f"{self.url}/health/ready", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except urllib.error.HTTPError as refused:
-            refused.close()
-            return False
-        except OSError:
-            return False
+        return answers_well(f"{self.url}/health/ready", timeout_s=1)
 
     def view_after(self, moment_ns: int, event_id: int, token: str, timeout_s: float) -> bytes:
         """Return its view of an event, as soon as it has all that was visible at a moment.
@@ -96,13 +90,13 @@ class ApiPod:
         while monotonic() < end:
             asked_ns = monotonic_ns()
             try:
-                with self._opener.open(request, timeout=5) as answer:
+                with OPENER.open(request, timeout=5) as answer:
                     body: bytes = answer.read()
             except urllib.error.HTTPError as refused:
                 refused.close()
                 trouble = str(refused)
-            except OSError as error:
-                trouble = str(error)
+            except (OSError, http.client.HTTPException) as error:
+                trouble = repr(error)
             else:
                 known: dict[str, Any] = json.loads(body)
                 if asked_ns - known["staleness_ms"] * 1_000_000 >= moment_ns:

@@ -3,13 +3,12 @@
 import os
 import signal
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
 from infra.paths import ROOT
+from infra.stack.loopback import answers_well
 from infra.stack.processes import Child, child_environment, tail
 from scripts.brokers.addresses import Servers
 
@@ -77,15 +76,10 @@ class Worker:
         """Say whether it has restored its stores and takes commands."""
         port_file = self._directory / "data" / "health-port"
         try:
-            url = f"http://127.0.0.1:{int(port_file.read_text(encoding='utf-8'))}/ready"
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(url, timeout=1) as answer:
-                return bool(answer.status == 200)
-        except urllib.error.HTTPError as refused:
-            refused.close()
-            return False
+            port = int(port_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
+        return answers_well(f"http://127.0.0.1:{port}/ready", timeout_s=1)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return when it is ready; raises WorkerFailed."""
