@@ -1,0 +1,198 @@
+"""A log is read to the ends that it had, markers and all; where it cannot be, that is said."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, NamedTuple, cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from support.logs.audit_logs import AVRO
+
+from schemas.topics import SECTION_COMMANDS, SECTION_STATUS
+from scripts.auditing import log as reading
+from scripts.auditing.log import CannotRead, read_topic, read_topics, writers_of
+
+
+class Message(NamedTuple):
+    """A record, or the end of its partition, as a consumer hands it out."""
+
+    at: int
+    place: int = 0
+    trouble: KafkaError | None = None
+
+    def error(self) -> KafkaError | None:
+        return self.trouble
+
+    def partition(self) -> int:
+        return self.place
+
+    def offset(self) -> int:
+        return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, 1_000 + self.at
+
+    def key(self) -> bytes:
+        return b"key"
+
+    def value(self) -> bytes:
+        return b"value"
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("h", b"x")]
+
+
+def end_at(offset: int, partition: int = 0) -> Message:
+    return Message(offset, partition, KafkaError(KafkaError._PARTITION_EOF))
+
+
+class Broker:
+    """A consumer over topics in memory; each call of `consume` hands out the next messages.
+
+    bounds: first offset and end by topic and partition; topics without any have one empty one.
+    """
+
+    def __init__(
+        self, *messages: Message, bounds: dict[str, list[tuple[int, int]]] | None = None
+    ) -> None:
+        self.messages = list(messages)
+        self.bounds = bounds or {}
+        self.assigned: list[tuple[int, int]] = []
+
+    def list_topics(self, name: str, timeout: float) -> Any:
+        assert timeout > 0
+        partitions = range(len(self.bounds.get(name, [(0, 0)])))
+        topic = type("Topic", (), {"error": None, "partitions": partitions})
+        return type("Metadata", (), {"topics": {name: topic}})
+
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        assert timeout > 0
+        return self.bounds.get(place.topic, [(0, 0)])[place.partition]
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.assigned = [(place.partition, place.offset) for place in places]
+
+    def unassign(self) -> None:
+        self.assigned = []
+
+    def consume(self, number: int, timeout: float) -> list[Message]:
+        assert timeout > 0
+        handed, self.messages = self.messages[:number], self.messages[number:]
+        return handed
+
+
+def records_of(broker: Broker) -> dict[int, list[int]]:
+    found = read_topic(cast("Consumer", broker), SECTION_COMMANDS)
+    return {part: [record.offset for record in records] for part, records in found.items()}
+
+
+NAME = SECTION_COMMANDS.name
+
+
+def test_every_record_before_the_end_is_read_and_none_behind_it() -> None:
+    broker = Broker(Message(0), Message(1), Message(2), bounds={NAME: [(0, 2)]})
+    assert records_of(broker) == {0: [0, 1]}
+
+
+def test_a_marker_at_the_end_is_told_by_the_end_of_the_partition() -> None:
+    broker = Broker(Message(0), end_at(2), bounds={NAME: [(0, 2)]})
+    assert records_of(broker) == {0: [0]}
+
+
+def test_each_partition_is_read_to_an_end_of_its_own_and_an_empty_one_is_not_asked() -> None:
+    broker = Broker(
+        Message(4, 2),
+        Message(0),
+        end_at(5, 2),
+        Message(1),
+        bounds={NAME: [(0, 2), (3, 3), (4, 6)]},
+    )
+    assert records_of(broker) == {0: [0, 1], 1: [], 2: [4]}
+
+
+def test_a_record_is_kept_with_all_that_is_judged() -> None:
+    broker = Broker(Message(0), bounds={NAME: [(0, 1)]})
+    [record] = read_topic(cast("Consumer", broker), SECTION_COMMANDS)[0]
+    assert (record.timestamp, record.key, record.value) == (1_000, b"key", b"value")
+    assert record.headers == (("h", b"x"),)
+
+
+def test_an_error_of_the_broker_is_no_end() -> None:
+    trouble = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    broker = Broker(Message(0, 0, trouble), bounds={NAME: [(0, 1)]})
+    with pytest.raises(KafkaException):
+        records_of(broker)
+
+
+def test_a_transaction_that_stays_open_is_named_as_the_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "SILENCE_S_MAX", 0.0)
+    with pytest.raises(CannotRead, match="hanging_transactions"):
+        records_of(Broker(bounds={NAME: [(0, 1)]}))
+
+
+def test_commands_without_their_beginning_are_no_log_to_fold() -> None:
+    broker = Broker(bounds={NAME: [(3, 3)]})
+    with pytest.raises(CannotRead, match="begin at offset 3"):
+        read_topics(cast("Consumer", broker), {})
+
+
+def test_a_state_that_grew_while_the_log_was_read_is_marked_as_moved() -> None:
+    class Growing(Broker):
+        def consume(self, number: int, timeout: float) -> list[Message]:
+            self.bounds["seats-changelog"] = [(0, 2)]
+            return super().consume(number, timeout)
+
+    status = SECTION_STATUS.name
+    bounds = {"seats-changelog": [(0, 0)], status: [(0, 1)]}
+    log = read_topics(cast("Consumer", Growing(Message(0), bounds=bounds)), {0: 5})
+    assert log.moved == {0}
+    assert (log.committed, log.ends) == ({0: 5}, {0: 0})
+    rest = read_topics(cast("Consumer", Broker(Message(0), bounds={status: [(0, 1)]})), {})
+    assert rest.moved == frozenset()
+
+
+@contextmanager
+def registry(schemas: dict[int, Any]) -> Iterator[tuple[str, list[int]]]:
+    """Serve schemas by id; yield the address, and the ids that were asked for."""
+    asked: list[int] = []
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            schema_id = int(self.path.rpartition("/")[2])
+            asked.append(schema_id)
+            body = json.dumps({"schema": schemas.get(schema_id)}).encode()
+            self.send_response(200 if schema_id in schemas else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_ids_are_asked_for_once_and_only_those_of_ours_are_kept() -> None:
+    tick = json.dumps(AVRO._raw["io.seatstream.commands.Tick"])
+    with registry({1: tick, 2: '"string"'}) as (address, asked):
+        writers, told = writers_of(address, {1, 2, 3, 0, 2**31})
+    assert asked == [1, 2, 3]
+    assert writers == {1: ("Tick", None)}
+    assert [one.schema_id for one in told] == [1]
+
+
+def test_a_registry_that_does_not_answer_is_named() -> None:
+    with pytest.raises(CannotRead, match="Is it up"):
+        writers_of("http://127.0.0.1:1", {1})

@@ -1,0 +1,73 @@
+"""How far the group is, and whether anything waits behind it; what nobody tells is not at rest."""
+
+from typing import NamedTuple, cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from scripts.brokers import group_offsets
+from scripts.brokers.addresses import Servers
+from scripts.brokers.group_offsets import OffsetsUnknown, _with_commands, committed_offsets
+
+
+class Message(NamedTuple):
+    """A record of a partition, or what came in its place."""
+
+    place: int
+    trouble: KafkaError | None = None
+
+    def error(self) -> KafkaError | None:
+        return self.trouble
+
+    def partition(self) -> int:
+        return self.place
+
+
+class Broker:
+    """A consumer that hands out these messages, and then nothing."""
+
+    def __init__(self, *messages: Message) -> None:
+        self.messages = list(messages)
+        self.assigned: list[tuple[int, int]] = []
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.assigned = [(place.partition, place.offset) for place in places]
+
+    def consume(self, number: int, timeout: float) -> list[Message]:
+        assert timeout > 0
+        handed, self.messages = self.messages[:number], self.messages[number:]
+        return handed
+
+
+END = KafkaError(KafkaError._PARTITION_EOF)
+
+
+def behind(broker: Broker, places: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    return _with_commands(cast("Consumer", broker), places)
+
+
+def test_only_a_partition_with_a_record_is_behind() -> None:
+    broker = Broker(Message(0), Message(1, END), Message(0))
+    assert behind(broker, {0: (4, 6), 1: (7, 9)}) == {0: (4, 6)}
+    assert broker.assigned == [(0, 4), (1, 7)]
+
+
+def test_a_partition_of_which_nobody_tells_in_time_is_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_offsets, "ANSWER_S", 0.0)
+    assert behind(Broker(), {3: (1, 2)}) == {3: (1, 2)}
+
+
+def test_an_error_is_no_end() -> None:
+    trouble = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    with pytest.raises(KafkaException):
+        behind(Broker(Message(0, trouble)), {0: (0, 1)})
+
+
+def test_brokers_that_do_not_answer_leave_the_offsets_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_offsets, "ANSWER_S", 0.5)
+    with pytest.raises(OffsetsUnknown, match="committed offsets of the group seats"):
+        committed_offsets(Servers("127.0.0.1:1", "http://127.0.0.1:1"), "seats")

@@ -1,0 +1,131 @@
+"""A buyer with a browser writes down whatever was asked, and takes what he holds to the till."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from scripts.auditing.http_history import NO_ANSWER, Act, History
+from scripts.processes.keys import DevelopmentKeys
+from scripts.sale import web_buyers as module
+from scripts.sale.web_buyers import Paid, WebBuyer, WebBuyers, Wish, is_for_later
+from state.plans.reading import parse_plan
+
+PLAN = parse_plan(b'{"event": "e", "sections": [{"section": "A", "rows": 2, "seats": 5}]}')
+COUNTS = {"section": "A", "version": 3, "free": 9, "held": 1, "largest_block": 5, "as_of_ms": 1}
+HELD = {
+    "reservation_id": "t-0",
+    "status": "HELD",
+    "epoch": 1,
+    "version": 4,
+    "outcome_id": "section-commands:0:9:0",
+    "seats": [],
+}
+SOLD = HELD | {"status": "SOLD", "outcome_id": "section-commands:0:10:0"}
+
+
+class Pod:
+    """Answers what a test says: a status and a body for looks, reservations and shows."""
+
+    def __init__(self, **answers: tuple[int, dict[str, Any]]) -> None:
+        self.answers = {
+            "look": (200, {"sections": [COUNTS], "stale": False, "staleness_ms": 0}),
+            "reserve": (201, HELD),
+            "show": (200, SOLD),
+        } | answers
+        self.asked: list[web.Request] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked.append(request)
+        kind = "reserve" if request.method == "POST" else "look"
+        if request.path.startswith("/v1/reservations/"):
+            kind = "show"
+        status, body = self.answers[kind]
+        return web.json_response(body, status=status)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody's connection break."""
+    monkeypatch.setattr(module, "CUT_OFF_S", module.PATIENCE_S)
+
+
+def visit(pod: Pod, folder: Path, *, url: str = "") -> tuple[History, list[Paid]]:
+    """Let one buyer visit the pod when few seats are left; return what was written and paid."""
+    history = History(1, 5_000)
+    till: list[Paid] = []
+
+    async def whole() -> None:
+        pages = web.Application()
+        pages.router.add_route("*", "/{path:.*}", pod.handle)
+        runner = web.AppRunner(pages, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            address = url or f"http://127.0.0.1:{runner.addresses[0][1]}"
+            keys = DevelopmentKeys(folder)
+            shop = WebBuyers(PLAN, address, keys, history, till.append, seed=1)
+            shop.is_last_call = True
+            async with aiohttp.ClientSession(address) as session:
+                buyer = WebBuyer(session, "web1", keys.token("web1"), random.Random(3), shop)
+                await buyer.visit()
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(whole())
+    return history, till
+
+
+def test_who_holds_seats_pays_and_waits_until_they_are_sold(tmp_path: Path) -> None:
+    pod = Pod()
+    history, till = visit(pod, tmp_path)
+    assert till == [Paid("t-0", "web1", 0, 1)]
+    acts = [one.act for one in history.exchanges]
+    assert acts[:2] == [Act.LOOK, Act.RESERVE]
+    assert acts[-1] is Act.SHOW
+    assert len(acts) == len(pod.asked)
+
+
+def test_every_request_carries_user_key_and_a_correlation_of_its_own(tmp_path: Path) -> None:
+    pod = Pod()
+    history, _ = visit(pod, tmp_path)
+    correlations = [request.headers["X-Correlation-Id"] for request in pod.asked]
+    assert correlations == [one.correlation_id for one in history.exchanges]
+    assert len(set(correlations)) == len(correlations)
+    reserved = next(one for one in history.exchanges if one.act is Act.RESERVE)
+    asked = next(request for request in pod.asked if request.method == "POST")
+    assert asked.headers["Idempotency-Key"] == reserved.key != ""
+    assert all(request.headers["Authorization"].startswith("Bearer ") for request in pod.asked)
+
+
+def test_who_is_refused_pays_nothing(tmp_path: Path) -> None:
+    history, till = visit(Pod(reserve=(409, {"reason": "SOLD_OUT"})), tmp_path)
+    assert till == []
+    assert [one.act for one in history.exchanges] == [Act.LOOK, Act.RESERVE]
+
+
+def test_who_knows_of_no_section_asks_for_nothing(tmp_path: Path) -> None:
+    history, till = visit(Pod(look=(404, {"reason": "UNKNOWN_EVENT"})), tmp_path)
+    assert ([one.status for one in history.exchanges], till) == ([404], [])
+
+
+def test_an_answer_that_never_came_is_written_down_as_none(tmp_path: Path) -> None:
+    history, _ = visit(Pod(), tmp_path, url="http://127.0.0.1:1")
+    assert [(one.status, one.body) for one in history.exchanges] == [(NO_ANSWER, b"")]
+
+
+def test_chosen_seats_are_asked_for_by_place_and_the_best_by_number() -> None:
+    assert Wish(0, "A", 2, (), "k").body() == {"section": "A", "quantity": 2}
+    assert Wish(0, "A", 1, ((1, 4),), "k").body() == {
+        "section": "A",
+        "seats": [{"row": 1, "seat": 4}],
+    }
+
+
+@pytest.mark.parametrize(("status", "later"), [(429, True), (503, True), (409, False)])
+def test_only_a_refusal_of_the_pod_itself_is_worth_another_try(status: int, later: bool) -> None:
+    assert is_for_later({"status": status}) is later
