@@ -1,0 +1,96 @@
+"""`python -m infra.gateway --directory DIR`: the gateway as a process; ends on SIGTERM."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from infra.gateway.control import Control
+from infra.gateway.faults import FaultPlan
+from infra.gateway.ledger import CorruptLedger, Ledger
+from infra.gateway.server import GatewayServer
+from infra.gateway.webhooks import Webhooks
+
+WEBHOOK_SECRET: Final = "MOCK_GATEWAY_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
+API_KEY: Final = "MOCK_GATEWAY_API_KEY"
+# Everybody knows it: for who plays with the gateway and has set none.
+PUBLIC_WEBHOOK_SECRET: Final = "the mock gateway's webhook secret"  # noqa: S105
+_LOOPBACK: Final = "127.0.0.1"
+_LEAVE_S: Final = 2.0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options; exits with a usage message otherwise."""
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.gateway",
+        description="A payment gateway to play with, on loopback only. It keeps a ledger of what "
+        "it decided in DIR/ledger, honours idempotency keys, and fails as it is told to at its "
+        f"control address. {API_KEY} is what callers must show (unset: nothing), "
+        f"{WEBHOOK_SECRET} what it signs events with.",
+    )
+    parser.add_argument("--directory", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--port", type=int, default=0, help="of the public side; 0: a free one")
+    parser.add_argument("--control-port", type=int, default=0, help="of the control side")
+    parser.add_argument("--delay-ms", type=int, default=0, help="before every answer")
+    parser.add_argument("--late-ms", type=int, default=3_000, help="before one that is late")
+    parser.add_argument("--seed", type=int, default=0, help="of whatever goes by a rate")
+    return parser.parse_args(arguments)
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    secret = os.environ.get(WEBHOOK_SECRET) or PUBLIC_WEBHOOK_SECRET
+    with Ledger(options.directory / "ledger") as ledger:
+        if ledger.content.torn_bytes:
+            print(f"gateway: cut off {ledger.content.torn_bytes} bytes of a line without end")
+        webhooks = Webhooks(secret.encode(), options.seed)
+        server = GatewayServer(
+            ledger,
+            webhooks,
+            FaultPlan(options.seed),
+            api_key=os.environ.get(API_KEY, ""),
+            delay_ms=options.delay_ms,
+            late_ms=options.late_ms,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, server.leaving.set)
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(webhooks.close)
+            public = await _listen(opened, server.application(), options.port)
+            control = await _listen(opened, Control(server).application(), options.control_port)
+            print(f"gateway: ready at {public}, control at {control}", flush=True)
+            await server.leaving.wait()
+    return 0
+
+
+async def _listen(opened: AsyncExitStack, application: web.Application, port: int) -> str:
+    """Serve an application on loopback; return its address."""
+    # No access log: it would be a second ledger, and slower than the first.
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_LEAVE_S)
+    await runner.setup()
+    opened.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, _LOOPBACK, port)
+    await site.start()
+    host, bound = runner.addresses[0][:2]
+    return f"http://{host}:{bound}"
+
+
+def main() -> int:
+    """Do what the command line says."""
+    options = parse(sys.argv[1:])
+    try:
+        return asyncio.run(run(options))
+    except (CorruptLedger, OSError) as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,79 @@
+"""The mock payment gateway as a child process."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from infra.paths import ROOT
+from infra.stack.ports import free_ports
+from infra.stack.processes import (
+    Child,
+    PortTakenError,
+    StackError,
+    child_environment,
+    tail,
+    wait_until,
+)
+
+START_TIMEOUT_S: Final = 60.0
+_READY: Final = re.compile(r"^gateway: ready at ", re.MULTILINE)
+
+
+class MockGateway:
+    """One gateway over `directory`; its ledger outlives the process."""
+
+    def __init__(self, directory: Path, variables: dict[str, str] | None = None) -> None:
+        self._directory = directory
+        self._variables = variables or {}
+        self._port = self._control_port = 0
+        self.child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the address of the public side."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def control_url(self) -> str:
+        """Return the address where faults are ordered."""
+        return f"http://127.0.0.1:{self._control_port}"
+
+    @property
+    def ledger(self) -> Path:
+        """Return the file of the ledger; read it with `infra.gateway.ledger.read_ledger`."""
+        return self._directory / "ledger"
+
+    def begin(self) -> None:
+        """Choose ports and start."""
+        self._port, self._control_port = free_ports(2)
+        self.restart()
+
+    def restart(self) -> None:
+        """Start on the ports of the last start."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "infra.gateway", "--directory", str(self._directory)]
+        command += ["--port", str(self._port), "--control-port", str(self._control_port)]
+        environment = {**child_environment(), "PYTHONPATH": str(ROOT), **self._variables}
+        self.child = Child(command, self._directory, self._directory / "log", environment)
+
+    def wait(self) -> None:
+        """Return when the gateway answers."""
+        child = self.child
+        assert child is not None, "begin first"
+        ready = wait_until(
+            lambda: bool(_READY.search(child.output())) or not child.is_alive(), START_TIMEOUT_S
+        )
+        if ready and child.is_alive():
+            return
+        log = child.output()
+        child.kill()
+        if "address already in use" in log:
+            raise PortTakenError(f"gateway: port {self._port} was taken meanwhile")
+        raise StackError(f"The gateway did not start. Last lines of {child.log}:\n{tail(log)}")
+
+    def kill(self) -> None:
+        """End the gateway as a crash would."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None

@@ -1,0 +1,1 @@
+"""Payment gateways: one protocol, and what speaks it to whom."""

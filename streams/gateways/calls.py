@@ -1,0 +1,134 @@
+"""One HTTP call to a gateway: an answer of bounded size as JSON, or what not having it means."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from streams.gateways.protocol import ANSWER_BYTES_MAX, Unavailable, Unknown
+
+CONNECTIONS: Final = 100
+_RETRY_AFTER_MAX_S: Final = 3_600.0
+_NO_FIELDS: Final[Mapping[str, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a gateway answered: a status below 500 that is not 429, and the fields of its JSON."""
+
+    status: int
+    fields: Mapping[str, Any] = field(repr=False)
+
+
+class HttpCalls:
+    """Calls to one gateway over a pool of connections, made within one event loop.
+
+    headers: sent with each, credentials included; never shown.
+    """
+
+    def __init__(
+        self, base_url: str, headers: Mapping[str, str], connections: int = CONNECTIONS
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._headers = {**headers, "Accept-Encoding": "identity"}
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        timeout_s: float,
+        *,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] = _NO_FIELDS,
+    ) -> Said | Unknown | Unavailable:
+        """Make one attempt. Whoever was not connected or sent away has done nothing."""
+        if timeout_s <= 0:
+            return Unavailable("no time left to ask")
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._opened().request(
+                    method,
+                    self._base_url + path,
+                    data=data,
+                    headers={**self._headers, **headers},
+                    # Where a gateway sends us, our credentials must not follow.
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                return _read(answer.status, answer.headers, await _content(answer))
+        except TimeoutError:
+            return Unknown("no answer in time")
+        except aiohttp.ClientConnectorError as error:
+            return Unavailable(f"not reached: {type(error).__name__}")
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            # Not its text: that may repeat what was sent.
+            return Unknown(f"no whole answer: {type(error).__name__}")
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                headers={"Content-Type": "application/json"},
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close connections; there is no call after it."""
+        if self._session is not None:
+            await self._session.close()
+
+
+async def _content(answer: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body; None where it is over the limit, and then the rest is not read."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in answer.content.iter_any():
+        size += len(part)
+        if size > ANSWER_BYTES_MAX:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _read(
+    status: int, headers: Mapping[str, str], content: bytes | None
+) -> Said | Unknown | Unavailable:
+    """Say what an answer is worth: 5xx and 408 leave open whether something was done."""
+    if status == 429:
+        return Unavailable("sent away with 429", _seconds(headers.get("Retry-After", "")))
+    if status >= 500 or status == 408:
+        return Unknown(f"status {status}")
+    if content is None:
+        return Unknown(f"status {status}, and an answer of more than {ANSWER_BYTES_MAX} bytes")
+    fields = json_object(content)
+    if fields is None:
+        return Unknown(f"status {status}, and no JSON object")
+    return Said(status, fields)
+
+
+def json_object(content: bytes) -> Mapping[str, Any] | None:
+    """Return the fields of a JSON object in UTF-8; None for whatever else it is."""
+    try:
+        fields = json.loads(content.decode())
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of a Retry-After, an hour at most; 0 for none, or a date."""
+    if not (text.isascii() and text.isdigit()):
+        return 0.0
+    # Ten digits are long enough for any pause, and short enough for any number.
+    return min(float(text[:10]), _RETRY_AFTER_MAX_S)

@@ -1,0 +1,187 @@
+"""The mock gateway's client: `infra/gateway` is the process that it talks to."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from infra.process.environment import Environment
+from streams.gateways.calls import HttpCalls, Said, json_object
+from streams.gateways.protocol import (
+    Captured,
+    Charge,
+    ChargeAnswer,
+    Declined,
+    Delivery,
+    Hint,
+    NotFound,
+    OrderAnswer,
+    Pending,
+    Refund,
+    RefundAnswer,
+    Refunded,
+    Refused,
+    RefusedReason,
+    Unavailable,
+    Unknown,
+    check_order_id,
+)
+from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets, WebhookRefusal, refusal_of
+
+NAME: Final = "mock"
+URL: Final = "MOCK_GATEWAY_URL"
+API_KEY: Final = "MOCK_GATEWAY_API_KEY"
+WEBHOOK_SECRET: Final = "MOCK_GATEWAY_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
+OLD_WEBHOOK_SECRET: Final = "MOCK_GATEWAY_OLD_WEBHOOK_SECRET"  # noqa: S105
+SIGNATURE_HEADER: Final = b"mock-gateway-signature"
+_PUBLIC_SECRET: Final = "the mock gateway's webhook secret"  # noqa: S105 (everybody knows it)
+_DEFAULT_URL: Final = "http://127.0.0.1:8900"
+_EVENT_TEXT: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+class MockGateway:
+    """Speaks to the process; see `protocol.Gateway`."""
+
+    def __init__(self, url: str, api_key: str, secrets: Secrets) -> None:
+        credentials = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._calls = HttpCalls(url, credentials)
+        self._secrets = secrets
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
+        said = await self._calls.ask(
+            "POST",
+            "/v1/charges",
+            timeout_s,
+            body={
+                "order_id": charge.order_id,
+                "amount": charge.amount,
+                "currency": charge.currency,
+                "method": charge.method,
+                "parameters": dict(charge.parameters),
+            },
+            headers={"Idempotency-Key": charge.idempotency_key},
+        )
+        answer = _answer(said, charge.order_id)
+        # A charge of an order has neither of these answers.
+        return Unknown(_UNREADABLE) if isinstance(answer, Refunded | NotFound) else answer
+
+    async def verify(self, order_id: str, timeout_s: float) -> OrderAnswer:
+        check_order_id(order_id)
+        said = await self._calls.ask("GET", f"/v1/orders/{order_id}", timeout_s)
+        return _answer(said, order_id)
+
+    async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
+        said = await self._calls.ask(
+            "POST",
+            "/v1/refunds",
+            timeout_s,
+            body={
+                "order_id": refund.order_id,
+                "amount": refund.amount,
+                "currency": refund.currency,
+            },
+            headers={"Idempotency-Key": refund.idempotency_key},
+        )
+        answer = _answer(said, refund.order_id)
+        return Unknown(_UNREADABLE) if isinstance(answer, Captured | Declined) else answer
+
+    async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
+        refusal = refusal_of(
+            SIGNATURE_HEADER, delivery.headers, delivery.body, self._secrets, now_ms
+        )
+        if refusal is not None:
+            return refusal
+        fields = json_object(delivery.body) or {}
+        texts = [fields.get(name) for name in ("id", "type", "order_id")]
+        if not all(isinstance(text, str) and _EVENT_TEXT.fullmatch(text) for text in texts):
+            return WebhookRefusal.BAD_BODY
+        return Hint(fields["id"], fields["type"], fields["order_id"])
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+_UNREADABLE: Final = "an answer that is none to this question"
+_Any = Captured | Refunded | Declined | Pending | NotFound | Refused | Unknown | Unavailable
+
+
+def _answer(said: Said | Unknown | Unavailable, order_id: str) -> _Any:
+    """Return what was said of this order, by status and by fields of exactly their types."""
+    if not isinstance(said, Said):
+        return said
+    try:
+        answer = _read(said.status, said.fields)
+    except (KeyError, TypeError, ValueError):
+        return Unknown(f"status {said.status}, and fields that cannot be read")
+    about = answer.order_id if isinstance(answer, Captured | Refunded) else order_id
+    return answer if about == order_id else Unknown("an answer about another order")
+
+
+def _read(status: int, fields: Mapping[str, Any]) -> _Any:
+    match status, fields.get("status"):
+        case 200, "captured":
+            return Captured(
+                order_id=fields["order_id"],
+                payment_id=fields["payment_id"],
+                amount=fields["amount"],
+                currency=fields["currency"],
+                method=fields["method"],
+                approved_at_ms=fields["approved_at_ms"],
+            )
+        case 200, "refunded":
+            return Refunded(
+                order_id=fields["order_id"],
+                payment_id=fields["payment_id"],
+                refund_id=fields["refund_id"],
+                amount=fields["amount"],
+                currency=fields["currency"],
+                refunded_at_ms=fields["refunded_at_ms"],
+            )
+        case 402, "declined":
+            return Declined(fields["reason"])
+        case 202, "pending":
+            return Pending()
+        case 404, None if fields["error"] == "NOT_FOUND":
+            return NotFound()
+        case ((400 | 401 | 409 | 422), None):
+            return Refused(RefusedReason(fields["error"]))
+        case _:
+            return Unknown(f"status {status}, which means nothing here")
+
+
+def open_mock(read: Environment) -> MockGateway:
+    """Make the gateway from MOCK_GATEWAY_URL, _API_KEY, _WEBHOOK_SECRET, _OLD_WEBHOOK_SECRET.
+
+    Without a secret of its own it believes whoever knows the public one: it is for playing.
+    """
+    url = read(URL, _base_url, _DEFAULT_URL)
+    api_key = read.secret(API_KEY, _header_text, "")
+    secret = read.secret(WEBHOOK_SECRET, webhook_secret, _PUBLIC_SECRET.encode())
+    old = read.secret(OLD_WEBHOOK_SECRET, webhook_secret, b"")
+    return MockGateway(url, api_key, Secrets(secret, old) if old else Secrets(secret))
+
+
+def webhook_secret(text: str) -> bytes:
+    """Parse a secret; ValueError where it is too short to be one."""
+    if len(text.encode()) < SECRET_BYTES_MIN:
+        raise ValueError(f"a secret has at least {SECRET_BYTES_MIN} bytes")
+    return text.encode()
+
+
+def _header_text(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("printable ASCII only")
+    return text
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not an http:// or https:// address")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("an address without user, query and fragment")
+    return text

@@ -1,0 +1,98 @@
+"""Which gateways there are, by name: ours, and those that a third party's package brings.
+
+A package adds one by an entry point of the group `seatstream.gateways`:
+
+    [project.entry-points."seatstream.gateways"]
+    paystack = "their_package:open_gateway"
+
+where `open_gateway(read)` is a `GatewayFactory`. It is imported when its gateway is opened, not
+before: a package that nobody uses cannot keep a worker from starting.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final, TypeAlias
+
+from infra.process.environment import Environment
+from streams.gateways.mock import open_mock
+from streams.gateways.protocol import Gateway
+
+GROUP: Final = "seatstream.gateways"
+
+GatewayFactory: TypeAlias = Callable[[Environment], Gateway]
+"""Makes a gateway from its settings, without connecting anywhere yet.
+
+Settings are read through the argument: secrets by its `secret`, what cannot be used is refused by
+its name, together with everything else that is wrong with a process's settings.
+"""
+
+# Part of the path of webhooks and a label of metrics.
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class BadGateway(ValueError):
+    """A gateway cannot be registered or opened; the message says which and why.
+
+    Operator action: correct the gateway's name, or remove one of two packages that bring it.
+    """
+
+
+class Gateways:
+    """The known gateways; each name stands for one."""
+
+    def __init__(self) -> None:
+        self._factories: dict[str, GatewayFactory] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._factories
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._factories))
+
+    def register(self, name: str, factory: GatewayFactory) -> None:
+        """Add a gateway; BadGateway where the name is taken or none."""
+        if not _NAME.fullmatch(name):
+            raise BadGateway(
+                f"{name[:64]!r} is no gateway's name: small letters, digits and dashes, "
+                "a letter first, at most 32"
+            )
+        if name in self._factories:
+            raise BadGateway(f"two gateways are called {name}; a name stands for one")
+        self._factories[name] = factory
+
+    def open(self, name: str, read: Environment) -> Gateway:
+        """Make a gateway from its settings; the caller then checks `read` and closes the gateway.
+
+        BadGateway where there is none of that name.
+        """
+        factory = self._factories.get(name)
+        if factory is None:
+            known = ", ".join(self.names())
+            raise BadGateway(f"there is no gateway {name[:64]!r}; known are {known}")
+        gateway = factory(read)
+        if gateway.name != name:
+            raise BadGateway(f"what is registered as {name} calls itself {gateway.name!r}")
+        return gateway
+
+
+def _imported_when_opened(entry_point: EntryPoint) -> GatewayFactory:
+    def factory(read: Environment) -> Gateway:
+        try:
+            load: GatewayFactory = entry_point.load()
+        except (ImportError, AttributeError) as error:
+            raise BadGateway(
+                f"gateway {entry_point.name}: {entry_point.value} cannot be imported: {error}"
+            ) from error
+        return load(read)
+
+    return factory
+
+
+def known_gateways(installed: Iterable[EntryPoint] | None = None) -> Gateways:
+    """Return our gateways and those of installed packages; BadGateway for a bad or taken name."""
+    gateways = Gateways()
+    gateways.register("mock", open_mock)
+    for entry_point in entry_points(group=GROUP) if installed is None else installed:
+        gateways.register(entry_point.name, _imported_when_opened(entry_point))
+    return gateways

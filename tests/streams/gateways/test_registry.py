@@ -1,0 +1,70 @@
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from infra.process.environment import Environment
+from streams.gateways.mock import open_mock
+from streams.gateways.protocol import Gateway
+from streams.gateways.registry import GROUP, BadGateway, Gateways, known_gateways
+
+NOTHING: Mapping[str, str] = {}
+
+
+class Paystack:
+    """A third party's gateway, as far as its name."""
+
+    name = "paystack"
+
+
+def open_paystack(read: Environment) -> Gateway:
+    read("PAYSTACK_KEY", str, "")
+    return Paystack()  # type: ignore[return-value]
+
+
+def entry(name: str, value: str) -> EntryPoint:
+    return EntryPoint(name, value, GROUP)
+
+
+def test_ours_are_known() -> None:
+    assert "mock" in known_gateways([])
+    assert known_gateways([]).open("mock", Environment(NOTHING)).name == "mock"
+
+
+def test_s001_9_a_gateway_is_added_at_run_time() -> None:
+    gateways = Gateways()
+    gateways.register("paystack", open_paystack)
+    read = Environment(NOTHING)
+    assert gateways.open("paystack", read).name == "paystack"
+    assert "PAYSTACK_KEY" in read.names
+
+
+def test_a_package_s_entry_point_is_opened_by_its_name() -> None:
+    gateways = known_gateways([entry("another", "streams.gateways.mock:open_mock")])
+    assert "another" in gateways
+    with pytest.raises(BadGateway, match="another calls itself 'mock'"):
+        gateways.open("another", Environment(NOTHING))
+
+
+def test_a_package_that_cannot_be_imported_is_told_of_when_its_gateway_is_opened() -> None:
+    gateways = known_gateways([entry("broken", "no_such_package:open")])
+    with pytest.raises(BadGateway, match="no_such_package:open cannot be imported"):
+        gateways.open("broken", Environment(NOTHING))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Mock", "a b", "../x", "-a", "1a", "a_b", "x" * 33, "mock\n", "möck"]
+)
+def test_a_name_is_small_letters_digits_and_dashes(name: str) -> None:
+    with pytest.raises(BadGateway, match="is no gateway's name"):
+        Gateways().register(name, open_mock)
+
+
+def test_two_of_one_name_are_refused() -> None:
+    with pytest.raises(BadGateway, match="two gateways are called mock"):
+        known_gateways([entry("mock", "x:y")])
+
+
+def test_an_unknown_gateway_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(BadGateway, match=r"no gateway 'paypal'; known are .*mock"):
+        known_gateways([]).open("paypal", Environment(NOTHING))
