@@ -50,6 +50,9 @@ POD_SETTINGS = {
     },
 }
 
+WENT_WRONG = (DemoFailed, CannotRead, OffsetsUnknown, WorkerFailed, PodFailed)
+NOTHING_STARTED = (StackError, NoBroker, RegistryUnavailableError, RegistryRefusedError)
+
 
 @contextmanager
 def announced(display: Display) -> Iterator[None]:
@@ -165,18 +168,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             display.end_table()
             display.say("stopped; nothing is left running")
             return 128 + stopped.number
-        except (DemoFailed, CannotRead, OffsetsUnknown) as error:
+        except (*WENT_WRONG, *NOTHING_STARTED) as error:
             display.end_table()
             display.say(f"FAILED: {error}")
-            return 1
-        except (WorkerFailed, PodFailed) as error:
-            display.end_table()
-            display.say(f"FAILED: {error}")
-            return 1
-        except (StackError, NoBroker, RegistryUnavailableError, RegistryRefusedError) as error:
-            display.end_table()
-            display.say(f"FAILED: {error}")
-            return 3
+            return 1 if isinstance(error, WENT_WRONG) else 3
 
 
 if __name__ == "__main__":

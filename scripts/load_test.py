@@ -43,29 +43,14 @@ def run(
     where: Servers, plan: SeatingPlan, arguments: argparse.Namespace
 ) -> tuple[int, dict[str, Any]]:
     """Open, send, wait; return the exit code and the result."""
-    rules = Rules(orphan_rule=OrphanRule.PREFER, hold_ms=arguments.hold_ms)
-    opening = open_event(where, plan, arguments.event_id, rules)
-    if opening.missing:
-        raise NoBroker(f"section {opening.missing[0]} does not open. Is a worker running?")
-    if opening.refused:
-        section, reason = next(iter(opening.refused.items()))
-        raise PlanFault("", f"section {section} refused: {reason}", "Take another --event-id")
+    open_or_refuse(where, plan, arguments)
     ids = schema_ids(where.registry_url, where.brokers, kafka=where.kafka)
-    mix = Mix(
-        chosen=arguments.chosen,
-        confirm=arguments.confirm,
-        cancel=arguments.cancel,
-        extend=arguments.extend,
-        duplicate=arguments.duplicate,
-        parties=tuple(arguments.parties),
-        skew=arguments.skew,
-    )
     commands = draw_commands(
         CommandEncoders(ids),
         plan.sections,
         arguments.event_id,
         arguments.commands,
-        mix,
+        mix_of(arguments),
         arguments.seed,
     )
     meter = OutcomeMeter(OutcomeReader(where.brokers, ids, kafka=where.kafka))
@@ -76,6 +61,30 @@ def run(
     if driven.is_interrupted:
         return 130, result
     return (1 if result["missing"] or meter.error else 0), result
+
+
+def open_or_refuse(where: Servers, plan: SeatingPlan, arguments: argparse.Namespace) -> None:
+    """Open every section of the plan; raises NoBroker, and PlanFault for a section refused."""
+    rules = Rules(orphan_rule=OrphanRule.PREFER, hold_ms=arguments.hold_ms)
+    opening = open_event(where, plan, arguments.event_id, rules)
+    if opening.missing:
+        raise NoBroker(f"section {opening.missing[0]} does not open. Is a worker running?")
+    if opening.refused:
+        section, reason = next(iter(opening.refused.items()))
+        raise PlanFault("", f"section {section} refused: {reason}", "Take another --event-id")
+
+
+def mix_of(arguments: argparse.Namespace) -> Mix:
+    """Return what the buyers do, as the command line says."""
+    return Mix(
+        chosen=arguments.chosen,
+        confirm=arguments.confirm,
+        cancel=arguments.cancel,
+        extend=arguments.extend,
+        duplicate=arguments.duplicate,
+        parties=tuple(arguments.parties),
+        skew=arguments.skew,
+    )
 
 
 def share(text: str) -> float:
