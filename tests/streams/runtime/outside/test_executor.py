@@ -159,7 +159,7 @@ def test_f60_an_open_circuit_is_told_once_to_each_intent_and_makes_no_hot_loop(
         await until(lambda: len(worker.applied) == 221)
         assert worker.metric("seatstream_circuit_state", destination="bank") == 0
 
-    with_worker(tmp_path, talk)
+    with_worker(tmp_path, talk, circuit_open_ms=3_600_000)
 
 
 def test_answers_wait_for_brokers_that_are_away(tmp_path: Path) -> None:
