@@ -1,4 +1,4 @@
-"""Kafka, schema registry and Redis as child processes: for tests, the demo and benchmarks."""
+"""Kafka, schema registry, Redis, mock gateway as child processes: for tests, demo, benchmarks."""
 
 from infra.stack.addresses import PARTS, Addresses, configured
 from infra.stack.processes import ProcessId, StackError

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.paths import ROOT
-from infra.stack.addresses import PARTS, configured
+from infra.stack.addresses import PARTS, VARIABLE_BY_PART, configured
 from infra.stack.processes import tail, text_from, wait_until
 from infra.stack.supervisor import (
     EXIT_ALREADY_RUNNING,
@@ -31,7 +31,7 @@ NOT_RUNNING: Final = 3
 def up(home: Home, brokers: int, *, as_json: bool) -> int:
     """Start what is not configured; return when every part is ready."""
     if set(configured()) == PARTS:
-        print("stack: all three addresses are configured; nothing to start")
+        print("stack: all addresses are configured; nothing to start")
         return 0
     if running_supervisor(home) is not None:
         return _already_running(home, brokers, as_json=as_json)
@@ -152,7 +152,7 @@ def _show(home: Home, state: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"running": True, **state, "alive": alive}))
         return 0 if all(alive.values()) else 1
-    for name in ("kafka_brokers", "schema_registry_url", "redis_url"):
+    for name in (variable.lower() for variable in VARIABLE_BY_PART.values()):
         origin = " (configured)" if name.upper() in state["configured"] else ""
         print(f"  {name.upper()}={state[name]}{origin}")
     for name, process in processes_of(state).items():
@@ -170,9 +170,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the command and its options; exits with a usage message otherwise."""
     parser = argparse.ArgumentParser(
         prog="scripts/stack",
-        description="Kafka (KRaft), schema registry and Redis on free loopback ports, as child "
-        "processes. A part whose address is configured (KAFKA_BROKERS, SCHEMA_REGISTRY_URL, "
-        "REDIS_URL) is not started.",
+        description="Kafka (KRaft), schema registry, Redis and a mock payment gateway on free "
+        "loopback ports, as child processes. A part whose address is configured (KAFKA_BROKERS, "
+        "SCHEMA_REGISTRY_URL, REDIS_URL, MOCK_GATEWAY_URL) is not started.",
     )
     parser.add_argument("--home", type=Path, default=Home().directory, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True, metavar="up|down|status")

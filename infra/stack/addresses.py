@@ -1,4 +1,4 @@
-"""Where the three parts are: configured, or those of the running stack."""
+"""Where the parts are: configured, or those of the running stack."""
 
 import os
 from collections.abc import Mapping
@@ -8,10 +8,12 @@ from typing import Final
 KAFKA_BROKERS: Final = "KAFKA_BROKERS"
 SCHEMA_REGISTRY_URL: Final = "SCHEMA_REGISTRY_URL"
 REDIS_URL: Final = "REDIS_URL"
+MOCK_GATEWAY_URL: Final = "MOCK_GATEWAY_URL"
 VARIABLE_BY_PART: Final = {
     "kafka": KAFKA_BROKERS,
     "registry": SCHEMA_REGISTRY_URL,
     "redis": REDIS_URL,
+    "gateway": MOCK_GATEWAY_URL,
 }
 PARTS: Final = frozenset(VARIABLE_BY_PART)
 
@@ -36,6 +38,11 @@ class Addresses:
     def redis_url(self) -> str:
         """Return the address of database 0."""
         return self.by_part["redis"]
+
+    @property
+    def gateway_url(self) -> str:
+        """Return the address of the mock gateway's public side."""
+        return self.by_part["gateway"]
 
     def variables(self) -> dict[str, str]:
         """Return them as environment variables."""

@@ -1,4 +1,4 @@
-"""Stack: Kafka, schema registry and Redis started together, owned by this process."""
+"""Stack: Kafka, schema registry, Redis, mock gateway started together, owned by this process."""
 
 import fcntl
 import os
@@ -10,6 +10,7 @@ from typing import Final, Protocol, Self
 
 from infra.paths import EPHEMERAL_HOME
 from infra.stack.addresses import PARTS, Addresses
+from infra.stack.gateway import MockGateway
 from infra.stack.kafka import KafkaCluster
 from infra.stack.processes import Child, PortTakenError, ProcessId, stop_all
 from infra.stack.redis_server import RedisServer
@@ -33,7 +34,7 @@ class Stack:
     """The parts that were asked for; a context manager that stops them.
 
     directory:  data and logs; kept, so that a later stack over it goes on where this one ended.
-    parts:      of "kafka", "registry", "redis"; those in `external` are not started.
+    parts:      of "kafka", "registry", "redis", "gateway"; those in `external` are not started.
     brokers:    1, or 3 with replication 3 and two in-sync replicas; node ids are 1..brokers.
     fast_jit:   start sooner, peak lower (for tests).
     throw_away: nobody will read the data again: stop with SIGKILL.
@@ -61,6 +62,7 @@ class Stack:
         self._kafka: KafkaCluster | None = None
         self._registry: SchemaRegistry | None = None
         self._redis: RedisServer | None = None
+        self._gateway: MockGateway | None = None
         if "kafka" in own:
             # One directory per size: a quorum of three cannot read the metadata of one.
             self._kafka = KafkaCluster(
@@ -70,6 +72,8 @@ class Stack:
             self._registry = SchemaRegistry(directory / "registry")
         if "redis" in own:
             self._redis = RedisServer(directory / "redis")
+        if "gateway" in own:
+            self._gateway = MockGateway(directory / "gateway")
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,13 +88,13 @@ class Stack:
         try:
             if self._kafka is not None:
                 self._kafka.prepare()
-            for part in (self._registry, self._redis):
+            for part in (self._registry, self._redis, self._gateway):
                 if part is not None:
                     part.begin()
             if self._kafka is not None:
                 self._kafka.begin()
                 self._wait_kafka(self._kafka)
-            for part in (self._registry, self._redis):
+            for part in (self._registry, self._redis, self._gateway):
                 if part is not None:
                     _wait_or_begin_again(part)
         except BaseException:
@@ -119,13 +123,13 @@ class Stack:
 
     def _children(self) -> list[Child]:
         children = [] if self._kafka is None else self._kafka.all_children()
-        for part in (self._registry, self._redis):
+        for part in (self._registry, self._redis, self._gateway):
             if part is not None and part.child is not None:
                 children.append(part.child)
         return children
 
     def process_ids(self) -> dict[str, ProcessId]:
-        """Return the servers' processes by name: broker-1, ..., registry, redis."""
+        """Return the servers' processes by name: broker-1, ..., registry, redis, gateway."""
         children: dict[str, Child] = {}
         if self._kafka is not None:
             children |= {f"broker-{i}": child for i, child in self._kafka.children.items()}
@@ -133,6 +137,8 @@ class Stack:
             children["registry"] = self._registry.child
         if self._redis is not None and self._redis.child is not None:
             children["redis"] = self._redis.child
+        if self._gateway is not None and self._gateway.child is not None:
+            children["gateway"] = self._gateway.child
         return {
             name: child.identity for name, child in children.items() if child.identity is not None
         }
@@ -147,6 +153,8 @@ class Stack:
             own["registry"] = self._registry.url
         if self._redis is not None:
             own["redis"] = self._redis.url
+        if self._gateway is not None:
+            own["gateway"] = self._gateway.url
         return Addresses({**own, **self._external})
 
     @property
@@ -163,6 +171,12 @@ class Stack:
     def redis_url(self) -> str:
         """Return the address of database 0."""
         return self.addresses.redis_url
+
+    @property
+    def gateway(self) -> MockGateway:
+        """Return the gateway that this stack started: its addresses, its ledger, its process."""
+        assert self._gateway is not None, "this stack does not own a gateway"
+        return self._gateway
 
     @property
     def broker_pids(self) -> dict[int, int]:

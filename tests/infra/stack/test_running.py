@@ -1,3 +1,5 @@
+import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,18 @@ def test_redis_answers_after_a_crash() -> None:
         stack.start_redis()
         assert stack.redis_url == address
         assert wait_until(lambda: "redis" in stack.process_ids(), 60)
+
+
+@pytest.mark.programs
+def test_the_mock_gateway_is_a_part_that_keeps_its_ledger(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Stack(tmp_path, parts={"gateway"}) as stack:
+            assert list(stack.process_ids()) == ["gateway"]
+            assert stack.addresses.variables() == {"MOCK_GATEWAY_URL": stack.addresses.gateway_url}
+            assert stack.gateway.url == stack.addresses.gateway_url
+            ready = stack.gateway.control_url + "/ready"
+            with urllib.request.urlopen(ready, timeout=60) as answer:
+                assert "hang" in json.load(answer)["faults"]
+            process = stack.process_ids()["gateway"]
+        assert not process.is_alive()
+        assert stack.gateway.ledger.exists()

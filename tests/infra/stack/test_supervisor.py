@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from infra.paths import ROOT
+from infra.stack.addresses import VARIABLE_BY_PART
 from infra.stack.processes import ProcessId, wait_until
 from infra.stack.supervisor import (
     Home,
@@ -23,14 +24,13 @@ from infra.stack.supervisor import (
 ELSEWHERE = {
     "SCHEMA_REGISTRY_URL": "http://127.0.0.1:9/none",
     "REDIS_URL": "redis://127.0.0.1:9/0",
+    "MOCK_GATEWAY_URL": "http://127.0.0.1:9",
 }
 
 
 def command(home: Home, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "REDIS_URL"}
+        name: value for name, value in os.environ.items() if name not in VARIABLE_BY_PART.values()
     }
     return subprocess.run(
         [sys.executable, "-m", "infra.stack", *arguments, "--home", str(home.directory)],
@@ -87,14 +87,15 @@ def test_the_state_file_names_every_part(home: Home) -> None:
     state = state_of(home)
     assert state["kafka_brokers"] == "10.0.0.1:9092"
     assert state["configured"] == ["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL"]
-    assert list(processes_of(state)) == ["redis"]
+    assert list(processes_of(state)) == ["redis", "gateway"]
     assert home.environment.read_text().splitlines() == [
         "KAFKA_BROKERS=10.0.0.1:9092",
+        f"MOCK_GATEWAY_URL={state['mock_gateway_url']}",
         f"REDIS_URL={state['redis_url']}",
         "SCHEMA_REGISTRY_URL=http://10.0.0.1/x",
     ]
     shown = json.loads(command(home, "status", "--json").stdout)
-    assert shown["alive"] == {"redis": True}
+    assert shown["alive"] == {"redis": True, "gateway": True}
     processes_of(state)["redis"].send(signal.SIGKILL)
     assert command(home, "status").returncode == 1
 
@@ -112,7 +113,7 @@ def test_two_ups_at_once_end_in_one_stack(home: Home) -> None:
         for _ in range(2)
     ]
     assert [process.wait(60) for process in both] == [0, 0]
-    assert len(processes_of(state_of(home))) == 1
+    assert len(processes_of(state_of(home))) == 2
 
 
 @pytest.mark.kafka
