@@ -5,11 +5,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from infra.gateway.books import Books, ChargeRequest, Entry, Outcome, RefundRequest, Refusal
 from infra.gateway.ledger import CorruptLedger, Ledger, read_ledger
+
+pytestmark = pytest.mark.timeout(600)
 
 ORDERS = st.sampled_from(["o1", "o2"])
 KEYS = st.sampled_from(["k1", "k2", "k3"])
@@ -24,6 +27,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         super().__init__()
         self.opened = ExitStack()
         self.file = Path(self.opened.enter_context(tempfile.TemporaryDirectory())) / "ledger"
+        self.loop = self.opened.enter_context(asyncio.Runner())
         self.ledger = Ledger(self.file)
         self.books = Books(self.ledger.content.entries)
         self.answers: dict[tuple[str, object], Entry] = {}
@@ -37,7 +41,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         if self.books.is_new(decided):
             self.ledger.append(decided)
             self.books.keep(decided)
-        asyncio.run(self.ledger.durable())
+        self.loop.run(self.ledger.durable())
         assert self.first_request.setdefault(key, request) == request
         assert self.answers.setdefault((key, repr(request)), decided) == decided
 
@@ -61,7 +65,7 @@ class AnyInterleaving(RuleBasedStateMachine):
         if isinstance(decided, Entry):
             self.ledger.append(decided)
             self.books.keep(decided)
-            asyncio.run(self.ledger.durable())
+            self.loop.run(self.ledger.durable())
 
     @rule(cut=st.integers(0, 300), order=ORDERS)
     def crash_in_a_write(self, cut: int, order: str) -> None:
@@ -103,6 +107,8 @@ class AnyInterleaving(RuleBasedStateMachine):
 test_i11_any_interleaving_keeps_one_capture_an_order_and_one_answer_a_key = (
     AnyInterleaving.TestCase
 )
+# Each step writes to the disk, which may be slow; two orders and three keys meet soon.
+AnyInterleaving.TestCase.settings = settings(stateful_step_count=12)
 
 
 def entry(number: int) -> Entry:
