@@ -7,6 +7,7 @@ A slow machine is where waits turn out to be guesses: every run must be exact al
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,9 @@ from scripts.demo import arguments_of
 from scripts.stopping import until_stopped
 
 EXACT = 0
+HANGS = -1
+LONGEST_S = 3_600
+END_S = 30
 
 
 @contextmanager
@@ -36,17 +40,17 @@ def busy_loops(count: int, log: Path) -> Iterator[None]:
 
 
 def run_once(options: Sequence[str], log: Path) -> int:
-    """Run one demo with the least priority; return its exit code."""
+    """Run one demo with the least priority; return its exit code. None outlives us."""
     command = ["nice", "-n", "19", sys.executable, "-m", "scripts.demo", *options]
-    with log.open("wb") as output:
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+    log.unlink(missing_ok=True)
+    demo = Child(command, ROOT, log, os.environ | {"PYTHONPATH": str(ROOT)})
+    try:
+        return demo.wait(LONGEST_S)
+    except subprocess.TimeoutExpired:
+        return HANGS
+    finally:
+        demo.signal(signal.SIGTERM)
+        demo.finish(END_S)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
