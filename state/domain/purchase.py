@@ -139,6 +139,8 @@ class Heard(IntEnum):
     # It knows no such order.
     NOT_FOUND = 5
     REFUNDED = 6
+    # Nothing was done, and asking again would change nothing.
+    REFUSED = 7
 
 
 class Answer(NamedTuple):
@@ -326,7 +328,7 @@ def _unsettled_answered(
     purchase: Purchase, question: Question, heard: Heard, now_ms: int
 ) -> Followed:
     # Refunded where nobody captured: somebody did both at the gateway, and no money is left.
-    if heard in {Heard.DECLINED, Heard.REFUNDED}:
+    if heard in {Heard.DECLINED, Heard.REFUSED, Heard.REFUNDED}:
         return _ended(purchase, Turn.DECLINED)
     if heard == Heard.NOT_FOUND and question == Question.VERIFY:
         if now_ms < purchase.deadline_ms:
@@ -369,7 +371,7 @@ def _refund_answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followe
         return _refunded(purchase)
     tries = purchase.tries + 1
     purchase = purchase._replace(tries=tries)
-    if tries >= REFUND_RETRIES.most:
+    if answer.heard == Heard.REFUSED or tries >= REFUND_RETRIES.most:
         return Followed(_turn(purchase, Turn.GAVE_UP))
     return Followed(_ask(purchase, Question.REFUND, now_ms + REFUND_RETRIES.pause_ms(tries)))
 

@@ -108,8 +108,9 @@ def test_a_start_at_the_deadline_calls_nobody() -> None:
     assert (late.status, late.asking) == (P.EXPIRED, None)
 
 
-def test_a_decline_gives_the_seats_back() -> None:
-    purchase, say = answer(started(), Heard.DECLINED)
+@pytest.mark.parametrize("heard", [Heard.DECLINED, Heard.REFUSED, Heard.REFUNDED])
+def test_a_gateway_that_took_nothing_gives_the_seats_back(heard: Heard) -> None:
+    purchase, say = answer(started(), heard)
     assert (purchase.status, say, purchase.asking) == (P.FAILED, Say.RELEASE_SEATS, None)
 
 
@@ -206,6 +207,12 @@ def test_f61_a_refund_that_fails_is_tried_five_times_and_then_left_to_a_person()
     assert hinted(purchase, NOW).purchase == purchase
     assert resolved(purchase, T.FOUND_UNPAID).purchase == purchase
     assert resolved(purchase, T.REFUNDED).purchase.status == P.REFUNDED
+
+
+def test_a_refund_that_is_refused_is_left_to_a_person_at_once() -> None:
+    purchase = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
+    refused = answer(purchase, Heard.REFUSED).purchase
+    assert (refused.status, refused.asking) == (P.COMPENSATION_REQUIRED, None)
 
 
 def test_f58_a_hint_asks_at_once_where_the_next_question_would_wait() -> None:
@@ -332,7 +339,8 @@ def step(world: World, draw: st.DataObject) -> None:
             is_declined = asking.question == Question.CHARGE and not (
                 world.captured or world.is_on_its_way
             )
-            world.answer(Heard.DECLINED if is_declined else Heard.NOT_DONE)
+            declined = draw.draw(st.sampled_from([Heard.DECLINED, Heard.REFUSED]))
+            world.answer(declined if is_declined else Heard.NOT_DONE)
 
 
 def settle(world: World) -> None:
