@@ -153,6 +153,9 @@ def _show(home: Home, state: dict[str, Any], *, as_json: bool) -> int:
         print(json.dumps({"running": True, **state, "alive": alive}))
         return 0 if all(alive.values()) else 1
     for name in (variable.lower() for variable in VARIABLE_BY_PART.values()):
+        if name not in state:
+            # A part that the version which started this stack did not have.
+            continue
         origin = " (configured)" if name.upper() in state["configured"] else ""
         print(f"  {name.upper()}={state[name]}{origin}")
     for name, process in processes_of(state).items():
