@@ -9,9 +9,12 @@ and CancelledError. What decides the caller's next step is whether money may hav
     Declined, Refused       it did not, and repeating changes nothing;
     Unavailable             it did not: repeat later, with the same idempotency key;
     Pending, Unknown        it may have: ask `verify`, then repeat with the same key;
-    NotFound                the gateway knows no such order (a request may be on its way).
+    NotFound                the gateway knows no such order (a request may be on its way), or has
+                            captured nothing for it that a refund could give back.
 
 A gateway makes one attempt, without retries: pauses, repeats and circuits belong to the caller.
+Only a look-up, which changes nothing, may be repeated once by the HTTP library, where its
+connection was reset.
 Answers carry amount and currency as the gateway has them; `Captured.pays` compares.
 """
 
@@ -29,10 +32,13 @@ ANSWER_BYTES_MAX: Final = 64 * 1024
 """What more a gateway says is not read: then nobody knows its answer."""
 
 DETAIL_MAX: Final = 200
+"""Characters of what an answer tells people; the rest is cut off."""
+
 ID_MAX: Final = 128
 """Characters of an id that a gateway has made."""
 
-_ORDER_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+# Neither "." nor "..": an id is part of a URL's path, which loses them on the way.
+_ORDER_ID: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.:-]{1,128}")
 _GATEWAY_ID: Final = re.compile(rf"[!-~]{{1,{ID_MAX}}}")
 _KEY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _WORD: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -53,6 +59,10 @@ def _check(pattern: re.Pattern[str], what: str, text: object) -> str:
 def check_order_id(order_id: object) -> str:
     """Return an id of ours that a gateway may be told; TypeError or ValueError otherwise."""
     return _check(_ORDER_ID, "an order id", order_id)
+
+
+def _cut_why(answer: "Unknown | Unavailable | Refused") -> None:
+    object.__setattr__(answer, "why", answer.why[:DETAIL_MAX])
 
 
 def _check_moved(order_id: object, amount: object, currency: object, at_ms: object) -> None:
@@ -173,10 +183,13 @@ class Pending:
 class Unknown:
     """Nobody knows what happened: no answer in time, a reset, or one that cannot be read.
 
-    why: for people; at most 200 characters, and no secret in it.
+    why: for people, cut to DETAIL_MAX, and no secret in it; as in `Unavailable`, `Refused`.
     """
 
     why: str
+
+    def __post_init__(self) -> None:
+        _cut_why(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +201,9 @@ class Unavailable:
 
     why: str
     retry_after_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        _cut_why(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +225,7 @@ class Refunded:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The gateway knows no such order."""
+    """The gateway knows no such order, or none that a refund could give back."""
 
 
 class RefusedReason(StrEnum):
@@ -235,6 +251,9 @@ class Refused:
     reason: RefusedReason
     why: str = ""
 
+    def __post_init__(self) -> None:
+        _cut_why(self)
+
 
 ChargeAnswer: TypeAlias = Captured | Declined | Refused | Pending | Unknown | Unavailable
 OrderAnswer: TypeAlias = (
@@ -250,11 +269,19 @@ class Hint:
     event_id: the gateway's, the same when it sends the event again.
     kind:     as the gateway calls it.
     order_id: ours; None where the event is about none.
+
+    TypeError or ValueError for anything else.
     """
 
     event_id: str
     kind: str
     order_id: str | None
+
+    def __post_init__(self) -> None:
+        _check(_GATEWAY_ID, "an event id", self.event_id)
+        _check(_GATEWAY_ID, "an event's kind", self.kind)
+        if self.order_id is not None:
+            check_order_id(self.order_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ _SIGNATURE: Final = re.compile(rb"[0-9a-f]{64}")
 
 
 class WebhookRefusal(StrEnum):
-    """Why a webhook is not believed. Only a sender is told more than that it is refused."""
+    """Why a webhook is not believed."""
 
     TOO_LARGE = "TOO_LARGE"
     NO_SIGNATURE = "NO_SIGNATURE"

@@ -3,7 +3,20 @@ from typing import Any
 
 import pytest
 
-from streams.gateways.protocol import Captured, Charge, Declined, Delivery, Refund, Refunded
+from streams.gateways.protocol import (
+    DETAIL_MAX,
+    Captured,
+    Charge,
+    Declined,
+    Delivery,
+    Hint,
+    Refund,
+    Refunded,
+    Refused,
+    RefusedReason,
+    Unavailable,
+    Unknown,
+)
 
 CHARGE: dict[str, Any] = {
     "order_id": "r-1:1",
@@ -46,6 +59,9 @@ BAD = [
     ("currency", 978),
     ("order_id", ""),
     ("order_id", "a/b"),
+    # The path of a URL would lose them.
+    ("order_id", "."),
+    ("order_id", ".."),
     ("order_id", "x" * 129),
     ("order_id", b"r-1"),
 ]
@@ -119,3 +135,29 @@ def test_f59_a_capture_of_anything_else_does_not_pay(field: str, value: Any) -> 
 def test_a_reason_is_one_word(reason: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         Declined(reason)
+
+
+def test_a_name_that_only_begins_with_dots_is_an_order_id() -> None:
+    assert Charge(**{**CHARGE, "order_id": "..."}).order_id == "..."
+
+
+def test_what_is_told_for_people_is_cut_to_its_bound() -> None:
+    long = "x" * (DETAIL_MAX + 1)
+    for answer in (
+        Unknown(long),
+        Unavailable(long, 2.0),
+        Refused(RefusedReason.BAD_REQUEST, long),
+    ):
+        assert answer.why == "x" * DETAIL_MAX
+
+
+@pytest.mark.parametrize(
+    ("event_id", "kind", "order_id"),
+    [("", "k", "o"), ("e", "a b", "o"), ("e", "k", ".."), (7, "k", "o"), ("e", None, "o")],
+)
+def test_b73_a_hint_of_anything_else_cannot_be_made(
+    event_id: Any, kind: Any, order_id: Any
+) -> None:
+    Hint("e", "k", None)
+    with pytest.raises((TypeError, ValueError)):
+        Hint(event_id, kind, order_id)
