@@ -5,8 +5,8 @@ A package adds one by an entry point of the group `seatstream.gateways`:
     [project.entry-points."seatstream.gateways"]
     paystack = "their_package:open_gateway"
 
-where `open_gateway(read)` is a `GatewayFactory`. It is imported when its gateway is opened, not
-before: a package that nobody uses cannot keep a worker from starting.
+where `open_gateway(read)` is a `GatewayFactory`. It is imported, and a bad name refused, when its
+gateway is opened, not before: a package that nobody uses cannot keep a worker from starting.
 """
 
 import re
@@ -43,12 +43,13 @@ class Gateways:
 
     def __init__(self) -> None:
         self._factories: dict[str, GatewayFactory] = {}
+        self._refused: dict[str, str] = {}
 
     def __contains__(self, name: object) -> bool:
-        return name in self._factories
+        return name in self._factories and name not in self._refused
 
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._factories))
+        return tuple(sorted(self._factories.keys() - self._refused.keys()))
 
     def register(self, name: str, factory: GatewayFactory) -> None:
         """Add a gateway; BadGateway where the name is taken or none."""
@@ -61,11 +62,17 @@ class Gateways:
             raise BadGateway(f"two gateways are called {name}; a name stands for one")
         self._factories[name] = factory
 
+    def refuse(self, name: str, why: str) -> None:
+        """Let nobody open a gateway of this name, whatever is registered."""
+        self._refused[name] = why
+
     def open(self, name: str, read: Environment) -> Gateway:
         """Make a gateway from its settings; the caller then checks `read` and closes the gateway.
 
-        BadGateway where there is none of that name.
+        BadGateway where there is none of that name, or more than one.
         """
+        if name in self._refused:
+            raise BadGateway(self._refused[name])
         factory = self._factories.get(name)
         if factory is None:
             known = ", ".join(self.names())
@@ -80,9 +87,11 @@ def _imported_when_opened(entry_point: EntryPoint) -> GatewayFactory:
     def factory(read: Environment) -> Gateway:
         try:
             load: GatewayFactory = entry_point.load()
-        except (ImportError, AttributeError) as error:
+        # SystemExit too: a stranger's module may raise anything.
+        except (Exception, SystemExit) as error:
             raise BadGateway(
-                f"gateway {entry_point.name}: {entry_point.value} cannot be imported: {error}"
+                f"gateway {entry_point.name}: {entry_point.value} cannot be imported: "
+                f"{type(error).__name__}: {error}"
             ) from error
         return load(read)
 
@@ -90,9 +99,16 @@ def _imported_when_opened(entry_point: EntryPoint) -> GatewayFactory:
 
 
 def known_gateways(installed: Iterable[EntryPoint] | None = None) -> Gateways:
-    """Return our gateways and those of installed packages; BadGateway for a bad or taken name."""
+    """Return our gateways and those of installed packages.
+
+    What has a bad name, or one that is taken, is refused when somebody opens it: so is the other
+    of the two, since nobody knows which one is meant.
+    """
     gateways = Gateways()
     gateways.register("mock", open_mock)
     for entry_point in entry_points(group=GROUP) if installed is None else installed:
-        gateways.register(entry_point.name, _imported_when_opened(entry_point))
+        try:
+            gateways.register(entry_point.name, _imported_when_opened(entry_point))
+        except BadGateway as error:
+            gateways.refuse(entry_point.name, f"{error} ({entry_point.value})")
     return gateways

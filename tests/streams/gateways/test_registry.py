@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -61,8 +62,38 @@ def test_a_name_is_small_letters_digits_and_dashes(name: str) -> None:
 
 
 def test_two_of_one_name_are_refused() -> None:
-    with pytest.raises(BadGateway, match="two gateways are called mock"):
-        known_gateways([entry("mock", "x:y")])
+    gateways = Gateways()
+    gateways.register("paystack", open_paystack)
+    with pytest.raises(BadGateway, match="two gateways are called paystack"):
+        gateways.register("paystack", open_paystack)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("twice", "two gateways are called twice.*third:open"), ("Bad_Name", "is no gateway's name")],
+)
+def test_a_package_with_a_bad_or_taken_name_keeps_nobody_else_from_starting(
+    name: str, why: str
+) -> None:
+    once = "streams.gateways.mock:open_mock"
+    installed = [entry("twice", once), entry("Bad_Name", once), entry("twice", "third:open")]
+    gateways = known_gateways(installed)
+    assert gateways.open("mock", Environment(NOTHING)).name == "mock"
+    assert gateways.names() == ("mock",)
+    assert name not in gateways
+    with pytest.raises(BadGateway, match=why):
+        gateways.open(name, Environment(NOTHING))
+
+
+@pytest.mark.parametrize("raised", ["RuntimeError('no')", "SystemExit(3)", "SyntaxError('no')"])
+def test_whatever_a_package_raises_while_it_is_imported_names_its_gateway(
+    raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raising_package.py").write_text(f"raise {raised}\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    gateways = known_gateways([entry("raising", "raising_package:open")])
+    with pytest.raises(BadGateway, match="raising_package:open cannot be imported"):
+        gateways.open("raising", Environment(NOTHING))
 
 
 def test_an_unknown_gateway_is_refused_with_those_that_there_are() -> None:
