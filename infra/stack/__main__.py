@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.paths import ROOT
-from infra.stack.addresses import PARTS, VARIABLE_BY_PART, configured
+from infra.stack.addresses import MOCK_GATEWAY_CONTROL_URL, PARTS, VARIABLE_BY_PART, configured
 from infra.stack.processes import tail, text_from, wait_until
 from infra.stack.supervisor import (
     EXIT_ALREADY_RUNNING,
@@ -152,7 +152,8 @@ def _show(home: Home, state: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"running": True, **state, "alive": alive}))
         return 0 if all(alive.values()) else 1
-    for name in (variable.lower() for variable in VARIABLE_BY_PART.values()):
+    variables = (*VARIABLE_BY_PART.values(), MOCK_GATEWAY_CONTROL_URL)
+    for name in (variable.lower() for variable in variables):
         if name not in state:
             # A part that the version which started this stack did not have.
             continue

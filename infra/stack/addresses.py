@@ -9,6 +9,7 @@ KAFKA_BROKERS: Final = "KAFKA_BROKERS"
 SCHEMA_REGISTRY_URL: Final = "SCHEMA_REGISTRY_URL"
 REDIS_URL: Final = "REDIS_URL"
 MOCK_GATEWAY_URL: Final = "MOCK_GATEWAY_URL"
+MOCK_GATEWAY_CONTROL_URL: Final = "MOCK_GATEWAY_CONTROL_URL"
 VARIABLE_BY_PART: Final = {
     "kafka": KAFKA_BROKERS,
     "registry": SCHEMA_REGISTRY_URL,
@@ -20,9 +21,13 @@ PARTS: Final = frozenset(VARIABLE_BY_PART)
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Client addresses by part; a part that is neither configured nor started is missing."""
+    """Client addresses by part; a part that is neither configured nor started is missing.
+
+    gateway_control_url: where the mock gateway that we started takes orders; empty for none.
+    """
 
     by_part: Mapping[str, str]
+    gateway_control_url: str = ""
 
     @property
     def kafka_brokers(self) -> str:
@@ -46,7 +51,10 @@ class Addresses:
 
     def variables(self) -> dict[str, str]:
         """Return them as environment variables."""
-        return {VARIABLE_BY_PART[part]: address for part, address in self.by_part.items()}
+        variables = {VARIABLE_BY_PART[part]: address for part, address in self.by_part.items()}
+        if self.gateway_control_url:
+            variables[MOCK_GATEWAY_CONTROL_URL] = self.gateway_control_url
+        return variables
 
 
 def configured(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The mock payment gateway as a child process."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,11 +18,16 @@ from infra.stack.processes import (
 )
 
 START_TIMEOUT_S: Final = 60.0
+# What its clients read too: both sides have the same key and secret, or none.
+HANDED_OVER: Final = ("MOCK_GATEWAY_API_KEY", "MOCK_GATEWAY_WEBHOOK_SECRET")
 _READY: Final = re.compile(r"^gateway: ready at ", re.MULTILINE)
 
 
 class MockGateway:
-    """One gateway over `directory`; its ledger outlives the process."""
+    """One gateway over `directory`; its ledger outlives the process.
+
+    variables: of its environment, before those that are ours and handed over.
+    """
 
     def __init__(self, directory: Path, variables: dict[str, str] | None = None) -> None:
         self._directory = directory
@@ -54,7 +60,9 @@ class MockGateway:
         self._directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "infra.gateway", "--directory", str(self._directory)]
         command += ["--port", str(self._port), "--control-port", str(self._control_port)]
-        environment = {**child_environment(), "PYTHONPATH": str(ROOT), **self._variables}
+        handed = {name: os.environ[name] for name in HANDED_OVER if name in os.environ}
+        environment = {**child_environment(), "PYTHONPATH": str(ROOT), **handed}
+        environment |= self._variables
         self.child = Child(command, self._directory, self._directory / "log", environment)
 
     def wait(self) -> None:

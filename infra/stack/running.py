@@ -155,7 +155,8 @@ class Stack:
             own["redis"] = self._redis.url
         if self._gateway is not None:
             own["gateway"] = self._gateway.url
-        return Addresses({**own, **self._external})
+        control = "" if self._gateway is None else self._gateway.control_url
+        return Addresses({**own, **self._external}, control)
 
     @property
     def kafka_brokers(self) -> str:

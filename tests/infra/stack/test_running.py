@@ -69,7 +69,10 @@ def test_the_mock_gateway_is_a_part_that_keeps_its_ledger(tmp_path: Path) -> Non
     for _ in range(2):
         with Stack(tmp_path, parts={"gateway"}) as stack:
             assert list(stack.process_ids()) == ["gateway"]
-            assert stack.addresses.variables() == {"MOCK_GATEWAY_URL": stack.addresses.gateway_url}
+            assert stack.addresses.variables() == {
+                "MOCK_GATEWAY_URL": stack.addresses.gateway_url,
+                "MOCK_GATEWAY_CONTROL_URL": stack.gateway.control_url,
+            }
             assert stack.gateway.url == stack.addresses.gateway_url
             ready = stack.gateway.control_url + "/ready"
             with urllib.request.urlopen(ready, timeout=60) as answer:

@@ -90,6 +90,7 @@ def test_the_state_file_names_every_part(home: Home) -> None:
     assert list(processes_of(state)) == ["redis", "gateway"]
     assert home.environment.read_text().splitlines() == [
         "KAFKA_BROKERS=10.0.0.1:9092",
+        f"MOCK_GATEWAY_CONTROL_URL={state['mock_gateway_control_url']}",
         f"MOCK_GATEWAY_URL={state['mock_gateway_url']}",
         f"REDIS_URL={state['redis_url']}",
         "SCHEMA_REGISTRY_URL=http://10.0.0.1/x",
@@ -97,7 +98,9 @@ def test_the_state_file_names_every_part(home: Home) -> None:
     shown = json.loads(command(home, "status", "--json").stdout)
     assert shown["alive"] == {"redis": True, "gateway": True}
     processes_of(state)["redis"].send(signal.SIGKILL)
-    assert command(home, "status").returncode == 1
+    ended = command(home, "status")
+    assert ended.returncode == 1
+    assert f"MOCK_GATEWAY_CONTROL_URL={state['mock_gateway_control_url']}\n" in ended.stdout
 
 
 @pytest.mark.redis
