@@ -96,6 +96,8 @@ class Control:
         """Tell an address of every decision from now on; shares say how, for the rest `once`."""
         given = fields_of(await request.read(), {"url": str, "shares": dict})
         shares = {Manner(manner): _share(share) for manner, share in given["shares"].items()}
+        if sum(shares.values()) > 1:
+            raise BadRequest("shares are no more than 1 together")
         self._server.webhooks.url, self._server.webhooks.shares = given["url"], shares
         return _done()
 
@@ -105,6 +107,8 @@ class Control:
         entry = self._server.books.standing(given["order_id"])
         if entry is None:
             return refused(Refusal.NOT_FOUND, 404)
+        if self._server.webhooks.url is None:
+            raise BadRequest("there is no address to send to: tell it at /webhooks")
         self._server.webhooks.tell(entry, Manner(given["manner"]))
         return _done()
 

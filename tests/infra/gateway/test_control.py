@@ -66,6 +66,7 @@ def test_faults_by_a_rate_are_those_of_the_seed(gateway: RunningGateway) -> None
         ("/pace", {"delay_ms": -1, "late_ms": 0}),
         ("/settle", {"order_id": "o", "outcome": "refunded"}),
         ("/webhooks", {"url": "http://x/", "shares": {"thrice": 1}}),
+        ("/webhooks", {"url": "http://x/", "shares": {"twice": 0.6, "never": 0.6}}),
         ("/webhooks/send", {"order_id": "unknown", "manner": "once"}),
     ],
 )
@@ -75,6 +76,17 @@ def test_what_it_does_not_understand_is_refused(
     with pytest.raises(urllib.error.HTTPError) as raised:
         gateway.control(path, **fields)
     assert raised.value.code in {400, 404}
+
+
+def test_an_event_that_has_nobody_to_go_to_is_refused(gateway: RunningGateway) -> None:
+    async def test() -> None:
+        async with gateway.client() as client:
+            assert isinstance(await client.process(charge("unheard"), PATIENCE_S), Captured)
+
+    asyncio.run(test())
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        gateway.control("/webhooks/send", order_id="unheard", manner="once")
+    assert raised.value.code == 400
 
 
 def test_the_public_side_takes_no_orders(gateway: RunningGateway) -> None:
