@@ -114,6 +114,8 @@ class Connection(asyncio.Protocol):
         "_server",
         "_service",
         "_since",
+        "_taken_since",
+        "_unsent",
         "_wire",
     )
 
@@ -134,6 +136,9 @@ class Connection(asyncio.Protocol):
         # was given.
         self._is_in_head = self._is_put_off = self._is_over = False
         self._since = service.tick
+        # What was written and has not gone out, at the last tick; since when it has not shrunk.
+        self._unsent = 0
+        self._taken_since = service.tick
         # So much of what is here was searched for the end of a head.
         self._seen = 0
 
@@ -172,7 +177,8 @@ class Connection(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
-        self._wire.pause(self._service.tick)
+        self._taken_since = self._service.tick
+        self._wire.pause()
 
     def resume_writing(self) -> None:
         self._wire.resume()
@@ -217,7 +223,7 @@ class Connection(asyncio.Protocol):
                 self._read_body(exchange)
                 if not exchange.has_all:
                     return
-            elif exchange is not None or self._wire.paused_since is not None:
+            elif exchange is not None or self._wire.is_paused:
                 # One answer after the other, and none for who does not read them.
                 self._wire.read(len(self._buffer) < BODY_BYTES_AHEAD)
                 return
@@ -249,7 +255,7 @@ class Connection(asyncio.Protocol):
             return
         if self._is_over or not self._buffer:
             self._end()
-        elif self._wire.paused_since is None:
+        elif not self._wire.is_paused:
             self._refuse(malformed("Send the whole head."))
 
     def _read_head(self) -> bool:
@@ -305,7 +311,9 @@ class Connection(asyncio.Protocol):
 
     def _parse(self, head: bytes) -> Problem | None:
         try:
-            self._parser.feed_data(_UPGRADE.sub(b"ignored", head) if b"pgrade" in head else head)
+            self._parser.feed_data(
+                _UPGRADE.sub(b"ignored", head) if _UPGRADE.search(head) else head
+            )
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             return _unreadable(error, self._headers)
         return None
@@ -490,20 +498,30 @@ class Connection(asyncio.Protocol):
 
     def look_after(self, tick: int) -> None:
         """End what takes too long; called at every tick."""
-        age_s = tick - self._since
-        paused_since, half_closed_since = self._wire.paused_since, self._half_closed_since
-        if paused_since is not None and tick - paused_since > self._service.idle_s:
+        unsent = self._wire.transport.get_write_buffer_size()
+        if not unsent or unsent < self._unsent:
+            self._taken_since = tick
+        self._unsent = unsent
+        is_paused = self._wire.is_paused
+        # Where nothing more is written, or nothing may be, what waits can only shrink.
+        if (is_paused or (unsent and self._is_over)) and (
+            tick - self._taken_since > self._service.idle_s
+        ):
             self.abort()
         elif self._exchange is not None:
+            half_closed_since = self._half_closed_since
             if half_closed_since is not None and tick - half_closed_since > HALF_CLOSED_S:
                 self._exchange.break_off()
         elif self._is_over:
-            if age_s > LINGER_S:
+            if unsent:
+                # However slowly, the last answer is being taken.
+                self._since = tick
+            elif tick - self._since > LINGER_S:
                 self.abort()
         elif self._is_in_head:
-            if age_s > self._service.head_s:
+            if tick - self._since > self._service.head_s:
                 self._refuse(_too_slow(self._service.head_s))
-        elif age_s > self._service.idle_s and paused_since is None:
+        elif tick - self._since > self._service.idle_s and not is_paused:
             self.close()
 
 

@@ -28,25 +28,24 @@ _KEEP: Final = (b"connection", b"keep-alive")
 class Wire:
     """The flow of bytes of one connection: sends, and waits where the client does not read.
 
-    is_lost:      nothing can be sent any more.
-    paused_since: tick since which the client takes nothing; None while it does.
+    is_lost:   nothing can be sent any more.
+    is_paused: so much waits for the client that nothing more may be sent.
     """
 
-    __slots__ = ("_has_end", "_may_write", "_reads", "is_lost", "paused_since", "transport")
+    __slots__ = ("_has_end", "_may_write", "_reads", "is_lost", "is_paused", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
-        self.is_lost = False
-        self.paused_since: int | None = None
+        self.is_lost = self.is_paused = False
         self._may_write: asyncio.Event | None = None
         self._reads = True
         self._has_end = False
 
-    def pause(self, tick: int) -> None:
-        self.paused_since = tick
+    def pause(self) -> None:
+        self.is_paused = True
 
     def resume(self) -> None:
-        self.paused_since = None
+        self.is_paused = False
         if self._may_write is not None:
             self._may_write.set()
 
@@ -56,7 +55,7 @@ class Wire:
 
     async def until_taken(self) -> None:
         """Return as soon as the client has room for more, or is gone."""
-        while self.paused_since is not None and not self.is_lost:
+        while self.is_paused and not self.is_lost:
             if self._may_write is None:
                 self._may_write = asyncio.Event()
             self._may_write.clear()

@@ -124,9 +124,10 @@ class HttpServer:
     def _on_tick(self) -> None:
         self.tick += 1
         self.date = _date()
+        # First: whatever goes wrong with one connection, the clock of the others goes on.
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
         for connection in list(self._connections):
             connection.look_after(self.tick)
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
 
     async def _wait(self) -> None:
         self._changed.clear()

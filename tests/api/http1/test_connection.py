@@ -57,6 +57,8 @@ class Transport:
         self.reads = True
         self.has_ended = self.is_closed = self.is_aborted = False
         self.connection: Connection | None = None
+        # Written, and not taken by the client yet.
+        self.unsent = 0
 
     def get_extra_info(self, _name: str) -> tuple[str, int]:
         return ("127.0.0.1", 1)
@@ -67,6 +69,9 @@ class Transport:
 
     def writelines(self, parts: Iterable[bytes]) -> None:
         self.write(b"".join(parts))
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def write_eof(self) -> None:
         self.has_ended = True
@@ -220,6 +225,73 @@ def test_f5_behind_what_has_two_meanings_nothing_is_read(broken: bytes) -> None:
     asyncio.run(go())
 
 
+LAST = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize("is_half_closed", [False, True])
+def test_f6_a_last_answer_is_given_to_its_end_however_slowly_it_is_taken(
+    is_half_closed: bool,
+) -> None:
+    async def go() -> None:
+        client = Client(told([]), idle_s=10)
+        client.transport.unsent = 100
+        await client.send(LAST)
+        if is_half_closed:
+            client.connection.eof_received()
+        for _ in range(100):
+            await client.pass_time(9)
+            client.transport.unsent -= 1
+            assert not client.transport.is_aborted
+        # Whatever is left to say has been said: now the end is waited for.
+        await client.pass_time(LINGER_S)
+        assert not client.transport.is_aborted
+        await client.pass_time(2)
+        assert client.transport.is_aborted
+
+    asyncio.run(go())
+
+
+def test_f6_a_last_answer_that_nobody_takes_is_cut() -> None:
+    async def go() -> None:
+        client = Client(told([]), idle_s=10)
+        client.transport.unsent = 100
+        await client.send(LAST)
+        await client.pass_time(10)
+        assert not client.transport.is_aborted
+        await client.pass_time(2)
+        assert client.transport.is_aborted
+
+    asyncio.run(go())
+
+
+def test_f6_a_large_answer_goes_on_while_some_of_it_is_taken() -> None:
+    async def go() -> None:
+        client = Client(told([]), idle_s=10)
+        await client.send(GET)
+        client.transport.unsent = 100
+        client.connection.pause_writing()
+        for _ in range(50):
+            await client.pass_time(9)
+            client.transport.unsent -= 1
+            assert not client.transport.is_aborted
+        await client.pass_time(12)
+        assert client.transport.is_aborted
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("name", [b"Upgrade", b"UPGRADE", b"upgrade"])
+def test_an_offer_to_upgrade_is_passed_over_however_it_is_written(name: bytes) -> None:
+    async def go() -> None:
+        client = Client(told([]))
+        await client.send(
+            UPGRADE.replace(b"Upgrade:", name + b":").replace(b": Upgrade", b": " + name)
+        )
+        assert client.transport.statuses() == [200]
+
+    asyncio.run(go())
+
+
 def test_f5_a_chunk_that_is_none_ends_its_request_and_the_connection() -> None:
     async def go() -> None:
         asked: Asked = []
@@ -269,6 +341,7 @@ def test_a_client_that_does_not_read_gets_no_further_answer_and_is_cut_off() -> 
         client.connection.resume_writing()
         await client.settle()
         assert len(asked) == 3
+        client.transport.unsent = 1
         client.connection.pause_writing()
         await client.pass_time(30)
         assert not client.transport.is_aborted
