@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 AskRegistry = Callable[[int], bool | None]
@@ -18,6 +19,7 @@ AskRegistry = Callable[[int], bool | None]
 WAIT_S: Final = 30.0
 PERIOD_S: Final = 3_600.0
 _ASK_AGAIN_S: Final = 1.0
+_AT_A_TIME: Final = 8
 # So long an answer stands: a schema may be registered after the first record that needs it.
 _UNKNOWN_S: Final = 60.0
 _UNKNOWN_MAX: Final = 10_000
@@ -72,9 +74,15 @@ class SchemaQuestions:
     async def _asked(self, ids: Collection[int], ask: AskRegistry, timeout_s: float) -> set[int]:
         """Ask for all ids at once; return those that were answered."""
         loop = asyncio.get_running_loop()
-        id_by_question = {loop.run_in_executor(None, ask, one): one for one in ids}
-        # What is not answered in time may still be, for the next record that needs it.
-        done, _ = await asyncio.wait(id_by_question, timeout=timeout_s)
+        # Threads of its own: a registry that hangs must hold up no store that is being opened, and
+        # no other partition's questions. What was begun may still be answered, for the next
+        # record that needs it; of the rest nobody waits any more.
+        threads = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="registry")
+        try:
+            id_by_question = {loop.run_in_executor(threads, ask, one): one for one in ids}
+            done, _ = await asyncio.wait(id_by_question, timeout=timeout_s)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
         answers = {id_by_question[question]: question.result() for question in done}
         self._note([one for one, answer in answers.items() if answer is None])
         return {one for one, answer in answers.items() if answer is not False}

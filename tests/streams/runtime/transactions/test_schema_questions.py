@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from streams.runtime.transactions import schema_questions
 from streams.runtime.transactions.schema_questions import PERIOD_S, WAIT_S, SchemaQuestions
 
 
@@ -101,3 +102,38 @@ def test_b2_the_list_of_unknown_ids_has_an_end(clock: Clock) -> None:
     for first in range(1, 60_000, 5_000):
         questions._note(range(first, first + 5_000))
         assert len(questions.unknown()) <= 15_000
+
+
+def test_b2_a_registry_that_hangs_holds_up_nothing_but_who_asks_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schema_questions, "WAIT_S", 0.5)
+    answers = threading.Event()
+    asked: list[int] = []
+
+    def ask(schema_id: int) -> bool:
+        asked.append(schema_id)
+        answers.wait()
+        return True
+
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        questions = SchemaQuestions(loop.time)
+        asking = asyncio.create_task(questions.ask(range(1_000), ask))
+        while not asked:
+            await asyncio.sleep(0.01)
+        # Stores are opened, and clocks are compared, by the threads that everybody shares.
+        async with asyncio.timeout(20):
+            assert await loop.run_in_executor(None, lambda: "opened") == "opened"
+        await asking
+        assert len(questions.unknown()) == 1_000
+        begun = len(asked)
+        answers.set()
+        await loop.run_in_executor(None, lambda: None)
+        # The rest is not asked for any more: nobody waits for it.
+        assert len(asked) == begun < 1_000
+
+    try:
+        run(go())
+    finally:
+        answers.set()
