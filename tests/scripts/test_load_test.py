@@ -3,6 +3,7 @@
 import pytest
 
 from scripts.load_test import arguments_of, plan_of
+from state.plans.seating import SEATS_MAX, PlanFault
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,15 @@ def test_the_plan_has_equal_sections_of_the_size_asked_for() -> None:
         ("S2", 20),
         ("S3", 20),
     ]
+
+
+def test_a_load_may_have_more_seats_than_a_strangers_plan() -> None:
+    size = ["--sections", "800", "--rows", "100", "--seats", "50"]
+    plan = plan_of(arguments_of(["--event-id", "1", *size]))
+    assert plan.seat_count == 4_000_000 > SEATS_MAX
+
+
+@pytest.mark.parametrize("size", [["--rows", "0"], ["--seats", "1001"], ["--rows", "100000"]])
+def test_a_section_that_cannot_be_is_refused(size: list[str]) -> None:
+    with pytest.raises(PlanFault, match="arguments"):
+        plan_of(arguments_of(["--event-id", "1", *size]))

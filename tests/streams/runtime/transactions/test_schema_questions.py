@@ -108,20 +108,21 @@ def test_b2_a_registry_that_hangs_holds_up_nothing_but_who_asks_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(schema_questions, "WAIT_S", 0.5)
-    answers = threading.Event()
+    answers, was_asked = threading.Event(), asyncio.Event()
     asked: list[int] = []
-
-    def ask(schema_id: int) -> bool:
-        asked.append(schema_id)
-        answers.wait()
-        return True
 
     async def go() -> None:
         loop = asyncio.get_running_loop()
+
+        def ask(schema_id: int) -> bool:
+            asked.append(schema_id)
+            loop.call_soon_threadsafe(was_asked.set)
+            answers.wait()
+            return True
+
         questions = SchemaQuestions(loop.time)
         asking = asyncio.create_task(questions.ask(range(1_000), ask))
-        while not asked:
-            await asyncio.sleep(0.01)
+        await was_asked.wait()
         # Stores are opened, and clocks are compared, by the threads that everybody shares.
         async with asyncio.timeout(20):
             assert await loop.run_in_executor(None, lambda: "opened") == "opened"
