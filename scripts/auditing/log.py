@@ -1,10 +1,8 @@
 """The five topics of the seats as they lie on the broker, read committed up to a snapshot."""
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
@@ -21,6 +19,7 @@ from schemas.topics import (
 from scripts.auditing.schemas import Avro, WireFormat
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets
+from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnavailableError
 from serdes.registry.ids import RegisteredSchema
 from serdes.registry.known_ids import (
     IdLogUnavailableError,
@@ -232,21 +231,19 @@ def writers_of(
     registry_url: str, ids: set[int]
 ) -> tuple[dict[int, tuple[str, Any]], list[KnownId]]:
     """Return name and parsed schema for each id of ours, and what the registry told of those."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    registry = Registry(registry_url, timeout_s=10)
     avro = Avro()
     writers: dict[int, tuple[str, Any]] = {}
     told: list[KnownId] = []
     # No registry gives out another id than these.
     for schema_id in sorted(one for one in ids if 0 < one < 2**31):
         try:
-            with opener.open(f"{registry_url}/schemas/ids/{schema_id}", timeout=10) as answer:
-                text = json.load(answer)["schema"]
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code == 404:
-                    continue
+            text = registry.call("GET", f"schemas/ids/{schema_id}")["schema"]
+        except RegistryRefusedError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                continue
             raise CannotRead(f"registry: {error}") from error
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (RegistryUnavailableError, LookupError, TypeError) as error:
             raise CannotRead(f"registry at {registry_url}: {error!r}. Is it up?") from error
         named = avro.own_record(text)
         if named is not None:

@@ -55,7 +55,6 @@ class ApiPod:
             **settings,
         }
         self._child: Child | None = None
-        # A proxy of the environment must not get our loopback requests.
 
     @property
     def url(self) -> str:

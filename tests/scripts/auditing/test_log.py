@@ -165,7 +165,8 @@ def registry(schemas: dict[int, Any]) -> Iterator[tuple[str, list[int]]]:
         def do_GET(self) -> None:
             schema_id = int(self.path.rpartition("/")[2])
             asked.append(schema_id)
-            body = json.dumps({"schema": schemas.get(schema_id)}).encode()
+            absent = {"error_code": 40403, "message": "there is no such schema"}
+            body = json.dumps({"schema": schemas.get(schema_id), **absent}).encode()
             self.send_response(200 if schema_id in schemas else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -196,3 +197,26 @@ def test_ids_are_asked_for_once_and_only_those_of_ours_are_kept() -> None:
 def test_a_registry_that_does_not_answer_is_named() -> None:
     with pytest.raises(CannotRead, match="Is it up"):
         writers_of("http://127.0.0.1:1", {1})
+
+
+@pytest.mark.parametrize("body", [b"404 page not found", b"[" * 100_000, b'{"error_code": 404}'])
+def test_an_address_without_a_registry_is_none_that_has_forgotten_its_ids(body: bytes) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with pytest.raises(CannotRead, match="registry at"):
+                writers_of(f"http://127.0.0.1:{server.server_address[1]}", {1})
+        finally:
+            server.shutdown()
+            thread.join()
