@@ -38,7 +38,7 @@ from streams.intents import DETAIL_MAX, INTENT, Answer, Result, changed_intents
 from streams.route import Route
 from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
 from streams.runtime.outside.breaker import Phase, Rules
-from streams.runtime.outside.lane import Call, Lane
+from streams.runtime.outside.bulkhead import Bulkhead, Call
 from streams.runtime.outside.outbox import Outbox, Survey, UnreadableIntent, survey
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble
@@ -82,15 +82,15 @@ class IntentExecutor:
         self._now_ms = now_ms
         self._routes = routes
         rules = Rules(settings.circuit_failures, settings.circuit_open_ms, settings.circuit_probes)
-        self._lanes = [
-            Lane(route, destination, _share(settings, route), rules)
+        self._bulkheads = [
+            Bulkhead(route, destination, _share(settings, route), rules)
             for route in routes
             for destination in sorted(route.performers)
         ]
         self._end_s = settings.calls_end_s
         self._boxes: dict[InputPartition, Outbox] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._shown: dict[Lane, Phase] = {}
+        self._shown: dict[Bulkhead, Phase] = {}
         self._tasks: dict[Outbox, set[asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -100,10 +100,10 @@ class IntentExecutor:
 
     def start(self) -> list[asyncio.Task[None]]:
         """Begin; return the tasks that must not end before `stop`: none without performers."""
-        if not self._lanes:
+        if not self._bulkheads:
             return []
-        for lane in self._lanes:
-            self._show_circuit(lane)
+        for bulkhead in self._bulkheads:
+            self._show_circuit(bulkhead)
         self._running = asyncio.create_task(self._run(), name="intents")
         return [self._running]
 
@@ -140,8 +140,8 @@ class IntentExecutor:
             return
         box = self._boxes[partition] = Outbox(partition)
         self._tasks[box] = set()
-        for lane in self._lanes_of(partition):
-            lane.join(box)
+        for bulkhead in self._bulkheads_of(partition):
+            bulkhead.join(box)
         looking = asyncio.create_task(
             self._survey_again_and_again(box), name=f"open intents of {partition.place}"
         )
@@ -155,8 +155,8 @@ class IntentExecutor:
         if box is None or box.is_closed:
             return
         box.is_closed = True
-        for lane in self._lanes_of(partition):
-            lane.leave(box)
+        for bulkhead in self._bulkheads_of(partition):
+            bulkhead.leave(box)
         for task in self._tasks[box]:
             task.cancel()
 
@@ -204,27 +204,27 @@ class IntentExecutor:
         """Begin what there is room for; return after how many seconds to look again."""
         now_ms = self._now_ms()
         soonest_ms = now_ms + _LONGEST_WAIT_MS
-        for lane in self._lanes:
-            while (call := self._next(lane, now_ms)) is not None:
+        for bulkhead in self._bulkheads:
+            while (call := self._next(bulkhead, now_ms)) is not None:
                 self._begin(call)
-            self._show_circuit(lane)
-            if (due_ms := lane.next_due_ms()) is not None and due_ms > now_ms:
+            self._show_circuit(bulkhead)
+            if (due_ms := bulkhead.next_due_ms()) is not None and due_ms > now_ms:
                 soonest_ms = min(soonest_ms, due_ms)
         for box in self._boxes.values():
             if box.is_low:
                 box.wants_survey.set()
         return (soonest_ms - now_ms) / 1000
 
-    def _next(self, lane: Lane, now_ms: int) -> Call | None:
+    def _next(self, bulkhead: Bulkhead, now_ms: int) -> Call | None:
         try:
-            return lane.next(now_ms, _monotonic_ms())
+            return bulkhead.next(now_ms, _monotonic_ms())
         except UnreadableIntent as error:
             self._set_aside(error.partition, error.cause)
             return None
 
     def _begin(self, call: Call) -> None:
-        lane = call.lane
-        lane.under_way += 1
+        bulkhead = call.bulkhead
+        bulkhead.under_way += 1
         work = self._perform(call) if call.period is not None else self._leave_alone(call)
         task = asyncio.create_task(work, name=f"intent {call.intent.id}")
         self._calls.add(task)
@@ -235,9 +235,9 @@ class IntentExecutor:
         def ended(_: asyncio.Task[None]) -> None:
             self._calls.discard(task)
             tasks.discard(task)
-            lane.under_way -= 1
+            bulkhead.under_way -= 1
             if call.period is not None and not call.is_judged:
-                lane.breaker.given_up(call.period)
+                bulkhead.breaker.given_up(call.period)
             self._wake.set()
             self._look_at(call.box, task)
 
@@ -261,14 +261,14 @@ class IntentExecutor:
 
     async def _perform(self, call: Call) -> None:
         """Make a call and tell what became of it."""
-        intent, lane = call.intent, call.lane
+        intent, bulkhead = call.intent, call.bulkhead
         assert call.period is not None
         self._reached("call_begun")
         began = time.perf_counter()
         result, payload, detail = Result.ANSWERED, b"", ""
         try:
             async with asyncio.timeout(intent.call_ms / 1000):
-                payload = await lane.performer(intent)
+                payload = await bulkhead.performer(intent)
         except asyncio.CancelledError:
             if call.box.is_closed:
                 raise
@@ -279,19 +279,19 @@ class IntentExecutor:
             result, detail = Result.FAILED, f"{type(error).__name__}: {error}"
         call.is_judged = True
         if result is Result.ANSWERED:
-            lane.breaker.succeeded(call.period)
+            bulkhead.breaker.succeeded(call.period)
         else:
-            lane.breaker.failed(call.period, _monotonic_ms())
-        self._show_circuit(lane)
-        self._observer.called(lane.destination, result, time.perf_counter() - began)
+            bulkhead.breaker.failed(call.period, _monotonic_ms())
+        self._show_circuit(bulkhead)
+        self._observer.called(bulkhead.destination, result, time.perf_counter() - began)
         self._reached("call_answered")
         await self._tell(call, Answer(result=result, payload=payload, detail=detail))
 
     async def _leave_alone(self, call: Call) -> None:
         """Tell that no call is made while the circuit is open."""
-        wait_ms = max(0, call.lane.breaker.reopens_ms - _monotonic_ms())
-        self._observer.called(call.lane.destination, Result.NOT_TRIED, None)
-        detail = f"{call.lane.destination} failed too often, and is left alone"
+        wait_ms = max(0, call.bulkhead.breaker.reopens_ms - _monotonic_ms())
+        self._observer.called(call.bulkhead.destination, Result.NOT_TRIED, None)
+        detail = f"{call.bulkhead.destination} failed too often, and is left alone"
         await self._tell(call, Answer(result=Result.NOT_TRIED, detail=detail, wait_ms=wait_ms))
 
     async def _tell(self, call: Call, answer: Answer) -> None:
@@ -348,20 +348,20 @@ class IntentExecutor:
         oldest_ms = min([one.oldest_ms for one in found if one.oldest_ms], default=0)
         self._observer.open_intents(
             {
-                lane.destination: sum(one.open.get(lane.destination, 0) for one in found)
-                for lane in self._lanes
+                bulkhead.destination: sum(one.open.get(bulkhead.destination, 0) for one in found)
+                for bulkhead in self._bulkheads
             },
             max(0, self._now_ms() - oldest_ms) / 1000 if oldest_ms else 0.0,
         )
 
-    def _show_circuit(self, lane: Lane) -> None:
-        phase = lane.breaker.phase
-        if self._shown.get(lane) is not phase:
-            self._shown[lane] = phase
-            self._observer.circuit(lane.destination, phase.name, phase.value)
+    def _show_circuit(self, bulkhead: Bulkhead) -> None:
+        phase = bulkhead.breaker.phase
+        if self._shown.get(bulkhead) is not phase:
+            self._shown[bulkhead] = phase
+            self._observer.circuit(bulkhead.destination, phase.name, phase.value)
 
-    def _lanes_of(self, partition: InputPartition) -> list[Lane]:
-        return [lane for lane in self._lanes if lane.route is partition.route]
+    def _bulkheads_of(self, partition: InputPartition) -> list[Bulkhead]:
+        return [bulkhead for bulkhead in self._bulkheads if bulkhead.route is partition.route]
 
 
 def _share(settings: Settings, route: Route) -> int:

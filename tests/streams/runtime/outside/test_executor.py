@@ -145,8 +145,8 @@ def test_f60_an_open_circuit_is_told_once_to_each_intent_and_makes_no_hot_loop(
         worker.post.goes.set()
         worker.call(*[f"i{number}" for number in range(20)])
         await until(lambda: worker.answers("NOT_TRIED") == 20)
-        lane = worker.executor._lanes[0]
-        await until(lambda: lane.under_way == 0)
+        bulkhead = worker.executor._bulkheads[0]
+        await until(lambda: bulkhead.under_way == 0)
         for number in range(200):
             worker.call(f"p{number}", destination="post")
         await until(lambda: len(worker.applied) == 200)
@@ -154,7 +154,7 @@ def test_f60_an_open_circuit_is_told_once_to_each_intent_and_makes_no_hot_loop(
         assert worker.metric("seatstream_circuit_state", destination="bank") == 2
         # It comes back: what waited is performed.
         worker.bank.fails = None
-        lane.breaker.reopens_ms = 0
+        bulkhead.breaker.reopens_ms = 0
         worker.call("new")
         await until(lambda: len(worker.applied) == 221)
         assert worker.metric("seatstream_circuit_state", destination="bank") == 0
@@ -344,7 +344,7 @@ def test_a_probe_that_was_abandoned_makes_room_for_another(tmp_path: Path) -> No
         await until(lambda: worker.answers("FAILED") == 1)
         worker.bank.fails = None
         worker.bank.goes.clear()
-        worker.executor._lanes[0].breaker.reopens_ms = 0
+        worker.executor._bulkheads[0].breaker.reopens_ms = 0
         worker.call("probe")
         await until(lambda: worker.bank.calls["key-probe"] == 1)
         worker.executor.pause(worker.partition(0))

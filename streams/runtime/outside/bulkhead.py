@@ -1,4 +1,4 @@
-"""One destination of one route: its calls under way, and whether further ones may be made."""
+"""The calls of one destination of one route, apart from all others: a bulkhead."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Call:
     is_judged: the circuit knows how the call ended.
     """
 
-    lane: Lane
+    bulkhead: Bulkhead
     box: Outbox
     intent: Intent
     entry: Entry
@@ -31,7 +31,7 @@ class Call:
     is_judged: bool = False
 
 
-class Lane:
+class Bulkhead:
     """Calls of one destination: so many at once, the partitions in turn.
 
     While the circuit is open each intent is told so once. A handler that has it tried again at
