@@ -5,7 +5,7 @@ What is appended comes back to the partition, is decided and committed, as from 
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ class WorkerOfCalls:
     """Some partitions of the calling route, two destinations, `bank` and `post`.
 
     now_ms: the wall clock. sends_fail: how many appends fail from now on. told: the answers that
-    were to be appended.
+    were to be appended. committed: offsets of the group, while nobody owns anything.
     """
 
     def __init__(self, directory: Path, count: int = 1, **settings: Any) -> None:
@@ -118,10 +118,11 @@ class WorkerOfCalls:
         self.settings = Settings(instance="one", **settings)
         self.directory = directory
         self.stores = [MemoryStore() for _ in range(count)]
+        self.committed = [0] * count
         self.own()
 
     def own(self) -> None:
-        """Take the partitions over, from what their stores hold."""
+        """Take the partitions over, from what their stores hold and the group has committed."""
         performers = {"bank": self.bank, "post": self.post}
         route = replace(
             calling(performers, retry_ms=self.retry_ms, call_ms=self.call_ms), answer=self._tell
@@ -138,7 +139,7 @@ class WorkerOfCalls:
         )
         self.parts = replace(parts, intents=self.executor)
         self.partitions = [
-            partition_in_memory(self.parts, number, store, len(self.log[number]))
+            partition_in_memory(self.parts, number, store, self.committed[number])
             for number, store in enumerate(self.stores)
         ]
         self.former.append(self.producers)
@@ -154,6 +155,9 @@ class WorkerOfCalls:
         self.executor.start()
         for partition in self.partitions:
             self.executor.join(partition)
+        # What the last owner had fetched and not decided.
+        for number, offset in enumerate(self.committed):
+            self._feed(number, self.log[number][offset:])
 
     def _tell(self, intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
         self.told.append(answer)
@@ -165,14 +169,20 @@ class WorkerOfCalls:
             await self.executor.leave(partition)
         await self.executor.stop()
         await self.commit.stop()
+        self.committed = [partition.committed_offset for partition in self.partitions]
         self.parts.executor.shutdown()
 
     def append(self, partition: int, value: bytes) -> None:
         offset = len(self.log[partition])
         record = FakeRecord(offset, timestamp=self.now_ms, value=value)
         self.log[partition].append(record)
-        records = Stretch([record])
-        records.begin = offset
+        self._feed(partition, [record])
+
+    def _feed(self, partition: int, fed: Sequence[FakeRecord]) -> None:
+        if not fed:
+            return
+        records = Stretch(fed)
+        records.begin = fed[0].offset
         self.commit.feed(
             Fetch((Slice("asked", partition, records),), dict(self.commit.partitions))
         )
