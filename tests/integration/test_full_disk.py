@@ -17,7 +17,8 @@ from infra.stack.processes import wait_until
 pytestmark = pytest.mark.kafka
 
 DISK_BYTES = 64 << 20
-WORDS = 40_000
+KEYS = 40_000
+WORDS_PER_S = 5_000
 
 
 @contextmanager
@@ -42,14 +43,15 @@ def test_f40_a_worker_whose_disk_is_full_loses_nothing_and_goes_on_when_it_has_r
         worker.start().wait_ready()
         fleet.produce(2_000)
         fleet.settle()
-        with full_disk(worker, is_own=is_own):
-            fleet.produce(WORDS, keys=WORDS, seed=2)
-            assert wait_until(lambda: "disk is full" in worker.page("/ready")[1], 60), (
+        # A store hears of the lack of room by its next write, whenever the library last tried to
+        # make a file: so words go on for as long as the disk is full.
+        with full_disk(worker, is_own=is_own), fleet.load(WORDS_PER_S, seed=2, keys=KEYS) as sent:
+            assert wait_until(lambda: "disk is full" in worker.page("/ready")[1], 120), (
                 worker.tail()
             )
             assert worker.page("/ready")[0] == 503
         fleet.settle()
         assert wait_until(worker.is_ready, 60), worker.tail()
         assert worker.exit_codes == []
-        assert fleet.verify() == 2_000 + WORDS
+        assert fleet.verify() == 2_000 + sent()
         worker.kill()

@@ -254,7 +254,9 @@ class Fleet:
                 _append(producer, self.topics.words, value, word, partition)
 
     @contextmanager
-    def load(self, per_second: int, *, seed: int = 1) -> Iterator[Callable[[], int]]:
+    def load(
+        self, per_second: int, *, seed: int = 1, keys: int = 200
+    ) -> Iterator[Callable[[], int]]:
         """Append words at a rate until the block ends; gives a function that says how many."""
         done = threading.Event()
         sent = 0
@@ -268,7 +270,7 @@ class Fleet:
                     due = int((time.monotonic() - began_s) * per_second)
                     while sent < due:
                         partition = chance.randrange(self.partitions)
-                        key = f"{partition}-{chance.randrange(200)}"
+                        key = f"{partition}-{chance.randrange(keys)}"
                         _append(producer, self.topics.words, b"w", key.encode(), partition)
                         sent += 1
 
