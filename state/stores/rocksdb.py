@@ -55,6 +55,13 @@ class CorruptStore(Exception):
     """
 
 
+class ClosedStore(Exception):
+    """Somebody asked a store that its owner has closed; that says nothing of what lies in it.
+
+    Operator action: none; the partition is another owner's by now, or is taken over anew.
+    """
+
+
 class StoreFull(Exception):
     """A store's disk is full.
 
@@ -134,11 +141,15 @@ class RocksDBStores:
 
 
 class RocksDBStore:
-    """Implements `Store`; an error means corrupt files, which it marks, or a full disk."""
+    """Implements `Store`; an error means corrupt files, which it marks, or a full disk.
+
+    Once it is closed it raises ClosedStore and marks nothing: the next owner may have it open.
+    """
 
     def __init__(self, path: Path, options: Options, seed: int) -> None:
         self.path = path
         self.seed = seed
+        self._is_closed = False
         self._db = Rdict(str(path), options=options)
         self._no_log = WriteOptions()
         self._no_log.disable_wal = True
@@ -264,12 +275,20 @@ class RocksDBStore:
             raise self._failed(error) from error
 
     def close(self) -> None:
+        """Close it; what goes wrong in a second closing is nobody's trouble."""
+        was_closed, self._is_closed = self._is_closed, True
         try:
             self._db.close()
         except Exception as error:
-            raise self._failed(error) from error
+            if not was_closed:
+                raise self._damaged(error) from error
 
-    def _failed(self, error: Exception) -> CorruptStore | StoreFull:
+    def _failed(self, error: Exception) -> CorruptStore | StoreFull | ClosedStore:
+        if self._is_closed:
+            return ClosedStore(f"{self.path}: closed, and asked: {error}")
+        return self._damaged(error)
+
+    def _damaged(self, error: Exception) -> CorruptStore | StoreFull:
         if _is_full(error):
             return StoreFull(f"{self.path}: {error}")
         # A disk that cannot take the mark will fail again; the error itself ends the worker.

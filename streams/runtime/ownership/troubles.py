@@ -7,10 +7,10 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from state.stores.envelope import CorruptValue
-from state.stores.rocksdb import CorruptStore, StoreFull
+from state.stores.rocksdb import ClosedStore, CorruptStore, StoreFull
 from streams.runtime.process.fatal import PartitionTrouble
 
-STORE_ERRORS: Final = (CorruptStore, CorruptValue, StoreFull)
+STORE_ERRORS: Final = (ClosedStore, CorruptStore, CorruptValue, StoreFull)
 """What reading or writing a store can raise."""
 
 

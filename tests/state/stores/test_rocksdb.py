@@ -3,7 +3,7 @@
 import os
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from state.stores import envelope
 from state.stores.partition_state import Changes
 from state.stores.rocksdb import (
+    ClosedStore,
     CorruptStore,
     RocksDBStore,
     RocksDBStores,
@@ -55,6 +56,34 @@ def assert_made_anew(directory: Path) -> None:
     assert store.changelog_offset == 0
     assert store.get_many([b"k00001"]) == [None]
     store.close()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.get_many([b"k00001"]),
+        lambda store: store.keys(b"k"),
+        lambda store: store.due(10),
+        lambda store: list(store.items()),
+        lambda store: store.apply(Changes([(b"k", b"v")], [], {}, []), 1),
+        lambda store: store.flush(),
+    ],
+)
+def test_a_closed_store_is_no_damaged_one_and_leaves_the_next_owners_alone(
+    filled: Path, tmp_path: Path, ask: Callable[[RocksDBStore], object]
+) -> None:
+    former = open_store(tmp_path)
+    former.close()
+    store = open_store(tmp_path)
+    with pytest.raises(ClosedStore):
+        ask(former)
+    former.close()
+    store.close()
+    assert not (filled / "CORRUPT").exists()
+    again = open_store(tmp_path)
+    read_everything(again)
+    assert again.changelog_offset == ENTRIES
+    again.close()
 
 
 def test_f36_a_crash_before_the_flush_leaves_an_older_store_with_its_own_offset(

@@ -4,7 +4,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
 
 from state.stores.envelope import CorruptValue
-from state.stores.rocksdb import CorruptStore, StoreFull
+from state.stores.rocksdb import ClosedStore, CorruptStore, StoreFull
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble
 
@@ -14,6 +14,7 @@ from streams.runtime.process.fatal import PartitionTrouble
     [
         (CorruptStore("checksum"), "store", True, "is made anew from the changelog"),
         (CorruptValue("checksum"), "store", True, "is made anew from the changelog"),
+        (ClosedStore("closed, and asked"), "store", False, "could not be opened or read"),
         (StoreFull("no space left"), "store", False, "free space"),
         (KafkaConnectionError(), "changelog", False, "Look at the brokers"),
         (NotLeaderForPartitionError(), "changelog", False, "Look at the brokers"),
