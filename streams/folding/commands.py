@@ -16,7 +16,8 @@ class Turn(NamedTuple):
     """A command whose turn it is.
 
     name:   full name of its record; fields: as decoded.
-    stored: what the state has under its key, with all that records before it have changed.
+    stored: what the state has under its key, with all that records before it have changed through
+            `Fold.put` and `Fold.delete`.
     """
 
     record: Record

@@ -159,12 +159,16 @@ class Fold:
         return self.state.get_many(keys)
 
     def put(self, key: bytes, value: bytes, due_ms: int = 0) -> None:
-        """Store a value, with the time (Unix ms) that it becomes due; 0 for never."""
+        """Store a value, with the time (Unix ms) that it becomes due; 0 for never.
+
+        Whatever a command's turn may ask for is put and deleted here, never through `state`: only
+        then do later records of the batch find it, and not what `look_up` found before.
+        """
         self.state.put(key, value, due_ms)
         self.look_again.add(key)
 
     def delete(self, key: bytes) -> None:
-        """Forget a value, and that it was due."""
+        """Forget a value, and that it was due; as `put`, the only way."""
         self.state.delete(key)
         self.look_again.add(key)
 
