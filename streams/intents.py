@@ -44,6 +44,8 @@ class Intent:
     opened_ms:       log time at which it was first opened, Unix ms.
     call_ms:         how long a call may take.
     attempt:         1 for the first; each retry has a higher one.
+    may_have_run:    the destination may have heard of it by an attempt before this one; once
+                     set, it stays.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Intent:
     opened_ms: int
     call_ms: int = 10_000
     attempt: int = 1
+    may_have_run: bool = False
 
     def __post_init__(self) -> None:
         texts = (self.id, self.destination, self.idempotency_key)
@@ -67,9 +70,17 @@ class Intent:
             message = f"{self.id}: attempt and call_ms begin at 1, due_ms at 0"
             raise ValueError(message)
 
-    def again(self, due_ms: int) -> Intent:
-        """Return the next attempt at the same effect, under the same idempotency key."""
-        return replace(self, attempt=self.attempt + 1, due_ms=due_ms)
+    def again(self, due_ms: int, *, may_have_run: bool = True) -> Intent:
+        """Return the next attempt at the same effect, under the same idempotency key.
+
+        may_have_run: as the answer said that ended this attempt. Who does not know leaves it.
+        """
+        return replace(
+            self,
+            attempt=self.attempt + 1,
+            due_ms=due_ms,
+            may_have_run=self.may_have_run or may_have_run,
+        )
 
 
 def stored_intent(intent: Intent) -> tuple[bytes, bytes]:
@@ -82,13 +93,14 @@ def stored_intent(intent: Intent) -> tuple[bytes, bytes]:
         intent.call_ms,
         intent.attempt,
         intent.opened_ms,
+        intent.may_have_run,
     )
 
 
 def read_intent(key: bytes, payload: bytes) -> Intent:
     """Return the intent of a stored record; raise Refused unless it is one of ours."""
-    destination, idempotency_key, content, due_ms, call_ms, attempt, opened_ms = _decode(
-        payload, 0
+    (destination, idempotency_key, content, due_ms, call_ms, attempt, opened_ms, may_have_run) = (
+        _decode(payload, 0)
     )
     try:
         return Intent(
@@ -100,6 +112,7 @@ def read_intent(key: bytes, payload: bytes) -> Intent:
             opened_ms=opened_ms,
             call_ms=call_ms,
             attempt=attempt,
+            may_have_run=may_have_run,
         )
     except ValueError as error:
         raise Refused(str(error)) from error
@@ -137,24 +150,28 @@ class Answer:
     payload:       what the performer returned; empty unless ANSWERED.
     detail:        for people, what went wrong; at most 200 characters.
     wait_ms:       for NOT_TRIED, how long the destination is not called anyway.
-    may_have_run:  a former owner of the partition may have made this attempt too. Where it is
-                   set, NOT_TRIED does not mean that the destination never heard of it.
+    may_have_run:  the destination may have heard of the intent: by this attempt, by one before it,
+                   or from a former owner of the partition. Only where it is not set NOT_TRIED
+                   means that it never did.
     """
 
     result: Result
     payload: bytes = b""
     detail: str = ""
     wait_ms: int = 0
-    may_have_run: bool = False
+    may_have_run: bool = True
 
 
 def open_intent(state: State, intent: Intent) -> None:
     """Have an intent performed; one that is open already takes its next attempt.
 
     Raises ValueError where an open one would get another destination or idempotency key, or would
-    not get a higher attempt. Opening exactly what is open changes nothing.
+    not get a higher attempt. Opening exactly what is open changes nothing. That it may have run
+    stays so, whatever the next attempt says.
     """
     known = intent_of(state, intent.id)
+    if known is not None and known.may_have_run:
+        intent = replace(intent, may_have_run=True)
     if known == intent:
         return
     if known is not None and (

@@ -133,6 +133,7 @@ INTENTS = st.builds(
     opened_ms=TIMES,
     call_ms=st.integers(1, 10**9),
     attempt=st.integers(1, 10**6),
+    may_have_run=st.booleans(),
 )
 ONE = Intent(
     id="r1", destination="bank", idempotency_key="k", payload=b"\x07", due_ms=1, opened_ms=2
@@ -156,14 +157,32 @@ def test_any_bytes_are_an_intent_or_refused(payload: bytes) -> None:
 def test_golden_bytes_of_an_intent_by_hand() -> None:
     # Lengths and numbers are doubled (zigzag); 10,000 * 2 = 20,000 = 156 * 128 + 32.
     golden = b"\x08bank" + b"\x02k" + b"\x02\x07" + b"\x02" + b"\xa0\x9c\x01" + b"\x02" + b"\x04"
-    assert stored_intent(ONE) == (b"\xfer1", golden)
-    assert read_intent(b"\xfer1", golden) == ONE
+    assert stored_intent(ONE) == (b"\xfer1", golden + b"\x00")
+    assert read_intent(b"\xfer1", golden + b"\x00") == ONE
+    assert read_intent(b"\xfer1", golden + b"\x01") == replace(ONE, may_have_run=True)
 
 
 def test_the_next_attempt_keeps_the_key_and_the_age() -> None:
     again = ONE.again(99)
     assert (again.attempt, again.due_ms) == (2, 99)
     assert (again.id, again.idempotency_key, again.opened_ms) == ("r1", "k", 2)
+
+
+@given(st.lists(st.booleans(), max_size=6), st.booleans())
+def test_what_may_have_run_once_may_have_run_for_ever(said: list[bool], forgets: bool) -> None:
+    state, at = fresh(), intent()
+    open_intent(state, at)
+    for number, ran in enumerate(said):
+        at = at.again(20 + number, may_have_run=ran)
+        # A handler that makes its next attempt by hand does not unsay it.
+        open_intent(state, replace(at, may_have_run=ran) if forgets else at)
+        stored = intent_of(state, "i1")
+        assert stored == at
+        assert at.may_have_run is any(said[: number + 1])
+
+
+def test_who_does_not_say_whether_it_ran_says_that_it_may_have() -> None:
+    assert ONE.again(99).may_have_run
 
 
 @pytest.mark.parametrize(
@@ -234,7 +253,7 @@ def test_f52_f56_in_any_order_each_intent_is_applied_once_and_open_until_then(
             driver.answer(pending, Answer(result=second, payload=b"yes"))
             oracle.answered(pending.intent.id, pending.intent.attempt, second, now_ms)
         elif kind == "foreign":
-            driver.pipe("asked", b"", f"answer {first} {second} ANSWERED no".encode())
+            driver.pipe("asked", b"", f"answer {first} {second} ANSWERED 1 no".encode())
             oracle.answered(str(first), int(str(second)), Result.ANSWERED, now_ms)
         elif kind == "time":
             driver.advance(int(str(first)))

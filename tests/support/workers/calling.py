@@ -2,7 +2,8 @@
 
     b"call ID DESTINATION"            opens an intent that is due at once
     b"call ID DESTINATION PAUSE_MS"   due so much later
-    b"answer ID ATTEMPT RESULT TEXT"  what became of one; told by the executor
+    b"answer ID ATTEMPT RESULT RAN TEXT"  what became of one; told by the executor. RAN: 1 where
+                                          it may have run
 
 Whatever is applied is published once: key ID, value RESULT and TEXT. What is not answered is tried
 again after `retry_ms`, for ever.
@@ -40,7 +41,7 @@ def note_progress(records: Sequence[Record], state: State, log_time_ms: int) -> 
 
 
 def tell(intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
-    head = f"answer {intent.id} {intent.attempt} {answer.result} "
+    head = f"answer {intent.id} {intent.attempt} {answer.result} {answer.may_have_run:d} "
     return intent.id.encode(), head.encode() + (answer.payload or answer.detail.encode())
 
 
@@ -92,7 +93,7 @@ class Calling:
             if record.offset < read_progress(state).next_offset:
                 continue
             log_time_ms = max(log_time_ms, record.timestamp)
-            kind, intent_id, *rest = (record.value or b"none none").decode().split(" ", 4)
+            kind, intent_id, *rest = (record.value or b"none none").decode().split(" ", 5)
             if kind == "call":
                 self._call(state, intent_id, rest, log_time_ms)
             elif kind == "answer":
@@ -121,7 +122,7 @@ class Calling:
         rest: Sequence[str],
         log_time_ms: int,
     ) -> None:
-        attempt, result, text = rest
+        attempt, result, ran, text = rest
         effects.decisions[result] = effects.decisions.get(result, 0) + 1
         if not is_current(state, intent_id, int(attempt)):
             effects.decisions["STALE"] = effects.decisions.get("STALE", 0) + 1
@@ -133,4 +134,5 @@ class Calling:
             return
         intent = intent_of(state, intent_id)
         assert intent is not None
-        open_intent(state, intent.again(log_time_ms + self.retry_ms))
+        again = intent.again(log_time_ms + self.retry_ms, may_have_run=ran == "1")
+        open_intent(state, again)
