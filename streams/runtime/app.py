@@ -450,6 +450,8 @@ class BatchApp(faust.App):
             else read_to(thread._consumer, tp, partition.next_offset)
             for partition, tp in zip(partitions, tps, strict=True)
         ]
+        for partition, position in zip(partitions, positions, strict=True):
+            partition.note_read_to(position)
         self.observer.lag(
             {
                 partition.place: (position, ends[tp], partition.log_time_ms)

@@ -188,14 +188,15 @@ class SlimFetchResult(aiokafka_fetcher.FetchResult):
             records.extend(chunk)
             handed = records[-1].offset + 1
         holes.extend(reading.holes)
+        # Before the position: whoever reads that first, in another thread, misses nothing.
+        if handed > begin:
+            state.handed_offset = handed
         self._update_position()
         self._partition_records = None
         records.begin = begin
         records.holes = [hole for hole in holes if hole[0] < handed]
         later = [hole for hole in holes if hole[0] >= handed]
         state.passed = Passed(handed, reading.next_fetch_offset, later)
-        if handed > begin:
-            state.handed_offset = handed
         return records
 
 
@@ -219,8 +220,9 @@ def read_to(consumer: Any, tp: Any, next_offset: int) -> int:
     state = assignment and assignment.state_value(tp)
     if not state or not state.has_valid_position:
         return next_offset
+    position: int = state.position
     handed: int = getattr(state, "handed_offset", next_offset)
-    return max(next_offset, state.position) if handed <= next_offset else next_offset
+    return max(next_offset, position) if handed <= next_offset else next_offset
 
 
 def read_slim_records() -> None:

@@ -7,18 +7,24 @@ takes its place; then an answer may be in the log twice, which the handler recog
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordTooLargeError,
+)
 
 from streams.runtime.process.observer import Observer
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _STOP_S: Final = 15.0
+"""So long a producer may take to flush what others gave it; then it is abandoned."""
+_ABANDON_S: Final = 5.0
 
 
 class AnswerTooLarge(Exception):
@@ -32,14 +38,30 @@ class Appending(Protocol):
     async def stop(self) -> None: ...
     async def send_and_wait(
         self, topic: str, value: bytes, *, key: bytes | None, partition: int
-    ) -> Any: ...
+    ) -> Any:
+        """Return what the broker says of the record, its `offset` among it."""
+
+    async def abandon(self) -> None:
+        """Let go of everything after a stop that did not end; what is not in fails."""
+
+
+class _Producer(AIOKafkaProducer):
+    """A producer that can be given up: its own `stop` is done only once, however it ended."""
+
+    async def abandon(self) -> None:
+        self._message_accumulator.fail_all(KafkaConnectionError("its producer was given up"))
+        sending = self._sender.sender_task
+        if sending is not None:
+            sending.cancel()
+        # Hanging up ends the requests under way, and for those the sender waits.
+        await self.client.close()
+        if sending is not None:
+            await asyncio.wait({sending})
 
 
 def idempotent_producer(connection: Mapping[str, Any]) -> Appending:
     """Return a producer that is not started yet."""
-    producer: Appending = AIOKafkaProducer(
-        **connection, enable_idempotence=True, acks="all", linger_ms=2
-    )
+    producer: Appending = _Producer(**connection, enable_idempotence=True, acks="all", linger_ms=2)
     return producer
 
 
@@ -54,32 +76,36 @@ class AnswerLog:
         self._observer = observer
         self._producer: Appending | None = None
         self._changing = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
         self._is_troubled = False
 
-    async def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
-        """Return once the record is in; raises AnswerTooLarge where it never will be.
+    async def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> int:
+        """Return the record's offset once it is in, -1 where the broker does not say it.
 
-        Whoever loses the partition cancels this.
+        Raises AnswerTooLarge where it never will be in. Whoever loses the partition cancels this.
         """
         pause_s = _FIRST_PAUSE_S
         while True:
             producer: Appending | None = None
             try:
                 producer = await self._started()
-                await producer.send_and_wait(topic, value, key=key, partition=partition)
+                told = await producer.send_and_wait(topic, value, key=key, partition=partition)
             except (MessageSizeTooLargeError, RecordTooLargeError) as error:
                 raise AnswerTooLarge(str(error)) from error
             except (KafkaError, OSError) as error:
                 self._note(error)
-                await self._drop(producer)
+                self._drop(producer)
             else:
                 self._note(None)
-                return
+                return int(told.offset)
             await asyncio.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
     async def stop(self) -> None:
-        await self._drop(self._producer)
+        """Return when no producer is left."""
+        self._drop(self._producer)
+        if self._ending:
+            await asyncio.wait(set(self._ending))
 
     def _note(self, error: Exception | None) -> None:
         """Say once that brokers do not take answers, and once that they do again."""
@@ -96,18 +122,35 @@ class AnswerLog:
                 try:
                     await producer.start()
                 except BaseException:
-                    await producer.stop()
+                    self._end(producer)
                     raise
                 self._producer = producer
             return self._producer
 
-    async def _drop(self, producer: Appending | None) -> None:
+    def _drop(self, producer: Appending | None) -> None:
         """Stop a producer that failed, unless another has taken its place already."""
-        async with self._changing:
-            if producer is None or self._producer is not producer:
-                return
+        if producer is not None and self._producer is producer:
             self._producer = None
-            # It flushes what others gave it, which ends when those requests time out.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_S):
-                    await producer.stop()
+            self._end(producer)
+
+    def _end(self, producer: Appending) -> None:
+        # In a task of its own: whoever appends goes on, and may be cancelled any time.
+        ending = asyncio.create_task(self._stop(producer), name="answers: stop a producer")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def _stop(self, producer: Appending) -> None:
+        # It flushes what others gave it, which ends when those requests time out.
+        if await self._ends(producer.stop(), _STOP_S):
+            return
+        await self._ends(producer.abandon(), _ABANDON_S)
+
+    async def _ends(self, step: Coroutine[Any, Any, None], limit_s: float) -> bool:
+        """Say whether a step ended well within a time."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await step
+        except Exception as error:  # noqa: BLE001  (whatever it is, another producer goes on)
+            self._observer.log.warning("a producer of answers does not stop: %r", error)
+            return False
+        return True

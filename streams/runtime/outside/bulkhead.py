@@ -76,7 +76,7 @@ class Bulkhead:
         for _ in range(len(self._turns)):
             box = self._turns[0]
             self._turns.rotate(-1)
-            if box.partition.parked or box.partition.has_left or box.is_full:
+            if not box.may_perform(self.destination):
                 continue
             # What is due by the log's time is due, though our own clock be late.
             due_by_ms = max(now_ms, box.partition.log_time_ms)
@@ -95,7 +95,11 @@ class Bulkhead:
         if self.under_way >= self.limit:
             # Whatever ends wakes us.
             return None
-        times = [box.next_due_ms(self.destination) for box in self._turns if not box.is_full]
+        times = [
+            box.next_due_ms(self.destination)
+            for box in self._turns
+            if box.may_perform(self.destination)
+        ]
         return min([time for time in times if time is not None], default=None)
 
     def _release(self) -> None:

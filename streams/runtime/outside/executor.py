@@ -9,15 +9,18 @@ another one settles it. What a crash leads to, by where the worker died:
 - before the call: the next owner finds the intent in its restored state and calls;
 - in the call, or before its answer is appended: the next owner calls again, with the same
   idempotency key;
-- after its answer is appended: the next owner may call again before it folds that answer; then a
-  second answer comes, to an attempt that is settled by then;
+- after its answer is appended: the next owner performs nothing before it has folded the log to
+  where it ended at the take-over, so it meets that answer first;
 - while an append is not acknowledged: the answer may be in the log twice;
 - paused past its ownership: the answer of a zombie is one more answer, to the open attempt with
   the same key, or stale.
 
 So a destination is called at least once for each attempt, always with one idempotency key, and the
-handler applies one answer. A partition that is set aside, revoked or closed has its calls
-cancelled. When the worker is asked to leave, calls under way have a bounded time first.
+handler applies one answer. Nor does a fold of all history, after a changelog was lost, call
+anybody for what history has settled.
+
+A partition that is set aside, revoked or closed has its calls cancelled. When the worker is asked
+to leave, calls under way have a bounded time first.
 
 Calls are bounded: so many for each destination of a route, which share what the route may have, so
 that no destination waits for another. Partitions take turns. What is not begun stays in the store.
@@ -28,13 +31,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from serdes.wire import VALUE_BYTES_MAX
 from state.stores.partition_state import Changes, last_of
-from streams.intents import DETAIL_MAX, INTENT, Answer, Result, changed_intents
+from streams.intents import DETAIL_MAX, INTENT, Answer, Intent, Result, changed_intents
 from streams.route import Route
 from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
 from streams.runtime.outside.breaker import Phase, Rules
@@ -50,11 +55,22 @@ _LONGEST_WAIT_MS: Final = 1_000
 """So often due times are compared with the wall clock, which may jump."""
 
 _CANCELLED_S: Final = 5.0
-"""So long a cancelled call may take to end; then nobody waits for it."""
+"""So long a cancelled call, or `Route.close`, may take to end; then nobody waits for it."""
 
 _SURVEY_S: Final = 5.0
 _SURVEY_SHARE: Final = 50
 """A store is looked through every 5 s, for the metrics, and for a fiftieth of the time at most."""
+
+_SURVEY_THREADS: Final = 2
+"""Of their own: what others ask in the loop's threads may block for minutes."""
+
+
+class Untold(Exception):
+    """A route's `answer` did not make a record of what became of an intent.
+
+    Operator action: none where the next lines do not repeat it; its handler has heard FAILED. Else
+    report the exception: the code of that route is wrong.
+    """
 
 
 class IntentExecutor:
@@ -90,7 +106,9 @@ class IntentExecutor:
         self._end_s = settings.calls_end_s
         self._boxes: dict[InputPartition, Outbox] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._shown: dict[Bulkhead, Phase] = {}
+        self._shown: dict[str, Phase] = {}
+        self._stranded: set[str] = set()
+        self._threads = ThreadPoolExecutor(_SURVEY_THREADS, thread_name_prefix="open-intents")
         self._tasks: dict[Outbox, set[asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -118,25 +136,25 @@ class IntentExecutor:
         """End everything; what was not answered is left to the next owners."""
         self._is_leaving = True
         for partition in list(self._boxes):
+            self.pause(partition)
+        for partition in list(self._boxes):
             await self.leave(partition)
+        self._threads.shutdown(wait=False)
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
             self._running = None
         await self._answers.stop()
-        for route in self._routes:
-            if route.close is not None:
-                try:
-                    await route.close()
-                except Exception:
-                    # A worker that leaves has more to let go of.
-                    self._observer.log.exception("performers of %s do not close", route.source)
+        await self._close_performers()
 
     # --- partitions ------------------------------------------------------------------------
 
     def join(self, partition: InputPartition) -> None:
-        """Perform what is open in a partition that runs."""
-        if not partition.route.performers or partition in self._boxes:
+        """Perform what is open in a partition that runs, once its log is folded.
+
+        Where a route has no performers, or no more of them, its store is looked through once.
+        """
+        if partition in self._boxes:
             return
         box = self._boxes[partition] = Outbox(partition)
         self._tasks[box] = set()
@@ -155,6 +173,8 @@ class IntentExecutor:
         if box is None or box.is_closed:
             return
         box.is_closed = True
+        # From now on, for all partitions that are given up together.
+        box.patience_until_s = time.monotonic() + _CANCELLED_S
         for bulkhead in self._bulkheads_of(partition):
             bulkhead.leave(box)
         for task in self._tasks[box]:
@@ -168,11 +188,16 @@ class IntentExecutor:
             return
         tasks = self._tasks.pop(box)
         if tasks:
-            _, left = await asyncio.wait(tasks, timeout=_CANCELLED_S)
+            patience_s = max(0.0, box.patience_until_s - time.monotonic())
+            _, left = await asyncio.wait(tasks, timeout=patience_s)
             for task in left:
                 self._observer.log.error(
                     "%s does not end though it was cancelled", task.get_name()
                 )
+        # A call that goes on touches no store. A look through it does: it is never closed under
+        # one, however long its disk takes.
+        if box.surveying is not None:
+            await asyncio.wait({box.surveying})
         self._show()
 
     def committed(self, partition: InputPartition, changes: Changes) -> None:
@@ -182,13 +207,13 @@ class IntentExecutor:
         box = self._boxes.get(partition)
         if box is None or box.is_closed:
             return
+        waited = not box.has_caught_up
         intents = list(changed_intents(last_of(changes, INTENT, partition.state.seed)))
-        if not intents:
-            return
         if any(intent is not None for _, intent in intents):
             self._reached("intents_committed")
         box.changed(intents)
-        self._wake.set()
+        if intents or (waited and box.has_caught_up):
+            self._wake.set()
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -204,6 +229,8 @@ class IntentExecutor:
         """Begin what there is room for; return after how many seconds to look again."""
         now_ms = self._now_ms()
         soonest_ms = now_ms + _LONGEST_WAIT_MS
+        for box in self._boxes.values():
+            box.look_how_far()
         for bulkhead in self._bulkheads:
             while (call := self._next(bulkhead, now_ms)) is not None:
                 self._begin(call)
@@ -266,26 +293,54 @@ class IntentExecutor:
         self._reached("call_begun")
         began = time.perf_counter()
         result, payload, detail = Result.ANSWERED, b"", ""
+        limit_s = intent.call_ms / 1000
+        limit = asyncio.timeout(limit_s)
+        overrun = asyncio.get_running_loop().call_later(
+            limit_s + _CANCELLED_S, self._overruns, call
+        )
         try:
-            async with asyncio.timeout(intent.call_ms / 1000):
+            async with limit:
                 payload = await bulkhead.performer(intent)
         except asyncio.CancelledError:
             if call.box.is_closed:
                 raise
             result, detail = Result.FAILED, "cancelled by the performer"
-        except TimeoutError:
-            result, detail = Result.TIMED_OUT, f"no answer within {intent.call_ms} ms"
         except Exception as error:  # noqa: BLE001  (whatever it is, the handler hears of it)
-            result, detail = Result.FAILED, f"{type(error).__name__}: {error}"
-        call.is_judged = True
-        if result is Result.ANSWERED:
-            bulkhead.breaker.succeeded(call.period)
-        else:
-            bulkhead.breaker.failed(call.period, _monotonic_ms())
-        self._show_circuit(bulkhead)
+            if isinstance(error, TimeoutError) and limit.expired():
+                result, detail = Result.TIMED_OUT, f"no answer within {intent.call_ms} ms"
+            else:
+                result, detail = Result.FAILED, said(error)
+        finally:
+            overrun.cancel()
+        self._judge(call, is_well=result is Result.ANSWERED)
         self._observer.called(bulkhead.destination, result, time.perf_counter() - began)
         self._reached("call_answered")
         await self._tell(call, Answer(result=result, payload=payload, detail=detail))
+
+    def _overruns(self, call: Call) -> None:
+        """Give up a call that goes on though it was cancelled: no circuit waits for it.
+
+        Its place stays taken until it ends, and its intent open.
+        """
+        self._observer.log.error(
+            "%s: the call of intent %s does not end though its time is over",
+            call.bulkhead.destination,
+            call.intent.id,
+        )
+        self._judge(call, is_well=False)
+        self._wake.set()
+
+    def _judge(self, call: Call, *, is_well: bool) -> None:
+        """Let the circuit know, once, how a call ended."""
+        assert call.period is not None
+        if call.is_judged:
+            return
+        call.is_judged = True
+        if is_well:
+            call.bulkhead.breaker.succeeded(call.period)
+        else:
+            call.bulkhead.breaker.failed(call.period, _monotonic_ms())
+        self._show_circuit(call.bulkhead)
 
     async def _leave_alone(self, call: Call) -> None:
         """Tell that no call is made while the circuit is open."""
@@ -295,53 +350,79 @@ class IntentExecutor:
         await self._tell(call, Answer(result=Result.NOT_TRIED, detail=detail, wait_ms=wait_ms))
 
     async def _tell(self, call: Call, answer: Answer) -> None:
-        answer = replace(
-            answer, detail=answer.detail[:DETAIL_MAX], may_have_run=not call.entry.is_fresh
+        may_have_run = (
+            answer.result is not Result.NOT_TRIED
+            or call.intent.may_have_run
+            or not call.entry.is_fresh
         )
+        answer = replace(answer, detail=answer.detail[:DETAIL_MAX], may_have_run=may_have_run)
         try:
             await self._append(call, answer)
-        except AnswerTooLarge as error:
-            why = f"the answer is too large: {error}"[:DETAIL_MAX]
-            await self._append(
-                call, replace(answer, result=Result.FAILED, payload=b"", detail=why)
+        except (AnswerTooLarge, Untold) as error:
+            self._observer.log.error("%s: %s", call.box.partition.place, error)  # noqa: TRY400
+            failed = replace(
+                answer, result=Result.FAILED, payload=b"", detail=said(error)[:DETAIL_MAX]
             )
+            await self._append(call, failed)
 
     async def _append(self, call: Call, answer: Answer) -> None:
         partition = call.box.partition
-        tell = partition.route.answer
-        assert tell is not None
         if call.box.is_closed:
             return
-        key, value = tell(call.intent, answer)
-        await self._answers.append(partition.topic, partition.number, key, value)
-        call.box.answered(call.intent)
+        key, value = _record_of(partition.route, call.intent, answer)
+        offset = await self._answers.append(partition.topic, partition.number, key, value)
+        call.box.answered(call.bulkhead.destination, offset)
         self._reached("answer_appended")
 
     async def _survey_again_and_again(self, box: Outbox) -> None:
-        store = box.partition.state.store
-        loop = asyncio.get_running_loop()
         while True:
-            box.wants_survey.clear()
             began = time.monotonic()
-            under_way = box.begin_survey()
-
-            def look(under_way: dict[str, int] = under_way) -> Survey:
-                return survey(store.items(INTENT), store.seed, lambda: box.is_closed, under_way)
-
-            thread = loop.run_in_executor(None, look)
-            try:
-                found = await asyncio.shield(thread)
-            except asyncio.CancelledError:
-                # Whoever waits for us closes the store then.
-                await asyncio.wait({thread})
-                raise
-            box.end_survey(found)
+            await self._survey(box)
+            self._name_stranded(box)
             self._show()
             self._wake.set()
+            if not box.partition.route.performers:
+                return
             pause_s = max(_SURVEY_S, _SURVEY_SHARE * (time.monotonic() - began))
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await box.wants_survey.wait()
+
+    async def _survey(self, box: Outbox) -> None:
+        store = box.partition.state.store
+        under_way = box.begin_survey()
+
+        def look() -> Survey:
+            # It may have waited for a thread, and its store may be closed by now.
+            if box.is_closed:
+                return Survey()
+            return survey(store.items(INTENT), store.seed, lambda: box.is_closed, under_way)
+
+        job = self._threads.submit(look)
+        box.surveying = asyncio.wrap_future(job)
+        try:
+            found = await asyncio.shield(box.surveying)
+        except asyncio.CancelledError:
+            # What has not begun never does; whoever waits for us closes the store then.
+            job.cancel()
+            raise
+        box.end_survey(found)
+        # Only now: what was wanted meanwhile is here.
+        box.wants_survey.clear()
+
+    def _name_stranded(self, box: Outbox) -> None:
+        """Say which open intents nobody performs, once for each of a partition's destinations."""
+        performers = box.partition.route.performers
+        for destination in box.found.open.keys() - performers.keys() - box.named:
+            box.named.add(destination)
+            self._observer.log.error(
+                "%s: %d open intents are for %r, which is none of its performers: %s. Nobody "
+                "performs them: give the route its performer back, or let its handler settle them",
+                box.partition.place,
+                box.found.open[destination],
+                destination,
+                ", ".join(sorted(performers)) or "none",
+            )
 
     def _show(self) -> None:
         found = [box.found for box in self._boxes.values()]
@@ -353,15 +434,83 @@ class IntentExecutor:
             },
             max(0, self._now_ms() - oldest_ms) / 1000 if oldest_ms else 0.0,
         )
+        stranded: dict[str, int] = dict.fromkeys(self._stranded, 0)
+        for box in self._boxes.values():
+            for destination in box.found.open.keys() - box.partition.route.performers.keys():
+                stranded[destination] = stranded.get(destination, 0) + box.found.open[destination]
+        self._stranded.update(stranded)
+        self._observer.stranded_intents(stranded)
+
+    async def _close_performers(self) -> None:
+        """Let performers let go of what they keep; a worker that leaves has more to do."""
+        closing = {
+            asyncio.create_task(_closed(route), name=f"performers of {route.source}")
+            for route in self._routes
+            if route.close is not None
+        }
+        if not closing:
+            return
+        done, left = await asyncio.wait(closing, timeout=_CANCELLED_S)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=0)
+        for task in left | {one for one in done if one.cancelled() or one.exception()}:
+            error = task.exception() if task.done() and not task.cancelled() else None
+            self._observer.log.error("%s do not close", task.get_name(), exc_info=error)
 
     def _show_circuit(self, bulkhead: Bulkhead) -> None:
-        phase = bulkhead.breaker.phase
-        if self._shown.get(bulkhead) is not phase:
-            self._shown[bulkhead] = phase
+        # Routes may have destinations of one name; there is one line for them: the worst.
+        phase = max(
+            (
+                one.breaker.phase
+                for one in self._bulkheads
+                if one.destination == bulkhead.destination
+            ),
+            key=lambda one: one.value,
+        )
+        if self._shown.get(bulkhead.destination) is not phase:
+            self._shown[bulkhead.destination] = phase
             self._observer.circuit(bulkhead.destination, phase.name, phase.value)
 
     def _bulkheads_of(self, partition: InputPartition) -> list[Bulkhead]:
         return [bulkhead for bulkhead in self._bulkheads if bulkhead.route is partition.route]
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says, as text that can be encoded, whatever it is made of."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  (an error that cannot even say what it is)
+        text = type(error).__name__
+    return text.encode(errors="replace").decode()
+
+
+def _record_of(route: Route, intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
+    """Return key and value of the record that tells an answer.
+
+    Raises Untold where the route does not say, AnswerTooLarge where its own decoder would not read
+    it.
+    """
+    assert route.answer is not None
+    try:
+        key, value = route.answer(intent, answer)
+        # Whatever is no bytes raises here.
+        size = max(len(b"" + (key or b"")), len(b"" + value))
+    except Exception as error:
+        message = f"the answer to intent {intent.id} cannot be told: {said(error)}"
+        raise Untold(message) from error
+    if size > VALUE_BYTES_MAX:
+        message = (
+            f"the answer to intent {intent.id} takes {size} bytes, the limit is {VALUE_BYTES_MAX}"
+        )
+        raise AnswerTooLarge(message)
+    return key, value
+
+
+async def _closed(route: Route) -> None:
+    assert route.close is not None
+    await route.close()
 
 
 def _share(settings: Settings, route: Route) -> int:

@@ -24,10 +24,10 @@ from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.transactions.input_partition import InputPartition
 
 WINDOW: Final = 1_000
-"""Entries of one destination that a window holds; at most twice as many for a moment."""
+"""Entries of one destination that are left in a window when it is cut, at twice as many."""
 
 UNFOLDED_MAX: Final = 1_000
-"""Answers of one partition that its handler has not folded yet; with so many none is added."""
+"""Answers of one destination that a partition has not folded yet; with so many none is added."""
 
 _LOOKS_UP_EVERY: Final = 500
 
@@ -35,7 +35,8 @@ _LOOKS_UP_EVERY: Final = 500
 class Entry(NamedTuple):
     """One intent in a window.
 
-    is_fresh: it was opened under this owner's eyes, so that nobody before it can have called.
+    is_fresh: it was opened under this owner's eyes, behind all that the log held at take-over, so
+              that nobody before it can have called.
     """
 
     due_ms: int
@@ -134,25 +135,39 @@ class Outbox:
     def __init__(self, partition: InputPartition) -> None:
         self.partition = partition
         self.is_closed = False
+        # Of what is opened before, a former owner's answer may lie in the log.
+        self.has_caught_up = partition.has_caught_up
         self.wants_survey = asyncio.Event()
+        # Looks through the store now; who closes that waits for it.
+        self.surveying: asyncio.Future[Survey] | None = None
+        # By when its calls, which were cancelled, must have ended.
+        self.patience_until_s = 0.0
+        # Destinations of which the log says that nobody performs them.
+        self.named: set[str] = set()
         self.found = Survey()
         self._windows: dict[str, Window] = {}
         # Attempts that were begun and not settled yet: also those whose answer is in the log.
         self._under_way: dict[str, int] = {}
-        # Those of them whose answer is in the log, and was not folded yet.
-        self._unfolded: set[str] = set()
+        # Offsets of answers that are in the log, and were not folded yet: a heap for each
+        # destination. Folded is what is committed, whatever the handler made of it.
+        self._unfolded: dict[str, list[int]] = {}
         # What was opened since the survey under way began.
         self._meanwhile: list[tuple[str, Entry]] | None = None
 
     def changed(self, intents: Sequence[tuple[str, Intent | None]]) -> None:
         """Take in what a committed batch opened and settled; the store has it already."""
         for intent_id, intent in intents:
-            self._unfolded.discard(intent_id)
             if intent is None:
                 self._under_way.pop(intent_id, None)
                 continue
-            entry = Entry(intent.due_ms, intent.id, intent.attempt, True)
+            entry = Entry(intent.due_ms, intent.id, intent.attempt, self.has_caught_up)
             self._push(intent.destination, entry)
+        # Only now: a batch that ends behind the log of the take-over may have begun before.
+        self.look_how_far()
+
+    def look_how_far(self) -> None:
+        """Note whether all that the log held at take-over is folded."""
+        self.has_caught_up = self.has_caught_up or self.partition.has_caught_up
 
     def begin_survey(self) -> dict[str, int]:
         """Return what is under way now."""
@@ -189,15 +204,24 @@ class Outbox:
         """Say whether some window runs low while the store has more."""
         return any(window.is_low for window in self._windows.values())
 
-    @property
-    def is_full(self) -> bool:
-        """Say whether the handler is so far behind that no further intent is to be performed."""
-        return len(self._unfolded) >= UNFOLDED_MAX
+    def may_perform(self, destination: str) -> bool:
+        """Say whether further intents are to be performed.
 
-    def answered(self, intent: Intent) -> None:
-        """Note that an answer is in the log."""
-        if self._under_way.get(intent.id) == intent.attempt:
-            self._unfolded.add(intent.id)
+        None before the log of the take-over is folded: its answers may settle them. None while
+        the handler is far behind with the answers of this destination.
+        """
+        partition = self.partition
+        if not self.has_caught_up or partition.parked or partition.has_left:
+            return False
+        unfolded = self._unfolded.get(destination, [])
+        while unfolded and unfolded[0] < partition.committed_offset:
+            heapq.heappop(unfolded)
+        return len(unfolded) < UNFOLDED_MAX
+
+    def answered(self, destination: str, offset: int) -> None:
+        """Note that an answer is in the log at an offset; -1 where the broker did not say."""
+        if offset >= self.partition.committed_offset:
+            heapq.heappush(self._unfolded.setdefault(destination, []), offset)
 
     def take(self, destination: str, now_ms: int) -> tuple[Intent, Entry] | None:
         """Return the first intent that is due and mark it as under way; None where none is."""

@@ -33,7 +33,7 @@ from state.stores.partition_state import PartitionState
 from state.stores.rocksdb import RocksDBStore, destroy
 from streams.runtime.ownership import timeline
 from streams.runtime.ownership.changelog import ChangelogReader, told
-from streams.runtime.ownership.positions import Place, believed, watermarks
+from streams.runtime.ownership.positions import Place, Watermarks, believed, watermarks
 from streams.runtime.ownership.restore import restore
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
@@ -42,6 +42,8 @@ from streams.runtime.transactions.transaction import fence, transactional_ids
 from streams.runtime.worker_parts import WorkerParts
 
 T = TypeVar("T")
+
+_NO_MARKS = Watermarks({}, {}, {})
 
 LOST_GROUP = (
     CommitFailedError,
@@ -138,21 +140,21 @@ class TakeOver:
         claimed = await self._unless_closing(self._claim(left, taken))
         if claimed is None:
             return Taken()
-        offsets, changelog_high = claimed
+        offsets, marks = claimed
         self._reached("claimed")
         fenced_at = time.monotonic()
         taken.fence_s = fenced_at - started
         stores = await self._open_stores(offsets, taken)
         try:
-            await self._make_strangers_anew(stores, changelog_high, taken)
-            await self._restore(stores, changelog_high, taken, stalled_s)
+            await self._make_strangers_anew(stores, marks.changelog_high, taken)
+            await self._restore(stores, marks.changelog_high, taken, stalled_s)
             if self._closing.is_set():
                 return Taken()
             self._reached("restored")
             for place in sorted(stores.keys() - taken.troubles.keys()):
                 try:
                     taken.partitions[place] = self._input_partition(
-                        place, stores[place], offsets[place]
+                        place, stores[place], offsets[place], marks.high[place]
                     )
                 except (WorkerMustEnd, MemoryError):
                     raise
@@ -273,10 +275,10 @@ class TakeOver:
 
     async def _claim(
         self, places: Sequence[Place], taken: Taken
-    ) -> tuple[dict[Place, int], Mapping[Place, int]]:
-        """Claim what can be claimed; return its offsets, and where the changelogs end."""
+    ) -> tuple[dict[Place, int], Watermarks]:
+        """Claim what can be claimed; return its offsets, and where inputs and changelogs end."""
         if not places:
-            return {}, {}
+            return {}, _NO_MARKS
         try:
             changelogs = {place: self._changelog(place) for place in places}
             marks = await watermarks(self._settings.connection, changelogs)
@@ -300,8 +302,8 @@ class TakeOver:
             message = f"its offsets could not be read or claimed: {error!r}. Look at the brokers"
             for place in places:
                 taken.troubles.setdefault(place, PartitionTrouble(message, "offsets"))
-            return {}, {}
-        return offsets, marks.changelog_high
+            return {}, _NO_MARKS
+        return offsets, marks
 
     async def _open_stores(
         self, places: Iterable[Place], taken: Taken
@@ -400,7 +402,9 @@ class TakeOver:
             for causes, line in told(readers.values()):
                 self._observer.refused(causes, line)
 
-    def _input_partition(self, place: Place, store: RocksDBStore, offset: int) -> InputPartition:
+    def _input_partition(
+        self, place: Place, store: RocksDBStore, offset: int, end_offset: int
+    ) -> InputPartition:
         topic, partition = place
         route = self._routes[topic]
         partitions = self._partitions[topic]
@@ -431,6 +435,7 @@ class TakeOver:
             log_time_ms,
             self._journal,
             has_gaps=topic in self._compacted,
+            end_offset=end_offset,
         )
 
     def _changelog(self, place: Place) -> tuple[str, int]:

@@ -91,6 +91,11 @@ class WorkerMetrics(Metrics):
     open_intents = gauge(
         "seatstream_open_intents", "Intents that are not settled, by destination.", "destination"
     )
+    stranded_intents = gauge(
+        "seatstream_stranded_intents",
+        "Open intents whose destination is no performer of their route.",
+        "destination",
+    )
     oldest_intent_seconds = gauge(
         "seatstream_oldest_open_intent_seconds",
         "Age of the intent that is open for longest; 0 without one.",

@@ -267,6 +267,11 @@ class Observer:
             self.metrics.open_intents.labels(destination).set(number)
         self.metrics.oldest_intent_seconds.set(oldest_s)
 
+    def stranded_intents(self, count: Mapping[str, int]) -> None:
+        """Take stock of open intents by destination that no route performs any more."""
+        for destination, number in count.items():
+            self.metrics.stranded_intents.labels(destination).set(number)
+
     def circuit(self, destination: str, phase: str, value: int) -> None:
         """Take in the phase that the circuit of a destination is in from now on."""
         self.metrics.circuit.labels(destination).set(value)

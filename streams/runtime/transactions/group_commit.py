@@ -386,10 +386,10 @@ class GroupCommit:
                 # Its state still has what the store lacks: nothing is released.
                 partition.has_lost_writes = True
                 self.leave(partition, trouble_of(failed[partition]))
+            partition.committed_offset = one.next_offset
             if not partition.has_lost_writes:
                 partition.state.release()
                 self._intents.committed(partition, one.changes)
-            partition.committed_offset = one.next_offset
             self._journal.note_passed(partition.place, one.next_offset)
             partition.arrived()
         self._observe(decided, committed - began, time.perf_counter() - committed)

@@ -43,6 +43,7 @@ class InputPartition:
     parked:           nothing is taken for now, for want of a schema or of newer code.
     has_left:         nothing is taken any more: the partition is in trouble.
     has_lost_writes:  the store lacks a batch that was committed; its changelog has it.
+    end_offset:       where its log ended when it was taken over.
     log_time_ms:      the log's time; behind_ms: how far the last record's append time is ahead of
                       it, because the broker's clock jumped or nothing came for long.
     """
@@ -59,10 +60,12 @@ class InputPartition:
         journal: CrashJournal,
         *,
         has_gaps: bool = False,
+        end_offset: int = 0,
     ) -> None:
         """Begin at an offset.
 
-        has_gaps: the topic is compacted, so that offsets may be missing from its log.
+        has_gaps:   the topic is compacted, so that offsets may be missing from its log.
+        end_offset: where its log ended when it was taken over.
         """
         self.route = route
         self.topic = topic
@@ -71,6 +74,7 @@ class InputPartition:
         self.state = state
         self.next_offset = next_offset
         self.committed_offset = next_offset
+        self.end_offset = end_offset
         self.log_time_ms = log_time_ms
         self.behind_ms = 0
         self.buffered_bytes = 0
@@ -82,6 +86,7 @@ class InputPartition:
         self._partitions = partitions
         self.retelling = Retelling(route.retold, state)
         self._decided_to = next_offset
+        self._read_to = next_offset
         self._buffer: deque[Sequence[Record]] = deque()
         self._journal = journal
         self._has_gaps = has_gaps
@@ -120,6 +125,19 @@ class InputPartition:
         self._buffer.append(records)
         self.buffered_records += len(records)
         self.buffered_bytes += _size(records)
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Say whether all that its log held when it was taken over is decided and committed."""
+        return max(self.committed_offset, self._read_to) >= self.end_offset
+
+    def note_read_to(self, offset: int) -> None:
+        """Take in that no record before an offset is still to come or to be committed.
+
+        Behind the last record there may be transaction markers and aborted records: nobody hands
+        those out.
+        """
+        self._read_to = offset
 
     def take(self, limit: int) -> Sequence[Record]:
         """Return up to `limit` buffered records, oldest first; none while parked."""

@@ -17,7 +17,7 @@ from support.workers.parts import Consumer, partition_in_memory, parts_over
 from support.workers.producers_in_memory import ProducersInMemory
 
 from state.stores.memory import MemoryStore
-from streams.intents import Answer, Intent
+from streams.intents import Answer, Intent, Performer
 from streams.runtime.outside.answers import AnswerLog
 from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.process.fatal import PartitionTrouble
@@ -87,19 +87,23 @@ class Producer:
         *,
         key: bytes | None,  # noqa: ARG002
         partition: int,
-    ) -> None:
+    ) -> FakeRecord:
         await asyncio.sleep(0)
         if self.worker.sends_fail:
             self.worker.sends_fail -= 1
             raise KafkaConnectionError("told so")
-        self.worker.append(partition, value)
+        return self.worker.append(partition, value)
+
+    async def abandon(self) -> None:
+        """Nothing is left of it."""
 
 
 class WorkerOfCalls:
     """Some partitions of the calling route, two destinations, `bank` and `post`.
 
     now_ms: the wall clock. sends_fail: how many appends fail from now on. told: the answers that
-    were to be appended. committed: offsets of the group, while nobody owns anything.
+    were to be appended. tell: makes records of them. committed: offsets of the group, while nobody
+    owns anything. performers: those of the next owner.
     """
 
     def __init__(self, directory: Path, count: int = 1, **settings: Any) -> None:
@@ -119,13 +123,15 @@ class WorkerOfCalls:
         self.directory = directory
         self.stores = [MemoryStore() for _ in range(count)]
         self.committed = [0] * count
+        self.performers: dict[str, Performer] = {"bank": self.bank, "post": self.post}
+        self.tell: Callable[[Intent, Answer], tuple[bytes | None, bytes]] = tell
         self.own()
 
     def own(self) -> None:
         """Take the partitions over, from what their stores hold and the group has committed."""
-        performers = {"bank": self.bank, "post": self.post}
         route = replace(
-            calling(performers, retry_ms=self.retry_ms, call_ms=self.call_ms), answer=self._tell
+            calling(self.performers, retry_ms=self.retry_ms, call_ms=self.call_ms),
+            answer=self._tell,
         )
         parts = parts_over(self.directory, route, Consumer(), self.settings)
         self.executor = IntentExecutor(
@@ -139,7 +145,9 @@ class WorkerOfCalls:
         )
         self.parts = replace(parts, intents=self.executor)
         self.partitions = [
-            partition_in_memory(self.parts, number, store, self.committed[number])
+            partition_in_memory(
+                self.parts, number, store, self.committed[number], len(self.log[number])
+            )
             for number, store in enumerate(self.stores)
         ]
         self.former.append(self.producers)
@@ -155,13 +163,12 @@ class WorkerOfCalls:
         self.executor.start()
         for partition in self.partitions:
             self.executor.join(partition)
-        # What the last owner had fetched and not decided.
         for number, offset in enumerate(self.committed):
             self._feed(number, self.log[number][offset:])
 
     def _tell(self, intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
         self.told.append(answer)
-        return tell(intent, answer)
+        return self.tell(intent, answer)
 
     async def lose(self) -> None:
         """Lose the partitions, as when the worker dies: nothing under way ends well."""
@@ -172,11 +179,17 @@ class WorkerOfCalls:
         self.committed = [partition.committed_offset for partition in self.partitions]
         self.parts.executor.shutdown()
 
-    def append(self, partition: int, value: bytes) -> None:
+    def forget_all(self) -> None:
+        """Lose stores and changelogs, and set the group back to 0, while nobody owns anything."""
+        self.stores = [MemoryStore() for _ in self.stores]
+        self.committed = [0] * len(self.stores)
+
+    def append(self, partition: int, value: bytes) -> FakeRecord:
         offset = len(self.log[partition])
         record = FakeRecord(offset, timestamp=self.now_ms, value=value)
         self.log[partition].append(record)
         self._feed(partition, [record])
+        return record
 
     def _feed(self, partition: int, fed: Sequence[FakeRecord]) -> None:
         if not fed:

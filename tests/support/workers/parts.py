@@ -84,10 +84,24 @@ def _nobody() -> Appending:
 
 
 def partition_in_memory(
-    parts: WorkerParts, number: int, store: MemoryStore | None = None, next_offset: int = 0
+    parts: WorkerParts,
+    number: int,
+    store: MemoryStore | None = None,
+    next_offset: int = 0,
+    end_offset: int = 0,
 ) -> InputPartition:
     """Return a partition of the route that these parts play, over a store in memory."""
     routes: Mapping[str, Route] = parts.routes
     [(topic, route)] = routes.items()
     state = PartitionState(store or MemoryStore())
-    return InputPartition(route, topic, number, PARTITIONS, state, next_offset, 0, parts.journal)
+    return InputPartition(
+        route,
+        topic,
+        number,
+        PARTITIONS,
+        state,
+        next_offset,
+        0,
+        parts.journal,
+        end_offset=end_offset,
+    )

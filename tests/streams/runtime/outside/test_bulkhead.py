@@ -96,7 +96,7 @@ def test_a_partition_whose_answers_are_not_folded_has_no_turn(
     bulkhead = bulkhead_of(tmp_path, ["a1", "a2"], ["b1", "b2"])
     call = bulkhead.next(5, 0)
     assert call is not None
-    call.box.answered(call.intent)
+    call.box.answered("bank", 0)
     assert begun(bulkhead) == ["b1", "b2"]
 
 

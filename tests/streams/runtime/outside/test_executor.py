@@ -4,7 +4,10 @@ Destinations, brokers and stores are in memory (`support.workers.calls_in_memory
 """
 
 import asyncio
+import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pods.conditions import until
-from support.workers.calls_in_memory import WorkerOfCalls, with_worker
+from support.workers.calls_in_memory import Producer, WorkerOfCalls, with_worker
+from support.workers.echo import FakeRecord
 
+from serdes.wire import VALUE_BYTES_MAX
+from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState
-from streams.intents import INTENT, open_intents
-from streams.runtime.outside.answers import AnswerTooLarge
+from streams.intents import INTENT, Answer, open_intents
+from streams.runtime.outside import executor as module
+from streams.runtime.outside import outbox
+from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
+from streams.runtime.outside.breaker import Phase
+from streams.runtime.outside.executor import IntentExecutor
 
 
 def test_an_intent_is_performed_after_its_commit_and_applied_once(tmp_path: Path) -> None:
@@ -179,10 +189,10 @@ def test_an_answer_that_no_broker_takes_is_told_as_a_failure(tmp_path: Path) -> 
         worker.bank.goes.set()
         append = worker.append
 
-        def refuses(partition: int, value: bytes) -> None:
+        def refuses(partition: int, value: bytes) -> FakeRecord:
             if value.endswith(b"yes"):
                 raise AnswerTooLarge("told so")
-            append(partition, value)
+            return append(partition, value)
 
         worker.append = refuses  # type: ignore[method-assign]
         worker.call("one")
@@ -305,20 +315,400 @@ def test_open_intents_and_the_age_of_the_oldest_are_shown(tmp_path: Path) -> Non
     with_worker(tmp_path, talk)
 
 
-def test_a_former_owner_may_have_called_where_the_answer_says_so(tmp_path: Path) -> None:
+def heard(worker: WorkerOfCalls) -> list[tuple[str, int, str, bool]]:
+    """Return id, attempt, result, and whether it may have run, of each answer in partition 0."""
+    words = [(record.value or b"").decode().split(" ") for record in worker.log[0]]
+    return [(one[1], int(one[2]), one[3], one[4] == "1") for one in words if one[0] == "answer"]
+
+
+def test_what_was_not_tried_may_have_run_by_any_attempt_and_any_owner_before(
+    tmp_path: Path,
+) -> None:
     async def talk(worker: WorkerOfCalls) -> None:
         worker.bank.goes.set()
+        worker.bank.fails = OSError("told so")
         worker.append(0, b"call found bank 5000")
         await until(lambda: worker.reached["intents_committed"] == 1)
         await worker.lose()
         worker.own()
-        worker.call("seen")
-        await until(lambda: worker.applied == [b"yes"])
+        # Nobody has called it; but its new owner cannot know.
+        worker.call("tried")
+        await until(lambda: worker.answers("FAILED") == 1)
+        worker.call("never")
         worker.later(5_000)
-        await until(lambda: len(worker.applied) == 2)
-        assert [answer.may_have_run for answer in worker.told] == [False, True]
+        await until(lambda: worker.answers("NOT_TRIED") == 3)
+        assert sorted(heard(worker)) == [
+            ("found", 1, "NOT_TRIED", True),
+            ("never", 1, "NOT_TRIED", False),
+            ("tried", 1, "FAILED", True),
+            ("tried", 2, "NOT_TRIED", True),
+        ]
+        await until(lambda: worker.partition(0).committed_offset == len(worker.log[0]))
+        ran = {one.id: one.may_have_run for one in open_intents(worker.partition(0).state)}
+        assert ran == {"found": True, "never": False, "tried": True}
+
+    with_worker(tmp_path, talk, circuit_failures=1, circuit_open_ms=3_600_000)
+
+
+@pytest.mark.parametrize("at_once", [1, 1_000])
+def test_a_fold_of_all_history_calls_nobody_for_what_history_has_settled(
+    tmp_path: Path, at_once: int
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.call(*[f"i{number}" for number in range(20)])
+        worker.append(0, b"call later bank 5000")
+        await until(lambda: len(worker.applied) == 20)
+        await worker.lose()
+        worker.forget_all()
+        worker.own()
+        await until(lambda: worker.partition(0).committed_offset == len(worker.log[0]))
+        # Whoever is new is performed, so whatever would be performed has been.
+        worker.call("new")
+        await until(lambda: worker.bank.calls["key-new"] == 1)
+        assert set(worker.bank.calls.values()) == {1}
+        assert len(worker.bank.calls) == 21
+        worker.later(5_000)
+        await until(lambda: worker.bank.calls["key-later"] == 1)
+
+    with_worker(tmp_path, talk, transaction_records=at_once)
+
+
+def test_an_answer_in_the_log_is_met_before_anybody_calls_again(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("one")
+        await until(lambda: worker.bank.under_way == 1)
+        # It is answered, and nobody folds that any more.
+        worker.partition(0).parked = True
+        worker.bank.goes.set()
+        await until(lambda: worker.answers("ANSWERED") == 1)
+        await worker.lose()
+        worker.own()
+        # Its store tells of an open intent before its log is folded.
+        worker.commit.hold_back(True)
+        [box] = worker.executor._boxes.values()
+        await until(lambda: box.found.open == {"bank": 1})
+        for _ in range(100):
+            await asyncio.sleep(0)
+        worker.commit.hold_back(False)
+        worker.call("two")
+        await until(lambda: worker.all_applied() == ["yes", "yes"])
+        assert worker.bank.calls == {"key-one": 1, "key-two": 1}
 
     with_worker(tmp_path, talk)
+
+
+def test_answers_that_change_no_intent_do_not_stop_a_destination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "UNFOLDED_MAX", 2)
+
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.tell = lambda _intent, _answer: (None, b"nonsense to the handler")
+        worker.call(*[f"i{number}" for number in range(20)])
+        await until(lambda: len(worker.bank.calls) == 20)
+
+    with_worker(tmp_path, talk, calls_per_destination=1)
+
+
+@pytest.mark.parametrize("left", [("post",), ()])
+def test_an_intent_whose_destination_is_no_performer_any_more_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, left: tuple[str, ...]
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("one", "two")
+        await until(lambda: worker.bank.under_way == 2)
+        await worker.lose()
+        worker.performers = {name: worker.performers[name] for name in left}
+        worker.own()
+        name = "seatstream_stranded_intents"
+        await until(lambda: worker.metric(name, destination="bank") == 2)
+        [line] = [one for one in caplog.messages if "none of its performers" in one]
+        assert line.startswith("asked-0: 2 open intents are for 'bank'")
+        assert (", ".join(left) or "none") in line
+        # With its performer it is performed, and nothing is stranded.
+        await worker.lose()
+        worker.performers = {"bank": worker.bank, "post": worker.post}
+        worker.bank.goes.set()
+        worker.own()
+        await until(lambda: len(worker.applied) == 2)
+
+    with_worker(tmp_path, talk)
+
+
+def test_partitions_that_are_given_up_together_have_one_time_for_their_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.is_stubborn = True
+        for number in range(3):
+            worker.call("one", partition=number)
+        await until(lambda: worker.bank.under_way == 3)
+        monkeypatch.setattr(module, "_CANCELLED_S", 0.0)
+        for partition in worker.partitions:
+            worker.executor.pause(partition)
+        # It has begun for all of them, and is over.
+        monkeypatch.setattr(module, "_CANCELLED_S", 3_600.0)
+        async with asyncio.timeout(30):
+            for partition in worker.partitions:
+                await worker.executor.leave(partition)
+        assert worker.bank.under_way == 3
+        worker.bank.goes.set()
+        await until(lambda: worker.bank.under_way == 0)
+
+    with_worker(tmp_path, talk, count=3)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("error", [OSError("told \udcff so"), Unspeakable()])
+def test_what_no_text_can_hold_is_told_as_a_failure(tmp_path: Path, error: Exception) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.bank.fails = error
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+        assert not worker.troubles
+
+    with_worker(tmp_path, talk)
+
+
+def no_bytes(_: Answer) -> bytes:
+    return "text"  # type: ignore[return-value]
+
+
+def raises(_: Answer) -> bytes:
+    raise ZeroDivisionError("told so")
+
+
+def too_much(_: Answer) -> bytes:
+    return bytes(VALUE_BYTES_MAX + 1)
+
+
+@pytest.mark.parametrize("tells", [no_bytes, raises, too_much])
+def test_an_answer_that_its_route_cannot_tell_is_told_as_a_failure(
+    tmp_path: Path, tells: Callable[[Answer], bytes]
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        tell = worker.tell
+        worker.tell = lambda intent, answer: (
+            (None, tells(answer)) if answer.result == "ANSWERED" else tell(intent, answer)
+        )
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+        assert b"the answer to intent one" in (worker.log[0][-1].value or b"")
+        assert not worker.troubles
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_route_that_cannot_tell_even_a_failure_is_in_trouble_by_name(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.tell = lambda _intent, answer: (None, raises(answer))
+        worker.call("one")
+        await until(lambda: worker.troubles)
+        assert "the answer to intent one cannot be told: ZeroDivisionError" in str(
+            worker.troubles[0]
+        )
+
+    with_worker(tmp_path, talk)
+
+
+# --- looking through stores -----------------------------------------------------------------
+
+
+class SlowStore(MemoryStore):
+    """Waits before it gives what it holds; remembers whether it was asked when it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes = threading.Event()
+        self.goes.set()
+        self.asked = 0
+        self.is_closed = False
+        self.was_asked_closed = False
+
+    def items(self, begin: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        self.asked += 1
+        # Bounded, so that no thread outlives its test.
+        self.goes.wait(60)
+        self.was_asked_closed |= self.is_closed
+        return super().items(begin)
+
+
+def test_a_look_through_a_store_that_waits_for_a_thread_never_begins_once_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        await worker.lose()
+        worker.stores = [store := SlowStore()]
+        busy, goes = ThreadPoolExecutor(1), threading.Event()
+        busy.submit(goes.wait, 60)
+        worker.own()
+        await worker.executor.leave(worker.partition(0))
+        asked = store.asked
+        worker.executor._threads = busy
+        asyncio.get_running_loop().set_default_executor(busy)
+        worker.executor.join(worker.partition(0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        monkeypatch.setattr(module, "_CANCELLED_S", 0.0)
+        await worker.executor.leave(worker.partition(0))
+        store.is_closed = True
+        goes.set()
+        await asyncio.to_thread(lambda: None)
+        assert (store.asked, store.was_asked_closed) == (asked, False)
+
+    with_worker(tmp_path, talk)
+
+
+def test_no_store_is_closed_while_it_is_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        await worker.lose()
+        worker.stores = [store := SlowStore()]
+        store.goes.clear()
+        worker.own()
+        await until(lambda: store.asked == 1)
+        monkeypatch.setattr(module, "_CANCELLED_S", 0.0)
+        leaving = asyncio.create_task(worker.executor.leave(worker.partition(0)))
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+        assert not leaving.done()
+        store.goes.set()
+        await leaving
+        store.is_closed = True
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_look_through_a_store_waits_for_no_thread_of_others(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        busy, goes = ThreadPoolExecutor(1), threading.Event()
+        busy.submit(goes.wait, 60)
+        asyncio.get_running_loop().set_default_executor(busy)
+        try:
+            worker.call("one")
+            await until(lambda: worker.partition(0).committed_offset == 1)
+            await worker.executor.leave(worker.partition(0))
+            worker.executor.join(worker.partition(0))
+            await until(lambda: worker.metric("seatstream_open_intents", destination="bank") == 1)
+        finally:
+            goes.set()
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_look_that_was_wanted_while_another_went_on_is_not_made_again(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        await worker.lose()
+        worker.stores = [store := SlowStore()]
+        store.goes.clear()
+        worker.own()
+        [box] = worker.executor._boxes.values()
+        await until(lambda: store.asked == 1)
+        box.wants_survey.set()
+        store.goes.set()
+        await until(lambda: box.surveying is not None and box.surveying.done())
+        await until(lambda: not box.wants_survey.is_set())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert store.asked == 1
+
+    with_worker(tmp_path, talk)
+
+
+# --- calls and circuits ---------------------------------------------------------------------
+
+
+def test_a_performers_own_time_out_is_a_failure_of_its_own(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.bank.fails = TimeoutError("no connection within 1 s")
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+        assert worker.told[0].detail == "TimeoutError: no connection within 1 s"
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_probe_that_ignores_its_end_does_not_keep_the_circuit_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CANCELLED_S", 0.01)
+
+    async def talk(worker: WorkerOfCalls) -> None:
+        await worker.lose()
+        worker.call_ms = 1
+        worker.own()
+        worker.bank.goes.set()
+        worker.bank.fails = OSError("told so")
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+        worker.bank.fails, worker.bank.is_stubborn = None, True
+        worker.bank.goes.clear()
+        breaker = worker.executor._bulkheads[0].breaker
+        breaker.reopens_ms = 0
+        worker.call("probe")
+        await until(lambda: worker.bank.calls["key-probe"] == 1)
+        await until(lambda: breaker.phase is Phase.OPEN)
+        worker.bank.is_stubborn = False
+        breaker.reopens_ms = 0
+        worker.call("other")
+        await until(lambda: worker.bank.calls["key-other"] == 1)
+        worker.bank.goes.set()
+        await until(lambda: worker.bank.under_way == 0)
+
+    with_worker(tmp_path, talk, circuit_failures=1, circuit_probes=1)
+
+
+def test_performers_that_do_not_close_hold_up_no_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_CANCELLED_S", 0.01)
+
+    async def talk(worker: WorkerOfCalls) -> None:
+        async def close() -> None:
+            await asyncio.Event().wait()
+
+        worker.executor._routes = [replace(worker.executor._routes[0], close=close)]
+        await worker.executor.stop()
+        assert "performers of asked do not close" in caplog.text
+        worker.executor._routes = []
+
+    with_worker(tmp_path, talk)
+
+
+def test_destinations_of_one_name_show_the_worst_of_their_circuits(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        route = worker.executor._routes[0]
+        executor = IntentExecutor(
+            worker.settings,
+            [route, replace(route, source="others")],
+            AnswerLog(lambda: Producer(worker), worker.parts.observer),
+            worker.parts.observer,
+            reached=lambda _: None,
+            in_trouble=lambda _partition, _trouble: None,
+            now_ms=lambda: 0,
+        )
+        executor.start()
+        first, second = (
+            bulkhead for bulkhead in executor._bulkheads if bulkhead.destination == "bank"
+        )
+        first.breaker.failed(first.breaker.begin(), 0)
+        for bulkhead in (first, second):
+            executor._show_circuit(bulkhead)
+        assert worker.metric("seatstream_circuit_state", destination="bank") == 2
+        await executor.stop()
+
+    with_worker(tmp_path, talk, circuit_failures=1)
 
 
 def test_a_call_that_ignores_its_end_tells_nothing(tmp_path: Path) -> None:

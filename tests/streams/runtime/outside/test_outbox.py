@@ -23,12 +23,15 @@ async def nobody(_: Intent) -> bytes:
 class Bench:
     """An outbox over a store in memory; every change is committed at once."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, end_offset: int = 0) -> None:
         self.store = MemoryStore(seed=3)
         self.state = PartitionState(self.store)
         journal = CrashJournal((directory or Path("/nonexistent")) / "journal.json")
         route = calling({"bank": nobody, "post": nobody})
-        self.box = Outbox(InputPartition(route, "asked", 0, 1, self.state, 0, 0, journal))
+        partition = InputPartition(
+            route, "asked", 0, 1, self.state, 0, 0, journal, end_offset=end_offset
+        )
+        self.box = Outbox(partition)
 
     def open(self, intent_id: str, due_ms: int = 0, destination: str = "bank") -> None:
         open_intent(
@@ -164,10 +167,47 @@ def test_answers_that_are_not_folded_fill_an_outbox(monkeypatch: pytest.MonkeyPa
     bench.open("one")
     taken = bench.box.take("bank", 0)
     assert taken is not None
-    bench.box.answered(taken[0])
-    assert bench.box.is_full
-    bench.settle("one")
-    assert not bench.box.is_full
+    bench.box.answered("bank", 7)
+    assert not bench.box.may_perform("bank")
+    # Of another destination nothing is waited for.
+    assert bench.box.may_perform("post")
+    # Whatever the handler makes of it, also nothing at all.
+    bench.box.partition.committed_offset = 8
+    assert bench.box.may_perform("bank")
+
+
+def test_an_answer_that_was_folded_before_its_broker_told_so_fills_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "UNFOLDED_MAX", 1)
+    bench = Bench()
+    bench.box.partition.committed_offset = 8
+    bench.box.answered("bank", 7)
+    bench.box.answered("bank", -1)
+    assert bench.box.may_perform("bank")
+
+
+def test_nothing_is_performed_before_the_log_of_the_take_over_is_folded() -> None:
+    bench = Bench(end_offset=10)
+    bench.open("history")
+    assert not bench.box.may_perform("bank")
+    bench.box.partition.committed_offset = 11
+    bench.open("on the border")
+    assert bench.box.may_perform("bank")
+    bench.open("new")
+    taken = [bench.box.take("bank", 0) for _ in range(3)]
+    fresh = {one[0].id: one[1].is_fresh for one in taken if one}
+    assert fresh == {"history": False, "on the border": False, "new": True}
+
+
+def test_markers_at_the_end_of_the_log_are_not_waited_for() -> None:
+    bench = Bench(end_offset=10)
+    bench.box.partition.committed_offset = 9
+    bench.box.look_how_far()
+    assert not bench.box.may_perform("bank")
+    bench.box.partition.note_read_to(10)
+    bench.box.look_how_far()
+    assert bench.box.may_perform("bank")
 
 
 def test_an_intent_that_cannot_be_read_names_its_partition() -> None:

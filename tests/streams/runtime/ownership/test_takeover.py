@@ -180,6 +180,16 @@ def test_former_owners_are_fenced_before_anything_is_claimed_and_claimed_before_
     assert taken.partitions[SOURCE, 0].next_offset == 42
 
 
+def test_a_partition_has_caught_up_where_its_log_ended_when_it_was_taken_over(
+    bench: Bench, brokers: Brokers
+) -> None:
+    brokers.committed_at = {0: (42, MY_NAME), 1: (100, MY_NAME)}
+    taken = bench.take(0, 1)
+    far, near = (taken.partitions[SOURCE, number] for number in (0, 1))
+    assert (far.end_offset, near.end_offset) == (100, 100)
+    assert [far.has_caught_up, near.has_caught_up] == [False, True]
+
+
 def test_what_is_ours_already_is_not_fenced(bench: Bench, brokers: Brokers) -> None:
     brokers.committed_at = {0: (42, MY_NAME)}
     assert runs(bench.take(0)) == [0]

@@ -36,6 +36,7 @@ def new_partition(
     to: tuple[str, ...] = ("out",),
     *,
     has_gaps: bool = False,
+    end_offset: int = 0,
 ) -> InputPartition:
     def echo(batch: Batch, state: State, log_time_ms: int) -> Effects:
         effects = Effects()
@@ -48,13 +49,39 @@ def new_partition(
     state = PartitionState(MemoryStore())
     crash_journal = CrashJournal(journal)
     return InputPartition(
-        route, "in", 0, 4, state, next_offset, 500, crash_journal, has_gaps=has_gaps
+        route,
+        "in",
+        0,
+        4,
+        state,
+        next_offset,
+        500,
+        crash_journal,
+        has_gaps=has_gaps,
+        end_offset=end_offset,
     )
 
 
 @pytest.fixture
 def partition(tmp_path: Path) -> InputPartition:
     return new_partition(tmp_path / "journal.json")
+
+
+def test_a_partition_has_caught_up_once_it_is_committed_or_read_to_the_end_it_began_with(
+    tmp_path: Path,
+) -> None:
+    assert new_partition(tmp_path / "journal.json", end_offset=100).has_caught_up
+    partition = new_partition(tmp_path / "journal.json", end_offset=102)
+    feed(partition, records(100, 5))
+    # Fetched is not folded.
+    told = [partition.has_caught_up]
+    partition.committed_offset = 102
+    told.append(partition.has_caught_up)
+    marked = new_partition(tmp_path / "journal.json", end_offset=102)
+    for offset in (101, 102):
+        marked.note_read_to(offset)
+        told.append(marked.has_caught_up)
+    assert told == [False, True, False, True]
 
 
 def test_an_earlier_record_than_expected_is_the_partitions_trouble(
