@@ -2,8 +2,8 @@
 
     python -m scripts.open_event scripts/sale/arena.json --event-id 1
 
-Opening again with the same plan and rules changes nothing; with others it is refused. `--dry-run`
-tells for each section what was taken for an aisle and which seats are not for sale.
+Opening again with the same plan, prices and rules changes nothing; with others it is refused.
+`--dry-run` tells for each section what was taken for an aisle and which seats are not for sale.
 """
 
 import argparse
@@ -106,15 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failed(2, f"{arguments.plan}: {fault}", as_json=arguments.json)
     except OSError as error:
         return failed(2, f"{error.filename}: {error.strerror}", as_json=arguments.json)
-    result = {
-        "event_id": arguments.event_id,
-        "plan": plan.name,
-        "sections": len(plan.sections),
-        "seats": plan.seat_count,
-        "aisles": sum(section.aisle_count for section in plan.sections),
-        "not_for_sale": sum(section.not_for_sale_count for section in plan.sections),
-        "notes": list(plan.notes),
-    }
+    result = summary_of(plan, arguments.event_id)
     if not arguments.json:
         tell_notes(plan.notes)
     if arguments.dry_run:
@@ -147,6 +139,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = f"{len(opening.refused)} sections refused, the first: {section}, {reason}"
         return told(1, result, text, as_json=arguments.json)
     return told(0, result, f"{described(result)}: open", as_json=arguments.json)
+
+
+def summary_of(plan: SeatingPlan, event_id: int) -> dict[str, object]:
+    """Return what machines are told of a plan."""
+    return {
+        "event_id": event_id,
+        "plan": plan.name,
+        "sections": len(plan.sections),
+        "seats": plan.seat_count,
+        "aisles": sum(section.aisle_count for section in plan.sections),
+        "not_for_sale": sum(section.not_for_sale_count for section in plan.sections),
+        "notes": list(plan.notes),
+        "currency": plan.prices.currency,
+        "prices": dict(plan.prices.amounts),
+    }
 
 
 def described(result: dict[str, object]) -> str:

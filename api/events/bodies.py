@@ -18,7 +18,8 @@ class Opening(BaseModel):
     """An event to open: what it is called, when it is sold, and its seats.
 
     `plan` is a seating plan in the pretix format (`name`, `categories`, `zones`) or in the short
-    form: `{"event": ..., "sections": [{"section": "A", "rows": 20, "seats": 50}]}`.
+    form: `{"event": ..., "sections": [{"section": "A", "rows": 20, "seats": 50}]}`. Either may
+    have prices: `"currency": "EUR", "prices": {"front": 4500}`, by category, in the minor unit.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -50,6 +51,7 @@ class EventBody(BaseModel):
 
     `sale_state` follows from the times: `opening` (not every section is open yet), `upcoming`,
     `on_sale`, `closed`, `past` (the event has begun). Whether a hold is taken, the log decides.
+    `currency` is that of all prices, empty where seats have none.
     """
 
     event_id: int
@@ -62,6 +64,7 @@ class EventBody(BaseModel):
     revision: int
     capacity: int
     sections: int
+    currency: str = Field(description="ISO 4217, or empty.")
 
 
 class EventPage(BaseModel):
@@ -72,13 +75,18 @@ class EventPage(BaseModel):
 
 
 class SectionBody(BaseModel):
-    """One section: `categories` in order of first use from the front row."""
+    """One section: `categories` in order of first use from the front row.
+
+    `prices` has what a seat of each category costs, in the minor unit of the event's currency;
+    it is empty where seats have no price.
+    """
 
     section: str
     name: str
     capacity: int
     layout_version: int
     categories: list[str]
+    prices: dict[str, int]
 
 
 class EventSections(BaseModel):
@@ -86,6 +94,7 @@ class EventSections(BaseModel):
 
     event_id: int
     revision: int
+    currency: str = Field(description="ISO 4217, or empty.")
     sections: list[SectionBody]
 
 
@@ -112,9 +121,12 @@ def event_body(event: Event, now_ms: int) -> dict[str, Any]:
         "revision": event.revision,
         "capacity": event.capacity,
         "sections": len(event.sections),
+        "currency": event.currency,
     }
 
 
 def section_body(section: SectionDescription) -> dict[str, Any]:
     """Return what SectionBody says of a section."""
-    return section._asdict()
+    told = section._asdict()
+    amounts = told.pop("amounts")
+    return told | {"prices": dict(zip(section.categories, amounts, strict=False))}

@@ -135,6 +135,7 @@ async def list_sections(
     body = {
         "event_id": event_id,
         "revision": event.revision,
+        "currency": event.currency,
         "sections": [section_body(section) for section in event.sections],
     }
     return _answer(request, catalogue, body)

@@ -14,7 +14,8 @@ from api.events.bodies import NAME_BYTES_MAX, Opening
 from api.web.problems import Problem, bad
 from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
 from state.domain.event import Event, EventStatus, SectionDescription, time_fault
-from state.domain.layout import OrphanRule, Rules
+from state.domain.layout import OrphanRule, Rules, categories_of
+from state.domain.price import UNPRICED
 from state.domain.reasons import Reason
 from state.plans.reading import read_document
 from state.plans.seating import PlanFault, SeatingPlan, SectionPlan, without_sale
@@ -78,6 +79,7 @@ def prepared(opening: Opening, user_id: str, encoders: CommandEncoders) -> Prepa
         opening_digest=digest,
         opened_by=user_id,
         changed_at_ms=0,
+        currency=plan.prices.currency,
     )
     return Prepared(event, plan.sections, rules)
 
@@ -105,14 +107,14 @@ def _descriptions(plan: SeatingPlan) -> Iterator[SectionDescription]:
                 "Shorten the name of the section",
             )
         yield SectionDescription(
-            section.section, name, section.seat_count, LAYOUT_VERSION, _categories(section)
+            section.section,
+            name,
+            section.seat_count,
+            LAYOUT_VERSION,
+            tuple(category for category in categories_of(section.rows) if category),
+            # With prices, every seat has a category, and every category one of them.
+            tuple(amount for _, amount in section.prices.amounts),
         )
-
-
-def _categories(section: SectionPlan) -> tuple[str, ...]:
-    used = (name for row in section.rows for name in row.seat_categories or (row.category,))
-    # Each once, in the order of first use.
-    return tuple(dict.fromkeys(name for name in used if name))
 
 
 def _digest(opening: Opening, plan: SeatingPlan, rules: Rules, encoders: CommandEncoders) -> str:
@@ -128,6 +130,9 @@ def _digest(opening: Opening, plan: SeatingPlan, rules: Rules, encoders: Command
                 f"its layout takes {len(value)} bytes of a record of {VALUE_BYTES_MAX}",
                 "Split the section in two",
             )
+        if section.prices == UNPRICED:
+            # An event without prices has the digest that it had before there were any.
+            value = value[:-_UNPRICED_BYTES]
         described = f"{section.section}\0{section.name}\0{len(value)}\0"
         # The header names the schema, and another registry gives another id.
         digest.update(described.encode() + value[HEADER_BYTES:])
@@ -136,6 +141,8 @@ def _digest(opening: Opening, plan: SeatingPlan, rules: Rules, encoders: Command
 
 # Three texts of at most 64 bytes, a section of 32, an event id: with the length of each.
 _IDENTITY_BYTES_MAX: Final = 256
+# Of an empty currency and no prices, at the end of OpenSection.
+_UNPRICED_BYTES: Final = 2
 
 
 def opened(event: Event, now_ms: int, *, is_complete: bool) -> Event:

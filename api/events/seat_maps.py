@@ -22,7 +22,7 @@ from api.web.ids import EventIdInPath, SectionIdInPath
 from api.web.problems import Problem, ToldAs, another_log, bad, retry_after, told_as
 from api.web.waits import caller_of
 from api.web.whole_numbers import USUAL_FORM, DayMs, Int64
-from state.domain.layout import Row
+from state.domain.layout import Plan, Row
 from state.domain.reasons import ApiReason, Reason
 from state.domain.status import is_other_history
 from state.owners.lookup import OwnerNotReady, OwnerUnreachable, SectionRecords
@@ -35,6 +35,9 @@ ASK_AGAIN_S: Final = 0.03
 
 _REVALIDATED: Final = "private, no-cache"
 _FOR_EVER: Final = "private, max-age=86400, immutable"
+
+CURRENCY: Final = "ISO 4217; empty where seats have no price."
+PRICES: Final = "What a seat of each category costs, in the currency's minor unit."
 
 
 class FreeSeats(BaseModel):
@@ -54,6 +57,8 @@ class FreeSeats(BaseModel):
     capacity: int
     free: int
     row_seats: list[int]
+    currency: str = Field(description=CURRENCY)
+    prices: dict[str, int] = Field(description=PRICES)
     bitmap: str | None = None
     free_ranges: list[tuple[int, int, int]] | None = None
 
@@ -84,6 +89,8 @@ class SectionLayout(BaseModel):
     max_seats_per_hold: int
     hold_ms: int
     orphan_rule: Literal["prefer", "strict", "off"]
+    currency: str = Field(description=CURRENCY)
+    prices: dict[str, int] = Field(description=PRICES)
     rows: list[RowLayout]
 
 
@@ -236,6 +243,7 @@ def _free_seats(event_id: int, section: str, records: SectionRecords, form: str)
         "capacity": shape.capacity,
         "free": sum(map(int.bit_count, records.free)),
         "row_seats": shape.seat_counts,
+        **_prices(records.plan),
     }
     if form == "bitmap":
         return {**body, "bitmap": b64encode(shape.pack(records.free)).decode()}
@@ -254,8 +262,13 @@ def _layout(event_id: int, section: str, records: SectionRecords) -> dict[str, A
         "max_seats_per_hold": plan.rules.max_seats_per_hold,
         "hold_ms": plan.rules.hold_ms,
         "orphan_rule": plan.rules.orphan_rule.name.lower(),
+        **_prices(plan),
         "rows": [_row(row) for row in plan.rows],
     }
+
+
+def _prices(plan: Plan) -> dict[str, Any]:
+    return {"currency": plan.prices.currency, "prices": dict(plan.prices.amounts)}
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class ReservationBody(BaseModel):
     """A reservation as it stands.
 
     `epoch` and `version` go into later commands and reads; `deadline_ms` is there while it is
-    held, `cause` once it was released, `reason` and `seat` where it was rejected.
+    held, `cause` once it was released, `reason` and `seat` where it was rejected. `amount` is the
+    price of all its seats, fixed when they were held.
     """
 
     reservation_id: str = Field(description="Opaque; part of this reservation's address.")
@@ -65,6 +66,8 @@ class ReservationBody(BaseModel):
     event_id: int
     section: str
     seats: list[SeatBody]
+    amount: int = Field(description="In the currency's minor unit, such as cents.")
+    currency: str = Field(description="ISO 4217; empty where the seats have no price.")
     epoch: int
     deadline_ms: int | None = Field(description="Unix ms.")
     version: int
@@ -101,6 +104,8 @@ def reservation_body(view: ReservationView) -> dict[str, Any]:
             for row, first, count in view.seats
             for seat in range(first, first + count)
         ],
+        "amount": view.amount,
+        "currency": view.currency,
         "epoch": view.epoch,
         "deadline_ms": view.deadline_ms if view.status is Status.HELD else None,
         "version": view.version,

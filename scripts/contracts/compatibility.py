@@ -8,9 +8,8 @@ from typing import Any
 import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
-from scripts.contracts.linting import release_paths
 from serdes.avro.generated_source import named_types
-from serdes.avro.schema_files import Schema, SchemaFiles, load
+from serdes.avro.schema_files import Schema, SchemaFiles, load, release_paths
 
 
 def incompatibilities(root: Path) -> list[str]:

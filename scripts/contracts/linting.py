@@ -9,7 +9,7 @@ import fastavro
 
 from schemas.topics import KEPT_BY_THE_RUNTIME, TOPICS, subjects
 from serdes.avro.generated_source import named_types
-from serdes.avro.schema_files import HISTORY, SchemaFiles, load
+from serdes.avro.schema_files import SchemaFiles, load, release_paths
 from serdes.avro.schema_rules import faults_of
 
 _NAMESPACE = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]*)+")
@@ -32,14 +32,6 @@ def lint(root: Path) -> list[str]:
         ]
         faults += [f"{path.relative_to(root)}: {fault}" for fault in found]
     return faults + [f"topics.py: {fault}" for fault in _faults_of_use(files)]
-
-
-def release_paths(root: Path) -> list[Path]:
-    """Return the folders of all releases, oldest first."""
-    return sorted(
-        (path for path in (root / HISTORY).glob("v*") if path.is_dir()),
-        key=lambda path: int(path.name[1:]),
-    )
 
 
 def _faults_of_file(path: Path, schema: dict[str, Any]) -> Iterator[str]:

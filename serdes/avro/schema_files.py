@@ -146,6 +146,20 @@ def current() -> SchemaFiles:
     return load(SCHEMA_ROOT)
 
 
+def release_paths(root: Path) -> list[Path]:
+    """Return the folders of all releases below a folder of schemas, oldest first."""
+    return sorted(
+        (path for path in (root / HISTORY).glob("v*") if path.is_dir()),
+        key=lambda path: int(path.name[1:]),
+    )
+
+
+@cache
+def releases() -> tuple[SchemaFiles, ...]:
+    """Return the schemas of each release of ours, oldest first."""
+    return tuple(map(load, release_paths(SCHEMA_ROOT)))
+
+
 def inlined(full_name: str) -> dict[str, Any]:
     """Return one of the current schemas, self-contained."""
     return current().inlined(full_name)

@@ -62,13 +62,17 @@ def advance(status: EventStatus, trigger: Trigger) -> EventStatus:
 
 
 class SectionDescription(NamedTuple):
-    """One section as buyers see it in a list; categories in order of first use."""
+    """One section as buyers see it in a list; categories in order of first use.
+
+    amounts: the price of a seat of each category, in the minor unit; empty where none has one.
+    """
 
     section: str
     name: str
     capacity: int
     layout_version: int
     categories: tuple[str, ...]
+    amounts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Event:
                     exclusive, 0 for no bound.
     revision:       rises by one with each change, from 1.
     opening_digest: of what the event was opened with; the same opening has the same.
+    currency:       of all prices; empty where seats have none.
     """
 
     event_id: int
@@ -93,6 +98,7 @@ class Event:
     opening_digest: str
     opened_by: str
     changed_at_ms: int
+    currency: str = ""
 
     @property
     def capacity(self) -> int:
@@ -126,6 +132,7 @@ def _rank(event: Event) -> tuple[Any, ...]:
         event.sections,
         event.opening_digest,
         event.opened_by,
+        event.currency,
     )
 
 

@@ -7,6 +7,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from state.domain.price import UNPRICED, PriceList, invalid_prices
+
 ROW_SEATS_MAX: Final = 1_000
 # Most seats of one request; rows are indexed by every run length up to this one.
 SEATS_PER_HOLD_MAX: Final = 16
@@ -91,6 +93,7 @@ class Plan:
     rows: tuple[Row, ...]
     blocked: tuple[SeatRange, ...] = ()
     rules: Rules = Rules()
+    prices: PriceList = UNPRICED
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,18 @@ def invalid(plan: Plan) -> str | None:
         fault = _invalid_row(row)
         if fault:
             return f"rows[{index}].{fault}"
-    return _invalid_blocked(plan) or _invalid_rules(plan.rules)
+    return (
+        _invalid_blocked(plan)
+        or _invalid_rules(plan.rules)
+        or invalid_prices(plan.prices, categories_of(plan.rows))
+    )
+
+
+def categories_of(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return the categories of the seats, each once, in order of first use from the front row."""
+    return tuple(
+        dict.fromkeys(name for row in rows for name in row.seat_categories or (row.category,))
+    )
 
 
 def _invalid_row(row: Row) -> str | None:

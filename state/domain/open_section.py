@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from state.domain.layout import TIME_MS_MAX
+from state.domain.price import SeatPrices
 from state.domain.section import Section
 
 
@@ -13,6 +14,7 @@ class KnownSection:
     key:            record key, `{eventId}-{section}`.
     sale_ends_ms:   exclusive; the end of time where the rules set no bound.
     initial_blocked_count: seats that the plan itself blocks.
+    prices:         of its seats; never changed.
     """
 
     section: Section
@@ -26,6 +28,7 @@ class KnownSection:
     sale_starts_ms: int
     sale_ends_ms: int
     initial_blocked_count: int
+    prices: SeatPrices
 
     @classmethod
     def of(
@@ -37,6 +40,7 @@ class KnownSection:
         section_id: bytes,
         layout_version: int,
         initial_blocked_count: int,
+        prices: SeatPrices,
     ) -> "KnownSection":
         """Return the working form around `section`, by the section's own rules."""
         rules = section.rules
@@ -52,6 +56,7 @@ class KnownSection:
             sale_starts_ms=rules.sale_starts_ms,
             sale_ends_ms=_end_of(rules.sale_ends_ms),
             initial_blocked_count=initial_blocked_count,
+            prices=prices,
         )
 
     def with_window(self, sale_starts_ms: int, sale_ends_ms: int) -> "KnownSection":

@@ -44,6 +44,7 @@ class Outcome(NamedTuple):
     reason:     number of a Reason, UNSPECIFIED but for refusals; maybe one that only newer code
                 knows by name.
     sale_starts_ms, sale_ends_ms: of a changed sale window.
+    amount, currency: price of the seats of a hold, as fixed when it was held; minor unit.
     """
 
     kind: OutcomeKind
@@ -66,6 +67,8 @@ class Outcome(NamedTuple):
     blocked_count: int = 0
     sale_starts_ms: int = 0
     sale_ends_ms: int = 0
+    amount: int = 0
+    currency: bytes = b""
 
     @property
     def command_offset(self) -> int:
@@ -99,6 +102,8 @@ class ReservationView(NamedTuple):
     version:   of the section, left behind by the outcome that decided last.
     reason:    why it was rejected; UNSPECIFIED otherwise.
     cause:     why it was released; UNSPECIFIED otherwise.
+    amount, currency: price of its seats as fixed when it was held, minor unit; 0 and empty where
+               it never had seats, or seats have no price.
     """
 
     reservation_id: str
@@ -115,6 +120,8 @@ class ReservationView(NamedTuple):
     reason: Reason = Reason.UNSPECIFIED
     seat: SeatPosition | None = None
     cause: ReleaseCause = ReleaseCause.UNSPECIFIED
+    amount: int = 0
+    currency: str = ""
 
 
 _STATUS_AFTER: Final = {
@@ -152,6 +159,8 @@ def after(outcome: Outcome, seats: tuple[SeatRange, ...]) -> ReservationView:
         reason=reason_of(outcome.reason),
         seat=outcome.seat,
         cause=ReleaseCause(outcome.cause),
+        amount=outcome.amount,
+        currency=outcome.currency.decode(),
     )
 
 
@@ -191,6 +200,8 @@ def as_stored(held: Reservation, outcome_prefix: str) -> ReservationView:
         reason=reason_of(held.reason) if status == Status.REJECTED else Reason.UNSPECIFIED,
         seat=held.seat,
         cause=cause,
+        amount=held.amount,
+        currency=held.currency.decode(),
     )
 
 

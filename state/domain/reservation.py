@@ -99,6 +99,8 @@ class Reservation(NamedTuple):
     The first five are those of the request, of which `request` is the encoded form.
     status, reason: numbers of Status and Reason, as they are read.
     epoch: of the hold, from 1; 0 where there never was one.
+    amount, currency: price of its seats, fixed when they were held, in the currency's minor unit;
+            0 and empty where it never had seats, or they have no price.
     """
 
     reservation_id: bytes
@@ -119,6 +121,8 @@ class Reservation(NamedTuple):
     reason: int
     seat: SeatPosition | None
     later: tuple[LaterOutcome, ...]
+    amount: int = 0
+    currency: bytes = b""
 
     @property
     def deadline_ms(self) -> int:

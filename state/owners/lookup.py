@@ -38,7 +38,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from schemas.topics import SECTION_COMMANDS
-from serdes.avro.codegen import decoder
+from serdes.avro.stored import stored_decoder
 from state.domain.keys import BLOCKED, LAYOUT, RESERVATION, SECTION
 from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
@@ -211,10 +211,10 @@ class OwnerLookup:
         self._session: aiohttp.ClientSession | None = None
         self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
         self._counts: Counter[str] = Counter()
-        self._read_reservation = decoder(_STATE + "Reservation")
-        self._read_layout = decoder(_STATE + "SectionLayout")
-        self._read_section = decoder(_STATE + "SectionState")
-        self._read_blocked = decoder(_STATE + "BlockedSeats")
+        self._read_reservation = stored_decoder(_STATE + "Reservation")
+        self._read_layout = stored_decoder(_STATE + "SectionLayout")
+        self._read_section = stored_decoder(_STATE + "SectionState")
+        self._read_blocked = stored_decoder(_STATE + "BlockedSeats")
 
     async def __aenter__(self) -> Self:
         self.start()

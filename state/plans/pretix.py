@@ -17,6 +17,7 @@ How the format maps to sections:
 - `seat_guid` names a seat in the whole plan and must be unique.
 - A category must be one of the plan's, or empty. Where any seat has a category, the seats without
   one are not for sale.
+- Prices by category, which the format does not know, are told in `prices.py`.
 - Fields that say nothing about seats (colours, areas, radius, uuid, labels' positions) and fields
   unknown to the format are ignored.
 """

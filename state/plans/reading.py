@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from state.plans.fields import Json, typed
 from state.plans.pretix import read_pretix
+from state.plans.prices import priced
 from state.plans.seating import PlanFault, SeatingPlan, shown
 from state.plans.short_form import read_short_form
 
@@ -46,9 +47,9 @@ def parse_plan(content: bytes) -> SeatingPlan:
 def read_document(plan: Json) -> SeatingPlan:
     """Read a plan that was parsed already; raises PlanFault."""
     if "zones" in plan:
-        return read_pretix(plan)
+        return priced(read_pretix(plan), plan)
     if "sections" in plan:
-        return read_short_form(plan)
+        return priced(read_short_form(plan), plan)
     raise PlanFault(
         "",
         "neither 'zones' (pretix format) nor 'sections' (short form) is there",

@@ -12,6 +12,7 @@ from itertools import groupby, pairwise
 from anyascii import anyascii
 
 from state.domain.layout import Row, SeatRange
+from state.domain.price import UNPRICED, PriceList
 
 SECTION_ID = re.compile(r"[A-Z0-9-]{1,32}")
 SEATS_PER_ROW_MAX = 1000
@@ -33,6 +34,7 @@ REMEDY_BY_PART = {
     ),
     "aisles": "Split the zone in two",
     "seats that are not for sale": "Split the zone in two, or leave those seats out of the plan",
+    "prices": "Split the zone in two, or shorten the names of its categories",
     "rows": "Split the zone in two, or shorten the names of its rows and categories",
 }
 
@@ -59,6 +61,7 @@ class SectionPlan:
 
     path:         where in the file the section stands, for messages.
     not_for_sale: seats that are opened as blocked.
+    prices:       of the categories of its seats.
     """
 
     section: str
@@ -66,6 +69,7 @@ class SectionPlan:
     rows: tuple[Row, ...]
     path: str
     not_for_sale: tuple[SeatRange, ...] = ()
+    prices: PriceList = UNPRICED
 
     @property
     def seat_count(self) -> int:
@@ -99,6 +103,7 @@ class SeatingPlan:
     place_by_guid: for every seat of the file, its id there -> where it stands here.
     categories:    every category that the file names.
     notes:         what the reader had to decide and a person should look at, one line each.
+    prices:        as the file has them, of any of the categories.
     """
 
     name: str
@@ -106,6 +111,7 @@ class SeatingPlan:
     place_by_guid: Mapping[str, SeatPlace] = field(repr=False)
     categories: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    prices: PriceList = UNPRICED
 
     @property
     def seat_count(self) -> int:
@@ -247,6 +253,7 @@ def check_record_size(section: SectionPlan) -> None:
         "categories of its seats": sum(text_bytes(row.seat_categories) for row in rows),
         "aisles": sum(5 * len(row.aisles) for row in rows),
         "seats that are not for sale": 15 * len(section.not_for_sale),
+        "prices": sum(10 + text_bytes((name,)) for name, _ in section.prices.amounts),
         "rows": sum(35 + text_bytes((row.label, row.category)) for row in rows),
     }
     size = IDENTITY_BYTES + sum(size_by_part.values())

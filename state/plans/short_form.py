@@ -4,6 +4,8 @@
       {"section": "A1", "rows": 20, "seats": 50, "aisles": [25], "category": "front"},
       {"section": "B1", "rows": 3, "seats": [20, 22, 24]}]}
 
+Prices by category are told in `prices.py`.
+
 `seats` is one number for all rows or a list with one number a row; an aisle i lies between seat
 indexes i - 1 and i and applies to every row long enough for it; rows and seats are labelled from
 1. A field that the form does not know is refused, because a mistyped `aisles` would otherwise
@@ -12,6 +14,7 @@ sell neighbours that are none. In `--map`, seat 7 of row 2 is called `A1-2-7`.
 
 from state.domain.layout import Row
 from state.plans.fields import Json, checked, objects, text, typed
+from state.plans.prices import PRICE_FIELDS
 from state.plans.seating import (
     SEATS_PER_ROW_MAX,
     SECTION_ID,
@@ -25,7 +28,7 @@ from state.plans.seating import (
     shown,
 )
 
-PLAN_FIELDS = {"event", "sections"}
+PLAN_FIELDS = {"event", "sections"} | PRICE_FIELDS
 SECTION_FIELDS = {"section", "rows", "seats", "aisles", "category"}
 ROWS_MAX = 10_000
 

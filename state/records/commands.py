@@ -64,6 +64,8 @@ class CommandEncoders:
             rules.max_hold_ms,
             rules.sale_starts_ms,
             rules.sale_ends_ms,
+            section.prices.currency.encode(),
+            tuple((category.encode(), amount) for category, amount in section.prices.amounts),
         )
 
     def hold_best(self, identity: bytes, count: int) -> bytes:

@@ -34,12 +34,14 @@ def event_of(told: EventDescription) -> Event:
                 capacity,
                 layout_version,
                 tuple(category.decode() for category in categories),
+                amounts,
             )
-            for section, name, capacity, layout_version, categories in told.sections
+            for section, name, capacity, layout_version, categories, amounts in told.sections
         ),
         opening_digest=told.opening_digest.decode(),
         opened_by=told.opened_by.decode(),
         changed_at_ms=told.changed_at_ms,
+        currency=told.currency.decode(),
     )
 
 
@@ -67,10 +69,12 @@ class EventEncoder:
                     section.capacity,
                     section.layout_version,
                     tuple(category.encode() for category in section.categories),
+                    section.amounts,
                 )
                 for section in event.sections
             ),
             event.opening_digest.encode(),
             event.opened_by.encode(),
             event.changed_at_ms,
+            event.currency.encode(),
         )

@@ -30,25 +30,28 @@ class HeldWriter:
 
     def __init__(self, seats_held_id: int) -> None:
         self._header = header_of(seats_held_id)
-        _, self._asked, self._times, _, self._decided = parts(
+        _, self._asked, self._times, _, self._decided, self._price = parts(
             _RESERVATION,
             ("request",),
             ("seatCount", "chosen", "status", "epoch"),
             ("heldAtMs", "firstDeadlineMs"),
             ("decidedOffset", "decidedVersion"),
             ("seats", "reason", "seat", "later"),
+            ("amount", "currency"),
         )
-        _, self._outcome_id, _, self._outcome_times, self._outcome_seats = parts(
+        _, self._outcome_id, _, self._outcome_times, self._outcome_seats, _ = parts(
             _SEATS_HELD,
             ("request",),
             ("outcomeId",),
             ("version",),
             ("decidedAtMs", "epoch", "deadlineMs"),
             ("seats",),
+            ("amount", "currency"),
         )
-        # By seats asked for; by (row, first seat, count).
+        # By seats asked for; by (row, first seat, count); by (amount, currency).
         self._asked_by_count: Remembered[int, bytes] = Remembered({})
         self._seats: Remembered[tuple[int, int, int], tuple[bytes, bytes]] = Remembered({})
+        self._prices: Remembered[tuple[int, bytes], bytes] = Remembered({})
         # What stands before an outcome id, by its size.
         self._id_size = tuple(self._outcome_id(b"x" * size)[:-size] for size in range(1, 512))
 
@@ -67,10 +70,12 @@ class HeldWriter:
         version: int,
         times: Times,
         seats: tuple[int, int, int],
+        price: tuple[int, bytes],
     ) -> tuple[bytes, bytes]:
         """Return the values of Reservation and SeatsHeld.
 
-        request: the encoded identity; outcome_id: 1 to 511 bytes; seats: row, first seat, count.
+        request: the encoded identity; outcome_id: 1 to 511 bytes; seats: row, first seat, count;
+        price: amount in the minor unit, currency.
         """
         # As in generated code: a call for each number would take longer than the rest.
         encoded_version = KNOWN.get(version) or (
@@ -84,6 +89,8 @@ class HeldWriter:
             else write_recent(offset)
         )
         tail, block = self._seats.get(seats) or self._new_seats(seats)
+        # Both records end alike.
+        money = self._prices.get(price) or self._new_price(price)
         count = seats[2]
         return (
             b"".join(
@@ -94,6 +101,7 @@ class HeldWriter:
                     encoded_offset,
                     encoded_version,
                     tail,
+                    money,
                 )
             ),
             b"".join(
@@ -105,6 +113,7 @@ class HeldWriter:
                     encoded_version,
                     times[1],
                     block,
+                    money,
                 )
             ),
         )
@@ -113,6 +122,11 @@ class HeldWriter:
         part = self._asked(count, (), Status.HELD, _FIRST_EPOCH)
         self._asked_by_count.remember(count, part)
         return part
+
+    def _new_price(self, price: tuple[int, bytes]) -> bytes:
+        found = self._price(*price)
+        self._prices.remember(price, found)
+        return found
 
     def _new_seats(self, seats: tuple[int, int, int]) -> tuple[bytes, bytes]:
         found = (

@@ -19,8 +19,10 @@ Seat = tuple[int, int]
 SeatRange = tuple[int, int, int]
 # label, seat_count, first_number, number_step, seat_labels, aisles, category, seat_categories
 RowPlan = tuple[bytes, int, int, int, tuple[bytes, ...], tuple[int, ...], bytes, tuple[bytes, ...]]
-# section, name, capacity, layout_version, categories
-SectionDescription = tuple[bytes, bytes, int, int, tuple[bytes, ...]]
+# category, amount
+CategoryPrice = tuple[bytes, int]
+# section, name, capacity, layout_version, categories, amounts
+SectionDescription = tuple[bytes, bytes, int, int, tuple[bytes, ...], tuple[int, ...]]
 
 
 class OpenSection(NamedTuple):
@@ -41,6 +43,8 @@ class OpenSection(NamedTuple):
     max_hold_ms: int
     sale_starts_ms: int
     sale_ends_ms: int
+    currency: bytes
+    prices: tuple[CategoryPrice, ...]
 
 
 # What is stored of a layout is the command that opened it, with the sale window of now.
@@ -181,3 +185,4 @@ class EventDescription(NamedTuple):
     opening_digest: bytes
     opened_by: bytes
     changed_at_ms: int
+    currency: bytes

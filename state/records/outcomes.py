@@ -44,25 +44,29 @@ def _seat(position: Any) -> SeatPosition | None:
     return None if position is None else SeatPosition(*position)
 
 
+def _price(amount: int, currency: bytes) -> dict[str, Any]:
+    return {"amount": amount, "currency": currency}
+
+
 def _refusal(reason: int, seat: Any) -> dict[str, Any]:
     return {"reason": reason, "seat": _seat(seat)}
 
 
 # What follows the fields that all outcomes have, by kind.
 _REST: Final[dict[OutcomeKind, Callable[..., dict[str, Any]]]] = {
-    OutcomeKind.HELD: lambda epoch, deadline_ms, seats: {
-        "epoch": epoch, "deadline_ms": deadline_ms, "seats": _seats(seats),
+    OutcomeKind.HELD: lambda epoch, deadline_ms, seats, *price: {
+        "epoch": epoch, "deadline_ms": deadline_ms, "seats": _seats(seats), **_price(*price),
     },
     OutcomeKind.REJECTED: _refusal,
     OutcomeKind.REFUSED: _refusal,
-    OutcomeKind.CONFIRMED: lambda epoch, seats, reacquired: {
-        "epoch": epoch, "seats": _seats(seats), "reacquired": reacquired,
+    OutcomeKind.CONFIRMED: lambda epoch, seats, reacquired, *price: {
+        "epoch": epoch, "seats": _seats(seats), "reacquired": reacquired, **_price(*price),
     },
-    OutcomeKind.RELEASED: lambda epoch, cause, seats: {
-        "epoch": epoch, "cause": cause, "seats": _seats(seats),
+    OutcomeKind.RELEASED: lambda epoch, cause, seats, *price: {
+        "epoch": epoch, "cause": cause, "seats": _seats(seats), **_price(*price),
     },
-    OutcomeKind.EXTENDED: lambda epoch, deadline_ms: {
-        "epoch": epoch, "deadline_ms": deadline_ms,
+    OutcomeKind.EXTENDED: lambda epoch, deadline_ms, *price: {
+        "epoch": epoch, "deadline_ms": deadline_ms, **_price(*price),
     },
     OutcomeKind.OPENED: lambda capacity, blocked_count: {
         "capacity": capacity, "blocked_count": blocked_count,

@@ -38,8 +38,9 @@ def first_outcome(codecs: SeatCodecs, outcome_prefix: bytes, held: Reservation) 
     if held.status == Status.REJECTED:
         return codecs.rejected(*head, held.reason, held.seat)
     if held.was_held:
-        return codecs.held(*head, 1, held.first_deadline_ms, held.seats)
-    return codecs.released(*head, 0, ReleaseCause.CANCELLED, ())
+        price = held.amount, held.currency
+        return codecs.held(*head, 1, held.first_deadline_ms, held.seats, *price)
+    return codecs.released(*head, 0, ReleaseCause.CANCELLED, (), 0, b"")
 
 
 def later_outcome(
@@ -48,13 +49,14 @@ def later_outcome(
     """Return the outcome of a later decision."""
     outcome_id = b"%s%d:%d" % (outcome_prefix, later.offset, later.ordinal)
     head = later.request, outcome_id, later.version, later.at_ms, later.epoch
+    price = held.amount, held.currency
     if later.kind == Later.EXTENDED:
-        return codecs.extended(*head, later.deadline_ms)
+        return codecs.extended(*head, later.deadline_ms, *price)
     if later.kind == Later.CANCELLED:
-        return codecs.released(*head, ReleaseCause.CANCELLED, held.seats)
+        return codecs.released(*head, ReleaseCause.CANCELLED, held.seats, *price)
     if later.kind == Later.LAPSED:
-        return codecs.released(*head, ReleaseCause.LAPSED, held.seats)
-    return codecs.confirmed(*head, held.seats, later.kind == Later.REACQUIRED)
+        return codecs.released(*head, ReleaseCause.LAPSED, held.seats, *price)
+    return codecs.confirmed(*head, held.seats, later.kind == Later.REACQUIRED, *price)
 
 
 def correlation_of(request: bytes) -> bytes:

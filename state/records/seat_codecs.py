@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS, subject
-from serdes.avro.codegen import Decode, Encode, decoder, encoder
+from serdes.avro.codegen import Decode, Encode, encoder
+from serdes.avro.stored import stored_decoder
 from serdes.decoding import TopicDecoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
@@ -66,12 +67,12 @@ class SeatCodecs:
             refused=outcomes[_OUTCOMES + "CommandRefused"],
             status=encoders(SECTION_STATUS, ids)["io.seatstream.status.SectionStatusEvent"],
             tick=encoders(SECTION_COMMANDS, ids)["io.seatstream.commands.Tick"],
-            read_reservation=decoder(_STATE + "Reservation"),
+            read_reservation=stored_decoder(_STATE + "Reservation"),
             reservation=encoder(_STATE + "Reservation"),
-            read_section=decoder(_STATE + "SectionState"),
+            read_section=stored_decoder(_STATE + "SectionState"),
             section=encoder(_STATE + "SectionState"),
-            read_layout=decoder(_STATE + "SectionLayout"),
+            read_layout=stored_decoder(_STATE + "SectionLayout"),
             layout=encoder(_STATE + "SectionLayout"),
-            read_blocked=decoder(_STATE + "BlockedSeats"),
+            read_blocked=stored_decoder(_STATE + "BlockedSeats"),
             blocked_seats=encoder(_STATE + "BlockedSeats"),
         )

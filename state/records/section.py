@@ -5,6 +5,7 @@ from typing import Final
 from serdes.avro.field_names import position
 from state.domain.layout import Layout, OrphanRule, Plan, Row, Rules, SeatRange, layout_of
 from state.domain.open_section import KnownSection
+from state.domain.price import PriceList, SeatPrices, row_sums, unpriced
 from state.domain.section import Section
 from state.records.names import IDENTITY_FIELDS, OpenSection, RowPlan, SectionLayout, SectionState
 from state.records.seat_codecs import SeatCodecs
@@ -21,6 +22,7 @@ def plan_of(opened: OpenSection) -> Plan:
         rows=tuple(map(_row_of, opened.rows)),
         blocked=tuple(SeatRange(*part) for part in opened.blocked),
         rules=_rules_of(opened),
+        prices=_prices_of(opened),
     )
 
 
@@ -32,6 +34,27 @@ def _rules_of(opened: OpenSection) -> Rules:
         max_hold_ms=opened.max_hold_ms,
         sale_starts_ms=opened.sale_starts_ms,
         sale_ends_ms=opened.sale_ends_ms,
+    )
+
+
+def _prices_of(opened: OpenSection) -> PriceList:
+    return PriceList(
+        opened.currency.decode(),
+        tuple((category.decode(), amount) for category, amount in opened.prices),
+    )
+
+
+def _seat_prices(opened: OpenSection) -> SeatPrices:
+    """Return the prices of a valid section's seats."""
+    if not opened.prices:
+        return unpriced(seats for _, seats, *_ in opened.rows)
+    amount_by_category = dict(opened.prices)
+    return SeatPrices(
+        tuple(
+            row_sums(amount_by_category, seats, category, categories)
+            for _, seats, _, _, _, _, category, categories in opened.rows
+        ),
+        opened.currency,
     )
 
 
@@ -58,6 +81,7 @@ def known_section(key: bytes, opened: OpenSection, section: Section) -> KnownSec
         section_id=opened.section,
         layout_version=opened.layout_version,
         initial_blocked_count=sum(count for _, _, count in opened.blocked),
+        prices=_seat_prices(opened),
     )
 
 
@@ -76,7 +100,7 @@ def read_section(codecs: SeatCodecs, key: bytes, layout: bytes, state: bytes) ->
     opened = read_layout(codecs, layout)
     counts = SectionState._make(codecs.read_section(state, 0))
     section = Section.from_packed(
-        # The shape needs neither labels nor categories.
+        # The shape needs neither labels nor prices.
         layout_of(tuple((row[_SEAT_COUNT], row[_AISLES]) for row in opened.rows)),
         _rules_of(opened),
         counts.free,

@@ -135,8 +135,11 @@ def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
         if times is None:
             times = times_by_deadline[deadline_ms] = times_of(log_time_ms, deadline_ms)
         outcome_id = b"%s%d:0" % (outcome_prefix, offset)
+        prices = known.prices
+        sums = prices.sums[row]
+        price = sums[first + count] - sums[first], prices.currency
         reservation, outcome = write_hold(
-            request, outcome_id, offset, version, times, (row, first, count)
+            request, outcome_id, offset, version, times, (row, first, count), price
         )
         put(key, reservation, deadline_ms)
         outcomes.append((reservation_id, outcome))

@@ -79,7 +79,7 @@ def reject(
         RESERVATION + reservation_id,
         codecs.reservation(
             request, count, wanted, _REJECTED, 0, log_time_ms, 0,
-            fold.offset, version, (), reason, seat, (),
+            fold.offset, version, (), reason, seat, (), 0, b"",
         ),
     )  # fmt: skip
     outcome = codecs.rejected(request, fold.outcome_id(), version, log_time_ms, reason, seat)
@@ -157,6 +157,8 @@ def _set_aside(
         epoch=1,
         first_deadline_ms=deadline_ms,
         seats=seats,
+        amount=known.prices.of_ranges(seats),
+        currency=known.prices.currency,
     )
     return Changed(fold.first_outcome(held), Status.HELD.name, held, deadline_ms)
 

@@ -115,7 +115,12 @@ def opening(event_id: int, **changes: Any) -> dict[str, Any]:
         "event_id": event_id,
         "name": f"Concert {event_id}",
         "starts_at_ms": now_ms() + 24 * HOUR_MS,
-        "plan": {"event": "Hall", "sections": sections},
+        "plan": {
+            "event": "Hall",
+            "sections": sections,
+            "currency": "EUR",
+            "prices": {"gold": 4_500},
+        },
         **changes,
     }
 
@@ -190,6 +195,7 @@ def test_an_event_is_opened_sold_and_closed_and_every_pod_sees_it(
                 client.headers.update(BUYER)
                 seats = (await client.get("/v1/events/71/sections/A/seats", params=query)).json()
                 assert (seats["free"], seats["version"]) == (34, 2)
+                assert (seats["currency"], seats["prices"]) == ("EUR", {"gold": 4_500})
                 bits = base64.b64decode(seats["bitmap"])
                 rows = [int.from_bytes(bits[at : at + 2], "little") for at in (0, 2, 4)]
                 assert rows == [0xFFF ^ 1 << 5, 0xFFF ^ 1, 0xFFF]
@@ -211,7 +217,8 @@ def test_an_event_is_opened_sold_and_closed_and_every_pod_sees_it(
 
         # A pod that starts now reads the same from the compacted topic.
         async with pod_of(brokers) as late:
-            assert (await late.get("/v1/events/71")).json()["sale_state"] == "closed"
+            kept = (await late.get("/v1/events/71")).json()
+            assert (kept["sale_state"], kept["currency"]) == ("closed", "EUR")
 
     asyncio.run(play())
 

@@ -37,7 +37,11 @@ PARTITIONS = 4
 SECTIONS = ("HOT", "COOL", "OTHER")
 PLAN = {
     "event": "Pods",
-    "sections": [{"section": name, "rows": 40, "seats": 50} for name in SECTIONS],
+    "sections": [
+        {"section": name, "rows": 40, "seats": 50, "category": "front"} for name in SECTIONS
+    ],
+    "currency": "EUR",
+    "prices": {"front": 4_500},
 }
 SETTINGS_BY_POD: dict[str, dict[str, str]] = {
     # Longer than any wait of a test for something to end.
@@ -154,7 +158,9 @@ def test_a_reservation_is_made_at_one_pod_and_confirmed_and_shown_at_another(
         place.confirm("OTHER", id_in(made))
         sold = polled.result(60)
     assert sold.json()["status"] == "SOLD"
-    assert sold.json()["seats"] == made.json()["seats"]
+    for fixed in ("seats", "amount", "currency"):
+        assert sold.json()[fixed] == made.json()[fixed]
+    assert (made.json()["amount"], made.json()["currency"]) == (13_500, "EUR")
     assert reason(one.client.delete(at)) == (409, "ALREADY_SOLD")
     # Nobody has this one: the owner is asked, and says so.
     nobody = two.show(f"/v1/reservations/{'a' * 26}-0")

@@ -47,6 +47,30 @@ def test_a_plan_that_is_not_there_is_named(
     assert file in told["error"]
 
 
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"prices": {"front": 45.0}}, "prices['front']"),
+        ({"prices": {"front": "1,00"}}, "prices['front']"),
+        ({"prices": {"front": -1}}, "prices['front']"),
+        ({"prices": {"rear": 1}}, "prices['rear']"),
+        ({"prices": {}}, "prices"),
+        ({"currency": "EURO"}, "currency"),
+    ],
+)
+def test_b58_prices_that_are_none_are_refused_with_their_place(
+    change: dict[str, object], path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = {"section": "A", "rows": 2, "seats": 3, "category": "front"}
+    hall = {"event": "Hall", "sections": [section], "currency": "EUR", "prices": {"front": 4_500}}
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(hall), encoding="utf-8")
+    assert main([str(file), "--event-id", "1", "--dry-run"]) == 0
+    file.write_text(json.dumps(hall | change), encoding="utf-8")
+    assert main([str(file), "--event-id", "1", "--dry-run"]) == 2
+    assert f"{file}: {path}: " in capsys.readouterr().err
+
+
 def test_an_id_below_zero_is_wrong_usage(plan: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main([plan, "--event-id", "-1", "--dry-run"])

@@ -52,6 +52,7 @@ def test_an_event_by_hand() -> None:
         "revision": 3,
         "capacity": 100,
         "sections": 1,
+        "currency": "",
     }
     [section] = event(7).sections
     assert section_body(section) == {
@@ -60,7 +61,9 @@ def test_an_event_by_hand() -> None:
         "capacity": 100,
         "layout_version": 1,
         "categories": ("gold",),
+        "prices": {},
     }
+    assert section_body(section._replace(amounts=(0,)))["prices"] == {"gold": 0}
 
 
 def test_nobody_is_told_who_opened_an_event_and_with_what() -> None:

@@ -186,6 +186,25 @@ async def test_rules_and_sale_window_reach_the_sections(
 
 
 @scenario
+async def test_prices_are_opened_with_the_sections_and_shown(
+    client: httpx.AsyncClient, stage: Stage
+) -> None:
+    sections = [section("A", category="front"), section("B", category="side")]
+    prices = {"side": 0, "front": 4_500}
+    plan = {"event": "Plan", "sections": sections, "currency": "EUR", "prices": prices}
+    body = opening(plan=plan)
+    answer = await post(client, body)
+    assert (answer.status_code, answer.json()["currency"]) == (201, "EUR")
+    listed = (await client.get("/v1/events/7/sections")).json()
+    assert listed["currency"] == "EUR"
+    assert [one["prices"] for one in listed["sections"]] == [{"front": 4_500}, {"side": 0}]
+    assert (await post(client, body, "key-2")).status_code == 201
+    # Nobody changes a price: not under the event's id, and not under another key.
+    dearer = opening(plan=plan | {"prices": prices | {"front": 4_501}})
+    assert reason_of(await post(client, dearer, "key-3")) == (409, "CONFLICT")
+
+
+@scenario
 async def test_a_pretix_plan_is_taken_as_it_is(client: httpx.AsyncClient, stage: Stage) -> None:
     seats = [
         {
@@ -213,6 +232,7 @@ async def test_a_pretix_plan_is_taken_as_it_is(client: httpx.AsyncClient, stage:
         "capacity": 5,
         "layout_version": 1,
         "categories": ["Stalls", "Side"],
+        "prices": {},
     }
 
 
@@ -408,6 +428,8 @@ def test_the_first_fault_of_a_plan_is_named_and_nothing_opened(
         ({"event_id": 7.0}, "body.event_id"),
         ({"orphan_rule": "sometimes"}, "body.orphan_rule"),
         ({"price": 1}, "body.price"),
+        ({"prices": {"front": 1}}, "body.prices"),
+        ({"currency": "EUR"}, "body.currency"),
         ({"plan": []}, "body.plan"),
     ],
 )

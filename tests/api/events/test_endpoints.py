@@ -138,7 +138,7 @@ def test_events_are_searched_by_words_of_name_and_venue() -> None:
 
 def test_an_event_is_shown_with_its_sale_at_this_moment() -> None:
     sections = (
-        SectionDescription("A", "Block A", 100, 1, ("gold", "silver")),
+        SectionDescription("A", "Block A", 100, 1, ("gold", "silver"), (4_500, 0)),
         SectionDescription("B", "Block B", 50, 1, ()),
     )
 
@@ -155,6 +155,7 @@ def test_an_event_is_shown_with_its_sale_at_this_moment() -> None:
             "revision": 1,
             "capacity": 150,
             "sections": 2,
+            "currency": "EUR",
         }
         listed = await client.get("/v1/events/7/sections")
         assert listed.json()["sections"] == [
@@ -164,6 +165,7 @@ def test_an_event_is_shown_with_its_sale_at_this_moment() -> None:
                 "capacity": 100,
                 "layout_version": 1,
                 "categories": ["gold", "silver"],
+                "prices": {"gold": 4_500, "silver": 0},
             },
             {
                 "section": "B",
@@ -171,10 +173,11 @@ def test_an_event_is_shown_with_its_sale_at_this_moment() -> None:
                 "capacity": 50,
                 "layout_version": 1,
                 "categories": [],
+                "prices": {},
             },
         ]
 
-    played(play, on_sale(7, sections=sections))
+    played(play, on_sale(7, sections=sections, currency="EUR"))
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/events/7", "/v1/events/7/sections"])

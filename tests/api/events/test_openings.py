@@ -159,6 +159,58 @@ def test_a_fault_of_a_plan_is_named_by_its_place_and_says_what_to_do(
     assert error["remedy"]
 
 
+PRICED = section("A", category="front"), section("B", category="side")
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"prices": {"front": 45.0, "side": 1}}, "body.plan.prices['front']"),
+        ({"prices": {"front": float("inf"), "side": 1}}, "body.plan.prices['front']"),
+        ({"prices": {"front": float("nan"), "side": 1}}, "body.plan.prices['front']"),
+        ({"prices": {"front": "1,00", "side": 1}}, "body.plan.prices['front']"),
+        ({"prices": {"front": -1, "side": 1}}, "body.plan.prices['front']"),
+        ({"prices": {"front": 1, "side": 1, "rear": 1}}, "body.plan.prices['rear']"),
+        ({"prices": {"front": 1}}, "body.plan.prices"),
+        ({"currency": "euro"}, "body.plan.currency"),
+    ],
+)
+def test_b58_a_price_that_is_none_is_refused_by_its_place(
+    change: dict[str, Any], where: str
+) -> None:
+    prices = {"currency": "EUR", "prices": {"front": 4_500, "side": 0}}
+    plan = {"event": "x", "sections": list(PRICED)} | prices
+    assert prepare(opening(plan=plan)).event.currency == "EUR"
+    refused = refusal(opening(plan=plan | change))
+    assert (refused.status, refused.reason) == (400, Reason.BAD_LAYOUT)
+    [error] = refused.extensions["errors"]
+    assert error["where"] == where
+
+
+def test_an_event_tells_what_its_sections_are_opened_with() -> None:
+    plan = {"event": "x", "sections": list(PRICED), "currency": "KRW"}
+    ready = prepare(opening(plan=plan | {"prices": {"side": 0, "front": 99_000}}))
+    assert [one.prices.amounts for one in ready.sections] == [(("front", 99_000),), (("side", 0),)]
+    assert [one.amounts for one in ready.event.sections] == [(99_000,), (0,)]
+    assert ready.event.currency == "KRW"
+    # Another price is another event.
+    dearer = prepare(opening(plan=plan | {"prices": {"side": 0, "front": 99_001}}))
+    dollars = prepare(
+        opening(plan=plan | {"prices": {"side": 0, "front": 99_000}, "currency": "USD"})
+    )
+    digests = {one.event.opening_digest for one in (ready, dearer, dollars)}
+    assert len(digests) == 3
+
+
+def test_f89_an_event_without_prices_has_the_digest_that_it_had_before_there_were_any() -> None:
+    """So an opening that a former release has begun can be finished."""
+    hall = {"event": "Hall", "sections": [section("A", 2, 3, category="front")]}
+    ready = prepare(opening(plan=hall, starts_at_ms=1_764_000_000_000))
+    assert ready.event.opening_digest == (
+        "aff997929a0c0d7c41fc5be9b52a2caad8f4b36212fe9c4dcb4d286faf6f941c"
+    )
+
+
 def test_f43_a_section_whose_layout_fills_a_record_is_refused() -> None:
     """Seats with labels of their own take what the record may hold many times over."""
     labels = [f"{'L' * 40}{number}" for number in range(900)]

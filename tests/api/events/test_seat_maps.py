@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pods.api_client import BUYER, client_of
-from support.pods.told_seats import ROWS, Decided, Owners, records
+from support.pods.told_seats import PRICES, ROWS, Decided, Owners, records
 from support.records.status_records import EVENT, Fed, counts
 
 from state.domain.layout import Layout, Row
@@ -106,6 +106,8 @@ async def test_a_seat_map_by_hand(client: httpx.AsyncClient, owners: Owners, fed
         "capacity": 22,
         "free": 19,
         "row_seats": [10, 3, 9],
+        "currency": "EUR",
+        "prices": {"gold": 4_500, "silver": 0},
         # An aisle lies before seat 4 of row 0, so neighbours end there.
         "free_ranges": [[0, 1, 3], [0, 4, 1], [0, 6, 4], [1, 0, 3], [2, 0, 8]],
     }
@@ -124,6 +126,7 @@ async def test_a_layout_says_what_tickets_say(
         600_000,
         "prefer",
     )
+    assert (body["currency"], body["prices"]) == ("EUR", dict(PRICES.amounts))
     for row, told in zip(ROWS, body["rows"], strict=True):
         for seat in range(row.seat_count):
             by_step = str(told["first_number"] + seat * told["number_step"])

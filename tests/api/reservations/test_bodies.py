@@ -34,6 +34,8 @@ HELD = ReservationView(
     version=9,
     decided_at_ms=NOW_MS,
     outcome_id="section-commands:0:5:0",
+    amount=13_500,
+    currency="EUR",
 )
 
 views = st.builds(
@@ -80,6 +82,8 @@ def test_a_hold_by_hand() -> None:
         "event_id": 7,
         "section": "A",
         "seats": [{"row": 0, "seat": 3}, {"row": 0, "seat": 4}, {"row": 4, "seat": 0}],
+        "amount": 13_500,
+        "currency": "EUR",
         "epoch": 2,
         "deadline_ms": 1_764_000_060_000,
         "version": 9,
@@ -149,6 +153,10 @@ def test_what_may_be_asked_for(body: dict[str, Any]) -> None:
         {"section": "a", "quantity": 1},
         {"section": "A\n", "quantity": 1},
         {"section": "A", "quantity": 1, "price": 5},
+        {"section": "A", "quantity": 1, "amount": 0},
+        {"section": "A", "quantity": 1, "currency": "EUR"},
+        {"section": "A", "seats": [SEAT], "amount": 0},
+        {"section": "A", "seats": [SEAT | {"amount": 0}]},
         {"section": "A", "quantity": 1, "hold_ms": 0},
         {"section": "A", "quantity": 1, "user_id": "bob"},
         {"section": "A", "seats": []},
@@ -169,3 +177,9 @@ def test_an_extension_names_the_epoch_that_was_seen(epoch: Any) -> None:
     assert Extension.model_validate({"epoch": 1}).epoch == 1
     with pytest.raises(ValidationError):
         Extension.model_validate({"epoch": epoch})
+
+
+@pytest.mark.parametrize("field", ["amount", "currency", "price", "prices"])
+def test_b57_no_extension_names_a_price(field: str) -> None:
+    with pytest.raises(ValidationError):
+        Extension.model_validate({"epoch": 1, field: 1})

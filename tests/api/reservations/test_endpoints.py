@@ -31,7 +31,8 @@ Test = Callable[[Seats, Pod, httpx.AsyncClient], Awaitable[None]]
 
 def asking(test: Test, rows: str = "......\n......", **changes: Any) -> None:
     """Run a test over an open section A, with one pod and its client."""
-    rules = {name: changes.pop(name) for name in ("hold_ms", "max_hold_ms") if name in changes}
+    of_section = ("hold_ms", "max_hold_ms", "currency", "amounts")
+    rules = {name: changes.pop(name) for name in of_section if name in changes}
 
     async def go() -> None:
         async with asyncio.timeout(30):
@@ -196,6 +197,9 @@ def test_a_key_is_demanded() -> None:
         {"section": A, "seats": [{"row": 0, "seat": "0x10"}]},
         {"section": A, "seats": [{"row": 0, "seat": 0, "section": "B"}]},
         {"section": A, "quantity": 1, "price": 100},
+        {"section": A, "quantity": 1, "amount": 0},
+        {"section": A, "quantity": 1, "currency": "EUR"},
+        {"section": A, "seats": [{"row": 0, "seat": 0, "amount": 0}]},
         {"section": A, "quantity": 1, "hold_ms": 0},
         {"section": A, "quantity": 1, "user_id": "bob"},
         [],
@@ -481,6 +485,32 @@ def test_an_extension_is_made_once_for_one_key() -> None:
         assert (await client.get(place, headers=ANN)).content == second.content
 
     asking(test, hold_ms=2_000, max_hold_ms=3_500)
+
+
+def test_the_price_fixed_when_seats_were_held_is_in_every_answer() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        wanted = [{"row": 0, "seat": 2}, {"row": 1, "seat": 0}, {"row": 1, "seat": 4}]
+        created = await create(client, "k1", {"section": A, "seats": wanted})
+        place = created.headers["location"]
+        price = {"amount": 4_500 + 2 * 2_950, "currency": "EUR"}
+
+        async def check(answer: httpx.Response) -> None:
+            assert {name: answer.json()[name] for name in price} == price, answer.text
+            # From memory, and from the owner's store.
+            assert (await client.get(place, headers=ANN)).json().items() >= price.items()
+            feed_of(pod).forget()
+            assert (await client.get(place, headers=ANN)).json().items() >= price.items()
+
+        assert created.status_code == 201, created.text
+        await check(created)
+        seats.partitions[0].now_ms += 1_000
+        key = {**ANN, "Idempotency-Key": "x1"}
+        await check(await client.post(f"{place}:extend", json={"epoch": 1}, headers=key))
+        await check(await client.delete(place, headers=ANN))
+        rejected = await create(client, "k2", {"section": A, "quantity": 7})
+        assert "amount" not in problem(rejected, 409, "NO_ADJACENT_SEATS")
+
+    asking(test, hold_ms=2_000, currency="EUR", amounts=(4_500, 2_950))
 
 
 def test_an_old_reservation_is_read_from_its_owner_and_reads_the_same() -> None:

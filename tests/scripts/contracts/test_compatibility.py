@@ -9,7 +9,7 @@ from support.records.schema_edits import Change, change, copied_schemas
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.registering import release
 from scripts.register_schemas import main
-from serdes.avro.schema_files import SCHEMA_ROOT
+from serdes.avro.schema_files import SCHEMA_ROOT, release_paths
 
 HOLD = "commands/HoldBestAvailable.avsc"
 REASON = "types/Reason.avsc"
@@ -75,9 +75,10 @@ def test_an_incompatible_change_is_named(
 def test_a_newer_release_is_compared_after_an_older_one(tmp_path: Path) -> None:
     root = copied_schemas(tmp_path)
     change(root, HOLD, lambda schema: schema["fields"].append(OPTIONAL))
-    release(root, "v2")
-    for number in range(3, 11):
-        shutil.copytree(root / "history" / "v2", root / "history" / f"v{number}")
+    first = len(release_paths(root)) + 1
+    release(root, f"v{first}")
+    for number in range(first + 1, 11):
+        shutil.copytree(root / "history" / f"v{first}", root / "history" / f"v{number}")
     change(root, HOLD, lambda schema: schema["fields"][-1].update(type="string", default=""))
     versions = [line.partition(":")[0] for line in incompatibilities(root)]
-    assert list(dict.fromkeys(versions)) == [f"v{number}" for number in range(2, 11)]
+    assert list(dict.fromkeys(versions)) == [f"v{number}" for number in range(first, 11)]

@@ -18,10 +18,10 @@ HOLD = "commands/HoldBestAvailable.avsc"
 
 def test_a_release_is_a_copy_that_never_changes(tmp_path: Path) -> None:
     root = copied_schemas(tmp_path)
-    folder = release(root, "v2")
+    folder = release(root, "v90")
     assert load(folder).by_name == load(root).by_name
     with pytest.raises(ValueError, match="exists"):
-        release(root, "v2")
+        release(root, "v90")
 
 
 @pytest.mark.parametrize("version", ["2", "v0", "v1.1", "../v2"])
@@ -34,8 +34,8 @@ def test_what_breaks_readers_is_not_released(tmp_path: Path) -> None:
     root = copied_schemas(tmp_path)
     change(root, HOLD, lambda schema: schema["fields"].pop())
     with pytest.raises(ValueError, match="not released"):
-        release(root, "v2")
-    assert main(["release", "v2", "--root", str(root)]) == 2
+        release(root, "v90")
+    assert main(["release", "v90", "--root", str(root)]) == 2
 
 
 @pytest.fixture

@@ -182,9 +182,9 @@ REJECTED_UP_TO_REASON = hold_body()[:-1] + b"\x02o\x00\x00"
 )
 def test_b15_an_enum_index_that_does_not_exist_is_refused(index: bytes) -> None:
     name = "io.seatstream.outcomes.ReservationReleased"
-    assert DECODERS[name](RELEASED_UP_TO_CAUSE + b"\x04\x00", 0)[-2:] == (2, ())
+    assert DECODERS[name](RELEASED_UP_TO_CAUSE + b"\x04\x00\x00\x00", 0)[-4:] == (2, (), 0, b"")
     with pytest.raises(Refused, match="cause"):
-        DECODERS[name](RELEASED_UP_TO_CAUSE + index + b"\x00", 0)
+        DECODERS[name](RELEASED_UP_TO_CAUSE + index + b"\x00\x00\x00", 0)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ def test_an_encoder_refuses_a_number_that_does_not_fit(number: int) -> None:
 @pytest.mark.parametrize("index", [-1, 3, 64])
 def test_an_encoder_refuses_an_enum_index_that_does_not_exist(index: int) -> None:
     with pytest.raises(KeyError):
-        ENCODERS["io.seatstream.outcomes.ReservationReleased"](b"", b"o", 0, 0, 1, index, ())
+        ENCODERS["io.seatstream.outcomes.ReservationReleased"](
+            b"", b"o", 0, 0, 1, index, (), 0, b""
+        )
 
 
 def test_many_different_times_and_seats_are_encoded_as_fastavro_does() -> None:

@@ -8,6 +8,7 @@ from support.seats import seatmap
 
 from state.domain.layout import TIME_MS_MAX, Rules
 from state.domain.open_section import KnownSection
+from state.domain.price import unpriced
 from state.domain.section import Section
 
 times = st.integers(0, TIME_MS_MAX)
@@ -28,6 +29,7 @@ def known(section: Section) -> KnownSection:
         section_id=b"A",
         layout_version=2,
         initial_blocked_count=1,
+        prices=unpriced([1]),
     )
 
 

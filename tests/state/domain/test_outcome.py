@@ -84,8 +84,11 @@ def test_a_reservation_moves_by_what_is_stored_of_it() -> None:
     assert moves(OutcomeKind.REJECTED, 9_999)
 
 
+PRICE = {"amount": 9_000, "currency": b"EUR"}
+
+
 def test_after_a_hold_and_its_extension_the_seats_are_those_of_the_hold() -> None:
-    held = after(outcome(OutcomeKind.HELD, epoch=1, deadline_ms=500, seats=SEATS), ())
+    held = after(outcome(OutcomeKind.HELD, epoch=1, deadline_ms=500, seats=SEATS, **PRICE), ())
     assert held == ReservationView(
         reservation_id="r1",
         user_id="ann",
@@ -98,8 +101,11 @@ def test_after_a_hold_and_its_extension_the_seats_are_those_of_the_hold() -> Non
         version=4,
         decided_at_ms=99,
         outcome_id="section-commands:3:12:0",
+        amount=9_000,
+        currency="EUR",
     )
-    extended = after(outcome(OutcomeKind.EXTENDED, epoch=1, deadline_ms=800), held.seats)
+    told = outcome(OutcomeKind.EXTENDED, epoch=1, deadline_ms=800, **PRICE)
+    extended = after(told, held.seats)
     assert extended == held._replace(deadline_ms=800)
 
 

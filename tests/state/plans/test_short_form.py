@@ -91,4 +91,4 @@ def test_an_unknown_field_with_a_strange_name_is_shown_escaped() -> None:
     with pytest.raises(PlanFault) as refused:
         parse_plan(content({"event": "E", "sections": [], "a\nb": 1}))
     assert refused.value.path == r"'a\nb'"
-    assert "event, sections" in refused.value.remedy
+    assert "currency, event, prices, sections" in refused.value.remedy

@@ -9,6 +9,7 @@ from support.seats.section_commands import CODECS, IDS
 
 from serdes.decoding import Decoded
 from state.domain.layout import OrphanRule, Plan, Row, Rules, SeatRange
+from state.domain.price import UNPRICED, PriceList
 from state.plans.seating import SectionPlan
 from state.records import names
 from state.records.commands import CommandEncoders
@@ -96,10 +97,11 @@ def test_a_command_is_read_as_what_was_asked(
     st.lists(rows, min_size=1, max_size=4).map(tuple),
     st.lists(ranges, max_size=3).map(tuple),
     rules,
+    st.sampled_from([UNPRICED, PriceList("EUR", (("gold", 4_500), ("é", 0)))]),
 )
 def test_a_section_is_opened_with_the_plan_that_was_given(
-    rows: tuple[Row, ...], not_for_sale: tuple[SeatRange, ...], rules: Rules
+    rows: tuple[Row, ...], not_for_sale: tuple[SeatRange, ...], rules: Rules, prices: PriceList
 ) -> None:
-    section = SectionPlan("A-1", "Block A", rows, "zones[0]", not_for_sale)
+    section = SectionPlan("A-1", "Block A", rows, "zones[0]", not_for_sale, prices)
     opened = read(ENCODERS.open_section(IDENTITY, section, rules))
-    assert plan_of(opened) == Plan(1, rows, not_for_sale, rules)
+    assert plan_of(opened) == Plan(1, rows, not_for_sale, rules, prices)

@@ -22,6 +22,7 @@ numbers = st.integers(0, 200) | st.integers(0, LONG_MAX) | st.integers(2**26, 2*
     held_at_ms=numbers,
     hold_ms=st.integers(1, 10**9),
     seats=st.tuples(st.integers(0, 9000), st.integers(0, 1000), st.integers(1, 16)),
+    price=st.tuples(numbers, st.sampled_from([b"", b"EUR", b"KRW"])),
 )
 def test_records_put_together_from_parts_are_the_whole_records(
     request: bytes,
@@ -31,16 +32,19 @@ def test_records_put_together_from_parts_are_the_whole_records(
     held_at_ms: int,
     hold_ms: int,
     seats: tuple[int, int, int],
+    price: tuple[int, bytes],
 ) -> None:
     deadline_ms = min(held_at_ms + hold_ms, LONG_MAX)
     times = writer.times(held_at_ms, deadline_ms)
     for _ in range(2):  # The second time from remembered parts.
-        assert writer.write(request, outcome_id, offset, version, times, seats) == (
+        assert writer.write(request, outcome_id, offset, version, times, seats, price) == (
             reservation(
                 request, seats[2], (), 1, 1, held_at_ms, deadline_ms, offset, version,
-                (seats,), 0, None, (),
+                (seats,), 0, None, (), *price,
             ),
-            seats_held(request, outcome_id, version, held_at_ms, 1, deadline_ms, (seats,)),
+            seats_held(
+                request, outcome_id, version, held_at_ms, 1, deadline_ms, (seats,), *price
+            ),
         )  # fmt: skip
 
 

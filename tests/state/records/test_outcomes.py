@@ -35,6 +35,7 @@ PLAIN = {
     "blockedCount": ("blocked_count", None),
     "saleStartsMs": ("sale_starts_ms", None),
     "saleEndsMs": ("sale_ends_ms", None),
+    "amount": ("amount", None),
 }
 ENUMS = {"reason": ("Reason", REASON), "cause": ("ReleaseCause", CAUSE)}
 
@@ -70,6 +71,8 @@ def test_an_outcome_says_what_its_record_says(name: str, data: st.DataObject) ->
             enum, position = ENUMS[field]
             number = enum_symbols(f"io.seatstream.types.{enum}").index(value)
             assert getattr(told, field) == fields[position] == number
+        elif field == "currency":
+            assert told.currency == value.encode()
         elif field == "seat":
             seat = None if value is None else SeatPosition(value["row"], value["seat"])
             assert told.seat == seat

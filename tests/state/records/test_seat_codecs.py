@@ -17,11 +17,11 @@ SEATS = ((0, 2, 2),)
 ID = b"section-commands:0:9:0"
 HEAD = WHO, ID, 4, 99
 WRITTEN = [
-    ("held", "SeatsHeld", (*HEAD, 1, 500, SEATS)),
+    ("held", "SeatsHeld", (*HEAD, 1, 500, SEATS, 9000, b"EUR")),
     ("rejected", "ReservationRejected", (*HEAD, 9, None)),
-    ("confirmed", "ReservationConfirmed", (*HEAD, 1, SEATS, False)),
-    ("released", "ReservationReleased", (*HEAD, 1, 2, SEATS)),
-    ("extended", "HoldExtended", (*HEAD, 1, 800)),
+    ("confirmed", "ReservationConfirmed", (*HEAD, 1, SEATS, False, 9000, b"EUR")),
+    ("released", "ReservationReleased", (*HEAD, 1, 2, SEATS, 9000, b"EUR")),
+    ("extended", "HoldExtended", (*HEAD, 1, 800, 0, b"")),
     ("opened", "SectionOpened", (*HEAD, 100, 3)),
     ("blocked", "SeatsBlocked", (*HEAD, SEATS)),
     ("unblocked", "SeatsUnblocked", (*HEAD, SEATS)),
@@ -58,9 +58,12 @@ def test_a_status_and_a_tick_are_written_under_their_own_ids() -> None:
 
 def test_a_new_hold_is_the_stored_record_and_the_outcome_of_the_plain_codecs() -> None:
     writer = CODECS.new_hold
-    stored, outcome = writer.write(WHO, ID, 9, 4, writer.times(99, 500), SEATS[0])
-    assert outcome == CODECS.held(WHO, ID, 4, 99, 1, 500, SEATS)
-    assert stored == CODECS.reservation(WHO, 2, (), 1, 1, 99, 500, 9, 4, SEATS, 0, None, ())
+    price = 9000, b"EUR"
+    stored, outcome = writer.write(WHO, ID, 9, 4, writer.times(99, 500), SEATS[0], price)
+    assert outcome == CODECS.held(WHO, ID, 4, 99, 1, 500, SEATS, *price)
+    assert stored == CODECS.reservation(
+        WHO, 2, (), 1, 1, 99, 500, 9, 4, SEATS, 0, None, (), *price
+    )
 
 
 @pytest.mark.parametrize(

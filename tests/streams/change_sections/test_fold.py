@@ -26,6 +26,7 @@ from support.seats.section_commands import (
 from serdes.decoding import Decoded
 from state.domain.keys import PROGRESS_KEY, section_key
 from state.domain.open_section import KnownSection
+from state.domain.price import unpriced
 from state.domain.reasons import Reason
 from state.records.names import Command
 from streams.batch import Batch
@@ -57,6 +58,7 @@ def known(key: bytes, seats: int) -> KnownSection:
         section_id=key,
         layout_version=1,
         initial_blocked_count=0,
+        prices=unpriced([seats]),
     )
 
 

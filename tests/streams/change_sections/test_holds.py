@@ -2,9 +2,11 @@
 
 import io
 import random
+from typing import Any
 
 import fastavro
 import pytest
+from hypothesis import given
 from support.records.avro_values import blocked
 from support.seats.section_commands import (
     IDS,
@@ -14,16 +16,23 @@ from support.seats.section_commands import (
     Pair,
     Partition,
     block,
+    confirm,
+    extend,
     hold,
     hold_chosen,
+    logs,
     open_section,
     opened,
+    release,
+    told,
 )
 
 from schemas.topics import subjects
 from serdes.avro.schema_files import inlined, parsed
+from state.domain.keys import LAYOUT, RESERVATION
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
+from streams.driver import PipedRecord
 
 
 def test_a_hold_gets_adjacent_seats_an_epoch_and_a_deadline() -> None:
@@ -39,6 +48,77 @@ def test_a_hold_gets_adjacent_seats_an_epoch_and_a_deadline() -> None:
 def test_chosen_seats_are_held_as_ranges() -> None:
     (held,) = opened("..|...").send(hold_chosen("r1", [(0, 3), (0, 1), (0, 2)]))
     assert held.seats == ((0, 1, 1), (0, 2, 2))
+
+
+@given(logs())
+def test_every_outcome_about_seats_has_the_sum_of_their_prices(log: list[PipedRecord]) -> None:
+    """The first section of a drawn log costs 4500, 2950 and 0 a seat, the others nothing."""
+    partition = Partition(log=list(log))
+    seats_by_id: dict[str, Any] = {}
+    for outcome in map(told, partition.fold(log)):
+        if outcome.name == "SeatsHeld":
+            seats_by_id[outcome.reservation] = outcome.seats
+        if "amount" not in outcome.fields:
+            continue
+        in_first = outcome.section == A.encode()
+        seats = seats_by_id[outcome.reservation] if outcome.fields.get("epoch") else ()
+        slowly = sum(
+            (4_500, 2_950, 0)[row] for row, first, count in seats for _ in range(count) if in_first
+        )
+        currency = b"EUR" if in_first and seats else b""
+        assert (outcome.amount, outcome.currency) == (slowly, currency)
+
+
+def test_the_price_of_a_hold_stays_with_it_whatever_becomes_of_it() -> None:
+    partition = opened("....\n....", currency="KRW", amounts=(99_000, 55_000), hold_ms=1_000)
+    price = (198_000, b"KRW")
+    held = partition.send(hold("r1", 2))
+    partition.now_ms += 500
+    told_of = [
+        *held,
+        *partition.send(extend("r1", correlation="c")),
+        *partition.pass_ms(20_000),
+        *partition.send(confirm("r1"), confirm("r1"), hold("r1", 2)),
+    ]
+    assert [one.name for one in told_of if (one.amount, one.currency) == price] == [
+        "SeatsHeld",
+        "HoldExtended",
+        "ReservationReleased",
+        "ReservationConfirmed",
+        "ReservationConfirmed",
+        "SeatsHeld",
+    ]
+    (chosen,) = partition.send(hold_chosen("r2", [(1, 0), (0, 3), (1, 2)]))
+    assert (chosen.amount, chosen.currency) == (209_000, b"KRW")
+    partition.forget()
+    (released,) = partition.send(release("r2"))
+    assert (released.amount, released.currency) == (209_000, b"KRW")
+
+
+def test_a_cancellation_that_overtakes_its_hold_costs_nothing() -> None:
+    (cancelled,) = opened("....", currency="EUR", amounts=(1,)).send(release("r1"))
+    assert (cancelled.amount, cancelled.currency) == (0, b"")
+
+
+def test_f89_what_a_former_release_has_stored_is_sold_extended_and_released() -> None:
+    partition = opened("......", max_hold_ms=1_800_000)
+    partition.send(hold("r1", 2), hold("r2", 1))
+    for key, payload in partition.stored().items():
+        if key[:1] in {LAYOUT, RESERVATION}:
+            # Neither had a price at its end.
+            assert payload.endswith(bytes(2))
+            partition.state.put(key, payload[:-2], START_MS + 600_000 * (key[:1] == RESERVATION))
+    partition.state.write(partition.state.seal(), None)
+    partition.forget()
+    partition.now_ms += 1_000
+    outcomes = partition.send(extend("r1", correlation="c"), confirm("r1"), release("r2"))
+    assert [one.name for one in outcomes] == [
+        "HoldExtended",
+        "ReservationConfirmed",
+        "ReservationReleased",
+    ]
+    assert {(one.amount, one.currency) for one in outcomes} == {(0, b"")}
+    assert partition.send(open_section("......"))[0].name == "SectionOpened"
 
 
 def test_b30_an_unknown_section_is_refused_for_good_and_has_no_status() -> None:

@@ -1,5 +1,7 @@
 """Sections, blocked seats and sale windows."""
 
+from typing import Any
+
 import pytest
 from support.seats.section_commands import (
     CODECS,
@@ -22,7 +24,7 @@ from support.seats.section_commands import (
     unblock,
 )
 
-from state.domain.keys import section_key
+from state.domain.keys import LAYOUT, section_key
 from state.domain.layout import TIME_MS_MAX
 from state.domain.reasons import Reason
 from streams.change_sections import change_sections
@@ -43,6 +45,48 @@ def test_b32_opening_again_with_the_same_content_changes_nothing() -> None:
     assert (partition.status().availableCount, partition.status().version) == (3, 2)
     (refused,) = partition.send(open_section("...|.\n...."))
     assert (refused.name, refused.reason) == ("CommandRefused", Reason.CONFLICT)
+
+
+PRICES: dict[str, Any] = {"currency": "EUR", "amounts": (4_500, 0)}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{}, {"currency": "USD", "amounts": (4_500, 0)}, {"currency": "EUR", "amounts": (4_501, 0)}],
+)
+def test_prices_are_part_of_the_same_content_and_nobody_changes_them(
+    other: dict[str, Any],
+) -> None:
+    partition = opened("....\n....", **PRICES)
+    layout = partition.stored()[LAYOUT + section_key(EVENT, A)]
+    assert partition.send(open_section("....\n....", **PRICES))[0].name == "SectionOpened"
+    (refused,) = partition.send(open_section("....\n....", **other))
+    assert (refused.name, refused.reason) == ("CommandRefused", Reason.CONFLICT)
+    assert partition.stored()[LAYOUT + section_key(EVENT, A)] == layout
+    assert partition.send(hold("r1", 2))[0].amount == 9_000
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        {"currency": "EUR"},
+        {"amounts": (1,)},
+        {"currency": "eur", "amounts": (1,)},
+        {"currency": "EUR", "amounts": (-1,)},
+        {"currency": "EUR", "amounts": (1 << 62,)},
+    ],
+)
+def test_b58_a_section_with_prices_that_are_none_is_not_opened(prices: dict[str, Any]) -> None:
+    partition = Partition()
+    assert partition.send(open_section("....", **prices))[0].reason is Reason.BAD_LAYOUT
+    assert partition.send(hold("r1", 1))[0].reason is Reason.UNKNOWN_SECTION
+
+
+def test_a_changed_sale_window_leaves_the_prices() -> None:
+    partition = opened("....", **PRICES)
+    partition.send(sale_window(0, START_MS + 60_000))
+    partition.forget()
+    assert partition.send(hold("r1", 2))[0].amount == 9_000
 
 
 def test_a_plan_that_does_not_fit_opens_nothing() -> None:

@@ -24,7 +24,9 @@ def test_f89_f29_f88_a_recorded_log_is_decided_as_it_was_when_it_was_recorded(
     this, so that what was decided before is still told apart.
     """
     log = steps(release)
-    for offset, (step, (outcomes, state)) in enumerate(zip(log, replayed(log), strict=True)):
+    for offset, (step, (outcomes, state)) in enumerate(
+        zip(log, replayed(log, release), strict=True)
+    ):
         assert [told(value) for value in outcomes] == [told(value) for value in step.outcomes], (
             f"record {offset} is answered otherwise"
         )

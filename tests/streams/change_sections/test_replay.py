@@ -29,6 +29,7 @@ from support.seats.section_commands import (
 
 from state.domain.layout import TIME_MS_MAX, OrphanRule
 from state.domain.reservation import Status
+from state.records.names import SectionLayout
 from state.records.reservation import read_reservation
 from state.records.section import read_section
 from streams.change_sections import change_sections
@@ -252,7 +253,8 @@ class PartitionLife(RuleBasedStateMachine):
         cached = self.partition.state.cache.get("sections")
         for known in cached.by_key.values() if cached else ():
             layout = CODECS.read_layout(self.partition.stored()[b"l" + known.key], 0)
-            starts_ms, ends_ms = layout[-2:]
+            opened = SectionLayout._make(layout)
+            starts_ms, ends_ms = opened.sale_starts_ms, opened.sale_ends_ms
             rules = known.section.rules
             assert (rules.sale_starts_ms, rules.sale_ends_ms) == (starts_ms, ends_ms)
             assert (known.sale_starts_ms, known.sale_ends_ms) == (

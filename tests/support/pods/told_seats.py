@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 from state.domain.keys import section_key
 from state.domain.layout import Layout, Plan, Row
+from state.domain.price import UNPRICED, PriceList
 from state.owners.lookup import SectionRecords
 
 ROWS = (
     Row("A", 10, aisles=(4,), category="gold"),
     Row("B", 3, seat_labels=("x", "y", "z"), seat_categories=("gold", "silver", "silver")),
-    Row("C", 9, first_number=101, number_step=2),
+    Row("C", 9, first_number=101, number_step=2, category="silver"),
 )
+PRICES = PriceList("EUR", (("gold", 4_500), ("silver", 0)))
 
 
 def records(
@@ -23,7 +25,7 @@ def records(
     for row, seat in taken:
         free[row] ^= 1 << seat
     return SectionRecords(
-        plan=Plan(1, rows),
+        plan=Plan(1, rows, prices=PRICES if rows is ROWS else UNPRICED),
         layout=layout,
         version=version,
         changed_at_ms=1_764_000_000_000 + version,

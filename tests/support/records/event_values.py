@@ -16,6 +16,7 @@ sections = st.builds(
     capacity=st.integers(1, 50_000),
     layout_version=st.just(1),
     categories=st.lists(names, max_size=2, unique=True).map(tuple),
+    amounts=st.lists(st.integers(0, 10**12), max_size=2).map(tuple),
 )
 events = st.builds(
     Event,
@@ -31,6 +32,7 @@ events = st.builds(
     opening_digest=st.sampled_from(["a" * 64, "b" * 64]),
     opened_by=st.just("operator-1"),
     changed_at_ms=times,
+    currency=st.sampled_from(["", "EUR", "KRW"]),
 )
 
 

@@ -4,7 +4,10 @@
 
 writes tests/golden/logs/v3.jsonl.
 
-v1 has the ticks of the first rules, v2 those after which time follows no jump.
+v1 has the ticks of the first rules, v2 those after which time follows no jump, v3 has prices.
+
+A log is kept in the form that its schemas had. What today's code makes of it is compared in that
+form too: what has been added since must have its default there.
 
 Schema ids differ from registry to registry, so records are kept as name and body.
 """
@@ -13,13 +16,13 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from support.seats.section_commands import (
-    CODECS,
     ELSEWHERE,
     IDS,
     A,
@@ -41,18 +44,38 @@ from support.seats.section_commands import (
 )
 
 from infra.paths import ROOT
+from schemas.topics import SECTION_COMMANDS, subject
+from serdes.avro.codegen import Decode, Encode, decoder, encoder_of
+from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, load
+from serdes.registry.ids import RegisteredSchema
 from serdes.wire import HEADER_BYTES, header_of
+from state.domain.keys import LAYOUT, RESERVATION
 from state.domain.layout import OrphanRule
+from state.records.names import IDENTITY_FIELDS
+from state.records.seat_codecs import SeatCodecs
 from streams.change_sections import change_sections
 from streams.driver import PipedRecord
 
 FOLDER = ROOT / "tests" / "golden" / "logs"
 RECORDS = 600
 
+# Of the first two sections; the third has none.
+_PRICES = (
+    {"currency": "EUR", "amounts": (4_500, 2_950, 0)},
+    {"currency": "KRW", "amounts": (99_000,)},
+)
+
 _NAME_BY_HEADER = {
     header_of(schema_id): subject.partition("-io.")[2]
     for subject, schema_id in IDS.id_by_subject.items()
 }
+# What of the store has changed its form.
+_NAME_BY_TAG = {
+    LAYOUT: "io.seatstream.state.SectionLayout",
+    RESERVATION: "io.seatstream.state.Reservation",
+}
+_SCHEMAS_BY_LOG = {"v1": "v1", "v2": "v1", "v3": "v2"}
+_FORMER_ID = 900
 _HEADER_BY_NAME = {name: header for header, name in _NAME_BY_HEADER.items()}
 
 
@@ -82,18 +105,59 @@ def steps(release_name: str) -> list[Step]:
     ]
 
 
-def replayed(log: list[Step]) -> Iterator[tuple[list[bytes], str]]:
+def replayed(log: list[Step], release_name: str) -> Iterator[tuple[list[bytes], str]]:
     """Fold the records one by one; give the outcomes of each and the state behind it."""
-    partition = Partition(handler=change_sections(CODECS))
+    release = _SCHEMAS_BY_LOG[release_name]
+    files = load(SCHEMA_ROOT / HISTORY / release)
+    codecs = SeatCodecs.of(IDS)
+    # A registry gives another version another id.
+    name = SECTION_COMMANDS.records[0]
+    codecs.commands.learn(
+        _FORMER_ID, RegisteredSchema((subject(SECTION_COMMANDS, name),), files.text(name))
+    )
+    partition = Partition(handler=change_sections(codecs))
     for offset, step in enumerate(log):
-        record = PipedRecord("section-commands", 0, offset, step.at_ms, step.key, step.value)
-        yield partition.fold([record]), state_digest(partition)
+        value = step.value
+        if value is not None and value[:HEADER_BYTES] == _HEADER_BY_NAME[name.removeprefix("io.")]:
+            value = header_of(_FORMER_ID) + value[HEADER_BYTES:]
+        record = PipedRecord("section-commands", 0, offset, step.at_ms, step.key, value)
+        outcomes = [
+            told[:HEADER_BYTES]
+            + in_form_of(
+                release, "io." + _NAME_BY_HEADER[told[:HEADER_BYTES]], told[HEADER_BYTES:]
+            )
+            for told in partition.fold([record])
+        ]
+        yield outcomes, state_digest(partition, release)
 
 
-def state_digest(partition: Partition) -> str:
-    """Return the digest of every key and payload of the store, in key order."""
+@cache
+def _forms(release: str, name: str) -> tuple[Decode, Encode, int]:
+    """Return today's decoder of a record, a release's encoder, and where what it had ends."""
+    former = load(SCHEMA_ROOT / HISTORY / release).inlined(name)
+    return decoder(name), encoder_of(former), len(former["fields"]) + IDENTITY_FIELDS
+
+
+def in_form_of(release: str, name: str, body: bytes) -> bytes:
+    """Return a record that begins with an identity as a release wrote it.
+
+    Fails where something that the release could not say is more than a default.
+    """
+    decode, encode, end = _forms(release, name)
+    fields = decode(body, 0)
+    assert not any(fields[end:]), f"{name}: {fields[end:]}"
+    return encode(*fields[IDENTITY_FIELDS:end])
+
+
+def state_digest(partition: Partition, release: str = "") -> str:
+    """Return the digest of every key and payload of the store, in key order.
+
+    release: in whose form the payloads are to be; empty for today's.
+    """
     digest = hashlib.sha256()
-    for key, payload in partition.stored().items():
+    for key, stored in partition.stored().items():
+        name = _NAME_BY_TAG.get(key[:1], "")
+        payload = in_form_of(release, name, stored) if release and name else stored
         digest.update(b"%d %d " % (len(key), len(payload)) + key + payload)
     return digest.hexdigest()[:16]
 
@@ -141,15 +205,24 @@ def _drawn(chance: random.Random, now_ms: int, number: int, ticked: Callable[[in
     return chance.choice(draws)
 
 
-def _record(file: Path, ticked: Callable[[int], Pair]) -> None:
+def _record(file: Path, ticked: Callable[[int], Pair], prices: Sequence[dict[str, Any]]) -> None:
     chance = random.Random(11)
     partition = Partition()
     opening = [
         open_section(
-            "........\n....|....\n......", rule=OrphanRule.PREFER, hold_ms=3_000, max_hold_ms=9_000
+            "........\n....|....\n......",
+            rule=OrphanRule.PREFER,
+            hold_ms=3_000,
+            max_hold_ms=9_000,
+            **prices[0],
         ),
         open_section(
-            "....\n.....", section=B, rule=OrphanRule.STRICT, hold_ms=10_000, max_hold_ms=30_000
+            "....\n.....",
+            section=B,
+            rule=OrphanRule.STRICT,
+            hold_ms=10_000,
+            max_hold_ms=30_000,
+            **prices[1],
         ),
         open_section(
             "......\n...",
@@ -182,4 +255,9 @@ def _record(file: Path, ticked: Callable[[int], Pair]) -> None:
 
 
 if __name__ == "__main__":
-    _record(FOLDER / f"{sys.argv[1]}.jsonl", tick if sys.argv[1] == "v1" else guarded_tick)
+    has_prices = sys.argv[1] not in {"v1", "v2"}
+    _record(
+        FOLDER / f"{sys.argv[1]}.jsonl",
+        tick if sys.argv[1] == "v1" else guarded_tick,
+        _PRICES if has_prices else ({}, {}),
+    )

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from support.seats.seatmap import row_of
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
-from serdes.avro.codegen import Decode, decoder, encoder
+from serdes.avro.codegen import Decode, encoder
 from serdes.avro.schema_files import inlined
+from serdes.avro.stored import stored_decoder
 from serdes.encoding import encoders
 from serdes.registry.ids import counted_ids
 from serdes.wire import HEADER_BYTES, header_of
@@ -84,13 +85,24 @@ def open_section(
     max_hold_ms: int = 1_800_000,
     starts_ms: int = 0,
     ends_ms: int = 0,
+    currency: str = "",
+    amounts: Sequence[int] = (),
     **who: Any,
 ) -> Pair:
-    """Open a section that looks like a seat map."""
+    """Open a section that looks like a seat map.
+
+    amounts: what a seat of each row costs; a row without one costs what the last does.
+    """
+    drawn = list(map(row_of, text.split()))
+    names = [
+        b"%d" % min(row, len(amounts)) if amounts else b"" for row in range(1, len(drawn) + 1)
+    ]
     rows = tuple(
-        (b"R", row.seat_count, 1, 1, (), row.aisles, b"", ()) for row in map(row_of, text.split())
+        (b"R", row.seat_count, 1, 1, (), row.aisles, name, ())
+        for row, name in zip(drawn, names, strict=True)
     )
-    rules = rule, limit, hold_ms, max_hold_ms, starts_ms, ends_ms
+    prices = tuple(zip(dict.fromkeys(names), amounts, strict=False))
+    rules = rule, limit, hold_ms, max_hold_ms, starts_ms, ends_ms, currency.encode(), prices
     return command("OpenSection", "op-open", 1, rows, tuple(blocked), *rules, **who)
 
 
@@ -161,7 +173,7 @@ def _readers() -> dict[bytes, tuple[str, Decode, list[str]]]:
             names = [field["name"] for field in inlined(name)["fields"]]
             del encode
             schema_id = IDS.id_by_subject[f"{topic.name}-{name}"]
-            readers[header_of(schema_id)] = name.rpartition(".")[2], decoder(name), names
+            readers[header_of(schema_id)] = name.rpartition(".")[2], stored_decoder(name), names
     return readers
 
 
@@ -170,7 +182,7 @@ _IDENTITY_FIELDS = ["reservationId", "userId", "correlationId", "section", "even
 
 
 def told(value: bytes) -> Told:
-    """Read the value of an outcome or a status."""
+    """Read the value of an outcome or a status, as whichever release wrote it."""
     name, decode, names = _READERS[value[:HEADER_BYTES]]
     decoded = decode(value, HEADER_BYTES)
     if names[0] == "request":
@@ -311,7 +323,14 @@ def logs(draw: st.DrawFn, size: int = 40) -> list[PipedRecord]:
     rule = draw(st.sampled_from(OrphanRule))
     partition = Partition()
     partition.append(
-        open_section("......\n...|...\n.....", rule=rule, hold_ms=2_000, max_hold_ms=6_000),
+        open_section(
+            "......\n...|...\n.....",
+            rule=rule,
+            hold_ms=2_000,
+            max_hold_ms=6_000,
+            currency="EUR",
+            amounts=(4_500, 2_950, 0),
+        ),
         open_section("....\n....", section=B, hold_ms=10_000, max_hold_ms=30_000),
     )
     for _ in range(draw(st.integers(1, size))):

@@ -1,0 +1,72 @@
+"""Decoders of records that lie in stores and changelogs, where no schema id stands beside them.
+
+What an earlier release wrote ends where its last field ended. A record of a later one goes on
+there, and no decoder leaves bytes over: so bytes are of one release at most, and say of which.
+"""
+
+from typing import Any
+
+from serdes.avro.codegen import Decode, decoder, decoder_of
+from serdes.avro.refused import Refused
+from serdes.avro.schema_files import Schema, fingerprint_of, inlined, releases
+
+
+def stored_decoder(full_name: str) -> Decode:
+    """Return `decode(data, at)` as `decoder` does, which reads what each release wrote as well.
+
+    A field that a release did not have yet has its default. Raises ValueError where a release
+    differs in more than fields added at the end.
+    """
+    present = decoder(full_name)
+    former = [_former(full_name, schema) for schema in _former_schemas(full_name)]
+    if not former:
+        return present
+
+    def decode(data: bytes, at: int) -> tuple[Any, ...]:
+        try:
+            return present(data, at)
+        except Refused:
+            for read, defaults in former:
+                try:
+                    return read(data, at) + defaults
+                except Refused:
+                    continue
+            raise
+
+    return decode
+
+
+def _former_schemas(full_name: str) -> list[Schema]:
+    """Return the record as releases had it, newest first, without those that write as we do."""
+    known = {fingerprint_of(inlined(full_name))}
+    found: list[Schema] = []
+    for files in reversed(releases()):
+        if full_name in files.by_name:
+            schema = files.inlined(full_name)
+            if (fingerprint := fingerprint_of(schema)) not in known:
+                known.add(fingerprint)
+                found.append(schema)
+    return found
+
+
+def _former(full_name: str, schema: Schema) -> tuple[Decode, tuple[Any, ...]]:
+    """Return the decoder of a released form, and what its fields lack."""
+    present = inlined(full_name)
+    count = len(schema["fields"])
+    begin = {**present, "fields": present["fields"][:count]}
+    if fingerprint_of(begin) != fingerprint_of(schema):
+        raise ValueError(f"{full_name} differs from a release in more than fields at its end")
+    added = present["fields"][count:]
+    return decoder_of(schema), tuple(_default(field) for field in added)
+
+
+def _default(field: dict[str, Any]) -> Any:
+    """Return a field's default in the form of generated decoders."""
+    match field["default"]:
+        case str() as text if field["type"] == "string":
+            return text.encode()
+        case bool() | int() as number:
+            return number
+        case []:
+            return ()
+    raise ValueError(f"{field['name']}: no default that stores know")

@@ -1,0 +1,55 @@
+"""Records without a schema id are read as whichever release wrote them, and nothing else is."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serdes.avro.codegen import decoder, encoder, encoder_of
+from serdes.avro.refused import Refused
+from serdes.avro.schema_files import SCHEMA_ROOT, load
+from serdes.avro.stored import stored_decoder
+
+RESERVATION = "io.seatstream.state.Reservation"
+FORMER = encoder_of(load(SCHEMA_ROOT / "history" / "v1").inlined(RESERVATION))
+WHO = b"\x04r1\x06ann\x00\x02A\x0e"
+HELD = (2, (), 1, 1, 99, 500, 9, 4, ((0, 2, 2),), 0, None, ())
+read = stored_decoder(RESERVATION)
+
+
+def test_f89_what_a_release_stored_has_the_defaults_of_what_came_later() -> None:
+    fields = read(FORMER(WHO, *HELD), 0)
+    assert fields[6:] == (*HELD, 0, b"")
+    assert fields[5] == WHO
+
+
+@given(st.integers(0, 2**60), st.sampled_from([b"", b"EUR"]))
+def test_what_is_stored_today_is_read_as_ever(amount: int, currency: bytes) -> None:
+    stored = encoder(RESERVATION)(WHO, *HELD, amount, currency)
+    assert read(stored, 0) == decoder(RESERVATION)(stored, 0)
+
+
+@given(st.binary(min_size=1, max_size=4))
+def test_bytes_behind_a_record_are_of_no_release_but_where_they_are_what_is_new(
+    more: bytes,
+) -> None:
+    stored = FORMER(WHO, *HELD) + more
+    try:
+        expected = decoder(RESERVATION)(stored, 0)
+    except Refused:
+        with pytest.raises(Refused):
+            read(stored, 0)
+    else:
+        assert read(stored, 0) == expected
+
+
+@given(st.binary(max_size=40))
+def test_no_bytes_raise_anything_but_refused(rubbish: bytes) -> None:
+    with suppress(Refused):
+        read(rubbish, 0)
+
+
+def test_a_record_that_no_release_had_otherwise_costs_no_second_look() -> None:
+    name = "io.seatstream.state.Progress"
+    assert stored_decoder(name).__code__.co_filename == decoder(name).__code__.co_filename
