@@ -256,6 +256,8 @@ class HttpAudit:
             "deadline_ms": fields.get("deadlineMs"),
             "cause": fields.get("cause"),
             "reason": fields.get("reason"),
+            "amount": fields.get("amount", 0),
+            "currency": fields.get("currency", ""),
         }
         wrong = {key: answer.get(key) for key in told if answer.get(key) != told[key]}
         if wrong:

@@ -20,6 +20,7 @@ from scripts.auditing.seats import (
     is_sound,
     is_window,
     places_of,
+    price_of,
     ranges,
 )
 
@@ -32,6 +33,7 @@ EXTENSIONS_KEPT = 16
 # The section's record has 512 kB at most; its other fields take less than 128 bytes.
 FREE_BYTES_MAX = 512 * 1024 - 128
 HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
+FREE_OF_CHARGE = {"amount": 0, "currency": ""}
 
 
 @dataclass(slots=True)
@@ -182,6 +184,7 @@ class Oracle:
             "reason": "UNSPECIFIED",
             "seat": None,
             "later": [],
+            **FREE_OF_CHARGE,
         }
         if isinstance(answer, tuple):
             reason, seat = answer
@@ -197,13 +200,15 @@ class Oracle:
         self._changed(where, section)
         deadline_ms = self.log_time_ms + section.opened["holdMs"]
         seats = ranges(section, answer)
+        price = price_of(section, answer)
         outcome = (
             "SeatsHeld",
             self._head(request, section.version)
-            | {"epoch": 1, "deadlineMs": deadline_ms, "seats": seats},
+            | {"epoch": 1, "deadlineMs": deadline_ms, "seats": seats}
+            | price,
         )
         record |= {"firstDeadlineMs": deadline_ms, "decidedVersion": section.version}
-        record |= {"seats": seats}
+        record |= {"seats": seats} | price
         held = Reservation(record, answer, outcome, outcome, OrderedDict(), deadline_ms)
         self.reservations[request["reservationId"]] = held
         heapq.heappush(self._due, (deadline_ms, request["reservationId"]))
@@ -313,7 +318,8 @@ class Oracle:
         outcome = (
             "ReservationConfirmed",
             self._head(request, section.version)
-            | {"epoch": record["epoch"], "seats": record["seats"], "reacquired": reacquired},
+            | {"epoch": record["epoch"], "seats": record["seats"], "reacquired": reacquired}
+            | price_told(record),
         )
         self._later(held, "REACQUIRED" if reacquired else "CONFIRMED", outcome, 0)
         return outcome
@@ -336,7 +342,8 @@ class Oracle:
         outcome = (
             "HoldExtended",
             self._head(request, section.version)
-            | {"epoch": record["epoch"], "deadlineMs": deadline_ms},
+            | {"epoch": record["epoch"], "deadlineMs": deadline_ms}
+            | price_told(record),
         )
         held.extensions[request["correlationId"]] = outcome
         while len(held.extensions) > (1 if self.follows_jumps else EXTENSIONS_KEPT):
@@ -358,7 +365,8 @@ class Oracle:
         outcome = (
             "ReservationReleased",
             self._head(request, section.version, ordinal)
-            | {"epoch": record["epoch"], "cause": cause, "seats": record["seats"]},
+            | {"epoch": record["epoch"], "cause": cause, "seats": record["seats"]}
+            | price_told(record),
         )
         self._later(held, cause, outcome, 0)
         return outcome
@@ -368,7 +376,9 @@ class Oracle:
         version = section.version if section else 0
         outcome = (
             "ReservationReleased",
-            self._head(request, version) | {"epoch": 0, "cause": "CANCELLED", "seats": []},
+            self._head(request, version)
+            | {"epoch": 0, "cause": "CANCELLED", "seats": []}
+            | FREE_OF_CHARGE,
         )
         record = {
             "request": request,
@@ -384,6 +394,7 @@ class Oracle:
             "reason": "CANCELLED",
             "seat": None,
             "later": [],
+            **FREE_OF_CHARGE,
         }
         self.reservations[request["reservationId"]] = Reservation(record, [], outcome, outcome)
         return outcome
@@ -511,6 +522,11 @@ class Oracle:
         version = 0 if foreign or section is None else section.version
         record = "ReservationRejected" if name == "Hold" or name in HOLDS else "CommandRefused"
         return record, self._head(request, version) | {"reason": reason, "seat": seat}
+
+
+def price_told(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the price of a reservation, as each of its outcomes tells it."""
+    return {name: record[name] for name in FREE_OF_CHARGE}
 
 
 def partition_of(key: bytes, partitions: int) -> int:

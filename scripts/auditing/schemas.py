@@ -8,7 +8,8 @@ bytes behind the record.
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from schemas.topics import Topic
 
 VALUE_BYTES_MAX = 64 * 1024
 HEADER_BYTES = 5
+HISTORY = "history"
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 
 Schema = Any
@@ -35,15 +37,15 @@ class Avro:
     """The schemas of the repository, by the last part of their name."""
 
     def __init__(self, root: Path = Path(schemas.__file__).parent) -> None:
-        files = [path for path in root.rglob("*.avsc") if "history" not in path.parts]
-        self._raw: dict[str, Any] = {}
-        for path in files:
-            schema = json.loads(path.read_text(encoding="utf-8"))
-            self._raw[f"{schema['namespace']}.{schema['name']}"] = schema
+        self._raw = _schemas_in(path for path in root.rglob("*.avsc") if HISTORY not in path.parts)
         self._parsed = {
-            name.rpartition(".")[2]: fastavro.parse_schema(self._expanded(schema, set()))
+            name.rpartition(".")[2]: fastavro.parse_schema(expanded(schema, self._raw))
             for name, schema in self._raw.items()
         }
+        self._released = [
+            _schemas_in(folder.rglob("*.avsc"))
+            for folder in sorted((root / HISTORY).glob("v*"), key=lambda path: int(path.name[1:]))
+        ]
         self._rules = {
             name.rpartition(".")[2]: list(self._ruled(schema, ()))
             for name, schema in self._raw.items()
@@ -125,24 +127,25 @@ class Avro:
                 raise Unreadable(f"{'.'.join(path)}: {fault}")
         return dict(fields)
 
-    def _expanded(self, schema: Schema, seen: set[str]) -> Schema:
-        """Return the schema with every reference replaced by its definition at first use."""
-        if isinstance(schema, str):
-            if schema in seen or schema not in self._raw:
-                return schema
-            return self._expanded(self._raw[schema], seen)
-        if isinstance(schema, list):
-            return [self._expanded(branch, seen) for branch in schema]
-        if schema["type"] == "array":
-            return schema | {"items": self._expanded(schema["items"], seen)}
-        if "name" in schema:
-            seen.add(f"{schema['namespace']}.{schema['name']}")
-        if schema["type"] != "record":
-            return schema
-        fields = [
-            field | {"type": self._expanded(field["type"], seen)} for field in schema["fields"]
-        ]
-        return schema | {"fields": fields}
+    def decode_stored(self, name: str, body: bytes) -> Fields:
+        """Return the fields of a body without a header, of whichever release; as `decode`."""
+        try:
+            return self.decode(name, body)
+        except Unreadable:
+            with suppress(Unreadable):
+                return self.decode_former(name, body)
+            raise
+
+    def decode_former(self, name: str, body: bytes) -> Fields:
+        """Return the fields of a body that an earlier release wrote; raise Unreadable."""
+        full_name = next(full for full in self._raw if full.rpartition(".")[2] == name)
+        for release in reversed(self._released):
+            if full_name in release:
+                writer = fastavro.parse_schema(expanded(release[full_name], release))
+                if not self.is_own(name, writer):
+                    with suppress(Unreadable):
+                        return self.decode(name, body, writer)
+        raise Unreadable("of no release")
 
     def _ruled(
         self, schema: Schema, path: tuple[str, ...]
@@ -158,6 +161,35 @@ class Avro:
             if isinstance(kind, str) and self._raw.get(kind, {}).get("type") == "record":
                 found += self._ruled(self._raw[kind], here)
         return found
+
+
+def _schemas_in(paths: Iterable[Path]) -> dict[str, Any]:
+    """Return the schemas of some files by their full names."""
+    schemas_ = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
+    return {f"{schema['namespace']}.{schema['name']}": schema for schema in schemas_}
+
+
+def expanded(
+    schema: Schema, by_name: Mapping[str, Schema], seen: set[str] | None = None
+) -> Schema:
+    """Return a schema with every reference replaced by its definition at first use."""
+    seen = set() if seen is None else seen
+    if isinstance(schema, str):
+        if schema in seen or schema not in by_name:
+            return schema
+        return expanded(by_name[schema], by_name, seen)
+    if isinstance(schema, list):
+        return [expanded(branch, by_name, seen) for branch in schema]
+    if schema["type"] == "array":
+        return schema | {"items": expanded(schema["items"], by_name, seen)}
+    if "name" in schema:
+        seen.add(f"{schema['namespace']}.{schema['name']}")
+    if schema["type"] != "record":
+        return schema
+    fields = [
+        field | {"type": expanded(field["type"], by_name, seen)} for field in schema["fields"]
+    ]
+    return schema | {"fields": fields}
 
 
 def named_in(schema: Schema) -> dict[str, Schema]:
@@ -282,6 +314,11 @@ class WireFormat:
             return None
         name, _ = self._writers.get(int.from_bytes(value[1:HEADER_BYTES], "big"), (None, None))
         return name
+
+    def present_form(self, name: str, value: bytes, fields: Fields) -> bytes:
+        """Return the body of a record that was read, as the repository's own schema writes it."""
+        _, writer = self._writers[int.from_bytes(value[1:HEADER_BYTES], "big")]
+        return value[HEADER_BYTES:] if writer is None else self.avro.encode(name, fields)
 
     def decode(self, value: bytes, topic: Topic | None = None) -> tuple[str, Fields]:
         """Return name and fields of a record; raise Unreadable.

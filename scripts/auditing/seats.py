@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+# A list of the world's, not a rule of ours: the one thing shared with what is judged.
+from state.domain.money import MINOR_DIGITS
+
 Command = dict[str, Any]
 Place = tuple[int, int]  # row, seat
 Counts = tuple[int, int, int, int, int]  # timestamp, version, free, held, largest block
@@ -15,6 +18,7 @@ BLOCKED = ""
 LOOKAHEAD_ROWS = 4
 TIME_MS_MAX = 253_402_300_799_999
 HOLD_MS_MAX = 30 * 86_400_000
+AMOUNT_MAX = 10**12 - 1
 
 
 @dataclass(slots=True)
@@ -175,13 +179,43 @@ def is_sound(plan: Command) -> bool:
         if part["first"] + part["count"] > rows[part["row"]]["seatCount"]:
             return False
     blocked = places_of(plan["blocked"])
-    if len(blocked) != len(set(blocked)):
+    if len(blocked) != len(set(blocked)) or not has_sound_prices(plan):
         return False
     return bool(
         1 <= plan["maxSeatsPerHold"] <= 16
         and 1 <= plan["holdMs"] <= plan["maxHoldMs"] <= HOLD_MS_MAX
         and is_window(plan["saleStartsMs"], plan["saleEndsMs"])
     )
+
+
+def has_sound_prices(plan: Command) -> bool:
+    """Say whether every seat has one price in one currency, or none has any."""
+    prices = {price["category"]: price["amount"] for price in plan["prices"]}
+    if not prices and not plan["currency"]:
+        return True
+    used = {category_of(row, seat) for row in plan["rows"] for seat in range(row["seatCount"])}
+    return (
+        plan["currency"] in MINOR_DIGITS
+        and len(prices) == len(plan["prices"])
+        and prices.keys() == used
+        and "" not in used
+        and all(0 <= amount <= AMOUNT_MAX for amount in prices.values())
+    )
+
+
+def category_of(row: dict[str, Any], seat: int) -> str:
+    """Return the category of one seat of a row."""
+    return str(row["seatCategories"][seat] if row["seatCategories"] else row["category"])
+
+
+def price_of(section: Section, places: list[Place]) -> dict[str, Any]:
+    """Return what seats cost, looked up seat by seat, as the fields of an outcome."""
+    plan = section.opened
+    amount = 0
+    for row, seat in places:
+        category = category_of(plan["rows"][row], seat)
+        amount += sum(one["amount"] for one in plan["prices"] if one["category"] == category)
+    return {"amount": amount, "currency": plan["currency"]}
 
 
 def is_window(saleStartsMs: int, saleEndsMs: int) -> bool:  # noqa: N803  (named as the fields are)

@@ -146,7 +146,20 @@ class Stored:
         if name is None:
             raise Unreadable("a store that nobody knows")
         body, due_ms = opened(value)
-        return self.avro.decode(name, body) | {"due_ms": due_ms}
+        return self.avro.decode_stored(name, body) | {"due_ms": due_ms}
+
+    def present_form(self, key: bytes, value: bytes) -> tuple[bytes, int] | None:
+        """Return record and due time as workers write them now; None where they cannot be read.
+
+        A value stays as an earlier release wrote it until something happens to it.
+        """
+        name = STATE_BY_TAG[key[:1]]
+        body, due_ms = opened(value)
+        try:
+            former = self.avro.decode_former(name, body)
+        except Unreadable:
+            return None
+        return self.avro.encode(name, former), due_ms
 
 
 def read_changelog(log: Log, notes: Notes) -> Stored:

@@ -1,5 +1,6 @@
 """The auditor passes every sound log and flags every mutant of one."""
 
+import io
 import os
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.logs.audit_logs import (
     AVRO,
+    ID_BY_NAME,
     WIRE,
     append,
     bury,
@@ -27,7 +30,9 @@ from scripts.auditing import families
 from scripts.auditing.checks import FAMILIES, audit
 from scripts.auditing.log import Log, LogRecord, Records
 from scripts.auditing.report import Report, as_json, as_text
-from scripts.auditing.schemas import Unreadable
+from scripts.auditing.schemas import Unreadable, WireFormat
+from scripts.auditing.stored import opened
+from serdes.avro.schema_files import SCHEMA_ROOT, load
 
 Mutation = Callable[[Log], None]
 Picked = Callable[[str, dict[str, Any]], bool]
@@ -357,6 +362,18 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
     "a sale lacks a seat": (alter("outcomes", named("ReservationConfirmed"), seats=[]), {"I4"}),
     "a version is left out": (alter("outcomes", named("SeatsHeld"), version=plus(1)), {"I5"}),
     "an epoch is wrong": (alter("outcomes", named("ReservationConfirmed"), epoch=7), {"I7"}),
+    "a hold costs another amount": (
+        alter("outcomes", named("SeatsHeld"), amount=plus(1)),
+        {"I8"},
+    ),
+    "a hold is paid in another currency": (
+        alter("outcomes", named("SeatsHeld"), currency="USD"),
+        {"I8"},
+    ),
+    "a sale costs another amount than its hold": (
+        alter("outcomes", named("ReservationConfirmed"), amount=plus(1)),
+        {"I8"},
+    ),
     "a deadline is later": (alter("outcomes", named("SeatsHeld"), deadlineMs=plus(1)), {"I8"}),
     "a time is not the log's": (
         alter("outcomes", named("SeatsHeld"), decidedAtMs=plus(1)),
@@ -397,6 +414,9 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
     "a held count is one too many": (alter_state(b"s", heldCount=plus(1)), {"I14"}),
     "a reservation has no due time": (alter_state(b"r", due_ms=12), {"I14"}),
     "a reservation has another epoch": (alter_state(b"r", epoch=plus(1)), {"I14"}),
+    "a reservation costs another amount": (alter_state(b"r", amount=plus(1)), {"I14"}),
+    "a reservation is in another currency": (alter_state(b"r", currency="USD"), {"I14"}),
+    "a layout is in another currency": (alter_state(b"l", currency="USD"), {"I14"}),
     "a reservation that nobody made": (add_phantom_reservation, {"I14"}),
     "a status counts one seat too many": (
         alter("statuses", named("SectionStatusEvent"), availableCount=plus(1)),
@@ -652,6 +672,45 @@ def test_s9_a_sealed_value_that_no_worker_can_decode_is_no_state_to_end_with(
     assert "I14 corrupt value" in audit(log).first_by_invariant()
     append(log.changelog, partition, last.key, last.value)
     assert audit(log).is_exact
+
+
+V1 = load(SCHEMA_ROOT / "history" / "v1")
+FORMER_ID = 999
+
+
+def as_v1(full_name: str, fields: dict[str, Any]) -> bytes:
+    """Return the body as the first release wrote it."""
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(V1.inlined(full_name)), fields)
+    return body.getvalue()
+
+
+@pytest.mark.parametrize("has_price", [False, True])
+def test_f89_what_a_former_release_wrote_is_right_where_it_had_nothing_else_to_say(
+    sound: Log, has_price: bool
+) -> None:
+    def is_wanted(name: str, fields: dict[str, Any]) -> bool:
+        return name == "SeatsHeld" and (fields["amount"] > 0) == has_price
+
+    held, reservation = "io.seatstream.outcomes.SeatsHeld", "io.seatstream.state.Reservation"
+    writers = {number: (name, None) for name, number in ID_BY_NAME.items()}
+    log = own_copy(sound)
+    former = AVRO.own_record(V1.text(held))
+    assert former is not None
+    log.wire = WireFormat(AVRO, {**writers, FORMER_ID: former})
+    partition, index = find(log.outcomes, is_wanted)
+    record = log.outcomes[partition][index]
+    _, fields = decoded(record)
+    header = b"\0" + FORMER_ID.to_bytes(4, "big")
+    log.outcomes[partition][index] = replace(record, value=header + as_v1(held, fields))
+    key = b"r" + fields["request"]["reservationId"].encode()
+    changelog = log.changelog[partition]
+    at = max(number for number, one in enumerate(changelog) if one.key == key)
+    body, due_ms = opened(changelog[at].value or b"")
+    kept = AVRO.decode("Reservation", body)
+    changelog[at] = replace(changelog[at], value=sealed(as_v1(reservation, kept), due_ms))
+    found = {one.partition(" ")[0] for one in audit(log).first_by_invariant()}
+    assert found == ({"I8", "I14"} if has_price else set())
 
 
 @pytest.mark.parametrize("digits", ["²", "1" * 5_000, "-1", "", "٣"])

@@ -242,6 +242,14 @@ MUTANTS: dict[str, tuple[Mutation, str]] = {
         told(ok(Act.RESERVE), deadline_ms=one_more),
         "I20 other than its event",
     ),
+    "a hold costs another amount": (
+        told(ok(Act.RESERVE), amount=one_more),
+        "I20 other than its event",
+    ),
+    "a hold is in another currency": (
+        told(ok(Act.RESERVE), currency="USD"),
+        "I20 other than its event",
+    ),
     "a hold has another version": (
         told(ok(Act.RESERVE), version=one_more),
         "I20 other than its event",

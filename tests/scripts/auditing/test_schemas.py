@@ -1,5 +1,7 @@
 """What an encoder of ours writes is read as it was; what is anything else is unreadable."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.logs.audit_logs import AVRO, ID_BY_NAME, WIRE, RandomBuyers, identity, value_of
 
+import schemas
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.auditing.schemas import VALUE_BYTES_MAX, Unreadable, WireFormat, broken, names_of
 
@@ -54,6 +57,29 @@ def test_an_id_that_nobody_registered_is_unreadable() -> None:
     with pytest.raises(Unreadable, match="unknown schema id 100"):
         WireFormat(AVRO, {}).decode(b"\0\0\0\0\x64")
     assert ID_BY_NAME  # the same ids are known to WIRE
+
+
+def test_f89_a_stored_record_is_read_as_whichever_release_wrote_it() -> None:
+    name = "io.seatstream.state.Reservation"
+    golden = Path(schemas.__file__).parent.parent / "tests" / "golden" / "schemas"
+    for release, price in (("v1", (0, "")), ("v2", (9_000, "EUR"))):
+        entries = json.loads((golden / f"{release}.json").read_text(encoding="utf-8"))
+        body = bytes.fromhex(entries[name]["bytes"])
+        fields = AVRO.decode_stored("Reservation", body)
+        assert (fields["amount"], fields["currency"]) == price
+        assert fields["seats"] == entries[name]["value"]["seats"]
+        with pytest.raises(Unreadable):
+            AVRO.decode_stored("Reservation", body + b"\0")
+        with pytest.raises(Unreadable, match="bytes behind"):
+            AVRO.decode_stored("Progress", body)
+    with pytest.raises(Unreadable, match="of no release"):
+        AVRO.decode_former("Progress", b"")
+
+
+def test_an_outcome_of_another_version_is_compared_as_ours_would_be_written() -> None:
+    assert WIRE.present_form("HoldBestAvailable", VALUE, HOLD) == VALUE[5:]
+    other = WireFormat(AVRO, {7: ("HoldBestAvailable", {"another": "schema"})})
+    assert other.present_form("HoldBestAvailable", b"\0\0\0\0\x07?", HOLD) == VALUE[5:]
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.logs.audit_logs import open_section, row_plan
+from support.logs.audit_logs import open_section, prices, row_plan
 
 from scripts.auditing.seats import (
+    AMOUNT_MAX,
     HOLD_MS_MAX,
     TIME_MS_MAX,
     Row,
     Section,
     best_available,
+    category_of,
     is_sound,
     is_window,
     places_of,
+    price_of,
     ranges,
 )
 
@@ -137,6 +140,40 @@ PLAN = open_section("A", 7, [row_plan("1", 5, 2)], blocked=[{"row": 0, "first": 
 def test_a_layout_with_one_fault_is_not_sound(changes: dict[str, Any]) -> None:
     assert is_sound(PLAN)
     assert not is_sound(PLAN | changes)
+
+
+MIXED = row_plan("2", 3) | {"seatCategories": ["b", "a", "b"]}
+PRICED = open_section(
+    "A", 7, [row_plan("1", 2, category="a"), MIXED], **prices("EUR", a=4_500, b=0)
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        prices(""),
+        prices("EUR"),
+        prices("eur", a=4_500, b=0),
+        prices("", a=4_500, b=0),
+        prices("EUR", a=4_500),
+        prices("EUR", a=4_500, b=0, c=1),
+        prices("EUR", a=4_500, b=-1),
+        prices("EUR", a=AMOUNT_MAX + 1, b=0),
+        {"prices": [*PRICED["prices"], PRICED["prices"][0]]},
+        {"rows": [row_plan("1", 2), MIXED]},
+    ],
+)
+def test_b58_every_seat_has_one_price_or_none_has(changes: dict[str, Any]) -> None:
+    assert is_sound(PRICED)
+    is_unpriced = not changes.get("prices", True) and not changes["currency"]
+    assert is_sound(PRICED | changes) == is_unpriced
+
+
+def test_seats_cost_what_their_categories_cost_one_by_one() -> None:
+    section = Section(PRICED, [])
+    assert [category_of(MIXED, seat) for seat in range(3)] == ["b", "a", "b"]
+    assert price_of(section, [(0, 0), (1, 0), (1, 1)]) == {"amount": 9_000, "currency": "EUR"}
+    assert price_of(Section(PLAN, []), [(0, 0)]) == {"amount": 0, "currency": ""}
 
 
 def test_a_window_without_an_end_stays_open() -> None:

@@ -53,10 +53,18 @@ def open_section(section: str, event_id: int, rows: list[Fields], **rules: Any) 
         "maxHoldMs": 25_000,
         "saleStartsMs": 0,
         "saleEndsMs": 0,
+        "currency": "",
+        "prices": [],
     } | rules
 
 
-def row_plan(label: str, seats: int, *aisles: int) -> Fields:
+def prices(currency: str, **amounts: int) -> Fields:
+    """Return the prices of an OpenSection command, by category."""
+    listed = [{"category": name, "amount": amount} for name, amount in amounts.items()]
+    return {"currency": currency, "prices": listed}
+
+
+def row_plan(label: str, seats: int, *aisles: int, category: str = "") -> Fields:
     """Return one row."""
     return {
         "label": label,
@@ -65,7 +73,7 @@ def row_plan(label: str, seats: int, *aisles: int) -> Fields:
         "numberStep": 1,
         "seatLabels": [],
         "aisles": list(aisles),
-        "category": "",
+        "category": category,
         "seatCategories": [],
     }
 
@@ -114,6 +122,8 @@ class RandomBuyers:
     ) -> None:
         self.ids = ids
         self.random = random.Random(seed)
+        # Prices decide nothing else.
+        self.pricing = random.Random(seed)
         self.partitions = partitions
         self.now_ms = START_MS
         self.sections = [f"S{number}" for number in range(sections)]
@@ -147,8 +157,21 @@ class RandomBuyers:
                 rows,
                 blocked=draw.choice([[], [{"row": 1, "first": 0, "count": 2}]]),
                 orphanRule=draw.choice(["PREFER", "PREFER", "STRICT", "OFF"]),
+                **self.prices(section, rows),
             )
         return self.layouts[section]
+
+    def prices(self, section: str, rows: list[Fields]) -> Fields:
+        """Draw prices of rows, and of seats of the last row; the first section has none."""
+        draw = self.pricing
+        if section == self.sections[0]:
+            return {}
+        for row in rows[:-1]:
+            row["category"] = draw.choice("ab")
+        rows[-1]["seatCategories"] = [draw.choice("bc") for _ in range(rows[-1]["seatCount"])]
+        used = {row["category"] for row in rows[:-1]} | set(rows[-1]["seatCategories"])
+        amounts = {name: draw.choice([0, 1, 4_500, 10**12 - 1]) for name in sorted(used)}
+        return prices(draw.choice(["EUR", "KRW"]), **amounts)
 
     def send(self, name: str, fields: Fields) -> Input:
         """Return the command on its right partition."""
@@ -222,6 +245,12 @@ class RandomBuyers:
         if draw.random() < 0.3:
             layout = layout | {"maxSeatsPerHold": 17}
             layout["request"] = identity("open-n", "operator", "NEW", 7)
+        if self.pricing.random() < 0.2:
+            currency, amount = (
+                self.pricing.choice(["EUR", "eur", ""]),
+                self.pricing.choice([-1, 7]),
+            )
+            layout = layout | prices(currency, a=amount)
         return self.send("OpenSection", layout)
 
     def change_window(self, request: Fields, section: str) -> Input:

@@ -15,6 +15,7 @@ from support.logs.audit_logs import (
     Fields,
     identity,
     open_section,
+    prices,
     row_plan,
     run_partition,
     value_of,
@@ -83,8 +84,9 @@ class World:
         self.held: dict[str, tuple[str, str, Fields]] = {}
         self.numbers = 0
         for section in SECTIONS:
-            rows = [row_plan("1", 9, 4), row_plan("2", 7)]
-            self.append("OpenSection", open_section(section, EVENT_ID, rows))
+            rows = [row_plan("1", 9, 4, category="a"), row_plan("2", 7, category="b")]
+            opening = open_section(section, EVENT_ID, rows, **prices("EUR", a=4_500, b=2_950))
+            self.append("OpenSection", opening)
         self.catch_up()
 
     def run(self, requests: int) -> None:
@@ -289,6 +291,8 @@ class World:
             "decided_at_ms": fields["decidedAtMs"],
             "cause": fields.get("cause"),
             "reason": fields.get("reason"),
+            "amount": fields.get("amount", 0),
+            "currency": fields.get("currency", ""),
         }
         self.note(act, invoked_ns, status, body, **what)
 
