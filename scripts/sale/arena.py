@@ -56,15 +56,18 @@ TIERS = (
     Tier("Upper", 301, 30, 3600, 27, 2),
 )
 FLOOR_BLOCKS = ("A", "B", "C", "D", "E", "F")
+# Colour, and the price of a seat in cents.
 CATEGORIES = {
-    "Floor": "#c0392b",
-    "Lower front": "#d35400",
-    "Lower": "#f39c12",
-    "Lower side": "#f1c40f",
-    "Club": "#8e44ad",
-    "Upper": "#2980b9",
-    "Upper back": "#7fb3d5",
+    "Floor": ("#c0392b", 18_900),
+    "Lower front": ("#d35400", 14_900),
+    "Lower": ("#f39c12", 11_900),
+    "Lower side": ("#f1c40f", 8_900),
+    "Club": ("#8e44ad", 24_900),
+    "Upper": ("#2980b9", 5_900),
+    "Upper back": ("#7fb3d5", 3_950),
 }
+CURRENCY = "EUR"
+PLAIN_CATEGORY = "Upper back"
 
 
 def arena() -> dict[str, Any]:
@@ -73,7 +76,9 @@ def arena() -> dict[str, Any]:
     zones += [tier_zone(tier, index) for tier in TIERS for index in range(tier.block_count)]
     return {
         "name": "Seatstream Arena",
-        "categories": [{"name": name, "color": color} for name, color in CATEGORIES.items()],
+        "categories": [{"name": name, "color": color} for name, (color, _) in CATEGORIES.items()],
+        "currency": CURRENCY,
+        "prices": {name: amount for name, (_, amount) in CATEGORIES.items()},
         "zones": zones,
         "size": {"width": 2 * CENTRE, "height": 2 * CENTRE},
     }
@@ -199,12 +204,17 @@ def part_of(arena: SeatingPlan, seats: int | None) -> SeatingPlan:
     while left:
         number += 1
         size = min(left, 1_000)
-        rows = [Row(str(row + 1), 25) for row in range(size // 25)]
-        if size % 25:
-            rows.append(Row(str(len(rows) + 1), size % 25))
-        sections.append(SectionPlan(f"X{number}", f"X{number}", tuple(rows), f"X{number}"))
+        sizes = [25] * (size // 25) + [size % 25] * (size % 25 > 0)
+        rows = tuple(
+            Row(str(row), seats, category=PLAIN_CATEGORY) for row, seats in enumerate(sizes, 1)
+        )
+        name = f"X{number}"
+        prices = arena.prices.of([PLAIN_CATEGORY])
+        sections.append(SectionPlan(name, name, rows, name, prices=prices))
         left -= size
-    return SeatingPlan(f"{arena.name}, {seats} seats", tuple(sections), {})
+    return SeatingPlan(
+        f"{arena.name}, {seats} seats", tuple(sections), {}, arena.categories, (), arena.prices
+    )
 
 
 def main(arguments: list[str]) -> int:
