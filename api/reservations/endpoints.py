@@ -5,15 +5,13 @@ to the pod, the client or the network in between, the same idempotency key leads
 reservation, for its id follows from user and key.
 """
 
-import asyncio
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from api.access.identity import Identity
-from api.commands.desk import Command, Wait, own_outcome, record_headers
+from api.commands.desk import Command, Wait, record_headers
 from api.commands.idempotency_keys import IdempotencyKey
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
@@ -28,13 +26,13 @@ from api.reservations.bodies import (
     reservation_body,
     seat_body,
 )
+from api.standing import awaited, own, standing_of, unknown
 from api.web.consistency_tokens import token_of
 from api.web.ids import SECTION_FORM, EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
-from api.web.problems import Problem, ToldAs, told_as
-from api.web.waits import CERTAIN_S, caller_of
+from api.web.problems import Problem
+from api.web.waits import caller_of
 from api.web.whole_numbers import Int32, Int64
-from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import section_key
 from state.domain.layout import SeatRange
 from state.domain.outcome import (
@@ -42,15 +40,10 @@ from state.domain.outcome import (
     OutcomeKind,
     ReservationView,
     after,
-    as_stored,
-    moves,
-    newer_view,
     reason_of,
 )
 from state.domain.reasons import ApiReason, Reason
-from state.domain.tickets import issued_id, split_issued_id, ticket_of
-from state.kafka.command_log import NotAppended
-from state.owners.lookup import OwnerNotReady, OwnerUnreachable
+from state.domain.tickets import issued_id, ticket_of
 from state.redis.idempotency import Claim, digest_of
 
 router = APIRouter(tags=["reservations"])
@@ -85,7 +78,6 @@ _ADVICE: Final = {
     Reason.EXTENSION_CAP: "The hold lasts as long as it can.",
     Reason.ALREADY_SOLD: "The seats are bought; giving them back is another matter.",
 }
-_NO_RESERVATION: Final = "There is none, or none of yours; a pending one may be there later."
 
 
 @router.post(
@@ -183,12 +175,12 @@ async def show(
     def is_met(view: ReservationView) -> bool:
         return view.version >= min_version and view.outcome_id != changed_from
 
-    view = await _found(pod, reservation_id)
+    view = await standing_of(pod, reservation_id)
     if wait_s > 0 and (view is None or (view.user_id == who.user_id and not is_met(view))):
         view = await pod.waits.of(
-            caller_of(request, who.user_id), lambda: _awaited(pod, reservation_id, is_met, wait_s)
+            caller_of(request, who.user_id), lambda: awaited(pod, reservation_id, is_met, wait_s)
         )
-    view = _own(view, who)
+    view = own(view, who)
     if view.version < min_version:
         raise Problem.of(
             ApiReason.NOT_YET,
@@ -227,7 +219,7 @@ async def release(
 ) -> Response:
     """Give seats back. A repeat gets the same answer."""
     pod = pod_of(request)
-    found = await _found(pod, reservation_id)
+    found = await standing_of(pod, reservation_id)
     if found is None and key is not None and event_id is not None and section is not None:
         # Only who asked for it knows a key that leads to this id.
         if (
@@ -236,9 +228,9 @@ async def release(
             )
             != reservation_id
         ):
-            raise _unknown()
+            raise unknown()
     else:
-        found = _own(found, who)
+        found = own(found, who)
         event_id, section = found.event_id, found.section
     desk, correlation = pod.desk, request.state.correlation
     identity = desk.encoders.identity(
@@ -267,7 +259,7 @@ async def extend(
 ) -> Response:
     """Let a hold last longer. A repeat with the same key extends nothing further."""
     pod = pod_of(request)
-    found = _own(await _found(pod, reservation_id), who)
+    found = own(await standing_of(pod, reservation_id), who)
     desk = pod.desk
     # The log knows an extension by its correlation id.
     ticket = ticket_of(who.user_id, key)
@@ -366,94 +358,6 @@ async def _changed(
     return _shown(after(outcome, seats), 200, wait.headers)
 
 
-# --- how a reservation stands ----------------------------------------------------------------
-
-
-async def _found(pod: Pod, reservation_id: str) -> ReservationView | None:
-    """Return how a reservation stands: from memory where that is fresh, else from its owner.
-
-    None only where it is certain that no pod told anybody of it before this was asked. Raises
-    Problem (503) where nobody who knows can be asked.
-    """
-    parts = split_issued_id(reservation_id)
-    if parts is None:
-        return None
-    key, feed = reservation_id.encode(), pod.outcomes
-    asked_ns = feed.now_ns()
-    if feed.staleness_ms() <= pod.settings.stale_after_ms:
-        view = feed.get(key)
-        if view is not None:
-            return view
-    decided = feed.decided(parts.partition)
-    view = await _stored(pod, parts.partition, key)
-    if view is None and parts.partition < pod.commands.partitions:
-        # Another pod may have told what has reached neither the owner's store nor us.
-        if not await feed.knows_since(parts.partition, asked_ns, CERTAIN_S):
-            raise Problem.of(
-                ApiReason.NOT_READY,
-                "The brokers do not tell yet whether there is one; ask again shortly.",
-            )
-        view = feed.get(key)
-        if view is None and feed.decided(parts.partition) > decided:
-            view = await _stored(pod, parts.partition, key)
-    return view
-
-
-_STARTING: Final = (
-    ApiReason.NOT_READY,
-    "Its keeper is starting or changing; ask again shortly.",
-)
-_UNANSWERED: Final[ToldAs] = {
-    NotAppended: _STARTING,
-    OwnerNotReady: _STARTING,
-    OwnerUnreachable: (
-        ApiReason.OWNER_UNREACHABLE,
-        "Its keeper does not answer; ask again shortly.",
-    ),
-}
-
-
-async def _stored(pod: Pod, partition: int, key: bytes) -> ReservationView | None:
-    """Return how a reservation stands by its owner's word, or by ours where that is newer."""
-    with told_as(_UNANSWERED):
-        if partition >= pod.commands.partitions:
-            return None
-        held = await pod.owners.reservation(partition, key)
-    if held is None:
-        return None
-    stored = as_stored(held, f"{SECTION_COMMANDS.name}:{partition}:")
-    view = newer_view(stored, pod.outcomes.get(key))
-    pod.outcomes.told(view.outcome_id.encode())
-    return view
-
-
-async def _awaited(
-    pod: Pod, reservation_id: str, is_met: Callable[[ReservationView], bool], wait_s: float
-) -> ReservationView | None:
-    """Return how a reservation stands as soon as that is as demanded, or when time is over."""
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + wait_s
-    # Registered before it is read: what is decided in between is told.
-    with pod.outcomes.waiting(reservation_id.encode()) as waiter:
-        view = await _found(pod, reservation_id)
-        while view is None or not is_met(view):
-            if await own_outcome(waiter, _is_news, until_s - loop.time()) is None:
-                break
-            view = await _found(pod, reservation_id)
-    return view
-
-
-def _is_news(outcome: Outcome) -> bool:
-    return moves(outcome.kind, outcome.reason)
-
-
-def _own(view: ReservationView | None, who: Identity) -> ReservationView:
-    """Return a reservation of this user; raises Problem (404) for none and for others'."""
-    if view is None or view.user_id != who.user_id:
-        raise _unknown()
-    return view
-
-
 # --- answers ---------------------------------------------------------------------------------
 
 _COME_BACK: Final[ProblemHeader] = ("Retry-After", "1")
@@ -491,7 +395,7 @@ def _refusal(outcome: Outcome, headers: tuple[ProblemHeader, ...]) -> Problem:
     if reason is Reason.CONFLICT:
         return _reused()
     if reason in {Reason.FORBIDDEN, Reason.UNKNOWN_RESERVATION}:
-        return _unknown()
+        return unknown()
     section = outcome.section.decode()
     return Problem.of(
         reason,
@@ -512,7 +416,3 @@ def _reused() -> Problem:
     return Problem.of(
         ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each request that is another."
     )
-
-
-def _unknown() -> Problem:
-    return Problem.of(Reason.UNKNOWN_RESERVATION, _NO_RESERVATION)

@@ -2,87 +2,32 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.pages.tokens import bearer
 from support.pods.api_pods import client_of
 from support.pods.conditions import until
-from support.pods.reservation_pods import AppendUnknown, Feed, NotAppended, Owners, Seats, pod_over
+from support.pods.reservation_pods import AppendUnknown, NotAppended, Seats, pod_over
+from support.pods.reservations_asked import (
+    ANN,
+    BOB,
+    DOCUMENT,
+    PATH,
+    asking,
+    create,
+    feed_of,
+    problem,
+    waiting,
+)
 from support.records.status_records import Fed
-from support.seats.section_commands import ELSEWHERE, EVENT, A, confirm, tick
+from support.seats.section_commands import ELSEWHERE, EVENT, A, confirm
 
 from api.pod import Pod
 from state.domain.status import SectionStatus
 from state.domain.tickets import issued_id, ticket_of
-from state.owners.lookup import OwnerNotReady, OwnerUnreachable
-
-PATH = f"/v1/events/{EVENT}/reservations"
-ANN = bearer(sub="ann")
-BOB = bearer(sub="bob")
-DOCUMENT = {"section": A, "quantity": 2}
-
-Test = Callable[[Seats, Pod, httpx.AsyncClient], Awaitable[None]]
-
-
-def asking(test: Test, rows: str = "......\n......", **changes: Any) -> None:
-    """Run a test over an open section A, with one pod and its client."""
-    of_section = ("hold_ms", "max_hold_ms", "currency", "amounts")
-    rules = {name: changes.pop(name) for name in of_section if name in changes}
-
-    async def go() -> None:
-        async with asyncio.timeout(30):
-            seats = Seats().open(rows, **rules)
-            pod = pod_over(seats, **changes)
-            async with client_of(pod) as client:
-                await test(seats, pod, client)
-            assert waiting(pod) == 0
-            assert len(pod.desk.in_flight) == 0
-
-    asyncio.run(go())
-
-
-def waiting(pod: Pod) -> int:
-    feed = pod.outcomes
-    assert isinstance(feed, Feed)
-    return feed.waiting_now()
-
-
-def feed_of(pod: Pod) -> Feed:
-    assert isinstance(pod.outcomes, Feed)
-    return pod.outcomes
-
-
-def owners_of(pod: Pod) -> Any:
-    owners: Any = pod.owners
-    assert isinstance(owners, Owners)
-    return owners
-
-
-async def create(
-    client: httpx.AsyncClient,
-    key: str = "k1",
-    body: Any = None,
-    who: dict[str, str] = ANN,
-    **headers: str,
-) -> httpx.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await client.post(
-        PATH, json=body or DOCUMENT, headers={**who, "Idempotency-Key": key, **named}
-    )
-
-
-def problem(answer: httpx.Response, status: int, reason: str) -> dict[str, Any]:
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    body: dict[str, Any] = answer.json()
-    assert (answer.status_code, body["reason"]) == (status, reason), answer.text
-    if status in {429, 503}:
-        assert int(answer.headers["retry-after"]) >= 1
-    return body
 
 
 def test_a_hold_is_answered_with_its_committed_outcome() -> None:
@@ -511,84 +456,6 @@ def test_the_price_fixed_when_seats_were_held_is_in_every_answer() -> None:
         assert "amount" not in problem(rejected, 409, "NO_ADJACENT_SEATS")
 
     asking(test, hold_ms=2_000, currency="EUR", amounts=(4_500, 2_950))
-
-
-def test_an_old_reservation_is_read_from_its_owner_and_reads_the_same() -> None:
-    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        created = await create(client)
-        place = created.headers["location"]
-        feed_of(pod).forget()
-        assert (await client.get(place, headers=ANN)).content == created.content
-        seats.partitions[0].now_ms += 10_000
-        seats.append(0, tick(seats.partitions[0].now_ms))
-        lapsed = await client.get(place, headers=ANN)
-        assert (lapsed.json()["status"], lapsed.json()["cause"]) == ("RELEASED", "LAPSED")
-        feed_of(pod).forget()
-        assert (await client.get(place, headers=ANN)).content == lapsed.content
-        # The one who would give it back finds the same there.
-        assert (await client.delete(place, headers=ANN)).content == lapsed.content
-
-    asking(test, hold_ms=2_000, max_hold_ms=2_000)
-
-
-def test_not_found_not_ready_and_unreachable_are_told_apart() -> None:
-    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        place = (await create(client)).headers["location"]
-        quick = {**ANN, "Prefer": "wait=0"}
-        owners = owners_of(pod)
-        feed_of(pod).forget()
-        owners.failure = OwnerNotReady("restores")
-        problem(await client.get(place, headers=quick), 503, "NOT_READY")
-        owners.failure = OwnerUnreachable("10.0.0.1")
-        told = problem(await client.get(place, headers=quick), 503, "OWNER_UNREACHABLE")
-        assert "10.0.0.1" not in str(told)
-        owners.failure = None
-        asked = owners.asked
-        for unknown in (f"{'a' * 26}-0", f"{'a' * 26}-{99}", "made-elsewhere"):
-            problem(
-                await client.get(f"/v1/reservations/{unknown}", headers=quick),
-                404,
-                "UNKNOWN_RESERVATION",
-            )
-        assert owners.asked == asked + 1
-
-    asking(test)
-
-
-def test_f81_a_pod_that_is_cut_off_asks_the_owner_instead_of_its_memory() -> None:
-    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        created = await create(client)
-        feed = feed_of(pod)
-        seats.feeds.remove(feed)
-        feed.is_stale = True
-        seats.append(0, confirm(created.json()["reservation_id"], user="ann"))
-        shown = await client.get(created.headers["location"], headers=ANN)
-        assert shown.json()["status"] == "SOLD"
-
-    asking(test)
-
-
-def test_a_long_poll_ends_when_the_reservation_has_changed_or_time_is_over() -> None:
-    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        created = await create(client)
-        place, body = created.headers["location"], created.json()
-        changed = f"{place}?changed_from={body['outcome_id']}"
-        same = await client.get(changed, headers={**ANN, "Prefer": "wait=0"})
-        assert same.content == created.content
-        poll = asyncio.create_task(client.get(changed, headers={**ANN, "Prefer": "wait=9"}))
-        await until(lambda: waiting(pod) > 0)
-        # A repeat of the first outcome is no change.
-        await create(client)
-        assert not poll.done()
-        seats.append(0, confirm(body["reservation_id"], user="ann"))
-        assert (await poll).json()["status"] == "SOLD"
-        version = (await poll).json()["version"]
-        later = await client.get(
-            f"{place}?min_version={version + 1}", headers={**ANN, "Prefer": "wait=0"}
-        )
-        assert problem(later, 409, "NOT_YET")["version"] == version
-
-    asking(test)
 
 
 def test_correlation_and_trace_pass_into_the_record_and_out() -> None:

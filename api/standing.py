@@ -1,0 +1,110 @@
+"""How a reservation stands, by whoever knows: this pod's memory, or the owner of its partition."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from api.access.identity import Identity
+from api.commands.desk import own_outcome
+from api.pod import Pod
+from api.web.problems import Problem, ToldAs, told_as
+from api.web.waits import CERTAIN_S
+from schemas.topics import SECTION_COMMANDS
+from state.domain.outcome import Outcome, ReservationView, as_stored, moves, newer_view
+from state.domain.reasons import ApiReason, Reason
+from state.domain.tickets import split_issued_id
+from state.kafka.command_log import NotAppended
+from state.owners.lookup import OwnerNotReady, OwnerUnreachable
+
+_NO_RESERVATION: Final = "There is none, or none of yours; a pending one may be there later."
+
+_STARTING: Final = (
+    ApiReason.NOT_READY,
+    "Its keeper is starting or changing; ask again shortly.",
+)
+UNANSWERED: Final[ToldAs] = {
+    NotAppended: _STARTING,
+    OwnerNotReady: _STARTING,
+    OwnerUnreachable: (
+        ApiReason.OWNER_UNREACHABLE,
+        "Its keeper does not answer; ask again shortly.",
+    ),
+}
+"""What to say where an owner does not."""
+
+
+async def standing_of(pod: Pod, reservation_id: str) -> ReservationView | None:
+    """Return how a reservation stands: from memory where that is fresh, else from its owner.
+
+    None only where it is certain that no pod told anybody of it before this was asked. Raises
+    Problem (503) where nobody who knows can be asked.
+    """
+    parts = split_issued_id(reservation_id)
+    if parts is None:
+        return None
+    key, feed = reservation_id.encode(), pod.outcomes
+    asked_ns = feed.now_ns()
+    if feed.staleness_ms() <= pod.settings.stale_after_ms:
+        view = feed.get(key)
+        if view is not None:
+            return view
+    decided = feed.decided(parts.partition)
+    view = await _stored(pod, parts.partition, key)
+    if view is None and parts.partition < pod.commands.partitions:
+        # Another pod may have told what has reached neither the owner's store nor us.
+        if not await feed.knows_since(parts.partition, asked_ns, CERTAIN_S):
+            raise Problem.of(
+                ApiReason.NOT_READY,
+                "The brokers do not tell yet whether there is one; ask again shortly.",
+            )
+        view = feed.get(key)
+        if view is None and feed.decided(parts.partition) > decided:
+            view = await _stored(pod, parts.partition, key)
+    return view
+
+
+async def awaited(
+    pod: Pod, reservation_id: str, is_met: Callable[[ReservationView], bool], wait_s: float
+) -> ReservationView | None:
+    """Return how a reservation stands as soon as that is as demanded, or when time is over."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + wait_s
+    # Registered before it is read: what is decided in between is told.
+    with pod.outcomes.waiting(reservation_id.encode()) as waiter:
+        view = await standing_of(pod, reservation_id)
+        while view is None or not is_met(view):
+            if await own_outcome(waiter, is_news, until_s - loop.time()) is None:
+                break
+            view = await standing_of(pod, reservation_id)
+    return view
+
+
+def is_news(outcome: Outcome) -> bool:
+    """Say whether a reservation may stand otherwise after an outcome."""
+    return moves(outcome.kind, outcome.reason)
+
+
+def own(view: ReservationView | None, who: Identity) -> ReservationView:
+    """Return a reservation of this user; raises Problem (404) for none and for others'."""
+    if view is None or view.user_id != who.user_id:
+        raise unknown()
+    return view
+
+
+def unknown() -> Problem:
+    """Return the refusal of an id that is none of this user's reservations."""
+    return Problem.of(Reason.UNKNOWN_RESERVATION, _NO_RESERVATION)
+
+
+async def _stored(pod: Pod, partition: int, key: bytes) -> ReservationView | None:
+    """Return how a reservation stands by its owner's word, or by ours where that is newer."""
+    with told_as(UNANSWERED):
+        if partition >= pod.commands.partitions:
+            return None
+        held = await pod.owners.reservation(partition, key)
+    if held is None:
+        return None
+    stored = as_stored(held, f"{SECTION_COMMANDS.name}:{partition}:")
+    view = newer_view(stored, pod.outcomes.get(key))
+    pod.outcomes.told(view.outcome_id.encode())
+    return view
