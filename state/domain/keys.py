@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 # Patterns are over bytes because ids are checked where they are read: in the record.
 RESERVATION_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
@@ -16,6 +16,7 @@ LAYOUT: Final = b"l"
 BLOCKED: Final = b"b"
 RESERVATION: Final = b"r"
 
+_ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,5})")
 _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
 _EVENT_ID_MAX: Final = 2**63 - 1
 
@@ -42,6 +43,28 @@ def split_section_key(key: bytes) -> tuple[int, str] | None:
         return None
     event_id = int(match[1])
     return (event_id, match[2].decode()) if event_id <= _EVENT_ID_MAX else None
+
+
+class Order(NamedTuple):
+    """What a payment gateway calls an order: one hold of one reservation.
+
+    A reservation's id is its buyer's choice, and unique within its partition alone.
+    """
+
+    reservation_id: str
+    epoch: int
+    partition: int
+
+    @property
+    def id(self) -> str:
+        """Return the order id, at most 82 characters of `[A-Za-z0-9_.-]`."""
+        return f"{self.reservation_id}.{self.epoch}.{self.partition}"
+
+
+def split_order_id(order_id: str) -> Order | None:
+    """Return the parts of an order id, or None where it is none of ours."""
+    match = _ORDER.fullmatch(order_id)
+    return None if match is None else Order(match[1], int(match[2]), int(match[3]))
 
 
 def may_store(store_key: bytes, partition: int, partitions: int) -> bool:

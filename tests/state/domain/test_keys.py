@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from state.domain.keys import (
     RESERVATION_ID,
     SECTION_ID,
+    Order,
     murmur2,
     partition_of,
     section_key,
+    split_order_id,
     split_section_key,
 )
 
@@ -68,3 +70,20 @@ def test_ids_are_plain_ascii_of_bounded_length() -> None:
         assert not RESERVATION_ID.fullmatch(bad)
     for bad in (b"", b"A" * 33, b"a", b"A_", "\uff21".encode()):
         assert not SECTION_ID.fullmatch(bad)
+
+
+IDS = st.from_regex(RESERVATION_ID.pattern.decode(), fullmatch=True)
+
+
+@given(IDS, st.integers(1, 2**31 - 1), st.integers(0, 999_999))
+def test_an_order_id_is_read_as_it_was_made(reservation: str, epoch: int, partition: int) -> None:
+    order = Order(reservation, epoch, partition)
+    assert split_order_id(order.id) == order
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "a.1", "a.0.3", "a.01.3", "a.1.03", "a.1.3.4", "a b.1.3", "a.1.-3", "a.1.3\n"],
+)
+def test_b26_what_is_no_order_of_ours_is_none(text: str) -> None:
+    assert split_order_id(text) is None
