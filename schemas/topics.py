@@ -11,6 +11,7 @@ PARTITIONS_BY_GROUP = {"seats": 20, "events": 1}
 
 _COMMANDS = "io.seatstream.commands."
 _OUTCOMES = "io.seatstream.outcomes."
+_PAYMENTS = "io.seatstream.payments."
 _STATE = "io.seatstream.state."
 
 
@@ -66,6 +67,9 @@ SECTION_COMMANDS = Topic(
         _COMMANDS + "UnblockSeats",
         _COMMANDS + "ChangeSaleWindow",
         _COMMANDS + "Tick",
+        _COMMANDS + "StartPayment",
+        _COMMANDS + "FailPayment",
+        _COMMANDS + "RefundSeats",
     ),
     cleanup="delete",
     group="seats",
@@ -98,6 +102,8 @@ RESERVATION_OUTCOMES = Topic(
         _OUTCOMES + "SeatsUnblocked",
         _OUTCOMES + "SaleWindowChanged",
         _OUTCOMES + "CommandRefused",
+        _OUTCOMES + "PaymentStarted",
+        _OUTCOMES + "ReservationRefunded",
     ),
     cleanup="delete",
     group="seats",
@@ -150,6 +156,28 @@ SEATS_CHANGELOG = Topic(
         ("segment.bytes", str(64 * 1024 * 1024)),
         # A restore that takes up to a day still meets the deletions it has to apply.
         ("delete.retention.ms", str(24 * 3600 * 1000)),
+    ),
+)
+
+PAYMENT_COMMANDS = Topic(
+    name="payment-commands",
+    # On the partition of the section, so that start, payment and sale stay in order and a
+    # transaction touches no further partition.
+    key="reservationId; on the same partition number as the section's commands",
+    records=(
+        _PAYMENTS + "PaymentRequested",
+        _PAYMENTS + "SaleDecided",
+    ),
+    cleanup="delete",
+    group="seats",
+    # Payments have deadlines by the time of this log: it must be the broker's, not a client's.
+    log_append_time=True,
+    config=(
+        # As long as the commands of the seats that are paid for.
+        ("retention.ms", str(7 * 24 * 3600 * 1000)),
+        # As for section-commands, and for the same reasons.
+        ("max.message.bytes", str(1024 * 1024)),
+        ("compression.type", "uncompressed"),
     ),
 )
 
@@ -212,6 +240,7 @@ TOPICS = (
     DEAD_LETTER_QUEUE,
     EVENTS,
     SCHEMA_IDS,
+    PAYMENT_COMMANDS,
 )
 
 

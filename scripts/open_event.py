@@ -60,6 +60,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--hold-ms", type=int, default=defaults.hold_ms)
     parser.add_argument("--max-hold-ms", type=int, default=defaults.max_hold_ms)
+    parser.add_argument("--payment-ms", type=int, default=defaults.payment_ms)
     parser.add_argument(
         "--orphan-rule", choices=[rule.name.lower() for rule in OrphanRule], default="prefer"
     )
@@ -97,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         max_hold_ms=arguments.max_hold_ms,
         sale_starts_ms=arguments.sale_starts_ms,
         sale_ends_ms=arguments.sale_ends_ms,
+        payment_ms=arguments.payment_ms,
     )
     try:
         plan = without_sale(read_plan(arguments.plan), arguments.not_for_sale)

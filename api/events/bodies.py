@@ -38,6 +38,12 @@ class Opening(BaseModel):
     max_seats_per_hold: int = Field(_DEFAULTS.max_seats_per_hold, ge=1, le=SEATS_PER_HOLD_MAX)
     hold_ms: int = Field(_DEFAULTS.hold_ms, ge=1, le=HOLD_MS_MAX)
     max_hold_ms: int = Field(_DEFAULTS.max_hold_ms, ge=1, le=HOLD_MS_MAX)
+    payment_ms: int = Field(
+        _DEFAULTS.payment_ms,
+        ge=1,
+        le=HOLD_MS_MAX,
+        description="How long a payment may take; its hold does not lapse meanwhile.",
+    )
     plan: dict[str, Any]
     not_for_sale: list[Annotated[str, Field(max_length=NAME_BYTES_MAX)]] = Field(
         [],

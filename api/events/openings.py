@@ -23,6 +23,8 @@ from state.records.commands import CommandEncoders
 
 LAYOUT_VERSION: Final = 1
 
+_DEFAULTS: Final = Rules()
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -54,6 +56,7 @@ def prepared(opening: Opening, user_id: str, encoders: CommandEncoders) -> Prepa
         max_hold_ms=opening.max_hold_ms,
         sale_starts_ms=opening.sale_starts_ms,
         sale_ends_ms=sale_ends_ms,
+        payment_ms=opening.payment_ms,
     )
     try:
         plan = without_sale(read_document(opening.plan), opening.not_for_sale)
@@ -130,9 +133,11 @@ def _digest(opening: Opening, plan: SeatingPlan, rules: Rules, encoders: Command
                 f"its layout takes {len(value)} bytes of a record of {VALUE_BYTES_MAX}",
                 "Split the section in two",
             )
-        if section.prices == UNPRICED:
-            # An event without prices has the digest that it had before there were any.
-            value = value[:-_UNPRICED_BYTES]
+        # What is as it was before one could ask for it leaves the digest as it was then.
+        if rules.payment_ms == _DEFAULTS.payment_ms:
+            value = value[:-_PAYMENT_BYTES]
+            if section.prices == UNPRICED:
+                value = value[:-_UNPRICED_BYTES]
         described = f"{section.section}\0{section.name}\0{len(value)}\0"
         # The header names the schema, and another registry gives another id.
         digest.update(described.encode() + value[HEADER_BYTES:])
@@ -141,8 +146,9 @@ def _digest(opening: Opening, plan: SeatingPlan, rules: Rules, encoders: Command
 
 # Three texts of at most 64 bytes, a section of 32, an event id: with the length of each.
 _IDENTITY_BYTES_MAX: Final = 256
-# Of an empty currency and no prices, at the end of OpenSection.
+# At the end of OpenSection: of an empty currency and no prices; of the usual time to pay.
 _UNPRICED_BYTES: Final = 2
+_PAYMENT_BYTES: Final = 3
 
 
 def opened(event: Event, now_ms: int, *, is_complete: bool) -> Event:

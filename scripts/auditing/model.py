@@ -34,6 +34,8 @@ EXTENSIONS_KEPT = 16
 FREE_BYTES_MAX = 512 * 1024 - 128
 HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
 FREE_OF_CHARGE = {"amount": 0, "currency": ""}
+# Of a reservation whose payment was never started.
+UNPAID = {"gateway": ""}
 
 
 @dataclass(slots=True)
@@ -185,6 +187,7 @@ class Oracle:
             "seat": None,
             "later": [],
             **FREE_OF_CHARGE,
+            **UNPAID,
         }
         if isinstance(answer, tuple):
             reason, seat = answer
@@ -395,6 +398,7 @@ class Oracle:
             "seat": None,
             "later": [],
             **FREE_OF_CHARGE,
+            **UNPAID,
         }
         self.reservations[request["reservationId"]] = Reservation(record, [], outcome, outcome)
         return outcome

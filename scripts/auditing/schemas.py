@@ -284,7 +284,7 @@ def broken(rule: Mapping[str, Any], value: Any) -> str | None:
         if rule["type"] == "int" and not INT_MIN <= value <= INT_MAX:
             return "beyond 32 bits"
         return "below its minimum" if value < rule.get("minimum", value) else None
-    size = len(value.encode())
+    size = len(value if isinstance(value, bytes) else value.encode())
     if not rule.get("minBytes", 0) <= size <= rule.get("maxBytes", size):
         return f"{size} bytes"
     if "charset" in rule and not re.fullmatch(f"[{rule['charset']}]*", value):

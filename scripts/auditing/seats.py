@@ -184,6 +184,7 @@ def is_sound(plan: Command) -> bool:
     return bool(
         1 <= plan["maxSeatsPerHold"] <= 16
         and 1 <= plan["holdMs"] <= plan["maxHoldMs"] <= HOLD_MS_MAX
+        and 1 <= plan["paymentMs"] <= HOLD_MS_MAX
         and is_window(plan["saleStartsMs"], plan["saleEndsMs"])
     )
 

@@ -4,9 +4,11 @@ What an earlier release wrote ends where its last field ended. A record of a lat
 there, and no decoder leaves bytes over: so bytes are of one release at most, and say of which.
 """
 
+import copy
 from typing import Any
 
 from serdes.avro.codegen import Decode, decoder, decoder_of
+from serdes.avro.generated_source import named_types
 from serdes.avro.refused import Refused
 from serdes.avro.schema_files import Schema, fingerprint_of, inlined, releases
 
@@ -15,7 +17,7 @@ def stored_decoder(full_name: str) -> Decode:
     """Return `decode(data, at)` as `decoder` does, which reads what each release wrote as well.
 
     A field that a release did not have yet has its default. Raises ValueError where a release
-    differs in more than fields added at the end.
+    differs in more than fields and symbols added at the end.
     """
     present = decoder(full_name)
     former = [_former(full_name, schema) for schema in _former_schemas(full_name)]
@@ -53,11 +55,24 @@ def _former(full_name: str, schema: Schema) -> tuple[Decode, tuple[Any, ...]]:
     """Return the decoder of a released form, and what its fields lack."""
     present = inlined(full_name)
     count = len(schema["fields"])
-    begin = {**present, "fields": present["fields"][:count]}
+    begin = _with_symbols_of(schema, {**present, "fields": present["fields"][:count]})
     if fingerprint_of(begin) != fingerprint_of(schema):
-        raise ValueError(f"{full_name} differs from a release in more than fields at its end")
+        raise ValueError(f"{full_name} differs from a release in more than what ends it")
     added = present["fields"][count:]
     return decoder_of(schema), tuple(_default(field) for field in added)
+
+
+def _with_symbols_of(released: Schema, schema: Schema) -> Schema:
+    """Return a schema without the symbols that a release did not have yet at the end of an enum.
+
+    The index of a symbol is all that is written of it.
+    """
+    former = named_types(released)
+    schema = copy.deepcopy(schema)
+    for name, part in named_types(schema).items():
+        if part["type"] == "enum" and name in former:
+            part["symbols"] = part["symbols"][: len(former[name]["symbols"])]
+    return schema
 
 
 def _default(field: dict[str, Any]) -> Any:

@@ -74,6 +74,7 @@ class Rules:
     """How a section is sold.
 
     hold_ms:      life of a hold; max_hold_ms: its cap with all extensions.
+    payment_ms:   how long a payment may take from its start.
     sale_starts_ms, sale_ends_ms: Unix ms, start inclusive, end exclusive; 0 for no bound.
     """
 
@@ -83,6 +84,7 @@ class Rules:
     max_hold_ms: int = 1_800_000
     sale_starts_ms: int = 0
     sale_ends_ms: int = 0
+    payment_ms: int = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,8 @@ def _invalid_rules(rules: Rules) -> str | None:
         return f"holdMs: not 1 to {HOLD_MS_MAX}"
     if not rules.hold_ms <= rules.max_hold_ms <= HOLD_MS_MAX:
         return f"maxHoldMs: not holdMs to {HOLD_MS_MAX}"
+    if not 1 <= rules.payment_ms <= HOLD_MS_MAX:
+        return f"paymentMs: not 1 to {HOLD_MS_MAX}"
     return invalid_window(rules.sale_starts_ms, rules.sale_ends_ms)
 
 

@@ -29,6 +29,7 @@ class KnownSection:
     sale_ends_ms: int
     initial_blocked_count: int
     prices: SeatPrices
+    payment_ms: int
 
     @classmethod
     def of(
@@ -57,6 +58,7 @@ class KnownSection:
             sale_ends_ms=_end_of(rules.sale_ends_ms),
             initial_blocked_count=initial_blocked_count,
             prices=prices,
+            payment_ms=rules.payment_ms,
         )
 
     def with_window(self, sale_starts_ms: int, sale_ends_ms: int) -> "KnownSection":

@@ -25,6 +25,8 @@ class OutcomeKind(Enum):
     BLOCKED = "SeatsBlocked"
     UNBLOCKED = "SeatsUnblocked"
     REFUSED = "CommandRefused"
+    PAYMENT_STARTED = "PaymentStarted"
+    REFUNDED = "ReservationRefunded"
 
 
 # Rejections that leave what is stored of the id, if anything, as it was.
@@ -45,6 +47,7 @@ class Outcome(NamedTuple):
                 knows by name.
     sale_starts_ms, sale_ends_ms: of a changed sale window.
     amount, currency: price of the seats of a hold, as fixed when it was held; minor unit.
+    gateway:    of a payment that was started.
     """
 
     kind: OutcomeKind
@@ -69,6 +72,7 @@ class Outcome(NamedTuple):
     sale_ends_ms: int = 0
     amount: int = 0
     currency: bytes = b""
+    gateway: bytes = b""
 
     @property
     def command_offset(self) -> int:

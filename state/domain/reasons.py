@@ -32,6 +32,12 @@ class Reason(IntEnum):
     NOT_BLOCKED = 23
     HOLD_LIMIT = 24
     INTERNAL = 25
+    PAYMENT_IN_PROGRESS = 26
+    NOT_PRICED = 27
+    LAPSED = 28
+    PAYMENT_FAILED = 29
+    ALREADY_REFUNDED = 30
+    NOT_PAID = 31
 
 
 class ApiReason(StrEnum):

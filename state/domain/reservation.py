@@ -28,6 +28,31 @@ class Later(IntEnum):
     CANCELLED = 3
     LAPSED = 4
     REACQUIRED = 5
+    PAYMENT_STARTED = 6
+    DECLINED = 7
+    EXPIRED = 8
+    DIFFERED = 9
+    REFUNDED = 10
+
+
+class PaymentFailure(IntEnum):
+    """Why a payment brought no money that seats are sold for; numbers as in Avro."""
+
+    UNSPECIFIED = 0
+    DECLINED = 1
+    EXPIRED = 2
+    # Captured, but not what was asked for.
+    DIFFERED = 3
+
+
+class SaleDecision(IntEnum):
+    """What became of the seats of a payment; numbers as in Avro."""
+
+    UNSPECIFIED = 0
+    SOLD = 1
+    RELEASED = 2
+    REFUNDED = 3
+    REFUSED = 4
 
 
 class ReleaseCause(IntEnum):
@@ -36,6 +61,9 @@ class ReleaseCause(IntEnum):
     UNSPECIFIED = 0
     CANCELLED = 1
     LAPSED = 2
+    DECLINED = 3
+    EXPIRED = 4
+    DIFFERED = 5
 
 
 # PAYING and REFUNDED are names in the schema that no decision here leads to.
@@ -101,6 +129,7 @@ class Reservation(NamedTuple):
     epoch: of the hold, from 1; 0 where there never was one.
     amount, currency: price of its seats, fixed when they were held, in the currency's minor unit;
             0 and empty where it never had seats, or they have no price.
+    gateway: name of the one that its payment was started with; empty where none was.
     """
 
     reservation_id: bytes
@@ -123,6 +152,7 @@ class Reservation(NamedTuple):
     later: tuple[LaterOutcome, ...]
     amount: int = 0
     currency: bytes = b""
+    gateway: bytes = b""
 
     @property
     def deadline_ms(self) -> int:

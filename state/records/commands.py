@@ -7,6 +7,7 @@ from serdes.avro.codegen import IDENTITY, encoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
 from state.domain.layout import Rules
+from state.domain.reservation import PaymentFailure
 from state.plans.seating import SectionPlan
 
 _COMMANDS = "io.seatstream.commands."
@@ -25,6 +26,9 @@ class CommandEncoders:
         self._release = by_name[_COMMANDS + "ReleaseReservation"]
         self._extend = by_name[_COMMANDS + "ExtendHold"]
         self._window = by_name[_COMMANDS + "ChangeSaleWindow"]
+        self._start_payment = by_name[_COMMANDS + "StartPayment"]
+        self._fail_payment = by_name[_COMMANDS + "FailPayment"]
+        self._refund = by_name[_COMMANDS + "RefundSeats"]
 
     def identity(
         self, reservation_id: str, user: str, section: str, event_id: int, correlation: str = ""
@@ -66,6 +70,7 @@ class CommandEncoders:
             rules.sale_ends_ms,
             section.prices.currency.encode(),
             tuple((category.encode(), amount) for category, amount in section.prices.amounts),
+            rules.payment_ms,
         )
 
     def hold_best(self, identity: bytes, count: int) -> bytes:
@@ -94,3 +99,20 @@ class CommandEncoders:
         0 is no bound. An end that has come closes the sale; it must lie after the start.
         """
         return self._window(identity, sale_starts_ms, sale_ends_ms)
+
+    def start_payment(
+        self, identity: bytes, epoch: int, gateway: str, method: str, parameters: bytes
+    ) -> bytes:
+        """Return the command that lets the buyer pay.
+
+        gateway: [a-z0-9_-]{1,32}; method: 1 to 64 bytes; parameters: at most 4 KiB.
+        """
+        return self._start_payment(identity, epoch, gateway.encode(), method.encode(), parameters)
+
+    def fail_payment(self, identity: bytes, epoch: int, cause: PaymentFailure) -> bytes:
+        """Return the command that gives seats back whose payment brought no money for them."""
+        return self._fail_payment(identity, epoch, cause)
+
+    def refund_seats(self, identity: bytes, epoch: int) -> bytes:
+        """Return the command that gives seats back whose money went back."""
+        return self._refund(identity, epoch)

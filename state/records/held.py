@@ -30,7 +30,7 @@ class HeldWriter:
 
     def __init__(self, seats_held_id: int) -> None:
         self._header = header_of(seats_held_id)
-        _, self._asked, self._times, _, self._decided, self._price = parts(
+        _, self._asked, self._times, _, self._decided, self._price, gateway = parts(
             _RESERVATION,
             ("request",),
             ("seatCount", "chosen", "status", "epoch"),
@@ -38,6 +38,7 @@ class HeldWriter:
             ("decidedOffset", "decidedVersion"),
             ("seats", "reason", "seat", "later"),
             ("amount", "currency"),
+            ("gateway",),
         )
         _, self._outcome_id, _, self._outcome_times, self._outcome_seats, _ = parts(
             _SEATS_HELD,
@@ -48,6 +49,7 @@ class HeldWriter:
             ("seats",),
             ("amount", "currency"),
         )
+        self._no_gateway = gateway(b"")
         # By seats asked for; by (row, first seat, count); by (amount, currency).
         self._asked_by_count: Remembered[int, bytes] = Remembered({})
         self._seats: Remembered[tuple[int, int, int], tuple[bytes, bytes]] = Remembered({})
@@ -89,7 +91,7 @@ class HeldWriter:
             else write_recent(offset)
         )
         tail, block = self._seats.get(seats) or self._new_seats(seats)
-        # Both records end alike.
+        # Both records have it in the same form.
         money = self._prices.get(price) or self._new_price(price)
         count = seats[2]
         return (
@@ -102,6 +104,7 @@ class HeldWriter:
                     encoded_version,
                     tail,
                     money,
+                    self._no_gateway,
                 )
             ),
             b"".join(

@@ -45,6 +45,7 @@ class OpenSection(NamedTuple):
     sale_ends_ms: int
     currency: bytes
     prices: tuple[CategoryPrice, ...]
+    payment_ms: int
 
 
 # What is stored of a layout is the command that opened it, with the sale window of now.
@@ -149,9 +150,51 @@ class ChangeSaleWindow(NamedTuple):
     sale_ends_ms: int
 
 
+class StartPayment(NamedTuple):
+    """Let the buyer pay for a hold."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    epoch: int
+    gateway: bytes
+    method: bytes
+    parameters: bytes
+
+
+class FailPayment(NamedTuple):
+    """A payment brought no money that the seats are sold for; cause as in PaymentFailure."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    epoch: int
+    cause: int
+
+
+class RefundSeats(NamedTuple):
+    """The money of a sale went back."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    epoch: int
+
+
 Hold = HoldBestAvailable | HoldChosenSeats
+# What the payment's side tells of the money of a reservation.
+SaleCommand = ConfirmReservation | FailPayment | RefundSeats
 # Asks something of a hold that is there.
-LaterCommand = ConfirmReservation | ReleaseReservation | ExtendHold
+LaterCommand = SaleCommand | ReleaseReservation | ExtendHold | StartPayment
 Command = Hold | LaterCommand | OpenSection | BlockSeats | UnblockSeats | ChangeSaleWindow
 
 
@@ -168,6 +211,45 @@ class SectionState(NamedTuple):
     sold_count: int
     blocked_count: int
     free: bytes
+
+
+class PaymentRequested(NamedTuple):
+    """The section holds seats for a payment."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    outcome_id: bytes
+    epoch: int
+    amount: int
+    currency: bytes
+    gateway: bytes
+    method: bytes
+    parameters: bytes
+    deadline_ms: int
+
+
+class SaleDecided(NamedTuple):
+    """What the section did when it heard of a payment's money.
+
+    asked: number of a Say; decision: of a SaleDecision; reason: of a Reason.
+    """
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    outcome_id: bytes
+    asked: int
+    epoch: int
+    decision: int
+    reason: int
+    new_epoch: int
 
 
 class EventDescription(NamedTuple):

@@ -68,6 +68,13 @@ _REST: Final[dict[OutcomeKind, Callable[..., dict[str, Any]]]] = {
     OutcomeKind.EXTENDED: lambda epoch, deadline_ms, *price: {
         "epoch": epoch, "deadline_ms": deadline_ms, **_price(*price),
     },
+    OutcomeKind.PAYMENT_STARTED: lambda epoch, deadline_ms, seats, amount, currency, gateway: {
+        "epoch": epoch, "deadline_ms": deadline_ms, "seats": _seats(seats),
+        "gateway": gateway, **_price(amount, currency),
+    },
+    OutcomeKind.REFUNDED: lambda epoch, seats, *price: {
+        "epoch": epoch, "seats": _seats(seats), **_price(*price),
+    },
     OutcomeKind.OPENED: lambda capacity, blocked_count: {
         "capacity": capacity, "blocked_count": blocked_count,
     },

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS, subject
+from schemas.topics import (
+    PAYMENT_COMMANDS,
+    RESERVATION_OUTCOMES,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+    subject,
+)
 from serdes.avro.codegen import Decode, Encode, encoder
 from serdes.avro.stored import stored_decoder
 from serdes.decoding import TopicDecoder
@@ -12,6 +18,7 @@ from state.records.held import HeldWriter
 
 _OUTCOMES = "io.seatstream.outcomes."
 _SEATS_HELD = _OUTCOMES + "SeatsHeld"
+_PAYMENTS = "io.seatstream.payments."
 _STATE = "io.seatstream.state."
 
 
@@ -20,7 +27,7 @@ class SeatCodecs:
     """Codecs by the role they play; forms of decoded values as told in `codegen`.
 
     commands: bytes of section-commands to records; learns other ids while it is used.
-    held .. refused, status: fields to values of the wire, header included.
+    held .. sale_decided, status: fields to values of the wire, header included.
     new_hold: a hold's stored record and its outcome at once.
     The rest: values of the store, without header.
     """
@@ -37,6 +44,10 @@ class SeatCodecs:
     unblocked: Encode
     window_changed: Encode
     refused: Encode
+    payment_started: Encode
+    refunded: Encode
+    payment_requested: Encode
+    sale_decided: Encode
     status: Encode
     tick: Encode
     read_reservation: Decode
@@ -52,6 +63,7 @@ class SeatCodecs:
     def of(cls, ids: SchemaIds) -> "SeatCodecs":
         """Return the codecs that write these ids."""
         outcomes = encoders(RESERVATION_OUTCOMES, ids)
+        payments = encoders(PAYMENT_COMMANDS, ids)
         return cls(
             commands=TopicDecoder(SECTION_COMMANDS, ids),
             held=outcomes[_SEATS_HELD],
@@ -65,6 +77,10 @@ class SeatCodecs:
             unblocked=outcomes[_OUTCOMES + "SeatsUnblocked"],
             window_changed=outcomes[_OUTCOMES + "SaleWindowChanged"],
             refused=outcomes[_OUTCOMES + "CommandRefused"],
+            payment_started=outcomes[_OUTCOMES + "PaymentStarted"],
+            refunded=outcomes[_OUTCOMES + "ReservationRefunded"],
+            payment_requested=payments[_PAYMENTS + "PaymentRequested"],
+            sale_decided=payments[_PAYMENTS + "SaleDecided"],
             status=encoders(SECTION_STATUS, ids)["io.seatstream.status.SectionStatusEvent"],
             tick=encoders(SECTION_COMMANDS, ids)["io.seatstream.commands.Tick"],
             read_reservation=stored_decoder(_STATE + "Reservation"),

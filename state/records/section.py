@@ -34,6 +34,7 @@ def _rules_of(opened: OpenSection) -> Rules:
         max_hold_ms=opened.max_hold_ms,
         sale_starts_ms=opened.sale_starts_ms,
         sale_ends_ms=opened.sale_ends_ms,
+        payment_ms=opened.payment_ms,
     )
 
 

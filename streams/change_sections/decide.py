@@ -20,11 +20,14 @@ from state.records.names import (
     Command,
     ConfirmReservation,
     ExtendHold,
+    FailPayment,
     Hold,
     HoldBestAvailable,
     HoldChosenSeats,
     OpenSection,
+    RefundSeats,
     ReleaseReservation,
+    StartPayment,
     UnblockSeats,
 )
 from streams.batch import Record
@@ -37,6 +40,7 @@ from streams.change_sections.operators import (
     open_section,
     unblock_seats,
 )
+from streams.change_sections.payments import fail_payment, refund_seats, start_payment
 from streams.change_sections.reservations import confirm, extend, lapse, release
 from streams.folding.fold import Fields
 from streams.folding.reading import read
@@ -60,6 +64,9 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Command], Decide]]] = {
         (BlockSeats, block_seats),
         (UnblockSeats, unblock_seats),
         (ChangeSaleWindow, change_sale_window),
+        (StartPayment, start_payment),
+        (FailPayment, fail_payment),
+        (RefundSeats, refund_seats),
     )
 }
 

@@ -79,7 +79,7 @@ def reject(
         RESERVATION + reservation_id,
         codecs.reservation(
             request, count, wanted, _REJECTED, 0, log_time_ms, 0,
-            fold.offset, version, (), reason, seat, (), 0, b"",
+            fold.offset, version, (), reason, seat, (), 0, b"", b"",
         ),
     )  # fmt: skip
     outcome = codecs.rejected(request, fold.outcome_id(), version, log_time_ms, reason, seat)

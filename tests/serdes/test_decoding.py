@@ -155,10 +155,10 @@ def test_b21_a_new_optional_field_is_accepted() -> None:
 
 
 def test_b22_a_field_that_an_older_writer_lacks_gets_its_default() -> None:
-    def without_the_last_three(schema: Any) -> None:
-        del schema["fields"][-3:]
+    def without_the_last_four(schema: Any) -> None:
+        del schema["fields"][-4:]
 
-    writer = version_of(OPEN, without_the_last_three)
+    writer = version_of(OPEN, without_the_last_four)
     row = {"label": "1", "seatCount": 3, "firstNumber": 1, "numberStep": 1, "category": ""}
     lists: dict[str, Any] = {"seatLabels": [], "aisles": [], "seatCategories": []}
     value: dict[str, Any] = {"request": IDENTITY, "layoutVersion": 1, "rows": [row | lists]}
@@ -166,7 +166,8 @@ def test_b22_a_field_that_an_older_writer_lacks_gets_its_default() -> None:
     value |= {"holdMs": 1, "maxHoldMs": 2, "saleStartsMs": 3}
     decoder = decoder_with(writer, subject(SECTION_COMMANDS, OPEN))
     verdict = decoder.decode(written(writer, value))
-    expected = flattened(inlined(OPEN), value | {"saleEndsMs": 0, "currency": "", "prices": []})
+    lacking = {"saleEndsMs": 0, "currency": "", "prices": [], "paymentMs": 900_000}
+    expected = flattened(inlined(OPEN), value | lacking)
     assert verdict == Decoded(OPEN, expected)
 
 

@@ -22,6 +22,7 @@ LAYOUT_FIELDS = (
     "saleEndsMs",
     "currency",
     "prices",
+    "paymentMs",
 )
 
 State = tuple[bytes, dict[str, Any], int]  # key, fields of the record, due time in Unix ms

@@ -69,7 +69,7 @@ def test_f89_a_stored_record_is_read_as_whichever_release_wrote_it() -> None:
         assert (fields["amount"], fields["currency"]) == price
         assert fields["seats"] == entries[name]["value"]["seats"]
         with pytest.raises(Unreadable):
-            AVRO.decode_stored("Reservation", body + b"\0")
+            AVRO.decode_stored("Reservation", body + bytes(4))
         with pytest.raises(Unreadable, match="bytes behind"):
             AVRO.decode_stored("Progress", body)
     with pytest.raises(Unreadable, match="of no release"):

@@ -20,13 +20,13 @@ read = stored_decoder(RESERVATION)
 
 def test_f89_what_a_release_stored_has_the_defaults_of_what_came_later() -> None:
     fields = read(FORMER(WHO, *HELD), 0)
-    assert fields[6:] == (*HELD, 0, b"")
+    assert fields[6:] == (*HELD, 0, b"", b"")
     assert fields[5] == WHO
 
 
 @given(st.integers(0, 2**60), st.sampled_from([b"", b"EUR"]))
 def test_what_is_stored_today_is_read_as_ever(amount: int, currency: bytes) -> None:
-    stored = encoder(RESERVATION)(WHO, *HELD, amount, currency)
+    stored = encoder(RESERVATION)(WHO, *HELD, amount, currency, b"")
     assert read(stored, 0) == decoder(RESERVATION)(stored, 0)
 
 

@@ -40,7 +40,7 @@ def test_records_put_together_from_parts_are_the_whole_records(
         assert writer.write(request, outcome_id, offset, version, times, seats, price) == (
             reservation(
                 request, seats[2], (), 1, 1, held_at_ms, deadline_ms, offset, version,
-                (seats,), 0, None, (), *price,
+                (seats,), 0, None, (), *price, b"",
             ),
             seats_held(
                 request, outcome_id, version, held_at_ms, 1, deadline_ms, (seats,), *price

@@ -5,10 +5,17 @@ from typing import Any
 import pytest
 from support.seats.section_commands import CODECS, IDS, identity
 
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS, subject
+from schemas.topics import (
+    PAYMENT_COMMANDS,
+    RESERVATION_OUTCOMES,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+    subject,
+)
 from serdes.avro.codegen import decoder
 from serdes.registry.ids import counted_ids
 from serdes.wire import HEADER_BYTES, header_of, schema_id_of
+from state.records.names import PaymentRequested, SaleDecided
 from state.records.seat_codecs import SeatCodecs
 
 WHO = identity("r1")
@@ -27,6 +34,16 @@ WRITTEN = [
     ("unblocked", "SeatsUnblocked", (*HEAD, SEATS)),
     ("window_changed", "SaleWindowChanged", (*HEAD, 5, 0)),
     ("refused", "CommandRefused", (*HEAD, 13, (0, 1))),
+    ("payment_started", "PaymentStarted", (*HEAD, 1, 800, SEATS, 9000, b"EUR", b"mock")),
+    ("refunded", "ReservationRefunded", (*HEAD, 1, SEATS, 9000, b"EUR")),
+]
+TOLD_TO_PAYMENTS = [
+    (
+        "payment_requested",
+        "PaymentRequested",
+        (WHO, ID, 1, 9000, b"EUR", b"mock", b"card", b"\0token", 800),
+    ),
+    ("sale_decided", "SaleDecided", (WHO, ID, 1, 1, 4, 13, 2)),
 ]
 
 
@@ -43,6 +60,19 @@ def test_an_outcome_is_written_under_its_own_id_and_read_back(
     read = decoder(OUTCOMES + name)(value, HEADER_BYTES)
     assert read[:6] == (b"r1", b"ann", b"", read[3], 7, WHO)
     assert read[6:] == fields[1:]
+
+
+@pytest.mark.parametrize(("codec", "name", "fields"), TOLD_TO_PAYMENTS)
+def test_what_payments_are_told_is_written_under_its_own_id_and_read_back(
+    codec: str, name: str, fields: tuple[Any, ...]
+) -> None:
+    value: bytes = getattr(CODECS, codec)(*fields)
+    record = "io.seatstream.payments." + name
+    assert schema_id_of(value) == IDS.id_by_subject[subject(PAYMENT_COMMANDS, record)]
+    read = decoder(record)(value, HEADER_BYTES)
+    assert read[5:] == fields
+    named: Any = {"PaymentRequested": PaymentRequested, "SaleDecided": SaleDecided}[name]
+    assert named._make(read).outcome_id == ID
 
 
 def test_a_status_and_a_tick_are_written_under_their_own_ids() -> None:
@@ -62,7 +92,7 @@ def test_a_new_hold_is_the_stored_record_and_the_outcome_of_the_plain_codecs() -
     stored, outcome = writer.write(WHO, ID, 9, 4, writer.times(99, 500), SEATS[0], price)
     assert outcome == CODECS.held(WHO, ID, 4, 99, 1, 500, SEATS, *price)
     assert stored == CODECS.reservation(
-        WHO, 2, (), 1, 1, 99, 500, 9, 4, SEATS, 0, None, (), *price
+        WHO, 2, (), 1, 1, 99, 500, 9, 4, SEATS, 0, None, (), *price, b""
     )
 
 

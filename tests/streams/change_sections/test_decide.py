@@ -13,13 +13,16 @@ from support.seats.section_commands import (
     block,
     confirm,
     extend,
+    fail_payment,
     hold,
     hold_chosen,
     logs,
     open_section,
     opened,
+    refund_seats,
     release,
     sale_window,
+    start_payment,
     tick,
     unblock,
 )
@@ -42,6 +45,9 @@ PAIRS = {
     "BlockSeats": block([(0, 0, 1)]),
     "UnblockSeats": unblock([(0, 0, 1)]),
     "ChangeSaleWindow": sale_window(0, 5),
+    "StartPayment": start_payment("r1"),
+    "FailPayment": fail_payment("r1"),
+    "RefundSeats": refund_seats("r1"),
 }
 
 

@@ -104,10 +104,13 @@ def test_f89_what_a_former_release_has_stored_is_sold_extended_and_released() ->
     partition = opened("......", max_hold_ms=1_800_000)
     partition.send(hold("r1", 2), hold("r2", 1))
     for key, payload in partition.stored().items():
-        if key[:1] in {LAYOUT, RESERVATION}:
-            # Neither had a price at its end.
-            assert payload.endswith(bytes(2))
-            partition.state.put(key, payload[:-2], START_MS + 600_000 * (key[:1] == RESERVATION))
+        # Neither had a price at its end, nor had they to do with payments.
+        if key[:1] == LAYOUT:
+            assert payload.endswith(bytes(2) + b"\xc0\xee\x6d")
+            partition.state.put(key, payload[:-5])
+        elif key[:1] == RESERVATION:
+            assert payload.endswith(bytes(3))
+            partition.state.put(key, payload[:-3], START_MS + 600_000)
     partition.state.write(partition.state.seal(), None)
     partition.forget()
     partition.now_ms += 1_000

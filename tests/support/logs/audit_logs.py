@@ -53,6 +53,7 @@ def open_section(section: str, event_id: int, rows: list[Fields], **rules: Any) 
         "maxHoldMs": 25_000,
         "saleStartsMs": 0,
         "saleEndsMs": 0,
+        "paymentMs": 900_000,
         "currency": "",
         "prices": [],
     } | rules

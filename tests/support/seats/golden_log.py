@@ -47,6 +47,7 @@ from infra.paths import ROOT
 from schemas.topics import SECTION_COMMANDS, subject
 from serdes.avro.codegen import Decode, Encode, decoder, encoder_of
 from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, load
+from serdes.avro.stored import stored_decoder
 from serdes.registry.ids import RegisteredSchema
 from serdes.wire import HEADER_BYTES, header_of
 from state.domain.keys import LAYOUT, RESERVATION
@@ -145,8 +146,9 @@ def in_form_of(release: str, name: str, body: bytes) -> bytes:
     """
     decode, encode, end = _forms(release, name)
     fields = decode(body, 0)
-    assert not any(fields[end:]), f"{name}: {fields[end:]}"
-    return encode(*fields[IDENTITY_FIELDS:end])
+    former = encode(*fields[IDENTITY_FIELDS:end])
+    assert stored_decoder(name)(former, 0) == fields, f"{name}: {fields[end:]}"
+    return former
 
 
 def state_digest(partition: Partition, release: str = "") -> str:

@@ -17,6 +17,7 @@ from serdes.wire import HEADER_BYTES, header_of
 from state.domain.keys import partition_of, section_key
 from state.domain.layout import OrphanRule
 from state.domain.reasons import Reason
+from state.domain.reservation import PaymentFailure
 from state.records.seat_codecs import SeatCodecs
 from state.stores import envelope
 from state.stores.memory import MemoryStore
@@ -87,6 +88,7 @@ def open_section(
     ends_ms: int = 0,
     currency: str = "",
     amounts: Sequence[int] = (),
+    payment_ms: int = 900_000,
     **who: Any,
 ) -> Pair:
     """Open a section that looks like a seat map.
@@ -103,7 +105,8 @@ def open_section(
     )
     prices = tuple(zip(dict.fromkeys(names), amounts, strict=False))
     rules = rule, limit, hold_ms, max_hold_ms, starts_ms, ends_ms, currency.encode(), prices
-    return command("OpenSection", "op-open", 1, rows, tuple(blocked), *rules, **who)
+    layout = 1, rows, tuple(blocked)
+    return command("OpenSection", "op-open", *layout, *rules, payment_ms, **who)
 
 
 def hold(reservation: str, count: int, **who: Any) -> Pair:
@@ -140,6 +143,28 @@ def unblock(seats: Iterable[tuple[int, int, int]], **who: Any) -> Pair:
 
 def sale_window(starts_ms: int, ends_ms: int, **who: Any) -> Pair:
     return command("ChangeSaleWindow", "op-window", starts_ms, ends_ms, **who)
+
+
+def start_payment(
+    reservation: str,
+    epoch: int = 1,
+    *,
+    gateway: str = "mock",
+    parameters: bytes = b"token",
+    **who: Any,
+) -> Pair:
+    fields = epoch, gateway.encode(), b"card", parameters
+    return command("StartPayment", reservation, *fields, **who)
+
+
+def fail_payment(
+    reservation: str, cause: PaymentFailure = PaymentFailure.DECLINED, epoch: int = 1, **who: Any
+) -> Pair:
+    return command("FailPayment", reservation, epoch, cause, **who)
+
+
+def refund_seats(reservation: str, epoch: int = 1, **who: Any) -> Pair:
+    return command("RefundSeats", reservation, epoch, **who)
 
 
 def tick(timer_ms: int, key: bytes = TICK_KEY) -> Pair:
