@@ -3,12 +3,14 @@
 import asyncio
 import resource
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
 
 from api.http1.connection import ASGIApp, Connection, Quick
 from api.http1.exchange import Exchange
+from api.web.logs import log
 from api.web.requests import Ask
 
 BACKLOG: Final = 4_096
@@ -69,15 +71,13 @@ class HttpServer:
         self.is_ending = True
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
-            connection.finish()
+        self._each(Connection.finish)
         is_done = True
         try:
             async with asyncio.timeout(timeout_s):
                 while self._answering:
                     await self._wait()
-                for connection in list(self._connections):
-                    connection.close()
+                self._each(Connection.close)
                 while self._connections:
                     await self._wait()
         except TimeoutError:
@@ -92,8 +92,7 @@ class HttpServer:
             self._server.close()
         if self._timer is not None:
             self._timer.cancel()
-        for connection in list(self._connections):
-            connection.abort()
+        self._each(Connection.abort)
         for task in self._answering:
             task.cancel()
 
@@ -124,10 +123,19 @@ class HttpServer:
     def _on_tick(self) -> None:
         self.tick += 1
         self.date = _date()
-        # First: whatever goes wrong with one connection, the clock of the others goes on.
+        # First, so that the clock goes on whatever happens in this tick.
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
+        self._each(lambda connection: connection.look_after(self.tick))
+
+    def _each(self, take_turn: Callable[[Connection], None]) -> None:
+        """Give every connection its turn; one that fails in it is cut off, and stops no other."""
         for connection in list(self._connections):
-            connection.look_after(self.tick)
+            try:
+                take_turn(connection)
+            except Exception:  # noqa: BLE001  (one connection's mistake is no other's)
+                log.exception("a connection failed and is cut off")
+                with suppress(Exception):
+                    connection.abort()
 
     async def _wait(self) -> None:
         self._changed.clear()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from support.records.status_records import EVENT, counts
 
 from api.availability.endpoints import lookups_of
 from api.availability.stream import streams_of
-from api.http1.connection import ASGIApp
+from api.http1.connection import ASGIApp, Connection
 from api.http1.server import FILES_KEPT, HttpServer, connections_of
 from api.serving import http_server, listen_at
 
@@ -142,6 +142,44 @@ def test_f6_waits_and_streams_end_with_the_client_of_a_connection(
                 await until(lambda: len(waits) + streams.open == 0)
 
     uvloop.run(go())
+
+
+@pytest.mark.parametrize("turn", ["look_after", "finish"])
+def test_a_connection_that_fails_in_its_turn_is_cut_off_and_the_others_have_theirs(
+    turn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four idle connections the one whose turn is first fails in it; yet all of them end."""
+    monkeypatch.setattr("api.http1.server.TICK_S", 0.01)
+    failing: list[Connection] = []
+    rightly = getattr(Connection, turn)
+
+    def take_turn(connection: Connection, *given: int) -> None:
+        if not failing:
+            failing.append(connection)
+        if connection is failing[0]:
+            raise ValueError("its turn fails")
+        rightly(connection, *given)
+
+    async def go() -> None:
+        server = HttpServer(waiting(asyncio.Event(), asyncio.Event()))
+        async with connected(server) as first, AsyncExitStack() as ending:
+            host, port = first[1].get_extra_info("peername")
+            others = [await asyncio.open_connection(host, port) for _ in range(3)]
+            for _, writer in others:
+                ending.callback(writer.close)
+            await until(lambda: len(server._connections) == 4)
+            monkeypatch.setattr(Connection, turn, take_turn)
+            if turn == "finish":
+                assert await server.stop(BOUND_S)
+            else:
+                server.idle_s = 0
+            for reader, _ in (first, *others):
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+            await until(lambda: not server._connections)
+
+    uvloop.run(go())
+    assert failing
 
 
 def test_nobody_waits_for_a_segment_to_fill() -> None:
