@@ -4,11 +4,10 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from support.pages.serving import Page, serving
 
 from infra.stack import ephemeral_stack, registry
 from infra.stack.ports import free_ports
@@ -21,26 +20,13 @@ def somebody_else_on(port: int) -> Iterator[list[str]]:
     """Let another program answer 200 there until the block ends; give what it was asked."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def _serve(self) -> None:
+    class Somebody(Page):
+        def serve(self) -> None:
             asked.append(f"{self.command} {self.path}")
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(200)
 
-        do_GET = do_PUT = _serve  # noqa: N815 (names that http.server looks for)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (inherited)
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield asked
-        finally:
-            server.shutdown()
-            thread.join(timeout=60)
+    with serving(Somebody, port):
+        yield asked
 
 
 def started(

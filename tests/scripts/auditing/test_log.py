@@ -1,15 +1,14 @@
 """A log is read to the ends that it had, markers and all; where it cannot be, that is said."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any, NamedTuple, cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from support.logs.audit_logs import AVRO
+from support.pages.serving import Page, serving
 
 from schemas.topics import SECTION_COMMANDS, SECTION_STATUS
 from scripts.auditing import log as reading
@@ -157,37 +156,31 @@ def test_a_state_that_grew_while_the_log_was_read_is_marked_as_moved() -> None:
 
 
 @contextmanager
-def registry(schemas: dict[int, Any]) -> Iterator[tuple[str, list[int]]]:
-    """Serve schemas by id; yield the address, and the ids that were asked for."""
-    asked: list[int] = []
+def registry(answer: Callable[[int], tuple[int, bytes]]) -> Iterator[str]:
+    """Serve in place of a registry; yield the address.
 
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            schema_id = int(self.path.rpartition("/")[2])
-            asked.append(schema_id)
-            absent = {"error_code": 40403, "message": "there is no such schema"}
-            body = json.dumps({"schema": schemas.get(schema_id), **absent}).encode()
-            self.send_response(200 if schema_id in schemas else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    answer: returns status and body for the schema id that a path ends with.
+    """
 
-        def log_message(self, *_: object) -> None:
-            pass
+    class Registry(Page):
+        def serve(self) -> None:
+            self.answer(*answer(int(self.path.rpartition("/")[2])))
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Registry) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def test_ids_are_asked_for_once_and_only_those_of_ours_are_kept() -> None:
-    tick = json.dumps(AVRO._raw["io.seatstream.commands.Tick"])
-    with registry({1: tick, 2: '"string"'}) as (address, asked):
+    schemas = {1: json.dumps(AVRO._raw["io.seatstream.commands.Tick"]), 2: '"string"'}
+    asked: list[int] = []
+
+    def answer(schema_id: int) -> tuple[int, bytes]:
+        asked.append(schema_id)
+        if schema_id in schemas:
+            return 200, json.dumps({"schema": schemas[schema_id]}).encode()
+        return 404, b'{"error_code": 40403, "message": "there is no such schema"}'
+
+    with registry(answer) as address:
         writers, told = writers_of(address, {1, 2, 3, 0, 2**31})
     assert asked == [1, 2, 3]
     assert writers == {1: ("Tick", None)}
@@ -201,22 +194,8 @@ def test_a_registry_that_does_not_answer_is_named() -> None:
 
 @pytest.mark.parametrize("body", [b"404 page not found", b"[" * 100_000, b'{"error_code": 404}'])
 def test_an_address_without_a_registry_is_none_that_has_forgotten_its_ids(body: bytes) -> None:
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            with pytest.raises(CannotRead, match="registry at"):
-                writers_of(f"http://127.0.0.1:{server.server_address[1]}", {1})
-        finally:
-            server.shutdown()
-            thread.join()
+    with (
+        registry(lambda _: (404, body)) as address,
+        pytest.raises(CannotRead, match="registry at"),
+    ):
+        writers_of(address, {1})

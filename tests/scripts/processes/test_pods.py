@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from time import monotonic_ns
 from typing import Any
 
 import pytest
+from support.pages.serving import Page, serving
 
 from scripts.brokers.addresses import Servers
 from scripts.processes.pods import ApiPod, PodFailed
@@ -16,25 +15,19 @@ from scripts.processes.pods import ApiPod, PodFailed
 NOWHERE = Servers("127.0.0.1:1", "http://127.0.0.1:1")
 
 
-class Page(BaseHTTPRequestHandler):
+class Health(Page):
     """Health, and an event's availability; the server says with which status and ages."""
 
     server: Any
 
-    def do_GET(self) -> None:
+    def serve(self) -> None:
         body = b""
         if self.path == "/v1/events/7/availability":
             ages = self.server.ages_ms
             age_ms = ages.pop(0) if len(ages) > 1 else ages[0]
             body = json.dumps({"staleness_ms": age_ms, "sections": []}).encode()
             self.server.tokens.append(self.headers["Authorization"])
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(self.server.status, body)
 
 
 @pytest.fixture
@@ -45,14 +38,10 @@ def pod(tmp_path: Path) -> ApiPod:
 @pytest.fixture
 def server(pod: ApiPod) -> Iterator[Any]:
     """Serve in place of the pod's process, at its address."""
-    made: Any = ThreadingHTTPServer(("127.0.0.1", int(pod.url.rpartition(":")[2])), Page)
-    with made:
+    made: Any
+    with serving(Health, int(pod.url.rpartition(":")[2])) as made:
         made.status, made.ages_ms, made.tokens = 200, [0], []
-        thread = Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield made
-        made.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize(("status", "is_ready"), [(200, True), (503, False)])

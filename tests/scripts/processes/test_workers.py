@@ -1,11 +1,11 @@
 """A worker is ready when its own health page says so, and not before."""
 
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from support.pages.serving import Page, serving
 
 from scripts.brokers.addresses import Servers
 from scripts.processes.workers import Worker
@@ -13,25 +13,17 @@ from scripts.processes.workers import Worker
 NOWHERE = Servers("127.0.0.1:1", "http://127.0.0.1:1")
 
 
-class Page(BaseHTTPRequestHandler):
+class Health(Page):
     """A health page; the server says with which status it answers."""
 
-    def do_GET(self) -> None:
-        self.send_response(self.server.status if self.path == "/ready" else 404)  # type: ignore[attr-defined]
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+    def serve(self) -> None:
+        self.answer(self.server.status if self.path == "/ready" else 404)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Health) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def worker_with(folder: Path, port: str | None) -> Worker:
