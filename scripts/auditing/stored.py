@@ -19,7 +19,7 @@ HEADER_BYTES_BY_FORMAT = {1: 9, 2: 12}
 DUE_AT_BY_FORMAT = {1: 1, 2: 6}
 CHECKSUM_BYTES = 4
 # What workers say of themselves in the changelog is no state.
-RESERVED = b"\xff"
+OF_WORKERS = frozenset((b"\xffwriter", b"\xfftakeovers", b"\xffskipped"))
 DELETION_HEADER = "deletion"
 STATE_BY_TAG = {
     b"s": "SectionState",
@@ -58,7 +58,7 @@ class Stored:
         """
         for record in records:
             key = record.key or b""
-            if key[:1] == RESERVED:
+            if key in OF_WORKERS:
                 continue
             why = self.why_foreign(key) or self.why_not_ours(record)
             if why:

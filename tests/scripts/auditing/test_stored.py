@@ -10,6 +10,7 @@ from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import Stored, check_envelope, is_sealed, opened
+from state.stores.partition_state import SIGNED_KEYS
 
 
 def progress(next_offset: int) -> bytes:
@@ -51,12 +52,12 @@ def test_a_deleted_key_is_no_state() -> None:
 
 
 def test_what_workers_say_of_themselves_is_no_state_and_no_strangers() -> None:
-    made = read((b"\xffowner", b"anything"))
+    made = read(*((key, b"anything") for key in SIGNED_KEYS))
     assert made.last == {}
     assert made.notes.report.foreign == {}
 
 
-@pytest.mark.parametrize("key", [b"", b"x1", b"p1"])
+@pytest.mark.parametrize("key", [b"", b"x1", b"p1", b"\xffmorder"])
 def test_a_key_of_nobody_is_foreign(key: bytes) -> None:
     assert read((key, progress(3))).notes.report.foreign["seats-changelog"].count == 1
 
