@@ -43,6 +43,11 @@ MARKS_BY_FIXTURE = {
 }
 
 
+def pytest_collection_finish() -> None:
+    """Spare what is there from every look for garbage: a test that asks for one need not wait."""
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses a real part, so that a forgotten marker starts no broker in a fast run."""

@@ -3,7 +3,8 @@
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,19 +16,14 @@ from serdes.registry.client import NotRegisteredError
 
 
 @pytest.fixture(autouse=True)
-def thawed_afterwards() -> Iterator[None]:
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the program an environment of its own, and leave the log of the tests as it is."""
+    """Give the program an environment of its own; leave log and garbage of the tests alone."""
     for name in [
         name for name in os.environ if name.startswith(("SEATSTREAM_", "REDIS_", "KAFKA_"))
     ]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(program, "configure", lambda *_: None)
+    monkeypatch.setattr(program, "gc", SimpleNamespace(collect=int, freeze=int))
     monkeypatch.setattr(sys, "argv", ["api"])
 
 
@@ -49,7 +45,10 @@ def test_what_was_imported_is_never_collected_again_in_a_pod(
         frozen.append(gc.get_freeze_count())
         return True
 
+    monkeypatch.setattr(program, "gc", gc)
     serve_as(monkeypatch, serving)
+    # The tests have frozen what was collected; it is frozen again in the end.
+    gc.unfreeze()
     # From 3.12 on, the interpreter freezes a few objects itself.
     before = gc.get_freeze_count()
     assert program.main() == 0

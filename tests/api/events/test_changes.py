@@ -7,6 +7,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.pods.api_client import BUYER, OPERATOR, client_of
 from support.pods.conditions import until
 from support.pods.event_log import EventLog
@@ -133,7 +134,7 @@ section_names = st.lists(
 )
 
 
-@settings(max_examples=10)
+@settings(max_examples=of_whole(10))
 @given(section_names, st.integers(1, 5), st.integers(1, 40), st.sampled_from(["", "gold"]))
 def test_an_event_opened_is_on_sale_in_every_section_and_in_every_pod(
     names: list[str], rows: int, seats: int, category: str

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.pods.api_client import BUYER, client_of
 from support.pods.conditions import until
 from support.pods.event_log import ENCODE, EventLog, FollowedEvents
@@ -88,7 +89,7 @@ def of_today(one: Event) -> Event:
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=of_whole(30))
 @given(
     st.lists(events.map(of_today), max_size=12, unique_by=lambda one: one.event_id),
     st.integers(1, 5),

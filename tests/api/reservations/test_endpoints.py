@@ -8,6 +8,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.pods.api_pods import client_of
 from support.pods.conditions import until
 from support.pods.reservation_pods import AppendUnknown, NotAppended, Seats, pod_over
@@ -495,7 +496,7 @@ def test_a_pod_that_has_not_read_the_outcomes_takes_nothing() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(2, 12))
-@settings(max_examples=25)
+@settings(max_examples=of_whole(25))
 def test_no_waiter_and_no_room_is_lost_when_callers_go_away(seed: int, callers: int) -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         chance = random.Random(seed)

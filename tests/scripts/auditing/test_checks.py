@@ -11,8 +11,9 @@ from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.logs.audit_logs import (
     AVRO,
     ID_BY_NAME,
@@ -54,7 +55,7 @@ def own_copy(log: Log) -> Log:
     return own
 
 
-@settings(max_examples=15)
+@settings(max_examples=of_whole(15))
 @given(st.integers(0, 10_000))
 def test_a_sound_log_passes(seed: int) -> None:
     report = audit(sound_log(seed, 250))
@@ -588,6 +589,7 @@ SOUND = sound_log(SEED, 120)
 
 
 @given(st.lists(strange_records(), min_size=1, max_size=5))
+@example([("changelog", 0, b"\xffdue", None, [])])
 def test_what_strangers_write_is_counted_and_never_taken_for_ours(records: list[Any]) -> None:
     log = own_copy(SOUND)
     for topic, partition, key, value, headers in records:

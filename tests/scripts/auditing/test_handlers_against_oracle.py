@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.logs.audit_logs import (
     AVRO,
     START_MS,
@@ -108,7 +109,7 @@ def judged(seed: int, count: int, partitions: int) -> Report:
     return audit(log_of_driver(commands, draw))
 
 
-@settings(max_examples=25)
+@settings(max_examples=of_whole(25))
 @given(st.integers(0, 1_000_000))
 def test_handlers_and_oracle_agree_to_the_byte(seed: int) -> None:
     report = judged(seed, 300, 3)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.logs.http_histories import EVENT_ID, PARTITIONS, Judged, sound_history
 
 from scripts.auditing.http import Before, HttpReport, as_text, audit_http, reservation_id
@@ -30,7 +31,7 @@ def judge(judged: Judged) -> HttpReport:
     return audit_http(judged.history, judged.traces, PARTITIONS)
 
 
-@settings(max_examples=20)
+@settings(max_examples=of_whole(20))
 @given(st.integers(0, 10_000))
 def test_what_a_sound_pod_says_passes(seed: int) -> None:
     report = judge(sound_history(seed))

@@ -6,6 +6,7 @@ from itertools import accumulate
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.records.registry_fake import fake_registry
 
 from schemas.topics import subjects
@@ -18,7 +19,7 @@ CONFIRM = "io.seatstream.commands.ConfirmReservation"
 FIRST = 40
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=of_whole(20))
 @given(st.permutations(sorted(set(subjects().values()))), st.lists(st.integers(0, 3)))
 def test_s2_an_empty_registry_gets_the_ids_of_any_list(
     records: list[str], gaps: list[int]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.records.avro_values import (
     RECORDS,
     bodies,
@@ -27,7 +28,7 @@ READERS = {name: GeneralReader(inlined(name)) for name in RECORDS}
 HOLD = "io.seatstream.commands.HoldBestAvailable"
 EVERY_RECORD = pytest.mark.parametrize("name", RECORDS)
 # There are many records; together they get more examples than any other property.
-SOME = settings(max_examples=max(10, settings().max_examples // 5))
+SOME = settings(max_examples=of_whole(20))
 
 
 def verdict(name: str, data: bytes, at: int = 0) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.records.avro_values import RECORDS, arguments, hold_body, values
 
 from serdes.avro.codegen import decoder, encoder, encoder_of
@@ -16,7 +17,7 @@ ENCODERS = {name: encoder(name) for name in RECORDS}
 
 EVERY_RECORD = pytest.mark.parametrize("name", RECORDS)
 # There are many records; together they get more examples than any other property.
-SOME = settings(max_examples=max(10, settings().max_examples // 5))
+SOME = settings(max_examples=of_whole(20))
 
 
 @EVERY_RECORD

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 
 from state.domain.purchase import (
     ASK_RETRIES,
@@ -359,7 +360,7 @@ def settle(world: World) -> None:
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=of_whole(300))
 def test_i10_i11_in_any_order_the_money_is_what_the_seats_say(data: st.DataObject) -> None:
     world = World(now_ms=data.draw(st.sampled_from([NOW, DEADLINE - 1])))
     for _ in range(data.draw(st.integers(0, 40))):

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import NEVER_MS, NO_LIMIT, Changes, DueEntry, Store
@@ -48,7 +49,7 @@ def due(store: Store, question: tuple[int, int, int]) -> object:
     return [(entry.due_ms, entry.keys) for entry in entries], following_ms
 
 
-@settings(max_examples=15)
+@settings(max_examples=of_whole(15))
 @given(
     st.lists(st.tuples(changes, st.integers(0, 3)), max_size=6), st.lists(questions, max_size=6)
 )

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.examples import of_whole
 
 from state.stores import envelope
 from state.stores.memory import MemoryStore
@@ -152,8 +153,8 @@ class OverRocksDB(StateMachine):
         return rocksdb_store(directory)
 
 
-OverMemory.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-OverRocksDB.TestCase.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
+OverMemory.TestCase.settings = settings(max_examples=of_whole(60), stateful_step_count=40)
+OverRocksDB.TestCase.settings = settings(max_examples=of_whole(12), stateful_step_count=40)
 TestStateOverMemory = OverMemory.TestCase
 TestStateOverRocksDB = OverRocksDB.TestCase
 

@@ -1,0 +1,11 @@
+"""How many examples an expensive property gets."""
+
+from hypothesis import settings
+
+WHOLE = 100
+"""Examples of other properties in the whole command, which has profile `ci`."""
+
+
+def of_whole(count: int, at_least: int = 3) -> int:
+    """Return `count` in the whole command; in --fast and --long its share of theirs."""
+    return max(at_least, count * settings().max_examples // WHOLE)
