@@ -30,7 +30,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A record: the full name of its schema, and its fields in the form told in `codegen`."""
+    """A record: the full name of its schema, and its fields in the form of `codegen`."""
 
     name: str
     fields: tuple[Any, ...]
@@ -38,7 +38,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """Bytes that are nothing of this topic: for the dead letters.
+    """Bytes that are no record of this topic, and become a dead letter.
 
     reason: one of a few words, for counting; detail: for a human.
     """
@@ -49,7 +49,7 @@ class Undecodable:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A null value: ignored where a topic is not compacted, with an alarm."""
+    """A null value; where a topic is not compacted it is ignored, with an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,10 @@ UNKNOWN_SCHEMA = "UNKNOWN_SCHEMA"
 class TopicDecoder:
     """Decodes the values of one topic.
 
-    The hot loop uses `by_header` itself: `by_header[value[:5]]` is the full name and the generated
-    `decode(value, 5)`. That raises Refused, also for valid arrays in another form than our
-    encoders write. Call `decode` after a Refused, for a header that is not in `by_header`, and for
-    a record with headers.
+    The hot loop uses `by_header` itself: `by_header[value[:5]]` is (full name, generated decoder),
+    to be called as `decode(value, 5)`. That decoder raises Refused for invalid bytes, and for
+    valid arrays in another block form than our encoders write. Call `TopicDecoder.decode` after a
+    Refused, for a header that is not in `by_header`, and for a record with headers.
     """
 
     def __init__(self, topic: Topic, ids: SchemaIds) -> None:

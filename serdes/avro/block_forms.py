@@ -1,9 +1,9 @@
 """Arrays in any of Avro's block forms in; the one form that our encoders write out.
 
 A writer may cut an array into blocks, each with its count; a negative count is followed by the
-block's size in bytes. Everybody who reads must take all of these, and many encoders write them.
-The generated decoders read one block without a size; whatever they refuse is put into that form
-here, and read again. What is no valid encoding is refused as before.
+block's size in bytes. Readers must accept all of these forms, and many encoders write them. The
+generated decoders read only one block without a size; a record that they refuse is rewritten into
+that form here, and decoded again. A record that is no valid encoding is refused here as well.
 """
 
 from serdes.avro import varints
@@ -15,17 +15,17 @@ _BITS = {"int": 32, "long": 64}
 
 
 class BlockForms:
-    """The form of one schema that has passed `schema_rules`."""
+    """Rewrites the arrays in records of one schema, which has passed `schema_rules`."""
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._types = named_types(schema)
 
     def single(self, data: bytes, at: int) -> bytes:
-        """Return data with every array from `at` on in one block without a size.
+        """Return data with every array from position `at` on in one block without a size.
 
-        Data itself where it is so already. Raises Refused where it is no record of the schema;
-        takes a time proportional to the length of data.
+        Returns data itself where its arrays have that form already. Raises Refused where data
+        from `at` on is no record of the schema. Takes time proportional to the length of data.
         """
         walk = _Walk(data, self._types)
         try:
@@ -38,7 +38,11 @@ class BlockForms:
 
 
 class _Walk:
-    """One pass over a record: what differs from the single form is noted as it is met."""
+    """One pass over a record, which collects the parts that a rewritten record consists of.
+
+    _parts:  the parts so far; empty while nothing differs from the single-block form.
+    _copied: position in the data up to which _parts covers it.
+    """
 
     def __init__(self, data: bytes, types: dict[str, Schema]) -> None:
         self._data = data
@@ -52,7 +56,7 @@ class _Walk:
         return b"".join((*self._parts, self._data[self._copied : end]))
 
     def value(self, schema: Schema, at: int) -> int:
-        """Pass one value; return the position behind it."""
+        """Go past the value at position `at`; return the position behind it. Raises Refused."""
         data = self._data
         if isinstance(schema, str):
             schema = self._types.get(schema, schema)
@@ -102,7 +106,8 @@ class _Walk:
             if count < 0:
                 count, is_single = -count, False
                 size, at = self._number(at)
-            # No item is shorter than a byte: what is declared beyond is never gone through.
+            # No item is shorter than a byte, so a count above the bytes left is false, and is
+            # refused before any loop over it.
             if count > len(self._data) - at:
                 raise Refused("no such count")
             is_single = is_single and not total
@@ -120,7 +125,7 @@ class _Walk:
         self._copied = copied
         if has_changed:
             self._parts += [self._data[copied:start], varints.write_long(total), *bodies]
-            # The array's end.
+            # The count of 0 that ends an array; of an empty array it is the whole.
             self._parts.append(b"\0" if total else b"")
             self._copied = at
         return at

@@ -11,13 +11,13 @@ array             a tuple
 [null, X]         None or X
 
 So a record that begins with an identity decodes to (reservation_id, user_id, correlation_id,
-section, event_id, span, ...) and encodes from (span, ...): an identity is pasted, never encoded
-again. Everything else is encoded from what it decodes to.
+section, event_id, span, ...) and encodes from (span, ...): an identity's bytes are copied, never
+encoded again. Every other value is encoded from the form that it decodes to.
 
-A decoder gives the verdict of the decoder rule without encoding again: it takes only what the
-encoder writes (shortest varints, arrays in one block), checks ranges and `field_rules`, and that
-no byte is left. It raises `Refused` and nothing else on any bytes, and reads each byte at most
-once, so hostile lengths and counts cost nothing.
+A decoder accepts only the bytes that the encoder writes (shortest varints, arrays in one block),
+checks ranges and `field_rules`, and that no byte is left; so its verdict is that of the decoder
+rule in `general`, without encoding the value again. Whatever the bytes are, it raises `Refused` or
+nothing, and reads each byte at most once, so that false lengths and counts cost no time.
 """
 
 import linecache
@@ -45,18 +45,18 @@ Encode = Callable[..., bytes]
 
 
 def decoder(full_name: str) -> Decode:
-    """Return `decode(data, at)`: the record that fills data from position `at` to its end.
+    """Return `decode(data, at)`, which reads the record that fills data from `at` to its end.
 
-    The function raises Refused for anything that is not exactly that.
+    It raises Refused where those bytes are anything else than one record.
     """
     return decoder_of(inlined(full_name))
 
 
 def encoder(full_name: str, prefix: bytes = b"") -> Encode:
-    """Return `encode(*fields)`: the record's bytes, after `prefix`.
+    """Return `encode(*fields)`, which gives `prefix` and the record's bytes.
 
-    The function trusts its caller about charsets, sizes and UTF-8, but raises OverflowError or
-    KeyError for a number or an enum index that does not fit.
+    It does not check charsets, sizes or UTF-8. It raises OverflowError for a number that does not
+    fit its type, and KeyError for an index that is no symbol's.
     """
     return encoder_of(inlined(full_name), prefix)
 

@@ -1,4 +1,4 @@
-"""A record schema in; the source of its decoder out. The rules are told in `codegen`."""
+"""A record schema in; the source of its decoder out. `codegen` describes what it decodes to."""
 
 from serdes.avro import varints
 from serdes.avro.field_rules import FREE, FieldRules, rules_of
@@ -6,14 +6,14 @@ from serdes.avro.generated_source import CONTINUED, Source
 from serdes.avro.schema_files import Schema
 from serdes.wire import VALUE_BYTES_MAX
 
-# Longest string whose length is one byte of varint, and the bits that such a byte lacks:
-# it is neither negative (odd) nor continued.
+# The longest string whose length is a varint of one byte, and the bits that are 0 in such a byte:
+# an odd one would be a negative number, and one from 128 on has another byte behind it.
 _SHORT_BYTES_MAX = 63
 _NOT_SHORT = CONTINUED | 1
 
 
 class DecoderSource(Source):
-    """Writes `decode(data, at)`; every statement moves `at` behind what it read."""
+    """Writes `decode(data, at)`; the lines for each value move `at` behind that value."""
 
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema)
@@ -32,8 +32,8 @@ class DecoderSource(Source):
         self.indent()
         parts = self._top_level()
         self.dedent()
-        # Lengths are not compared with what is left: an overlong one puts `at` behind the end,
-        # where the next read fails, or the comparison below.
+        # A string's length is not compared with the bytes left: one that is too long puts `at`
+        # behind the end, where the next read raises IndexError or the comparison below fails.
         self.line("except IndexError:")
         self.line('    raise Refused("cut short") from None')
         self.line("if at != end:")
@@ -116,7 +116,8 @@ class DecoderSource(Source):
         shortest, longest = rules.bytes_min, rules.bytes_max
         self.line("n = data[at]")
         if longest is not None and longest <= _SHORT_BYTES_MAX:
-            # The first byte decides: a continued one is longer than allowed or not shortest.
+            # The first byte decides: with another byte behind it, the length is above the bound,
+            # or not written in its shortest form.
             self.line(f"if n & 1 or not {2 * shortest} <= n <= {2 * longest}:")
             self._refuse(path, f"not {shortest} to {longest} bytes")
             self.line("start = at + 1")
@@ -149,7 +150,7 @@ class DecoderSource(Source):
             self.line(f"        raise Refused({f'{path}: not UTF-8'!r}) from None")
 
     def _byte(self, target: str, expression: str, last: int, path: str) -> None:
-        """Read a value whose varint is always one byte: a boolean or the index of an enum."""
+        """Write the lines for a value of always one byte: a boolean, or the index of an enum."""
         self.line("n = data[at]")
         self.line(f"if n > {last}:" if last == 1 else f"if n & 1 or n > {last}:")
         self._refuse(path, "no such value")
@@ -178,8 +179,9 @@ class DecoderSource(Source):
         self._number(count, "long", FREE, path)
         self.line(f"if {count} == 0:")
         self.line(f"    {target} = ()")
-        # No item is shorter than a byte. A negative count, or a second block, is a form that we
-        # never write: `block_forms` puts what others write into ours.
+        # No item is shorter than a byte, so the count is at most the bytes left. Negative counts
+        # and further blocks are refused, since our encoders do not write them; `block_forms`
+        # rewrites those of other encoders.
         self.line(f"elif 0 < {count} <= end - at:")
         self.indent()
         self.line(f"{items} = []")

@@ -1,20 +1,22 @@
-"""A record schema in; the source of its encoder out. The rules are told in `codegen`."""
+"""A record schema in; the source of its encoder out. `codegen` describes what it encodes."""
 
 from serdes.avro import varints
 from serdes.avro.generated_source import Source
 from serdes.avro.schema_files import Schema
 from serdes.avro.varints import Remembered
 
-# Expressions for the number one (a count, or the branch that is not null) and a block's end.
+# Expressions for the bytes of the number 1 (a count, or the branch that is not null) and of the
+# 0 that ends an array.
 _ONE = r'b"\x02"'
 _END = r'b"\0"'
 
-# An operator may block thousands of seats at once; such a list is not worth keeping.
+# Longer arrays are not kept: an operator may block thousands of seats at once, and such a list
+# does not come again.
 _REMEMBERED_ITEMS_MAX = 16
 
 
 class EncoderSource(Source):
-    """Writes `encode(*fields)`: a join over the pieces, with statements for arrays before it."""
+    """Writes `encode(*fields)`: one join of the fields' bytes, behind the lines that make them."""
 
     def __init__(self, schema: Schema, prefix: bytes) -> None:
         super().__init__(schema)
@@ -36,7 +38,10 @@ class EncoderSource(Source):
         self.line(f"return {_joined(pieces)}")
 
     def _pieces(self, schema: Schema, name: str) -> list[str]:
-        """Return expressions for the bytes of the value in the variable `name`."""
+        """Return expressions for the bytes of the value in the variable `name`, to be joined.
+
+        Writes the lines that these expressions need.
+        """
         schema = self.definition(schema)
         if isinstance(schema, list):
             return [self._optional(schema[1], name)]
@@ -51,7 +56,7 @@ class EncoderSource(Source):
             case "boolean":
                 return [f"(b'\\x01' if {name} else b'\\0')"]
             case "enum":
-                # A mapping, because an index of -1 would find the last item of a tuple.
+                # A mapping and no tuple: the index -1 must raise, not find the last symbol.
                 index = dict(enumerate(varints.WHOLE[: len(schema["symbols"])]))
                 return [f"{self.constant(schema['name'], index)}[{name}]"]
             case "array":
@@ -104,9 +109,9 @@ class EncoderSource(Source):
         )
 
     def _remembered(self, items: Schema, name: str) -> str:
-        """Encode an array of seats or seat ranges once.
+        """Return an expression that encodes an array of seats or seat ranges only the first time.
 
-        The outcome and the reservation carry the same ones, and so do many sections.
+        The outcome and the reservation have the same array, and many sections have equal ones.
         """
         known = self.constant("blocks", Remembered({(): b"\0"}))
         function = self.fresh("write_block")
@@ -152,7 +157,7 @@ def _int(value: str) -> str:
 
 
 def _long(value: str) -> str:
-    """Return an expression for the varint of a long, without a call for all that is usual."""
+    """Return an expression for the varint of a long; usual numbers are looked up in tables."""
     return (
         f"(known({value}) or (LOWEST[{value} & 8191] + LAST[{value} >> 13]"
         f" if 0 < {value} < {varints.TWO_STEP_LIMIT} else write_recent({value})))"

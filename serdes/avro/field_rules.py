@@ -1,10 +1,10 @@
-"""The ranges that a schema states beyond its types, as attributes of a field.
+"""Bounds of a field's values that Avro's types cannot state, as attributes of the field.
 
 charset:            the bytes a string may hold, as single characters and `a-z` ranges.
 minBytes, maxBytes: bounds of a string's length in bytes, both included.
 minimum:            the smallest int or long.
 
-Avro ignores attributes it does not know, so other readers are not disturbed.
+Other readers ignore these attributes, as Avro has it for all that it does not define.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def rules_of(field: Mapping[str, Any]) -> FieldRules:
 
 
 def expand(charset: str) -> bytes:
-    """Return every byte of a charset such as `A-Za-z0-9_-`; a last `-` stands for itself."""
+    """Return every byte of a charset such as `A-Za-z0-9_-`; a `-` at the end is one of them."""
     allowed = bytearray()
     at = 0
     while at < len(charset):

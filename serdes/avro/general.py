@@ -1,7 +1,7 @@
-"""The decoder rule in its readable form: fastavro, then one check after another.
+"""The decoder rule in its readable form: fastavro decodes, then one check follows another.
 
-Serves schemas for which no code is generated (another version of a writer), and is what the
-generated decoders are tested against.
+Reads records whose writer's schema is another version than ours, for which no code is generated;
+and the tests compare the generated decoders with it.
 """
 
 import io
@@ -18,7 +18,8 @@ from serdes.wire import VALUE_BYTES_MAX
 
 _BITS = {"int": 32, "long": 64}
 
-# What fastavro raises on bytes that are not of the schema; MemoryError for declared lengths.
+# What fastavro raises on bytes that are no record of the schema; MemoryError where they declare
+# a length that no memory holds.
 _NOT_OF_SCHEMA = (
     EOFError,
     LookupError,
@@ -31,7 +32,7 @@ _NOT_OF_SCHEMA = (
 
 
 class GeneralReader:
-    """Reads records of one writer schema as fastavro's dictionaries."""
+    """Reads records of one writer's schema, as fastavro's dictionaries."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -39,9 +40,9 @@ class GeneralReader:
         self._parsed = fastavro.parse_schema(schema)
 
     def read(self, data: bytes, at: int) -> dict[str, Any]:
-        """Return the record that fills data from `at` to its end, arrays in one block each.
+        """Return the record that fills data from `at` to its end, each array in one block.
 
-        Raises Refused.
+        Raises Refused for any other bytes.
         """
         value = self._decoded(data, at)
         check(self.schema, value, self._types)
@@ -50,9 +51,9 @@ class GeneralReader:
         return value
 
     def resolved(self, data: bytes, at: int, reader: "GeneralReader") -> tuple[Any, ...]:
-        """Return the fields as another schema knows them, in the form of its generated decoder.
+        """Return the record as a reader's schema has it, in the form of its generated decoder.
 
-        Raises Refused, also where the schemas do not resolve.
+        Raises Refused, also where Avro's schema resolution fails for these schemas.
         """
         self.read(data, at)
         try:
@@ -68,7 +69,7 @@ class GeneralReader:
         return flattened(reader.schema, value)
 
     def symbols(self, data: bytes, at: int) -> Iterator[tuple[str, str]]:
-        """Yield enum and symbol of each enum value of a record. Raises Refused."""
+        """Yield (full name of its enum, symbol) for each enum value. Raises Refused."""
         return _symbols(self.schema, self.read(data, at), self._types)
 
     def enum_symbols(self) -> dict[str, tuple[str, ...]]:
@@ -94,7 +95,7 @@ class GeneralReader:
 
 
 def check(schema: Schema, value: Any, types: dict[str, Schema], rules: FieldRules = FREE) -> None:
-    """Check the ranges that fastavro does not: 32 and 64 bits, and the field rules.
+    """Check what fastavro does not: that numbers have at most 32 or 64 bits, and the field rules.
 
     Raises Refused.
     """
@@ -143,7 +144,7 @@ def encoded(parsed: Any, value: Any) -> bytes:
 
 
 def flattened(schema: Schema, record: dict[str, Any]) -> tuple[Any, ...]:
-    """Return a record in the form of generated decoders, which `codegen` tells."""
+    """Return a record in the form of generated decoders, which `codegen` describes."""
     types = named_types(schema)
 
     def convert(part: Schema, value: Any) -> Any:

@@ -12,14 +12,14 @@ from serdes.avro.schema_files import Schema, name_of
 
 IDENTITY = "io.seatstream.types.RequestIdentity"
 
-# First byte of a varint that has further ones.
+# From this value on, a byte of a varint has another byte behind it.
 CONTINUED = 128
 
 _serial = count()
 
 
 def named_types(schema: Schema) -> dict[str, Schema]:
-    """Return every named type inside a self-contained schema, by full name."""
+    """Return every record and enum inside a self-contained schema, by full name."""
     found: dict[str, Schema] = {}
 
     def walk(part: Schema) -> None:
@@ -44,7 +44,7 @@ class Source:
         self.schema = schema
         self.types = named_types(schema)
         self.lines: list[str] = []
-        # Functions that the main one calls; compiled before it.
+        # Lines of functions that the main function calls; they are compiled before it.
         self.functions: list[str] = []
         self.constants: dict[str, Any] = {"Refused": Refused}
         self._depth = 0
@@ -74,14 +74,17 @@ class Source:
         return name
 
     def definition(self, schema: Schema) -> Schema:
-        """Return what a reference stands for; primitives stand for themselves."""
+        """Return the schema that a full name refers to; any other schema is returned as it is."""
         return self.types.get(schema, schema) if isinstance(schema, str) else schema
 
     def is_identity(self, schema: Schema) -> bool:
         return isinstance(schema, dict) and "name" in schema and name_of(schema) == IDENTITY
 
     def compiled(self, verb: str) -> Callable[..., Any]:
-        """Compile the lines; tracebacks and `inspect` find the source through `linecache`."""
+        """Compile the lines into the function that is named `verb`.
+
+        Tracebacks and `inspect` find its source through `linecache`.
+        """
         source = "\n".join(self.functions + self.lines) + "\n"
         namespace: dict[str, Any] = dict(self.constants)
         exec(_code(f"{verb} {name_of(self.schema)}", source), namespace)  # noqa: S102 (our own)

@@ -1,8 +1,9 @@
-"""The one error of reading: bytes that do not satisfy the decoder rule."""
+"""The only error of decoding: bytes that do not satisfy the decoder rule."""
 
 
 class Refused(ValueError):
-    """These bytes are not a value of the schema; the text says which step refused them.
+    """These bytes are not a value of the schema; the text says which check they failed.
 
-    Never leaves `serdes` but through a generated decoder called directly, in the hot loop.
+    Callers outside `serdes` see it only where they call a generated decoder directly, as the
+    hot loop does.
     """

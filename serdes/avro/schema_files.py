@@ -28,17 +28,18 @@ _PRIMITIVES = frozenset(
 class SchemaFiles:
     """The schemas of one folder.
 
-    by_name:      full name to the schema as written in its file, references by full name.
-    path_by_name: full name to the file.
+    by_name:      by full name, the schema as its file has it; it refers to other files' schemas by
+                  their full names.
+    path_by_name: by full name, the file.
     """
 
     by_name: Mapping[str, dict[str, Any]]
     path_by_name: Mapping[str, Path]
 
     def inlined(self, full_name: str) -> dict[str, Any]:
-        """Return the schema with each reference replaced by its definition at first use.
+        """Return the schema made self-contained: each name is defined where it is first used.
 
-        Raises KeyError for a name that has no file.
+        Raises KeyError where no file defines `full_name`.
         """
         seen: set[str] = set()
 
@@ -64,7 +65,7 @@ class SchemaFiles:
         return result
 
     def text(self, full_name: str) -> str:
-        """Return the text that is registered: compact JSON in the file's own field order."""
+        """Return the text that goes to the registry: compact JSON, keys in the file's order."""
         return text_of(self.inlined(full_name))
 
     def fingerprint(self, full_name: str) -> str:
@@ -78,9 +79,9 @@ def name_of(schema: Mapping[str, Any]) -> str:
 
 
 def qualified(schema: Schema, namespace: str = "") -> Schema:
-    """Return a schema with the full name in every definition and reference.
+    """Return a schema in which every definition and every reference has its full name.
 
-    Registries and other languages leave out the namespace that a definition inherits.
+    Registries and other languages leave the namespace out where it is the enclosing definition's.
     """
     if isinstance(schema, str):
         is_short = schema not in _PRIMITIVES and "." not in schema and namespace
@@ -109,19 +110,19 @@ def text_of(schema: Schema) -> str:
 
 
 def fingerprint_of(schema: Schema) -> str:
-    """Return the SHA-256 (hex) of the parsing canonical form: equal for equal wire formats."""
+    """Return the SHA-256 (hex) of the parsing canonical form; equal for equal wire formats."""
     return fastavro.schema.fingerprint(fastavro.schema.to_parsing_canonical_form(schema), "sha256")
 
 
 def digest_of(text: str) -> str:
-    """Return the SHA-256 (hex) of a schema text, docs and defaults included."""
+    """Return the SHA-256 (hex) of a schema's text, which docs and defaults change as well."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load(root: Path) -> SchemaFiles:
-    """Read every `.avsc` below a folder, but for its releases under `history/`.
+    """Read every `.avsc` below a folder, except the releases under its `history/`.
 
-    Raises ValueError for a file that is not JSON or a name that two files define.
+    Raises ValueError for a file that is not JSON, and for a name that two files define.
     """
     by_name: dict[str, dict[str, Any]] = {}
     path_by_name: dict[str, Path] = {}
@@ -142,7 +143,7 @@ def load(root: Path) -> SchemaFiles:
 
 @cache
 def current() -> SchemaFiles:
-    """Return the schemas that this code speaks."""
+    """Return the schemas that this code writes."""
     return load(SCHEMA_ROOT)
 
 
@@ -172,5 +173,5 @@ def parsed(full_name: str) -> Any:
 
 
 def enum_symbols(full_name: str) -> tuple[str, ...]:
-    """Return the symbols of a current enum in their order: the index is what decoders return."""
+    """Return the symbols of a current enum; decoders return a symbol's index among them."""
     return tuple(current().by_name[full_name]["symbols"])

@@ -1,6 +1,6 @@
-"""What a schema must not contain, since decoding it could crash, hang or exhaust memory.
+"""What a schema must not contain, since decoding its records could crash, hang or fill the memory.
 
-The rules hold for our own files (`scripts/lint_schemas.py`) and for what a registry hands out.
+The rules hold for our own files (`scripts/lint_schemas.py`) and for schemas from a registry.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ _DEPTH_MAX = 16
 
 
 def faults_of(schema: Schema) -> list[str]:
-    """Return what is wrong with a self-contained record schema; an empty list for nothing."""
+    """Return what is wrong with a self-contained record schema; empty where nothing is."""
     if not isinstance(schema, dict) or schema.get("type") != "record":
         return ["not a record"]
     faults: list[str] = []
@@ -73,7 +73,7 @@ def _walk_complex(
                 faults.append(f"{path}: more than {_ENUM_SYMBOLS_MAX} symbols")
             known.add(name_of(schema))
         case "array":
-            # An item without bytes lets seven bytes declare 2^40 items.
+            # A null takes no byte, so that seven bytes could declare an array of 2^40 items.
             if schema.get("items") == "null":
                 faults.append(f"{path}: an array of null")
             else:

@@ -1,7 +1,7 @@
-"""Decoders of records that lie in stores and changelogs, where no schema id stands beside them.
+"""Decoders of records in stores and changelogs, which have no schema id beside them.
 
-What an earlier release wrote ends where its last field ended. A record of a later one goes on
-there, and no decoder leaves bytes over: so bytes are of one release at most, and say of which.
+Releases only add fields at the end of a record, and every decoder demands that its last field ends
+the bytes. So the bytes of a record satisfy the decoder of one release at most: the one it is of.
 """
 
 import copy
@@ -14,10 +14,10 @@ from serdes.avro.schema_files import Schema, fingerprint_of, inlined, releases
 
 
 def stored_decoder(full_name: str) -> Decode:
-    """Return `decode(data, at)` as `decoder` does, which reads what each release wrote as well.
+    """Return `decode(data, at)` as `decoder` does; it reads the records of each release as well.
 
-    A field that a release did not have yet has its default. Raises ValueError where a release
-    differs in more than fields and symbols added at the end.
+    Fields that a release did not have yet get their defaults. Raises ValueError where a release
+    differs from the present schema in more than fields and symbols added at the end.
     """
     present = decoder(full_name)
     former = [_former(full_name, schema) for schema in _former_schemas(full_name)]
@@ -39,7 +39,10 @@ def stored_decoder(full_name: str) -> Decode:
 
 
 def _former_schemas(full_name: str) -> list[Schema]:
-    """Return the record as releases had it, newest first, without those that write as we do."""
+    """Return the record's schema in each release, newest first; equal wire formats only once.
+
+    Those of the present wire format are left out.
+    """
     known = {fingerprint_of(inlined(full_name))}
     found: list[Schema] = []
     for files in reversed(releases()):
@@ -52,7 +55,7 @@ def _former_schemas(full_name: str) -> list[Schema]:
 
 
 def _former(full_name: str, schema: Schema) -> tuple[Decode, tuple[Any, ...]]:
-    """Return the decoder of a released form, and what its fields lack."""
+    """Return the decoder of a released schema, and the defaults of the fields added since."""
     present = inlined(full_name)
     count = len(schema["fields"])
     begin = _with_symbols_of(schema, {**present, "fields": present["fields"][:count]})
@@ -63,9 +66,9 @@ def _former(full_name: str, schema: Schema) -> tuple[Decode, tuple[Any, ...]]:
 
 
 def _with_symbols_of(released: Schema, schema: Schema) -> Schema:
-    """Return a schema without the symbols that a release did not have yet at the end of an enum.
+    """Return a schema whose enums end with the last symbol that a release had.
 
-    The index of a symbol is all that is written of it.
+    Symbols added at the end change no bytes: a symbol is written as its index.
     """
     former = named_types(released)
     schema = copy.deepcopy(schema)
@@ -76,7 +79,7 @@ def _with_symbols_of(released: Schema, schema: Schema) -> Schema:
 
 
 def _default(field: dict[str, Any]) -> Any:
-    """Return a field's default in the form of generated decoders."""
+    """Return a field's default in the form of generated decoders; ValueError for other types."""
     match field["default"]:
         case str() as text if field["type"] == "string":
             return text.encode()

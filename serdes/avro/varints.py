@@ -1,6 +1,6 @@
 """Avro's zigzag varints, as tables and straight-line functions for generated code.
 
-One-byte values, by far the most, never leave the generated line: it looks them up in a table.
+Most values have one byte: the generated code looks these up in a table and calls no function.
 """
 
 from collections.abc import Hashable
@@ -15,9 +15,10 @@ _REMEMBERED_MAX = 16384
 
 
 class Remembered(dict[Key, Value]):
-    """Answers to find again; bounded, and deterministic since an answer follows from its key.
+    """A bounded cache of values that follow from their keys, so that clearing it changes nothing.
 
-    Starts with `fixed`, which stays. Look up with `get`, and `remember` what was missing.
+    It starts with `fixed`, which always stays. Callers look up with `get` and `remember` the value
+    of a key that was missing.
     """
 
     def __init__(self, fixed: dict[Key, Value]) -> None:
@@ -42,18 +43,18 @@ _TIME_BYTES = 6
 _SEVEN = 0x7F
 _MORE = 0x80
 
-# Unix times by their bytes; a batch has few of them.
+# Unix times by their six bytes; the records of a batch have few different ones.
 TIMES: Remembered[bytes, int] = Remembered({})
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """Return a varint of two bytes or more and the position behind it.
+    """Return the value of a varint of two bytes or more, and the position behind it.
 
-    Raises Refused for more than 64 bits and for a varint with a shorter form, IndexError at the
-    end of data. At most ten bytes are looked at.
+    Reads at most ten bytes. Raises Refused for more than 64 bits and for a varint that has a
+    shorter form, and IndexError where data ends within it.
     """
-    # Two and three bytes are written out, and the six of a Unix time looked up: a loop takes
-    # twice as long, and this was half of what decoding a reservation takes.
+    # Varints of two and three bytes have lines of their own, and the six bytes of a Unix time are
+    # looked up: a loop takes twice as long, and took half of the time of decoding a reservation.
     second = data[at + 1]
     unsigned = data[at] & _SEVEN | (second & _SEVEN) << 7
     if second < _MORE:
@@ -87,7 +88,7 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read_int(data: bytes, at: int) -> tuple[int, int]:
-    """As `read_long`, for 32 bits."""
+    """Return as `read_long`; raises Refused for more than 32 bits as well."""
     value, at = read_long(data, at)
     if not -(_INT_LIMIT >> 1) <= value < _INT_LIMIT >> 1:
         raise Refused("an int exceeds 32 bits")
@@ -95,9 +96,11 @@ def read_int(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read_size(data: bytes, at: int) -> tuple[int, int]:
-    """Return first byte and end of a string or bytes value whose length byte is not plain.
+    """Return the positions of a string's first byte and of the byte behind its last one.
 
-    The end may lie behind the end of data: the caller's next read or its last check finds out.
+    Called where the string's first length byte is odd or has another byte behind it. The end may
+    lie behind the end of data; the caller's next read or its last check finds that out. Raises as
+    `read_long`, and Refused for a negative length.
     """
     byte = data[at]
     size, start = (SMALL[byte], at + 1) if byte < _MORE else read_long(data, at)
@@ -107,7 +110,7 @@ def read_size(data: bytes, at: int) -> tuple[int, int]:
 
 
 def write_long(value: int) -> bytes:
-    """Return the varint of any 64-bit value. Raises OverflowError beyond."""
+    """Return the varint of a 64-bit value. Raises OverflowError for a larger one."""
     if not -(_LONG_LIMIT >> 1) <= value < _LONG_LIMIT >> 1:
         raise OverflowError(f"{value} exceeds 64 bits")
     unsigned = (value << 1) ^ (value >> 63)
@@ -120,37 +123,40 @@ def write_long(value: int) -> bytes:
 
 
 def write_int(value: int) -> bytes:
-    """Return the varint of any 32-bit value. Raises OverflowError beyond."""
+    """Return the varint of a 32-bit value. Raises OverflowError for a larger one."""
     if not -(_INT_LIMIT >> 1) <= value < _INT_LIMIT >> 1:
         raise OverflowError(f"{value} exceeds 32 bits")
     return write_long(value)
 
 
-# Varints of 0 .. 8191: all that take one or two bytes.
+# The varints of 0 .. 8191: the numbers from 0 on that take one or two bytes.
 WHOLE_COUNT = 1 << 13
 WHOLE = tuple(write_long(value) for value in range(WHOLE_COUNT))
-# The two lowest bytes of a longer varint, by the value's lowest 13 bits: the zigzag doubles it.
+# The first two bytes of a longer varint, by the lowest 13 bits of the value: two bytes hold 14
+# bits, and zigzag doubles the value.
 LOWEST = tuple(
     bytes(((value << 1) & _SEVEN | _MORE, (value >> 6) | _MORE)) for value in range(1 << 13)
 )
-# What follows them, one or two bytes, by the value without its lowest 13 bits.
+# The one or two last bytes of a longer varint, by the bits that the bytes before do not hold.
 LAST = tuple(
     bytes((bits,)) if bits < _MORE else bytes((bits & _SEVEN | _MORE, bits >> 7))
     for bits in range(1 << 14)
 )
-# Two bytes in the middle of a longer varint, by 14 bits of the value.
+# Two bytes in the middle of a longer varint, by the 14 bits of the value that they hold.
 _MIDDLE = tuple(bytes((bits & _SEVEN | _MORE, (bits >> 7) | _MORE)) for bits in range(1 << 14))
-# Offsets, versions and counts end below the first, Unix times until 2039 below the second.
+# Offsets, versions and counts are below the first limit, Unix times in ms until 2039 below the
+# second.
 TWO_STEP_LIMIT = 1 << (13 + 14)
 _THREE_STEP_LIMIT = 1 << (13 + 14 + 14)
 
 
-# Small numbers, and those too long for the tables: Unix times, of which a batch has few.
+# Varints by value: of small numbers always, and of recent numbers that take more than two steps.
+# Those are mostly Unix times, of which a batch has few different ones.
 KNOWN = Remembered(dict(enumerate(WHOLE)))
 
 
 def write_recent(value: int) -> bytes:
-    """As `write_long`; keeps the answer for the next record."""
+    """Return as `write_long`, and keep the varint in `KNOWN` for the next record."""
     if TWO_STEP_LIMIT <= value < _THREE_STEP_LIMIT:
         encoded = LOWEST[value & 8191] + _MIDDLE[value >> 13 & 16383] + LAST[value >> 27]
     else:

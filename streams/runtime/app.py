@@ -62,7 +62,7 @@ _STOCK_TAKING_S = 2.0
 
 
 class Ownership(TableManager):
-    """Takes the place of Faust's tables: partitions come and go through generations."""
+    """Replaces Faust's table manager: each rebalance closes a generation and opens the next."""
 
     app: BatchApp
 
@@ -91,11 +91,11 @@ class Ownership(TableManager):
 
 
 class WithoutWeb(BootStrategy):
-    """Faust's services but its web server and its producer.
+    """Starts Faust's services except its web server and its producer.
 
-    `faust worker` turns the web server on again by default: it would listen on every interface, on
-    one port for all workers of a machine. Nobody produces through Faust's producer, whose start
-    waits for 20 minutes where the first broker that it asks is frozen.
+    `faust worker` turns the web server on by default; the server would listen on every interface,
+    and on the same port in all workers of a machine. Nothing is produced through Faust's producer,
+    and its start waits for 20 minutes where the first broker that it asks is frozen.
     """
 
     enable_web = False
@@ -103,10 +103,10 @@ class WithoutWeb(BootStrategy):
 
 
 class PlainWorker(faust.Worker):
-    """Faust's program around an app, without its spinner.
+    """Faust's program around an app, without the spinner in its terminal.
 
-    That turns with every debug record, and has all of them made for it: a twentieth of a worker's
-    time under load. It would also write to the terminal between the lines of the log.
+    The spinner turns with every debug log record, so all of them have to be made: that takes a
+    twentieth of a worker's time under load. It would also write between the lines of the log.
     """
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:  # noqa: ARG002
@@ -146,7 +146,7 @@ class BatchApp(faust.App):
         self._process = psutil.Process()
         self._background: list[asyncio.Task[Any]] = []
         self._opening: asyncio.Task[None] | None = None
-        # One seek at a time: each stops the flow of fetches and lets it go on.
+        # Seeks run one at a time, because each stops the flow of fetches and starts it again.
         self._seeking = asyncio.Lock()
         lookups = Lookups(
             self._committed_records,
@@ -213,7 +213,7 @@ class BatchApp(faust.App):
 
     async def on_stop(self) -> None:
         if self._parts is not None:
-            # While the partitions are still ours, and their answers still folded.
+            # First, while the partitions are ours: the answers of calls are still folded then.
             await self._parts.intents.drain()
         await super().on_stop()
         await self.close_generation()
@@ -238,13 +238,13 @@ class BatchApp(faust.App):
             await generation.group_commit.has_room()
 
     def open_generation(self, assigned: Any, generation_id: int) -> None:
-        """Begin to take over what the group assigned; input flows once that is done."""
+        """Begin to take over the assigned partitions; records flow once that is done."""
         if not assigned:
             self.observer.idle(generation_id)
             self._resume()
             return
         assert self._parts is not None
-        # Who lost partitions may have been away, its clock with it.
+        # A rebalance may mean that this process stood still: no earlier clock reading is believed.
         self._clocks.forget()
         generation = Generation(
             self._parts,
@@ -268,9 +268,9 @@ class BatchApp(faust.App):
             self.generation.in_trouble(place, trouble)
 
     async def _finish_generation(self, *_: Any, **__: Any) -> None:
-        """End the transaction in flight; the group is rejoined only after that.
+        """End the transaction in flight; Faust rejoins the group only after that.
 
-        Otherwise the next owner would fence a worker that is well and about to commit.
+        Otherwise the next owner would fence a healthy worker that is about to commit.
         """
         if self.generation is not None:
             await self.generation.finish()
@@ -287,7 +287,7 @@ class BatchApp(faust.App):
         consumer = self.consumer
         async with self._seeking:
             await consumer.forget_fetches()
-            # Those that were set aside are fetched once they are taken in.
+            # Partitions that are set aside stay paused until they are taken in.
             consumer.pause_partitions(assigned)
             partitions = generation.partitions
             for place, partition in partitions.items():
@@ -307,12 +307,12 @@ class BatchApp(faust.App):
         self._opening_fetcher = asyncio.ensure_future(self._fetcher.maybe_start())
 
     async def _take_in(self, partition: InputPartition) -> None:
-        """Fetch for a partition that has joined the others."""
+        """Begin to fetch for a partition that has joined those that run."""
         tp = TP(partition.topic, partition.number)
         generation = self.generation
         async with self._seeking:
             if generation is None or not generation.takes_in:
-                # Either it begins with all others, or partitions change hands.
+                # `_open` begins to fetch for all partitions later, or they are changing hands.
                 return
             await self.consumer.forget_fetches()
             await self.consumer.seek(tp, partition.next_offset)
@@ -386,7 +386,7 @@ class BatchApp(faust.App):
 
     def _check(self) -> Cluster:
         self._data_lock = lock_data_dir(self.worker_settings.data_dir)
-        # Only now: else it would read what another worker is deciding.
+        # Opened under the lock: another worker of this directory may have been writing it before.
         self._journal = CrashJournal(self.worker_settings.data_dir / "crash-journal.json")
         before_end.append(self._journal.excuse)
         cluster = check_cluster(
@@ -412,13 +412,13 @@ class BatchApp(faust.App):
         return self.generation.group_commit if self.generation is not None else None
 
     async def _take_stock(self) -> None:
-        """Measure lag and memory; what /live and the metrics show."""
+        """Measure lag and memory at intervals, for /live and the metrics."""
         while True:
             await asyncio.sleep(_STOCK_TAKING_S)
             await self._take_stock_once()
 
     async def _watch_transactions(self) -> None:
-        """Look for transactions that nobody ends; those of partitions that are set aside too."""
+        """Look for transactions that nobody ends, also in partitions that are set aside."""
         while True:
             await asyncio.sleep(_STOCK_TAKING_S)
             if self.generation is not None:
@@ -463,9 +463,9 @@ class BatchApp(faust.App):
 
 
 def _use_uvloop() -> None:
-    """Have Faust make its loops with uvloop: a transaction is many small messages."""
+    """Have Faust make uvloop's event loops: they are faster at a transaction's small messages."""
     with warnings.catch_warnings():
-        # Python 3.14 warns of every policy; it is by one that Faust gets its loops.
+        # Python 3.14 warns of every event loop policy, but Faust makes its loops by a policy.
         warnings.simplefilter("ignore", DeprecationWarning)
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
@@ -474,7 +474,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
     session_s = settings.session_timeout_s
     return {
         "broker": ";".join(f"kafka://{address}" for address in settings.brokers.split(",")),
-        # Of Faust's own producer, and of the consumer that our transport builds.
+        # For Faust's own producer, and for the consumer that our transport builds.
         "broker_credentials": credentials_of(settings.kafka),
         "store": "memory://",
         "datadir": str(settings.data_dir / "faust"),
@@ -487,7 +487,7 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
         "table_standby_replicas": 0,
         "consumer_max_fetch_size": 2 << 20,
         "broker_session_timeout": session_s,
-        # A survivor hears of a death with its next heartbeat.
+        # Frequent, because a worker hears of another's death with its next heartbeat.
         "broker_heartbeat_interval": max(0.3, session_s / 12),
         "broker_request_timeout": max(20.0, session_s),
         "broker_rebalance_timeout": max(20.0, session_s),
@@ -496,7 +496,10 @@ def _faust_settings(settings: Settings) -> dict[str, Any]:
 
 
 def lock_data_dir(data_dir: Path) -> TextIO:
-    """Take a data directory for this process; the lock goes with the process, however it ends."""
+    """Lock a data directory; the lock ends with the process, however that ends.
+
+    Raises WorkerMustEnd where another worker has it.
+    """
     lock = (data_dir / "lock").open("w", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -510,9 +513,10 @@ def lock_data_dir(data_dir: Path) -> TextIO:
 
 
 def _calm_collector() -> None:
-    """Keep the garbage collector away from what never dies, and from every thousandth tuple.
+    """Have the garbage collector leave out what lives as long as the process, and run rarely.
 
-    A batch makes tens of thousands of short-lived tuples and no cycles.
+    By default it runs after each thousand or so of new objects; a batch makes tens of thousands of
+    short-lived tuples, and no cycles.
     """
     gc.collect()
     gc.freeze()

@@ -1,14 +1,14 @@
-"""A worker's ownership of its partitions during one group generation.
+"""A worker's ownership of its partitions during one generation of its consumer group.
 
     assigned -> fenced -> claimed -> restored -> running -> closed
         ^                                           |
         +----- set aside until it is tried again ---+
 
-Only a restored partition's records are decided, and its look-ups answered. A partition that cannot
-be taken over, or that falls into trouble while it runs, is set aside with its reason and taken
-over anew after growing pauses; the others go on. Closing waits for the transaction in flight, for
-take-overs under way and for look-ups, then closes stores and producers; nothing touches a closed
-store.
+A partition's records are decided, and look-ups in it answered, only once its store is restored. A
+partition that cannot be taken over, or that gets into trouble while it runs, is set aside with its
+reason and taken over anew after growing pauses; the other partitions go on. Closing waits for the
+transaction in flight, for take-overs under way and for look-ups, and only then closes stores and
+producers, so that nothing touches a closed store.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 
 STALLED_S = 30.0
-"""How long the restore of a partition that is taken over alone may stand still."""
+"""How long a restore may make no progress where one partition is taken over alone."""
 
 STALLED_TOGETHER_S = 3.0
-"""The same while others wait for it: it is left, and goes on alone."""
+"""The same limit where partitions are taken over together, since one that makes no progress keeps
+the others waiting: that one is set aside, and tried again alone."""
 
 
 class Generation:
@@ -74,9 +75,9 @@ class Generation:
         )
         self.committed = CommittedRecords(self.name, assigned, self._damaged)
         self.group_commit: GroupCommit | None = None
-        # Set once the consumer stands at our offsets.
+        # True from when the consumer has seeked to the partitions' next offsets.
         self.takes_in = False
-        # How long the next pause of a partition is, and where it stood when it was taken in.
+        # By partition: the length of its next pause; its next offset when it was last taken in.
         self._pauses_s: dict[Place, float] = {}
         self._joined_at: dict[Place, int] = {}
         self._mending: set[asyncio.Task[None]] = set()
@@ -85,9 +86,13 @@ class Generation:
         self._closed = asyncio.Event()
 
     async def open(self) -> bool:
-        """Take over what can be, and start; False when the generation was closed meanwhile."""
+        """Take the partitions over, start deciding, and set aside those that cannot be taken over.
+
+        Return False where the generation was closed, or the group moved on, meanwhile.
+        """
         try:
-            # Our own producers fence too: a static member's former process used the same ids.
+            # The start of our producers fences as well: the former process of a static member
+            # used the same transactional ids.
             taken = await self._takeover.take(
                 self.assigned, beside=self._start_producers(), stalled_s=STALLED_TOGETHER_S
             )
@@ -138,7 +143,7 @@ class Generation:
         return self.group_commit.partitions if self.group_commit is not None else {}
 
     def feed(self, fetch: Any) -> None:
-        """Take a fetch in; what of it belongs to this generation's partitions is decided."""
+        """Take a fetch in: those of its records that belong to running partitions get decided."""
         if self.group_commit is not None and not self.is_closing():
             self.group_commit.feed(fetch)
 
@@ -149,7 +154,7 @@ class Generation:
             self.group_commit.leave(partition, trouble)
 
     async def finish(self) -> None:
-        """Take nothing more in and end the transaction in flight."""
+        """Take no more records in, pause intents, and wait for the transaction in flight."""
         self._closing.set()
         self.takes_in = False
         for partition in self.partitions.values():
@@ -158,7 +163,7 @@ class Generation:
             await self.group_commit.stop()
 
     async def close(self) -> None:
-        """Finish the transaction in flight and let go of everything."""
+        """Finish, then close stores and producers; a second call waits for the first."""
         if self._closed_once:
             await self._closed.wait()
             return
@@ -189,7 +194,7 @@ class Generation:
         self._producers_run = True
 
     def _lost(self, error: Exception) -> None:
-        """Note that the group has moved on; a rebalance brings the next generation."""
+        """Log that the group has moved on; a rebalance brings the next generation."""
         if not self.is_closing():
             self._observer.log.info("generation %d lost: %r", self.id, error)
 
@@ -212,7 +217,7 @@ class Generation:
             end_process(f"a partition could not be set aside: {error}", error)
 
     def _leave(self, partition: InputPartition, trouble: PartitionTrouble) -> None:
-        """Begin to set a partition aside that has left the others."""
+        """Begin to set aside a partition that has left the group commit."""
         self.committed.open(self.partitions)
         self._parts.intents.pause(partition)
         self._observer.left(partition.place)
@@ -221,7 +226,7 @@ class Generation:
     async def _set_aside(self, partition: InputPartition, trouble: PartitionTrouble) -> None:
         place = partition.topic, partition.number
         if partition.committed_offset > self._joined_at[place]:
-            # It went on for a while: this is another trouble.
+            # It has committed since it was taken in: this trouble is new, with pauses of its own.
             self._pauses_s.pop(place, None)
         await partition.settled()
         await self.committed.let_go_of(place)
@@ -229,7 +234,7 @@ class Generation:
         await self._retry(place, trouble)
 
     async def _retry(self, place: Place, trouble: PartitionTrouble) -> None:
-        """Take a place over again and again, until it runs or the generation is closed."""
+        """Try to take a partition over, after pauses, until it runs or the generation closes."""
         while True:
             pause_s = self._pauses_s.get(place, FIRST_PAUSE_S)
             self._pauses_s[place] = min(LONGEST_PAUSE_S, 2 * pause_s)
@@ -276,4 +281,4 @@ class Generation:
 
 
 async def _nothing() -> None:
-    """Be done at once."""
+    """Do nothing beside a take-over for which no producers have to be started."""

@@ -1,9 +1,9 @@
-"""Changelog in, stores filled: read committed records up to the high watermark.
+"""Changelogs in, stores filled: committed records are read up to each high watermark.
 
-The high watermark, not the last stable offset: a former owner's committed transaction may not have
-its marker yet. Records that are not ours are left out; where one may have taken a value of ours
-along, that partition is in trouble. It never hangs: a partition that stands still is left, and the
-others are finished.
+Not up to the last stable offset, because a former owner's committed transaction may not have its
+marker yet. Records that are not ours are left out; where compaction may have deleted a value of
+ours in favour of such a record, the partition is in trouble. A restore never hangs: a partition
+that makes no progress is given up, and the others are finished.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ async def restore(
 ) -> tuple[int, dict[Changelog, PartitionTrouble]]:
     """Bring every store up to its changelog's high watermark.
 
-    progressed: told (records read since the last call, records left at most).
-    stalled_s:  how long a partition may stand still before it is left.
-    Returns the records read, and what is wrong with the stores that are not restored.
+    progressed: called with (records read since its last call, records left at most).
+    stalled_s:  how long a partition may make no progress before it is given up.
+    Returns how many records were read, and the trouble of each store that is not restored.
     """
     behind = {
         TopicPartition(*where): high_watermarks[where]
@@ -74,10 +74,9 @@ async def restore(
 
 
 class _Reading:
-    """Partitions that are being restored.
+    """Changelogs that are being read into their stores.
 
-    behind:   those that are not done, with the offset up to which they are.
-    refused:  values that cannot be read and have no newer value yet.
+    behind: by changelog whose store is not restored yet, the offset up to which to read.
     """
 
     def __init__(
@@ -119,7 +118,7 @@ class _Reading:
                     progressed(advanced, left)
                 self._leave_stalled(stalled_s)
         finally:
-            # Nobody closes a store that is being written.
+            # The caller may close the stores next: none of them is then being written.
             await self._written()
         if not cancelled():
             self._leave_refused()
@@ -134,7 +133,11 @@ class _Reading:
     async def _digest(
         self, fetched: Mapping[Any, Sequence[Record]]
     ) -> tuple[list[tuple[Changelog, Store, Changes, int]], int]:
-        """Return what to write, and how many records it was made of."""
+        """Return what to write, and how many records it was made of.
+
+        Each item to write: changelog, store, changes, and the offset the store stands at with
+        them. Changelogs whose end is reached are no longer behind.
+        """
         work = []
         advanced = 0
         for tp in list(self._behind):
@@ -191,7 +194,8 @@ class _Reading:
                 + "; ".join(doubts[:5])
                 + '. See "Records that are not ours" in docs/operations.md'
             )
-            # The store has passed them over: it must not be gone on from.
+            # The store's offset lies beyond these values: reading on from it would never find
+            # them, so the next try begins with an empty store.
             trouble = PartitionTrouble(message, "changelog", forget_store=True)
             self._leave(TopicPartition(*where), trouble)
 
@@ -199,7 +203,7 @@ class _Reading:
 def _write(
     work: Sequence[tuple[Changelog, Store, Changes, int]],
 ) -> dict[Changelog, Exception]:
-    """Write each store; return what went wrong with which."""
+    """Apply the changes to each store; return the error of each store that failed."""
     failed: dict[Changelog, Exception] = {}
     for where, store, changes, position in work:
         try:

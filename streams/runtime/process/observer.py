@@ -1,6 +1,6 @@
-"""What a worker says about itself: metrics, health, and one log line for each rare thing.
+"""What a worker reports about itself: metrics, health, and a log line for each rare event.
 
-Nothing is counted or logged per record.
+Nothing is counted or logged record by record.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from streams.runtime.process.metrics import WorkerMetrics
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """Why a partition is set aside, since when, and when it is tried again (0: when it can be).
+    """Why a partition is set aside. Times are Unix seconds.
 
-    Times are Unix seconds.
+    why:        the reason in words, for an operator.
+    next_try_s: when it is tried again; 0 where it goes on as soon as its cause is gone.
+    tries:      how often in a row it was set aside.
     """
 
     reason: Reason
@@ -34,7 +36,7 @@ class Aside:
 
 
 class Observer:
-    """Where the runtime reports to; asked by the health pages."""
+    """Takes the runtime's reports, and answers the health pages from them."""
 
     def __init__(self, stall_s: float, open_s_max: float = 30.0, revision: str = "") -> None:
         """Begin to observe.
@@ -51,7 +53,8 @@ class Observer:
         self._running = False
         self._restoring = 0
         self._aside: dict[str, Aside] = {}
-        # Taken in again, and not known yet to be readable.
+        # Set aside because their input could not be read, and taken in again; none of their
+        # fetches has been answered yet.
         self._unproven: set[str] = set()
         self._open_s_max = open_s_max
         self._hanging: dict[Place, str] = {}
@@ -110,7 +113,7 @@ class Observer:
             self.log.info("restoring: at most %d changelog records left", remaining)
 
     def refused(self, causes: Mapping[Any, int], line: str) -> None:
-        """Take in how many records of a changelog a restore left out, by cause, and which."""
+        """Count the changelog records that a restore left out, by cause; `line` names them."""
         for cause, count in causes.items():
             self.metrics.refused_records.labels(cause).inc(count)
         self.log.error("%s", line)
@@ -118,7 +121,7 @@ class Observer:
     def committed(
         self, records: int, decisions: Mapping[str, int], commit_s: float, store_s: float
     ) -> None:
-        """Take in one committed transaction: its input records, and decisions by their reason."""
+        """Take in a committed transaction: how many input records, and decisions by reason."""
         self.metrics.batch_records.observe(records)
         self.metrics.commit_seconds.observe(commit_s)
         self.metrics.store_seconds.observe(store_s)
@@ -144,21 +147,24 @@ class Observer:
         self.log.warning("%s goes on", place)
 
     def left(self, place: str) -> None:
-        """A partition runs no more."""
+        """A partition has stopped running."""
         self.metrics.partitions.dec()
         self._unproven.discard(place)
         self._positions.pop(place, None)
         self._stalled.pop(place, None)
 
     def set_aside(self, place: str, trouble: PartitionTrouble, pause_s: float) -> None:
-        """A partition that does not run could not be taken over; the next try follows a pause."""
+        """A partition could not be taken over, or stopped; it is tried again after a pause (s)."""
         aside = self._set_aside(place, trouble.reason, str(trouble), time.time() + pause_s)
         self.log.error(
             "%s is set aside, try %d in %.0f s: %s", place, aside.tries + 1, pause_s, trouble
         )
 
     def taken_in(self, place: str) -> None:
-        """A partition that was set aside runs; if it could not be read, that is still to come."""
+        """A partition that was set aside runs again.
+
+        Where its input could not be read, it stays set aside until `reads` tells of a fetch.
+        """
         self.metrics.partitions.inc()
         aside = self._aside.get(place)
         if aside is not None and aside.reason == "input":
@@ -168,7 +174,7 @@ class Observer:
             self.unparked(place)
 
     def reads(self, places: Iterable[Place]) -> None:
-        """Fetches of running partitions were answered without an error."""
+        """The fetches of these running partitions were answered without an error."""
         if not self._unproven:
             return
         for place in self._unproven & {f"{topic}-{partition}" for topic, partition in places}:
@@ -222,9 +228,10 @@ class Observer:
         self.metrics.brokers_silent.set(is_silent)
 
     def time(self, behind_ms: Mapping[str, int]) -> None:
-        """Take in how far each partition's time is behind its append times, in ms."""
+        """Take in how many ms each partition's log time is behind its records' append times."""
         paused = {p: ms / 1000 for p, ms in behind_ms.items() if ms > JUMP_MS}
-        # Twice in a row: the first record after an outage is followed by its tick at once.
+        # Told when seen twice in a row: the first record after an outage makes time leap as well,
+        # but the tick that confirms it follows at once.
         for place in self._time_paused.keys() & paused.keys() - self._time_told:
             self.log.error(
                 "%s: append times leaped by %.0f s and no tick's clock confirms it: holds do not "
@@ -239,7 +246,7 @@ class Observer:
         self.metrics.time_paused.set(len(paused))
 
     def open_transactions(self, topics: Iterable[str], found: Mapping[Place, Open]) -> None:
-        """Take stock of the transactions that keep partitions of these topics back."""
+        """Take in which open transactions keep readers of these topics from going on."""
         for topic in topics:
             of_topic = [one for (named, _), one in found.items() if named == topic]
             longest_s = max([one.for_s for one in of_topic], default=0.0)
@@ -256,24 +263,24 @@ class Observer:
         self._hanging = hanging
 
     def called(self, destination: str, result: str, seconds: float | None) -> None:
-        """Take in what became of one intent; None where no call was made."""
+        """Take in the result of one intent; seconds: of its call, None where none was made."""
         self.metrics.calls.labels(destination, result).inc()
         if seconds is not None:
             self.metrics.call_seconds.labels(destination).observe(seconds)
 
     def open_intents(self, count: Mapping[str, int], oldest_s: float) -> None:
-        """Take stock of open intents by destination, and of the age of the oldest one."""
+        """Take in the number of open intents by destination, and the age of the oldest intent."""
         for destination, number in count.items():
             self.metrics.open_intents.labels(destination).set(number)
         self.metrics.oldest_intent_seconds.set(oldest_s)
 
     def stranded_intents(self, count: Mapping[str, int]) -> None:
-        """Take stock of open intents by destination that no route performs any more."""
+        """Take in the number of open intents by destination that no route performs any more."""
         for destination, number in count.items():
             self.metrics.stranded_intents.labels(destination).set(number)
 
     def circuit(self, destination: str, phase: str, value: int) -> None:
-        """Take in the phase that the circuit of a destination is in from now on."""
+        """Take in that a destination's circuit entered a phase; value: the phase in metrics."""
         self.metrics.circuit.labels(destination).set(value)
         if value:
             self.log.warning("the circuit of %s is %s now", destination, phase)
@@ -290,14 +297,14 @@ class Observer:
         resident_bytes: int,
         stores: Sequence[Mapping[str, int]],
     ) -> None:
-        """Take stock of memory: buffers, the process, and each store's sizes by kind."""
+        """Take in the memory used by buffers, the process, and each store by kind, in bytes."""
         self.metrics.buffered_bytes.set(buffered_bytes)
         self.metrics.resident_bytes.set(resident_bytes)
         for kind in stores[0] if stores else ():
             self.metrics.store_bytes.labels(kind).set(sum(store[kind] for store in stores))
 
     def lag(self, places: Mapping[str, tuple[int, int, int]], now_ms: int) -> None:
-        """Take stock: place -> (position, end offset, log time of the position in Unix ms)."""
+        """Take in each partition's position, end offset, and log time there, in Unix ms."""
         now = time.monotonic()
         oldest_s = 0.0
         self._lag = 0
@@ -320,7 +327,7 @@ class Observer:
     # --- asked by the health pages ---------------------------------------------------------
 
     def ready(self) -> tuple[bool, str]:
-        """Restored and consuming?"""
+        """Return whether this worker runs without any known trouble, and its state as JSON."""
         state = {
             "running": self._running,
             "restoring": self._restoring > 0,
@@ -337,7 +344,7 @@ class Observer:
         return is_well, json.dumps(state)
 
     def live(self) -> tuple[bool, str]:
-        """Do positions move while end offsets do?"""
+        """Return whether every partition with lag moves; JSON: for how long any has not, in s."""
         return not self._stalled, json.dumps({"stalled_s": self._stalled})
 
     def exposition(self) -> bytes:

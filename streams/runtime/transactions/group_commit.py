@@ -1,12 +1,12 @@
-"""Group commit: what waits in the input partitions becomes one transaction after another.
+"""Group commit: records that wait in the input partitions become one transaction after another.
 
-While a transaction is on its way to the broker, records gather; the next transaction takes all of
-them, up to a limit. With a backlog the next batch is decided while the last one commits; with
-little to do it is decided late, so that everything that waits goes along. A failure of the
-transaction ends the process, so deciding ahead is safe.
+While a transaction commits, records gather; the next transaction takes all of them, up to a limit.
+With a backlog, the next batch is decided while the last one commits. With little to do, it is
+decided after that commit and a pause, so that one transaction carries all that came meanwhile. A
+failed transaction ends the process, so deciding ahead is safe.
 
-A partition that is in trouble leaves: what it had decided is committed, what it had fetched is
-dropped, and the others go on.
+A partition in trouble leaves: its decided records are committed, its fetched records are dropped,
+and the other partitions go on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ CHANGELOG_LOST = (
     "workers' stores: keep both, stop all workers, and read `a changelog is lost` in "
     "docs/operations.md"
 )
+
 _SWEPT_KEYS = 5_000
+"""Entries of an index of due times that are deleted in one go."""
 
 
 class GroupCommit:
@@ -55,7 +57,8 @@ class GroupCommit:
     ) -> None:
         """Take the partitions up.
 
-        left: told of a partition that left, and why; a batch of it may still be on its way.
+        left: called with a partition that left and its trouble; a batch that it decided may
+              still be committing then.
         """
         self._left = left
         self._producers = producers
@@ -69,7 +72,8 @@ class GroupCommit:
         self._watchdog = parts.watchdog
         self._ask_registry = parts.ask_registry
         self._fetch_from = parts.fetch_from
-        # By topic and partition: whoever takes a partition in again goes on counting.
+        # By topic and partition, and kept when a partition leaves: once it is taken in again, its
+        # dead letters are counted on.
         self._limits: dict[tuple[str, int], DeadLetterLimits] = {}
         self._schemas: dict[tuple[str, int], SchemaQuestions] = {}
         self.partitions: InputPartitions = MappingProxyType({})
@@ -96,7 +100,7 @@ class GroupCommit:
             self._wake.set()
 
     def leave(self, partition: InputPartition, trouble: PartitionTrouble) -> None:
-        """Take nothing more from a partition; what it has on its way is committed."""
+        """Decide nothing more from a partition; a batch that it has decided is committed."""
         if partition.has_left:
             return
         partition.has_left = True
@@ -105,7 +109,7 @@ class GroupCommit:
         self.partitions = MappingProxyType(others)
         self._fetch_from(partition, False)
         self._left(partition, trouble)
-        # What it had fetched takes no room any more.
+        # The records that it had fetched take no room any more.
         self._make_room()
         self._wake.set()
 
@@ -113,7 +117,7 @@ class GroupCommit:
         self._task = asyncio.create_task(self._run(), name="group-commit")
 
     async def stop(self) -> None:
-        """Finish the transaction in flight; what is buffered belongs to the next owner."""
+        """Finish the transaction in flight; buffered records are left to the next owner."""
         self.stop_intake()
         for asking in self._asking:
             asking.cancel()
@@ -137,7 +141,8 @@ class GroupCommit:
         for part in fetch.slices:
             where = part.topic, part.partition
             partition = self.partitions.get(where)
-            # What was fetched for one that left must not reach the one that took its place.
+            # A fetch made for a partition that has left must not reach its successor, which may
+            # stand at another offset.
             if partition is None or fetch.intake.get(where) is not partition:
                 continue
             try:
@@ -153,7 +158,7 @@ class GroupCommit:
         await self._room.wait()
 
     def _buffered_bytes(self) -> int:
-        # What is parked may wait for long: it must not take the room of the others.
+        # A parked partition may wait for long: its records must not take the others' room.
         return sum([one.buffered_bytes for one in self.partitions.values() if not one.parked])
 
     def _buffered_records(self) -> int:
@@ -193,7 +198,10 @@ class GroupCommit:
             end_process(f"unexpected {error!r}", error)
 
     async def _let_gather(self) -> None:
-        """Keep transactions apart while there is little to do: each costs all its partitions."""
+        """Wait until the commit interval since the last batch is over.
+
+        Each transaction costs something for every partition in it: few records share one.
+        """
         loop = asyncio.get_running_loop()
         wait_s = self._took_at + self._settings.commit_interval_ms / 1000 - loop.time()
         if wait_s > 0:
@@ -201,10 +209,11 @@ class GroupCommit:
         self._took_at = loop.time()
 
     async def _sweep(self) -> None:
-        """Clear the indexes of due times in which much has piled up, off the loop.
+        """Clear indexes of due times in which old entries have piled up; runs off the event loop.
 
         A store that was restored, or that no tick has reached for long, may hold millions of
-        entries that are due no more; the next record that moves time would pass them all.
+        entries that are no longer due; the next record that moves the log time would pass them
+        all.
         """
         loop = asyncio.get_running_loop()
         for partition in self.partitions.values():
@@ -217,17 +226,22 @@ class GroupCommit:
                     self.leave(partition, trouble_of(error))
 
     def _is_cautious(self) -> bool:
-        """Say whether a record that kills is being looked for.
+        """Say whether some partition is being searched for a record that ends its worker.
 
-        Then nothing is decided ahead: the death of the next record would take the one before
-        along, and its place in the journal with it.
+        During the search nothing is decided ahead: if the next record ended the process, the one
+        before it would not be committed either, nor noted in the crash journal as passed.
         """
         return any(self._journal.caution(one.place) for one in self.partitions.values())
 
     def _went_back(self, topic: str, partition: int, offset: int) -> None:
-        """An output ends before what we wrote to it: it was created anew, or lost records."""
+        """Act on an output that now goes on at an offset below what this worker wrote to it.
+
+        Its topic was created anew or lost records. Raises WorkerMustEnd where it is a changelog;
+        any other output is told again.
+        """
         if any(one.route.changelog == topic for one in self.partitions.values()):
-            # Not committed: with it the group would stand where the changelog has nothing.
+            # The transaction must not be committed: the group's offset would then lie beyond
+            # commands whose changes the changelog lacks.
             message = (
                 f"{topic}-{partition} goes on at offset {offset}, before what this worker wrote: "
                 + CHANGELOG_LOST
@@ -239,30 +253,30 @@ class GroupCommit:
         self.tell_again(topic)
 
     def hold_back(self, is_held: bool) -> None:
-        """Begin no transaction while a topic is missing: it could not end."""
+        """Begin no transaction while a topic is missing, since it could not be committed."""
         if self._is_held and not is_held:
             self._wake.set()
         self._is_held = is_held
 
     def tell_again(self, topic: str, number: int | None = None) -> None:
-        """Write what this output lost anew, in all of its partitions or in one."""
+        """Write this output anew from the state, in all of its partitions or in one."""
         for partition in self.partitions.values():
             if partition.retelling.concerns(topic) and number in (None, partition.number):
                 partition.retelling.begin()
         self._wake.set()
 
     def tell_oldest_again(self, age_s: float) -> None:
-        """Write anew what the partition told that did so longest ago, and longer ago than this."""
+        """Have the partition whose last retelling is oldest begin another, if older than age_s."""
         tell_oldest_again([one.retelling for one in self.partitions.values()], age_s)
         self._wake.set()
 
     def _take(self) -> list[tuple[InputPartition, Sequence[Record]]]:
-        # Also asked here: partitions may be revoked while the last transaction was waited for.
+        # Checked again: partitions may have been revoked during the wait for the last commit.
         if self._is_held or not self._intake:
             return []
         room = self._settings.transaction_records
         taken: list[tuple[InputPartition, Sequence[Record]]] = []
-        # The fullest partition first: none waits behind the others for ever.
+        # The fullest partition goes first, so that none waits behind the others for ever.
         for partition in sorted(self.partitions.values(), key=lambda one: -one.buffered_records):
             records = partition.take(room)
             if records or (partition.retelling.is_wanted and not partition.parked):
@@ -296,7 +310,7 @@ class GroupCommit:
                 self._set_aside(partition, records, str(newer))
                 continue
             except (PartitionTrouble, *STORE_ERRORS) as error:
-                # None of these is the record's fault.
+                # None of these errors is a record's fault.
                 self.leave(partition, trouble_of(error))
                 continue
             except WorkerMustEnd:
@@ -315,14 +329,14 @@ class GroupCommit:
                     end_process(message, error)
                 self._observer.log.exception("%s", message)
                 self.leave(partition, PartitionTrouble(message, "handler"))
-                # Some of what failed may be in it already.
+                # The failed partition may have put some of its records into it already.
                 transaction = transaction.anew()
                 for other in decided:
                     fill(transaction, other)
                 continue
             partition.set_out()
             decided.append(one)
-            # Lets the commit under way take its next step.
+            # Give the commit under way its turn on the event loop.
             await asyncio.sleep(0)
         self._reached("decided")
         return decided, transaction
@@ -330,7 +344,9 @@ class GroupCommit:
     def _count_dead_letters(
         self, partition: InputPartition, records: Sequence[Record], one: Decided
     ) -> None:
-        """Raise PartitionTrouble where one has too many dead letters, before any is written.
+        """Count a batch's dead letters, and raise PartitionTrouble where they are too many.
+
+        Called before any of them is written.
 
         Anybody can write ten bad records to a partition: that must not stop the others.
         """
@@ -344,10 +360,11 @@ class GroupCommit:
         limits.count(records, one.effects.dead_letters)
 
     async def _is_states_fault(self, partition: InputPartition, error: Exception) -> bool:
-        """Say whether a decision failed over a state that cannot be; its partition has then left.
+        """Say whether a decision failed because of a damaged state; the partition has then left.
 
-        A record is judged by what it does to a sound state: what is wrong with the state must
-        not be counted against it, or the next innocent one is set aside for good.
+        A record is judged by what it does to a sound state. A failure over a damaged one must not
+        be counted against the record, which would become a dead letter though nothing is wrong
+        with it.
         """
         if isinstance(error, MemoryError):
             return False
@@ -383,7 +400,7 @@ class GroupCommit:
         for one in decided:
             partition = one.partition
             if partition in failed:
-                # Its state still has what the store lacks: nothing is released.
+                # The changes stay in the partition's memory, because its store lacks them.
                 partition.has_lost_writes = True
                 self.leave(partition, trouble_of(failed[partition]))
             partition.committed_offset = one.next_offset
@@ -404,7 +421,7 @@ class GroupCommit:
         self._observer.committed(records, decisions, commit_s, store_s)
 
     def _set_aside(self, partition: InputPartition, records: Sequence[Record], why: str) -> None:
-        """Leave a partition alone, and fetch no more for it; the others go on."""
+        """Put a partition's records back and fetch no more for it; the others go on."""
         partition.put_back(records)
         partition.parked = True
         self._fetch_from(partition, False)
@@ -413,7 +430,7 @@ class GroupCommit:
     def _park(
         self, partition: InputPartition, records: Sequence[Record], unknown: UnknownSchema
     ) -> None:
-        """Set a partition aside while the registry is asked for what it lacks."""
+        """Set a partition aside while the registry is asked for schema ids that it lacks."""
         self._set_aside(partition, records, f"asking the registry for {unknown}")
         task = asyncio.create_task(self._ask(partition, unknown.schema_ids))
         self._asking.add(task)
