@@ -125,9 +125,22 @@ Performer = Callable[[Intent], Awaitable[bytes]]
 """Makes one call and returns what the destination said, a refusal included.
 
 It raises where the destination could not be talked to, or is in trouble of its own: that counts
-for its circuit, as does a call that takes longer than it may. It is cancelled then, must not keep
-the event loop waiting, and must send the intent's idempotency key.
+for its circuit, as does a call that takes longer than it may. `NotDone` says that the destination
+is known to have done nothing. A call is cancelled when its time is over, must not keep the event
+loop waiting, and must send the intent's idempotency key.
 """
+
+
+class NotDone(Exception):
+    """Raised by a performer: the destination was not reached, or sent us away, and did nothing.
+
+    why: for people, as a `detail`. wait_ms: for how long it does not want to be called.
+    Operator action: look at the destination; its handler tries again as it sees fit.
+    """
+
+    def __init__(self, why: str, wait_ms: int = 0) -> None:
+        super().__init__(why)
+        self.wait_ms = wait_ms
 
 
 class Result(StrEnum):
@@ -139,6 +152,8 @@ class Result(StrEnum):
     """The performer raised. Whether the destination acted is unknown."""
     TIMED_OUT = "TIMED_OUT"
     """The call took longer than it may. Whether the destination acted is unknown."""
+    NOT_DONE = "NOT_DONE"
+    """The performer raised NotDone: the destination did nothing in this attempt."""
     NOT_TRIED = "NOT_TRIED"
     """No call was made: the destination has failed again and again, and is left alone for now."""
 
@@ -149,10 +164,11 @@ class Answer:
 
     payload:       what the performer returned; empty unless ANSWERED.
     detail:        for people, what went wrong; at most 200 characters.
-    wait_ms:       for NOT_TRIED, how long the destination is not called anyway.
+    wait_ms:       for NOT_TRIED, how long the destination is not called anyway; for NOT_DONE, how
+                   long it does not want to be.
     may_have_run:  the destination may have heard of the intent: by this attempt, by one before it,
-                   or from a former owner of the partition. Only where it is not set NOT_TRIED
-                   means that it never did.
+                   or from a former owner of the partition. Only where it is not set NOT_TRIED and
+                   NOT_DONE mean that it never did anything for it.
     """
 
     result: Result

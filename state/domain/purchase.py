@@ -65,6 +65,9 @@ _LATE: Final = {
     Turn.DIFFERED: PurchaseStatus.REFUND_DUE,
 }
 
+# Nobody can say whether money came after all.
+_ENDED: Final = {**_LATE, Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED}
+
 TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
     PurchaseStatus.UNSPECIFIED: {},
     PurchaseStatus.PENDING: _CALLED,
@@ -74,8 +77,8 @@ TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
         Turn.SEATS_LOST: PurchaseStatus.REFUND_DUE,
     },
     PurchaseStatus.DONE: {Turn.REFUND_ASKED: PurchaseStatus.REFUND_DUE},
-    PurchaseStatus.FAILED: _LATE,
-    PurchaseStatus.EXPIRED: _LATE,
+    PurchaseStatus.FAILED: _ENDED,
+    PurchaseStatus.EXPIRED: _ENDED,
     PurchaseStatus.REFUND_DUE: {
         Turn.REFUNDED: PurchaseStatus.REFUNDED,
         Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED,
@@ -141,12 +144,15 @@ class Heard(IntEnum):
     REFUNDED = 6
     # Nothing was done, and asking again would change nothing.
     REFUSED = 7
+    # A capture that is another purchase's: nobody knows whose money it is.
+    ANOTHERS = 8
 
 
 class Answer(NamedTuple):
     """An answer to the question of that number.
 
     amount, currency, payment_id: what was captured, under which id of the gateway's; of a capture.
+    wait_ms: for how long the gateway does not want to be asked again; `WAIT_MS_MAX` at most count.
     """
 
     number: int
@@ -154,6 +160,7 @@ class Answer(NamedTuple):
     amount: int = 0
     currency: bytes = b""
     payment_id: bytes = b""
+    wait_ms: int = 0
 
 
 class Say(IntEnum):
@@ -168,9 +175,10 @@ class Say(IntEnum):
 class Purchase(NamedTuple):
     """One purchase.
 
-    is_sold:  its seats were sold under this epoch.
+    is_sold:  its seats were sold; they stay so until the section has taken them back.
     tries:    how often the present question, or the one before it, was left without an answer.
     overtime: the same since the deadline.
+    paid, paid_currency: what was captured, which is what may go back.
     """
 
     amount: int
@@ -183,6 +191,8 @@ class Purchase(NamedTuple):
     overtime: int = 0
     payment_id: bytes = b""
     is_sold: bool = False
+    paid: int = 0
+    paid_currency: bytes = b""
 
 
 class Followed(NamedTuple):
@@ -210,6 +220,9 @@ ASK_RETRIES: Final = Retries(first_ms=1_000, longest_ms=30_000, most=12)
 REFUND_RETRIES: Final = Retries(first_ms=30_000, longest_ms=480_000, most=5)
 """Giving money back, and the last look at a purchase that has expired."""
 
+WAIT_MS_MAX: Final = 60_000
+"""A gateway may ask for a longer pause, but not hold seats for as long as it likes."""
+
 LAST_LOOK_MS: Final = 600_000
 """How long after the end of a purchase without money its gateway is asked once more."""
 
@@ -228,14 +241,18 @@ def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
     if asking is None or answer.number != asking.number:
         return Followed(purchase)
     purchase = purchase._replace(asking=None)
+    # It was not asked before, also where the log's time stands still.
+    now_ms = max(now_ms, asking.due_ms)
     if asking.question == Question.REFUND:
         return _refund_answered(purchase, answer, now_ms)
     if answer.heard == Heard.CAPTURED:
         return _captured(purchase, answer, now_ms)
+    if answer.heard == Heard.ANOTHERS:
+        return Followed(_given_up(purchase))
     if purchase.status in _UNSETTLED:
-        return _unsettled_answered(purchase, asking.question, answer.heard, now_ms)
-    if purchase.status == PurchaseStatus.EXPIRED and answer.heard in _UNANSWERED:
-        return _look_again(purchase, now_ms)
+        return _unsettled_answered(purchase, asking.question, answer, now_ms)
+    if purchase.status == PurchaseStatus.EXPIRED:
+        return Followed(_looked_again(purchase, answer, now_ms))
     # Of a purchase that has ended: there is no money.
     return Followed(purchase)
 
@@ -251,10 +268,17 @@ def hinted(purchase: Purchase, now_ms: int) -> Followed:
 
 
 def seats_sold(purchase: Purchase) -> Followed:
-    """Return what follows when the section has sold the seats."""
-    if purchase.status != PurchaseStatus.CAPTURED:
+    """Return what follows when the section has sold the seats.
+
+    It may have been asked twice, and have refused at first: then the money is on its way back, and
+    the seats follow it.
+    """
+    if purchase.status == PurchaseStatus.CAPTURED:
+        return Followed(_turn(purchase, Turn.SEATS_SOLD)._replace(is_sold=True))
+    if purchase.is_sold or purchase.status not in _MONEY_GOES_BACK:
         return Followed(purchase)
-    return Followed(_turn(purchase, Turn.SEATS_SOLD)._replace(is_sold=True))
+    is_back = purchase.status == PurchaseStatus.REFUNDED
+    return Followed(purchase._replace(is_sold=True), Say.TAKE_SEATS_BACK if is_back else None)
 
 
 def seats_lost(purchase: Purchase, now_ms: int) -> Followed:
@@ -290,6 +314,11 @@ def resolved(purchase: Purchase, turn: Turn) -> Followed:
 
 _UNSETTLED: Final = {PurchaseStatus.PENDING, PurchaseStatus.PROCESSING}
 _UNANSWERED: Final = {Heard.OPEN, Heard.NOT_DONE}
+_MONEY_GOES_BACK: Final = {
+    PurchaseStatus.REFUND_DUE,
+    PurchaseStatus.REFUNDED,
+    PurchaseStatus.COMPENSATION_REQUIRED,
+}
 _HINTS_MATTER: Final = {
     *_UNSETTLED,
     PurchaseStatus.FAILED,
@@ -309,7 +338,9 @@ def _ask(purchase: Purchase, question: Question, due_ms: int) -> Purchase:
 
 
 def _captured(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
-    purchase = purchase._replace(payment_id=answer.payment_id, tries=0)
+    purchase = purchase._replace(
+        payment_id=answer.payment_id, paid=answer.amount, paid_currency=answer.currency, tries=0
+    )
     if (answer.amount, answer.currency) == (purchase.amount, purchase.currency):
         return Followed(_turn(purchase, Turn.CAPTURED), Say.SELL_SEATS)
     purchase = _give_back(_turn(purchase, Turn.DIFFERED), now_ms)
@@ -324,9 +355,16 @@ def _ended(purchase: Purchase, turn: Turn, look_ms: int = 0) -> Followed:
     return Followed(purchase, Say.RELEASE_SEATS)
 
 
+def _given_up(purchase: Purchase) -> Purchase:
+    if purchase.status == PurchaseStatus.COMPENSATION_REQUIRED:
+        return purchase
+    return _turn(purchase, Turn.GAVE_UP)
+
+
 def _unsettled_answered(
-    purchase: Purchase, question: Question, heard: Heard, now_ms: int
+    purchase: Purchase, question: Question, answer: Answer, now_ms: int
 ) -> Followed:
+    heard = answer.heard
     # Refunded where nobody captured: somebody did both at the gateway, and no money is left.
     if heard in {Heard.DECLINED, Heard.REFUSED, Heard.REFUNDED}:
         return _ended(purchase, Turn.DECLINED)
@@ -336,30 +374,43 @@ def _unsettled_answered(
             return Followed(_ask(purchase, Question.CHARGE, now_ms))
         # It may still be on its way: money that comes late is looked for once more.
         return _ended(purchase, Turn.EXPIRED, look_ms=now_ms + LAST_LOOK_MS)
-    return _ask_again(purchase, question, heard, now_ms)
+    return _ask_again(purchase, question, answer, now_ms)
 
 
-def _ask_again(purchase: Purchase, question: Question, heard: Heard, now_ms: int) -> Followed:
-    if question == Question.CHARGE and heard == Heard.OPEN:
+def _ask_again(purchase: Purchase, question: Question, answer: Answer, now_ms: int) -> Followed:
+    if question == Question.CHARGE and answer.heard == Heard.OPEN:
         purchase = _turn(purchase, Turn.LEFT_OPEN)
     tries = purchase.tries + 1
     is_over = now_ms >= purchase.deadline_ms
     purchase = purchase._replace(tries=tries, overtime=purchase.overtime + is_over)
     if purchase.overtime > ASK_RETRIES.most:
         return Followed(_turn(purchase, Turn.GAVE_UP))
-    due_ms = now_ms + ASK_RETRIES.pause_ms(tries)
+    due_ms = now_ms + _pause_ms(ASK_RETRIES, tries, answer)
     # Also where nothing is known to be done: a worker that is gone may have asked.
     is_charged_again = purchase.status == PurchaseStatus.PENDING and due_ms < purchase.deadline_ms
     next_question = Question.CHARGE if is_charged_again else Question.VERIFY
     return Followed(_ask(purchase, next_question, due_ms))
 
 
-def _look_again(purchase: Purchase, now_ms: int) -> Followed:
-    tries = purchase.tries + 1
-    purchase = purchase._replace(tries=tries)
-    if tries >= REFUND_RETRIES.most:
-        return Followed(purchase)
-    return Followed(_ask(purchase, Question.VERIFY, now_ms + REFUND_RETRIES.pause_ms(tries)))
+def _looked_again(purchase: Purchase, answer: Answer, now_ms: int) -> Purchase:
+    """Go on after a look at a purchase that has expired."""
+    if answer.heard in _UNANSWERED:
+        tries = purchase.tries + 1
+        purchase = purchase._replace(tries=tries)
+        if tries >= REFUND_RETRIES.most:
+            # Money may have come, and nobody else would look.
+            return _given_up(purchase)
+        due_ms = now_ms + _pause_ms(REFUND_RETRIES, tries, answer)
+        return _ask(purchase, Question.VERIFY, due_ms)
+    last_ms = purchase.deadline_ms + LAST_LOOK_MS
+    if answer.heard == Heard.NOT_FOUND and now_ms < last_ms:
+        # Somebody's hint came before the last look, and that has still to come.
+        return _ask(purchase, Question.VERIFY, last_ms)
+    return purchase
+
+
+def _pause_ms(retries: Retries, tries: int, answer: Answer) -> int:
+    return max(retries.pause_ms(tries), min(answer.wait_ms, WAIT_MS_MAX))
 
 
 def _give_back(purchase: Purchase, now_ms: int) -> Purchase:
@@ -373,7 +424,8 @@ def _refund_answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followe
     purchase = purchase._replace(tries=tries)
     if answer.heard == Heard.REFUSED or tries >= REFUND_RETRIES.most:
         return Followed(_turn(purchase, Turn.GAVE_UP))
-    return Followed(_ask(purchase, Question.REFUND, now_ms + REFUND_RETRIES.pause_ms(tries)))
+    due_ms = now_ms + _pause_ms(REFUND_RETRIES, tries, answer)
+    return Followed(_ask(purchase, Question.REFUND, due_ms))
 
 
 def _refunded(purchase: Purchase) -> Followed:

@@ -39,7 +39,15 @@ from typing import Final
 
 from serdes.wire import VALUE_BYTES_MAX
 from state.stores.partition_state import Changes, last_of
-from streams.intents import DETAIL_MAX, INTENT, Answer, Intent, Result, changed_intents
+from streams.intents import (
+    DETAIL_MAX,
+    INTENT,
+    Answer,
+    Intent,
+    NotDone,
+    Result,
+    changed_intents,
+)
 from streams.route import Route
 from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
 from streams.runtime.outside.breaker import Phase, Rules
@@ -60,6 +68,8 @@ _CANCELLED_S: Final = 5.0
 _SURVEY_S: Final = 5.0
 _SURVEY_SHARE: Final = 50
 """A store is looked through every 5 s, for the metrics, and for a fiftieth of the time at most."""
+
+_NOTHING_DONE: Final = frozenset({Result.NOT_TRIED, Result.NOT_DONE})
 
 _SURVEY_THREADS: Final = 2
 """Of their own: what others ask in the loop's threads may block for minutes."""
@@ -292,7 +302,7 @@ class IntentExecutor:
         assert call.period is not None
         self._reached("call_begun")
         began = time.perf_counter()
-        result, payload, detail = Result.ANSWERED, b"", ""
+        result, payload, detail, wait_ms = Result.ANSWERED, b"", "", 0
         limit_s = intent.call_ms / 1000
         limit = asyncio.timeout(limit_s)
         overrun = asyncio.get_running_loop().call_later(
@@ -305,6 +315,8 @@ class IntentExecutor:
             if call.box.is_closed:
                 raise
             result, detail = Result.FAILED, "cancelled by the performer"
+        except NotDone as error:
+            result, detail, wait_ms = Result.NOT_DONE, said(error), error.wait_ms
         except Exception as error:  # noqa: BLE001  (whatever it is, the handler hears of it)
             if isinstance(error, TimeoutError) and limit.expired():
                 result, detail = Result.TIMED_OUT, f"no answer within {intent.call_ms} ms"
@@ -315,7 +327,9 @@ class IntentExecutor:
         self._judge(call, is_well=result is Result.ANSWERED)
         self._observer.called(bulkhead.destination, result, time.perf_counter() - began)
         self._reached("call_answered")
-        await self._tell(call, Answer(result=result, payload=payload, detail=detail))
+        await self._tell(
+            call, Answer(result=result, payload=payload, detail=detail, wait_ms=wait_ms)
+        )
 
     def _overruns(self, call: Call) -> None:
         """Give up a call that goes on though it was cancelled: no circuit waits for it.
@@ -351,7 +365,7 @@ class IntentExecutor:
 
     async def _tell(self, call: Call, answer: Answer) -> None:
         may_have_run = (
-            answer.result is not Result.NOT_TRIED
+            answer.result not in _NOTHING_DONE
             or call.intent.may_have_run
             or not call.entry.is_fresh
         )

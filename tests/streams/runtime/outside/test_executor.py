@@ -21,7 +21,7 @@ from support.workers.echo import FakeRecord
 from serdes.wire import VALUE_BYTES_MAX
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState
-from streams.intents import INTENT, Answer, open_intents
+from streams.intents import INTENT, Answer, NotDone, open_intents
 from streams.runtime.outside import executor as module
 from streams.runtime.outside import outbox
 from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
@@ -319,6 +319,32 @@ def heard(worker: WorkerOfCalls) -> list[tuple[str, int, str, bool]]:
     """Return id, attempt, result, and whether it may have run, of each answer in partition 0."""
     words = [(record.value or b"").decode().split(" ") for record in worker.log[0]]
     return [(one[1], int(one[2]), one[3], one[4] == "1") for one in words if one[0] == "answer"]
+
+
+def test_f54_what_a_destination_is_known_not_to_have_done_is_told_as_such(tmp_path: Path) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.append(0, b"call found bank 5000")
+        await until(lambda: worker.reached["intents_committed"] == 1)
+        await worker.lose()
+        worker.own()
+        worker.bank.fails = NotDone("sent away", 7_000)
+        worker.call("one")
+        await until(lambda: worker.answers("NOT_DONE") == 1)
+        assert (worker.told[0].detail, worker.told[0].wait_ms) == ("NotDone: sent away", 7_000)
+        worker.later(5_000)
+        await until(lambda: worker.answers("NOT_DONE") == 3)
+        # Of what a former owner may have called for nobody knows whether it was done.
+        assert sorted(heard(worker)) == [
+            ("found", 1, "NOT_DONE", True),
+            ("one", 1, "NOT_DONE", False),
+            ("one", 2, "NOT_DONE", False),
+        ]
+        # It is a failure to the circuit.
+        worker.call("late")
+        await until(lambda: worker.answers("NOT_TRIED") >= 1)
+
+    with_worker(tmp_path, talk, circuit_failures=3, circuit_open_ms=3_600_000)
 
 
 def test_what_was_not_tried_may_have_run_by_any_attempt_and_any_owner_before(
