@@ -10,7 +10,7 @@ gateway is opened, not before: a package that nobody uses cannot keep a worker f
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final, TypeAlias
 
@@ -19,6 +19,11 @@ from streams.gateways.mock import open_mock
 from streams.gateways.protocol import Gateway
 
 GROUP: Final = "seatstream.gateways"
+
+SETTING: Final = "SEATSTREAM_GATEWAYS"
+"""Names the gateways of a worker and of a pod, the usual one first; the same for all of them."""
+
+DEFAULT: Final = ("mock",)
 
 GatewayFactory: TypeAlias = Callable[[Environment], Gateway]
 """Makes a gateway from its settings, without connecting anywhere yet.
@@ -36,6 +41,17 @@ class BadGateway(ValueError):
 
     Operator action: correct the gateway's name, or remove one of two packages that bring it.
     """
+
+
+def gateway_names(text: str) -> tuple[str, ...]:
+    """Parse the setting: names with commas between, each once. ValueError for anything else."""
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no gateway's name")
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is listed twice")
+    return names
 
 
 class Gateways:
@@ -81,6 +97,17 @@ class Gateways:
         if gateway.name != name:
             raise BadGateway(f"what is registered as {name} calls itself {gateway.name!r}")
         return gateway
+
+
+def opened(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, Gateway]:
+    """Open the known gateways of these names with their settings; the caller closes them.
+
+    Raises BadSetting with everything that is wrong with the settings, BadGateway for a name.
+    """
+    known, read = known_gateways(), Environment(environ)
+    gateways = {name: known.open(name, read) for name in names}
+    read.check()
+    return gateways
 
 
 def _imported_when_opened(entry_point: EntryPoint) -> GatewayFactory:

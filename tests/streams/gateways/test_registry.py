@@ -4,10 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from infra.process.environment import Environment
+from infra.process.environment import BadSetting, Environment
 from streams.gateways.mock import open_mock
 from streams.gateways.protocol import Gateway
-from streams.gateways.registry import GROUP, BadGateway, Gateways, known_gateways
+from streams.gateways.registry import (
+    GROUP,
+    BadGateway,
+    Gateways,
+    gateway_names,
+    known_gateways,
+    opened,
+)
 
 NOTHING: Mapping[str, str] = {}
 
@@ -99,3 +106,22 @@ def test_whatever_a_package_raises_while_it_is_imported_names_its_gateway(
 def test_an_unknown_gateway_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(BadGateway, match=r"no gateway 'paypal'; known are .*mock"):
         known_gateways([]).open("paypal", Environment(NOTHING))
+
+
+def test_the_setting_names_gateways_in_order() -> None:
+    assert gateway_names("mock") == ("mock",)
+    assert gateway_names("stripe, mock") == ("stripe", "mock")
+
+
+@pytest.mark.parametrize("text", ["", ",", "mock,", "mock,mock", "Mock", "a b"])
+def test_a_setting_with_a_bad_name_or_one_twice_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no gateway's name|listed twice"):
+        gateway_names(text)
+
+
+def test_gateways_are_opened_by_name_or_all_that_is_wrong_is_told() -> None:
+    assert list(opened(("mock",), NOTHING)) == ["mock"]
+    with pytest.raises(BadGateway, match="there is no gateway 'nobody'"):
+        opened(("mock", "nobody"), NOTHING)
+    with pytest.raises(BadSetting, match="MOCK_GATEWAY_URL"):
+        opened(("mock",), {"MOCK_GATEWAY_URL": "ftp://x"})
