@@ -5,6 +5,7 @@ the bytes. So the bytes of a record satisfy the decoder of one release at most: 
 """
 
 import copy
+from functools import cache
 from typing import Any
 
 from serdes.avro.codegen import Decode, decoder, decoder_of
@@ -13,6 +14,7 @@ from serdes.avro.refused import Refused
 from serdes.avro.schema_files import Schema, fingerprint_of, inlined, releases
 
 
+@cache
 def stored_decoder(full_name: str) -> Decode:
     """Return `decode(data, at)` as `decoder` does; it reads the records of each release as well.
 

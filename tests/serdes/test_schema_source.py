@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from support.records.registry_fake import FakeRegistry, fake_registry
+from support.records.registry_fake import FakeRegistry, fake_registry, fill
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
-from scripts.contracts.registering import register
 from scripts.register_schemas import main
 from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.avro.schema_files import current
@@ -33,7 +32,7 @@ FIRST = 40
 @pytest.fixture
 def fake() -> Iterator[FakeRegistry]:
     with fake_registry(first_id=FIRST) as registry:
-        register(Registry(registry.url))
+        fill(registry)
         yield registry
 
 
@@ -137,7 +136,7 @@ def test_s2_the_second_of_two_workers_with_different_registries_is_refused(
 
 def test_s2_the_pins_are_believed_against_a_registry() -> None:
     with fake_registry() as fake:
-        register(Registry(fake.url))
+        fill(fake)
         assert fetch_ids(Registry(fake.url)) == SchemaIds(read_ids(PINS_FILE))
         exchange(fake)
         with pytest.raises(ContradictoryIdsError, match="pinned_ids"):
@@ -150,7 +149,7 @@ def test_s2_registering_says_that_the_registry_is_another(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with fake_registry() as fake:
-        register(Registry(fake.url))
+        fill(fake)
         exchange(fake)
         assert main(["register", "--registry", fake.url]) == 1
         assert CONFIRM in capsys.readouterr().err
@@ -238,7 +237,7 @@ def test_s2_an_id_that_was_learned_is_remembered_and_compared_for_ever(
 
 def test_s2_ids_of_others_in_a_shared_registry_contradict_no_pin(tmp_path: Path) -> None:
     with fake_registry(first_id=FIRST) as fake:
-        register(Registry(fake.url))
+        fill(fake)
         source = started(fake, tmp_path / "cache.json")
         # The pins give it to a schema of ours, which has another id here.
         pinned = read_ids(PINS_FILE)[CONFIRM_SUBJECT]
@@ -279,7 +278,7 @@ def test_s2_a_registry_that_was_filled_anew_with_other_ids_ends_the_start(
         started(fake, tmp_path / "second.json", log)
     # Nothing contradicts: each id has one schema, and each schema two ids.
     fake.first_id = first_id
-    register(Registry(fake.url))
+    fill(fake)
     for cache in ("first.json", "second.json"):
         with pytest.raises(ContradictoryIdsError, match=r"has no such id.*register --listed"):
             started(fake, tmp_path / cache, log)

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from functools import cache
 from typing import Any
 
 import avro.io
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records.avro_values import RECORDS, blocked, values
 
-from schemas.topics import SECTION_COMMANDS, TOPICS, subject
+from schemas.topics import SECTION_COMMANDS, TOPICS, Topic, subject
 from scripts.auditing.schemas import Avro, Unreadable
 from serdes.avro.block_forms import BlockForms
 from serdes.avro.general import encoded
@@ -43,6 +44,21 @@ PLAIN = encoded(parsed(CHOSEN), VALUE)
 BEFORE = PLAIN[: -len(b"\x06\x02\x00\x02\x02\x02\x04\x00")]
 
 
+@cache
+def block_forms(name: str) -> BlockForms:
+    return BlockForms(inlined(name))
+
+
+@cache
+def apache_reader(name: str) -> Any:
+    return avro.io.DatumReader(avro.schema.parse(json.dumps(inlined(name))))
+
+
+@cache
+def decoder_of(topic: Topic) -> TopicDecoder:
+    return TopicDecoder(topic, IDS)
+
+
 @pytest.mark.parametrize("name", RECORDS)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_b1_every_block_form_is_put_into_the_one_that_is_read_fast(
@@ -51,11 +67,10 @@ def test_b1_every_block_form_is_put_into_the_one_that_is_read_fast(
     value = data.draw(values(name))
     body = blocked(inlined(name), value, random.Random(seed))
     plain = encoded(parsed(name), value)
-    assert BlockForms(inlined(name)).single(body, 0) == plain
+    assert block_forms(name).single(body, 0) == plain
     # It is Avro: both implementations read the same from it.
     assert fastavro.schemaless_reader(io.BytesIO(body), parsed(name), None) == value
-    schema = avro.schema.parse(json.dumps(inlined(name)))
-    assert avro.io.DatumReader(schema).read(avro.io.BinaryDecoder(io.BytesIO(body))) == value
+    assert apache_reader(name).read(avro.io.BinaryDecoder(io.BytesIO(body))) == value
 
 
 TOPIC_RECORDS = [(topic, name) for topic in TOPICS for name in topic.records]
@@ -74,10 +89,10 @@ def test_b1_the_auditor_reads_every_block_form(name: str, data: st.DataObject, s
 @pytest.mark.parametrize(("topic", "name"), TOPIC_RECORDS, ids=[name for _, name in TOPIC_RECORDS])
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_b1_a_topic_reads_the_same_from_every_block_form(
-    topic: Any, name: str, data: st.DataObject, seed: int
+    topic: Topic, name: str, data: st.DataObject, seed: int
 ) -> None:
     value = data.draw(values(name))
-    decoder = TopicDecoder(topic, IDS)
+    decoder = decoder_of(topic)
     header = header_of(IDS.id_by_subject[subject(topic, name)])
     plain = decoder.decode(header + encoded(parsed(name), value))
     assert decoder.decode(header + blocked(inlined(name), value, random.Random(seed))) == plain
@@ -153,11 +168,11 @@ def test_b1_bytes_are_put_into_another_form_only_where_they_are_read(
 ) -> None:
     data = BEFORE + write_long(-3) + write_long(6) + ITEMS[: cut % 6] + junk
     try:
-        single = BlockForms(inlined(CHOSEN)).single(data, 0)
+        single = block_forms(CHOSEN).single(data, 0)
     except Refused:
         return
     assert len(single) <= len(data)
-    assert BlockForms(inlined(CHOSEN)).single(single, 0) is single
+    assert block_forms(CHOSEN).single(single, 0) is single
 
 
 def test_b1_a_value_full_of_blocks_takes_no_more_than_its_length() -> None:

@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from support.records.registry_fake import FakeRegistry, fake_registry
+from support.records.registry_fake import FakeRegistry, fake_registry, fill
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
 from scripts.contracts.registering import differences, register
@@ -40,9 +40,8 @@ def fake() -> Iterator[FakeRegistry]:
 
 
 def filled(fake: FakeRegistry) -> Registry:
-    registry = Registry(fake.url, timeout_s=5)
-    register(registry)
-    return registry
+    fill(fake)
+    return Registry(fake.url, timeout_s=5)
 
 
 def test_ids_are_those_of_our_exact_texts(fake: FakeRegistry) -> None:

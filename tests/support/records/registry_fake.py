@@ -9,6 +9,9 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import unquote
 
+from schemas.topics import subjects
+from serdes.avro.schema_files import current
+
 
 @dataclass
 class FakeRegistry:
@@ -74,6 +77,12 @@ class FakeRegistry:
         if schema_id not in ids:
             ids.append(schema_id)
         return schema_id
+
+
+def fill(registry: FakeRegistry) -> None:
+    """Give it the current schemas in their order, as `register` would by many questions."""
+    for subject, record in subjects().items():
+        registry.add(subject, current().text(record))
 
 
 @contextmanager
