@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from scripts.brokers.addresses import NotUp, servers
@@ -91,15 +92,8 @@ def write_map(plan: SeatingPlan, file: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Open the event; return the exit code."""
     arguments = arguments_of(argv)
-    rules = Rules(
-        orphan_rule=OrphanRule[arguments.orphan_rule.upper()],
-        max_seats_per_hold=arguments.max_seats_per_hold,
-        hold_ms=arguments.hold_ms,
-        max_hold_ms=arguments.max_hold_ms,
-        sale_starts_ms=arguments.sale_starts_ms,
-        sale_ends_ms=arguments.sale_ends_ms,
-        payment_ms=arguments.payment_ms,
-    )
+    given = {one.name: getattr(arguments, one.name) for one in fields(Rules)}
+    rules = Rules(**given | {"orphan_rule": OrphanRule[arguments.orphan_rule.upper()]})
     try:
         plan = without_sale(read_plan(arguments.plan), arguments.not_for_sale)
         if arguments.map:

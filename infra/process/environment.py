@@ -34,13 +34,7 @@ class Environment:
     def __call__(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
         """Return the parsed variable; a fault and the default where `parse` raises ValueError."""
         text = self._text(name)
-        if not text:
-            return default
-        try:
-            return parse(text)
-        except ValueError as error:
-            self.refuse(f"{name}={text!r}: {error}")
-            return default
+        return self._parsed(text, parse, default, lambda error: f"{name}={text!r}: {error}")
 
     def secret(self, name: str, parse: Callable[[str], Value], default: Value) -> Value:
         """Return a variable whose text no fault repeats, or what the file in NAME_FILE holds."""
@@ -50,12 +44,27 @@ class Environment:
         if text and from_file:
             self.refuse(f"{name} and {in_file} are both set: unset one of them")
         told, by = (from_file, in_file) if from_file else (text, name)
-        if not told:
+        return self._parsed(
+            told, parse, default, lambda error: f"{by}: {str(error).replace(told, '...')}"
+        )
+
+    def _parsed(
+        self,
+        text: str,
+        parse: Callable[[str], Value],
+        default: Value,
+        fault: Callable[[ValueError], str],
+    ) -> Value:
+        """Return the parsed text; the default where it is empty, or a fault refuses it.
+
+        fault: returns how to tell of what `parse` raised.
+        """
+        if not text:
             return default
         try:
-            return parse(told)
+            return parse(text)
         except ValueError as error:
-            self.refuse(f"{by}: {str(error).replace(told, '...')}")
+            self.refuse(fault(error))
             return default
 
     def _text(self, name: str) -> str:

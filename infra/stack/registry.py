@@ -9,7 +9,7 @@ from infra.paths import APICURIO_HOME
 from infra.stack.java import java
 from infra.stack.loopback import OPENER, answers_well
 from infra.stack.ports import free_ports, is_listening
-from infra.stack.processes import Child, PortTakenError, StackError, tail, wait_until
+from infra.stack.processes import Child, wait_until_ready
 
 APICURIO_VERSION: Final = "3.3.3"
 HEAP_MB: Final = 256
@@ -69,22 +69,20 @@ class SchemaRegistry:
         assert child is not None, "begin first"
         health = f"http://127.0.0.1:{self._management_port}/health/ready"
 
-        def is_ready_or_dead() -> bool:
+        def is_ready() -> bool:
             ports = (self._port, self._management_port)
             is_ours = all(is_listening(child.pid, port) for port in ports)
-            return (is_ours and answers_well(health)) or not child.is_alive()
+            return is_ours and answers_well(health)
 
-        in_time = wait_until(is_ready_or_dead, START_TIMEOUT_S)
-        if not in_time or not child.is_alive():
-            log = child.output()
-            child.kill()
-            if "already in use" in log or "BindException" in log:
-                raise PortTakenError(f"schema registry: port {self._port} was taken meanwhile")
-            raise StackError(
-                f"The schema registry did not start. Last lines of {child.log}:\n{tail(log)}\n"
-                "Check free memory (about 200 MB). If its data is damaged, "
-                "`scripts/stack down --purge` deletes it."
-            )
+        wait_until_ready(
+            child,
+            is_ready,
+            START_TIMEOUT_S,
+            name="The schema registry",
+            port=self._port,
+            advice="Check free memory (about 200 MB). If its data is damaged, "
+            "`scripts/stack down --purge` deletes it.",
+        )
         self._demand_compatibility()
 
     def _demand_compatibility(self) -> None:

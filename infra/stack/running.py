@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeVar
 
 from infra.paths import EPHEMERAL_HOME
 from infra.stack.addresses import PARTS, Addresses
@@ -25,8 +25,12 @@ QUICK_RESTART: Final[Mapping[str, str]] = {
 NO_PROPERTIES: Final[Mapping[str, str]] = {}
 
 
-class _Part(Protocol):
+Part = TypeVar("Part")
+
+
+class _Server(Protocol):
     def begin(self) -> None: ...
+    def restart(self) -> None: ...
     def wait(self) -> None: ...
 
 
@@ -176,8 +180,7 @@ class Stack:
     @property
     def gateway(self) -> MockGateway:
         """Return the gateway that this stack started: its addresses, its ledger, its process."""
-        assert self._gateway is not None, "this stack does not own a gateway"
-        return self._gateway
+        return _own(self._gateway)
 
     @property
     def broker_pids(self) -> dict[int, int]:
@@ -186,8 +189,7 @@ class Stack:
 
     @property
     def _cluster(self) -> KafkaCluster:
-        assert self._kafka is not None, "this stack does not own a Kafka"
-        return self._kafka
+        return _own(self._kafka)
 
     def kill_broker(self, node_id: int = 1) -> None:
         """End a broker as a crash would (SIGKILL), paused or not."""
@@ -211,28 +213,32 @@ class Stack:
 
     def stop_registry(self) -> None:
         """End the registry as a crash would; its address stays the same."""
-        assert self._registry is not None, "this stack does not own a registry"
-        self._registry.kill()
+        _own(self._registry).kill()
 
     def start_registry(self) -> None:
         """Start the registry again at its address; return when ready."""
-        assert self._registry is not None, "this stack does not own a registry"
-        self._registry.restart()
-        self._registry.wait()
+        _start_again(_own(self._registry))
 
     def stop_redis(self) -> None:
         """End Redis as a crash would; its address stays the same."""
-        assert self._redis is not None, "this stack does not own a Redis"
-        self._redis.kill()
+        _own(self._redis).kill()
 
     def start_redis(self) -> None:
         """Start Redis again at its address; return when ready."""
-        assert self._redis is not None, "this stack does not own a Redis"
-        self._redis.restart()
-        self._redis.wait()
+        _start_again(_own(self._redis))
 
 
-def _wait_or_begin_again(part: _Part) -> None:
+def _own(part: Part | None) -> Part:
+    assert part is not None, "this stack does not own such a part"
+    return part
+
+
+def _start_again(part: _Server) -> None:
+    part.restart()
+    part.wait()
+
+
+def _wait_or_begin_again(part: _Server) -> None:
     try:
         part.wait()
     except PortTakenError:

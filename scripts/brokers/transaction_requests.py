@@ -16,42 +16,43 @@ from aiokafka.protocol.types import (
 )
 
 _TEXT = CompactString("utf-8")
+_TAGS = ("tags", TaggedFields)
+
+
+def _fields(*named: tuple[str, Any]) -> Schema:
+    """Return the schema of a message of a flexible version; tagged fields end it."""
+    return Schema(*named, _TAGS)
+
+
+def _each(name: str, *named: tuple[str, Any]) -> tuple[str, CompactArray]:
+    """Return a field that is an array of structs; tagged fields end each of them."""
+    return name, CompactArray(*named, _TAGS)
 
 
 class DescribeProducersResponse_v0(Response):
     API_KEY = 61
     API_VERSION = 0
-    SCHEMA = Schema(
+    SCHEMA = _fields(
         ("throttle_time_ms", Int32),
-        (
+        _each(
             "topics",
-            CompactArray(
-                ("name", _TEXT),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("error_message", _TEXT),
-                        (
-                            "producers",
-                            CompactArray(
-                                ("producer_id", Int64),
-                                ("producer_epoch", Int32),
-                                ("last_sequence", Int32),
-                                ("last_timestamp", Int64),
-                                ("coordinator_epoch", Int32),
-                                ("txn_start_offset", Int64),
-                                ("tags", TaggedFields),
-                            ),
-                        ),
-                        ("tags", TaggedFields),
-                    ),
+            ("name", _TEXT),
+            _each(
+                "partitions",
+                ("partition", Int32),
+                ("error_code", Int16),
+                ("error_message", _TEXT),
+                _each(
+                    "producers",
+                    ("producer_id", Int64),
+                    ("producer_epoch", Int32),
+                    ("last_sequence", Int32),
+                    ("last_timestamp", Int64),
+                    ("coordinator_epoch", Int32),
+                    ("txn_start_offset", Int64),
                 ),
-                ("tags", TaggedFields),
             ),
         ),
-        ("tags", TaggedFields),
     )
 
 
@@ -60,15 +61,7 @@ class DescribeProducersRequest_v0(RequestStruct):
     API_KEY = 61
     API_VERSION = 0
     RESPONSE_TYPE = DescribeProducersResponse_v0
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(
-                ("name", _TEXT), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
+    SCHEMA = _fields(_each("topics", ("name", _TEXT), ("partitions", CompactArray(Int32))))
 
 
 class DescribeProducers(Request[DescribeProducersRequest_v0]):
@@ -94,20 +87,16 @@ class DescribeProducers(Request[DescribeProducersRequest_v0]):
 class ListTransactionsResponse_v0(Response):
     API_KEY = 66
     API_VERSION = 0
-    SCHEMA = Schema(
+    SCHEMA = _fields(
         ("throttle_time_ms", Int32),
         ("error_code", Int16),
         ("unknown_state_filters", CompactArray(_TEXT)),
-        (
+        _each(
             "transaction_states",
-            CompactArray(
-                ("transactional_id", _TEXT),
-                ("producer_id", Int64),
-                ("state", _TEXT),
-                ("tags", TaggedFields),
-            ),
+            ("transactional_id", _TEXT),
+            ("producer_id", Int64),
+            ("state", _TEXT),
         ),
-        ("tags", TaggedFields),
     )
 
 
@@ -116,10 +105,8 @@ class ListTransactionsRequest_v0(RequestStruct):
     API_KEY = 66
     API_VERSION = 0
     RESPONSE_TYPE = ListTransactionsResponse_v0
-    SCHEMA = Schema(
-        ("state_filters", CompactArray(_TEXT)),
-        ("producer_id_filters", CompactArray(Int64)),
-        ("tags", TaggedFields),
+    SCHEMA = _fields(
+        ("state_filters", CompactArray(_TEXT)), ("producer_id_filters", CompactArray(Int64))
     )
 
 
@@ -137,30 +124,16 @@ class ListTransactions(Request[ListTransactionsRequest_v0]):
 class WriteTxnMarkersResponse_v1(Response):
     API_KEY = 27
     API_VERSION = 1
-    SCHEMA = Schema(
-        (
+    SCHEMA = _fields(
+        _each(
             "markers",
-            CompactArray(
-                ("producer_id", Int64),
-                (
-                    "topics",
-                    CompactArray(
-                        ("name", _TEXT),
-                        (
-                            "partitions",
-                            CompactArray(
-                                ("partition", Int32),
-                                ("error_code", Int16),
-                                ("tags", TaggedFields),
-                            ),
-                        ),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
+            ("producer_id", Int64),
+            _each(
+                "topics",
+                ("name", _TEXT),
+                _each("partitions", ("partition", Int32), ("error_code", Int16)),
             ),
         ),
-        ("tags", TaggedFields),
     )
 
 
@@ -169,26 +142,15 @@ class WriteTxnMarkersRequest_v1(RequestStruct):
     API_KEY = 27
     API_VERSION = 1
     RESPONSE_TYPE = WriteTxnMarkersResponse_v1
-    SCHEMA = Schema(
-        (
+    SCHEMA = _fields(
+        _each(
             "markers",
-            CompactArray(
-                ("producer_id", Int64),
-                ("producer_epoch", Int16),
-                ("is_commit", Boolean),
-                (
-                    "topics",
-                    CompactArray(
-                        ("name", _TEXT),
-                        ("partitions", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("coordinator_epoch", Int32),
-                ("tags", TaggedFields),
-            ),
+            ("producer_id", Int64),
+            ("producer_epoch", Int16),
+            ("is_commit", Boolean),
+            _each("topics", ("name", _TEXT), ("partitions", CompactArray(Int32))),
+            ("coordinator_epoch", Int32),
         ),
-        ("tags", TaggedFields),
     )
 
 

@@ -1,7 +1,8 @@
 """The mock gateway's client: `infra/gateway` is the process that it talks to."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from infra.process.environment import Environment
@@ -105,6 +106,7 @@ class MockGateway:
 
 
 _UNREADABLE: Final = "an answer that is none to this question"
+_Moved = TypeVar("_Moved", Captured, Refunded)
 _Any = Captured | Refunded | Declined | Pending | NotFound | Refused | Unknown | Unavailable
 
 
@@ -124,23 +126,9 @@ def _answer(said: Said | Unknown | Unavailable, order_id: str) -> _Any:
 def _read(status: int, fields: Mapping[str, Any]) -> _Any:
     match status, fields.get("status"):
         case 200, "captured":
-            return Captured(
-                order_id=fields["order_id"],
-                payment_id=fields["payment_id"],
-                amount=fields["amount"],
-                currency=fields["currency"],
-                method=fields["method"],
-                approved_at_ms=fields["approved_at_ms"],
-            )
+            return _of_fields(Captured, fields)
         case 200, "refunded":
-            return Refunded(
-                order_id=fields["order_id"],
-                payment_id=fields["payment_id"],
-                refund_id=fields["refund_id"],
-                amount=fields["amount"],
-                currency=fields["currency"],
-                refunded_at_ms=fields["refunded_at_ms"],
-            )
+            return _of_fields(Refunded, fields)
         case 402, "declined":
             return Declined(fields["reason"])
         case 202, "pending":
@@ -151,6 +139,11 @@ def _read(status: int, fields: Mapping[str, Any]) -> _Any:
             return Refused(RefusedReason(fields["error"]))
         case _:
             return Unknown(f"status {status}, which means nothing here")
+
+
+def _of_fields(answer: type[_Moved], fields: Mapping[str, Any]) -> _Moved:
+    """Return an answer whose fields this gateway calls as we do; KeyError where one is missing."""
+    return answer(**{one.name: fields[one.name] for one in dataclasses.fields(answer)})
 
 
 def open_mock(read: Environment) -> MockGateway:

@@ -7,6 +7,7 @@ that takes in the records is late, stopped or gone: the age in the answers grows
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from itertools import islice
 
@@ -401,26 +402,11 @@ class SectionStatuses:
         """Return all counters; exact for each, taken one after the other."""
         counters = self.counters
         by_event = self._contents.by_event.copy()
+        counted = {one.name: getattr(counters, one.name) for one in fields(counters)}
+        del counted["samples"]
+        counted["bad"] = dict(counters.bad)
         return ViewStatistics(
-            lookups=counters.lookups,
-            misses=counters.misses,
-            refused=counters.refused,
-            passed=counters.passed,
-            stepped_aside=counters.stepped_aside,
-            unknown_passed=counters.unknown_passed,
-            too_stale=counters.too_stale,
-            not_yet=counters.not_yet,
-            records=counters.records,
-            applied=counters.applied,
-            repeated=counters.repeated,
-            older=counters.older,
-            contradicted=counters.contradicted,
-            removed=counters.removed,
-            bad=dict(counters.bad),
-            heartbeats=counters.heartbeats,
-            heartbeats_failed=counters.heartbeats_failed,
-            read_errors=counters.read_errors,
-            readings=counters.readings,
+            **counted,
             miss_share=counters.miss_share(),
             events=len(by_event),
             sections=sum(map(len, by_event.values())),
