@@ -145,18 +145,35 @@ def test_so_they_do_when_pytest_is_started_without_scripts_test() -> None:
     assert done.returncode == 0, done.stdout
 
 
+TESTS_OF_A_FILE = """
+import pytest
+
+@pytest.mark.parametrize("number", range(12))
+def test_it(number):
+    pass
+"""
+
+
 @pytest.mark.timeout(300)
-def test_the_tests_of_a_file_run_in_one_process() -> None:
+def test_the_tests_of_a_file_run_in_one_process_and_in_their_order(tmp_path: Path) -> None:
     """By the options of scripts/test; they share servers, and some topics."""
-    file = ROOT / "tests" / "infra" / "test_bootstrap.py"
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    for name in "ab":
+        (tmp_path / f"test_{name}.py").write_text(TESTS_OF_A_FILE)
     command = [
-        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "-m", "programs"),
-        *(*re.findall(r"--numprocesses 2 .*reorder", SCRIPT)[0].split(), str(file)),
-        *("-k", "i6_help_is_told"),
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist.plugin", "-v"),
+        *re.findall(r"--numprocesses 2 .*reorder", SCRIPT)[0].split(),
     ]
     done = subprocess.run(
-        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=250
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=250,
     )
-    ran = re.findall(r"\[(gw\d)\] \[.* PASSED ", done.stdout)
-    assert len(ran) == 12, done.stdout
-    assert len(set(ran)) == 1
+    for name in "ab":
+        ran = re.findall(rf"\[(gw\d)\] \[.* PASSED test_{name}\.py::test_it\[(\d+)\]", done.stdout)
+        assert [int(number) for _, number in ran] == list(range(12)), done.stdout
+        assert len({process for process, _ in ran}) == 1

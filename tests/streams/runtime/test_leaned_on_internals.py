@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -138,11 +139,16 @@ def test_a_function_that_we_lean_on_takes_what_it_took(
     assert known[: len(parameters)] == parameters
 
 
+@cache
+def source_of(owner: type) -> str:
+    return inspect.getsource(owner)
+
+
 @pytest.mark.parametrize(
     ("owner", "text"), ATTRIBUTES, ids=lambda value: getattr(value, "__qualname__", value)
 )
 def test_an_attribute_that_we_lean_on_is_still_there(owner: type, text: str) -> None:
-    sources = [inspect.getsource(one) for one in owner.__mro__ if one.__module__ != "builtins"]
+    sources = [source_of(one) for one in owner.__mro__ if one.__module__ != "builtins"]
     assert any(text in source for source in sources), f"{owner.__qualname__} lost {text}"
 
 
