@@ -15,6 +15,7 @@ from infra.process.environment import (
     brokers,
     host,
     name,
+    setting,
     whole,
 )
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
@@ -35,6 +36,34 @@ NETWORK: Final[Limit | None] = Limit(1_000, 60_000)
 _UNIT_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 _LIMIT: Final = re.compile(r"([0-9]{1,9})/(s|min|h)")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
+
+
+def _limit(text: str) -> Limit | None:
+    if text == "none":
+        return None
+    match = _LIMIT.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= 1_000_000:
+        raise ValueError("use a count and a unit such as 5/min (s, min, h), or none")
+    return Limit(int(match[1]), _UNIT_MS[match[2]])
+
+
+def _redis(text: str) -> str:
+    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("not a redis://, rediss:// or unix:// address")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(","))
+    for origin in origins:
+        # A wildcard is none of the values: whoever wants one has not thought of tokens.
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is not scheme://host[:port]")
+    return origins
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    return tuple(str(network_in(network)) for network in text.split(","))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,78 +105,48 @@ class ApiSettings:
     log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
 
-    brokers: str = "localhost:9092"
+    brokers: str = setting("KAFKA_BROKERS", brokers, "localhost:9092")
     kafka: KafkaSecurity = NO_SECURITY
-    registry_url: str = ""
-    redis_url: str = ""
-    app_id: str = "seatstream-seats"
-    lookup_token: str = ""
-    host: str = "127.0.0.1"
-    port: int = 8000
-    jwks: str = ""
-    jwt_audience: str = "seatstream"
-    jwt_issuer: str = ""
-    wait_ms: int = 2_000
-    wait_max_ms: int = 10_000
-    in_flight_max: int = 1_000
-    streams_per_user: int = 100
-    stale_after_ms: int = STALE_AFTER_MS
-    body_bytes_max: int = 65_536
-    event_body_bytes_max: int = 2_097_152
-    cache_dir: Path = Path("seatstream-api-cache")
-    drain_ms: int = 0
-    idle_ms: int = 75_000
-    head_ms: int = 10_000
-    cors_origins: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
-    limit_create: Limit | None = CREATE
-    limit_cancel: Limit | None = CANCEL
-    limit_position: Limit | None = POSITION
-    limit_other: Limit | None = OTHER
-    limit_network: Limit | None = NETWORK
-    revision: str = ""
-    log_format: str = "text"
-    log_level: str = "INFO"
+    registry_url: str = setting("SCHEMA_REGISTRY_URL", str, "")
+    redis_url: str = setting("REDIS_URL", _redis, "", is_secret=True)
+    app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
+    lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
+    host: str = setting(API + "HOST", host, "127.0.0.1")
+    port: int = setting(API + "PORT", whole(0, 65_535), 8000)
+    jwks: str = setting(API + "JWKS", str, "")
+    jwt_audience: str = setting(API + "JWT_AUDIENCE", str, "seatstream")
+    jwt_issuer: str = setting(API + "JWT_ISSUER", str, "")
+    wait_ms: int = setting(API + "WAIT_MS", whole(0, 60_000), 2_000)
+    wait_max_ms: int = setting(API + "WAIT_MAX_MS", whole(0, 60_000), 10_000)
+    in_flight_max: int = setting(API + "IN_FLIGHT_MAX", whole(1, 100_000), 1_000)
+    streams_per_user: int = setting(API + "STREAMS_PER_USER", whole(1, 100_000), 100)
+    stale_after_ms: int = setting(API + "STALE_AFTER_MS", whole(100, 600_000), STALE_AFTER_MS)
+    body_bytes_max: int = setting(API + "BODY_BYTES_MAX", whole(1_024, 1 << 26), 65_536)
+    event_body_bytes_max: int = setting(
+        API + "EVENT_BODY_BYTES_MAX", whole(1_024, 1 << 26), 2_097_152
+    )
+    cache_dir: Path = setting(API + "CACHE_DIR", Path, Path("seatstream-api-cache"))
+    drain_ms: int = setting(API + "DRAIN_MS", whole(0, 60_000), 0)
+    idle_ms: int = setting(API + "IDLE_MS", whole(1_000, 3_600_000), 75_000)
+    head_ms: int = setting(API + "HEAD_MS", whole(1_000, 60_000), 10_000)
+    cors_origins: tuple[str, ...] = setting(API + "CORS_ORIGINS", _origins, ())
+    trusted_proxies: tuple[str, ...] = setting(API + "TRUSTED_PROXIES", _networks, ())
+    limit_create: Limit | None = setting(API + "LIMIT_CREATE", _limit, CREATE)
+    limit_cancel: Limit | None = setting(API + "LIMIT_CANCEL", _limit, CANCEL)
+    limit_position: Limit | None = setting(API + "LIMIT_POSITION", _limit, POSITION)
+    limit_other: Limit | None = setting(API + "LIMIT_OTHER", _limit, OTHER)
+    limit_network: Limit | None = setting(API + "LIMIT_NETWORK", _limit, NETWORK)
+    revision: str = setting(API + "REVISION", name, "")
+    log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")
+    log_level: str = setting(log_lines.LEVEL, log_lines.a_level, "INFO")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Build settings from environment variables; raise BadSetting with all that are bad."""
         read = Environment(environ)
         settings = cls(
-            brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
+            **read.values_of(cls),
             kafka=KafkaSecurity.read(read),
-            registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
-            redis_url=read.secret("REDIS_URL", _redis, ""),
-            app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),
-            lookup_token=read.secret(PREFIX + "LOOKUP_TOKEN", str, ""),
-            host=read(API + "HOST", host, "127.0.0.1"),
-            port=read(API + "PORT", whole(0, 65_535), 8000),
-            jwks=read(API + "JWKS", str, ""),
-            jwt_audience=read(API + "JWT_AUDIENCE", str, "seatstream"),
-            jwt_issuer=read(API + "JWT_ISSUER", str, ""),
-            wait_ms=read(API + "WAIT_MS", whole(0, 60_000), 2_000),
-            wait_max_ms=read(API + "WAIT_MAX_MS", whole(0, 60_000), 10_000),
-            in_flight_max=read(API + "IN_FLIGHT_MAX", whole(1, 100_000), 1_000),
-            streams_per_user=read(API + "STREAMS_PER_USER", whole(1, 100_000), 100),
-            stale_after_ms=read(API + "STALE_AFTER_MS", whole(100, 600_000), STALE_AFTER_MS),
-            body_bytes_max=read(API + "BODY_BYTES_MAX", whole(1_024, 1 << 26), 65_536),
-            event_body_bytes_max=read(
-                API + "EVENT_BODY_BYTES_MAX", whole(1_024, 1 << 26), 2_097_152
-            ),
-            cache_dir=read(API + "CACHE_DIR", Path, Path("seatstream-api-cache")),
-            drain_ms=read(API + "DRAIN_MS", whole(0, 60_000), 0),
-            idle_ms=read(API + "IDLE_MS", whole(1_000, 3_600_000), 75_000),
-            head_ms=read(API + "HEAD_MS", whole(1_000, 60_000), 10_000),
-            cors_origins=read(API + "CORS_ORIGINS", _origins, ()),
-            trusted_proxies=read(API + "TRUSTED_PROXIES", _networks, ()),
-            limit_create=read(API + "LIMIT_CREATE", _limit, CREATE),
-            limit_cancel=read(API + "LIMIT_CANCEL", _limit, CANCEL),
-            limit_position=read(API + "LIMIT_POSITION", _limit, POSITION),
-            limit_other=read(API + "LIMIT_OTHER", _limit, OTHER),
-            limit_network=read(API + "LIMIT_NETWORK", _limit, NETWORK),
-            revision=read(API + "REVISION", name, ""),
-            log_format=read(log_lines.FORMAT, log_lines.a_format, "text"),
-            log_level=read(log_lines.LEVEL, log_lines.a_level, "INFO"),
         )
         # Variables of the workers may stand in the same environment.
         read.refuse_unknown(API)
@@ -177,31 +176,3 @@ def without_password(url: str) -> str:
     place = parts.netloc.rpartition("@")[2]
     query = "..." if parts.query else ""
     return urlunsplit(parts._replace(netloc=place, query=query))
-
-
-def _limit(text: str) -> Limit | None:
-    if text == "none":
-        return None
-    match = _LIMIT.fullmatch(text)
-    if match is None or not 1 <= int(match[1]) <= 1_000_000:
-        raise ValueError("use a count and a unit such as 5/min (s, min, h), or none")
-    return Limit(int(match[1]), _UNIT_MS[match[2]])
-
-
-def _redis(text: str) -> str:
-    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("not a redis://, rediss:// or unix:// address")
-    return text
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(origin.strip() for origin in text.split(","))
-    for origin in origins:
-        # A wildcard is none of the values: whoever wants one has not thought of tokens.
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is not scheme://host[:port]")
-    return origins
-
-
-def _networks(text: str) -> tuple[str, ...]:
-    return tuple(str(network_in(network)) for network in text.split(","))

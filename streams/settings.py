@@ -18,6 +18,7 @@ from infra.process.environment import (
     host,
     megabytes,
     name,
+    setting,
     whole,
 )
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
@@ -28,6 +29,14 @@ PREFIX = "SEATSTREAM_"
 ROLES = PREFIX + "ROLES"
 REQUEST_TIMEOUT_MS = 10_000
 _EVERY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  (compared, not bound)
+
+
+def _roles(text: str) -> tuple[str, ...]:
+    return tuple(name(role.strip()) for role in text.split(","))
+
+
+def _seconds_in_ms(text: str) -> int:
+    return int(1000 * between(0.1, 3_600)(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,87 +85,54 @@ class Settings:
     log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
 
-    brokers: str = "localhost:9092"
+    brokers: str = setting("KAFKA_BROKERS", brokers, "localhost:9092")
     kafka: KafkaSecurity = NO_SECURITY
-    registry_url: str = ""
-    roles: tuple[str, ...] = ()
-    app_id: str = "seatstream-seats"
+    registry_url: str = setting("SCHEMA_REGISTRY_URL", str, "")
+    roles: tuple[str, ...] = setting(ROLES, _roles, ())
+    app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
     instance: str = field(default_factory=lambda: uuid4().hex[:8])
-    static_membership: bool = False
-    data_dir: Path = Path("seatstream-data")
-    session_timeout_s: float = 6.0
-    transaction_timeout_ms: int = 15_000
-    commit_interval_ms: int = 0
-    transaction_records: int = 10_000
-    buffer_bytes: int = 32 << 20
-    store_cache_bytes: int = 64 << 20
-    store_write_bytes: int = 64 << 20
-    section_cache_seats: int = 8_000_000
-    tick_ms: int = 1_000
-    health_host: str = "127.0.0.1"
-    health_port: int = 0
-    advertised_host: str = ""
-    # Not shown: settings are logged at start.
-    lookup_token: str = field(default="", repr=False)
-    retell_s: float = 3_600.0
-    stall_s: float = 30.0
-    watchdog: bool = True
-    dead_letter_run_limit: int = 10
-    dead_letter_share_limit: int = 10
-    calls: int = 128
-    calls_per_destination: int = 32
-    calls_end_s: float = 5.0
-    circuit_failures: int = 5
-    circuit_open_ms: int = 60_000
-    circuit_probes: int = 3
-    revision: str = ""
-    log_format: str = "text"
-    log_level: str = "INFO"
+    static_membership: bool = setting(PREFIX + "STATIC_MEMBERSHIP", flag, False)
+    data_dir: Path = setting(PREFIX + "DATA_DIR", Path, Path("seatstream-data"))
+    session_timeout_s: float = setting(PREFIX + "SESSION_TIMEOUT_S", between(1, 300), 6.0)
+    transaction_timeout_ms: int = setting(
+        PREFIX + "TRANSACTION_TIMEOUT_MS", whole(1_000, 900_000), 15_000
+    )
+    commit_interval_ms: int = setting(PREFIX + "COMMIT_INTERVAL_MS", whole(0, 5_000), 0)
+    transaction_records: int = setting(PREFIX + "TRANSACTION_RECORDS", whole(1, 100_000), 10_000)
+    buffer_bytes: int = setting(PREFIX + "BUFFER_MB", megabytes, 32 << 20)
+    store_cache_bytes: int = setting(PREFIX + "STORE_CACHE_MB", megabytes, 64 << 20)
+    store_write_bytes: int = setting(PREFIX + "STORE_WRITE_MB", megabytes, 64 << 20)
+    section_cache_seats: int = setting(
+        PREFIX + "SECTION_CACHE_SEATS", whole(1_000, 1 << 40), 8_000_000
+    )
+    tick_ms: int = setting(PREFIX + "TICK_MS", whole(10, 60_000), 1_000)
+    health_host: str = setting(PREFIX + "HEALTH_HOST", str, "127.0.0.1")
+    health_port: int = setting(PREFIX + "HEALTH_PORT", whole(0, 65_535), 0)
+    advertised_host: str = setting(PREFIX + "ADVERTISED_HOST", host, "")
+    lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
+    retell_s: float = setting(PREFIX + "RETELL_S", between(1, 604_800), 3_600.0)
+    stall_s: float = setting(PREFIX + "STALL_S", between(1, 3_600), 30.0)
+    watchdog: bool = setting(PREFIX + "WATCHDOG", flag, True)
+    dead_letter_run_limit: int = setting(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10)
+    dead_letter_share_limit: int = setting(PREFIX + "DEAD_LETTER_SHARE_LIMIT", whole(1, 1_000), 10)
+    calls: int = setting(PREFIX + "CALLS", whole(1, 10_000), 128)
+    calls_per_destination: int = setting(PREFIX + "CALLS_PER_DESTINATION", whole(1, 10_000), 32)
+    calls_end_s: float = setting(PREFIX + "CALLS_END_S", between(0, 60), 5.0)
+    circuit_failures: int = setting(PREFIX + "CIRCUIT_FAILURES", whole(1, 1_000), 5)
+    circuit_open_ms: int = setting(PREFIX + "CIRCUIT_OPEN_S", _seconds_in_ms, 60_000)
+    circuit_probes: int = setting(PREFIX + "CIRCUIT_PROBES", whole(1, 100), 3)
+    revision: str = setting(PREFIX + "REVISION", name, "")
+    log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")
+    log_level: str = setting(log_lines.LEVEL, log_lines.a_level, "INFO")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Build settings from environment variables; raise BadSetting with all that are bad."""
         read = Environment(environ)
         settings = cls(
-            brokers=read("KAFKA_BROKERS", brokers, "localhost:9092"),
+            **read.values_of(cls),
             kafka=KafkaSecurity.read(read),
-            registry_url=read("SCHEMA_REGISTRY_URL", str, ""),
-            roles=read(ROLES, _roles, ()),
-            app_id=read(PREFIX + "APP_ID", name, "seatstream-seats"),
             instance=read(PREFIX + "INSTANCE", name, uuid4().hex[:8]),
-            static_membership=read(PREFIX + "STATIC_MEMBERSHIP", flag, False),
-            data_dir=read(PREFIX + "DATA_DIR", Path, Path("seatstream-data")),
-            session_timeout_s=read(PREFIX + "SESSION_TIMEOUT_S", between(1, 300), 6.0),
-            transaction_timeout_ms=read(
-                PREFIX + "TRANSACTION_TIMEOUT_MS", whole(1_000, 900_000), 15_000
-            ),
-            commit_interval_ms=read(PREFIX + "COMMIT_INTERVAL_MS", whole(0, 5_000), 0),
-            transaction_records=read(PREFIX + "TRANSACTION_RECORDS", whole(1, 100_000), 10_000),
-            buffer_bytes=read(PREFIX + "BUFFER_MB", megabytes, 32 << 20),
-            store_cache_bytes=read(PREFIX + "STORE_CACHE_MB", megabytes, 64 << 20),
-            store_write_bytes=read(PREFIX + "STORE_WRITE_MB", megabytes, 64 << 20),
-            section_cache_seats=read(
-                PREFIX + "SECTION_CACHE_SEATS", whole(1_000, 1 << 40), 8_000_000
-            ),
-            tick_ms=read(PREFIX + "TICK_MS", whole(10, 60_000), 1_000),
-            health_host=read(PREFIX + "HEALTH_HOST", str, "127.0.0.1"),
-            health_port=read(PREFIX + "HEALTH_PORT", whole(0, 65_535), 0),
-            advertised_host=read(PREFIX + "ADVERTISED_HOST", host, ""),
-            lookup_token=read.secret(PREFIX + "LOOKUP_TOKEN", str, ""),
-            retell_s=read(PREFIX + "RETELL_S", between(1, 604_800), 3_600.0),
-            stall_s=read(PREFIX + "STALL_S", between(1, 3_600), 30.0),
-            watchdog=read(PREFIX + "WATCHDOG", flag, True),
-            dead_letter_run_limit=read(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10),
-            dead_letter_share_limit=read(PREFIX + "DEAD_LETTER_SHARE_LIMIT", whole(1, 1_000), 10),
-            calls=read(PREFIX + "CALLS", whole(1, 10_000), 128),
-            calls_per_destination=read(PREFIX + "CALLS_PER_DESTINATION", whole(1, 10_000), 32),
-            calls_end_s=read(PREFIX + "CALLS_END_S", between(0, 60), 5.0),
-            circuit_failures=read(PREFIX + "CIRCUIT_FAILURES", whole(1, 1_000), 5),
-            circuit_open_ms=int(1000 * read(PREFIX + "CIRCUIT_OPEN_S", between(0.1, 3_600), 60.0)),
-            circuit_probes=read(PREFIX + "CIRCUIT_PROBES", whole(1, 100), 3),
-            revision=read(PREFIX + "REVISION", name, ""),
-            log_format=read(log_lines.FORMAT, log_lines.a_format, "text"),
-            log_level=read(log_lines.LEVEL, log_lines.a_level, "INFO"),
         )
         # Variables of the API pods may stand in the same environment.
         read.refuse_unknown(PREFIX, foreign=PREFIX + "API_")
@@ -190,7 +166,3 @@ class Settings:
     @property
     def watchdog_s(self) -> float:
         return self.session_timeout_s / 2 if self.watchdog else 0.0
-
-
-def _roles(text: str) -> tuple[str, ...]:
-    return tuple(name(role.strip()) for role in text.split(","))

@@ -6,8 +6,9 @@ name and with what would do, so that nobody mends one only to be told of the nex
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 Value = TypeVar("Value")
 Number = TypeVar("Number", int, float)
@@ -18,6 +19,30 @@ class BadSetting(ValueError):
 
     Operator action: correct the variables that the message names.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """Where a setting is read from; of a secret also a file, and it is never shown."""
+
+    name: str
+    parse: Callable[[str], Any]
+    is_secret: bool
+
+
+_VARIABLE: Final = "variable"
+
+
+def setting(
+    name: str, parse: Callable[[str], Value], default: Value, *, is_secret: bool = False
+) -> Value:
+    """Return a field of a dataclass of settings, which `Environment.values_of` reads.
+
+    parse: raises ValueError where the text of the variable cannot be used.
+    """
+    variable = Variable(name, parse, is_secret)
+    made: Value = field(default=default, repr=not is_secret, metadata={_VARIABLE: variable})
+    return made
 
 
 class Environment:
@@ -47,6 +72,16 @@ class Environment:
         return self._parsed(
             told, parse, default, lambda error: f"{by}: {str(error).replace(told, '...')}"
         )
+
+    def values_of(self, settings: type[Any]) -> dict[str, Any]:
+        """Return the values of all fields of a dataclass that `setting` has made, by field."""
+        values: dict[str, Any] = {}
+        for one in fields(settings):
+            variable: Variable | None = one.metadata.get(_VARIABLE)
+            if variable is not None:
+                read = self.secret if variable.is_secret else self
+                values[one.name] = read(variable.name, variable.parse, one.default)
+        return values
 
     def _parsed(
         self,

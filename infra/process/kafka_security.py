@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final, Never, Self
 
-from infra.process.environment import BadSetting, Environment, file, one_of
+from infra.process.environment import BadSetting, Environment, file, one_of, setting
 
 PROTOCOL: Final = "KAFKA_SECURITY_PROTOCOL"
 MECHANISM: Final = "KAFKA_SASL_MECHANISM"
@@ -48,14 +48,14 @@ class KafkaSecurity:
     key_password: KAFKA_SSL_KEY_PASSWORD, or in KAFKA_SSL_KEY_PASSWORD_FILE, of a locked key.
     """
 
-    protocol: str = PLAINTEXT
-    mechanism: str = ""
-    username: str = ""
-    password: str = ""
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
-    key_password: str = ""
+    protocol: str = setting(PROTOCOL, one_of(*_PROTOCOLS), PLAINTEXT)
+    mechanism: str = setting(MECHANISM, one_of(*_MECHANISMS), "")
+    username: str = setting(USERNAME, str, "")
+    password: str = setting(PASSWORD, str, "", is_secret=True)
+    ca: str = setting(CA, file, "")
+    cert: str = setting(CERT, file, "")
+    key: str = setting(KEY, file, "")
+    key_password: str = setting(KEY_PASSWORD, str, "", is_secret=True)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -69,16 +69,7 @@ class KafkaSecurity:
     def read(cls, read: Environment) -> Self:
         """Read among other settings, whose faults come to the others'."""
         known_faults = len(read.faults)
-        security = cls(
-            protocol=read(PROTOCOL, one_of(*_PROTOCOLS), PLAINTEXT),
-            mechanism=read(MECHANISM, one_of(*_MECHANISMS), ""),
-            username=read(USERNAME, str, ""),
-            password=read.secret(PASSWORD, str, ""),
-            ca=read(CA, file, ""),
-            cert=read(CERT, file, ""),
-            key=read(KEY, file, ""),
-            key_password=read.secret(KEY_PASSWORD, str, ""),
-        )
+        security = cls(**read.values_of(cls))
         # What cannot be read has a default here, which goes with nothing.
         if len(read.faults) == known_faults and (refusal := security._unusable()):
             read.refuse(refusal)

@@ -1,6 +1,7 @@
 """An environment variable is what its parser makes of it, or refused by its name."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from infra.process.environment import (
     megabytes,
     name,
     one_of,
+    setting,
     whole,
 )
 
@@ -143,3 +145,26 @@ def test_all_that_is_wrong_is_told_at_once_and_a_default_stands_for_it_until_the
     assert first.startswith("OUR_A='x': ")
     assert second == "OUR_D='maybe': use true or false"
     assert third == "unknown setting OUR_E; known are OUR_A, OUR_B, OUR_C, OUR_D"
+
+
+@dataclass(frozen=True, slots=True)
+class Oven:
+    heat: int = setting("OVEN_HEAT", whole(1, 300), 180)
+    key: str = setting("OVEN_KEY", str, "", is_secret=True)
+    door: str = "closed"
+
+
+def test_settings_are_read_by_what_their_fields_say_and_a_secret_is_not_shown() -> None:
+    assert Oven(**Environment({}).values_of(Oven)) == Oven() == Oven(180, "", "closed")
+    read = Environment({"OVEN_HEAT": "220", "OVEN_KEY": "hunter2", "OVEN_DOOR": "open"})
+    oven = Oven(**read.values_of(Oven))
+    assert oven == Oven(220, "hunter2", "closed")
+    assert "hunter2" not in repr(oven)
+    assert read.names == {"OVEN_HEAT", "OVEN_KEY", "OVEN_KEY_FILE"}
+
+
+def test_a_setting_that_cannot_be_used_is_refused_by_its_variable() -> None:
+    read = Environment({"OVEN_HEAT": "301"})
+    assert read.values_of(Oven) == {"heat": 180, "key": ""}
+    with pytest.raises(BadSetting, match="OVEN_HEAT='301': not between 1 and 300"):
+        read.check()
