@@ -11,7 +11,6 @@ verdict, but what is wrong already is told.
     python -m scripts.audit
 """
 
-import argparse
 import json
 import os
 import sys
@@ -22,7 +21,7 @@ from scripts.auditing.checks import audit
 from scripts.auditing.log import CannotRead, read_log
 from scripts.auditing.report import as_json, as_text
 from scripts.brokers.addresses import NotUp, servers
-from scripts.stopping import until_stopped
+from scripts.command_line import parser_of, until_stopped
 
 EXIT_CODES = """exit codes:
   0  everything is as it must be
@@ -36,12 +35,7 @@ EXIT_CODE_BY_VERDICT = {"exact": 0, "wrong": 1, "not at rest": 2}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Audit; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="audit",
-        description=__doc__,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(__doc__, prog="audit", epilog=EXIT_CODES)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--allow-repeats",

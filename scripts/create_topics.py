@@ -12,7 +12,6 @@ missing topic counts too),
 Example: python -m scripts.create_topics --replication 3 --dry-run
 """
 
-import argparse
 import os
 import sys
 from typing import Any
@@ -23,8 +22,8 @@ from confluent_kafka.admin import AdminClient
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS
+from scripts.command_line import parser_of, until_stopped
 from scripts.contracts.topics import carry_out, existing_topics, plan
-from scripts.stopping import until_stopped
 from state.kafka.refusals import Refusals
 
 _DONE, _DIFFERENT, _USAGE = 0, 1, 2
@@ -32,9 +31,7 @@ _DONE, _DIFFERENT, _USAGE = 0, 1, 2
 
 def main(arguments: list[str] | None = None) -> int:
     """Print and carry out the plan; return the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--brokers", default=os.environ.get("KAFKA_BROKERS"))
     parser.add_argument("--partitions", type=int, help="instead of the listed counts")
     parser.add_argument("--replication", type=int, default=1, help="default 1")

@@ -5,7 +5,6 @@ A slow machine is where waits turn out to be guesses: every run must be exact al
     python -m scripts.demo_soak --runs 20 --seats 5000
 """
 
-import argparse
 import os
 import signal
 import subprocess
@@ -18,8 +17,8 @@ from time import monotonic
 
 from infra.paths import ROOT
 from infra.stack.processes import Child, child_environment
+from scripts.command_line import parser_of, until_stopped
 from scripts.demo import arguments_of
-from scripts.stopping import until_stopped
 
 EXACT = 0
 HANGS = -1
@@ -55,11 +54,10 @@ def run_once(options: Sequence[str], log: Path) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demos; return 0 when every one was exact, else 1."""
-    parser = argparse.ArgumentParser(
+    parser = parser_of(
+        __doc__,
         prog="demo_soak",
-        description=__doc__,
         epilog="What it does not know goes to the demo. A log that is not exact is kept.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--runs", type=int, default=20, help="default 20")
     parser.add_argument("--busy", type=int, default=2, help="busy loops beside it, default 2")

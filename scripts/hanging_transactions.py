@@ -24,7 +24,7 @@ from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS
 from scripts.brokers.open_transactions import NotEnded, end, find
-from scripts.stopping import until_stopped
+from scripts.command_line import parser_of, until_stopped
 
 TIMEOUT_S = 30.0
 _NONE_OPEN, _USAGE, _LISTED = 0, 2, 3
@@ -52,9 +52,7 @@ async def run(arguments: argparse.Namespace, connection: Mapping[str, Any]) -> i
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument(
         "--topics",
         nargs="+",

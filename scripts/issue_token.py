@@ -10,21 +10,17 @@ Example:
   TOKEN=$(python -m scripts.issue_token --user alice --role buyer)
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
+from scripts.command_line import parser_of
 from scripts.processes.keys import FOLDER, ROLES, DevelopmentKeys
 
 
 def main() -> int:
     """Print a token; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.issue_token",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(__doc__, prog="python -m scripts.issue_token")
     parser.add_argument("--user", default="developer", help="the token's subject")
     parser.add_argument(
         "--role", action="append", choices=ROLES, help="may be repeated; buyer where none is named"

@@ -5,19 +5,17 @@ Exit codes: 0 no fault, 1 faults (one a line, with the file).
 Example: python -m scripts.lint_schemas
 """
 
-import argparse
 import sys
 from pathlib import Path
 
+from scripts.command_line import parser_of
 from scripts.contracts.linting import lint
 from serdes.avro.schema_files import SCHEMA_ROOT
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print faults; return the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--root", type=Path, default=SCHEMA_ROOT, help="folder of the schemas")
     faults = lint(parser.parse_args(arguments).root)
     for fault in faults:

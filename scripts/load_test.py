@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.command_line import parser_of
 from scripts.traffic.load import OutcomeMeter, drive, summary
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import (
@@ -106,12 +107,7 @@ def party_weights(text: str) -> list[float]:
 
 def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="load_test",
-        description=__doc__,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(__doc__, prog="load_test", epilog=EXIT_CODES)
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--rate", type=float, default=1_000.0, help="commands a second")
     pace.add_argument("--flat-out", action="store_true", help="as fast as the producer goes")

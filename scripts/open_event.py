@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from scripts.brokers.addresses import NotUp, servers
-from scripts.stopping import until_stopped
+from scripts.command_line import parser_of, until_stopped
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import NoBroker
 from state.domain.layout import OrphanRule, Rules
@@ -41,12 +41,7 @@ def progress_bar(opened: int, total: int) -> None:
 
 def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="open_event",
-        description=__doc__,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(__doc__, prog="open_event", epilog=EXIT_CODES)
     defaults = Rules()
     parser.add_argument("plan", type=Path, help="pretix seating plan or short form, JSON")
     parser.add_argument("--event-id", type=int, required=True, help="id of the concert or match")

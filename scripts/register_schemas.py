@@ -26,11 +26,11 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from infra.process.kafka_security import KafkaSecurity
+from scripts.command_line import parser_of, until_stopped
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.listed_schemas import CannotList, register_listed, texts_of
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.registering import differences, register, release
-from scripts.stopping import until_stopped
 from serdes.avro.schema_files import SCHEMA_ROOT
 from serdes.registry.client import Registry, RegistryUnavailableError
 from serdes.registry.id_files import PINS_FILE, write_ids
@@ -43,9 +43,7 @@ _DONE, _DIFFERENT, _USAGE = 0, 1, 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("check", "diff", "register", "release"):
         command = commands.add_parser(name)

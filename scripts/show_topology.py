@@ -9,7 +9,6 @@ Example:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.topics import TOPICS
+from scripts.command_line import parser_of
 from serdes.registry.ids import counted_ids
 from state.domain import event, reservation
 from state.records.seat_codecs import SeatCodecs
@@ -102,9 +102,7 @@ def with_block(text: str, flow: Sequence[Route]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0, or 1 when --check finds an old diagram, or 2 for a document without a block."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--format", choices=("text", "mermaid"), default="text")
     parser.add_argument("--check", type=Path, metavar="FILE", help="is the diagram up to date?")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the diagram anew")

@@ -15,7 +15,6 @@ it is refused; 2 wrong usage, a setting that does not fit, or no answer from the
 Example: python -m scripts.skip_lost_commands --dry-run
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -27,7 +26,7 @@ from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
 from scripts.brokers.lost_commands import SEATS, Lost, Refused, Topics, find_lost, give_up
-from scripts.stopping import until_stopped
+from scripts.command_line import parser_of, until_stopped
 from streams.settings import Settings
 
 _DONE, _REFUSED, _USAGE = 0, 1, 2
@@ -70,9 +69,7 @@ async def run(settings: Settings, topics: Topics, *, yes: bool, as_text: Any = t
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="only say what is lost (the default)")
     what.add_argument("--yes", action="store_true", help="give it up")

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import signal
 import sys
 import urllib.error
 import urllib.request
@@ -11,14 +10,12 @@ from pathlib import Path
 from time import monotonic, monotonic_ns, sleep
 from typing import Any
 
-from infra.paths import ROOT
 from infra.stack.loopback import OPENER, answers_well
 from infra.stack.ports import free_ports
-from infra.stack.processes import Child, child_environment, tail
 from scripts.brokers.addresses import Servers
+from scripts.processes.started import Started, environment_at
 
 ASK_EVERY_S = 0.05
-STOP_TIMEOUT_S = 10.0
 
 
 class PodFailed(Exception):
@@ -28,7 +25,7 @@ class PodFailed(Exception):
     """
 
 
-class ApiPod:
+class ApiPod(Started):
     """One `python -m api`, with its log in a directory of its own.
 
     jwks: file of the keys that its tokens are signed with.
@@ -44,17 +41,14 @@ class ApiPod:
     ) -> None:
         (self._port,) = free_ports(1)
         self._directory = directory
-        self._environment = child_environment() | {
-            "KAFKA_BROKERS": where.brokers,
-            "SCHEMA_REGISTRY_URL": where.registry_url,
+        environment = environment_at(where) | {
             "REDIS_URL": redis_url,
             "SEATSTREAM_API_PORT": str(self._port),
             "SEATSTREAM_API_JWKS": str(jwks),
             "SEATSTREAM_API_CACHE_DIR": str(directory / "cache"),
-            "PYTHONPATH": str(ROOT),
             **settings,
         }
-        self._child: Child | None = None
+        super().__init__(directory / "pod.log", environment)
 
     @property
     def url(self) -> str:
@@ -64,12 +58,7 @@ class ApiPod:
     def start(self) -> None:
         """Start the process, without waiting until it is ready."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "api"]
-        self._child = Child(command, ROOT, self._directory / "pod.log", self._environment)
-
-    def exit_code(self) -> int | None:
-        """Return None while the process runs, and before its start."""
-        return None if self._child is None else self._child.exit_code()
+        self._start([sys.executable, "-m", "api"])
 
     def is_ready(self) -> bool:
         """Say whether it has read what there is, and answers."""
@@ -103,17 +92,3 @@ class ApiPod:
                 trouble = f"its view is {known['staleness_ms']} ms old"
             sleep(ASK_EVERY_S)
         raise PodFailed(f"the pod does not show the end: {trouble}\n{self.log()}")
-
-    def terminate(self) -> None:
-        """Ask it to answer what is under way, and leave."""
-        if self._child is not None and self._child.is_alive():
-            self._child.signal(signal.SIGTERM)
-
-    def finish(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Wait until it has left; kill it after `timeout_s`."""
-        if self._child is not None:
-            self._child.finish(timeout_s)
-
-    def log(self, lines: int = 25) -> str:
-        """Return the last lines of its log."""
-        return tail(self._child.output(), lines) if self._child is not None else ""

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
-from infra.paths import ROOT
 from infra.stack.loopback import answers_well
-from infra.stack.processes import Child, child_environment, tail
 from scripts.brokers.addresses import Servers
+from scripts.processes.started import Started, environment_at
 
 POLL_S = 0.05
-STOP_TIMEOUT_S = 10.0
 
 
 class WorkerFailed(Exception):
@@ -23,7 +21,7 @@ class WorkerFailed(Exception):
     """
 
 
-class Worker:
+class Worker(Started):
     """One `faust -A topology worker`, with stores and log in a directory of its own.
 
     A SIGKILL of this process takes the worker with it; a restart keeps the stores.
@@ -39,22 +37,17 @@ class Worker:
         self.name = name
         self._directory = directory / name
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._environment = child_environment() | {
-            "KAFKA_BROKERS": where.brokers,
-            "SCHEMA_REGISTRY_URL": where.registry_url,
+        environment = environment_at(where) | {
             "SEATSTREAM_DATA_DIR": str(self._directory / "data"),
             "SEATSTREAM_INSTANCE": name,
-            "PYTHONPATH": str(ROOT),
             **(settings or {}),
         }
-        self._child: Child | None = None
+        super().__init__(self._directory / "worker.log", environment)
 
     def start(self) -> None:
         """Start the process, without waiting until it is ready."""
         (self._directory / "data" / "health-port").unlink(missing_ok=True)
-        command = [sys.executable, "-m", "faust", "-A", "topology", "worker", "--without-web"]
-        log = self._directory / "worker.log"
-        self._child = Child(command, ROOT, log, self._environment)
+        self._start([sys.executable, "-m", "faust", "-A", "topology", "worker", "--without-web"])
 
     @property
     def stores(self) -> Path:
@@ -66,11 +59,6 @@ class Worker:
         """Return the pid of the present process."""
         assert self._child is not None, "not started"
         return self._child.pid
-
-    def exit_code(self) -> int | None:
-        """Return None while the process runs."""
-        assert self._child is not None, "not started"
-        return self._child.exit_code()
 
     def is_ready(self) -> bool:
         """Say whether it has restored its stores and takes commands."""
@@ -103,18 +91,3 @@ class Worker:
     def wake(self) -> None:
         """Let it go on."""
         os.kill(self.pid, signal.SIGCONT)
-
-    def terminate(self) -> None:
-        """Ask it to finish its transaction and leave; paused or not."""
-        if self._child is not None and self._child.is_alive():
-            self._child.signal(signal.SIGTERM)
-            self._child.signal(signal.SIGCONT)
-
-    def finish(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Wait until it has left; kill it after `timeout_s`."""
-        if self._child is not None:
-            self._child.finish(timeout_s)
-
-    def log(self, lines: int = 25) -> str:
-        """Return the last lines of its log."""
-        return tail(self._child.output(), lines) if self._child is not None else ""

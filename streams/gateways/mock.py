@@ -36,6 +36,10 @@ OLD_WEBHOOK_SECRET: Final = "MOCK_GATEWAY_OLD_WEBHOOK_SECRET"  # noqa: S105
 SIGNATURE_HEADER: Final = b"mock-gateway-signature"
 _PUBLIC_SECRET: Final = "the mock gateway's webhook secret"  # noqa: S105 (everybody knows it)
 _DEFAULT_URL: Final = "http://127.0.0.1:8900"
+_UNREADABLE: Final = "an answer that is none to this question"
+
+_Moved = TypeVar("_Moved", Captured, Refunded)
+_Any = Captured | Refunded | Declined | Pending | NotFound | Refused | Unknown | Unavailable
 
 
 class MockGateway:
@@ -51,20 +55,8 @@ class MockGateway:
         return NAME
 
     async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
-        said = await self._calls.ask(
-            "POST",
-            "/v1/charges",
-            timeout_s,
-            body={
-                "order_id": charge.order_id,
-                "amount": charge.amount,
-                "currency": charge.currency,
-                "method": charge.method,
-                "parameters": dict(charge.parameters),
-            },
-            headers={"Idempotency-Key": charge.idempotency_key},
-        )
-        answer = _answer(said, charge.order_id)
+        how = {"method": charge.method, "parameters": dict(charge.parameters)}
+        answer = await self._move("/v1/charges", charge, timeout_s, how)
         # A charge of an order has neither of these answers.
         return Unknown(_UNREADABLE) if isinstance(answer, Refunded | NotFound) else answer
 
@@ -74,19 +66,26 @@ class MockGateway:
         return _answer(said, order_id)
 
     async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
+        answer = await self._move("/v1/refunds", refund, timeout_s, {})
+        return Unknown(_UNREADABLE) if isinstance(answer, Captured | Declined) else answer
+
+    async def _move(
+        self, path: str, asked: Charge | Refund, timeout_s: float, how: Mapping[str, Any]
+    ) -> _Any:
+        """Ask for money to be moved, which happens once for each idempotency key."""
         said = await self._calls.ask(
             "POST",
-            "/v1/refunds",
+            path,
             timeout_s,
             body={
-                "order_id": refund.order_id,
-                "amount": refund.amount,
-                "currency": refund.currency,
+                "order_id": asked.order_id,
+                "amount": asked.amount,
+                "currency": asked.currency,
+                **how,
             },
-            headers={"Idempotency-Key": refund.idempotency_key},
+            headers={"Idempotency-Key": asked.idempotency_key},
         )
-        answer = _answer(said, refund.order_id)
-        return Unknown(_UNREADABLE) if isinstance(answer, Captured | Declined) else answer
+        return _answer(said, asked.order_id)
 
     async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
         refusal = refusal_of(
@@ -103,11 +102,6 @@ class MockGateway:
 
     async def close(self) -> None:
         await self._calls.close()
-
-
-_UNREADABLE: Final = "an answer that is none to this question"
-_Moved = TypeVar("_Moved", Captured, Refunded)
-_Any = Captured | Refunded | Declined | Pending | NotFound | Refused | Unknown | Unavailable
 
 
 def _answer(said: Said | Unknown | Unavailable, order_id: str) -> _Any:

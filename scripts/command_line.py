@@ -1,0 +1,31 @@
+"""What every script shares of its command line: help in its own words, and an end by Ctrl-C."""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
+
+STOPPED = 130
+
+
+def parser_of(
+    doc: str | None, prog: str | None = None, epilog: str | None = None
+) -> ArgumentParser:
+    """Return a parser whose help begins with a script's docstring, line for line.
+
+    prog: what the script is called in its help; None for the name of its file.
+    """
+    return ArgumentParser(
+        prog=prog,
+        description=doc,
+        epilog=epilog,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+
+
+def until_stopped(main: Callable[[], int]) -> int:
+    """Run a script's main; return its exit code, or 130 where Ctrl-C stopped it."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return STOPPED

@@ -1,0 +1,29 @@
+"""Help is a script's docstring; who is stopped ends with a word, others keep their code."""
+
+import pytest
+
+from scripts.command_line import parser_of, until_stopped
+
+
+def test_help_has_the_lines_of_the_docstring_and_of_the_epilog_as_they_are() -> None:
+    told = parser_of(
+        "Bakes.\n\n    bake --loaves 3\n", prog="bake", epilog="codes:\n  0  baked"
+    ).format_help()
+    assert told.startswith("usage: bake ")
+    assert "Bakes.\n\n    bake --loaves 3\n" in told
+    assert told.endswith("codes:\n  0  baked\n")
+    assert parser_of(None).description is None
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_the_code_of_a_script_is_kept(code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert until_stopped(lambda: code) == code
+    assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_is_one_word_and_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped() -> int:
+        raise KeyboardInterrupt
+
+    assert until_stopped(stopped) == 130
+    assert capsys.readouterr() == ("", "stopped\n")
