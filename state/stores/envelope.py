@@ -1,17 +1,18 @@
-"""How a value lies in a store and in its changelog: whose it is, when it is due, what it holds.
+"""The form of a value in a store and in its changelog: its order, due time, payload and checksum.
 
 1 byte   format, 2
 5 bytes  order: number of the transaction that wrote the value, counted in its partition
 6 bytes  due time, Unix ms; 0 when the key is not due at any time
 n bytes  payload
-4 bytes  CRC-32C of the place and of all before
+4 bytes  CRC-32C of the place and of all bytes before
 
-Numbers are big-endian. The place, a changelog and a partition, is not written: the checksum begins
-with it, so a value that lies anywhere else has the wrong one. Two places of one changelog never
-have the same seed, and a checksum tells two seeds apart whatever the value is.
+Numbers are big-endian. The place is a changelog and a partition. It is not written, but the
+checksum begins with a seed made of it, so that the checksum of a value is wrong anywhere else. Two
+partitions of one changelog never have the same seed, and checksums from different seeds differ,
+whatever the value is.
 
-Format 1 is read and never written: format, 8 bytes of due time, payload, CRC-32C of all before. It
-says neither place nor order.
+Format 1 is read and never written: format, 8 bytes of due time, payload, CRC-32C of all bytes
+before. It tells neither place nor order.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import google_crc32c
 FORMAT = 2
 FORMER_FORMAT = 1
 NO_PLACE = 0
-"""Seed of values that belong nowhere: stores in memory."""
+"""Seed of values that have no place: those of stores in memory."""
 
 HEADER_BYTES = 12
 _FORMER_HEADER_BYTES = 9
@@ -35,7 +36,7 @@ _DUE_BYTES = 6
 _DUE_AT = 1 + _ORDER_BYTES
 _FORMAT_BYTE = bytes([FORMAT])
 DELETION_HEADER = "deletion"
-"""Header of a tombstone: its key as a packed payload, or anybody could delete what is ours."""
+"""Header of our tombstones, the key as a packed payload: without it anybody could delete keys."""
 
 _crc32c = google_crc32c.extend
 _pack_crc = _CRC.pack
@@ -44,14 +45,14 @@ _pack_crc = _CRC.pack
 class CorruptValue(Exception):
     """A stored value is cut, altered, of another format, or another place's.
 
-    Operator action: none for a store (it is deleted and restored); for a changelog record see the
-    message, which names the topic, partition and offset.
+    Operator action: none for a store, which is deleted and restored; for a changelog record see
+    the message, which names topic, partition and offset.
     """
 
 
 def seed_of(changelog: str, partition: int) -> int:
-    """Return what the checksums of a changelog's partition begin with."""
-    # The number last and of fixed length: CRCs of texts that differ in 32 bits always differ.
+    """Return the seed with which the checksums of a changelog's partition begin."""
+    # The partition comes last, in four bytes: CRCs of texts that differ only there always differ.
     return int(_crc32c(_crc32c(0, changelog.encode()), partition.to_bytes(4, "big")))
 
 
@@ -84,7 +85,7 @@ def pack_all(
         if due_ms in headers:
             body = headers[due_ms] + payload
         else:
-            # The holds of a batch share few due times: those whose commands share one.
+            # Few times in a batch: holds whose commands have the same time are due at the same.
             headers[due_ms] = _header(order, due_ms)
             dues[due_ms] = []
             body = headers[due_ms] + payload
@@ -95,7 +96,7 @@ def pack_all(
 
 
 def unpack(stored: bytes, seed: int = NO_PLACE) -> tuple[bytes, int]:
-    """Return (payload, due_ms); raise CorruptValue unless every byte is as it was written here."""
+    """Return (payload, due_ms); raises CorruptValue unless it was packed so, with this seed."""
     body = stored[:-4]
     if stored[:1] == _FORMAT_BYTE and len(stored) >= OVERHEAD_BYTES:
         if _pack_crc(_crc32c(seed, body)) != stored[-4:]:
@@ -113,14 +114,14 @@ def unpack(stored: bytes, seed: int = NO_PLACE) -> tuple[bytes, int]:
 
 
 def due_of(stored: bytes) -> int:
-    """Return the due time of a stored value, Unix ms, without checking the rest."""
+    """Return the due time of a stored value, in Unix ms, without checking the value."""
     if stored[0] == FORMAT:
         return int.from_bytes(stored[_DUE_AT:HEADER_BYTES], "big")
     return int.from_bytes(stored[1:_FORMER_HEADER_BYTES], "big")
 
 
 def order_of(stored: bytes) -> int:
-    """Return the order of a stored value, without checking the rest; 0 in the former format."""
+    """Return the order of a stored value, without checking the value; 0 in format 1."""
     return int.from_bytes(stored[1:_DUE_AT], "big") if stored[0] == FORMAT else 0
 
 

@@ -38,7 +38,7 @@ class MemoryStore:
     def due(
         self, horizon_ms: int, limit: int = NO_LIMIT, skip: Names = (), *, begin_ms: int = 0
     ) -> tuple[list[DueEntry], int]:
-        # Stable: of one time, in the order in which they were written.
+        # The sort is stable: entries of one time stay in the order in which they were written.
         index = sorted(self._entries.values(), key=attrgetter("due_ms"))
         left = (one for one in index if one.due_ms >= begin_ms and one.name not in skip)
         return first_due(left, horizon_ms, limit)

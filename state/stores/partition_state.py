@@ -1,8 +1,8 @@
 """The state of one partition as its handler sees it: changes in flight over a durable store.
 
-A batch's changes are visible to the next batch at once, while their transaction is still on its
-way to the broker; they reach the store only after it was committed. Any failure in between ends
-the process, so nothing is ever taken back here.
+The next batch sees a batch's changes at once, while their transaction is still on its way to the
+broker; the changes are written to the store only when the transaction is committed. Any failure in
+between ends the process, so no change is ever undone here.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ NO_LIMIT = 1 << 62
 RESERVED_PREFIX = 0xFF
 
 WRITER_KEY = b"\xffwriter"
-"""Who wrote a transaction: of all keys the last one, so it ends what each transaction writes."""
+"""The owner's signature: as the last of all keys, it is also each transaction's last record."""
 
 TAKEOVERS_KEY = b"\xfftakeovers"
-"""Who took the partition over since when; written with the first transaction of each."""
+"""The recent owners and when each took over; written with the first transaction of each owner."""
 
 SKIPPED_KEY = b"\xffskipped"
-"""Which input records were given up by an operator."""
+"""The ranges of input offsets that an operator has given up."""
 
 SIGNED_KEYS = frozenset((WRITER_KEY, TAKEOVERS_KEY, SKIPPED_KEY))
-"""Reserved keys that lie in the changelog too; all others are the store's own."""
+"""Reserved keys that are in the changelog too; all other reserved keys are only in the store."""
 
 
 class Changes(NamedTuple):
@@ -35,10 +35,11 @@ class Changes(NamedTuple):
 
     puts:    (key, stored form), by ascending key.
     deletes: keys.
-    dues:    due_ms -> keys that are due then, for the index.
-    spent:   index entries that have fired, by the name that `Store.due` gave them.
-    order:   number of the transaction in its partition; 0 where none wrote this.
-    writer_at: offset of its record under `WRITER_KEY`; None for the last record of all.
+    dues:    keys by due time (Unix ms), for the index.
+    spent:   index entries to delete, by the name that `Store.due` gave them.
+    order:   number of the transaction in its partition; 0 where it is no transaction's.
+    writer_at: offset of the signature, its record under `WRITER_KEY`; None where it is the last
+             record of the transaction.
     """
 
     puts: list[tuple[bytes, bytes]]
@@ -50,17 +51,17 @@ class Changes(NamedTuple):
 
 
 def writer_at(changes: Changes, changelog_offset: int | None) -> int:
-    """Return where a transaction says whose it is; -1 where nothing was published."""
+    """Return the offset of a transaction's signature; -1 where it wrote no changelog record."""
     if changes.writer_at is not None:
         return changes.writer_at
     return -1 if changelog_offset is None else changelog_offset - 1
 
 
 def last_of(changes: Changes, tag: bytes, seed: int) -> Iterator[tuple[bytes, bytes | None]]:
-    """Give keys and payloads of what was put, and None for what was deleted, under a tag.
+    """Give each changed key that begins with a tag, with its payload, or None if it was deleted.
 
-    tag: a byte behind those of all other keys but the reserved ones: where nothing lies under it
-         the question costs nothing.
+    tag: one byte, above the first byte of all other keys but the reserved ones: the search begins
+         at the last key, and costs nothing where no key has the tag.
     """
     for key, stored in reversed(changes.puts):
         if key[0] == RESERVED_PREFIX:
@@ -89,7 +90,7 @@ class DueEntry(NamedTuple):
 def first_due(
     index: Iterable[DueEntry], horizon_ms: int, limit: int
 ) -> tuple[list[DueEntry], int]:
-    """Return what `Store.due` does, of the entries of an index by their time."""
+    """Return as `Store.due`, from the entries of an index in the order of their times."""
     found: list[DueEntry] = []
     keys = 0
     for entry in index:
@@ -106,29 +107,31 @@ class Store(Protocol):
 
     Keys that begin with the byte 0xFF belong to the store itself.
 
-    seed: of the place, see `envelope.seed_of`.
+    seed: of the store's changelog and partition, see `envelope.seed_of`.
     """
 
     seed: int
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        """Return stored forms, None where a key is absent, in the order asked."""
+        """Return the stored form of each key, in the order of `keys`; None where it is absent."""
 
     def keys(self, prefix: bytes) -> list[bytes]:
-        """Return the keys that begin with a byte or more below 0xFF, in order."""
+        """Return the keys that begin with a prefix of bytes below 0xFF, in order."""
 
     def due(
         self, horizon_ms: int, limit: int = NO_LIMIT, skip: Names = (), *, begin_ms: int = 0
     ) -> tuple[list[DueEntry], int]:
-        """Return index entries from `begin_ms` up to the horizon, oldest first, and the next time.
+        """Return index entries from `begin_ms` to the horizon, oldest first, and the next time.
 
-        limit: no further due time is begun once this many keys were found.
-        skip:  names of entries to pass over.
-        The index is a hint: a key may have been put again since with another due time.
+        Times are Unix ms. A key may have been put again since with another due time: its entry is
+        only a hint.
+
+        limit: once so many keys are found, no entries of a further due time are returned.
+        skip:  names of entries to leave out.
         """
 
     def apply(self, changes: Changes, changelog_offset: int | None) -> None:
-        """Write changes and offset, all or nothing."""
+        """Write changes and offset, all of them or nothing."""
 
     @property
     def changelog_offset(self) -> int:
@@ -140,12 +143,12 @@ class Store(Protocol):
 
     @property
     def writer_at(self) -> int:
-        """Offset of the record in which that transaction says whose it is; -1 before the first."""
+        """Offset of the signature of that transaction; -1 before the first."""
 
     def items(self, begin: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Give key and stored form of all but the store's own, from a key on, ascending.
+        """Give (key, stored form) from key `begin` on, ascending, without the reserved keys.
 
-        Gives what the store held when it was asked, whatever is written meanwhile.
+        Gives the store's content at the moment of the call, whatever is written meanwhile.
         """
 
     def statistics(self) -> dict[str, int]:
@@ -172,7 +175,7 @@ class PartitionState:
         self.cache: dict[Any, Any] = {}
         self.seed = store.seed
         self._order = store.order
-        # What goes along with every batch, and what with the next one only.
+        # Values that every batch carries, and values that only the next batch carries.
         self._signature: Mapping[bytes, bytes] = {}
         self._signed_once: Mapping[bytes, bytes] = {}
         self._fresh = Layer()
@@ -180,13 +183,13 @@ class PartitionState:
         self._sealed: deque[Layer] = deque()
         self._spent: list[bytes] = []
         self._fired: list[tuple[DueEntry, list[bytes]]] = []
-        # Index entries that this batch has dealt with.
+        # Names of the index entries that this batch has dealt with.
         self._done: set[bytes] = set()
         self._fired_in_flight: list[tuple[int, bytes]] = []
         self._swept_ms = 0
         _, self.next_due_ms = store.due(-1)
-        # What the index holds from before this was dealt with: a store passes deleted entries
-        # slowly, so that `due` must not begin at the first one each time.
+        # All index entries before this time are dealt with. A store is slow to go past deleted
+        # entries, so `due` must not begin at its first one each time.
         self._index_from_ms = self.next_due_ms
 
     def get(self, key: bytes) -> bytes | None:
@@ -208,7 +211,7 @@ class PartitionState:
         return [look_up(key) for key in keys]
 
     def keys(self, prefix: bytes) -> list[bytes]:
-        """Return the keys that begin with `prefix`, what is on its way included; in order."""
+        """Return the keys that begin with `prefix`, in order; changes in flight count."""
         found = set(self.store.keys(prefix))
         for layer in (*reversed(self._sealed), self._fresh):
             for key, (value, _) in layer.values.items():
@@ -223,7 +226,7 @@ class PartitionState:
             # Written out: `min` is a call, and this is the path of every hold.
             if due_ms < fresh.min_due_ms:  # noqa: PLR1730
                 fresh.min_due_ms = due_ms
-            # Asked apart: the layer's earliest may have fired within this very batch.
+            # Compared apart: the layer's earliest key may have fired within this batch.
             if due_ms < self.next_due_ms:  # noqa: PLR1730
                 self.next_due_ms = due_ms
 
@@ -251,14 +254,14 @@ class PartitionState:
     def _due_in_store(
         self, horizon_ms: int, limit: int
     ) -> tuple[list[tuple[DueEntry, list[bytes]]], int]:
-        """Return index entries, each with its keys that are due, and the time of the next entry.
+        """Return index entries, each with its keys that are due, and the next entry's due time.
 
-        limit: no further due time is begun once so many different keys were found.
+        limit: once so many different keys are found, no further due time is begun.
         """
         found: list[tuple[DueEntry, list[bytes]]] = []
         keys: set[bytes] = set()
         next_due_ms = self._index_from_ms
-        # Keys that are due no more count for no limit: how many an index holds is chance.
+        # Keys that are no longer due do not count: how many of them an index holds is chance.
         while len(keys) < limit and next_due_ms <= horizon_ms:
             entries, next_due_ms = self.store.due(
                 horizon_ms, limit - len(keys), self._done, begin_ms=next_due_ms
@@ -270,7 +273,7 @@ class PartitionState:
                 else:
                     self._spent.append(entry.name)
                     self._done.add(entry.name)
-        # Of the sealed layers, entries are still being written.
+        # The index entries of sealed layers are not in the store yet.
         unpassed = [layer.min_due_ms for layer in self._sealed]
         unpassed += [entry.due_ms for entry, _ in found]
         self._index_from_ms = min([next_due_ms, *unpassed])
@@ -293,7 +296,7 @@ class PartitionState:
         return found, next_due_ms
 
     def _spend_answered(self) -> None:
-        """Take leave of index entries whose keys were all answered since they were named."""
+        """Spend the fired index entries whose keys have all got another due time, or none."""
         left = []
         for entry, keys in self._fired:
             if self._is_answered(self._fresh, entry.due_ms, keys):
@@ -304,12 +307,12 @@ class PartitionState:
         self._fired = left
 
     def sweep(self, horizon_ms: int, keys_max: int) -> bool:
-        """Drop index entries up to the horizon whose keys are all due no more.
+        """Drop index entries up to the horizon whose keys are all no longer due.
 
         Changes nothing but the time that `due` takes; begins where the last sweep ended. May run
-        beside anything that does not ask `due`.
+        in another thread as long as `due` is not called.
 
-        keys_max: about so many keys are looked at.
+        keys_max: how many keys are looked at, roughly.
         Returns whether the horizon was reached.
         """
         begin_ms = max(self._swept_ms, self._index_from_ms)
@@ -334,7 +337,7 @@ class PartitionState:
         return [[key for key in entry.keys if due_ms[key] == entry.due_ms] for entry in entries]
 
     def _stored_due_ms(self, entries: list[DueEntry]) -> dict[bytes, int]:
-        """Return the due time that the store has for each key of the entries; 0 for none."""
+        """Return the due time that the store has for each key of these entries; 0 for none."""
         keys = [key for entry in entries for key in entry.keys]
         return {
             key: 0 if stored is None else envelope.due_of(stored)
@@ -350,12 +353,12 @@ class PartitionState:
         return None
 
     def stored_items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Give every key and payload of the store, by ascending key; raise CorruptValue."""
+        """Give every (key, payload) of the store, by ascending key; raises CorruptValue."""
         for key, stored in self.store.items():
             yield key, envelope.unpack(stored, self.seed)[0]
 
     def sign(self, always: Mapping[bytes, bytes], once: Mapping[bytes, bytes]) -> None:
-        """Let every batch that changes something carry these values too, `once` the next one."""
+        """Have each batch with changes carry the values of `always`, and the next one `once`."""
         self._signature = always
         self._signed_once = once
 
@@ -383,11 +386,11 @@ class PartitionState:
         return Changes(puts, deletes, dues, spent, self._order)
 
     def _is_answered(self, fresh: Layer, due_ms: int, keys: list[bytes]) -> bool:
-        """Say whether each key that was named as due has got another due time, or none."""
+        """Say whether each of these keys, which `due` named, has got another due time, or none."""
         for key in keys:
             change = fresh.values.get(key)
             if change is None or change[1] == due_ms:
-                # Left as it is, it stays due.
+                # A key that was not changed stays due.
                 self.next_due_ms = min(self.next_due_ms, due_ms)
                 return False
         return True

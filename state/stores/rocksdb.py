@@ -1,8 +1,9 @@
 """A partition's store in RocksDB: a cache of its changelog, written after each commit.
 
-The write-ahead log is off: what a crash loses is read again from the changelog, from the offset
-that lies in the same write batch as the values. The directory can be deleted at any time while
-no worker runs; one that does not match its changelog, or that RocksDB calls corrupt, is.
+The write-ahead log is off: the values that a crash loses are read again from the changelog, from
+the offset that was written in one batch with the last values kept. While no worker runs, a store's
+directory can be deleted at any time; a store that is not of this changelog, or that RocksDB calls
+corrupt, is deleted when it is opened.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _DUE_PREFIX = b"\xffd"
 _DUE_BYTES = len(_DUE_PREFIX) + 8
 _pack_due = struct.Struct(">2sQQ").pack
 _CORRUPT_MARK = "CORRUPT"
-# How the system says that there is no room: ENOSPC, EDQUOT, EFBIG.
+# The texts of the errors that tell of no room: ENOSPC, EDQUOT, EFBIG.
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
@@ -56,17 +57,17 @@ class CorruptStore(Exception):
 
 
 class ClosedStore(Exception):
-    """Somebody asked a store that its owner has closed; that says nothing of what lies in it.
+    """A store was used after its owner had closed it; its content is not in doubt.
 
-    Operator action: none; the partition is another owner's by now, or is taken over anew.
+    Operator action: none; the partition has another owner by now, or is taken over anew.
     """
 
 
 class StoreFull(Exception):
     """A store's disk is full.
 
-    Operator action: free space and start again; what was committed is in the changelog, and
-    nothing of the store is deleted meanwhile.
+    Operator action: free space and start again. All that was committed is in the changelog, and
+    the store is not deleted meanwhile.
     """
 
 
@@ -91,9 +92,10 @@ class RocksDBStores:
         return self._directory / f"{topic}-{partition}.db"
 
     def open(self, topic: str, partition: int, identity: str) -> RocksDBStore:
-        """Open a partition's store, empty when there is none that can be used.
+        """Open a partition's store; make an empty one where there is none that can be used.
 
-        identity: names the changelog that the store copies; a store of another one is deleted.
+        identity: of the changelog that the store copies; a store of another changelog is deleted.
+        Raises StoreFull where the disk is full.
         """
         path = self.path(topic, partition)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,8 +107,8 @@ class RocksDBStores:
                 return store
             store.close()
         except Exception as error:
-            # rocksdict raises bare Exception. What another process uses is not ours to delete,
-            # and a full disk says nothing about what lies on it.
+            # rocksdict raises bare Exception. A store that another process uses is not ours to
+            # delete, and a full disk says nothing about the store on it.
             if _is_locked(error):
                 raise
             if _is_full(error):
@@ -141,9 +143,10 @@ class RocksDBStores:
 
 
 class RocksDBStore:
-    """Implements `Store`; an error means corrupt files, which it marks, or a full disk.
+    """Implements `Store`; raises CorruptStore, and marks the directory as corrupt, or StoreFull.
 
-    Once it is closed it raises ClosedStore and marks nothing: the next owner may have it open.
+    A closed store raises ClosedStore and marks nothing: the next owner may have opened the
+    directory.
     """
 
     def __init__(self, path: Path, options: Options, seed: int) -> None:
@@ -161,14 +164,14 @@ class RocksDBStore:
             offset = self._db.get(_OFFSET_KEY)
             order, _, at = (self._db.get(_ORDER_KEY) or b"0 -1").partition(b" ")
         except Exception:
-            # Else the directory stays locked, and could not be made anew.
+            # Otherwise the directory would stay locked, and no new store could be made in it.
             self._db.close()
             raise
         self.changelog_offset = int(offset) if offset is not None else 0
         self.order, self.writer_at = int(order), int(at)
 
     def identity(self, identity: str) -> bool:
-        """Claim an unnamed store; say whether the store is this changelog's."""
+        """Return whether the store is this changelog's; an empty one becomes so."""
         known = self._db.get(_IDENTITY_KEY)
         if known is None and self._db.get(_OFFSET_KEY) is None:
             batch = WriteBatch(raw_mode=True)
@@ -218,7 +221,7 @@ class RocksDBStore:
                 due_ms = int.from_bytes(name[len(_DUE_PREFIX) : _DUE_BYTES], "big")
                 yield DueEntry(due_ms, _split(entries.value()), name)
             entries.next()
-        # An iterator that meets a damaged block only stops early; its status tells.
+        # An iterator stops early at a damaged block; only its status raises for it.
         entries.status()
 
     def apply(self, changes: Changes, changelog_offset: int | None) -> None:
@@ -231,7 +234,8 @@ class RocksDBStore:
         for key, stored in changes.puts:
             put(key, stored)
         for due_ms, keys in changes.dues.items():
-            # The offset makes the name of an entry unique: one transaction writes one a time.
+            # The offset makes the entry's name unique: a transaction writes one entry for each
+            # due time.
             put(_pack_due(_DUE_PREFIX, due_ms, changelog_offset or 0), _joined(keys))
         if changelog_offset is not None:
             put(_OFFSET_KEY, b"%d" % changelog_offset)
@@ -268,14 +272,14 @@ class RocksDBStore:
         return {name: self._db.property_int_value(key) or 0 for name, key in names.items()}
 
     def flush(self) -> None:
-        """Write what is in memory to files, so that the next start restores only a short tail."""
+        """Write what is in memory to files, so that the next start restores few records."""
         try:
             self._db.flush(wait=True)
         except Exception as error:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Close it; what goes wrong in a second closing is nobody's trouble."""
+        """Close the store; errors of a second call are ignored."""
         was_closed, self._is_closed = self._is_closed, True
         try:
             self._db.close()
@@ -291,14 +295,14 @@ class RocksDBStore:
     def _damaged(self, error: Exception) -> CorruptStore | StoreFull:
         if _is_full(error):
             return StoreFull(f"{self.path}: {error}")
-        # A disk that cannot take the mark will fail again; the error itself ends the worker.
+        # Where the disk cannot take the mark either, the next use of the store fails again.
         with contextlib.suppress(OSError):
             (self.path / _CORRUPT_MARK).touch()
         return CorruptStore(f"{self.path}: {error}")
 
 
 def _is_locked(error: Exception) -> bool:
-    """Say whether another process, or another store of this one, uses the directory."""
+    """Return whether another process, or another store of this process, uses the directory."""
     return "/LOCK: " in str(error)
 
 

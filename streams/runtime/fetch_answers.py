@@ -1,4 +1,4 @@
-"""Which partitions the brokers let a consumer read, and for how long they have not let it.
+"""Which partitions a consumer can read, and for how long it could not read the others.
 
 aiokafka raises only two of the errors that a fetch can be answered with. It logs every other error
 and retries at once, and it does not report at all that a partition has no leader or a silent one.
@@ -17,10 +17,12 @@ from aiokafka.protocol.fetch import FetchRequest
 from faust.types import TP
 
 FAILING_S: Final = 5.0
-"""Seconds for which fetches may be answered with errors: a new leader is known in less."""
+"""Seconds for which a partition's fetches may be answered with errors: longer than it takes until
+a new leader is known."""
 
 SILENT_S: Final = 25.0
-"""Seconds for which fetches may stay unanswered: one to a frozen broker times out in less."""
+"""Seconds for which a partition's fetches may stay unanswered: longer than the time-out of a fetch
+to a frozen broker."""
 
 _ROUND_S_MAX: Final = 1.0
 # A broker that answers with an error at once would be asked thousands of times a second.
@@ -51,12 +53,14 @@ class FetchAnswers:
     def __init__(self, failing_s: float = FAILING_S, silent_s: float = SILENT_S) -> None:
         self._failing_s_max = failing_s
         self._silent_s_max = silent_s
-        # By topic and partition: number of the last response about it, and its error code.
+        # By topic and partition: the number of the last response that tells of it, and its error
+        # code there.
         self._newest: dict[tuple[str, int], tuple[int, int]] = {}
         self._responses = self._heard = 0
         self._nobody_s = 0.0
         self._seen: dict[TP, int] = {}
-        # Seconds of errors, by partition whose last answer was one; seconds without an answer.
+        # By partition whose last answer was an error, for how long; by partition, for how long no
+        # answer came.
         self._failing_s: dict[TP, float] = {}
         self._silent_s: dict[TP, float] = {}
 
@@ -83,7 +87,7 @@ class FetchAnswers:
         until it is read again. So a partition that is tried again and still answers with an error
         counts as unreadable with the first answer.
         """
-        # In a longer round this process stood still; the brokers are not to blame for that.
+        # During a longer round this process stood still: not the brokers' fault.
         round_s = min(round_s, _ROUND_S_MAX)
         found = Readable({}, [])
         # While no broker answers at all, no single partition is to blame.
@@ -116,7 +120,8 @@ class FetchAnswers:
     def _wait_on(self, tp: TP, round_s: float, found: Readable) -> None:
         silent_s = self._silent_s[tp] = self._silent_s.get(tp, 0.0) + round_s
         if silent_s > self._silent_s_max:
-            # It is named again after as long a silence; others ask whether its leader is back.
+            # Counting begins anew: a partition that stays silent is named again after as long a
+            # time; whether its leader is back is asked elsewhere.
             del self._silent_s[tp]
             found.unread[tp] = (
                 f"no fetch was answered for {silent_s:.0f} s; its leader is away, or it has none"

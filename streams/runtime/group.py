@@ -1,4 +1,4 @@
-"""The consumer group of a worker: reads what is committed, and claims partitions by commits."""
+"""The consumer group of a worker: reads committed offsets, and claims partitions by commits."""
 
 from __future__ import annotations
 
@@ -71,8 +71,9 @@ class TruthfulCoordinator(GroupCoordinator):
         self, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata]:
         told = await committed_once(self, partitions)
-        # The consumer asks where to begin before we seek, and waits for all partitions: one that
-        # has no answer must not hold up the others. Nothing is fetched from it before we seek.
+        # Before we seek, the consumer asks where to begin, and waits for all partitions: one
+        # without an answer is left out, so that it holds up no other. Nothing is fetched from it
+        # before we seek.
         return {
             place: at
             for place, at in told.items()

@@ -22,14 +22,14 @@ from streams.runtime.process.observer import Observer
 from streams.runtime.transactions.input_partition import InputPartition
 
 _SELDOM_S = JUMP_MS / 3_000
-# A broker that does not answer must not hold up the start; its answer counts when it comes.
+# A broker that takes longer to answer must not hold up the start; its late answer still counts.
 _ASK_S = 3.0
 _TRIES = 2
 _LOG_APPEND_TIME = 1
 
 
 class Ticker:
-    """Sends ticks by the worker's own clock; two tickers at once do no harm.
+    """Sends ticks by the worker's own clock; two tickers of one partition do no harm.
 
     partitions: returns the partitions that this worker owns at the moment.
     """
@@ -100,13 +100,13 @@ class Ticker:
             tick = partition.route.tick
             if tick is None:
                 continue
-            # What is due by log time is due, even where our own clock is behind it.
+            # Keys that are due by log time are due, even where our own clock is behind log time.
             now_ms = max(self._own.now_ms(), partition.log_time_ms)
             is_quiet = now_s - self._ticked_s[partition.place] >= _SELDOM_S
             is_due = partition.state.next_due_ms <= now_ms
             if is_due or partition.behind_ms > JUMP_MS or (partition.log_time_ms and is_quiet):
                 self._ticked_s[partition.place] = now_s
-                # Not awaited for delivery: a lost tick is followed by the next one.
+                # Its delivery is not waited for: if this tick is lost, another one follows.
                 await self._send(producer, tick, partition.topic, partition.number)
 
     async def _send(
@@ -148,7 +148,10 @@ class Ticker:
         return set(self._names().values())
 
     async def _ask(self, brokers: set[str]) -> None:
-        """Send a tick without a time to one partition of each of these brokers; await answers."""
+        """Ask these brokers for their time: send each a tick without a time, await the answers.
+
+        The tick goes to one of the partitions that the broker leads.
+        """
         producer = self._producer
         assert producer is not None
         asked = []

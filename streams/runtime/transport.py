@@ -1,12 +1,11 @@
-"""Batch transport: Faust hands its agent whole fetches of records instead of single ones.
+"""Batch transport: Faust hands its agent whole fetches of records instead of single records.
 
-Everything around it stays Faust's: the consumer group, assignment, agents, the worker. What is
-replaced, and why:
+The consumer group, assignment, agents and the worker stay Faust's. Replaced are:
 
-- one Faust message for a whole fetch; stock Faust spends 45-56 us on each record;
-- no object of the client library per record: handlers read the fields of the parsed record;
-- `read_committed`, and fetches that wait milliseconds instead of Faust's fixed 1.5 s;
-- back-pressure waits for room, not for a second.
+- one message per record, by one message per fetch: stock Faust spends 45-56 us on each message;
+- the client library's object per record: handlers read the fields of the parsed record;
+- the isolation level, by `read_committed`; and fetches that wait 1.5 s, by some of milliseconds;
+- back-pressure that waits a second at a time, by one that waits until there is room.
 """
 
 from __future__ import annotations
@@ -38,10 +37,11 @@ from streams.runtime.transactions.record_batches import RawRecords, Unreadable, 
 
 FETCH_MAX_WAIT_MS = 10
 FETCH_MIN_BYTES = 64 << 10
-"""A broker answers a fetch when it has this many bytes, or after FETCH_MAX_WAIT_MS with less.
+"""A broker answers a fetch when it has this many bytes, or after FETCH_MAX_WAIT_MS with fewer.
 
-Otherwise records that arrive one by one would be fetched one by one. Under a steady load of small
-records, broker and worker would spend more on fetches than on all else, and records wait longer.
+With a lower bound, records that arrive one by one would be fetched one by one: under a steady load
+of small records, broker and worker would spend more time on fetches than on all else, and records
+would wait longer.
 """
 
 _LEAVE_S = 3.0
@@ -78,8 +78,8 @@ class Slice:
 class Fetch:
     """Everything that one round of fetching brought for one topic.
 
-    intake: by topic and partition, the owner for whom its records were fetched; nobody else may
-            take them.
+    intake: by topic and partition, the input partition for which its records were fetched; no
+            other one may take them.
     """
 
     slices: tuple[Slice, ...]
@@ -102,7 +102,7 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
     Stock aiokafka builds a ConsumerRecord for each record and updates its position each time,
     which costs more than parsing it.
 
-    holes: offsets between the batches, where the log has none.
+    holes: offsets between the batches for which the log has no record.
     """
 
     next_fetch_offset: int
@@ -143,7 +143,7 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
                 if chunk:
                     self.next_fetch_offset = chunk[-1].offset + 1
                     yield chunk
-            # Behind the last record there may be compacted ones: the next fetch skips them.
+            # Records behind the batch's last one may be compacted away: the next fetch skips them.
             self.next_fetch_offset = batch.next_offset
 
     def _unreadable(self, raw: memoryview, why: str) -> Any:
@@ -153,7 +153,7 @@ class SlimPartitionRecords(aiokafka_fetcher.PartitionRecords):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """The offsets passed over since the last record that was handed out: from where, to where."""
+    """The offsets from `begin` to before `end`, passed over since the last record handed out."""
 
     begin: int
     end: int
@@ -161,7 +161,7 @@ class Passed:
 
 
 class SlimFetchResult(aiokafka_fetcher.FetchResult):
-    """Hands out all that a fetch brought at once."""
+    """Hands out all records of a fetch at once."""
 
     _partition_records: Any
 
@@ -175,20 +175,23 @@ class SlimFetchResult(aiokafka_fetcher.FetchResult):
         passed: Passed | None = getattr(state, "passed", None)
         holes: list[Hole] = []
         if passed is not None and passed.end == begin:
-            # Nothing was handed out in between, and nobody has sought another offset.
+            # Since then no record was handed out, and nobody has sought another offset: the
+            # offsets passed over lie right before this fetch.
             begin = passed.begin
             holes.extend(passed.holes)
         handed = begin
         for chunk in reading:
             if isinstance(chunk[0], Unreadable):
-                # The records before it are handed out first; the next fetch begins at it.
+                # First the records before the unreadable one are handed out; the next fetch
+                # begins at it.
                 if not records:
                     records.extend(chunk)
                 break
             records.extend(chunk)
             handed = records[-1].offset + 1
         holes.extend(reading.holes)
-        # Before the position: whoever reads that first, in another thread, misses nothing.
+        # Set before the position is, since `read_to` reads both in another thread: it must not
+        # see a position behind records that are not noted as handed out.
         if handed > begin:
             state.handed_offset = handed
         self._update_position()
@@ -201,7 +204,7 @@ class SlimFetchResult(aiokafka_fetcher.FetchResult):
 
 
 def concerned_by(error: KafkaError, partitions: AbstractSet[TP]) -> AbstractSet[TP]:
-    """Return the partitions that an error of the fetcher names, by themselves or by topic."""
+    """Return the partitions that an error of the fetcher names, or whose topic it names."""
     named: set[Any] = set()
     for argument in error.args:
         named.update(argument if isinstance(argument, dict) else [argument])
@@ -213,8 +216,8 @@ def read_to(consumer: Any, tp: Any, next_offset: int) -> int:
 
     next_offset: behind the last record that the reader took; it took all before it.
 
-    The answer lies further where only transaction markers and aborted records follow. Those are
-    never handed out, so no offset behind them is committed until another record comes.
+    Where only transaction markers and aborted records follow, the answer lies behind these: they
+    are never handed out, so the committed offset stays before them until another record comes.
     """
     assignment = consumer._subscription.subscription.assignment
     state = assignment and assignment.state_value(tp)
@@ -228,7 +231,7 @@ def read_to(consumer: Any, tp: Any, next_offset: int) -> int:
 def read_slim_records() -> None:
     """Make every consumer of this process hand out records as they were parsed.
 
-    The fetcher of aiokafka looks these classes up in its module.
+    The classes are put into aiokafka's module, where its fetcher looks them up.
     """
     aiokafka_fetcher.PartitionRecords = SlimPartitionRecords
     aiokafka_fetcher.FetchResult = SlimFetchResult
@@ -255,7 +258,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         read_slim_records()
         read_truthful_offsets()
         conf = self.app.conf
-        # What Faust's own method sets up for the methods that stay.
+        # Faust's own version of this method sets it, and its other methods read it.
         self._assignor = StickyPartitionAssignor
         consumer = aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
@@ -267,7 +270,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             # A committed offset outside the log must stop the worker, never move it.
             auto_offset_reset="none",
             isolation_level="read_committed",
-            # The watchdog ends a stalled worker; aiokafka's idea of activity is not ours.
+            # In effect off: our watchdog ends a stalled worker, and aiokafka would not see that
+            # this worker is active.
             max_poll_interval_ms=24 * 3600 * 1000,
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
@@ -285,24 +289,24 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     def ask_for(self, tps: Iterable[TP], is_wanted: bool) -> None:
-        """Let the client ask the brokers for partitions, or no more; from any thread."""
+        """Have the client fetch these partitions, or no longer; may be called in any thread."""
         wanted = [TopicPartition(*tp) for tp in tps]
 
         def set_all() -> None:
             consumer = self._ensure_consumer()
             for tp in wanted:
-                # The group may have taken it away meanwhile.
+                # The group may have taken the partition away meanwhile.
                 with suppress(IllegalStateError):
                     (consumer.resume if is_wanted else consumer.pause)(tp)
 
-        # Its loop is closed once the worker has left.
+        # The thread's event loop is closed once the worker has left the group.
         with suppress(RuntimeError):
             self.thread_loop.call_soon_threadsafe(set_all)
 
     async def on_thread_stop(self) -> None:
-        """Leave the group; do not wait for long until the brokers close their connections too.
+        """Leave the group, and wait only briefly for the brokers to close their connections.
 
-        Over TLS that has been seen to take more than 15 s.
+        Over TLS, brokers were seen to take more than 15 s for that.
         """
         try:
             async with asyncio.timeout(_LEAVE_S):
@@ -317,23 +321,24 @@ class BatchConsumer(driver.Consumer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._partitions_changed = asyncio.Event()
-        # A lag that stands still ends the worker: it must be known before whose fault it is.
+        # Half of the lag's limit at most: a lag without progress ends the worker, so a partition
+        # that cannot be read has to be set aside before.
         self.answers = FetchAnswers(min(FAILING_S, self.app.worker_settings.stall_s / 2))
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def forget_fetches(self) -> None:
-        """Stop fetching and wait until no fetch is under way, so that a seek is the last word.
+        """Stop fetching and wait until no fetch is under way; called before a seek.
 
-        A fetch that is under way during a seek would move the position that was just set, and
-        deliver records of the former position.
+        A fetch under way during a seek would move the position away from where it was just set,
+        and deliver records from the former position.
         """
         self.stop_flow()
         await self.wait_for_stopped_flow()
 
     def pause_partitions(self, tps: Iterable[TP]) -> None:
-        """Ask for them no more: Faust only passes over what the client goes on fetching."""
+        """Fetch these partitions no longer; Faust alone would fetch and drop their records."""
         super().pause_partitions(tps)
         self._thread.ask_for(tps, False)
 
@@ -356,7 +361,8 @@ class BatchConsumer(driver.Consumer):
                     continue
                 await has_room()
                 intake = self.app.intake()
-                # A copy: the set changes under a fetch, and an empty one stands for everything.
+                # A copy, since the set changes during a fetch; and the fetcher takes an empty set
+                # for all partitions.
                 partitions = frozenset(self._get_active_partitions())
                 if intake is None or not partitions:
                     continue
@@ -367,7 +373,8 @@ class BatchConsumer(driver.Consumer):
                     self.not_waiting_next_records.set()
                 await self._deliver(records, intake)
         except asyncio.CancelledError:
-            # Faust's Fetcher takes its own stop for a crash while partitions change hands.
+            # While partitions change hands, Faust's Fetcher would take this for a crash, although
+            # it has been told to stop.
             if not fetcher_stopped():
                 raise
         except self.consumer_stopped_errors:

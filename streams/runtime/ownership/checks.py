@@ -1,4 +1,4 @@
-"""Start-up checks: a worker refuses to run over topics on which the promise cannot hold."""
+"""Checks at start: a worker refuses to run over topics with which seats could be sold twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What the checks learned: partitions and identity of each topic, and which are compacted."""
+    """What the checks learned: partition count and id by topic, and which topics are compacted."""
 
     partitions: Mapping[str, int]
     identities: Mapping[str, str]
@@ -55,7 +55,7 @@ def check_cluster(
         topics = {name: _answer(name, future) for name, future in described.items()}
         configs = _configs(admin, wanted)
     except KafkaException as error:
-        # The client tells why it was not let in while it is polled.
+        # Only while it is polled does the client tell `refusals` why it was not let in.
         admin.poll(0)
         message = (
             f"no answer from the brokers {brokers}: {refusals.told_with(error)}. Are they up, is "

@@ -1,16 +1,17 @@
-"""Look-ups of committed records over HTTP: how an API pod finds what it has not seen itself.
+"""Look-ups of committed records over HTTP: how an API pod finds records that it has not seen.
 
-`state.owners.protocol` says how it is asked and answered. Instead of the records it may say:
+`state.owners.protocol` describes requests and answers. Instead of records, an answer may be:
 
     421  the partition is not this worker's: ask the group again
     503  not now: still restoring, set aside, changing hands, or too many look-ups at once
     400, 401, 403  malformed; a wrong token; no token is set and the address is not loopback
 
-Only what is committed is read, all keys as of one moment: stores are written after the commit. The
-owner's name is the one that stands in the group's committed offset while this worker is the owner.
+Only committed records are found, because stores are written after the commit; those of all keys
+are as of one moment. An answer has the owner's name, which is also in the group's committed offset
+as long as this worker is the owner.
 
-RocksDB is read by threads of our own, never by the loop; a partition's stores are closed only when
-no look-up reads them any more.
+RocksDB is read in threads of our own, never on the event loop; a partition's store is closed only
+when no look-up reads it any more.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ Place = tuple[str, int]
 
 THREADS: Final = 2
 UNDER_WAY_MAX: Final = 64
-"""Look-ups that wait for a thread or are read; the next one is told to come back."""
+"""Look-ups under way, waiting for a thread or being read; a further one is answered 503."""
 
 _PARTITION: Final = re.compile(r"[0-9]{1,9}")
 
 
 class Refusal(Enum):
-    """Why a look-up is not answered: status and word."""
+    """Why a look-up is not answered: HTTP status, and one word for metrics."""
 
     NOT_MINE = (421, "not mine")
     NOT_READY = (503, "not ready")
@@ -54,9 +55,9 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the store of a partition has for some keys, in the order asked; None for nothing.
+    """The payloads of some keys in a store, in the order of the keys; None where it has none.
 
-    progress_offset: every input record below it is in the payloads.
+    progress_offset: the payloads reflect every input record below this offset.
     """
 
     payloads: Sequence[bytes | None]
@@ -66,9 +67,9 @@ class Found:
 class CommittedRecords:
     """The stores of one generation, open to look-ups between restore and close.
 
-    All methods belong to the loop.
+    All methods are called on the event loop.
 
-    damaged: told of a partition whose store a look-up could not read, and why.
+    damaged: called with a partition whose store a look-up could not read, and the error.
     """
 
     def __init__(
@@ -85,17 +86,17 @@ class CommittedRecords:
         self._has_read = asyncio.Event()
 
     def open(self, partitions: Mapping[Place, InputPartition]) -> None:
-        """Answer from these from now on, and from no others."""
+        """Answer from these partitions from now on, and from no others."""
         self._partitions = partitions
 
     async def let_go_of(self, where: Place) -> None:
-        """Return when nothing of a partition that is open no more is being read."""
+        """Return when no look-up reads a partition any more; call it once that is not open."""
         while where in self._reading:
             self._has_read.clear()
             await self._has_read.wait()
 
     async def close(self) -> None:
-        """Answer no more; returns when nothing is being read."""
+        """Answer no further look-up; returns when those under way are done."""
         self._partitions = {}
         for where in tuple(self._reading):
             await self.let_go_of(where)
@@ -103,20 +104,21 @@ class CommittedRecords:
     async def read(
         self, topic: str, number: int, keys: Sequence[bytes], executor: Executor
     ) -> Found | Refusal:
-        """Read records as of one moment."""
+        """Read the records of some keys as of one moment, in a thread of the executor."""
         where = topic, number
         partition = self._partitions.get(where)
         if partition is None:
             return Refusal.NOT_READY if where in self._assigned else Refusal.NOT_MINE
         if sum(self._reading.values()) >= UNDER_WAY_MAX:
             return Refusal.BUSY
-        # Before the read: a batch that is committed meanwhile only adds to what it promises.
+        # Taken before the read: if a batch is committed meanwhile, the payloads may be newer than
+        # the offset promises, and never older.
         progress_offset = partition.committed_offset
         self._reading[where] = self._reading.get(where, 0) + 1
         loop = asyncio.get_running_loop()
         seed = partition.state.seed
         reading = executor.submit(partition.state.store.get_many, list(keys))
-        # Not in a `finally` here: whoever asked may go away while the thread still reads.
+        # Not in a `finally` here: the caller may be cancelled while the thread still reads.
         reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done, where))
         try:
             stored = await asyncio.wrap_future(reading)
@@ -127,7 +129,7 @@ class CommittedRecords:
         except StoreFull:
             return Refusal.NOT_READY
         except STORE_ERRORS as error:
-            # Unless it was set aside meanwhile, and another took its place.
+            # Not where the partition was set aside meanwhile, and another one took its place.
             if self._partitions.get(where) is partition:
                 self._damaged(where, error)
             return Refusal.NOT_READY
@@ -144,7 +146,7 @@ class Lookups:
 
     present: the records of the present generation; None while the worker has no partitions.
     token:   what a caller must show; without one only a loopback `host` answers.
-    count:   told how each look-up ended, in one word.
+    count:   called with one word on how each look-up ended.
     """
 
     def __init__(
@@ -202,7 +204,7 @@ class Lookups:
 
 
 def _are_of_the_store(keys: Sequence[bytes]) -> bool:
-    """Say whether one of the keys holds what the store keeps for itself."""
+    """Return whether one of the keys is reserved for the store itself."""
     return any(key[0] == RESERVED_PREFIX for key in keys)
 
 

@@ -21,7 +21,7 @@ TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Watermarks:
-    """First and next offset of inputs, and next offset of their changelogs; -1 if not told."""
+    """By input: its first and next offset, and its changelog's next offset; -1 if not told."""
 
     low: Mapping[Place, int]
     high: Mapping[Place, int]
@@ -34,7 +34,8 @@ async def watermarks(
     """Ask for the watermarks of inputs and their changelogs; raises KafkaError and OSError."""
     inputs = {place: TopicPartition(*place) for place in changelogs}
     outputs = {place: TopicPartition(*changelog) for place, changelog in changelogs.items()}
-    # Its own consumer: the group's reads committed records, and so sees stable offsets only.
+    # A consumer of its own: the group's reads committed records, so for it a partition ends at
+    # the last stable offset.
     consumer = AIOKafkaConsumer(**connection, isolation_level="read_uncommitted", group_id=None)
     await consumer.start()
     try:
@@ -62,7 +63,7 @@ def believed(place: Place, changelog: str, committed: int, marks: Watermarks) ->
         message = f"{name}: the brokers do not tell where it ends. Look at them"
         raise PartitionTrouble(message, "offsets")
     if known is None and marks.changelog_high[place] > 0:
-        # An owner claims before it writes, so there was an offset once.
+        # An owner commits an offset before it writes state, so the group once had one.
         message = (
             f"{name}: {changelog} holds state, but the group has no committed offset: the "
             "offsets expired or were deleted. Stop all workers of the group, set its offset "

@@ -1,13 +1,14 @@
-"""Taking partitions over: fenced, claimed, restored. What fails for one of them is its own.
+"""Taking partitions over: fence, claim, restore. A failure of one partition stops no other.
 
-1. Fence: the metadata of a committed offset names who committed it. Initialising that owner's
-   transactional ids makes a dead, paused or partitioned-off owner unable to commit, and aborts
-   what it left open. A live worker already uses its next name, so it is never fenced by mistake.
+1. Fence: the metadata of a committed offset names the owner that committed it. Initialising that
+   owner's transactional ids makes the owner, be it dead, paused or cut off, unable to commit, and
+   aborts the transaction that it left open. A live worker already has the name of its next
+   generation, so it is never fenced by mistake.
 2. Claim: the unchanged offset is committed under our own name through the consumer; the broker
    checks group generation and member, so a worker of an older generation cannot claim.
-3. Restore: the stores are brought up to their changelogs.
+3. Restore: the stores are brought up to the ends of their changelogs.
 
-A partition that fails a step takes no part in the next one, and comes back with its trouble.
+A partition that fails a step takes no part in the next step, and is returned with its trouble.
 """
 
 from __future__ import annotations
@@ -73,9 +74,11 @@ class Group(Protocol):
 
 @dataclass(slots=True)
 class Taken:
-    """What a take-over brought: each place is a partition that can run, or a trouble.
+    """The result of a take-over: for each place a partition that can run, or its trouble.
 
-    fenced: former owners. restored: changelog records read. fence_s: fence and claim together.
+    fenced:   former owners that were fenced.
+    restored: number of changelog records read.
+    fence_s:  duration of fence and claim together; restore_s: of the restore.
     """
 
     partitions: dict[Place, InputPartition] = field(default_factory=dict)
@@ -87,9 +90,9 @@ class Taken:
 
 
 class TakeOver:
-    """Takes partitions over for one generation; several takes may run at a time.
+    """Takes partitions over for one generation; several calls of `take` may run at a time.
 
-    closing: set when the partitions are given up; what is under way then ends soon.
+    closing: set when the partitions are given up; take-overs under way then end soon.
     """
 
     def __init__(
@@ -121,9 +124,9 @@ class TakeOver:
     ) -> Taken:
         """Take places over; raise WorkerMustEnd, or one of LOST_GROUP.
 
-        beside:    done while former owners are fenced; the claim comes after both.
-        stalled_s: how long the restore of a partition may stand still.
-        Returns with neither partitions nor troubles when the generation is closed meanwhile.
+        beside:    awaited while former owners are fenced; the claim comes after both.
+        stalled_s: how long the restore of a partition may make no progress.
+        Returns neither partitions nor troubles where the generation is closed meanwhile.
         """
         taken = Taken()
         started = time.monotonic()
@@ -136,7 +139,7 @@ class TakeOver:
         if left is None:
             return Taken()
         left = [place for place in left if place not in taken.troubles]
-        # Only now: nothing that a fenced owner committed lies behind these watermarks.
+        # Asked after the fence, so that all that a fenced owner committed is below the watermarks.
         claimed = await self._unless_closing(self._claim(left, taken))
         if claimed is None:
             return Taken()
@@ -167,17 +170,17 @@ class TakeOver:
         return taken
 
     async def close_store(self, store: RocksDBStore, trouble: PartitionTrouble | None) -> None:
-        """Close a store, keeping what is in it, or deleting it where it cannot be believed."""
+        """Close a store; keep its content, or delete it where its trouble says so."""
         loop = asyncio.get_running_loop()
         forget = trouble is not None and trouble.forget_store
         try:
             await loop.run_in_executor(self._executor, _close, store, forget)
         except STORE_ERRORS as error:
-            # Nothing is lost: what it lacks is in the changelog.
+            # No value is lost: those that the store lacks are in the changelog.
             self._observer.log.error("a store could not be closed: %s", error)  # noqa: TRY400
 
     async def _unless_closing(self, step: Coroutine[Any, Any, T]) -> T | None:
-        """Run a step that may wait for brokers; give it up, and return None, on closing."""
+        """Run a step that may wait for brokers; on closing, cancel it and return None."""
         running = asyncio.ensure_future(step)
         closing = asyncio.ensure_future(self._closing.wait())
         try:
@@ -193,7 +196,8 @@ class TakeOver:
     async def _check_writers(self, places: Collection[Place], taken: Taken) -> None:
         """Refuse a state that was made under another number of partitions, or from another topic.
 
-        Of every partition, ours or not: one that was added has no state that could tell.
+        The changelogs of all partitions are asked, not only of ours: a partition that was added
+        has no state that could tell.
         """
         for source, number in places:
             count = self._partitions[source]
@@ -226,7 +230,7 @@ class TakeOver:
             raise PartitionTrouble(message, "changelog")
 
     async def _fence(self, places: Collection[Place], taken: Taken) -> list[Place]:
-        """Fence the former owners; return the places whose owner can write no more."""
+        """Fence the former owners; return the places whose former owner can write no more."""
         try:
             committed = await self._group.committed([TopicPartition(*place) for place in places])
         except LOST_GROUP:
@@ -276,7 +280,7 @@ class TakeOver:
     async def _claim(
         self, places: Sequence[Place], taken: Taken
     ) -> tuple[dict[Place, int], Watermarks]:
-        """Claim what can be claimed; return its offsets, and where inputs and changelogs end."""
+        """Claim places; return the offsets of those claimed, and the watermarks of all."""
         if not places:
             return {}, _NO_MARKS
         try:
@@ -298,7 +302,7 @@ class TakeOver:
         except LOST_GROUP:
             raise
         except (KafkaError, OSError) as error:
-            # Whose fault it is shows when each is asked alone.
+            # Which partition the error is of shows when each is tried again, alone.
             message = f"its offsets could not be read or claimed: {error!r}. Look at the brokers"
             for place in places:
                 taken.troubles.setdefault(place, PartitionTrouble(message, "offsets"))
@@ -310,7 +314,7 @@ class TakeOver:
     ) -> dict[Place, RocksDBStore]:
         loop = asyncio.get_running_loop()
         wanted = list(places)
-        # Off the loop, which goes on answering: opening twenty stores takes half a second.
+        # In threads, since the event loop has to go on: opening twenty stores takes half a second.
         opening = [loop.run_in_executor(None, self._open_store, place) for place in wanted]
         opened: dict[Place, RocksDBStore] = {}
         results = await asyncio.gather(*opening, return_exceptions=True)
@@ -333,7 +337,7 @@ class TakeOver:
         changelog_high: Mapping[Place, int],
         taken: Taken,
     ) -> None:
-        """Delete the stores that copy another log than this one; all of it is read instead."""
+        """Replace the stores that copy another log than their changelog by empty ones."""
         place_of = {self._changelog(place): place for place in stores}
         strangers, unknown = await timeline.of_another_timeline(
             self._settings.connection,
@@ -394,7 +398,7 @@ class TakeOver:
             for changelog, trouble in troubles.items():
                 taken.troubles[place_of[changelog]] = trouble
         except (KafkaError, OSError) as error:
-            # Whose fault it is shows when each is restored alone.
+            # Which partition the error is of shows when each is restored again, alone.
             for place in stores:
                 taken.troubles[place] = trouble_of(error)
         finally:

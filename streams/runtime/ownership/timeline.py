@@ -1,12 +1,13 @@
 """Checks that the log is still the one from which the state was made.
 
-Every transaction that changes a partition's state ends its changelog records with one that says
-who wrote it: a number drawn at take-over, how many partitions the input had, and the identity of
-the input topic. The first transaction of an owner also lists the recent owners. These two tell:
+The last changelog record of every transaction that changes a partition's state is a signature: a
+random number that the owner drew when it took over, how many partitions the input had, and the
+topic id of the input. The first transaction of an owner also lists the recent owners. From the
+signatures and the lists follows:
 
 - under how many partitions, and from which topic, the state was made;
-- whether a store that was kept copies this log, or one that a restored backup has replaced:
-  offsets and leader epochs are the same in both, numbers drawn at random are not.
+- whether a store that was kept copies this log, or a log that a restored backup has replaced: the
+  offsets and leader epochs of both logs are equal, their random numbers are not.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Changelog = tuple[str, int]
 """Topic and partition of a changelog."""
 
 TAKEOVERS_MAX = 32
-"""Owners listed. A store that is older than the oldest of them is restored whole."""
+"""How many owners are listed. A store from before the oldest of them is made anew."""
 
 READ_TIMEOUT_S = 15.0
 _RANGE_TIMEOUT_S = 5.0
@@ -41,7 +42,7 @@ _PAIR = struct.Struct(">QQ")
 
 
 class Writer(NamedTuple):
-    """Who wrote a transaction.
+    """The signature of a transaction: who wrote it.
 
     token:      drawn at random at the take-over.
     partitions: number of partitions of the input.
@@ -83,9 +84,10 @@ def pairs_of(payload: bytes) -> Pairs:
 def signature(
     store: Store, partitions: int, source_id: str
 ) -> tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]]:
-    """Return what an owner's transactions carry from now on: each of them, and the first one.
+    """Return the values that each transaction of a new owner carries, and those of its first one.
 
-    Raises PartitionTrouble where the store, and so its changelog, is not whole.
+    Both are by store key. Raises PartitionTrouble where the store lacks records that its last
+    owner must have written, for then its changelog lacks them too.
     """
     token = secrets.randbits(64)
     [last, stored] = store.get_many([WRITER_KEY, TAKEOVERS_KEY])
@@ -93,7 +95,7 @@ def signature(
     if last is not None:
         writer = Writer.of(unpack(last, store.seed)[0])
         if not takeovers or takeovers[-1][0] != writer.token:
-            # Whoever wrote last listed itself with its first transaction.
+            # The last owner listed itself with its first transaction.
             message = (
                 "its changelog lacks what its last owner wrote first: it was created again, or "
                 "its first records were deleted, and state with them. Restore the brokers from a "
@@ -108,7 +110,7 @@ def signature(
 
 
 def are_given_up(store: Store, first: int, end: int) -> bool:
-    """Say whether an operator gave the input records from `first` to before `end` up."""
+    """Say whether an operator has given up all input records from `first` to before `end`."""
     [stored] = store.get_many([SKIPPED_KEY])
     if stored is None:
         return False
@@ -121,10 +123,11 @@ def are_given_up(store: Store, first: int, end: int) -> bool:
 def check_writer(
     source: str, changelog: str, writer: Writer, partitions: int, source_id: str
 ) -> None:
-    """Raise where nobody may go on from a state that `writer` wrote.
+    """Raise where a state that `writer` wrote does not fit the input as it is now.
 
-    partitions, source_id: of the input as it is.
-    WorkerMustEnd: under another number of partitions. PartitionTrouble: from another topic.
+    partitions, source_id: number of partitions and topic id of the input.
+    Raises WorkerMustEnd where the number of partitions was another one, and PartitionTrouble
+    where the topic was.
     """
     if writer.partitions != partitions:
         message = (
@@ -168,12 +171,12 @@ async def last_writers(
 ) -> tuple[dict[Changelog, Writer], set[Changelog]]:
     """Return who wrote each changelog last, and the changelogs that could not be read in time.
 
-    Nobody has written those that are empty, and nobody said so in those from before.
+    Changelogs that are empty, or written before there were signatures, are in neither.
     """
     tps = [TopicPartition(*changelog) for changelog in changelogs]
     found: dict[Changelog, Writer] = {}
     async with _reading(connection) as consumer:
-        # One by one: a partition without a leader keeps the answer of all back.
+        # Each is asked for alone: asked together, one without a leader keeps back all answers.
         ranges = dict(
             zip(tps, await asyncio.gather(*(_range(consumer, tp) for tp in tps)), strict=True)
         )
@@ -198,7 +201,7 @@ async def last_writers(
 
 
 async def _range(consumer: AIOKafkaConsumer, tp: Any) -> tuple[int, int] | None:
-    """Return the first offset and the stable end; None where nobody answers in time."""
+    """Return the first offset and the last stable offset; None where no broker tells in time."""
     try:
         async with asyncio.timeout(_RANGE_TIMEOUT_S):
             low = await consumer.beginning_offsets([tp])
@@ -213,11 +216,12 @@ async def of_another_timeline(
     stores: Mapping[Changelog, Store],
     high_watermarks: Mapping[Changelog, int],
 ) -> tuple[set[Changelog], set[Changelog]]:
-    """Return the stores that copy another log than this one, and those of which nobody can tell.
+    """Return the stores that copy another log than their changelog, and those not known in time.
 
-    A store remembers where its last transaction said who wrote it. There the same record must lie;
-    or, where that was compacted away, the next such record must be of the same owner, or follow
-    the list of an owner that came after.
+    A store remembers the offset of its last transaction's signature. A store copies its changelog
+    where the same record lies at that offset; or, where compaction has removed the record, where
+    the next signature is of the same owner, or of a later one whose list says that it took over
+    behind all that the store has.
     """
     strangers: set[Changelog] = set()
     begin: dict[Any, int] = {}
@@ -225,7 +229,7 @@ async def of_another_timeline(
         if not store.changelog_offset:
             continue
         if store.writer_at < 0 or store.changelog_offset > high_watermarks[changelog]:
-            # Written before anything could be compared; or the log is shorter than what it has.
+            # The store is from before there were signatures, or has more than the log.
             strangers.add(changelog)
         else:
             begin[TopicPartition(*changelog)] = store.writer_at
@@ -238,10 +242,10 @@ async def of_another_timeline(
                 async with asyncio.timeout(READ_TIMEOUT_S):
                     async for tp, record in _records(consumer, begin, end):
                         if judges[tp].heard(record):
-                            # Enough: the rest is for the restore to read.
+                            # The verdict stands: only the restore reads the rest.
                             begin.pop(tp, None)
                             unknown.discard((tp.topic, tp.partition))
-                    # Read to their ends, and nobody wrote in them what the store has.
+                    # The other changelogs were read to their ends: none has the store's signature.
                     unknown.clear()
             except TimeoutError:
                 pass
@@ -253,7 +257,7 @@ async def of_another_timeline(
 
 
 class _Judge:
-    """Compares one store with its changelog, from the record on that it remembers."""
+    """Compares one store with its changelog, from the signature on that the store remembers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -264,7 +268,7 @@ class _Judge:
         self.is_same = False
 
     def heard(self, record: Any) -> bool:
-        """Take one record in; say whether the verdict stands."""
+        """Take in one record; return whether `is_same` is decided."""
         key, value = record.key, record.value
         if value is None or key not in {WRITER_KEY, TAKEOVERS_KEY}:
             return False
@@ -278,14 +282,14 @@ class _Judge:
                 return False
             writer = Writer.of(payload)
         except CorruptValue:
-            # A stranger's: the restore counts it.
+            # Not ours; the restore counts such records.
             return False
         later = order_of(value) > self._store.order
         self.is_same = later and (writer.token == self._token or self._was_followed())
         return True
 
     def _was_followed(self) -> bool:
-        """Say whether an owner that came later took over behind what the store has."""
+        """Return whether the next owner's first transaction came after the store's last one."""
         for (token, _), (_, next_order) in zip(
             self._successors, self._successors[1:], strict=False
         ):
@@ -295,7 +299,10 @@ class _Judge:
 
 
 async def _records(consumer: Any, begin: dict[Any, int], end: Mapping[Any, int]) -> Any:
-    """Give (partition, record) of each range; whoever takes one out of `begin` has read enough."""
+    """Give (partition, record) from `begin` to `end`, offsets by partition.
+
+    The caller takes a partition out of `begin` when it has read enough of it.
+    """
     consumer.assign(list(begin))
     for tp, offset in begin.items():
         consumer.seek(tp, offset)

@@ -1,4 +1,4 @@
-"""Which errors concern one partition only, and what then happens to that partition."""
+"""Which errors strike one partition only, and what is told and done about that partition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STORE_ERRORS: Final = (ClosedStore, CorruptStore, CorruptValue, StoreFull)
 
 
 def trouble_of(error: Exception) -> PartitionTrouble:
-    """Return an error that strikes one partition as its trouble."""
+    """Return the trouble that an error is to the one partition that it strikes."""
     if isinstance(error, PartitionTrouble):
         return error
     if isinstance(error, (CorruptStore, CorruptValue)):

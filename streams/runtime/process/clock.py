@@ -1,8 +1,8 @@
 """This worker's clock beside the brokers'.
 
-A broker's clock is read from the append time in its answer to a tick: that time lies between the
-moments at which the tick was sent and acknowledged. Only certain differences count: an answer that
-took long leaves a wide range open, and decides nothing.
+A broker's clock is read from the append time in its answer to a tick, which lies between the
+moments at which the tick was sent and acknowledged. So a reading is a range: an answer that took
+long leaves a wide range, and counts only where all of the range is right, or all of it wrong.
 
 The majority of clocks decides whose clock is wrong. With one broker there is no majority. While
 the worker runs, it can tell a jump of its own clock: the monotonic clock beside it never jumps.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIMIT_MS = 5_000
-"""How far two clocks may be apart; lapses wait for the later one: `streams.folding.log_time`."""
+"""How far apart two clocks may be; lapses wait for the later one (`streams.folding.log_time`)."""
 
 _STEP_MS = 1_000
 _FRESH_S = 60.0
@@ -54,7 +54,7 @@ class OwnClock:
         return int(self._wall() * 1000) + shift_ms
 
     def jumps_ms(self) -> int:
-        """Return what only jumps of this clock change: its lead over the monotonic one."""
+        """Return this clock's lead over the monotonic one, which only its jumps change."""
         return self.now_ms() - int(self.monotonic_s() * 1000)
 
 
@@ -68,9 +68,10 @@ class Sent:
 
 
 class Reading(NamedTuple):
-    """A broker's clock minus ours, in ms: at least and at most; taken_s is monotonic.
+    """A broker's clock minus ours: between least_ms and most_ms.
 
-    jumps_ms: of our own clock, when its tick was sent.
+    taken_s:  when it was read, on the monotonic clock.
+    jumps_ms: `jumps_ms` of our own clock when the tick was sent.
     """
 
     least_ms: int
@@ -114,8 +115,8 @@ class ClockWatch:
         now_s = self.own.monotonic_s()
         took_ms = int((now_s - sent.monotonic_s) * 1000) + 1
         if abs(self.own.jumps_ms() - sent.jumps_ms) >= _STEP_MS:
-            # Our clock jumped while the tick was on its way: it was sent by another clock, and to
-            # remember it would put the jump down to the broker.
+            # Our clock jumped while the tick was on its way: compared with the time of sending,
+            # the jump would seem to be the broker's.
             return
         reading = Reading(
             appended_ms - sent.at_ms - took_ms, appended_ms + 1 - sent.at_ms, now_s, sent.jumps_ms
@@ -127,12 +128,12 @@ class ClockWatch:
             if abs(reading.jumps_ms - before.jumps_ms) < _STEP_MS:
                 self._jumped.add(broker)
         elif not reading.differs:
-            # It took too long to tell anything.
+            # The answer took so long that the clock may be right or wrong.
             return
         self._readings[broker] = reading
 
     def forget(self) -> None:
-        """Believe no reading any more: this process may have been away."""
+        """Forget all readings; called when this process may have stood still since."""
         self._readings.clear()
         self._jumped.clear()
 

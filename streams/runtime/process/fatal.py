@@ -1,9 +1,9 @@
 """How a worker ends when it must not go on.
 
-The log is the truth: whoever owns the partitions next replays what was not committed. So a
-worker that cannot be sure of itself ends at once, without unwinding: framework clean-up code
-would acknowledge what was never decided. What is wrong with one partition only is no reason to
-end: that partition is set aside, and the others go on.
+The log is the truth: the next owner of the partitions replays all that was not committed. So a
+worker that cannot be sure of itself ends at once and without unwinding, because clean-up code of
+the frameworks would acknowledge records that were never decided. A trouble of one partition is no
+reason to end: that partition is set aside, and the others go on.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ EXIT_CODE = 70
 log = logging.getLogger("seatstream.runtime")
 
 before_end: list[Callable[[], None]] = []
-"""Called when this process ends itself, in whatever thread; must not fail."""
+"""Called in the thread that ends this process, just before; must not raise."""
 
 
 Reason = Literal["offsets", "changelog", "store", "input", "schema", "handler", "dead_letters"]
 """What is wrong with a partition that is set aside, in one word, for the metrics.
 
-offsets:      its owner, committed offset or ends are not to be had, or do not fit together.
-changelog:    its changelog cannot be read to the end, or holds what cannot be believed.
+offsets:      its owner, committed offset or ends cannot be read, or do not fit together.
+changelog:    its changelog cannot be read to the end, or has records that cannot be believed.
 store:        its store is damaged, does not fit, or its disk is full.
 input:        its records cannot be read, or some are missing.
 schema:       a record needs a schema or code that this worker does not have.
@@ -40,7 +40,8 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 class WorkerMustEnd(Exception):
     """A condition under which no worker may go on with any of its partitions.
 
-    Its own identity, clock, memory or transaction is in doubt, or what all partitions share.
+    Its own identity, clock, memory or transaction is in doubt, or a thing that all partitions
+    share.
 
     Operator action: as the message says; the worker has committed nothing since.
     """
@@ -61,8 +62,8 @@ class PartitionTrouble(Exception):
     ) -> None:
         """Say what is wrong.
 
-        forget_store: what lies in the store cannot be believed: it is deleted, and the next try
-                      restores it from the beginning of the changelog.
+        forget_store: the store's content cannot be believed: the store is deleted, and the next
+                      try restores it from the beginning of the changelog.
         """
         super().__init__(message)
         self.reason: Reason = reason
@@ -70,7 +71,7 @@ class PartitionTrouble(Exception):
 
 
 def end_process(reason: str, error: BaseException | None = None) -> NoReturn:
-    """Log why, flush, and end the process."""
+    """Log the reason, flush, and end the process with EXIT_CODE."""
     for call in before_end:
         call()
     log.critical("worker ends: %s", reason, exc_info=error)

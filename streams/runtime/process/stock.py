@@ -18,10 +18,11 @@ _TIMEOUT_S = 5.0
 
 
 class TransactionWatch:
-    """Asks the brokers for stable offsets and ends, and tells the observer.
+    """Asks the brokers for last stable offsets and ends, and tells the observer.
 
-    client:  options of librdkafka. routes: by the topic that each reads.
-    clock_s: in seconds; only goes on.
+    client:  options of librdkafka.
+    routes:  by the topic that each reads.
+    clock_s: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class TransactionWatch:
         self._admin: AdminClient | None = None
 
     def watched(self, inputs: Iterable[Place]) -> list[Place]:
-        """Return these inputs and what is written for them."""
+        """Return these input partitions, and the partitions that are written for them."""
         return [
             (topic, partition) for source, partition in inputs for topic in self._topics(source)
         ]
 
     async def look(self, inputs: Iterable[Place]) -> None:
-        """Take stock once of these inputs and of what is written for them."""
+        """Look once at the transactions in `watched` partitions of these inputs."""
         places = self.watched(inputs)
         loop = asyncio.get_running_loop()
         try:

@@ -17,16 +17,19 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 _TIMEOUT_S = 3.0
-# A broker that has not heard of a new topic yet says the same as one that knows it was deleted.
+# Looks in a row in which a topic must be missing: a broker that has not heard of a new topic yet
+# answers as if the topic had been deleted.
 _LOOKS = 2
 _FIRST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 
 
 class Look(NamedTuple):
-    """missing: topics that are not there; renewed: created anew since the last look.
+    """What a look at the topics found.
 
-    counts: of partitions, by topic that has another number than at start.
-    shortened: partitions of the retold topics whose first records were removed since then.
+    missing:   topics that do not exist.
+    renewed:   topics that were created anew since the last look.
+    counts:    number of partitions, by topic that has another number than at start.
+    shortened: partitions of retold topics whose first records were removed since the last look.
     """
 
     missing: frozenset[str]
@@ -53,14 +56,14 @@ class TopicWatch:
     ) -> None:
         self._identities = dict(identities)
         self._partitions = partitions
-        # Brokers that are away are told of by everything else already.
+        # Quiet: all other clients already log brokers that are away.
         self._admin = AdminClient({**options, "log_level": 2})
         self._missed = dict.fromkeys(identities, 0)
         self._retold = retold
         self._begins: dict[tuple[str, int], int] = {}
 
     def look(self) -> Look:
-        """Ask now; blocks for some seconds at most. No answer is no news of a topic."""
+        """Ask the brokers; blocks for some seconds at most. No answer counts as no change."""
         renewed = set()
         counts = {}
         names = sorted(self._identities)
@@ -86,7 +89,7 @@ class TopicWatch:
     def _shortened(self) -> list[tuple[str, int]]:
         """Return partitions that begin later than at the last look.
 
-        Compaction leaves the first offset where it is: who moves it forward deletes records.
+        Compaction leaves a partition's first offset as it is, so records were deleted.
         """
         asked = {
             TopicPartition(topic, number): _FIRST

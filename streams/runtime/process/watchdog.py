@@ -1,9 +1,10 @@
 """Ends a process that was paused for so long that it may no longer own its partitions.
 
-It narrows the window in which a woken worker does useless work; fencing is what closes it.
+The watchdog shortens the time in which a woken worker does useless work; only fencing keeps that
+work from being committed.
 
-It ticks in a thread of its own, as the heartbeats do: a loop that is merely busy still owns its
-partitions, and ending it under load would put the load on the next worker.
+The watchdog ticks in a thread of its own, as heartbeats do: a worker whose event loop is merely
+busy still owns its partitions, and ending it would put its load on the next worker.
 """
 
 from __future__ import annotations
@@ -45,6 +46,6 @@ class Watchdog:
 
     def _tick(self) -> None:
         while not self._stopping.wait(_TICK_S):
-            # Whoever comes first after a pause, this thread or a commit, sees it.
+            # After a pause, either this thread or a commit checks first; both end the process.
             self.check()
             self._ticked_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Where a decided batch goes: into a transaction, and into its store once that is committed."""
+"""Decided batches in; records of a transaction out, and writes to stores once it is committed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.runtime.transactions.transaction import Transaction
 
 
 def fill(transaction: Transaction, one: Decided) -> None:
-    """Put what a batch brings into a transaction."""
+    """Add a batch's records to a transaction: outcomes, changelog records and dead letters."""
     partition = one.partition
     number, at_ms = partition.number, one.log_time_ms
     for topic, pairs in one.effects.outgoing.items():
@@ -23,7 +23,8 @@ def fill(transaction: Transaction, one: Decided) -> None:
         tombstones = [tombstone(key, seed, order) for key in one.changes.deletes]
         transaction.add(partition.route.changelog, number, tombstones, at_ms)
     if one.changes.puts:
-        # Last: who wrote them stands behind all others.
+        # After the tombstones: the last of the puts is the signature, which has to be the last
+        # changelog record.
         transaction.add(partition.route.changelog, number, one.changes.puts, at_ms)
     if one.effects.dead_letters:
         letters = [
@@ -36,7 +37,7 @@ def fill(transaction: Transaction, one: Decided) -> None:
 def write_stores(
     decided: Sequence[Decided], ends: Mapping[tuple[str, int], int]
 ) -> dict[InputPartition, Exception]:
-    """Write each committed batch to its store; return what went wrong with which."""
+    """Write each committed batch to its store; return the error of each partition that failed."""
     failed: dict[InputPartition, Exception] = {}
     for one in decided:
         partition = one.partition

@@ -1,13 +1,14 @@
-"""Remembers what ended this worker, so that one poisonous record cannot stop a partition for ever.
+"""Remembers which records ended this worker, so that none can stop its partition for ever.
 
 When deciding a batch fails, the worker writes down the range of offsets and ends. After its
 restart it decides that range one record at a time, which finds the record. A record that has ended
 the worker three times becomes a dead letter, without touching any state.
 
-A process that was killed while it decided may have been killed by a record, or by somebody. Each
-time this happens again, the range is decided in smaller parts. A record is set aside only when
-three processes in a row ended while it was decided alone. Random kills hit that moment once in
-thousands of times, and practically never three times in a row.
+A process that was killed while it decided records may have been killed by one of them, or by
+somebody. Each time this happens again, the range is decided in smaller parts. A record becomes a
+dead letter only when three processes in a row were killed while they decided this record alone.
+Random kills hit that moment once in thousands of times, and practically never three times in a
+row.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ _PARTS = 32
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """A stretch of offsets of one partition, both ends included, and how often it killed.
+    """Offsets of one partition, both ends included, in which a record may end the worker.
 
-    at_once: how many of its records are decided together.
-    kills:   lives that ended, without a word, while the first record was decided alone.
+    deaths:  how often deciding these records failed.
+    at_once: how many of the records are decided together.
+    kills:   how many processes were killed while they decided the first record alone.
     """
 
     first_offset: int
@@ -40,7 +42,7 @@ class Caution:
 
 
 class CrashJournal:
-    """The journal of one worker, a small file beside its stores, and what it is deciding now."""
+    """The journal of one worker: a small file beside its stores, and the page of `Deciding`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,24 +51,24 @@ class CrashJournal:
             stored = json.loads(path.read_text(encoding="utf-8"))
             self._cautions = {place: Caution(**caution) for place, caution in stored.items()}
         except (OSError, ValueError, TypeError, AttributeError):
-            # No journal, or one cut off by a crash: caution is lost, nothing else.
+            # There is no journal, or a crash cut it off: the search for a record begins anew.
             self._cautions = {}
         self._deciding = Deciding(path.with_name("deciding"))
         if self._deciding.left is not None:
             self._note_kill(self._deciding.left)
 
     def deciding(self, place: str, records: Sequence[Record]) -> Deciding:
-        """Return a context within which these records are decided; without records, none."""
+        """Return a context in which to decide these records; a kill within it will be noted."""
         if records:
             self._deciding.begin(Stretch(place, records[0].offset, records[-1].offset))
         return self._deciding
 
     def excuse(self) -> None:
-        """Note that the process ends for another reason than what it is deciding."""
+        """Note that the process ends for another reason than the records that it is deciding."""
         self._deciding.done()
 
     def caution(self, place: str) -> Caution | None:
-        """Return the stretch of a partition (`topic-number`) to go through with care."""
+        """Return the offsets of a partition (`topic-number`) to decide with caution, if any."""
         return self._cautions.get(place)
 
     def deaths(self, place: str) -> int:
@@ -100,7 +102,7 @@ class CrashJournal:
             at_once = max(1, (last - first + 1) // _PARTS)
             self._cautions[place] = Caution(first, last, 0, at_once)
         elif known.at_once > 1:
-            # The rest of the stretch is not under suspicion any more: it was not being decided.
+            # Only these offsets were being decided: the rest of the stretch did not kill.
             self._cautions[place] = Caution(first, last, 0, max(1, known.at_once // _PARTS))
         else:
             kills = known.kills + 1 if known.first_offset == first else 1
@@ -108,7 +110,7 @@ class CrashJournal:
         self._save()
 
     def forget(self, place: str) -> None:
-        """Forget a partition whose log is another one: its offsets are other records."""
+        """Forget the offsets of a partition whose log was replaced: they are other records now."""
         if self._cautions.pop(place, None) is not None:
             self._save()
 
@@ -120,7 +122,7 @@ class CrashJournal:
         if next_offset > caution.last_offset:
             del self._cautions[place]
         elif next_offset > caution.first_offset:
-            # A suspect was decided after all; the rest starts with one death against it at most.
+            # The first records were decided after all; the rest starts with one death at most.
             deaths = min(1, caution.deaths)
             self._cautions[place] = Caution(
                 next_offset, caution.last_offset, deaths, caution.at_once

@@ -1,10 +1,10 @@
 """Dead letters: the original bytes with their cause in headers, and limits on how many.
 
-A dead letter keeps the original's key, value and headers, its headers in front of ours. Whatever
-would make it larger than its topic takes is cut, and a header says so.
+A dead letter keeps the original's key, value and headers; our headers follow them. Value and
+headers are cut where the dead letter would be larger than its topic takes, and a header tells so.
 
-A few unreadable records are normal. Many in a row mean a bad deploy, which must be stopped before
-the whole topic drains into the dead letters.
+A few unreadable records are normal. Many in a row mean a bad deploy; it must be stopped before the
+whole topic becomes dead letters.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from streams.runtime.process.fatal import PartitionTrouble
 
 WINDOW_RECORDS = 1_000
 LETTER_BYTES_MAX = 2 << 20
-"""The largest record that the topic takes: room for any original of a source topic."""
+"""The largest record that a topic of dead letters takes: any record of a source topic fits."""
 
 _PREFIX = "dead-letter-"
-# Of ours, and for lengths; a header of the original takes two lengths beside its bytes.
+# Bytes kept for our headers and for lengths; each header of the original has two lengths.
 _OURS_BYTES_MAX = 8 << 10
 _LENGTHS_BYTES = 10
 
@@ -34,14 +34,15 @@ except PackageNotFoundError:
 def dead_letter_record(
     letter: DeadLetter, topic: str, partition: int
 ) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-    """Return (key, value, headers): those of the original untouched, our headers behind them."""
+    """Return (key, value, headers) of a dead letter: the original's, then our headers."""
     record = letter.record
     value = record.value
     room = LETTER_BYTES_MAX - _OURS_BYTES_MAX - len(record.key or b"")
     carried = value if value is None else value[: max(0, room)]
     kept = _that_fit(record.headers or (), room - len(carried or b""))
     names = [name.encode("utf-8", "surrogateescape") for name, _ in kept]
-    # The client takes text only: foreign bytes of a name are spelled, and told to the byte below.
+    # The client takes names as text: bytes that are no UTF-8 are spelled out, and `header-names`
+    # has the exact bytes.
     shown = [name.decode("utf-8", "backslashreplace") for name in names]
     is_spelled = any(name != text.encode() for name, text in zip(names, shown, strict=True))
     schema_id = ""
@@ -70,9 +71,9 @@ def dead_letter_record(
 
 
 def _that_fit(headers: Sequence[tuple[str, bytes]], room: int) -> Sequence[tuple[str, bytes]]:
-    """Return the first headers, as many as there is room for, each counted with its name twice."""
+    """Return as many of the first headers as `room` (bytes) is enough for."""
     for count, (name, content) in enumerate(headers):
-        # Spelled, a byte of a name takes four, and two more in hexadecimal.
+        # A byte of a name takes up to four when it is spelled out, and two in `header-names`.
         room -= 6 * len(name) + len(content or b"") + _LENGTHS_BYTES
         if room < 0:
             return headers[:count]
@@ -85,9 +86,9 @@ LOST = "LOST"
 def lost_record(
     topic: str, partition: int, first: int, behind: int, now_ms: int
 ) -> tuple[None, bytes, list[tuple[str, bytes]]]:
-    """Return the dead letter of records that nobody can read any more, `first` to before `behind`.
+    """Return the dead letter of records that are lost, offsets `first` to before `behind`.
 
-    It has no value: there is nothing to send again.
+    It has no value, since nothing is left that could be sent again.
     """
     ours = {
         "cause": LOST,
@@ -106,8 +107,8 @@ def lost_record(
 class DeadLetterLimits:
     """Counts dead letters among the records of a partition.
 
-    run_limit:   dead letters in a row that set the partition aside.
-    share_limit: dead letters among the last `WINDOW_RECORDS` records that do.
+    run_limit:   how many dead letters in a row set the partition aside.
+    share_limit: how many among the last `WINDOW_RECORDS` records set it aside.
     """
 
     def __init__(self, *, run_limit: int, share_limit: int) -> None:
@@ -129,7 +130,7 @@ class DeadLetterLimits:
         try:
             self._count(records, letters)
         except PartitionTrouble:
-            # It will be read again: nothing of it was committed.
+            # The batch is not committed, so it will be read and counted again.
             self._run, self._records, self._letters, window = before
             assert window is not None
             self._window = window

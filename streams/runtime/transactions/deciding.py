@@ -1,10 +1,10 @@
 """Which records are being decided at this moment, in a place that outlives the process.
 
 A record can end the process without an exception: by a segmentation fault, or because the kernel
-kills a process that takes too much memory. Then nobody is left to write anything down. So the
-range of records is written before it is decided, to a page of a file that is mapped into memory.
-That copies a few bytes for each batch and waits for no disk, and the kernel keeps the page however
-the process dies. (The page may be lost with the machine; but no record ends a machine.)
+kills a process that takes too much memory. Such a process can write nothing down. So the offsets
+of a batch are written before it is decided, to a page of a file that is mapped into memory. That
+copies a few bytes for each batch and waits for no disk, and the kernel keeps the page however the
+process dies. (A crash of the machine may lose the page; but no record crashes a machine.)
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Stretch(NamedTuple):
 
 
 class Deciding:
-    """The page of one worker.
+    """The page of one worker; as a context, it ends what `begin` began.
 
-    left: what the process before this one was deciding when it died; None when it was not.
+    left: the offsets that the process before this one was deciding when it died; None if none.
     """
 
     def __init__(self, path: Path) -> None:

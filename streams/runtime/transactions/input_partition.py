@@ -1,4 +1,4 @@
-"""One input partition of this worker: its buffer, its state, and where it stands."""
+"""One input partition of this worker: its buffer, its state, and its position."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _OVERDUE_RECORDS = 50
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What one partition brings into a transaction."""
+    """A decided batch of one partition: what it brings into a transaction.
+
+    records: how many. next_offset: behind the last of them. log_time_ms: after them.
+    """
 
     partition: InputPartition
     records: int
@@ -36,16 +39,17 @@ class Decided:
 
 
 class InputPartition:
-    """The order of one partition's records, kept from the fetch to the decision.
+    """Keeps one partition's records in order, from the fetch to the decision.
 
-    next_offset:      the next record that is expected from the log.
-    committed_offset: the next record that is not decided and committed yet.
-    parked:           nothing is taken for now, for want of a schema or of newer code.
-    has_left:         nothing is taken any more: the partition is in trouble.
-    has_lost_writes:  the store lacks a batch that was committed; its changelog has it.
-    end_offset:       where its log ended when it was taken over.
-    log_time_ms:      the log's time; behind_ms: how far the last record's append time is ahead of
-                      it, because the broker's clock jumped or nothing came for long.
+    next_offset:      of the next record that is expected from the log.
+    committed_offset: of the next record that is not decided and committed yet.
+    parked:           no records are taken for now, for want of a schema or of newer code.
+    has_left:         no records are taken any more, because the partition is in trouble.
+    has_lost_writes:  the store lacks a batch that was committed; the changelog has it.
+    end_offset:       at which the partition's log ended when it was taken over.
+    log_time_ms:      the log's time.
+    behind_ms:        how far log time is behind the append time of the last record, because the
+                      broker's clock jumped or no record came for long.
     """
 
     def __init__(
@@ -62,10 +66,9 @@ class InputPartition:
         has_gaps: bool = False,
         end_offset: int = 0,
     ) -> None:
-        """Begin at an offset.
+        """Begin at `next_offset`.
 
-        has_gaps:   the topic is compacted, so that offsets may be missing from its log.
-        end_offset: where its log ended when it was taken over.
+        has_gaps: the topic is compacted, so that offsets may be missing from its log.
         """
         self.route = route
         self.topic = topic
@@ -97,10 +100,11 @@ class InputPartition:
     def feed(
         self, records: Sequence[Record], begin: int, holes: Sequence[tuple[int, int]] = ()
     ) -> None:
-        """Take fetched records in; they must continue the log where the last ones ended.
+        """Take fetched records in; raises PartitionTrouble unless they continue the last ones.
 
-        begin: offset from which on the log was read, markers and aborted records included.
-        holes: what it does not have from there on: (first missing offset, next one there is).
+        begin: offset from which on the log was read, transaction markers and aborted records
+               included.
+        holes: offsets that the log lacks from there on, each as (first missing, next present).
         """
         if isinstance(records[0], Unreadable):
             raise trouble_with(records[0], self.place, "input")
@@ -128,14 +132,14 @@ class InputPartition:
 
     @property
     def has_caught_up(self) -> bool:
-        """Say whether all that its log held when it was taken over is decided and committed."""
+        """Return whether all records up to `end_offset` are decided and committed."""
         return max(self.committed_offset, self._read_to) >= self.end_offset
 
     def note_read_to(self, offset: int) -> None:
-        """Take in that no record before an offset is still to come or to be committed.
+        """Note an offset before which no record is still to come or to be committed.
 
-        Behind the last record there may be transaction markers and aborted records: nobody hands
-        those out.
+        It may lie behind the last record, where transaction markers and aborted records follow:
+        these are never handed out.
         """
         self._read_to = offset
 
@@ -144,11 +148,11 @@ class InputPartition:
         if self.parked or self.has_left or not self._buffer or limit <= 0:
             return ()
         if self.overdue_ms():
-            # Each of these records may do much that has piled up: keep the batch short.
+            # Each of these records may cause many overdue changes, so the batch is kept short.
             limit = min(limit, _OVERDUE_RECORDS)
         caution = self._journal.caution(self.place)
         if caution is not None and self._buffer[0][0].offset <= caution.last_offset:
-            # This stretch killed the worker: find the record that did.
+            # A record of this stretch ended the worker: few at a time show which.
             limit = min(limit, caution.at_once)
         taken: list[Record] = []
         while self._buffer and len(taken) < limit:
@@ -163,22 +167,22 @@ class InputPartition:
         return taken
 
     def overdue_ms(self) -> int:
-        """Return the log time of the next record if keys have been due for long, else 0."""
+        """Return the log time of the next record where keys have been due for long, else 0."""
         if self.parked or self.has_left or not self._buffer:
             return 0
         now_ms = max(self.log_time_ms, self._buffer[0][0].timestamp)
         return now_ms if self.state.next_due_ms < now_ms - _OVERDUE_MS else 0
 
     def put_back(self, records: Sequence[Record]) -> None:
-        """Return records that could not be decided yet."""
+        """Put taken records back in front of the buffer: they could not be decided yet."""
         self._buffer.appendleft(records)
         self.buffered_records += len(records)
         self.buffered_bytes += _size(records)
 
     def decide(self, records: Sequence[Record]) -> Decided:
-        """Run the handler; the changed state is sealed for the transaction.
+        """Run the handler on records, and seal the changes of state for the transaction.
 
-        Without records only what is to be told again goes along.
+        Records to be told again go along; without input records, only these.
         """
         effects = self._effects_of(records) if records else Effects()
         self.retelling.add_to(effects)
@@ -209,7 +213,7 @@ class InputPartition:
         return effects
 
     def contradiction(self) -> str:
-        """Return what in the stored state cannot be; empty for nothing. May take seconds."""
+        """Return how the stored state contradicts itself; empty where not. May take seconds."""
         find = self.route.contradiction
         if find is None:
             return ""
@@ -222,7 +226,7 @@ class InputPartition:
         self._is_settled.clear()
 
     def arrived(self) -> None:
-        """Note that the oldest batch on its way was committed, and written if it could be."""
+        """Note that the oldest batch on its way is committed, and its store was written."""
         self._in_flight -= 1
         if not self._in_flight:
             self._is_settled.set()

@@ -1,8 +1,9 @@
-"""Record batches as they lie in a fetch: what a stranger's producer put there, read without harm.
+"""Record batches of a fetch in, records out; batches of any producer are read without harm.
 
-The client library reads nearly all of them, and fast. What it gives up on is read here: header
-names that are not UTF-8, and compressed batches, which are unpacked with a limit. What neither
-reads is `Unreadable`: the trouble of its partition, not of the worker.
+The client library reads nearly all batches, and fast. Read here are the batches that it does not
+read, or not safely: those with header names that are not UTF-8, and compressed ones, which are
+unpacked with a limit. A batch that neither reads is `Unreadable`, which is the trouble of its
+partition and not of the worker.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from streams.batch import Record
 from streams.runtime.process.fatal import PartitionTrouble, Reason
 
 UNPACKED_BYTES_MAX: Final = 64 << 20
-"""No batch of an honest producer comes near; a megabyte may unpack to a thousand."""
+"""Far above the batches of honest producers; one packed megabyte may unpack to a thousand."""
 
 _LENGTH_AT, _LENGTH_END = 8, 12
 _MAGIC_AT, _ATTRIBUTES_AT, _RECORDS_AT = 16, 21, 61
@@ -34,7 +35,7 @@ _VARINT_BYTES_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """One record; names of headers that are not UTF-8 have surrogates for their foreign bytes."""
+    """One record; in the names of its headers, surrogates stand for bytes that are not UTF-8."""
 
     offset: int
     timestamp: int
@@ -45,9 +46,9 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """In the place of records: the batch at this offset cannot be read.
+    """Stands in place of the records of a batch, at this offset, that cannot be read.
 
-    why: what is wrong and what to do, for people.
+    why: what is wrong with the batch and what to do, for people.
     """
 
     offset: int
@@ -59,13 +60,16 @@ class Unreadable:
 
 
 def trouble_with(unreadable: Unreadable, place: str, reason: Reason) -> PartitionTrouble:
-    """Return a batch that cannot be read as the trouble of its partition."""
+    """Return the trouble that a batch that cannot be read is to its partition."""
     message = f"{place}: the record batch at {unreadable.offset} cannot be read: {unreadable.why}"
     return PartitionTrouble(message, reason)
 
 
 class RawRecords:
-    """The batches of a fetch, as the library's `MemoryRecords`; `raw` is the last one's bytes."""
+    """The batches of a fetch, in the place of the library's `MemoryRecords`.
+
+    raw: the bytes of the batch that `next_batch` returned last.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.raw = memoryview(b"")
@@ -86,7 +90,7 @@ class RawRecords:
 def records_of(batch: Any, raw: memoryview) -> list[Record]:
     """Return the records of a batch whose checksum is right.
 
-    Raises CorruptRecordException or UnsupportedCodecError where it cannot be read.
+    Raises CorruptRecordException or UnsupportedCodecError for a batch that cannot be read.
     """
     if raw[_MAGIC_AT] >= 2 and batch.compression_type:
         raw = memoryview(_unpacked(bytes(raw)))
@@ -100,7 +104,7 @@ def records_of(batch: Any, raw: memoryview) -> list[Record]:
 
 
 def _unpacked(raw: bytes) -> bytes:
-    """Return a batch as it were without compression; its checksum is not made anew."""
+    """Return the bytes of a batch without its compression, but with its former checksum."""
     attributes = int.from_bytes(raw[_ATTRIBUTES_AT : _ATTRIBUTES_AT + 2], "big")
     packed = raw[_RECORDS_AT:]
     name = _NAMES.get(attributes & _CODEC, str(attributes & _CODEC))
@@ -128,7 +132,7 @@ def _unpacked(raw: bytes) -> bytes:
 
 
 def _read(raw: bytes) -> list[Record]:
-    """Read a plain batch of format 2 byte by byte, names of headers as they are."""
+    """Read an uncompressed batch of format 2; names of headers may be any bytes."""
     base_offset = int.from_bytes(raw[:8], "big")
     attributes, _, first_ms, max_ms = _TIMESTAMPS.unpack_from(raw, _ATTRIBUTES_AT)
     count = int.from_bytes(raw[_COUNT_AT:_RECORDS_AT], "big")

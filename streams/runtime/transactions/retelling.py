@@ -1,9 +1,9 @@
 """Writes a compacted output anew from the state, a few records with each transaction.
 
-These records travel in the transactions of the batches, so that none overtakes a newer one. They
-are written after every takeover and at intervals, whatever the output holds already: to find out
-what it lacks would cost more than to write it again, and readers accept a record they already
-have.
+These records go into the transactions of the batches, so that none overtakes a newer record. They
+are written after every take-over and at intervals, whatever the output has already: to find out
+what the output lacks would cost more than to write all of it again, and readers accept records
+that they have already.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _AT_ONCE = 8
 
 
 class Retelling:
-    """What one partition still has to tell again.
+    """The records that one partition still has to tell again.
 
-    is_wanted: whether there is something to tell.
-    begun_s:   when it was last begun, by a clock that only goes on.
-    age_s:     since then; 0 where nothing is ever told again.
+    is_wanted: whether there are any.
+    begun_s:   when telling last began, on the monotonic clock.
+    age_s:     seconds since then; 0 for a route that tells nothing again.
     """
 
     def __init__(self, retold: Retold | None, state: PartitionState) -> None:
@@ -52,7 +52,7 @@ class Retelling:
         self.begun_s = time.monotonic()
 
     def add_to(self, effects: Effects) -> None:
-        """Let the next few records go along with a batch that was decided; raises as the store."""
+        """Add the next few records to the effects of a decided batch; raises as the store."""
         retold = self._retold
         if retold is None or not self.is_wanted:
             return
@@ -65,12 +65,12 @@ class Retelling:
 
 
 def tell_oldest_again(retellings: Iterable[Retelling], age_s: float) -> None:
-    """Begin the retelling that was begun longest ago, if that is longer ago than this.
+    """Begin the retelling that was begun longest ago again, if that was over age_s seconds ago.
 
-    Nobody looks what an output lacks: what was damaged and then compacted away, or lost in another
-    way, comes back so. One partition at a time: there is no hurry.
+    Nobody finds out which records an output lacks; those that were damaged and then compacted
+    away, or lost in another way, come back with a retelling. One partition is enough at a time.
     """
-    # By when they were begun: their ages would each be taken at another moment.
+    # Compared by their beginnings: ages would be taken at different moments.
     due = [one for one in retellings if one.age_s > age_s]
     if due:
         min(due, key=lambda one: one.begun_s).begin()

@@ -1,8 +1,9 @@
 """What a partition asks the registry, and how long its records may wait for the answers.
 
-A record with an unknown schema id holds up its partition: nothing behind it is decided, and no
-hold lapses. So all unknown ids are asked for at once, and "there is no such id" is an answer. A
-registry that does not answer costs a partition at most 30 s an hour, however many ids turn up.
+A record with an unknown schema id holds up its partition: no record behind it is decided, and no
+hold lapses. So all unknown ids are asked for at once, and "there is no such id" counts as an
+answer. A registry that does not answer holds a partition up for 30 s an hour at most, however many
+unknown ids there are.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 AskRegistry = Callable[[int], bool | None]
-"""Asks what an id stands for: True: it is known now; None: there is none; False: no answer."""
+"""Asks for a schema id: True where it is known now, None where there is none, False where nobody
+answers."""
 
 WAIT_S: Final = 30.0
 PERIOD_S: Final = 3_600.0
 _ASK_AGAIN_S: Final = 1.0
 _AT_A_TIME: Final = 8
-# So long an answer stands: a schema may be registered after the first record that needs it.
+# For so long an id counts as unknown: a schema may be registered after the first record with it.
 _UNKNOWN_S: Final = 60.0
 _UNKNOWN_MAX: Final = 10_000
 
@@ -28,7 +30,7 @@ _UNKNOWN_MAX: Final = 10_000
 class SchemaQuestions:
     """The questions of one partition.
 
-    clock: in seconds; pause: waits for so many of them.
+    clock: tells seconds. pause: waits for so many seconds.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class SchemaQuestions:
         self._unknown_until: dict[int, float] = {}
 
     def unknown(self) -> frozenset[int]:
-        """Return the ids that were asked for in vain."""
+        """Return the ids that the registry lately did not know, or did not answer for."""
         if self._unknown_until:
             now = self._clock()
             self._unknown_until = {
@@ -51,7 +53,7 @@ class SchemaQuestions:
         return frozenset(self._unknown_until)
 
     def left_s(self) -> float:
-        """Return how long the partition may still wait within this hour."""
+        """Return how many seconds the partition may still wait within this hour."""
         now = self._clock()
         while self._waits and self._waits[0][0] <= now - PERIOD_S:
             self._waits.popleft()
@@ -74,9 +76,9 @@ class SchemaQuestions:
     async def _asked(self, ids: Collection[int], ask: AskRegistry, timeout_s: float) -> set[int]:
         """Ask for all ids at once; return those that were answered."""
         loop = asyncio.get_running_loop()
-        # Threads of its own: a registry that hangs must hold up no store that is being opened, and
-        # no other partition's questions. What was begun may still be answered, for the next
-        # record that needs it; of the rest nobody waits any more.
+        # Threads of its own, because a registry that hangs must hold up neither stores that are
+        # being opened nor other partitions' questions. After the time-out, questions under way may
+        # still be answered, for the next record that needs them; the others are given up.
         threads = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="registry")
         try:
             id_by_question = {loop.run_in_executor(threads, ask, one): one for one in ids}

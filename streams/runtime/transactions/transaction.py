@@ -1,13 +1,13 @@
 """One transaction: everything that a batch publishes, and its input offsets, or nothing.
 
-Two producers take turns. A transaction can begin while the broker still writes the commit markers
-of the one before it; with one producer it would have to wait for them (20 ms).
+Two producers take turns, so that a transaction can begin while the broker still writes the commit
+markers of the one before; a single producer would have to wait for the markers (20 ms).
 
 The client speaks the transaction protocol from before KIP-890: a request that timed out may still
-land after its transaction has ended, in the next one of the same producer. Late records would be
-published twice, late offsets set the group back, a late commit publishes half a transaction. So a
-request whose fate is unknown fails the transaction for good, where the client would repeat it, and
-the process that owns these ids ends.
+take effect after its transaction has ended, in the next transaction of the same producer. Late
+records would be published twice, late offsets would set the group back, and a late commit would
+publish half a transaction. The client would repeat such a request. Here, a request whose fate is
+unknown fails the transaction for good, and the process that owns the transactional ids ends.
 """
 
 from __future__ import annotations
@@ -45,20 +45,21 @@ _NO_HEADERS: list[tuple[str, bytes]] = []
 class FateUnknown(Exception):
     """A request of a transaction was sent and not answered: the broker may act on it or not.
 
-    Operator action: none if it happens once, the next owner goes on from the last commit;
-    repeatedly: look at the broker's and the network's health.
+    Operator action: none if it happens once, for the next owner goes on from the last commit; if
+    it happens again, look at the health of brokers and network.
     """
 
 
 class RecordTooLarge(Exception):
-    """A handler wants a record published that no broker takes.
+    """A handler wants to publish a record that is too large for its topic.
 
-    Operator action: none; the record it came from is set aside after three deaths.
+    Operator action: none; the input record that it came from becomes a dead letter after it has
+    failed three times.
     """
 
 
 class _StrictClient:
-    """Says so when the fate of a request is unknown; all else is the client's."""
+    """The client, but for requests of transactions whose fate is unknown: FateUnknown."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -70,7 +71,7 @@ class _StrictClient:
         try:
             return await self._client.send(node_id, request, **options)
         except NodeNotReadyError:
-            # Nothing was sent: it may be sent later.
+            # The request was not sent, so it may be sent later.
             raise
         except KafkaError as error:
             if isinstance(request, _OF_A_TRANSACTION):
@@ -85,7 +86,7 @@ class _StrictProduceHandler(SendProduceReqHandler):
         try:
             response = await self._client.send(node_id, request)
         except NodeNotReadyError:
-            # Nothing was sent: the batches may go out again.
+            # The request was not sent, so its batches may be sent again.
             self._client.force_metadata_update()
             self._to_reenqueue.extend(self._batches.values())
         except FateUnknown as error:
@@ -127,7 +128,7 @@ class _StrictProducer(AIOKafkaProducer):
 def transactional_producer(
     connection: Mapping[str, Any], transactional_id: str, transaction_timeout_ms: int
 ) -> AIOKafkaProducer:
-    """Return a producer that is not started yet; starting it fences its id's former owner."""
+    """Return a producer, not started yet; its start fences the former owner of its id."""
     return _StrictProducer(
         **connection,
         transactional_id=transactional_id,
@@ -142,7 +143,7 @@ def transactional_producer(
 async def fence(
     connection: Mapping[str, Any], transactional_id: str, transaction_timeout_ms: int
 ) -> None:
-    """Make every producer that uses the id useless and abort what it left open."""
+    """Make every producer with this transactional id useless; abort a transaction it left open."""
     producer = transactional_producer(connection, transactional_id, transaction_timeout_ms)
     try:
         await producer.start()
@@ -160,7 +161,7 @@ class Transaction:
         self._batches: dict[tuple[str, int], list[Any]] = {}
 
     def anew(self) -> Transaction:
-        """Return this transaction with nothing in it; what was added here is forgotten."""
+        """Return this transaction without the records that were added to it."""
         return Transaction(self._producer, self._producers)
 
     def add(
@@ -195,7 +196,7 @@ class Transaction:
             count += 1
         batch._relative_offset = count
         for batch in batches[first_of_ours:]:
-            # A batch takes its first record whatever its size.
+            # A batch takes its first record however large that is, so its size is checked here.
             if batch._builder.size() > bytes_max:
                 message = f"a record of {batch._builder.size()} bytes for {topic}"
                 raise RecordTooLarge(message)
@@ -203,10 +204,11 @@ class Transaction:
     async def commit(
         self, group: str, offsets: Mapping[tuple[str, int], int], owner: str, reached: Any
     ) -> dict[tuple[str, int], int]:
-        """Publish, commit the input offsets under the owner's name, and commit it all.
+        """Publish the records, add the input offsets under the owner's name, and commit.
 
-        Returns for each (topic, partition) the offset behind its last record. What the producers'
-        `went_back` raises leaves the transaction uncommitted.
+        offsets: by input (topic, partition), the next offset to read.
+        Returns, by (topic, partition), the offset behind the last record. An exception of the
+        producers' `went_back` leaves the transaction uncommitted.
         """
         producer = self._producer
         await producer.begin_transaction()
@@ -228,8 +230,8 @@ class Transaction:
                 self._producers.went_back(topic, partition, metadata.offset)
             self._producers.ends[where] = ends[where] = metadata.offset + count
         reached("records_produced")
-        # Not beside the records: the coordinator would answer that the transaction is busy, which
-        # costs the records a retry.
+        # Only now: while records are being added, the coordinator would answer that the
+        # transaction is busy, and the records would need a retry.
         await producer.send_offsets_to_transaction(inputs, group)
         reached("offsets_added")
         reached("commit_requested")
@@ -241,8 +243,8 @@ class Transaction:
 class TransactionalProducers:
     """The two producers of a worker's generation.
 
-    ends:      the offset behind what was last written to each (topic, partition).
-    went_back: told of a (topic, partition, offset) that lies before that end.
+    ends:      by (topic, partition), the offset behind the last record written.
+    went_back: called with (topic, partition, offset) of a record that was written below its end.
     """
 
     def __init__(
@@ -271,7 +273,7 @@ class TransactionalProducers:
 
 
 def _nothing(topic: str, partition: int, offset: int) -> None:
-    """Go on."""
+    """Ignore that an output went back."""
 
 
 def transactional_ids(name: str) -> tuple[str, str]:
