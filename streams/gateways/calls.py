@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -13,15 +13,22 @@ from streams.gateways.protocol import ANSWER_BYTES_MAX, Unavailable, Unknown
 
 CONNECTIONS: Final = 100
 _RETRY_AFTER_MAX_S: Final = 3_600.0
+_NO_TIME: Final = Unavailable("no time left to ask")
+_LATE: Final = Unknown("no answer in time")
+Answer = TypeVar("Answer")
 _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a gateway answered: a status below 500 that is not 429, and the fields of its JSON."""
+    """What a gateway answered: a status below 500 that is not 429, and the fields of its JSON.
+
+    content: the same as it came: at most ANSWER_BYTES_MAX bytes.
+    """
 
     status: int
     fields: Mapping[str, Any] = field(repr=False)
+    content: bytes = field(default=b"", repr=False, compare=False)
 
 
 class HttpCalls:
@@ -48,24 +55,24 @@ class HttpCalls:
         headers: Mapping[str, str] = _NO_FIELDS,
     ) -> Said | Unknown | Unavailable:
         """Make one attempt. Whoever was not connected or sent away has done nothing."""
-        if timeout_s <= 0:
-            return Unavailable("no time left to ask")
         data = None if body is None else json.dumps(body).encode()
+        url = self._base_url + path
+        return await within(timeout_s, lambda: self.exchange(method, url, data, headers))
+
+    async def exchange(
+        self, method: str, url: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> Said | Unknown | Unavailable:
+        """Make one attempt with these bytes, as `ask`; the caller bounds its time."""
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._opened().request(
-                    method,
-                    self._base_url + path,
-                    data=data,
-                    headers={**self._headers, **headers},
-                    # Where a gateway sends us, our credentials must not follow.
-                    allow_redirects=False,
-                ) as answer,
-            ):
+            async with self._opened().request(
+                method,
+                url,
+                data=data,
+                headers={**self._headers, **headers},
+                # Where a gateway sends us, our credentials must not follow.
+                allow_redirects=False,
+            ) as answer:
                 return _read(answer.status, answer.headers, await _content(answer))
-        except TimeoutError:
-            return Unknown("no answer in time")
         except aiohttp.ClientConnectorError as error:
             return Unavailable(f"not reached: {type(error).__name__}")
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
@@ -87,6 +94,19 @@ class HttpCalls:
         """Close connections; there is no call after it."""
         if self._session is not None:
             await self._session.close()
+
+
+async def within(
+    timeout_s: float, ask: Callable[[], Awaitable[Answer]]
+) -> Answer | Unknown | Unavailable:
+    """Return the answer, of one call or two, if it is there in time."""
+    if timeout_s <= 0:
+        return _NO_TIME
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await ask()
+    except TimeoutError:
+        return _LATE
 
 
 async def _content(answer: aiohttp.ClientResponse) -> bytes | None:
@@ -114,7 +134,7 @@ def _read(
     fields = json_object(content)
     if fields is None:
         return Unknown(f"status {status}, and no JSON object")
-    return Said(status, fields)
+    return Said(status, fields, content)
 
 
 def json_object(content: bytes) -> Mapping[str, Any] | None:

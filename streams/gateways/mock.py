@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from infra.process.environment import Environment
 from streams.gateways.calls import HttpCalls, Said, json_object
@@ -26,7 +25,8 @@ from streams.gateways.protocol import (
     Unknown,
     check_order_id,
 )
-from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets, WebhookRefusal, refusal_of
+from streams.gateways.settings import base_url, header_text, secrets_of
+from streams.gateways.webhooks import Secrets, WebhookRefusal, refusal_of
 
 NAME: Final = "mock"
 URL: Final = "MOCK_GATEWAY_URL"
@@ -145,33 +145,7 @@ def open_mock(read: Environment) -> MockGateway:
 
     Without a secret of its own it believes whoever knows the public one: it is for playing.
     """
-    url = read(URL, _base_url, _DEFAULT_URL)
-    api_key = read.secret(API_KEY, _header_text, "")
-    secret = read.secret(WEBHOOK_SECRET, webhook_secret, _PUBLIC_SECRET.encode())
-    old = read.secret(OLD_WEBHOOK_SECRET, webhook_secret, b"")
-    return MockGateway(url, api_key, Secrets(secret, old) if old else Secrets(secret))
-
-
-def webhook_secret(text: str) -> bytes:
-    """Parse a secret; ValueError where it is too short to be one."""
-    if len(text.encode()) < SECRET_BYTES_MIN:
-        raise ValueError(f"a secret has at least {SECRET_BYTES_MIN} bytes")
-    return text.encode()
-
-
-def _header_text(text: str) -> str:
-    if not (text.isascii() and text.isprintable()):
-        raise ValueError("printable ASCII only")
-    return text
-
-
-def _base_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("not an http:// or https:// address")
-    # Reading the port is what checks that it is a number, up to 65535.
-    if parts.port == 0:
-        raise ValueError("nobody listens at port 0")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("an address without user, query and fragment")
-    return text
+    url = read(URL, base_url, _DEFAULT_URL)
+    api_key = read.secret(API_KEY, header_text, "")
+    secrets = secrets_of(read, WEBHOOK_SECRET, OLD_WEBHOOK_SECRET, _PUBLIC_SECRET.encode())
+    return MockGateway(url, api_key, secrets)

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from infra.process.environment import Environment
 from streams.gateways.mock import open_mock
 from streams.gateways.protocol import Gateway
+from streams.gateways.toss import open_toss
 
 GROUP: Final = "seatstream.gateways"
 
@@ -24,6 +25,8 @@ SETTING: Final = "SEATSTREAM_GATEWAYS"
 """Names the gateways of a worker and of a pod, the usual one first; the same for all of them."""
 
 DEFAULT: Final = ("mock",)
+
+_STRIPE: Final = EntryPoint("stripe", "streams.gateways.stripe:open_stripe", GROUP)
 
 GatewayFactory: TypeAlias = Callable[[Environment], Gateway]
 """Makes a gateway from its settings, without connecting anywhere yet.
@@ -133,6 +136,9 @@ def known_gateways(installed: Iterable[EntryPoint] | None = None) -> Gateways:
     """
     gateways = Gateways()
     gateways.register("mock", open_mock)
+    gateways.register("toss", open_toss)
+    # Its package is an extra, and takes a third of a second to import.
+    gateways.register("stripe", _imported_when_opened(_STRIPE))
     for entry_point in entry_points(group=GROUP) if installed is None else installed:
         try:
             gateways.register(entry_point.name, _imported_when_opened(entry_point))

@@ -18,7 +18,7 @@ HEADER_BYTES_MAX: Final = 1024
 TOLERANCE_MS: Final = 300_000
 SECRETS_MAX: Final = 2
 SECRET_BYTES_MIN: Final = 16
-_SIGNATURES_MAX: Final = 4
+SIGNATURES_MAX: Final = 4
 _TIMESTAMP: Final = re.compile(rb"0|[1-9][0-9]{0,11}")
 _SIGNATURE: Final = re.compile(rb"[0-9a-f]{64}")
 
@@ -80,18 +80,44 @@ def refusal_of(
     """
     if len(body) > BODY_BYTES_MAX:
         return WebhookRefusal.TOO_LARGE
+    value = only_header(header, headers)
+    if isinstance(value, WebhookRefusal):
+        return value
+    stated = _stated(value)
+    if stated is None:
+        return WebhookRefusal.MALFORMED_SIGNATURE
+    return refusal_of_signed(
+        (stated.timestamp_s, b".", body),
+        stated.signatures,
+        int(stated.timestamp_s) * 1000,
+        secrets,
+        now_ms,
+    )
+
+
+def only_header(header: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | WebhookRefusal:
+    """Return the value of a header of a signature, which there must be one of."""
     given = [value for name, value in headers if name.lower() == header]
     if not given:
         return WebhookRefusal.NO_SIGNATURE
     # Which of two is meant is a question that two readers answer in two ways.
-    if len(given) > 1:
-        return WebhookRefusal.MANY_SIGNATURE_HEADERS
-    stated = _stated(given[0])
-    if stated is None:
-        return WebhookRefusal.MALFORMED_SIGNATURE
-    if abs(now_ms - int(stated.timestamp_s) * 1000) > TOLERANCE_MS:
+    return given[0] if len(given) == 1 else WebhookRefusal.MANY_SIGNATURE_HEADERS
+
+
+def refusal_of_signed(
+    content: Sequence[bytes],
+    signatures: Sequence[bytes],
+    signed_ms: int,
+    secrets: Secrets,
+    now_ms: int,
+) -> WebhookRefusal | None:
+    """Return why a signature is not believed: made at another time, or by somebody else.
+
+    content: what is signed, in parts, the time in one of them. signatures: in small hex.
+    """
+    if abs(now_ms - signed_ms) > TOLERANCE_MS:
         return WebhookRefusal.NOT_NOW
-    if not secrets.signed_any((stated.timestamp_s, b".", body), stated.signatures):
+    if not secrets.signed_any(content, signatures):
         return WebhookRefusal.WRONG_SIGNATURE
     return None
 
@@ -117,7 +143,7 @@ def _stated(value: bytes) -> _Stated | None:
             times.append(text)
         elif scheme == b"v1":
             signatures.append(text)
-    if len(times) != 1 or not 1 <= len(signatures) <= _SIGNATURES_MAX:
+    if len(times) != 1 or not 1 <= len(signatures) <= SIGNATURES_MAX:
         return None
     well_formed = _TIMESTAMP.fullmatch(times[0]) and all(map(_SIGNATURE.fullmatch, signatures))
     return _Stated(times[0], tuple(signatures)) if well_formed else None

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 
 import pytest
-from support.pages.document_pages import DOCS, AskedEnvironment, code_in, env_example, table_rows
+from support.pages.document_pages import (
+    DOCS,
+    AskedEnvironment,
+    code_in,
+    env_example,
+    gateway_variables,
+    table_rows,
+)
 
 from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
@@ -44,7 +51,7 @@ def test_settings_and_their_defaults_are_those_of_the_code(
 def test_the_example_has_nothing_that_neither_pod_nor_worker_reads() -> None:
     environment = AskedEnvironment({})
     Settings.from_env(environment)
-    assert set(env_example()) == {*environment.asked, *settings_asked()}
+    assert set(env_example()) == {*environment.asked, *settings_asked(), *gateway_variables()}
 
 
 def test_a_worker_and_a_pod_can_be_given_the_whole_example() -> None:

@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.pages.document_pages import DOCS, AskedEnvironment, code_in, env_example, table_rows
+from support.pages.document_pages import (
+    DOCS,
+    AskedEnvironment,
+    code_in,
+    env_example,
+    gateway_variables,
+    table_rows,
+)
 
 from docs.examples.count_per_key import ROUTE
 from infra.paths import ROOT
@@ -36,7 +43,7 @@ def documented_settings() -> dict[str, str]:
 def example_settings() -> dict[str, str]:
     """Return what .env.example has for workers; `test_http_api` looks at the rest."""
     found = env_example()
-    foreign = {"REDIS_URL", "REDIS_URL_FILE"}
+    foreign = {"REDIS_URL", "REDIS_URL_FILE", *gateway_variables()}
     return {
         name: value
         for name, value in found.items()

@@ -14,6 +14,7 @@ from support.gateways.running import (
     running_gateway,
     until_async,
 )
+from support.gateways.serving import served
 
 from infra.gateway.books import Operation
 from infra.gateway.faults import Fault
@@ -296,19 +297,12 @@ async def told(status: int, fields: dict[str, Any], ask: Test) -> None:
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        client = open_mock(Environment({"MOCK_GATEWAY_URL": f"http://{host}:{port}"}))
+    async with served(application) as url:
+        client = open_mock(Environment({"MOCK_GATEWAY_URL": url}))
         try:
             await ask(client)
         finally:
             await client.close()
-    finally:
-        await runner.cleanup()
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -54,6 +55,45 @@ def test_a_package_s_entry_point_is_opened_by_its_name() -> None:
         gateways.open("another", Environment(NOTHING))
 
 
+def test_s001_9_an_installed_package_of_a_third_party_brings_a_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pip leaves it: a module, and beside it what the distribution says of itself."""
+    (tmp_path / "their_package.py").write_text(
+        "class Theirs:\n"
+        "    name = 'theirs'\n"
+        "    def __init__(self, key):\n"
+        "        self.key = key\n"
+        "def open_gateway(read):\n"
+        "    return Theirs(read.secret('THEIRS_KEY', str, ''))\n",
+        encoding="utf-8",
+    )
+    about = tmp_path / "their_package-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (about / "entry_points.txt").write_text(
+        "[seatstream.gateways]\ntheirs = their_package:open_gateway\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    gateways = known_gateways()
+    assert set(gateways.names()) >= {"mock", "stripe", "theirs", "toss"}
+    gateway = gateways.open("theirs", Environment({"THEIRS_KEY": "k"}))
+    assert (gateway.name, vars(gateway)) == ("theirs", {"key": "k"})
+
+
+def test_stripe_s_package_is_needed_by_who_opens_it_and_by_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "stripe", None)
+    monkeypatch.delitem(sys.modules, "streams.gateways.stripe", raising=False)
+    gateways = known_gateways([])
+    assert gateways.open("mock", Environment(NOTHING)).name == "mock"
+    with pytest.raises(BadGateway, match=r"gateway stripe: .* cannot be imported: .*stripe"):
+        gateways.open("stripe", Environment(NOTHING))
+
+
 def test_a_package_that_cannot_be_imported_is_told_of_when_its_gateway_is_opened() -> None:
     gateways = known_gateways([entry("broken", "no_such_package:open")])
     with pytest.raises(BadGateway, match="no_such_package:open cannot be imported"):
@@ -86,7 +126,7 @@ def test_a_package_with_a_bad_or_taken_name_keeps_nobody_else_from_starting(
     installed = [entry("twice", once), entry("Bad_Name", once), entry("twice", "third:open")]
     gateways = known_gateways(installed)
     assert gateways.open("mock", Environment(NOTHING)).name == "mock"
-    assert gateways.names() == ("mock",)
+    assert gateways.names() == ("mock", "stripe", "toss")
     assert name not in gateways
     with pytest.raises(BadGateway, match=why):
         gateways.open(name, Environment(NOTHING))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from aiohttp import web
+from support.gateways.serving import served
 
 from infra.gateway.ledger import LedgerContent, read_ledger
 from infra.stack import ephemeral_directory
@@ -115,16 +116,9 @@ class Listener:
 async def listening(listener: Listener) -> AsyncIterator[Listener]:
     application = web.Application()
     application.router.add_post("/hook", listener.take)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        listener.url = f"http://{host}:{port}/hook"
+    async with served(application) as address:
+        listener.url = f"{address}/hook"
         yield listener
-    finally:
-        await runner.cleanup()
 
 
 async def until_async(condition: Any) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.paths import ROOT
+from infra.process.environment import Environment
+from streams.gateways.registry import known_gateways
 
 DOCS = ROOT / "docs"
 
@@ -69,3 +71,16 @@ class AskedEnvironment(dict[str, str]):
     def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
         self.asked.append(name)
         return super().get(name, default)
+
+
+def gateway_variables() -> dict[str, str]:
+    """Return the variables of all our gateways, without _FILE, and which gateway reads each."""
+    read_by: dict[str, str] = {}
+    gateways = known_gateways([])
+    for name in gateways.names():
+        read = Environment({})
+        gateways.open(name, read)
+        shown = {one for one in read.names if not one.endswith("_FILE")}
+        # Read to be refused, so nobody copies it.
+        read_by |= dict.fromkeys(shown - {"STRIPE_LOG"}, name)
+    return read_by

@@ -1,0 +1,80 @@
+"""What the settings of gateways are read by: addresses, keys, webhook secrets."""
+
+import secrets as randomness
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from infra.process.environment import Environment
+from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
+
+Value = TypeVar("Value")
+
+
+def required_key(read: Environment, name: str) -> str:
+    """Return the API key in NAME or NAME_FILE; without one a fault is noted."""
+    return _required(read, name, header_text, "")
+
+
+def secrets_of(read: Environment, name: str, old_name: str, default: bytes = b"") -> Secrets:
+    """Return the webhook secrets in NAME and OLD_NAME, or in files; the old one may be absent.
+
+    Without a default, a fault is noted where NAME is not set, and nobody is believed.
+    """
+    secret = _required(read, name, webhook_secret, default)
+    old = read.secret(old_name, webhook_secret, b"")
+    new = secret or randomness.token_bytes(SECRET_BYTES_MIN)
+    return Secrets(new, old) if old else Secrets(new)
+
+
+def _required(
+    read: Environment, name: str, parse: Callable[[str], Value], default: Value
+) -> Value:
+    faults = len(read.faults)
+    value = read.secret(name, parse, default)
+    if not value and len(read.faults) == faults:
+        read.refuse(f"{name}: not set, and there is no default")
+    return value
+
+
+def webhook_secret(text: str) -> bytes:
+    """Parse a secret; ValueError where it is too short to be one."""
+    if len(text.encode()) < SECRET_BYTES_MIN:
+        raise ValueError(f"a secret has at least {SECRET_BYTES_MIN} bytes")
+    return text.encode()
+
+
+def header_text(text: str) -> str:
+    """Parse what goes into a header."""
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("printable ASCII only")
+    return text
+
+
+def base_url(text: str) -> str:
+    """Parse an address that paths are added to."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not an http:// or https:// address")
+    # Reading the port is what checks that it is a number, up to 65535.
+    if parts.port == 0:
+        raise ValueError("nobody listens at port 0")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("an address without user, query and fragment")
+    return text
+
+
+def private_url(text: str) -> str:
+    """Parse an address that a live API key is sent to: over TLS, or to this machine."""
+    parts = urlsplit(base_url(text))
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("https:// only, but for an address of this machine")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

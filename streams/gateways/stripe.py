@@ -1,0 +1,273 @@
+"""Stripe, through its official package (extra `stripe`), as a `protocol.Gateway`.
+
+A charge is two calls: a PaymentIntent is made, one for an order, and then confirmed by hand.
+Making it moves no money, and its idempotency key is the order's, so that an order has one
+PaymentIntent whatever keys it is charged under; a PaymentIntent captures once at most.
+
+`verify` lists the charges whose `transfer_group` is the order. Search by metadata would find them
+a minute too late, and idempotency keys are forgotten after a day.
+
+The package makes requests and reads objects; the connection, its bounds and the reading of
+statuses are ours (`calls`), so that it sees whole JSON objects of a known size and nothing else.
+"""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import stripe
+
+from infra.process.environment import Environment
+from streams.gateways import stripe_objects as objects
+from streams.gateways.calls import HttpCalls, Said, json_object, within
+from streams.gateways.protocol import (
+    Charge,
+    ChargeAnswer,
+    Declined,
+    Delivery,
+    Hint,
+    OrderAnswer,
+    Pending,
+    Refund,
+    RefundAnswer,
+    Refused,
+    RefusedReason,
+    Unavailable,
+    Unknown,
+    check_order_id,
+)
+from streams.gateways.settings import private_url, required_key, secrets_of
+from streams.gateways.webhooks import Secrets, WebhookRefusal, refusal_of
+
+NAME: Final = "stripe"
+API_BASE: Final = "STRIPE_API_BASE"
+API_KEY: Final = "STRIPE_API_KEY"
+WEBHOOK_SECRET: Final = "STRIPE_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
+OLD_WEBHOOK_SECRET: Final = "STRIPE_OLD_WEBHOOK_SECRET"  # noqa: S105
+SIGNATURE_HEADER: Final = b"stripe-signature"
+_DEFAULT_BASE: Final = "https://api.stripe.com"
+_CHARGES_MAX: Final = 100
+# What a page of Stripe's gives in place of a card; a card's number is never ours to see.
+_TOKENS: Final = {
+    "payment_method": re.compile(r"pm_[A-Za-z0-9_]{1,250}"),
+    "confirmation_token": re.compile(r"ctoken_[A-Za-z0-9_]{1,250}"),
+}
+
+Failure = Declined | Pending | Refused | Unknown | Unavailable
+
+
+class _NoAnswer(Exception):
+    """Goes through the package, which knows nothing of it."""
+
+    def __init__(self, meaning: Unknown | Unavailable) -> None:
+        super().__init__(meaning.why)
+        self.meaning = meaning
+
+
+class _Connections(stripe.HTTPClient):
+    """What the package sends goes through our calls, and only what they let through comes back."""
+
+    name = "seatstream"
+
+    def __init__(self, calls: HttpCalls) -> None:
+        super().__init__()
+        self._calls = calls
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        data = None if post_data is None else str(post_data).encode()
+        said = await self._calls.exchange(method.upper(), url, data, headers)
+        if not isinstance(said, Said):
+            raise _NoAnswer(said)
+        # No header: the package would repeat some of them to people.
+        return said.content, said.status, {}
+
+
+class StripeGateway:
+    """Speaks to Stripe; see `protocol.Gateway`."""
+
+    def __init__(self, api_base: str, api_key: str, secrets: Secrets) -> None:
+        self._calls = HttpCalls(api_base, {})
+        self._client = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": api_base.rstrip("/")},
+            max_network_retries=0,
+            http_client=_Connections(self._calls),
+        )
+        self._secrets = secrets
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
+        token = _token(charge.parameters)
+        if token is None:
+            return Refused(
+                RefusedReason.BAD_REQUEST,
+                f"one parameter, {' or '.join(_TOKENS)}, as Stripe made it",
+            )
+        if charge.currency in objects.OTHER_UNITS:
+            return Refused(
+                RefusedReason.BAD_REQUEST, f"Stripe counts {charge.currency} in another unit"
+            )
+        return await within(timeout_s, lambda: self._process(charge, token))
+
+    async def _process(self, charge: Charge, token: tuple[str, str]) -> ChargeAnswer:
+        intents = self._client.v1.payment_intents
+        made = await _fields(
+            lambda: intents.create_async(
+                {
+                    "amount": charge.amount,
+                    "currency": charge.currency.lower(),
+                    "confirmation_method": "manual",
+                    "allowed_payment_method_types": [charge.method],
+                    "transfer_group": objects.group_of(charge.order_id),
+                    "metadata": {objects.ORDER_FIELD: charge.order_id},
+                },
+                {"idempotency_key": f"order:{charge.order_id}"},
+            ),
+            charge.order_id,
+        )
+        if not isinstance(made, Mapping):
+            return made
+        intent_id = objects.created(made, charge.order_id, charge.amount, charge.currency)
+        if isinstance(intent_id, Unknown):
+            return intent_id
+        name, value = token
+        params: Any = {
+            name: value,
+            # Nobody could show the buyer what else there is to do: such a card is declined.
+            "error_on_requires_action": True,
+            "expand": ["latest_charge"],
+        }
+        confirmed = await _fields(
+            lambda: intents.confirm_async(
+                intent_id,
+                params,
+                {"idempotency_key": charge.idempotency_key},
+            ),
+            charge.order_id,
+        )
+        if not isinstance(confirmed, Mapping):
+            return confirmed
+        return objects.confirmed(confirmed, charge.order_id)
+
+    async def verify(self, order_id: str, timeout_s: float) -> OrderAnswer:
+        check_order_id(order_id)
+        return await within(timeout_s, lambda: self._verify(order_id))
+
+    async def _verify(self, order_id: str) -> OrderAnswer:
+        listed = await self._charges(order_id)
+        return objects.standing(listed, order_id) if isinstance(listed, Mapping) else listed
+
+    async def _charges(self, order_id: str) -> Mapping[str, Any] | Refused | Unknown | Unavailable:
+        listed = await _fields(
+            lambda: self._client.v1.charges.list_async(
+                {
+                    "transfer_group": objects.group_of(order_id),
+                    "limit": _CHARGES_MAX,
+                    "expand": ["data.refunds"],
+                }
+            ),
+            order_id,
+        )
+        return _of_no_charge(listed)
+
+    async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
+        return await within(timeout_s, lambda: self._refund(refund))
+
+    async def _refund(self, refund: Refund) -> RefundAnswer:
+        listed = await self._charges(refund.order_id)
+        if not isinstance(listed, Mapping):
+            return listed
+        known = objects.refund_known(listed, refund)
+        if known is not None:
+            return known
+        made = _of_no_charge(
+            await _fields(
+                lambda: self._client.v1.refunds.create_async(
+                    {
+                        # Without an amount: all that is there.
+                        "payment_intent": refund.payment_id,
+                        "metadata": {
+                            objects.ORDER_FIELD: refund.order_id,
+                            objects.KEY_FIELD: refund.idempotency_key,
+                        },
+                    },
+                    {"idempotency_key": refund.idempotency_key},
+                ),
+                refund.order_id,
+            )
+        )
+        return objects.given_back(made, refund) if isinstance(made, Mapping) else made
+
+    async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
+        """Judge a webhook, without the package: its own check knows one secret and no bounds."""
+        refusal = refusal_of(
+            SIGNATURE_HEADER, delivery.headers, delivery.body, self._secrets, now_ms
+        )
+        if refusal is not None:
+            return refusal
+        fields = json_object(delivery.body) or {}
+        try:
+            return Hint(fields["id"], fields["type"], objects.order_of(fields["data"]["object"]))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return WebhookRefusal.BAD_BODY
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+def _token(parameters: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the one parameter of a charge; whatever else a client names is not passed on."""
+    match list(parameters.items()):
+        case [(name, value)] if name in _TOKENS and _TOKENS[name].fullmatch(value):
+            return name, value
+        case _:
+            return None
+
+
+async def _fields(
+    call: Callable[[], Awaitable[Any]], order_id: str
+) -> Mapping[str, Any] | Failure:
+    """Make a call; return the object that came back as JSON, or what not having it means."""
+    try:
+        fields: Mapping[str, Any] = (await call()).to_dict()
+    except _NoAnswer as none:
+        return none.meaning
+    except stripe.StripeError as error:
+        body = error.json_body
+        said = body.get("error") if isinstance(body, Mapping) else None
+        return objects.failed(error.http_status or 0, said, order_id)
+    except Exception as error:  # noqa: BLE001 (whatever an answer makes the package raise)
+        # Not its text: that may repeat what was sent.
+        return Unknown(f"an answer that Stripe's package cannot read: {type(error).__name__}")
+    return fields
+
+
+def _of_no_charge(
+    said: Mapping[str, Any] | Failure,
+) -> Mapping[str, Any] | Refused | Unknown | Unavailable:
+    """Return the same; what only a charge is told makes no sense of a look-up or a refund."""
+    if isinstance(said, Declined | Pending):
+        return Unknown("an answer that is none to this question")
+    return said
+
+
+def open_stripe(read: Environment) -> StripeGateway:
+    """Make the gateway from STRIPE_API_KEY, _API_BASE, _WEBHOOK_SECRET, _OLD_WEBHOOK_SECRET."""
+    # The package's lines have all that is sent in them, at the level DEBUG.
+    logging.getLogger("stripe").disabled = True
+    read("STRIPE_LOG", _no_log, None)
+    return StripeGateway(
+        read(API_BASE, private_url, _DEFAULT_BASE),
+        required_key(read, API_KEY),
+        secrets_of(read, WEBHOOK_SECRET, OLD_WEBHOOK_SECRET),
+    )
+
+
+def _no_log(_text: str) -> None:
+    raise ValueError("unset it: Stripe's package would print all that is sent")

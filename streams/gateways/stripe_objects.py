@@ -1,0 +1,276 @@
+"""What Stripe's objects and errors mean, as values of the protocol; nothing here asks Stripe.
+
+An order is one PaymentIntent, which captures once at most; each attempt to pay it is a Charge.
+Both carry the order as their `transfer_group`, refunds and PaymentIntents in their metadata.
+Readers take JSON as a stranger wrote it: what has other fields or types, or is about another
+order, is Unknown.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from streams.gateways.protocol import (
+    Captured,
+    ChargeAnswer,
+    Declined,
+    NotFound,
+    OrderAnswer,
+    Pending,
+    Refund,
+    RefundAnswer,
+    Refunded,
+    Refused,
+    RefusedReason,
+    Unavailable,
+    Unknown,
+    check_order_id,
+)
+
+ORDER_FIELD: Final = "seatstream_order"
+KEY_FIELD: Final = "seatstream_key"
+_GROUP: Final = "seatstream-"
+
+Answer = TypeVar("Answer")
+Fields = Mapping[str, Any]
+
+OTHER_UNITS: Final = frozenset({"ISK", "MGA", "UGX"})
+"""Currencies that Stripe counts in another unit than ISO 4217: there 100 may be 1 or 10,000."""
+
+# What a buyer must not be told: who stole a card would learn from it.
+_NOT_FOR_BUYERS: Final = frozenset(
+    {"fraudulent", "lost_card", "merchant_blacklist", "stolen_card"}
+)
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# Names of parameters and codes are Stripe's; messages may repeat what was sent.
+_NAME: Final = re.compile(r"[a-z0-9_\[\]]{1,64}")
+
+
+def group_of(order_id: str) -> str:
+    return f"{_GROUP}{order_id}"
+
+
+def order_of(fields: Fields) -> str | None:
+    """Return the order that a PaymentIntent, charge or refund names; None for none of ours."""
+    group, metadata = fields.get("transfer_group"), fields.get("metadata")
+    if isinstance(group, str) and group.startswith(_GROUP):
+        named: object = group.removeprefix(_GROUP)
+    else:
+        named = metadata.get(ORDER_FIELD) if isinstance(metadata, Mapping) else None
+    try:
+        return check_order_id(named)
+    except (TypeError, ValueError):
+        return None
+
+
+def created(fields: Fields, order_id: str, amount: int, currency: str) -> str | Unknown:
+    """Return the id of the PaymentIntent that was made for exactly this."""
+
+    def read() -> str | Unknown:
+        asked = (order_id, amount, currency.lower())
+        if (order_of(fields), fields["amount"], fields["currency"]) != asked:
+            return Unknown("a PaymentIntent for something else")
+        if not re.fullmatch(r"pi_[A-Za-z0-9_]{1,120}", fields["id"]):
+            return Unknown("a PaymentIntent without an id")
+        return str(fields["id"])
+
+    return _readable(read)
+
+
+def confirmed(fields: Fields, order_id: str) -> ChargeAnswer:
+    """Return what became of a PaymentIntent, with its latest charge in it."""
+
+    def read() -> ChargeAnswer:
+        if order_of(fields) != order_id:
+            return Unknown("a PaymentIntent of another order")
+        match fields["status"]:
+            case "succeeded":
+                if fields["latest_charge"]["payment_intent"] != fields["id"]:
+                    return Unknown("a charge of another PaymentIntent")
+                return _captured(fields["latest_charge"], order_id)
+            case "processing" | "requires_action" | "requires_confirmation" | "requires_capture":
+                return Pending()
+            case "requires_payment_method":
+                return Declined(_reason(fields.get("last_payment_error") or {}))
+            case "canceled":
+                return Declined("CANCELED")
+            case _:
+                return Unknown("a PaymentIntent in a state that means nothing here")
+
+    return _readable(read)
+
+
+def standing(fields: Fields, order_id: str) -> OrderAnswer:
+    """Return how an order stands by the list of its charges, the newest first."""
+    return _readable(lambda: _standing(_charges(fields, order_id), order_id))
+
+
+def refund_known(fields: Fields, refund: Refund) -> RefundAnswer | None:
+    """Return what a refund comes to by the charges of its order; None where it is to be made."""
+
+    def read() -> RefundAnswer | None:
+        charges = _charges(fields, refund.order_id)
+        for made in (made for charge in charges for made in charge["refunds"]["data"]):
+            if (made["metadata"] or {}).get(KEY_FIELD) == refund.idempotency_key:
+                return given_back(made, refund)
+        match _standing(charges, refund.order_id):
+            case Captured() as captured if captured.payment_id != refund.payment_id:
+                return Refused(RefusedReason.BAD_REQUEST, "the order was paid by another payment")
+            case Captured() as captured:
+                is_whole = (captured.amount, captured.currency) == (refund.amount, refund.currency)
+                return None if is_whole else Refused(RefusedReason.PARTIAL_REFUND)
+            case Refunded():
+                return Refused(RefusedReason.ALREADY_REFUNDED)
+            case Declined():
+                return NotFound()
+            case other:
+                return other
+
+    return _readable(read)
+
+
+def given_back(fields: Fields, refund: Refund) -> RefundAnswer:
+    """Return what became of a refund that was made."""
+
+    def read() -> RefundAnswer:
+        if order_of(fields) != refund.order_id or fields["payment_intent"] != refund.payment_id:
+            return Unknown("a refund of something else")
+        match fields["status"]:
+            case "succeeded":
+                return _refunded(fields, fields["amount"], refund.order_id)
+            case "pending" | "requires_action":
+                return Pending()
+            case "failed" | "canceled":
+                return Refused(RefusedReason.BAD_REQUEST, "Stripe could not give the money back")
+            case _:
+                return Unknown("a refund in a state that means nothing here")
+
+    return _readable(read)
+
+
+def failed(
+    status: int, error: object, order_id: str
+) -> Declined | Pending | Refused | Unknown | Unavailable:
+    """Return what an answer with an error means; `error` is its field of that name."""
+    if not isinstance(error, Mapping):
+        return Unknown(f"status {status}, and no error that can be read")
+    about = error.get("payment_intent")
+    intent = about if isinstance(about, Mapping) else {}
+    if intent and order_of(intent) != order_id:
+        return Unknown("an error about another order")
+    match status, error.get("type"), error.get("code"):
+        case _, _, "idempotency_key_in_use":
+            return Unknown("a call with the same key is under way")
+        case 400, _, "rate_limit":
+            return Unavailable("sent away with rate_limit")
+        case 402, "card_error", _:
+            return Declined(_reason(error))
+        case ((400 | 404), "idempotency_error", _):
+            return Refused(RefusedReason.KEY_REUSED)
+        case 400, _, "payment_intent_unexpected_state":
+            return _unexpected(intent.get("status"))
+        case 400, _, "charge_already_refunded":
+            return Refused(RefusedReason.ALREADY_REFUNDED)
+        case ((401 | 403), _, _):
+            return Refused(RefusedReason.NOT_ALLOWED, _names(error))
+        case ((400 | 402 | 404), "invalid_request_error", _):
+            return Refused(RefusedReason.BAD_REQUEST, _names(error))
+        case _:
+            return Unknown(f"status {status}, which means nothing here")
+
+
+def _unexpected(status: object) -> Declined | Pending | Refused | Unknown:
+    """Return what it means that a PaymentIntent in this state takes no confirmation."""
+    match status:
+        case "succeeded":
+            return Refused(RefusedReason.ALREADY_CAPTURED)
+        case "canceled":
+            return Declined("CANCELED")
+        case "processing" | "requires_action" | "requires_capture":
+            return Pending()
+        case _:
+            return Unknown("a PaymentIntent in a state that means nothing here")
+
+
+def _readable(read: Callable[[], Answer]) -> Answer | Unknown:
+    try:
+        return read()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Unknown("fields that cannot be read")
+
+
+def _charges(fields: Fields, order_id: str) -> Sequence[Fields]:
+    """Return all charges of an order; ValueError where they are not all of them, or of another."""
+    charges: Sequence[Fields] = fields["data"]
+    if fields["has_more"] is not False or type(charges) is not list:
+        raise ValueError("not all charges of an order")
+    if any(order_of(charge) != order_id for charge in charges):
+        raise ValueError("a charge of another order")
+    return charges
+
+
+def _standing(charges: Sequence[Fields], order_id: str) -> OrderAnswer:
+    if any(one["status"] not in {"succeeded", "pending", "failed"} for one in charges):
+        return Unknown("a charge in a state that means nothing here")
+    paid = [one for one in charges if one["status"] == "succeeded" and one["captured"] is True]
+    kept = [one for one in paid if one["refunded"] is not True]
+    if len(kept) > 1:
+        return Unknown(f"charged {len(kept)} times: a person has to look at Stripe's dashboard")
+    if kept:
+        return _captured(kept[0], order_id)
+    # Authorized and not captured: nobody asks for that here, but money is held.
+    if any(one["status"] != "failed" and one not in paid for one in charges):
+        return Pending()
+    if paid:
+        return _refunded_as_a_whole(paid[0], order_id)
+    if charges:
+        return Declined(_reason({"code": charges[0].get("failure_code")}))
+    return NotFound()
+
+
+def _captured(charge: Fields, order_id: str) -> Captured | Unknown:
+    if order_of(charge) != order_id or charge["status"] != "succeeded":
+        return Unknown("a charge of another order, or one without success")
+    return Captured(
+        order_id=order_id,
+        payment_id=charge["payment_intent"],
+        # What somebody gave back in part, at the dashboard, is not there any more.
+        amount=charge["amount_captured"] - charge["amount_refunded"],
+        currency=charge["currency"].upper(),
+        method=charge["payment_method_details"]["type"],
+        approved_at_ms=charge["created"] * 1000,
+    )
+
+
+def _refunded_as_a_whole(charge: Fields, order_id: str) -> OrderAnswer:
+    for made in charge["refunds"]["data"]:
+        if made["status"] == "succeeded":
+            return _refunded(made, charge["amount_refunded"], order_id)
+        if made["status"] in {"pending", "requires_action"}:
+            return Pending()
+    return Unknown("money that was given back, and no refund")
+
+
+def _refunded(made: Fields, amount: int, order_id: str) -> Refunded:
+    return Refunded(
+        order_id=order_id,
+        payment_id=made["payment_intent"],
+        refund_id=made["id"],
+        amount=amount,
+        currency=made["currency"].upper(),
+        refunded_at_ms=made["created"] * 1000,
+    )
+
+
+def _reason(error: Fields) -> str:
+    """Return why a card was declined, as a word that a buyer may see."""
+    for name in ("decline_code", "code"):
+        code = error.get(name)
+        if isinstance(code, str) and _WORD.fullmatch(code):
+            return "CARD_DECLINED" if code in _NOT_FOR_BUYERS else code.upper()
+    return "CARD_DECLINED"
+
+
+def _names(error: Fields) -> str:
+    named = [error.get("code"), error.get("param")]
+    return ": ".join(name for name in named if isinstance(name, str) and _NAME.fullmatch(name))

@@ -1,0 +1,328 @@
+"""Toss Payments, in the shape of its public contract: what a buyer has begun is confirmed.
+
+The buyer's page asks Toss for a payment of our order, and is given a key; a charge confirms that
+key with order and amount, which Toss compares with what the page asked for. An order is what Toss
+calls so too, so it is looked up by its id; idempotency keys are a header.
+
+Toss takes order ids of 6 to 64 letters, digits, dashes, underscores and equals signs: our dots are
+equals signs there, which our ids never have.
+"""
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from infra.process.environment import Environment
+from streams.gateways.calls import HttpCalls, Said, json_object, within
+from streams.gateways.protocol import (
+    Captured,
+    Charge,
+    ChargeAnswer,
+    Declined,
+    Delivery,
+    Hint,
+    NotFound,
+    OrderAnswer,
+    Pending,
+    Refund,
+    RefundAnswer,
+    Refunded,
+    Refused,
+    RefusedReason,
+    Unavailable,
+    Unknown,
+    check_order_id,
+)
+from streams.gateways.settings import private_url, required_key, secrets_of
+from streams.gateways.webhooks import (
+    BODY_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    SIGNATURES_MAX,
+    Secrets,
+    WebhookRefusal,
+    only_header,
+    refusal_of_signed,
+)
+
+NAME: Final = "toss"
+API_BASE: Final = "TOSS_API_BASE"
+API_KEY: Final = "TOSS_API_KEY"
+WEBHOOK_SECRET: Final = "TOSS_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
+OLD_WEBHOOK_SECRET: Final = "TOSS_OLD_WEBHOOK_SECRET"  # noqa: S105
+SIGNATURE_HEADER: Final = b"tosspayments-webhook-signature"
+TIME_HEADER: Final = b"tosspayments-webhook-transmission-time"
+_DEFAULT_BASE: Final = "https://api.tosspayments.com"
+_CURRENCY: Final = "KRW"
+_ORDER_ID: Final = re.compile(r"[A-Za-z0-9_=-]{6,64}")
+_PAYMENT_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+)
+_SIGNATURE: Final = re.compile(rb"v1:([A-Za-z0-9+/]{43}=)")
+
+# Toss says in Korean how the buyer paid.
+_METHODS: Final = {
+    "카드": "card",
+    "가상계좌": "virtual_account",
+    "간편결제": "easy_pay",
+    "휴대폰": "mobile",
+    "계좌이체": "transfer",
+}
+_NOT_ALLOWED: Final = frozenset(
+    {"UNAUTHORIZED_KEY", "INVALID_API_KEY", "FORBIDDEN_REQUEST", "INCORRECT_BASIC_AUTH_FORMAT"}
+)
+_BAD_REQUESTS: Final = frozenset(
+    {
+        "INVALID_REQUEST",
+        "NOT_FOUND_PAYMENT_SESSION",
+        "UNAPPROVED_ORDER_ID",
+        "NOT_CANCELABLE_PAYMENT",
+    }
+)
+_DECLINES: Final = re.compile(r"(?:REJECT|INVALID_(?:REJECT|STOPPED)|EXCEED)_[A-Z0-9_]{1,48}")
+
+_Any = Captured | Refunded | Declined | Pending | NotFound | Refused | Unknown | Unavailable
+
+
+class TossGateway:
+    """Speaks to Toss; see `protocol.Gateway`."""
+
+    def __init__(self, api_base: str, api_key: str, secrets: Secrets) -> None:
+        # The key is the user, and there is no password.
+        credentials = b64encode(f"{api_key}:".encode()).decode()
+        self._calls = HttpCalls(api_base, {"Authorization": f"Basic {credentials}"})
+        self._secrets = secrets
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
+        order_id, key = order_at_toss(charge.order_id), charge.parameters.get("payment_key", "")
+        if order_id is None:
+            return _NO_ORDER_THERE
+        if set(charge.parameters) != {"payment_key"} or not _PAYMENT_KEY.fullmatch(key):
+            return Refused(
+                RefusedReason.BAD_REQUEST, "one parameter, payment_key, as Toss made it"
+            )
+        # Toss compares the amount alone with what the buyer's page asked for.
+        if charge.currency != _CURRENCY:
+            return Refused(RefusedReason.BAD_REQUEST, f"Toss takes {_CURRENCY} only")
+        said = await self._calls.ask(
+            "POST",
+            "/v1/payments/confirm",
+            timeout_s,
+            body={"paymentKey": key, "orderId": order_id, "amount": charge.amount},
+            headers={"Idempotency-Key": charge.idempotency_key},
+        )
+        answer = _answer(said, charge.order_id)
+        return _NONE_TO_THIS if isinstance(answer, Refunded | NotFound) else answer
+
+    async def verify(self, order_id: str, timeout_s: float) -> OrderAnswer:
+        check_order_id(order_id)
+        return _answer(await self._look_up(order_id, timeout_s), order_id)
+
+    async def _look_up(
+        self, order_id: str, timeout_s: float
+    ) -> Said | Refused | Unknown | Unavailable:
+        there = order_at_toss(order_id)
+        if there is None:
+            return _NO_ORDER_THERE
+        return await self._calls.ask("GET", f"/v1/payments/orders/{there}", timeout_s)
+
+    async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
+        """Look the payment up, then cancel it: two calls share the time."""
+        return await within(timeout_s, lambda: self._refund(refund, timeout_s))
+
+    async def _refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
+        said = await self._look_up(refund.order_id, timeout_s)
+        known = _refund_known(said, refund)
+        if known is not None:
+            return known
+        cancelled = await self._calls.ask(
+            "POST",
+            f"/v1/payments/{refund.payment_id}/cancel",
+            timeout_s,
+            # Without an amount: all of it. The reason is how a repeat knows its own refund.
+            body={"cancelReason": refund.idempotency_key},
+            headers={"Idempotency-Key": refund.idempotency_key},
+        )
+        answer = _answer(cancelled, refund.order_id)
+        return _NONE_TO_THIS if isinstance(answer, Captured | Declined) else answer
+
+    async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
+        refusal = _refusal_of(delivery, self._secrets, now_ms)
+        if refusal is not None:
+            return refusal
+        fields = json_object(delivery.body) or {}
+        try:
+            # Its id is in a header that is not signed; the same event has the same body.
+            event_id = sha256(delivery.body).hexdigest()
+            return Hint(event_id, fields["eventType"], _our_order(fields["data"]["orderId"]))
+        except (KeyError, TypeError, ValueError):
+            return WebhookRefusal.BAD_BODY
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+
+_NO_ORDER_THERE: Final = Refused(RefusedReason.BAD_REQUEST, "an order id that Toss does not take")
+_NONE_TO_THIS: Final = Unknown("an answer that is none to this question")
+
+
+def order_at_toss(order_id: str) -> str | None:
+    """Return what Toss calls an order of ours, None where it takes no such id."""
+    there = order_id.replace(".", "=")
+    return there if _ORDER_ID.fullmatch(there) else None
+
+
+def _our_order(there: object) -> str | None:
+    """Return the id of an order of ours, None for one that is not."""
+    if not isinstance(there, str) or not _ORDER_ID.fullmatch(there):
+        return None
+    return check_order_id(there.replace("=", "."))
+
+
+def _answer(said: Said | Refused | Unknown | Unavailable, order_id: str) -> _Any:
+    """Return what was said of this order, by status and by fields of exactly their types."""
+    if not isinstance(said, Said):
+        return said
+    about = said.fields.get("orderId")
+    if about is not None and about != order_at_toss(order_id):
+        return Unknown("an answer about another order")
+    try:
+        if said.status == 200:
+            return _payment(said.fields, order_id)
+        return _failed(said.status, said.fields["code"])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return Unknown(f"status {said.status}, and fields that cannot be read")
+
+
+def _payment(fields: Mapping[str, Any], order_id: str) -> _Any:
+    if fields["orderId"] != order_at_toss(order_id):
+        return Unknown("a payment of no order")
+    match fields["status"]:
+        case "DONE" | "PARTIAL_CANCELED":
+            return Captured(
+                order_id=order_id,
+                payment_id=fields["paymentKey"],
+                # What somebody gave back in part is not there any more.
+                amount=fields["balanceAmount"],
+                currency=fields["currency"],
+                method=_METHODS.get(fields["method"], "other"),
+                approved_at_ms=_ms(fields["approvedAt"]),
+            )
+        case "CANCELED":
+            last = fields["cancels"][-1]
+            if last["cancelStatus"] != "DONE":
+                return Pending()
+            return Refunded(
+                order_id=order_id,
+                payment_id=fields["paymentKey"],
+                refund_id=last["transactionKey"],
+                amount=fields["totalAmount"],
+                currency=fields["currency"],
+                refunded_at_ms=_ms(last["canceledAt"]),
+            )
+        case "WAITING_FOR_DEPOSIT":
+            return Pending()
+        # Begun on the buyer's page, and not confirmed: our call did not arrive, or not yet.
+        case "READY" | "IN_PROGRESS":
+            return NotFound()
+        case "ABORTED" | "EXPIRED" as ended:
+            return Declined(str(ended))
+        case _:
+            return Unknown("a payment in a state that means nothing here")
+
+
+def _failed(status: int, code: str) -> NotFound | Declined | Refused | Unknown:
+    match status, code:
+        case 404, "NOT_FOUND_PAYMENT":
+            return NotFound()
+        case 400, "ALREADY_PROCESSED_PAYMENT":
+            return Refused(RefusedReason.ALREADY_CAPTURED)
+        case ((400 | 403), "ALREADY_CANCELED_PAYMENT"):
+            return Refused(RefusedReason.ALREADY_REFUNDED)
+        case 400, "INVALID_IDEMPOTENCY_KEY":
+            return Refused(RefusedReason.KEY_REUSED)
+        case ((400 | 401 | 403), _) if code in _NOT_ALLOWED:
+            return Refused(RefusedReason.NOT_ALLOWED, code)
+        case ((400 | 403 | 404), _) if code in _BAD_REQUESTS:
+            return Refused(RefusedReason.BAD_REQUEST, code)
+        case ((400 | 403), _) if _DECLINES.fullmatch(code):
+            return Declined(code)
+        # PROVIDER_ERROR among them. The order is looked up before anything else is done.
+        case _:
+            return Unknown(f"status {status}, which means nothing here")
+
+
+def _refund_known(
+    said: Said | Refused | Unknown | Unavailable, refund: Refund
+) -> RefundAnswer | None:
+    """Return what a refund comes to by the payment of its order; None where it is to be made."""
+    if not _PAYMENT_KEY.fullmatch(refund.payment_id):
+        return Refused(RefusedReason.BAD_REQUEST, "no payment key of Toss")
+    match _answer(said, refund.order_id):
+        case Captured() as captured if captured.payment_id != refund.payment_id:
+            return Refused(RefusedReason.BAD_REQUEST, "the order was paid by another payment")
+        case Captured() as captured:
+            is_whole = (captured.amount, captured.currency) == (refund.amount, refund.currency)
+            return None if is_whole else Refused(RefusedReason.PARTIAL_REFUND)
+        case Refunded() as refunded:
+            assert isinstance(said, Said), "a refund was read from it"
+            is_ours = said.fields["cancels"][-1].get("cancelReason") == refund.idempotency_key
+            return refunded if is_ours else Refused(RefusedReason.ALREADY_REFUNDED)
+        case Declined():
+            return NotFound()
+        case other:
+            return other
+
+
+def _ms(text: str) -> int:
+    """Return Unix ms of a time with its zone; ValueError for any other text."""
+    if not _TIME.fullmatch(text):
+        raise ValueError("no time with its zone")
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _refusal_of(delivery: Delivery, secrets: Secrets, now_ms: int) -> WebhookRefusal | None:
+    """Return why a webhook is not believed: HMAC-SHA256 over `<raw body>:<time>`, in base64."""
+    if len(delivery.body) > BODY_BYTES_MAX:
+        return WebhookRefusal.TOO_LARGE
+    signature = only_header(SIGNATURE_HEADER, delivery.headers)
+    if isinstance(signature, WebhookRefusal):
+        return signature
+    sent = only_header(TIME_HEADER, delivery.headers)
+    if isinstance(sent, WebhookRefusal):
+        return sent
+    try:
+        signed_ms = _ms(sent.decode("ascii"))
+    except ValueError:
+        return WebhookRefusal.MALFORMED_SIGNATURE
+    signatures = _signatures(signature)
+    if signatures is None:
+        return WebhookRefusal.MALFORMED_SIGNATURE
+    return refusal_of_signed((delivery.body, b":", sent), signatures, signed_ms, secrets, now_ms)
+
+
+def _signatures(value: bytes) -> list[bytes] | None:
+    """Return signatures in small hex: `v1:<base64>`, several with commas between."""
+    parts = [
+        _SIGNATURE.fullmatch(part.strip(b" \t")) for part in value[:HEADER_BYTES_MAX].split(b",")
+    ]
+    if len(value) > HEADER_BYTES_MAX or len(parts) > SIGNATURES_MAX:
+        return None
+    found = [b64decode(part[1]).hex().encode() for part in parts if part is not None]
+    return found if len(found) == len(parts) else None
+
+
+def open_toss(read: Environment) -> TossGateway:
+    """Make the gateway from TOSS_API_KEY, _API_BASE, _WEBHOOK_SECRET, _OLD_WEBHOOK_SECRET."""
+    return TossGateway(
+        read(API_BASE, private_url, _DEFAULT_BASE),
+        required_key(read, API_KEY),
+        secrets_of(read, WEBHOOK_SECRET, OLD_WEBHOOK_SECRET),
+    )
