@@ -22,6 +22,7 @@ nothing, and reads each byte at most once, so that false lengths and counts cost
 
 import linecache
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from serdes.avro.decoder_source import DecoderSource
@@ -44,6 +45,7 @@ Decode = Callable[[bytes, int], tuple[Any, ...]]
 Encode = Callable[..., bytes]
 
 
+@cache
 def decoder(full_name: str) -> Decode:
     """Return `decode(data, at)`, which reads the record that fills data from `at` to its end.
 
@@ -52,6 +54,7 @@ def decoder(full_name: str) -> Decode:
     return decoder_of(inlined(full_name))
 
 
+@cache
 def encoder(full_name: str, prefix: bytes = b"") -> Encode:
     """Return `encode(*fields)`, which gives `prefix` and the record's bytes.
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ class SchemaFiles:
 
     by_name: Mapping[str, dict[str, Any]]
     path_by_name: Mapping[str, Path]
+    # Asked for with every decoder that is made.
+    _text_by_name: dict[str, str] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def inlined(self, full_name: str) -> dict[str, Any]:
         """Return the schema made self-contained: each name is defined where it is first used.
@@ -66,7 +70,10 @@ class SchemaFiles:
 
     def text(self, full_name: str) -> str:
         """Return the text that goes to the registry: compact JSON, keys in the file's order."""
-        return text_of(self.inlined(full_name))
+        text = self._text_by_name.get(full_name)
+        if text is None:
+            text = self._text_by_name[full_name] = text_of(self.inlined(full_name))
+        return text
 
     def fingerprint(self, full_name: str) -> str:
         """Return the fingerprint of a schema of these files, as `fingerprint_of`."""
