@@ -10,6 +10,7 @@ from functools import partial
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
     EVENTS,
+    PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
@@ -47,7 +48,7 @@ def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
             role="seats",
             source=SECTION_COMMANDS.name,
             handler=change_sections(codecs, cached_seats_max=cached_seats),
-            to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name),
+            to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name, PAYMENT_COMMANDS.name),
             changelog=SEATS_CHANGELOG.name,
             dead_letters=DEAD_LETTER_QUEUE.name,
             progress=progress,

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.web.consistency_tokens import TOKEN_FORM, token_of
 from api.web.ids import SECTION_FORM
 from state.domain.layout import SEATS_PER_HOLD_MAX
-from state.domain.outcome import ReservationView
+from state.domain.outcome import WITH_DEADLINE, ReservationView
 from state.domain.reasons import Reason
-from state.domain.reservation import ReleaseCause, Status
+from state.domain.reservation import ReleaseCause
 
 INT_MAX: Final = 2**31 - 1
 
@@ -57,8 +57,9 @@ class ReservationBody(BaseModel):
     """A reservation as it stands.
 
     `epoch` and `version` go into later commands and reads; `deadline_ms` is there while it is
-    held, `cause` once it was released, `reason` and `seat` where it was rejected. `amount` is the
-    price of all its seats, fixed when they were held.
+    held, and while it waits for its payment, which has to be settled by then; `cause` once it was
+    released, `reason` and `seat` where it was rejected. `amount` is the price of all its seats,
+    fixed when they were held.
     """
 
     reservation_id: str = Field(description="Opaque; part of this reservation's address.")
@@ -76,7 +77,7 @@ class ReservationBody(BaseModel):
     )
     outcome_id: str = Field(description="Opaque; for `changed_from`.")
     decided_at_ms: int
-    cause: Literal["CANCELLED", "LAPSED"] | None = None
+    cause: Literal["CANCELLED", "LAPSED", "DECLINED", "EXPIRED", "DIFFERED"] | None = None
     reason: str | None = None
     seat: SeatBody | None = None
 
@@ -107,7 +108,7 @@ def reservation_body(view: ReservationView) -> dict[str, Any]:
         "amount": view.amount,
         "currency": view.currency,
         "epoch": view.epoch,
-        "deadline_ms": view.deadline_ms if view.status is Status.HELD else None,
+        "deadline_ms": view.deadline_ms if view.status in WITH_DEADLINE else None,
         "version": view.version,
         "consistency_token": token_of(
             view.event_id, view.section, view.version, view.decided_at_ms

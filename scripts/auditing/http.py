@@ -32,6 +32,8 @@ STATUS_AFTER = {
     "SeatsHeld": "HELD",
     "HoldExtended": "HELD",
     "ReservationConfirmed": "SOLD",
+    "PaymentStarted": "PAYING",
+    "ReservationRefunded": "REFUNDED",
     "ReservationReleased": "RELEASED",
     "ReservationRejected": "REJECTED",
 }

@@ -33,6 +33,21 @@ EXTENSIONS_KEPT = 16
 # The section's record has 512 kB at most; its other fields take less than 128 bytes.
 FREE_BYTES_MAX = 512 * 1024 - 128
 HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
+# Commands that tell what became of money.
+OF_MONEY = {"ConfirmReservation", "FailPayment", "RefundSeats"}
+# Why a buyer cannot do otherwise with seats, by where their reservation stands.
+IN_USE = {
+    "PAYING": "PAYMENT_IN_PROGRESS",
+    "SOLD": "ALREADY_SOLD",
+    "REFUNDED": "ALREADY_REFUNDED",
+}
+# Why a payment released seats; a cause that nobody knows is as good as declined.
+FAILURES = {
+    "UNSPECIFIED": "DECLINED",
+    "DECLINED": "DECLINED",
+    "EXPIRED": "EXPIRED",
+    "DIFFERED": "DIFFERED",
+}
 FREE_OF_CHARGE = {"amount": 0, "currency": ""}
 # Of a reservation whose payment was never started.
 UNPAID = {"gateway": ""}
@@ -43,6 +58,7 @@ class Reservation:
     """A reservation as the log must remember it; fields as in its Avro record.
 
     places: its seats, one by one; first: its first outcome; last: that of its last decision.
+    started: the outcome of the start of its payment.
     extensions: outcomes of the last ones by the correlation id of each, oldest first.
     """
 
@@ -52,6 +68,7 @@ class Reservation:
     last: Outcome
     extensions: OrderedDict[str, Outcome] = field(default_factory=OrderedDict)
     deadline_ms: int = 0
+    started: Outcome | None = None
 
 
 class Oracle:
@@ -137,7 +154,8 @@ class Oracle:
             deadline_ms, reservation_id = heapq.heappop(self._due)
             held = self.reservations[reservation_id]
             if held.record["status"] == "HELD" and held.deadline_ms == deadline_ms:
-                outcomes.append(self._release(held, held.record["request"], len(outcomes) + 1))
+                lapsed = self._release(held, held.record["request"], "LAPSED", len(outcomes) + 1)
+                outcomes.append(lapsed)
         return outcomes
 
     def _decide(self, key: bytes | None, name: str, command: Command) -> Outcome:
@@ -282,30 +300,41 @@ class Oracle:
         known_epochs = {record["epoch"]}
         if name == "ReleaseReservation":
             known_epochs.add(0)
-        if name == "ConfirmReservation" and held.last[1].get("reacquired"):
-            # The same confirm again, which knows only the epoch that had lapsed.
+        if name in OF_MONEY and any(one["kind"] == "REACQUIRED" for one in record["later"]):
+            # Who paid knows only the epoch that had ended.
             known_epochs.add(record["epoch"] - 1)
+        if name == "StartPayment" and is_started_again(held, command):
+            assert held.started is not None
+            return held.started
         if command["epoch"] not in known_epochs:
             return self._refusal(name, request, "STALE_EPOCH")
         if name == "ConfirmReservation":
             return self._confirm(held, request)
+        if name == "FailPayment":
+            return self._fail(held, request, FAILURES[command["cause"]])
+        if name == "RefundSeats":
+            return self._refund(held, request)
+        if name == "StartPayment":
+            return self._pay(held, command)
+        if status in IN_USE:
+            return self._refusal(name, request, IN_USE[status])
         if name == "ReleaseReservation":
-            if status == "SOLD":
-                return self._refusal(name, request, "ALREADY_SOLD")
-            return held.last if status == "RELEASED" else self._release(held, request, 0)
+            is_over = status == "RELEASED"
+            return held.last if is_over else self._release(held, request, "CANCELLED")
         if status != "HELD":
-            return self._refusal(name, request, "ALREADY_SOLD" if status == "SOLD" else "NOT_HELD")
+            return self._refusal(name, request, "NOT_HELD")
         return self._extend(held, request)
 
     def _confirm(self, held: Reservation, request: dict[str, Any]) -> Outcome:
         record = held.record
         if record["status"] == "SOLD":
             return held.last
+        if record["status"] == "REFUNDED":
+            return self._refusal("", request, "ALREADY_REFUNDED")
         section = self._section_of(record)
         reacquired = record["status"] == "RELEASED"
         if reacquired:
-            lapsed = held.last[0] == "ReservationReleased" and held.last[1]["cause"] == "LAPSED"
-            if section is None or not lapsed:
+            if section is None or held.last[1]["cause"] == "CANCELLED":
                 return self._refusal("", request, "REFUND_DUE")
             if any(section.holder(place) is not None for place in held.places):
                 return self._refusal("", request, "REFUND_DUE")
@@ -313,6 +342,11 @@ class Oracle:
             section.free -= len(held.places)
             section.held += len(held.places)
             record["epoch"] += 1
+        return self._sell(held, request, reacquired=reacquired)
+
+    def _sell(self, held: Reservation, request: dict[str, Any], *, reacquired: bool) -> Outcome:
+        record = held.record
+        section = self._section_of(record)
         assert section is not None
         section.held -= len(held.places)
         section.sold += len(held.places)
@@ -325,6 +359,76 @@ class Oracle:
             | price_told(record),
         )
         self._later(held, "REACQUIRED" if reacquired else "CONFIRMED", outcome, 0)
+        return outcome
+
+    def _pay(self, held: Reservation, command: Command) -> Outcome:
+        """Start the payment for a hold; sell at once what costs nothing."""
+        record, request = held.record, command["request"]
+        status = record["status"]
+        is_free = bool(record["currency"]) and record["amount"] == 0
+        if status == "SOLD" and is_free:
+            return held.last
+        if status == "RELEASED":
+            cause = held.last[1]["cause"]
+            ended = cause if cause in {"CANCELLED", "LAPSED"} else "PAYMENT_FAILED"
+            return self._refusal("", request, ended)
+        if status in IN_USE:
+            return self._refusal("", request, IN_USE[status])
+        if not record["currency"]:
+            return self._refusal("", request, "NOT_PRICED")
+        section = self._section_of(record)
+        assert section is not None
+        rules = section.opened
+        if rules["saleStartsMs"] and self.log_time_ms < rules["saleStartsMs"]:
+            return self._refusal("", request, "NOT_OPEN")
+        if rules["saleEndsMs"] and self.log_time_ms >= rules["saleEndsMs"]:
+            return self._refusal("", request, "SALE_CLOSED")
+        if is_free:
+            return self._sell(held, request, reacquired=False)
+        record["status"], record["gateway"] = "PAYING", command["gateway"]
+        deadline_ms = self.log_time_ms + rules["paymentMs"]
+        held.started = (
+            "PaymentStarted",
+            self._head(request, section.version)
+            | {"epoch": record["epoch"], "deadlineMs": deadline_ms, "seats": record["seats"]}
+            | price_told(record)
+            | {"gateway": command["gateway"]},
+        )
+        self._later(held, "PAYMENT_STARTED", held.started, deadline_ms)
+        return held.started
+
+    def _fail(self, held: Reservation, request: dict[str, Any], cause: str) -> Outcome:
+        """Give the seats of a payment back that brought no money for them."""
+        status = held.record["status"]
+        if status == "PAYING":
+            return self._release(held, request, cause)
+        if status == "RELEASED" and held.last[1]["cause"] not in {"CANCELLED", "LAPSED"}:
+            return held.last
+        reason = held.last[1]["cause"] if status == "RELEASED" else IN_USE.get(status, "NOT_PAID")
+        return self._refusal("", request, reason)
+
+    def _refund(self, held: Reservation, request: dict[str, Any]) -> Outcome:
+        """Give the seats of a sale back whose money went back."""
+        record = held.record
+        if record["status"] == "REFUNDED":
+            return held.last
+        if record["status"] != "SOLD":
+            is_paying = record["status"] == "PAYING"
+            return self._refusal("", request, "PAYMENT_IN_PROGRESS" if is_paying else "NOT_PAID")
+        section = self._section_of(record)
+        assert section is not None
+        section.give(held.places, None)
+        section.sold -= len(held.places)
+        section.free += len(held.places)
+        self._changed((request["eventId"], request["section"]), section)
+        record["status"] = "REFUNDED"
+        outcome = (
+            "ReservationRefunded",
+            self._head(request, section.version)
+            | {"epoch": record["epoch"], "seats": record["seats"]}
+            | price_told(record),
+        )
+        self._later(held, "REFUNDED", outcome, 0)
         return outcome
 
     def _extend(self, held: Reservation, request: dict[str, Any]) -> Outcome:
@@ -354,8 +458,10 @@ class Oracle:
         self._later(held, "EXTENDED", outcome, deadline_ms)
         return outcome
 
-    def _release(self, held: Reservation, request: dict[str, Any], ordinal: int) -> Outcome:
-        """Give the seats of a hold back: cancelled (ordinal 0) or lapsed."""
+    def _release(
+        self, held: Reservation, request: dict[str, Any], cause: str, ordinal: int = 0
+    ) -> Outcome:
+        """Give the seats of a hold or a payment back; ordinal: 0 but for a lapse."""
         record = held.record
         section = self._section_of(record)
         assert section is not None
@@ -364,7 +470,6 @@ class Oracle:
         section.free += len(held.places)
         self._changed((record["request"]["eventId"], record["request"]["section"]), section)
         record["status"] = "RELEASED"
-        cause = "LAPSED" if ordinal else "CANCELLED"
         outcome = (
             "ReservationReleased",
             self._head(request, section.version, ordinal)
@@ -404,7 +509,7 @@ class Oracle:
         return outcome
 
     def _later(self, held: Reservation, kind: str, outcome: Outcome, deadline_ms: int) -> None:
-        """Remember a later decision: the last extensions, and the last end of each epoch."""
+        """Remember a later decision; of extensions, the last ones."""
         fields = outcome[1]
         entry = {
             "kind": kind,
@@ -526,6 +631,17 @@ class Oracle:
         version = 0 if foreign or section is None else section.version
         record = "ReservationRejected" if name == "Hold" or name in HOLDS else "CommandRefused"
         return record, self._head(request, version) | {"reason": reason, "seat": seat}
+
+
+def is_started_again(held: Reservation, command: Command) -> bool:
+    """Say whether its payment was started by this command, or by one that asks for the same."""
+    if held.started is None:
+        return False
+    fields = held.started[1]
+    if (fields["epoch"], fields["gateway"]) != (command["epoch"], command["gateway"]):
+        return False
+    is_same = fields["request"]["correlationId"] == command["request"]["correlationId"]
+    return bool(is_same or held.record["status"] == "PAYING")
 
 
 def price_told(record: dict[str, Any]) -> dict[str, Any]:

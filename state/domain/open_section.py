@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from state.domain.layout import TIME_MS_MAX
 from state.domain.price import SeatPrices
+from state.domain.reasons import Reason
 from state.domain.section import Section
 
 
@@ -60,6 +61,12 @@ class KnownSection:
             prices=prices,
             payment_ms=rules.payment_ms,
         )
+
+    def refusal_at(self, log_time_ms: int) -> Reason | None:
+        """Return why the section sells nothing at this time, or None within its sale."""
+        if log_time_ms < self.sale_starts_ms:
+            return Reason.NOT_OPEN
+        return Reason.SALE_CLOSED if log_time_ms >= self.sale_ends_ms else None
 
     def with_window(self, sale_starts_ms: int, sale_ends_ms: int) -> "KnownSection":
         """Return the working form around the same section, sold within another window.

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from state.domain.layout import SeatPosition, SeatRange
 from state.domain.reasons import Reason
-from state.domain.reservation import ENDS, Later, ReleaseCause, Reservation, Status
+from state.domain.reservation import ReleaseCause, Reservation, Status
 
 
 class OutcomeKind(Enum):
@@ -102,7 +102,8 @@ def place_of(outcome_id: bytes) -> Place:
 class ReservationView(NamedTuple):
     """How a reservation stands, as its owner may know it.
 
-    epoch, deadline_ms: 0 where there is no hold, or none any more that could lapse.
+    epoch, deadline_ms: 0 where there is no hold, or none any more that could lapse; of a payment
+               that was started, the deadline is the payment's.
     version:   of the section, left behind by the outcome that decided last.
     reason:    why it was rejected; UNSPECIFIED otherwise.
     cause:     why it was released; UNSPECIFIED otherwise.
@@ -134,7 +135,12 @@ _STATUS_AFTER: Final = {
     OutcomeKind.CONFIRMED: Status.SOLD,
     OutcomeKind.RELEASED: Status.RELEASED,
     OutcomeKind.EXTENDED: Status.HELD,
+    OutcomeKind.PAYMENT_STARTED: Status.PAYING,
+    OutcomeKind.REFUNDED: Status.REFUNDED,
 }
+
+# Where a reservation stands while its deadline matters.
+WITH_DEADLINE: Final = frozenset({Status.HELD, Status.PAYING})
 
 
 def moves(kind: OutcomeKind, reason: int) -> bool:
@@ -184,11 +190,6 @@ def as_stored(held: Reservation, outcome_prefix: str) -> ReservationView:
     last = held.later[-1] if held.later else None
     offset, ordinal = (held.decided_offset, 0) if last is None else (last.offset, last.ordinal)
     status = Status(held.status)
-    ended = held.last(*ENDS)
-    cause = ReleaseCause.UNSPECIFIED
-    if status == Status.RELEASED:
-        lapsed = ended is not None and ended.kind == Later.LAPSED
-        cause = ReleaseCause.LAPSED if lapsed else ReleaseCause.CANCELLED
     return ReservationView(
         reservation_id=held.reservation_id.decode(),
         user_id=held.user_id.decode(),
@@ -197,13 +198,13 @@ def as_stored(held: Reservation, outcome_prefix: str) -> ReservationView:
         status=status,
         epoch=held.epoch,
         seats=held.seats,
-        deadline_ms=held.deadline_ms if status == Status.HELD else 0,
+        deadline_ms=held.deadline_ms if status in WITH_DEADLINE else 0,
         version=held.decided_version if last is None else last.version,
         decided_at_ms=held.held_at_ms if last is None else last.at_ms,
         outcome_id=f"{outcome_prefix}{offset}:{ordinal}",
         reason=reason_of(held.reason) if status == Status.REJECTED else Reason.UNSPECIFIED,
         seat=held.seat,
-        cause=cause,
+        cause=held.cause,
         amount=held.amount,
         currency=held.currency.decode(),
     )

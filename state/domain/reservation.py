@@ -66,7 +66,6 @@ class ReleaseCause(IntEnum):
     DIFFERED = 5
 
 
-# PAYING and REFUNDED are names in the schema that no decision here leads to.
 TRANSITIONS: Final[dict[Status, dict[Later, Status]]] = {
     Status.UNSPECIFIED: {},
     Status.HELD: {
@@ -74,15 +73,42 @@ TRANSITIONS: Final[dict[Status, dict[Later, Status]]] = {
         Later.CONFIRMED: Status.SOLD,
         Later.CANCELLED: Status.RELEASED,
         Later.LAPSED: Status.RELEASED,
+        Later.PAYMENT_STARTED: Status.PAYING,
     },
-    Status.PAYING: {},
-    Status.SOLD: {},
+    # No clock of the section ends a payment, and no buyer.
+    Status.PAYING: {
+        Later.CONFIRMED: Status.SOLD,
+        Later.DECLINED: Status.RELEASED,
+        Later.EXPIRED: Status.RELEASED,
+        Later.DIFFERED: Status.RELEASED,
+    },
+    Status.SOLD: {Later.REFUNDED: Status.REFUNDED},
     Status.REJECTED: {},
-    # Only a payment that came after the lapse, while the same seats are still free.
+    # Only by money that came too late, while the same seats are still free.
     Status.RELEASED: {Later.REACQUIRED: Status.SOLD},
     Status.REFUNDED: {},
 }
 
+
+# Why seats were given back, by what gave them back.
+RELEASED_BY: Final = {
+    Later.CANCELLED: ReleaseCause.CANCELLED,
+    Later.LAPSED: ReleaseCause.LAPSED,
+    Later.DECLINED: ReleaseCause.DECLINED,
+    Later.EXPIRED: ReleaseCause.EXPIRED,
+    Later.DIFFERED: ReleaseCause.DIFFERED,
+}
+
+# A failure that only newer code knows by name is one all the same.
+FAILED_BY: Final = {
+    PaymentFailure.UNSPECIFIED: Later.DECLINED,
+    PaymentFailure.DECLINED: Later.DECLINED,
+    PaymentFailure.EXPIRED: Later.EXPIRED,
+    PaymentFailure.DIFFERED: Later.DIFFERED,
+}
+
+# Decisions that end a hold, a payment or a sale.
+_ENDS: Final = (*RELEASED_BY, Later.CONFIRMED, Later.REACQUIRED, Later.REFUNDED)
 
 EXTENSIONS_KEPT: Final = 16
 """Extensions that a reservation remembers: each a key whose late repeat extends nothing again."""
@@ -108,7 +134,7 @@ class LaterOutcome(NamedTuple):
 
     kind:        a number of Later.
     request:     encoded identity of the command that was decided, or of the hold for a lapse.
-    deadline_ms: deadline after it, Unix ms; 0 where none runs.
+    deadline_ms: deadline after it, of the hold or of its payment, Unix ms; 0 where none runs.
     """
 
     kind: int
@@ -156,14 +182,38 @@ class Reservation(NamedTuple):
 
     @property
     def deadline_ms(self) -> int:
-        """Return when the hold lapses, extensions counted."""
-        last = self.last(Later.EXTENDED)
+        """Return when the hold lapses, extensions counted, or its payment has to be settled."""
+        last = self.last(Later.EXTENDED, Later.PAYMENT_STARTED)
         return self.first_deadline_ms if last is None else last.deadline_ms
 
     @property
     def was_held(self) -> bool:
         """Say whether it ever had seats."""
         return self.epoch > 0
+
+    @property
+    def has_payment(self) -> bool:
+        """Say whether its payment was started, whatever has become of it."""
+        return bool(self.gateway)
+
+    @property
+    def is_free_of_charge(self) -> bool:
+        """Say whether its seats have a price, and that is nothing."""
+        return bool(self.currency) and not self.amount
+
+    @property
+    def cause(self) -> ReleaseCause:
+        """Return why its seats were given back; UNSPECIFIED where they were not."""
+        if self.status != Status.RELEASED:
+            return ReleaseCause.UNSPECIFIED
+        ended = self.last_end
+        # Without an end, its cancellation came before its hold.
+        return ReleaseCause.CANCELLED if ended is None else RELEASED_BY[Later(ended.kind)]
+
+    @property
+    def last_end(self) -> "LaterOutcome | None":
+        """Return the newest decision that ended a hold, a payment or a sale."""
+        return self.last(*_ENDS)
 
     def last(self, *kinds: Later) -> LaterOutcome | None:
         """Return the newest later decision of these kinds."""
@@ -188,44 +238,98 @@ class Reservation(NamedTuple):
         )
 
 
-# Decisions that end an epoch.
-ENDS: Final = (Later.CONFIRMED, Later.CANCELLED, Later.LAPSED, Later.REACQUIRED)
+# Why a buyer cannot do otherwise with seats, by where their reservation stands.
+_IN_USE: Final = {
+    Status.PAYING: Reason.PAYMENT_IN_PROGRESS,
+    Status.SOLD: Reason.ALREADY_SOLD,
+    Status.REFUNDED: Reason.ALREADY_REFUNDED,
+}
+# Why there is nothing to pay for, by what gave the seats back; else a payment failed.
+_GIVEN_BACK: Final = {
+    ReleaseCause.CANCELLED: Reason.CANCELLED,
+    ReleaseCause.LAPSED: Reason.LAPSED,
+}
+
+
+def epoch_meant(held: Reservation, epoch: int) -> int:
+    """Return the epoch that is meant by who knows of money.
+
+    Who paid for an epoch that had ended speaks of it for ever, also where the money took the
+    seats again and began the next one.
+    """
+    is_former = held.last(Later.REACQUIRED) is not None and epoch == held.epoch - 1
+    return held.epoch if is_former else epoch
+
+
+def _unknown(held: Reservation, epoch: int) -> Reason | None:
+    """Return what is asked first of whatever somebody wants of a hold."""
+    if held.status == Status.REJECTED:
+        return Reason.NOT_HELD
+    return None if epoch == held.epoch else Reason.STALE_EPOCH
 
 
 def refusal_to_confirm(held: Reservation, epoch: int) -> Reason | None:
-    """Return why a buyer's confirm finds nothing to sell, or None where it may.
+    """Return why money finds nothing to sell, or None where it may.
 
-    None does not promise the seats of a lapsed hold: whether they are still free, only the
-    section knows.
+    None does not promise the seats of a hold that has ended: whether they are still free, only
+    the section knows.
     """
-    if held.status == Status.REJECTED:
-        return Reason.NOT_HELD
-    if epoch != held.epoch:
-        return Reason.STALE_EPOCH
-    ended = held.last(*ENDS)
-    if held.status == Status.RELEASED and (ended is None or ended.kind != Later.LAPSED):
-        return Reason.REFUND_DUE
-    return None
+    if (unknown := _unknown(held, epoch)) is not None:
+        return unknown
+    if held.status == Status.REFUNDED:
+        return Reason.ALREADY_REFUNDED
+    # Nobody pays for what he has given back.
+    return Reason.REFUND_DUE if held.cause == ReleaseCause.CANCELLED else None
 
 
 def refusal_to_release(held: Reservation, epoch: int) -> Reason | None:
     """Return why a buyer's release is refused, or None; epoch 0 matches any."""
-    if held.status == Status.REJECTED:
-        return Reason.NOT_HELD
-    if epoch not in {0, held.epoch}:
-        return Reason.STALE_EPOCH
-    return Reason.ALREADY_SOLD if held.status == Status.SOLD else None
+    if (unknown := _unknown(held, epoch or held.epoch)) is not None:
+        return unknown
+    return _IN_USE.get(Status(held.status))
 
 
 def refusal_to_extend(held: Reservation, epoch: int) -> Reason | None:
     """Return why there is no hold to extend, or None; the cap is another matter."""
-    if held.status == Status.REJECTED:
+    if (unknown := _unknown(held, epoch)) is not None:
+        return unknown
+    if held.status == Status.RELEASED:
         return Reason.NOT_HELD
-    if epoch != held.epoch:
-        return Reason.STALE_EPOCH
-    if held.status == Status.SOLD:
-        return Reason.ALREADY_SOLD
-    return None if held.status == Status.HELD else Reason.NOT_HELD
+    return _IN_USE.get(Status(held.status))
+
+
+def refusal_to_pay(held: Reservation, epoch: int) -> Reason | None:
+    """Return why no payment can be started for a hold, or None.
+
+    Whether seats are on sale, the section knows.
+    """
+    if (unknown := _unknown(held, epoch)) is not None:
+        return unknown
+    if held.status == Status.RELEASED:
+        return _GIVEN_BACK.get(held.cause, Reason.PAYMENT_FAILED)
+    if held.status != Status.HELD:
+        return _IN_USE[Status(held.status)]
+    return None if held.currency else Reason.NOT_PRICED
+
+
+def refusal_to_fail(held: Reservation, epoch: int) -> Reason | None:
+    """Return why a payment cannot fail, or None where it may, or has."""
+    if (unknown := _unknown(held, epoch)) is not None:
+        return unknown
+    if held.status == Status.HELD:
+        return Reason.NOT_PAID
+    if held.status == Status.RELEASED:
+        return _GIVEN_BACK.get(held.cause)
+    return None if held.status == Status.PAYING else _IN_USE[Status(held.status)]
+
+
+def refusal_to_refund(held: Reservation, epoch: int) -> Reason | None:
+    """Return why there is no sale whose seats come back, or None where there is, or was."""
+    if (unknown := _unknown(held, epoch)) is not None:
+        return unknown
+    if held.status == Status.PAYING:
+        return Reason.PAYMENT_IN_PROGRESS
+    return None if held.status in {Status.SOLD, Status.REFUNDED} else Reason.NOT_PAID
 
 
 def extended_deadline_ms(log_time_ms: int, held_at_ms: int, hold_ms: int, max_hold_ms: int) -> int:

@@ -158,6 +158,11 @@ class Section:
         self.held_count -= count
         self.sold_count += count
 
+    def unsell(self, count: int) -> None:
+        """Turn sold seats into held ones, to be given back."""
+        self.sold_count -= count
+        self.held_count += count
+
     def block(self, row: int, mask: int) -> None:
         """Take free seats out of sale."""
         self.take(row, mask)

@@ -5,7 +5,14 @@ An outcome is never stored: it is built from the reservation, with the same byte
 
 from typing import Any, Final
 
-from state.domain.reservation import Later, LaterOutcome, ReleaseCause, Reservation, Status
+from state.domain.reservation import (
+    RELEASED_BY,
+    Later,
+    LaterOutcome,
+    ReleaseCause,
+    Reservation,
+    Status,
+)
 from state.records.names import IDENTITY_FIELDS
 from state.records.seat_codecs import SeatCodecs
 
@@ -52,10 +59,12 @@ def later_outcome(
     price = held.amount, held.currency
     if later.kind == Later.EXTENDED:
         return codecs.extended(*head, later.deadline_ms, *price)
-    if later.kind == Later.CANCELLED:
-        return codecs.released(*head, ReleaseCause.CANCELLED, held.seats, *price)
-    if later.kind == Later.LAPSED:
-        return codecs.released(*head, ReleaseCause.LAPSED, held.seats, *price)
+    if later.kind in RELEASED_BY:
+        return codecs.released(*head, RELEASED_BY[Later(later.kind)], held.seats, *price)
+    if later.kind == Later.PAYMENT_STARTED:
+        return codecs.payment_started(*head, later.deadline_ms, held.seats, *price, held.gateway)
+    if later.kind == Later.REFUNDED:
+        return codecs.refunded(*head, held.seats, *price)
     return codecs.confirmed(*head, held.seats, later.kind == Later.REACQUIRED, *price)
 
 

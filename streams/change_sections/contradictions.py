@@ -27,7 +27,12 @@ from streams.folding.progress import read_progress
 
 Contradiction = Callable[[Iterable[tuple[bytes, bytes]], int, int], str]
 
-_HOLDS = {int(Status.HELD): "held", int(Status.SOLD): "sold"}
+_HOLDS = {
+    int(Status.HELD): "held",
+    # Nobody else gets its seats, and they are not sold.
+    int(Status.PAYING): "held",
+    int(Status.SOLD): "sold",
+}
 
 
 class _Seats:

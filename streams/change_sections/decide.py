@@ -7,7 +7,7 @@ are asked. What they return is written into the fold here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from serdes.decoding import Decoded
 from state.domain.allocation import best_available
@@ -32,7 +32,7 @@ from state.records.names import (
 )
 from streams.batch import Record
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
-from streams.change_sections.fold import COMMANDS, TICK, SectionFold, keys_of
+from streams.change_sections.fold import COMMANDS, TICK, Decide, SectionFold, keys_of
 from streams.change_sections.holds import hold_best, hold_chosen, reject, reject_unstored
 from streams.change_sections.operators import (
     block_seats,
@@ -40,16 +40,12 @@ from streams.change_sections.operators import (
     open_section,
     unblock_seats,
 )
-from streams.change_sections.payments import fail_payment, refund_seats, start_payment
+from streams.change_sections.payments import fail_payment, refund_seats, start_payment, telling
 from streams.change_sections.reservations import confirm, extend, lapse, release
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 
 HOLD_BEST: Final = COMMANDS + HoldBestAvailable.__name__
-
-# (fold, command, section where it is open, stored reservation of that id).
-Decide = Callable[[SectionFold, Any, KnownSection | None, bytes | None], Decision]
-
 
 # By full name: what gives a command's fields their names, and what decides it.
 _KINDS: Final[dict[str, tuple[Callable[[Fields], Command], Decide]]] = {
@@ -58,15 +54,15 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Command], Decide]]] = {
         (OpenSection, open_section),
         (HoldBestAvailable, hold_best),
         (HoldChosenSeats, hold_chosen),
-        (ConfirmReservation, confirm),
+        (ConfirmReservation, telling(confirm)),
         (ReleaseReservation, release),
         (ExtendHold, extend),
         (BlockSeats, block_seats),
         (UnblockSeats, unblock_seats),
         (ChangeSaleWindow, change_sale_window),
         (StartPayment, start_payment),
-        (FailPayment, fail_payment),
-        (RefundSeats, refund_seats),
+        (FailPayment, telling(fail_payment)),
+        (RefundSeats, telling(refund_seats)),
     )
 }
 
@@ -172,6 +168,8 @@ def _decide(
 def _write(
     fold: SectionFold, command: Command, known: KnownSection | None, decision: Decision
 ) -> None:
+    if not isinstance(decision, Rejected):
+        fold.tell_payments(command.reservation_id, decision.payments)
     # The usual ones first.
     match decision:
         case Changed():

@@ -15,10 +15,12 @@ class Refused(NamedTuple):
     """The command changes nothing, and nothing of it is stored.
 
     seat: the seat that the reason is about, where it is about one.
+    payments: what payments are told of it, encoded; here and below empty for nothing.
     """
 
     reason: Reason
     seat: SeatPosition | None = None
+    payments: bytes = b""
 
 
 class Rejected(NamedTuple):
@@ -38,6 +40,7 @@ class Again(NamedTuple):
     """The command was decided before: this is the encoded outcome it had then."""
 
     outcome: bytes
+    payments: bytes = b""
 
 
 class Changed(NamedTuple):
@@ -56,6 +59,7 @@ class Changed(NamedTuple):
     due_ms: int = 0
     puts: tuple[tuple[bytes, bytes], ...] = ()
     known: KnownSection | None = None
+    payments: bytes = b""
 
 
 Decision = Refused | Rejected | Again | Changed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partition_of
 from state.domain.open_section import KnownSection
@@ -21,7 +21,7 @@ from state.records.reservation import (
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import read_section
 from streams.batch import Batch, State
-from streams.change_sections.decisions import Changed
+from streams.change_sections.decisions import Again, Changed, Decision
 from streams.folding.fold import Fields, Fold
 
 # Rises when the same command would be decided otherwise than before. Which version decides is told
@@ -70,7 +70,8 @@ class SectionCache:
 class SectionFold(Fold):
     """One batch of section commands being folded into its partition.
 
-    touched: sections that a record of this batch concerned.
+    touched:  sections that a record of this batch concerned.
+    payments: name of the topic that tells payments of seats.
     """
 
     tick_name = TICK
@@ -79,7 +80,7 @@ class SectionFold(Fold):
     first_logic_version = 1
     last_logic_version = LOGIC_VERSION
 
-    __slots__ = ("cache", "codecs", "state_bytes_max", "touched")
+    __slots__ = ("cache", "codecs", "payments", "state_bytes_max", "touched")
 
     def __init__(
         self,
@@ -88,10 +89,12 @@ class SectionFold(Fold):
         state: State,
         log_time_ms: int,
         state_bytes_max: int,
+        payments: str,
     ) -> None:
         super().__init__(codecs.commands, batch, state, log_time_ms)
         self.codecs = codecs
         self.state_bytes_max = state_bytes_max
+        self.payments = payments
         self.cache = SectionCache.of(state)
         self.touched: dict[bytes, KnownSection] = {}
 
@@ -146,9 +149,22 @@ class SectionFold(Fold):
     def later_outcome(self, held: Reservation, later: LaterOutcome) -> bytes:
         return later_outcome(self.codecs, self.outcome_prefix, held, later)
 
+    def end_again(self, held: Reservation) -> Again:
+        """Return the outcome of what ended a reservation, as it was told then."""
+        ended = held.last_end
+        # Without one, its cancellation came before its hold.
+        return Again(
+            self.first_outcome(held) if ended is None else self.later_outcome(held, ended)
+        )
+
+    def tell_payments(self, reservation_id: bytes, told: bytes) -> None:
+        """Publish a record for payments; nothing for an empty one."""
+        if told:
+            self.effects.to(self.payments).append((reservation_id, told))
+
     def change(self, reservation_id: bytes, changed: Changed) -> None:
         """Store and tell what a command, or the passing of time, has changed."""
-        outcome, label, reservation, due_ms, puts, known = changed
+        outcome, label, reservation, due_ms, puts, known, _ = changed
         for key, payload in puts:
             self.state.put(key, payload)
         if known is not None:
@@ -173,6 +189,10 @@ class SectionFold(Fold):
             command.request, self.outcome_id(), version, self.log_time_ms, reason, seat
         )
         self.emit(command.reservation_id, outcome, reason.name)
+
+
+# (fold, command, section where it is open, stored reservation of that id).
+Decide = Callable[[SectionFold, Any, KnownSection | None, bytes | None], Decision]
 
 
 def keys_of(decoded: Sequence[Fields]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Section commands in; outcomes, and one slim status per touched section, out.
+"""Section commands in; outcomes, one slim status per touched section, and word to payments out.
 
 The only writer of sections and reservations: the state of a partition is a fold of its records.
 
@@ -13,21 +13,23 @@ Keys of the store: `s` + section key: SectionState; `l`: its SectionLayout; `b`:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_STATUS
-from state.domain.keys import SECTION
+from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_STATUS
+from state.domain.keys import PROGRESS_KEY, SECTION
 from state.domain.reasons import Reason
+from state.records.names import SaleCommand
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import write_section
 from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
 from streams.change_sections.decide import command_of, decide_all
-from streams.change_sections.fold import STATE_BYTES_MAX, SectionFold
-from streams.change_sections.reservations import emit_again
+from streams.change_sections.fold import STATE_BYTES_MAX, SectionFold, keys_of
+from streams.change_sections.payments import refused, told_before
 from streams.change_sections.statuses import status_of
 from streams.folding.batches import fold_batch, pass_over, progress_of
+from streams.folding.reading import read
 
 # Sections kept decoded for each partition, counted in seats; about 2 bytes of memory a seat.
 CACHED_SEATS_MAX: Final = 5_000_000
@@ -38,20 +40,21 @@ def change_sections(
     *,
     outcomes: str = RESERVATION_OUTCOMES.name,
     status: str = SECTION_STATUS.name,
+    payments: str = PAYMENT_COMMANDS.name,
     cached_seats_max: int = CACHED_SEATS_MAX,
     state_bytes_max: int = STATE_BYTES_MAX,
 ) -> Handler:
     """Return the handler.
 
-    outcomes, status: names of the topics written.
+    outcomes, status, payments: names of the topics written.
     cached_seats_max: seats of the sections kept decoded between batches; influences no decision.
     state_bytes_max:  largest record that a section may need in the store.
     """
     settle = partial(_settle, status=status, cached_seats_max=cached_seats_max)
 
     def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
-        fold = SectionFold(codecs, batch, state, log_time_ms, state_bytes_max)
-        return fold_batch(fold, outcomes, tell_again=emit_again, decide=decide_all, settle=settle)
+        fold = SectionFold(codecs, batch, state, log_time_ms, state_bytes_max, payments)
+        return fold_batch(fold, outcomes, tell_again=_tell_again, decide=decide_all, settle=settle)
 
     return handle
 
@@ -61,17 +64,24 @@ progress = progress_of(SectionFold)
 
 
 def refuse_poison(
-    codecs: SeatCodecs, *, outcomes: str = RESERVATION_OUTCOMES.name
+    codecs: SeatCodecs,
+    *,
+    outcomes: str = RESERVATION_OUTCOMES.name,
+    payments: str = PAYMENT_COMMANDS.name,
 ) -> Callable[[Batch, State, Record, int], Effects]:
     """Return what answers a record that no handler survived: refused, nothing touched but time."""
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
-        fold = SectionFold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX)
+        fold = SectionFold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX, payments)
         told = pass_over(fold, record)
         command = None if told is None else command_of(told)
         if command is not None:
             fold.refuse(command, Reason.INTERNAL, None)
             fold.effects.outgoing[outcomes] = fold.outcomes
+            if isinstance(command, SaleCommand):
+                # The state may be what kills, so nobody looks whether there is a payment.
+                told_to_payments = refused(fold, command, Reason.INTERNAL, 0)
+                fold.tell_payments(command.reservation_id, told_to_payments)
         return fold.effects
 
     return refuse
@@ -92,3 +102,28 @@ def _settle(fold: SectionFold, *, status: str, cached_seats_max: int) -> None:
     if statuses:
         fold.effects.outgoing[status] = statuses
     cache.shrink(cached_seats_max)
+
+
+def _tell_again(fold: SectionFold, records: Sequence[Record]) -> None:
+    """Emit what rewound records led to once more; their effects are in the state already."""
+    names, decoded = read(fold, records)
+    keys = keys_of(decoded)
+    for record, name, fields, key, stored in zip(
+        records, names, decoded, keys, fold.state.get_many(keys), strict=True
+    ):
+        if stored is None or key == PROGRESS_KEY:
+            continue
+        fold.offset = record.offset
+        reservation = fold.reservation(stored)
+        if reservation.decided_offset == record.offset:
+            fold.emit(reservation.reservation_id, fold.first_outcome(reservation), "REPEATED")
+        for later in reservation.later:
+            if later.offset == record.offset:
+                outcome = fold.later_outcome(reservation, later)
+                fold.emit(reservation.reservation_id, outcome, "REPEATED")
+                if not later.ordinal:
+                    # The record itself decided it, and no clock.
+                    fold.tell_payments(
+                        reservation.reservation_id,
+                        told_before(fold, name, fields, reservation, later),
+                    )

@@ -96,10 +96,9 @@ def _choose(
     count = command.seat_count
     if known is None:
         return Reason.UNKNOWN_SECTION, None
-    if fold.log_time_ms < known.sale_starts_ms:
-        return Reason.NOT_OPEN, None
-    if fold.log_time_ms >= known.sale_ends_ms:
-        return Reason.SALE_CLOSED, None
+    closed = known.refusal_at(fold.log_time_ms)
+    if closed is not None:
+        return closed, None
     if not 1 <= count <= known.max_seats_per_hold:
         return Reason.BAD_COUNT, None
     if wanted is None:

@@ -1,36 +1,243 @@
-"""Payments for reservations: started, failed, refunded."""
+"""Payments for reservations: started, failed, refunded; and what payments are told of seats.
+
+Whether money came in, and when there is an end to waiting for it, payments alone know. The section
+keeps the seats of a payment that was started until it hears; of each word it tells what it did.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from state.domain.open_section import KnownSection
+from state.domain.purchase import Say
 from state.domain.reasons import Reason
-from state.records.names import FailPayment, RefundSeats, StartPayment
-from streams.change_sections.decisions import Decision, Refused
-from streams.change_sections.fold import SectionFold
+from state.domain.reservation import (
+    FAILED_BY,
+    RELEASED_BY,
+    Later,
+    LaterOutcome,
+    PaymentFailure,
+    Reservation,
+    SaleDecision,
+    Status,
+    epoch_meant,
+    refusal_to_fail,
+    refusal_to_pay,
+    refusal_to_refund,
+)
+from state.records.names import (
+    ConfirmReservation,
+    FailPayment,
+    RefundSeats,
+    SaleCommand,
+    StartPayment,
+)
+from state.records.reservation import correlation_of
+from streams.change_sections.decisions import Again, Changed, Decision, Refused
+from streams.change_sections.fold import COMMANDS, Decide, SectionFold
+from streams.change_sections.reservations import ended, give_back, known_buyer, seat_count
+from streams.folding.fold import Fields
+
+# What each command of payments asks for.
+_ASKED: Final = {
+    ConfirmReservation: Say.SELL_SEATS,
+    FailPayment: Say.RELEASE_SEATS,
+    RefundSeats: Say.TAKE_SEATS_BACK,
+}
+_SALE_COMMANDS: Final[dict[str, Callable[[Fields], SaleCommand]]] = {
+    COMMANDS + kind.__name__: kind._make for kind in (ConfirmReservation, FailPayment, RefundSeats)
+}
+_START: Final = COMMANDS + StartPayment.__name__
+
+_DECIDED_BY: Final = {
+    Later.CONFIRMED: SaleDecision.SOLD,
+    Later.REACQUIRED: SaleDecision.SOLD,
+    Later.REFUNDED: SaleDecision.REFUNDED,
+    **dict.fromkeys(RELEASED_BY, SaleDecision.RELEASED),
+}
 
 
 def start_payment(
-    _fold: SectionFold,
-    _command: StartPayment,
-    _known: KnownSection | None,
-    _stored: bytes | None,
+    fold: SectionFold,
+    command: StartPayment,
+    known: KnownSection | None,
+    stored: bytes | None,
 ) -> Decision:
-    return Refused(Reason.NOT_PRICED)
+    held = known_buyer(fold, command, stored)
+    if isinstance(held, Refused):
+        return held
+    if _is_again(held, command):
+        started = held.last(Later.PAYMENT_STARTED)
+        assert started is not None
+        return Again(fold.later_outcome(held, started))
+    if held.is_free_of_charge and (held.status, held.epoch) == (Status.SOLD, command.epoch):
+        return fold.end_again(held)
+    reason = refusal_to_pay(held, command.epoch)
+    if reason is not None:
+        return Refused(reason)
+    assert known is not None
+    closed = known.refusal_at(fold.log_time_ms)
+    if closed is not None:
+        return Refused(closed)
+    section = known.section
+    if held.is_free_of_charge:
+        section.sell(seat_count(held))
+        return ended(fold, known, held, Later.CONFIRMED, command.request, held.epoch)
+    # The section itself does not change, so its version stays.
+    started = LaterOutcome(
+        Later.PAYMENT_STARTED,
+        command.request,
+        fold.offset,
+        0,
+        section.version,
+        fold.log_time_ms,
+        held.epoch,
+        fold.log_time_ms + known.payment_ms,
+    )
+    paying = held._replace(gateway=command.gateway).with_later(started)
+    return Changed(
+        fold.later_outcome(paying, started),
+        Later.PAYMENT_STARTED.name,
+        # No time ends it, so it is not due any more.
+        paying,
+        payments=_requested(fold, command, paying, started),
+    )
+
+
+def _is_again(held: Reservation, command: StartPayment) -> bool:
+    """Say whether a payment was started by this command, or by one that asks for the same."""
+    started = held.last(Later.PAYMENT_STARTED)
+    if started is None or (started.epoch, held.gateway) != (command.epoch, command.gateway):
+        return False
+    # Once it is settled, only who started it is told again that it was.
+    return (
+        held.status == Status.PAYING or correlation_of(started.request) == command.correlation_id
+    )
 
 
 def fail_payment(
-    _fold: SectionFold,
-    _command: FailPayment,
-    _known: KnownSection | None,
-    _stored: bytes | None,
+    fold: SectionFold,
+    command: FailPayment,
+    known: KnownSection | None,
+    stored: bytes | None,
 ) -> Decision:
-    return Refused(Reason.NOT_PAID)
+    paying = known_buyer(fold, command, stored)
+    if isinstance(paying, Refused):
+        return paying
+    reason = refusal_to_fail(paying, epoch_meant(paying, command.epoch))
+    if reason is not None:
+        return Refused(reason)
+    if paying.status == Status.RELEASED:
+        return fold.end_again(paying)
+    assert known is not None
+    give_back(known.section, paying)
+    kind = FAILED_BY[PaymentFailure(command.cause)]
+    return ended(fold, known, paying, kind, command.request, paying.epoch)
 
 
 def refund_seats(
-    _fold: SectionFold,
-    _command: RefundSeats,
-    _known: KnownSection | None,
-    _stored: bytes | None,
+    fold: SectionFold,
+    command: RefundSeats,
+    known: KnownSection | None,
+    stored: bytes | None,
 ) -> Decision:
-    return Refused(Reason.NOT_PAID)
+    sold = known_buyer(fold, command, stored)
+    if isinstance(sold, Refused):
+        return sold
+    reason = refusal_to_refund(sold, epoch_meant(sold, command.epoch))
+    if reason is not None:
+        return Refused(reason)
+    if sold.status == Status.REFUNDED:
+        return fold.end_again(sold)
+    assert known is not None
+    known.section.unsell(seat_count(sold))
+    give_back(known.section, sold)
+    return ended(fold, known, sold, Later.REFUNDED, command.request, sold.epoch)
+
+
+# --- what payments are told -------------------------------------------------------------------
+
+
+def telling(decide: Decide) -> Decide:
+    """Return what decides a command of payments, and tells them what it decided."""
+
+    def decided(
+        fold: SectionFold,
+        command: SaleCommand,
+        known: KnownSection | None,
+        stored: bytes | None,
+    ) -> Decision:
+        decision = decide(fold, command, known, stored)
+        held = decision.reservation if isinstance(decision, Changed) else None
+        if held is None and stored is not None:
+            held = fold.reservation(stored)
+        if held is None or not held.has_payment:
+            # Whoever sells without payments asks for no answer but the outcome.
+            return decision
+        if isinstance(decision, Refused):
+            told = refused(fold, command, decision.reason, held.epoch)
+            return decision._replace(payments=told)
+        assert isinstance(decision, Again | Changed)
+        end = held.last_end
+        assert end is not None
+        return decision._replace(payments=_decided(fold, command, end))
+
+    return decided
+
+
+def refused(fold: SectionFold, command: SaleCommand, reason: Reason, epoch: int) -> bytes:
+    """Return the answer to a command of payments that changed nothing.
+
+    epoch: of the reservation as it stands; 0 where nobody could look.
+    """
+    return fold.codecs.sale_decided(
+        command.request,
+        fold.outcome_id(),
+        _ASKED[type(command)],
+        command.epoch,
+        SaleDecision.REFUSED,
+        reason,
+        epoch,
+    )
+
+
+def told_before(
+    fold: SectionFold, name: str, fields: Fields, held: Reservation, later: LaterOutcome
+) -> bytes:
+    """Return what payments were told when the present record decided `later`; maybe nothing."""
+    if not held.has_payment:
+        return b""
+    if name == _START:
+        return _requested(fold, StartPayment._make(fields), held, later)
+    named = _SALE_COMMANDS.get(name)
+    return b"" if named is None else _decided(fold, named(fields), later)
+
+
+def _requested(
+    fold: SectionFold, command: StartPayment, paying: Reservation, started: LaterOutcome
+) -> bytes:
+    # What the gateway needs of the buyer goes on from here, and is stored nowhere.
+    return fold.codecs.payment_requested(
+        command.request,
+        fold.outcome_id(),
+        started.epoch,
+        paying.amount,
+        paying.currency,
+        command.gateway,
+        command.method,
+        command.parameters,
+        started.deadline_ms,
+    )
+
+
+def _decided(fold: SectionFold, command: SaleCommand, end: LaterOutcome) -> bytes:
+    return fold.codecs.sale_decided(
+        command.request,
+        fold.outcome_id(),
+        _ASKED[type(command)],
+        command.epoch,
+        _DECIDED_BY[Later(end.kind)],
+        Reason.UNSPECIFIED,
+        end.epoch,
+    )

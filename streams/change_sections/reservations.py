@@ -1,20 +1,18 @@
-"""What becomes of a reservation: confirmed, released, extended, lapsed, told again."""
+"""What becomes of a reservation: confirmed, released, extended, lapsed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from state.domain.keys import PROGRESS_KEY, section_key
+from state.domain.keys import section_key
 from state.domain.layout import range_masks
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import (
-    ENDS,
     EXTENSIONS_KEPT,
     Later,
     LaterOutcome,
     Reservation,
     Status,
+    epoch_meant,
     extended_deadline_ms,
     refusal_to_confirm,
     refusal_to_extend,
@@ -28,14 +26,12 @@ from state.records.names import (
     ReleaseReservation,
 )
 from state.records.reservation import correlation_of
-from streams.batch import Record
 from streams.change_sections.decisions import Again, Changed, Decision, Refused
-from streams.change_sections.fold import SectionFold, keys_of
+from streams.change_sections.fold import SectionFold
 from streams.change_sections.holds import decided_now
-from streams.folding.reading import read
 
 
-def _known_buyer(
+def known_buyer(
     fold: SectionFold, command: LaterCommand, stored: bytes | None
 ) -> Refused | Reservation:
     """Return the reservation of a later command, or the first reason against asking about it."""
@@ -58,20 +54,15 @@ def confirm(
     known: KnownSection | None,
     stored: bytes | None,
 ) -> Decision:
-    reservation = _known_buyer(fold, command, stored)
+    reservation = known_buyer(fold, command, stored)
     if isinstance(reservation, Refused):
         return reservation
-    epoch = command.epoch
-    ended = reservation.last(*ENDS)
-    if ended is not None and ended.kind == Later.REACQUIRED and epoch == reservation.epoch - 1:
-        # The confirm of the lapsed epoch, again: it is the one that took the seats back.
-        epoch = reservation.epoch
+    epoch = epoch_meant(reservation, command.epoch)
     reason = refusal_to_confirm(reservation, epoch)
     if reason is not None:
         return Refused(reason)
     if reservation.status == Status.SOLD:
-        assert ended is not None
-        return Again(fold.later_outcome(reservation, ended))
+        return fold.end_again(reservation)
     assert known is not None
     section = known.section
     kind = Later.CONFIRMED
@@ -84,8 +75,8 @@ def confirm(
             section.take(row, mask)
         kind = Later.REACQUIRED
         epoch += 1
-    section.sell(sum(count for _, _, count in reservation.seats))
-    return _later(fold, known, reservation, kind, command.request, epoch)
+    section.sell(seat_count(reservation))
+    return ended(fold, known, reservation, kind, command.request, epoch)
 
 
 def release(
@@ -98,20 +89,17 @@ def release(
         # The cancellation came before its hold: remembered, so that the hold will be refused.
         cancelled = decided_now(fold, command, known, Status.RELEASED, Reason.CANCELLED)
         return Changed(fold.first_outcome(cancelled), "CANCELLED_EARLY", cancelled)
-    reservation = _known_buyer(fold, command, stored)
+    reservation = known_buyer(fold, command, stored)
     if isinstance(reservation, Refused):
         return reservation
     reason = refusal_to_release(reservation, command.epoch)
     if reason is not None:
         return Refused(reason)
     if reservation.status == Status.RELEASED:
-        ended = reservation.last(*ENDS)
-        if ended is None:
-            return Again(fold.first_outcome(reservation))
-        return Again(fold.later_outcome(reservation, ended))
+        return fold.end_again(reservation)
     assert known is not None
-    _give_back(known.section, reservation)
-    return _later(fold, known, reservation, Later.CANCELLED, command.request, reservation.epoch)
+    give_back(known.section, reservation)
+    return ended(fold, known, reservation, Later.CANCELLED, command.request, reservation.epoch)
 
 
 def extend(
@@ -120,7 +108,7 @@ def extend(
     known: KnownSection | None,
     stored: bytes | None,
 ) -> Decision:
-    held = _known_buyer(fold, command, stored)
+    held = known_buyer(fold, command, stored)
     if isinstance(held, Refused):
         return held
     reason = refusal_to_extend(held, command.epoch)
@@ -163,12 +151,12 @@ def lapse(fold: SectionFold) -> None:
         known = fold.section(section_key(held.event_id, held.section_id.decode()))
         assert known is not None
         fold.touch(known)
-        _give_back(known.section, held)
-        lapsed = _later(fold, known, held, Later.LAPSED, held.request, held.epoch, ordinal)
+        give_back(known.section, held)
+        lapsed = ended(fold, known, held, Later.LAPSED, held.request, held.epoch, ordinal)
         fold.change(held.reservation_id, lapsed)
 
 
-def _later(
+def ended(
     fold: SectionFold,
     known: KnownSection,
     reservation: Reservation,
@@ -177,7 +165,7 @@ def _later(
     epoch: int,
     ordinal: int = 0,
 ) -> Changed:
-    """Return what ends a hold, or takes it back; the section's seats have moved already."""
+    """Return what ends a hold, payment or sale, or takes seats again; they have moved already."""
     section = known.section
     section.version += 1
     later = LaterOutcome(
@@ -187,23 +175,11 @@ def _later(
     return Changed(outcome, kind.name, reservation.with_later(later))
 
 
-def _give_back(section: Section, reservation: Reservation) -> None:
+def seat_count(reservation: Reservation) -> int:
+    return sum(count for _, _, count in reservation.seats)
+
+
+def give_back(section: Section, reservation: Reservation) -> None:
+    """Free held seats."""
     for row, mask in range_masks(reservation.seats):
         section.give_back(row, mask)
-
-
-def emit_again(fold: SectionFold, records: Sequence[Record]) -> None:
-    """Emit what rewound records led to once more; their effects are in the state already."""
-    _, decoded = read(fold, records)
-    keys = keys_of(decoded)
-    for record, key, stored in zip(records, keys, fold.state.get_many(keys), strict=True):
-        if stored is None or key == PROGRESS_KEY:
-            continue
-        reservation = fold.reservation(stored)
-        if reservation.decided_offset == record.offset:
-            fold.emit(reservation.reservation_id, fold.first_outcome(reservation), "REPEATED")
-        for later in reservation.later:
-            if later.offset == record.offset:
-                fold.emit(
-                    reservation.reservation_id, fold.later_outcome(reservation, later), "REPEATED"
-                )

@@ -55,8 +55,8 @@ def test_every_cause_of_a_dead_letter_is_explained() -> None:
 def test_every_rung_of_the_ladder_is_a_reason() -> None:
     words = set(code_in(section_of(PAGE, "In which order a command is decided")))
     reasons = {word for word in words if word.isupper()}
-    # HOLD_LIMIT and UNSPECIFIED are never sent; INTERNAL is no rule; CANCELLED is told apart.
-    apart = {Reason.HOLD_LIMIT, Reason.UNSPECIFIED, Reason.INTERNAL, Reason.CANCELLED}
+    # HOLD_LIMIT and UNSPECIFIED are never sent; INTERNAL is no rule.
+    apart = {Reason.HOLD_LIMIT, Reason.UNSPECIFIED, Reason.INTERNAL}
     assert reasons == {reason.name for reason in set(Reason) - apart}
 
 

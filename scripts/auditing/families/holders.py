@@ -57,6 +57,15 @@ class Holders:
         for seat in self._must_have(told, seats, reservation, "frees seats that it has not"):
             del self.holders[seat]
 
+    def refund(self, told: Told, seats: set[Seat]) -> None:
+        """Take sold seats back from who has them."""
+        unsold = seats - self.sold
+        if unsold:
+            message = f"refunds {sorted(unsold)}, which were not sold"
+            self.notes.bad("I4", "torn reservation", told.at, message, **told.where)
+        self.sold -= seats
+        self.release(told, seats)
+
     def block(self, told: Told, seats: set[Seat]) -> None:
         """Give free seats to nobody."""
         self._take(told, seats, "")
@@ -85,6 +94,7 @@ CHANGES: dict[str, Callable[[Holders, Told, set[Seat]], None]] = {
     "SeatsHeld": Holders.hold,
     "ReservationConfirmed": Holders.confirm,
     "ReservationReleased": Holders.release,
+    "ReservationRefunded": Holders.refund,
     "SeatsBlocked": Holders.block,
     "SeatsUnblocked": Holders.unblock,
 }

@@ -9,9 +9,12 @@ from typing import Any
 from scripts.auditing.facts import Facts
 from scripts.auditing.report import Notes
 
-Standing = tuple[str, int]  # HELD, SOLD, REJECTED or the cause of a release; and the epoch
+# HELD, PAYING, SOLD, REJECTED, REFUNDED or the cause of a release; and the epoch.
+Standing = tuple[str, int]
 Fields = dict[str, Any]
 
+# What only the end of a payment is the cause of.
+FAILURES = {"DECLINED", "EXPIRED", "DIFFERED"}
 UNKNOWN: Standing = ("", 0)
 # A record that went astray is refused, whatever the reservation is elsewhere.
 ASTRAY = {"KEY_MISMATCH", "WRONG_PARTITION"}
@@ -38,16 +41,28 @@ def hold(fields: Fields, before: Standing) -> tuple[bool, Standing]:
 
 
 def confirm(fields: Fields, before: Standing) -> tuple[bool, Standing]:
-    """A hold is sold; one that lapsed begins an epoch with it."""
+    """A hold or a payment ends with it; one that had ended otherwise begins an epoch."""
     epoch = fields["epoch"]
-    legal = ("LAPSED", epoch - 1) if fields["reacquired"] else ("HELD", epoch)
-    return before == legal, ("SOLD", epoch)
+    if fields["reacquired"]:
+        return before in {(cause, epoch - 1) for cause in {"LAPSED", *FAILURES}}, ("SOLD", epoch)
+    return before in {("HELD", epoch), ("PAYING", epoch)}, ("SOLD", epoch)
+
+
+def start(fields: Fields, before: Standing) -> tuple[bool, Standing]:
+    """Only a hold is paid for."""
+    return before == ("HELD", fields["epoch"]), ("PAYING", fields["epoch"])
+
+
+def refund(fields: Fields, before: Standing) -> tuple[bool, Standing]:
+    """Only a sale is given back."""
+    return before == ("SOLD", fields["epoch"]), ("REFUNDED", fields["epoch"])
 
 
 def release(fields: Fields, before: Standing) -> tuple[bool, Standing]:
-    """A hold is given up; with epoch 0, before anybody has heard of it."""
+    """A hold is given up, a payment fails; with epoch 0, before anybody has heard of it."""
     epoch = fields["epoch"]
-    return before == (("HELD", epoch) if epoch else UNKNOWN), (fields["cause"], epoch)
+    held = "PAYING" if fields["cause"] in FAILURES else "HELD"
+    return before == ((held, epoch) if epoch else UNKNOWN), (fields["cause"], epoch)
 
 
 def extend(fields: Fields, before: Standing) -> tuple[bool, Standing]:
@@ -67,5 +82,7 @@ STEPS: dict[str, Callable[[Fields, Standing], tuple[bool, Standing]]] = {
     "ReservationConfirmed": confirm,
     "ReservationReleased": release,
     "HoldExtended": extend,
+    "PaymentStarted": start,
+    "ReservationRefunded": refund,
     "ReservationRejected": reject,
 }

@@ -6,7 +6,13 @@ Followed through the outcomes alone, without the oracle's decisions.
 from scripts.auditing.facts import Facts, Told
 from scripts.auditing.report import Notes
 
-ALWAYS_CHANGES = {"SeatsHeld", "ReservationConfirmed", "SeatsBlocked", "SeatsUnblocked"}
+ALWAYS_CHANGES = {
+    "SeatsHeld",
+    "ReservationConfirmed",
+    "ReservationRefunded",
+    "SeatsBlocked",
+    "SeatsUnblocked",
+}
 
 
 def check(facts: Facts, notes: Notes) -> None:

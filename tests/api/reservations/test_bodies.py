@@ -66,7 +66,8 @@ def test_every_reservation_is_told_in_the_form_that_the_document_promises(
     told = reservation_body(view)
     assert ReservationBody.model_validate(told).model_dump() == told
     assert len(told["seats"]) == sum(count for _, _, count in view.seats)
-    assert (told["deadline_ms"] is None) == (view.status is not Status.HELD)
+    has_deadline = view.status in {Status.HELD, Status.PAYING}
+    assert (told["deadline_ms"] is None) is not has_deadline
     assert (told["cause"] is None) == (view.cause is ReleaseCause.UNSPECIFIED)
     assert (told["reason"] is None) == (view.reason is Reason.UNSPECIFIED)
     # What a look-up is given to see this change says where and when it was.

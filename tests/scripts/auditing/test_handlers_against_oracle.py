@@ -19,6 +19,7 @@ from support.logs.audit_logs import (
 
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
+    PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
@@ -49,7 +50,7 @@ def log_of_driver(commands: dict[int, list[PipedRecord]], batches: random.Random
         role="seats",
         source=SECTION_COMMANDS.name,
         handler=change_sections(SeatCodecs.of(IDS)),
-        to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name),
+        to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name, PAYMENT_COMMANDS.name),
         changelog=SEATS_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
     )

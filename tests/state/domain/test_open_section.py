@@ -9,10 +9,11 @@ from support.seats import seatmap
 from state.domain.layout import TIME_MS_MAX, Rules
 from state.domain.open_section import KnownSection
 from state.domain.price import unpriced
+from state.domain.reasons import Reason
 from state.domain.section import Section
 
 times = st.integers(0, TIME_MS_MAX)
-RULES = Rules(max_seats_per_hold=3, hold_ms=60_000, max_hold_ms=90_000)
+RULES = Rules(max_seats_per_hold=3, hold_ms=60_000, max_hold_ms=90_000, payment_ms=7_000)
 
 
 def section_of(text: str, rules: Rules) -> Section:
@@ -40,6 +41,7 @@ def test_its_rules_are_those_of_its_section_and_no_end_is_the_end_of_time(
     rules = replace(RULES, sale_starts_ms=starts_ms, sale_ends_ms=ends_ms)
     one = known(section_of("....", rules))
     assert (one.max_seats_per_hold, one.hold_ms, one.max_hold_ms) == (3, 60_000, 90_000)
+    assert one.payment_ms == 7_000
     assert one.sale_starts_ms == starts_ms
     assert one.sale_ends_ms == (ends_ms or TIME_MS_MAX + 1)
 
@@ -62,3 +64,9 @@ def test_a_sale_without_end_is_open_at_the_last_moment_that_there_is() -> None:
     one = known(section_of("....", replace(RULES, sale_ends_ms=5)))
     assert one.sale_ends_ms == 5
     assert one.with_window(0, 0).sale_ends_ms > TIME_MS_MAX
+
+
+def test_it_sells_from_the_begin_of_its_sale_until_its_end() -> None:
+    one = known(section_of("..", RULES)).with_window(10, 20)
+    at_by_time = {ms: one.refusal_at(ms) for ms in (9, 10, 19, 20)}
+    assert at_by_time == {9: Reason.NOT_OPEN, 10: None, 19: None, 20: Reason.SALE_CLOSED}

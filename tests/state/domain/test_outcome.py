@@ -77,6 +77,8 @@ def test_a_reservation_moves_by_what_is_stored_of_it() -> None:
         OutcomeKind.CONFIRMED,
         OutcomeKind.RELEASED,
         OutcomeKind.EXTENDED,
+        OutcomeKind.PAYMENT_STARTED,
+        OutcomeKind.REFUNDED,
     }
     stays = {reason for reason in Reason if not moves(OutcomeKind.REJECTED, reason)}
     assert stays == UNSTORED
@@ -107,6 +109,15 @@ def test_after_a_hold_and_its_extension_the_seats_are_those_of_the_hold() -> Non
     told = outcome(OutcomeKind.EXTENDED, epoch=1, deadline_ms=800, **PRICE)
     extended = after(told, held.seats)
     assert extended == held._replace(deadline_ms=800)
+
+
+def test_after_the_start_of_a_payment_its_deadline_is_told_and_its_seats() -> None:
+    told = outcome(OutcomeKind.PAYMENT_STARTED, epoch=1, deadline_ms=900, seats=SEATS, **PRICE)
+    paying = after(told, ())
+    assert (paying.status, paying.deadline_ms, paying.seats) == (Status.PAYING, 900, SEATS)
+    assert (paying.amount, paying.currency) == (9_000, "EUR")
+    refunded = after(outcome(OutcomeKind.REFUNDED, epoch=1, seats=SEATS, **PRICE), ())
+    assert (refunded.status, refunded.deadline_ms, refunded.amount) == (Status.REFUNDED, 0, 9_000)
 
 
 def test_after_an_end_the_reason_or_the_cause_is_told() -> None:

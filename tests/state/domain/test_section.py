@@ -73,7 +73,7 @@ class SectionLife(RuleBasedStateMachine):
         self.kept = Section.empty(Layout.of(plan), Rules(orphan_rule=orphan_rule))
         self.held: list[tuple[int, int]] = []
         self.blocked: list[tuple[int, int]] = []
-        self.sold_seats = 0
+        self.sold: list[tuple[int, int]] = []
 
     @rule(count=st.integers(1, 16))
     def hold(self, count: int) -> None:
@@ -97,9 +97,15 @@ class SectionLife(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def sell(self, data: st.DataObject) -> None:
-        _, mask = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
-        self.kept.sell(mask.bit_count())
-        self.sold_seats += mask.bit_count()
+        self.sold.append(self.held.pop(data.draw(st.integers(0, len(self.held) - 1))))
+        self.kept.sell(self.sold[-1][1].bit_count())
+
+    @precondition(lambda self: self.sold)
+    @rule(data=st.data())
+    def refund(self, data: st.DataObject) -> None:
+        row, mask = self.sold.pop(data.draw(st.integers(0, len(self.sold) - 1)))
+        self.kept.unsell(mask.bit_count())
+        self.kept.give_back(row, mask)
 
     @rule(data=st.data())
     def block(self, data: st.DataObject) -> None:
@@ -121,7 +127,7 @@ class SectionLife(RuleBasedStateMachine):
         assert self.kept.free_count == sum(bits.bit_count() for bits in self.kept.rows)
         assert self.kept.held_count == sum(mask.bit_count() for _, mask in self.held)
         assert self.kept.blocked_count == len(self.blocked)
-        assert self.kept.sold_count == self.sold_seats
+        assert self.kept.sold_count == sum(mask.bit_count() for _, mask in self.sold)
 
     @rule()
     def dump(self) -> None:

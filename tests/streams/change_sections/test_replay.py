@@ -15,14 +15,17 @@ from support.seats.section_commands import (
     Partition,
     confirm,
     extend,
+    fail_payment,
     hold,
     hold_chosen,
     logs,
     open_section,
     opened,
     pairs,
+    refund_seats,
     release,
     sale_window,
+    start_payment,
     tick,
     told,
 )
@@ -52,6 +55,7 @@ def assert_equal(one: Partition, other: Partition) -> None:
     assert one.outcomes == other.outcomes
     assert one.kept() == other.kept()
     assert one.last_statuses() == other.last_statuses()
+    assert one.payments == other.payments
     assert one.dead == other.dead
 
 
@@ -89,15 +93,18 @@ def test_f34_a_rewound_group_emits_the_same_bytes_and_changes_nothing(
     partition = folded(log)
     before = partition.kept()
     applied = list(partition.outcomes)
+    payments = list(partition.payments)
     partition.outcomes.clear()
     partition.statuses.clear()
+    partition.payments.clear()
     partition.fold(log[to:])
     assert partition.kept() == before
     assert partition.statuses == []
     assert partition.decisions.keys() >= ({"REPEATED"} if partition.outcomes else set())
     # In the order of the log, nothing new, and nothing that was decided before `to`.
-    positions = iter(applied)
-    assert all(value in positions for value in partition.outcomes)
+    for once, again in ((applied, partition.outcomes), (payments, partition.payments)):
+        positions = iter(once)
+        assert all(value in positions for value in again)
     offsets = [int(told(value).outcomeId.split(b":")[2]) for value in partition.outcomes]
     assert all(offset >= to for offset in offsets)
     # Input goes on behind what was applied as if nothing had happened.
@@ -124,6 +131,19 @@ def test_f34_every_stored_outcome_of_a_rewound_record_is_emitted_again() -> None
     assert told(conflict).name == "CommandRefused"
     assert told(lapse).reservation == "r3"
     assert again == [value for value in applied if value not in {opening, conflict, lapse}]
+
+
+def test_f34_what_payments_were_told_is_told_again_in_the_same_bytes() -> None:
+    partition = opened("......", currency="EUR", amounts=(4_500,))
+    partition.send(hold("r1", 2), hold("r2", 1), hold("r3", 1))
+    partition.send(start_payment("r1"), start_payment("r2"), start_payment("r3"))
+    partition.send(confirm("r1"), fail_payment("r2"), confirm("r3"), refund_seats("r3"))
+    partition.send(confirm("r2"))
+    told_once, outcomes = list(partition.payments), list(partition.outcomes)
+    assert len(told_once) == 8
+    again = partition.fold(partition.log)
+    assert again == outcomes[1:]
+    assert partition.payments == [*told_once, *told_once]
 
 
 def recorded_log() -> list[PipedRecord]:
@@ -194,7 +214,12 @@ class PartitionLife(RuleBasedStateMachine):
     @initialize(rule=st.sampled_from(OrphanRule))
     def open(self, rule: OrphanRule) -> None:
         self.partition = opened(
-            "......\n...|...\n.....", rule=rule, hold_ms=2_000, max_hold_ms=6_000
+            "......\n...|...\n.....",
+            rule=rule,
+            hold_ms=2_000,
+            max_hold_ms=6_000,
+            currency="EUR",
+            amounts=(4_500, 0),
         )
         self.versions: dict[bytes, int] = {}
 
@@ -232,7 +257,7 @@ class PartitionLife(RuleBasedStateMachine):
                 else section.layout.unpack(CODECS.read_blocked(blocked, 0)[0])
             )
             assert sum(map(int.bit_count, taken)) == section.blocked_count
-            counts = {Status.HELD: 0, Status.SOLD: 0}
+            counts = {Status.HELD: 0, Status.PAYING: 0, Status.SOLD: 0}
             for held in reservations:
                 if held.section_id != known.section_id or held.status not in counts:
                     continue
@@ -242,7 +267,8 @@ class PartitionLife(RuleBasedStateMachine):
                     taken[row] |= mask
                     counts[Status(held.status)] += count
             assert section.is_conserved()
-            assert (section.held_count, section.sold_count) == tuple(counts.values())
+            waiting = counts[Status.HELD] + counts[Status.PAYING]
+            assert (section.held_count, section.sold_count) == (waiting, counts[Status.SOLD])
             for row, seats in enumerate(section.layout.seat_counts):
                 assert section.rows[row] == ((1 << seats) - 1) & ~taken[row]
             assert section.version >= self.versions.get(key, 0)

@@ -110,6 +110,9 @@ _WEIGHTS = {
     "garbage": 1,
 }
 
+# Which share of what is asked of a reservation is asked by payments.
+_PAYMENTS = 0.4
+
 
 class RandomBuyers:
     """Draws commands for a few small sections, sound and unsound ones, from a seed."""
@@ -125,6 +128,8 @@ class RandomBuyers:
         self.random = random.Random(seed)
         # Prices decide nothing else.
         self.pricing = random.Random(seed)
+        # Nor does this draw what was drawn before there were payments.
+        self.paying = random.Random(seed)
         self.partitions = partitions
         self.now_ms = START_MS
         self.sections = [f"S{number}" for number in range(sections)]
@@ -204,6 +209,8 @@ class RandomBuyers:
         epoch = draw.choice([1, 1, 1, 1, 1, 2, 0])
         match kind:
             case "ConfirmReservation" | "ReleaseReservation" | "ExtendHold":
+                if self.paying.random() < _PAYMENTS:
+                    return self.pay({"request": request, "epoch": epoch})
                 return self.send(kind, {"request": request, "epoch": epoch})
             case "BlockSeats" | "UnblockSeats":
                 return self.block(kind, request)
@@ -214,6 +221,17 @@ class RandomBuyers:
             case "tick":
                 return self.tick()
         return self.unsound(kind, request)
+
+    def pay(self, fields: Fields) -> Input:
+        """Draw a command of a payment."""
+        draw = self.paying
+        kind = draw.choice(["StartPayment"] * 4 + ["FailPayment"] + ["RefundSeats"] * 2)
+        if kind == "StartPayment":
+            fields |= {"gateway": draw.choice(["mock", "mock", "mock", "other"])}
+            fields |= {"method": "card", "parameters": b"\0token"}
+        if kind == "FailPayment":
+            fields |= {"cause": draw.choice(["DECLINED", "EXPIRED", "DIFFERED", "UNSPECIFIED"])}
+        return self.send(kind, fields)
 
     def choose(self, request: Fields) -> Input:
         """Draw a hold of chosen seats, half of them side by side."""

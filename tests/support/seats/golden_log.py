@@ -133,10 +133,14 @@ def replayed(log: list[Step], release_name: str) -> Iterator[tuple[list[bytes], 
 
 
 @cache
-def _forms(release: str, name: str) -> tuple[Decode, Encode, int]:
-    """Return today's decoder of a record, a release's encoder, and where what it had ends."""
+def _forms(release: str, name: str) -> tuple[Decode, Decode, Encode, int]:
+    """Return today's decoders of a record, a release's encoder, and where what it had ends.
+
+    The second decoder also reads what releases wrote.
+    """
     former = load(SCHEMA_ROOT / HISTORY / release).inlined(name)
-    return decoder(name), encoder_of(former), len(former["fields"]) + IDENTITY_FIELDS
+    end = len(former["fields"]) + IDENTITY_FIELDS
+    return decoder(name), stored_decoder(name), encoder_of(former), end
 
 
 def in_form_of(release: str, name: str, body: bytes) -> bytes:
@@ -144,10 +148,10 @@ def in_form_of(release: str, name: str, body: bytes) -> bytes:
 
     Fails where something that the release could not say is more than a default.
     """
-    decode, encode, end = _forms(release, name)
+    decode, decode_stored, encode, end = _forms(release, name)
     fields = decode(body, 0)
     former = encode(*fields[IDENTITY_FIELDS:end])
-    assert stored_decoder(name)(former, 0) == fields, f"{name}: {fields[end:]}"
+    assert decode_stored(former, 0) == fields, f"{name}: {fields[end:]}"
     return former
 
 

@@ -7,7 +7,12 @@ from typing import Any
 from hypothesis import strategies as st
 from support.seats.seatmap import row_of
 
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
+from schemas.topics import (
+    PAYMENT_COMMANDS,
+    RESERVATION_OUTCOMES,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+)
 from serdes.avro.codegen import Decode, encoder
 from serdes.avro.schema_files import inlined
 from serdes.avro.stored import stored_decoder
@@ -178,7 +183,7 @@ def guarded_tick(timer_ms: int) -> Pair:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An outcome or status, read: record name, then its fields by name (identity apart)."""
+    """What a section tells, read: record name, then its fields by name (identity apart)."""
 
     name: str
     reservation: str
@@ -193,7 +198,7 @@ class Told:
 
 def _readers() -> dict[bytes, tuple[str, Decode, list[str]]]:
     readers = {}
-    for topic in (RESERVATION_OUTCOMES, SECTION_STATUS):
+    for topic in (RESERVATION_OUTCOMES, SECTION_STATUS, PAYMENT_COMMANDS):
         for name, encode in encoders(topic, IDS).items():
             names = [field["name"] for field in inlined(name)["fields"]]
             del encode
@@ -207,7 +212,7 @@ _IDENTITY_FIELDS = ["reservationId", "userId", "correlationId", "section", "even
 
 
 def told(value: bytes) -> Told:
-    """Read the value of an outcome or a status, as whichever release wrote it."""
+    """Read the value of a record that sections write, as whichever release wrote it."""
     name, decode, names = _READERS[value[:HEADER_BYTES]]
     decoded = decode(value, HEADER_BYTES)
     if names[0] == "request":
@@ -228,6 +233,7 @@ class Partition:
     now_ms: int = START_MS
     outcomes: list[bytes] = field(default_factory=list)
     statuses: list[tuple[bytes | None, bytes]] = field(default_factory=list)
+    payments: list[bytes] = field(default_factory=list)
     store: MemoryStore = field(default_factory=MemoryStore)
     dead: list[str] = field(default_factory=list)
     decisions: dict[str, int] = field(default_factory=dict)
@@ -248,6 +254,12 @@ class Partition:
         """Add records as one batch, fold it, and return its outcomes."""
         return [told(value) for value in self.fold(self.append(*pairs))]
 
+    def told_to_payments(self, *pairs: Pair) -> list[Told]:
+        """Add records as one batch, fold it, and return what payments were told of it."""
+        before = len(self.payments)
+        self.send(*pairs)
+        return [told(value) for value in self.payments[before:]]
+
     def pass_ms(self, ms: int) -> list[Told]:
         """Let time pass by every clock; return what lapsed."""
         self.now_ms += ms
@@ -259,15 +271,18 @@ class Partition:
         values = [record[1] for record in effects.outgoing.get(RESERVATION_OUTCOMES.name, [])]
         for key, value in (record[:2] for record in effects.outgoing.get(SECTION_STATUS.name, [])):
             self.statuses.append((key, value))
+        self.payments += [record[1] for record in effects.outgoing.get(PAYMENT_COMMANDS.name, [])]
         self.outcomes += values
         self.dead += [letter.reason for letter in effects.dead_letters]
         for name, count in effects.decisions.items():
             self.decisions[name] = self.decisions.get(name, 0) + count
         return values
 
+    def batch_of(self, records: Sequence[PipedRecord]) -> Batch:
+        return Batch(SECTION_COMMANDS.name, self.number, PARTITIONS, records)
+
     def run(self, records: Sequence[PipedRecord]) -> Effects:
-        batch = Batch(SECTION_COMMANDS.name, self.number, PARTITIONS, records)
-        effects = self.handler(batch, self.state, 0)
+        effects = self.handler(self.batch_of(records), self.state, 0)
         self.state.write(self.state.seal(), None)
         self.state.release()
         return effects
@@ -312,6 +327,8 @@ _who = st.fixed_dictionaries(
 _seats = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 6)), min_size=1, max_size=4)
 _ranges = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 3)), max_size=2)
 _epochs = st.integers(0, 2)
+_gateways = st.sampled_from(["mock", "mock", "other"])
+_failures = st.sampled_from(PaymentFailure)
 # Windows that are open most of the time that a random log takes.
 _starts = st.sampled_from([0, 0, 0, START_MS - 1, START_MS + 2_000, -1])
 _ends = st.sampled_from([0, 0, 0, START_MS + 4_000, START_MS + 60_000, 1, 1 << 60])
@@ -322,6 +339,12 @@ pairs = st.one_of(
     st.builds(lambda r, e, w: confirm(r, e, **w), _ids, _epochs, _who),
     st.builds(lambda r, e, w: release(r, e, **w), _ids, _epochs, _who),
     st.builds(lambda r, e, w: extend(r, e, **w), _ids, _epochs, _who),
+    st.builds(
+        lambda r, e, g, w: start_payment(r, e, gateway=g, **w), _ids, _epochs, _gateways, _who
+    ),
+    st.builds(lambda r, e, w: start_payment(r, e, **w), _ids, st.just(1), _who),
+    st.builds(lambda r, c, e, w: fail_payment(r, c, e, **w), _ids, _failures, _epochs, _who),
+    st.builds(lambda r, e, w: refund_seats(r, e, **w), _ids, _epochs, _who),
     st.builds(lambda s, w: block(s, **w), _ranges, _who),
     st.builds(lambda s, w: unblock(s, **w), _ranges, _who),
     st.builds(lambda s, e, w: sale_window(s, e, **w), _starts, _ends, _who),
