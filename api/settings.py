@@ -8,23 +8,20 @@ from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from api.access.addresses import network_in
-from infra.process import log_lines
 from infra.process.environment import (
     BadSetting,
     Environment,
-    brokers,
     host,
     name,
     setting,
     whole,
 )
-from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
+from infra.process.settings import PREFIX, SharedSettings
 from state.redis.rate_limit import Limit
 from state.views.availability.statuses import STALE_AFTER_MS
 
 __all__ = ["ApiSettings", "BadSetting"]
 
-PREFIX: Final = "SEATSTREAM_"
 API: Final = PREFIX + "API_"
 
 CREATE: Final[Limit | None] = Limit(5, 60_000)
@@ -67,15 +64,10 @@ def _networks(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ApiSettings:
-    """Settings of one API pod; `from_env` documents the variables.
+class ApiSettings(SharedSettings):
+    """Settings of one API pod, beside those of `SharedSettings`.
 
-    brokers:        KAFKA_BROKERS, host:port separated by commas.
-    kafka:          how brokers are reached; `KafkaSecurity` documents the variables.
-    registry_url:   SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
     redis_url:      REDIS_URL, or what REDIS_URL_FILE holds; empty for no rate limits at all.
-    app_id:         SEATSTREAM_APP_ID, the workers' consumer group, whose owners are looked up.
-    lookup_token:   SEATSTREAM_LOOKUP_TOKEN, shown to workers when their stores are asked.
     host, port:     SEATSTREAM_API_HOST, SEATSTREAM_API_PORT.
     jwks:           SEATSTREAM_API_JWKS, file or https address of the keys that tokens are signed
                     with; empty refuses every token.
@@ -102,15 +94,9 @@ class ApiSettings:
                     on, requests of one user, such as 5/min (s, min, h); none for no limit.
     limit_network:  SEATSTREAM_API_LIMIT_NETWORK, requests from one network address.
     revision:       SEATSTREAM_API_REVISION, of the source; only shown.
-    log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
 
-    brokers: str = setting("KAFKA_BROKERS", brokers, "localhost:9092")
-    kafka: KafkaSecurity = NO_SECURITY
-    registry_url: str = setting("SCHEMA_REGISTRY_URL", str, "")
     redis_url: str = setting("REDIS_URL", _redis, "", is_secret=True)
-    app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
-    lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
     host: str = setting(API + "HOST", host, "127.0.0.1")
     port: int = setting(API + "PORT", whole(0, 65_535), 8000)
     jwks: str = setting(API + "JWKS", str, "")
@@ -137,17 +123,12 @@ class ApiSettings:
     limit_other: Limit | None = setting(API + "LIMIT_OTHER", _limit, OTHER)
     limit_network: Limit | None = setting(API + "LIMIT_NETWORK", _limit, NETWORK)
     revision: str = setting(API + "REVISION", name, "")
-    log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")
-    log_level: str = setting(log_lines.LEVEL, log_lines.a_level, "INFO")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Build settings from environment variables; raise BadSetting with all that are bad."""
         read = Environment(environ)
-        settings = cls(
-            **read.values_of(cls),
-            kafka=KafkaSecurity.read(read),
-        )
+        settings = cls.read(read)
         # Variables of the workers may stand in the same environment.
         read.refuse_unknown(API)
         if settings.wait_ms > settings.wait_max_ms:

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from infra.process import log_lines
 from infra.process.environment import (
     BadSetting,
     Environment,
     between,
-    brokers,
     flag,
     host,
     megabytes,
@@ -21,11 +19,10 @@ from infra.process.environment import (
     setting,
     whole,
 )
-from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
+from infra.process.settings import PREFIX, SharedSettings
 
 __all__ = ["BadSetting", "Settings"]
 
-PREFIX = "SEATSTREAM_"
 ROLES = PREFIX + "ROLES"
 REQUEST_TIMEOUT_MS = 10_000
 _EVERY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  (compared, not bound)
@@ -40,14 +37,10 @@ def _seconds_in_ms(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Settings of one worker; `from_env` documents the variables.
+class Settings(SharedSettings):
+    """Settings of one worker, beside those of `SharedSettings`.
 
-    brokers:             KAFKA_BROKERS, host:port separated by commas.
-    kafka:               how brokers are reached; `KafkaSecurity` documents the variables.
-    registry_url:        SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
     roles:               SEATSTREAM_ROLES, which routes of the topology run here; none for all.
-    app_id:              SEATSTREAM_APP_ID, consumer group and prefix of transactional ids.
     instance:            SEATSTREAM_INSTANCE, name of this worker; random unless static.
     static_membership:   SEATSTREAM_STATIC_MEMBERSHIP, keep partitions over a restart within
                          the session timeout; needs a stable SEATSTREAM_INSTANCE.
@@ -66,9 +59,6 @@ class Settings:
     health_host, health_port: SEATSTREAM_HEALTH_HOST, SEATSTREAM_HEALTH_PORT; 0 takes a free port.
     advertised_host:     SEATSTREAM_ADVERTISED_HOST, where API pods reach the health port for
                          look-ups; empty for the health host.
-    lookup_token:        SEATSTREAM_LOOKUP_TOKEN, or what SEATSTREAM_LOOKUP_TOKEN_FILE holds: what
-                         they must show; without one look-ups are
-                         answered on a loopback address only.
     retell_s:            SEATSTREAM_RETELL_S, how often the statuses of a partition are told again.
     stall_s:             SEATSTREAM_STALL_S, lag without progress that makes /live fail.
     watchdog:            SEATSTREAM_WATCHDOG, end a process that was paused for half a session.
@@ -82,14 +72,9 @@ class Settings:
                          which a destination is left alone for SEATSTREAM_CIRCUIT_OPEN_S; then
                          SEATSTREAM_CIRCUIT_PROBES calls that must succeed.
     revision:            SEATSTREAM_REVISION, of the source; only shown, in the metrics.
-    log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
 
-    brokers: str = setting("KAFKA_BROKERS", brokers, "localhost:9092")
-    kafka: KafkaSecurity = NO_SECURITY
-    registry_url: str = setting("SCHEMA_REGISTRY_URL", str, "")
     roles: tuple[str, ...] = setting(ROLES, _roles, ())
-    app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
     instance: str = field(default_factory=lambda: uuid4().hex[:8])
     static_membership: bool = setting(PREFIX + "STATIC_MEMBERSHIP", flag, False)
     data_dir: Path = setting(PREFIX + "DATA_DIR", Path, Path("seatstream-data"))
@@ -109,7 +94,6 @@ class Settings:
     health_host: str = setting(PREFIX + "HEALTH_HOST", str, "127.0.0.1")
     health_port: int = setting(PREFIX + "HEALTH_PORT", whole(0, 65_535), 0)
     advertised_host: str = setting(PREFIX + "ADVERTISED_HOST", host, "")
-    lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
     retell_s: float = setting(PREFIX + "RETELL_S", between(1, 604_800), 3_600.0)
     stall_s: float = setting(PREFIX + "STALL_S", between(1, 3_600), 30.0)
     watchdog: bool = setting(PREFIX + "WATCHDOG", flag, True)
@@ -122,18 +106,13 @@ class Settings:
     circuit_open_ms: int = setting(PREFIX + "CIRCUIT_OPEN_S", _seconds_in_ms, 60_000)
     circuit_probes: int = setting(PREFIX + "CIRCUIT_PROBES", whole(1, 100), 3)
     revision: str = setting(PREFIX + "REVISION", name, "")
-    log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")
-    log_level: str = setting(log_lines.LEVEL, log_lines.a_level, "INFO")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Build settings from environment variables; raise BadSetting with all that are bad."""
         read = Environment(environ)
-        settings = cls(
-            **read.values_of(cls),
-            kafka=KafkaSecurity.read(read),
-            instance=read(PREFIX + "INSTANCE", name, uuid4().hex[:8]),
-        )
+        instance = read(PREFIX + "INSTANCE", name, uuid4().hex[:8])
+        settings = cls.read(read, instance=instance)
         # Variables of the API pods may stand in the same environment.
         read.refuse_unknown(PREFIX, foreign=PREFIX + "API_")
         if settings.static_membership and PREFIX + "INSTANCE" not in environ:

@@ -1,0 +1,42 @@
+"""Settings that workers and pods have in common, so that both sides agree on them."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from infra.process import log_lines
+from infra.process.environment import Environment, brokers, name, setting
+from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
+
+PREFIX: Final = "SEATSTREAM_"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSettings:
+    """Settings of every process that reads the log.
+
+    brokers:      KAFKA_BROKERS, host:port separated by commas.
+    kafka:        how brokers are reached; `KafkaSecurity` documents the variables.
+    registry_url: SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
+    app_id:       SEATSTREAM_APP_ID, consumer group of the workers and prefix of their
+                  transactional ids.
+    lookup_token: SEATSTREAM_LOOKUP_TOKEN, or in the file SEATSTREAM_LOOKUP_TOKEN_FILE: what pods
+                  show to workers when they look records up; a worker without one answers look-ups
+                  on a loopback address only.
+    log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
+    """
+
+    brokers: str = setting("KAFKA_BROKERS", brokers, "localhost:9092")
+    kafka: KafkaSecurity = NO_SECURITY
+    registry_url: str = setting("SCHEMA_REGISTRY_URL", str, "")
+    app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
+    lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
+    log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")
+    log_level: str = setting(log_lines.LEVEL, log_lines.a_level, "INFO")
+
+    @classmethod
+    def read(cls, read: Environment, **further: Any) -> Self:
+        """Read all settings; what cannot be used is told to `read`, whose `check` raises it.
+
+        further: values of fields that `setting` has not made.
+        """
+        return cls(**read.values_of(cls), kafka=KafkaSecurity.read(read), **further)

@@ -1,0 +1,35 @@
+"""What workers and pods have in common is read alike by both, from the same variables."""
+
+from dataclasses import fields
+
+from api.settings import ApiSettings
+from infra.process.environment import Environment
+from infra.process.settings import SharedSettings
+from streams.settings import Settings
+
+ENVIRON = {
+    "KAFKA_BROKERS": "a:1, b:2",
+    "KAFKA_SECURITY_PROTOCOL": "SSL",
+    "SCHEMA_REGISTRY_URL": "http://registry:8081",
+    "SEATSTREAM_APP_ID": "seats",
+    "SEATSTREAM_LOOKUP_TOKEN": "hunter2",
+    "LOG_FORMAT": "json",
+    "LOG_LEVEL": "DEBUG",
+}
+
+
+def shared(settings: SharedSettings) -> list[object]:
+    return [getattr(settings, one.name) for one in fields(SharedSettings)]
+
+
+def test_workers_and_pods_agree_on_what_they_share() -> None:
+    read = SharedSettings.read(Environment(ENVIRON))
+    assert read.kafka.uses_tls
+    assert (read.brokers, read.app_id, read.lookup_token) == ("a:1,b:2", "seats", "hunter2")
+    assert shared(read) == shared(Settings.from_env(ENVIRON))
+    assert shared(read) == shared(ApiSettings.from_env(ENVIRON))
+    assert shared(SharedSettings()) == shared(Settings.from_env({})) == shared(ApiSettings())
+
+
+def test_the_token_is_not_shown() -> None:
+    assert "hunter2" not in repr(SharedSettings.read(Environment(ENVIRON)))
