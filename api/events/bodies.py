@@ -5,7 +5,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from state.domain.event import Event, SaleState, SectionDescription, sale_state
-from state.domain.layout import HOLD_MS_MAX, SEATS_PER_HOLD_MAX, TIME_MS_MAX, Rules
+from state.domain.layout import (
+    HOLD_MS_MAX,
+    PAYMENT_MS_MAX,
+    SEATS_PER_HOLD_MAX,
+    TIME_MS_MAX,
+    Rules,
+)
 
 EVENT_ID_MAX: Final = 2**63 - 1
 NAME_BYTES_MAX: Final = 200
@@ -41,7 +47,7 @@ class Opening(BaseModel):
     payment_ms: int = Field(
         _DEFAULTS.payment_ms,
         ge=1,
-        le=HOLD_MS_MAX,
+        le=PAYMENT_MS_MAX,
         description="How long a payment may take; its hold does not lapse meanwhile.",
     )
     plan: dict[str, Any]

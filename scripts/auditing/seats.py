@@ -18,6 +18,7 @@ BLOCKED = ""
 LOOKAHEAD_ROWS = 4
 TIME_MS_MAX = 253_402_300_799_999
 HOLD_MS_MAX = 30 * 86_400_000
+PAYMENT_MS_MAX = 23 * 3_600_000
 AMOUNT_MAX = 10**12 - 1
 
 
@@ -184,7 +185,7 @@ def is_sound(plan: Command) -> bool:
     return bool(
         1 <= plan["maxSeatsPerHold"] <= 16
         and 1 <= plan["holdMs"] <= plan["maxHoldMs"] <= HOLD_MS_MAX
-        and 1 <= plan["paymentMs"] <= HOLD_MS_MAX
+        and 1 <= plan["paymentMs"] <= PAYMENT_MS_MAX
         and is_window(plan["saleStartsMs"], plan["saleEndsMs"])
     )
 

@@ -13,6 +13,8 @@ ROW_SEATS_MAX: Final = 1_000
 # Most seats of one request; rows are indexed by every run length up to this one.
 SEATS_PER_HOLD_MAX: Final = 16
 HOLD_MS_MAX: Final = 30 * 86_400_000
+# Gateways remember an idempotency key for a day: what is charged again later is charged twice.
+PAYMENT_MS_MAX: Final = 23 * 3_600_000
 TIME_MS_MAX: Final = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -74,7 +76,7 @@ class Rules:
     """How a section is sold.
 
     hold_ms:      life of a hold; max_hold_ms: its cap with all extensions.
-    payment_ms:   how long a payment may take from its start.
+    payment_ms:   how long a payment may take from its start, less than a day.
     sale_starts_ms, sale_ends_ms: Unix ms, start inclusive, end exclusive; 0 for no bound.
     """
 
@@ -280,8 +282,8 @@ def _invalid_rules(rules: Rules) -> str | None:
         return f"holdMs: not 1 to {HOLD_MS_MAX}"
     if not rules.hold_ms <= rules.max_hold_ms <= HOLD_MS_MAX:
         return f"maxHoldMs: not holdMs to {HOLD_MS_MAX}"
-    if not 1 <= rules.payment_ms <= HOLD_MS_MAX:
-        return f"paymentMs: not 1 to {HOLD_MS_MAX}"
+    if not 1 <= rules.payment_ms <= PAYMENT_MS_MAX:
+        return f"paymentMs: not 1 to {PAYMENT_MS_MAX}"
     return invalid_window(rules.sale_starts_ms, rules.sale_ends_ms)
 
 

@@ -18,7 +18,13 @@ from api.events.bodies import (
     section_body,
 )
 from state.domain.event import Event, sale_state
-from state.domain.layout import HOLD_MS_MAX, SEATS_PER_HOLD_MAX, TIME_MS_MAX, Rules
+from state.domain.layout import (
+    HOLD_MS_MAX,
+    PAYMENT_MS_MAX,
+    SEATS_PER_HOLD_MAX,
+    TIME_MS_MAX,
+    Rules,
+)
 
 LEAST: dict[str, Any] = {"event_id": 7, "name": "Concert", "starts_at_ms": NOW_MS, "plan": {}}
 
@@ -95,6 +101,7 @@ def test_what_an_opening_must_say_it_must(name: str) -> None:
         ("max_seats_per_hold", SEATS_PER_HOLD_MAX),
         ("hold_ms", HOLD_MS_MAX),
         ("max_hold_ms", HOLD_MS_MAX),
+        ("payment_ms", PAYMENT_MS_MAX),
     ],
 )
 def test_b51_b59_a_number_has_its_bounds_and_no_other_form(name: str, most: int) -> None:

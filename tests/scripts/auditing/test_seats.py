@@ -13,6 +13,7 @@ from support.logs.audit_logs import open_section, prices, row_plan
 from scripts.auditing.seats import (
     AMOUNT_MAX,
     HOLD_MS_MAX,
+    PAYMENT_MS_MAX,
     TIME_MS_MAX,
     Row,
     Section,
@@ -134,6 +135,8 @@ PLAN = open_section("A", 7, [row_plan("1", 5, 2)], blocked=[{"row": 0, "first": 
         {"holdMs": 0},
         {"holdMs": 9, "maxHoldMs": 8},
         {"maxHoldMs": HOLD_MS_MAX + 1},
+        {"paymentMs": 0},
+        {"paymentMs": PAYMENT_MS_MAX + 1},
         {"saleStartsMs": 5, "saleEndsMs": 5},
     ],
 )

@@ -66,6 +66,9 @@ def test_a_consistent_plan_has_no_fault() -> None:
         (with_rules(hold_ms=31 * 86_400_000), "holdMs"),
         (with_rules(hold_ms=2, max_hold_ms=1), "maxHoldMs"),
         (with_rules(max_hold_ms=31 * 86_400_000), "maxHoldMs"),
+        (with_rules(payment_ms=0), "paymentMs"),
+        # A day on, a gateway has forgotten the key, and would charge once more.
+        (with_rules(payment_ms=86_400_000), "paymentMs"),
         (with_rules(sale_starts_ms=-1), "saleStartsMs"),
         (with_rules(sale_ends_ms=2**62), "saleEndsMs"),
         (with_rules(sale_starts_ms=5, sale_ends_ms=5), "saleEndsMs"),
