@@ -14,7 +14,7 @@ from faults.group_answers import GroupAnswers
 from faults.proxy import Proxy, broker_behind_proxy
 from faults.wrong_clock import WrongClock
 from integration.conftest import FAST_SESSIONS
-from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker
+from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker, run
 
 from infra.stack import QUICK_RESTART, Stack
 from infra.stack.processes import Child, child_environment, wait_until
@@ -59,15 +59,7 @@ class Arena:
         }
 
     def script(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", f"scripts.{name}", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return run(self.environment, f"scripts.{name}", *arguments)
 
     def keep_going(self) -> None:
         """Start again what has ended: workers as a supervisor does, buyers with a new event."""

@@ -1,14 +1,63 @@
-"""Fixtures of the fault tests: a broker that lets sessions end after a second, and fleets."""
+"""Fixtures of the fault tests: a broker that lets sessions end after a second, and fleets.
 
-from collections.abc import Callable, Iterator
+What fails shows what the processes of its file wrote last: workers and pods run beside the test,
+and whoever reads of the failure has nothing else of them.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
+from time import time
 
 import pytest
 from integration.workers import Fleet
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import tail, text_from
 
 FAST_SESSIONS = {"group.min.session.timeout.ms": "1000"}
+LOGS_MAX = 8
+LINES_MAX = 30
+FOLDER = pytest.StashKey[Path]()
+BEGAN_S = pytest.StashKey[float]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folder_of_logs(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
+    pytestconfig.stash[FOLDER] = tmp_path_factory.getbasetemp()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _file_began(pytestconfig: pytest.Config) -> None:
+    pytestconfig.stash[BEGAN_S] = time()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the ends of the logs that were written since the first test of this file."""
+    report = yield
+    stash = item.config.stash
+    if report.failed and FOLDER in stash and BEGAN_S in stash:
+        report.sections += _ends_of_logs(stash[FOLDER], stash[BEGAN_S])
+    return report
+
+
+def _ends_of_logs(folder: Path, since_s: float) -> list[tuple[str, str]]:
+    """Return name and last lines of the latest logs, the latest last."""
+    written: dict[Path, float] = {}
+    for log in folder.rglob("*.log"):
+        # What is named by a number is a store's own, and may be gone at any moment.
+        if not log.stem.isdigit():
+            with suppress(FileNotFoundError):
+                written[log] = log.stat().st_mtime
+    young = [log for log in written if written[log] >= since_s]
+    return [
+        (f"End of {log.relative_to(folder)}", tail(text_from(log, 0), LINES_MAX))
+        for log in sorted(young, key=lambda log: written[log])[-LOGS_MAX:]
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,22 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 from confluent_kafka import Producer
-from integration.workers import ROOT, LoggedRecord, read_committed
+from integration.workers import ROOT, LoggedRecord, read_committed, run
 
 from infra.stack.ports import free_ports
 from infra.stack.processes import Child, child_environment, wait_until
 from scripts.processes.keys import DevelopmentKeys
 
 READY_TIMEOUT_S = 60.0
+NOT_AT_REST = 2
+"""Exit code of an audit while commands wait to be decided."""
 WITHOUT_LIMITS = {
     f"SEATSTREAM_API_LIMIT_{kind}": "none"
     for kind in ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")
@@ -135,19 +137,37 @@ class PodProcess:
         self.child.kill()
 
 
+def script(servers: Servers, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script over this stack."""
+    return run(servers.variables(), f"scripts.{name}", *arguments)
+
+
 def run_script(servers: Servers, name: str, *arguments: str) -> None:
     """Run a script over this stack, or fail with what it printed."""
-    command = [sys.executable, "-m", f"scripts.{name}", *arguments]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=servers.variables(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = script(servers, name, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def run_audit(servers: Servers, *arguments: str) -> str:
+    """Audit the log at rest; return what was printed, or fail with it."""
+    done = at_rest(lambda: script(servers, "audit", *arguments))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def at_rest(
+    audit: "Callable[[], subprocess.CompletedProcess[str]]",
+) -> "subprocess.CompletedProcess[str]":
+    """Audit until the log is at rest: now and then a tick in it is not decided yet."""
+    runs = [audit()]
+
+    def is_at_rest() -> bool:
+        if runs[-1].returncode == NOT_AT_REST:
+            runs.append(audit())
+        return runs[-1].returncode != NOT_AT_REST
+
+    wait_until(is_at_rest, 120)
+    return runs[-1]
 
 
 def reason(answer: httpx.Response) -> tuple[int, str]:

@@ -1,13 +1,11 @@
 """Workers of the seats over a broker of a test's own, without a registry: the pinned ids count."""
 
-import subprocess
-import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.append_times import forged_append_times
-from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker, producing, read_committed
+from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker, producing, read_committed, run
 from support.seats.section_commands import PARTITIONS, Pair, Told, told
 
 from infra.stack.processes import child_environment
@@ -26,12 +24,9 @@ class Seats:
 
     def create_topics(self) -> None:
         """Create what is missing of all topics, as an operator does."""
-        command = [sys.executable, "-m", "scripts.create_topics", "--brokers", self.brokers]
-        command += ["--partitions", str(PARTITIONS)]
         environment = {**child_environment(), "PYTHONPATH": str(ROOT)}
-        subprocess.run(
-            command, cwd=ROOT, env=environment, check=True, timeout=120, capture_output=True
-        )
+        arguments = ("--brokers", self.brokers, "--partitions", str(PARTITIONS))
+        assert run(environment, "scripts.create_topics", *arguments).returncode == 0
 
     def worker(self, name: str, **environment: str) -> Worker:
         """Return a new worker, not started."""

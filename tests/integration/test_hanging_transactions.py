@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import httpx
 import pytest
 from faults.hanging_transaction import UNVERIFIED, abandoned, unknown_to_its_coordinator
 from integration.conftest import FAST_SESSIONS
-from integration.workers import ROOT, Fleet, read_committed
+from integration.workers import Fleet, read_committed, run
 from support.pods.api_client import client_of
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
@@ -47,16 +45,9 @@ def fleet(unverified_broker: str, topic_prefix: str, tmp_path: Path) -> Iterator
 def hanging_transactions(fleet: Fleet, *words: str) -> tuple[int, str]:
     """Run the script over the topics of a fleet; return its exit code and what it said."""
     topics = fleet.topics
-    command = [sys.executable, "-m", "scripts.hanging_transactions", *words, "--topics"]
-    done = subprocess.run(
-        [*command, topics.words, topics.counts, topics.changelog, topics.dead],
-        cwd=ROOT,
-        env={**os.environ, "KAFKA_BROKERS": fleet.brokers},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    names = (topics.words, topics.counts, topics.changelog, topics.dead)
+    environment = {**os.environ, "KAFKA_BROKERS": fleet.brokers}
+    done = run(environment, "scripts.hanging_transactions", *words, "--topics", *names)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -5,8 +5,6 @@ The broker grants exactly the rights that SECURITY.md lists, and nothing else.
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,7 @@ from confluent_kafka.admin import (
 )
 from faults.hanging_transaction import UNVERIFIED, abandoned, unknown_to_its_coordinator
 from faults.lost_records import lose_records
-from integration.pods import PodProcess, Servers, run_script
+from integration.pods import PodProcess, Servers, run_audit, run_script, script
 from integration.workers import ENDED_ITSELF, Worker, committed_offsets, end_offsets, producing
 from support.pages.certificates import Authority
 from support.pages.document_pages import code_in, table_rows
@@ -133,15 +131,7 @@ class Locked:
 
     def said(self, user: str, name: str, *arguments: str) -> tuple[int, str]:
         """Run a script as a user; return its exit code and what it said."""
-        done = subprocess.run(
-            [sys.executable, "-m", f"scripts.{name}", *arguments],
-            cwd=ROOT,
-            env=self._servers(self.certificate(user)).variables(),
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        done = script(self._servers(self.certificate(user)), name, *arguments)
         return done.returncode, done.stdout + done.stderr
 
     def _servers(self, environment: Mapping[str, str]) -> Servers:
@@ -252,7 +242,7 @@ def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked)
         by_certificate = locked.certificate("load_test")
         load = ("--event-id", "9", "--sections", "4", "--commands", "100", "--flat-out")
         locked.script(by_certificate, "load_test", *load)
-        locked.script(locked.certificate("audit"), "audit")
+        run_audit(locked._servers(locked.certificate("audit")))
         for process in (one.output(), two.output(), pod.child.output()):
             assert "AUTHORIZATION" not in process.upper(), process
             assert SECRET not in process

@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from faults.lost_topic import delete_topic
 from faults.restored_backup import back_up, put_back
 from integration.conftest import FAST_SESSIONS
-from integration.pods import PodProcess, Servers, run_script
+from integration.pods import PodProcess, Servers, run_audit
 from integration.seat_workers import Seats
 from integration.workers import ENDED_ITSELF, Worker, create_topics
 from support.pages.document_pages import DOCS, section_of
@@ -139,7 +139,7 @@ class Operator:
         with fake_registry() as registry:
             register(Registry(registry.url))
             servers = Servers(self.seats.brokers, registry.url, "", self.servers.directory)
-            run_script(servers, "audit", *arguments)
+            run_audit(servers, *arguments)
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.seats.brokers})

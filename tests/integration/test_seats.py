@@ -2,7 +2,6 @@
 
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from integration.workers import (
     Worker,
     committed_offsets,
     end_offsets,
+    run,
 )
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
@@ -53,10 +53,7 @@ def servers() -> Iterator[dict[str, str]]:
 
 def script(servers: dict[str, str], name: str, *arguments: str) -> str:
     """Run a script; return what it printed, or fail with it."""
-    command = [sys.executable, "-m", f"scripts.{name}", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=servers, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = run(servers, f"scripts.{name}", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -4,8 +4,6 @@ Each test has a broker of its own where the broker's data is exchanged.
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from integration.workers import (
     end_offsets,
     producing,
     read_committed,
+    run,
 )
 
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
@@ -160,11 +159,7 @@ def test_c2_lost_commands_are_named_written_down_and_passed_over(
     )
 
     def script(name: str, *arguments: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", f"scripts.{name}", *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90,
-            check=False,
-        )  # fmt: skip
+        done = run(environment, f"scripts.{name}", *arguments)
         return done.returncode, done.stdout + done.stderr
 
     def junk(count: int, *partitions: int) -> None:

@@ -519,6 +519,23 @@ def leader_of(brokers: str, topic: str, *, other_than: int = -1, timeout_s: floa
     return found[-1]
 
 
+def run(
+    environment: Mapping[str, str], module: str, *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program of ours; what it says is shown where the test fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    print(f"{module} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")  # noqa: T201 - what a failure needs
+    return done
+
+
 def environment_without_settings() -> dict[str, str]:
     """Return our environment without what configures a worker."""
     return {name: text for name, text in os.environ.items() if not name.startswith("SEATSTREAM_")}
