@@ -28,7 +28,7 @@ from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown
 from scripts.processes.keys import DevelopmentKeys
 from scripts.processes.pods import ApiPod, PodFailed
-from scripts.processes.workers import Worker, WorkerFailed
+from scripts.processes.workers import Supervisor, Worker, WorkerFailed
 from scripts.sale.arena import demo_plan
 from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import draw_faults
@@ -99,10 +99,11 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         opened.callback(pod.finish)
         opened.callback(pod.terminate)
         web = WebBuyers(seating, pod.url, keys, history, buyers.pay, seed=arguments.seed)
-        open_arena(where, seating, ids, workers, display)
+        supervisor = Supervisor(workers, display.say)
+        open_arena(where, seating, ids, supervisor, display)
         display.begin_table()
         faults = draw_faults(random.Random(arguments.seed)) if arguments.faults else ()  # noqa: S311
-        sale = Sale(buyers, web, workers, pod, display, faults, arguments.seed)
+        sale = Sale(buyers, web, supervisor, pod, display, faults, arguments.seed)
         sale.run()
         display.end_table()
         display.say("the workers decide what is left, and leave")

@@ -3,19 +3,23 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
 from infra.stack.loopback import answers_well
 from scripts.brokers.addresses import Servers
 from scripts.processes.started import Started, environment_at
+from streams.runtime.process.fatal import EXIT_CODE as ENDED_ITSELF_CODE
 
 POLL_S = 0.05
+# How often one worker may end itself: a machine that is slow for a while stops nobody.
+RESTARTS_MAX = 10
 
 
 class WorkerFailed(Exception):
-    """A worker ended, or did not become ready.
+    """A worker ended, or too often, or did not become ready.
 
     Operator action: the message ends with the last lines of its log.
     """
@@ -69,16 +73,6 @@ class Worker(Started):
             return False
         return answers_well(f"http://127.0.0.1:{port}/ready", timeout_s=1)
 
-    def wait_until_ready(self, timeout_s: float) -> None:
-        """Return when it is ready; raises WorkerFailed."""
-        end = monotonic() + timeout_s
-        while not self.is_ready():
-            if self.exit_code() is not None:
-                raise WorkerFailed(f"{self.name} ended with {self.exit_code()}:\n{self.log()}")
-            if monotonic() > end:
-                raise WorkerFailed(f"{self.name} is not ready in {timeout_s} s:\n{self.log()}")
-            sleep(POLL_S)
-
     def kill(self) -> None:
         """End it at once, as a crash would."""
         assert self._child is not None, "not started"
@@ -91,3 +85,43 @@ class Worker(Started):
     def wake(self) -> None:
         """Let it go on."""
         os.kill(self.pid, signal.SIGCONT)
+
+
+class Supervisor:
+    """Starts workers again that ended themselves, as who runs workers does.
+
+    A worker that did not run for too long, as on a busy machine, must not go on.
+    away: names of workers that somebody ended, and will start again.
+    """
+
+    def __init__(
+        self, workers: Sequence[Worker], say: Callable[[str], None] = lambda _text: None
+    ) -> None:
+        self.away: set[str] = set()
+        self.workers = workers
+        self._say = say
+        self._restarts: Counter[str] = Counter()
+
+    def revive(self) -> None:
+        """Start whoever ended itself; raise WorkerFailed for any other end, and for too many."""
+        for worker in self.workers:
+            code = None if worker.name in self.away else worker.exit_code()
+            if code is None:
+                continue
+            if code != ENDED_ITSELF_CODE or self._restarts[worker.name] >= RESTARTS_MAX:
+                raise WorkerFailed(f"{worker.name} ended with exit code {code}:\n{worker.log()}")
+            self._restarts[worker.name] += 1
+            self._say(f"{worker.name} ended itself and starts again: {worker.log(1).strip()}")
+            worker.start()
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Return when all are ready; raises WorkerFailed."""
+        end = monotonic() + timeout_s
+        for worker in self.workers:
+            while not worker.is_ready():
+                self.revive()
+                if monotonic() > end:
+                    raise WorkerFailed(
+                        f"{worker.name} is not ready in {timeout_s} s:\n{worker.log()}"
+                    )
+                sleep(POLL_S)

@@ -1,7 +1,6 @@
 """The sale of the demo, step by step: buyers buy while things happen to the workers."""
 
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic, monotonic_ns, sleep
@@ -9,12 +8,11 @@ from time import monotonic, monotonic_ns, sleep
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import Rest, rest
 from scripts.processes.pods import ApiPod, PodFailed
-from scripts.processes.workers import Worker, WorkerFailed
+from scripts.processes.workers import Supervisor, Worker, WorkerFailed
 from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import strike
 from scripts.sale.table import Display
 from scripts.sale.web_buyers import BUYERS, WebBuyers
-from streams.runtime.process.fatal import EXIT_CODE as ENDED_ITSELF_CODE
 from streams.settings import Settings
 
 SESSION_TIMEOUT_S = 6.0
@@ -29,8 +27,6 @@ KEPT_AT_FIRST, KEPT = 0.5, 0.1
 # The sale ends by itself when nothing moved for so long.
 STANDSTILL_S = 60.0
 REST_EVERY_S = 0.2
-# How often one worker may do so by itself: a machine that is slow for a while stops nobody.
-RESTARTS_MAX = 10
 
 
 class DemoFailed(Exception):
@@ -55,7 +51,7 @@ class Sale:
         self,
         buyers: Buyers,
         web: WebBuyers,
-        workers: Sequence[Worker],
+        supervisor: Supervisor,
         pod: ApiPod,
         display: Display,
         faults: Sequence[str] = (),
@@ -65,14 +61,12 @@ class Sale:
         self._draw = random.Random(seed)  # noqa: S311 - seeded
         self.buyers = buyers
         self.web = web
-        self.workers = workers
+        self.supervisor = supervisor
+        self.workers = supervisor.workers
         self.pod = pod
         self.display = display
         self.story = Story()
         self._moved = (-1, -1, monotonic())
-        self._restarts: Counter[str] = Counter()
-        # Workers that somebody ended and will start again.
-        self._away: set[str] = set()
 
     def run(self) -> None:
         """Sell everything; raises DemoFailed, WorkerFailed, PodFailed."""
@@ -131,13 +125,13 @@ class Sale:
         """End a worker as a crash would."""
         self.display.say(f"kill -9 {worker.name}; its partitions go to another worker")
         worker.kill()
-        self._away.add(worker.name)
+        self.supervisor.away.add(worker.name)
         self.story.kills += 1
 
     def leave(self, worker: Worker) -> None:
         """Let a worker finish its transaction and leave."""
         self.display.say(f"{worker.name} is asked to leave")
-        self._away.add(worker.name)
+        self.supervisor.away.add(worker.name)
         worker.terminate()
         end = monotonic() + READY_TIMEOUT_S
         self.until(lambda: worker.exit_code() is not None or monotonic() > end)
@@ -146,7 +140,7 @@ class Sale:
     def again(self, worker: Worker) -> None:
         """Start a worker that has ended, and sell until it is ready."""
         worker.start()
-        self._away.discard(worker.name)
+        self.supervisor.away.discard(worker.name)
         self.until_ready(worker.name, worker)
 
     def pause(self, worker: Worker) -> None:
@@ -204,26 +198,9 @@ class Sale:
             if self.buyers.failed:
                 raise DemoFailed(f"the broker did not take a command: {self.buyers.failed[0]}")
             if watched:
-                self.revive()
+                self.supervisor.revive()
             self.check_pod()
             self.check_progress()
-
-    def revive(self) -> None:
-        """Start workers again that ended themselves; raise WorkerFailed for any other end.
-
-        A worker whose loop stood still for too long, as on a busy machine, must not go on; who
-        runs workers starts it again, and so do we.
-        """
-        for worker in self.workers:
-            if worker.name in self._away:
-                continue
-            again = self._restarts[worker.name] < RESTARTS_MAX
-            if worker.exit_code() != ENDED_ITSELF_CODE or not again:
-                check([worker])
-                continue
-            self._restarts[worker.name] += 1
-            self.display.say(f"{worker.name} ended itself, for it was slow; it starts again")
-            worker.start()
 
     def until_at_rest(self, where: Servers) -> Rest:
         """Wait until every command is decided, or nothing moves any more; return where all is."""
@@ -237,7 +214,7 @@ class Sale:
             elif monotonic() - since > STANDSTILL_S:
                 self.display.say(f"not at rest, (committed, end) by partition: {now.behind}")
                 return now
-            self.revive()
+            self.supervisor.revive()
             sleep(REST_EVERY_S)
 
     def last_view(self, where: Servers, token: str) -> bytes:
@@ -274,13 +251,4 @@ class Sale:
             raise DemoFailed(
                 f"nothing moved for {STANDSTILL_S:.0f} s: {buyers.waiting} commands wait,"
                 f" free {buyers.free}, held {buyers.held}\n{logs}"
-            )
-
-
-def check(workers: Sequence[Worker]) -> None:
-    """Raise WorkerFailed when a worker has ended that nobody ended."""
-    for worker in workers:
-        if worker.exit_code() is not None:
-            raise WorkerFailed(
-                f"{worker.name} ended with exit code {worker.exit_code()}:\n{worker.log()}"
             )

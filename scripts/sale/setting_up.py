@@ -13,9 +13,9 @@ from scripts.brokers.addresses import Servers
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.registering import register
 from scripts.contracts.topics import carry_out, plan
-from scripts.processes.workers import Worker
+from scripts.processes.workers import Supervisor, Worker
 from scripts.sale.buyers import EVENT_ID
-from scripts.sale.sale import READY_TIMEOUT_S, DemoFailed, check
+from scripts.sale.sale import READY_TIMEOUT_S, DemoFailed
 from scripts.sale.table import Display
 from scripts.traffic.opening import open_event
 from serdes.registry.ids import SchemaIds
@@ -79,7 +79,7 @@ def open_arena(
     where: Servers,
     seating: SeatingPlan,
     ids: SchemaIds,
-    workers: Sequence[Worker],
+    supervisor: Supervisor,
     display: Display,
 ) -> None:
     """Open every section, and wait until all workers are ready; raise DemoFailed, WorkerFailed."""
@@ -90,11 +90,10 @@ def open_arena(
         RULES,
         ids=ids,
         timeout_s=READY_TIMEOUT_S,
-        progress=lambda _opened, _all: check(workers),
+        progress=lambda _opened, _all: supervisor.revive(),
     )
     if opening.opened < len(seating.sections):
         raise DemoFailed(f"sections not open: {opening.refused or opening.missing}")
-    for worker in workers:
-        worker.wait_until_ready(READY_TIMEOUT_S)
-    display.say(f"{len(workers)} workers ready")
+    supervisor.wait_until_ready(READY_TIMEOUT_S)
+    display.say(f"{len(supervisor.workers)} workers ready")
     display.say(f"{opening.opened} sections open; the sale begins")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from confluent_kafka import Producer
 from faults.foreign_producer import append, batch, record
-from integration.pods import PodProcess, Servers, run_script
+from integration.pods import PodProcess, Servers, run_audit, run_script
 from integration.workers import Fleet, LoggedRecord, read_committed
 
 from infra.stack import ephemeral_stack
@@ -27,7 +27,7 @@ from schemas.topics import (
     SECTION_STATUS,
 )
 from scripts.brokers.addresses import Servers as Addresses
-from scripts.processes.workers import Worker
+from scripts.processes.workers import Supervisor, Worker
 from scripts.traffic.sending import CommandEncoders, schema_ids
 from serdes.avro.varints import write_long
 from state.domain.keys import partition_of, section_key
@@ -116,14 +116,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         worker = Worker("worker", where, folder, limits)
         worker.start()
         try:
-            worker.wait_until_ready(60)
+            Supervisor([worker]).wait_until_ready(60)
             (folder / "plan.json").write_text(PLAN, encoding="utf-8")
             run_script(servers, "open_event", str(folder / "plan.json"), "--event-id", str(EVENT))
             ids = schema_ids(servers.registry_url, servers.brokers)
             registry = stack._registry
             assert registry is not None
             yield Place(servers, registry, worker, CommandEncoders(ids))
-            run_script(servers, "audit")
+            run_audit(servers)
         finally:
             worker.terminate()
             worker.finish()

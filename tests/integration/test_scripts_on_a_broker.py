@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, Producer
 from faults.foreign_producer import append, batch, record
+from integration.pods import at_rest
+from integration.workers import run
 from support.logs.audit_logs import AVRO, identity
 
 from infra.paths import ROOT
@@ -31,7 +35,7 @@ from schemas.topics import (
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import committed_offsets
 from scripts.contracts.registering import register
-from scripts.processes.workers import Worker
+from scripts.processes.workers import Supervisor, Worker
 from scripts.sale.faults import draw_faults
 from scripts.sale.setting_up import prepare_topics, running
 from scripts.sale.table import Display
@@ -39,7 +43,7 @@ from scripts.traffic.sending import schema_ids
 from serdes.registry.client import Registry
 from streams.settings import Settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
 SUMMARY_KEYS = [
     *("commands", "outcomes", "duplicate_outcomes", "seats", "sold", "held", "free"),
@@ -57,32 +61,46 @@ EXACT = [
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A stack with a worker, and a way to run scripts against it."""
+    """A stack with a worker, and a way to run scripts against it.
+
+    restarts: what its supervisor said of the worker.
+    """
 
     where: Servers
     worker: Worker | None = None
+    restarts: list[str] = field(default_factory=list)
 
     def has_decided(self, partition: int, behind: int) -> bool:
-        """Say whether the commands before an offset are; a worker that ended is started again."""
-        assert self.worker is not None
-        if self.worker.exit_code() is not None:
-            self.worker.start()
+        """Say whether the commands before an offset are."""
         return committed_offsets(self.where, Settings().app_id).get(partition, 0) >= behind
 
-    def run(self, script: str, *arguments: str) -> tuple[int, dict[str, Any]]:
-        done = subprocess.run(
-            [sys.executable, "-m", f"scripts.{script}", *arguments, "--json"],
-            cwd=ROOT,
-            env=os.environ
-            | {
-                "KAFKA_BROKERS": self.where.brokers,
-                "SCHEMA_REGISTRY_URL": self.where.registry_url,
-            },
-            capture_output=True,
-            timeout=200,
-            check=False,
-        )
-        return done.returncode, json.loads(done.stdout or b'{"none": 0}')
+    def run(self, script: str, *arguments: str, code: int = 0) -> dict[str, Any]:
+        """Return what a script prints; where it ends with another code, show all that was said."""
+        return self.result(self.done(script, *arguments), code)
+
+    def audit(self, code: int = 0) -> dict[str, Any]:
+        """Return the report on the log at rest."""
+        return self.result(at_rest(lambda: self.done("audit")), code)
+
+    def done(self, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        environment = {
+            "KAFKA_BROKERS": self.where.brokers,
+            "SCHEMA_REGISTRY_URL": self.where.registry_url,
+        }
+        return run(os.environ | environment, f"scripts.{script}", *arguments, "--json")
+
+    def result(self, done: "subprocess.CompletedProcess[str]", code: int) -> dict[str, Any]:
+        said = f"{done.args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, f"{said}\n{self.tail()}"
+        result: dict[str, Any] = json.loads(done.stdout or "{}")
+        return result
+
+    def tail(self) -> str:
+        """Return what became of the worker, and the last lines of its log."""
+        if self.worker is None:
+            return "no worker"
+        restarts = "\n".join(self.restarts)
+        return f"{restarts}\nworker, exit code {self.worker.exit_code()}:\n{self.worker.log()}"
 
 
 @contextmanager
@@ -101,9 +119,29 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with prepared_servers() as where:
         abort_a_transaction(where.brokers)
         worker = Worker("worker-1", where, tmp_path_factory.mktemp("workers"))
-        with running([worker]):
-            worker.wait_until_ready(60)
-            yield Live(where, worker)
+        restarts: list[str] = []
+        supervisor = Supervisor([worker], restarts.append)
+        with running([worker]), supervised(supervisor):
+            supervisor.wait_until_ready(120)
+            yield Live(where, worker, restarts)
+
+
+@contextmanager
+def supervised(supervisor: Supervisor) -> Iterator[None]:
+    """Start the worker again whenever it ends itself, as on a machine that stood still."""
+    is_over = Event()
+
+    def look_after() -> None:
+        while not is_over.wait(0.1):
+            supervisor.revive()
+
+    with ThreadPoolExecutor(1) as threads:
+        looking = threads.submit(look_after)
+        try:
+            yield
+        finally:
+            is_over.set()
+    looking.result()
 
 
 def abort_a_transaction(brokers: str) -> None:
@@ -141,28 +179,25 @@ def plan(tmp_path: Path) -> str:
 
 
 def test_an_event_is_opened_once_and_again_but_not_otherwise(live: Live, plan: str) -> None:
-    code, result = live.run("open_event", plan, "--event-id", "5")
-    assert (code, result["opened"], result["seats"]) == (0, 30, 1200)
-    code, result = live.run("open_event", plan, "--event-id", "5")
-    assert (code, result["opened"]) == (0, 30)
-    code, result = live.run("open_event", plan, "--event-id", "5", "--hold-ms", "1000")
-    assert code == 1
+    opens = ("open_event", plan, "--event-id", "5", "--timeout", "200")
+    result = live.run(*opens)
+    assert (result["opened"], result["seats"]) == (30, 1200)
+    assert live.run(*opens)["opened"] == 30
+    result = live.run(*opens, "--hold-ms", "1000", code=1)
     assert set(result["refused"].values()) == {"CONFLICT"}
 
 
 def test_load_gets_an_outcome_for_every_command_and_the_log_is_exact(live: Live) -> None:
     hall = ["--sections", "20", "--rows", "10", "--seats", "20"]
-    code, result = live.run(
-        "load_test", "--event-id", "6", *hall, "--commands", "6000", "--flat-out", "--skew", "1"
-    )
-    assert (code, result["missing"], result["commands"]) == (0, 0, 6000)
+    load = ("load_test", "--event-id", "6", *hall, "--wait", "120")
+    result = live.run(*load, "--commands", "6000", "--flat-out", "--skew", "1")
+    assert (result["missing"], result["commands"]) == (0, 6000)
     assert result["by_reason"]["SeatsHeld"] > 0
-    code, result = live.run("load_test", "--event-id", "6", *hall, "--rate", "500",
-                            "--commands", "1000", "--seed", "2")  # fmt: skip
-    assert (code, result["missing"]) == (0, 0)
+    result = live.run(*load, "--rate", "500", "--commands", "1000", "--seed", "2")
+    assert result["missing"] == 0
     assert result["latency_ms"]["p50"] > 0
-    code, report = live.run("audit")
-    assert (code, report["exact"], report["violations"]) == (0, True, 0)
+    report = live.audit()
+    assert (report["exact"], report["violations"]) == (True, 0)
     assert report["commands"] >= 7020
 
 
@@ -192,10 +227,9 @@ def test_s9_what_strangers_write_into_every_topic_is_counted_and_the_log_stays_e
         return first + 5
 
     behind = asyncio.run(write())
-    assert live.worker is not None
-    assert wait_until(lambda: live.has_decided(1, behind), 120), live.worker.log()
-    code, report = live.run("audit")
-    assert (code, report["verdict"], report["violations"]) == (0, "exact", 0), report
+    assert wait_until(lambda: live.has_decided(1, behind), 120), live.tail()
+    report = live.audit()
+    assert (report["verdict"], report["violations"]) == ("exact", 0), report
     assert {topic: found["count"] for topic, found in report["foreign"].items()} == {
         topic.name: 2 if topic.cleanup == "compact" else 5 for topic in topics
     }
@@ -231,15 +265,14 @@ def test_the_auditor_finds_a_forged_outcome(without_worker: Live) -> None:
     body = AVRO.encode("SeatsHeld", forged)
     producer.produce(RESERVATION_OUTCOMES.name, header + body, b"thief", partition=3)
     assert producer.flush(30) == 0
-    code, report = live.run("audit")
-    assert code == 1
+    report = live.audit(code=1)
     assert any(name.startswith("I8") for name in report["first"])
 
 
 def test_without_a_broker_scripts_say_so_with_their_exit_code(plan: str) -> None:
     nowhere = Live(Servers("127.0.0.1:1", "http://127.0.0.1:1"))
-    assert nowhere.run("open_event", plan, "--event-id", "5")[0] == 3
-    assert nowhere.run("audit")[0] == 3
+    nowhere.run("open_event", plan, "--event-id", "5", code=3)
+    nowhere.run("audit", code=3)
 
 
 def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
@@ -253,10 +286,11 @@ def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
         ],
         cwd=ROOT,
         capture_output=True,
+        text=True,
         timeout=240,
         check=False,
     )
-    assert done.returncode == 0, done.stdout.decode()
+    assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(summary.read_text())
     assert figures.pop("faults") == [*draw_faults(random.Random(6))]
     assert list(figures) == SUMMARY_KEYS
