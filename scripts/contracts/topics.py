@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
@@ -17,15 +17,14 @@ from confluent_kafka.admin import (
     ConfigEntry,
     ConfigResource,
     NewTopic,
-    OffsetSpec,
     ResourceType,
 )
 
 from schemas.topics import Topic
+from state.kafka.ends import END
 
 TIMEOUT_S = 30.0
 _POLL_S = 0.05
-_END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +190,7 @@ def _unanswered(admin: AdminClient, names: list[str]) -> str | None:
     unknown = set(names) - {place.topic for place in places}
     if unknown:
         return f"{min(unknown)} is not known yet"
-    answers = admin.list_offsets(dict.fromkeys(places, _END), request_timeout=TIMEOUT_S)
+    answers = admin.list_offsets(dict.fromkeys(places, END), request_timeout=TIMEOUT_S)
     for place, answer in answers.items():
         try:
             _result(answer)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+
+from state.kafka.ends import END
 
 Place = tuple[str, int]
 """Topic and partition."""
 
-_LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 RUNBOOK: Final = "docs/runbooks/hanging-transaction.md"
 
 
@@ -90,7 +91,7 @@ def _offsets(
     admin: AdminClient, asked: list[TopicPartition], isolation: Any, timeout_s: float
 ) -> dict[Place, int]:
     answers = admin.list_offsets(
-        dict.fromkeys(asked, _LATEST), isolation_level=isolation, request_timeout=timeout_s
+        dict.fromkeys(asked, END), isolation_level=isolation, request_timeout=timeout_s
     )
     found = {}
     for at, answer in answers.items():

@@ -6,7 +6,7 @@ An idle topic stays fresh because an answered end that was read already says: no
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from confluent_kafka import (
     IsolationLevel,
@@ -15,8 +15,9 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
+from state.kafka.ends import END
 from state.kafka.freshness import Freshness, LogShortened
 from state.kafka.open_transactions import OpenTransactions
 
@@ -32,8 +33,6 @@ IDENTITY_NS = 2_000_000_000
 HIDDEN_S_MAX = 30.0
 # Apart by this much when callers ask for more than the interval gives.
 APART_NS_MIN = 20_000_000
-
-_LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 class TopicMissing(Exception):
@@ -145,7 +144,7 @@ class Heartbeat:
     def _ask_ends(self, isolation: IsolationLevel) -> "Mapping[TopicPartition, Future[Any]]":
         return self._admin.list_offsets(
             {
-                TopicPartition(self._topic.name, number): _LATEST
+                TopicPartition(self._topic.name, number): END
                 for number in range(self._topic.partitions)
             },
             isolation_level=isolation,

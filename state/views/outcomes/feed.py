@@ -29,6 +29,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import RESERVATION_OUTCOMES
 from state.domain.outcome import Outcome, ReservationView
+from state.kafka.ends import END, NEWEST
 from state.views.availability.answers import age_ms
 from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
 from state.views.following.live import Live, Reach, Source
@@ -42,9 +43,6 @@ LOOK_BACK_MS: Final = 600_000
 # Workers stamp outcomes with their own clocks, which may run behind the brokers' by so much.
 CLOCK_SKEW_MS: Final = 60_000
 BYTES_MAX: Final = 64 * 1024 * 1024
-
-_END: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_NEWEST: Final[OffsetSpec] = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +265,7 @@ class OutcomeFeed(Live):
         # Asked first: what comes while the rest is asked lies behind these ends, and is read.
         ends = _answers(
             admin.list_offsets(
-                dict.fromkeys(places, _END),
+                dict.fromkeys(places, END),
                 isolation_level=IsolationLevel.READ_COMMITTED,
                 request_timeout=ANSWER_TIMEOUT_S,
             ),
@@ -277,7 +275,7 @@ class OutcomeFeed(Live):
             # The leader changed meanwhile: whoever follows asks again.
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
         newest_ms = _answers(
-            admin.list_offsets(dict.fromkeys(places, _NEWEST), request_timeout=ANSWER_TIMEOUT_S),
+            admin.list_offsets(dict.fromkeys(places, NEWEST), request_timeout=ANSWER_TIMEOUT_S),
             "timestamp",
         )
         since_ms = max(0, max(newest_ms.values()) - self._look_back_ms)

@@ -6,7 +6,7 @@ For topics that can be written again from the state, it also notices records tha
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import (
     KafkaError,
@@ -14,13 +14,14 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+
+from state.kafka.ends import FIRST
 
 _TIMEOUT_S = 3.0
 # Looks in a row in which a topic must be missing: a broker that has not heard of a new topic yet
 # answers as if the topic had been deleted.
 _LOOKS = 2
-_FIRST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 
 
 class Look(NamedTuple):
@@ -92,7 +93,7 @@ class TopicWatch:
         Compaction leaves a partition's first offset as it is, so records were deleted.
         """
         asked = {
-            TopicPartition(topic, number): _FIRST
+            TopicPartition(topic, number): FIRST
             for topic in self._retold
             if not self._missed[topic]
             for number in range(self._partitions[topic])

@@ -15,11 +15,10 @@ from support.seats.section_commands import hold, opened, release
 
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reservation import Status
+from state.kafka.ends import END, NEWEST
 from state.views.following.heartbeat import TopicIdentity
 from state.views.outcomes.contents import OutcomeContents
 from state.views.outcomes.feed import (
-    _END,
-    _NEWEST,
     CLOCK_SKEW_MS,
     LOOK_BACK_MS,
     OutcomeFeed,
@@ -48,10 +47,10 @@ class Brokers:
         answers = {}
         for place, spec in specs.items():
             end, newest_ms, first = self._partitions[place.partition]
-            if spec is _END:
+            if spec is END:
                 assert isolation_level is IsolationLevel.READ_COMMITTED
                 kind, answer = "end", SimpleNamespace(offset=end)
-            elif spec is _NEWEST:
+            elif spec is NEWEST:
                 kind, answer = "newest", SimpleNamespace(timestamp=newest_ms)
             else:
                 kind, answer = "first", SimpleNamespace(offset=first)
