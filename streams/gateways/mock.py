@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from infra.process.environment import Environment
-from streams.gateways.calls import HttpCalls, Said, json_object
+from streams.gateways.answers import hint_in, to_charge, to_refund
+from streams.gateways.calls import HttpCalls, Said
 from streams.gateways.protocol import (
     Captured,
     Charge,
@@ -36,10 +37,8 @@ OLD_WEBHOOK_SECRET: Final = "MOCK_GATEWAY_OLD_WEBHOOK_SECRET"  # noqa: S105
 SIGNATURE_HEADER: Final = b"mock-gateway-signature"
 _PUBLIC_SECRET: Final = "the mock gateway's webhook secret"  # noqa: S105 (everybody knows it)
 _DEFAULT_URL: Final = "http://127.0.0.1:8900"
-_UNREADABLE: Final = "an answer that is none to this question"
 
 _Moved = TypeVar("_Moved", Captured, Refunded)
-_Any = Captured | Refunded | Declined | Pending | NotFound | Refused | Unknown | Unavailable
 
 
 class MockGateway:
@@ -56,9 +55,7 @@ class MockGateway:
 
     async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
         how = {"method": charge.method, "parameters": dict(charge.parameters)}
-        answer = await self._move("/v1/charges", charge, timeout_s, how)
-        # A charge of an order has neither of these answers.
-        return Unknown(_UNREADABLE) if isinstance(answer, Refunded | NotFound) else answer
+        return to_charge(await self._move("/v1/charges", charge, timeout_s, how))
 
     async def verify(self, order_id: str, timeout_s: float) -> OrderAnswer:
         check_order_id(order_id)
@@ -66,12 +63,11 @@ class MockGateway:
         return _answer(said, order_id)
 
     async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
-        answer = await self._move("/v1/refunds", refund, timeout_s, {})
-        return Unknown(_UNREADABLE) if isinstance(answer, Captured | Declined) else answer
+        return to_refund(await self._move("/v1/refunds", refund, timeout_s, {}))
 
     async def _move(
         self, path: str, asked: Charge | Refund, timeout_s: float, how: Mapping[str, Any]
-    ) -> _Any:
+    ) -> OrderAnswer:
         """Ask for money to be moved, which happens once for each idempotency key."""
         said = await self._calls.ask(
             "POST",
@@ -93,18 +89,18 @@ class MockGateway:
         )
         if refusal is not None:
             return refusal
-        fields = json_object(delivery.body) or {}
-        try:
-            # This gateway has no event that is about no order.
-            return Hint(fields["id"], fields["type"], check_order_id(fields["order_id"]))
-        except (KeyError, TypeError, ValueError):
-            return WebhookRefusal.BAD_BODY
+        return hint_in(delivery.body, _hint)
 
     async def close(self) -> None:
         await self._calls.close()
 
 
-def _answer(said: Said | Unknown | Unavailable, order_id: str) -> _Any:
+def _hint(fields: Mapping[str, Any]) -> Hint:
+    # This gateway has no event that is about no order.
+    return Hint(fields["id"], fields["type"], check_order_id(fields["order_id"]))
+
+
+def _answer(said: Said | Unknown | Unavailable, order_id: str) -> OrderAnswer:
     """Return what was said of this order, by status and by fields of exactly their types."""
     if not isinstance(said, Said):
         return said
@@ -117,7 +113,7 @@ def _answer(said: Said | Unknown | Unavailable, order_id: str) -> _Any:
     return answer if about == order_id else Unknown("an answer about another order")
 
 
-def _read(status: int, fields: Mapping[str, Any]) -> _Any:
+def _read(status: int, fields: Mapping[str, Any]) -> OrderAnswer:
     match status, fields.get("status"):
         case 200, "captured":
             return _of_fields(Captured, fields)

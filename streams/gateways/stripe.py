@@ -20,7 +20,8 @@ import stripe
 
 from infra.process.environment import Environment
 from streams.gateways import stripe_objects as objects
-from streams.gateways.calls import HttpCalls, Said, json_object, within
+from streams.gateways.answers import NONE_TO_THIS, hint_in
+from streams.gateways.calls import HttpCalls, Said, within
 from streams.gateways.protocol import (
     Charge,
     ChargeAnswer,
@@ -211,11 +212,7 @@ class StripeGateway:
         )
         if refusal is not None:
             return refusal
-        fields = json_object(delivery.body) or {}
-        try:
-            return Hint(fields["id"], fields["type"], objects.order_of(fields["data"]["object"]))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return WebhookRefusal.BAD_BODY
+        return hint_in(delivery.body, objects.hint_of)
 
     async def close(self) -> None:
         await self._calls.close()
@@ -253,7 +250,7 @@ def _of_no_charge(
 ) -> Mapping[str, Any] | Refused | Unknown | Unavailable:
     """Return the same; what only a charge is told makes no sense of a look-up or a refund."""
     if isinstance(said, Declined | Pending):
-        return Unknown("an answer that is none to this question")
+        return NONE_TO_THIS
     return said
 
 

@@ -10,10 +10,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from streams.gateways.answers import refund_by
 from streams.gateways.protocol import (
     Captured,
     ChargeAnswer,
     Declined,
+    Hint,
     NotFound,
     OrderAnswer,
     Pending,
@@ -61,6 +63,11 @@ def order_of(fields: Fields) -> str | None:
         return check_order_id(named)
     except (TypeError, ValueError):
         return None
+
+
+def hint_of(event: Fields) -> Hint:
+    """Return what an event hints at; raises as `answers.hint_in` says."""
+    return Hint(event["id"], event["type"], order_of(event["data"]["object"]))
 
 
 def created(fields: Fields, order_id: str, amount: int, currency: str) -> str | Unknown:
@@ -113,18 +120,7 @@ def refund_known(fields: Fields, refund: Refund) -> RefundAnswer | None:
         for made in (made for charge in charges for made in charge["refunds"]["data"]):
             if (made["metadata"] or {}).get(KEY_FIELD) == refund.idempotency_key:
                 return given_back(made, refund)
-        match _standing(charges, refund.order_id):
-            case Captured() as captured if captured.payment_id != refund.payment_id:
-                return Refused(RefusedReason.BAD_REQUEST, "the order was paid by another payment")
-            case Captured() as captured:
-                is_whole = (captured.amount, captured.currency) == (refund.amount, refund.currency)
-                return None if is_whole else Refused(RefusedReason.PARTIAL_REFUND)
-            case Refunded():
-                return Refused(RefusedReason.ALREADY_REFUNDED)
-            case Declined():
-                return NotFound()
-            case other:
-                return other
+        return refund_by(_standing(charges, refund.order_id), refund)
 
     return _readable(read)
 

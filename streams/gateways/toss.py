@@ -16,7 +16,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from infra.process.environment import Environment
-from streams.gateways.calls import HttpCalls, Said, json_object, within
+from streams.gateways.answers import hint_in, refund_by, to_charge, to_refund
+from streams.gateways.calls import HttpCalls, Said, within
 from streams.gateways.protocol import (
     Captured,
     Charge,
@@ -84,8 +85,6 @@ _BAD_REQUESTS: Final = frozenset(
 )
 _DECLINES: Final = re.compile(r"(?:REJECT|INVALID_(?:REJECT|STOPPED)|EXCEED)_[A-Z0-9_]{1,48}")
 
-_Any = Captured | Refunded | Declined | Pending | NotFound | Refused | Unknown | Unavailable
-
 
 class TossGateway:
     """Speaks to Toss; see `protocol.Gateway`."""
@@ -118,8 +117,7 @@ class TossGateway:
             body={"paymentKey": key, "orderId": order_id, "amount": charge.amount},
             headers={"Idempotency-Key": charge.idempotency_key},
         )
-        answer = _answer(said, charge.order_id)
-        return _NONE_TO_THIS if isinstance(answer, Refunded | NotFound) else answer
+        return to_charge(_answer(said, charge.order_id))
 
     async def verify(self, order_id: str, timeout_s: float) -> OrderAnswer:
         check_order_id(order_id)
@@ -150,27 +148,26 @@ class TossGateway:
             body={"cancelReason": refund.idempotency_key},
             headers={"Idempotency-Key": refund.idempotency_key},
         )
-        answer = _answer(cancelled, refund.order_id)
-        return _NONE_TO_THIS if isinstance(answer, Captured | Declined) else answer
+        return to_refund(_answer(cancelled, refund.order_id))
 
     async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
         refusal = _refusal_of(delivery, self._secrets, now_ms)
         if refusal is not None:
             return refusal
-        fields = json_object(delivery.body) or {}
-        try:
-            # Its id is in a header that is not signed; the same event has the same body.
-            event_id = sha256(delivery.body).hexdigest()
-            return Hint(event_id, fields["eventType"], _our_order(fields["data"]["orderId"]))
-        except (KeyError, TypeError, ValueError):
-            return WebhookRefusal.BAD_BODY
+        # Its id is in a header that is not signed; the same event has the same body.
+        event_id = sha256(delivery.body).hexdigest()
+        return hint_in(
+            delivery.body,
+            lambda fields: Hint(
+                event_id, fields["eventType"], _our_order(fields["data"]["orderId"])
+            ),
+        )
 
     async def close(self) -> None:
         await self._calls.close()
 
 
 _NO_ORDER_THERE: Final = Refused(RefusedReason.BAD_REQUEST, "an order id that Toss does not take")
-_NONE_TO_THIS: Final = Unknown("an answer that is none to this question")
 
 
 def order_at_toss(order_id: str) -> str | None:
@@ -186,7 +183,7 @@ def _our_order(there: object) -> str | None:
     return check_order_id(there.replace("=", "."))
 
 
-def _answer(said: Said | Refused | Unknown | Unavailable, order_id: str) -> _Any:
+def _answer(said: Said | Refused | Unknown | Unavailable, order_id: str) -> OrderAnswer:
     """Return what was said of this order, by status and by fields of exactly their types."""
     if not isinstance(said, Said):
         return said
@@ -201,7 +198,7 @@ def _answer(said: Said | Refused | Unknown | Unavailable, order_id: str) -> _Any
         return Unknown(f"status {said.status}, and fields that cannot be read")
 
 
-def _payment(fields: Mapping[str, Any], order_id: str) -> _Any:
+def _payment(fields: Mapping[str, Any], order_id: str) -> OrderAnswer:
     if fields["orderId"] != order_at_toss(order_id):
         return Unknown("a payment of no order")
     match fields["status"]:
@@ -265,20 +262,12 @@ def _refund_known(
     """Return what a refund comes to by the payment of its order; None where it is to be made."""
     if not _PAYMENT_KEY.fullmatch(refund.payment_id):
         return Refused(RefusedReason.BAD_REQUEST, "no payment key of Toss")
-    match _answer(said, refund.order_id):
-        case Captured() as captured if captured.payment_id != refund.payment_id:
-            return Refused(RefusedReason.BAD_REQUEST, "the order was paid by another payment")
-        case Captured() as captured:
-            is_whole = (captured.amount, captured.currency) == (refund.amount, refund.currency)
-            return None if is_whole else Refused(RefusedReason.PARTIAL_REFUND)
-        case Refunded() as refunded:
-            assert isinstance(said, Said), "a refund was read from it"
-            is_ours = said.fields["cancels"][-1].get("cancelReason") == refund.idempotency_key
-            return refunded if is_ours else Refused(RefusedReason.ALREADY_REFUNDED)
-        case Declined():
-            return NotFound()
-        case other:
-            return other
+    standing = _answer(said, refund.order_id)
+    if isinstance(standing, Refunded):
+        assert isinstance(said, Said), "a refund was read from it"
+        if said.fields["cancels"][-1].get("cancelReason") == refund.idempotency_key:
+            return standing
+    return refund_by(standing, refund)
 
 
 def _ms(text: str) -> int:
