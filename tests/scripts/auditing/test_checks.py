@@ -38,12 +38,12 @@ from serdes.avro.schema_files import SCHEMA_ROOT, load
 Mutation = Callable[[Log], None]
 Picked = Callable[[str, dict[str, Any]], bool]
 
-SEED = 7
+SEED = 36
 
 
 @pytest.fixture(scope="module")
 def sound() -> Log:
-    return sound_log(SEED, 300)
+    return sound_log(SEED, 280)
 
 
 def own_copy(log: Log) -> Log:
@@ -73,6 +73,8 @@ def test_the_log_that_is_mutated_holds_every_kind_of_outcome(sound: Log) -> None
         "ReservationConfirmed",
         "ReservationReleased",
         "HoldExtended",
+        "PaymentStarted",
+        "ReservationRefunded",
         "SectionOpened",
         "SeatsBlocked",
         "SaleWindowChanged",
@@ -82,6 +84,11 @@ def test_the_log_that_is_mutated_holds_every_kind_of_outcome(sound: Log) -> None
         "WRONG_PARTITION",
         "KEY_MISMATCH",
         "INTERNAL",
+        "NOT_PRICED",
+        "PAYMENT_IN_PROGRESS",
+        "PAYMENT_FAILED",
+        "ALREADY_REFUNDED",
+        "NOT_PAID",
     }
 
 
@@ -220,9 +227,30 @@ def drop_last_state(tag: bytes) -> Mutation:
     return mutate
 
 
-def alter_state(tag: bytes, **changes: Any) -> Mutation:
+def last_paying(log: Log) -> tuple[int, int]:
+    """Return (partition, index) of the last changelog record of a hold that waits for money."""
+    waiting = {
+        record.key
+        for records in log.changelog.values()
+        for record in {one.key: one for one in records if (one.key or b"")[:1] == b"r"}.values()
+        if AVRO.decode("Reservation", (record.value or b"")[9:-4])["status"] == "PAYING"
+    }
+    for partition, records in log.changelog.items():
+        for index in reversed(range(len(records))):
+            if records[index].key in waiting:
+                return partition, index
+    raise AssertionError("nothing waits for money")
+
+
+def alter_paying(**changes: Any) -> Mutation:
+    return alter_state(b"r", last_paying, **changes)
+
+
+def alter_state(
+    tag: bytes, where: Callable[[Log], tuple[int, int]] | None = None, **changes: Any
+) -> Mutation:
     def mutate(log: Log) -> None:
-        partition, index = last_of(log, tag)
+        partition, index = last_of(log, tag) if where is None else where(log)
         record = log.changelog[partition][index]
         key, value = record.key or b"", record.value or b""
         name = name_in_state(key)
@@ -325,6 +353,14 @@ def lapsed(name: str, fields: dict[str, Any]) -> bool:
     return name == "ReservationReleased" and fields["cause"] == "LAPSED"
 
 
+def failed(name: str, fields: dict[str, Any]) -> bool:
+    return name == "ReservationReleased" and fields["cause"] in {"DECLINED", "EXPIRED"}
+
+
+def of_another_reservation(request: dict[str, Any]) -> dict[str, Any]:
+    return request | {"reservationId": "thief"}
+
+
 def of_another_user(request: dict[str, Any]) -> dict[str, Any]:
     return request | {"userId": "thief"}
 
@@ -392,6 +428,55 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
     "a command was changed after its outcome": (
         alter("commands", named("HoldBestAvailable"), request=of_another_user),
         {"I8"},
+    ),
+    "the start of a payment is lost": (drop("outcomes", named("PaymentStarted")), {"I8"}),
+    "the start of a payment is there twice": (
+        double("outcomes", named("PaymentStarted")),
+        {"I8"},
+    ),
+    "a payment has a later deadline": (
+        alter("outcomes", named("PaymentStarted"), deadlineMs=plus(1)),
+        {"I8"},
+    ),
+    "a payment is of another amount than its hold": (
+        alter("outcomes", named("PaymentStarted"), amount=plus(1)),
+        {"I8"},
+    ),
+    "a payment is at another gateway": (
+        alter("outcomes", named("PaymentStarted"), gateway="elsewhere"),
+        {"I8"},
+    ),
+    "a payment is of another epoch than its hold": (
+        alter("outcomes", named("PaymentStarted"), epoch=plus(1)),
+        {"I7"},
+    ),
+    "a payment that failed is called a lapse": (
+        alter("outcomes", failed, cause="LAPSED"),
+        {"I7", "I8"},
+    ),
+    "a lapse is called a payment that failed": (
+        alter("outcomes", lapsed, cause="EXPIRED"),
+        {"I7", "I8"},
+    ),
+    "a refund is lost": (drop("outcomes", named("ReservationRefunded")), {"I8"}),
+    "a refund is there twice": (double("outcomes", named("ReservationRefunded")), {"I8"}),
+    "a refund leaves a seat sold": (
+        alter("outcomes", named("ReservationRefunded"), seats=[]),
+        {"I4"},
+    ),
+    "what is refunded was never sold": (
+        alter("outcomes", named("ReservationConfirmed"), request=of_another_reservation),
+        {"I7"},
+    ),
+    "a refund left a version out": (
+        alter("outcomes", named("ReservationRefunded"), version=plus(1)),
+        {"I5"},
+    ),
+    "what is paid for is due to lapse": (alter_paying(due_ms=12), {"I14"}),
+    "what is paid for is stored as held": (alter_paying(status="HELD"), {"I14"}),
+    "what is paid for is stored at another gateway": (
+        alter_paying(gateway="elsewhere"),
+        {"I14"},
     ),
     "a change of a window is lost": (drop("outcomes", named("SaleWindowChanged")), {"I8"}),
     "a window is told otherwise": (
@@ -692,7 +777,10 @@ def test_f89_what_a_former_release_wrote_is_right_where_it_had_nothing_else_to_s
     sound: Log, has_price: bool
 ) -> None:
     def is_wanted(name: str, fields: dict[str, Any]) -> bool:
-        return name == "SeatsHeld" and (fields["amount"] > 0) == has_price
+        # Of the others the first release could not have told what became.
+        is_never_paid_for = fields["request"]["reservationId"].startswith("r")
+        has_amount = name == "SeatsHeld" and fields["amount"] > 0
+        return name == "SeatsHeld" and is_never_paid_for and has_amount == has_price
 
     held, reservation = "io.seatstream.outcomes.SeatsHeld", "io.seatstream.state.Reservation"
     writers = {number: (name, None) for name, number in ID_BY_NAME.items()}

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.logs.audit_logs import START_MS, identity, open_section, row_plan
+from support.logs.audit_logs import START_MS, identity, open_section, prices, row_plan
 
 from scripts.auditing.model import JUMP_MS, Oracle, partition_of
 
@@ -14,10 +14,11 @@ HOLD_MS = 10_000
 class Told:
     """An oracle with one open section of a row of four seats; commands get offsets in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, **rules: Any) -> None:
         self.oracle = Oracle("section-commands", 0, 1)
         self.offset = -1
-        self.send("OpenSection", open_section("A", 7, [row_plan("1", 4)], holdMs=HOLD_MS))
+        row = row_plan("1", 4, category="a" if rules else "")
+        self.send("OpenSection", open_section("A", 7, [row], holdMs=HOLD_MS, **rules))
 
     def send(self, name: str, fields: dict[str, Any], at_ms: int = 0) -> list[Any]:
         """Return names of the outcomes, each with what it says of a reason, cause or epoch."""
@@ -101,6 +102,37 @@ def test_only_its_own_buyer_changes_a_reservation_and_only_with_its_epoch() -> N
     assert told.of("ConfirmReservation", "r1", epoch=2)[0][1] == "STALE_EPOCH"
     assert told.of("ConfirmReservation", "r2", epoch=1)[0][1] == "UNKNOWN_RESERVATION"
     assert told.counts() == (3, 1, 0)
+
+
+def test_what_is_paid_for_waits_for_its_money_and_then_follows_it() -> None:
+    told = Told(**prices("EUR", a=4_500))
+    told.hold("r1", 2)
+    start: dict[str, Any] = {"gateway": "mock", "method": "card", "parameters": b""}
+    assert told.of("StartPayment", "r1", epoch=1, **start) == [("PaymentStarted", 1)]
+    assert told.of("StartPayment", "r1", epoch=1, **start) == [("PaymentStarted", 1)]
+    for name in ("ReleaseReservation", "ExtendHold"):
+        assert told.of(name, "r1", epoch=1) == [("CommandRefused", "PAYMENT_IN_PROGRESS")]
+    assert told.tick(2 * HOLD_MS) == []
+    assert told.counts() == (2, 2, 0)
+    fail: dict[str, Any] = {"epoch": 1, "cause": "EXPIRED"}
+    assert told.of("FailPayment", "r1", **fail) == [("ReservationReleased", "EXPIRED")]
+    assert told.counts() == (4, 0, 0)
+    for _ in range(2):
+        assert told.of("ConfirmReservation", "r1", epoch=1) == [("ReservationConfirmed", 2)]
+        assert told.counts() == (2, 0, 2)
+    for _ in range(2):
+        assert told.of("RefundSeats", "r1", epoch=1) == [("ReservationRefunded", 2)]
+        assert told.counts() == (4, 0, 0)
+    assert told.of("FailPayment", "r1", **fail) == [("CommandRefused", "ALREADY_REFUNDED")]
+
+
+def test_what_is_free_of_charge_is_sold_at_once_and_what_has_no_price_never() -> None:
+    start: dict[str, Any] = {"epoch": 1, "gateway": "mock", "method": "card", "parameters": b""}
+    free, unpriced = Told(**prices("EUR", a=0)), Told()
+    free.hold("r1", 1)
+    unpriced.hold("r1", 1)
+    assert free.of("StartPayment", "r1", **start) == [("ReservationConfirmed", 1)]
+    assert unpriced.of("StartPayment", "r1", **start) == [("CommandRefused", "NOT_PRICED")]
 
 
 def test_time_of_one_record_a_minute_ahead_lapses_nothing() -> None:

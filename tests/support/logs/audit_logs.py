@@ -110,8 +110,15 @@ _WEIGHTS = {
     "garbage": 1,
 }
 
-# Which share of what is asked of a reservation is asked by payments.
-_PAYMENTS = 0.4
+# The same of what is asked of a hold that is paid for.
+_PAYMENTS = {
+    "StartPayment": 2,
+    "ConfirmReservation": 5,
+    "FailPayment": 3,
+    "RefundSeats": 3,
+    "ReleaseReservation": 1,
+    "ExtendHold": 1,
+}
 
 
 class RandomBuyers:
@@ -130,6 +137,7 @@ class RandomBuyers:
         self.pricing = random.Random(seed)
         # Nor does this draw what was drawn before there were payments.
         self.paying = random.Random(seed)
+        self.bought = 0
         self.partitions = partitions
         self.now_ms = START_MS
         self.sections = [f"S{number}" for number in range(sections)]
@@ -147,6 +155,8 @@ class RandomBuyers:
         for _ in range(count):
             self.now_ms += self.random.choice([0, 0, 1, 50, 700])
             yield self.one()
+            if self.paying.random() < 0.12:
+                yield from self.buy()
 
     def layout(self, section: str) -> Fields:
         """Draw a layout once for each section."""
@@ -209,8 +219,6 @@ class RandomBuyers:
         epoch = draw.choice([1, 1, 1, 1, 1, 2, 0])
         match kind:
             case "ConfirmReservation" | "ReleaseReservation" | "ExtendHold":
-                if self.paying.random() < _PAYMENTS:
-                    return self.pay({"request": request, "epoch": epoch})
                 return self.send(kind, {"request": request, "epoch": epoch})
             case "BlockSeats" | "UnblockSeats":
                 return self.block(kind, request)
@@ -222,10 +230,27 @@ class RandomBuyers:
                 return self.tick()
         return self.unsound(kind, request)
 
-    def pay(self, fields: Fields) -> Input:
+    def buy(self) -> Iterator[Input]:
+        """Draw a hold with the start of its payment, and what is asked of it, or of one before."""
+        draw = self.paying
+        self.bought += 1
+        yield self.send("HoldBestAvailable", {"request": self.buyer(self.bought), "seatCount": 1})
+        yield self.pay("StartPayment", self.bought)
+        for _ in range(draw.randint(0, 3)):
+            kind = draw.choices(list(_PAYMENTS), list(_PAYMENTS.values()))[0]
+            yield self.pay(kind, max(1, self.bought - draw.randint(0, 2)))
+
+    def buyer(self, number: int) -> Fields:
+        """Draw who asks for a hold of those that are paid for; its section never changes."""
+        draw = self.paying
+        section = self.sections[-1 - number % len(self.sections)]
+        user = f"u{number}" if draw.random() < 0.97 else "other"
+        return identity(f"p{number}", user, section, 7, f"c{draw.randint(0, 2)}")
+
+    def pay(self, kind: str, number: int) -> Input:
         """Draw a command of a payment."""
         draw = self.paying
-        kind = draw.choice(["StartPayment"] * 4 + ["FailPayment"] + ["RefundSeats"] * 2)
+        fields = {"request": self.buyer(number), "epoch": draw.choice([1] * 12 + [2, 0])}
         if kind == "StartPayment":
             fields |= {"gateway": draw.choice(["mock", "mock", "mock", "other"])}
             fields |= {"method": "card", "parameters": b"\0token"}

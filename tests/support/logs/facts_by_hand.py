@@ -48,10 +48,13 @@ def outcome_of(name: str, offset: int, reservation_id: str = "r1", **fields: Any
         "version": offset,
         "decidedAtMs": START_MS,
     }
+    one_seat = {"epoch": 1, "seats": seats(0, 0, 1), "amount": 1, "currency": "EUR"}
     rest: dict[str, Fields] = {
         "SeatsHeld": {"epoch": 1, "deadlineMs": START_MS, "seats": seats(0, 0, 1)},
         "ReservationConfirmed": {"epoch": 1, "seats": seats(0, 0, 1), "reacquired": False},
         "ReservationReleased": {"epoch": 1, "cause": "CANCELLED", "seats": seats(0, 0, 1)},
+        "PaymentStarted": one_seat | {"deadlineMs": START_MS, "gateway": "mock"},
+        "ReservationRefunded": one_seat,
         "HoldExtended": {"epoch": 1, "deadlineMs": START_MS},
         "ReservationRejected": {"reason": "SOLD_OUT", "seat": None},
         "CommandRefused": {"reason": "NOT_HELD", "seat": None},

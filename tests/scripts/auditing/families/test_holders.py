@@ -53,6 +53,21 @@ def test_only_who_has_all_the_seats_sells_or_frees_them() -> None:
     assert found(held, theft) == [("I4", "torn reservation", 3)]
 
 
+def test_only_what_was_sold_is_refunded_and_then_its_seats_may_be_sold_again() -> None:
+    part = {"seats": seats(0, 0, 2)}
+    held = outcome_of("SeatsHeld", 1, "r1", **part)
+    sold = outcome_of("ReservationConfirmed", 2, "r1", **part)
+    refunded = outcome_of("ReservationRefunded", 3, "r1", **part)
+    others = [
+        outcome_of("SeatsHeld", 4, "r2", **part),
+        outcome_of("ReservationConfirmed", 5, "r2", **part),
+    ]
+    assert found(held, sold, refunded, *others) == []
+    assert found(held, refunded) == [("I4", "torn reservation", 3)]
+    theft = outcome_of("ReservationRefunded", 3, "r2", **part)
+    assert found(held, sold, theft) == [("I4", "torn reservation", 3)]
+
+
 def test_each_seat_that_is_sold_twice_is_counted() -> None:
     both = [
         outcome_of("ReservationConfirmed", 1, "r1", seats=seats(0, 0, 3), reacquired=True),

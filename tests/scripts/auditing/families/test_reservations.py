@@ -19,10 +19,14 @@ REJECTED: Step = ("ReservationRejected", {})
 NEVER_CAME: Step = ("ReservationReleased", {"epoch": 0, "seats": []})
 SOLD_AGAIN: Step = ("ReservationConfirmed", {"epoch": 2, "reacquired": True})
 ASTRAY: Step = ("ReservationRejected", {"reason": "WRONG_PARTITION"})
+PAYING: Step = ("PaymentStarted", {})
+DECLINED: Step = ("ReservationReleased", {"cause": "DECLINED"})
+REFUNDED: Step = ("ReservationRefunded", {})
 REFUSED: Step = ("CommandRefused", {})
 
-# From docs/commands-and-outcomes.md: none to HELD or REJECTED; HELD to SOLD or RELEASED; a lapse
-# to SOLD in a new epoch; a cancellation that came first refuses the hold behind it.
+# From docs/commands-and-outcomes.md: none to HELD or REJECTED; HELD to PAYING, SOLD or RELEASED; a
+# payment to SOLD or RELEASED; a lapse or a failed payment to SOLD in a new epoch; a sale to
+# REFUNDED; a cancellation that came first refuses the hold behind it.
 LEGAL: list[list[Step]] = [
     [HELD, EXTENDED, EXTENDED, SOLD],
     [HELD, CANCELLED],
@@ -31,6 +35,9 @@ LEGAL: list[list[Step]] = [
     [NEVER_CAME, REJECTED],
     [HELD, SOLD, ASTRAY, REFUSED],
     [ASTRAY, HELD],
+    [HELD, PAYING, SOLD, REFUNDED],
+    [HELD, EXTENDED, PAYING, DECLINED, SOLD_AGAIN, ("ReservationRefunded", {"epoch": 2})],
+    [HELD, SOLD, REFUNDED],
 ]
 # The last step is the one that may not be.
 ILLEGAL: list[list[Step]] = [
@@ -49,6 +56,20 @@ ILLEGAL: list[list[Step]] = [
     [NEVER_CAME, HELD],
     [HELD, LAPSED, EXTENDED],
     [HELD, ("ReservationConfirmed", {"epoch": 2})],
+    [PAYING],
+    [HELD, PAYING, PAYING],
+    [HELD, PAYING, LAPSED],
+    [HELD, PAYING, CANCELLED],
+    [HELD, PAYING, EXTENDED],
+    [HELD, PAYING, SOLD_AGAIN],
+    [HELD, PAYING, REFUNDED],
+    [HELD, LAPSED, PAYING],
+    [HELD, ("PaymentStarted", {"epoch": 2})],
+    [HELD, DECLINED],
+    [HELD, SOLD, DECLINED],
+    [HELD, REFUNDED],
+    [HELD, SOLD, REFUNDED, REFUNDED],
+    [HELD, SOLD, REFUNDED, SOLD_AGAIN],
 ]
 
 
