@@ -12,6 +12,19 @@ from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
 Value = TypeVar("Value")
 
 
+def account_in(read: Environment, prefix: str, default_base: str) -> tuple[str, str, Secrets]:
+    """Return address, API key and webhook secrets of an account that is used for real money.
+
+    Read from PREFIX_API_BASE, _API_KEY, _WEBHOOK_SECRET and _OLD_WEBHOOK_SECRET; only the first
+    has a default.
+    """
+    return (
+        read(f"{prefix}_API_BASE", private_url, default_base),
+        required_key(read, f"{prefix}_API_KEY"),
+        secrets_of(read, f"{prefix}_WEBHOOK_SECRET", f"{prefix}_OLD_WEBHOOK_SECRET"),
+    )
+
+
 def required_key(read: Environment, name: str) -> str:
     """Return the API key in NAME or NAME_FILE; without one a fault is noted."""
     return _required(read, name, header_text, "")

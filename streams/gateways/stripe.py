@@ -38,14 +38,10 @@ from streams.gateways.protocol import (
     Unknown,
     check_order_id,
 )
-from streams.gateways.settings import private_url, required_key, secrets_of
+from streams.gateways.settings import account_in
 from streams.gateways.webhooks import Secrets, WebhookRefusal, refusal_of
 
 NAME: Final = "stripe"
-API_BASE: Final = "STRIPE_API_BASE"
-API_KEY: Final = "STRIPE_API_KEY"
-WEBHOOK_SECRET: Final = "STRIPE_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
-OLD_WEBHOOK_SECRET: Final = "STRIPE_OLD_WEBHOOK_SECRET"  # noqa: S105
 SIGNATURE_HEADER: Final = b"stripe-signature"
 _DEFAULT_BASE: Final = "https://api.stripe.com"
 _CHARGES_MAX: Final = 100
@@ -259,11 +255,7 @@ def open_stripe(read: Environment) -> StripeGateway:
     # The package's lines have all that is sent in them, at the level DEBUG.
     logging.getLogger("stripe").disabled = True
     read("STRIPE_LOG", _no_log, None)
-    return StripeGateway(
-        read(API_BASE, private_url, _DEFAULT_BASE),
-        required_key(read, API_KEY),
-        secrets_of(read, WEBHOOK_SECRET, OLD_WEBHOOK_SECRET),
-    )
+    return StripeGateway(*account_in(read, "STRIPE", _DEFAULT_BASE))
 
 
 def _no_log(_text: str) -> None:

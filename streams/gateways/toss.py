@@ -37,7 +37,7 @@ from streams.gateways.protocol import (
     Unknown,
     check_order_id,
 )
-from streams.gateways.settings import private_url, required_key, secrets_of
+from streams.gateways.settings import account_in
 from streams.gateways.webhooks import (
     BODY_BYTES_MAX,
     HEADER_BYTES_MAX,
@@ -49,10 +49,6 @@ from streams.gateways.webhooks import (
 )
 
 NAME: Final = "toss"
-API_BASE: Final = "TOSS_API_BASE"
-API_KEY: Final = "TOSS_API_KEY"
-WEBHOOK_SECRET: Final = "TOSS_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
-OLD_WEBHOOK_SECRET: Final = "TOSS_OLD_WEBHOOK_SECRET"  # noqa: S105
 SIGNATURE_HEADER: Final = b"tosspayments-webhook-signature"
 TIME_HEADER: Final = b"tosspayments-webhook-transmission-time"
 _DEFAULT_BASE: Final = "https://api.tosspayments.com"
@@ -310,8 +306,4 @@ def _signatures(value: bytes) -> list[bytes] | None:
 
 def open_toss(read: Environment) -> TossGateway:
     """Make the gateway from TOSS_API_KEY, _API_BASE, _WEBHOOK_SECRET, _OLD_WEBHOOK_SECRET."""
-    return TossGateway(
-        read(API_BASE, private_url, _DEFAULT_BASE),
-        required_key(read, API_KEY),
-        secrets_of(read, WEBHOOK_SECRET, OLD_WEBHOOK_SECRET),
-    )
+    return TossGateway(*account_in(read, "TOSS", _DEFAULT_BASE))
