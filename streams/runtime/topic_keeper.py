@@ -34,7 +34,8 @@ class TopicKeeper:
         """Look every two seconds until cancelled; end the process where no worker may go on."""
         loop = asyncio.get_running_loop()
         while True:
-            # It looks first before any partition is taken over, so that no later loss goes unseen.
+            # The first look comes before any partition is taken over, so that it sees every loss
+            # after that.
             look = await loop.run_in_executor(None, self._watch.look)
             self._observer.topics(look.missing)
             for topic in look.renewed:

@@ -1,12 +1,11 @@
 """Changelog records in, changes of a store out; records of others are left out, counted, named.
 
 Anybody who may write to the topic can put a record there: a copy from another partition or store,
-an older value, a deletion, noise. Our own records say where they belong and in which order they
+an older value, a deletion, noise. Our own records tell where they belong and in which order they
 were written (`state.stores.envelope`); within a partition their order numbers never fall.
 
-Records of the former format say neither. They are believed up to the first record of the present
-format: a worker that writes the former one cannot go on behind a record of the present one, so
-none of its records can follow.
+Records of format 1 tell neither. They are believed up to the first record of format 2: a worker
+that writes format 1 cannot go on behind a record of format 2, so none of its records can follow.
 """
 
 from __future__ import annotations
@@ -66,8 +65,8 @@ class ChangelogReader:
         self._store = store
         self._owns = owns
         self._seed = store.seed
-        # Whether all of the changelog is read; and whether the store has all that was ever
-        # written, for then nothing that it lacks can have been lost.
+        # Whether the changelog is read from its beginning; and whether the store had all values of
+        # ours from the start, which it had until a record of ours is read.
         self._is_whole = store.changelog_offset == 0
         self._is_last_word = not self._is_whole
         self._order = store.order
@@ -75,8 +74,8 @@ class ChangelogReader:
         self._other_seeds = {
             seed_of(topic, other): other for other in range(partitions) if other != partition
         }
-        # Keys whose last record was refused, which may have taken a value of ours along when the
-        # topic was compacted: what cannot be read, and what is intact but not to be believed.
+        # By key whose last record was refused, why. Compaction may have deleted a value of ours in
+        # favour of that record, be it unreadable, or intact but not to be believed.
         self._unreadable: dict[bytes, str] = {}
         self._unbelieved: dict[bytes, str] = {}
 
@@ -99,12 +98,12 @@ class ChangelogReader:
                 self._refuse_value(record, key, str(error))
                 continue
             if order < self._order:
-                # What cannot be read and lies before it stays in doubt: it may have been newer.
+                # An unreadable record before this one stays in doubt: it may have been newer.
                 why = f"its order {order} is below {self._order}: a copy of what was there before"
                 self._unbelieved[key] = self._refuse(record, "order", why)
                 continue
             if not order and not self._may_be_ours(key):
-                # Of the former format: only the key tells.
+                # Format 1 has no place: only the key tells whose the record is.
                 self._refuse(record, "key", "its key belongs to another partition or store")
                 continue
             self._order = order
@@ -135,11 +134,12 @@ class ChangelogReader:
         return Changes(puts, deletes, dues, [], self._order, self._writer_at)
 
     def in_doubt(self) -> list[str]:
-        """Return, at the end, the refused records that may have hidden a value of ours.
+        """Return, once all is read, which refused records may have replaced a value of ours.
 
-        Compaction keeps the last record of a key, whoever wrote it. What cannot be read is in
-        doubt unless a value of ours follows. What is intact is so too, unless the whole changelog
-        was read and a value of ours lay before it: that one compaction has left.
+        Compaction keeps the last record of a key, whoever wrote it. An unreadable record is in
+        doubt unless a value of ours follows it. An intact record is in doubt too, unless the
+        changelog was read from its beginning and has a value of ours before it, which compaction
+        then did not delete.
         """
         if self._is_last_word:
             return []
@@ -169,8 +169,8 @@ class ChangelogReader:
             return
         other = self._partition_of(value)
         if other is not None:
-            # Its key is that partition's. Where ours has the same, like that of the progress,
-            # whoever takes the partition over sees that it is missing.
+            # Its key is the other partition's. Where ours has the same key, like that of the
+            # progress, a take-over notices that the value is missing.
             self._refuse(record, "place", f"it belongs to partition {other}")
         else:
             self._unreadable[key] = self._refuse(record, "damaged", why)
