@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
 )
 
 from schemas.topics import Topic
-from state.kafka.ends import END
+from state.kafka.ends import END, listed
 
 TIMEOUT_S = 30.0
 _POLL_S = 0.05
@@ -193,7 +193,7 @@ def _unanswered(admin: AdminClient, names: list[str]) -> str | None:
     answers = admin.list_offsets(dict.fromkeys(places, END), request_timeout=TIMEOUT_S)
     for place, answer in answers.items():
         try:
-            _result(answer)
+            listed(answer)
         except KafkaException as error:
             return f"{place.topic} {place.partition}: {error.args[0].str()}"
     return None

@@ -14,7 +14,7 @@ from typing import Any, Final
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from state.kafka.ends import END
+from state.kafka.ends import END, listed
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -96,10 +96,8 @@ def _offsets(
     found = {}
     for at, answer in answers.items():
         try:
-            offset = answer.result().offset
+            found[at.topic, at.partition] = listed(answer).offset
         except KafkaException:
             # Nothing is known of it this time.
             continue
-        if offset >= 0:
-            found[at.topic, at.partition] = offset
     return found

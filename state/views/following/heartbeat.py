@@ -5,6 +5,7 @@ An idle topic stays fresh because an answered end that was read already says: no
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from state.kafka.ends import END
+from state.kafka.ends import END, listed
 from state.kafka.freshness import Freshness, LogShortened
 from state.kafka.open_transactions import OpenTransactions
 
@@ -161,15 +162,9 @@ class Heartbeat:
                 self._check(identity)
             for at, answer in ends.items():
                 try:
-                    end = answer.result(timeout=0).offset
+                    partitions[at.partition].ends_at(listed(answer).offset, self._asked_ns)
                 except KafkaException as error:
                     trouble = f"partition {at.partition}: {error.args[0]}"
-                    continue
-                if end < 0:
-                    # librdkafka's way to say that the leader changed meanwhile.
-                    trouble = f"partition {at.partition}: no broker told where it ends"
-                else:
-                    partitions[at.partition].ends_at(end, self._asked_ns)
         except KafkaException as error:
             trouble = str(error.args[0])
         if trouble:
@@ -193,9 +188,9 @@ class Heartbeat:
         now_s = self._clock_ns() / 1e9
         known = {}
         for at, answer in ends.items():
-            if answer.exception() is None and stable[at].exception() is None:
+            with suppress(KafkaException):
                 # Asked before the stable ones: what was committed in between counts as shown.
-                known[at.topic, at.partition] = stable[at].result().offset, answer.result().offset
+                known[at.topic, at.partition] = listed(stable[at]).offset, listed(answer).offset
         self._transactions.note(known, now_s)
         found = self._transactions.open(now_s)
         hanging = [one.told(place) for place, one in found.items() if one.for_s > HIDDEN_S_MAX]

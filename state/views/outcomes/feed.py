@@ -20,8 +20,6 @@ from typing import Any, Final, Unpack
 
 from confluent_kafka import (
     IsolationLevel,
-    KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
 )
@@ -29,7 +27,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import RESERVATION_OUTCOMES
 from state.domain.outcome import Outcome, ReservationView
-from state.kafka.ends import END, NEWEST
+from state.kafka.ends import END, NEWEST, listed
 from state.views.availability.answers import age_ms
 from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
 from state.views.following.live import Live, Reach, Source
@@ -271,9 +269,6 @@ class OutcomeFeed(Live):
             ),
             "offset",
         )
-        if min(ends.values()) < 0:
-            # The leader changed meanwhile: whoever follows asks again.
-            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
         newest_ms = _answers(
             admin.list_offsets(dict.fromkeys(places, NEWEST), request_timeout=ANSWER_TIMEOUT_S),
             "timestamp",
@@ -298,6 +293,9 @@ class OutcomeFeed(Live):
 
 
 def _answers(answers: Mapping[TopicPartition, "Future[Any]"], name: str) -> dict[int, int]:
-    """Return an attribute of each partition's answer, waiting for it. Raises KafkaException."""
+    """Return an attribute of each partition's answer, waiting for it; whoever follows asks again.
+
+    Raises KafkaException also where a leader was not heard: the look-back would begin at the end.
+    """
     # Bounded by the request's own timeout.
-    return {at.partition: int(getattr(answer.result(), name)) for at, answer in answers.items()}
+    return {at.partition: int(getattr(listed(answer), name)) for at, answer in answers.items()}

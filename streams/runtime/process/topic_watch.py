@@ -16,7 +16,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from state.kafka.ends import FIRST
+from state.kafka.ends import FIRST, listed
 
 _TIMEOUT_S = 3.0
 # Looks in a row in which a topic must be missing: a broker that has not heard of a new topic yet
@@ -105,7 +105,7 @@ class TopicWatch:
         for at, answer in answers.items():
             place = at.topic, at.partition
             try:
-                begin = answer.result().offset
+                begin = listed(answer).offset
             except KafkaException:
                 continue
             if begin > self._begins.setdefault(place, begin):

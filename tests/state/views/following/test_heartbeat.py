@@ -7,7 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from state.kafka.freshness import Freshness
 from state.views.following.heartbeat import (
@@ -164,6 +170,12 @@ def test_s4_a_transaction_that_hides_records_for_too_long_is_told(
     (told,) = told_until(3)
     assert told is not None
     assert "t-0: a transaction that began at offset 7 stays open" in told
+    # Of a leader that is not heard nothing is known: what was open is not taken for ended.
+    monkeypatch.setattr(Client, "end", OFFSET_INVALID)
+    told_until(5)
+    (told,) = told_until(5)
+    assert told is not None
+    assert "at offset 7 stays open" in told
     monkeypatch.setattr(Client, "end", 7)
     told_until(5)
     assert told_until(5) == {""}

@@ -7,7 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import IsolationLevel, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_INVALID,
+    IsolationLevel,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pods.conditions import until
@@ -51,7 +57,8 @@ class Brokers:
                 assert isolation_level is IsolationLevel.READ_COMMITTED
                 kind, answer = "end", SimpleNamespace(offset=end)
             elif spec is NEWEST:
-                kind, answer = "newest", SimpleNamespace(timestamp=newest_ms)
+                offset = end - 1 if newest_ms >= 0 else newest_ms
+                kind, answer = "newest", SimpleNamespace(timestamp=newest_ms, offset=offset)
             else:
                 kind, answer = "first", SimpleNamespace(offset=first)
             self.asked.append(kind)
@@ -68,9 +75,17 @@ def test_a_partition_without_young_outcomes_is_read_from_the_end_it_had_when_fir
     assert brokers.asked[:3] == ["end"] * 3
 
 
-def test_without_an_end_nothing_is_begun() -> None:
+@pytest.mark.parametrize(
+    "silent",
+    [
+        pytest.param((OFFSET_INVALID, NEWEST_MS, 7), id="where it ends"),
+        pytest.param((9, OFFSET_INVALID, 7), id="how young it is"),
+        pytest.param((9, NEWEST_MS, OFFSET_INVALID), id="where the look-back begins"),
+    ],
+)
+def test_without_every_answer_nothing_is_begun(silent: tuple[int, int, int]) -> None:
     feed = OutcomeFeed("127.0.0.1:1")
-    brokers = Brokers(((-1001, -1, -1),))
+    brokers = Brokers((silent,))
     with pytest.raises(KafkaException):
         feed._starts(brokers, TopicIdentity("outcomes", "", 1))  # type: ignore[arg-type]
 

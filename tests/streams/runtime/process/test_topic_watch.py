@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 from streams.runtime.process.topic_watch import Look, TopicWatch
 
@@ -114,6 +114,18 @@ def test_records_that_were_removed_from_a_retold_topic_are_told_of_once(bench: B
     assert bench.look() == NOTHING
     bench.brokers.begins = {("status", 0): 7, ("in", 0): 7}
     assert [list(bench.look().shortened) for _ in range(2)] == [[("status", 0)], []]
+
+
+def test_a_leader_that_was_not_heard_in_time_has_removed_nothing(bench: Bench) -> None:
+    bench.brokers.begins = {("status", 0): 5}
+    bench.look()
+    # How librdkafka says so: without an error.
+    bench.brokers.begins = dict.fromkeys([("status", 0), ("status", 1)], OFFSET_INVALID)
+    assert bench.look() == NOTHING
+    bench.brokers.begins = {("status", 0): 5}
+    assert bench.look() == NOTHING
+    bench.brokers.begins = {("status", 0): 6}
+    assert list(bench.look().shortened) == [("status", 0)]
 
 
 def test_a_retold_topic_that_was_created_anew_begins_again_and_lost_nothing_more(
