@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
+from hypothesis import given
 from support.seats.section_commands import (
     CODECS,
     START_MS,
@@ -15,6 +16,7 @@ from support.seats.section_commands import (
     fail_payment,
     hold,
     hold_chosen,
+    logs,
     open_section,
     opened,
     refund_seats,
@@ -24,11 +26,13 @@ from support.seats.section_commands import (
     told,
 )
 
+from serdes.decoding import Decoded
 from state.domain.purchase import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, ReleaseCause, SaleDecision, Status
 from state.records.reservation import read_reservation
 from streams.change_sections import refuse_poison
+from streams.driver import PipedRecord
 
 HOUR_MS = 3_600_000
 PAY_MS = 900_000
@@ -298,6 +302,54 @@ def test_f28_a_command_that_no_worker_survived_is_refused_to_payments_too() -> N
     answer = told(value)
     assert (key, answer.asked, answer.decision) == (b"r1", Say.SELL_SEATS, SaleDecision.REFUSED)
     assert (answer.reason, answer.newEpoch) == (Reason.INTERNAL, 0)
+
+
+OF_MONEY = {"ConfirmReservation", "FailPayment", "RefundSeats"}
+STANDS = {
+    SaleDecision.SOLD: Status.SOLD,
+    SaleDecision.RELEASED: Status.RELEASED,
+    SaleDecision.REFUNDED: Status.REFUNDED,
+}
+
+
+@given(logs())
+def test_payments_are_told_of_each_start_once_and_of_each_word_about_money_how_seats_stand(
+    log: list[PipedRecord],
+) -> None:
+    partition = Partition(log=list(log))
+    started: set[str] = set()
+    for record in log:
+        verdict = CODECS.commands.decode(record.value)
+        kind = verdict.name.rpartition(".")[2] if isinstance(verdict, Decoded) else ""
+        before = len(partition.payments)
+        # A command's own outcome is the last one.
+        outcomes = [told(value) for value in partition.fold([record])]
+        news = [told(value) for value in partition.payments[before:]]
+        if not outcomes or kind not in {*OF_MONEY, "StartPayment"}:
+            assert news == []
+            continue
+        own = outcomes[-1]
+        stored = partition.stored().get(b"r" + own.reservation.encode())
+        if kind == "StartPayment":
+            is_new = own.name == "PaymentStarted" and own.reservation not in started
+            assert [one.name for one in news] == ["PaymentRequested"] * is_new
+            started |= {one.reservation for one in news}
+            for one in news:
+                fields = one.amount, one.currency, one.deadlineMs, one.gateway, one.epoch
+                assert fields == (
+                    own.amount, own.currency, own.deadlineMs, own.gateway, own.epoch,
+                )  # fmt: skip
+            continue
+        is_astray = own.fields.get("reason") in {Reason.KEY_MISMATCH, Reason.WRONG_PARTITION}
+        assert len(news) == (own.reservation in started and not is_astray)
+        for one in news:
+            assert stored is not None
+            held = read_reservation(CODECS, stored)
+            is_refused = own.name == "CommandRefused"
+            assert (one.decision == SaleDecision.REFUSED) is is_refused
+            assert one.reason is (own.reason if is_refused else Reason.UNSPECIFIED)
+            assert one.newEpoch == held.epoch
+            assert is_refused or held.status == STANDS[SaleDecision(one.decision)]
 
 
 # Every status with every command of it: what it leads to, or why it is refused.

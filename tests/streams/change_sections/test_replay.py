@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from support.examples import of_whole
 from support.seats.section_commands import (
     CODECS,
     Pair,
@@ -16,6 +18,7 @@ from support.seats.section_commands import (
     confirm,
     extend,
     fail_payment,
+    guarded_tick,
     hold,
     hold_chosen,
     logs,
@@ -35,6 +38,8 @@ from state.domain.reservation import Status
 from state.records.names import SectionLayout
 from state.records.reservation import read_reservation
 from state.records.section import read_section
+from state.stores.partition_state import PartitionState
+from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.change_sections import change_sections
 from streams.driver import PipedRecord
 from streams.folding.progress import read_progress
@@ -84,6 +89,27 @@ def test_restarts_and_eviction_change_nothing(log: list[PipedRecord], cuts: list
             begin = end
     assert_equal(kept, evicting)
     assert_equal(kept, restarted)
+
+
+@settings(max_examples=of_whole(10))
+@given(logs(), st.integers(1, 9))
+def test_both_stores_come_to_the_same(log: list[PipedRecord], size: int) -> None:
+    """What is due is in it: a hold that waits for its money is so in neither."""
+    with TemporaryDirectory() as directory:
+        stores = RocksDBStores(Path(directory), StoreMemory(1 << 20, 1 << 20))
+        store = stores.open("seats-changelog", 0, "identity")
+        both = Partition(log=list(log)), Partition(log=list(log))
+        both[1].state = PartitionState(store)
+        for partition in both:
+            for begin in range(0, len(log), size):
+                partition.fold(log[begin : begin + size])
+            partition.now_ms = log[-1].timestamp + 60_000
+            partition.send(tick(partition.now_ms), guarded_tick(partition.now_ms))
+        memory, rocksdb = both
+        assert rocksdb.outcomes == memory.outcomes
+        assert rocksdb.payments == memory.payments
+        assert list(rocksdb.state.stored_items()) == list(memory.state.stored_items())
+        store.close()
 
 
 @given(logs(), st.integers(0, 41), st.data())

@@ -1,10 +1,11 @@
 """The recorded log of a release: commands, what each was answered with, and the state behind it.
 
-    PYTHONPATH=.:tests python -m support.seats.golden_log v3
+    PYTHONPATH=.:tests python -m support.seats.golden_log v4
 
-writes tests/golden/logs/v3.jsonl.
+writes tests/golden/logs/v4.jsonl.
 
-v1 has the ticks of the first rules, v2 those after which time follows no jump, v3 has prices.
+v1 has the ticks of the first rules, v2 those after which time follows no jump, v3 has prices, and
+v4 payments.
 
 A log is kept in the form that its schemas had. What today's code makes of it is compared in that
 form too: what has been added since must have its default there.
@@ -33,12 +34,15 @@ from support.seats.section_commands import (
     block,
     confirm,
     extend,
+    fail_payment,
     guarded_tick,
     hold,
     hold_chosen,
     open_section,
+    refund_seats,
     release,
     sale_window,
+    start_payment,
     tick,
     unblock,
 )
@@ -52,6 +56,7 @@ from serdes.registry.ids import RegisteredSchema
 from serdes.wire import HEADER_BYTES, header_of
 from state.domain.keys import LAYOUT, RESERVATION
 from state.domain.layout import OrphanRule
+from state.domain.reservation import PaymentFailure
 from state.records.names import IDENTITY_FIELDS
 from state.records.seat_codecs import SeatCodecs
 from streams.change_sections import change_sections
@@ -75,7 +80,7 @@ _NAME_BY_TAG = {
     LAYOUT: "io.seatstream.state.SectionLayout",
     RESERVATION: "io.seatstream.state.Reservation",
 }
-_SCHEMAS_BY_LOG = {"v1": "v1", "v2": "v1", "v3": "v2"}
+_SCHEMAS_BY_LOG = {"v1": "v1", "v2": "v1", "v3": "v2", "v4": "v3"}
 _FORMER_ID = 900
 _HEADER_BY_NAME = {name: header for header, name in _NAME_BY_HEADER.items()}
 
@@ -182,7 +187,14 @@ def _kept(value: bytes | None) -> list[str] | None:
     return [name, (value[HEADER_BYTES:] if name else value).hex()]
 
 
-def _drawn(chance: random.Random, now_ms: int, number: int, ticked: Callable[[int], Pair]) -> Pair:
+def _drawn(
+    chance: random.Random,
+    now_ms: int,
+    number: int,
+    ticked: Callable[[int], Pair],
+    *,
+    has_payments: bool,
+) -> Pair:
     """Return one command of any kind, for few enough reservations that they meet."""
     reservation = number // 10 + chance.randrange(6)
     rid = f"r{reservation}"
@@ -208,10 +220,24 @@ def _drawn(chance: random.Random, now_ms: int, number: int, ticked: Callable[[in
         (b"k", None),
         *[ticked(timer_ms)] * 5,
     ]
+    if has_payments:
+        gateway = chance.choice(["mock", "mock", "other"])
+        draws += [
+            *[start_payment(rid, epoch, gateway=gateway, **who)] * 6,
+            *[confirm(rid, epoch, **who)] * 3,
+            *[fail_payment(rid, chance.choice(list(PaymentFailure)), epoch, **who)] * 3,
+            *[refund_seats(rid, epoch, **who)] * 3,
+        ]
     return chance.choice(draws)
 
 
-def _record(file: Path, ticked: Callable[[int], Pair], prices: Sequence[dict[str, Any]]) -> None:
+def _record(
+    file: Path,
+    ticked: Callable[[int], Pair],
+    prices: Sequence[dict[str, Any]],
+    *,
+    has_payments: bool,
+) -> None:
     chance = random.Random(11)
     partition = Partition()
     opening = [
@@ -245,7 +271,7 @@ def _record(file: Path, ticked: Callable[[int], Pair], prices: Sequence[dict[str
         pair = (
             opening[number]
             if number < len(opening)
-            else _drawn(chance, partition.now_ms, number, ticked)
+            else _drawn(chance, partition.now_ms, number, ticked, has_payments=has_payments)
         )
         (record,) = partition.append(pair)
         outcomes = partition.fold([record])
@@ -266,4 +292,5 @@ if __name__ == "__main__":
         FOLDER / f"{sys.argv[1]}.jsonl",
         tick if sys.argv[1] == "v1" else guarded_tick,
         _PRICES if has_prices else ({}, {}),
+        has_payments=has_prices and sys.argv[1] != "v3",
     )
