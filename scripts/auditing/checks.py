@@ -16,6 +16,7 @@ from scripts.auditing.families import (
     holders,
     layouts,
     outcomes,
+    payments,
     progress,
     reservations,
     seats,
@@ -32,6 +33,7 @@ FAMILIES: tuple[Callable[[Facts, Notes], None], ...] = (
     progress.check,  # I13, I14: how far state and group are
     seats.check,  # I1: counts add up
     outcomes.check,  # I4, I8, I19: each command has its outcomes
+    payments.check,  # I8: payments are told what they must be
     holders.check,  # I3, I4: who has each seat
     reservations.check,  # I7: what becomes of each reservation
     versions.check,  # I5: no version left out

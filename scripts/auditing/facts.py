@@ -116,6 +116,7 @@ class Facts:
     times:       how often each outcome id was told.
     followed:    each outcome once, in order, without the countless ones.
     countless:   outcomes that name more seats than any section has.
+    payments:    what payments must have been told, by the id of the command that told it.
     """
 
     log: Log
@@ -134,6 +135,7 @@ class Facts:
     times: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     followed: list[Told] = field(default_factory=list)
     countless: list[Told] = field(default_factory=list)
+    payments: dict[str, Expected] = field(default_factory=dict)
 
     def is_ahead(self, trigger: int) -> bool:
         """Say whether the command at this offset was decided after the state was read."""
@@ -196,7 +198,13 @@ def fold_commands(facts: Facts, notes: Notes, traces: Traces) -> None:
             record.offset, record.timestamp, record.key, command, set_aside=set_aside
         )
         for name, fields in outcomes:
-            expect(facts, record.offset, name, fields)
+            expected = expect(facts, record.offset, name, fields)
+            facts.sequence.append(expected)
+            facts.expected[fields["outcomeId"]].append(expected)
+        if facts.oracle.payments is not None:
+            name, fields = facts.oracle.payments
+            told = expect(facts, record.offset, name, fields)
+            facts.payments[fields["outcomeId"]] = told
         facts.miscounted += [
             record.offset for each in facts.oracle.touched_sections() if not adds_up(each)
         ]
@@ -221,9 +229,9 @@ def read_command(facts: Facts, record: LogRecord, notes: Notes) -> tuple[str, Fi
     return command
 
 
-def expect(facts: Facts, trigger: int, name: str, fields: Fields) -> None:
-    """Note an outcome that a command must have led to."""
-    expected = Expected(
+def expect(facts: Facts, trigger: int, name: str, fields: Fields) -> Expected:
+    """Return a record that a command must have led to."""
+    return Expected(
         len(facts.sequence),
         trigger,
         fields["request"]["reservationId"].encode(),
@@ -231,8 +239,6 @@ def expect(facts: Facts, trigger: int, name: str, fields: Fields) -> None:
         fields,
         facts.log.wire.avro.encode(name, fields),
     )
-    facts.sequence.append(expected)
-    facts.expected[fields["outcomeId"]].append(expected)
 
 
 def adds_up(section: Section) -> bool:

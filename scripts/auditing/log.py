@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
+    PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
@@ -74,10 +75,11 @@ class Log:
     statuses: Records = field(default_factory=dict)
     changelog: Records = field(default_factory=dict)
     dead_letters: Records = field(default_factory=dict)
+    payments: Records = field(default_factory=dict)
 
 
 def read_log(where: Servers, group: str = "") -> Log:
-    """Read all five topics; raises CannotRead.
+    """Read all six topics; raises CannotRead.
 
     group: of the workers, the default one where it is empty.
     """
@@ -109,7 +111,7 @@ def read_log(where: Servers, group: str = "") -> Log:
         consumer.close()
     values = [
         records
-        for topic in (log.commands, log.outcomes, log.statuses)
+        for topic in (log.commands, log.outcomes, log.statuses, log.payments)
         for records in topic.values()
     ]
     ids = {
@@ -141,6 +143,7 @@ def read_topics(consumer: Consumer, committed: dict[int, int]) -> Log:
     log.changelog = read_topic(consumer, SEATS_CHANGELOG)
     log.statuses = read_topic(consumer, SECTION_STATUS)
     log.dead_letters = read_topic(consumer, DEAD_LETTER_QUEUE)
+    log.payments = read_topic(consumer, PAYMENT_COMMANDS)
     log.outcomes = read_topic(consumer, RESERVATION_OUTCOMES)
     bounds = bounds_of(consumer, SECTION_COMMANDS)
     for partition, (low, high) in bounds.items():

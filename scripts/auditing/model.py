@@ -33,8 +33,19 @@ EXTENSIONS_KEPT = 16
 # The section's record has 512 kB at most; its other fields take less than 128 bytes.
 FREE_BYTES_MAX = 512 * 1024 - 128
 HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
-# Commands that tell what became of money.
-OF_MONEY = {"ConfirmReservation", "FailPayment", "RefundSeats"}
+# What each command asks for that tells what became of money.
+OF_MONEY = {
+    "ConfirmReservation": "SELL_SEATS",
+    "FailPayment": "RELEASE_SEATS",
+    "RefundSeats": "TAKE_SEATS_BACK",
+}
+# How seats stand by an outcome that such a command led to.
+DECISIONS = {
+    "ReservationConfirmed": "SOLD",
+    "ReservationReleased": "RELEASED",
+    "ReservationRefunded": "REFUNDED",
+    "CommandRefused": "REFUSED",
+}
 # Why a buyer cannot do otherwise with seats, by where their reservation stands.
 IN_USE = {
     "PAYING": "PAYMENT_IN_PROGRESS",
@@ -72,7 +83,10 @@ class Reservation:
 
 
 class Oracle:
-    """One partition of the command topic."""
+    """One partition of the command topic.
+
+    payments: what payments must have been told by the last record, if anything.
+    """
 
     def __init__(self, topic: str, partition: int, partitions: int) -> None:
         self.topic = topic
@@ -84,6 +98,7 @@ class Oracle:
         self.next_offset = 0
         self.sections: dict[tuple[int, str], Section] = {}
         self.reservations: dict[str, Reservation] = {}
+        self.payments: Outcome | None = None
         self._due: list[tuple[int, str]] = []
         self._offset = 0
         self._touched: set[tuple[int, str]] = set()
@@ -104,12 +119,15 @@ class Oracle:
         """
         self._offset, self.next_offset = offset, offset + 1
         self._touched = set()
+        self.payments = None
         name, fields = command or ("", {})
         is_tick = name == "Tick" and not set_aside
         self._pass_time(timestamp, key, fields["timerMs"] if is_tick else None)
         if set_aside:
             if name in {"", "Tick"}:
                 return []
+            if name in OF_MONEY:
+                self.payments = self._answer(name, fields, "REFUSED", "INTERNAL", 0)
             return [self._refusal("", fields["request"], "INTERNAL", foreign=True)]
         outcomes = self._lapse(min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS))
         if name and name != "Tick":
@@ -175,7 +193,49 @@ class Oracle:
             return self._block(where, name, command)
         if name == "ChangeSaleWindow":
             return self._change_window(where, command)
-        return self._change(name, command)
+        outcome = self._change(name, command)
+        self.payments = self._told_of(name, command, outcome)
+        return outcome
+
+    # Payments.
+
+    def _told_of(self, name: str, command: Command, outcome: Outcome) -> Outcome | None:
+        """Return what payments are told of a command about a reservation, None for nothing."""
+        held = self.reservations.get(command["request"]["reservationId"])
+        if held is None or held.started is None:
+            return None
+        told, fields = outcome
+        if name in OF_MONEY:
+            reason = fields.get("reason", "UNSPECIFIED")
+            epoch = held.record["epoch"]
+            return self._answer(name, command, DECISIONS[told], reason, epoch)
+        head = self._head(command["request"], 0)
+        if name != "StartPayment" or fields["outcomeId"] != head["outcomeId"]:
+            return None
+        if told != "PaymentStarted":
+            return None
+        return "PaymentRequested", {
+            "request": command["request"],
+            **{
+                field: fields[field]
+                for field in ("outcomeId", "epoch", "amount", "currency", "deadlineMs")
+            },
+            **{field: command[field] for field in ("gateway", "method", "parameters")},
+        }
+
+    def _answer(
+        self, name: str, command: Command, decision: str, reason: str, epoch: int
+    ) -> Outcome:
+        request = command["request"]
+        return "SaleDecided", {
+            "request": request,
+            "outcomeId": self._head(request, 0)["outcomeId"],
+            "asked": OF_MONEY[name],
+            "epoch": command["epoch"],
+            "decision": decision,
+            "reason": reason,
+            "newEpoch": epoch,
+        }
 
     # Holds.
 

@@ -49,7 +49,14 @@ def sound() -> Log:
 def own_copy(log: Log) -> Log:
     """Return a log that may be changed; the records themselves cannot."""
     own = replace(log, committed=dict(log.committed))
-    for topic in ("commands", "outcomes", "statuses", "changelog", "dead_letters"):
+    for topic in (
+        "commands",
+        "outcomes",
+        "statuses",
+        "changelog",
+        "dead_letters",
+        "payments",
+    ):
         records: Records = getattr(log, topic)
         setattr(own, topic, {partition: list(each) for partition, each in records.items()})
     return own
@@ -357,6 +364,10 @@ def failed(name: str, fields: dict[str, Any]) -> bool:
     return name == "ReservationReleased" and fields["cause"] in {"DECLINED", "EXPIRED"}
 
 
+def refused_to_payments(name: str, fields: dict[str, Any]) -> bool:
+    return name == "SaleDecided" and fields["decision"] == "REFUSED"
+
+
 def of_another_reservation(request: dict[str, Any]) -> dict[str, Any]:
     return request | {"reservationId": "thief"}
 
@@ -457,6 +468,34 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
     "a lapse is called a payment that failed": (
         alter("outcomes", lapsed, cause="EXPIRED"),
         {"I7", "I8"},
+    ),
+    "payments are not told what to charge": (
+        drop("payments", named("PaymentRequested")),
+        {"I8"},
+    ),
+    "payments are told twice what to charge": (
+        double("payments", named("PaymentRequested")),
+        {"I8"},
+    ),
+    "payments are told another amount": (
+        alter("payments", named("PaymentRequested"), amount=plus(1)),
+        {"I8"},
+    ),
+    "payments are told another deadline": (
+        alter("payments", named("PaymentRequested"), deadlineMs=plus(1)),
+        {"I8"},
+    ),
+    "payments are not told what became of seats": (
+        drop("payments", named("SaleDecided")),
+        {"I8"},
+    ),
+    "payments are told of seats that were not sold": (
+        alter("payments", refused_to_payments, decision="SOLD"),
+        {"I8"},
+    ),
+    "payments are told by a command that is none": (
+        alter("payments", named("SaleDecided"), outcomeId="section-commands:0:99999:0"),
+        {"I8"},
     ),
     "a refund is lost": (drop("outcomes", named("ReservationRefunded")), {"I8"}),
     "a refund is there twice": (double("outcomes", named("ReservationRefunded")), {"I8"}),
@@ -663,7 +702,9 @@ HEADERS = st.lists(st.tuples(st.text(max_size=30), st.binary(max_size=30)), max_
 
 @st.composite
 def strange_records(draw: st.DrawFn) -> tuple[str, int, bytes | None, bytes | None, Any]:
-    topic = draw(st.sampled_from(["outcomes", "statuses", "changelog", "dead_letters"]))
+    topic = draw(
+        st.sampled_from(["outcomes", "statuses", "changelog", "dead_letters", "payments"])
+    )
     key = draw(ANY_BYTES)
     if topic == "changelog" and (key or b"")[:1] in {b"s", b"l", b"b", b"r", b"p"}:
         key = b"?" + (key or b"")

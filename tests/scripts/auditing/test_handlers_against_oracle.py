@@ -65,6 +65,7 @@ def log_of_driver(commands: dict[int, list[PipedRecord]], batches: random.Random
             at += size
         log.commands[partition] = logged(records)
         log.outcomes[partition] = logged(driver.log(RESERVATION_OUTCOMES.name, partition))
+        log.payments[partition] = logged(driver.log(PAYMENT_COMMANDS.name, partition))
         log.statuses[partition] = logged(driver.log(SECTION_STATUS.name, partition))
         store = driver.state(SECTION_COMMANDS.name, partition).store
         assert isinstance(store, MemoryStore)

@@ -333,7 +333,8 @@ class RandomBuyers:
 def sound_log(seed: int, count: int = 400, partitions: int = 3) -> Log:
     """Return what a sound run over random commands leaves behind."""
     log = Log(WIRE, partitions)
-    for topic in (log.commands, log.outcomes, log.statuses, log.changelog, log.dead_letters):
+    written = log.outcomes, log.statuses, log.changelog, log.dead_letters, log.payments
+    for topic in (log.commands, *written):
         topic.update({partition: [] for partition in range(partitions)})
     draw = random.Random(seed)
     for partition, key, value, timestamp in RandomBuyers(seed, partitions).commands(count):
@@ -381,6 +382,10 @@ def run_partition(
                 reservation_id = fields["request"]["reservationId"]
                 changed.add(reservation_id)
                 append(log.outcomes, partition, reservation_id.encode(), value_of(name, fields))
+            if oracle.payments is not None:
+                name, fields = oracle.payments
+                key = fields["request"]["reservationId"].encode()
+                append(log.payments, partition, key, value_of(name, fields))
             for section in oracle.touched_sections():
                 opened = section.opened["request"]
                 touched[opened["eventId"], opened["section"]] = section

@@ -57,7 +57,7 @@ def sound_history(seed: int, requests: int = 120) -> Judged:
     world = World(seed)
     world.run(requests)
     log = world.log
-    for topic in (log.outcomes, log.statuses, log.changelog, log.dead_letters):
+    for topic in (log.outcomes, log.statuses, log.changelog, log.dead_letters, log.payments):
         topic.update({partition: [] for partition in range(PARTITIONS)})
     for partition in range(PARTITIONS):
         run_partition(log, partition, world.draw, poisonous=0)

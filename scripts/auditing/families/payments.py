@@ -1,0 +1,54 @@
+"""I8: payments are told of each start and each word about money once, and of nothing else."""
+
+from collections import Counter
+
+from schemas.topics import PAYMENT_COMMANDS
+from scripts.auditing.facts import Facts
+from scripts.auditing.report import Notes, differences, offset_of
+from scripts.auditing.schemas import Unreadable
+
+# What sections write there; the rest is between payments and their gateways.
+OF_SECTIONS = {"PaymentRequested", "SaleDecided"}
+
+
+def check(facts: Facts, notes: Notes) -> None:
+    """Compare what sections told payments with what their commands must have led to."""
+    times: Counter[str] = Counter()
+    for record in facts.log.payments.get(facts.partition, []):
+        value = record.value or b""
+        try:
+            name, fields = facts.log.wire.decode(value, PAYMENT_COMMANDS)
+        except Unreadable as error:
+            notes.foreign(PAYMENT_COMMANDS.name, record.offset, str(error))
+            continue
+        if name not in OF_SECTIONS:
+            continue
+        told, trigger = fields["outcomeId"], offset_of(fields["outcomeId"])
+        where = {"reservation_id": fields["request"]["reservationId"]}
+        if facts.is_ahead(trigger):
+            notes.report.ahead += 1
+            continue
+        expected = facts.payments.get(told)
+        if expected is None:
+            message = f"{name} {told} at offset {record.offset} belongs to no command"
+            notes.bad("I8", "phantom effect", trigger, message, **where)
+            continue
+        times[told] += 1
+        if times[told] > 1 and not facts.allow_repeats:
+            notes.bad("I8", "duplicate effect", trigger, f"{name} {told} again", **where)
+        elif (expected.name, expected.key) != (name, record.key) or expected.body not in (
+            value[5:],
+            facts.log.wire.present_form(name, value, fields),
+        ):
+            difference = differences(expected.name, expected.fields, name, fields)
+            notes.bad("I8", "wrong effect", trigger, f"{told}: {difference}", **where)
+    for told, expected in facts.payments.items():
+        if not times[told]:
+            message = f"{expected.name} {told} is missing"
+            notes.bad(
+                "I8",
+                "lost write",
+                expected.trigger,
+                message,
+                reservation_id=expected.key.decode(),
+            )
