@@ -5,12 +5,16 @@
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from functools import partial
 
+from infra.process.environment import BadSetting
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
     EVENTS,
     PAYMENT_COMMANDS,
+    PAYMENT_EVENTS,
+    PURCHASES_CHANGELOG,
     RESERVATION_OUTCOMES,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
@@ -19,8 +23,9 @@ from schemas.topics import (
 from serdes.decoding import TopicDecoder
 from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
 from serdes.schema_source import Answer, SchemaSource
-from state.domain.keys import may_store
+from state.domain.keys import may_store, may_store_of_payments
 from state.kafka.schema_id_log import SchemaIdLog
+from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from streams.change_sections import (
     change_sections,
@@ -30,52 +35,119 @@ from streams.change_sections import (
     retold_statuses,
 )
 from streams.emit_ticks import emit_ticks
+from streams.gateways.protocol import Gateway
+from streams.gateways.registry import SETTING, gateway_names, opened
 from streams.route import Route, played
 from streams.runtime.app import BatchApp
 from streams.runtime.process.fatal import end_process
 from streams.settings import Settings
+from streams.take_payments import handler as payments
+from streams.take_payments.contradictions import contradiction as contradiction_of_payments
+from streams.take_payments.fold import Setup
+from streams.take_payments.performers import GatewayPerformers
+from streams.take_payments.questions import CALL_MS, told_answers
+
+TAKES_PAYMENTS = "payments"
 
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (SECTION_STATUS.name, RESERVATION_OUTCOMES.name, EVENTS.name)
 POD_WRITES = (SECTION_COMMANDS.name, EVENTS.name)
 
 
-def routes(codecs: SeatCodecs, *, cached_seats: int) -> tuple[Route, ...]:
-    """Return the whole flow; cached_seats bounds the decoded sections of one partition."""
+def routes(
+    codecs: SeatCodecs,
+    of_payments: PaymentCodecs,
+    *,
+    cached_seats: int,
+    gateways: Sequence[Gateway] = (),
+    gateway_call_ms: int = CALL_MS,
+) -> tuple[Route, ...]:
+    """Return the whole flow.
+
+    cached_seats: bounds the decoded sections of one partition. gateways: those that may be asked.
+    """
+    performers = GatewayPerformers(gateways)
     return (
-        # The only writer of seats: section state is a fold of this topic.
-        Route(
-            role="seats",
-            source=SECTION_COMMANDS.name,
-            handler=change_sections(codecs, cached_seats_max=cached_seats),
-            to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name, PAYMENT_COMMANDS.name),
-            changelog=SEATS_CHANGELOG.name,
-            dead_letters=DEAD_LETTER_QUEUE.name,
-            progress=progress,
-            tick=emit_ticks(codecs.tick),
-            retold=retold_statuses(codecs),
-            refuse=refuse_poison(codecs),
-            owns=may_store,
-            contradiction=contradiction(codecs),
-        ),
+        seats(codecs, cached_seats),
+        take_payments(of_payments, performers, gateway_call_ms),
     )
 
 
-def _ask(source: SchemaSource, decoder: TopicDecoder, schema_id: int) -> bool | None:
-    """Ask what an id stands for, in the words of the runtime."""
+def seats(codecs: SeatCodecs, cached_seats: int) -> Route:
+    """Return the route of the only writer of seats: section state is a fold of its topic."""
+    return Route(
+        role="seats",
+        source=SECTION_COMMANDS.name,
+        handler=change_sections(codecs, cached_seats_max=cached_seats),
+        to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name, PAYMENT_COMMANDS.name),
+        changelog=SEATS_CHANGELOG.name,
+        dead_letters=DEAD_LETTER_QUEUE.name,
+        progress=progress,
+        tick=emit_ticks(codecs.tick),
+        retold=retold_statuses(codecs),
+        refuse=refuse_poison(codecs),
+        owns=may_store,
+        contradiction=contradiction(codecs),
+    )
+
+
+def take_payments(
+    codecs: PaymentCodecs, performers: GatewayPerformers, gateway_call_ms: int
+) -> Route:
+    """Return the route of the only writer of purchases, and the only one that calls gateways."""
+    setup = Setup(codecs, performers.names, call_ms=gateway_call_ms)
+    return Route(
+        role=TAKES_PAYMENTS,
+        source=PAYMENT_COMMANDS.name,
+        handler=payments.take_payments(setup),
+        to=(PAYMENT_EVENTS.name, SECTION_COMMANDS.name),
+        changelog=PURCHASES_CHANGELOG.name,
+        dead_letters=DEAD_LETTER_QUEUE.name,
+        progress=payments.progress,
+        tick=emit_ticks(codecs.tick),
+        refuse=payments.refuse_poison(setup),
+        counts=payments.counts(codecs),
+        owns=may_store_of_payments,
+        contradiction=contradiction_of_payments(codecs),
+        performers=performers.by_destination,
+        answer=told_answers(codecs),
+        close=performers.close,
+    )
+
+
+def _ask(source: SchemaSource, decoders: Sequence[TopicDecoder], schema_id: int) -> bool | None:
+    """Ask what an id stands for, in the words of the runtime, and tell every decoder."""
+    for decoder in decoders:
+        try:
+            answer = source.ask(decoder, schema_id)
+        except IdLogUnavailableError:
+            # What it stands for could not be listed: asked again, it is.
+            return False
+        if answer is not Answer.KNOWN:
+            return None if answer is Answer.UNKNOWN else False
+    return True
+
+
+def _gateways(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ...]:
+    """Open the gateways of a worker that takes payments, without connecting to any."""
+    if settings.roles and TAKES_PAYMENTS not in settings.roles:
+        return ()
     try:
-        answer = source.ask(decoder, schema_id)
-    except IdLogUnavailableError:
-        # What it stands for could not be listed: asked again, it is.
-        return False
-    return None if answer is Answer.UNKNOWN else answer is Answer.KNOWN
+        return tuple(opened(gateway_names(",".join(settings.gateways)), environ).values())
+    except ValueError as error:
+        # A setting of a gateway's is told by its own name.
+        if isinstance(error, BadSetting):
+            raise
+        raise BadSetting(f"{SETTING}: {error}") from error
 
 
-def build_app(settings: Settings) -> BatchApp:
+def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> BatchApp:
     """Return the Faust app of a worker that plays the roles of its settings.
 
-    Raises BadSetting for a role that no route has.
+    environ: has the settings of its gateways. Raises BadSetting for what is wrong with any of
+    them, and for a role that no route has.
     """
+    gateways = _gateways(settings, environ)
     id_log = SchemaIdLog(settings.brokers, kafka=settings.kafka.librdkafka())
     cache = settings.data_dir / "schema-ids.json"
     source = SchemaSource(settings.registry_url, cache, id_log, appends=True)
@@ -83,12 +155,19 @@ def build_app(settings: Settings) -> BatchApp:
         ids = source.ids()
     except SchemaIdsError as error:
         end_process(f"schema ids: {type(error).__name__}: {error}")
-    codecs = SeatCodecs.of(ids)
     cached_seats = settings.section_cache_seats // SECTION_COMMANDS.partitions
+    codecs, of_payments = SeatCodecs.of(ids), PaymentCodecs.of(ids)
+    flow = routes(
+        codecs,
+        of_payments,
+        cached_seats=cached_seats,
+        gateways=gateways,
+        gateway_call_ms=settings.gateway_call_ms,
+    )
     return BatchApp(
         settings,
-        played(routes(codecs, cached_seats=cached_seats), settings.roles),
-        ask_registry=partial(_ask, source, codecs.commands),
+        played(flow, settings.roles),
+        ask_registry=partial(_ask, source, (codecs.commands, of_payments.records)),
         confirm=source.confirm,
         notes=(f"schema ids from {ids.source}",),
     )
@@ -97,4 +176,4 @@ def build_app(settings: Settings) -> BatchApp:
 def __getattr__(name: str) -> BatchApp:
     if name != "app":
         raise AttributeError(name)
-    return build_app(Settings.from_env(os.environ))
+    return build_app(Settings.from_env(os.environ), os.environ)

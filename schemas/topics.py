@@ -163,10 +163,15 @@ PAYMENT_COMMANDS = Topic(
     name="payment-commands",
     # On the partition of the section, so that start, payment and sale stay in order and a
     # transaction touches no further partition.
-    key="reservationId; on the same partition number as the section's commands",
+    key="reservationId, or `tick-2`; on the same partition number as the section's commands",
     records=(
         _PAYMENTS + "PaymentRequested",
         _PAYMENTS + "SaleDecided",
+        _PAYMENTS + "GatewayAnswered",
+        _PAYMENTS + "PaymentHint",
+        _PAYMENTS + "RefundRequested",
+        _PAYMENTS + "CompensationResolved",
+        _PAYMENTS + "PaymentTick",
     ),
     cleanup="delete",
     group="seats",
@@ -179,6 +184,36 @@ PAYMENT_COMMANDS = Topic(
         ("max.message.bytes", str(1024 * 1024)),
         ("compression.type", "uncompressed"),
     ),
+)
+
+PAYMENT_EVENTS = Topic(
+    name="payment-events",
+    key="reservationId; on the same partition number as the section's commands",
+    records=(_PAYMENTS + "PaymentChanged",),
+    cleanup="delete",
+    group="seats",
+    log_append_time=False,
+    config=(
+        # As long as the commands of the payments; what is older is asked of the owner's store.
+        ("retention.ms", str(7 * 24 * 3600 * 1000)),
+    ),
+)
+
+PURCHASES_CHANGELOG = Topic(
+    name="purchases-changelog",
+    key="store tag byte + store key; on the same partition number as the command",
+    records=(
+        _STATE + "Purchase",
+        _STATE + "PaymentOfGateway",
+        _STATE + "OpenCompensation",
+        _STATE + "PurchaseCounts",
+    ),
+    # Never "compact,delete": who was charged is not forgotten.
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    # As for seats-changelog, and for the same reasons.
+    config=SEATS_CHANGELOG.config,
 )
 
 DEAD_LETTER_QUEUE = Topic(
@@ -241,6 +276,8 @@ TOPICS = (
     EVENTS,
     SCHEMA_IDS,
     PAYMENT_COMMANDS,
+    PAYMENT_EVENTS,
+    PURCHASES_CHANGELOG,
 )
 
 

@@ -5,6 +5,7 @@ Example:
     python -m scripts.show_topology --check README.md     # exit 1 when its block is out of date
     python -m scripts.show_topology --write README.md
     python -m scripts.show_topology --write docs/commands-and-outcomes.md    # its transitions
+    python -m scripts.show_topology --write docs/payments.md    # those of a purchase
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import TypeVar
 from schemas.topics import TOPICS
 from scripts.command_line import parser_of
 from serdes.registry.ids import counted_ids
-from state.domain import event, reservation
+from state.domain import event, purchase, reservation
+from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from streams.route import Route
 from topology import POD_READS, POD_WRITES, routes
@@ -27,6 +29,8 @@ BEGIN = "<!-- topology -->"
 END = "<!-- /topology -->"
 STATES_BEGIN = "<!-- transitions -->"
 STATES_END = "<!-- /transitions -->"
+PURCHASES_BEGIN = "<!-- purchases -->"
+PURCHASES_END = "<!-- /purchases -->"
 
 _From = TypeVar("_From", bound=Enum)
 _By = TypeVar("_By", bound=Enum)
@@ -34,7 +38,8 @@ _By = TypeVar("_By", bound=Enum)
 
 def all_routes() -> tuple[Route, ...]:
     """Return the routes as a worker plays them, without a registry or a broker."""
-    return routes(SeatCodecs.of(counted_ids()), cached_seats=1_000_000)
+    ids = counted_ids()
+    return routes(SeatCodecs.of(ids), PaymentCodecs.of(ids), cached_seats=1_000_000)
 
 
 def as_text(flow: Sequence[Route]) -> str:
@@ -84,7 +89,11 @@ def blocks(flow: Sequence[Route]) -> dict[tuple[str, str], str]:
     """Return what belongs between each pair of markers."""
     reservations, events = as_states(reservation.TRANSITIONS), as_states(event.TRANSITIONS)
     states = f"A reservation:\n\n{_fenced(reservations)}\n\nAn event:\n\n{_fenced(events)}"
-    return {(BEGIN, END): _fenced(as_mermaid(flow)), (STATES_BEGIN, STATES_END): states}
+    return {
+        (BEGIN, END): _fenced(as_mermaid(flow)),
+        (STATES_BEGIN, STATES_END): states,
+        (PURCHASES_BEGIN, PURCHASES_END): _fenced(as_states(purchase.TRANSITIONS)),
+    }
 
 
 def with_block(text: str, flow: Sequence[Route]) -> str:
@@ -96,7 +105,8 @@ def with_block(text: str, flow: Sequence[Route]) -> str:
             found = True
             text = f"{text[:start]}{begin}\n{content}\n{text[stop:]}"
     if not found:
-        raise ValueError(f"no block between {BEGIN} and {END}, or {STATES_BEGIN} and {STATES_END}")
+        pairs = " or ".join(f"{begin} and {end}" for begin, end in blocks(flow))
+        raise ValueError(f"no block between {pairs}")
     return text
 
 

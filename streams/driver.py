@@ -55,17 +55,25 @@ class TopologyDriver:
     """Routes, a log for each topic, and a store for each partition of a source topic.
 
     start_ms: log time of the first record, Unix ms.
+    relays:   whether what one route publishes for another is decided at once; else `relay` does.
     """
 
     def __init__(
-        self, routes: Iterable[Route], *, partitions: int = 1, start_ms: int = 1_700_000_000_000
+        self,
+        routes: Iterable[Route],
+        *,
+        partitions: int = 1,
+        start_ms: int = 1_700_000_000_000,
+        relays: bool = True,
     ) -> None:
+        self.relays = relays
         self.partitions = partitions
         self.log_time_ms = start_ms
         self.dead_letters: list[DeadLetter] = []
         self._routes = {route.source: route for route in routes}
         self._log: dict[tuple[str, int], list[PipedRecord]] = defaultdict(list)
         self._read_to: dict[tuple[str, int], int] = defaultdict(int)
+        self._decided_to: dict[tuple[str, int], int] = defaultdict(int)
         self._states: dict[tuple[str, int], PartitionState] = {}
         self._applied_ms: dict[tuple[str, int], int] = defaultdict(int)
 
@@ -89,17 +97,29 @@ class TopologyDriver:
         partition: int | None = None,
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> list[PipedRecord]:
-        """Append (key, value) records and run the handler once for each partition they touch."""
-        by_partition: dict[int, list[PipedRecord]] = defaultdict(list)
+        """Append (key, value) records and run the handler once for each partition they touch.
+
+        What other routes have published there before is decided with them.
+        """
+        touched: dict[int, None] = {}
         piped = []
         for key, value in pairs:
             number = self._partition(key) if partition is None else partition
             record = self._append(topic, number, key, value, headers)
-            by_partition[number].append(record)
+            touched[number] = None
             piped.append(record)
-        for number, records in by_partition.items():
-            self.replay(topic, number, records)
+        for number in touched:
+            self.relay(topic, number)
         return piped
+
+    def relay(self, topic: str, partition: int) -> int:
+        """Run a topic's handler over what nobody has decided yet; return how many records."""
+        decided_to = self._decided_to[topic, partition]
+        records = self._log[topic, partition][decided_to:]
+        self._decided_to[topic, partition] += len(records)
+        if records:
+            self.replay(topic, partition, records)
+        return len(records)
 
     def replay(self, topic: str, partition: int, records: Sequence[PipedRecord]) -> None:
         """Run the handler over records that are in the log already, as after a rewind."""
@@ -124,6 +144,8 @@ class TopologyDriver:
                 raise ValueError(message)
             for record in outgoing:
                 self._append(name, partition, record[0], record[1], *record[2:3])
+            if self.relays:
+                self.relay(name, partition)
 
     def advance(self, ms: int, *, step_ms: int | None = None) -> None:
         """Let log time pass, in steps of `step_ms` (all at once by default), and tick."""

@@ -32,6 +32,11 @@ def _roles(text: str) -> tuple[str, ...]:
     return tuple(name(role.strip()) for role in text.split(","))
 
 
+def _listed(text: str) -> tuple[str, ...]:
+    """Split a list; whoever opens what it names says which names are none."""
+    return tuple(part.strip() for part in text.split(","))
+
+
 def _seconds_in_ms(text: str) -> int:
     return int(1000 * between(0.1, 3_600)(text))
 
@@ -71,6 +76,9 @@ class Settings(SharedSettings):
     circuit_failures, circuit_open_ms, circuit_probes: SEATSTREAM_CIRCUIT_FAILURES in a row for
                          which a destination is left alone for SEATSTREAM_CIRCUIT_OPEN_S; then
                          SEATSTREAM_CIRCUIT_PROBES calls that must succeed.
+    gateways:            SEATSTREAM_GATEWAYS, names of the payment gateways that may be asked, with
+                         commas between; the same for all workers and API pods.
+    gateway_call_ms:     SEATSTREAM_GATEWAY_CALL_S, how long a question to one may take.
     revision:            SEATSTREAM_REVISION, of the source; only shown, in the metrics.
     """
 
@@ -105,6 +113,8 @@ class Settings(SharedSettings):
     circuit_failures: int = setting(PREFIX + "CIRCUIT_FAILURES", whole(1, 1_000), 5)
     circuit_open_ms: int = setting(PREFIX + "CIRCUIT_OPEN_S", _seconds_in_ms, 60_000)
     circuit_probes: int = setting(PREFIX + "CIRCUIT_PROBES", whole(1, 100), 3)
+    gateways: tuple[str, ...] = setting(PREFIX + "GATEWAYS", _listed, ("mock",))
+    gateway_call_ms: int = setting(PREFIX + "GATEWAY_CALL_S", _seconds_in_ms, 10_000)
     revision: str = setting(PREFIX + "REVISION", name, "")
 
     @classmethod

@@ -49,6 +49,7 @@ class Worker(Measured):
             "KAFKA_BROKERS": cluster.brokers,
             "SCHEMA_REGISTRY_URL": cluster.registry_url,
             "SEATSTREAM_APP_ID": app_id,
+            "SEATSTREAM_ROLES": "seats",
             "SEATSTREAM_INSTANCE": instance,
             "SEATSTREAM_DATA_DIR": str(data_dir),
         }

@@ -16,6 +16,13 @@ LAYOUT: Final = b"l"
 BLOCKED: Final = b"b"
 RESERVATION: Final = b"r"
 
+# Of the store of payments, beside the progress.
+PURCHASE: Final = b"u"
+PAYMENT_OF_GATEWAY: Final = b"g"
+COMPENSATION: Final = b"c"
+PURCHASE_COUNTS_KEY: Final = b"n"
+
+_PAYMENT_OF_GATEWAY: Final = re.compile(rb"[a-z0-9_-]{1,32}:[!-~]{1,128}")
 _ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,5})")
 _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
 _EVENT_ID_MAX: Final = 2**63 - 1
@@ -78,6 +85,16 @@ def may_store(store_key: bytes, partition: int, partitions: int) -> bool:
     if tag == RESERVATION:
         return RESERVATION_ID.fullmatch(rest) is not None
     return store_key == PROGRESS_KEY
+
+
+def may_store_of_payments(store_key: bytes, _partition: int, _partitions: int) -> bool:
+    """Say whether a partition's store of payments may have a key; none tells its partition."""
+    tag, rest = store_key[:1], store_key[1:]
+    if tag in {PURCHASE, COMPENSATION}:
+        return RESERVATION_ID.fullmatch(rest) is not None
+    if tag == PAYMENT_OF_GATEWAY:
+        return _PAYMENT_OF_GATEWAY.fullmatch(rest) is not None
+    return store_key in {PROGRESS_KEY, PURCHASE_COUNTS_KEY}
 
 
 def murmur2(data: bytes) -> int:

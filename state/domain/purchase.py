@@ -8,6 +8,7 @@ All times are Unix ms of the log, all amounts integers in the currency's minor u
 """
 
 from enum import IntEnum
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 
@@ -251,9 +252,9 @@ def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
         return Followed(_given_up(purchase))
     if purchase.status in _UNSETTLED:
         return _unsettled_answered(purchase, asking.question, answer, now_ms)
-    if purchase.status == PurchaseStatus.EXPIRED:
+    if purchase.status in _ENDED_UNPAID:
         return Followed(_looked_again(purchase, answer, now_ms))
-    # Of a purchase that has ended: there is no money.
+    # A person looks at it already.
     return Followed(purchase)
 
 
@@ -310,10 +311,22 @@ def resolved(purchase: Purchase, turn: Turn) -> Followed:
     return _ended(purchase, Turn.FOUND_UNPAID)
 
 
+def booking_number(order_id: str, at_ms: int) -> str:
+    """Return what a buyer shows of a sale: `BK-{base 36 time}-{8 hex}`."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    time = ""
+    while at_ms:
+        at_ms, digit = divmod(at_ms, 36)
+        time = digits[digit] + time
+    return f"BK-{time or '0'}-{sha256(order_id.encode()).hexdigest()[:8].upper()}"
+
+
 # --- the steps -------------------------------------------------------------------------------
 
 _UNSETTLED: Final = {PurchaseStatus.PENDING, PurchaseStatus.PROCESSING}
-_UNANSWERED: Final = {Heard.OPEN, Heard.NOT_DONE}
+_ENDED_UNPAID: Final = {PurchaseStatus.FAILED, PurchaseStatus.EXPIRED}
+# What a gateway refuses to tell it may know all the same.
+_UNANSWERED: Final = {Heard.OPEN, Heard.NOT_DONE, Heard.REFUSED}
 _MONEY_GOES_BACK: Final = {
     PurchaseStatus.REFUND_DUE,
     PurchaseStatus.REFUNDED,
@@ -366,7 +379,8 @@ def _unsettled_answered(
 ) -> Followed:
     heard = answer.heard
     # Refunded where nobody captured: somebody did both at the gateway, and no money is left.
-    if heard in {Heard.DECLINED, Heard.REFUSED, Heard.REFUNDED}:
+    is_refused = heard == Heard.REFUSED and purchase.status == PurchaseStatus.PENDING
+    if heard in {Heard.DECLINED, Heard.REFUNDED} or (is_refused and question == Question.CHARGE):
         return _ended(purchase, Turn.DECLINED)
     if heard == Heard.NOT_FOUND and question == Question.VERIFY:
         if now_ms < purchase.deadline_ms:
@@ -393,7 +407,7 @@ def _ask_again(purchase: Purchase, question: Question, answer: Answer, now_ms: i
 
 
 def _looked_again(purchase: Purchase, answer: Answer, now_ms: int) -> Purchase:
-    """Go on after a look at a purchase that has expired."""
+    """Go on after a look at a purchase that has ended without money."""
     if answer.heard in _UNANSWERED:
         tries = purchase.tries + 1
         purchase = purchase._replace(tries=tries)

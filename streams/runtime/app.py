@@ -9,6 +9,7 @@ import logging
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -36,6 +37,7 @@ from streams.runtime.ownership.checks import Cluster, check_cluster
 from streams.runtime.ownership.committed_records import CommittedRecords, Lookups
 from streams.runtime.ownership.generation import Generation
 from streams.runtime.ownership.positions import Place
+from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.process.clock import ClockWatch, OwnClock
 from streams.runtime.process.failpoints import Failpoints
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
@@ -432,6 +434,7 @@ class BatchApp(faust.App):
             stores=[one.state.store.statistics() for one in partitions],
         )
         self.observer.time({one.place: one.behind_ms for one in partitions})
+        self.observer.kept(kept_in(partitions))
         if not partitions:
             return
         thread = self.consumer._thread
@@ -460,6 +463,23 @@ class BatchApp(faust.App):
             },
             int(time.time() * 1000),
         )
+
+
+def kept_in(partitions: Sequence[InputPartition]) -> dict[tuple[str, str], int]:
+    """Return what routes count in the states of these partitions, by role and kind."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in partitions:
+        if one.route.counts is None:
+            continue
+        try:
+            found = one.route.counts(one.state)
+        except (*STORE_ERRORS, ValueError):
+            # Whoever decides there finds it too, and knows what to do.
+            continue
+        # Not `update`: a kind that is at zero is shown as well.
+        for kind, number in found.items():
+            counts[one.route.role, kind] += number
+    return counts
 
 
 def _use_uvloop() -> None:

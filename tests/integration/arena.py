@@ -125,6 +125,7 @@ def arena_of(directory: Path, seed: int) -> Iterator[Arena]:
             "SCHEMA_REGISTRY_URL": arena.where.registry_url,
             "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
             "SEATSTREAM_TICK_MS": str(TICK_MS),
+            "SEATSTREAM_ROLES": "seats",
         }
         for name in ("one", "two"):
             clock = arena.clocks[name] = WrongClock(directory / f"{name}-clock")

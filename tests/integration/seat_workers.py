@@ -34,6 +34,7 @@ class Seats:
             "KAFKA_BROKERS": self.brokers,
             "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
             "SEATSTREAM_TICK_MS": "200",
+            "SEATSTREAM_ROLES": "seats",
         }
         worker = Worker(name, self.directory, {**everyone, **self.environment, **environment})
         self.workers.append(worker)

@@ -94,6 +94,7 @@ def test_f21_f24_no_seat_is_lost_or_sold_twice_by_kills_and_zombies(
         **{name: servers[name] for name in ("KAFKA_BROKERS", "SCHEMA_REGISTRY_URL")},
         "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
         "SEATSTREAM_TICK_MS": str(TICK_MS),
+        "SEATSTREAM_ROLES": "seats",
     }
     victim, other = (Worker(name, tmp_path, environment) for name in ("victim", "other"))
     try:

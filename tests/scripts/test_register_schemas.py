@@ -16,7 +16,7 @@ TICK_SUBJECT = subject(SECTION_COMMANDS, TICK)
 
 @pytest.fixture
 def fake() -> Iterator[FakeRegistry]:
-    with fake_registry(first_id=40) as registry:
+    with fake_registry(first_id=400) as registry:
         yield registry
 
 
@@ -63,5 +63,5 @@ def test_registered_ids_are_printed_as_json(
     assert main(["register", "--json", "--registry", fake.url]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert {each["subject"]: each["schema_id"] for each in printed} == {
-        name: 40 + index for index, name in enumerate(subjects())
+        name: 400 + index for index, name in enumerate(subjects())
     }

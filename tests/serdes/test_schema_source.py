@@ -26,7 +26,7 @@ CONFIRM = "io.seatstream.commands.ConfirmReservation"
 RELEASE = "io.seatstream.commands.ReleaseReservation"
 CONFIRM_SUBJECT = subject(SECTION_COMMANDS, CONFIRM)
 RELEASE_SUBJECT = subject(SECTION_COMMANDS, RELEASE)
-FIRST = 40
+FIRST = 400
 
 
 @pytest.fixture

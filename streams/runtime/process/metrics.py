@@ -87,6 +87,14 @@ class WorkerMetrics(Metrics):
     )
     lookups = counter("seatstream_lookups", "Look-ups of committed records, by answer.", "answer")
 
+    # What handlers keep.
+    kept = gauge(
+        "seatstream_kept",
+        "What the states of owned partitions have of a kind, by role and kind.",
+        "role",
+        "kind",
+    )
+
     # Effects outside Kafka.
     open_intents = gauge(
         "seatstream_open_intents", "Intents that are not settled, by destination.", "destination"

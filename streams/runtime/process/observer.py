@@ -63,6 +63,7 @@ class Observer:
         self._clocks_off: dict[str, float] = {}
         self._time_paused: dict[str, float] = {}
         self._time_told: set[str] = set()
+        self._kept: set[tuple[str, str]] = set()
         self._missing: frozenset[str] = frozenset()
         self._is_silent = False
         self._restore_logged_at = 0.0
@@ -261,6 +262,12 @@ class Observer:
         for topic, partition in self._hanging.keys() - hanging.keys():
             self.log.warning("%s-%d: the transaction has ended", topic, partition)
         self._hanging = hanging
+
+    def kept(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Take stock of what the states of our partitions have, by role and kind."""
+        self._kept.update(counts.keys())
+        for role, kind in self._kept:
+            self.metrics.kept.labels(role, kind).set(counts.get((role, kind), 0))
 
     def called(self, destination: str, result: str, seconds: float | None) -> None:
         """Take in the result of one intent; seconds: of its call, None where none was made."""

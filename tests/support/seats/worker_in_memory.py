@@ -16,6 +16,7 @@ from state.domain.outcome import Outcome
 from state.kafka.command_log import Appended
 from state.records.commands import CommandEncoders
 from state.records.outcomes import outcome_of
+from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
 from streams.driver import TopologyDriver
@@ -44,7 +45,8 @@ class WorkerInMemory:
         self.commands: list[str] = []
         self.outcomes: list[Outcome] = []
         self._driver = TopologyDriver(
-            routes(SeatCodecs.of(IDS), cached_seats=1_000_000), partitions=self.partitions
+            routes(SeatCodecs.of(IDS), PaymentCodecs.of(IDS), cached_seats=1_000_000),
+            partitions=self.partitions,
         )
         self._decoder = TopicDecoder(RESERVATION_OUTCOMES, IDS)
         self._waiters = OutcomeWaiters()

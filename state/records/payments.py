@@ -1,0 +1,136 @@
+"""Records of payments: what lies in their store, and what pods append for them."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from schemas.topics import PAYMENT_COMMANDS
+from serdes.avro.stored import stored_decoder
+from serdes.encoding import encoders
+from serdes.registry.ids import SchemaIds
+from state.domain.keys import split_order_id
+from state.domain.purchase import Asking, Purchase, PurchaseStatus, Question, Turn
+
+PAYMENTS: Final = "io.seatstream.payments."
+_PURCHASE: Final = "io.seatstream.state.Purchase"
+
+# What a person may find, by its number in Avro.
+FINDINGS: Final = {1: Turn.REFUNDED, 2: Turn.FOUND_UNPAID}
+_NUMBER_OF_FINDING: Final = {turn: number for number, turn in FINDINGS.items()}
+
+
+class PurchaseRecord(NamedTuple):
+    """A stored purchase, or how a payment stands as it is told.
+
+    status:  number of a PurchaseStatus; question: of a Question, 0 for none.
+    saying:  number of the Say that the section is told until it answers; 0 for none.
+    number, due_ms, until_ms: of the open question; 0 without one.
+    paid, paid_currency: what was captured.
+    """
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    epoch: int
+    amount: int
+    currency: bytes
+    gateway: bytes
+    method: bytes
+    parameters: bytes
+    status: int = 0
+    payment_id: bytes = b""
+    booking_number: bytes = b""
+    deadline_ms: int = 0
+    changed_at_ms: int = 0
+    question: int = 0
+    number: int = 0
+    due_ms: int = 0
+    until_ms: int = 0
+    asked: int = 0
+    tries: int = 0
+    overtime: int = 0
+    is_sold: bool = False
+    paid: int = 0
+    paid_currency: bytes = b""
+    saying: int = 0
+    detail: bytes = b""
+
+    @property
+    def purchase(self) -> Purchase:
+        """Return the purchase, with which the rules go on."""
+        asking = None
+        if self.question:
+            asking = Asking(Question(self.question), self.number, self.due_ms, self.until_ms)
+        return Purchase(
+            self.amount,
+            self.currency,
+            self.deadline_ms,
+            PurchaseStatus(self.status),
+            asking,
+            self.asked,
+            self.tries,
+            self.overtime,
+            self.payment_id,
+            self.is_sold,
+            self.paid,
+            self.paid_currency,
+        )
+
+    def with_purchase(self, purchase: Purchase) -> PurchaseRecord:
+        """Return the record of the same purchase as the rules have left it."""
+        asking = purchase.asking
+        return self._replace(
+            status=purchase.status,
+            question=asking.question if asking else 0,
+            number=asking.number if asking else 0,
+            due_ms=asking.due_ms if asking else 0,
+            until_ms=asking.until_ms if asking else 0,
+            asked=purchase.asked,
+            tries=purchase.tries,
+            overtime=purchase.overtime,
+            payment_id=purchase.payment_id,
+            is_sold=purchase.is_sold,
+            paid=purchase.paid,
+            paid_currency=purchase.paid_currency,
+        )
+
+
+_read = stored_decoder(_PURCHASE)
+
+
+def purchase_of(payload: bytes) -> PurchaseRecord:
+    """Return the purchase of a stored record; raises Refused for bytes that are none."""
+    return PurchaseRecord._make(_read(payload, 0))
+
+
+class PaymentEncoders:
+    """What pods append to payment-commands, with the registered schema ids."""
+
+    def __init__(self, ids: SchemaIds) -> None:
+        by_name = encoders(PAYMENT_COMMANDS, ids)
+        self._hint = by_name[PAYMENTS + "PaymentHint"]
+        self._refund = by_name[PAYMENTS + "RefundRequested"]
+        self._resolved = by_name[PAYMENTS + "CompensationResolved"]
+
+    def hint(self, gateway: str, event_id: str, order_id: str) -> bytes:
+        """Return what a believed webhook hints at; ValueError for an order that is none of ours.
+
+        It goes to the partition of the order, under the reservation's id.
+        """
+        order = split_order_id(order_id)
+        if order is None:
+            raise ValueError("no order id of ours")
+        return self._hint(
+            order.reservation_id.encode(), order.epoch, gateway.encode(), event_id.encode()
+        )
+
+    def refund_requested(self, identity: bytes) -> bytes:
+        """Return who wants the money of a sale back: the buyer, with the payment's section."""
+        return self._refund(identity)
+
+    def resolved(self, identity: bytes, turn: Turn) -> bytes:
+        """Return what an operator has found: REFUNDED or FOUND_UNPAID, else KeyError."""
+        return self._resolved(identity, _NUMBER_OF_FINDING[turn])

@@ -1,0 +1,16 @@
+"""What the section wants charged in; questions to gateways, and what becomes of sales, out."""
+
+from streams.take_payments.contradictions import contradiction
+from streams.take_payments.handler import counts, progress, refuse_poison, take_payments
+from streams.take_payments.performers import GatewayPerformers
+from streams.take_payments.questions import told_answers
+
+__all__ = [
+    "GatewayPerformers",
+    "contradiction",
+    "counts",
+    "progress",
+    "refuse_poison",
+    "take_payments",
+    "told_answers",
+]

@@ -1,0 +1,108 @@
+"""A partition's whole state in; the first thing in it that cannot be, out.
+
+Asked when deciding failed: what is wrong with the state is no fault of the record that met it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from state.domain.keys import (
+    COMPENSATION,
+    PAYMENT_OF_GATEWAY,
+    PROGRESS_KEY,
+    PURCHASE,
+    PURCHASE_COUNTS_KEY,
+    may_store_of_payments,
+    partition_of,
+)
+from state.domain.purchase import PurchaseStatus
+from state.records.payment_codecs import PaymentCodecs
+from state.records.payments import PurchaseRecord, purchase_of
+from streams.folding.progress import read_progress
+from streams.intents import INTENT, read_intent
+from streams.take_payments.questions import id_of
+
+Contradiction = Callable[[Iterable[tuple[bytes, bytes]], int, int], str]
+
+
+class _Found:
+    """What a walk over the keys has found so far."""
+
+    def __init__(self, codecs: PaymentCodecs, partition: int, partitions: int) -> None:
+        self.codecs = codecs
+        self.place = partition, partitions
+        self.needs_person: set[bytes] = set()
+        self.kept: tuple[int, ...] = ()
+        self.counts = [0] * len(PurchaseStatus)
+        # Ids of the intents that there must be.
+        self.questions: set[str] = set()
+
+    def take(self, key: bytes, payload: bytes) -> str:
+        """Take one record in; say what is wrong with it."""
+        tag, rest = key[:1], key[1:]
+        if tag == INTENT:
+            intent = read_intent(key, payload)
+            if intent.id not in self.questions:
+                return f"nobody asks for intent {intent.id}"
+            self.questions.remove(intent.id)
+        elif not may_store_of_payments(key, *self.place):
+            return f"{key!r} has no place in partition {self.place[0]}"
+        elif tag == COMPENSATION:
+            self.codecs.read_compensation(payload, 0)
+            self.needs_person.add(rest)
+        elif tag == PAYMENT_OF_GATEWAY:
+            self.codecs.read_of_gateway(payload, 0)
+        elif key == PURCHASE_COUNTS_KEY:
+            (self.kept,) = self.codecs.read_counts(payload, 0)
+        elif key == PROGRESS_KEY:
+            read_progress(payload)
+        elif tag == PURCHASE:
+            return self._purchase(rest, purchase_of(payload))
+        return ""
+
+    def end(self) -> str:
+        """Say what is missing."""
+        if self.questions:
+            return f"nobody performs {min(self.questions)}"
+        if self.needs_person:
+            return f"{min(self.needs_person)!r} is listed and needs nobody"
+        if any(self.counts) and list(self.kept) != self.counts[: len(self.kept)]:
+            return f"{self.kept} purchases by status are {self.counts}"
+        return ""
+
+    def _purchase(self, reservation_id: bytes, record: PurchaseRecord) -> str:
+        if record.reservation_id != reservation_id:
+            return f"payment {reservation_id!r} is another's"
+        section = b"%d-%s" % (record.event_id, record.section)
+        if partition_of(section, self.place[1]) != self.place[0]:
+            return f"payment {reservation_id!r} is of a section of another partition"
+        status = PurchaseStatus(record.status)
+        self.counts[status] += 1
+        is_listed = reservation_id in self.needs_person
+        self.needs_person.discard(reservation_id)
+        if is_listed != (status == PurchaseStatus.COMPENSATION_REQUIRED):
+            return f"payment {reservation_id!r} is {status.name}, and listed: {is_listed}"
+        if record.question:
+            self.questions.add(id_of(record, self.place[0]))
+        return ""
+
+
+def contradiction(codecs: PaymentCodecs) -> Contradiction:
+    """Return what says, of (items, partition, partitions), what cannot be; empty for nothing.
+
+    items: every key with its payload, by ascending key: intents come last.
+    """
+
+    def find(items: Iterable[tuple[bytes, bytes]], partition: int, partitions: int) -> str:
+        found = _Found(codecs, partition, partitions)
+        key = b""
+        try:
+            for key, payload in items:
+                if why := found.take(key, payload):
+                    return why
+        except Exception as error:  # noqa: BLE001  (whatever it is, it cannot be read)
+            return f"{key!r} cannot be read: {error!r}"
+        return found.end()
+
+    return find

@@ -1,0 +1,218 @@
+"""Records of payment-commands in; what they change about purchases, written into the fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from state.domain.keys import PURCHASE, partition_of
+from state.domain.purchase import (
+    Answer,
+    Followed,
+    Heard,
+    PurchaseStatus,
+    Say,
+    answered,
+    begin,
+    hinted,
+    refund_asked,
+    resolved,
+    seats_lost,
+    seats_sold,
+)
+from state.domain.reasons import Reason
+from state.domain.reservation import SaleDecision
+from state.records.names import PaymentRequested, SaleDecided
+from state.records.payment_codecs import (
+    CompensationResolved,
+    GatewayAnswered,
+    PaymentHint,
+    RefundRequested,
+)
+from state.records.payments import FINDINGS, PAYMENTS, PurchaseRecord, purchase_of
+from streams.batch import Record
+from streams.folding.commands import each_command
+from streams.folding.fold import Fields
+from streams.folding.reading import read
+from streams.take_payments.fold import PaymentFold
+from streams.take_payments.questions import refusal_to_charge
+
+# What is no record of the present purchase is counted, and changes nothing.
+STALE: Final = "STALE"
+UNKNOWN: Final = "UNKNOWN_PAYMENT"
+
+
+def key_of(fields: Fields) -> bytes:
+    key: bytes = PURCHASE + fields[0]
+    return key
+
+
+def decide_all(fold: PaymentFold, records: Sequence[Record]) -> None:
+    for record, name, fields, stored in each_command(
+        fold, records, key_of=key_of, end_due=PaymentFold.tell_again
+    ):
+        if record.key != fields[0]:
+            fold.bury(record, Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
+            continue
+        known = None if stored is None else purchase_of(stored)
+        if name == REQUESTED:
+            _requested(fold, record, PaymentRequested._make(fields), known)
+        elif known is None:
+            fold.count(UNKNOWN)
+        else:
+            kind, decide = _KINDS[name]
+            decide(fold, kind(fields), known)
+
+
+def _requested(
+    fold: PaymentFold,
+    record: Record,
+    asked: PaymentRequested,
+    known: PurchaseRecord | None,
+) -> None:
+    """Begin a purchase."""
+    section_key = b"%d-%s" % (asked.event_id, asked.section)
+    if partition_of(section_key, fold.batch.partitions) != fold.partition:
+        # Another partition's worker sells this section, and would not be told.
+        fold.bury(record, Reason.WRONG_PARTITION.name, f"section {section_key!r}")
+    elif known is None:
+        fold.change(None, *begun(fold, asked))
+    elif known.epoch == asked.epoch:
+        fold.tell(known, "REPEATED")
+    else:
+        fold.bury(record, "OTHER_EPOCH", f"paid for under epoch {known.epoch} already")
+
+
+def begun(fold: PaymentFold, asked: PaymentRequested) -> tuple[PurchaseRecord, Followed]:
+    """Return a new purchase, and what follows; one that nobody can charge has failed."""
+    now_ms = fold.log_time_ms
+    purchase = begin(asked.amount, asked.currency, asked.deadline_ms, now_ms)
+    record = PurchaseRecord(
+        asked.reservation_id,
+        asked.user_id,
+        asked.correlation_id,
+        asked.section,
+        asked.event_id,
+        asked.request,
+        asked.epoch,
+        asked.amount,
+        asked.currency,
+        asked.gateway,
+        asked.method,
+        asked.parameters,
+        deadline_ms=asked.deadline_ms,
+    ).with_purchase(purchase)
+    if purchase.asking is None:
+        return record._replace(detail=b"begun too late"), Followed(purchase, Say.RELEASE_SEATS)
+    refusal = refusal_to_charge(record, fold.partition)
+    if record.gateway.decode() not in fold.setup.gateways:
+        refusal = "there is no such gateway here"
+    if not refusal:
+        return record, Followed(purchase)
+    followed = answered(purchase, Answer(purchase.asking.number, Heard.REFUSED), now_ms)
+    fold.count("PAYMENT_REFUSED")
+    return record._replace(detail=refusal.encode()), followed
+
+
+def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRecord) -> None:
+    if (said.epoch, said.number) != (known.epoch, known.number):
+        fold.count(STALE)
+        return
+    # A word that this code does not know says nothing.
+    heard = Heard(said.word or Heard.OPEN)
+    if heard == Heard.CAPTURED and fold.is_anothers(known, said.payment_id):
+        fold.count("PAYMENT_OF_ANOTHER")
+        heard = Heard.ANOTHERS
+    answer = Answer(said.number, heard, said.amount, said.currency, said.payment_id, said.wait_ms)
+    followed = answered(known.purchase, answer, fold.log_time_ms)
+    if heard == Heard.CAPTURED and followed.purchase.status == PurchaseStatus.REFUND_DUE:
+        fold.count("PAYMENT_DIFFERED")
+    fold.change(known, known._replace(detail=said.detail), followed)
+
+
+def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> None:
+    # Whoever else asked the section has asked about its own, and not for us.
+    if (told.request, told.epoch) != (known.request, known.epoch):
+        fold.count(STALE)
+        return
+    if told.reason == Reason.INTERNAL:
+        # Nobody has decided: it is told again.
+        fold.count(Reason.INTERNAL.name)
+        return
+    purchase = known.purchase
+    followed = Followed(purchase)
+    if told.asked == Say.SELL_SEATS and told.decision == SaleDecision.SOLD:
+        followed = seats_sold(purchase)
+    elif told.asked == Say.SELL_SEATS:
+        followed = seats_lost(purchase, fold.log_time_ms)
+    heard = known._replace(saying=0) if told.asked == known.saying else known
+    if heard == known and followed == Followed(purchase):
+        fold.count(STALE)
+        return
+    fold.change(known, heard, followed)
+
+
+def _hinted(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -> None:
+    if (hint.epoch, hint.gateway) != (known.epoch, known.gateway):
+        fold.count(STALE)
+        return
+    fold.count("HINT")
+    followed = hinted(known.purchase, fold.log_time_ms)
+    if followed.purchase != known.purchase:
+        fold.change(known, known, followed)
+
+
+def _refund_requested(fold: PaymentFold, asked: RefundRequested, known: PurchaseRecord) -> None:
+    if (asked.user_id, asked.section, asked.event_id) != (
+        known.user_id,
+        known.section,
+        known.event_id,
+    ):
+        fold.count(Reason.FORBIDDEN.name)
+        return
+    _follow_wish(fold, known, refund_asked(known.purchase, fold.log_time_ms))
+
+
+def _resolved(fold: PaymentFold, found: CompensationResolved, known: PurchaseRecord) -> None:
+    if (found.section, found.event_id) != (known.section, known.event_id):
+        fold.count(Reason.CONFLICT.name)
+        return
+    turn = FINDINGS.get(found.finding)
+    followed = Followed(known.purchase) if turn is None else resolved(known.purchase, turn)
+    _follow_wish(fold, known, followed)
+
+
+def _follow_wish(fold: PaymentFold, known: PurchaseRecord, followed: Followed) -> None:
+    """Do what somebody wanted; who waits for an answer hears how the purchase stands anyway."""
+    if followed == Followed(known.purchase):
+        fold.tell(known, "REPEATED")
+    else:
+        fold.change(known, known, followed)
+
+
+REQUESTED: Final = PAYMENTS + PaymentRequested.__name__
+
+Decide = Callable[[PaymentFold, Any, PurchaseRecord], None]
+
+# By full name: what gives a record's fields their names, and what decides it.
+_KINDS: Final[dict[str, tuple[Callable[[Fields], Any], Decide]]] = {
+    PAYMENTS + record.__name__: (record._make, decide)
+    for record, decide in (
+        (GatewayAnswered, gateway_answered),
+        (SaleDecided, _sale_decided),
+        (PaymentHint, _hinted),
+        (RefundRequested, _refund_requested),
+        (CompensationResolved, _resolved),
+    )
+}
+
+
+def emit_again(fold: PaymentFold, records: Sequence[Record]) -> None:
+    """Tell how the purchases of rewound records stand, and their sections what they wait for."""
+    _, decoded = read(fold, records)
+    keys = dict.fromkeys(key_of(fields) for fields in decoded if len(fields) > 1)
+    for stored in fold.state.get_many(list(keys)):
+        if stored is not None:
+            record = purchase_of(stored)
+            fold.tell(record, "REPEATED")
+            fold.tell_section(record)

@@ -1,0 +1,185 @@
+"""One batch of payment-commands being folded: what every decision about money needs at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.topics import SECTION_COMMANDS
+from state.domain.keys import (
+    COMPENSATION,
+    PAYMENT_OF_GATEWAY,
+    PROGRESS_KEY,
+    PURCHASE,
+    PURCHASE_COUNTS_KEY,
+)
+from state.domain.purchase import Followed, PurchaseStatus, Say, booking_number
+from state.domain.reservation import PaymentFailure
+from state.records.payment_codecs import PaymentCodecs
+from state.records.payments import PAYMENTS, PurchaseRecord, purchase_of
+from streams.batch import Batch, State
+from streams.folding.fold import Fold
+from streams.intents import open_intent, settle_intent
+from streams.take_payments.questions import ABSENT, CALL_MS, id_of, intent_of, order_of
+
+TELL_AGAIN_MS: Final = 60_000
+"""So long a section is waited for, before it is told once more.
+
+What it was told is in the log with the batch that said so. But brokers lose records, and operators
+pass over such commands: then nobody else would bring seats and money together.
+"""
+
+_MAY_BE_CHARGED: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})
+_FAILURES: Final = {
+    PurchaseStatus.FAILED: PaymentFailure.DECLINED,
+    PurchaseStatus.EXPIRED: PaymentFailure.EXPIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What does not change while a worker runs.
+
+    gateways: names of those that may be asked; call_ms: how long a call may take.
+    """
+
+    codecs: PaymentCodecs
+    gateways: AbstractSet[str]
+    section_commands: str = SECTION_COMMANDS.name
+    call_ms: int = CALL_MS
+
+
+class PaymentFold(Fold):
+    """One batch of payment-commands being folded into its partition.
+
+    counts: of purchases by the number of their status; None before the first change.
+    """
+
+    tick_name = PAYMENTS + "PaymentTick"
+    progress_key = PROGRESS_KEY
+
+    __slots__ = ("counts", "setup")
+
+    def __init__(self, setup: Setup, batch: Batch, state: State, log_time_ms: int) -> None:
+        super().__init__(setup.codecs.records, batch, state, log_time_ms)
+        self.setup = setup
+        self.counts: list[int] | None = None
+
+    @property
+    def partition(self) -> int:
+        return self.batch.partition
+
+    def change(
+        self, before: PurchaseRecord | None, after: PurchaseRecord, followed: Followed
+    ) -> None:
+        """Store and tell what has become of a purchase, and ask what it asks.
+
+        after: as before, but for what `followed` leaves alone.
+        """
+        after = after.with_purchase(followed.purchase)
+        if followed.say is not None:
+            after = after._replace(saying=followed.say)
+        is_moved = before is None or before.status != after.status
+        if is_moved:
+            after = self._moved(after)
+            self._count(before, after)
+        self._ask(before, after)
+        if followed.say is not None:
+            self.tell_section(after)
+        self.store(after)
+        if is_moved:
+            self.tell(after, "PAYMENT_" + PurchaseStatus(after.status).name)
+
+    def store(self, record: PurchaseRecord) -> None:
+        """Store a purchase; while its section has not answered it is due to be told again."""
+        due_ms = self.log_time_ms + TELL_AGAIN_MS if record.saying else 0
+        key = PURCHASE + record.reservation_id
+        self.put(key, self.setup.codecs.stored(record), due_ms)
+
+    def tell(self, record: PurchaseRecord, decision: str) -> None:
+        """Publish how a purchase stands, counted as `decision`."""
+        self.emit(record.reservation_id, self.setup.codecs.told(record), decision)
+
+    def tell_section(self, record: PurchaseRecord) -> None:
+        """Send the section what the purchase has to say to it."""
+        commands = self.setup.codecs.commands
+        match record.saying:
+            case Say.SELL_SEATS:
+                value = commands.confirm(record.request, record.epoch)
+            case Say.RELEASE_SEATS:
+                status = PurchaseStatus(record.status)
+                cause = _FAILURES.get(status, PaymentFailure.DIFFERED)
+                value = commands.fail_payment(record.request, record.epoch, cause)
+            case Say.TAKE_SEATS_BACK:
+                value = commands.refund_seats(record.request, record.epoch)
+            case _:
+                return
+        key = b"%d-%s" % (record.event_id, record.section)
+        self.effects.to(self.setup.section_commands).append((key, value))
+
+    def tell_again(self) -> None:
+        """Tell sections once more that have not answered for too long."""
+        for _, stored in self.due():
+            record = purchase_of(stored)
+            self.tell_section(record)
+            self.count("TOLD_AGAIN")
+            self.store(record)
+
+    def is_anothers(self, record: PurchaseRecord, payment_id: bytes) -> bool:
+        """Take a gateway's payment for a purchase; say whether another one has it already."""
+        codecs = self.setup.codecs
+        key = PAYMENT_OF_GATEWAY + record.gateway + b":" + payment_id
+        own = codecs.of_gateway(record.reservation_id, record.epoch)
+        stored = self.state.get(key)
+        if stored is None:
+            self.state.put(key, own)
+        return stored is not None and stored != own
+
+    def keep_counts(self) -> None:
+        """Store how many purchases stand where."""
+        if self.counts is not None:
+            self.state.put(PURCHASE_COUNTS_KEY, self.setup.codecs.counts(tuple(self.counts)))
+
+    def _moved(self, record: PurchaseRecord) -> PurchaseRecord:
+        """Return a purchase whose status has changed, with what depends on it."""
+        record = record._replace(changed_at_ms=self.log_time_ms)
+        if record.status not in _MAY_BE_CHARGED:
+            # Nobody needs a buyer's token any more.
+            record = record._replace(method=b"", parameters=b"")
+        if record.status == PurchaseStatus.DONE:
+            order_id = order_of(record, self.partition).id
+            number = booking_number(order_id, self.log_time_ms)
+            record = record._replace(booking_number=number.encode())
+        return record
+
+    def _count(self, before: PurchaseRecord | None, after: PurchaseRecord) -> None:
+        """Keep the counts, and the list of purchases that need a person."""
+        codecs = self.setup.codecs
+        if self.counts is None:
+            stored = self.state.get(PURCHASE_COUNTS_KEY)
+            (kept,) = codecs.read_counts(stored, 0) if stored is not None else ((),)
+            self.counts = [*kept, *(0 for _ in range(len(PurchaseStatus) - len(kept)))]
+        self.counts[after.status] += 1
+        if before is not None:
+            self.counts[before.status] -= 1
+        key = COMPENSATION + after.reservation_id
+        if after.status == PurchaseStatus.COMPENSATION_REQUIRED:
+            self.state.put(key, codecs.compensation(self.log_time_ms))
+        elif before is not None and before.status == PurchaseStatus.COMPENSATION_REQUIRED:
+            self.state.delete(key)
+
+    def _ask(self, before: PurchaseRecord | None, after: PurchaseRecord) -> None:
+        """Have the open question asked, and no other."""
+        known = before.number if before is not None else 0
+        if known == after.number:
+            return
+        if before is not None and known:
+            settle_intent(self.state, id_of(before, self.partition))
+        if after.number:
+            name = after.gateway.decode()
+            destination = name if name in self.setup.gateways else ABSENT
+            intent = intent_of(
+                after, self.partition, destination, self.log_time_ms, self.setup.call_ms
+            )
+            open_intent(self.state, intent)

@@ -1,0 +1,102 @@
+"""Payment commands in; how payments stand, and what their sections have to do, out.
+
+The only writer of purchases: the state of a partition is a fold of its records. What gateways are
+asked are intents; their answers come back as records.
+
+Order of every decision: unreadable records, and those under a wrong key or on a wrong partition,
+go to the dead letters; log time moves, and sections that have not answered are told again; then
+the purchase's rules are asked (`state.domain.purchase`).
+
+Keys of the store: `u` + reservation id: Purchase; `g` + gateway + `:` + payment id: whose capture
+it is; `c` + reservation id: needs a person; `n`: counts by status; `p`: progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from schemas.topics import PAYMENT_EVENTS
+from state.domain.keys import PURCHASE_COUNTS_KEY
+from state.domain.purchase import Heard, PurchaseStatus
+from state.domain.reservation import PaymentFailure
+from state.records.names import PaymentRequested
+from state.records.payment_codecs import GatewayAnswered, PaymentCodecs
+from state.records.payments import PAYMENTS, purchase_of
+from streams.batch import Batch, Effects, Handler, Record, State
+from streams.folding.batches import fold_batch, pass_over, progress_of
+from streams.take_payments.decide import (
+    REQUESTED,
+    decide_all,
+    emit_again,
+    gateway_answered,
+    key_of,
+)
+from streams.take_payments.fold import PaymentFold, Setup
+
+
+def take_payments(setup: Setup, *, events: str = PAYMENT_EVENTS.name) -> Handler:
+    """Return the handler.
+
+    events: name of the topic that tells how payments stand.
+    """
+
+    def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
+        fold = PaymentFold(setup, batch, state, log_time_ms)
+        return fold_batch(
+            fold,
+            events,
+            tell_again=emit_again,
+            decide=decide_all,
+            settle=PaymentFold.keep_counts,
+        )
+
+    return handle
+
+
+progress = progress_of(PaymentFold)
+"""Tells how far a partition's state has come."""
+
+
+def counts(codecs: PaymentCodecs) -> Callable[[State], Mapping[str, int]]:
+    """Return what tells how many purchases of a partition have each status."""
+
+    def count(state: State) -> Mapping[str, int]:
+        stored = state.get(PURCHASE_COUNTS_KEY)
+        (kept,) = codecs.read_counts(stored, 0) if stored is not None else ((),)
+        by_status = zip(PurchaseStatus, [*kept, *([0] * len(PurchaseStatus))], strict=False)
+        return {status.name: number for status, number in by_status if status}
+
+    return count
+
+
+def refuse_poison(
+    setup: Setup, *, events: str = PAYMENT_EVENTS.name
+) -> Callable[[Batch, State, Record, int], Effects]:
+    """Return what becomes of a record that no handler survived.
+
+    A payment that cannot be begun gives its seats back; an answer that cannot be taken in is none,
+    so that its gateway is asked again. Nothing follows from others.
+    """
+
+    def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
+        fold = PaymentFold(setup, batch, state, log_time_ms)
+        told = pass_over(fold, record)
+        if told is None:
+            return fold.effects
+        stored = state.get(key_of(told.fields)) if len(told.fields) > 1 else None
+        if told.name == REQUESTED and stored is None:
+            asked = PaymentRequested._make(told.fields)
+            key = b"%d-%s" % (asked.event_id, asked.section)
+            declined = setup.codecs.commands.fail_payment(
+                asked.request, asked.epoch, PaymentFailure.DECLINED
+            )
+            fold.effects.to(setup.section_commands).append((key, declined))
+        elif told.name == PAYMENTS + GatewayAnswered.__name__ and stored is not None:
+            said = GatewayAnswered._make(told.fields)
+            unheard = said._replace(word=Heard.OPEN, amount=0, currency=b"", payment_id=b"")
+            gateway_answered(fold, unheard, purchase_of(stored))
+            fold.keep_counts()
+            fold.effects.outgoing[events] = fold.outcomes
+        return fold.effects
+
+    return refuse

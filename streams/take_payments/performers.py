@@ -1,0 +1,155 @@
+"""Questions of purchases in; one call to a gateway each, and what it said, out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from state.domain.purchase import Heard, Question
+from streams.gateways.protocol import (
+    Captured,
+    ChargeAnswer,
+    Declined,
+    Gateway,
+    NotFound,
+    OrderAnswer,
+    Pending,
+    Refund,
+    RefundAnswer,
+    Refunded,
+    Refused,
+    RefusedReason,
+    Unavailable,
+    Unknown,
+)
+from streams.intents import Intent, NotDone, Performer
+from streams.take_payments.questions import ABSENT, Asked, Word
+
+# Our own patience ends before the executor's, so that the gateway's client can say what it knows.
+_SHARE_OF_TIME: Final = 0.9
+
+# Something was done under the order or its key: `verify` knows what.
+_DONE_BEFORE: Final = frozenset(
+    {RefusedReason.ALREADY_CAPTURED, RefusedReason.ALREADY_REFUNDED, RefusedReason.KEY_REUSED}
+)
+
+
+class GatewayTrouble(Exception):
+    """Nobody knows what a gateway did with a question.
+
+    Operator action: look at the gateway; it is asked again, and its circuit counts this.
+    """
+
+
+def wall_clock_ms() -> int:
+    return int(time.time() * 1000)
+
+
+class GatewayPerformers:
+    """The performers of a route, over the gateways of a worker.
+
+    now_ms: the wall clock, by which a charge is not begun any more when its time is over.
+    """
+
+    def __init__(
+        self, gateways: Sequence[Gateway], now_ms: Callable[[], int] = wall_clock_ms
+    ) -> None:
+        self._gateways = tuple(gateways)
+        self._now_ms = now_ms
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the gateways that may be asked."""
+        return frozenset(gateway.name for gateway in self._gateways)
+
+    @property
+    def by_destination(self) -> Mapping[str, Performer]:
+        """Return the route's performers: one for each gateway, and one for those it lacks."""
+        performers: dict[str, Performer] = {
+            gateway.name: partial(_perform, gateway, self._now_ms) for gateway in self._gateways
+        }
+        return {**performers, ABSENT: _perform_absent}
+
+    async def close(self) -> None:
+        """Let go of every gateway's connections, whatever becomes of another's."""
+        closing = [gateway.close() for gateway in self._gateways]
+        for ended in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+
+async def _perform_absent(intent: Intent) -> bytes:
+    name = Asked.of(intent.payload).gateway
+    raise NotDone(f"this worker has no gateway {name}: see SEATSTREAM_GATEWAYS")
+
+
+async def _perform(gateway: Gateway, now_ms: Callable[[], int], intent: Intent) -> bytes:
+    """Make the call; return the payload of a Word.
+
+    Raises NotDone where the gateway did nothing, GatewayTrouble where nobody knows.
+    """
+    asked = Asked.of(intent.payload)
+    if asked.until_ms and now_ms() >= asked.until_ms:
+        return Word(Heard.NOT_DONE, "its time is over").payload()
+    timeout_s = _SHARE_OF_TIME * intent.call_ms / 1000
+    return word_of(asked, await _answer(gateway, asked, timeout_s)).payload()
+
+
+async def _answer(
+    gateway: Gateway, asked: Asked, timeout_s: float
+) -> ChargeAnswer | OrderAnswer | RefundAnswer:
+    ends_s = time.monotonic() + timeout_s
+    match asked.question:
+        case Question.CHARGE:
+            return await gateway.process(asked.charge(), timeout_s)
+        case Question.VERIFY:
+            return await gateway.verify(asked.order_id, timeout_s)
+        case _:
+            refund = Refund(
+                order_id=asked.order_id,
+                payment_id=asked.payment_id,
+                amount=asked.amount,
+                currency=asked.currency,
+                idempotency_key=f"refund:{asked.order_id}",
+            )
+            answer = await gateway.refund(refund, timeout_s)
+            if isinstance(answer, Refused) and answer.reason in _DONE_BEFORE:
+                # Given back already, it says: the same question would hear that for ever.
+                return await gateway.verify(asked.order_id, ends_s - time.monotonic())
+            return answer
+
+
+def word_of(asked: Asked, answer: ChargeAnswer | OrderAnswer | RefundAnswer) -> Word:
+    """Return what an answer is worth to the purchase; raises as `_perform`."""
+    match answer:
+        case Captured(order_id=order_id) | Refunded(order_id=order_id) if (
+            order_id != asked.order_id
+        ):
+            raise GatewayTrouble("an answer about another order")
+        case Captured() if asked.question == Question.REFUND:
+            return Word(Heard.OPEN, "captured, and not given back")
+        case Captured():
+            return Word(Heard.CAPTURED, "", answer.amount, answer.currency, answer.payment_id)
+        case Refunded() if asked.question == Question.REFUND and (
+            (answer.amount, answer.currency) != (asked.amount, asked.currency)
+        ):
+            return Word(Heard.REFUSED, "another amount was given back than was captured")
+        case Refunded():
+            return Word(Heard.REFUNDED)
+        case Declined():
+            return Word(Heard.DECLINED, answer.reason)
+        case Pending():
+            return Word(Heard.OPEN, "the gateway has not decided")
+        case NotFound():
+            return Word(Heard.NOT_FOUND)
+        case Refused(reason=reason) if reason in _DONE_BEFORE:
+            return Word(Heard.OPEN, f"{reason}: {answer.why}")
+        case Refused():
+            return Word(Heard.REFUSED, f"{answer.reason}: {answer.why}")
+        case Unavailable():
+            raise NotDone(answer.why, int(answer.retry_after_s * 1000))
+        case Unknown():
+            raise GatewayTrouble(answer.why)

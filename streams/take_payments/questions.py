@@ -1,0 +1,173 @@
+"""A purchase's open question as an intent, and what became of it as a record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from state.domain.keys import Order, split_order_id
+from state.domain.purchase import Heard, Question
+from state.records.payment_codecs import PaymentCodecs
+from state.records.payments import PurchaseRecord
+from streams.gateways.calls import json_object
+from streams.gateways.protocol import Charge
+from streams.intents import DETAIL_MAX, Answer, Intent, Result
+
+ABSENT: Final = "absent gateway"
+"""Destination of questions to a gateway that this worker does not have; no gateway's name."""
+
+CALL_MS: Final = 10_000
+_WAIT_MS_MAX: Final = 3_600_000
+
+
+class Asked(NamedTuple):
+    """What a performer needs to know of a question: the content of its intent.
+
+    amount, currency: of a refund, as they were captured. until_ms: 0 for no end.
+    """
+
+    question: int
+    gateway: str
+    order_id: str
+    amount: int
+    currency: str
+    method: str
+    parameters: str
+    payment_id: str
+    until_ms: int
+
+    @classmethod
+    def of(cls, content: bytes) -> Asked:
+        return cls(*json.loads(content))
+
+    def content(self) -> bytes:
+        return json.dumps(self).encode()
+
+    def charge(self) -> Charge:
+        """Return what is charged; ValueError or TypeError where no gateway may be asked for it."""
+        parameters = json_object(self.parameters.encode()) if self.parameters else {}
+        if parameters is None:
+            raise ValueError("parameters that are no JSON object")
+        return Charge(
+            order_id=self.order_id,
+            amount=self.amount,
+            currency=self.currency,
+            idempotency_key=f"pay:{self.order_id}",
+            method=self.method,
+            parameters=parameters,
+        )
+
+
+class Word(NamedTuple):
+    """What a gateway said; a performer returns its bytes."""
+
+    heard: Heard
+    detail: str = ""
+    amount: int = 0
+    currency: str = ""
+    payment_id: str = ""
+
+    @classmethod
+    def of(cls, payload: bytes) -> Word:
+        heard, *rest = json.loads(payload)
+        return cls(Heard(heard), *rest)
+
+    def payload(self) -> bytes:
+        return json.dumps(self).encode()
+
+
+def order_of(record: PurchaseRecord, partition: int) -> Order:
+    """Return what gateways call a purchase."""
+    return Order(record.reservation_id.decode(), record.epoch, partition)
+
+
+def asked(record: PurchaseRecord, partition: int) -> Asked:
+    """Return what a performer needs to know of a purchase's open question."""
+    is_refund = record.question == Question.REFUND
+    return Asked(
+        record.question,
+        record.gateway.decode(),
+        order_of(record, partition).id,
+        record.paid if is_refund else record.amount,
+        (record.paid_currency if is_refund else record.currency).decode(),
+        record.method.decode(),
+        record.parameters.decode(),
+        record.payment_id.decode(),
+        record.until_ms,
+    )
+
+
+def refusal_to_charge(record: PurchaseRecord, partition: int) -> str:
+    """Say why no gateway may be asked to charge; empty where one may."""
+    try:
+        asked(record, partition).charge()
+    except (TypeError, ValueError) as error:
+        # Their text repeats no parameter; that of a decoder would.
+        is_text = not isinstance(error, UnicodeError)
+        return str(error) if is_text else "parameters that are no text"
+    return ""
+
+
+def id_of(record: PurchaseRecord, partition: int) -> str:
+    """Return the id of the open question's intent: each question is one effect."""
+    return f"{order_of(record, partition).id}:{record.number}"
+
+
+def intent_of(
+    record: PurchaseRecord, partition: int, destination: str, now_ms: int, call_ms: int
+) -> Intent:
+    """Return the open question of a purchase as an intent.
+
+    Every charge has one key, as has every refund: asked again, a gateway does nothing again.
+    """
+    about = asked(record, partition)
+    key = {
+        Question.CHARGE: f"pay:{about.order_id}",
+        Question.REFUND: f"refund:{about.order_id}",
+        Question.VERIFY: f"verify:{about.order_id}",
+    }
+    return Intent(
+        id=id_of(record, partition),
+        destination=destination,
+        idempotency_key=key[Question(record.question)],
+        payload=about.content(),
+        due_ms=record.due_ms,
+        opened_ms=now_ms,
+        call_ms=call_ms,
+    )
+
+
+def word_of(answer: Answer) -> Word:
+    """Return what a handler hears of an attempt."""
+    match answer.result:
+        case Result.ANSWERED:
+            return Word.of(answer.payload)
+        case Result.NOT_DONE | Result.NOT_TRIED if not answer.may_have_run:
+            return Word(Heard.NOT_DONE, answer.detail)
+        case _:
+            return Word(Heard.OPEN, answer.detail)
+
+
+def told_answers(codecs: PaymentCodecs) -> Callable[[Intent, Answer], tuple[bytes | None, bytes]]:
+    """Return what makes the record of an answer: the route's `answer`."""
+
+    def tell(intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
+        order_id, _, number = intent.id.rpartition(":")
+        order = split_order_id(order_id)
+        assert order is not None, f"intent {intent.id} is no question of a purchase"
+        word = word_of(answer)
+        reservation_id = order.reservation_id.encode()
+        return reservation_id, codecs.answered(
+            reservation_id,
+            order.epoch,
+            int(number),
+            word.heard,
+            word.amount,
+            word.currency.encode(),
+            word.payment_id.encode(),
+            max(0, min(answer.wait_ms, _WAIT_MS_MAX)),
+            word.detail[:DETAIL_MAX].encode(errors="replace"),
+        )
+
+    return tell

@@ -1,0 +1,198 @@
+"""Performers over a gateway that says what it is told to say."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from support.payments.paying import PARTITION, Paying
+
+from state.domain.keys import PROGRESS_KEY
+from state.domain.purchase import Heard, Question
+from streams.gateways.protocol import (
+    Captured,
+    Declined,
+    NotFound,
+    Pending,
+    Refunded,
+    Refused,
+    RefusedReason,
+    Unavailable,
+    Unknown,
+)
+from streams.intents import Intent, NotDone
+from streams.take_payments.performers import GatewayPerformers, GatewayTrouble
+from streams.take_payments.questions import ABSENT, Asked, Word
+
+ORDER = f"r1.1.{PARTITION}"
+NOW = 1_000_000
+
+
+def captured(order_id: str = ORDER, amount: int = 100) -> Captured:
+    return Captured(
+        order_id=order_id,
+        payment_id="ch_1",
+        amount=amount,
+        currency="EUR",
+        method="card",
+        approved_at_ms=1,
+    )
+
+
+def refunded(order_id: str = ORDER, amount: int = 100) -> Refunded:
+    return Refunded(
+        order_id=order_id,
+        payment_id="ch_1",
+        refund_id="re_1",
+        amount=amount,
+        currency="EUR",
+        refunded_at_ms=1,
+    )
+
+
+@dataclass
+class Saying:
+    """A gateway; `answers` by what it is asked."""
+
+    answers: dict[str, Any]
+    asked: list[Any] = field(default_factory=list)
+    name: str = "mock"
+    is_closed: bool = False
+
+    async def process(self, charge: Any, timeout_s: float) -> Any:
+        self.asked.append((charge, timeout_s))
+        return self.answers["process"]
+
+    async def verify(self, order_id: str, timeout_s: float) -> Any:
+        self.asked.append((order_id, timeout_s))
+        return self.answers["verify"]
+
+    async def refund(self, refund: Any, timeout_s: float) -> Any:
+        self.asked.append((refund, timeout_s))
+        return self.answers["refund"]
+
+    async def webhook(self, *_: Any) -> Any:
+        raise AssertionError
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+WAYS = {Question.CHARGE: "process", Question.VERIFY: "verify", Question.REFUND: "refund"}
+
+
+def intent_of(question: Question, until_ms: int = 0) -> Intent:
+    asked = Asked(question, "mock", ORDER, 100, "EUR", "card", '{"token": "t"}', "ch_1", until_ms)
+    return Intent(
+        id=ORDER + ":1",
+        destination="mock",
+        idempotency_key="key",
+        payload=asked.content(),
+        due_ms=0,
+        opened_ms=0,
+    )
+
+
+def performed(gateway: Saying, intent: Intent, destination: str = "mock") -> Word:
+    performers = GatewayPerformers([gateway], lambda: NOW)
+
+    async def perform() -> bytes:
+        return await performers.by_destination[destination](intent)
+
+    return Word.of(asyncio.run(perform()))
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "heard"),
+    [
+        (Question.CHARGE, captured(), Heard.CAPTURED),
+        (Question.CHARGE, Declined("CARD_DECLINED"), Heard.DECLINED),
+        (Question.CHARGE, Pending(), Heard.OPEN),
+        (Question.CHARGE, Refused(RefusedReason.BAD_REQUEST), Heard.REFUSED),
+        (Question.CHARGE, Refused(RefusedReason.ALREADY_CAPTURED), Heard.OPEN),
+        (Question.CHARGE, Refused(RefusedReason.KEY_REUSED), Heard.OPEN),
+        (Question.VERIFY, captured(), Heard.CAPTURED),
+        (Question.VERIFY, refunded(), Heard.REFUNDED),
+        (Question.VERIFY, refunded(amount=1), Heard.REFUNDED),
+        (Question.VERIFY, NotFound(), Heard.NOT_FOUND),
+        (Question.VERIFY, Declined("CARD_DECLINED"), Heard.DECLINED),
+        (Question.REFUND, refunded(), Heard.REFUNDED),
+        (Question.REFUND, refunded(amount=99), Heard.REFUSED),
+        (Question.REFUND, NotFound(), Heard.NOT_FOUND),
+        (Question.REFUND, Pending(), Heard.OPEN),
+    ],
+)
+def test_each_answer_is_what_it_is_worth(question: Question, answer: Any, heard: Heard) -> None:
+    word = performed(Saying({WAYS[question]: answer}), intent_of(question))
+    assert word.heard == heard
+    if heard == Heard.CAPTURED:
+        assert (word.amount, word.currency, word.payment_id) == (100, "EUR", "ch_1")
+
+
+@pytest.mark.parametrize("question", WAYS)
+def test_f53_f54_trouble_is_raised_so_that_the_circuit_counts_it(question: Question) -> None:
+    for unclear in (Unknown("no answer in time"), captured("another"), refunded("another")):
+        with pytest.raises(GatewayTrouble):
+            performed(Saying({WAYS[question]: unclear}), intent_of(question))
+    away = Saying({WAYS[question]: Unavailable("sent away", 2.5)})
+    with pytest.raises(NotDone, match="sent away") as raised:
+        performed(away, intent_of(question))
+    assert raised.value.wait_ms == 2_500
+
+
+def test_a_charge_is_made_with_its_key_and_a_refund_with_its_own() -> None:
+    gateway = Saying({"process": captured(), "refund": refunded()})
+    performed(gateway, intent_of(Question.CHARGE, until_ms=NOW + 1))
+    performed(gateway, intent_of(Question.REFUND))
+    (charge, _), (refund, timeout_s) = gateway.asked
+    assert (charge.idempotency_key, dict(charge.parameters)) == (f"pay:{ORDER}", {"token": "t"})
+    assert (refund.idempotency_key, refund.payment_id) == (f"refund:{ORDER}", "ch_1")
+    # Before the executor's own patience ends.
+    assert timeout_s < 10
+
+
+def test_a_charge_whose_time_is_over_is_not_begun() -> None:
+    gateway = Saying({})
+    assert performed(gateway, intent_of(Question.CHARGE, until_ms=NOW)).heard == Heard.NOT_DONE
+    assert gateway.asked == []
+
+
+def test_f61_a_refund_that_was_done_before_is_looked_up() -> None:
+    done = Refused(RefusedReason.ALREADY_REFUNDED)
+    gateway = Saying({"refund": done, "verify": refunded()})
+    assert performed(gateway, intent_of(Question.REFUND)).heard == Heard.REFUNDED
+    gateway = Saying({"refund": done, "verify": captured()})
+    assert performed(gateway, intent_of(Question.REFUND)).heard == Heard.OPEN
+
+
+def test_a_gateway_that_the_worker_has_no_more_is_asked_again_and_never_called() -> None:
+    gateway = Saying({})
+    with pytest.raises(NotDone, match="no gateway mock"):
+        performed(gateway, intent_of(Question.VERIFY), ABSENT)
+    # Its questions go to nobody, and wait.
+    before, after = Paying(), Paying(("other",))
+    before.start()
+    before.captures()
+    stored = before.driver.state("payment-commands", PARTITION)
+    changes = after.driver.state("payment-commands", PARTITION)
+    for key, payload in before.driver.stored("payment-commands", PARTITION).items():
+        if key != PROGRESS_KEY:
+            changes.put(key, payload)
+    changes.write(changes.seal(), None)
+    assert stored.get(b"ur1") == changes.get(b"ur1")
+    after.sold()
+    after.refund()
+    assert after.asked()[0].intent.destination == ABSENT
+
+
+def test_every_gateway_is_closed_though_one_does_not_close() -> None:
+    class Stuck(Saying):
+        async def close(self) -> None:
+            raise OSError("told so")
+
+    other = Saying({}, name="other")
+    performers = GatewayPerformers([Stuck({}), other])
+    with pytest.raises(OSError, match="told so"):
+        asyncio.run(performers.close())
+    assert other.is_closed
+    assert performers.names == {"mock", "other"}
