@@ -121,6 +121,12 @@ class TopologyDriver:
             self.replay(topic, partition, records)
         return len(records)
 
+    def pass_over(self, topic: str, partition: int) -> int:
+        """Lose what nobody has decided yet, as brokers may; return how many records."""
+        decided_to = self._decided_to[topic, partition]
+        self._decided_to[topic, partition] = len(self._log[topic, partition])
+        return len(self._log[topic, partition]) - decided_to
+
     def replay(self, topic: str, partition: int, records: Sequence[PipedRecord]) -> None:
         """Run the handler over records that are in the log already, as after a rewind."""
         route = self._routes.get(topic)

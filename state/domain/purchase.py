@@ -306,9 +306,13 @@ def resolved(purchase: Purchase, turn: Turn) -> Followed:
     ):
         return Followed(purchase)
     purchase = purchase._replace(asking=None)
-    if turn == Turn.REFUNDED:
-        return _refunded(purchase)
-    return _ended(purchase, Turn.FOUND_UNPAID)
+    if turn == Turn.FOUND_UNPAID:
+        return _ended(purchase, turn)
+    followed = _refunded(purchase)
+    if purchase.payment_id:
+        return followed
+    # Of that capture nobody had heard: the seats are still kept for it.
+    return followed._replace(say=Say.RELEASE_SEATS)
 
 
 def booking_number(order_id: str, at_ms: int) -> str:

@@ -219,6 +219,8 @@ def test_a_gateway_that_never_answers_again_is_left_to_a_person_with_the_seats_k
     assert (purchase.status, say, purchase.asking) == (P.COMPENSATION_REQUIRED, None, None)
     found = resolved(purchase, T.FOUND_UNPAID)
     assert (found.purchase.status, found.say) == (P.FAILED, Say.RELEASE_SEATS)
+    back = resolved(purchase, T.REFUNDED)
+    assert (back.purchase.status, back.say) == (P.REFUNDED, Say.RELEASE_SEATS)
     # A webhook that comes after all is asked about, too.
     assert question(hinted(purchase, DEADLINE).purchase) == (Question.VERIFY, DEADLINE)
 

@@ -1,0 +1,318 @@
+"""Both handlers, a gateway that loses answers, buyers in any order: seats and money add up."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.examples import of_whole
+from support.payments.paying import CODECS, PODS
+from support.seats.section_commands import CODECS as SEAT_CODECS
+from support.seats.section_commands import (
+    A,
+    confirm,
+    extend,
+    hold,
+    identity,
+    open_section,
+    release,
+    start_payment,
+)
+
+from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
+from state.domain.keys import PURCHASE, RESERVATION
+from state.domain.purchase import Heard, PurchaseStatus, Question, Turn
+from state.domain.reservation import Reservation, Status
+from state.records.payments import PurchaseRecord, purchase_of
+from state.records.reservation import read_reservation
+from streams.driver import Pending, TopologyDriver
+from streams.intents import Answer, Result
+from streams.take_payments.questions import Asked, Word
+from topology import routes
+
+SEATS, PAYMENTS = SECTION_COMMANDS.name, PAYMENT_COMMANDS.name
+BUYERS = ("r1", "r2", "r3")
+PRICE = 4_000
+HOLD_MS, PAYMENT_MS = 120_000, 300_000
+SLOW_MS = 300_000
+"""So long a charge may be on its way to the gateway at most."""
+
+
+class Named:
+    """A gateway of which only the name is asked."""
+
+    name = "mock"
+
+
+@dataclass
+class Ledger:
+    """A gateway that acts once for an order; what it answers may be lost.
+
+    captured, refunded: amounts by order id. declined: orders that it did not charge for good.
+    on_their_way: charges that have not arrived, by order, with the time by which they do.
+    """
+
+    captured: dict[str, int] = field(default_factory=dict)
+    refunded: dict[str, int] = field(default_factory=dict)
+    declined: set[str] = field(default_factory=set)
+    on_their_way: dict[str, int] = field(default_factory=dict)
+    charges: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def charge(self, order_id: str, amount: int) -> None:
+        if order_id not in self.captured and order_id not in self.declined:
+            self.captured[order_id] = amount
+            self.charges[order_id] += 1
+
+    def arrive(self, now_ms: int) -> None:
+        """Let arrive what cannot be on its way any longer."""
+        for order_id, until_ms in list(self.on_their_way.items()):
+            if until_ms <= now_ms:
+                del self.on_their_way[order_id]
+                self.charge(order_id, 2 * PRICE)
+
+    def do(self, asked: Asked, amount: int) -> Word:
+        order_id = asked.order_id
+        if asked.question == Question.CHARGE:
+            self.charge(order_id, amount)
+        elif asked.question == Question.REFUND:
+            assert asked.amount == self.captured[order_id]
+            self.refunded[order_id] = asked.amount
+        if order_id in self.refunded:
+            return Word(Heard.REFUNDED)
+        if order_id in self.captured:
+            paid = self.captured[order_id]
+            return Word(Heard.CAPTURED, "", paid, "EUR", f"ch_{order_id}")
+        return Word(Heard.DECLINED if order_id in self.declined else Heard.NOT_FOUND)
+
+    def kept(self, order_id: str) -> int:
+        return self.captured.get(order_id, 0) - self.refunded.get(order_id, 0)
+
+
+class World:
+    """One section of three seats, for which three buyers want two each."""
+
+    def __init__(self) -> None:
+        named: Any = [Named()]
+        flow = routes(SEAT_CODECS, CODECS, cached_seats=1_000, gateways=named)
+        self.routes = {route.source: route for route in flow}
+        self.driver = TopologyDriver(flow, relays=False)
+        self.ledger = Ledger()
+        self.seen: list[Pending] = []
+        self.driver.advance(1)
+        opened = open_section(
+            "...", currency="EUR", amounts=(PRICE,), hold_ms=HOLD_MS, payment_ms=PAYMENT_MS
+        )
+        self.driver.pipe(SEATS, *opened)
+
+    @property
+    def now_ms(self) -> int:
+        return self.driver.log_time_ms
+
+    def reservation(self, buyer: str) -> Reservation | None:
+        stored = self.driver.state(SEATS, 0).get(RESERVATION + buyer.encode())
+        return None if stored is None else read_reservation(SEAT_CODECS, stored)
+
+    def purchase(self, buyer: str) -> PurchaseRecord | None:
+        stored = self.driver.state(PAYMENTS, 0).get(PURCHASE + buyer.encode())
+        return None if stored is None else purchase_of(stored)
+
+    def relay(self) -> None:
+        while self.driver.relay(SEATS, 0) + self.driver.relay(PAYMENTS, 0):
+            pass
+
+    def answer(self, pending: Pending, how: str, amount: int = 2 * PRICE) -> None:
+        """Perform an intent that is due, as a gateway on a bad day does."""
+        asked = Asked.of(pending.intent.payload)
+        self.seen.append(pending)
+        self.ledger.arrive(self.now_ms)
+        is_charge = asked.question == Question.CHARGE
+        is_over = bool(asked.until_ms) and self.now_ms >= asked.until_ms
+        answer = Answer(result=Result.FAILED)
+        if how == "away" or is_over:
+            answer = Answer(result=Result.NOT_DONE, may_have_run=False)
+        elif how == "declined" and is_charge and asked.order_id not in self.ledger.captured:
+            self.ledger.declined.add(asked.order_id)
+            answer = said(self.ledger.do(asked, amount))
+        elif how == "slow" and is_charge:
+            self.ledger.on_their_way.setdefault(asked.order_id, self.now_ms + SLOW_MS)
+        elif how == "lost":
+            self.ledger.do(asked, amount)
+        elif how != "slow":
+            answer = said(self.ledger.do(asked, amount))
+        self.driver.answer(pending, answer)
+
+    def resolve(self, buyer: str) -> None:
+        """Do as a person does who finds a payment in the list."""
+        order_id = f"{buyer}.1.0"
+        is_paid = self.ledger.kept(order_id) > 0
+        if is_paid:
+            self.ledger.refunded[order_id] = self.ledger.captured[order_id]
+        was_paid = order_id in self.ledger.captured
+        turn = Turn.REFUNDED if was_paid else Turn.FOUND_UNPAID
+        value = PODS.resolved(identity(buyer, user="operator"), turn)
+        self.driver.pipe(PAYMENTS, buyer.encode(), value)
+
+    def settle(self) -> None:
+        """Let everything come to rest: gateway and brokers are well again, people look."""
+        for _ in range(60):
+            self.relay()
+            self.driver.advance(SLOW_MS, step_ms=50_000)
+            self.ledger.arrive(self.now_ms)
+            pending = self.driver.intents(PAYMENTS, due=True)
+            for one in pending:
+                self.answer(one, "answered")
+            self.relay()
+            lost = [
+                buyer
+                for buyer in BUYERS
+                if (record := self.purchase(buyer)) is not None
+                and record.status == PurchaseStatus.COMPENSATION_REQUIRED
+            ]
+            for buyer in lost:
+                self.resolve(buyer)
+            if not pending and not lost and not self.driver.intents(PAYMENTS):
+                return
+        raise AssertionError("it never comes to rest")
+
+    def check(self) -> None:
+        """Nothing contradicts itself, and money is where the seats say."""
+        for source, route in self.routes.items():
+            assert route.contradiction is not None
+            stored = self.driver.stored(source, 0)
+            assert route.contradiction(stored.items(), 0, 1) == ""
+        assert not self.driver.dead_letters
+        for buyer in BUYERS:
+            held, purchase = self.reservation(buyer), self.purchase(buyer)
+            order_id = f"{buyer}.1.0"
+            assert self.ledger.charges[order_id] <= 1
+            kept = self.ledger.kept(order_id)
+            if held is None or purchase is None:
+                assert kept == 0
+                continue
+            assert held.status != Status.PAYING
+            assert not purchase.saying
+            is_sold = held.status == Status.SOLD
+            assert (purchase.status == PurchaseStatus.DONE) == is_sold
+            assert kept == (held.amount if is_sold else 0)
+
+
+def said(word: Word) -> Answer:
+    return Answer(result=Result.ANSWERED, payload=word.payload())
+
+
+def step(world: World, draw: st.DataObject) -> None:
+    """Let one thing happen."""
+    driver = world.driver
+    buyer = draw.draw(st.sampled_from(BUYERS))
+    due = driver.intents(PAYMENTS, due=True)
+    gateway = ["answered", "lost", "slow", "away", "unheard", "declined", "less"] if due else []
+    people = ["hold", "start", "start", "cancel", "extend", "hint", "refund"]
+    brokers = ["seats", "payments", "both", "again", "lose", "pass"]
+    match draw.draw(st.sampled_from([*people, *gateway, *gateway, *brokers])):
+        case "hold":
+            driver.pipe(SEATS, *hold(buyer, 2))
+        case "start":
+            driver.pipe(SEATS, *start_payment(buyer, parameters=b""))
+        case "cancel":
+            driver.pipe(SEATS, *release(buyer))
+        case "extend":
+            driver.pipe(SEATS, *extend(buyer))
+        case "hint":
+            driver.pipe(PAYMENTS, buyer.encode(), PODS.hint("mock", "evt", f"{buyer}.1.0"))
+        case "refund":
+            driver.pipe(PAYMENTS, buyer.encode(), PODS.refund_requested(identity(buyer)))
+        case "seats":
+            driver.relay(SEATS, 0)
+        case "payments":
+            driver.relay(PAYMENTS, 0)
+        case "both":
+            world.relay()
+        case "again":
+            # An answer that was appended twice.
+            if world.seen:
+                driver.answer(draw.draw(st.sampled_from(world.seen)), Answer(result=Result.FAILED))
+        case "lose":
+            # What the section was told, and nobody has read, is lost with its broker.
+            driver.pass_over(SEATS, 0)
+        case "pass":
+            ms = draw.draw(st.sampled_from([1_000, 60_000, 150_000, 400_000]))
+            driver.advance(ms, step_ms=50_000)
+        case "less":
+            world.answer(draw.draw(st.sampled_from(due)), "answered", 2 * PRICE - 1)
+        case how:
+            world.answer(draw.draw(st.sampled_from(due)), how)
+
+
+@settings(max_examples=of_whole(100))
+@given(st.data())
+def test_i6_i7_i10_i11_whatever_happens_in_any_order_seats_and_money_add_up(
+    data: st.DataObject,
+) -> None:
+    world = World()
+    for _ in range(data.draw(st.integers(0, 40))):
+        step(world, data)
+    world.settle()
+    world.check()
+
+
+def paying(*buyers: str) -> World:
+    """Return a world in which these pay, and nothing is answered."""
+    world = World()
+    for buyer in buyers:
+        world.driver.pipe(SEATS, *hold(buyer, 2))
+        world.driver.pipe(SEATS, *start_payment(buyer, parameters=b""))
+    world.relay()
+    return world
+
+
+def test_f57_money_that_comes_after_the_release_gets_the_same_seats_or_goes_back() -> None:
+    for is_taken in (False, True):
+        world = paying("r1")
+        world.driver.advance(PAYMENT_MS, step_ms=50_000)
+        [charge] = world.driver.intents(PAYMENTS)
+        world.answer(charge, "slow")
+        world.driver.advance(5_000)
+        [look] = world.driver.intents(PAYMENTS, due=True)
+        world.answer(look, "answered")
+        world.relay()
+        held = world.reservation("r1")
+        assert held is not None
+        assert held.status == Status.RELEASED
+        if is_taken:
+            world.driver.pipe(SEATS, *hold("r2", 2))
+        world.ledger.charge("r1.1.0", 2 * PRICE)
+        world.driver.pipe(PAYMENTS, b"r1", PODS.hint("mock", "evt", "r1.1.0"))
+        [look] = world.driver.intents(PAYMENTS, due=True)
+        world.answer(look, "answered")
+        world.settle()
+        world.check()
+        held = world.reservation("r1")
+        assert held is not None
+        assert held.status == (Status.RELEASED if is_taken else Status.SOLD)
+
+
+def test_a_sale_whose_command_was_lost_is_told_again_and_sold() -> None:
+    world = paying("r1")
+    [charge] = world.driver.intents(PAYMENTS)
+    world.answer(charge, "answered")
+    assert world.driver.pass_over(SEATS, 0) == 1
+    world.driver.advance(120_000, step_ms=50_000)
+    world.relay()
+    purchase = world.purchase("r1")
+    assert purchase is not None
+    assert purchase.status == PurchaseStatus.DONE
+    world.check()
+
+
+def test_a_stranger_who_confirms_sells_nothing_and_turns_no_money_back() -> None:
+    world = paying("r1")
+    [charge] = world.driver.intents(PAYMENTS)
+    world.answer(charge, "answered")
+    world.driver.pipe(SEATS, *confirm("r1", user="eve"))
+    world.relay()
+    world.check()
+    held = world.reservation("r1")
+    assert held is not None
+    assert held.status == Status.SOLD
+    assert A in held.section_id.decode()
