@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from support.gateways.serving import http, on_the_wire, reset
+from support.gateways.serving import Fail, hang, http, on_the_wire, reset, saying
 
 from infra.process.environment import Environment
 from streams.gateways.protocol import (
@@ -178,7 +178,7 @@ _IDS = [f"{name}-{question}-{number}" for name, question, number in PLACES]
 
 def asked(
     place: tuple[str, str, int],
-    fails: Callable[[asyncio.StreamWriter], Awaitable[None]],
+    fails: Fail,
     timeout_s: float = PATIENCE_S,
 ) -> Any:
     """Ask a gateway whose server fails at this place; return the answer."""
@@ -186,12 +186,11 @@ def asked(
     speaker = SPEAKERS[name]
     before = getattr(speaker, question, ())
 
-    async def behave(number: int, writer: asyncio.StreamWriter) -> None:
+    def behave(number: int) -> Fail:
         # A look-up that was reset may be repeated by the HTTP library, and meets the same.
         if number < failing:
-            writer.write(http(200, json.dumps(before[number]).encode()))
-        else:
-            await fails(writer)
+            return saying(http(200, json.dumps(before[number]).encode()))
+        return fails
 
     async def whole() -> Any:
         async with on_the_wire(behave) as url:
@@ -225,14 +224,7 @@ def test_f53_f54_a_fault_of_the_wire_has_its_answer(
 ) -> None:
     caplog.set_level("DEBUG")
     for case, (content, kind) in ANSWERS.items():
-
-        async def fails(writer: asyncio.StreamWriter, content: bytes | None = content) -> None:
-            if content is None:
-                reset(writer)
-            else:
-                writer.write(content)
-
-        answer = asked(place, fails)
+        answer = asked(place, reset if content is None else saying(content))
         assert type(answer) is kind, (case, answer)
         if case == "429":
             assert answer.retry_after_s == 5
@@ -242,11 +234,7 @@ def test_f53_f54_a_fault_of_the_wire_has_its_answer(
 
 @pytest.mark.parametrize("place", PLACES, ids=_IDS)
 def test_f53_who_waits_no_longer_knows_nothing(place: tuple[str, str, int]) -> None:
-    async def never(writer: asyncio.StreamWriter) -> None:
-        # Until the other side goes.
-        await writer.wait_closed()
-
-    assert type(asked(place, never, timeout_s=0.05)) is Unknown
+    assert type(asked(place, hang, timeout_s=0.05)) is Unknown
 
 
 @pytest.mark.parametrize("name", SPEAKERS)

@@ -28,8 +28,11 @@ async def served(application: web.Application) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-Behave = Callable[[int, asyncio.StreamWriter], Awaitable[None]]
-"""What is done for request 0, 1 .. : bytes are written, or not; the connection ends afterwards."""
+Fail = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""What is done for a request: bytes are written, or not; the connection ends afterwards."""
+
+Behave = Callable[[int], Fail]
+"""Says what is done for request 0, 1 .. ."""
 
 
 @asynccontextmanager
@@ -44,9 +47,9 @@ async def on_the_wire(behave: Behave) -> AsyncIterator[str]:
             length = _LENGTH.search(head)
             await reader.readexactly(int(length[1]) if length else 0)
             number, asked = asked, asked + 1
-            await behave(number, writer)
-        except asyncio.IncompleteReadError:
-            pass
+            await behave(number)(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # It has gone.
         finally:
             writer.close()
 
@@ -59,7 +62,21 @@ async def on_the_wire(behave: Behave) -> AsyncIterator[str]:
         await server.wait_closed()
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
+def saying(content: bytes) -> Fail:
+    """Write these bytes, and nothing more."""
+
+    async def say(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(content)
+
+    return say
+
+
+async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Say nothing until the other side goes."""
+    await reader.read()
+
+
+async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Reset the connection, as when the other side's machine goes."""
     connection: Any = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
