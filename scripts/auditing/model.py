@@ -69,7 +69,7 @@ class Reservation:
     """A reservation as the log must remember it; fields as in its Avro record.
 
     places: its seats, one by one; first: its first outcome; last: that of its last decision.
-    started: the outcome of the start of its payment.
+    started, sold: the outcomes of the start of its payment, and of its sale in its first epoch.
     extensions: outcomes of the last ones by the correlation id of each, oldest first.
     """
 
@@ -80,6 +80,7 @@ class Reservation:
     extensions: OrderedDict[str, Outcome] = field(default_factory=OrderedDict)
     deadline_ms: int = 0
     started: Outcome | None = None
+    sold: Outcome | None = None
 
 
 class Oracle:
@@ -363,9 +364,9 @@ class Oracle:
         if name in OF_MONEY and any(one["kind"] == "REACQUIRED" for one in record["later"]):
             # Who paid knows only the epoch that had ended.
             known_epochs.add(record["epoch"] - 1)
-        if name == "StartPayment" and is_started_again(held, command):
-            assert held.started is not None
-            return held.started
+        before = started_before(held, command) if name == "StartPayment" else None
+        if before is not None:
+            return before
         if command["epoch"] not in known_epochs:
             return self._refusal(name, request, "STALE_EPOCH")
         if name == "ConfirmReservation":
@@ -418,6 +419,8 @@ class Oracle:
             | {"epoch": record["epoch"], "seats": record["seats"], "reacquired": reacquired}
             | price_told(record),
         )
+        if not reacquired:
+            held.sold = outcome
         self._later(held, "REACQUIRED" if reacquired else "CONFIRMED", outcome, 0)
         return outcome
 
@@ -425,9 +428,6 @@ class Oracle:
         """Start the payment for a hold; sell at once what costs nothing."""
         record, request = held.record, command["request"]
         status = record["status"]
-        is_free = bool(record["currency"]) and record["amount"] == 0
-        if status == "SOLD" and is_free:
-            return held.last
         if status == "RELEASED":
             cause = held.last[1]["cause"]
             ended = cause if cause in {"CANCELLED", "LAPSED"} else "PAYMENT_FAILED"
@@ -443,7 +443,7 @@ class Oracle:
             return self._refusal("", request, "NOT_OPEN")
         if rules["saleEndsMs"] and self.log_time_ms >= rules["saleEndsMs"]:
             return self._refusal("", request, "SALE_CLOSED")
-        if is_free:
+        if is_free(record):
             return self._sell(held, request, reacquired=False)
         record["status"], record["gateway"] = "PAYING", command["gateway"]
         deadline_ms = self.log_time_ms + rules["paymentMs"]
@@ -693,15 +693,24 @@ class Oracle:
         return record, self._head(request, version) | {"reason": reason, "seat": seat}
 
 
-def is_started_again(held: Reservation, command: Command) -> bool:
-    """Say whether its payment was started by this command, or by one that asks for the same."""
-    if held.started is None:
-        return False
-    fields = held.started[1]
-    if (fields["epoch"], fields["gateway"]) != (command["epoch"], command["gateway"]):
-        return False
+def started_before(held: Reservation, command: Command) -> Outcome | None:
+    """Return what a start of its payment led to that asked for the same as this one."""
+    free = is_free(held.record)
+    begun, meanwhile = (held.sold, "SOLD") if free else (held.started, "PAYING")
+    if begun is None:
+        return None
+    fields = begun[1]
+    if fields["epoch"] != command["epoch"] or (
+        not free and fields["gateway"] != command["gateway"]
+    ):
+        return None
     is_same = fields["request"]["correlationId"] == command["request"]["correlationId"]
-    return bool(is_same or held.record["status"] == "PAYING")
+    return begun if is_same or held.record["status"] == meanwhile else None
+
+
+def is_free(record: dict[str, Any]) -> bool:
+    """Say whether seats have a price, and that is nothing."""
+    return bool(record["currency"]) and record["amount"] == 0
 
 
 def price_told(record: dict[str, Any]) -> dict[str, Any]:

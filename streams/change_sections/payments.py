@@ -67,12 +67,9 @@ def start_payment(
     held = known_buyer(fold, command, stored)
     if isinstance(held, Refused):
         return held
-    if _is_again(held, command):
-        started = held.last(Later.PAYMENT_STARTED)
-        assert started is not None
-        return Again(fold.later_outcome(held, started))
-    if held.is_free_of_charge and (held.status, held.epoch) == (Status.SOLD, command.epoch):
-        return fold.end_again(held)
+    begun = _begun_before(held, command)
+    if begun is not None:
+        return Again(fold.later_outcome(held, begun))
     reason = refusal_to_pay(held, command.epoch)
     if reason is not None:
         return Refused(reason)
@@ -105,15 +102,19 @@ def start_payment(
     )
 
 
-def _is_again(held: Reservation, command: StartPayment) -> bool:
-    """Say whether a payment was started by this command, or by one that asks for the same."""
-    started = held.last(Later.PAYMENT_STARTED)
-    if started is None or (started.epoch, held.gateway) != (command.epoch, command.gateway):
-        return False
-    # Once it is settled, only who started it is told again that it was.
-    return (
-        held.status == Status.PAYING or correlation_of(started.request) == command.correlation_id
-    )
+def _begun_before(held: Reservation, command: StartPayment) -> LaterOutcome | None:
+    """Return what a start that asked for the same as this one led to; None where none did."""
+    if held.is_free_of_charge:
+        begun, meanwhile = held.last(Later.CONFIRMED), Status.SOLD
+    elif held.gateway == command.gateway:
+        begun, meanwhile = held.last(Later.PAYMENT_STARTED), Status.PAYING
+    else:
+        return None
+    if begun is None or begun.epoch != command.epoch:
+        return None
+    # Once it has come to its end, only whoever began it is told again that he did.
+    is_same = held.status == meanwhile or correlation_of(begun.request) == command.correlation_id
+    return begun if is_same else None
 
 
 def fail_payment(

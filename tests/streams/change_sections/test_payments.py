@@ -233,6 +233,10 @@ def test_what_is_free_of_charge_is_sold_at_once_and_no_gateway_is_asked() -> Non
     assert partition.send(start_payment("r1", 2))[0].reason is Reason.STALE_EPOCH
     assert partition.payments == []
     assert partition.send(refund_seats("r1"))[0].name == "ReservationRefunded"
+    # Who asked is told the same for ever.
+    again, other = start_payment("r1"), start_payment("r1", correlation="other")
+    assert partition.send(again) == [sold]
+    assert partition.send(other)[0].reason is Reason.ALREADY_REFUNDED
 
 
 def test_who_started_a_payment_is_told_so_whatever_has_become_of_it() -> None:
