@@ -16,6 +16,7 @@ import pytest
 from support.gateways.running import PATIENCE_S
 from support.gateways.serving import served
 from support.gateways.stripe_server import (
+    BROKEN,
     CARD,
     DECLINED,
     KEY,
@@ -171,6 +172,30 @@ def test_f53_an_answer_that_is_lost_is_found_by_the_order(ending: str) -> None:
         assert found == (CAPTURED if is_charged else NotFound())
         assert await gateway.process(charge(), PATIENCE_S) == CAPTURED
         assert len(server.charges) == 1
+
+    run(test)
+
+
+def test_f53_an_error_that_stripe_repeats_for_ever_is_settled_by_the_order() -> None:
+    async def test(gateway: StripeGateway, server: StripeServer) -> None:
+        for _ in range(2):
+            assert isinstance(await gateway.process(charge(BROKEN), PATIENCE_S), Unknown)
+        assert await gateway.verify(ORDER, PATIENCE_S) == CAPTURED
+        assert len(server.charges) == 1
+
+    run(test)
+
+
+def test_what_happened_is_found_after_stripe_has_forgotten_its_keys() -> None:
+    async def test(gateway: StripeGateway, server: StripeServer) -> None:
+        await gateway.process(charge(), PATIENCE_S)
+        server.forget_keys()
+        assert await gateway.verify(ORDER, PATIENCE_S) == CAPTURED
+        assert await gateway.refund(refund(), PATIENCE_S) == REFUNDED
+        server.forget_keys()
+        assert await gateway.refund(refund(), PATIENCE_S) == REFUNDED
+        assert await gateway.verify(ORDER, PATIENCE_S) == REFUNDED
+        assert len(server.refunds) == 1
 
     run(test)
 

@@ -20,6 +20,7 @@ CARD: Final = "pm_card_visa"
 DECLINED: Final = "pm_card_visa_chargeDeclinedInsufficientFunds"
 STOLEN: Final = "pm_card_chargeDeclinedStolenCard"
 NEEDS_BUYER: Final = "pm_card_authenticationRequired"
+BROKEN: Final = "pm_card_charged_and_then_an_error"
 SLOW_BANK: Final = "pm_usBankAccount_processing"
 _DECLINES: Final = {
     DECLINED: ("card_declined", "insufficient_funds"),
@@ -154,6 +155,9 @@ class StripeServer:
                 payment_intent=intent,
             )
         token = form.get("payment_method") or form.get("confirmation_token", "")
+        if token == BROKEN:
+            self._charge(intent, "succeeded")
+            raise StripeFault(500, is_kept=True, type="api_error")
         if token in _DECLINES:
             code, decline = _DECLINES[token]
             if token != NEEDS_BUYER:
@@ -194,6 +198,10 @@ class StripeServer:
         }
         self.charges.insert(0, charge)
         return charge
+
+    def forget_keys(self) -> None:
+        """Let a day pass."""
+        self._answers.clear()
 
     def settle(self, status: str) -> None:
         """Let the newest charge, which is pending, end so."""
