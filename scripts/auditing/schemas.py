@@ -8,7 +8,7 @@ bytes behind the record.
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -51,6 +51,9 @@ class Avro:
             for name, schema in self._raw.items()
             if schema["type"] == "record"
         }
+        self._former: dict[str, list[Schema]] = {}
+        # By identity, which holds as long as the schema beside it does.
+        self._named: dict[int, tuple[Schema, Mapping[str, Schema]]] = {}
 
     def knows(self, name: str) -> bool:
         """Say whether a record of this name is the repository's."""
@@ -102,7 +105,7 @@ class Avro:
             fastavro.schemaless_writer(again, written, as_written)
             # What an encoder of ours would write is strict; all else is looked at.
             if again.getvalue() != body:
-                end = Strict(body, named_in(written)).passed(written, 0)
+                end = Strict(body, self._named_in(written)).passed(written, 0)
                 if end != len(body):
                     raise Unreadable("bytes behind the record")
             fields: Any = as_written
@@ -138,14 +141,27 @@ class Avro:
 
     def decode_former(self, name: str, body: bytes) -> Fields:
         """Return the fields of a body that an earlier release wrote; raise Unreadable."""
+        if name not in self._former:
+            self._former[name] = list(self._former_of(name))
+        for writer in self._former[name]:
+            with suppress(Unreadable):
+                return self.decode(name, body, writer)
+        raise Unreadable("of no release")
+
+    def _former_of(self, name: str) -> Iterator[Schema]:
+        """Yield what releases wrote under a name otherwise than we do, newest first, as parsed."""
         full_name = next(full for full in self._raw if full.rpartition(".")[2] == name)
         for release in reversed(self._released):
             if full_name in release:
                 writer = fastavro.parse_schema(expanded(release[full_name], release))
                 if not self.is_own(name, writer):
-                    with suppress(Unreadable):
-                        return self.decode(name, body, writer)
-        raise Unreadable("of no release")
+                    yield writer
+
+    def _named_in(self, schema: Schema) -> Mapping[str, Schema]:
+        """Return every definition inside a parsed schema; made once for each, for they stay."""
+        if id(schema) not in self._named:
+            self._named[id(schema)] = schema, named_in(schema)
+        return self._named[id(schema)][1]
 
     def _ruled(
         self, schema: Schema, path: tuple[str, ...]
