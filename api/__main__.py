@@ -14,6 +14,7 @@ from api.settings import ApiSettings, BadSetting
 from api.web.logs import log
 from infra.process.log_lines import configure
 from serdes.registry.known_ids import SchemaIdsError
+from streams.gateways.registry import BadGateway
 
 DONE: Final = 0
 CANNOT_START: Final = 1
@@ -59,6 +60,10 @@ def main() -> int:
     gc.freeze()
     try:
         has_started = uvloop.run(serve(settings, Pod.of(settings)))
+    except (BadSetting, BadGateway) as error:
+        # A gateway's own settings are read when it is opened.
+        log.error("cannot start: %s", error)
+        return BAD_SETTING
     except (PortTaken, OSError, SchemaIdsError) as error:
         log.error("cannot start: %s: %s", type(error).__name__, error)
         return CANNOT_START

@@ -25,6 +25,8 @@ from api.availability.endpoints import QuickLookUps
 from api.events import endpoints as events
 from api.events import seat_maps
 from api.http1.framing import check_head
+from api.payments import compensations, webhooks
+from api.payments import endpoints as payments
 from api.pod import Pod
 from api.reservations import endpoints as reservations
 from api.settings import ApiSettings
@@ -161,7 +163,8 @@ class Application:
             return
         headers = dict(scope["headers"])
         maximum = self._body_bytes_max(scope, headers)
-        body = await read_body(scope, headers, receive, bytes_max=maximum)
+        is_raw = scope["path"].startswith(webhooks.PATH)
+        body = await read_body(scope, headers, receive, bytes_max=maximum, is_raw=is_raw)
         answer.route = "unknown"
         methods = self._methods.of(scope["path"])
         if methods and scope["method"] not in methods:
@@ -286,6 +289,15 @@ def documented() -> FastAPI:
 def with_endpoints() -> FastAPI:
     """Return a FastAPI application of its own with the documented endpoints."""
     application = openapi.application()
-    for module in (availability, streaming, reservations, events, seat_maps):
+    for module in (
+        availability,
+        streaming,
+        reservations,
+        payments,
+        compensations,
+        webhooks,
+        events,
+        seat_maps,
+    ):
         application.include_router(module.router)
     return application

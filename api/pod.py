@@ -13,6 +13,7 @@ from api import pod_readings
 from api.access.identity import TokenVerifier
 from api.access.tokens import KeySet
 from api.commands.desk import FAILPOINTS, CommandDesk
+from api.commands.payment_desk import PaymentDesk
 from api.part import Closing, Part, closed, started
 from api.settings import ApiSettings
 from api.web.logs import log
@@ -20,7 +21,13 @@ from api.web.metrics import ApiMetrics
 from api.web.waits import CERTAIN_S, WAITS_MAX, Waits
 from infra.process.failpoints import Failpoints
 from infra.process.metrics import Reading
-from schemas.topics import EVENTS, RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS
+from schemas.topics import (
+    EVENTS,
+    PAYMENT_COMMANDS,
+    RESERVATION_OUTCOMES,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+)
 from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
 from state.kafka.command_log import CommandLog
@@ -34,6 +41,7 @@ from state.views.events.catalogue import EventCatalogue, Events
 from state.views.following.live import Live
 from state.views.outcomes.feed import OutcomeFeed
 from state.views.seat_maps import SeatMapCache
+from streams.gateways.registry import opened
 
 PartT = TypeVar("PartT")
 MadeT = TypeVar("MadeT")
@@ -71,6 +79,7 @@ class Pod:
     seat_maps: maps of sections that are asked for often.
     catalogue: what is known of every event.
     descriptions: where changes of events are appended.
+    payments:  where the payments role is told something, and what gateways send is believed.
     ids:       schema ids that records are written with.
     limits:    rate limits; none at all in a pod that is given none.
     waits:     requests that wait for a reservation, an event or a seat map.
@@ -87,6 +96,7 @@ class Pod:
     catalogue = _Part[Events]()
     descriptions = _Part[CommandLog]()
     ids = _Part[SchemaIds]()
+    payments = _Part[PaymentDesk]()
 
     def __init__(
         self,
@@ -101,6 +111,7 @@ class Pod:
         catalogue: Events | None = None,
         descriptions: CommandLog | None = None,
         ids: SchemaIds | None = None,
+        payments: PaymentDesk | None = None,
         limits: RateLimits | None = None,
         metrics: ApiMetrics | None = None,
     ) -> None:
@@ -133,11 +144,15 @@ class Pod:
         self._catalogue = catalogue
         self._descriptions = descriptions
         self._ids = ids
+        self._payments = payments
         self.metrics.read_from(self._readings)
 
     @classmethod
     def of(cls, settings: ApiSettings) -> Self:
-        """Build a pod of all parts; raises as SchemaSource.ids, connects to nothing yet."""
+        """Build a pod of all parts, connected to nothing yet.
+
+        Raises as `SchemaSource.ids`, and as `opened` of its gateways.
+        """
         brokers, kafka = settings.brokers, settings.kafka.librdkafka()
         cache = settings.cache_dir / "schema-ids.json"
         schemas = SchemaSource(settings.registry_url, cache, SchemaIdLog(brokers, kafka=kafka))
@@ -163,6 +178,11 @@ class Pod:
             catalogue=EventCatalogue(brokers, schemas=schemas, kafka=kafka),
             descriptions=CommandLog(brokers, topic=EVENTS.name, kafka=kafka),
             ids=schemas.ids(),
+            payments=PaymentDesk(
+                schemas.ids(),
+                CommandLog(brokers, topic=PAYMENT_COMMANDS.name, kafka=kafka),
+                opened(settings.gateways, os.environ),
+            ),
             owners=OwnerLookup(
                 brokers,
                 settings.app_id,
@@ -270,7 +290,9 @@ class Pod:
         return {name: part for name, part in named.items() if part is not None}
 
     def _parts(self) -> list[Part]:
-        parts = (*self._followed().values(), self._commands, self._descriptions, self._owners)
+        followed = self._followed().values()
+        appended = self._commands, self._descriptions, self._payments
+        parts = (*followed, *appended, self._owners)
         return [part for part in parts if isinstance(part, Part)]
 
     def _readings(self) -> Iterator[Reading]:

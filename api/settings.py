@@ -19,6 +19,8 @@ from infra.process.environment import (
 from infra.process.settings import PREFIX, SharedSettings
 from state.redis.rate_limit import Limit
 from state.views.availability.statuses import STALE_AFTER_MS
+from streams.gateways.registry import DEFAULT, gateway_names
+from streams.gateways.registry import SETTING as GATEWAYS
 
 __all__ = ["ApiSettings", "BadSetting"]
 
@@ -88,6 +90,8 @@ class ApiSettings(SharedSettings):
     idle_ms:        SEATSTREAM_API_IDLE_MS, how long a connection is kept without a request; whole
                     seconds count, and longer than load balancers keep theirs is right.
     head_ms:        SEATSTREAM_API_HEAD_MS, how long the head of a request may take to arrive.
+    gateways:       SEATSTREAM_GATEWAYS, through which buyers pay, the usual one first; the same
+                    for workers.
     cors_origins:   SEATSTREAM_API_CORS_ORIGINS, scheme://host[:port] separated by commas.
     trusted_proxies: SEATSTREAM_API_TRUSTED_PROXIES, networks whose X-Forwarded-For is believed.
     limit_create, limit_cancel, limit_position, limit_other: SEATSTREAM_API_LIMIT_CREATE and so
@@ -115,6 +119,7 @@ class ApiSettings(SharedSettings):
     drain_ms: int = setting(API + "DRAIN_MS", whole(0, 60_000), 0)
     idle_ms: int = setting(API + "IDLE_MS", whole(1_000, 3_600_000), 75_000)
     head_ms: int = setting(API + "HEAD_MS", whole(1_000, 60_000), 10_000)
+    gateways: tuple[str, ...] = setting(GATEWAYS, gateway_names, DEFAULT)
     cors_origins: tuple[str, ...] = setting(API + "CORS_ORIGINS", _origins, ())
     trusted_proxies: tuple[str, ...] = setting(API + "TRUSTED_PROXIES", _networks, ())
     limit_create: Limit | None = setting(API + "LIMIT_CREATE", _limit, CREATE)

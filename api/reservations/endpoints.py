@@ -7,7 +7,6 @@ reservation, for its id follows from user and key.
 
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from api.access.identity import Identity
@@ -27,6 +26,7 @@ from api.reservations.bodies import (
     seat_body,
 )
 from api.standing import awaited, own, standing_of, unknown
+from api.web.answers import json_answer
 from api.web.consistency_tokens import token_of
 from api.web.ids import SECTION_FORM, EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
@@ -368,21 +368,12 @@ def _place(reservation_id: str) -> ProblemHeader:
 
 
 def _shown(view: ReservationView, status: int, headers: tuple[ProblemHeader, ...]) -> Response:
-    return _response(reservation_body(view), status, headers)
+    return json_answer(reservation_body(view), status, headers)
 
 
 def _pending(reservation_id: str, event_id: int, section: str, wait: Wait) -> Response:
     body = pending_body(reservation_id, event_id, section)
-    return _response(body, 202, (_place(reservation_id), _COME_BACK, *wait.headers))
-
-
-def _response(body: dict[str, Any], status: int, headers: tuple[ProblemHeader, ...]) -> Response:
-    return Response(
-        orjson.dumps(body),
-        status_code=status,
-        media_type="application/json",
-        headers={**dict(headers), "Cache-Control": "no-store"},
-    )
+    return json_answer(body, 202, (_place(reservation_id), _COME_BACK, *wait.headers))
 
 
 def _advice(reason: Reason) -> str:

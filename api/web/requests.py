@@ -62,14 +62,16 @@ async def read_body(
     *,
     bytes_max: int,
     timeout_s: float = BODY_TIMEOUT_S,
+    is_raw: bool = False,
 ) -> bytes:
     """Return the checked body; empty for methods that have none.
 
+    is_raw: only its size and time are checked: a signature over it has to be looked at first.
     Raises Problem, or Disconnected.
     """
     if scope["method"] in _WITHOUT_BODY:
         return b""
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    if not is_raw and headers.get(b"content-encoding", b"identity").lower() != b"identity":
         # A compressed body says nothing about the size it unfolds to.
         raise Problem.of(
             ApiReason.UNSUPPORTED_CONTENT,
@@ -80,7 +82,7 @@ async def read_body(
     if length.isdigit() and int(length) > bytes_max:
         raise _too_large(bytes_max)
     body = await _in_time(_arrived(receive, bytes_max), timeout_s)
-    if body:
+    if body and not is_raw:
         _check_type(headers.get(b"content-type", b""))
         if len(body) > CHECKED_AT_ONCE:
             # A second for some megabytes, in which look-ups go on.

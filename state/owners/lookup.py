@@ -44,7 +44,13 @@ from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
 from state.kafka.group_offsets import committed_in
 from state.owners.name import address_of
-from state.owners.protocol import OWNER_HEADER, PROGRESS_HEADER, path_to, unframed
+from state.owners.protocol import (
+    OWNER_HEADER,
+    PROGRESS_HEADER,
+    path_to,
+    path_to_keys,
+    unframed,
+)
 from state.records.names import SectionLayout, SectionState
 from state.records.reservation import reservation_of
 from state.records.section import plan_of
@@ -296,15 +302,30 @@ class OwnerLookup:
         self, topic: str, partition: int, store_keys: Sequence[bytes]
     ) -> list[bytes | None]:
         """Return the committed payloads of up to eight store keys, as of one moment."""
+        return await self._asked(_Question(topic, partition, tuple(store_keys)))
+
+    async def keys(self, topic: str, partition: int, prefix: bytes, begin: bytes) -> list[bytes]:
+        """Return the first store keys, `LISTED_MAX` at most, from `begin` on that have a prefix.
+
+        begin: has the prefix itself. Raises as `get`.
+        """
+        listed = await self._asked(_Question(topic, partition, (prefix, begin), is_listing=True))
+        return [key for key in listed if key is not None]
+
+    # --- inside ----------------------------------------------------------------------------
+
+    async def _asked(self, question: _Question) -> list[bytes | None]:
+        """Ask the owner of a partition until it answers, or patience is over."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self._patience_s
         pause_s = _FIRST_PAUSE_S
         newer_than_s = loop.time() - DIRECTORY_AGE_S
-        least = self._decided(partition) if topic == SECTION_COMMANDS.name else 0
+        is_of_seats = question.topic == SECTION_COMMANDS.name
+        least = self._decided(question.partition) if is_of_seats else 0
         while True:
             asked_at_s = loop.time()
             try:
-                payloads = await self._attempt((topic, partition), store_keys, least, newer_than_s)
+                payloads = await self._attempt(question, least, newer_than_s)
             except (OwnerNotReady, OwnerUnreachable) as error:
                 if loop.time() + pause_s > until_s:
                     self._counts[type(error).__name__] += 1
@@ -317,18 +338,17 @@ class OwnerLookup:
             # Somebody else may own it by now.
             newer_than_s = asked_at_s
 
-    # --- inside ----------------------------------------------------------------------------
-
     async def _attempt(
-        self, place: tuple[str, int], keys: Sequence[bytes], least: int, newer_than_s: float
+        self, question: _Question, least: int, newer_than_s: float
     ) -> list[bytes | None]:
         directory = await self._directory_since(newer_than_s)
+        place = question.topic, question.partition
         owner = directory.owner_by_place.get(place, "")
         address = address_of(owner)
         if not address:
             raise OwnerUnreachable(f"{place[0]}-{place[1]}: no owner with an address ({owner!r})")
         assert self._session is not None, "not started"
-        url = f"http://{address}{path_to(*place, keys)}"
+        url = f"http://{address}{question.path}"
         line = self._lines.setdefault(address, _Line())
         async with self._turn(line, owner):
             self._counts["attempts"] += 1
@@ -338,7 +358,7 @@ class OwnerLookup:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise OwnerUnreachable(f"{owner} does not answer: {error!r}") from error
             line.answered_s = asyncio.get_running_loop().time()
-        return _payloads(owner, answer.status, answer.headers, body, len(keys), least)
+        return _payloads(owner, answer.status, answer.headers, body, question.count, least)
 
     @asynccontextmanager
     async def _turn(self, line: _Line, owner: str) -> AsyncIterator[None]:
@@ -375,18 +395,45 @@ class OwnerLookup:
         return Directory(await self._group.owners(), began_s)
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked of an owner: some store keys, or to list them.
+
+    topic, partition: of the owner's input. keys: whose payloads are wanted; of a listing, its
+    prefix and where it begins.
+    """
+
+    topic: str
+    partition: int
+    keys: tuple[bytes, ...]
+    is_listing: bool = False
+
+    @property
+    def path(self) -> str:
+        if self.is_listing:
+            return path_to_keys(self.topic, self.partition, *self.keys)
+        return path_to(self.topic, self.partition, self.keys)
+
+    @property
+    def count(self) -> int | None:
+        """Return how many payloads an answer has; None for any number."""
+        return None if self.is_listing else len(self.keys)
+
+
 def _payloads(
-    owner: str, status: int, headers: Mapping[str, str], body: bytes, count: int, least: int
+    owner: str, status: int, headers: Mapping[str, str], body: bytes, count: int | None, least: int
 ) -> list[bytes | None]:
     """Return what an owner's answer says.
 
-    least: every command below it must be in what is answered.
+    count: of the payloads that were asked for. least: every command below it must be in what is
+    answered.
     """
     if status in {401, 403}:
         raise OwnerUnreachable(f"{owner} refuses look-ups: {status} {body[:100]!r}")
     if status in {421, 503}:
         raise OwnerNotReady(f"{owner}: {body[:100]!r}")
-    if status not in {200, 404} or OWNER_HEADER not in headers:
+    answers = {200} if count is None else {200, 404}
+    if status not in answers or OWNER_HEADER not in headers:
         # Somebody else listens there, or a newer worker.
         raise OwnerUnreachable(f"{owner} answers {status} {body[:100]!r}")
     if headers[OWNER_HEADER] != owner:
@@ -399,7 +446,7 @@ def _payloads(
     if count == 1:
         return [body if status == 200 else None]
     payloads = unframed(body)
-    if payloads is None or len(payloads) != count:
+    if payloads is None or count not in {None, len(payloads)}:
         raise OwnerUnreachable(f"{owner} answers something else than {count} records")
     return payloads
 

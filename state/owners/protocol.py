@@ -9,7 +9,13 @@ separated by commas.
          endian, and 0xFFFFFFFF alone for an absent one
     404  there is no such record (one key only)
 
-Both carry `OWNER_HEADER`, the name under which the worker owns the partition, and
+    GET /partitions/{topic}/{partition}/keys/{prefix}/{begin}
+
+prefix, begin: in hex; the first `LISTED_MAX` store keys from `begin` on that have the prefix.
+
+    200  each key behind its length in 4 bytes, in ascending order
+
+All carry `OWNER_HEADER`, the name under which the worker owns the partition, and
 `PROGRESS_HEADER`: every input record below this offset is in the answer. The other statuses stand
 beside what gives them, `streams.runtime.ownership.committed_records`.
 """
@@ -22,6 +28,8 @@ ROUTE: Final = "/partitions/{topic}/{partition}/records/{keys}"
 OWNER_HEADER: Final = "X-Owner"
 PROGRESS_HEADER: Final = "X-Progress-Offset"
 KEYS_MAX: Final = 8
+KEYS_ROUTE: Final = "/partitions/{topic}/{partition}/keys/{prefix}/{begin}"
+LISTED_MAX: Final = 100
 
 # A store key is a tag and an id: 129 bytes at most.
 _KEYS: Final = re.compile(rf"[0-9a-f]{{2,512}}(,[0-9a-f]{{2,512}}){{0,{KEYS_MAX - 1}}}")
@@ -32,6 +40,13 @@ _ABSENT: Final = 0xFFFFFFFF
 def path_to(topic: str, partition: int, keys: Sequence[bytes]) -> str:
     """Return the path under which an owner answers with what is stored under 1 to 8 keys."""
     return ROUTE.format(topic=topic, partition=partition, keys=",".join(key.hex() for key in keys))
+
+
+def path_to_keys(topic: str, partition: int, prefix: bytes, begin: bytes) -> str:
+    """Return the path under which an owner lists store keys; `begin` has the prefix."""
+    return KEYS_ROUTE.format(
+        topic=topic, partition=partition, prefix=prefix.hex(), begin=begin.hex()
+    )
 
 
 def keys_in(text: str) -> list[bytes] | None:

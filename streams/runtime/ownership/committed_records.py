@@ -20,17 +20,26 @@ import asyncio
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
-from state.owners.protocol import OWNER_HEADER, PROGRESS_HEADER, ROUTE, framed, keys_in
+from state.owners.protocol import (
+    KEYS_ROUTE,
+    LISTED_MAX,
+    OWNER_HEADER,
+    PROGRESS_HEADER,
+    ROUTE,
+    framed,
+    keys_in,
+)
 from state.stores import envelope
-from state.stores.partition_state import RESERVED_PREFIX
+from state.stores.partition_state import RESERVED_PREFIX, PartitionState
 from state.stores.rocksdb import StoreFull
 from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.transactions.input_partition import InputPartition
@@ -56,6 +65,8 @@ class Refusal(Enum):
 @dataclass(frozen=True, slots=True)
 class Found:
     """The payloads of some keys in a store, in the order of the keys; None where it has none.
+
+    Of a listing the keys themselves.
 
     progress_offset: the payloads reflect every input record below this offset.
     """
@@ -105,7 +116,38 @@ class CommittedRecords:
         self, topic: str, number: int, keys: Sequence[bytes], executor: Executor
     ) -> Found | Refusal:
         """Read the records of some keys as of one moment, in a thread of the executor."""
-        where = topic, number
+
+        def look(state: PartitionState) -> Sequence[bytes | None]:
+            stored = state.store.get_many(list(keys))
+            return [
+                None if value is None else envelope.unpack(value, state.seed)[0]
+                for value in stored
+            ]
+
+        return await self._look((topic, number), look, executor)
+
+    async def keys(
+        self, topic: str, number: int, prefix: bytes, begin: bytes, executor: Executor
+    ) -> Found | Refusal:
+        """List the first keys from `begin` on that have a prefix."""
+
+        def look(state: PartitionState) -> Sequence[bytes | None]:
+            listed: list[bytes] = []
+            for key, _ in state.store.items(begin):
+                if not key.startswith(prefix) or len(listed) == LISTED_MAX:
+                    break
+                listed.append(key)
+            return listed
+
+        return await self._look((topic, number), look, executor)
+
+    async def _look(
+        self,
+        where: Place,
+        look: Callable[[PartitionState], Sequence[bytes | None]],
+        executor: Executor,
+    ) -> Found | Refusal:
+        """Look into the store of a partition, in a thread."""
         partition = self._partitions.get(where)
         if partition is None:
             return Refusal.NOT_READY if where in self._assigned else Refusal.NOT_MINE
@@ -116,16 +158,11 @@ class CommittedRecords:
         progress_offset = partition.committed_offset
         self._reading[where] = self._reading.get(where, 0) + 1
         loop = asyncio.get_running_loop()
-        seed = partition.state.seed
-        reading = executor.submit(partition.state.store.get_many, list(keys))
+        reading = executor.submit(look, partition.state)
         # Not in a `finally` here: the caller may be cancelled while the thread still reads.
         reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done, where))
         try:
-            stored = await asyncio.wrap_future(reading)
-            return Found(
-                [None if value is None else envelope.unpack(value, seed)[0] for value in stored],
-                progress_offset,
-            )
+            return Found(await asyncio.wrap_future(reading), progress_offset)
         except StoreFull:
             return Refusal.NOT_READY
         except STORE_ERRORS as error:
@@ -164,13 +201,18 @@ class Lookups:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="look-up")
 
     def add_to(self, pages: web.Application) -> None:
-        pages.router.add_get(ROUTE, self._answer)
+        pages.router.add_get(ROUTE, partial(self._answer, self._look_up))
+        pages.router.add_get(KEYS_ROUTE, partial(self._answer, self._list_keys))
 
     def stop(self) -> None:
         self._executor.shutdown(wait=False)
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        response = self._refused(request) or await self._look_up(request)
+    async def _answer(
+        self,
+        answer: Callable[[web.Request], Awaitable[web.Response]],
+        request: web.Request,
+    ) -> web.Response:
+        response = self._refused(request) or await answer(request)
         self._count(response.reason or "")
         return response
 
@@ -194,13 +236,37 @@ class Lookups:
         found = await records.read(topic, int(partition), keys, self._executor)
         if isinstance(found, Refusal):
             return _said(*found.value)
-        headers = {OWNER_HEADER: records.owner, PROGRESS_HEADER: str(found.progress_offset)}
+        headers = _headers(records, found)
         if len(keys) > 1:
             return _said(200, "found", framed(found.payloads), headers)
         [payload] = found.payloads
         if payload is None:
             return _said(404, "absent", headers=headers)
         return _said(200, "found", payload, headers)
+
+    async def _list_keys(self, request: web.Request) -> web.Response:
+        topic, partition = request.match_info["topic"], request.match_info["partition"]
+        prefix, begin = (_of_one(request.match_info[name]) for name in ("prefix", "begin"))
+        is_whole = prefix and begin.startswith(prefix) and _PARTITION.fullmatch(partition)
+        if not is_whole or _are_of_the_store([prefix]):
+            return _said(400, "malformed")
+        records = self._present()
+        if records is None:
+            return _said(*Refusal.NOT_MINE.value)
+        found = await records.keys(topic, int(partition), prefix, begin, self._executor)
+        if isinstance(found, Refusal):
+            return _said(*found.value)
+        return _said(200, "listed", framed(found.payloads), _headers(records, found))
+
+
+def _headers(records: CommittedRecords, found: Found) -> dict[str, str]:
+    return {OWNER_HEADER: records.owner, PROGRESS_HEADER: str(found.progress_offset)}
+
+
+def _of_one(text: str) -> bytes:
+    """Return one key or prefix of a path; empty where it is none."""
+    keys = keys_in(text) or []
+    return keys[0] if len(keys) == 1 else b""
 
 
 def _are_of_the_store(keys: Sequence[bytes]) -> bool:

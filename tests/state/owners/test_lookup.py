@@ -25,6 +25,7 @@ from state.owners.lookup import (
     OwnerUnreachable,
 )
 from state.owners.name import owner_name
+from state.owners.protocol import LISTED_MAX
 from state.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.timeout(60)
@@ -108,6 +109,37 @@ def test_a_look_up_gives_what_the_owner_has_stored(
 
     store = filled(MemoryStore(), values)
     with_owner(tmp_path_factory.mktemp("owner"), {IN: store}, talk)
+
+
+@given(
+    st.sets(st.binary(min_size=1, max_size=3).map(b"c".__add__), max_size=8),
+    st.binary(max_size=2),
+    st.sets(st.sampled_from([b"b", b"bz", b"d", b"da"])),
+)
+def test_keys_with_a_prefix_are_listed_in_order_from_where_one_left_off(
+    tmp_path_factory: pytest.TempPathFactory, named: set[bytes], begin: bytes, others: set[bytes]
+) -> None:
+    async def talk(_: Owner, group: FakeGroup) -> None:
+        async with lookup(group) as pod:
+            found = await pod.keys(*IN, b"c", b"c" + begin)
+            assert found == sorted(key for key in named if key >= b"c" + begin)
+
+    store = filled(MemoryStore(), dict.fromkeys(named | others, b""))
+    with_owner(tmp_path_factory.mktemp("owner"), {IN: store}, talk)
+
+
+def test_a_long_list_is_read_in_portions(tmp_path: Path) -> None:
+    named = [b"c%03d" % number for number in range(2 * LISTED_MAX + 50)]
+
+    async def talk(_: Owner, group: FakeGroup) -> None:
+        async with lookup(group) as pod:
+            found: list[bytes] = []
+            while more := await pod.keys(*IN, b"c", found[-1] + b"\0" if found else b"c"):
+                assert len(more) <= LISTED_MAX
+                found += more
+            assert found == named
+
+    with_owner(tmp_path, {IN: filled(MemoryStore(), dict.fromkeys(named, b""))}, talk)
 
 
 def test_reservations_and_sections_are_read_as_the_handler_stored_them(tmp_path: Path) -> None:

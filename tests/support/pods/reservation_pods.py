@@ -15,16 +15,20 @@ from support.records.status_records import Fed
 from support.seats.section_commands import IDS, PARTITIONS, A, Partition, open_section
 
 from api.commands.desk import CommandDesk
+from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
+from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import partition_of, section_key
 from state.kafka.command_log import Appended, AppendUnknown, NotAppended
-from state.owners.lookup import OwnerLookup, _payloads
+from state.owners.lookup import OwnerLookup, _payloads, _Question
+from state.owners.protocol import LISTED_MAX, framed
 from state.redis.idempotency import Claim, IdempotencyKeys
 from state.views.availability.statuses import SectionStatuses
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
 from state.views.outcomes.feed import OutcomeFeed
+from streams.gateways.registry import opened
 
 
 class KeysInMemory(IdempotencyKeys):
@@ -183,6 +187,35 @@ class Log:
         return Appended(partition, offset)
 
 
+class PaymentLog(Log):
+    """Stands for the CommandLog of payment-commands, which nobody reads: `told` are its values."""
+
+    def __init__(self, seats: Seats) -> None:
+        super().__init__(seats)
+        self.told: list[tuple[int, bytes, bytes]] = []
+
+    def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def send(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        partition: int,
+        headers: Sequence[tuple[str, bytes]] = (),  # noqa: ARG002
+    ) -> Appended:
+        await asyncio.sleep(0)
+        failure, self._seats.failure = self._seats.failure, None
+        if failure is not None:
+            raise failure
+        self.told.append((partition, key, value))
+        return Appended(partition, len(self.told) - 1)
+
+
 class Nobody:
     """Stands for the group: nobody asks who owns what."""
 
@@ -197,6 +230,7 @@ class Owners(OwnerLookup):
     """Asks the stores themselves, once.
 
     behind: number of a partition -> an earlier moment of its store, answered from instead.
+    purchases: what the payments role has stored, wherever.
     """
 
     def __init__(self, seats: Seats, decided: Callable[[int], int] = lambda _: 0) -> None:
@@ -205,6 +239,7 @@ class Owners(OwnerLookup):
         self.asked = 0
         self.failure: Exception | None = None
         self.behind: dict[int, tuple[int, dict[bytes, bytes]]] = {}
+        self.purchases: dict[bytes, bytes] = {}
 
     def stored(self, number: int) -> tuple[int, dict[bytes, bytes]]:
         """Return the progress and the records of a partition's store as they are now."""
@@ -212,8 +247,7 @@ class Owners(OwnerLookup):
 
     async def _attempt(
         self,
-        place: tuple[str, int],
-        keys: Sequence[bytes],
+        question: _Question,
         least: int,
         newer_than_s: float,  # noqa: ARG002
     ) -> list[bytes | None]:
@@ -221,9 +255,18 @@ class Owners(OwnerLookup):
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
-        progress, stored = self.behind.get(place[1]) or self.stored(place[1])
-        [key] = keys
+        if question.topic == PAYMENT_COMMANDS.name:
+            progress, stored = 0, self.purchases
+        else:
+            progress, stored = self.behind.get(question.partition) or self.stored(
+                question.partition
+            )
         headers = {"X-Owner": "one", "X-Progress-Offset": str(progress)}
+        if question.is_listing:
+            prefix, begin = question.keys
+            found = sorted(key for key in stored if key.startswith(prefix) and key >= begin)
+            return _payloads("one", 200, headers, framed(found[:LISTED_MAX]), None, least)
+        [key] = question.keys
         status = 200 if key in stored else 404
         return _payloads("one", status, headers, stored.get(key, b""), 1, least)
 
@@ -234,6 +277,7 @@ def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: A
     seats.feeds.append(feed)
     log: Any = Log(seats)
     owners = Owners(seats, feed.decided)
+    payment_log: Any = PaymentLog(seats)
     chosen = ApiSettings(**{"wait_ms": 200, **settings})
     metrics = ApiMetrics()
     desk = CommandDesk(
@@ -245,9 +289,10 @@ def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: A
         commands=log,
         desk=desk,
         owners=owners,
+        payments=PaymentDesk(IDS, payment_log, opened(chosen.gateways, {})),
         view=view or Fed().view,
         metrics=metrics,
     )
 
 
-__all__ = ["AppendUnknown", "Feed", "NotAppended", "Owners", "Seats", "pod_over"]
+__all__ = ["AppendUnknown", "Feed", "NotAppended", "Owners", "PaymentLog", "Seats", "pod_over"]

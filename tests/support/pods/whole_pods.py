@@ -20,6 +20,11 @@ class AnyOwners(Owners):
 
     async def reservation(self, partition: int, reservation_id: bytes) -> None: ...
 
+    async def get(self, topic: str, partition: int, store_key: bytes) -> None: ...
+
+    async def keys(self, topic: str, partition: int, prefix: bytes, begin: bytes) -> list[bytes]:  # noqa: ARG002
+        return []
+
 
 def whole_pod() -> Pod:
     """Return a pod of all parts with one event of one section; inside a running loop."""
@@ -44,4 +49,5 @@ def whole_pod() -> Pod:
         catalogue=log.catalogue(),
         descriptions=descriptions,
         ids=IDS,
+        payments=decided.payments,
     )

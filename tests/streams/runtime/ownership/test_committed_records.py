@@ -123,6 +123,29 @@ def test_answers_are_what_the_store_has(
     run(tmp_path_factory.mktemp("lookups"), talk, filled(MemoryStore(), values))
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/partitions/in/3/keys/63/64",
+        "/partitions/in/3/keys/63/zz",
+        "/partitions/in/3/keys/63,64/63",
+        "/partitions/in/3/keys/6/6",
+        "/partitions/in/3/keys/ff/ff",
+        "/partitions/in/-3/keys/63/63",
+    ],
+)
+def test_a_listing_that_no_pod_asks_for_is_malformed(tmp_path: Path, path: str) -> None:
+    async def talk(worker: Client) -> None:
+        assert (await worker.ask(path))[:2] == (400, b"malformed")
+        status, body, headers = await worker.ask("/partitions/in/3/keys/63/63")
+        assert (status, body) == (200, b"\0\0\0\2c1")
+        assert headers["X-Owner"] == OWNER
+        assert (await worker.ask("/partitions/in/4/keys/63/63"))[0] == 421
+        assert (await worker.ask("/partitions/in/1/keys/63/63"))[0] == 503
+
+    run(tmp_path, talk, filled(MemoryStore(), {b"c1": b"x", b"d": b"y"}))
+
+
 def test_an_answer_names_the_owner_and_how_far_it_has_come(tmp_path: Path) -> None:
     async def talk(worker: Client) -> None:
         for key in (b"k", b"x"):

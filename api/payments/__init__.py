@@ -1,0 +1,1 @@
+"""Payments over HTTP: begin one, see how it stands, ask for the money back; webhooks."""

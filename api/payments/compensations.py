@@ -1,0 +1,199 @@
+"""Payments that a person has to look after: list them, and say what was found.
+
+The payments role keeps asking nobody any more for these: it does not know where the money is, or
+cannot give it back. A person looks at the gateway, puts things right there, and says so here.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.access.identity import Identity
+from api.guard import limited, operator, pod_of
+from api.pod import Pod
+from api.standing import UNANSWERED
+from api.web.answers import json_answer
+from api.web.ids import ReservationIdInPath
+from api.web.problems import Problem, told_as
+from api.web.whole_numbers import USUAL_FORM
+from schemas.topics import PAYMENT_COMMANDS
+from state.domain.keys import COMPENSATION, PURCHASE, RESERVATION_ID
+from state.domain.purchase import PurchaseStatus, Turn
+from state.domain.reasons import ApiReason
+from state.owners.protocol import LISTED_MAX
+from state.records.payments import PurchaseRecord, purchase_of
+
+router = APIRouter(tags=["payments"])
+
+Operator = Annotated[Identity, Depends(operator)]
+
+LIMIT_MAX: Final = 100
+PARTITION_MAX: Final = 999_999
+
+_CURSOR: Final = rf"^(0|[1-9][0-9]{{0,5}}):{RESERVATION_ID.pattern.decode()}$"
+_TURN_OF: Final = {"REFUNDED": Turn.REFUNDED, "UNPAID": Turn.FOUND_UNPAID}
+
+
+class CompensationBody(BaseModel):
+    """A payment whose money is not known to be where it belongs.
+
+    `gateway_payment_id` is empty where no capture is known; `amount` is what was captured then,
+    else what was asked for.
+    """
+
+    partition: int = Field(description="Part of its address.")
+    payment_id: str
+    user_id: str
+    event_id: int
+    section: str
+    gateway: str
+    gateway_payment_id: str
+    amount: int = Field(description="In the currency's minor unit, such as cents.")
+    currency: str
+    changed_at_ms: int = Field(description="Unix ms.")
+    detail: str = Field(description="What was last heard, for people.")
+
+
+class CompensationPage(BaseModel):
+    """Compensations in order of their addresses; `next_cursor` is null at the end."""
+
+    compensations: list[CompensationBody]
+    next_cursor: str | None
+
+
+class Finding(BaseModel):
+    """What a person has found, or brought about: the money is back, or it never moved."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    finding: Literal["REFUNDED", "UNPAID"]
+
+
+class Resolving(BaseModel):
+    """A finding that was taken: once it is applied, the payment is listed no more."""
+
+    payment_id: str
+    status: Literal["PENDING"]
+
+
+class Place(NamedTuple):
+    """Where the next page begins: behind this payment of a partition."""
+
+    partition: int
+    payment_id: bytes
+
+
+@router.get(
+    "/v1/compensations",
+    response_model=CompensationPage,
+    dependencies=[Depends(operator), Depends(limited("other"))],
+)
+async def list_compensations(
+    request: Request,
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX), USUAL_FORM, Query()] = LIMIT_MAX,
+    cursor: Annotated[
+        str | None,
+        Query(pattern=_CURSOR, description="`next_cursor` of the page before, as it was."),
+    ] = None,
+) -> Response:
+    """List payments that a person has to look after."""
+    pod = pod_of(request)
+    at = _place_of(cursor)
+    found: list[dict[str, Any]] = []
+    for partition in range(at.partition, pod.payments.partitions()):
+        after = at.payment_id if partition == at.partition else b""
+        async for purchase in _open_in(pod, partition, after):
+            if len(found) == limit:
+                last = found[-1]
+                return _listed(found, f"{last['partition']}:{last['payment_id']}")
+            found.append(_body(partition, purchase))
+    return _listed(found, None)
+
+
+@router.post(
+    "/v1/compensations/{partition}/{payment_id}:resolve",
+    status_code=202,
+    response_model=Resolving,
+    dependencies=[Depends(limited("other"))],
+)
+async def resolve_compensation(
+    request: Request,
+    partition: Annotated[int, Field(ge=0, le=PARTITION_MAX), USUAL_FORM, Path()],
+    payment_id: ReservationIdInPath,
+    body: Finding,
+    who: Operator,
+) -> Response:
+    """Say what became of the money of a payment that a person has looked after."""
+    pod = pod_of(request)
+    known = pod.payments.has_partition(partition)
+    purchase = await _purchase(pod, partition, payment_id.encode()) if known else None
+    if purchase is None or purchase.status != PurchaseStatus.COMPENSATION_REQUIRED:
+        raise Problem.of(ApiReason.NOT_FOUND, "Nobody has to look after such a payment.")
+    identity = pod.desk.encoders.identity(
+        payment_id,
+        who.user_id,
+        purchase.section.decode(),
+        purchase.event_id,
+        request.state.correlation.id,
+    )
+    value = pod.payments.encoders.resolved(identity, _TURN_OF[body.finding])
+    await pod.payments.tell(payment_id, partition, value, request.state.correlation)
+    return json_answer({"payment_id": payment_id, "status": "PENDING"}, 202)
+
+
+# --- what owners know -------------------------------------------------------------------------
+
+
+async def _open_in(pod: Pod, partition: int, after: bytes) -> AsyncIterator[PurchaseRecord]:
+    """Give the purchases of a partition that a person has to look after, by ascending id."""
+    begin = COMPENSATION + after + (b"\0" if after else b"")
+    while True:
+        with told_as(UNANSWERED):
+            keys = await pod.owners.keys(PAYMENT_COMMANDS.name, partition, COMPENSATION, begin)
+        for key in keys:
+            purchase = await _purchase(pod, partition, key.removeprefix(COMPENSATION))
+            # It may have been resolved since it was listed.
+            if purchase is not None and purchase.status == PurchaseStatus.COMPENSATION_REQUIRED:
+                yield purchase
+        if len(keys) < LISTED_MAX:
+            return
+        begin = keys[-1] + b"\0"
+
+
+async def _purchase(pod: Pod, partition: int, payment_id: bytes) -> PurchaseRecord | None:
+    with told_as(UNANSWERED):
+        stored = await pod.owners.get(PAYMENT_COMMANDS.name, partition, PURCHASE + payment_id)
+    return None if stored is None else purchase_of(stored)
+
+
+# --- answers ---------------------------------------------------------------------------------
+
+
+def _place_of(cursor: str | None) -> Place:
+    if cursor is None:
+        return Place(0, b"")
+    partition, _, payment_id = cursor.partition(":")
+    return Place(int(partition), payment_id.encode())
+
+
+def _body(partition: int, purchase: PurchaseRecord) -> dict[str, Any]:
+    is_captured = bool(purchase.payment_id)
+    return {
+        "partition": partition,
+        "payment_id": purchase.reservation_id.decode(),
+        "user_id": purchase.user_id.decode(),
+        "event_id": purchase.event_id,
+        "section": purchase.section.decode(),
+        "gateway": purchase.gateway.decode(),
+        "gateway_payment_id": purchase.payment_id.decode(),
+        "amount": purchase.paid if is_captured else purchase.amount,
+        "currency": (purchase.paid_currency if is_captured else purchase.currency).decode(),
+        "changed_at_ms": purchase.changed_at_ms,
+        "detail": purchase.detail.decode(errors="replace"),
+    }
+
+
+def _listed(found: list[dict[str, Any]], next_cursor: str | None) -> Response:
+    return json_answer({"compensations": found, "next_cursor": next_cursor}, 200)

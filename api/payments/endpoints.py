@@ -1,0 +1,176 @@
+"""Payments over HTTP: begin one, see how it stands, ask for the money back.
+
+A payment is begun by one record, and the answer is 202 with the place to ask: nobody's gateway is
+waited for, nor any worker. Whatever happens in between, one hold is paid for once: payments have
+the id of their reservation, and the section begins one payment of an epoch.
+"""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api.access.identity import Identity
+from api.commands.desk import Command, record_headers
+from api.guard import buyer, limited, pod_of
+from api.headers import AskedWait, Key
+from api.payments.bodies import PaymentBody, PaymentPending, PaymentStart
+from api.payments.standing import changed_payment, payment_body, payment_of
+from api.standing import own, standing_of
+from api.web.answers import json_answer
+from api.web.ids import ReservationIdInPath
+from api.web.problems import Header as ProblemHeader
+from api.web.problems import Problem, bad
+from api.web.waits import caller_of
+from state.domain.keys import section_key
+from state.domain.outcome import OutcomeKind, ReservationView
+from state.domain.reasons import ApiReason, Reason
+from state.domain.reservation import Status
+from state.domain.tickets import split_issued_id, ticket_of
+from state.redis.idempotency import Claim, digest_of
+
+router = APIRouter(tags=["payments"])
+
+Buyer = Annotated[Identity, Depends(buyer)]
+
+# Seats that cost nothing are sold without a payment.
+_STARTS: Final = frozenset({OutcomeKind.PAYMENT_STARTED, OutcomeKind.CONFIRMED})
+
+_COME_BACK: Final[ProblemHeader] = ("Retry-After", "1")
+
+
+@router.post(
+    "/v1/reservations/{reservation_id}/payments",
+    status_code=202,
+    response_model=PaymentPending,
+    dependencies=[Depends(limited("create"))],
+)
+async def start_payment(
+    request: Request,
+    reservation_id: ReservationIdInPath,
+    body: PaymentStart,
+    who: Buyer,
+    key: Key,
+    wait: AskedWait,
+) -> Response:
+    """Pay for what is held. A repeat with the same key gets the same answer."""
+    pod = pod_of(request)
+    held = own(await standing_of(pod, reservation_id), who)
+    gateway = body.gateway or pod.settings.gateways[0]
+    if gateway not in pod.settings.gateways:
+        bad("body.gateway", f"one of {', '.join(pod.settings.gateways)}")
+    parameters = body.encoded_parameters()
+    desk = pod.desk
+    # The log knows a start by its correlation id: whatever Redis forgets, the key leads here.
+    ticket = ticket_of(who.user_id, key)
+    asked = {"pay": reservation_id, **body.model_dump()}
+    claim = await desk.keys.claim(ticket, digest_of(asked))
+    if claim is Claim.OTHER:
+        raise Problem.of(
+            ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each request that is another."
+        )
+    reason = _refusal(held, body.epoch)
+    if reason is not None:
+        raise Problem.of(reason, _ADVICE[reason], decided=False, reservation_id=reservation_id)
+    identity = desk.encoders.identity(
+        reservation_id, who.user_id, held.section, held.event_id, ticket
+    )
+    section = section_key(held.event_id, held.section)
+    command = Command(
+        reservation_id.encode(),
+        section,
+        desk.partition_of(section),
+        desk.encoders.start_payment(identity, body.epoch, gateway, body.method, parameters),
+        _STARTS,
+        ticket.encode(),
+        record_headers(request.state.correlation),
+    )
+    # Nobody is waited for who is not asked for: a decision that is there already is told.
+    outcome = await desk.decided(command, wait.seconds if wait.headers else 0, request.receive)
+    if outcome is not None and outcome.is_refusal:
+        refused = Reason(outcome.reason)
+        raise Problem.of(
+            refused,
+            _ADVICE.get(refused, "See `reason`."),
+            headers=wait.headers,
+            decided=True,
+            reservation_id=reservation_id,
+            outcome_id=outcome.outcome_id.decode(),
+        )
+    return _pending(reservation_id, wait.headers)
+
+
+_ADVICE: Final = {
+    Reason.NOT_HELD: "There are no seats that could be paid for.",
+    Reason.STALE_EPOCH: "Read the reservation again and name its epoch.",
+    Reason.NOT_PRICED: "The seats have no price.",
+}
+
+
+def _refusal(held: ReservationView, epoch: int) -> Reason | None:
+    """Return why the log certainly refuses to begin a payment, whatever happens meanwhile."""
+    if held.status is Status.REJECTED:
+        return Reason.NOT_HELD
+    if epoch < held.epoch:
+        return Reason.STALE_EPOCH
+    return None if held.currency else Reason.NOT_PRICED
+
+
+@router.get(
+    "/v1/payments/{payment_id}",
+    response_model=PaymentBody,
+    dependencies=[Depends(limited("position"))],
+)
+async def show_payment(
+    request: Request,
+    payment_id: ReservationIdInPath,
+    who: Buyer,
+    wait: AskedWait,
+    changed_from: Annotated[
+        str | None, Query(max_length=200, description="A revision: wait until it is another.")
+    ] = None,
+) -> Response:
+    """Show how a payment stands; wait until that has changed."""
+    pod = pod_of(request)
+    payment = await payment_of(pod, payment_id, who)
+    if changed_from == payment.revision and wait.seconds > 0:
+        payment = await pod.waits.of(
+            caller_of(request, who.user_id),
+            lambda: changed_payment(pod, payment_id, who, payment.revision, wait.seconds),
+        )
+    return json_answer(payment_body(payment), 200, wait.headers)
+
+
+@router.post(
+    "/v1/reservations/{reservation_id}:refund",
+    status_code=202,
+    response_model=PaymentPending,
+    dependencies=[Depends(limited("cancel"))],
+)
+async def refund(
+    request: Request, reservation_id: ReservationIdInPath, who: Buyer, key: Key
+) -> Response:
+    """Give seats back and get the money back: all of it, for there are no partial refunds."""
+    pod = pod_of(request)
+    held = own(await standing_of(pod, reservation_id), who)
+    parts = split_issued_id(reservation_id)
+    assert parts is not None
+    if held.status not in {Status.SOLD, Status.REFUNDED}:
+        raise Problem.of(
+            Reason.NOT_PAID,
+            "Nothing was sold that could be given back.",
+            decided=False,
+            reservation_id=reservation_id,
+        )
+    identity = pod.desk.encoders.identity(
+        reservation_id, who.user_id, held.section, held.event_id, ticket_of(who.user_id, key)
+    )
+    value = pod.payments.encoders.refund_requested(identity)
+    correlation = request.state.correlation
+    await pod.payments.tell(reservation_id, parts.partition, value, correlation)
+    return _pending(reservation_id, ())
+
+
+def _pending(payment_id: str, headers: tuple[ProblemHeader, ...]) -> Response:
+    place: ProblemHeader = ("Location", f"/v1/payments/{payment_id}")
+    body = {"payment_id": payment_id, "status": "PENDING"}
+    return json_answer(body, 202, (place, _COME_BACK, *headers))

@@ -1,0 +1,119 @@
+"""How a payment stands: by its reservation, and by the purchase that the payments role keeps.
+
+A hold that waits for its payment is known from memory, and told also while nobody can be asked.
+Whether money is there, or goes back, only the owner of the purchase knows.
+"""
+
+import asyncio
+from typing import Any, Final, NamedTuple
+
+from api.access.identity import Identity
+from api.commands.desk import own_outcome
+from api.pod import Pod
+from api.standing import UNANSWERED, is_news, own, standing_of
+from api.web.problems import Problem, told_as
+from schemas.topics import PAYMENT_COMMANDS
+from state.domain.keys import PURCHASE
+from state.domain.outcome import ReservationView
+from state.domain.purchase import PurchaseStatus
+from state.domain.reservation import Status
+from state.domain.tickets import split_issued_id
+from state.records.payments import PurchaseRecord, purchase_of
+
+LOOKS_EVERY_S: Final = 2.0
+"""So often a purchase is read again while somebody waits: not all that happens to it is told."""
+
+
+class Payment(NamedTuple):
+    """A reservation of the caller's, and its purchase where one was begun and can be told of."""
+
+    held: ReservationView
+    purchase: PurchaseRecord | None
+
+    @property
+    def status(self) -> str:
+        if self.purchase is not None:
+            return PurchaseStatus(self.purchase.status).name
+        if self.held.status is Status.PAYING:
+            return "PENDING"
+        is_free = bool(self.held.currency) and self.held.amount == 0
+        if self.held.status is Status.SOLD and is_free:
+            return "DONE"
+        is_open = self.held.status in {Status.HELD, Status.SOLD}
+        return "NOT_STARTED" if is_open else "REJECTED"
+
+    @property
+    def revision(self) -> str:
+        """Return what changes with each change of either."""
+        purchase = self.purchase
+        told = "" if purchase is None else f"{purchase.status}.{purchase.changed_at_ms}"
+        return f"{self.held.outcome_id}/{told}"
+
+
+async def payment_of(pod: Pod, payment_id: str, who: Identity) -> Payment:
+    """Return how a payment stands; raises Problem (404, 503) as for its reservation."""
+    held = own(await standing_of(pod, payment_id), who)
+    if held.status is Status.HELD:
+        return Payment(held, None)
+    try:
+        return Payment(held, await _purchase(pod, payment_id))
+    except Problem:
+        if held.status is Status.PAYING:
+            return Payment(held, None)
+        raise
+
+
+async def changed_payment(
+    pod: Pod, payment_id: str, who: Identity, revision: str, wait_s: float
+) -> Payment:
+    """Return how a payment stands once that is another revision, or when time is over."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + wait_s
+    # Registered before it is read: what is decided in between is told.
+    with pod.outcomes.waiting(payment_id.encode()) as waiter:
+        payment = await payment_of(pod, payment_id, who)
+        while payment.revision == revision and (left_s := until_s - loop.time()) > 0:
+            if pod.draining.is_set():
+                break
+            await own_outcome(waiter, is_news, min(left_s, LOOKS_EVERY_S))
+            payment = await payment_of(pod, payment_id, who)
+    return payment
+
+
+async def _purchase(pod: Pod, payment_id: str) -> PurchaseRecord | None:
+    """Return a purchase by its owner's word; raises Problem (503) where it cannot be asked."""
+    parts = split_issued_id(payment_id)
+    assert parts is not None
+    key = PURCHASE + payment_id.encode()
+    with told_as(UNANSWERED):
+        stored = await pod.owners.get(PAYMENT_COMMANDS.name, parts.partition, key)
+    return None if stored is None else purchase_of(stored)
+
+
+_UNDER_WAY: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})
+
+
+def payment_body(payment: Payment) -> dict[str, Any]:
+    """Return the members of a PaymentBody."""
+    held, purchase = payment.held, payment.purchase
+    body = {
+        "payment_id": held.reservation_id,
+        "status": payment.status,
+        "reservation_status": held.status.name,
+        "amount": held.amount,
+        "currency": held.currency,
+        "gateway": None,
+        "booking_number": None,
+        "epoch": held.epoch,
+        "deadline_ms": held.deadline_ms if held.status is Status.PAYING else None,
+        "revision": payment.revision,
+    }
+    if purchase is None:
+        return body
+    return body | {
+        "amount": purchase.amount,
+        "currency": purchase.currency.decode(),
+        "gateway": purchase.gateway.decode(),
+        "booking_number": purchase.booking_number.decode() or None,
+        "deadline_ms": purchase.deadline_ms if purchase.status in _UNDER_WAY else None,
+    }

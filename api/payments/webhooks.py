@@ -1,0 +1,55 @@
+"""What gateways send unasked: a hint, after which they are asked for the truth.
+
+The gateway has its 2xx once the hint is in the log.
+The raw body is what is signed, so nothing of it is parsed, and no coding or type of it demanded,
+before its sender has shown that he has the secret.
+"""
+
+import time
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Request, Response
+
+from api.guard import pod_of
+from api.web.problems import Problem
+from state.domain.keys import split_order_id
+from state.domain.reasons import ApiReason
+from streams.gateways.protocol import Delivery
+from streams.gateways.webhooks import WebhookRefusal
+
+router = APIRouter(tags=["payments"])
+
+PATH: Final = "/v1/webhooks/"
+
+_REFUSED: Final = {
+    WebhookRefusal.TOO_LARGE: (ApiReason.BODY_TOO_LARGE, "Send at most 64 KiB."),
+    WebhookRefusal.BAD_BODY: (ApiReason.MALFORMED, "The event is none that this gateway sends."),
+}
+_UNSIGNED: Final = (
+    ApiReason.UNAUTHENTICATED,
+    "Sign time and body with the secret that both sides have, within 300 s.",
+)
+
+
+@router.post(PATH + "{gateway}", status_code=204)
+async def hear_gateway(
+    request: Request,
+    gateway: Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,31}$")],
+) -> Response:
+    """Take in an event of a gateway, signed as it signs."""
+    pod = pod_of(request)
+    heard_by = pod.payments.gateways.get(gateway)
+    if heard_by is None:
+        raise Problem.of(ApiReason.NOT_FOUND, "See /docs for what there is.")
+    delivery = Delivery(request.headers.raw, await request.body())
+    hint = await heard_by.webhook(delivery, int(time.time() * 1000))
+    if isinstance(hint, WebhookRefusal):
+        raise Problem.of(*_REFUSED.get(hint, _UNSIGNED), refusal=hint.value)
+    order = None if hint.order_id is None else split_order_id(hint.order_id)
+    if order is None or not pod.payments.has_partition(order.partition):
+        # Signed, and about no order of ours: another system may share the gateway's account.
+        return Response(status_code=204)
+    value = pod.payments.encoders.hint(gateway, hint.event_id, order.id)
+    correlation = request.state.correlation
+    await pod.payments.tell(order.reservation_id, order.partition, value, correlation)
+    return Response(status_code=204)

@@ -1,0 +1,129 @@
+"""Payments that a person has to look after, as their owners list them."""
+
+from typing import Any
+
+import httpx
+import pytest
+from support.pages.tokens import bearer
+from support.pods.payments_asked import log_of, store_purchase
+from support.pods.reservation_pods import Seats
+from support.pods.reservations_asked import ANN, asking, owners_of, problem
+from support.seats.section_commands import EVENT, PARTITIONS, A, told
+
+from api.pod import Pod
+from state.domain.keys import COMPENSATION
+from state.domain.purchase import PurchaseStatus
+from state.owners.lookup import OwnerNotReady
+
+OPERATOR = bearer(sub="olga", roles=["operator"])
+PATH = "/v1/compensations"
+NEEDED = PurchaseStatus.COMPENSATION_REQUIRED
+
+
+def need(pod: Pod, *payments: str) -> None:
+    for payment in payments:
+        store_purchase(pod, payment, NEEDED)
+        owners_of(pod).purchases[COMPENSATION + payment.encode()] = b""
+
+
+async def listed(client: httpx.AsyncClient, **query: Any) -> Any:
+    answer = await client.get(PATH, params=query, headers=OPERATOR)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_every_partition_s_are_listed_in_pages() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        assert await listed(client) == {"compensations": [], "next_cursor": None}
+        need(pod, "p1", "p2", "p3")
+        # The owners of this test have the same records in each partition.
+        want = [
+            (partition, f"p{number}") for partition in range(PARTITIONS) for number in (1, 2, 3)
+        ]
+        found, cursor = [], None
+        for _ in range(10):
+            query = {"limit": 5} if cursor is None else {"limit": 5, "cursor": cursor}
+            page = await listed(client, **query)
+            found += [(one["partition"], one["payment_id"]) for one in page["compensations"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert found == want
+        whole = await listed(client)
+        assert len(whole["compensations"]) == len(want)
+        first = whole["compensations"][0]
+        assert (first["user_id"], first["event_id"], first["section"]) == ("ann", EVENT, A)
+        assert (first["amount"], first["currency"], first["gateway"]) == (9_000, "EUR", "mock")
+
+    asking(test)
+
+
+def test_what_was_resolved_since_it_was_listed_is_left_out() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        need(pod, "p1", "p2")
+        store_purchase(pod, "p1", PurchaseStatus.REFUNDED)
+        page = await listed(client)
+        assert {one["payment_id"] for one in page["compensations"]} == {"p2"}
+
+    asking(test)
+
+
+def test_a_list_without_one_partition_is_no_list() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        owners_of(pod).failure = OwnerNotReady("restoring")
+        problem(await client.get(PATH, headers=OPERATOR), 503, "NOT_READY")
+
+    asking(test)
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "1", ":p1", "-1:p1", "x:p1", "1:a b", "1234567:p1", "²:p1"]
+)
+def test_a_cursor_that_no_page_gave_out_is_refused(cursor: str) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        answer = await client.get(PATH, params={"cursor": cursor}, headers=OPERATOR)
+        problem(answer, 400, "MALFORMED")
+
+    asking(test)
+
+
+def test_only_operators_see_and_resolve_them() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        problem(await client.get(PATH, headers=ANN), 403, "NOT_ALLOWED")
+        answer = await client.post(f"{PATH}/0/p1:resolve", json={"finding": "UNPAID"}, headers=ANN)
+        problem(answer, 403, "NOT_ALLOWED")
+
+    asking(test)
+
+
+@pytest.mark.parametrize(("finding", "number"), [("REFUNDED", 1), ("UNPAID", 2)])
+def test_a_finding_is_in_the_log_before_it_is_answered(finding: str, number: int) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        need(pod, "p1")
+        path = f"{PATH}/2/p1:resolve"
+        answer = await client.post(path, json={"finding": finding}, headers=OPERATOR)
+        assert (answer.status_code, answer.json()["payment_id"]) == (202, "p1")
+        [(partition, key, value)] = log_of(pod).told
+        assert (partition, key) == (2, b"p1")
+        said = told(value)
+        assert (said.name, said.finding) == ("CompensationResolved", number)
+        # Who found it, of which section.
+        assert (said.userId, said.section, said.eventId) == (b"olga", A.encode(), EVENT)
+
+    asking(test)
+
+
+def test_a_finding_about_what_needs_nobody_is_refused() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        store_purchase(pod, "p1", PurchaseStatus.DONE)
+        for path in (f"{PATH}/0/p1:resolve", f"{PATH}/0/p2:resolve", f"{PATH}/9/p1:resolve"):
+            answer = await client.post(path, json={"finding": "REFUNDED"}, headers=OPERATOR)
+            problem(answer, 404, "NOT_FOUND")
+        need(pod, "p3")
+        answer = await client.post(
+            f"{PATH}/0/p3:resolve", json={"finding": "MAYBE"}, headers=OPERATOR
+        )
+        problem(answer, 400, "MALFORMED")
+        assert not log_of(pod).told
+
+    asking(test)

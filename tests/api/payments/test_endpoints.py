@@ -1,0 +1,162 @@
+"""Payments over HTTP; the real section decides, and purchases lie where a test puts them."""
+
+import asyncio
+
+import httpx
+import pytest
+from support.pods.payments_asked import CARD, PRICES, held, log_of, pay, shown, store_purchase
+from support.pods.reservation_pods import NotAppended, Seats
+from support.pods.reservations_asked import ANN, BOB, asking, owners_of, problem
+from support.seats.section_commands import EVENT, confirm, release, told
+
+from api.pod import Pod
+from state.domain.purchase import PurchaseStatus
+from state.domain.tickets import ticket_of
+from state.owners.lookup import OwnerUnreachable
+
+
+def test_a_payment_is_begun_by_one_record_and_answered_with_where_to_ask() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        answer = await pay(client, reservation_id)
+        assert answer.status_code == 202, answer.text
+        assert answer.json() == {"payment_id": reservation_id, "status": "PENDING"}
+        assert answer.headers["location"] == f"/v1/payments/{reservation_id}"
+        assert answer.headers["cache-control"] == "no-store"
+        [asked] = map(told, seats.partitions[0].payments)
+        assert (asked.name, asked.amount, asked.currency) == ("PaymentRequested", 9_000, b"EUR")
+        assert (asked.gateway, asked.method) == (b"mock", b"card")
+        assert asked.parameters == b'{"token":"tok-1"}'
+        # The log knows the start by its key, and Redis may forget it.
+        assert asked.correlationId == ticket_of("ann", "p1").encode()
+        payment = await shown(client, reservation_id)
+        assert (payment["status"], payment["reservation_status"]) == ("PENDING", "PAYING")
+        assert (payment["amount"], payment["currency"]) == (9_000, "EUR")
+        assert payment["deadline_ms"] > 0
+
+    asking(test, **PRICES)
+
+
+def test_b57_no_amount_comes_from_a_client() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        for field in ({"amount": 1}, {"currency": "JPY"}, {"amount": 9_000, "currency": "EUR"}):
+            problem(await pay(client, reservation_id, body=CARD | field), 400, "MALFORMED")
+        assert not seats.partitions[0].payments
+
+    asking(test, **PRICES)
+
+
+def test_it_is_taken_while_no_worker_decides_and_told_of_from_memory() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        seats.holds_back = True
+        owners_of(pod).failure = OwnerUnreachable("nobody")
+        assert (await pay(client, reservation_id)).status_code == 202
+        assert (await shown(client, reservation_id))["status"] == "NOT_STARTED"
+        seats.decide()
+        # Of a payment under way nobody has to be asked.
+        assert (await shown(client, reservation_id))["status"] == "PENDING"
+
+    asking(test, **PRICES)
+
+
+def test_fifty_starts_at_once_are_one_payment_and_one_answer() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        starts = [pay(client, reservation_id, f"p{number % 5}") for number in range(50)]
+        answers = await asyncio.gather(*starts)
+        assert {(answer.status_code, answer.content) for answer in answers} == {
+            (202, answers[0].content)
+        }
+        assert len(set(seats.partitions[0].payments)) == 1
+
+    asking(test, **PRICES)
+
+
+@pytest.mark.parametrize("redis", ["up", "down"])
+def test_b38_a_repeat_gets_the_same_answer_whatever_became_of_it(redis: str) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        seats.keys.is_down = redis == "down"
+        reservation_id = await held(client)
+        first = await pay(client, reservation_id)
+        seats.append(0, confirm(reservation_id, user="ann"))
+        store_purchase(pod, reservation_id, PurchaseStatus.DONE)
+        again = await pay(client, reservation_id, Prefer="wait=1")
+        assert (again.status_code, again.content) == (202, first.content)
+        answer = await pay(client, reservation_id, body=CARD | {"method": "transfer"})
+        if redis == "up":
+            problem(answer, 422, "IDEMPOTENCY_KEY_REUSED")
+        assert len(set(seats.partitions[0].payments)) <= 2
+
+    asking(test, **PRICES)
+
+
+def test_what_the_log_certainly_refuses_is_refused_at_once() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        problem(await pay(client, reservation_id, who=BOB), 404, "UNKNOWN_RESERVATION")
+        unknown = CARD | {"gateway": "nobody"}
+        problem(await pay(client, reservation_id, body=unknown), 400, "MALFORMED")
+        large = CARD | {"parameters": {"a": "x" * 2_000, "b": "x" * 2_000, "c": "x" * 200}}
+        problem(await pay(client, reservation_id, body=large), 400, "MALFORMED")
+        assert not seats.partitions[0].payments
+
+    asking(test, **PRICES)
+
+
+def test_seats_without_a_price_are_not_paid_for() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        problem(await pay(client, await held(client)), 409, "NOT_PRICED")
+
+    asking(test)
+
+
+def test_who_waits_is_told_what_the_log_refuses() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        seats.append(0, release(reservation_id, user="ann"))
+        refused = problem(await pay(client, reservation_id, Prefer="wait=1"), 409, "CANCELLED")
+        assert refused["decided"]
+        # Who does not wait reads it there.
+        seats.holds_back = True
+        assert (await pay(client, reservation_id, "p2")).status_code == 202
+        seats.decide()
+        assert (await shown(client, reservation_id))["status"] == "REJECTED"
+
+    asking(test, **PRICES)
+
+
+def test_free_seats_are_sold_without_a_gateway() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        assert (await pay(client, reservation_id)).status_code == 202
+        payment = await shown(client, reservation_id)
+        assert (payment["status"], payment["reservation_status"]) == ("DONE", "SOLD")
+        assert not seats.partitions[0].payments
+
+    asking(test, currency="EUR", amounts=[0])
+
+
+def test_money_is_asked_back_of_what_is_sold_by_its_owner_alone() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        path = f"/v1/reservations/{reservation_id}:refund"
+        key = {"Idempotency-Key": "r1"}
+        problem(await client.post(path, headers={**ANN, **key}), 409, "NOT_PAID")
+        await pay(client, reservation_id)
+        seats.append(0, confirm(reservation_id, user="ann"))
+        problem(await client.post(path, headers={**BOB, **key}), 404, "UNKNOWN_RESERVATION")
+        answers = [await client.post(path, headers={**ANN, **key}) for _ in range(2)]
+        assert {answer.status_code for answer in answers} == {202}
+        assert answers[0].headers["location"] == f"/v1/payments/{reservation_id}"
+        [first, again] = log_of(pod).told
+        assert first == again
+        partition, told_key, value = first
+        assert (partition, told_key) == (0, reservation_id.encode())
+        asked = told(value)
+        assert (asked.name, asked.userId, asked.eventId) == ("RefundRequested", b"ann", EVENT)
+        seats.failure = NotAppended("no brokers")
+        problem(await client.post(path, headers={**ANN, **key}), 503, "BROKER_UNAVAILABLE")
+
+    asking(test, **PRICES)
