@@ -80,6 +80,7 @@ def test_nobody_is_told_who_opened_an_event_and_with_what() -> None:
 def test_what_an_opening_does_not_say_is_as_the_rules_of_a_section_say() -> None:
     opening, rules = Opening.model_validate(LEAST), Rules()
     assert (opening.hold_ms, opening.max_hold_ms) == (rules.hold_ms, rules.max_hold_ms)
+    assert opening.payment_ms == rules.payment_ms
     assert opening.max_seats_per_hold == rules.max_seats_per_hold
     assert (opening.sale_starts_ms, opening.sale_ends_ms, opening.not_for_sale) == (0, None, [])
     assert opening.orphan_rule == "prefer"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from serdes.avro.codegen import decoder, encoder, encoder_of
 from serdes.avro.refused import Refused
-from serdes.avro.schema_files import SCHEMA_ROOT, load
+from serdes.avro.schema_files import SCHEMA_ROOT, enum_symbols, load
 from serdes.avro.stored import stored_decoder
 
 RESERVATION = "io.seatstream.state.Reservation"
@@ -22,6 +22,15 @@ def test_f89_what_a_release_stored_has_the_defaults_of_what_came_later() -> None
     fields = read(FORMER(WHO, *HELD), 0)
     assert fields[6:] == (*HELD, 0, b"", b"")
     assert fields[5] == WHO
+
+
+def test_what_a_release_stored_is_read_although_its_enums_have_grown() -> None:
+    # A hold that was extended, and then confirmed: 1 and 2 of its release's kinds.
+    later = tuple((kind, WHO, 5, 0, 9, 600, 1, 700) for kind in (1, 2))
+    released = load(SCHEMA_ROOT / "history" / "v1").by_name["io.seatstream.types.LaterKind"]
+    assert len(released["symbols"]) < len(enum_symbols("io.seatstream.types.LaterKind"))
+    fields = read(FORMER(WHO, *HELD[:-1], later), 0)
+    assert [one[0] for one in fields[-4]] == [1, 2]
 
 
 @given(st.integers(0, 2**60), st.sampled_from([b"", b"EUR"]))

@@ -10,6 +10,7 @@ from support.seats.section_commands import CODECS, IDS
 from serdes.decoding import Decoded
 from state.domain.layout import OrphanRule, Plan, Row, Rules, SeatRange
 from state.domain.price import UNPRICED, PriceList
+from state.domain.reservation import PaymentFailure
 from state.plans.seating import SectionPlan
 from state.records import names
 from state.records.commands import CommandEncoders
@@ -41,6 +42,7 @@ rules = st.builds(
     max_hold_ms=st.integers(1, 10**7),
     sale_starts_ms=times,
     sale_ends_ms=times,
+    payment_ms=st.integers(1, 10**7),
 )
 
 
@@ -82,6 +84,13 @@ def test_who_asks_stands_before_every_command(
         (ENCODERS.release(IDENTITY), names.ReleaseReservation, (0,)),
         (ENCODERS.extend(IDENTITY, 1), names.ExtendHold, (1,)),
         (ENCODERS.change_sale_window(IDENTITY, 5, 0), names.ChangeSaleWindow, (5, 0)),
+        (
+            ENCODERS.start_payment(IDENTITY, 1, "mock", "card", b"{}"),
+            names.StartPayment,
+            (1, b"mock", b"card", b"{}"),
+        ),
+        (ENCODERS.fail_payment(IDENTITY, 1, PaymentFailure.EXPIRED), names.FailPayment, (1, 2)),
+        (ENCODERS.refund_seats(IDENTITY, 2), names.RefundSeats, (2,)),
     ],
 )
 def test_a_command_is_read_as_what_was_asked(
