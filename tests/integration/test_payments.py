@@ -1,0 +1,183 @@
+"""Payments on a real broker, by real workers, at a gateway that is a process with a ledger.
+
+Whatever dies: nobody is charged twice, no seat is sold twice, and money is where the seats say.
+"""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from integration.conftest import FAST_SESSIONS
+from integration.seat_workers import Seats
+from integration.workers import Worker, producing, read_committed
+from support.gateways.running import API_KEY, SECRET, RunningGateway, running_gateway
+from support.payments.paying import EVENTS_READ, PODS
+from support.seats.section_commands import (
+    PARTITIONS,
+    hold,
+    identity,
+    open_section,
+    sections_of,
+    start_payment,
+)
+
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import wait_until
+from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS
+from serdes.avro.field_names import position
+from serdes.decoding import Decoded
+from state.domain.purchase import PurchaseStatus
+from state.records.payments import PAYMENTS
+from streams.runtime.process.failpoints import OF_INTENTS
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
+
+PATIENCE_S = 150.0
+"""Bound of each wait: a machine may be many times slower than ours."""
+
+PRICE = 4_500
+STATUS = position(PAYMENTS + "PaymentChanged", "status")
+SECTION = sections_of(1, 1)[0]
+PARTITION = 1
+
+
+class Box:
+    """One section on sale, the workers of seats and payments, and their gateway."""
+
+    def __init__(self, seats: Seats, gateway: RunningGateway) -> None:
+        self.seats = seats
+        self.gateway = gateway
+        seats.environment |= {
+            "SEATSTREAM_ROLES": "seats,payments",
+            "SEATSTREAM_GATEWAY_CALL_S": "2",
+            "SEATSTREAM_CIRCUIT_OPEN_S": "1",
+            "SEATSTREAM_CALLS_END_S": "0.5",
+            "SEATSTREAM_SESSION_TIMEOUT_S": "1.5",
+            "MOCK_GATEWAY_URL": gateway.process.url,
+            "MOCK_GATEWAY_API_KEY": API_KEY,
+            "MOCK_GATEWAY_WEBHOOK_SECRET": SECRET,
+        }
+
+    def pay(self, *buyers: str) -> None:
+        """Have these hold two seats each, and begin to pay."""
+        for buyer in buyers:
+            self.seats.send(
+                hold(buyer, 2, section=SECTION),
+                start_payment(buyer, parameters=b"", section=SECTION),
+            )
+
+    def statuses(self, buyer: str) -> list[str]:
+        """Return how a payment was said to stand, in order, each once."""
+        found: list[str] = []
+        for record in read_committed(self.seats.brokers, PAYMENT_EVENTS.name, PARTITIONS):
+            verdict = EVENTS_READ.decode(record.value)
+            assert isinstance(verdict, Decoded)
+            name = PurchaseStatus(verdict.fields[STATUS]).name
+            if record.key == buyer.encode() and name not in found:
+                found.append(name)
+        return found
+
+    def reach(self, status: str, *buyers: str, worker: Worker) -> None:
+        """Wait until the payments of these buyers stand so."""
+        for buyer in buyers:
+            reached = wait_until(lambda one=buyer: status in self.statuses(one), PATIENCE_S)  # type: ignore[misc]
+            assert reached, f"{buyer}: {self.statuses(buyer)}\n{worker.tail()}"
+
+    def check(self, sold: tuple[str, ...], unsold: tuple[str, ...] = ()) -> None:
+        """Each of `sold` was charged once and has its seats; of the others nothing is kept."""
+        ledger = self.gateway.ledger()
+        for buyer in (*sold, *unsold):
+            order_id = f"{buyer}.1.{PARTITION}"
+            captures = [one for one in ledger.captures if one.order_id == order_id]
+            refunds = [one for one in ledger.refunds if one.order_id == order_id]
+            kept = sum(one.amount for one in captures) - sum(one.amount for one in refunds)
+            assert len(captures) <= 1
+            assert kept == (2 * PRICE if buyer in sold else 0), buyer
+            last = self.seats.names(buyer)[-1]
+            assert (last == "ReservationConfirmed") == (buyer in sold), last
+
+    def order(self, fault: str, buyer: str, operation: str = "charge") -> None:
+        self.gateway.order(fault, f"{buyer}.1.{PARTITION}", operation)
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    with (
+        running_gateway() as gateway,
+        ephemeral_stack(
+            "tests-payments",
+            parts={"kafka"},
+            kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
+            fast_jit=True,
+        ) as stack,
+    ):
+        seats = Seats(stack.kafka_brokers, tmp_path_factory.mktemp("payments"))
+        seats.create_topics()
+        box = Box(seats, gateway)
+        seats.send(
+            open_section("." * 60, section=SECTION, currency="EUR", amounts=(PRICE,), limit=2)
+        )
+        try:
+            yield box
+        finally:
+            seats.stop()
+
+
+def test_f53_f57_f59_payments_end_where_their_gateway_says(box: Box) -> None:
+    worker = box.seats.worker("one").start("topology").wait_ready()
+    box.order("decline", "declined")
+    box.order("done_then_hang", "hung")
+    box.order("wrong_amount", "differs")
+    box.order("error", "failed")
+    box.pay("good", "declined", "hung", "differs", "failed", "given-back")
+    box.reach("DONE", "good", "hung", "failed", "given-back", worker=worker)
+    box.reach("FAILED", "declined", worker=worker)
+    box.reach("REFUNDED", "differs", worker=worker)
+    # A buyer gives the seats of a sale back.
+    wish = PODS.refund_requested(identity("given-back", section=SECTION))
+    with producing(box.seats.brokers) as producer:
+        producer.produce(PAYMENT_COMMANDS.name, wish, b"given-back", PARTITION)
+    box.reach("REFUNDED", "given-back", worker=worker)
+    assert wait_until(
+        lambda: box.seats.names("given-back")[-1] == "ReservationRefunded", PATIENCE_S
+    ), worker.tail()
+    box.check(("good", "hung", "failed"), ("declined", "differs", "given-back"))
+    assert worker.terminate() == 0
+
+
+def test_f56_a_kill_at_any_step_of_a_call_charges_once_and_sells_once(box: Box) -> None:
+    worker = box.seats.worker("killed")
+    buyers = []
+    for life, place in enumerate(OF_INTENTS):
+        buyer = place.replace("_", "-")
+        worker.start("topology", FAILPOINTS=f"{place}:kill:1")
+        box.pay(buyer)
+        buyers.append(buyer)
+        assert worker.ended(PATIENCE_S, why=place) == -signal.SIGKILL
+        if life % 2:
+            worker.wipe()
+    # And once more when it has charged, and its answer is applied.
+    worker.start("topology")
+    box.pay("applied")
+    box.reach("CAPTURED", "applied", worker=worker)
+    worker.kill()
+    worker.start("topology").wait_ready()
+    box.reach("DONE", *buyers, "applied", worker=worker)
+    box.check((*buyers, "applied"))
+    assert wait_until(lambda: worker.metric("seatstream_open_intents") == 0, PATIENCE_S)
+    assert worker.terminate() == 0
+
+
+def test_f60_a_gateway_that_is_away_is_asked_again_when_it_is_back(box: Box) -> None:
+    worker = box.seats.worker("patient").start("topology").wait_ready()
+    box.gateway.process.kill()
+    buyers = tuple(f"away{number}" for number in range(6))
+    box.pay(*buyers)
+    assert wait_until(lambda: worker.metric("seatstream_circuit_state") >= 1, PATIENCE_S)
+    # Nothing of it shows on /ready: seats are held and sold as ever.
+    assert worker.is_ready()
+    box.gateway.process.restart()
+    box.gateway.process.wait()
+    box.reach("DONE", *buyers, worker=worker)
+    box.check(buyers)
+    assert worker.terminate() == 0
