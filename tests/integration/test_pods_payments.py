@@ -1,0 +1,189 @@
+"""Buyers pay over HTTP: a pod, a worker of every role and the mock gateway, on a real stack."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from integration.conftest import FAST_SESSIONS
+from integration.pods import PodProcess, Servers, logged, run_script
+from integration.workers import Worker
+from support.gateways.running import VARIABLES, RunningGateway, running_gateway
+
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import wait_until
+from schemas.topics import PAYMENT_COMMANDS
+from scripts.traffic.sending import schema_ids
+from serdes.wire import header_of
+from state.domain.keys import Order
+from state.domain.tickets import split_issued_id
+from state.records.payments import PAYMENTS
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(300)]
+
+EVENT = 7
+PARTITIONS = 4
+PRICE = 4_500
+PATIENCE_S = 120
+PLAN = {
+    "event": "Paid",
+    "sections": [{"section": "A", "rows": 10, "seats": 20, "category": "front"}],
+    "currency": "EUR",
+    "prices": {"front": PRICE},
+}
+
+
+class Shop:
+    """A pod and a worker, and the gateway that both know."""
+
+    def __init__(
+        self, servers: Servers, pod: PodProcess, worker: Worker, gateway: RunningGateway
+    ) -> None:
+        self.servers = servers
+        self.pod = pod
+        self.worker = worker
+        self.gateway = gateway
+
+    def hold(self, key: str) -> str:
+        answer = self.pod.create(EVENT, key, "A", 2)
+        assert answer.status_code == 201, answer.text
+        reservation_id: str = answer.json()["reservation_id"]
+        return reservation_id
+
+    def pay(self, reservation_id: str) -> str:
+        """Begin a payment; return its address."""
+        answer = self.pod.client.post(
+            f"/v1/reservations/{reservation_id}/payments",
+            json={"epoch": 1, "method": "card"},
+            headers={"Idempotency-Key": f"pay-{reservation_id}"},
+        )
+        assert answer.status_code == 202, answer.text
+        return answer.headers["location"]
+
+    def reach(self, place: str, status: str) -> dict[str, object]:
+        """Wait by long polls until a payment stands so."""
+        shown: dict[str, object] = {}
+
+        def stands() -> bool:
+            query = {"changed_from": str(shown["revision"])} if shown else {}
+            headers = {"Prefer": "wait=5"}
+            answer = self.pod.client.get(place, params=query, headers=headers)
+            if answer.status_code == 200:
+                shown.clear()
+                shown.update(answer.json())
+            return shown.get("status") == status
+
+        assert wait_until(stands, PATIENCE_S), f"{shown}\n{self.worker.tail()}"
+        return shown
+
+    def order(self, reservation_id: str) -> str:
+        parts = split_issued_id(reservation_id)
+        assert parts is not None
+        return Order(reservation_id, 1, parts.partition).id
+
+    def hints(self, reservation_id: str) -> int:
+        """Return how many webhooks about a reservation are in the log."""
+        topic, servers = PAYMENT_COMMANDS.name, self.servers
+        ids = schema_ids(servers.registry_url, servers.brokers)
+        header = header_of(ids.id_by_subject[f"{topic}-{PAYMENTS}PaymentHint"])
+        records = logged(servers.brokers, topic, PARTITIONS, reservation_id)
+        return sum((record.value or b"").startswith(header) for record in records)
+
+    def kept(self, reservation_id: str) -> int:
+        """Return what the gateway has taken for an order and not given back."""
+        order, ledger = self.order(reservation_id), self.gateway.ledger()
+        captured = [entry.amount for entry in ledger.captures if entry.order_id == order]
+        refunded = [entry.amount for entry in ledger.refunds if entry.order_id == order]
+        assert len(captured) <= 1
+        return sum(captured) - sum(refunded)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("paid")
+    with (
+        running_gateway() as gateway,
+        ephemeral_stack(
+            "tests-pods-payments",
+            parts={"kafka", "registry", "redis"},
+            kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
+            fast_jit=True,
+        ) as stack,
+    ):
+        settings = {**VARIABLES, "MOCK_GATEWAY_URL": gateway.process.url}
+        servers = Servers(stack.kafka_brokers, stack.registry_url, stack.redis_url, folder)
+        run_script(servers, "register_schemas", "register")
+        run_script(servers, "create_topics", "--partitions", str(PARTITIONS))
+        where = {"KAFKA_BROKERS": servers.brokers, "SCHEMA_REGISTRY_URL": servers.registry_url}
+        worker = Worker("worker", folder, {**where, **settings})
+        pod = PodProcess(servers, "pod", **settings)
+        try:
+            worker.start("topology").wait_ready()
+            pod.wait_ready()
+            url = f"http://127.0.0.1:{pod.port}/v1/webhooks/mock"
+            gateway.control("/webhooks", url=url, shares={"twice": 1.0})
+            plan = folder / "plan.json"
+            plan.write_text(json.dumps(PLAN))
+            run_script(servers, "open_event", str(plan), "--event-id", str(EVENT))
+            yield Shop(servers, pod, worker, gateway)
+        finally:
+            pod.end()
+            if worker.child is not None:
+                worker.kill()
+
+
+def test_a_buyer_pays_once_and_gets_seats_and_money_back_when_they_ask(shop: Shop) -> None:
+    reservation_id = shop.hold("k-1")
+    place = shop.pay(reservation_id)
+    assert shop.pay(reservation_id) == place
+    paid = shop.reach(place, "DONE")
+    assert (paid["reservation_status"], paid["amount"]) == ("SOLD", 2 * PRICE)
+    assert paid["booking_number"]
+    assert shop.kept(reservation_id) == 2 * PRICE
+    headers = {"Idempotency-Key": "back"}
+    for _ in range(2):
+        answer = shop.pod.client.post(f"/v1/reservations/{reservation_id}:refund", headers=headers)
+        assert answer.status_code == 202, answer.text
+    shop.reach(place, "REFUNDED")
+    assert shop.pod.becomes(f"/v1/reservations/{reservation_id}", "REFUNDED")
+    assert shop.kept(reservation_id) == 0
+
+
+def test_who_is_declined_has_no_seats_and_pays_nothing(shop: Shop) -> None:
+    reservation_id = shop.hold("k-2")
+    shop.gateway.order("decline", shop.order(reservation_id))
+    shop.reach(shop.pay(reservation_id), "FAILED")
+    assert shop.pod.becomes(f"/v1/reservations/{reservation_id}", "RELEASED")
+    assert shop.kept(reservation_id) == 0
+
+
+def test_f56_what_a_gateway_left_open_is_settled_and_its_webhooks_are_in_the_log(
+    shop: Shop,
+) -> None:
+    reservation_id = shop.hold("k-3")
+    order = shop.order(reservation_id)
+    shop.gateway.order("pending", order)
+    place = shop.pay(reservation_id)
+    shop.reach(place, "PROCESSING")
+    shop.gateway.control("/settle", order_id=order, outcome="captured")
+    assert shop.reach(place, "DONE")["reservation_status"] == "SOLD"
+    assert shop.kept(reservation_id) == 2 * PRICE
+    # The gateway sends each twice.
+    assert wait_until(lambda: shop.hints(reservation_id) >= 2, PATIENCE_S)
+
+
+def test_a_payment_is_taken_while_no_worker_runs_and_made_when_one_does(shop: Shop) -> None:
+    reservation_id = shop.hold("k-4")
+    shop.worker.kill()
+    place = shop.pay(reservation_id)
+    assert shop.pod.show(place).json()["status"] == "NOT_STARTED"
+    shop.worker.start("topology").wait_ready()
+    assert shop.reach(place, "DONE")["reservation_status"] == "SOLD"
+    assert shop.kept(reservation_id) == 2 * PRICE
+
+
+def test_operators_are_told_that_nothing_needs_them(shop: Shop) -> None:
+    answer = shop.pod.client.get("/v1/compensations")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"compensations": [], "next_cursor": None},
+    )
