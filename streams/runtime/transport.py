@@ -21,7 +21,6 @@ from typing import Any
 import aiokafka
 import aiokafka.consumer.fetcher as aiokafka_fetcher
 import faust
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import TopicPartition
 from faust.serializers.schemas import Schema
@@ -30,6 +29,7 @@ from faust.types import TP, ConsumerMessage
 
 from infra.process.kafka_security import KafkaSecurity
 from streams.batch import Record
+from streams.runtime.assignor import TopicwiseStickyAssignor
 from streams.runtime.fetch_answers import FAILING_S, FetchAnswers
 from streams.runtime.group import read_truthful_offsets
 from streams.runtime.process.fatal import PartitionTrouble, end_process
@@ -259,13 +259,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         read_truthful_offsets()
         conf = self.app.conf
         # Faust's own version of this method sets it, and its other methods read it.
-        self._assignor = StickyPartitionAssignor
+        self._assignor = TopicwiseStickyAssignor
         consumer = aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             bootstrap_servers=driver.server_list(transport.url, transport.default_port),
-            partition_assignment_strategy=[StickyPartitionAssignor],
+            partition_assignment_strategy=[TopicwiseStickyAssignor],
             enable_auto_commit=False,
             # A committed offset outside the log must stop the worker, never move it.
             auto_offset_reset="none",

@@ -16,6 +16,7 @@ import mode.threads
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.transaction_manager import TransactionManager
@@ -121,6 +122,8 @@ ATTRIBUTES = [
     (faust.transport.consumer.Consumer, "not_waiting_next_records"),
     (faust.transport.consumer.Consumer, "flow_active"),
     (driver.AIOKafkaConsumerThread, "_assignor"),
+    (StickyPartitionAssignor, "parse_member_metadata"),
+    (StickyPartitionAssignor, "def _metadata("),
 ]
 
 
