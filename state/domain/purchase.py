@@ -215,8 +215,11 @@ class Retries(NamedTuple):
         return min(self.longest_ms, self.first_ms << min(tries - 1, 32))
 
 
-ASK_RETRIES: Final = Retries(first_ms=1_000, longest_ms=30_000, most=12)
-"""Charging and verifying; `most` counts from the deadline on, until then there is no end."""
+ASK_RETRIES: Final = Retries(first_ms=1_000, longest_ms=30_000, most=0)
+"""Charging and verifying until the deadline; until then there is no end."""
+
+LATE_RETRIES: Final = Retries(first_ms=1_000, longest_ms=480_000, most=16)
+"""Verifying after the deadline: for a little more than an hour, which an outage may take."""
 
 REFUND_RETRIES: Final = Retries(first_ms=30_000, longest_ms=480_000, most=5)
 """Giving money back, and the last look at a purchase that has expired."""
@@ -401,9 +404,13 @@ def _ask_again(purchase: Purchase, question: Question, answer: Answer, now_ms: i
     tries = purchase.tries + 1
     is_over = now_ms >= purchase.deadline_ms
     purchase = purchase._replace(tries=tries, overtime=purchase.overtime + is_over)
-    if purchase.overtime > ASK_RETRIES.most:
+    if purchase.overtime > LATE_RETRIES.most:
         return Followed(_turn(purchase, Turn.GAVE_UP))
-    due_ms = now_ms + _pause_ms(ASK_RETRIES, tries, answer)
+    due_ms = now_ms + (
+        _pause_ms(LATE_RETRIES, purchase.overtime, answer)
+        if is_over
+        else _pause_ms(ASK_RETRIES, tries, answer)
+    )
     # Also where nothing is known to be done: a worker that is gone may have asked.
     is_charged_again = purchase.status == PurchaseStatus.PENDING and due_ms < purchase.deadline_ms
     next_question = Question.CHARGE if is_charged_again else Question.VERIFY

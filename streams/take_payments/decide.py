@@ -120,6 +120,9 @@ def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRe
         return
     # A word that this code does not know says nothing.
     heard = Heard(said.word or Heard.OPEN)
+    if heard == Heard.CAPTURED and not said.payment_id:
+        # Nobody could tell such a capture from another.
+        heard = Heard.OPEN
     if heard == Heard.CAPTURED and fold.is_anothers(known, said.payment_id):
         fold.count("PAYMENT_OF_ANOTHER")
         heard = Heard.ANOTHERS

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.examples import of_whole
 
 from state.domain.purchase import (
-    ASK_RETRIES,
     LAST_LOOK_MS,
+    LATE_RETRIES,
     REFUND_RETRIES,
     TRANSITIONS,
     Answer,
@@ -212,9 +212,12 @@ def test_f57_seats_that_were_sold_while_their_money_went_back_are_given_back_too
 
 def test_a_gateway_that_never_answers_again_is_left_to_a_person_with_the_seats_kept() -> None:
     purchase = answer(started(), Heard.OPEN).purchase
-    for _ in range(ASK_RETRIES.most):
+    for _ in range(LATE_RETRIES.most):
         purchase, say = answer(purchase, Heard.NOT_DONE, DEADLINE)
         assert (purchase.status, say) == (P.PROCESSING, None)
+    # F60: an outage of an hour is waited for.
+    assert purchase.asking is not None
+    assert purchase.asking.due_ms > DEADLINE + 3_600_000
     purchase, say = answer(purchase, Heard.OPEN, DEADLINE)
     assert (purchase.status, say, purchase.asking) == (P.COMPENSATION_REQUIRED, None, None)
     found = resolved(purchase, T.FOUND_UNPAID)
