@@ -8,6 +8,7 @@ import topology
 from schemas.topics import EVENTS, SCHEMA_IDS, TOPICS, subjects
 from scripts.show_topology import all_routes
 from serdes.avro.schema_files import current
+from streams.settings import BadSetting, Settings
 
 ROOT = Path(__file__).parent.parent
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
@@ -83,3 +84,15 @@ def test_pods_read_and_write_topics_of_the_catalogue_and_never_what_only_workers
     # What a route reads may be asked of it by pods and by other routes alike.
     asked = {route.source for route in ROUTES}
     assert not (written_by_workers - asked) & {*topology.POD_WRITES}
+
+
+def test_gateways_of_a_worker_are_opened_where_it_takes_payments_and_refused_by_name() -> None:
+    secrets = {"TOSS_API_KEY": "key_of_a_test", "TOSS_WEBHOOK_SECRET": "a secret of this test"}
+    both = topology._gateways(Settings(gateways=("mock", "toss")), secrets)
+    assert [gateway.name for gateway in both] == ["mock", "toss"]
+    assert topology._gateways(Settings(gateways=("nobody",), roles=("seats",)), {}) == ()
+    for wrong in (("nobody",), ("mock", "mock"), ("",)):
+        with pytest.raises(BadSetting, match="SEATSTREAM_GATEWAYS"):
+            topology._gateways(Settings(gateways=wrong), {})
+    with pytest.raises(BadSetting, match="MOCK_GATEWAY_URL"):
+        topology._gateways(Settings(), {"MOCK_GATEWAY_URL": "nowhere"})

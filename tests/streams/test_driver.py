@@ -118,3 +118,37 @@ def test_an_intent_that_nobody_performs_is_refused() -> None:
     driver = TopologyDriver([calling({"bank": nobody})])
     with pytest.raises(ValueError, match="'post', which is none of its performers: bank"):
         driver.pipe("asked", None, b"call one post")
+
+
+def echo(batch: Batch, _state: State, _log_time_ms: int) -> Effects:
+    effects = Effects()
+    for record in batch.records:
+        effects.to("heard").append((record.key, b"%d" % len(batch.records)))
+    return effects
+
+
+ECHO = Route("echo", "counts", echo, ("heard",), "echo-changelog", "dead")
+
+
+def test_what_one_route_publishes_for_another_is_decided_at_once() -> None:
+    driver = TopologyDriver([ROUTE, ECHO])
+    driver.pipe("words", b"a", b"w")
+    driver.pipe("words", b"a", b"w")
+    assert [record.value for record in driver.read("heard")] == [b"1", b"1"]
+
+
+def test_what_waits_for_another_route_is_decided_together_or_lost() -> None:
+    driver = TopologyDriver([ROUTE, ECHO], relays=False)
+    driver.pipe("words", b"a", b"w")
+    driver.pipe("words", b"b", b"w")
+    assert driver.read("heard") == []
+    assert driver.relay("counts", 0) == 2
+    assert driver.relay("counts", 0) == 0
+    assert [record.value for record in driver.read("heard")] == [b"2", b"2"]
+    driver.pipe("words", b"c", b"w")
+    assert driver.pass_over("counts", 0) == 1
+    assert driver.relay("counts", 0) == 0
+    # Whoever pipes there brings along what waits.
+    driver.pipe("words", b"d", b"w")
+    driver.pipe("counts", b"e", b"0")
+    assert [record.key for record in driver.read("heard")] == [b"d", b"e"]

@@ -4,11 +4,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from infra.paths import ROOT
 from infra.stack.processes import child_environment
+from state.stores.rocksdb import CorruptStore
+from streams.runtime.app import kept_in
 
 # Nothing listens there, and nobody has to wait long to be refused.
 NOWHERE = "127.0.0.1:1"
@@ -42,3 +46,17 @@ def test_every_line_of_a_worker_has_the_form_and_the_level_of_its_settings(
     assert any(line["message"].startswith("settings Settings(") for line in lines)
     assert lines[-1]["level"] == "CRITICAL"
     assert "no answer from the brokers" in lines[-1]["message"]
+
+
+def test_what_partitions_keep_is_added_up_and_a_damaged_one_holds_up_none() -> None:
+    def count(state: Any) -> dict[str, int]:
+        if state is None:
+            raise CorruptStore("told so")
+        return {"DONE": state, "PENDING": 0}
+
+    def partition(counts: Any, state: Any) -> Any:
+        return SimpleNamespace(route=SimpleNamespace(role="payments", counts=counts), state=state)
+
+    partitions = [partition(count, 2), partition(None, 9), partition(count, None)]
+    found = kept_in([*partitions, partition(count, 3)])
+    assert found == {("payments", "DONE"): 5, ("payments", "PENDING"): 0}

@@ -86,3 +86,13 @@ def test_s4_brokers_that_answer_nothing_are_told_until_they_do_or_nothing_is_own
     observer.brokers_silent(True)
     observer.closed(1)
     assert pages(observer)[0]["brokers_silent"] is False
+
+
+def test_what_states_keep_is_shown_and_gone_with_their_partitions() -> None:
+    observer = Observer(30)
+    observer.kept({("payments", "DONE"): 3, ("payments", "PENDING"): 0})
+    metrics = pages(observer)[1]
+    assert 'seatstream_kept{kind="DONE",role="payments"} 3.0' in metrics
+    assert 'seatstream_kept{kind="PENDING",role="payments"} 0.0' in metrics
+    observer.kept({})
+    assert 'seatstream_kept{kind="DONE",role="payments"} 0.0' in pages(observer)[1]
