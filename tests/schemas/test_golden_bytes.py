@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from schemas.topics import SEATS_CHANGELOG, TOPICS, subject
+from schemas.topics import PURCHASES_CHANGELOG, SEATS_CHANGELOG, TOPICS, subject
 from serdes.avro.codegen import decoder, encoder
 from serdes.avro.general import flattened
 from serdes.avro.schema_files import SCHEMA_ROOT, current, inlined, load
@@ -74,7 +74,7 @@ def test_f89_golden_bytes_of_every_release_are_read_with_defaults_for_what_they_
     read = flattened(inlined(record), value)
     body = bytes.fromhex(entry["bytes"])
     topic = next(topic for topic in TOPICS if record in topic.records)
-    if topic is SEATS_CHANGELOG:
+    if topic in {SEATS_CHANGELOG, PURCHASES_CHANGELOG}:
         # What lies in a store says nothing of its schema.
         assert stored_decoder(record)(body, 0) == read
         return
@@ -101,7 +101,7 @@ def with_defaults(schema: Any, value: Any) -> Any:
 
 def encoder_arguments(record: str) -> list[str]:
     first = inlined(record)["fields"][0]["type"]
-    return ["span"] if isinstance(first, dict) else []
+    return ["span"] if isinstance(first, dict) and first["type"] == "record" else []
 
 
 def test_a_tick_by_hand() -> None:
