@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.append_times import forged_append_times
-from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker, producing, read_committed, run
+from integration.workers import (
+    ROOT,
+    SESSION_TIMEOUT_S,
+    WITHOUT_WATCHDOG,
+    Worker,
+    producing,
+    read_committed,
+    run,
+)
 from support.seats.section_commands import PARTITIONS, Pair, Told, told
 
 from infra.stack.processes import child_environment
@@ -35,6 +43,7 @@ class Seats:
             "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
             "SEATSTREAM_TICK_MS": "200",
             "SEATSTREAM_ROLES": "seats",
+            **WITHOUT_WATCHDOG,
         }
         worker = Worker(name, self.directory, {**everyone, **self.environment, **environment})
         self.workers.append(worker)

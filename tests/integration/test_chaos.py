@@ -18,7 +18,7 @@ SEED = 20_260_101
 def test_every_word_is_counted_once_whatever_happens_to_the_workers(
     new_fleet: Callable[..., Fleet],
 ) -> None:
-    fleet = new_fleet(partitions=6, SEATSTREAM_TRANSACTION_RECORDS="1000")
+    fleet = new_fleet(partitions=6, SEATSTREAM_TRANSACTION_RECORDS="1000", SEATSTREAM_WATCHDOG="1")
     chance = random.Random(SEED)
     workers = [fleet.worker(name).start() for name in ("one", "two")]
     for worker in workers:

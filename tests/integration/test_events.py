@@ -55,9 +55,13 @@ def brokers() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def worker(brokers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """Give a worker that is ready for all sections."""
-    directory = tmp_path_factory.mktemp("worker")
-    worker = Worker("one", directory, {"KAFKA_BROKERS": brokers, "SEATSTREAM_TICK_MS": "200"})
+    """Give a worker that is ready for all sections, and outlives a pause."""
+    environment = {
+        "KAFKA_BROKERS": brokers,
+        "SEATSTREAM_TICK_MS": "200",
+        "SEATSTREAM_SESSION_TIMEOUT_S": "120",
+    }
+    worker = Worker("one", tmp_path_factory.mktemp("worker"), environment)
     worker.start("topology").wait_ready()
     yield worker
     if worker.child is not None:

@@ -18,7 +18,7 @@ import pytest
 from faults.proxy import PRODUCE, Proxy
 from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers, append, logged, reason, run_script
-from integration.workers import SESSION_TIMEOUT_S, Worker
+from integration.workers import Worker
 
 from infra.stack import QUICK_RESTART, Stack
 from infra.stack.ports import free_ports
@@ -54,6 +54,9 @@ SETTINGS_BY_POD: dict[str, dict[str, str]] = {
     "stale": {"SEATSTREAM_API_STALE_AFTER_MS": "100"},
 }
 POD_PRODUCER = b"seatstream-command-log"
+# A worker that is paused for half its session ends itself, and nobody starts it again. After a
+# kill it takes its own place in the group again at once.
+OUTLIVES_A_PAUSE = {"SEATSTREAM_SESSION_TIMEOUT_S": "120", "SEATSTREAM_STATIC_MEMBERSHIP": "1"}
 
 
 class Place:
@@ -71,7 +74,7 @@ class Place:
         self.worker = Worker(
             "worker",
             servers.directory,
-            {**environment, "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S)},
+            {**environment, **OUTLIVES_A_PAUSE},
         )
         self.pods: dict[str, PodProcess] = {}
 

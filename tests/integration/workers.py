@@ -37,6 +37,9 @@ from state.stores.partition_state import SIGNED_KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSION_TIMEOUT_S = 3.0
+# Half a short session is soon over on a busy machine, and most tests have nobody who would start a
+# worker again that ends itself for it.
+WITHOUT_WATCHDOG = {"SEATSTREAM_WATCHDOG": "0"}
 READY_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0
 ENDED_ITSELF = 70
@@ -218,6 +221,7 @@ class Fleet:
             "COUNTING_PREFIX": self.prefix,
             "SEATSTREAM_APP_ID": self.app_id,
             "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
+            **WITHOUT_WATCHDOG,
         }
         worker = Worker(name, self.directory, {**everyone, **self.environment, **environment})
         self.workers.append(worker)
