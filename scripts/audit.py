@@ -1,6 +1,6 @@
-"""Judges the whole log of the seats: nothing lost, nothing doubled, no seat sold twice.
+"""Judges the whole log of seats and money: nothing lost, no seat sold twice, nobody charged twice.
 
-Reads all five topics read committed up to a snapshot of their ends, folds the commands with an
+Reads all eight topics read committed up to a snapshot of their ends, folds the commands with an
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
 state, the status of every section and the dead letters with it. Records that strangers wrote into
 these topics are counted and passed over; so are values of the state that cannot be read where a
@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from time import monotonic
 
 from scripts.auditing.checks import audit
@@ -47,10 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=os.environ.get("SEATSTREAM_APP_ID", ""),
         help="of the workers; by default SEATSTREAM_APP_ID, or else the workers' default",
     )
+    parser.add_argument(
+        "--ledger",
+        type=Path,
+        metavar="FILE",
+        help="of the mock gateway (DIR/ledger): its captures and refunds are judged too",
+    )
     arguments = parser.parse_args(argv)
     started = monotonic()
     try:
-        log = read_log(servers(), arguments.group)
+        log = read_log(servers(), arguments.group, arguments.ledger)
     except (CannotRead, NotUp) as error:
         print(json.dumps({"error": str(error)}) if arguments.json else str(error))
         return 3

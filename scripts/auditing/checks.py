@@ -15,6 +15,7 @@ from scripts.auditing.families import (
     dead_letters,
     holders,
     layouts,
+    money,
     outcomes,
     payments,
     progress,
@@ -37,6 +38,7 @@ FAMILIES: tuple[Callable[[Facts, Notes], None], ...] = (
     holders.check,  # I3, I4: who has each seat
     reservations.check,  # I7: what becomes of each reservation
     versions.check,  # I5: no version left out
+    money.check,  # I6, I10, I11, I12, I24: what became of money
     layouts.check,  # I2: no seat that is none
     states.check,  # I13, I14: the state as it is
     statuses.check,  # I16, I18: what was published of sections

@@ -10,9 +10,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
+from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.model import FREE_BYTES_MAX, Oracle
+from scripts.auditing.purchases import Purchases, read_purchases
 from scripts.auditing.report import Notes, decimal, offset_of
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.seats import Section
@@ -117,6 +118,7 @@ class Facts:
     followed:    each outcome once, in order, without the countless ones.
     countless:   outcomes that name more seats than any section has.
     payments:    what payments must have been told, by the id of the command that told it.
+    purchases:   what became of the money, as far as the topics of payments tell.
     """
 
     log: Log
@@ -136,6 +138,7 @@ class Facts:
     followed: list[Told] = field(default_factory=list)
     countless: list[Told] = field(default_factory=list)
     payments: dict[str, Expected] = field(default_factory=dict)
+    purchases: Purchases = field(default_factory=Purchases)
 
     def is_ahead(self, trigger: int) -> bool:
         """Say whether the command at this offset was decided after the state was read."""
@@ -166,6 +169,8 @@ def facts_of(
     )
     fold_commands(facts, notes, traces)
     read_outcomes(facts, notes, traces)
+    quarantined = quarantined_of(log, partition, PAYMENT_COMMANDS.name)
+    facts.purchases = read_purchases(log, notes, quarantined)
     return facts
 
 
@@ -176,11 +181,7 @@ def fold_commands(facts: Facts, notes: Notes, traces: Traces) -> None:
     """Let the oracle decide every command below the offset that the state claims."""
     log, partition = facts.log, facts.partition
     next_offset = facts.stored.next_offset
-    quarantined = {
-        origin_of(record, partition)
-        for record in log.dead_letters.get(partition, [])
-        if dict(record.headers).get(CAUSE) == b"QUARANTINED"
-    }
+    quarantined = quarantined_of(log, partition, SECTION_COMMANDS.name)
     for record in log.commands.get(partition, []):
         if record.offset >= next_offset:
             facts.undecided.append(record)
@@ -254,11 +255,20 @@ def judge_headers(record: LogRecord) -> None:
         raise Unreadable(f"{len(record.headers)} headers of {size} bytes")
 
 
-def origin_of(record: LogRecord, partition: int) -> int:
+def quarantined_of(log: Log, partition: int, topic: str) -> set[int]:
+    """Return the offsets of records of a topic that the workers say they could not survive."""
+    return {
+        origin_of(record, partition, topic)
+        for record in log.dead_letters.get(partition, [])
+        if dict(record.headers).get(CAUSE) == b"QUARANTINED"
+    }
+
+
+def origin_of(record: LogRecord, partition: int, topic: str = SECTION_COMMANDS.name) -> int:
     """Return the offset of the command that a dead letter says to be, -1 where it says none."""
     # Ours lie behind those of the original, which may have the same names.
     said = dict(record.headers)
-    if said.get("dead-letter-topic") != SECTION_COMMANDS.name.encode():
+    if said.get("dead-letter-topic") != topic.encode():
         return -1
     if said.get("dead-letter-partition") != str(partition).encode():
         return -1

@@ -1,16 +1,21 @@
-"""The five topics of the seats as they lie on the broker, read committed up to a snapshot."""
+"""The topics of seats and payments as they lie on the broker, read committed up to a snapshot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from infra.gateway.books import Entry
+from infra.gateway.ledger import CorruptLedger, read_ledger
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
     PAYMENT_COMMANDS,
+    PAYMENT_EVENTS,
+    PURCHASES_CHANGELOG,
     RESERVATION_OUTCOMES,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
@@ -63,6 +68,8 @@ class Log:
     committed: the group's committed offset of each partition, as it was before anything was read.
     ends:      the end of the commands by partition; without one, that of the last record.
     moved:     partitions whose state was written again while the log was read.
+    payments:  payment-commands. told: payment-events. purchases: purchases-changelog.
+    ledger:    what the mock gateway has decided; None where nobody gave it.
     """
 
     wire: WireFormat
@@ -76,12 +83,16 @@ class Log:
     changelog: Records = field(default_factory=dict)
     dead_letters: Records = field(default_factory=dict)
     payments: Records = field(default_factory=dict)
+    told: Records = field(default_factory=dict)
+    purchases: Records = field(default_factory=dict)
+    ledger: tuple[Entry, ...] | None = None
 
 
-def read_log(where: Servers, group: str = "") -> Log:
-    """Read all six topics; raises CannotRead.
+def read_log(where: Servers, group: str = "", ledger: Path | None = None) -> Log:
+    """Read all eight topics; raises CannotRead.
 
-    group: of the workers, the default one where it is empty.
+    group:  of the workers, the default one where it is empty.
+    ledger: file of the mock gateway, `DIR/ledger`.
     """
     refusals = Refusals()
     consumer = Consumer(
@@ -100,7 +111,8 @@ def read_log(where: Servers, group: str = "") -> Log:
         }
     )
     try:
-        log = read_topics(consumer, committed_offsets(where, group or Settings().app_id))
+        committed = committed_offsets(where, group or Settings().app_id)
+        log = read_topics(consumer, committed, ledger)
     except OffsetsUnknown as error:
         raise CannotRead(str(error)) from error
     except KafkaException as error:
@@ -111,7 +123,7 @@ def read_log(where: Servers, group: str = "") -> Log:
         consumer.close()
     values = [
         records
-        for topic in (log.commands, log.outcomes, log.statuses, log.payments)
+        for topic in (log.commands, log.outcomes, log.statuses, log.payments, log.told)
         for records in topic.values()
     ]
     ids = {
@@ -135,28 +147,50 @@ def read_log(where: Servers, group: str = "") -> Log:
     return log
 
 
-def read_topics(consumer: Consumer, committed: dict[int, int]) -> Log:
-    """Read what lies in the topics; raises CannotRead and KafkaException."""
+def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | None = None) -> Log:
+    """Read what lies in the topics, and the ledger; raises CannotRead and KafkaException."""
     log = Log(WireFormat(Avro(), {}), partition_count(consumer, SECTION_COMMANDS), committed)
-    # Effects first and causes last: what the commands' snapshot lacks cannot have effects.
+    # Effects first and causes last: what the commands' snapshot lacks cannot have effects. What a
+    # purchase knows of seats and gateways is read before these, and what moved it after them.
+    log.purchases = read_topic(consumer, PURCHASES_CHANGELOG)
+    log.told = read_topic(consumer, PAYMENT_EVENTS)
+    if ledger is not None:
+        log.ledger = entries_of(ledger)
     state_ends = bounds_of(consumer, SEATS_CHANGELOG)
     log.changelog = read_topic(consumer, SEATS_CHANGELOG)
     log.statuses = read_topic(consumer, SECTION_STATUS)
     log.dead_letters = read_topic(consumer, DEAD_LETTER_QUEUE)
+    bounds_from_the_beginning(consumer, PAYMENT_COMMANDS)
     log.payments = read_topic(consumer, PAYMENT_COMMANDS)
     log.outcomes = read_topic(consumer, RESERVATION_OUTCOMES)
-    bounds = bounds_of(consumer, SECTION_COMMANDS)
-    for partition, (low, high) in bounds.items():
+    for partition, (_, high) in bounds_from_the_beginning(consumer, SECTION_COMMANDS).items():
         log.ends[partition] = high
-        if low > 0:
-            raise CannotRead(
-                f"commands of partition {partition} begin at offset {low}:"
-                " retention removed the beginning, so there is nothing to fold from"
-            )
     log.commands = read_topic(consumer, SECTION_COMMANDS)
     now = bounds_of(consumer, SEATS_CHANGELOG)
     log.moved = frozenset(part for part in now if now[part][1] != state_ends[part][1])
     return log
+
+
+def bounds_from_the_beginning(consumer: Consumer, topic: Topic) -> dict[int, tuple[int, int]]:
+    """Return the bounds of a topic of commands; raises CannotRead where its first are gone."""
+    bounds = bounds_of(consumer, topic)
+    for partition, (low, _) in bounds.items():
+        if low > 0:
+            raise CannotRead(
+                f"{topic.name}: commands of partition {partition} begin at offset {low}:"
+                " retention removed the beginning, so there is nothing to fold from"
+            )
+    return bounds
+
+
+def entries_of(ledger: Path) -> tuple[Entry, ...]:
+    """Return what a gateway's ledger says; raises CannotRead where there is none."""
+    try:
+        # An absent ledger reads as an empty one, and no capture would be missed.
+        ledger.stat()
+        return read_ledger(ledger).entries
+    except (OSError, CorruptLedger) as error:
+        raise CannotRead(f"the gateway's ledger: {error}") from error
 
 
 def partition_count(consumer: Consumer, topic: Topic) -> int:

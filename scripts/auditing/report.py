@@ -55,6 +55,14 @@ class Report:
     lapses:    outcomes that no command asked for: holds whose time was over.
     repeated:  outcomes given once more than the commands explain, byte for byte the same.
     set_aside: readable commands that no worker survived.
+    payments:  purchases; declined: those of which no money came; under_way: those that gateway or
+               section have yet to answer; compensations: those that need a person.
+    captured, refunded, price_of_sold: minor units by currency, by the gateway's ledger where it
+               was given; price_of_sold: of reservations whose payment was started.
+    money_mismatch: payments that have ended with other money than their seats cost.
+    charged_twice:  orders, that were captured more than once.
+    open_intents:   what gateways have yet to be asked, last looks included.
+    sold_elsewhere: sales of seats with a price whose payment was never started here.
     digest:    of everything that was expected: equal for equal logs.
     """
 
@@ -81,6 +89,17 @@ class Report:
     pending: int = 0
     ahead: int = 0
     status_mismatches: int = 0
+    payments: int = 0
+    declined: int = 0
+    under_way: int = 0
+    captured: Counter[str] = field(default_factory=Counter)
+    refunded: Counter[str] = field(default_factory=Counter)
+    price_of_sold: Counter[str] = field(default_factory=Counter)
+    money_mismatch: int = 0
+    charged_twice: int = 0
+    open_intents: int = 0
+    compensations: int = 0
+    sold_elsewhere: int = 0
     foreign: dict[str, Remark] = field(default_factory=dict)
     superseded: dict[str, Remark] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -89,7 +108,7 @@ class Report:
     @property
     def is_at_rest(self) -> bool:
         """Say whether every command was decided and nothing more is to come."""
-        return not (self.pending or self.ahead)
+        return not (self.pending or self.ahead or self.under_way)
 
     @property
     def is_exact(self) -> bool:
@@ -224,6 +243,7 @@ def as_text(report: Report) -> list[str]:
         f"{seats}: {counts}, blocked {report.blocked}",
         f"sold twice {report.sold_twice}; status unlike state {report.status_mismatches}",
     ]
+    lines += money_lines(report) if report.payments else []
     remarks = (
         ("foreign records in", report.foreign),
         ("unreadable and replaced by newer values in", report.superseded),
@@ -241,8 +261,26 @@ def as_text(report: Report) -> list[str]:
         verdict = f"WRONG, {len(report.violations)} violations"
     if not report.is_at_rest:
         verdict += (
-            f"; not at rest: {report.pending} commands wait to be decided, and {report.ahead}"
+            f"; not at rest: {report.pending} commands wait to be decided, {report.under_way}"
+            f" payments are under way, and {report.ahead}"
             " effects were written meanwhile. Stop the buyers, let the workers finish, try again"
         )
     lines.append(f"verdict: {verdict} (fold {report.digest})")
     return lines
+
+
+def money_lines(report: Report) -> list[str]:
+    """Return what became of the money as lines for a person, one for each currency."""
+    line = (
+        f"{report.payments} payments: {report.declined} declined, {report.under_way} under way,"
+        f" {report.compensations} need a person; charged twice {report.charged_twice};"
+        f" money unlike seats {report.money_mismatch}; open intents {report.open_intents};"
+        f" sold elsewhere {report.sold_elsewhere}"
+    )
+    currencies = report.captured.keys() | report.refunded.keys() | report.price_of_sold.keys()
+    amounts = [
+        f"{currency}: captured {report.captured[currency]}, refunded {report.refunded[currency]},"
+        f" price of what is sold {report.price_of_sold[currency]}"
+        for currency in sorted(currencies)
+    ]
+    return [line, *amounts]

@@ -169,22 +169,27 @@ def read_changelog(log: Log, notes: Notes) -> Stored:
     return stored
 
 
-def check_envelope(value: bytes, partition: int) -> None:
+def check_envelope(value: bytes, partition: int, changelog: str = SEATS_CHANGELOG.name) -> None:
     """Raise Unreadable unless a changelog value is as it was written for this partition."""
     body, checksum = value[:-CHECKSUM_BYTES], value[-CHECKSUM_BYTES:]
     header_bytes = HEADER_BYTES_BY_FORMAT.get(value[0]) if value else None
     if header_bytes is None:
         raise Unreadable(f"format {value[:1].hex()}")
-    place = b"" if value[0] == 1 else SEATS_CHANGELOG.name.encode() + struct.pack(">I", partition)
+    place = b"" if value[0] == 1 else changelog.encode() + struct.pack(">I", partition)
     expected = struct.pack(">I", google_crc32c.value(place + body))
     if len(body) < header_bytes or expected != checksum:
         raise Unreadable("checksum mismatch")
 
 
-def is_sealed(value: bytes, partition: int, key: bytes | None = None) -> bool:
+def is_sealed(
+    value: bytes,
+    partition: int,
+    key: bytes | None = None,
+    changelog: str = SEATS_CHANGELOG.name,
+) -> bool:
     """Say whether a value is intact and of this partition, and holds `key` where that is given."""
     try:
-        check_envelope(value, partition)
+        check_envelope(value, partition, changelog)
     except Unreadable:
         return False
     return key is None or opened(value)[0] == key

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -134,10 +135,40 @@ def test_a_transaction_that_stays_open_is_named_as_the_cause(
         records_of(Broker(bounds={NAME: [(0, 1)]}))
 
 
-def test_commands_without_their_beginning_are_no_log_to_fold() -> None:
-    broker = Broker(bounds={NAME: [(3, 3)]})
-    with pytest.raises(CannotRead, match="begin at offset 3"):
+@pytest.mark.parametrize("topic", [NAME, "payment-commands"])
+def test_commands_without_their_beginning_are_no_log_to_fold(topic: str) -> None:
+    broker = Broker(bounds={topic: [(3, 3)]})
+    with pytest.raises(CannotRead, match=f"{topic}: .*begin at offset 3"):
         read_topics(cast("Consumer", broker), {})
+
+
+def test_a_ledger_is_read_where_one_is_named_and_none_is_no_empty_one(tmp_path: Path) -> None:
+    broker = cast("Consumer", Broker())
+    assert read_topics(broker, {}).ledger is None
+    ledger = tmp_path / "ledger"
+    with pytest.raises(CannotRead, match="No such file"):
+        read_topics(broker, {}, ledger)
+    ledger.write_bytes(b"")
+    assert read_topics(broker, {}, ledger).ledger == ()
+    ledger.write_bytes(b"{}\n")
+    with pytest.raises(CannotRead, match="line 1 cannot be read"):
+        read_topics(broker, {}, ledger)
+
+
+def test_purchases_are_read_before_what_they_follow_from() -> None:
+    class Noting(Broker):
+        asked: tuple[str, ...] = ()
+
+        def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+            self.asked += (place.topic,)
+            return super().get_watermark_offsets(place, timeout)
+
+    broker = Noting()
+    read_topics(cast("Consumer", broker), {})
+    order = list(dict.fromkeys(broker.asked))
+    assert order[:3] == ["purchases-changelog", "payment-events", "seats-changelog"]
+    assert order.index("payment-commands") > order.index("section-status")
+    assert order[-1] == NAME
 
 
 def test_a_state_that_grew_while_the_log_was_read_is_marked_as_moved() -> None:

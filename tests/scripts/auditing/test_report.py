@@ -19,6 +19,8 @@ from scripts.auditing.report import (
 
 # What scripts and runbooks read: a figure that goes is missed by somebody.
 KEYS = {
+    "captured", "charged_twice", "compensations", "declined", "money_mismatch", "open_intents",
+    "payments", "price_of_sold", "refunded", "sold_elsewhere", "under_way",
     "ahead", "blocked", "commands", "dead_letters", "digest", "distinct_outcomes",
     "duplicate_commands", "exact", "excerpts", "first", "foreign", "free", "held", "ignored",
     "lapses", "lost", "outcomes", "pending", "reasons", "repeated", "seats", "sections",

@@ -1,0 +1,444 @@
+"""I6, I9 to I12, I24: nobody is charged twice, and money is where the seats say.
+
+Followed by the words of the table of purchases, without the product's rules: each move of a
+payment has to be one of the table's, and something must have been heard that it may follow from.
+What has not come to rest is counted, and judged when it has.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+from infra.gateway.books import Operation
+from scripts.auditing.accounts import GATEWAY, Account, Order, accounts_of
+from scripts.auditing.facts import Facts
+from scripts.auditing.purchases import Payment
+from scripts.auditing.report import Notes
+from scripts.auditing.schemas import Unreadable
+
+UNSETTLED = {"PENDING", "PROCESSING"}
+UNDER_WAY = {*UNSETTLED, "CAPTURED", "REFUND_DUE"}
+STATUSES = (
+    "UNSPECIFIED",
+    "PENDING",
+    "PROCESSING",
+    "CAPTURED",
+    "DONE",
+    "FAILED",
+    "EXPIRED",
+    "REFUND_DUE",
+    "REFUNDED",
+    "COMPENSATION_REQUIRED",
+)
+
+# How a payment may be told first: under way, or nobody could be asked, or in time.
+FIRST = {"PENDING", "FAILED", "EXPIRED"}
+ANYTHING: set[str] = set()
+_LATE = {"CAPTURED": {"captured"}, "REFUND_DUE": {"captured otherwise"}}
+_CALLED = {
+    **_LATE,
+    "PROCESSING": {"OPEN", "UNSPECIFIED"},
+    "FAILED": {"DECLINED", "REFUNDED", "REFUSED"},
+    "EXPIRED": {"NOT_FOUND"},
+    "COMPENSATION_REQUIRED": ANYTHING,
+}
+# By where a payment stands and where it goes: what must have been heard, one of these.
+MOVES: dict[str, dict[str, set[str]]] = {
+    "PENDING": _CALLED,
+    "PROCESSING": _CALLED,
+    "CAPTURED": {"DONE": {"sold"}, "REFUND_DUE": {"lost"}},
+    "DONE": {"REFUND_DUE": {"refund asked"}},
+    "FAILED": {**_LATE, "COMPENSATION_REQUIRED": ANYTHING},
+    "EXPIRED": {**_LATE, "COMPENSATION_REQUIRED": ANYTHING},
+    "REFUND_DUE": {"REFUNDED": {"REFUNDED"}, "COMPENSATION_REQUIRED": ANYTHING},
+    "REFUNDED": {},
+    "COMPENSATION_REQUIRED": {
+        **_LATE,
+        "REFUNDED": {"REFUNDED", "found REFUNDED"},
+        "FAILED": {"found FOUND_UNPAID"},
+    },
+}
+# How seats may stand where a payment has ended.
+SEATS_OF = {
+    "DONE": {"SOLD"},
+    "FAILED": {"RELEASED"},
+    "EXPIRED": {"RELEASED"},
+    "REFUNDED": {"RELEASED", "REFUNDED"},
+    "COMPENSATION_REQUIRED": {"PAYING", "SOLD", "RELEASED"},
+}
+Bad = Callable[[str, str, str], None]  # invariant, anomaly, message
+EARLY_MS = 60_000  # so far the gateway's clock may be behind the broker's
+CARD_DIGITS = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
+
+
+def check(facts: Facts, notes: Notes) -> None:
+    """Judge every payment, what is kept beside them, and the gateway's ledger where given."""
+    if not facts.purchases.is_played:
+        return
+    waiting = waiting_sections(facts)
+    settled: dict[str, Payment] = {}
+    for reservation_id, payment in facts.purchases.by_id.items():
+        payment.is_waiting |= reservation_id in waiting
+        judge_payment(facts, notes, reservation_id, payment)
+        if is_settled(payment):
+            settled[reservation_id] = payment
+            judge_seats(facts, notes, reservation_id, payment)
+    judge_sales(facts, notes)
+    judge_beside(facts, notes)
+    judge_texts(facts, notes)
+    if facts.log.ledger is None:
+        add_money_told(facts, notes, settled)
+    else:
+        accounts = accounts_of(facts.log.ledger, facts.partition, facts.log.partitions)
+        judge_ledger(facts, notes, settled, accounts)
+
+
+def waiting_sections(facts: Facts) -> set[str]:
+    """Return the reservations about which the section has yet to decide."""
+    found = set()
+    for record in facts.undecided:
+        try:
+            _, fields = facts.log.wire.decode(record.value or b"")
+        except Unreadable:
+            continue
+        if "request" in fields:
+            found.add(fields["request"]["reservationId"])
+    return found
+
+
+def is_settled(payment: Payment) -> bool:
+    """Say whether nobody is waited for: what is wrong now stays so."""
+    stored = payment.stored
+    if stored is None or payment.asked is None or payment.is_waiting:
+        return False
+    if payment.status in UNDER_WAY or stored["saying"] != "UNSPECIFIED":
+        return False
+    # A last look is asked for, and will find what was captured.
+    return not (payment.captures and payment.status == "EXPIRED" and is_asked(payment))
+
+
+def is_asked(payment: Payment) -> bool:
+    """Say whether a gateway has yet to answer something."""
+    return payment.stored is not None and payment.stored["question"] != "UNSPECIFIED"
+
+
+def finding(notes: Notes, reservation_id: str, payment: Payment) -> Bad:
+    """Return what notes a violation about a payment."""
+
+    def bad(invariant: str, anomaly: str, message: str) -> None:
+        notes.bad(invariant, anomaly, payment.offset, message, reservation_id=reservation_id)
+
+    return bad
+
+
+def kept_of(payment: Payment) -> Counter[str]:
+    """Return what is kept of the buyer's money, as far as the topics tell."""
+    stored = payment.stored
+    if stored is None or not stored["paid"] or payment.status == "REFUNDED":
+        return Counter()
+    return Counter({stored["paidCurrency"]: stored["paid"]})
+
+
+def price_of(facts: Facts, reservation_id: str) -> Counter[str]:
+    """Return what is to be kept: the price of the seats where they are sold, else nothing."""
+    held = facts.oracle.reservations.get(reservation_id)
+    if held is None or held.record["status"] != "SOLD" or not held.record["amount"]:
+        return Counter()
+    return Counter({held.record["currency"]: held.record["amount"]})
+
+
+# Each payment by itself.
+
+
+def judge_payment(facts: Facts, notes: Notes, reservation_id: str, payment: Payment) -> None:
+    """Judge what is kept and told of a payment by what was heard of it."""
+    stored, asked = payment.stored, payment.asked
+    report = notes.report
+    bad = finding(notes, reservation_id, payment)
+
+    if len({capture["paymentId"] for capture in payment.captures}) > 1:
+        report.charged_twice += 1
+        bad("I11", "charged twice", f"captures {sorted_ids(payment)}")
+    if stored is None:
+        if asked is not None and not payment.is_waiting and not payment.is_unclear:
+            bad("I8", "lost purchase", "was to be charged, and nobody keeps a purchase for it")
+        elif payment.told and not payment.is_waiting:
+            bad("I8", "phantom purchase", "is told, and nobody keeps it")
+        return
+    if asked is None:
+        if not payment.is_waiting:
+            bad("I11", "phantom purchase", "a purchase that no section asked for")
+        return
+    report.payments += 1
+    report.declined += payment.status == "FAILED"
+    report.compensations += payment.status == "COMPENSATION_REQUIRED"
+    report.under_way += not (payment.is_waiting or is_settled(payment))
+    for part in ("request", "epoch", "amount", "currency", "gateway", "deadlineMs"):
+        if stored[part] != asked[part]:
+            anomaly = "wrong amount" if part in {"amount", "currency"} else "wrong purchase"
+            bad("I10", anomaly, f"{part} is {stored[part]!r}, and was to be {asked[part]!r}")
+    judge_capture(payment, bad)
+    judge_waiting(facts, reservation_id, payment, bad)
+    if not payment.is_waiting:
+        judge_moves(payment, bad)
+
+
+def sorted_ids(payment: Payment) -> list[str]:
+    """Return the gateway's names of all captures."""
+    return sorted({capture["paymentId"] for capture in payment.captures})
+
+
+def judge_capture(payment: Payment, bad: Bad) -> None:
+    """Judge what is kept of a capture: the gateway has said it, and it was for what is sold."""
+    stored = payment.stored
+    assert stored is not None
+    known = {(each["paymentId"], each["amount"], each["currency"]) for each in payment.captures}
+    of_purchase = stored["paymentId"], stored["paid"], stored["paidCurrency"]
+    if stored["paymentId"] and of_purchase not in known:
+        bad("I11", "phantom capture", f"{of_purchase}, of which no gateway has told")
+    price = stored["amount"], stored["currency"]
+    if payment.status in {"CAPTURED", "DONE"} and of_purchase[1:] != price:
+        bad("I10", "sold without money", f"{payment.status}, and {of_purchase[1:]} for {price}")
+    is_unpaid = payment.status in {"FAILED", "EXPIRED"} and is_settled(payment)
+    if is_unpaid and payment.captures and "found FOUND_UNPAID" not in payment.heard:
+        bad("I10", "stranded money", f"{payment.status}, and captured {sorted_ids(payment)}")
+    is_kept = stored["method"] or stored["parameters"]
+    if is_kept and payment.status not in UNSETTLED:
+        bad("I24", "kept secret", "what the gateway wants to know of the buyer is kept")
+
+
+def judge_waiting(facts: Facts, reservation_id: str, payment: Payment, bad: Bad) -> None:
+    """Judge what a payment waits for: a question has its intent, under the key of its kind."""
+    stored = payment.stored
+    assert stored is not None
+    status, question = payment.status, stored["question"]
+    if status == "CAPTURED" and stored["saying"] != "SELL_SEATS":
+        bad("I9", "stranded payment", "captured, and the section is not told to sell")
+    if not is_asked(payment):
+        if status in {*UNSETTLED, "REFUND_DUE"}:
+            bad("I9", "stranded payment", f"{status}, and no gateway is asked")
+        return
+    order_id = f"{reservation_id}.{stored['epoch']}.{facts.partition}"
+    intent = facts.purchases.intents.get(f"{order_id}:{stored['number']}")
+    if intent is None:
+        bad("I9", "stranded payment", f"{question} is open, and nobody performs it")
+        return
+    prefix = {"CHARGE": "pay", "REFUND": "refund"}.get(question, "verify")
+    if intent["idempotencyKey"] != f"{prefix}:{order_id}":
+        bad("I11", "wrong key", f"{question} under {intent['idempotencyKey']!r}")
+
+
+def judge_moves(payment: Payment, bad: Bad) -> None:
+    """Follow a payment as it was told; the last told is what is kept."""
+    stored = payment.stored
+    assert stored is not None
+    standings = [told["status"] for told in payment.told]
+    if not standings:
+        bad("I8", "lost write", f"{payment.status}, and nobody was told")
+        return
+    if standings[0] not in FIRST:
+        bad("I7", "illegal transition", f"none to {standings[0]}")
+    for before, after in pairwise(standings):
+        if before == after:
+            continue
+        because = MOVES.get(before, {}).get(after)
+        if because is None:
+            bad("I7", "illegal transition", f"payment from {before} to {after}")
+        elif because and not because & payment.heard and not payment.is_unclear:
+            message = f"from {before} to {after}, and none was heard of {sorted(because)}"
+            bad("I7", "groundless transition", message)
+    last = payment.told[-1]
+    for part in ("status", "epoch", "amount", "currency", "gateway", "paymentId"):
+        if last[part] != stored[part]:
+            bad("I14", "wrong state", f"{part} is {stored[part]}, and was told as {last[part]}")
+
+
+# Payments beside seats, and beside one another.
+
+
+def judge_seats(facts: Facts, notes: Notes, reservation_id: str, payment: Payment) -> None:
+    """Judge a payment that has ended by what became of the seats."""
+    bad, stored = finding(notes, reservation_id, payment), payment.stored
+    assert stored is not None
+    held = facts.oracle.reservations.get(reservation_id)
+    if held is None:
+        bad("I11", "phantom purchase", "a payment for a reservation that there is not")
+        return
+    record = held.record
+    fixed = record["amount"], record["currency"]
+    if fixed != (stored["amount"], stored["currency"]):
+        bad("I10", "wrong amount", f"{stored['amount']} {stored['currency']}, held for {fixed}")
+    if record["status"] in SEATS_OF.get(payment.status, set()):
+        return
+    seats = f"{payment.status}, and the seats are {record['status']}"
+    if record["status"] == "SOLD":
+        money_is_back = payment.status == "REFUNDED"
+        bad("I10", "seats not given back" if money_is_back else "sold without money", seats)
+    elif payment.status == "DONE":
+        bad("I10", "stranded money", seats)
+    else:
+        bad("I9", "stranded seats", seats)
+
+
+def judge_sales(facts: Facts, notes: Notes) -> None:
+    """Judge every sale by whether it was paid for; what costs nothing is not."""
+    report = notes.report
+    for reservation_id, held in facts.oracle.reservations.items():
+        record, payment = held.record, facts.purchases.by_id.get(reservation_id)
+        is_started = held.started is not None
+        is_paid = payment is not None and payment.stored is not None
+        if is_paid and not record["amount"] and payment is not None:
+            message = "seats that cost nothing have a payment"
+            finding(notes, reservation_id, payment)("I10", "free seats charged", message)
+        if record["status"] != "SOLD" or not record["amount"]:
+            continue
+        if is_started:
+            report.price_of_sold[record["currency"]] += record["amount"]
+        else:
+            report.sold_elsewhere += 1
+
+
+def judge_beside(facts: Facts, notes: Notes) -> None:
+    """Judge what is kept beside purchases: who needs a person, intents, counts, payment ids."""
+    purchases = facts.purchases
+    questions: set[str] = set()
+    owners: dict[tuple[str, str], str] = {}
+    for reservation_id, payment in purchases.by_id.items():
+        bad, stored = finding(notes, reservation_id, payment), payment.stored
+        if payment.is_listed != (payment.status == "COMPENSATION_REQUIRED"):
+            listed = "listed" if payment.is_listed else "not listed"
+            status = payment.status or "unknown"
+            bad("I14", "wrong list", f"{status}, and {listed} among those that need a person")
+        if stored is None:
+            continue
+        if is_asked(payment):
+            questions.add(
+                f"{reservation_id}.{stored['epoch']}.{facts.partition}:{stored['number']}"
+            )
+        name = stored["gateway"], stored["paymentId"]
+        if stored["paymentId"] and owners.setdefault(name, reservation_id) != reservation_id:
+            bad("I11", "payment for two", f"{name} is {owners[name]}'s too")
+    notes.report.open_intents += len(purchases.intents)
+    for intent in sorted(purchases.intents.keys() - questions):
+        notes.bad("I9", "phantom intent", -1, f"nobody asks for {intent}")
+    kept = Counter(payment.status for payment in purchases.by_id.values() if payment.stored)
+    counts = purchases.counts or []
+    counted = {name: count for name, count in zip(STATUSES, counts, strict=False) if count}
+    if counted != kept:
+        notes.bad("I14", "wrong count", -1, f"purchases are {dict(kept)}, counted as {counted}")
+
+
+def judge_texts(facts: Facts, notes: Notes) -> None:
+    """Note whatever looks like the number of a card; the number itself is not repeated."""
+    for reservation_id, where, text in facts.purchases.texts:
+        if any(is_card(match[0]) for match in CARD_DIGITS.finditer(text)):
+            message = f"{where} has what may be the number of a card"
+            notes.bad("I24", "card number", -1, message, reservation_id=reservation_id)
+
+
+def is_card(text: str) -> bool:
+    """Say whether digits have the check digit of a card (Luhn)."""
+    digits = [int(each) for each in reversed(text) if each.isdigit()]
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+
+
+# Money.
+
+
+def add_money_told(facts: Facts, notes: Notes, settled: Mapping[str, Payment]) -> None:
+    """Add the money that the topics tell of; count where it is not the price of what is sold."""
+    report = notes.report
+    for payment in facts.purchases.by_id.values():
+        stored = payment.stored
+        if stored is None or not stored["paid"]:
+            continue
+        report.captured[stored["paidCurrency"]] += stored["paid"]
+        if payment.status == "REFUNDED":
+            report.refunded[stored["paidCurrency"]] += stored["paid"]
+    for reservation_id, payment in settled.items():
+        # What a person has to find out is not known yet.
+        if payment.status != "COMPENSATION_REQUIRED":
+            report.money_mismatch += kept_of(payment) != price_of(facts, reservation_id)
+
+
+def judge_ledger(
+    facts: Facts,
+    notes: Notes,
+    settled: Mapping[str, Payment],
+    accounts: Mapping[Order, Account],
+) -> None:
+    """Judge what the gateway has done by what it was asked for, and by the seats."""
+    purchases, report = facts.purchases.by_id, notes.report
+    for (reservation_id, epoch), account in accounts.items():
+        payment = purchases.get(reservation_id, Payment())
+        for entry in account.captures:
+            report.captured[entry.currency] += entry.amount
+        for entry in account.refunds:
+            report.refunded[entry.currency] += entry.amount
+        bad = finding(notes, reservation_id, payment)
+        judge_account(account, payment, report_twice(notes, bad))
+        asked = payment.asked
+        is_known = asked is not None and (asked["epoch"], asked["gateway"]) == (epoch, GATEWAY)
+        if not is_known and not payment.is_waiting and (account.captures or account.refunds):
+            bad("I11", "capture of nobody", f"order {account.order_id} belongs to no payment")
+    for reservation_id, payment in settled.items():
+        stored = payment.stored
+        if stored is None or stored["gateway"] != GATEWAY:
+            continue
+        order = reservation_id, stored["epoch"]
+        judge_balance(facts, notes, reservation_id, payment, accounts.get(order, Account("")))
+
+
+def report_twice(notes: Notes, bad: Bad) -> Bad:
+    """Return what notes a violation, and counts who was charged twice."""
+
+    def noted(invariant: str, anomaly: str, message: str) -> None:
+        notes.report.charged_twice += anomaly == "charged twice"
+        bad(invariant, anomaly, message)
+
+    return noted
+
+
+def judge_account(account: Account, payment: Payment, bad: Bad) -> None:
+    """Judge one order by itself: one capture, one whole refund of it, one key for each."""
+    captures, refunds, order_id = account.captures, account.refunds, account.order_id
+    if len(captures) > 1:
+        bad("I11", "charged twice", f"order {order_id} was captured {len(captures)} times")
+    captured = Counter({entry.currency: 0 for entry in captures})
+    for entry in captures:
+        captured[entry.currency] += entry.amount
+        if payment.asked is not None and entry.at_ms + EARLY_MS < payment.asked_at_ms:
+            bad("I12", "early capture", f"order {order_id}, before its payment was started")
+    for entry in refunds:
+        if (entry.amount, entry.currency) not in {(one.amount, one.currency) for one in captures}:
+            message = f"order {order_id}: {entry.amount} {entry.currency} of {dict(captured)}"
+            bad("I10", "partial refund", message)
+    if len(refunds) > 1:
+        bad("I10", "refunded twice", f"order {order_id} was given back {len(refunds)} times")
+    for operation, prefix in ((Operation.CHARGE, "pay"), (Operation.REFUND, "refund")):
+        # A person who gives money back has a key of their own.
+        is_ours = operation is Operation.CHARGE or "found REFUNDED" not in payment.heard
+        wrong = account.keys[operation] - {f"{prefix}:{order_id}"}
+        if wrong and is_ours:
+            bad("I11", "wrong key", f"order {order_id}: {operation} under {sorted(wrong)}")
+
+
+def judge_balance(
+    facts: Facts, notes: Notes, reservation_id: str, payment: Payment, account: Account
+) -> None:
+    """Judge what the gateway has kept by what is sold, to the unit."""
+    if payment.status == "COMPENSATION_REQUIRED":
+        return
+    bad, kept = finding(notes, reservation_id, payment), account.kept
+    price = price_of(facts, reservation_id)
+    if kept == price:
+        return
+    if is_asked(payment):
+        # A last look will find it.
+        notes.report.under_way += 1
+        return
+    notes.report.money_mismatch += 1
+    anomaly = "wrong amount" if kept and price else "stranded money" if kept else "sold unpaid"
+    bad("I10", anomaly, f"the gateway keeps {dict(kept)}, and sold is {dict(price)}")

@@ -1,0 +1,229 @@
+"""What the topics of payments say of one partition: each payment with all that was heard of it.
+
+Read with the schemas alone, as everything here: what workers keep (purchases-changelog), what they
+tell (payment-events), and the records that must have led to both (payment-commands).
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS, PURCHASES_CHANGELOG
+from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.model import partition_of
+from scripts.auditing.report import Notes, offset_of
+from scripts.auditing.schemas import Unreadable
+from scripts.auditing.stored import (
+    DELETION_HEADER,
+    OF_WORKERS,
+    check_envelope,
+    is_sealed,
+    opened,
+)
+
+Fields = dict[str, Any]
+
+PURCHASE, COMPENSATION, COUNTS, PROGRESS, INTENT = b"u", b"c", b"n", b"p", b"\xfe"
+STATE_BY_TAG = {
+    PURCHASE: "Purchase",
+    COMPENSATION: "OpenCompensation",
+    b"g": "PaymentOfGateway",
+    COUNTS: "PurchaseCounts",
+    PROGRESS: "Progress",
+    INTENT: "OpenIntent",
+}
+
+
+@dataclass(slots=True)
+class Payment:
+    """One payment, under its reservation's id.
+
+    asked:      the PaymentRequested that began it, appended at asked_at_ms (Unix ms).
+    stored:     its purchase; told: each PaymentChanged.
+    captures:   what its gateway said it had captured.
+    heard:      in words, what else has been heard of it: what may have moved it.
+    is_waiting: records about it were not decided yet.
+    is_unclear: one of them was set aside by the workers.
+    is_listed:  it is among those that need a person.
+    """
+
+    asked: Fields | None = None
+    stored: Fields | None = None
+    told: list[Fields] = field(default_factory=list)
+    captures: list[Fields] = field(default_factory=list)
+    heard: set[str] = field(default_factory=set)
+    asked_at_ms: int = 0
+    is_waiting: bool = False
+    is_unclear: bool = False
+    is_listed: bool = False
+
+    @property
+    def offset(self) -> int:
+        """Return the offset of the command that started it, -1 where none is known."""
+        return -1 if self.asked is None else offset_of(self.asked["outcomeId"])
+
+    @property
+    def status(self) -> str:
+        """Return how it stands; empty where nobody keeps it."""
+        return "" if self.stored is None else str(self.stored["status"])
+
+
+@dataclass(slots=True)
+class Purchases:
+    """The payments of one partition.
+
+    is_played: the role payments was ever played in this cluster.
+    intents:   by id, what gateways have yet to be asked.
+    counts:    of purchases by the number of their status, as they are kept; None for none.
+    texts:     what people or gateways wrote about a payment: reservation id, where, text.
+    """
+
+    is_played: bool = False
+    by_id: dict[str, Payment] = field(default_factory=dict)
+    intents: dict[str, Fields] = field(default_factory=dict)
+    counts: list[int] | None = None
+    texts: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def of(self, reservation_id: str) -> Payment:
+        """Return a payment, a new one where nothing was heard of it before."""
+        return self.by_id.setdefault(reservation_id, Payment())
+
+
+def read_purchases(log: Log, notes: Notes, quarantined: AbstractSet[int]) -> Purchases:
+    """Read what the partition of these notes has; count what is foreign, or waits.
+
+    quarantined: offsets of payment-commands that no worker survived.
+    """
+    purchases = Purchases(is_played=any(log.purchases.values()) or log.ledger is not None)
+    if not purchases.is_played:
+        return purchases
+    next_offset = read_state(log, notes, purchases)
+    for record in log.payments.get(notes.partition, []):
+        try:
+            name, fields = log.wire.decode(record.value or b"", PAYMENT_COMMANDS)
+        except Unreadable:
+            # Told as foreign by those who judge what sections say to payments.
+            continue
+        if name == "PaymentTick":
+            continue
+        reservation_id = id_of(fields)
+        if record.offset >= next_offset:
+            notes.report.pending += 1
+            purchases.of(reservation_id).is_waiting = True
+        elif record.offset in quarantined:
+            purchases.of(reservation_id).is_unclear = True
+        elif record.key == reservation_id.encode():
+            hear(log, notes, purchases, record, name, fields)
+    for record in log.told.get(notes.partition, []):
+        try:
+            _, fields = log.wire.decode(record.value or b"", PAYMENT_EVENTS)
+        except Unreadable as error:
+            notes.foreign(PAYMENT_EVENTS.name, record.offset, str(error))
+            continue
+        purchases.of(id_of(fields)).told.append(fields)
+        purchases.texts.append((id_of(fields), PAYMENT_EVENTS.name, fields["detail"]))
+    return purchases
+
+
+def id_of(fields: Fields) -> str:
+    """Return the reservation id of a record about a payment."""
+    return str(fields.get("reservationId") or fields["request"]["reservationId"])
+
+
+def hear(
+    log: Log, notes: Notes, purchases: Purchases, record: LogRecord, name: str, fields: Fields
+) -> None:
+    """Remember a record about a payment that was decided."""
+    payment = purchases.of(id_of(fields))
+    for part in ("detail", "method", "parameters"):
+        text = fields.get(part, "")
+        text = text if isinstance(text, str) else text.decode(errors="replace")
+        purchases.texts.append((id_of(fields), PAYMENT_COMMANDS.name, text))
+    if name == "PaymentRequested":
+        request = fields["request"]
+        home = f"{request['eventId']}-{request['section']}".encode()
+        is_here = partition_of(home, log.partitions) == notes.partition
+        if payment.asked is None and is_here:
+            payment.asked, payment.asked_at_ms = fields, record.timestamp
+    elif payment.asked is not None:
+        payment.heard |= words_of(payment, name, fields)
+
+
+def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
+    """Return what a record says that may move its payment; empty where it is another's."""
+    asked = payment.asked
+    assert asked is not None
+    whose: Fields = asked["request"]
+    request: Fields = fields.get("request", whose)
+    is_of_section = all(whose[part] == request[part] for part in ("section", "eventId"))
+    if fields.get("epoch", asked["epoch"]) != asked["epoch"] or not is_of_section:
+        return set()
+    match name:
+        case "GatewayAnswered" if fields["word"] == "CAPTURED":
+            payment.captures.append(fields)
+            exact = all(fields[part] == asked[part] for part in ("amount", "currency"))
+            return {"captured" if exact else "captured otherwise"}
+        case "GatewayAnswered":
+            return {fields["word"]}
+        case "SaleDecided" if fields["asked"] == "SELL_SEATS" and request == whose:
+            # Who was told INTERNAL was told nothing: nobody has looked.
+            sold = fields["decision"] == "SOLD"
+            return set() if fields["reason"] == "INTERNAL" else {"sold" if sold else "lost"}
+        case "RefundRequested" if request["userId"] == whose["userId"]:
+            return {"refund asked"}
+        case "CompensationResolved":
+            return {f"found {fields['finding']}"}
+    return set()
+
+
+# The state.
+
+
+def read_state(log: Log, notes: Notes, purchases: Purchases) -> int:
+    """Read what the changelog ends with; return the offset of the first record it lacks."""
+    next_offset = 0
+    for key, (offset, value) in last_values(log, notes).items():
+        tag, rest = key[:1], key[1:].decode(errors="replace")
+        try:
+            check_envelope(value, notes.partition, PURCHASES_CHANGELOG.name)
+            fields = log.wire.avro.decode_stored(STATE_BY_TAG[tag], opened(value)[0])
+        except Unreadable as error:
+            notes.bad("I14", "corrupt value", offset, f"purchases-changelog: {key!r}: {error}")
+            continue
+        if tag == PURCHASE:
+            purchases.of(rest).stored = fields
+            purchases.texts.append((rest, PURCHASES_CHANGELOG.name, fields["detail"]))
+        elif tag == COMPENSATION:
+            purchases.of(rest).is_listed = True
+        elif tag == INTENT:
+            purchases.intents[rest] = fields
+        elif tag == COUNTS:
+            purchases.counts = fields["counts"]
+        elif tag == PROGRESS:
+            next_offset = fields["nextOffset"]
+    return next_offset
+
+
+def last_values(log: Log, notes: Notes) -> dict[bytes, tuple[int, bytes]]:
+    """Return offset and value by key; what is no value of this partition is a stranger's."""
+    last: dict[bytes, tuple[int, bytes]] = {}
+    name, here = PURCHASES_CHANGELOG.name, notes.partition
+    for record in log.purchases.get(here, []):
+        key, value = record.key or b"", record.value
+        if key in OF_WORKERS:
+            continue
+        if key[:1] not in STATE_BY_TAG:
+            notes.foreign(name, record.offset, f"{key[:40]!r} is no key of ours")
+        elif value is None:
+            sealed = dict(record.headers).get(DELETION_HEADER) or b""
+            if is_sealed(sealed, here, key, name):
+                last.pop(key, None)
+            else:
+                notes.foreign(name, record.offset, f"{key[:40]!r} was deleted by a stranger")
+        elif not is_sealed(value, here, changelog=name) and any(
+            is_sealed(value, place, changelog=name) for place in range(log.partitions)
+        ):
+            notes.foreign(name, record.offset, f"{key[:40]!r} is another partition's")
+        else:
+            last[key] = record.offset, value
+    return last

@@ -1,0 +1,418 @@
+"""Every way that a payment may go passes the audit; every mutant is flagged by what names it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.logs.audit_logs import AVRO, sealed
+from support.payments.shop import ID_BY_NAME, PRICE, SEATS, WIRE, Shop, whole_sale
+from support.seats.section_commands import confirm
+
+from infra.gateway.books import Entry, Outcome
+from scripts.auditing.checks import audit
+from scripts.auditing.families.money import is_card
+from scripts.auditing.log import Log, Records
+from scripts.auditing.purchases import STATE_BY_TAG
+from scripts.auditing.report import as_text
+from scripts.auditing.stored import opened
+
+Fields = dict[str, Any]
+Mutation = Callable[[Log], None]
+
+TRACKS: dict[str, Callable[[Shop], None]] = {
+    "nothing": lambda _: None,
+    "paid": lambda shop: shop.paid("r1", 0),
+    "declined": lambda shop: shop.declined("r1", 0),
+    "expired": lambda shop: shop.expired("r1", 0),
+    "free": lambda shop: shop.start("r1", 0, row=1),
+    "late, and sold all the same": lambda shop: shop.late("r1", 0),
+    "late, and given back": lambda shop: shop.late("r1", 0, is_taken=True),
+    "refunded": lambda shop: shop.refunded("r1", 0),
+    "needs a person": lambda shop: shop.unclear("r1", 0),
+}
+
+
+@pytest.fixture(scope="module")
+def whole() -> Log:
+    return whole_sale().log()
+
+
+@pytest.mark.parametrize("track", TRACKS)
+def test_i10_i11_each_way_of_a_payment_passes(track: str) -> None:
+    shop = Shop()
+    TRACKS[track](shop)
+    log = shop.log()
+    for ledger in (log.ledger, None):
+        log.ledger = ledger
+        assert audit(log).first_by_invariant() == {}
+
+
+def test_i10_every_way_together_passes_and_the_money_is_the_price_of_what_is_sold(
+    whole: Log,
+) -> None:
+    of_unclear = PRICE + 1
+    reports = [audit(replace(whole, ledger=ledger)) for ledger in (whole.ledger, None)]
+    for report in reports:
+        assert report.is_exact
+        assert (report.payments, report.declined, report.compensations) == (10, 1, 1)
+        assert report.price_of_sold == {"EUR": 3 * PRICE}
+        balance = report.captured["EUR"] - report.refunded["EUR"]
+        assert balance == report.price_of_sold["EUR"] + of_unclear
+        figures = report.money_mismatch, report.charged_twice, report.open_intents
+        assert figures == (0, 0, 0)
+        told = "EUR: captured 32003, refunded 16002, price of what is sold 12000"
+        assert told in as_text(report)
+
+
+# What is not over yet.
+
+
+def under_way(shop: Shop) -> None:
+    shop.start("r1", 0)
+
+
+def charged_and_not_heard(shop: Shop) -> None:
+    shop.start("r1", 0)
+    shop.charge("r1")
+
+
+def waits_for_its_refund(shop: Shop) -> None:
+    shop.paid("r1", 0)
+    shop.want_refund("r1")
+
+
+def money_before_the_last_look(shop: Shop) -> None:
+    shop.released("r1", 0)
+    shop.charge("r1")
+
+
+@pytest.mark.parametrize(
+    "track", [under_way, charged_and_not_heard, waits_for_its_refund, money_before_the_last_look]
+)
+def test_a_payment_that_is_under_way_is_no_loss(track: Callable[[Shop], None]) -> None:
+    shop = Shop()
+    track(shop)
+    report = audit(shop.log())
+    assert (report.verdict, report.under_way, report.open_intents) == ("not at rest", 1, 1)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_what_nobody_has_decided_yet_is_no_loss(*, is_told: bool) -> None:
+    shop, before = Shop(), Shop()
+    shop.refunded("r1", 0)
+    before.paid("r1", 0)
+    # The purchases are read first: what was read after them is newer.
+    log = replace(shop.log(), purchases=before.log().purchases)
+    if not is_told:
+        log.told = before.log().told
+    report = audit(log)
+    assert report.violations == []
+    assert report.verdict == "not at rest"
+
+
+def test_money_is_not_judged_where_nobody_plays_payments(whole: Log) -> None:
+    report = audit(replace(whole, purchases={}, told={}, ledger=None))
+    assert (report.is_exact, report.payments) == (True, 0)
+
+
+def test_sales_whose_payment_was_never_started_are_counted() -> None:
+    shop = Shop()
+    shop.hold("r1", 0)
+    shop.pipe(SEATS, *confirm("r1"))
+    report = audit(shop.log())
+    assert (report.is_exact, report.sold_elsewhere, dict(report.price_of_sold)) == (True, 1, {})
+
+
+# Mutants.
+
+
+def id_in(fields: Fields) -> str:
+    return str(fields.get("reservationId") or fields["request"]["reservationId"])
+
+
+def alter(topic: str, name: str, payment: str, at: int = 0, **changes: Any) -> Mutation:
+    """Change fields of one record about a payment; without changes, remove it."""
+
+    def mutate(log: Log) -> None:
+        records: Records = getattr(log, topic)
+        found = []
+        for index, record in enumerate(records[0]):
+            called, fields = WIRE.decode(record.value or b"")
+            if called == name and id_in(fields) == payment:
+                found.append((index, record, fields))
+        index, record, fields = found[at]
+        if not changes:
+            del records[0][index]
+            return
+        value = b"\0" + ID_BY_NAME[name].to_bytes(4, "big") + AVRO.encode(name, fields | changes)
+        records[0][index] = replace(record, value=value)
+
+    return mutate
+
+
+def alter_state(key: bytes, **changes: Any) -> Mutation:
+    """Change fields of a kept record; without changes, remove it."""
+
+    def mutate(log: Log) -> None:
+        name = STATE_BY_TAG[key[:1]]
+        for index, record in enumerate(log.purchases[0]):
+            if record.key == key and not changes:
+                del log.purchases[0][index]
+                return
+            if record.key == key:
+                fields = AVRO.decode(name, opened(record.value or b"")[0])
+                value = sealed(AVRO.encode(name, fields | changes))
+                log.purchases[0][index] = replace(record, value=value)
+                return
+        raise AssertionError("no such state")
+
+    return mutate
+
+
+def add_state(key: bytes, like: bytes) -> Mutation:
+    def mutate(log: Log) -> None:
+        [known] = [record for record in log.purchases[0] if record.key == like]
+        log.purchases[0].append(replace(known, key=key, offset=len(log.purchases[0])))
+
+    return mutate
+
+
+def of_ledger(outcome: Outcome, payment: str, *, again: bool = False, **changes: Any) -> Mutation:
+    """Change an entry of the ledger, or add it again changed; without changes, remove it."""
+
+    def mutate(log: Log) -> None:
+        assert log.ledger is not None
+        entries: list[Entry] = list(log.ledger)
+        [at] = [
+            index
+            for index, entry in enumerate(entries)
+            if (entry.outcome, entry.order_id) == (outcome, f"{payment}.1.0")
+        ]
+        entry = replace(entries[at], **changes)
+        entries[at : at + (not again)] = [entry] if changes else []
+        log.ledger = tuple(entries)
+
+    return mutate
+
+
+def all_of(*mutations: Mutation) -> Mutation:
+    def mutate(log: Log) -> None:
+        for each in mutations:
+            each(log)
+
+    return mutate
+
+
+CAPTURED, REFUNDED = Outcome.CAPTURED, Outcome.REFUNDED
+MUTANTS: dict[str, tuple[Mutation, str]] = {
+    "an order is captured twice": (
+        of_ledger(CAPTURED, "paid", again=True, number=99, payment_id="pay_99"),
+        "I11 charged twice",
+    ),
+    "two captures of one order were heard of": (
+        alter("payments", "GatewayAnswered", "differing", -1, word="CAPTURED", paymentId="x"),
+        "I11 charged twice",
+    ),
+    "a sale whose capture the gateway does not have": (
+        of_ledger(CAPTURED, "paid"),
+        "I10 sold unpaid",
+    ),
+    "one unit less was captured than the seat costs": (
+        of_ledger(CAPTURED, "paid", amount=PRICE - 1),
+        "I10 wrong amount",
+    ),
+    "another currency was captured": (
+        of_ledger(CAPTURED, "paid", currency="USD"),
+        "I10 wrong amount",
+    ),
+    "a refund that the gateway does not have": (
+        of_ledger(REFUNDED, "refunded"),
+        "I10 stranded money",
+    ),
+    "a refund of a part": (
+        of_ledger(REFUNDED, "refunded", amount=PRICE - 1),
+        "I10 partial refund",
+    ),
+    "a refund of more than was captured": (
+        of_ledger(REFUNDED, "lost", amount=PRICE + 1),
+        "I10 partial refund",
+    ),
+    "money is given back twice": (
+        of_ledger(REFUNDED, "lost", again=True, number=99),
+        "I10 refunded twice",
+    ),
+    "a sale's money is given back behind its back": (
+        of_ledger(REFUNDED, "refunded", again=True, order_id="paid.1.0", key="refund:paid.1.0"),
+        "I10 sold unpaid",
+    ),
+    "a capture of an order that nobody knows": (
+        of_ledger(CAPTURED, "paid", again=True, order_id="nobody.1.0"),
+        "I11 capture of nobody",
+    ),
+    "a capture of an order that is none of ours": (
+        of_ledger(CAPTURED, "paid", again=True, order_id="shoes"),
+        "I11 capture of nobody",
+    ),
+    "a capture of another epoch": (
+        of_ledger(CAPTURED, "paid", again=True, order_id="paid.2.0"),
+        "I11 capture of nobody",
+    ),
+    "a declined order that was captured": (
+        of_ledger(CAPTURED, "paid", again=True, order_id="declined.1.0", key="pay:declined.1.0"),
+        "I10 stranded money",
+    ),
+    "a charge under another key": (
+        of_ledger(CAPTURED, "paid", key="pay:paid"),
+        "I11 wrong key",
+    ),
+    "a refund under another key": (
+        of_ledger(REFUNDED, "refunded", key="pay:refunded.1.0"),
+        "I11 wrong key",
+    ),
+    "a capture before the payment was started": (
+        of_ledger(CAPTURED, "paid", at_ms=1),
+        "I12 early capture",
+    ),
+    "nobody keeps the purchase": (alter_state(b"upaid"), "I8 lost purchase"),
+    "a purchase that no section asked for": (
+        alter("payments", "PaymentRequested", "paid"),
+        "I11 phantom purchase",
+    ),
+    "seats that cost nothing were charged": (
+        add_state(b"ufree", b"upaid"),
+        "I10 free seats charged",
+    ),
+    "a purchase costs another amount": (
+        alter_state(b"upaid", amount=PRICE + 1),
+        "I10 wrong amount",
+    ),
+    "a purchase is in another currency": (
+        alter_state(b"upaid", currency="USD"),
+        "I10 wrong amount",
+    ),
+    "another amount is asked for than was held for": (
+        all_of(
+            alter("payments", "PaymentRequested", "paid", amount=PRICE + 1),
+            alter_state(b"upaid", amount=PRICE + 1),
+        ),
+        "I10 wrong amount",
+    ),
+    "a sale on another amount than its price": (
+        alter_state(b"upaid", paid=PRICE - 1),
+        "I10 sold without money",
+    ),
+    "a capture that no gateway told of": (
+        alter("payments", "GatewayAnswered", "paid"),
+        "I11 phantom capture",
+    ),
+    "one payment of the gateway for two purchases": (
+        alter_state(b"ureacquired", paymentId="pay_1"),
+        "I11 payment for two",
+    ),
+    "a purchase that has failed and was paid": (
+        alter_state(b"upaid", status="FAILED"),
+        "I10 stranded money",
+    ),
+    "a sale without money": (
+        alter_state(b"upaid", status="EXPIRED", paid=0, paymentId=""),
+        "I10 sold without money",
+    ),
+    "money that went back, and the seats did not": (
+        alter_state(b"upaid", status="REFUNDED"),
+        "I10 seats not given back",
+    ),
+    "a payment that never ends": (
+        alter_state(b"udeclined", status="PENDING"),
+        "I9 stranded payment",
+    ),
+    "a capture that the section never hears of": (
+        alter_state(b"upaid", status="CAPTURED"),
+        "I9 stranded payment",
+    ),
+    "a refund that nobody asks for": (
+        alter_state(b"urefunded", status="REFUND_DUE"),
+        "I9 stranded payment",
+    ),
+    "a question that nobody performs": (
+        alter_state(b"uexpired", question="VERIFY", number=9),
+        "I9 stranded payment",
+    ),
+    "a compensation is not listed": (alter_state(b"cunclear"), "I14 wrong list"),
+    "a compensation is listed that is none": (add_state(b"cpaid", b"cunclear"), "I14 wrong list"),
+    "purchases are counted wrongly": (alter_state(b"n", counts=[0, 1]), "I14 wrong count"),
+    "a sale that was never told": (
+        alter("told", "PaymentChanged", "paid", -1),
+        "I14 wrong state",
+    ),
+    "a move that the table does not have": (
+        alter("told", "PaymentChanged", "refunded", 2, status="EXPIRED"),
+        "I7 illegal transition",
+    ),
+    "a decline that no gateway told of": (
+        alter("payments", "GatewayAnswered", "declined", word="OPEN"),
+        "I7 groundless transition",
+    ),
+    "a refund that nobody wanted": (
+        alter("payments", "RefundRequested", "refunded"),
+        "I7 groundless transition",
+    ),
+    "a resolution that no operator found": (
+        alter("payments", "CompensationResolved", "resolved"),
+        "I7 groundless transition",
+    ),
+    "a payment is told that nobody keeps": (
+        all_of(alter_state(b"upaid"), alter("payments", "PaymentRequested", "paid")),
+        "I8 phantom purchase",
+    ),
+    "what a gateway has to know of a buyer is kept": (
+        alter_state(b"upaid", parameters=b"{}"),
+        "I24 kept secret",
+    ),
+    "the number of a card in an answer": (
+        alter("payments", "GatewayAnswered", "declined", detail="card 4111 1111 1111 1111"),
+        "I24 card number",
+    ),
+    "a value that cannot be read": (
+        lambda log: log.purchases.update(
+            {0: [replace(one, value=b"\2" + (one.value or b"")[1:-1]) for one in log.purchases[0]]}
+        ),
+        "I14 corrupt value",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_mutant_is_flagged_by_what_names_it(whole: Log, name: str) -> None:
+    mutate, finding = MUTANTS[name]
+    log = replace(
+        whole,
+        payments={0: list(whole.payments[0])},
+        told={0: list(whole.told[0])},
+        purchases={0: list(whole.purchases[0])},
+    )
+    mutate(log)
+    assert finding in audit(log).first_by_invariant()
+
+
+def test_an_intent_that_nobody_asks_for_and_one_under_another_key_are_flagged() -> None:
+    shop = Shop()
+    shop.start("r1", 0)
+    log = shop.log()
+    shop.ask("r1")
+    later = shop.log()
+    [intent] = [one for one in log.purchases[0] if (one.key or b"")[:1] == b"\xfe"]
+    later.purchases[0].append(intent)
+    assert audit(later).first_by_invariant().keys() == {"I9 phantom intent"}
+    wrong = AVRO.decode("OpenIntent", opened(intent.value or b"")[0])
+    at = log.purchases[0].index(intent)
+    value = sealed(AVRO.encode("OpenIntent", wrong | {"idempotencyKey": "pay:r1"}))
+    log.purchases[0][at] = replace(intent, value=value)
+    assert audit(log).first_by_invariant().keys() == {"I11 wrong key"}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("4111111111111111", True), ("4111-1111-1111-1112", False)]
+)
+def test_i24_a_card_number_has_its_check_digit(text: str, *, is_one: bool) -> None:
+    assert is_card(text) == is_one
