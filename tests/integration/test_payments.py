@@ -7,11 +7,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import Consumer
 from integration.conftest import FAST_SESSIONS
 from integration.seat_workers import Seats
 from integration.workers import Worker, producing, read_committed
 from support.gateways.running import API_KEY, SECRET, RunningGateway, running_gateway
 from support.payments.paying import EVENTS_READ, PODS
+from support.payments.shop import WIRE
 from support.seats.section_commands import (
     PARTITIONS,
     hold,
@@ -24,6 +26,9 @@ from support.seats.section_commands import (
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS
+from scripts.auditing.checks import audit
+from scripts.auditing.log import read_topics
+from scripts.auditing.report import Report, as_text
 from serdes.avro.field_names import position
 from serdes.decoding import Decoded
 from state.domain.purchase import PurchaseStatus
@@ -96,6 +101,27 @@ class Box:
             last = self.seats.names(buyer)[-1]
             assert (last == "ReservationConfirmed") == (buyer in sold), last
 
+    def audit(self) -> Report:
+        """Return what the audit says of seats and money; nothing may be wrong."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.seats.brokers,
+                "group.id": "audit-never-commits",
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "error",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        try:
+            log = read_topics(consumer, {}, self.gateway.process.ledger)
+        finally:
+            consumer.close()
+        log.wire = WIRE
+        report = audit(log)
+        assert report.violations == [], "\n".join(as_text(report))
+        return report
+
     def order(self, fault: str, buyer: str, operation: str = "charge") -> None:
         self.gateway.order(fault, f"{buyer}.1.{PARTITION}", operation)
 
@@ -143,6 +169,9 @@ def test_f53_f57_f59_payments_end_where_their_gateway_says(box: Box) -> None:
     ), worker.tail()
     box.check(("good", "hung", "failed"), ("declined", "differs", "given-back"))
     assert worker.terminate() == 0
+    report = box.audit()
+    assert (report.payments, report.declined, report.charged_twice) == (6, 1, 0)
+    assert report.price_of_sold == {"EUR": 6 * PRICE}
 
 
 def test_f56_a_kill_at_any_step_of_a_call_charges_once_and_sells_once(box: Box) -> None:
@@ -166,6 +195,7 @@ def test_f56_a_kill_at_any_step_of_a_call_charges_once_and_sells_once(box: Box) 
     box.check((*buyers, "applied"))
     assert wait_until(lambda: worker.metric("seatstream_open_intents") == 0, PATIENCE_S)
     assert worker.terminate() == 0
+    assert box.audit().open_intents == 0
 
 
 def test_f60_a_gateway_that_is_away_is_asked_again_when_it_is_back(box: Box) -> None:
@@ -181,3 +211,4 @@ def test_f60_a_gateway_that_is_away_is_asked_again_when_it_is_back(box: Box) -> 
     box.reach("DONE", *buyers, worker=worker)
     box.check(buyers)
     assert worker.terminate() == 0
+    assert box.audit().money_mismatch == 0

@@ -30,6 +30,7 @@ def test_an_account_keeps_what_was_captured_and_not_given_back() -> None:
     assert accounts["paid", 1].kept == {"EUR": PRICE}
     assert accounts["refunded", 1].kept == {}
     assert accounts["unclear", 1].kept == {"EUR": PRICE + 1}
-    assert ("declined", 1) not in accounts
+    declined = accounts["declined", 1]
+    assert (declined.captures, declined.kept) == ([], {})
     assert {len(keys) for account in accounts.values() for keys in account.keys.values()} == {1}
     assert accounts_of(ledger, 1, 2) == {}

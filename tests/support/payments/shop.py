@@ -1,5 +1,6 @@
 """Seats and payments in memory, sold through the books of the mock gateway: logs for the audit."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from support.logs.audit_logs import AVRO
@@ -17,6 +18,7 @@ from schemas.topics import (
 )
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.schemas import WireFormat
+from state.domain.keys import COMPENSATION
 from state.domain.purchase import Heard, Question, Turn
 from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore
@@ -40,9 +42,13 @@ class Named:
 
 
 class Shop:
-    """One section: a row of twelve seats that cost PRICE, and one of four that cost nothing."""
+    """One section: a row of twelve seats that cost PRICE, and one of four that cost nothing.
 
-    def __init__(self) -> None:
+    is_slow: what is appended is decided when `relay` is called, and not at once.
+    """
+
+    def __init__(self, *, is_slow: bool = False) -> None:
+        self.is_slow = is_slow
         named: Any = [Named()]
         flow = routes(SEAT_CODECS, CODECS, cached_seats=1_000, gateways=named)
         # One batch after the other, as workers do: else answers are published before questions.
@@ -61,7 +67,11 @@ class Shop:
 
     def pipe(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         self.driver.pipe(topic, key, value)
-        self.relay()
+        self.go_on()
+
+    def go_on(self) -> None:
+        if not self.is_slow:
+            self.relay()
 
     def relay(self) -> None:
         while self.driver.relay(SEATS, 0) + self.driver.relay(PAYMENTS, 0):
@@ -75,17 +85,19 @@ class Shop:
         self.hold(payment, seat, row)
         self.pipe(SEATS, *start_payment(payment, parameters=b""))
 
-    def charge(self, payment: str, amount: int = PRICE, *, errs: bool = False) -> Entry:
-        """Let a charge arrive at the gateway."""
+    def charge(self, payment: str, how: str = "") -> None:
+        """Let a charge arrive at the gateway, which may err or decline; once for an order."""
         order_id = f"{payment}.1.0"
         request = ChargeRequest(
-            order_id=order_id, amount=amount, currency="EUR", method="card", parameters={}
+            order_id=order_id, amount=PRICE, currency="EUR", method="card", parameters={}
         )
-        entry = self.books.charge(request, f"pay:{order_id}", self.now_ms)
+        wanted = Outcome.DECLINED if how == "declines" else Outcome.CAPTURED
+        entry = self.books.charge(request, f"pay:{order_id}", self.now_ms, wanted)
         assert isinstance(entry, Entry)
-        return self.kept(erring(entry, amount=True) if errs else entry)
+        is_new = self.books.is_new(entry)
+        self.keep(erring(entry, amount=True) if how == "errs" and is_new else entry)
 
-    def give_back(self, payment: str, key: str = "") -> Entry:
+    def give_back(self, payment: str, key: str = "") -> None:
         """Let a refund arrive at the gateway; under its key, or somebody's own."""
         order_id = f"{payment}.1.0"
         paid = self.books.standing(order_id)
@@ -93,13 +105,12 @@ class Shop:
         request = RefundRequest(order_id=order_id, amount=paid.amount, currency=paid.currency)
         entry = self.books.refund(request, key or f"refund:{order_id}", self.now_ms)
         assert isinstance(entry, Entry)
-        return self.kept(entry)
+        self.keep(entry)
 
-    def kept(self, entry: Entry) -> Entry:
+    def keep(self, entry: Entry) -> None:
         if self.books.is_new(entry):
             self.books.keep(entry)
             self.ledger.append(entry)
-        return entry
 
     def ask(self, payment: str, how: str = "") -> None:
         """Put the open question of a payment to the gateway, when its time has come.
@@ -113,26 +124,26 @@ class Shop:
         asked = Asked.of(pending.intent.payload)
         if how == "is away":
             self.driver.answer(pending, Answer(result=Result.FAILED))
-            self.relay()
+            self.go_on()
             return
-        word = Word(Heard.DECLINED if how == "declines" else Heard.REFUSED)
-        if how not in {"declines", "refuses"}:
-            word = self.word_of(payment, Question(asked.question), errs=how == "errs")
+        word = Word(Heard.REFUSED)
+        if how != "refuses":
+            word = self.word_of(payment, Question(asked.question), how)
         self.driver.answer(pending, Answer(result=Result.ANSWERED, payload=word.payload()))
-        self.relay()
+        self.go_on()
 
-    def word_of(self, payment: str, question: Question, *, errs: bool) -> Word:
+    def word_of(self, payment: str, question: Question, how: str) -> Word:
         """Let the gateway act; return what it says."""
         if question == Question.CHARGE:
-            self.charge(payment, errs=errs)
+            self.charge(payment, how)
         elif question == Question.REFUND:
             self.give_back(payment)
         entry = self.books.standing(f"{payment}.1.0")
         if entry is None:
             return Word(Heard.NOT_FOUND)
-        if entry.outcome is Outcome.REFUNDED:
-            return Word(Heard.REFUNDED)
-        return Word(Heard.CAPTURED, "", entry.amount, entry.currency, entry.payment_id)
+        if entry.outcome is Outcome.CAPTURED:
+            return Word(Heard.CAPTURED, "", entry.amount, entry.currency, entry.payment_id)
+        return Word(Heard.DECLINED if entry.outcome is Outcome.DECLINED else Heard.REFUNDED)
 
     def hint(self, payment: str) -> None:
         self.pipe(PAYMENTS, payment.encode(), PODS.hint("mock", "evt", f"{payment}.1.0"))
@@ -148,6 +159,40 @@ class Shop:
     def pass_to(self, at_ms: int) -> None:
         if at_ms > self.now_ms:
             self.driver.advance(at_ms - self.now_ms, step_ms=50_000)
+
+    def is_asked(self, payment: str) -> bool:
+        """Say whether the gateway has yet to answer something about a payment."""
+        return any(
+            one.intent.id.startswith(payment + ".") for one in self.driver.intents(PAYMENTS)
+        )
+
+    def needs_person(self, payment: str) -> bool:
+        return self.driver.state(PAYMENTS, 0).get(COMPENSATION + payment.encode()) is not None
+
+    def look(self, payment: str) -> None:
+        """Do as a person does who finds a payment in the list."""
+        entry = self.books.standing(f"{payment}.1.0")
+        was_paid = entry is not None and entry.outcome is not Outcome.DECLINED
+        if entry is not None and entry.outcome is Outcome.CAPTURED:
+            self.give_back(payment, "an operator's")
+        self.resolve(payment, Turn.REFUNDED if was_paid else Turn.FOUND_UNPAID)
+
+    def settle(self, payments: Sequence[str]) -> None:
+        """Let everything come to rest; the gateway is well, and people look."""
+        self.is_slow = False
+        for _ in range(40):
+            self.relay()
+            for payment in payments:
+                if self.is_asked(payment):
+                    self.ask(payment)
+                if self.needs_person(payment):
+                    self.look(payment)
+            # What a section was told it may be told again.
+            self.driver.advance(60_000, step_ms=50_000)
+            self.relay()
+            if not self.driver.intents(PAYMENTS) and not any(map(self.needs_person, payments)):
+                return
+        raise AssertionError("it never comes to rest")
 
     # --- ways that payments go -------------------------------------------------------------
 

@@ -5,8 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.examples import of_whole
 from support.logs.audit_logs import AVRO, sealed
-from support.payments.shop import ID_BY_NAME, PRICE, SEATS, WIRE, Shop, whole_sale
+from support.payments.shop import ID_BY_NAME, PAYMENTS, PRICE, SEATS, WIRE, Shop, whole_sale
 from support.seats.section_commands import confirm
 
 from infra.gateway.books import Entry, Outcome
@@ -122,6 +125,57 @@ def test_sales_whose_payment_was_never_started_are_counted() -> None:
     shop.pipe(SEATS, *confirm("r1"))
     report = audit(shop.log())
     assert (report.is_exact, report.sold_elsewhere, dict(report.price_of_sold)) == (True, 1, {})
+
+
+BUYERS = ("r1", "r2", "r3", "r4")
+STEPS = (
+    *("hold", "start", "start", "ask", "ask", "ask", "is away", "declines", "errs", "refuses"),
+    *("charge", "hint", "want_refund", "pass", "seats", "payments", "both", "both"),
+)
+
+
+def step(shop: Shop, name: str, buyer: str) -> None:
+    """Let one thing happen, if it may."""
+    seat = BUYERS.index(buyer) // 2
+    match name:
+        case "hold" | "start":
+            getattr(shop, name)(buyer, seat)
+        case "hint" | "want_refund":
+            getattr(shop, name)(buyer)
+        case "seats":
+            shop.driver.relay(SEATS, 0)
+        case "payments":
+            shop.driver.relay(PAYMENTS, 0)
+        case "both":
+            shop.relay()
+        case "pass":
+            shop.driver.advance(45_000)
+        case _ if not shop.is_asked(buyer):
+            pass
+        case "charge":
+            # A call that nobody waits for any more reaches the gateway.
+            shop.charge(buyer)
+        case "ask" | "is away" | "declines" | "errs" | "refuses":
+            shop.ask(buyer, name)
+
+
+@settings(max_examples=of_whole(40), deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(BUYERS)), max_size=40))
+def test_i6_i10_i11_in_any_order_nothing_is_wrong_before_the_end_nor_at_it(
+    steps: list[tuple[str, str]],
+) -> None:
+    shop = Shop(is_slow=True)
+    for name, buyer in steps:
+        step(shop, name, buyer)
+    assert audit(shop.log()).first_by_invariant() == {}
+    shop.settle(BUYERS)
+    log = shop.log()
+    for ledger in (log.ledger, None):
+        report = audit(replace(log, ledger=ledger))
+        assert report.first_by_invariant() == {}
+        assert report.is_exact
+        assert (report.open_intents, report.compensations, report.money_mismatch) == (0, 0, 0)
+        assert report.captured - report.refunded == report.price_of_sold
 
 
 # Mutants.
