@@ -5,6 +5,7 @@ what it says, byte for byte; and the outcomes are followed on their own, so that
 is seen even if oracle and handlers shared a mistake.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -54,8 +55,11 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
     """
     report = Report()
     digest = sha256()
+    claims: money.Claims = defaultdict(list)
     for partition in range(log.partitions):
-        judge(log, Notes(partition, report), digest, allow_repeats=allow_repeats, traces=traces)
+        notes = Notes(partition, report)
+        judge(log, notes, digest, claims, allow_repeats=allow_repeats, traces=traces)
+    money.judge_claims(claims, report)
     report.digest = digest.hexdigest()[:16]
     for name, violation in report.first_by_invariant().items():
         report.excerpts[name] = list(excerpt(log, violation))
@@ -63,16 +67,23 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
 
 
 def judge(
-    log: Log, notes: Notes, digest: Any, *, allow_repeats: bool, traces: Traces | None
+    log: Log,
+    notes: Notes,
+    digest: Any,
+    claims: money.Claims,
+    *,
+    allow_repeats: bool,
+    traces: Traces | None,
 ) -> None:
     """Let every family judge one partition, whose facts are gone before those of the next come.
 
-    digest: a hash to add everything that was expected to.
+    digest: a hash to add everything that was expected to. claims: to add whose captures are.
     """
     facts = facts_of(log, notes, allow_repeats=allow_repeats, traces=traces)
     for expected in facts.sequence:
         digest.update(expected.body)
     for check in FAMILIES:
         check(facts, notes)
+    money.add_claims(facts, claims)
     if traces is not None:
         traces.sections |= facts.oracle.sections

@@ -14,7 +14,7 @@ from infra.gateway.books import Operation
 from scripts.auditing.accounts import GATEWAY, Account, Order, accounts_of
 from scripts.auditing.facts import Facts
 from scripts.auditing.purchases import Payment
-from scripts.auditing.report import Notes
+from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
 
 UNSETTLED = {"PENDING", "PROCESSING"}
@@ -67,6 +67,8 @@ SEATS_OF = {
     "REFUNDED": {"RELEASED", "REFUNDED"},
     "COMPENSATION_REQUIRED": {"PAYING", "SOLD", "RELEASED"},
 }
+# By gateway and its payment id: partition, offset and reservation id of each purchase that has it.
+Claims = dict[tuple[str, str], list[tuple[int, int, str]]]
 Bad = Callable[[str, str, str], None]  # invariant, anomaly, message
 EARLY_MS = 60_000  # so far the gateway's clock may be behind the broker's
 CARD_DIGITS = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
@@ -300,10 +302,9 @@ def judge_sales(facts: Facts, notes: Notes) -> None:
 
 
 def judge_beside(facts: Facts, notes: Notes) -> None:
-    """Judge what is kept beside purchases: who needs a person, intents, counts, payment ids."""
+    """Judge what is kept beside purchases: who needs a person, intents, counts."""
     purchases = facts.purchases
     questions: set[str] = set()
-    owners: dict[tuple[str, str], str] = {}
     for reservation_id, payment in purchases.by_id.items():
         bad, stored = finding(notes, reservation_id, payment), payment.stored
         if payment.is_listed != (payment.status == "COMPENSATION_REQUIRED"):
@@ -316,9 +317,6 @@ def judge_beside(facts: Facts, notes: Notes) -> None:
             questions.add(
                 f"{reservation_id}.{stored['epoch']}.{facts.partition}:{stored['number']}"
             )
-        name = stored["gateway"], stored["paymentId"]
-        if stored["paymentId"] and owners.setdefault(name, reservation_id) != reservation_id:
-            bad("I11", "payment for two", f"{name} is {owners[name]}'s too")
     notes.report.open_intents += len(purchases.intents)
     for intent in sorted(purchases.intents.keys() - questions):
         notes.bad("I9", "phantom intent", -1, f"nobody asks for {intent}")
@@ -342,6 +340,26 @@ def is_card(text: str) -> bool:
     digits = [int(each) for each in reversed(text) if each.isdigit()]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+
+
+def add_claims(facts: Facts, claims: Claims) -> None:
+    """Add whose each capture is, by what the gateway calls it."""
+    for reservation_id, payment in facts.purchases.by_id.items():
+        stored = payment.stored
+        if stored is not None and stored["paymentId"]:
+            claim = facts.partition, payment.offset, reservation_id
+            claims[stored["gateway"], stored["paymentId"]].append(claim)
+
+
+def judge_claims(claims: Claims, report: Report) -> None:
+    """Note each capture that two purchases have, of whichever partitions: no worker sees that."""
+    for (gateway, payment_id), claimed in claims.items():
+        first, *others = claimed
+        for partition, offset, reservation_id in others:
+            message = f"{payment_id} of {gateway} is {first[2]}'s too, of partition {first[0]}"
+            Notes(partition, report).bad(
+                "I11", "payment for two", offset, message, reservation_id=reservation_id
+            )
 
 
 # Money.

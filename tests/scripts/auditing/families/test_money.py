@@ -14,10 +14,10 @@ from support.seats.section_commands import confirm
 
 from infra.gateway.books import Entry, Outcome
 from scripts.auditing.checks import audit
-from scripts.auditing.families.money import is_card
+from scripts.auditing.families.money import is_card, judge_claims
 from scripts.auditing.log import Log, Records
 from scripts.auditing.purchases import STATE_BY_TAG
-from scripts.auditing.report import as_text
+from scripts.auditing.report import Report, as_text
 from scripts.auditing.stored import opened
 
 Fields = dict[str, Any]
@@ -447,6 +447,16 @@ def test_each_mutant_is_flagged_by_what_names_it(whole: Log, name: str) -> None:
     )
     mutate(log)
     assert finding in audit(log).first_by_invariant()
+
+
+def test_one_payment_of_the_gateway_for_purchases_of_two_partitions_is_flagged() -> None:
+    report = Report()
+    judge_claims(
+        {("mock", "p1"): [(0, 7, "r1"), (3, 9, "r2")], ("toss", "p1"): [(1, 8, "x")]}, report
+    )
+    [found] = report.violations
+    assert (found.anomaly, found.partition, found.offset) == ("payment for two", 3, 9)
+    assert found.reservation_id == "r2"
 
 
 def test_an_intent_that_nobody_asks_for_and_one_under_another_key_are_flagged() -> None:
