@@ -427,6 +427,18 @@ MUTANTS: dict[str, tuple[Mutation, str]] = {
         alter("payments", "GatewayAnswered", "declined", detail="card 4111 1111 1111 1111"),
         "I24 card number",
     ),
+    "a payment failed whose seats were sold and given back": (
+        alter_state(b"urefunded", status="FAILED"),
+        "I9 stranded seats",
+    ),
+    "a purchase has another deadline than was asked for": (
+        alter_state(b"upaid", deadlineMs=1),
+        "I10 wrong purchase",
+    ),
+    "nobody was told of a payment": (
+        all_of(*[alter("told", "PaymentChanged", "declined")] * 2),
+        "I8 lost write",
+    ),
     "a value that cannot be read": (
         lambda log: log.purchases.update(
             {0: [replace(one, value=b"\2" + (one.value or b"")[1:-1]) for one in log.purchases[0]]}
