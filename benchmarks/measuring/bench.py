@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from confluent_kafka import KafkaException
 
@@ -30,7 +30,10 @@ class Bench(ABC, Generic[Broker]):
 
     loops_ms: what a fixed loop took before each run, by scenario; see `loop_ms`.
     is_quick: one broker for all scenarios, none of them with an uncounted run before.
+    PARTS:    of the stack that is started.
     """
+
+    PARTS: ClassVar[frozenset[str]] = frozenset({"kafka", "registry"})
 
     def __init__(self, runs: int, seed: int, *, is_quick: bool) -> None:
         self.runs = runs
@@ -54,7 +57,7 @@ class Bench(ABC, Generic[Broker]):
         self.close()
         self.progress.step("starting a broker")
         stack = self._running.enter_context(
-            ephemeral_stack("bench", parts={"kafka", "registry"}, fast_jit=self._is_quick)
+            ephemeral_stack("bench", parts=self.PARTS, fast_jit=self._is_quick)
         )
         directory = stack.directory / "bench"
         directory.mkdir()

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from benchmarks.pod_runs.arena import Command
 from infra.process.kafka_security import NO_OPTIONS
 from infra.stack import Stack
+from infra.stack.gateway import MockGateway
 from schemas.topics import SECTION_COMMANDS, TOPICS, Topic
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.registering import register
@@ -42,6 +43,7 @@ class Cluster:
     def __init__(self, stack: Stack, directory: Path) -> None:
         self.brokers = stack.kafka_brokers
         self.registry_url = stack.registry_url
+        self._stack = stack
         self._directory = directory
         self._broker = psutil.Process(stack.broker_pids[1])
         self._admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
@@ -49,6 +51,11 @@ class Cluster:
         register(registry)
         self.ids = fetch_ids(registry)
         self.encoders = CommandEncoders(self.ids)
+
+    @property
+    def gateway(self) -> MockGateway:
+        """Return the mock gateway beside it, of a benchmark that asks for one."""
+        return self._stack.gateway
 
     def fresh_topics(self) -> None:
         """Delete the seats' topics and create them empty."""

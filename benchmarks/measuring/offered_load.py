@@ -17,6 +17,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,22 @@ PAUSE_S = 0.001
 REQUEST_TIMEOUT_S = 20.0
 OUTCOMES_PER_POLL = 10_000
 
+Batch = tuple[list[tuple[bytes, int]], int]
+"""Key and partition of outcomes that came together, and when they did, in ns."""
+
 
 class Reader(threading.Thread):
-    """Notes when each committed outcome came; their key is the reservation id."""
+    """Notes when each committed outcome came; their key is the reservation id.
 
-    def __init__(self, brokers: str) -> None:
+    only: how the values begin that are noted; all where it is empty.
+    """
+
+    def __init__(self, brokers: str, only: bytes = b"") -> None:
         super().__init__(name="outcomes", daemon=True)
-        self.seen: list[tuple[list[tuple[bytes, int]], int]] = []
+        self.seen: list[Batch] = []
         self.count = 0
         self.stopping = False
+        self._only = only
         self._consumer = Consumer(
             {
                 "bootstrap.servers": brokers,
@@ -69,7 +77,9 @@ class Reader(threading.Thread):
             messages = [first, *consumer.consume(OUTCOMES_PER_POLL, 0)]
             seen_ns = time.monotonic_ns()
             batch = [
-                (one.key() or b"", one.partition() or 0) for one in messages if one.error() is None
+                (one.key() or b"", one.partition() or 0)
+                for one in messages
+                if one.error() is None and (one.value() or b"").startswith(self._only)
             ]
             self.seen.append((batch, seen_ns))
             self.count += len(batch)
@@ -77,11 +87,16 @@ class Reader(threading.Thread):
 
 
 def offer(
-    sender: CommandSender, commands: list[Command], rate: int, warm_up_s: float
+    sender: CommandSender,
+    commands: Sequence[Command],
+    rate: int,
+    warm_up_s: float,
+    at_warm: Callable[[int], None],
 ) -> tuple[int, int]:
     """Send every command when it is due; return when the first was due, and the worst lateness.
 
-    rate: commands a second.
+    rate:    commands a second.
+    at_warm: called once, behind the warm-up, with the moment of its end.
     """
     begin_ns = time.monotonic_ns()
     warm_ns = begin_ns + int(warm_up_s * 1e9)
@@ -99,7 +114,7 @@ def offer(
         sender.poll()
         if not is_warm and now >= warm_ns:
             is_warm, late_ns = True, 0
-            tell("warm", from_ns=warm_ns)
+            at_warm(warm_ns)
         time.sleep(PAUSE_S)
     return begin_ns, late_ns
 
@@ -107,6 +122,22 @@ def offer(
 def due_ns(begin_ns: int, number: int, rate: int) -> int:
     """Return when a command is due."""
     return begin_ns + number * 1_000_000_000 // rate
+
+
+def sighted(
+    seen: Iterable[Batch], commands: Sequence[Command], begin_ns: int, rate: int
+) -> tuple[Sightings, list[int]]:
+    """Return what a reader saw of commands at this rate, and how often it saw each."""
+    number_by_id = {one.reservation_id.encode(): n for n, one in enumerate(commands)}
+    sightings = Sightings.none()
+    times_seen = [0] * len(commands)
+    for batch, seen_ns in seen:
+        for key, partition in batch:
+            number = number_by_id.get(key)
+            if number is not None:
+                times_seen[number] += 1
+                sightings.add(partition, due_ns(begin_ns, number, rate), seen_ns)
+    return sightings, times_seen
 
 
 def tell(phase: str, **more: Any) -> None:
@@ -132,7 +163,6 @@ def main() -> int:
     count = int(options.rate * (options.warm_up + options.seconds))
     holds = Holds(Arena(options.sections), count, options.seed, options.first)
     commands = list(holds.commands(encoders))
-    number_by_id = {one.reservation_id.encode(): n for n, one in enumerate(commands)}
     reader = Reader(options.brokers)
     sender = CommandSender(options.brokers, linger_ms=5)
     # What is made now lives to the end; looking it over again and again would be our latency.
@@ -140,7 +170,13 @@ def main() -> int:
     gc.freeze()
     reader.start()
     tell("ready")
-    begin_ns, late_ns = offer(sender, commands, options.rate, options.warm_up)
+    begin_ns, late_ns = offer(
+        sender,
+        commands,
+        options.rate,
+        options.warm_up,
+        lambda warm_ns: tell("warm", from_ns=warm_ns),
+    )
     tell("sent", until_ns=due_ns(begin_ns, count, options.rate))
     unsent = sender.flush()
     deadline = time.monotonic() + options.wait
@@ -149,14 +185,7 @@ def main() -> int:
     reader.stopping = True
     reader.join(30)
 
-    sightings = Sightings.none()
-    times_seen = [0] * count
-    for batch, seen_ns in reader.seen:
-        for key, partition in batch:
-            number = number_by_id.get(key)
-            if number is not None:
-                times_seen[number] += 1
-                sightings.add(partition, due_ns(begin_ns, number, options.rate), seen_ns)
+    sightings, times_seen = sighted(reader.seen, commands, begin_ns, options.rate)
     sightings.write(options.out)
     tell(
         "done",

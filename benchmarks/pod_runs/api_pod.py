@@ -24,7 +24,12 @@ ANSWER_TIMEOUT_S = 10.0
 LIMITS = ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)")
+_STATUS = re.compile(rb"http/1\.1 (\d{3}) ")
 _LISTENING = re.compile(r"listening at http://[^:]+:(\d+)")
+
+
+def user_name(number: int) -> str:
+    return f"user-{number % USERS}"
 
 
 class Users:
@@ -33,10 +38,15 @@ class Users:
     def __init__(self, directory: Path) -> None:
         keys = DevelopmentKeys(directory / "keys")
         self.jwks = keys.jwks
-        tokens = [keys.token(f"user-{n}", lifetime_s=24 * 3600) for n in range(USERS)]
+        tokens = [keys.token(user_name(n), lifetime_s=24 * 3600) for n in range(USERS)]
         self.token = tokens[0]
+        self._tokens = tokens
         self.file = directory / "tokens"
         self.file.write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+
+    def token_of(self, number: int) -> str:
+        """Return the token of whoever `user_name` calls by this number."""
+        return self._tokens[number % USERS]
 
 
 class Listening(Measured):
@@ -116,28 +126,43 @@ class Asking:
 
     def availability(self, event_id: int) -> bytes:
         """Return the body that is answered; raises BenchmarkFailed for anything but 200."""
+        path = f"/v1/events/{event_id}/availability"
+        status, body = self.ask(f"GET {path}", self._token)
+        if status != 200:
+            raise BenchmarkFailed(f"{path} answers {status}: {body[:400]!r}")
+        return body
+
+    def ask(
+        self, what: str, token: str, headers: Sequence[str] = (), body: str = ""
+    ) -> tuple[int, bytes]:
+        """Return status and body; raises BenchmarkFailed for what is no answer.
+
+        what: method and path.
+        """
         if self._open is None:
             self._open = socket.create_connection(self._address, ANSWER_TIMEOUT_S)
-        path = f"/v1/events/{event_id}/availability"
-        lines = (f"GET {path} HTTP/1.1", "Host: pod", f"Authorization: Bearer {self._token}")
-        self._open.sendall("\r\n".join((*lines, "\r\n")).encode())
+        lines = [f"{what} HTTP/1.1", "Host: pod", f"Authorization: Bearer {token}", *headers]
+        if body:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        self._open.sendall(("\r\n".join((*lines, "\r\n")) + body).encode())
         answer = b""
         while (end := answer.find(b"\r\n\r\n")) < 0:
-            answer += self._received(path)
+            answer += self._received(what)
         head = answer[:end].lower()
         length = _CONTENT_LENGTH.search(head)
-        if not head.startswith(b"http/1.1 200 ") or length is None:
-            raise BenchmarkFailed(f"{path} answers {answer[:400]!r}")
+        status = _STATUS.match(head)
+        if status is None or length is None:
+            raise BenchmarkFailed(f"{what} is answered {answer[:400]!r}")
         until = end + 4 + int(length[1])
         while len(answer) < until:
-            answer += self._received(path)
-        return answer[end + 4 :]
+            answer += self._received(what)
+        return int(status[1]), answer[end + 4 :]
 
-    def _received(self, path: str) -> bytes:
+    def _received(self, what: str) -> bytes:
         assert self._open is not None
         received = self._open.recv(1 << 16)
         if not received:
-            raise BenchmarkFailed(f"{path}: the pod has closed the connection")
+            raise BenchmarkFailed(f"{what}: the pod has closed the connection")
         return received
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from scripts.traffic.sending import CommandEncoders
 from state.domain.keys import section_key
 from state.domain.layout import Row, Rules
+from state.domain.price import UNPRICED, PriceList
 from state.plans.seating import SectionPlan
 
 EVENT_ID = 1
@@ -23,11 +24,15 @@ _COMMANDS_PER_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class Arena:
-    """Sections of equal rows."""
+    """Sections of equal rows.
+
+    price: of every seat, in cents; 0 for seats without one.
+    """
 
     sections: int
     rows: int = 100
     seats_per_row: int = 50
+    price: int = 0
 
     @property
     def seats(self) -> int:
@@ -49,11 +54,15 @@ class Command(NamedTuple):
 
 def openings(arena: Arena, encoders: CommandEncoders) -> Iterator[Command]:
     """Yield the command that opens each section."""
-    rows = tuple(Row(f"R{row + 1}", arena.seats_per_row) for row in range(arena.rows))
+    category = "all" if arena.price else ""
+    prices = PriceList("EUR", ((category, arena.price),)) if arena.price else UNPRICED
+    rows = tuple(
+        Row(f"R{row + 1}", arena.seats_per_row, category=category) for row in range(arena.rows)
+    )
     for name in arena.names():
         command_id = f"open-{name}"
         identity = encoders.identity(command_id, "operator", name, EVENT_ID)
-        plan = SectionPlan(section=name, name=name, rows=rows, path="")
+        plan = SectionPlan(section=name, name=name, rows=rows, path="", prices=prices)
         yield Command(
             command_id, section_key(EVENT_ID, name), encoders.open_section(identity, plan, RULES)
         )

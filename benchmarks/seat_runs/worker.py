@@ -42,9 +42,15 @@ class Worker(Measured):
 
     @classmethod
     def of_topology(
-        cls, cluster: Cluster, app_id: str, data_dir: Path, *, instance: str = "bench-1"
+        cls,
+        cluster: Cluster,
+        app_id: str,
+        data_dir: Path,
+        *,
+        instance: str = "bench-1",
+        **settings: str,
     ) -> Self:
-        """Start a worker of the seats' topology."""
+        """Start a worker of the topology; of the role `seats`, unless settings say otherwise."""
         environment = {
             "KAFKA_BROKERS": cluster.brokers,
             "SCHEMA_REGISTRY_URL": cluster.registry_url,
@@ -52,6 +58,7 @@ class Worker(Measured):
             "SEATSTREAM_ROLES": "seats",
             "SEATSTREAM_INSTANCE": instance,
             "SEATSTREAM_DATA_DIR": str(data_dir),
+            **settings,
         }
         return cls(TOPOLOGY, environment, data_dir)
 

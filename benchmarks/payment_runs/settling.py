@@ -1,0 +1,120 @@
+"""How many payments a second are settled, and how long one takes that does not wait in line.
+
+A payment is settled when the committed outcome is there by which its seats are sold: that comes
+behind the gateway's answer, and is what a buyer waits for.
+"""
+
+import time
+from math import ceil
+
+from benchmarks.measuring.cluster import BenchmarkFailed
+from benchmarks.measuring.figures import Run, latencies
+from benchmarks.measuring.offered_load import Reader, due_ns, offer, sighted
+from benchmarks.measuring.progress import Progress
+from benchmarks.payment_runs.till import Till
+from benchmarks.seat_runs.drained import LEFT_OUT, rates, watch
+from benchmarks.seat_runs.worker import Worker
+from scripts.traffic.sending import CommandSender
+
+POLL_S = 0.05
+PATIENCE_S = 120.0
+
+
+def backlog_of(delay_ms: int, calls: int, seconds: float, most: int) -> int:
+    """Return how many payments last for a measurement, if the gateway is what bounds them.
+
+    most: where it is not.
+    """
+    if not delay_ms:
+        return most
+    each_s = delay_ms / 1000
+    # What is left out at the beginning comes on top, and so does one round of calls.
+    return min(most, ceil(calls * (seconds / each_s + 2) / (1 - LEFT_OUT)))
+
+
+def measure_settled(
+    till: Till, worker: Worker, delay_ms: int, count: int, seconds: float, progress: Progress
+) -> Run:
+    """Begin so many payments at once; return how fast they are settled, and what that costs.
+
+    seconds: after which it is enough; the rest is settled without the gateway's delay.
+    """
+    till.pace(delay_ms)
+    commands = till.starts(till.hold(count, worker))
+    gateway_cpu_s = [0.0]
+
+    def begun() -> None:
+        gateway_cpu_s[0] = till.gateway_cpu_s()
+
+    with till.sold() as reader:
+        till.cluster.preload(commands)
+        window = watch(
+            till.cluster,
+            worker,
+            lambda: reader.count,
+            count,
+            progress,
+            limit_s=seconds,
+            at_window_start=begun,
+        )
+        took_s = window[-1].at_s - window[0].at_s
+        gateway_percent = (till.gateway_cpu_s() - gateway_cpu_s[0]) / took_s * 100
+        till.pace(0)
+        wait_sold(reader, count, worker, progress)
+    found = rates(window)
+    per_s = found["decisions_per_s"]
+    return {
+        "settled_per_s": per_s,
+        "worker_cpu_us": found["worker_cpu_us"],
+        "broker_cpu_us": found["broker_cpu_us"],
+        "worker_cpu_percent": found["worker_cpu_us"] * per_s / 1e4,
+        "gateway_cpu_percent": gateway_percent,
+    }
+
+
+def measure_paced(
+    till: Till, worker: Worker, rate: int, warm_up_s: float, seconds: float, progress: Progress
+) -> Run:
+    """Begin payments at a rate; return how long each takes until its seats are sold.
+
+    The clock starts when a start is due to be appended.
+    """
+    count = int(rate * (warm_up_s + seconds))
+    commands = till.starts(till.hold(count, worker))
+    sender = CommandSender(till.cluster.brokers, linger_ms=5)
+    warm: list[tuple[int, float]] = []
+    with till.sold() as reader:
+        begin_ns, late_ns = offer(
+            sender,
+            commands,
+            rate,
+            warm_up_s,
+            lambda warm_ns: warm.append((warm_ns, worker.cpu_s())),
+        )
+        until_ns = due_ns(begin_ns, count, rate)
+        if sender.flush() or sender.failed:
+            raise BenchmarkFailed(f"commands are not acknowledged: {sender.failed[:3]}")
+        cpu_s = worker.cpu_s()
+        wait_sold(reader, count, worker, progress)
+    sightings, times_seen = sighted(reader.seen, commands, begin_ns, rate)
+    warm_ns, warm_cpu_s = warm[0]
+    return {
+        **latencies(sightings.ordered_ms(warm_ns, until_ns)),
+        "twice": float(sum(times > 1 for times in times_seen)),
+        "generator_late_ms": late_ns / 1e6,
+        "worker_cpu_percent": (cpu_s - warm_cpu_s) / ((until_ns - warm_ns) / 1e9) * 100,
+    }
+
+
+def wait_sold(reader: Reader, count: int, worker: Worker, progress: Progress) -> None:
+    """Return when so much is sold; raises BenchmarkFailed where nothing is for two minutes."""
+    last, moved_s = -1, time.monotonic()
+    while reader.count < count:
+        worker.must_live()
+        now = time.monotonic()
+        progress.position(reader.count, count)
+        if reader.count != last:
+            last, moved_s = reader.count, now
+        elif now - moved_s > PATIENCE_S:
+            raise worker.failed(f"{last:,} of {count:,} payments are settled, and no more")
+        time.sleep(POLL_S)

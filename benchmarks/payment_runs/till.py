@@ -1,0 +1,138 @@
+"""Who pays in a benchmark: holds of known buyers, the worker that takes the money, the gateway."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import psutil
+
+from benchmarks.measuring.cluster import Cluster
+from benchmarks.measuring.offered_load import Reader
+from benchmarks.pod_runs.api_pod import user_name
+from benchmarks.pod_runs.arena import EVENT_ID, Arena, Command
+from benchmarks.seat_runs.paced import open_sections, wait_decided
+from benchmarks.seat_runs.worker import Worker
+from infra.stack.loopback import OPENER
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
+from scripts.traffic.sending import CommandEncoders
+from serdes.wire import header_of
+from state.domain.keys import partition_of, section_key
+from state.domain.tickets import issued_id, ticket_of
+
+SOLD = f"{RESERVATION_OUTCOMES.name}-io.seatstream.outcomes.ReservationConfirmed"
+GATEWAY_TIMEOUT_S = 10.0
+GATEWAY = "mock"
+METHOD = "card"
+
+
+class Held(NamedTuple):
+    """One seat that somebody holds; user: the number of who does."""
+
+    reservation_id: str
+    user: int
+    key: bytes
+    identity: bytes
+
+
+def holds(arena: Arena, encoders: CommandEncoders, count: int, seed: str) -> Iterator[Held]:
+    """Yield who will hold a seat, in sections drawn at random; the same for the same seed."""
+    random, names = Random(seed), arena.names()
+    for number in range(count):
+        name = names[random.randrange(len(names))]
+        key = section_key(EVENT_ID, name)
+        # As pods give them out: only so does a pod find who has to know.
+        ticket = ticket_of(user_name(number), f"{seed}-{number}")
+        reservation_id = issued_id(ticket, partition_of(key, SECTION_COMMANDS.partitions))
+        identity = encoders.identity(reservation_id, user_name(number), name, EVENT_ID, ticket)
+        yield Held(reservation_id, number, key, identity)
+
+
+class Till:
+    """A cluster with a gateway, and a worker of all roles: a new one for each group.
+
+    calls: most calls to the gateway that may be under way.
+    """
+
+    def __init__(self, cluster: Cluster, arena: Arena, directory: Path, calls: int) -> None:
+        self.cluster = cluster
+        self.group = directory.name
+        self._arena = arena
+        self._directory = directory
+        self._calls = calls
+        self._serial = 0
+        child = cluster.gateway.child
+        assert child is not None, "the gateway runs"
+        self._gateway = psutil.Process(child.pid)
+
+    def worker(self) -> Worker:
+        """Start a worker of the group; its block kills it."""
+        return Worker.of_topology(
+            self.cluster,
+            self.group,
+            self._directory / "worker",
+            SEATSTREAM_ROLES="seats,payments",
+            SEATSTREAM_CALLS=str(self._calls),
+            SEATSTREAM_CALLS_PER_DESTINATION=str(self._calls),
+            SEATSTREAM_GATEWAYS=GATEWAY,
+            MOCK_GATEWAY_URL=self.cluster.gateway.url,
+        )
+
+    @contextmanager
+    def opened(self) -> Iterator[Worker]:
+        """Give a worker on topics that are new but for the opened sections."""
+        self.cluster.fresh_topics()
+        with self.worker() as worker:
+            worker.wait_ready()
+            open_sections(self.cluster, self._arena, self.group, worker)
+            yield worker
+
+    def hold(self, count: int, worker: Worker) -> list[Held]:
+        """Let buyers hold a seat each; return when that is decided."""
+        encoders = self.cluster.encoders
+        self._serial += 1
+        held = list(holds(self._arena, encoders, count, f"{self.group}-{self._serial}"))
+        self.cluster.preload(
+            Command(one.reservation_id, one.key, encoders.hold_best(one.identity, 1))
+            for one in held
+        )
+        wait_decided(self.cluster, self.group, worker)
+        return held
+
+    def starts(self, held: Sequence[Held]) -> list[Command]:
+        """Return the commands that begin to pay for these."""
+        encoders = self.cluster.encoders
+        return [
+            Command(
+                one.reservation_id,
+                one.key,
+                encoders.start_payment(one.identity, 1, GATEWAY, METHOD, b""),
+            )
+            for one in held
+        ]
+
+    @contextmanager
+    def sold(self) -> Iterator[Reader]:
+        """Give a reader of what is sold from now on; it has ended when the block is left."""
+        header = header_of(self.cluster.ids.id_by_subject[SOLD])
+        reader = Reader(self.cluster.brokers, header)
+        reader.start()
+        try:
+            yield reader
+        finally:
+            reader.stopping = True
+            reader.join(30)
+
+    def pace(self, delay_ms: int) -> None:
+        """Let the gateway answer everything so late from now on."""
+        body = json.dumps({"delay_ms": delay_ms, "late_ms": delay_ms}).encode()
+        url = self.cluster.gateway.control_url + "/pace"
+        with OPENER.open(url, body, timeout=GATEWAY_TIMEOUT_S):
+            pass
+
+    def gateway_cpu_s(self) -> float:
+        """Return the processor time of the gateway."""
+        times = self._gateway.cpu_times()
+        return times.user + times.system

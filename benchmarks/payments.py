@@ -1,0 +1,275 @@
+"""Measure payments on a real broker with a mock gateway, all started for the purpose.
+
+Scenarios (all, without any named):
+  settled   a backlog of payments at a gateway that answers after 0 ms, 300 ms and 3 s, with so
+            many calls under way: payments settled a second, processor time of each
+  paced     start -> seats sold, at the same gateways, at a rate below that
+  accepted  `POST /v1/reservations/{id}/payments` until 202, while no worker runs
+
+One worker plays all roles. Every figure is the median of the runs, with the least and the most.
+Nothing is asserted; targets stand beside the figures. The machine should do nothing else
+meanwhile.
+
+Example: .venv/bin/python -m benchmarks.payments settled --runs 3 --out /tmp/payments.json
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.measuring import bench as measuring
+from benchmarks.measuring import machine
+from benchmarks.measuring.cluster import Cluster
+from benchmarks.measuring.figures import Run, Scenario, Target
+from benchmarks.payment_runs.accepting import measure_accepted
+from benchmarks.payment_runs.settling import (
+    backlog_of,
+    measure_paced,
+    measure_settled,
+    wait_sold,
+)
+from benchmarks.payment_runs.till import Till
+from benchmarks.pod_runs.api_pod import ApiPod, Users
+from benchmarks.pod_runs.arena import Arena
+
+PACKAGES = (*machine.PACKAGES, "aiohttp", "httptools", "fastapi", "orjson", "pyjwt")
+PRICE = 4_500
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much each scenario does.
+
+    sections:    of 5,000 seats each.
+    delays_ms:   of the gateway, one after the other.
+    calls:       most calls under way, one after the other; the first is the workers' own default.
+    backlog:     most payments of one measurement.
+    rates:       payments begun a second, for each delay.
+    connections: to the pod, one load after the other.
+    accepted:    payments of one such load, at most.
+    """
+
+    sections: int = 200
+    delays_ms: tuple[int, ...] = (0, 300, 3_000)
+    calls: tuple[int, ...] = (32, 512)
+    backlog: int = 20_000
+    seconds: float = 20.0
+    rates: tuple[int, ...] = (50, 50, 5)
+    warm_up_s: float = 5.0
+    paced_s: float = 20.0
+    connections: tuple[int, ...] = (1, 16)
+    accepted: int = 4_000
+    accepted_s: float = 10.0
+
+
+QUICK = Sizes(
+    sections=10,
+    delays_ms=(0, 300),
+    calls=(32,),
+    backlog=200,
+    seconds=2.0,
+    rates=(20, 10),
+    warm_up_s=0.5,
+    paced_s=1.0,
+    connections=(4,),
+    accepted=40,
+    accepted_s=2.0,
+)
+
+
+class Bench(measuring.Bench["Broker"]):
+    """One invocation: what was asked for, and what was measured so far."""
+
+    PARTS: ClassVar[frozenset[str]] = frozenset({"kafka", "registry", "gateway"})
+
+    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
+        super().__init__(runs, seed, is_quick=is_quick)
+        self.sizes = sizes
+
+    # --- scenarios -------------------------------------------------------------------------
+
+    def settled(self) -> Scenario:
+        sizes = self.sizes
+        broker = self._fresh_broker()
+        return Scenario(
+            "settled",
+            "a backlog of payments until their seats are sold: one worker, one gateway",
+            {
+                "sections": sizes.sections,
+                "gateway_delays_ms": list(sizes.delays_ms),
+                "calls_under_way": list(sizes.calls),
+                "payments_at_most": sizes.backlog,
+                "seconds": sizes.seconds,
+            },
+            self._repeated("settled", lambda: self._settled_run(broker)),
+        )
+
+    def paced(self) -> Scenario:
+        sizes = self.sizes
+        broker = self._fresh_broker()
+        return Scenario(
+            "paced",
+            "start of a payment to the committed sale, read_committed",
+            {
+                "sections": sizes.sections,
+                "gateway_delays_ms": list(sizes.delays_ms),
+                "rates": list(sizes.rates),
+                "calls_under_way": sizes.calls[0],
+                "warm_up_s": sizes.warm_up_s,
+                "seconds": sizes.paced_s,
+            },
+            self._repeated("paced", lambda: self._paced_run(broker)),
+        )
+
+    def accepted(self) -> Scenario:
+        sizes = self.sizes
+        broker = self._fresh_broker()
+        return Scenario(
+            "accepted",
+            "POST of a payment until 202, no worker runs: one pod",
+            {
+                "sections": sizes.sections,
+                "connections": list(sizes.connections),
+                "payments_at_most": sizes.accepted,
+                "seconds": sizes.accepted_s,
+            },
+            self._repeated("accepted", lambda: self._accepted_run(broker)),
+            tuple(Target(f"c{many}_p99_ms", at_most=100) for many in sizes.connections),
+        )
+
+    # --- one run ---------------------------------------------------------------------------
+
+    def _settled_run(self, broker: "Broker") -> Run:
+        sizes = self.sizes
+        run: dict[str, float] = {}
+        for calls in sizes.calls:
+            till = self._till(broker, calls)
+            with till.opened() as worker:
+                for delay_ms in sizes.delays_ms:
+                    count = backlog_of(delay_ms, calls, sizes.seconds, sizes.backlog)
+                    found = measure_settled(
+                        till, worker, delay_ms, count, sizes.seconds, self.progress
+                    )
+                    run |= _named(f"delay_{delay_ms}_calls_{calls}", found)
+                    self.progress.step(
+                        f"  gateway of {delay_ms:,} ms, {calls} calls:"
+                        f" {found['settled_per_s']:,.1f} settled/s,"
+                        f" {found['worker_cpu_us']:,.0f} us of the worker each"
+                    )
+                worker.stop()
+        return run
+
+    def _paced_run(self, broker: "Broker") -> Run:
+        sizes = self.sizes
+        run: dict[str, float] = {}
+        till = self._till(broker, sizes.calls[0])
+        with till.opened() as worker:
+            for delay_ms, rate in zip(sizes.delays_ms, sizes.rates, strict=True):
+                till.pace(delay_ms)
+                found = measure_paced(
+                    till, worker, rate, sizes.warm_up_s, sizes.paced_s, self.progress
+                )
+                run |= _named(f"delay_{delay_ms}", found)
+                self.progress.step(
+                    f"  gateway of {delay_ms:,} ms, {rate}/s: sold after"
+                    f" {found['p50_ms']:,.0f} ms (p50), {found['p99_ms']:,.0f} ms (p99)"
+                )
+            till.pace(0)
+            worker.stop()
+        return run
+
+    def _accepted_run(self, broker: "Broker") -> Run:
+        sizes = self.sizes
+        run: dict[str, float] = {}
+        till = self._till(broker, sizes.calls[0])
+        place = broker.directory / f"{till.group}-pod"
+        # The pod is there before the seats are held, as pods are: it need not ask a worker.
+        with (
+            till.opened() as worker,
+            ApiPod(broker.cluster, broker.users, place, app_id=till.group) as pod,
+        ):
+            pod.wait_ready()
+            loads = [till.hold(sizes.accepted, worker) for _ in sizes.connections]
+            worker.stop()
+            with till.sold() as reader:
+                begun = 0
+                for connections, held in zip(sizes.connections, loads, strict=True):
+                    found, accepted = measure_accepted(
+                        pod, broker.users, held, connections, sizes.accepted_s
+                    )
+                    begun += accepted
+                    run |= _named(f"c{connections}", found)
+                    self.progress.step(
+                        f"  {connections} connections: p99 {found.get('p99_ms', 0):.1f} ms,"
+                        f" {found['not_202']:.0f} not accepted"
+                    )
+                # Whatever was accepted is made good.
+                with till.worker() as again:
+                    again.wait_ready()
+                    wait_sold(reader, begun, again, self.progress)
+                    again.stop()
+            pod.stop()
+        shutil.rmtree(place)
+        return run
+
+    # --- shared ----------------------------------------------------------------------------
+
+    def _till(self, broker: "Broker", calls: int) -> Till:
+        """Return a till with a group, and a directory, of its own."""
+        self._serial += 1
+        place = broker.directory / f"payments-{self._seed}-{self._serial}"
+        place.mkdir()
+        return Till(broker.cluster, Arena(self.sizes.sections, price=PRICE), place, calls)
+
+    def _broker_of(self, cluster: Cluster, directory: Path) -> "Broker":
+        return Broker(cluster, Users(directory), directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A running broker with its gateway, who pays, and where data goes."""
+
+    cluster: Cluster
+    users: Users
+    directory: Path
+
+
+def _named(prefix: str, found: Run) -> dict[str, float]:
+    return {f"{prefix}_{name}": value for name, value in found.items()}
+
+
+# In the order they are run.
+SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
+    "settled": Bench.settled,
+    "paced": Bench.paced,
+    "accepted": Bench.accepted,
+}
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; exits with a usage message otherwise."""
+    parser = measuring.parser_of("payments", __doc__, "reservations")
+    parser.add_argument("--seconds", type=float, help="of one measurement of `settled` (20)")
+    options = measuring.parsed(parser, arguments, SCENARIOS)
+    if options.seconds is not None and options.seconds <= 0:
+        parser.error("--seconds must be more than 0")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios; write the result file after each; print tables."""
+    options = parse(arguments)
+    sizes = QUICK if options.quick else Sizes()
+    if options.seconds:
+        sizes = replace(sizes, seconds=options.seconds)
+    bench = Bench(sizes, measuring.runs_of(options), options.seed, is_quick=options.quick)
+    versions = machine.versions(PACKAGES)
+    return measuring.measure_all("payments", bench, SCENARIOS, options, versions)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
