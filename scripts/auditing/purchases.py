@@ -159,6 +159,9 @@ def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
     if fields.get("epoch", asked["epoch"]) != asked["epoch"] or not is_of_section:
         return set()
     match name:
+        case "GatewayAnswered" if fields["word"] == "CAPTURED" and not fields["paymentId"]:
+            # Nobody could tell such a capture from another: it is no answer.
+            return {"OPEN"}
         case "GatewayAnswered" if fields["word"] == "CAPTURED":
             payment.captures.append(fields)
             exact = all(fields[part] == asked[part] for part in ("amount", "currency"))

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from support.logs.audit_logs import identity
 from support.payments.shop import PRICE, Shop, whole_sale
 
 from scripts.auditing.log import Log, LogRecord
-from scripts.auditing.purchases import Purchases, read_purchases
+from scripts.auditing.purchases import Payment, Purchases, read_purchases, words_of
 from scripts.auditing.report import Notes, Report
 
 
@@ -37,6 +38,16 @@ def test_records_that_are_not_decided_yet_wait_and_those_set_aside_are_unclear()
     purchases, report = read(log, answer.offset)
     payment = purchases.by_id["r1"]
     assert (payment.is_waiting, payment.is_unclear, report.pending) == (True, True, 1)
+
+
+def test_a_capture_without_a_name_is_no_answer() -> None:
+    asked = {"request": identity("r1", "ann", "A", 7), "epoch": 1, "amount": 1, "currency": "EUR"}
+    answer = {"word": "CAPTURED", "epoch": 1, "amount": 1, "currency": "EUR"}
+    payment = Payment(asked)
+    assert words_of(payment, "GatewayAnswered", answer | {"paymentId": ""}) == {"OPEN"}
+    assert payment.captures == []
+    assert words_of(payment, "GatewayAnswered", answer | {"paymentId": "p"}) == {"captured"}
+    assert len(payment.captures) == 1
 
 
 def test_strangers_are_counted_and_change_nothing() -> None:
