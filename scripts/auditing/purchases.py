@@ -75,6 +75,7 @@ class Purchases:
     is_played: the role payments was ever played in this cluster.
     intents:   by id, what gateways have yet to be asked.
     counts:    of purchases by the number of their status, as they are kept; None for none.
+    unreadable: offsets of records of payment-commands that were decided and nobody can read.
     texts:     what people or gateways wrote about a payment: reservation id, where, text.
     """
 
@@ -82,6 +83,7 @@ class Purchases:
     by_id: dict[str, Payment] = field(default_factory=dict)
     intents: dict[str, Fields] = field(default_factory=dict)
     counts: list[int] | None = None
+    unreadable: set[int] = field(default_factory=set)
     texts: list[tuple[str, str, str]] = field(default_factory=list)
 
     def of(self, reservation_id: str) -> Payment:
@@ -103,6 +105,8 @@ def read_purchases(log: Log, notes: Notes, quarantined: AbstractSet[int]) -> Pur
             name, fields = log.wire.decode(record.value or b"", PAYMENT_COMMANDS)
         except Unreadable:
             # Told as foreign by those who judge what sections say to payments.
+            if record.value is not None and record.offset < next_offset:
+                purchases.unreadable.add(record.offset)
             continue
         if name == "PaymentTick":
             continue

@@ -2,15 +2,18 @@
 
 from collections import defaultdict
 
-from schemas.topics import DEAD_LETTER_QUEUE
+from schemas.topics import DEAD_LETTER_QUEUE, PAYMENT_COMMANDS
 from scripts.auditing.facts import Facts, origin_of
 from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Notes
 
+Letters = dict[int, list[LogRecord]]
+
 
 def check(facts: Facts, notes: Notes) -> None:
     """Compare the dead letters with the commands that must have one."""
-    copies_by_origin = read_letters(facts, notes)
+    copies_by_origin, of_payments = read_letters(facts, notes)
+    check_payments(facts, notes, of_payments)
     for offset, original in (facts.unreadable | facts.set_aside).items():
         copies = copies_by_origin.pop(offset, [])
         if len(copies) != 1:
@@ -28,12 +31,39 @@ def check(facts: Facts, notes: Notes) -> None:
         notes.bad("I23", "phantom dead letter", offset, message)
 
 
-def read_letters(facts: Facts, notes: Notes) -> dict[int, list[LogRecord]]:
-    """Return the dead letters by the offset of the command; count the foreign and those ahead."""
-    found: dict[int, list[LogRecord]] = defaultdict(list)
+def check_payments(facts: Facts, notes: Notes, copies_by_origin: Letters) -> None:
+    """Compare the dead letters of payments: one of each record that nobody can read.
+
+    Others have one at most: those that are on the wrong partition, or about another hold.
+    """
+    originals = {record.offset: record for record in facts.log.payments.get(facts.partition, [])}
+    for offset in sorted(facts.purchases.unreadable | copies_by_origin.keys()):
+        copies, original = copies_by_origin.get(offset, []), originals.get(offset)
+        where = f"{PAYMENT_COMMANDS.name} at offset {offset}"
+        if original is None:
+            notes.bad("I23", "phantom dead letter", offset, f"{where}: there is no such record")
+        elif len(copies) != 1:
+            anomaly = "lost write" if not copies else "duplicate effect"
+            notes.bad("I23", anomaly, offset, f"{where}: {len(copies)} dead letters, not one")
+        elif (copies[0].key, copies[0].value) != (original.key, original.value):
+            message = f"{where}: key or value is not the original's"
+            notes.bad("I23", "torn dead letter", offset, message)
+
+
+def read_letters(facts: Facts, notes: Notes) -> tuple[Letters, Letters]:
+    """Return the dead letters of seats and of payments by the offset of the command.
+
+    The foreign and those ahead are counted.
+    """
+    found: Letters = defaultdict(list)
+    of_payments: Letters = defaultdict(list)
     for record in facts.log.dead_letters.get(facts.partition, []):
         origin = origin_of(record, facts.partition)
-        if origin < 0:
+        of_payment = origin_of(record, facts.partition, PAYMENT_COMMANDS.name)
+        if of_payment >= 0:
+            notes.report.dead_letters += 1
+            of_payments[of_payment].append(record)
+        elif origin < 0:
             why = "its headers do not name a command of this partition"
             notes.foreign(DEAD_LETTER_QUEUE.name, record.offset, why)
         elif facts.is_ahead(origin):
@@ -41,4 +71,4 @@ def read_letters(facts: Facts, notes: Notes) -> dict[int, list[LogRecord]]:
         else:
             notes.report.dead_letters += 1
             found[origin].append(record)
-    return found
+    return found, of_payments

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from support.logs.audit_logs import AVRO
+from support.logs.audit_logs import AVRO, letter_headers
 from support.payments.paying import CODECS, IDS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import hold_chosen, identity, open_section, start_payment
@@ -251,7 +251,18 @@ class Shop:
             told={0: self._records(PAYMENT_EVENTS.name)},
             purchases={0: self._changelog(PAYMENTS)},
             ledger=tuple(self.ledger),
+            dead_letters={0: self._letters()},
         )
+
+    def _letters(self) -> list[LogRecord]:
+        letters = []
+        for offset, letter in enumerate(self.driver.dead_letters):
+            original = letter.record
+            headers = dict(letter_headers(0, original.offset, letter.reason.encode()))
+            # Nothing that sections cannot read is sold here.
+            headers["dead-letter-topic"] = PAYMENTS.encode()
+            letters.append(LogRecord(offset, 0, original.key, original.value, (*headers.items(),)))
+        return letters
 
     def _records(self, topic: str) -> list[LogRecord]:
         return [

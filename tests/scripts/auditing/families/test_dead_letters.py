@@ -55,3 +55,33 @@ def test_a_letter_of_nobody_is_foreign_and_one_behind_the_state_is_ahead() -> No
     report = judged(check, made)
     assert (report.violations, report.dead_letters, report.ahead) == ([], 1, 1)
     assert report.foreign["dead-letter-queue"].count == 1
+
+
+def of_payments(*letters: LogRecord) -> Facts:
+    """Return facts with one unreadable record of payments, at offset 4, and these dead letters."""
+    made = facts_by_hand()
+    made.log.payments[0] = [ORIGINAL, replace(ORIGINAL, offset=5)]
+    made.purchases.unreadable.add(4)
+    made.log.dead_letters[0] = list(letters)
+    return made
+
+
+def letter_of_payments(offset: int) -> LogRecord:
+    headers = dict(letter_headers(0, offset, b"NOT_A_RECORD"))
+    return replace(
+        LETTER, headers=(*(headers | {"dead-letter-topic": b"payment-commands"}).items(),)
+    )
+
+
+def test_what_nobody_can_read_of_payments_has_one_letter_and_others_one_at_most() -> None:
+    letter, other = letter_of_payments(4), letter_of_payments(5)
+    for letters in ((letter,), (letter, other)):
+        report = judged(check, of_payments(*letters))
+        assert (report.violations, report.foreign) == ([], {})
+        assert report.dead_letters == len(letters)
+    assert findings(check, of_payments()) == [("I23", "lost write", 4)]
+    assert findings(check, of_payments(letter, other, other)) == [("I23", "duplicate effect", 5)]
+    torn = replace(letter, value=b"valu")
+    assert findings(check, of_payments(torn)) == [("I23", "torn dead letter", 4)]
+    nobody = letter_of_payments(9)
+    assert findings(check, of_payments(letter, nobody)) == [("I23", "phantom dead letter", 9)]

@@ -114,6 +114,19 @@ def test_what_nobody_has_decided_yet_is_no_loss(*, is_told: bool) -> None:
     assert report.verdict == "not at rest"
 
 
+def test_what_nobody_can_read_is_a_dead_letter_and_says_nothing_of_money() -> None:
+    shop = Shop()
+    shop.paid("r1", 0)
+    shop.pipe(PAYMENTS, b"r1", b"rubbish")
+    requested = next(one.value for one in shop.log().payments[0] if one.key == b"r1")
+    shop.pipe(PAYMENTS, b"another", requested)
+    shop.pipe(PAYMENTS, b"r1", None)
+    report = audit(shop.log())
+    assert report.first_by_invariant().keys() == {"I8 duplicate effect"}
+    assert (report.dead_letters, report.payments) == (2, 1)
+    assert report.foreign.keys() == {"payment-commands"}
+
+
 def test_money_is_not_judged_where_nobody_plays_payments(whole: Log) -> None:
     report = audit(replace(whole, purchases={}, told={}, ledger=None))
     assert (report.is_exact, report.payments) == (True, 0)
