@@ -95,7 +95,7 @@ def take_payments(
     codecs: PaymentCodecs, performers: GatewayPerformers, gateway_call_ms: int
 ) -> Route:
     """Return the route of the only writer of purchases, and the only one that calls gateways."""
-    setup = Setup(codecs, performers.names, call_ms=gateway_call_ms)
+    setup = Setup(codecs, call_ms=gateway_call_ms)
     return Route(
         role=TAKES_PAYMENTS,
         source=PAYMENT_COMMANDS.name,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from infra.process.environment import BadSetting
 from streams.batch import Batch, Effects, Handler, Record, State
 from streams.intents import INTENT, Answer, Intent, Performer
 from streams.settings import ROLES
+
+OTHERS: Final = "other destinations"
+"""Key of the performer of whatever destination has none of its own: a route may have one."""
 
 
 class Progress(NamedTuple):
@@ -63,6 +66,7 @@ class Route:
                failed; None where nobody can tell.
     owns:      whether a partition's store may have a key: (store key, partition, partitions); None
                where keys do not tell.
+    performers: by destination; with one for `OTHERS`, intents may be for any.
     """
 
     role: str
@@ -98,10 +102,15 @@ class Route:
             return owns
         return lambda key, *place: key.startswith(INTENT) or owns(key, *place)
 
+    def called_as(self, destination: str) -> str:
+        """Return the key in `performers` of whoever performs a destination, if anybody does."""
+        is_other = destination not in self.performers and OTHERS in self.performers
+        return OTHERS if is_other else destination
+
     def check_intents(self, intents: Iterable[tuple[str, Intent | None]]) -> None:
         """Raise ValueError where one is for a destination that nobody here performs."""
         for intent_id, intent in intents:
-            if intent is not None and intent.destination not in self.performers:
+            if intent is not None and self.called_as(intent.destination) not in self.performers:
                 message = (
                     f"{self.source}: intent {intent_id} is for {intent.destination!r}, which is "
                     f"none of its performers: {', '.join(sorted(self.performers)) or 'none'}"

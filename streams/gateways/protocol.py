@@ -41,6 +41,9 @@ ID_MAX: Final = 128
 _ORDER_ID: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.:-]{1,128}")
 _GATEWAY_ID: Final = re.compile(rf"[!-~]{{1,{ID_MAX}}}")
 _KEY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+GATEWAY_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+"""Part of the path of webhooks, a label of metrics and the destination of intents."""
+
 _WORD: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _METHOD: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _PARAMETERS_MAX: Final = 32

@@ -9,14 +9,13 @@ where `open_gateway(read)` is a `GatewayFactory`. It is imported, and a bad name
 gateway is opened, not before: a package that nobody uses cannot keep a worker from starting.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final, TypeAlias
 
 from infra.process.environment import Environment
 from streams.gateways.mock import open_mock
-from streams.gateways.protocol import Gateway
+from streams.gateways.protocol import GATEWAY_NAME, Gateway
 from streams.gateways.toss import open_toss
 
 GROUP: Final = "seatstream.gateways"
@@ -35,9 +34,6 @@ Settings are read through the argument: secrets by its `secret`, what cannot be 
 its name, together with everything else that is wrong with a process's settings.
 """
 
-# Part of the path of webhooks and a label of metrics.
-_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
-
 
 class BadGateway(ValueError):
     """A gateway cannot be registered or opened; the message says which and why.
@@ -50,7 +46,7 @@ def gateway_names(text: str) -> tuple[str, ...]:
     """Parse the setting: names with commas between, each once. ValueError for anything else."""
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
-        if not _NAME.fullmatch(name):
+        if not GATEWAY_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no gateway's name")
         if names.count(name) > 1:
             raise ValueError(f"{name} is listed twice")
@@ -72,7 +68,7 @@ class Gateways:
 
     def register(self, name: str, factory: GatewayFactory) -> None:
         """Add a gateway; BadGateway where the name is taken or none."""
-        if not _NAME.fullmatch(name):
+        if not GATEWAY_NAME.fullmatch(name):
             raise BadGateway(
                 f"{name[:64]!r} is no gateway's name: small letters, digits and dashes, "
                 "a letter first, at most 32"

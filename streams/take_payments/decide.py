@@ -105,8 +105,6 @@ def begun(fold: PaymentFold, asked: PaymentRequested) -> tuple[PurchaseRecord, F
     if purchase.asking is None:
         return record._replace(detail=b"begun too late"), Followed(purchase, Say.RELEASE_SEATS)
     refusal = refusal_to_charge(record, fold.partition)
-    if record.gateway.decode() not in fold.setup.gateways:
-        refusal = "there is no such gateway here"
     if not refusal:
         return record, Followed(purchase)
     followed = answered(purchase, Answer(purchase.asking.number, Heard.REFUSED), now_ms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +20,7 @@ from state.records.payments import PAYMENTS, PurchaseRecord, purchase_of
 from streams.batch import Batch, State
 from streams.folding.fold import Fold
 from streams.intents import open_intent, settle_intent
-from streams.take_payments.questions import ABSENT, CALL_MS, id_of, intent_of, order_of
+from streams.take_payments.questions import CALL_MS, id_of, intent_of, order_of
 
 TELL_AGAIN_MS: Final = 60_000
 """So long a section is waited for, before it is told once more.
@@ -41,11 +40,10 @@ _FAILURES: Final = {
 class Setup:
     """What does not change while a worker runs.
 
-    gateways: names of those that may be asked; call_ms: how long a call may take.
+    call_ms: how long a call may take.
     """
 
     codecs: PaymentCodecs
-    gateways: AbstractSet[str]
     section_commands: str = SECTION_COMMANDS.name
     call_ms: int = CALL_MS
 
@@ -177,9 +175,5 @@ class PaymentFold(Fold):
         if before is not None and known:
             settle_intent(self.state, id_of(before, self.partition))
         if after.number:
-            name = after.gateway.decode()
-            destination = name if name in self.setup.gateways else ABSENT
-            intent = intent_of(
-                after, self.partition, destination, self.log_time_ms, self.setup.call_ms
-            )
-            open_intent(self.state, intent)
+            call_ms = self.setup.call_ms
+            open_intent(self.state, intent_of(after, self.partition, self.log_time_ms, call_ms))

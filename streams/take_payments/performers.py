@@ -26,7 +26,8 @@ from streams.gateways.protocol import (
     Unknown,
 )
 from streams.intents import Intent, NotDone, Performer
-from streams.take_payments.questions import ABSENT, Asked, Word
+from streams.route import OTHERS
+from streams.take_payments.questions import Asked, Word
 
 # Our own patience ends before the executor's, so that the gateway's client can say what it knows.
 _SHARE_OF_TIME: Final = 0.9
@@ -61,17 +62,12 @@ class GatewayPerformers:
         self._now_ms = now_ms
 
     @property
-    def names(self) -> frozenset[str]:
-        """Return the names of the gateways that may be asked."""
-        return frozenset(gateway.name for gateway in self._gateways)
-
-    @property
     def by_destination(self) -> Mapping[str, Performer]:
         """Return the route's performers: one for each gateway, and one for those it lacks."""
         performers: dict[str, Performer] = {
             gateway.name: partial(_perform, gateway, self._now_ms) for gateway in self._gateways
         }
-        return {**performers, ABSENT: _perform_absent}
+        return {**performers, OTHERS: _perform_absent}
 
     async def close(self) -> None:
         """Let go of every gateway's connections, whatever becomes of another's."""

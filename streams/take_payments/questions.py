@@ -11,11 +11,8 @@ from state.domain.purchase import Heard, Question
 from state.records.payment_codecs import PaymentCodecs
 from state.records.payments import PurchaseRecord
 from streams.gateways.calls import json_object
-from streams.gateways.protocol import Charge
+from streams.gateways.protocol import GATEWAY_NAME, Charge
 from streams.intents import DETAIL_MAX, Answer, Intent, Result
-
-ABSENT: Final = "absent gateway"
-"""Destination of questions to a gateway that this worker does not have; no gateway's name."""
 
 CALL_MS: Final = 10_000
 _WAIT_MS_MAX: Final = 3_600_000
@@ -101,7 +98,10 @@ def asked(record: PurchaseRecord, partition: int) -> Asked:
 def refusal_to_charge(record: PurchaseRecord, partition: int) -> str:
     """Say why no gateway may be asked to charge; empty where one may."""
     try:
-        asked(record, partition).charge()
+        about = asked(record, partition)
+        if not GATEWAY_NAME.fullmatch(about.gateway):
+            return "that is no gateway's name"
+        about.charge()
     except (TypeError, ValueError) as error:
         # Their text repeats no parameter; that of a decoder would.
         is_text = not isinstance(error, UnicodeError)
@@ -114,12 +114,11 @@ def id_of(record: PurchaseRecord, partition: int) -> str:
     return f"{order_of(record, partition).id}:{record.number}"
 
 
-def intent_of(
-    record: PurchaseRecord, partition: int, destination: str, now_ms: int, call_ms: int
-) -> Intent:
+def intent_of(record: PurchaseRecord, partition: int, now_ms: int, call_ms: int) -> Intent:
     """Return the open question of a purchase as an intent.
 
-    Every charge has one key, as has every refund: asked again, a gateway does nothing again.
+    It goes to the gateway's name, whoever has that gateway: what a log folds to depends on no
+    settings. Every charge has one key, as has every refund: a gateway does nothing again.
     """
     about = asked(record, partition)
     key = {
@@ -129,7 +128,7 @@ def intent_of(
     }
     return Intent(
         id=id_of(record, partition),
-        destination=destination,
+        destination=about.gateway,
         idempotency_key=key[Question(record.question)],
         payload=about.content(),
         due_ms=record.due_ms,

@@ -405,12 +405,14 @@ class IntentExecutor:
     async def _survey(self, box: Outbox) -> None:
         store = box.partition.state.store
         under_way = box.begin_survey()
+        called_as = box.partition.route.called_as
 
         def look() -> Survey:
             # It may have waited for a thread, and its store may be closed by now.
             if box.is_closed:
                 return Survey()
-            return survey(store.items(INTENT), store.seed, lambda: box.is_closed, under_way)
+            items, is_over = store.items(INTENT), lambda: box.is_closed
+            return survey(items, store.seed, is_over, under_way, called_as)
 
         job = self._threads.submit(look)
         box.surveying = asyncio.wrap_future(job)

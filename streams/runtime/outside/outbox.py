@@ -107,11 +107,13 @@ def survey(
     seed: int,
     is_over: Callable[[], bool],
     under_way: Mapping[str, int] = MappingProxyType({}),
+    called_as: Callable[[str], str] = str,
 ) -> Survey:
     """Look through the stored forms of all open intents; beside the loop, for it may take seconds.
 
     is_over:   asked now and then; what was found by then is returned.
     under_way: attempts that were begun, by id; they are counted, and come into no window.
+    called_as: who performs a destination (`Route.called_as`); by that name it is counted.
     """
     found = Survey()
     for number, (key, stored) in enumerate(items):
@@ -120,10 +122,11 @@ def survey(
         if number % _LOOKS_UP_EVERY == 0 and is_over():
             break
         intent = _read(key, stored, seed)
-        window = found.windows.setdefault(intent.destination, Window())
+        destination = called_as(intent.destination)
+        window = found.windows.setdefault(destination, Window())
         if under_way.get(intent.id, 0) < intent.attempt:
             window.push(Entry(intent.due_ms, intent.id, intent.attempt, False))
-        found.open[intent.destination] = found.open.get(intent.destination, 0) + 1
+        found.open[destination] = found.open.get(destination, 0) + 1
         if not found.oldest_ms or intent.opened_ms < found.oldest_ms:
             found.oldest_ms = intent.opened_ms
     return found
@@ -161,7 +164,7 @@ class Outbox:
                 self._under_way.pop(intent_id, None)
                 continue
             entry = Entry(intent.due_ms, intent.id, intent.attempt, self.has_caught_up)
-            self._push(intent.destination, entry)
+            self._push(self.partition.route.called_as(intent.destination), entry)
         # Only now: a batch that ends behind the log of the take-over may have begun before.
         self.look_how_far()
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from support.payments.paying import PARTITION, Paying
 
-from state.domain.keys import PROGRESS_KEY
-from state.domain.purchase import Heard, Question
+from state.domain.purchase import Heard, PurchaseStatus, Question
 from streams.gateways.protocol import (
     Captured,
     Declined,
@@ -20,9 +19,10 @@ from streams.gateways.protocol import (
     Unavailable,
     Unknown,
 )
-from streams.intents import Intent, NotDone
+from streams.intents import Answer, Intent, NotDone, Result
+from streams.route import OTHERS
 from streams.take_payments.performers import GatewayPerformers, GatewayTrouble
-from streams.take_payments.questions import ABSENT, Asked, Word
+from streams.take_payments.questions import Asked, Word
 
 ORDER = f"r1.1.{PARTITION}"
 NOW = 1_000_000
@@ -165,24 +165,49 @@ def test_f61_a_refund_that_was_done_before_is_looked_up() -> None:
     assert performed(gateway, intent_of(Question.REFUND)).heard == Heard.OPEN
 
 
-def test_a_gateway_that_the_worker_has_no_more_is_asked_again_and_never_called() -> None:
-    gateway = Saying({})
-    with pytest.raises(NotDone, match="no gateway mock"):
-        performed(gateway, intent_of(Question.VERIFY), ABSENT)
-    # Its questions go to nobody, and wait.
-    before, after = Paying(), Paying(("other",))
-    before.start()
-    before.captures()
-    stored = before.driver.state("payment-commands", PARTITION)
-    changes = after.driver.state("payment-commands", PARTITION)
-    for key, payload in before.driver.stored("payment-commands", PARTITION).items():
-        if key != PROGRESS_KEY:
-            changes.put(key, payload)
-    changes.write(changes.seal(), None)
-    assert stored.get(b"ur1") == changes.get(b"ur1")
-    after.sold()
-    after.refund()
-    assert after.asked()[0].intent.destination == ABSENT
+def test_a_gateway_that_the_worker_has_not_is_never_called_and_answered_for_by_name() -> None:
+    for question in WAYS:
+        with pytest.raises(NotDone, match="no gateway mock"):
+            performed(Saying({}), intent_of(question), OTHERS)
+
+
+def test_a_gateway_that_is_taken_out_is_asked_nothing_and_its_payment_ends() -> None:
+    """By the words of the log, as where a gateway is away: neither seats nor money are left."""
+    paying = Paying(("other",))
+    paying.start()
+    route = paying.driver._routes["payment-commands"]
+    for _ in range(200):
+        if paying.status() == PurchaseStatus.COMPENSATION_REQUIRED:
+            break
+        pending, _ = paying.asked()
+        assert route.called_as(pending.intent.destination) == OTHERS
+        wait_ms = max(1, pending.intent.due_ms - paying.now_ms)
+        paying.driver.advance(wait_ms, step_ms=50_000)
+        paying.driver.answer(pending, Answer(result=Result.NOT_DONE, may_have_run=False))
+    assert paying.status() == PurchaseStatus.COMPENSATION_REQUIRED
+
+
+@pytest.mark.parametrize("gateways", [("mock",), ("other",), ()])
+def test_what_a_log_folds_to_depends_on_no_settings(gateways: tuple[str, ...]) -> None:
+    def folded(names: tuple[str, ...]) -> dict[bytes, bytes]:
+        paying = Paying(names)
+        paying.start()
+        paying.captures()
+        paying.sold()
+        paying.refund()
+        assert paying.status() == PurchaseStatus.REFUND_DUE
+        return paying.driver.stored("payment-commands", PARTITION)
+
+    assert folded(gateways) == folded(("mock",))
+
+
+@pytest.mark.parametrize("name", [b"", b"Mock", b"a b", b"m" * 33, b"\xff", "ä".encode()])
+def test_what_is_no_gateways_name_is_asked_of_nobody(name: bytes) -> None:
+    paying = Paying()
+    paying.start(gateway=name)
+    if paying.record() is not None:
+        assert paying.status() == PurchaseStatus.FAILED
+    assert not paying.driver.intents("payment-commands")
 
 
 def test_every_gateway_is_closed_though_one_does_not_close() -> None:
@@ -195,4 +220,4 @@ def test_every_gateway_is_closed_though_one_does_not_close() -> None:
     with pytest.raises(OSError, match="told so"):
         asyncio.run(performers.close())
     assert other.is_closed
-    assert performers.names == {"mock", "other"}
+    assert set(performers.by_destination) == {"mock", "other", OTHERS}

@@ -15,13 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pods.conditions import until
-from support.workers.calls_in_memory import Producer, WorkerOfCalls, with_worker
+from support.workers.calls_in_memory import Destination, Producer, WorkerOfCalls, with_worker
 from support.workers.echo import FakeRecord
 
 from serdes.wire import VALUE_BYTES_MAX
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState
 from streams.intents import INTENT, Answer, NotDone, open_intents
+from streams.route import OTHERS
 from streams.runtime.outside import executor as module
 from streams.runtime.outside import outbox
 from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
@@ -459,6 +460,33 @@ def test_an_intent_whose_destination_is_no_performer_any_more_is_named(
         worker.bank.goes.set()
         worker.own()
         await until(lambda: len(worker.applied) == 2)
+
+    with_worker(tmp_path, talk)
+
+
+def test_a_performer_of_others_performs_whatever_has_none_of_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was open for one that is gone, and what is opened now; in a bulkhead of its own."""
+
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.call("old")
+        await until(lambda: worker.bank.under_way == 1)
+        await worker.lose()
+        others = Destination()
+        worker.performers = {"post": worker.post, OTHERS: others}
+        worker.own()
+        await until(lambda: others.under_way == 1)
+        await until(lambda: worker.metric("seatstream_open_intents", destination=OTHERS) == 1)
+        worker.call("new", destination="nowhere")
+        await until(lambda: others.under_way == 2)
+        worker.post.goes.set()
+        worker.call("quick", destination="post")
+        await until(lambda: worker.applied == [b"yes"])
+        others.goes.set()
+        await until(lambda: len(worker.applied) == 3)
+        assert not worker.troubles
+        assert not [one for one in caplog.messages if "none of its performers" in one]
 
     with_worker(tmp_path, talk)
 
