@@ -53,7 +53,7 @@ def holds(arena: Arena, encoders: CommandEncoders, count: int, seed: str) -> Ite
 class Till:
     """A cluster with a gateway, and a worker of all roles: a new one for each group.
 
-    calls: most calls to the gateway that may be under way.
+    calls: most charges that may be under way.
     """
 
     def __init__(self, cluster: Cluster, arena: Arena, directory: Path, calls: int) -> None:
@@ -74,7 +74,8 @@ class Till:
             self.group,
             self._directory / "worker",
             SEATSTREAM_ROLES="seats,payments",
-            SEATSTREAM_CALLS=str(self._calls),
+            # Destinations share this, and the gateways that a worker lacks are one too.
+            SEATSTREAM_CALLS=str(4 * self._calls),
             SEATSTREAM_CALLS_PER_DESTINATION=str(self._calls),
             SEATSTREAM_GATEWAYS=GATEWAY,
             MOCK_GATEWAY_URL=self.cluster.gateway.url,

@@ -11,7 +11,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from streams.gateways.protocol import ANSWER_BYTES_MAX, Unavailable, Unknown
 
-CONNECTIONS: Final = 100
 _RETRY_AFTER_MAX_S: Final = 3_600.0
 _NO_TIME: Final = Unavailable("no time left to ask")
 _LATE: Final = Unknown("no answer in time")
@@ -32,17 +31,17 @@ class Said:
 
 
 class HttpCalls:
-    """Calls to one gateway over a pool of connections, made within one event loop.
+    """Calls to one gateway over connections that are kept, made within one event loop.
+
+    It bounds no calls: whoever makes them does. A call that waited here for a connection would
+    lose the time of its own answer by it.
 
     headers: sent with each, credentials included; never shown.
     """
 
-    def __init__(
-        self, base_url: str, headers: Mapping[str, str], connections: int = CONNECTIONS
-    ) -> None:
+    def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         self._base_url = base_url.rstrip("/")
         self._headers = {**headers, "Accept-Encoding": "identity"}
-        self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(
@@ -82,7 +81,7 @@ class HttpCalls:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections),
+                connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

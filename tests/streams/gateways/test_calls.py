@@ -3,8 +3,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from support.gateways.serving import served
 
 from streams.gateways.calls import HttpCalls, Said, json_object
 from streams.gateways.protocol import ANSWER_BYTES_MAX, Unavailable, Unknown
@@ -112,3 +114,34 @@ def test_a_redirect_is_not_followed() -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_an_object_or_none(content: bytes) -> None:
     assert json_object(content) is None or isinstance(json_object(content), dict)
+
+
+def test_a_call_waits_for_no_other_of_its_gateway_however_many_are_under_way() -> None:
+    # More than aiohttp keeps open by itself: who bounds calls is the executor, by its settings.
+    count = 120
+
+    async def whole() -> None:
+        arrived = 0
+        all_there = asyncio.Event()
+
+        async def answer(_: web.Request) -> web.Response:
+            nonlocal arrived
+            arrived += 1
+            if arrived == count:
+                all_there.set()
+            await all_there.wait()
+            return web.json_response({"a": 1})
+
+        application = web.Application()
+        application.router.add_get("/v1/x", answer)
+        async with served(application) as address:
+            calls = HttpCalls(address, {})
+            try:
+                asking = [calls.ask("GET", "/v1/x", PATIENCE_S) for _ in range(count)]
+                said = await asyncio.gather(*asking)
+            finally:
+                all_there.set()
+                await calls.close()
+        assert said == [Said(200, {"a": 1})] * count
+
+    asyncio.run(whole())
