@@ -71,7 +71,8 @@ SEATS_OF = {
 Claims = dict[tuple[str, str], list[tuple[int, int, str]]]
 Bad = Callable[[str, str, str], None]  # invariant, anomaly, message
 EARLY_MS = 60_000  # so far the gateway's clock may be behind the broker's
-CARD_DIGITS = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
+# No card begins with a 1, which a time in ms does.
+CARD_DIGITS = re.compile(r"(?<![0-9])[2-6](?:[ -]?[0-9]){12,18}(?![0-9])")
 
 
 def check(facts: Facts, notes: Notes) -> None:
@@ -330,16 +331,19 @@ def judge_beside(facts: Facts, notes: Notes) -> None:
 def judge_texts(facts: Facts, notes: Notes) -> None:
     """Note whatever looks like the number of a card; the number itself is not repeated."""
     for reservation_id, where, text in facts.purchases.texts:
-        if any(is_card(match[0]) for match in CARD_DIGITS.finditer(text)):
+        if has_card(text):
             message = f"{where} has what may be the number of a card"
             notes.bad("I24", "card number", -1, message, reservation_id=reservation_id)
 
 
-def is_card(text: str) -> bool:
-    """Say whether digits have the check digit of a card (Luhn)."""
-    digits = [int(each) for each in reversed(text) if each.isdigit()]
-    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+def has_card(text: str) -> bool:
+    """Say whether a text has 13 to 19 digits with the check digit of a card (Luhn)."""
+    for match in CARD_DIGITS.finditer(text):
+        digits = [int(each) for each in reversed(match[0]) if each.isdigit()]
+        doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
+        if (sum(digits[::2]) + sum(doubled)) % 10 == 0:
+            return True
+    return False
 
 
 def add_claims(facts: Facts, claims: Claims) -> None:
