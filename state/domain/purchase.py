@@ -261,6 +261,11 @@ def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
     return Followed(purchase)
 
 
+def unasked(purchase: Purchase) -> Followed:
+    """Return what follows where nobody may be asked for the charge, and nobody was."""
+    return _ended(purchase._replace(asking=None), Turn.DECLINED)
+
+
 def hinted(purchase: Purchase, now_ms: int) -> Followed:
     """Return what follows from a word that money may have moved: the gateway is asked."""
     asking = purchase.asking
@@ -385,10 +390,13 @@ def _unsettled_answered(
     purchase: Purchase, question: Question, answer: Answer, now_ms: int
 ) -> Followed:
     heard = answer.heard
-    # Refunded where nobody captured: somebody did both at the gateway, and no money is left.
-    is_refused = heard == Heard.REFUSED and purchase.status == PurchaseStatus.PENDING
-    if heard in {Heard.DECLINED, Heard.REFUNDED} or (is_refused and question == Question.CHARGE):
+    if heard in {Heard.DECLINED, Heard.REFUNDED}:
+        # Refunded where nobody captured: somebody did both at the gateway, and no money is left.
         return _ended(purchase, Turn.DECLINED)
+    is_refused = heard == Heard.REFUSED and purchase.status == PurchaseStatus.PENDING
+    if is_refused and question == Question.CHARGE:
+        # This call did nothing. A former owner that died, or one that is a zombie, may have asked.
+        return _ended(purchase, Turn.DECLINED, look_ms=now_ms)
     if heard == Heard.NOT_FOUND and question == Question.VERIFY:
         if now_ms < purchase.deadline_ms:
             # The charge never arrived: it is asked for again, with the same key.

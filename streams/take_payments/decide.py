@@ -19,6 +19,7 @@ from state.domain.purchase import (
     resolved,
     seats_lost,
     seats_sold,
+    unasked,
 )
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
@@ -107,9 +108,8 @@ def begun(fold: PaymentFold, asked: PaymentRequested) -> tuple[PurchaseRecord, F
     refusal = refusal_to_charge(record, fold.partition)
     if not refusal:
         return record, Followed(purchase)
-    followed = answered(purchase, Answer(purchase.asking.number, Heard.REFUSED), now_ms)
     fold.count("PAYMENT_REFUSED")
-    return record._replace(detail=refusal.encode()), followed
+    return record._replace(detail=refusal.encode()), unasked(purchase)
 
 
 def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRecord) -> None:

@@ -30,6 +30,7 @@ from state.domain.purchase import (
     resolved,
     seats_lost,
     seats_sold,
+    unasked,
 )
 
 P, T = PurchaseStatus, Turn
@@ -111,10 +112,28 @@ def test_a_start_at_the_deadline_calls_nobody() -> None:
     assert (late.status, late.asking) == (P.EXPIRED, None)
 
 
-@pytest.mark.parametrize("heard", [Heard.DECLINED, Heard.REFUSED, Heard.REFUNDED])
+@pytest.mark.parametrize("heard", [Heard.DECLINED, Heard.REFUNDED])
 def test_a_gateway_that_took_nothing_gives_the_seats_back(heard: Heard) -> None:
     purchase, say = answer(started(), heard)
     assert (purchase.status, say, purchase.asking) == (P.FAILED, Say.RELEASE_SEATS, None)
+
+
+def test_f53_a_refused_charge_is_looked_up_for_who_asked_before_may_have_been_heard() -> None:
+    refused, say = answer(started(), Heard.REFUSED)
+    assert (refused.status, say) == (P.FAILED, Say.RELEASE_SEATS)
+    assert question(refused) == (Question.VERIFY, NOW)
+    found = answer(refused, Heard.CAPTURED)
+    assert (found.purchase.status, found.say) == (P.CAPTURED, Say.SELL_SEATS)
+    # What is still on its way has come when it is looked for the last time.
+    again = answer(refused, Heard.NOT_FOUND).purchase
+    assert question(again) == (Question.VERIFY, DEADLINE + LAST_LOOK_MS)
+    last = answer(again, Heard.NOT_FOUND, DEADLINE + LAST_LOOK_MS)
+    assert (last.purchase.status, last.purchase.asking, last.say) == (P.FAILED, None, None)
+
+
+def test_what_nobody_may_be_asked_for_fails_without_a_look() -> None:
+    failed, say = unasked(started())
+    assert (failed.status, say, failed.asking) == (P.FAILED, Say.RELEASE_SEATS, None)
 
 
 def test_f53_a_charge_without_an_answer_is_looked_up_and_then_asked_with_the_same_key() -> None:
@@ -322,7 +341,7 @@ class World:
     def perform(self, amount: int) -> Heard:
         """Do what is asked, as a gateway that honours keys does."""
         assert self.purchase.asking is not None
-        if self.is_on_its_way and self.purchase.status == P.EXPIRED:
+        if self.is_on_its_way and self.now_ms >= DEADLINE + LAST_LOOK_MS:
             # The last look comes after all that could still be on its way.
             self.arrive()
         match self.purchase.asking.question:
@@ -372,7 +391,16 @@ def step(world: World, draw: st.DataObject) -> None:
     asking = world.purchase.asking
     moves = ["pass", "hint", "refund", "taken", *(["hear"] if world.told else [])]
     if asking is not None:
-        moves += ["answered", "answered", "lost", "slow", "unheard", "unheard", "declined"]
+        moves += [
+            "answered",
+            "answered",
+            "lost",
+            "slow",
+            "unheard",
+            "unheard",
+            "declined",
+            "refused",
+        ]
         moves += ["arrives"] if world.is_on_its_way else []
     match draw.draw(st.sampled_from(moves)):
         case "pass":
@@ -403,8 +431,10 @@ def step(world: World, draw: st.DataObject) -> None:
             is_declined = asking.question == Question.CHARGE and not (
                 world.captured or world.is_on_its_way
             )
-            declined = draw.draw(st.sampled_from([Heard.DECLINED, Heard.REFUSED]))
-            world.answer(declined if is_declined else Heard.NOT_DONE)
+            world.answer(Heard.DECLINED if is_declined else Heard.NOT_DONE)
+        case "refused":
+            # It says nothing about who asked before, with other credentials.
+            world.answer(Heard.REFUSED)
 
 
 def settle(world: World) -> None:

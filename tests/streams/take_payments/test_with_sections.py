@@ -132,6 +132,9 @@ class World:
         answer = Answer(result=Result.FAILED)
         if how == "away" or is_over:
             answer = Answer(result=Result.NOT_DONE, may_have_run=False)
+        elif how == "refused":
+            # With credentials that ended, say: whoever asked before may have been heard.
+            answer = said(Word(Heard.REFUSED, "NOT_ALLOWED: "))
         elif how == "declined" and is_charge and asked.order_id not in self.ledger.captured:
             self.ledger.declined.add(asked.order_id)
             answer = said(self.ledger.do(asked, amount))
@@ -208,7 +211,11 @@ def step(world: World, draw: st.DataObject) -> None:
     buyer = draw.draw(st.sampled_from(["r1", *BUYERS]))
     open_ones = driver.intents(PAYMENTS)
     due = driver.intents(PAYMENTS, due=True)
-    gateway = ["answered", "lost", "slow", "away", "unheard", "declined", "less"] if due else []
+    gateway = (
+        ["answered", "lost", "slow", "away", "unheard", "declined", "less", "refused"]
+        if due
+        else []
+    )
     # The clock goes on to what is due next, or nothing deep would ever be reached.
     waits = ["next"] * 6 if open_ones and not due else []
     people = ["hold", "start", "cancel", "extend", "hint", "refund"]
@@ -336,3 +343,16 @@ def test_a_stranger_who_confirms_sells_nothing_and_turns_no_money_back() -> None
     assert held is not None
     assert held.status == Status.SOLD
     assert A in held.section_id.decode()
+
+
+def test_f53_a_charge_that_was_made_before_a_refusal_is_found_and_its_seats_are_sold() -> None:
+    world = paying("r1")
+    [charge] = world.driver.intents(PAYMENTS)
+    # Charged; its worker died before it could say so. The next one's credentials are wrong.
+    world.ledger.do(Asked.of(charge.intent.payload), 2 * PRICE)
+    world.answer(charge, "refused")
+    world.settle()
+    world.check()
+    held = world.reservation("r1")
+    assert held is not None
+    assert held.status == Status.SOLD
