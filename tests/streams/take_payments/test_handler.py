@@ -101,7 +101,7 @@ def test_a_declined_payment_gives_its_seats_back() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"gateway": b"no gateway's name"},
+        {"gateway": b"_mock"},
         {"parameters": b"token"},
         {"parameters": b'{"token": 1}'},
         {"parameters": b"\xff"},

@@ -201,7 +201,7 @@ def test_what_a_log_folds_to_depends_on_no_settings(gateways: tuple[str, ...]) -
     assert folded(gateways) == folded(("mock",))
 
 
-@pytest.mark.parametrize("name", [b"", b"Mock", b"a b", b"m" * 33, b"\xff", "ä".encode()])
+@pytest.mark.parametrize("name", [b"", b"_mock", b"Mock", b"a b", b"m" * 33, b"\xff", "ä".encode()])
 def test_what_is_no_gateways_name_is_asked_of_nobody(name: bytes) -> None:
     paying = Paying()
     paying.start(gateway=name)
