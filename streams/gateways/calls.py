@@ -13,7 +13,7 @@ from streams.gateways.protocol import ANSWER_BYTES_MAX, Unavailable, Unknown
 
 _RETRY_AFTER_MAX_S: Final = 3_600.0
 _NO_TIME: Final = Unavailable("no time left to ask")
-_LATE: Final = Unknown("no answer in time")
+_LATE: Final = Unknown("no answer in time", in_trouble=True)
 Answer = TypeVar("Answer")
 _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
@@ -76,7 +76,7 @@ class HttpCalls:
             return Unavailable(f"not reached: {type(error).__name__}")
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             # Not its text: that may repeat what was sent.
-            return Unknown(f"no whole answer: {type(error).__name__}")
+            return Unknown(f"no whole answer: {type(error).__name__}", in_trouble=True)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -127,12 +127,13 @@ def _read(
     if status == 429:
         return Unavailable("sent away with 429", _seconds(headers.get("Retry-After", "")))
     if status >= 500 or status == 408:
-        return Unknown(f"status {status}")
+        return Unknown(f"status {status}", in_trouble=True)
     if content is None:
-        return Unknown(f"status {status}, and an answer of more than {ANSWER_BYTES_MAX} bytes")
+        why = f"status {status}, and an answer of more than {ANSWER_BYTES_MAX} bytes"
+        return Unknown(why, in_trouble=True)
     fields = json_object(content)
     if fields is None:
-        return Unknown(f"status {status}, and no JSON object")
+        return Unknown(f"status {status}, and no JSON object", in_trouble=True)
     return Said(status, fields, content)
 
 

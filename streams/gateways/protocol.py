@@ -187,9 +187,13 @@ class Unknown:
     """Nobody knows what happened: no answer in time, a reset, or one that cannot be read.
 
     why: for people, cut to DETAIL_MAX, and no secret in it; as in `Unavailable`, `Refused`.
+    in_trouble: no whole answer, or one that speaks of the gateway's own trouble (5xx): counts for
+                its circuit, which closes it to all buyers. An answer that is odd for one order
+                does not.
     """
 
     why: str
+    in_trouble: bool = field(default=False, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         _cut_why(self)

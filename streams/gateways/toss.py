@@ -77,9 +77,21 @@ _BAD_REQUESTS: Final = frozenset(
         "NOT_FOUND_PAYMENT_SESSION",
         "UNAPPROVED_ORDER_ID",
         "NOT_CANCELABLE_PAYMENT",
+        # What is wrong with the shop at Toss, and with no card.
+        "BELOW_MINIMUM_AMOUNT",
+        "INVALID_UNREGISTERED_SUBMALL",
+        "NOT_FOUND_TERMINAL_ID",
+        "NOT_REGISTERED_BUSINESS",
     }
 )
-_DECLINES: Final = re.compile(r"(?:REJECT|INVALID_(?:REJECT|STOPPED)|EXCEED)_[A-Z0-9_]{1,48}")
+_DECLINES: Final = re.compile(
+    r"(?:REJECT|EXCEED)_[A-Z0-9_]{1,48}"
+    r"|INVALID_(?:REJECT|STOPPED|CARD|ACCOUNT|AUTHORIZE|PASSWORD)(?:_[A-Z0-9_]{1,48})?"
+    r"|NOT_SUPPORTED_(?:INSTALLMENT|MONTHLY)_[A-Z0-9_]{1,48}"
+    r"|NOT_AVAILABLE_(?:BANK|PAYMENT)|NOT_ALLOWED_POINT_USE|RESTRICTED_TRANSFER_ACCOUNT"
+)
+# Buyers see why they are declined; who has found a card need not hear that.
+_UNSAID: Final = frozenset({"FDS_ERROR", "INVALID_CARD_LOST_OR_STOLEN"})
 
 
 class TossGateway:
@@ -245,6 +257,8 @@ def _failed(status: int, code: str) -> NotFound | Declined | Refused | Unknown:
             return Refused(RefusedReason.NOT_ALLOWED, code)
         case ((400 | 403 | 404), _) if code in _BAD_REQUESTS:
             return Refused(RefusedReason.BAD_REQUEST, code)
+        case ((400 | 403), _) if code in _UNSAID:
+            return Declined("CARD_DECLINED")
         case ((400 | 403), _) if _DECLINES.fullmatch(code):
             return Declined(code)
         # PROVIDER_ERROR among them. The order is looked up before anything else is done.

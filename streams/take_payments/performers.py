@@ -39,7 +39,7 @@ _DONE_BEFORE: Final = frozenset(
 
 
 class GatewayTrouble(Exception):
-    """Nobody knows what a gateway did with a question.
+    """A gateway gave no whole answer, so that nobody knows what it did with a question.
 
     Operator action: look at the gateway; it is asked again, and its circuit counts this.
     """
@@ -85,7 +85,8 @@ async def _perform_absent(intent: Intent) -> bytes:
 async def _perform(gateway: Gateway, now_ms: Callable[[], int], intent: Intent) -> bytes:
     """Make the call; return the payload of a Word.
 
-    Raises NotDone where the gateway did nothing, GatewayTrouble where nobody knows.
+    Raises NotDone where the gateway did nothing, GatewayTrouble where it is in trouble: both count
+    for its circuit, as nothing does that an order's own answer leaves open.
     """
     asked = Asked.of(intent.payload)
     if asked.until_ms and now_ms() >= asked.until_ms:
@@ -124,7 +125,7 @@ def word_of(asked: Asked, answer: ChargeAnswer | OrderAnswer | RefundAnswer) -> 
         case Captured(order_id=order_id) | Refunded(order_id=order_id) if (
             order_id != asked.order_id
         ):
-            raise GatewayTrouble("an answer about another order")
+            return Word(Heard.OPEN, "an answer about another order")
         case Captured() if asked.question == Question.REFUND:
             return Word(Heard.OPEN, "captured, and not given back")
         case Captured():
@@ -147,5 +148,7 @@ def word_of(asked: Asked, answer: ChargeAnswer | OrderAnswer | RefundAnswer) -> 
             return Word(Heard.REFUSED, f"{answer.reason}: {answer.why}")
         case Unavailable():
             raise NotDone(answer.why, int(answer.retry_after_s * 1000))
-        case Unknown():
+        case Unknown(in_trouble=True):
             raise GatewayTrouble(answer.why)
+        case Unknown():
+            return Word(Heard.OPEN, answer.why)

@@ -80,6 +80,7 @@ UNKNOWN = {
 def test_bytes_that_cannot_be_read_leave_it_unknown(case: str) -> None:
     def check(said: Any, _request: bytes) -> None:
         assert isinstance(said, Unknown), said
+        assert said.in_trouble
         assert len(said.why) <= 200
 
     asked(UNKNOWN[case], check)

@@ -156,7 +156,25 @@ def test_what_may_not_be_is_refused_by_name() -> None:
     ("fault", "answer", "found"),
     [
         (TossFault(403, "REJECT_CARD_PAYMENT"), Declined("REJECT_CARD_PAYMENT"), Declined),
-        (TossFault(400, "INVALID_STOPPED_CARD"), Declined("INVALID_STOPPED_CARD"), Declined),
+        *(
+            (TossFault(400, code), Declined(code), Declined)
+            for code in (
+                "INVALID_STOPPED_CARD",
+                "INVALID_REJECT_CARD",
+                "INVALID_CARD_EXPIRATION",
+                "INVALID_CARD_NUMBER",
+                "INVALID_CARD_INSTALLMENT_PLAN",
+                "EXCEED_MAX_DAILY_PAYMENT_COUNT",
+                "NOT_SUPPORTED_INSTALLMENT_PLAN_CARD_OR_MERCHANT",
+                "NOT_AVAILABLE_PAYMENT",
+            )
+        ),
+        (
+            TossFault(400, "INVALID_CARD_LOST_OR_STOLEN"),
+            Declined("CARD_DECLINED"),
+            Declined,
+        ),
+        (TossFault(403, "INVALID_PASSWORD"), Declined("INVALID_PASSWORD"), Declined),
         (
             TossFault(400, "PROVIDER_ERROR"),
             Unknown("status 400, which means nothing here"),

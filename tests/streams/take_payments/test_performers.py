@@ -131,13 +131,25 @@ def test_each_answer_is_what_it_is_worth(question: Question, answer: Any, heard:
 
 @pytest.mark.parametrize("question", WAYS)
 def test_f53_f54_trouble_is_raised_so_that_the_circuit_counts_it(question: Question) -> None:
-    for unclear in (Unknown("no answer in time"), captured("another"), refunded("another")):
-        with pytest.raises(GatewayTrouble):
-            performed(Saying({WAYS[question]: unclear}), intent_of(question))
+    late = Unknown("no answer in time", in_trouble=True)
+    with pytest.raises(GatewayTrouble, match="no answer in time"):
+        performed(Saying({WAYS[question]: late}), intent_of(question))
     away = Saying({WAYS[question]: Unavailable("sent away", 2.5)})
     with pytest.raises(NotDone, match="sent away") as raised:
         performed(away, intent_of(question))
     assert raised.value.wait_ms == 2_500
+
+
+@pytest.mark.parametrize("question", WAYS)
+def test_a_whole_answer_that_leaves_an_order_open_counts_for_no_circuit(
+    question: Question,
+) -> None:
+    """One buyer's odd order would close the gateway to all others."""
+    odd = Unknown("status 400, which means nothing here")
+    for unclear in (odd, captured("another"), refunded("another")):
+        word = performed(Saying({WAYS[question]: unclear}), intent_of(question))
+        assert word.heard == Heard.OPEN
+        assert word.detail
 
 
 def test_a_charge_is_made_with_its_key_and_a_refund_with_its_own() -> None:
@@ -201,7 +213,9 @@ def test_what_a_log_folds_to_depends_on_no_settings(gateways: tuple[str, ...]) -
     assert folded(gateways) == folded(("mock",))
 
 
-@pytest.mark.parametrize("name", [b"", b"_mock", b"Mock", b"a b", b"m" * 33, b"\xff", "ä".encode()])
+@pytest.mark.parametrize(
+    "name", [b"", b"_mock", b"Mock", b"a b", b"m" * 33, b"\xff", "ä".encode()]
+)
 def test_what_is_no_gateways_name_is_asked_of_nobody(name: bytes) -> None:
     paying = Paying()
     paying.start(gateway=name)
