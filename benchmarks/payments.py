@@ -30,9 +30,8 @@ from benchmarks.payment_runs.settling import (
     backlog_of,
     measure_paced,
     measure_settled,
-    wait_sold,
 )
-from benchmarks.payment_runs.till import Till
+from benchmarks.payment_runs.till import Till, wait_seen
 from benchmarks.pod_runs.api_pod import ApiPod, Users
 from benchmarks.pod_runs.arena import Arena
 
@@ -170,9 +169,7 @@ class Bench(measuring.Bench["Broker"]):
         with till.opened() as worker:
             for delay_ms, rate in zip(sizes.delays_ms, sizes.rates, strict=True):
                 till.pace(delay_ms)
-                found = measure_paced(
-                    till, worker, rate, sizes.warm_up_s, sizes.paced_s, self.progress
-                )
+                found = measure_paced(till, worker, rate, sizes.warm_up_s, sizes.paced_s)
                 run |= _named(f"delay_{delay_ms}", found)
                 self.progress.step(
                     f"  gateway of {delay_ms:,} ms, {rate}/s: sold after"
@@ -210,7 +207,7 @@ class Bench(measuring.Bench["Broker"]):
                 # Whatever was accepted is made good.
                 with till.worker() as again:
                     again.wait_ready()
-                    wait_sold(reader, begun, again, self.progress)
+                    wait_seen(reader, begun, again)
                     again.stop()
             pod.stop()
         shutil.rmtree(place)

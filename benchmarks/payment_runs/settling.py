@@ -4,20 +4,16 @@ A payment is settled when the committed outcome is there by which its seats are 
 behind the gateway's answer, and is what a buyer waits for.
 """
 
-import time
 from math import ceil
 
 from benchmarks.measuring.cluster import BenchmarkFailed
 from benchmarks.measuring.figures import Run, latencies
-from benchmarks.measuring.offered_load import Reader, due_ns, offer, sighted
+from benchmarks.measuring.offered_load import due_ns, offer, sighted
 from benchmarks.measuring.progress import Progress
-from benchmarks.payment_runs.till import Till
+from benchmarks.payment_runs.till import Till, wait_seen
 from benchmarks.seat_runs.drained import LEFT_OUT, rates, watch
 from benchmarks.seat_runs.worker import Worker
 from scripts.traffic.sending import CommandSender
-
-POLL_S = 0.05
-PATIENCE_S = 120.0
 
 
 def backlog_of(delay_ms: int, calls: int, seconds: float, most: int) -> int:
@@ -60,7 +56,7 @@ def measure_settled(
         took_s = window[-1].at_s - window[0].at_s
         gateway_percent = (till.gateway_cpu_s() - gateway_cpu_s[0]) / took_s * 100
         till.pace(0)
-        wait_sold(reader, count, worker, progress)
+        wait_seen(reader, count, worker)
     found = rates(window)
     per_s = found["decisions_per_s"]
     return {
@@ -72,9 +68,7 @@ def measure_settled(
     }
 
 
-def measure_paced(
-    till: Till, worker: Worker, rate: int, warm_up_s: float, seconds: float, progress: Progress
-) -> Run:
+def measure_paced(till: Till, worker: Worker, rate: int, warm_up_s: float, seconds: float) -> Run:
     """Begin payments at a rate; return how long each takes until its seats are sold.
 
     The clock starts when a start is due to be appended.
@@ -95,7 +89,7 @@ def measure_paced(
         if sender.flush() or sender.failed:
             raise BenchmarkFailed(f"commands are not acknowledged: {sender.failed[:3]}")
         cpu_s = worker.cpu_s()
-        wait_sold(reader, count, worker, progress)
+        wait_seen(reader, count, worker)
     sightings, times_seen = sighted(reader.seen, commands, begin_ns, rate)
     warm_ns, warm_cpu_s = warm[0]
     return {
@@ -104,17 +98,3 @@ def measure_paced(
         "generator_late_ms": late_ns / 1e6,
         "worker_cpu_percent": (cpu_s - warm_cpu_s) / ((until_ns - warm_ns) / 1e9) * 100,
     }
-
-
-def wait_sold(reader: Reader, count: int, worker: Worker, progress: Progress) -> None:
-    """Return when so much is sold; raises BenchmarkFailed where nothing is for two minutes."""
-    last, moved_s = -1, time.monotonic()
-    while reader.count < count:
-        worker.must_live()
-        now = time.monotonic()
-        progress.position(reader.count, count)
-        if reader.count != last:
-            last, moved_s = reader.count, now
-        elif now - moved_s > PATIENCE_S:
-            raise worker.failed(f"{last:,} of {count:,} payments are settled, and no more")
-        time.sleep(POLL_S)

@@ -1,6 +1,7 @@
 """Who pays in a benchmark: holds of known buyers, the worker that takes the money, the gateway."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.offered_load import Reader
 from benchmarks.pod_runs.api_pod import user_name
 from benchmarks.pod_runs.arena import EVENT_ID, Arena, Command
-from benchmarks.seat_runs.paced import open_sections, wait_decided
+from benchmarks.seat_runs.paced import open_sections
 from benchmarks.seat_runs.worker import Worker
 from infra.stack.loopback import OPENER
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
@@ -22,7 +23,10 @@ from serdes.wire import header_of
 from state.domain.keys import partition_of, section_key
 from state.domain.tickets import issued_id, ticket_of
 
-SOLD = f"{RESERVATION_OUTCOMES.name}-io.seatstream.outcomes.ReservationConfirmed"
+HELD = "SeatsHeld"
+SOLD = "ReservationConfirmed"
+POLL_S = 0.05
+PATIENCE_S = 120.0
 GATEWAY_TIMEOUT_S = 10.0
 GATEWAY = "mock"
 METHOD = "card"
@@ -95,11 +99,14 @@ class Till:
         encoders = self.cluster.encoders
         self._serial += 1
         held = list(holds(self._arena, encoders, count, f"{self.group}-{self._serial}"))
-        self.cluster.preload(
-            Command(one.reservation_id, one.key, encoders.hold_best(one.identity, 1))
-            for one in held
-        )
-        wait_decided(self.cluster, self.group, worker)
+        with self._outcomes(HELD) as reader:
+            self.cluster.preload(
+                Command(one.reservation_id, one.key, encoders.hold_best(one.identity, 1))
+                for one in held
+            )
+            # Not by positions: markers of transactions may be the last that lies in the log, and
+            # nobody's position is behind them before the next tick.
+            wait_seen(reader, count, worker)
         return held
 
     def starts(self, held: Sequence[Held]) -> list[Command]:
@@ -117,7 +124,13 @@ class Till:
     @contextmanager
     def sold(self) -> Iterator[Reader]:
         """Give a reader of what is sold from now on; it has ended when the block is left."""
-        header = header_of(self.cluster.ids.id_by_subject[SOLD])
+        with self._outcomes(SOLD) as reader:
+            yield reader
+
+    @contextmanager
+    def _outcomes(self, name: str) -> Iterator[Reader]:
+        subject = f"{RESERVATION_OUTCOMES.name}-io.seatstream.outcomes.{name}"
+        header = header_of(self.cluster.ids.id_by_subject[subject])
         reader = Reader(self.cluster.brokers, header)
         reader.start()
         try:
@@ -137,3 +150,16 @@ class Till:
         """Return the processor time of the gateway."""
         times = self._gateway.cpu_times()
         return times.user + times.system
+
+
+def wait_seen(reader: Reader, count: int, worker: Worker) -> None:
+    """Return when there are so many; raises BenchmarkFailed where none comes for two minutes."""
+    last, moved_s = -1, time.monotonic()
+    while reader.count < count:
+        worker.must_live()
+        now = time.monotonic()
+        if reader.count != last:
+            last, moved_s = reader.count, now
+        elif now - moved_s > PATIENCE_S:
+            raise worker.failed(f"{last:,} of {count:,} outcomes have come, and no more")
+        time.sleep(POLL_S)

@@ -18,7 +18,7 @@ from schemas.topics import SECTION_COMMANDS
 
 POLL_S = 0.02
 START_TIMEOUT_S = 120.0
-DECIDED_TIMEOUT_S = 60.0
+OPENED_TIMEOUT_S = 60.0
 SHARED_TIMEOUT_S = 60.0
 
 Metrics = Mapping[str, float]
@@ -115,19 +115,14 @@ def commits_between(before: Metrics, after: Metrics) -> dict[str, float]:
 def open_sections(cluster: Cluster, arena: Arena, group: str, *workers: Worker) -> None:
     """Open all sections and wait until the workers have committed that."""
     cluster.preload(openings(arena, cluster.encoders))
-    wait_decided(cluster, group, *workers)
-
-
-def wait_decided(cluster: Cluster, group: str, *workers: Worker) -> None:
-    """Wait until the workers have committed what the command topic holds now."""
     targets = cluster.ends()
-    deadline = time.monotonic() + DECIDED_TIMEOUT_S
+    deadline = time.monotonic() + OPENED_TIMEOUT_S
     with cluster.positions(group) as positions:
         while any(map(int.__lt__, positions.committed(), targets)):
             for worker in workers:
                 worker.must_live()
             if time.monotonic() > deadline:
-                raise workers[0].failed("what was sent was not decided")
+                raise workers[0].failed("the sections were not opened")
             time.sleep(POLL_S)
 
 
