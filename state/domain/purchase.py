@@ -269,7 +269,9 @@ def unasked(purchase: Purchase) -> Followed:
 def hinted(purchase: Purchase, now_ms: int) -> Followed:
     """Return what follows from a word that money may have moved: the gateway is asked."""
     asking = purchase.asking
-    is_waiting = asking is None or asking.due_ms > now_ms
+    # A charge may be under way, and is waited for. A look may have been answered before what is
+    # hinted at: its answer comes too late then, and another look follows.
+    is_waiting = asking is None or asking.question == Question.VERIFY or asking.due_ms > now_ms
     # What was captured is known already, and what became of it.
     if purchase.status in _HINTS_MATTER and is_waiting and not purchase.payment_id:
         return Followed(_ask(purchase, Question.VERIFY, now_ms))
@@ -313,10 +315,10 @@ def resolved(purchase: Purchase, turn: Turn) -> Followed:
         turn == Turn.FOUND_UNPAID and purchase.payment_id
     ):
         return Followed(purchase)
-    purchase = purchase._replace(asking=None)
     if turn == Turn.FOUND_UNPAID:
+        # A look that is open goes on: it was hinted at money that the person may not have seen.
         return _ended(purchase, turn)
-    followed = _refunded(purchase)
+    followed = _refunded(purchase._replace(asking=None))
     if purchase.payment_id:
         return followed
     # Of that capture nobody had heard: the seats are still kept for it.

@@ -100,6 +100,11 @@ def question(purchase: Purchase) -> tuple[Question, int] | None:
     return None if asking is None else (asking.question, asking.due_ms)
 
 
+def lost() -> Purchase:
+    """Return a purchase of which a person has to find out what became of its money."""
+    return answer(started(), Heard.ANOTHERS).purchase
+
+
 def test_a_captured_charge_sells_the_seats_and_is_done_once_they_are_sold() -> None:
     purchase, say = answer(started(), Heard.CAPTURED)
     assert (purchase.status, say) == (P.CAPTURED, Say.SELL_SEATS)
@@ -301,8 +306,30 @@ def test_a_refund_that_is_refused_is_left_to_a_person_at_once() -> None:
 def test_f58_a_hint_asks_at_once_where_the_next_question_would_wait() -> None:
     waiting = answer(started(), Heard.OPEN).purchase
     assert question(hinted(waiting, NOW).purchase) == (Question.VERIFY, NOW)
-    # A call that may be under way is waited for.
+    # A charge that may be under way is waited for.
     assert hinted(started(), NOW).purchase == started()
+
+
+def test_f58_a_hint_while_a_look_is_under_way_has_it_looked_for_once_more() -> None:
+    # The look may have been answered before what the hint tells of happened.
+    looking = hinted(answer(started(), Heard.OPEN).purchase, NOW).purchase
+    refused = answer(started(), Heard.REFUSED).purchase
+    for purchase in (looking, refused, hinted(lost(), NOW).purchase):
+        again = hinted(purchase, NOW).purchase
+        assert question(again) == (Question.VERIFY, NOW)
+        stale = answered(again, Answer(purchase.asked, Heard.NOT_FOUND), NOW)
+        assert stale == (again, None)
+        assert answer(again, Heard.CAPTURED).say == Say.SELL_SEATS
+
+
+def test_f58_a_finding_does_not_end_a_look_that_a_hint_has_begun() -> None:
+    looking = hinted(lost(), NOW).purchase
+    failed, say = resolved(looking, T.FOUND_UNPAID)
+    assert (failed.status, say) == (P.FAILED, Say.RELEASE_SEATS)
+    assert failed.asking == looking.asking
+    late = answer(failed, Heard.CAPTURED)
+    assert (late.purchase.status, late.say) == (P.CAPTURED, Say.SELL_SEATS)
+    assert resolved(looking, T.REFUNDED).purchase.asking is None
 
 
 @pytest.mark.parametrize("heard", Heard)
@@ -330,6 +357,8 @@ class World:
     charges: int = 0
     # A charge that the gateway has not begun with, though its caller has given up.
     is_on_its_way: bool = False
+    # What a look was told whose answer is not yet in the log, and its number.
+    look: tuple[int, Heard] | None = None
 
     def follow(self, followed: Followed) -> None:
         before, self.purchase = self.purchase, followed.purchase
@@ -360,6 +389,18 @@ class World:
         self.is_on_its_way = False
         if not self.captured:
             self.captured, self.charges = PRICE, self.charges + 1
+
+    def arrives_with_a_hint(self) -> None:
+        """Let money come, of which a webhook tells."""
+        self.arrive()
+        self.follow(hinted(self.purchase, self.now_ms))
+
+    def answer_look(self) -> None:
+        """Append what a look was told, whatever has happened since."""
+        assert self.look is not None
+        (number, heard), self.look = self.look, None
+        told = Answer(number, heard, self.captured, EUR, b"ch_1")
+        self.follow(answered(self.purchase, told, self.now_ms))
 
     def answer(self, heard: Heard) -> None:
         assert self.purchase.asking is not None
@@ -401,7 +442,10 @@ def step(world: World, draw: st.DataObject) -> None:
             "declined",
             "refused",
         ]
-        moves += ["arrives"] if world.is_on_its_way else []
+        moves += ["look"] if asking.question == Question.VERIFY else []
+    moves += ["arrives", "hinted"] if world.is_on_its_way else []
+    moves += ["looked"] if world.look is not None else []
+    moves += ["found"] if world.purchase.status == P.COMPENSATION_REQUIRED else []
     match draw.draw(st.sampled_from(moves)):
         case "pass":
             world.now_ms += draw.draw(st.sampled_from([1_000, 60_000, 600_000, 1_200_000]))
@@ -424,6 +468,20 @@ def step(world: World, draw: st.DataObject) -> None:
             world.answer(Heard.OPEN)
         case "arrives":
             world.arrive()
+        case "hinted":
+            world.arrives_with_a_hint()
+        case "look":
+            assert asking is not None
+            world.now_ms = max(world.now_ms, asking.due_ms)
+            world.look = (asking.number, world.perform(PRICE))
+        case "looked":
+            world.answer_look()
+        case "found":
+            # Before anything that is on its way; of that a webhook will tell.
+            is_paid = world.captured > world.refunded
+            world.refunded = world.captured
+            found = T.REFUNDED if is_paid else T.FOUND_UNPAID
+            world.follow(resolved(world.purchase, found))
         case "unheard":
             world.answer(draw.draw(st.sampled_from([Heard.OPEN, Heard.NOT_DONE])))
         case "declined":
@@ -439,8 +497,10 @@ def step(world: World, draw: st.DataObject) -> None:
 
 def settle(world: World) -> None:
     """Let everything that is still to come come, by a gateway that is well again."""
+    if world.look is not None:
+        world.answer_look()
     if world.is_on_its_way:
-        world.arrive()
+        world.arrives_with_a_hint()
     for _ in range(50):
         if world.told:
             world.hear()
