@@ -245,18 +245,19 @@ def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
     if asking is None or answer.number != asking.number:
         return Followed(purchase)
     purchase = purchase._replace(asking=None)
-    # It was not asked before, also where the log's time stands still.
-    now_ms = max(now_ms, asking.due_ms)
+    # Pauses begin when it was asked, and that was not before, also where the log's time stands
+    # still or the clock of whoever asked is ahead. What is over, the log's time alone says.
+    asked_ms = max(now_ms, asking.due_ms)
     if asking.question == Question.REFUND:
-        return _refund_answered(purchase, answer, now_ms)
+        return _refund_answered(purchase, answer, asked_ms)
     if answer.heard == Heard.CAPTURED:
         return _captured(purchase, answer, now_ms)
     if answer.heard == Heard.ANOTHERS:
         return Followed(_given_up(purchase))
     if purchase.status in _UNSETTLED:
-        return _unsettled_answered(purchase, asking.question, answer, now_ms)
+        return _unsettled_answered(purchase, asking.question, answer, now_ms, asked_ms)
     if purchase.status in _ENDED_UNPAID:
-        return Followed(_looked_again(purchase, answer, now_ms))
+        return Followed(_looked_again(purchase, answer, now_ms, asked_ms))
     # A person looks at it already.
     return Followed(purchase)
 
@@ -389,7 +390,7 @@ def _given_up(purchase: Purchase) -> Purchase:
 
 
 def _unsettled_answered(
-    purchase: Purchase, question: Question, answer: Answer, now_ms: int
+    purchase: Purchase, question: Question, answer: Answer, now_ms: int, asked_ms: int
 ) -> Followed:
     heard = answer.heard
     if heard in {Heard.DECLINED, Heard.REFUNDED}:
@@ -400,15 +401,18 @@ def _unsettled_answered(
         # This call did nothing. A former owner that died, or one that is a zombie, may have asked.
         return _ended(purchase, Turn.DECLINED, look_ms=now_ms)
     if heard == Heard.NOT_FOUND and question == Question.VERIFY:
-        if now_ms < purchase.deadline_ms:
+        if now_ms >= purchase.deadline_ms:
+            # It may still be on its way: money that comes late is looked for once more.
+            return _ended(purchase, Turn.EXPIRED, look_ms=now_ms + LAST_LOOK_MS)
+        if asked_ms < purchase.deadline_ms:
             # The charge never arrived: it is asked for again, with the same key.
-            return Followed(_ask(purchase, Question.CHARGE, now_ms))
-        # It may still be on its way: money that comes late is looked for once more.
-        return _ended(purchase, Turn.EXPIRED, look_ms=now_ms + LAST_LOOK_MS)
-    return _ask_again(purchase, question, answer, now_ms)
+            return Followed(_ask(purchase, Question.CHARGE, asked_ms))
+    return _ask_again(purchase, question, answer, now_ms, asked_ms)
 
 
-def _ask_again(purchase: Purchase, question: Question, answer: Answer, now_ms: int) -> Followed:
+def _ask_again(
+    purchase: Purchase, question: Question, answer: Answer, now_ms: int, asked_ms: int
+) -> Followed:
     if question == Question.CHARGE and answer.heard == Heard.OPEN:
         purchase = _turn(purchase, Turn.LEFT_OPEN)
     tries = purchase.tries + 1
@@ -416,18 +420,16 @@ def _ask_again(purchase: Purchase, question: Question, answer: Answer, now_ms: i
     purchase = purchase._replace(tries=tries, overtime=purchase.overtime + is_over)
     if purchase.overtime > LATE_RETRIES.most:
         return Followed(_turn(purchase, Turn.GAVE_UP))
-    due_ms = now_ms + (
-        _pause_ms(LATE_RETRIES, purchase.overtime, answer)
-        if is_over
-        else _pause_ms(ASK_RETRIES, tries, answer)
-    )
+    # Whose clock is ahead of the log's time asks as seldom as after the deadline.
+    retries = LATE_RETRIES if asked_ms >= purchase.deadline_ms else ASK_RETRIES
+    due_ms = asked_ms + _pause_ms(retries, purchase.overtime or tries, answer)
     # Also where nothing is known to be done: a worker that is gone may have asked.
     is_charged_again = purchase.status == PurchaseStatus.PENDING and due_ms < purchase.deadline_ms
     next_question = Question.CHARGE if is_charged_again else Question.VERIFY
     return Followed(_ask(purchase, next_question, due_ms))
 
 
-def _looked_again(purchase: Purchase, answer: Answer, now_ms: int) -> Purchase:
+def _looked_again(purchase: Purchase, answer: Answer, now_ms: int, asked_ms: int) -> Purchase:
     """Go on after a look at a purchase that has ended without money."""
     if answer.heard in _UNANSWERED:
         tries = purchase.tries + 1
@@ -435,12 +437,13 @@ def _looked_again(purchase: Purchase, answer: Answer, now_ms: int) -> Purchase:
         if tries >= REFUND_RETRIES.most:
             # Money may have come, and nobody else would look.
             return _given_up(purchase)
-        due_ms = now_ms + _pause_ms(REFUND_RETRIES, tries, answer)
+        due_ms = asked_ms + _pause_ms(REFUND_RETRIES, tries, answer)
         return _ask(purchase, Question.VERIFY, due_ms)
     last_ms = purchase.deadline_ms + LAST_LOOK_MS
     if answer.heard == Heard.NOT_FOUND and now_ms < last_ms:
-        # Somebody's hint came before the last look, and that has still to come.
-        return _ask(purchase, Question.VERIFY, last_ms)
+        # A hint or a clock that is ahead came before the last look, and that has still to come.
+        due_ms = last_ms if asked_ms < last_ms else asked_ms + LATE_RETRIES.longest_ms
+        return _ask(purchase, Question.VERIFY, due_ms)
     return purchase
 
 

@@ -176,10 +176,38 @@ def test_seats_are_never_given_back_before_the_gateway_has_said_that_it_has_no_m
     assert question(expired.purchase) == (Question.VERIFY, DEADLINE + 1_000 + LAST_LOOK_MS)
     late = answer(expired.purchase, Heard.CAPTURED)
     assert (late.purchase.status, late.say) == (P.CAPTURED, Say.SELL_SEATS)
-    assert answer(expired.purchase, Heard.NOT_FOUND) == (
+    assert answer(expired.purchase, Heard.NOT_FOUND, DEADLINE + LAST_LOOK_MS) == (
         expired.purchase._replace(asking=None),
         None,
     )
+
+
+def test_f60_a_clock_that_is_ahead_ends_no_payment_whose_time_is_not_over_by_the_log() -> None:
+    purchase = answer(started(), Heard.OPEN).purchase
+    ahead_ms = NOW + 7_200_000
+    calls = 0
+    while purchase.asking is not None and purchase.asking.due_ms <= ahead_ms:
+        # The log's time stands: not a millisecond of the payment's has passed.
+        is_charge = purchase.asking.question == Question.CHARGE
+        assert not is_charge or purchase.asking.due_ms < DEADLINE
+        purchase, say = answer(purchase, Heard.OPEN if is_charge else Heard.NOT_FOUND)
+        assert (purchase.status, say) == (P.PROCESSING, None)
+        calls += 1
+    # Nor is the gateway asked without a pause.
+    assert calls < 100
+    expired = answer(purchase, Heard.NOT_FOUND, DEADLINE)
+    assert (expired.purchase.status, expired.say) == (P.EXPIRED, Say.RELEASE_SEATS)
+    assert question(expired.purchase) == (Question.VERIFY, DEADLINE + LAST_LOOK_MS)
+
+
+def test_a_clock_that_is_ahead_does_not_make_a_look_the_last() -> None:
+    open_one = answer(started(), Heard.OPEN, DEADLINE).purchase
+    purchase = answer(open_one, Heard.NOT_FOUND, DEADLINE).purchase
+    for number in range(5):
+        purchase, say = answer(purchase, Heard.NOT_FOUND, DEADLINE + number)
+        assert (purchase.status, say) == (P.EXPIRED, None)
+        assert purchase.asking is not None
+    assert answer(purchase, Heard.NOT_FOUND, DEADLINE + LAST_LOOK_MS).purchase.asking is None
 
 
 def test_a_last_look_that_nobody_answers_is_left_to_a_person() -> None:
@@ -199,7 +227,7 @@ def test_a_hint_before_the_last_look_does_not_take_its_place() -> None:
     assert question(asked) == (Question.VERIFY, DEADLINE + 2_000)
     looks = answer(asked, Heard.NOT_FOUND, DEADLINE + 3_000).purchase
     assert question(looks) == (Question.VERIFY, DEADLINE + LAST_LOOK_MS)
-    assert answer(looks, Heard.NOT_FOUND).purchase.asking is None
+    assert answer(looks, Heard.NOT_FOUND, DEADLINE + LAST_LOOK_MS).purchase.asking is None
 
 
 def test_a_gateway_that_wants_to_be_left_alone_is_for_a_minute_at_most() -> None:
