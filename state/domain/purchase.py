@@ -178,7 +178,7 @@ class Purchase(NamedTuple):
 
     is_sold:  its seats were sold; they stay so until the section has taken them back.
     tries:    how often the present question, or the one before it, was left without an answer.
-    overtime: the same since the deadline.
+    overtime: the same since the deadline; of a refund, how often nothing came of asking for it.
     paid, paid_currency: what was captured, which is what may go back.
     """
 
@@ -222,7 +222,11 @@ LATE_RETRIES: Final = Retries(first_ms=1_000, longest_ms=480_000, most=16)
 """Verifying after the deadline: for a little more than an hour, which an outage may take."""
 
 REFUND_RETRIES: Final = Retries(first_ms=30_000, longest_ms=480_000, most=5)
-"""Giving money back, and the last look at a purchase that has expired."""
+"""Giving money back, where nobody knows what the gateway did, or it says that it cannot."""
+
+WAIT_RETRIES: Final = Retries(first_ms=30_000, longest_ms=3_600_000, most=30)
+"""What holds no seats waits for a gateway for a day: a refund of which it did nothing or has not
+decided, and a look at a purchase that has ended without money. Then a person is asked."""
 
 WAIT_MS_MAX: Final = 60_000
 """A gateway may ask for a longer pause, but not hold seats for as long as it likes."""
@@ -434,10 +438,10 @@ def _looked_again(purchase: Purchase, answer: Answer, now_ms: int, asked_ms: int
     if answer.heard in _UNANSWERED:
         tries = purchase.tries + 1
         purchase = purchase._replace(tries=tries)
-        if tries >= REFUND_RETRIES.most:
+        if tries >= WAIT_RETRIES.most:
             # Money may have come, and nobody else would look.
             return _given_up(purchase)
-        due_ms = asked_ms + _pause_ms(REFUND_RETRIES, tries, answer)
+        due_ms = asked_ms + _pause_ms(WAIT_RETRIES, tries, answer)
         return _ask(purchase, Question.VERIFY, due_ms)
     last_ms = purchase.deadline_ms + LAST_LOOK_MS
     if answer.heard == Heard.NOT_FOUND and now_ms < last_ms:
@@ -452,17 +456,22 @@ def _pause_ms(retries: Retries, tries: int, answer: Answer) -> int:
 
 
 def _give_back(purchase: Purchase, now_ms: int) -> Purchase:
-    return _ask(purchase._replace(tries=0), Question.REFUND, now_ms)
+    return _ask(purchase._replace(tries=0, overtime=0), Question.REFUND, now_ms)
 
 
 def _refund_answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
     if answer.heard == Heard.REFUNDED:
         return _refunded(purchase)
-    tries = purchase.tries + 1
-    purchase = purchase._replace(tries=tries)
-    if answer.heard == Heard.REFUSED or tries >= REFUND_RETRIES.most:
+    if answer.heard == Heard.NOT_DONE:
+        # An outage is no failure of the refund.
+        purchase = purchase._replace(overtime=purchase.overtime + 1)
+        retries, tries = WAIT_RETRIES, purchase.overtime
+    else:
+        purchase = purchase._replace(tries=purchase.tries + 1)
+        retries, tries = REFUND_RETRIES, purchase.tries
+    if answer.heard == Heard.REFUSED or tries >= retries.most:
         return Followed(_turn(purchase, Turn.GAVE_UP))
-    due_ms = now_ms + _pause_ms(REFUND_RETRIES, tries, answer)
+    due_ms = now_ms + _pause_ms(retries, tries, answer)
     return Followed(_ask(purchase, Question.REFUND, due_ms))
 
 

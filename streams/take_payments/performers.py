@@ -138,6 +138,9 @@ def word_of(asked: Asked, answer: ChargeAnswer | OrderAnswer | RefundAnswer) -> 
             return Word(Heard.REFUNDED)
         case Declined():
             return Word(Heard.DECLINED, answer.reason)
+        case Pending() if asked.question == Question.REFUND:
+            # It has the refund, and its time: nothing has failed.
+            return Word(Heard.NOT_DONE, "the gateway has not decided")
         case Pending():
             return Word(Heard.OPEN, "the gateway has not decided")
         case NotFound():

@@ -14,6 +14,7 @@ from streams.gateways.calls import json_object
 from streams.gateways.protocol import GATEWAY_NAME, Charge
 from streams.intents import DETAIL_MAX, Answer, Intent, Result
 
+_REFUND_KEY: Final = "refund:"
 CALL_MS: Final = 10_000
 _WAIT_MS_MAX: Final = 3_600_000
 
@@ -123,7 +124,7 @@ def intent_of(record: PurchaseRecord, partition: int, now_ms: int, call_ms: int)
     about = asked(record, partition)
     key = {
         Question.CHARGE: f"pay:{about.order_id}",
-        Question.REFUND: f"refund:{about.order_id}",
+        Question.REFUND: f"{_REFUND_KEY}{about.order_id}",
         Question.VERIFY: f"verify:{about.order_id}",
     }
     return Intent(
@@ -137,12 +138,15 @@ def intent_of(record: PurchaseRecord, partition: int, now_ms: int, call_ms: int)
     )
 
 
-def word_of(answer: Answer) -> Word:
-    """Return what a handler hears of an attempt."""
+def word_of(answer: Answer, *, is_refund: bool = False) -> Word:
+    """Return what a handler hears of an attempt.
+
+    A refund has no other question beside it: what an attempt before did, its key repeats.
+    """
     match answer.result:
         case Result.ANSWERED:
             return Word.of(answer.payload)
-        case Result.NOT_DONE | Result.NOT_TRIED if not answer.may_have_run:
+        case Result.NOT_DONE | Result.NOT_TRIED if is_refund or not answer.may_have_run:
             return Word(Heard.NOT_DONE, answer.detail)
         case _:
             return Word(Heard.OPEN, answer.detail)
@@ -155,7 +159,7 @@ def told_answers(codecs: PaymentCodecs) -> Callable[[Intent, Answer], tuple[byte
         order_id, _, number = intent.id.rpartition(":")
         order = split_order_id(order_id)
         assert order is not None, f"intent {intent.id} is no question of a purchase"
-        word = word_of(answer)
+        word = word_of(answer, is_refund=intent.idempotency_key.startswith(_REFUND_KEY))
         reservation_id = order.reservation_id.encode()
         return reservation_id, codecs.answered(
             reservation_id,

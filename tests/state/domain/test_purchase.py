@@ -13,6 +13,7 @@ from state.domain.purchase import (
     LATE_RETRIES,
     REFUND_RETRIES,
     TRANSITIONS,
+    WAIT_RETRIES,
     Answer,
     Followed,
     Heard,
@@ -213,9 +214,12 @@ def test_a_clock_that_is_ahead_does_not_make_a_look_the_last() -> None:
 def test_a_last_look_that_nobody_answers_is_left_to_a_person() -> None:
     open_one = answer(started(), Heard.OPEN, DEADLINE).purchase
     purchase = answer(open_one, Heard.NOT_FOUND, DEADLINE).purchase
-    for _ in range(REFUND_RETRIES.most - 1):
+    for _ in range(WAIT_RETRIES.most - 1):
         purchase = answer(purchase, Heard.OPEN).purchase
         assert (purchase.status, purchase.asking is None) == (P.EXPIRED, False)
+    # F60: an outage of a day is waited for.
+    assert purchase.asking is not None
+    assert purchase.asking.due_ms > DEADLINE + 80_000_000
     purchase, say = answer(purchase, Heard.NOT_DONE)
     assert (purchase.status, say, purchase.asking) == (P.COMPENSATION_REQUIRED, None, None)
 
@@ -313,7 +317,7 @@ def test_f61_a_refund_that_fails_is_tried_five_times_and_then_left_to_a_person()
     purchase = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
     pauses: list[int] = []
     for _ in range(REFUND_RETRIES.most - 1):
-        purchase = answer(purchase, Heard.NOT_DONE).purchase
+        purchase = answer(purchase, Heard.OPEN).purchase
         assert purchase.asking is not None
         pauses.append(purchase.asking.due_ms - NOW - sum(pauses))
     assert pauses == [30_000, 60_000, 120_000, 240_000]
@@ -323,6 +327,21 @@ def test_f61_a_refund_that_fails_is_tried_five_times_and_then_left_to_a_person()
     assert hinted(purchase, NOW).purchase == purchase
     assert resolved(purchase, T.FOUND_UNPAID).purchase == purchase
     assert resolved(purchase, T.REFUNDED).purchase.status == P.REFUNDED
+
+
+def test_f61_an_outage_uses_up_no_try_of_a_refund_and_a_person_is_asked_after_a_day() -> None:
+    purchase = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
+    for _ in range(REFUND_RETRIES.most - 1):
+        purchase = answer(purchase, Heard.OPEN).purchase
+    for _ in range(WAIT_RETRIES.most - 1):
+        purchase = answer(purchase, Heard.NOT_DONE).purchase
+        assert (purchase.status, question(purchase) is None) == (P.REFUND_DUE, False)
+    assert purchase.asking is not None
+    assert purchase.asking.due_ms > NOW + 80_000_000
+    assert answer(purchase, Heard.REFUNDED).purchase.status == P.REFUNDED
+    for last in (Heard.NOT_DONE, Heard.OPEN):
+        given_up = answer(purchase, last).purchase
+        assert (given_up.status, given_up.asking) == (P.COMPENSATION_REQUIRED, None)
 
 
 def test_a_refund_that_is_refused_is_left_to_a_person_at_once() -> None:

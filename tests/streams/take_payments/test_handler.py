@@ -303,6 +303,21 @@ def test_f61_a_refund_that_fails_is_repeated_under_its_key_and_then_a_persons() 
     check(paying)
 
 
+@pytest.mark.parametrize("result", [Result.NOT_DONE, Result.NOT_TRIED])
+@pytest.mark.parametrize("may_have_run", [False, True])
+def test_f60_f61_an_outage_leaves_refunds_to_the_gateway_that_comes_back(
+    result: Result, may_have_run: bool
+) -> None:
+    paying = sold()
+    paying.refund()
+    for _ in range(REFUND_RETRIES.most + 3):
+        paying.ends(result, may_have_run=may_have_run)
+        assert paying.status() == P.REFUND_DUE
+    paying.says(Heard.REFUNDED)
+    assert paying.status() == P.REFUNDED
+    check(paying)
+
+
 def test_f58_a_hint_has_the_gateway_asked_at_once_and_a_foreign_one_nothing() -> None:
     paying = Paying()
     paying.hint("r9")

@@ -119,7 +119,7 @@ def performed(gateway: Saying, intent: Intent, destination: str = "mock") -> Wor
         (Question.REFUND, refunded(), Heard.REFUNDED),
         (Question.REFUND, refunded(amount=99), Heard.REFUSED),
         (Question.REFUND, NotFound(), Heard.NOT_FOUND),
-        (Question.REFUND, Pending(), Heard.OPEN),
+        (Question.REFUND, Pending(), Heard.NOT_DONE),
     ],
 )
 def test_each_answer_is_what_it_is_worth(question: Question, answer: Any, heard: Heard) -> None:
