@@ -27,6 +27,8 @@ from infra.stack import ephemeral_stack
 from infra.stack.processes import ProcessId, child_environment, wait_until
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
+    PAYMENT_EVENTS,
+    PURCHASES_CHANGELOG,
     RESERVATION_OUTCOMES,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
@@ -215,7 +217,10 @@ def test_s9_what_strangers_write_into_every_topic_is_counted_and_the_log_stays_e
             record(b"7-A", tick, latin, at=4),
         ]
     )
-    topics = (RESERVATION_OUTCOMES, SECTION_STATUS, SEATS_CHANGELOG, DEAD_LETTER_QUEUE)
+    topics = (
+        *(RESERVATION_OUTCOMES, SECTION_STATUS, SEATS_CHANGELOG, DEAD_LETTER_QUEUE),
+        *(PAYMENT_EVENTS, PURCHASES_CHANGELOG),
+    )
 
     async def write() -> int:
         # Compacted topics take no record without a key from a producer: a broker refuses them.
