@@ -210,17 +210,14 @@ class Oracle:
             reason = fields.get("reason", "UNSPECIFIED")
             epoch = held.record["epoch"]
             return self._answer(name, command, DECISIONS[told], reason, epoch)
-        head = self._head(command["request"], 0)
-        if name != "StartPayment" or fields["outcomeId"] != head["outcomeId"]:
-            return None
-        if told != "PaymentStarted":
+        # A repeat asks for the payment again, until it has come to its end.
+        is_paying = held.record["status"] == "PAYING"
+        if name != "StartPayment" or told != "PaymentStarted" or not is_paying:
             return None
         return "PaymentRequested", {
-            "request": command["request"],
-            **{
-                field: fields[field]
-                for field in ("outcomeId", "epoch", "amount", "currency", "deadlineMs")
-            },
+            "request": fields["request"],
+            "outcomeId": self._head(command["request"], 0)["outcomeId"],
+            **{field: fields[field] for field in ("epoch", "amount", "currency", "deadlineMs")},
             **{field: command[field] for field in ("gateway", "method", "parameters")},
         }
 

@@ -69,7 +69,11 @@ def start_payment(
         return held
     begun = _begun_before(held, command)
     if begun is not None:
-        return Again(fold.later_outcome(held, begun))
+        # The request may have been lost, or set aside: whoever asks again has it made again.
+        # One that payments know already changes nothing there.
+        is_due = held.status == Status.PAYING
+        requested = _requested(fold, command, held, begun) if is_due else b""
+        return Again(fold.later_outcome(held, begun), requested)
     reason = refusal_to_pay(held, command.epoch)
     if reason is not None:
         return Refused(reason)
@@ -220,7 +224,7 @@ def _requested(
 ) -> bytes:
     # What the gateway needs of the buyer goes on from here, and is stored nowhere.
     return fold.codecs.payment_requested(
-        command.request,
+        started.request,
         fold.outcome_id(),
         started.epoch,
         paying.amount,

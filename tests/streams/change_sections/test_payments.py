@@ -81,6 +81,13 @@ def test_a_payment_that_is_started_is_asked_for_at_its_gateway_once() -> None:
     assert (partition.status().heldCount, partition.status().availableCount) == (2, 2)
     again = [start_payment("r1"), start_payment("r1", correlation="another key")]
     assert partition.send(*again) == [started, started]
+    # What payments did not take in, a repeat asks for again: the same payment, of the first start.
+    first, *repeats = [told(value).fields for value in partition.payments]
+    assert len(repeats) == 2
+    for repeat in repeats:
+        assert repeat | {"outcomeId": b"", "parameters": b""} == (
+            first | {"outcomeId": b"", "parameters": b""}
+        )
     (requested,) = partition.told_to_payments(
         hold("r2", 1), start_payment("r2", parameters=b"\0tok")
     )
@@ -97,7 +104,16 @@ def test_a_payment_that_is_started_is_asked_for_at_its_gateway_once() -> None:
     )
     assert requested.deadlineMs == partition.now_ms + PAY_MS
     assert requested.outcomeId == b"section-commands:0:6:0"
-    assert len(partition.payments) == 2
+    assert len(partition.payments) == 4
+
+
+def test_a_start_whose_payment_has_ended_asks_for_no_payment_again() -> None:
+    for end in (confirm("r1"), fail_payment("r1")):
+        partition = paying()
+        partition.send(end)
+        before = list(partition.payments)
+        partition.send(start_payment("r1", correlation="key"), start_payment("r1"))
+        assert partition.payments == before
 
 
 def test_s000_17_the_time_to_pay_is_the_sections_own_rule() -> None:
@@ -317,7 +333,7 @@ STANDS = {
 
 
 @given(logs())
-def test_payments_are_told_of_each_start_once_and_of_each_word_about_money_how_seats_stand(
+def test_payments_are_told_of_each_start_and_of_each_word_about_money_how_seats_stand(
     log: list[PipedRecord],
 ) -> None:
     partition = Partition(log=list(log))
@@ -335,8 +351,10 @@ def test_payments_are_told_of_each_start_once_and_of_each_word_about_money_how_s
         own = outcomes[-1]
         stored = partition.stored().get(b"r" + own.reservation.encode())
         if kind == "StartPayment":
-            is_new = own.name == "PaymentStarted" and own.reservation not in started
-            assert [one.name for one in news] == ["PaymentRequested"] * is_new
+            assert stored is not None or not news
+            is_paying = stored and read_reservation(CODECS, stored).status == Status.PAYING
+            is_asked = own.name == "PaymentStarted" and bool(is_paying)
+            assert [one.name for one in news] == ["PaymentRequested"] * is_asked
             started |= {one.reservation for one in news}
             for one in news:
                 fields = one.amount, one.currency, one.deadlineMs, one.gateway, one.epoch

@@ -157,6 +157,13 @@ class World:
         value = PODS.resolved(identity(buyer, user="operator"), turn)
         self.driver.pipe(PAYMENTS, buyer.encode(), value)
 
+    def start_again(self) -> None:
+        """Do as buyers do whose payment nobody has heard of."""
+        for buyer in BUYERS:
+            held = self.reservation(buyer)
+            if held is not None and held.status == Status.PAYING and self.purchase(buyer) is None:
+                self.driver.pipe(SEATS, *start_payment(buyer, parameters=b""))
+
     def settle(self) -> None:
         """Let everything come to rest: gateway and brokers are well again, people look."""
         for _ in range(60):
@@ -167,6 +174,7 @@ class World:
             for one in pending:
                 self.answer(one, "answered")
             self.relay()
+            self.start_again()
             lost = [
                 buyer
                 for buyer in BUYERS
@@ -246,6 +254,9 @@ def step(world: World, draw: st.DataObject) -> None:
             # An answer that was appended twice.
             if world.seen:
                 driver.answer(draw.draw(st.sampled_from(world.seen)), Answer(result=Result.FAILED))
+        case "unasked":
+            # What payments were asked for, and nobody has taken in, is lost with its broker.
+            driver.pass_over(PAYMENTS, 0)
         case "lose":
             # What the section was told, and nobody has read, is lost with its broker.
             driver.pass_over(SEATS, 0)
@@ -356,3 +367,22 @@ def test_f53_a_charge_that_was_made_before_a_refusal_is_found_and_its_seats_are_
     held = world.reservation("r1")
     assert held is not None
     assert held.status == Status.SOLD
+
+
+def test_a_request_that_payments_never_took_in_is_made_again_by_a_repeated_start() -> None:
+    for away_ms in (0, HOLD_MS, 24 * 3_600_000):
+        world = World()
+        world.driver.pipe(SEATS, *hold("r1", 2))
+        world.driver.pipe(SEATS, *start_payment("r1", parameters=b""))
+        world.driver.pass_over(PAYMENTS, 0)
+        world.driver.advance(away_ms, step_ms=50_000)
+        world.driver.pipe(SEATS, *start_payment("r1", parameters=b"", correlation="again"))
+        world.relay()
+        for one in world.driver.intents(PAYMENTS, due=True):
+            world.answer(one, "answered")
+        world.settle()
+        world.check()
+        purchase = world.purchase("r1")
+        assert purchase is not None
+        is_in_time = away_ms < PAYMENT_MS
+        assert purchase.status == (PurchaseStatus.DONE if is_in_time else PurchaseStatus.EXPIRED)
