@@ -181,10 +181,15 @@ class Oracle:
         request = command["request"]
         where = (request["eventId"], request["section"])
         expected_key = f"{where[0]}-{where[1]}".encode()
+        astray = ""
         if key != expected_key:
-            return self._refusal(name, request, "KEY_MISMATCH", foreign=True)
-        if partition_of(expected_key, self.partitions) != self.partition:
-            return self._refusal(name, request, "WRONG_PARTITION", foreign=True)
+            astray = "KEY_MISMATCH"
+        elif partition_of(expected_key, self.partitions) != self.partition:
+            astray = "WRONG_PARTITION"
+        if astray:
+            if name in OF_MONEY:
+                self.payments = self._answer(name, command, "REFUSED", astray, 0)
+            return self._refusal(name, request, astray, foreign=True)
         self._touched.add(where)
         if name in HOLDS:
             return self._hold(command)
@@ -203,20 +208,25 @@ class Oracle:
     def _told_of(self, name: str, command: Command, outcome: Outcome) -> Outcome | None:
         """Return what payments are told of a command about a reservation, None for nothing."""
         held = self.reservations.get(command["request"]["reservationId"])
+        told, fields = outcome
+        own_id = self._head(command["request"], 0)["outcomeId"]
+        if name in OF_MONEY:
+            is_sold_now = told == "ReservationConfirmed" and fields["outcomeId"] == own_id
+            if is_sold_now and (held is None or held.started is None):
+                # Whoever sells without payments asks for no answer but the outcome.
+                return None
+            reason = fields.get("reason", "UNSPECIFIED")
+            epoch = 0 if held is None else held.record["epoch"]
+            return self._answer(name, command, DECISIONS[told], reason, epoch)
         if held is None or held.started is None:
             return None
-        told, fields = outcome
-        if name in OF_MONEY:
-            reason = fields.get("reason", "UNSPECIFIED")
-            epoch = held.record["epoch"]
-            return self._answer(name, command, DECISIONS[told], reason, epoch)
         # A repeat asks for the payment again, until it has come to its end.
         is_paying = held.record["status"] == "PAYING"
         if name != "StartPayment" or told != "PaymentStarted" or not is_paying:
             return None
         return "PaymentRequested", {
             "request": fields["request"],
-            "outcomeId": self._head(command["request"], 0)["outcomeId"],
+            "outcomeId": own_id,
             **{field: fields[field] for field in ("epoch", "amount", "currency", "deadlineMs")},
             **{field: command[field] for field in ("gateway", "method", "parameters")},
         }

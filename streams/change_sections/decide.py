@@ -27,6 +27,7 @@ from state.records.names import (
     OpenSection,
     RefundSeats,
     ReleaseReservation,
+    SaleCommand,
     StartPayment,
     UnblockSeats,
 )
@@ -40,7 +41,13 @@ from streams.change_sections.operators import (
     open_section,
     unblock_seats,
 )
-from streams.change_sections.payments import fail_payment, refund_seats, start_payment, telling
+from streams.change_sections.payments import (
+    fail_payment,
+    refund_seats,
+    refused,
+    start_payment,
+    telling,
+)
 from streams.change_sections.reservations import confirm, extend, lapse, release
 from streams.folding.fold import Fields
 from streams.folding.reading import read
@@ -158,7 +165,9 @@ def _decide(
     if isinstance(known, Reason):
         # Nothing is stored: the id belongs to the partition of its section.
         is_hold = isinstance(command, Hold)
-        _write(fold, command, None, Rejected(known) if is_hold else Refused(known))
+        told = refused(fold, command, known, 0) if isinstance(command, SaleCommand) else b""
+        decision = Rejected(known) if is_hold else Refused(known, payments=told)
+        _write(fold, command, None, decision)
         return
     if known is not None:
         fold.touch(known)

@@ -177,18 +177,27 @@ def telling(decide: Decide) -> Decide:
         held = decision.reservation if isinstance(decision, Changed) else None
         if held is None and stored is not None:
             held = fold.reservation(stored)
-        if held is None or not held.has_payment:
-            # Whoever sells without payments asks for no answer but the outcome.
-            return decision
         if isinstance(decision, Refused):
-            told = refused(fold, command, decision.reason, held.epoch)
-            return decision._replace(payments=told)
+            # Also where no payment is known: money may have come in for one all the same.
+            epoch = 0 if held is None else held.epoch
+            return decision._replace(payments=refused(fold, command, decision.reason, epoch))
         assert isinstance(decision, Again | Changed)
+        assert held is not None
+        if isinstance(decision, Changed) and _is_plain(command, held):
+            return decision
         end = held.last_end
         assert end is not None
         return decision._replace(payments=_decided(fold, command, end))
 
     return decided
+
+
+def _is_plain(command: SaleCommand, held: Reservation) -> bool:
+    """Say whether seats are sold without payments: nobody asks for an answer but the outcome.
+
+    Should it be payments all the same, they ask again, and a repeat is answered.
+    """
+    return isinstance(command, ConfirmReservation) and not held.has_payment
 
 
 def refused(fold: SectionFold, command: SaleCommand, reason: Reason, epoch: int) -> bytes:
@@ -211,12 +220,13 @@ def told_before(
     fold: SectionFold, name: str, fields: Fields, held: Reservation, later: LaterOutcome
 ) -> bytes:
     """Return what payments were told when the present record decided `later`; maybe nothing."""
-    if not held.has_payment:
-        return b""
     if name == _START:
-        return _requested(fold, StartPayment._make(fields), held, later)
+        is_free = not held.has_payment
+        return b"" if is_free else _requested(fold, StartPayment._make(fields), held, later)
     named = _SALE_COMMANDS.get(name)
-    return b"" if named is None else _decided(fold, named(fields), later)
+    if named is None or _is_plain(command := named(fields), held):
+        return b""
+    return _decided(fold, command, later)
 
 
 def _requested(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from support.seats.section_commands import (
     CODECS,
+    ELSEWHERE,
     START_MS,
     B,
     Pair,
@@ -245,9 +246,10 @@ def test_what_is_free_of_charge_is_sold_at_once_and_no_gateway_is_asked() -> Non
     partition.send(hold("r1", 2))
     (sold,) = partition.send(start_payment("r1"))
     assert (sold.name, sold.amount, sold.currency) == ("ReservationConfirmed", 0, b"EUR")
-    assert partition.send(start_payment("r1"), confirm("r1")) == [sold, sold]
+    assert partition.send(start_payment("r1")) == [sold]
     assert partition.send(start_payment("r1", 2))[0].reason is Reason.STALE_EPOCH
     assert partition.payments == []
+    assert partition.send(confirm("r1")) == [sold]
     assert partition.send(refund_seats("r1"))[0].name == "ReservationRefunded"
     # Who asked is told the same for ever.
     again, other = start_payment("r1"), start_payment("r1", correlation="other")
@@ -301,8 +303,43 @@ def test_what_has_no_price_is_not_paid_for() -> None:
 
 def test_a_sale_without_payments_tells_them_nothing() -> None:
     partition = priced()
-    partition.send(hold("r1", 2), confirm("r1"), confirm("r1"), refund_seats("r1"))
+    partition.send(hold("r1", 2), confirm("r1"))
     assert partition.payments == []
+    # Whoever asks again, or for what only payments ask, may be payments.
+    assert decided(partition, confirm("r1"), refund_seats("r1")) == [
+        (Say.SELL_SEATS, 1, SaleDecision.SOLD, Reason.UNSPECIFIED, 1),
+        (Say.TAKE_SEATS_BACK, 1, SaleDecision.REFUNDED, Reason.UNSPECIFIED, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        (confirm, Say.SELL_SEATS),
+        (fail_payment, Say.RELEASE_SEATS),
+        (refund_seats, Say.TAKE_SEATS_BACK),
+    ],
+)
+def test_payments_are_answered_by_whoever_knows_of_no_payment(command: Any, asked: Say) -> None:
+    partition = priced()
+    partition.send(hold("r1", 2), release("r1"), hold("r2", 1, user="bob"))
+    reason = Reason.CANCELLED if asked is Say.RELEASE_SEATS else Reason.NOT_PAID
+    cancelled = Reason.REFUND_DUE if asked is Say.SELL_SEATS else reason
+    _, right = command("r1")
+    assert decided(
+        partition,
+        command("nobody"),
+        command("r1"),
+        command("r2"),
+        (b"7-elsewhere", right),
+        command("r1", section=ELSEWHERE),
+    ) == [
+        (asked, 1, SaleDecision.REFUSED, Reason.UNKNOWN_RESERVATION, 0),
+        (asked, 1, SaleDecision.REFUSED, cancelled, 1),
+        (asked, 1, SaleDecision.REFUSED, Reason.FORBIDDEN, 1),
+        (asked, 1, SaleDecision.REFUSED, Reason.KEY_MISMATCH, 0),
+        (asked, 1, SaleDecision.REFUSED, Reason.WRONG_PARTITION, 0),
+    ]
 
 
 def test_a_cancellation_before_its_hold_leaves_nothing_to_pay() -> None:
@@ -362,12 +399,17 @@ def test_payments_are_told_of_each_start_and_of_each_word_about_money_how_seats_
                     own.amount, own.currency, own.deadlineMs, own.gateway, own.epoch,
                 )  # fmt: skip
             continue
+        is_refused = own.name == "CommandRefused"
+        offset = own.outcomeId.split(b":")[2]
+        is_plain = kind == "ConfirmReservation" and own.reservation not in started
+        is_again = int(offset) != record.offset
+        assert len(news) == (not is_plain or is_refused or is_again)
         is_astray = own.fields.get("reason") in {Reason.KEY_MISMATCH, Reason.WRONG_PARTITION}
-        assert len(news) == (own.reservation in started and not is_astray)
         for one in news:
-            assert stored is not None
+            if stored is None or is_astray:
+                assert (one.decision, one.newEpoch) == (SaleDecision.REFUSED, 0)
+                continue
             held = read_reservation(CODECS, stored)
-            is_refused = own.name == "CommandRefused"
             assert (one.decision == SaleDecision.REFUSED) is is_refused
             assert one.reason is (own.reason if is_refused else Reason.UNSPECIFIED)
             assert one.newEpoch == held.epoch

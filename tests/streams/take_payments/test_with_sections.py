@@ -4,10 +4,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import of_whole
-from support.payments.paying import CODECS, PODS
+from support.payments.paying import BY_NAME, CODECS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import (
     A,
@@ -386,3 +387,42 @@ def test_a_request_that_payments_never_took_in_is_made_again_by_a_repeated_start
         assert purchase is not None
         is_in_time = away_ms < PAYMENT_MS
         assert purchase.status == (PurchaseStatus.DONE if is_in_time else PurchaseStatus.EXPIRED)
+
+
+@pytest.mark.parametrize("holder", ["", "ann", "bob"])
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_money_of_a_payment_that_the_section_does_not_know_goes_back(
+    holder: str, *, is_elsewhere: bool
+) -> None:
+    world = World()
+    if holder:
+        world.driver.pipe(SEATS, *hold("r1", 2, user=holder))
+        world.driver.pipe(SEATS, *release("r1", user=holder))
+    who = identity("r1", section="NOWHERE") if is_elsewhere else identity("r1")
+    about = b"section-commands:0:9:0", 1, 2 * PRICE, b"EUR", b"mock", b"card", b""
+    request = BY_NAME["io.seatstream.payments.PaymentRequested"]
+    value = request(who, *about, world.now_ms + PAYMENT_MS)
+    world.driver.pipe(PAYMENTS, b"r1", value)
+    [charge] = world.driver.intents(PAYMENTS)
+    world.answer(charge, "answered")
+    world.settle()
+    purchase = world.purchase("r1")
+    assert purchase is not None
+    assert (purchase.status, purchase.saying) == (PurchaseStatus.REFUNDED, 0)
+    assert world.ledger.kept("r1.1.0") == 0
+
+
+def test_seats_that_were_sold_to_money_of_a_payment_that_is_unknown_settle_it() -> None:
+    world = World()
+    world.driver.pipe(SEATS, *hold("r1", 2))
+    about = b"section-commands:0:9:0", 1, 2 * PRICE, b"EUR", b"mock", b"card", b""
+    request = BY_NAME["io.seatstream.payments.PaymentRequested"]
+    value = request(identity("r1"), *about, world.now_ms + PAYMENT_MS)
+    world.driver.pipe(PAYMENTS, b"r1", value)
+    [charge] = world.driver.intents(PAYMENTS)
+    world.answer(charge, "answered")
+    world.settle()
+    world.check()
+    purchase = world.purchase("r1")
+    assert purchase is not None
+    assert purchase.status == PurchaseStatus.DONE
