@@ -102,6 +102,9 @@ def refusal_to_charge(record: PurchaseRecord, partition: int) -> str:
         about = asked(record, partition)
         if not GATEWAY_NAME.fullmatch(about.gateway):
             return "that is no gateway's name"
+        if split_order_id(about.order_id) is None:
+            # Nobody could tell what became of it.
+            return "no order of ours: an epoch begins at 1"
         about.charge()
     except (TypeError, ValueError) as error:
         # Their text repeats no parameter; that of a decoder would.
@@ -158,7 +161,8 @@ def told_answers(codecs: PaymentCodecs) -> Callable[[Intent, Answer], tuple[byte
     def tell(intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
         order_id, _, number = intent.id.rpartition(":")
         order = split_order_id(order_id)
-        assert order is not None, f"intent {intent.id} is no question of a purchase"
+        if order is None:
+            raise ValueError(f"intent {intent.id} is no question of a purchase")
         word = word_of(answer, is_refund=intent.idempotency_key.startswith(_REFUND_KEY))
         reservation_id = order.reservation_id.encode()
         return reservation_id, codecs.answered(

@@ -79,7 +79,8 @@ class Untold(Exception):
     """A route's `answer` did not make a record of what became of an intent.
 
     Operator action: none where the next lines do not repeat it; its handler has heard FAILED. Else
-    report the exception: the code of that route is wrong.
+    the intent stays open, and counts as stranded: ask its destination what became of it, and
+    report the exception, for the code of that route is wrong.
     """
 
 
@@ -377,7 +378,22 @@ class IntentExecutor:
             failed = replace(
                 answer, result=Result.FAILED, payload=b"", detail=said(error)[:DETAIL_MAX]
             )
+            await self._append_if_it_can_be_told(call, failed)
+
+    async def _append_if_it_can_be_told(self, call: Call, failed: Answer) -> None:
+        """Tell a failure; one that not even this can be told of concerns no other intent."""
+        try:
             await self._append(call, failed)
+        except (AnswerTooLarge, Untold) as error:
+            call.box.untold[call.intent.id] = call.bulkhead.destination
+            self._observer.log.error(  # noqa: TRY400
+                "%s: %s. The intent was called and stays open, and its handler hears nothing: ask "
+                "%s what became of it",
+                call.box.partition.place,
+                error,
+                call.intent.destination,
+            )
+            self._show()
 
     async def _append(self, call: Call, answer: Answer) -> None:
         partition = call.box.partition
@@ -454,6 +470,8 @@ class IntentExecutor:
         for box in self._boxes.values():
             for destination in box.found.open.keys() - box.partition.route.performers.keys():
                 stranded[destination] = stranded.get(destination, 0) + box.found.open[destination]
+            for destination in box.untold.values():
+                stranded[destination] = stranded.get(destination, 0) + 1
         self._stranded.update(stranded)
         self._observer.stranded_intents(stranded)
 

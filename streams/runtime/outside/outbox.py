@@ -147,6 +147,8 @@ class Outbox:
         self.patience_until_s = 0.0
         # Destinations of which the log says that nobody performs them.
         self.named: set[str] = set()
+        # Open intents that were called, and of which nobody can be told; with their destinations.
+        self.untold: dict[str, str] = {}
         self.found = Survey()
         self._windows: dict[str, Window] = {}
         # Attempts that were begun and not settled yet: also those whose answer is in the log.
@@ -162,6 +164,7 @@ class Outbox:
         for intent_id, intent in intents:
             if intent is None:
                 self._under_way.pop(intent_id, None)
+                self.untold.pop(intent_id, None)
                 continue
             entry = Entry(intent.due_ms, intent.id, intent.attempt, self.has_caught_up)
             self._push(self.partition.route.called_as(intent.destination), entry)

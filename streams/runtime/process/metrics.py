@@ -101,7 +101,7 @@ class WorkerMetrics(Metrics):
     )
     stranded_intents = gauge(
         "seatstream_stranded_intents",
-        "Open intents whose destination is no performer of their route.",
+        "Open intents that no performer of their route has, or whose answer cannot be told.",
         "destination",
     )
     oldest_intent_seconds = gauge(

@@ -224,6 +224,13 @@ def test_what_is_no_gateways_name_is_asked_of_nobody(name: bytes) -> None:
     assert not paying.driver.intents("payment-commands")
 
 
+@pytest.mark.parametrize("epoch", [0, -1])
+def test_an_order_of_which_nobody_could_be_told_is_asked_of_nobody(epoch: int) -> None:
+    paying = Paying()
+    paying.start(epoch=epoch)
+    assert not paying.driver.intents("payment-commands")
+
+
 def test_every_gateway_is_closed_though_one_does_not_close() -> None:
     class Stuck(Saying):
         async def close(self) -> None:

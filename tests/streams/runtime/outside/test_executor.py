@@ -561,15 +561,29 @@ def test_an_answer_that_its_route_cannot_tell_is_told_as_a_failure(
     with_worker(tmp_path, talk)
 
 
-def test_a_route_that_cannot_tell_even_a_failure_is_in_trouble_by_name(tmp_path: Path) -> None:
+def test_an_answer_of_which_nobody_can_be_told_is_shown_and_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else its partition would be set aside at every take-over, with a call each time."""
+
     async def talk(worker: WorkerOfCalls) -> None:
         worker.bank.goes.set()
-        worker.tell = lambda _intent, answer: (None, raises(answer))
-        worker.call("one")
-        await until(lambda: worker.troubles)
-        assert "the answer to intent one cannot be told: ZeroDivisionError" in str(
-            worker.troubles[0]
+        tell = worker.tell
+        worker.tell = lambda intent, answer: (
+            (None, raises(answer)) if intent.id == "odd" else tell(intent, answer)
         )
+        name = "seatstream_stranded_intents"
+        worker.call("odd")
+        for takeover in (1, 2):
+            await until(lambda: worker.metric(name, destination="bank") == 1)
+            worker.call(f"other-{takeover}")
+            await until(lambda: worker.applied == [b"yes"])
+            assert worker.bank.calls["key-odd"] == takeover
+            assert not worker.troubles
+            await worker.lose()
+            worker.own()
+        lines = [one for one in caplog.messages if "ask bank what became of it" in one]
+        assert "the answer to intent odd cannot be told: ZeroDivisionError" in lines[0]
 
     with_worker(tmp_path, talk)
 
