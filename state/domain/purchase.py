@@ -304,6 +304,17 @@ def seats_lost(purchase: Purchase, now_ms: int) -> Followed:
     return Followed(_give_back(_turn(purchase, Turn.SEATS_LOST), now_ms))
 
 
+def sold_unpaid(purchase: Purchase) -> Followed:
+    """Return what follows when the seats of a purchase without money turn out to be sold.
+
+    Somebody else has confirmed them. Only a person knows what was paid for them, and where. A look
+    that is open goes on.
+    """
+    if purchase.status not in _ENDED_UNPAID:
+        return Followed(purchase)
+    return Followed(_turn(purchase, Turn.GAVE_UP)._replace(is_sold=True))
+
+
 def refund_asked(purchase: Purchase, now_ms: int) -> Followed:
     """Return what follows when somebody wants the money of a sale back; asked again, nothing."""
     if purchase.status != PurchaseStatus.DONE:
@@ -322,9 +333,10 @@ def resolved(purchase: Purchase, turn: Turn) -> Followed:
         return Followed(purchase)
     if turn == Turn.FOUND_UNPAID:
         # A look that is open goes on: it was hinted at money that the person may not have seen.
-        return _ended(purchase, turn)
+        ended = _ended(purchase, turn)
+        return ended._replace(say=Say.TAKE_SEATS_BACK) if purchase.is_sold else ended
     followed = _refunded(purchase._replace(asking=None))
-    if purchase.payment_id:
+    if purchase.payment_id or purchase.is_sold:
         return followed
     # Of that capture nobody had heard: the seats are still kept for it.
     return followed._replace(say=Say.RELEASE_SEATS)

@@ -19,6 +19,7 @@ from state.domain.purchase import (
     resolved,
     seats_lost,
     seats_sold,
+    sold_unpaid,
     unasked,
 )
 from state.domain.reasons import Reason
@@ -146,6 +147,10 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
         followed = seats_sold(purchase)
     elif told.asked == Say.SELL_SEATS:
         followed = seats_lost(purchase, fold.log_time_ms)
+    elif told.asked == Say.RELEASE_SEATS and told.reason == Reason.ALREADY_SOLD:
+        if not purchase.paid:
+            fold.count("SOLD_UNPAID")
+        followed = sold_unpaid(purchase)
     heard = known._replace(saying=0) if told.asked == known.saying else known
     if heard == known and followed == Followed(purchase):
         fold.count(STALE)

@@ -31,6 +31,7 @@ from state.domain.purchase import (
     resolved,
     seats_lost,
     seats_sold,
+    sold_unpaid,
     unasked,
 )
 
@@ -342,6 +343,21 @@ def test_f61_an_outage_uses_up_no_try_of_a_refund_and_a_person_is_asked_after_a_
     for last in (Heard.NOT_DONE, Heard.OPEN):
         given_up = answer(purchase, last).purchase
         assert (given_up.status, given_up.asking) == (P.COMPENSATION_REQUIRED, None)
+
+
+def test_seats_that_are_sold_without_money_are_a_persons_who_may_take_them_back() -> None:
+    failed = answer(started(), Heard.DECLINED).purchase
+    sold, say = sold_unpaid(failed)
+    assert (sold.status, sold.is_sold, say) == (P.COMPENSATION_REQUIRED, True, None)
+    for turn, status in ((T.FOUND_UNPAID, P.FAILED), (T.REFUNDED, P.REFUNDED)):
+        found = resolved(sold, turn)
+        assert (found.purchase.status, found.say) == (status, Say.TAKE_SEATS_BACK)
+    # A look that is open may still find the money.
+    looking = sold_unpaid(answer(started(), Heard.REFUSED).purchase).purchase
+    assert answer(looking, Heard.CAPTURED).purchase.status == P.CAPTURED
+    # Where money is there, or comes, nothing follows.
+    captured = answer(started(), Heard.CAPTURED).purchase
+    assert sold_unpaid(captured) == (captured, None)
 
 
 def test_a_refund_that_is_refused_is_left_to_a_person_at_once() -> None:

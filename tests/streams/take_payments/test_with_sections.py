@@ -426,3 +426,21 @@ def test_seats_that_were_sold_to_money_of_a_payment_that_is_unknown_settle_it() 
     purchase = world.purchase("r1")
     assert purchase is not None
     assert purchase.status == PurchaseStatus.DONE
+
+
+def test_seats_that_another_confirmed_and_nobody_paid_for_are_a_persons() -> None:
+    world = paying("r1")
+    world.driver.pipe(SEATS, *confirm("r1", correlation="old shop"))
+    world.relay()
+    [charge] = world.driver.intents(PAYMENTS)
+    world.answer(charge, "declined")
+    world.relay()
+    purchase = world.purchase("r1")
+    assert purchase is not None
+    assert purchase.status == PurchaseStatus.COMPENSATION_REQUIRED
+    # A person finds no money, and the seats are free again.
+    world.settle()
+    held = world.reservation("r1")
+    assert held is not None
+    assert held.status == Status.REFUNDED
+    world.check()
