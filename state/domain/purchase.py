@@ -76,6 +76,7 @@ TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
     PurchaseStatus.CAPTURED: {
         Turn.SEATS_SOLD: PurchaseStatus.DONE,
         Turn.SEATS_LOST: PurchaseStatus.REFUND_DUE,
+        Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED,
     },
     PurchaseStatus.DONE: {Turn.REFUND_ASKED: PurchaseStatus.REFUND_DUE},
     PurchaseStatus.FAILED: _ENDED,
@@ -84,7 +85,8 @@ TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
         Turn.REFUNDED: PurchaseStatus.REFUNDED,
         Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED,
     },
-    PurchaseStatus.REFUNDED: {},
+    # Its seats could not be taken back.
+    PurchaseStatus.REFUNDED: {Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED},
     PurchaseStatus.COMPENSATION_REQUIRED: {
         **_LATE,
         Turn.REFUNDED: PurchaseStatus.REFUNDED,
@@ -304,6 +306,16 @@ def seats_lost(purchase: Purchase, now_ms: int) -> Followed:
     return Followed(_give_back(_turn(purchase, Turn.SEATS_LOST), now_ms))
 
 
+def undecided(purchase: Purchase) -> Purchase:
+    """Return what becomes of a purchase whose section cannot decide: a person has to look.
+
+    What a gateway is still asked goes on first: money that has to go back, above all.
+    """
+    if Turn.GAVE_UP in TRANSITIONS[purchase.status] and purchase.status not in _GOES_ON:
+        return _turn(purchase, Turn.GAVE_UP)
+    return purchase
+
+
 def sold_unpaid(purchase: Purchase) -> Followed:
     """Return what follows when the seats of a purchase without money turn out to be sold.
 
@@ -336,9 +348,9 @@ def resolved(purchase: Purchase, turn: Turn) -> Followed:
         ended = _ended(purchase, turn)
         return ended._replace(say=Say.TAKE_SEATS_BACK) if purchase.is_sold else ended
     followed = _refunded(purchase._replace(asking=None))
-    if purchase.payment_id or purchase.is_sold:
+    if purchase.is_sold:
         return followed
-    # Of that capture nobody had heard: the seats are still kept for it.
+    # The seats may still be kept for it.
     return followed._replace(say=Say.RELEASE_SEATS)
 
 
@@ -363,6 +375,7 @@ _MONEY_GOES_BACK: Final = {
     PurchaseStatus.REFUNDED,
     PurchaseStatus.COMPENSATION_REQUIRED,
 }
+_GOES_ON: Final = {*_UNSETTLED, PurchaseStatus.REFUND_DUE}
 _HINTS_MATTER: Final = {
     *_UNSETTLED,
     PurchaseStatus.FAILED,

@@ -21,6 +21,7 @@ from state.domain.purchase import (
     seats_sold,
     sold_unpaid,
     unasked,
+    undecided,
 )
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
@@ -36,7 +37,7 @@ from streams.batch import Record
 from streams.folding.commands import each_command
 from streams.folding.fold import Fields
 from streams.folding.reading import read
-from streams.take_payments.fold import PaymentFold
+from streams.take_payments.fold import UNDECIDED_MS, PaymentFold
 from streams.take_payments.questions import refusal_to_charge
 
 # What is no record of the present purchase is counted, and changes nothing.
@@ -138,8 +139,7 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
         fold.count(STALE)
         return
     if told.reason == Reason.INTERNAL:
-        # Nobody has decided: it is told again.
-        fold.count(Reason.INTERNAL.name)
+        _undecided(fold, told, known)
         return
     purchase = known.purchase
     followed = Followed(purchase)
@@ -156,6 +156,17 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
         fold.count(STALE)
         return
     fold.change(known, heard, followed)
+
+
+def _undecided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> None:
+    """Tell the section again, unless that has killed its workers for too long."""
+    fold.count(Reason.INTERNAL.name)
+    is_over = fold.log_time_ms - known.changed_at_ms >= UNDECIDED_MS
+    if told.asked != known.saying or not is_over:
+        return
+    purchase = undecided(known.purchase)
+    if purchase.status == PurchaseStatus.COMPENSATION_REQUIRED:
+        fold.change(known, known._replace(saying=0), Followed(purchase))
 
 
 def _hinted(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -> None:

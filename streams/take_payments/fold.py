@@ -23,11 +23,17 @@ from streams.intents import open_intent, settle_intent
 from streams.take_payments.questions import CALL_MS, id_of, intent_of, order_of
 
 TELL_AGAIN_MS: Final = 60_000
-"""So long a section is waited for, before it is told once more.
+"""So long a section is waited for, before it is told once more; at first.
 
+The pause grows with the time since the purchase came to its status: it doubles, up to an hour.
 What it was told is in the log with the batch that said so. But brokers lose records, and operators
 pass over such commands: then nobody else would bring seats and money together.
 """
+
+TELL_AGAIN_MS_MAX: Final = 3_600_000
+UNDECIDED_MS: Final = 900_000
+"""After this time a section that cannot decide, because each try kills its workers, is told no
+more: a person has to look."""
 
 _MAY_BE_CHARGED: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})
 _FAILURES: Final = {
@@ -91,7 +97,9 @@ class PaymentFold(Fold):
 
     def store(self, record: PurchaseRecord) -> None:
         """Store a purchase; while its section has not answered it is due to be told again."""
-        due_ms = self.log_time_ms + TELL_AGAIN_MS if record.saying else 0
+        told_ms = self.log_time_ms - record.changed_at_ms
+        pause_ms = min(max(told_ms, TELL_AGAIN_MS), TELL_AGAIN_MS_MAX)
+        due_ms = self.log_time_ms + pause_ms if record.saying else 0
         key = PURCHASE + record.reservation_id
         self.put(key, self.setup.codecs.stored(record), due_ms)
 

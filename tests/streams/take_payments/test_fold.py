@@ -12,10 +12,11 @@ from state.domain.purchase import (
     Heard,
     PurchaseStatus,
     Say,
+    Turn,
 )
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
-from streams.take_payments.fold import TELL_AGAIN_MS
+from streams.take_payments.fold import TELL_AGAIN_MS, TELL_AGAIN_MS_MAX, UNDECIDED_MS
 
 P = PurchaseStatus
 
@@ -33,18 +34,78 @@ def test_a_section_that_does_not_answer_is_told_again_until_it_does(way: Say) ->
         paying.refund()
         paying.says(Heard.REFUNDED)
     [*_, first] = paying.commands()
+    began_ms = paying.now_ms
     for _ in range(3):
-        paying.pass_to(paying.now_ms + TELL_AGAIN_MS + 50_000)
+        # The pause doubles; ticks come every 50 s.
+        paying.pass_to(paying.now_ms + (paying.now_ms - began_ms) + TELL_AGAIN_MS + 50_000)
         assert paying.commands()[-1] == first
     assert first.name == WAYS[way]
     # What nobody has decided is no answer.
     paying.decided(way, SaleDecision.REFUSED, reason=Reason.INTERNAL)
-    paying.pass_to(paying.now_ms + TELL_AGAIN_MS + 50_000)
+    paying.pass_to(paying.now_ms + (paying.now_ms - began_ms) + 50_000)
     assert names(paying)
     decisions = {Say.SELL_SEATS: SaleDecision.SOLD, Say.RELEASE_SEATS: SaleDecision.RELEASED}
     paying.decided(way, decisions.get(way, SaleDecision.REFUNDED))
-    paying.pass_to(paying.now_ms + 3 * TELL_AGAIN_MS)
+    paying.pass_to(paying.now_ms + (paying.now_ms - began_ms) + 3 * TELL_AGAIN_MS)
     assert names(paying) == []
+    check(paying)
+
+
+def test_a_section_that_is_away_for_a_day_is_told_some_thirty_times() -> None:
+    paying = Paying()
+    paying.start()
+    paying.captures()
+    paying.pass_to(paying.now_ms + 24 * TELL_AGAIN_MS_MAX)
+    told = names(paying)
+    assert set(told) == {"ConfirmReservation"}
+    assert 24 <= len(told) < 40
+    paying.sold()
+    assert paying.status() == P.DONE
+    check(paying)
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_f17_a_section_that_is_killed_by_what_it_is_told_is_left_to_a_person(way: Say) -> None:
+    paying = Paying()
+    paying.start()
+    if way == Say.RELEASE_SEATS:
+        paying.says(Heard.DECLINED)
+    else:
+        paying.captures()
+    if way == Say.TAKE_SEATS_BACK:
+        paying.sold()
+        paying.refund()
+        paying.says(Heard.REFUNDED)
+    began_ms, kills = paying.now_ms, 0
+    paying.commands()
+    paying.decided(way, SaleDecision.REFUSED, reason=Reason.INTERNAL)
+    while paying.status() != P.COMPENSATION_REQUIRED:
+        paying.pass_to(paying.now_ms + 50_000)
+        for _ in paying.commands():
+            kills += 1
+            paying.decided(way, SaleDecision.REFUSED, reason=Reason.INTERNAL)
+        assert kills < 10
+    assert paying.now_ms >= began_ms + UNDECIDED_MS
+    paying.pass_to(paying.now_ms + 2 * TELL_AGAIN_MS_MAX)
+    assert names(paying) == []
+    # Whatever a person finds, the section is told once more.
+    paying.resolve(Turn.FOUND_UNPAID if way == Say.RELEASE_SEATS else Turn.REFUNDED)
+    expected = "RefundSeats" if way == Say.TAKE_SEATS_BACK else "FailPayment"
+    assert names(paying) == [expected]
+    check(paying)
+
+
+def test_f17_money_goes_back_before_a_section_that_is_killed_is_left_to_a_person() -> None:
+    paying = Paying()
+    paying.start()
+    paying.captures(amount=1)
+    paying.pass_to(paying.now_ms + UNDECIDED_MS)
+    paying.decided(Say.RELEASE_SEATS, SaleDecision.REFUSED, reason=Reason.INTERNAL)
+    assert paying.status() == P.REFUND_DUE
+    paying.says(Heard.REFUNDED)
+    paying.pass_to(paying.now_ms + UNDECIDED_MS)
+    paying.decided(Say.RELEASE_SEATS, SaleDecision.REFUSED, reason=Reason.INTERNAL)
+    assert paying.status() == P.COMPENSATION_REQUIRED
     check(paying)
 
 
