@@ -493,7 +493,8 @@ class World:
                 self.seats = "REFUNDED"
 
 
-def step(world: World, draw: st.DataObject) -> None:
+def moves_of(world: World) -> list[str]:
+    """Return what may happen next."""
     asking = world.purchase.asking
     moves = ["pass", "hint", "refund", "taken", *(["hear"] if world.told else [])]
     if asking is not None:
@@ -511,7 +512,12 @@ def step(world: World, draw: st.DataObject) -> None:
     moves += ["arrives", "hinted"] if world.is_on_its_way else []
     moves += ["looked"] if world.look is not None else []
     moves += ["found"] if world.purchase.status == P.COMPENSATION_REQUIRED else []
-    match draw.draw(st.sampled_from(moves)):
+    return moves
+
+
+def step(world: World, draw: st.DataObject) -> None:
+    asking = world.purchase.asking
+    match draw.draw(st.sampled_from(moves_of(world))):
         case "pass":
             world.now_ms += draw.draw(st.sampled_from([1_000, 60_000, 600_000, 1_200_000]))
         case "hint":
