@@ -14,7 +14,7 @@ from api.commands.desk import Command, record_headers
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.payments.bodies import PaymentBody, PaymentPending, PaymentStart
-from api.payments.standing import changed_payment, payment_body, payment_of
+from api.payments.standing import changed_payment, payment_body, payment_of, purchase_at_owner
 from api.standing import own, standing_of
 from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
@@ -158,6 +158,14 @@ async def refund(
         raise Problem.of(
             Reason.NOT_PAID,
             "Nothing was sold that could be given back.",
+            decided=False,
+            reservation_id=reservation_id,
+        )
+    if await purchase_at_owner(pod, held) is None:
+        # Free of charge, or sold without a payment: payments would do nothing, without a word.
+        raise Problem.of(
+            Reason.NOT_PAID,
+            "No payment was made for it that could go back.",
             decided=False,
             reservation_id=reservation_id,
         )

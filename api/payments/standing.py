@@ -16,6 +16,7 @@ from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import PURCHASE
 from state.domain.outcome import ReservationView
 from state.domain.purchase import PurchaseStatus
+from state.domain.reasons import ApiReason
 from state.domain.reservation import Status
 from state.domain.tickets import split_issued_id
 from state.records.payments import PurchaseRecord, purchase_of
@@ -56,7 +57,7 @@ async def payment_of(pod: Pod, payment_id: str, who: Identity) -> Payment:
     if held.status is Status.HELD:
         return Payment(held, None)
     try:
-        return Payment(held, await _purchase(pod, payment_id))
+        return Payment(held, await purchase_at_owner(pod, held))
     except Problem:
         if held.status is Status.PAYING:
             return Payment(held, None)
@@ -80,14 +81,29 @@ async def changed_payment(
     return payment
 
 
-async def _purchase(pod: Pod, payment_id: str) -> PurchaseRecord | None:
-    """Return a purchase by its owner's word; raises Problem (503) where it cannot be asked."""
-    parts = split_issued_id(payment_id)
+async def purchase_at_owner(pod: Pod, held: ReservationView) -> PurchaseRecord | None:
+    """Return a reservation's purchase by its owner's word.
+
+    None where none was begun yet, or no payment was made for what is sold. Raises Problem (503)
+    where the owner cannot be asked, or has not come as far as the section.
+    """
+    key = held.reservation_id.encode()
+    parts = split_issued_id(held.reservation_id)
     assert parts is not None
-    key = PURCHASE + payment_id.encode()
     with told_as(UNANSWERED):
-        stored = await pod.owners.get(PAYMENT_COMMANDS.name, parts.partition, key)
-    return None if stored is None else purchase_of(stored)
+        stored = await pod.owners.get(PAYMENT_COMMANDS.name, parts.partition, PURCHASE + key)
+        if stored is not None:
+            return purchase_of(stored)
+        if held.status not in _SOLD_ONCE:
+            return None
+        reservation = await pod.owners.reservation(parts.partition, key)
+    if reservation is not None and reservation.has_payment:
+        # It was begun, so that it is known to whoever has stored all that was committed.
+        raise Problem.of(ApiReason.NOT_READY, "The payment's keeper is behind; ask again shortly.")
+    return None
+
+
+_SOLD_ONCE: Final = frozenset({Status.SOLD, Status.REFUNDED})
 
 
 _UNDER_WAY: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})

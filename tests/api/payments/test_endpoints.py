@@ -150,6 +150,10 @@ def test_money_is_asked_back_of_what_is_sold_by_its_owner_alone() -> None:
         await pay(client, reservation_id)
         seats.append(0, confirm(reservation_id, user="ann"))
         problem(await client.post(path, headers={**BOB, **key}), 404, "UNKNOWN_RESERVATION")
+        # Whoever keeps the purchase has not come as far.
+        problem(await client.post(path, headers={**ANN, **key}), 503, "NOT_READY")
+        assert not log_of(pod).told
+        store_purchase(pod, reservation_id, PurchaseStatus.DONE)
         answers = [await client.post(path, headers={**ANN, **key}) for _ in range(2)]
         assert {answer.status_code for answer in answers} == {202}
         assert answers[0].headers["location"] == f"/v1/payments/{reservation_id}"
@@ -163,3 +167,21 @@ def test_money_is_asked_back_of_what_is_sold_by_its_owner_alone() -> None:
         problem(await client.post(path, headers={**ANN, **key}), 503, "BROKER_UNAVAILABLE")
 
     asking(test, **PRICES)
+
+
+@pytest.mark.parametrize("amount", [0, 4_500])
+def test_what_was_sold_without_a_payment_has_no_money_to_go_back(amount: int) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        if amount:
+            seats.append(0, confirm(reservation_id, user="ann"))
+        else:
+            await pay(client, reservation_id)
+        path = f"/v1/reservations/{reservation_id}:refund"
+        headers = {**ANN, "Idempotency-Key": "r1"}
+        problem(await client.post(path, headers=headers), 409, "NOT_PAID")
+        owners_of(pod).failure = OwnerUnreachable("nobody")
+        problem(await client.post(path, headers=headers), 503, "OWNER_UNREACHABLE")
+        assert not log_of(pod).told
+
+    asking(test, currency="EUR", amounts=[amount])
