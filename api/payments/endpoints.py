@@ -58,6 +58,10 @@ async def start_payment(
     gateway = body.gateway or pod.settings.gateways[0]
     if gateway not in pod.settings.gateways:
         bad("body.gateway", f"one of {', '.join(pod.settings.gateways)}")
+    wrong = pod.payments.gateways[gateway].wrong_detail(body.method, body.parameters)
+    if wrong is not None:
+        # Before anything is written: what lies in a log can be read for long.
+        bad(f"body.{wrong.where}", wrong.why)
     parameters = body.encoded_parameters()
     desk = pod.desk
     # The log knows a start by its correlation id: whatever Redis forgets, the key leads here.

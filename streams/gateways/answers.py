@@ -1,5 +1,6 @@
 """What any gateway told, as the answer to a charge, to a refund, or as the hint of a webhook."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -17,10 +18,27 @@ from streams.gateways.protocol import (
     Refused,
     RefusedReason,
     Unknown,
+    WrongDetail,
 )
 from streams.gateways.webhooks import WebhookRefusal
 
 NONE_TO_THIS: Final = Unknown("an answer that is none to this question")
+
+
+def wrong_token(
+    tokens: Mapping[str, re.Pattern[str]], parameters: Mapping[str, str], of: str
+) -> WrongDetail | None:
+    """Say what is wrong with parameters that have to be exactly one token; None for nothing.
+
+    tokens: what each may look like, by its name. of: who made it, for people.
+    """
+    match list(parameters.items()):
+        case [(name, value)] if name in tokens:
+            is_one = tokens[name].fullmatch(value)
+            return None if is_one else WrongDetail(f"parameters.{name}", f"as {of} made it")
+        case _:
+            why = f"one parameter, {' or '.join(tokens)}, as {of} made it"
+            return WrongDetail("parameters", why)
 
 
 def to_charge(answer: OrderAnswer) -> ChargeAnswer:

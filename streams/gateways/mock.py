@@ -1,6 +1,7 @@
 """The mock gateway's client: `infra/gateway` is the process that it talks to."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -24,6 +25,7 @@ from streams.gateways.protocol import (
     RefusedReason,
     Unavailable,
     Unknown,
+    WrongDetail,
     check_order_id,
 )
 from streams.gateways.settings import base_url, header_text, secrets_of
@@ -37,6 +39,11 @@ OLD_WEBHOOK_SECRET: Final = "MOCK_GATEWAY_OLD_WEBHOOK_SECRET"  # noqa: S105
 SIGNATURE_HEADER: Final = b"mock-gateway-signature"
 _PUBLIC_SECRET: Final = "the mock gateway's webhook secret"  # noqa: S105 (everybody knows it)
 _DEFAULT_URL: Final = "http://127.0.0.1:8900"
+# A token has a letter first, as no card's number has; a fault is one that the process knows.
+_PARAMETERS: Final = {
+    "token": re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
+    "fault": re.compile(r"[a-z_]{1,32}"),
+}
 
 _Moved = TypeVar("_Moved", Captured, Refunded)
 
@@ -52,6 +59,15 @@ class MockGateway:
     @property
     def name(self) -> str:
         return NAME
+
+    def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
+        del method
+        if not parameters.keys() <= _PARAMETERS.keys():
+            return WrongDetail("parameters", f"none but {' and '.join(_PARAMETERS)}")
+        for name, value in parameters.items():
+            if not _PARAMETERS[name].fullmatch(value):
+                return WrongDetail(f"parameters.{name}", f"matches {_PARAMETERS[name].pattern}")
+        return None
 
     async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
         how = {"method": charge.method, "parameters": dict(charge.parameters)}

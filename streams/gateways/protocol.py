@@ -116,6 +116,18 @@ class Charge:
         object.__setattr__(self, "parameters", MappingProxyType(parameters))
 
 
+@dataclass(frozen=True, slots=True)
+class WrongDetail:
+    """What a gateway does not take of how a buyer pays.
+
+    where: `method`, `parameters`, or `parameters.` and a name that the gateway knows. why: what it
+    takes. Neither repeats what was sent, names included: a card's number may stand anywhere.
+    """
+
+    where: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
     """All that was captured for an order, given back. There are no partial refunds.
@@ -311,6 +323,14 @@ class Gateway(Protocol):
     @property
     def name(self) -> str:
         """Return the name it is registered under."""
+        ...
+
+    def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
+        """Say what of a charge it would not take; None for nothing. Asks nobody.
+
+        Pods ask before anything is written, so that nobody's card comes to lie in a log: whatever
+        is no token of the gateway's own is refused.
+        """
         ...
 
     async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:

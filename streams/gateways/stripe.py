@@ -20,7 +20,7 @@ import stripe
 
 from infra.process.environment import Environment
 from streams.gateways import stripe_objects as objects
-from streams.gateways.answers import NONE_TO_THIS, hint_in
+from streams.gateways.answers import NONE_TO_THIS, hint_in, wrong_token
 from streams.gateways.calls import HttpCalls, Said, within
 from streams.gateways.protocol import (
     Charge,
@@ -36,6 +36,7 @@ from streams.gateways.protocol import (
     RefusedReason,
     Unavailable,
     Unknown,
+    WrongDetail,
     check_order_id,
 )
 from streams.gateways.settings import account_in
@@ -99,13 +100,16 @@ class StripeGateway:
     def name(self) -> str:
         return NAME
 
+    def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
+        # Types of payment methods are Stripe's own, and it adds some.
+        del method
+        return wrong_token(_TOKENS, parameters, "Stripe")
+
     async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
-        token = _token(charge.parameters)
-        if token is None:
-            return Refused(
-                RefusedReason.BAD_REQUEST,
-                f"one parameter, {' or '.join(_TOKENS)}, as Stripe made it",
-            )
+        wrong = self.wrong_detail(charge.method, charge.parameters)
+        if wrong is not None:
+            return Refused(RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}")
+        [token] = charge.parameters.items()
         if charge.currency in objects.OTHER_UNITS:
             return Refused(
                 RefusedReason.BAD_REQUEST, f"Stripe counts {charge.currency} in another unit"
@@ -212,15 +216,6 @@ class StripeGateway:
 
     async def close(self) -> None:
         await self._calls.close()
-
-
-def _token(parameters: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the one parameter of a charge; whatever else a client names is not passed on."""
-    match list(parameters.items()):
-        case [(name, value)] if name in _TOKENS and _TOKENS[name].fullmatch(value):
-            return name, value
-        case _:
-            return None
 
 
 async def _fields(

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from infra.process.environment import Environment
-from streams.gateways.answers import hint_in, refund_by, to_charge, to_refund
+from streams.gateways.answers import hint_in, refund_by, to_charge, to_refund, wrong_token
 from streams.gateways.calls import HttpCalls, Said, within
 from streams.gateways.protocol import (
     Captured,
@@ -35,6 +35,7 @@ from streams.gateways.protocol import (
     RefusedReason,
     Unavailable,
     Unknown,
+    WrongDetail,
     check_order_id,
 )
 from streams.gateways.settings import account_in
@@ -54,7 +55,9 @@ TIME_HEADER: Final = b"tosspayments-webhook-transmission-time"
 _DEFAULT_BASE: Final = "https://api.tosspayments.com"
 _CURRENCY: Final = "KRW"
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9_=-]{6,64}")
-_PAYMENT_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+# With a letter: what has none may be the number of a card.
+_PAYMENT_KEY: Final = re.compile(r"(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{1,128}")
+_TOKENS: Final = {"payment_key": _PAYMENT_KEY}
 _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}|\.\d{6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
 )
@@ -107,14 +110,18 @@ class TossGateway:
     def name(self) -> str:
         return NAME
 
+    def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
+        # How the buyer pays was chosen on Toss's page.
+        del method
+        return wrong_token(_TOKENS, parameters, "Toss")
+
     async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
-        order_id, key = order_at_toss(charge.order_id), charge.parameters.get("payment_key", "")
+        order_id = order_at_toss(charge.order_id)
         if order_id is None:
             return _NO_ORDER_THERE
-        if set(charge.parameters) != {"payment_key"} or not _PAYMENT_KEY.fullmatch(key):
-            return Refused(
-                RefusedReason.BAD_REQUEST, "one parameter, payment_key, as Toss made it"
-            )
+        wrong = self.wrong_detail(charge.method, charge.parameters)
+        if wrong is not None:
+            return Refused(RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}")
         # Toss compares the amount alone with what the buyer's page asked for.
         if charge.currency != _CURRENCY:
             return Refused(RefusedReason.BAD_REQUEST, f"Toss takes {_CURRENCY} only")
@@ -122,7 +129,11 @@ class TossGateway:
             "POST",
             "/v1/payments/confirm",
             timeout_s,
-            body={"paymentKey": key, "orderId": order_id, "amount": charge.amount},
+            body={
+                "paymentKey": charge.parameters["payment_key"],
+                "orderId": order_id,
+                "amount": charge.amount,
+            },
             headers={"Idempotency-Key": charge.idempotency_key},
         )
         return to_charge(_answer(said, charge.order_id))

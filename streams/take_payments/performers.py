@@ -101,7 +101,12 @@ async def _answer(
     ends_s = time.monotonic() + timeout_s
     match asked.question:
         case Question.CHARGE:
-            return await gateway.process(asked.charge(), timeout_s)
+            charge = asked.charge()
+            wrong = gateway.wrong_detail(charge.method, charge.parameters)
+            if wrong is not None:
+                # Whoever appended it asked no pod.
+                return Refused(RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}")
+            return await gateway.process(charge, timeout_s)
         case Question.VERIFY:
             return await gateway.verify(asked.order_id, timeout_s)
         case _:

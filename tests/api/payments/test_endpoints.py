@@ -108,6 +108,31 @@ def test_what_the_log_certainly_refuses_is_refused_at_once() -> None:
     asking(test, **PRICES)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "where"),
+    [
+        ({"number": "4242424242424242", "cvc": "123"}, "body.parameters"),
+        ({"4242424242424242": "x"}, "body.parameters"),
+        ({"token": "tok-1", "cvc": "123"}, "body.parameters"),
+        ({"token": "4242424242424242"}, "body.parameters.token"),
+        ({"token": "4242-4242-4242-4242"}, "body.parameters.token"),
+    ],
+)
+def test_a_cards_number_comes_into_no_log_and_no_answer(
+    parameters: dict[str, str], where: str
+) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        answer = await pay(client, reservation_id, body=CARD | {"parameters": parameters})
+        refused = problem(answer, 400, "MALFORMED")
+        assert [one["where"] for one in refused["errors"]] == [where]
+        assert "4242" not in answer.text
+        assert not seats.partitions[0].payments
+        assert (await pay(client, reservation_id)).status_code == 202
+
+    asking(test, **PRICES)
+
+
 def test_seats_without_a_price_are_not_paid_for() -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         problem(await pay(client, await held(client)), 409, "NOT_PRICED")

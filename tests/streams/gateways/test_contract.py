@@ -84,7 +84,7 @@ SPEAKERS = {
         {"MOCK_GATEWAY_API_KEY": SECRETS[0], "MOCK_GATEWAY_WEBHOOK_SECRET": SECRETS[1]},
         "MOCK_GATEWAY_URL",
         "EUR",
-        {"card": SECRETS[2]},
+        {"token": SECRETS[2]},
         "pay_1",
     ),
     "stripe": Speaker(
@@ -252,3 +252,21 @@ def test_f60_a_gateway_that_is_not_there_has_done_nothing(name: str, question: s
             await gateway.close()
 
     asyncio.run(whole())
+
+
+@pytest.mark.parametrize("name", SPEAKERS)
+def test_a_gateway_takes_its_own_tokens_and_no_card(name: str) -> None:
+    async def check() -> None:
+        speaker = SPEAKERS[name]
+        gateway = _opened(name, speaker, "http://127.0.0.1:9")
+        assert gateway.wrong_detail("card", speaker.parameters) is None
+        known = next(iter(speaker.parameters))
+        card = "4242424242424242"
+        for parameters in ({known: card}, {"number": card}, {card: "x"}, {known: "", "cvc": "1"}):
+            wrong = gateway.wrong_detail("card", parameters)
+            assert wrong is not None
+            assert "4242" not in f"{wrong}"
+            assert wrong.where in {"parameters", f"parameters.{known}"}
+        await gateway.close()
+
+    asyncio.run(check())

@@ -1,7 +1,7 @@
 """Performers over a gateway that says what it is told to say."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from streams.gateways.protocol import (
     RefusedReason,
     Unavailable,
     Unknown,
+    WrongDetail,
 )
 from streams.intents import Answer, Intent, NotDone, Result
 from streams.route import OTHERS
@@ -58,6 +59,9 @@ class Saying:
     asked: list[Any] = field(default_factory=list)
     name: str = "mock"
     is_closed: bool = False
+
+    def wrong_detail(self, _method: str, parameters: Any) -> WrongDetail | None:
+        return WrongDetail("parameters", "token") if "number" in parameters else None
 
     async def process(self, charge: Any, timeout_s: float) -> Any:
         self.asked.append((charge, timeout_s))
@@ -161,6 +165,15 @@ def test_a_charge_is_made_with_its_key_and_a_refund_with_its_own() -> None:
     assert (refund.idempotency_key, refund.payment_id) == (f"refund:{ORDER}", "ch_1")
     # Before the executor's own patience ends.
     assert timeout_s < 10
+
+
+def test_what_a_gateway_takes_no_parameters_of_is_refused_before_it_is_called() -> None:
+    gateway, intent = Saying({}), intent_of(Question.CHARGE)
+    card = Asked.of(intent.payload)._replace(parameters='{"number": "4242424242424242"}')
+    word = performed(gateway, replace(intent, payload=card.content()))
+    assert word.heard == Heard.REFUSED
+    assert "4242" not in word.detail
+    assert not gateway.asked
 
 
 def test_a_charge_whose_time_is_over_is_not_begun() -> None:
