@@ -28,6 +28,7 @@ Outcome = tuple[str, dict[str, Any]]  # name of the record, its fields
 
 CLOCK_SKEW_MS = 5_000
 JUMP_MS = 60_000
+SILENCE_MS_MAX = 86_400_000
 LAPSES_PER_RECORD = 1_000
 EXTENSIONS_KEPT = 16
 # The section's record has 512 kB at most; its other fields take less than 128 bytes.
@@ -102,6 +103,7 @@ class Oracle:
         self.payments: Outcome | None = None
         self._due: list[tuple[int, str]] = []
         self._offset = 0
+        self._appended = 0
         self._touched: set[tuple[int, str]] = set()
 
     def apply(
@@ -119,6 +121,7 @@ class Oracle:
         set_aside: no worker survived it: refused, and nothing but the time goes on.
         """
         self._offset, self.next_offset = offset, offset + 1
+        self._appended = timestamp
         self._touched = set()
         self.payments = None
         name, fields = command or ("", {})
@@ -453,7 +456,9 @@ class Oracle:
         if is_free(record):
             return self._sell(held, request, reacquired=False)
         record["status"], record["gateway"] = "PAYING", command["gateway"]
-        deadline_ms = self.log_time_ms + rules["paymentMs"]
+        # The log's time may have stood still since a silence, but not for more than a day.
+        begins_ms = max(self.log_time_ms, min(self._appended, self.log_time_ms + SILENCE_MS_MAX))
+        deadline_ms = begins_ms + rules["paymentMs"]
         held.started = (
             "PaymentStarted",
             self._head(request, section.version)

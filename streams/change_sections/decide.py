@@ -161,6 +161,7 @@ def _decide(
     """Decide a command, and write what it leads to into the fold."""
     named, decide = _KINDS[name]
     command = named(fields)
+    fold.appended_ms = record.timestamp
     known = fold.find(record.key, command)
     if isinstance(known, Reason):
         # Nothing is stored: the id belongs to the partition of its section.

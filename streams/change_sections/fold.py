@@ -71,6 +71,7 @@ class SectionFold(Fold):
     """One batch of section commands being folded into its partition.
 
     touched:  sections that a record of this batch concerned.
+    appended_ms: when the command that is being decided was appended, by its broker's clock.
     payments: name of the topic that tells payments of seats.
     """
 
@@ -80,7 +81,7 @@ class SectionFold(Fold):
     first_logic_version = 1
     last_logic_version = LOGIC_VERSION
 
-    __slots__ = ("cache", "codecs", "payments", "state_bytes_max", "touched")
+    __slots__ = ("appended_ms", "cache", "codecs", "payments", "state_bytes_max", "touched")
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class SectionFold(Fold):
         self.codecs = codecs
         self.state_bytes_max = state_bytes_max
         self.payments = payments
+        self.appended_ms = 0
         self.cache = SectionCache.of(state)
         self.touched: dict[bytes, KnownSection] = {}
 

@@ -39,6 +39,9 @@ from streams.change_sections.fold import COMMANDS, Decide, SectionFold
 from streams.change_sections.reservations import ended, give_back, known_buyer, seat_count
 from streams.folding.fold import Fields
 
+SILENCE_MS_MAX: Final = 86_400_000
+"""So far behind the log's time the start of a payment is believed to have been appended."""
+
 # What each command of payments asks for.
 _ASKED: Final = {
     ConfirmReservation: Say.SELL_SEATS,
@@ -94,7 +97,7 @@ def start_payment(
         section.version,
         fold.log_time_ms,
         held.epoch,
-        fold.log_time_ms + known.payment_ms,
+        _begins_ms(fold) + known.payment_ms,
     )
     paying = held._replace(gateway=command.gateway).with_later(started)
     return Changed(
@@ -104,6 +107,15 @@ def start_payment(
         paying,
         payments=_requested(fold, command, paying, started),
     )
+
+
+def _begins_ms(fold: SectionFold) -> int:
+    """Return from when the time for a payment runs: the log's time, or later its start's own.
+
+    Time stands still after a silence, until a tick: a payment that is begun then would have
+    expired at once. Nor may a broker's clock that jumped keep seats for as long as it likes.
+    """
+    return max(fold.log_time_ms, min(fold.appended_ms, fold.log_time_ms + SILENCE_MS_MAX))
 
 
 def _begun_before(held: Reservation, command: StartPayment) -> LaterOutcome | None:

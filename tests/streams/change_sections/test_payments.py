@@ -15,6 +15,7 @@ from support.seats.section_commands import (
     confirm,
     extend,
     fail_payment,
+    guarded_tick,
     hold,
     hold_chosen,
     logs,
@@ -36,6 +37,7 @@ from streams.change_sections import refuse_poison
 from streams.driver import PipedRecord
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 PAY_MS = 900_000
 DECLINED, EXPIRED, DIFFERED = (
     PaymentFailure.DECLINED,
@@ -121,6 +123,20 @@ def test_s000_17_the_time_to_pay_is_the_sections_own_rule() -> None:
     partition = priced(payment_ms=60_000)
     (_, started) = partition.send(hold("r1", 1), start_payment("r1"))
     assert started.deadlineMs == START_MS + 60_000
+
+
+@pytest.mark.parametrize(
+    ("away_ms", "counted_ms"), [(1_000, 1_000), (DAY_MS, DAY_MS), (30 * DAY_MS, DAY_MS)]
+)
+def test_the_time_to_pay_runs_from_the_start_also_where_the_logs_time_stands_still(
+    away_ms: int, counted_ms: int
+) -> None:
+    partition = priced()
+    partition.send(guarded_tick(START_MS), hold("r1", 1))
+    partition.now_ms += away_ms
+    (started,) = partition.send(start_payment("r1"))
+    # A broker's clock that jumped keeps seats for a day at most.
+    assert started.deadlineMs == START_MS + counted_ms + PAY_MS
 
 
 def test_nothing_that_a_gateway_needs_of_the_buyer_is_stored() -> None:

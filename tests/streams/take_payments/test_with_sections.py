@@ -391,6 +391,27 @@ def test_a_request_that_payments_never_took_in_is_made_again_by_a_repeated_start
         assert purchase.status == (PurchaseStatus.DONE if is_in_time else PurchaseStatus.EXPIRED)
 
 
+def test_a_payment_that_was_begun_while_workers_were_away_has_its_whole_time() -> None:
+    world = World()
+    world.driver.pipe(SEATS, *hold("r1", 2))
+    # Nothing is appended for longer than a payment may take, then the buyer's start.
+    world.driver.log_time_ms += 4 * PAYMENT_MS
+    world.driver.pipe(SEATS, *start_payment("r1", parameters=b""))
+    # The first ticks of the new owners.
+    world.driver.advance(1)
+    world.relay()
+    [charge] = world.driver.intents(PAYMENTS, due=True)
+    asked = Asked.of(charge.intent.payload)
+    assert asked.question == Question.CHARGE
+    assert asked.until_ms - world.now_ms >= PAYMENT_MS - 1
+    world.answer(charge, "answered")
+    world.settle()
+    world.check()
+    purchase = world.purchase("r1")
+    assert purchase is not None
+    assert purchase.status == PurchaseStatus.DONE
+
+
 @pytest.mark.parametrize("holder", ["", "ann", "bob"])
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 def test_money_of_a_payment_that_the_section_does_not_know_goes_back(
