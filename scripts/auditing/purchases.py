@@ -147,7 +147,7 @@ def hear(
         request = fields["request"]
         home = f"{request['eventId']}-{request['section']}".encode()
         is_here = partition_of(home, log.partitions) == notes.partition
-        if payment.asked is None and is_here:
+        if payment.asked is None and is_here and fields["epoch"] >= 1:
             payment.asked, payment.asked_at_ms = fields, record.timestamp
     elif payment.asked is not None:
         payment.heard |= words_of(payment, name, fields)
@@ -172,10 +172,11 @@ def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
             return {"captured" if exact else "captured otherwise"}
         case "GatewayAnswered":
             return {fields["word"]}
+        case "SaleDecided" if request == whose and fields["reason"] == "INTERNAL":
+            # Nobody has looked at the seats.
+            return {"undecided"}
         case "SaleDecided" if fields["asked"] == "SELL_SEATS" and request == whose:
-            # Who was told INTERNAL was told nothing: nobody has looked.
-            sold = fields["decision"] == "SOLD"
-            return set() if fields["reason"] == "INTERNAL" else {"sold" if sold else "lost"}
+            return {"sold" if fields["decision"] == "SOLD" else "lost"}
         case "RefundRequested" if request["userId"] == whose["userId"]:
             return {"refund asked"}
         case "CompensationResolved":

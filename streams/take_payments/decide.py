@@ -78,12 +78,26 @@ def _requested(
     if partition_of(section_key, fold.batch.partitions) != fold.partition:
         # Another partition's worker sells this section, and would not be told.
         fold.bury(record, Reason.WRONG_PARTITION.name, f"section {section_key!r}")
+    elif asked.epoch < 1:
+        # No gateway's answer could be told: such an order has no name.
+        fold.bury(record, "BAD_EPOCH", f"epoch {asked.epoch}: they begin with 1")
     elif known is None:
         fold.change(None, *begun(fold, asked))
-    elif known.epoch == asked.epoch:
-        fold.tell(known, "REPEATED")
-    else:
+    elif known.epoch != asked.epoch:
         fold.bury(record, "OTHER_EPOCH", f"paid for under epoch {known.epoch} already")
+    elif (differ := _differing(asked, known)) is not None:
+        fold.bury(record, "OTHER_PAYMENT", f"begun with another {differ}")
+    else:
+        fold.tell(known, "REPEATED")
+
+
+def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
+    """Name the first thing in which a request is not the one that a purchase was begun with.
+
+    What a gateway needs of the buyer is not compared: it is forgotten, and may be sent anew.
+    """
+    compared = ("user_id", "amount", "currency", "gateway")
+    return next((name for name in compared if getattr(asked, name) != getattr(known, name)), None)
 
 
 def begun(fold: PaymentFold, asked: PaymentRequested) -> tuple[PurchaseRecord, Followed]:

@@ -47,12 +47,16 @@ _CALLED = {
 MOVES: dict[str, dict[str, set[str]]] = {
     "PENDING": _CALLED,
     "PROCESSING": _CALLED,
-    "CAPTURED": {"DONE": {"sold"}, "REFUND_DUE": {"lost"}},
+    "CAPTURED": {
+        "DONE": {"sold"},
+        "REFUND_DUE": {"lost"},
+        "COMPENSATION_REQUIRED": {"undecided"},
+    },
     "DONE": {"REFUND_DUE": {"refund asked"}},
     "FAILED": {**_LATE, "COMPENSATION_REQUIRED": ANYTHING},
     "EXPIRED": {**_LATE, "COMPENSATION_REQUIRED": ANYTHING},
     "REFUND_DUE": {"REFUNDED": {"REFUNDED"}, "COMPENSATION_REQUIRED": ANYTHING},
-    "REFUNDED": {},
+    "REFUNDED": {"COMPENSATION_REQUIRED": {"undecided"}},
     "COMPENSATION_REQUIRED": {
         **_LATE,
         "REFUNDED": {"REFUNDED", "found REFUNDED"},
@@ -65,7 +69,7 @@ SEATS_OF = {
     "FAILED": {"RELEASED"},
     "EXPIRED": {"RELEASED"},
     "REFUNDED": {"RELEASED", "REFUNDED"},
-    "COMPENSATION_REQUIRED": {"PAYING", "SOLD", "RELEASED"},
+    "COMPENSATION_REQUIRED": {"PAYING", "SOLD", "RELEASED", "REFUNDED"},
 }
 # By gateway and its payment id: partition, offset and reservation id of each purchase that has it.
 Claims = dict[tuple[str, str], list[tuple[int, int, str]]]
@@ -273,6 +277,10 @@ def judge_seats(facts: Facts, notes: Notes, reservation_id: str, payment: Paymen
     if fixed != (stored["amount"], stored["currency"]):
         bad("I10", "wrong amount", f"{stored['amount']} {stored['currency']}, held for {fixed}")
     if record["status"] in SEATS_OF.get(payment.status, set()):
+        return
+    # A person may have taken seats back that somebody else had confirmed.
+    is_taken_back = (payment.status, record["status"]) == ("FAILED", "REFUNDED")
+    if is_taken_back and "found FOUND_UNPAID" in payment.heard:
         return
     seats = f"{payment.status}, and the seats are {record['status']}"
     if record["status"] == "SOLD":
