@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 CONFIRM = "io.seatstream.commands.ConfirmReservation"
 RELEASE = "io.seatstream.commands.ReleaseReservation"
 # More than there are pins: the list beside the log alone knows better on an empty disk.
-OTHERS = 40
+OTHERS = 100
 PLAN = '{"event": "Hall", "sections": [{"section": "A", "rows": 1, "seats": 9}]}'
 
 
