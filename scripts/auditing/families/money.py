@@ -66,7 +66,8 @@ MOVES: dict[str, dict[str, set[str]]] = {
 # How seats may stand where a payment has ended.
 SEATS_OF = {
     "DONE": {"SOLD"},
-    "FAILED": {"RELEASED"},
+    # Sold by somebody else without money, and taken back by a person.
+    "FAILED": {"RELEASED", "REFUNDED"},
     "EXPIRED": {"RELEASED"},
     "REFUNDED": {"RELEASED", "REFUNDED"},
     "COMPENSATION_REQUIRED": {"PAYING", "SOLD", "RELEASED", "REFUNDED"},
@@ -122,7 +123,8 @@ def is_settled(payment: Payment) -> bool:
     if payment.status in UNDER_WAY or stored["saying"] != "UNSPECIFIED":
         return False
     # A last look is asked for, and will find what was captured.
-    return not (payment.captures and payment.status == "EXPIRED" and is_asked(payment))
+    is_looked_for = payment.status in {"FAILED", "EXPIRED"} and is_asked(payment)
+    return not (payment.captures and is_looked_for)
 
 
 def is_asked(payment: Payment) -> bool:

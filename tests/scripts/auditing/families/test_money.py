@@ -14,11 +14,12 @@ from support.seats.section_commands import confirm
 
 from infra.gateway.books import Entry, Outcome
 from scripts.auditing.checks import audit
-from scripts.auditing.families.money import has_card, judge_claims
+from scripts.auditing.families.money import MOVES, STATUSES, has_card, judge_claims
 from scripts.auditing.log import Log, Records
 from scripts.auditing.purchases import STATE_BY_TAG
 from scripts.auditing.report import Report, as_text
 from scripts.auditing.stored import opened
+from state.domain.purchase import TRANSITIONS, PurchaseStatus
 
 Fields = dict[str, Any]
 Mutation = Callable[[Log], None]
@@ -189,6 +190,28 @@ def test_i6_i10_i11_in_any_order_nothing_is_wrong_before_the_end_nor_at_it(
         assert report.is_exact
         assert (report.open_intents, report.compensations, report.money_mismatch) == (0, 0, 0)
         assert report.captured - report.refunded == report.price_of_sold
+
+
+def test_the_moves_are_those_of_the_table() -> None:
+    for status, turns in TRANSITIONS.items():
+        ways = {after.name for after in turns.values()} - {status.name}
+        assert set(MOVES.get(status.name, {})) - {status.name} == ways
+    assert [status.name for status in PurchaseStatus] == list(STATUSES)
+
+
+def test_seats_that_somebody_sold_without_money_are_taken_back_by_a_person() -> None:
+    shop = Shop(is_slow=True)
+    shop.start("r1", 0)
+    shop.relay()
+    shop.pipe(SEATS, *confirm("r1"))
+    shop.relay()
+    shop.ask("r1", "declines")
+    shop.relay()
+    assert shop.needs_person("r1")
+    assert audit(shop.log()).is_exact
+    shop.settle(["r1"])
+    report = audit(shop.log())
+    assert (report.first_by_invariant(), report.is_exact, report.sold) == ({}, True, 0)
 
 
 # Mutants.
@@ -440,8 +463,8 @@ MUTANTS: dict[str, tuple[Mutation, str]] = {
         alter("payments", "GatewayAnswered", "declined", detail="card 4111 1111 1111 1111"),
         "I24 card number",
     ),
-    "a payment failed whose seats were sold and given back": (
-        alter_state(b"urefunded", status="FAILED"),
+    "a payment expired whose seats were sold and given back": (
+        alter_state(b"urefunded", status="EXPIRED"),
         "I9 stranded seats",
     ),
     "a purchase has another deadline than was asked for": (
