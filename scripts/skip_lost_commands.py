@@ -4,7 +4,7 @@ A worker sets a partition aside whose next command is not in the log any more. T
 partition which offsets are lost; with --yes it writes that down twice, as a dead letter LOST for
 people and as a record in the changelog for workers, and moves the group behind them, all in one
 transaction a partition. Nothing else is changed: what the lost commands asked for never happened,
-and whoever sent them has to ask again.
+and whoever sent them has to ask again. With --topic payment-commands the same for payments.
 
 Stop all workers of the group before. Without --yes nothing is changed.
 
@@ -25,7 +25,15 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
-from scripts.brokers.lost_commands import SEATS, Lost, Refused, Topics, find_lost, give_up
+from scripts.brokers.lost_commands import (
+    BY_SOURCE,
+    SEATS,
+    Lost,
+    Refused,
+    Topics,
+    find_lost,
+    give_up,
+)
 from scripts.command_line import parser_of, until_stopped
 from streams.settings import Settings
 
@@ -73,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="only say what is lost (the default)")
     what.add_argument("--yes", action="store_true", help="give it up")
+    parser.add_argument(
+        "--topic", choices=[*BY_SOURCE], default=SEATS.source, help="whose commands (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="one object instead of lines")
     parser.add_argument("--brokers", help="host:port, instead of KAFKA_BROKERS")
     asked = parser.parse_args(arguments)
@@ -85,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_env(environment)
         as_text = as_json if asked.json else told
-        return asyncio.run(run(settings, SEATS, yes=asked.yes, as_text=as_text))
+        return asyncio.run(run(settings, BY_SOURCE[asked.topic], yes=asked.yes, as_text=as_text))
     except Refused as refused:
         print(refused, file=sys.stderr)
         return _REFUSED

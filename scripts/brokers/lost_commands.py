@@ -3,16 +3,22 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
-from schemas.topics import DEAD_LETTER_QUEUE, SEATS_CHANGELOG, SECTION_COMMANDS
+from schemas.topics import (
+    DEAD_LETTER_QUEUE,
+    PAYMENT_COMMANDS,
+    PURCHASES_CHANGELOG,
+    SEATS_CHANGELOG,
+    SECTION_COMMANDS,
+)
 from serdes.avro.codegen import decoder
-from state.domain.keys import PROGRESS_KEY, may_store
+from state.domain.keys import PROGRESS_KEY, may_store, may_store_of_payments
 from state.kafka.group_offsets import committed_in
 from state.stores.envelope import pack, seed_of, unpack
 from state.stores.memory import MemoryStore
@@ -67,6 +73,12 @@ SEATS = Topics(
     lambda payload: int(decoder("io.seatstream.state.Progress")(payload, 0)[0]),
     may_store,
 )
+PAYMENTS = SEATS._replace(
+    source=PAYMENT_COMMANDS.name,
+    changelog=PURCHASES_CHANGELOG.name,
+    owns=may_store_of_payments,
+)
+BY_SOURCE: Final = {topics.source: topics for topics in (SEATS, PAYMENTS)}
 
 
 async def find_lost(settings: Settings, topics: Topics) -> list[Lost]:

@@ -24,14 +24,23 @@ from faults.restored_backup import back_up, put_back
 from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers, run_audit
 from integration.seat_workers import Seats
-from integration.workers import ENDED_ITSELF, Worker, create_topics
+from integration.workers import (
+    ENDED_ITSELF,
+    Worker,
+    create_topics,
+    producing,
+    read_committed,
+)
 from support.pages.document_pages import DOCS, section_of
+from support.payments.paying import PODS
 from support.records.registry_fake import fake_registry
 from support.seats.section_commands import EVENT, PARTITIONS, hold
 
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
 from infra.stack.processes import wait_until
 from schemas.topics import (
+    PAYMENT_COMMANDS,
+    PURCHASES_CHANGELOG,
     RESERVATION_OUTCOMES,
     SCHEMA_IDS,
     SEATS_CHANGELOG,
@@ -90,6 +99,21 @@ class Operator:
         """Return the part of the document that a worker's last words name."""
         assert f'"{title}" in docs/operations.md' in worker.output(), worker.tail()
         return part(title)
+
+    def have_payments_decide(self) -> None:
+        """Leave a state of payments behind on every partition."""
+        with producing(self.seats.brokers) as producer:
+            for number in range(PARTITIONS):
+                hint = PODS.hint("mock", "evt_1", f"t-r9.1.{number}")
+                producer.produce(PAYMENT_COMMANDS.name, key=b"t-r9", value=hint, partition=number)
+            assert producer.flush(30) == 0
+
+        def has_state() -> bool:
+            name = PURCHASES_CHANGELOG.name
+            stored = read_committed(self.seats.brokers, name, PARTITIONS)
+            return {record.partition for record in stored} == set(range(PARTITIONS))
+
+        assert wait_until(has_state, 60)
 
     def set_offsets(self, offset: int) -> None:
         """Do what "Set the group's offsets" does with Kafka's tool."""
@@ -154,6 +178,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         "tests-runbooks", parts={"kafka"}, kafka_properties=properties, fast_jit=True
     ) as stack:
         seats = Seats(stack.kafka_brokers, directory)
+        seats.environment["SEATSTREAM_ROLES"] = "seats,payments"
         operator = Operator(stack, seats, Servers(seats.brokers, "", "", directory))
         seats.create_topics()
         try:
@@ -215,6 +240,7 @@ def test_commands_created_again_are_undone_by_a_backup_or_all_is_begun_anew(
     seats, brokers = operator.seats, operator.seats.brokers
     worker = operator.worker("w3")
     assert operator.is_held("t-r4", SECTIONS[2])
+    operator.have_payments_decide()
     assert worker.terminate() == 0
     back_up(operator.stack, tmp_path / "backup")
     # Under a running worker.

@@ -82,7 +82,7 @@ def believed(place: Place, changelog: str, committed: int, marks: Watermarks) ->
         message = (
             f"{name}: the committed offset {offset} lies before the first record "
             f"{low}: retention removed commands that were never processed. To see which, and "
-            "to give them up: python -m scripts.skip_lost_commands"
+            f"to give them up: python -m scripts.skip_lost_commands --topic {place[0]}"
         )
         raise PartitionTrouble(message, "offsets")
     return offset

@@ -426,7 +426,7 @@ class TakeOver:
                     f"{route.changelog} lost records, or the group was moved forward. Stop all "
                     f"workers of the group, set its offset here to {first}, and start them. Where "
                     "the topic begins behind that, set it to the first offset there is, and run "
-                    "python -m scripts.skip_lost_commands"
+                    f"python -m scripts.skip_lost_commands --topic {topic}"
                 )
                 raise PartitionTrouble(message, "offsets")
         return InputPartition(
