@@ -283,7 +283,12 @@ class Partition:
 
     def run(self, records: Sequence[PipedRecord]) -> Effects:
         effects = self.handler(self.batch_of(records), self.state, 0)
-        self.state.write(self.state.seal(), None)
+        changes = self.state.seal()
+        # As a worker does: each batch has changelog records of its own, and their offset is in the
+        # names of a store's index by due time.
+        records_of_batch = len(changes.puts) + len(changes.deletes)
+        at = self.state.store.changelog_offset + records_of_batch
+        self.state.write(changes, at if records_of_batch else None)
         self.state.release()
         return effects
 
