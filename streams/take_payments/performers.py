@@ -11,6 +11,7 @@ from typing import Final
 from state.domain.purchase import Heard, Question
 from streams.gateways.protocol import (
     Captured,
+    Charge,
     ChargeAnswer,
     Declined,
     Gateway,
@@ -24,6 +25,7 @@ from streams.gateways.protocol import (
     RefusedReason,
     Unavailable,
     Unknown,
+    check_order_id,
 )
 from streams.intents import Intent, NotDone, Performer
 from streams.route import OTHERS
@@ -92,31 +94,46 @@ async def _perform(gateway: Gateway, now_ms: Callable[[], int], intent: Intent) 
     if asked.until_ms and now_ms() >= asked.until_ms:
         return Word(Heard.NOT_DONE, "its time is over").payload()
     timeout_s = _SHARE_OF_TIME * intent.call_ms / 1000
-    return word_of(asked, await _answer(gateway, asked, timeout_s)).payload()
+    try:
+        told = _told(asked)
+    except (TypeError, ValueError) as error:
+        # One order's trouble, which no repeat ends: not its gateway's.
+        why = f"no gateway may be asked so: {type(error).__name__}"
+        return Word(Heard.REFUSED, why).payload()
+    return word_of(asked, await _answer(gateway, asked, told, timeout_s)).payload()
 
 
-async def _answer(
-    gateway: Gateway, asked: Asked, timeout_s: float
-) -> ChargeAnswer | OrderAnswer | RefundAnswer:
-    ends_s = time.monotonic() + timeout_s
+def _told(asked: Asked) -> Charge | Refund | str:
+    """Return what a gateway is told; TypeError or ValueError for what none may be told."""
     match asked.question:
         case Question.CHARGE:
-            charge = asked.charge()
-            wrong = gateway.wrong_detail(charge.method, charge.parameters)
-            if wrong is not None:
-                # Whoever appended it asked no pod.
-                return Refused(RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}")
-            return await gateway.process(charge, timeout_s)
+            return asked.charge()
         case Question.VERIFY:
-            return await gateway.verify(asked.order_id, timeout_s)
+            return check_order_id(asked.order_id)
         case _:
-            refund = Refund(
+            return Refund(
                 order_id=asked.order_id,
                 payment_id=asked.payment_id,
                 amount=asked.amount,
                 currency=asked.currency,
                 idempotency_key=f"refund:{asked.order_id}",
             )
+
+
+async def _answer(
+    gateway: Gateway, asked: Asked, told: Charge | Refund | str, timeout_s: float
+) -> ChargeAnswer | OrderAnswer | RefundAnswer:
+    ends_s = time.monotonic() + timeout_s
+    match told:
+        case Charge() as charge:
+            wrong = gateway.wrong_detail(charge.method, charge.parameters)
+            if wrong is not None:
+                # Whoever appended it asked no pod.
+                return Refused(RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}")
+            return await gateway.process(charge, timeout_s)
+        case str(order_id):
+            return await gateway.verify(order_id, timeout_s)
+        case Refund() as refund:
             answer = await gateway.refund(refund, timeout_s)
             if isinstance(answer, Refused) and answer.reason in _DONE_BEFORE:
                 # Given back already, it says: the same question would hear that for ever.

@@ -176,6 +176,17 @@ def test_what_a_gateway_takes_no_parameters_of_is_refused_before_it_is_called() 
     assert not gateway.asked
 
 
+@pytest.mark.parametrize("question", WAYS)
+def test_what_no_gateway_may_be_told_is_refused_and_counts_for_no_circuit(
+    question: Question,
+) -> None:
+    gateway, intent = Saying({}), intent_of(question)
+    odd = Asked.of(intent.payload)._replace(order_id="an order", payment_id="ch 1")
+    word = performed(gateway, replace(intent, payload=odd.content()))
+    assert word.heard == Heard.REFUSED
+    assert not gateway.asked
+
+
 def test_a_charge_whose_time_is_over_is_not_begun() -> None:
     gateway = Saying({})
     assert performed(gateway, intent_of(Question.CHARGE, until_ms=NOW)).heard == Heard.NOT_DONE
