@@ -42,6 +42,9 @@ from streams.gateways.protocol import (
 from streams.gateways.settings import account_in
 from streams.gateways.webhooks import Secrets, WebhookRefusal, refusal_of
 
+# Else it keeps an id of this machine in its user's folder, and tells Stripe of it.
+stripe.enable_telemetry = False
+
 NAME: Final = "stripe"
 SIGNATURE_HEADER: Final = b"stripe-signature"
 _DEFAULT_BASE: Final = "https://api.stripe.com"

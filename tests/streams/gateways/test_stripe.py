@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stripe import _telemetry_id as telemetry
 from support.gateways.running import PATIENCE_S
 from support.gateways.serving import served
 from support.gateways.stripe_server import (
@@ -361,6 +362,20 @@ def test_who_lacks_the_key_is_refused_and_nothing_shows_it(
 
     run(test, STRIPE_API_KEY="sk_test_geheim")
     assert "geheim" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_stripe_s_package_writes_nothing_into_the_user_s_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    # Once in a process the package looks for an id there, or makes one.
+    monkeypatch.setattr(telemetry, "_loaded", False)
+
+    async def test(gateway: StripeGateway, _server: StripeServer) -> None:
+        await gateway.process(charge("pm_card_visa"), PATIENCE_S)
+
+    run(test)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- webhooks ------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Windows over the open intents of a partition, against all that are open."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -23,10 +24,12 @@ async def nobody(_: Intent) -> bytes:
 class Bench:
     """An outbox over a store in memory; every change is committed at once."""
 
-    def __init__(self, directory: Path | None = None, end_offset: int = 0) -> None:
+    directory: ClassVar[Path]
+
+    def __init__(self, end_offset: int = 0) -> None:
         self.store = MemoryStore(seed=3)
         self.state = PartitionState(self.store)
-        journal = CrashJournal((directory or Path("/nonexistent")) / "journal.json")
+        journal = CrashJournal(self.directory / "journal.json")
         route = calling({"bank": nobody, "post": nobody})
         partition = InputPartition(
             route, "asked", 0, 1, self.state, 0, 0, journal, end_offset=end_offset
@@ -66,6 +69,11 @@ class Bench:
         while (one := self.box.take(destination, now_ms)) is not None:
             found.append(one[0].id)
         return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    Bench.directory = tmp_path_factory.mktemp("journals")
 
 
 @pytest.fixture(autouse=True)
