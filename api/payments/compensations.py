@@ -21,7 +21,7 @@ from api.web.whole_numbers import USUAL_FORM
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import COMPENSATION, PURCHASE, RESERVATION_ID
 from state.domain.purchase import PurchaseStatus, Turn
-from state.domain.reasons import ApiReason
+from state.domain.reasons import ApiReason, Reason
 from state.owners.protocol import LISTED_MAX
 from state.records.payments import PurchaseRecord, purchase_of
 
@@ -33,6 +33,7 @@ LIMIT_MAX: Final = 100
 PARTITION_MAX: Final = 999_999
 
 _CURSOR: Final = rf"^(0|[1-9][0-9]{{0,5}}):{RESERVATION_ID.pattern.decode()}$"
+_UNANSWERED: Final = tuple(UNANSWERED)
 _TURN_OF: Final = {"REFUNDED": Turn.REFUNDED, "UNPAID": Turn.FOUND_UNPAID}
 
 
@@ -57,10 +58,15 @@ class CompensationBody(BaseModel):
 
 
 class CompensationPage(BaseModel):
-    """Compensations in order of their addresses; `next_cursor` is null at the end."""
+    """Compensations in order of their addresses; `next_cursor` is null at the end.
+
+    `unknown` has the partitions of this page whose keeper does not answer now: what is open there
+    may be missing.
+    """
 
     compensations: list[CompensationBody]
     next_cursor: str | None
+    unknown: list[int]
 
 
 class Finding(BaseModel):
@@ -102,14 +108,19 @@ async def list_compensations(
     pod = pod_of(request)
     at = _place_of(cursor)
     found: list[dict[str, Any]] = []
+    unknown: list[int] = []
     for partition in range(at.partition, pod.payments.partitions()):
         after = at.payment_id if partition == at.partition else b""
-        async for purchase in _open_in(pod, partition, after):
-            if len(found) == limit:
-                last = found[-1]
-                return _listed(found, f"{last['partition']}:{last['payment_id']}")
-            found.append(_body(partition, purchase))
-    return _listed(found, None)
+        try:
+            async for purchase in _open_in(pod, partition, after):
+                if len(found) == limit:
+                    last = found[-1]
+                    return _listed(found, f"{last['partition']}:{last['payment_id']}", unknown)
+                found.append(_body(partition, purchase))
+        except _UNANSWERED:
+            # Whoever looks after the others is not kept from it.
+            unknown.append(partition)
+    return _listed(found, None, unknown)
 
 
 @router.post(
@@ -131,6 +142,12 @@ async def resolve_compensation(
     purchase = await _purchase(pod, partition, payment_id.encode()) if known else None
     if purchase is None or purchase.status != PurchaseStatus.COMPENSATION_REQUIRED:
         raise Problem.of(ApiReason.NOT_FOUND, "Nobody has to look after such a payment.")
+    if body.finding == "UNPAID" and purchase.payment_id:
+        raise Problem.of(
+            Reason.REFUND_DUE,
+            "The gateway has taken money for it: give it back there, and say REFUNDED.",
+            decided=False,
+        )
     identity = pod.desk.encoders.identity(
         payment_id,
         who.user_id,
@@ -150,10 +167,9 @@ async def _open_in(pod: Pod, partition: int, after: bytes) -> AsyncIterator[Purc
     """Give the purchases of a partition that a person has to look after, by ascending id."""
     begin = COMPENSATION + after + (b"\0" if after else b"")
     while True:
-        with told_as(UNANSWERED):
-            keys = await pod.owners.keys(PAYMENT_COMMANDS.name, partition, COMPENSATION, begin)
+        keys = await pod.owners.keys(PAYMENT_COMMANDS.name, partition, COMPENSATION, begin)
         for key in keys:
-            purchase = await _purchase(pod, partition, key.removeprefix(COMPENSATION))
+            purchase = await _stored(pod, partition, key.removeprefix(COMPENSATION))
             # It may have been resolved since it was listed.
             if purchase is not None and purchase.status == PurchaseStatus.COMPENSATION_REQUIRED:
                 yield purchase
@@ -163,8 +179,13 @@ async def _open_in(pod: Pod, partition: int, after: bytes) -> AsyncIterator[Purc
 
 
 async def _purchase(pod: Pod, partition: int, payment_id: bytes) -> PurchaseRecord | None:
+    """Return a purchase by its owner's word; raises Problem (503) where it cannot be asked."""
     with told_as(UNANSWERED):
-        stored = await pod.owners.get(PAYMENT_COMMANDS.name, partition, PURCHASE + payment_id)
+        return await _stored(pod, partition, payment_id)
+
+
+async def _stored(pod: Pod, partition: int, payment_id: bytes) -> PurchaseRecord | None:
+    stored = await pod.owners.get(PAYMENT_COMMANDS.name, partition, PURCHASE + payment_id)
     return None if stored is None else purchase_of(stored)
 
 
@@ -195,5 +216,7 @@ def _body(partition: int, purchase: PurchaseRecord) -> dict[str, Any]:
     }
 
 
-def _listed(found: list[dict[str, Any]], next_cursor: str | None) -> Response:
-    return json_answer({"compensations": found, "next_cursor": next_cursor}, 200)
+def _listed(found: list[dict[str, Any]], next_cursor: str | None, unknown: list[int]) -> Response:
+    return json_answer(
+        {"compensations": found, "next_cursor": next_cursor, "unknown": unknown}, 200
+    )

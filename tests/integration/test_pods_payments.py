@@ -185,5 +185,5 @@ def test_operators_are_told_that_nothing_needs_them(shop: Shop) -> None:
     answer = shop.pod.client.get("/v1/compensations")
     assert (answer.status_code, answer.json()) == (
         200,
-        {"compensations": [], "next_cursor": None},
+        {"compensations": [], "next_cursor": None, "unknown": []},
     )

@@ -34,7 +34,11 @@ async def listed(client: httpx.AsyncClient, **query: Any) -> Any:
 
 def test_every_partition_s_are_listed_in_pages() -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        assert await listed(client) == {"compensations": [], "next_cursor": None}
+        assert await listed(client) == {
+            "compensations": [],
+            "next_cursor": None,
+            "unknown": [],
+        }
         need(pod, "p1", "p2", "p3")
         # The owners of this test have the same records in each partition.
         want = [
@@ -68,10 +72,17 @@ def test_what_was_resolved_since_it_was_listed_is_left_out() -> None:
     asking(test)
 
 
-def test_a_list_without_one_partition_is_no_list() -> None:
+def test_a_partition_that_cannot_be_asked_is_named_and_hides_no_other() -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        owners_of(pod).failure = OwnerNotReady("restoring")
-        problem(await client.get(PATH, headers=OPERATOR), 503, "NOT_READY")
+        need(pod, "p1")
+        owners = owners_of(pod)
+        owners.away.add(1)
+        page = await listed(client)
+        assert [one["partition"] for one in page["compensations"]] == [0, 2, 3]
+        assert (page["next_cursor"], page["unknown"]) == (None, [1])
+        owners.failure = OwnerNotReady("restoring")
+        page = await listed(client)
+        assert (page["compensations"], page["unknown"]) == ([], list(range(PARTITIONS)))
 
     asking(test)
 
@@ -109,6 +120,20 @@ def test_a_finding_is_in_the_log_before_it_is_answered(finding: str, number: int
         assert (said.name, said.finding) == ("CompensationResolved", number)
         # Who found it, of which section.
         assert (said.userId, said.section, said.eventId) == (b"olga", A.encode(), EVENT)
+
+    asking(test)
+
+
+def test_money_that_a_gateway_has_taken_is_not_found_unpaid() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        need(pod, "p1")
+        store_purchase(pod, "p1", NEEDED, payment_id=b"pay_1")
+        path = f"{PATH}/0/p1:resolve"
+        answer = await client.post(path, json={"finding": "UNPAID"}, headers=OPERATOR)
+        problem(answer, 409, "REFUND_DUE")
+        assert not log_of(pod).told
+        answer = await client.post(path, json={"finding": "REFUNDED"}, headers=OPERATOR)
+        assert answer.status_code == 202
 
     asking(test)
 

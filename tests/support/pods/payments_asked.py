@@ -49,7 +49,13 @@ async def shown(client: httpx.AsyncClient, payment_id: str, query: str = "") -> 
     return answer.json()
 
 
-def store_purchase(pod: Pod, reservation_id: str, status: PurchaseStatus, at_ms: int = 1) -> None:
+def store_purchase(
+    pod: Pod,
+    reservation_id: str,
+    status: PurchaseStatus,
+    at_ms: int = 1,
+    payment_id: bytes = b"",
+) -> None:
     """Have the payments role keep a purchase of ann's."""
     record = PurchaseRecord(
         reservation_id.encode(),
@@ -67,5 +73,6 @@ def store_purchase(pod: Pod, reservation_id: str, status: PurchaseStatus, at_ms:
         status=status,
         booking_number=b"B-1",
         changed_at_ms=at_ms,
+        payment_id=payment_id,
     )
     owners_of(pod).purchases[PURCHASE + reservation_id.encode()] = CODECS.stored(record)

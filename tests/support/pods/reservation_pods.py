@@ -22,7 +22,7 @@ from api.web.metrics import ApiMetrics
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import partition_of, section_key
 from state.kafka.command_log import Appended, AppendUnknown, NotAppended
-from state.owners.lookup import OwnerLookup, _payloads, _Question
+from state.owners.lookup import OwnerLookup, OwnerNotReady, _payloads, _Question
 from state.owners.protocol import LISTED_MAX, framed
 from state.redis.idempotency import Claim, IdempotencyKeys
 from state.views.availability.statuses import SectionStatuses
@@ -230,7 +230,7 @@ class Owners(OwnerLookup):
     """Asks the stores themselves, once.
 
     behind: number of a partition -> an earlier moment of its store, answered from instead.
-    purchases: what the payments role has stored, wherever.
+    purchases: what the payments role has stored, wherever. away: partitions without an owner now.
     """
 
     def __init__(self, seats: Seats, decided: Callable[[int], int] = lambda _: 0) -> None:
@@ -240,6 +240,7 @@ class Owners(OwnerLookup):
         self.failure: Exception | None = None
         self.behind: dict[int, tuple[int, dict[bytes, bytes]]] = {}
         self.purchases: dict[bytes, bytes] = {}
+        self.away: set[int] = set()
 
     def stored(self, number: int) -> tuple[int, dict[bytes, bytes]]:
         """Return the progress and the records of a partition's store as they are now."""
@@ -255,6 +256,8 @@ class Owners(OwnerLookup):
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
+        if question.partition in self.away:
+            raise OwnerNotReady(f"partition {question.partition} restores")
         if question.topic == PAYMENT_COMMANDS.name:
             progress, stored = 0, self.purchases
         else:
