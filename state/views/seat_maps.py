@@ -1,11 +1,11 @@
-"""Seat maps of sections that are asked for often, so that their owners are not.
+"""Keeps seat maps in memory, so that a section many buyers look at costs its owner few look-ups.
 
 A kept map is served while the availability view, which hears of every change, knows no higher
-version; and for `YOUNG_MS` whatever happens, so that a section that changes a hundred times a
-second costs its owner ten look-ups a second and pod, not one for each buyer who looks.
+version, and for `YOUNG_MS` in any case. So a section that changes a hundred times a second costs
+its owner ten look-ups a second from each pod, and not one for each buyer.
 
-That its owner has no such section is the answer only where the owner had stored whatever anybody
-was told before it was asked for: see `OutcomeFeed.knows_since`.
+A pod answers that a section does not exist only where its owner had stored all that anybody was
+told before the question; see `OutcomeFeed.knows_since`.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ Name = tuple[int, str]
 
 
 class SectionSource(Protocol):
-    """Where sections are looked up when no kept map serves; raises as OwnerLookup does."""
+    """Looks sections up at their owners; raises as OwnerLookup does."""
 
     async def section(self, partition: int, section_key: bytes) -> SectionRecords | None: ...
 
 
 class Decisions(Protocol):
-    """How far the outcomes were read, as OutcomeFeed tells it."""
+    """Tells how far the outcomes were read; an OutcomeFeed."""
 
     def now_ns(self) -> int: ...
 
@@ -42,18 +42,19 @@ class Decisions(Protocol):
 
 
 class AbsenceUnsure(Exception):
-    """The owner knows no such section, and the brokers do not tell whether that is news.
+    """The owner knows no such section, and the brokers do not confirm that it is up to date.
 
-    Operator action: look at the brokers; at one partition's leader where the rest is answered.
+    Operator action: look at the brokers. Where other partitions are answered, look at the leader
+    of this one.
     """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeatMap:
-    """A section as of one moment.
+    """A section as it was at one moment.
 
     asked_ns: when the owner was asked, by the cache's clock.
-    rendered: what was made of the records, by its kind, kept as long as they are.
+    rendered: answers made of the records, by their kind; kept as long as the records.
     """
 
     records: SectionRecords
@@ -63,7 +64,12 @@ class SeatMap:
 
 @dataclass(slots=True)
 class SeatMapCounters:
-    """Maps served from memory, look-ups at owners, and requests that shared one."""
+    """What the cache counts.
+
+    kept:      maps served from memory.
+    looked_up: look-ups at owners.
+    shared:    requests that waited for a look-up which another request had begun.
+    """
 
     kept: int = 0
     looked_up: int = 0
@@ -71,11 +77,11 @@ class SeatMapCounters:
 
 
 class SeatMapCache:
-    """The maps that one pod keeps; all methods belong to one loop.
+    """The seat maps that one pod keeps; all methods belong to one loop.
 
-    source:    must cover every decision that `decisions` knows when it is asked.
-    certain_s: how long the brokers are asked before nobody dares to deny a section.
-    seats_max: capacity of all kept sections together; the longest unused go first.
+    source:    its answer must include every decision that `decisions` knew when it was asked.
+    certain_s: how long a request waits for the brokers to confirm that a section does not exist.
+    seats_max: limit for the seats of all kept sections together; the longest unused go first.
     """
 
     def __init__(
@@ -103,9 +109,9 @@ class SeatMapCache:
         return len(self._kept)
 
     async def get(self, event_id: int, section: str, min_version: int = 0) -> SeatMap | None:
-        """Return a section's map, or None where nobody was told of one before this was asked.
+        """Return a section's map, or None where nobody was told of the section before this call.
 
-        min_version: a kept map below it is not served; the owner may still be below it.
+        min_version: a kept map below this version is not served; the owner's map may be below it.
 
         Raises OwnerNotReady, OwnerUnreachable, OwnersBusy, AbsenceUnsure.
         """
@@ -118,7 +124,10 @@ class SeatMapCache:
         return await self._looked_up(name)
 
     def staleness_ms(self, event_id: int, section: str, seat_map: SeatMap) -> int:
-        """Return a bound of a map's age: that of the owner's word, or of the view's."""
+        """Return a bound of a map's age: since the owner was asked, or the view's if that is less.
+
+        The view's age counts where the view knows the map's version as the newest.
+        """
         age = age_ms(seat_map.asked_ns, self._clock_ns())
         known = self._view.get(event_id, section)
         if known is not None and known.version == seat_map.records.version:
@@ -135,19 +144,20 @@ class SeatMapCache:
         known = self._view.get(*name)
         if known is None or known.stale:
             return False
-        # A lower version is told only while the view lags behind the owner's word; later it
-        # contradicts that word, which was about a topic that is gone.
+        # The view may know a lower version while it has not read what the owner knew. If it has
+        # read that far and still knows a lower version, the map is of a topic that is gone.
         return known.version == version or (known.version < version and known.staleness_ms > age)
 
     async def _looked_up(self, name: Name) -> SeatMap | None:
         under_way = self._lookups.get(name)
         if under_way is not None:
             self.counters.shared += 1
-            # Whoever goes away takes nothing from the others.
+            # Shielded: a request that is cancelled must not cancel the look-up of the others.
             found = await asyncio.shield(under_way)
             if found is not None:
                 return found
-            # It was begun before this was asked: somebody may have been told of one meanwhile.
+            # The look-up began before this request, and somebody may have been told of the section
+            # since: ask again.
         lookup = self._lookups.get(name)
         if lookup is None:
             self.counters.looked_up += 1
@@ -158,7 +168,7 @@ class SeatMapCache:
     def _end(self, name: Name, lookup: asyncio.Task[SeatMap | None]) -> None:
         del self._lookups[name]
         if not lookup.cancelled():
-            # Everybody who asked may be gone: then nobody else would take the error.
+            # Retrieves the error, for all requests that wait for it may have been cancelled.
             lookup.exception()
 
     async def _found(self, partition: int, key: bytes) -> SectionRecords | None:
@@ -174,10 +184,11 @@ class SeatMapCache:
         return None
 
     async def _look_up(self, name: Name) -> SeatMap | None:
-        # Before the owner is asked: what it says is not older.
+        # The clock is read before the owner is asked, so its answer is not older than that.
         asked_ns = self._clock_ns()
         key = section_key(*name)
-        # Commands and statuses have as many partitions, which need not be those of the catalogue.
+        # The command topic has as many partitions as section-status, whose brokers' number may
+        # differ from the one in the catalogue of topics.
         if not self._view.is_ready():
             raise OwnerNotReady("nobody has said yet how many partitions the topics have")
         partition = partition_of(key, len(self._view.positions()))

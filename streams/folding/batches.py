@@ -1,4 +1,4 @@
-"""A batch through its fold, whatever is decided: rewinds, progress, poisonous records."""
+"""A batch in, its effects out: the steps that are the same for every handler."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def fold_batch(
     """Fold a batch; return what is to be published.
 
     outcomes:   name of the topic that `fold.outcomes` go to.
-    tell_again: emits what records led to that the state has already.
-    decide:     decides records, in order.
-    settle:     stores what they left behind; the progress is stored here.
+    tell_again: emits the outcomes of records that the state has already applied.
+    decide:     decides new records, in order.
+    settle:     stores what `decide` changed; `fold_batch` itself stores the progress.
     """
     rewound, new = fold.parted()
     effects = fold.effects
     if rewound:
         tell_again(fold, rewound)
-        # Their dead letters were written when they were applied.
+        # The dead letters of rewound records were written when those records were applied.
         effects.dead_letters.clear()
     if new:
         decide(fold, new)
@@ -48,9 +48,9 @@ def fold_batch(
 
 
 def pass_over(fold: Fold, record: Record) -> Decoded | None:
-    """Let time and progress, and nothing else, move over a record that no handler survived.
+    """Move time and progress, and nothing else, past a record that no handler survived.
 
-    Returns what it says, where it can be read.
+    Returns what the record says, or None where it cannot be read.
     """
     fold.offset = record.offset
     fold.pass_to(record.timestamp)
@@ -60,7 +60,7 @@ def pass_over(fold: Fold, record: Record) -> Decoded | None:
 
 
 def progress_of(kind: type[Fold]) -> Callable[[State], Progress]:
-    """Return what tells how far a partition's state has come that such folds have made."""
+    """Return a function that reads the progress which folds of this kind keep in their state."""
 
     def progress(state: State) -> Progress:
         stored = state.get(kind.progress_key)

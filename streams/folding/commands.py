@@ -1,4 +1,4 @@
-"""Records of a batch in; one command after another out, with what is stored at its turn."""
+"""Records of a batch in; its commands out, one by one, each with what is stored of its subject."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ AnyFold = TypeVar("AnyFold", bound=Fold)
 
 
 class Turn(NamedTuple):
-    """A command whose turn it is.
+    """A command, at the moment when it is to be decided.
 
-    name:   full name of its record; fields: as decoded.
-    stored: what the state has under its key, with all that records before it have changed through
-            `Fold.put` and `Fold.delete`.
+    name:   full name of its Avro record; fields: as decoded.
+    stored: what the state has under the command's key. It includes what earlier records of the
+            batch changed through `Fold.put` and `Fold.delete`.
     """
 
     record: Record
@@ -33,15 +33,18 @@ def each_command(
     key_of: Callable[[Fields], bytes],
     end_due: Callable[[AnyFold], None],
 ) -> Iterator[Turn]:
-    """Give the commands of a batch; time has come to each, and what is due has ended before it.
+    """Give the commands of a batch, in order.
 
-    key_of:  the key of the store that a command is about.
+    Before each command the log time moves to its record, and `end_due` ends what is due by then.
+
+    key_of:  returns the key in the store of what a command is about.
     end_due: ends what `fold.due` names.
-    Raises UnknownSchema or NewerProducer before the first one.
+    Raises UnknownSchema or NewerProducer before the first command.
     """
     names, decoded = read(fold, records)
     says_nothing = {"", fold.tick_name}
-    # Whatever is looked up for those is not looked at; the progress is there.
+    # The look-up wants a key for every record. What it finds for these is never used, so any key
+    # that exists will do.
     keys = [
         fold.progress_key if name in says_nothing else key_of(fields)
         for name, fields in zip(names, decoded, strict=True)

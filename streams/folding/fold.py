@@ -1,4 +1,4 @@
-"""One batch being folded into its partition: what the decisions of any handler need at hand."""
+"""The state, time and effects of one batch, which the decisions of any handler work on."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from streams.folding import log_time
 from streams.folding.progress import KeptProgress, read_progress, write_progress
 from streams.folding.ticks import tick_version
 
-# Most deadlines that end at one record of the log. After an outage a million may be overdue at
-# once; the records that follow, ticks among them, end the rest.
+# How many deadlines end at one record of the log, at most. After an outage a million deadlines may
+# be overdue at once; the records that follow, ticks among them, end the rest.
 DUE_PER_RECORD: Final = 1_000
 
-# What a read command carries: the identity's five fields, its encoded form, its own fields.
+# The values of a decoded record, in the order of its schema. Those of a command are the five
+# fields of the identity, the identity in its encoded form, and the command's own fields.
 Fields = tuple[Any, ...]
 
 
 class Fold:
     """One batch being folded into its partition's state; a handler's own fold extends it.
 
-    A subclass says, for all its batches:
+    A subclass sets, for all its batches:
 
     tick_name:    full name of the record that only moves time.
-    progress_key: where its store keeps the progress.
-    usual:        what outcomes are counted as that are in `outcomes` without `emit`.
-    first_logic_version: of the rules before the first tick; from 2 on time follows no jump.
-    last_logic_version:  of the newest rules that this code has.
+    progress_key: key of the progress in the handler's store.
+    usual:        decision that outcomes are counted as which were added without `emit`.
+    first_logic_version: version of the rules before the first tick; from 2 on the log's time
+                  follows no jump of a clock.
+    last_logic_version:  version of the newest rules that this code has.
 
-    Of a batch:
+    Each batch has:
 
-    next_offset: of the first record that the state does not have yet.
-    offset:      of the record that is being decided.
-    logic_version: of the rules that decide it.
-    log_time_ms: time of the log there; timer_ms: time that the ticks' clocks have come to.
+    next_offset: offset of the first record that the state does not have yet.
+    offset:      offset of the record that is being decided.
+    logic_version: version of the rules that decide that record.
+    log_time_ms: the log's time at that record; timer_ms: highest clock that a tick has told.
     overdue:     whether a deadline has passed that no record has ended yet.
-    look_again:  keys whose stored value may have changed since the batch was looked up.
+    look_again:  keys whose stored value may have changed since `look_up`.
     outcomes:    (key, value) to publish; counted: how many of them `emit` has counted.
     """
 
@@ -86,7 +88,7 @@ class Fold:
         self.look_again: set[bytes] = set()
 
     def refuse_newer(self, version: int) -> None:
-        """Raise NewerProducer for rules that this code does not have."""
+        """Raise NewerProducer for a version of the rules that this code does not have."""
         if version > self.last_logic_version:
             message = (
                 f"version {version} of the rules decides here, this code has version "
@@ -96,9 +98,9 @@ class Fold:
             raise NewerProducer(message)
 
     def follow(self, record: Record, name: str, fields: Fields) -> int:
-        """Let time follow the record that is decided next, and return the log's time there.
+        """Move the log's time to the record that is decided next, and return that time.
 
-        name, fields: as read; of a tick they tell a clock, of any other record nothing.
+        name, fields: as read. Only a tick's are used: they tell a clock.
         """
         self.offset = record.offset
         if name == self.tick_name:
@@ -110,14 +112,14 @@ class Fold:
         return self.log_time_ms
 
     def pass_to(self, appended_ms: int) -> None:
-        """Let the log's time follow a record's append time."""
+        """Move the log's time to a record's append time."""
         if self.logic_version > 1:
             self.log_time_ms = log_time.moved(self.log_time_ms, appended_ms)
         else:
             self.log_time_ms = max(self.log_time_ms, appended_ms)
 
     def _tick(self, appended_ms: int, clock_ms: int, version: int) -> None:
-        """Let time follow a tick, by the rules of `version` from here on if that is newer."""
+        """Move the time to a tick; a newer `version` of the rules holds from this tick on."""
         self.logic_version = max(self.logic_version, version)
         if self.logic_version > 1 and clock_ms:
             self.log_time_ms, self.timer_ms = log_time.ticked(
@@ -128,10 +130,10 @@ class Fold:
             self.timer_ms = max(self.timer_ms, clock_ms)
 
     def due(self) -> list[tuple[bytes, bytes]]:
-        """Return (key, what is stored there) of what is due by both clocks, oldest first.
+        """Return key and stored value of everything due by both clocks, oldest first.
 
-        To be asked once a record. At most `DUE_PER_RECORD`; `overdue` tells whether more are due.
-        A key that is neither put again nor deleted will be named again.
+        Call it once for each record. It returns at most `DUE_PER_RECORD` keys; `overdue` tells
+        whether more are due. A key is returned again until it is put or deleted.
         """
         state = self.state
         horizon_ms = log_time.horizon_ms(self.log_time_ms, self.timer_ms)
@@ -147,10 +149,11 @@ class Fold:
         return found
 
     def look_up(self, keys: list[bytes]) -> list[bytes | None]:
-        """Return what is stored under a key for each record of the batch.
+        """Return what is stored under each key, one key for each record of the batch.
 
-        Records of one batch must see each other: a key that comes twice, or that a record before
-        has put or deleted, is in `look_again`, and asked for anew when its record is decided.
+        A record must see what earlier records of its batch have changed. So a key that comes
+        twice, or that an earlier record has put or deleted, is in `look_again`, and is looked up
+        anew when its record is decided.
         """
         if len(set(keys)) < len(keys):
             once: set[bytes] = set()
@@ -159,23 +162,23 @@ class Fold:
         return self.state.get_many(keys)
 
     def put(self, key: bytes, value: bytes, due_ms: int = 0) -> None:
-        """Store a value, with the time (Unix ms) that it becomes due; 0 for never.
+        """Store a value and the time (Unix ms) when it becomes due; 0 for never.
 
-        Whatever a command's turn may ask for is put and deleted here, never through `state`: only
-        then do later records of the batch find it, and not what `look_up` found before.
+        A handler changes what commands are about by `put` and `delete`, never through `state`.
+        Otherwise later records of the batch would get the old value, which `look_up` found.
         """
         self.state.put(key, value, due_ms)
         self.look_again.add(key)
 
     def delete(self, key: bytes) -> None:
-        """Forget a value, and that it was due; as `put`, the only way."""
+        """Delete a value and its due time; see `put`."""
         self.state.delete(key)
         self.look_again.add(key)
 
     def outcome_id(self, ordinal: int = 0) -> bytes:
-        """Return the id of what the present record decides.
+        """Return the id of an outcome that the present record leads to.
 
-        ordinal: 0 for its own outcome; 1, 2 .. for what becomes due there.
+        ordinal: 0 for the record's own outcome; 1, 2 .. for those of what becomes due at it.
         """
         return b"%s%d:%d" % (self.outcome_prefix, self.offset, ordinal)
 
@@ -194,7 +197,7 @@ class Fold:
         self.effects.dead_letters.append(DeadLetter(record, reason, detail))
 
     def parted(self) -> tuple[Sequence[Record], Sequence[Record]]:
-        """Return the records that the state has already, after a rewind, and those it has not."""
+        """Return the rewound records, which the state has applied already, and the new ones."""
         records = self.batch.records
         rewound = 0
         while rewound < len(records) and records[rewound].offset < self.next_offset:
@@ -202,6 +205,6 @@ class Fold:
         return records[:rewound], records[rewound:]
 
     def keep_progress(self, next_offset: int) -> None:
-        """Store how far the state has come."""
+        """Store `next_offset` with the time and the version of the rules."""
         kept = KeptProgress(next_offset, self.log_time_ms, self.timer_ms, self.logic_version)
         self.state.put(self.progress_key, write_progress(kept))

@@ -1,4 +1,4 @@
-"""How far a partition's state has come: one record of its store."""
+"""How far a partition's state has come, as one record in its store."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _write: Final = encoder(_RECORD)
 class KeptProgress(NamedTuple):
     """The stored record.
 
-    next_offset:   of the next record to apply.
-    log_time_ms:   time of the log behind the last one; timer_ms: what the ticks' clocks came to.
-    logic_version: of the rules that decide from here on.
+    next_offset:   offset of the next record to apply.
+    log_time_ms:   the log's time after the last applied record.
+    timer_ms:      highest clock that a tick has told; see `log_time`.
+    logic_version: version of the rules that decide from here on.
     """
 
     next_offset: int
@@ -26,10 +27,10 @@ class KeptProgress(NamedTuple):
 
 
 def read_progress(stored: bytes) -> KeptProgress:
-    """Return the progress of its record; raises Refused for bytes that are none."""
+    """Decode a stored progress. Raises Refused for other bytes."""
     return KeptProgress._make(_read(stored, 0))
 
 
 def write_progress(progress: KeptProgress) -> bytes:
-    """Return the record."""
+    """Encode a progress for the store."""
     return _write(*progress)

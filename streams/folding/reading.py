@@ -20,8 +20,9 @@ from streams.folding.ticks import tick_version
 
 
 def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields]]:
-    """Return for each record its full name and its fields; "" and () where it says nothing.
+    """Return the full name and the fields of each record; "" and () for one that says nothing.
 
+    A record that says nothing is a tombstone, or became a dead letter here.
     Raises UnknownSchema or NewerProducer before anything is decided.
     """
     names: list[str] = []
@@ -66,7 +67,7 @@ def _read_unusual(fold: Fold, record: Record) -> tuple[str, Fields]:
 
 
 def _unknown_ids(fold: Fold) -> set[int]:
-    """Return every id of the batch that nobody has told us yet."""
+    """Return the unknown schema ids of the batch that the registry was not asked for yet."""
     decode = fold.decoder.decode
     verdicts = [decode(record.value, record.headers) for record in fold.batch.records]
     found = {one.schema_id for one in verdicts if isinstance(one, UnknownSchemaId)}

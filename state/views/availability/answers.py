@@ -1,4 +1,4 @@
-"""What is asked of the availability view, what it answers, and the clock that ages are told by."""
+"""Questions to the availability view, its answers, and the clock that their ages are told by."""
 
 import time
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 _MS = 1_000_000
 
-# CLOCK_MONOTONIC stands still while a machine is suspended: ages would come out too small.
+# CLOCK_MONOTONIC stands still while a machine is suspended, so ages by it would be too small.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Availability(NamedTuple):
-    """What is known of a section, and of what age.
+    """What the view knows of a section, with its age.
 
     free, held, largest_block, version, as_of_ms: as in SectionStatus.
-    staleness_ms: every status that was visible this long ago, or longer, is in these counts.
-    stale:        older than the view's limit, or than the caller demanded.
+    staleness_ms: the age: these counts include every status that was visible this long ago.
+    stale:        the age is above the view's limit, or above the caller's.
     """
 
     free: int
@@ -28,26 +28,28 @@ class Availability(NamedTuple):
 
 
 class TooStale(Exception):
-    """The view could not be brought to the age that was demanded before the deadline.
+    """The view did not become as young as the caller demanded before the deadline.
 
-    Operator action: look at `trouble` and `staleness_ms` in the statistics; one slow answer is
-    none, a view that stays stale is cut off from the brokers.
+    Operator action: look at `trouble` and `staleness_ms` in the statistics. A single slow answer
+    needs no action; a view that stays stale is cut off from the brokers.
     """
 
 
 class NotYet(Exception):
-    """The version that was demanded had not arrived before the deadline.
+    """The version that the caller demanded did not arrive before the deadline.
 
-    Operator action: none for one caller; for all of them, see whether workers publish statuses.
+    Operator action: none for one caller. If all callers get it, see whether workers publish
+    statuses.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What an answer about a section must satisfy.
+    """What a caller demands of an answer about a section.
 
-    max_staleness_ms: None for any age.
-    min_version:      the version in the outcome of the caller's own command; 0 for any.
+    max_staleness_ms: highest age; None for any.
+    min_version:      lowest version, such as that in the outcome of the caller's command; 0 for
+                      any.
     """
 
     event_id: int
@@ -61,12 +63,12 @@ class Demand:
 
 
 def boot_clock_ns() -> int:
-    """Return a clock that never goes back, and that runs while process and machine sleep."""
+    """Read a clock that never goes back, and runs on while the process or the machine sleeps."""
     return time.clock_gettime_ns(_CLOCK)
 
 
 def age_ms(known_ns: int, now_ns: int) -> int:
-    """Return an age rounded up: it is a bound."""
+    """Return an age, rounded up since it is a bound."""
     return (now_ns - known_ns + _MS - 1) // _MS
 
 
@@ -74,7 +76,7 @@ class Judged(NamedTuple):
     """An answer, and which demands it satisfies.
 
     answer: None for an unknown section.
-    age_ms: of the answer, or of the knowledge that there is none.
+    age_ms: age of the answer, or of the knowledge that there is no such section.
     """
 
     answer: Availability | None
@@ -87,7 +89,7 @@ class Judged(NamedTuple):
         return self.has_version and self.has_age
 
     def refusal(self, demand: Demand) -> NotYet | TooStale:
-        """Return the error that says which demand is not met."""
+        """Return the error for the demand that the answer does not meet."""
         where = f"section {demand.event_id}-{demand.section}"
         if not self.has_version:
             told = "unknown" if self.answer is None else f"at version {self.answer.version}"
@@ -97,7 +99,10 @@ class Judged(NamedTuple):
 
 
 def judged(demand: Demand, answer: Availability | None, age: int) -> Judged:
-    """Return how an answer of this age, in ms, meets a demand."""
+    """Compare an answer with a demand.
+
+    age: age of the answer in ms.
+    """
     version = 0 if answer is None else answer.version
     limit_ms = demand.max_staleness_ms
     return Judged(answer, age, version >= demand.min_version, limit_ms is None or age <= limit_ms)

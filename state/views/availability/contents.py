@@ -1,10 +1,9 @@
-"""Records of section-status in; the newest status of every section, and how sure it is, out.
+"""Records of section-status in; the newest status of every section, and its age, out.
 
-How sure a partition is, `freshness` tells.
-
-A record that cannot be read makes its section doubtful: the counts may have changed with it, so
-they stay, but their age runs from the last time before it, until a readable record follows. The
-same holds of a section that is not known: from then on nobody can say that it is not there.
+The age of a status is that of its partition; see `freshness`. A record that cannot be read makes
+its section doubtful, since the record may have told other counts. The known counts stay, but their
+age counts from the moment before that record, until a readable record of the section follows. In
+the same way ages the knowledge that a section does not exist.
 """
 
 import logging
@@ -34,16 +33,16 @@ log = logging.getLogger(__name__)
 
 _MS = 1_000_000
 
-# Records of a partition whose content is remembered after newer ones of their sections came.
+# How many records of a partition are remembered after newer records of their sections came.
 RECENT_MAX = 1_024
 
-# What a record said: event, section, and the fields of its status.
+# The content of a record: event, section, and the fields of the status.
 Told = tuple[int, str, list[int]]
 
-# The same as it is kept: offset, event, section, and the entry that it became.
+# A remembered record: offset, event, section, and the entry that the record became.
 _Recent = tuple[int, int, str, Known]
 
-# Reasons of bad records beside those of serdes.decoding.
+# Why a record is bad, beside the reasons of serdes.decoding.
 BAD_KEY = "BAD_KEY"
 KEY_MISMATCH = "KEY_MISMATCH"
 WRONG_PARTITION = "WRONG_PARTITION"
@@ -60,7 +59,10 @@ class _Bad(Exception):
 
 
 class Change(NamedTuple):
-    """A section whose newest status changed; None: its tombstone was read."""
+    """A section whose newest status changed.
+
+    status: None where a tombstone removed the section.
+    """
 
     event_id: int
     section: str
@@ -70,10 +72,10 @@ class Change(NamedTuple):
 class Contents(Reading):
     """One reading of the topic, from its beginning.
 
-    by_event: newest status by event and section. Changed by one thread; a look-up of another
-              finds the former entry or the new one.
-    kept_by_event: snapshots that somebody asked for and whose event did not change since.
-    topic_id: the brokers' id of the topic that is read.
+    by_event: newest status by event and section. One thread changes it; a look-up in another
+              thread finds the former entry or the new one.
+    kept_by_event: snapshots that somebody asked for, and whose event has not changed since.
+    topic_id: the brokers' id of the topic.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Contents(Reading):
         super().__init__(partitions, self._never_ns)
         self._recent: list[deque[_Recent]] = [deque(maxlen=RECENT_MAX) for _ in range(partitions)]
         self._doubtful_ns: dict[tuple[int, str], int] = {}
-        # Of events, the sections that are not known but for records that cannot be read.
+        # By event: sections of which only unreadable records came, and since when that is so.
         self._unreadable_ns: dict[int, dict[str, int]] = {}
         self._decoder = decoder
         self._learn = learn
@@ -100,10 +102,10 @@ class Contents(Reading):
         self._skipped = Skipped(log, "a status", counters.bad)
 
     def told_at(self, partition: int, offset: int) -> Told | None:
-        """Return what a record said that was taken in lately; None for any other place."""
+        """Return the content of the record at an offset; None where it is not a recent one."""
         if partition >= len(self._recent):
             return None
-        # The copy is made in one piece; the queue itself may change under us.
+        # The copy is one step of the interpreter; the deque itself may change meanwhile.
         recent = list(self._recent[partition])
         at = bisect_left(recent, offset, key=_OFFSET)
         if at == len(recent) or recent[at][0] != offset:
@@ -112,36 +114,42 @@ class Contents(Reading):
         return event_id, section, list(known[:5])
 
     def is_other_history(self, event_id: int, section: str, told: int, told_at_ms: int) -> bool:
-        """Say whether what was read of a section shows that a version told before is not in it.
+        """Say whether the records of a section prove that a version is not of their log.
 
-        Looked at are its newest status and those that were read lately; former ones are forgotten.
+        told, told_at_ms: the version that somebody was told, and its log time. Compared with the
+        newest status of the section and the remembered ones; older ones are forgotten, so False
+        proves nothing.
         """
         known = self.by_event.get(event_id, _NO_SECTIONS).get(section)
         if known is None:
             return False
         number = known[5] if known[5] >= 0 else ~known[5]
         name = (event_id, section)
-        # The copy is made in one piece, as in `told_at`.
+        # The copy is one step, as in `told_at`.
         lately = [one[3] for one in list(self._recent[number]) if one[1:3] == name]
         return any(is_other_history(*one[:2], told, told_at_ms) for one in (known, *lately))
 
     def known_ns(self, event_id: int, section: str, known: Known | None) -> int:
-        """Return the clock up to which an entry, or that there is none, is sure to be right."""
+        """Return the time, by the view's clock, up to which an entry is surely the newest.
+
+        known: None to ask up to which time the section was surely unknown.
+        """
         if known is None:
             key = section_key(event_id, section)
-            # In this order: what cannot be read is noted before the clock moves past it.
+            # The clock is read first: the other thread notes an unreadable record before it moves
+            # the clock past that record.
             known_ns = self.partitions[partition_of(key, len(self.partitions))].known_ns
             return min(known_ns, self._unreadable_ns.get(event_id, _NEVER).get(section, known_ns))
         partition = known[5]
         if partition >= 0:
             return self.partitions[partition].known_ns
-        # The doubt may have ended since the entry was read: the caller holds the old counts.
+        # If the doubt has ended since the caller read the entry, its counts are old: never sure.
         return self._doubtful_ns.get((event_id, section), self._never_ns)
 
     def absent_ns(self, event_id: int, sections: Sequence[str] = ()) -> int:
-        """Return the clock up to which it is sure that what is unknown was not there.
+        """Return the time, by the view's clock, up to which unknown sections surely did not exist.
 
-        sections: of the event; none of them named: any, on whatever partition.
+        sections: those of the event to look at; empty for all that may exist on any partition.
         """
         if sections:
             return min(self.known_ns(event_id, section, None) for section in sections)
@@ -150,25 +158,28 @@ class Contents(Reading):
         )
 
     def is_unreadable(self, event_id: int, sections: Sequence[str] = ()) -> bool:
-        """Say whether a record cannot be read that is all there is of one of them, or of any."""
+        """Say whether only unreadable records came of one of the sections.
+
+        sections: as in `absent_ns`.
+        """
         of_event = self._unreadable_ns.get(event_id)
         if not of_event:
             return False
         return not sections or any(section in of_event for section in sections)
 
     def entry(self, event_id: int, section: str) -> tuple[Known | None, int]:
-        """Return what is known of a section, and the clock up to which that is sure."""
+        """Return the entry of a section, and the time up to which it is sure; see `known_ns`."""
         known = self.by_event.get(event_id, _NO_SECTIONS).get(section)
         while True:
             known_ns = self.known_ns(event_id, section, known)
             newest = self.by_event.get(event_id, _NO_SECTIONS).get(section)
             if newest is known:
                 return known, known_ns
-            # Changed between the two: the clock may promise more than the former entry holds.
+            # The entry changed before the clock was read: that time would hold for the new entry.
             known = newest
 
     def entries(self, event_id: int) -> dict[str, tuple[Known, int]]:
-        """Return what is known of all sections of an event, each with its clock; maybe none."""
+        """Return the entry of each section of an event, and the time up to which it is sure."""
         while (snapshot := self.snapshot(event_id)) is not None:
             entries = {
                 name: (known, self.known_ns(event_id, name, known))
@@ -181,7 +192,7 @@ class Contents(Reading):
     def snapshot(self, event_id: int) -> EventSnapshot | None:
         """Return the newest snapshot of an event; None for an event without sections."""
         snapshot = self.kept_by_event.get(event_id)
-        # An empty one is being filled by another thread.
+        # Another thread is about to fill an empty snapshot.
         if snapshot is None or not snapshot.known_by_section:
             return self._new_snapshot(event_id)
         return snapshot
@@ -190,7 +201,7 @@ class Contents(Reading):
         if event_id not in self.by_event:
             return None
         snapshot = self.kept_by_event[event_id] = EventSnapshot(event_id)
-        # The copy is made in one piece; the dict itself may change under us.
+        # The copy is one step of the interpreter; the dict itself may change meanwhile.
         sections = self.by_event.get(event_id, _NO_SECTIONS).copy()
         if not sections:
             self.kept_by_event.pop(event_id, None)
@@ -207,11 +218,10 @@ class Contents(Reading):
     def take(self, records: Sequence[Message]) -> list[Change]:
         """Take in records as `apply` does, in less time, and return what they changed.
 
-        Nothing is returned before these contents are published: nobody hears of it.
+        Returns no changes before these contents are published, since nobody hears of them.
 
-        What a topic in use mostly holds, a newer status of a section that is known, is taken in
-        here; whatever else a record may be is left to `apply`. A pod that starts reads half a
-        million of them.
+        A pod that starts may read half a million records. Most are newer statuses of known
+        sections: these are taken in here, and all other records are left to `apply`.
         """
         changes: list[Change] = []
         tell = self.is_published
@@ -239,7 +249,7 @@ class Contents(Reading):
             entry = (*status, number, offset)
             by_event[event_id][section] = entry
             recents[number].append((offset, event_id, section, entry))
-            # Last, as in `_put`.
+            # Last; see `_put`.
             kept.pop(event_id, None)
             counters.records += 1
             counters.applied += 1
@@ -255,7 +265,7 @@ class Contents(Reading):
         value: bytes | None,
         headers: Headers = (),
     ) -> Change | None:
-        """Take in one record and return what it changed. Never raises on bad bytes."""
+        """Take in one record; return what it changed. Never raises on bad bytes."""
         self._counters.records += 1
         verdict = verdict_on(self._decoder, self._learn, value, headers)
         try:
@@ -285,16 +295,17 @@ class Contents(Reading):
             if SECTION_ID.fullmatch(name) is None:
                 raise _Bad(BAD_KEY, repr(key))
         elif number not in {known[5], ~known[5]}:
-            # Hashed only in this dispute: a hash for each of 100,000 sections delays the start.
+            # The key is hashed only where two partitions claim the section: a hash for each of
+            # 100,000 sections would delay the start.
             if partition_of(key, len(self.partitions)) != number:
                 raise _Bad(WRONG_PARTITION, f"{key!r} on {number}")
-            # The entry came from where it does not belong, so it says nothing.
+            # The known entry came from a wrong partition, so it says nothing.
             self._counters.bad[WRONG_PARTITION] += 1
         elif not self._is_news(status_in(known), status):
             if known[:5] == status:
                 self._put(event_id, section, (*status, number, offset))
             return None
-        # Events share the names of their sections, mostly.
+        # Most events share the names of their sections: interned, each name is in memory once.
         self._put(event_id, intern(section), (*status, number, offset))
         self._counters.applied += 1
         return Change(event_id, section, status)
@@ -306,7 +317,7 @@ class Contents(Reading):
             self._doubtful_ns.pop((event_id, section), None)
         if self._unreadable_ns:
             self._forget_unreadable(event_id, section)
-        # Last, here and below: see `event_snapshot`.
+        # Last, here and wherever a section changes; `snapshot` tells why.
         self.kept_by_event.pop(event_id, None)
 
     def _is_news(self, known: SectionStatus, status: SectionStatus) -> bool:
@@ -364,7 +375,7 @@ class Contents(Reading):
             of_event = self._unreadable_ns.setdefault(event_id, {})
             of_event.setdefault(section, freshness.known_ns)
         elif known[5] >= 0:
-            # In this order: whoever reads the mark finds the time.
+            # The time is stored first: a thread that finds the entry doubtful finds the time too.
             self._doubtful_ns[event_id, section] = freshness.known_ns
             self.by_event[event_id][section] = (*status_in(known), ~known[5], known[6])
             self.kept_by_event.pop(event_id, None)
@@ -378,7 +389,7 @@ _NEVER: dict[str, int] = {}
 def _told(
     by_header: Mapping[bytes, tuple[str, Decode]], key: bytes | None, value: bytes
 ) -> tuple[int, str, SectionStatus] | None:
-    """Return what a value in our own form says under its key; None for any other."""
+    """Return the content of a record in the usual form; None for any other record."""
     reader = by_header.get(value[:HEADER_BYTES])
     if reader is None:
         return None

@@ -1,9 +1,10 @@
-"""All sections of one event as one value, shared by every look-up until something changes.
+"""All sections of one event as one value, which all look-ups share until a section changes.
 
-How a snapshot is known to be the newest without a lock: whoever makes one puts it, still empty,
-among the kept ones and only then reads the sections. The thread that changes a section drops the
-event's snapshot after the change, and moves the clock of the partition after that. So a snapshot
-that is still kept after its age was read holds everything that the age promises.
+A look-up knows without a lock that its snapshot is the newest. The thread that makes a snapshot
+first puts it, still empty, among the kept ones, and then reads the sections. The thread that
+changes a section first changes it, then drops the event's kept snapshot, then moves the clock of
+the partition. So a snapshot that is still kept after its age was read includes every change that
+the age promises.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +13,10 @@ from typing import Any, Final, Self
 from state.domain.status import SectionStatus
 from state.kafka.freshness import Freshness
 
-# The fields of SectionStatus, then the partition, or its complement where the section is
-# doubtful, then the offset of the record. A plain tuple of numbers, since the garbage collector
-# stops walking those: a full collection over 100,000 named ones with a reference to their
-# freshness halts a pod for 20 ms.
+# An entry: the fields of SectionStatus, then the partition (its complement `~partition` where the
+# section is doubtful), then the offset of the record. A plain tuple of numbers, since the garbage
+# collector soon skips such tuples. A full collection over 100,000 named tuples with a reference to
+# their Freshness halts a pod for 20 ms.
 Known = tuple[int, int, int, int, int, int, int]
 
 # Later than any clock.
@@ -23,20 +24,21 @@ NO_DOUBT_NS: Final = 2**63 - 1
 
 
 def status_in(known: Known) -> SectionStatus:
-    """Return the status of an entry."""
+    """Return the status in an entry."""
     return SectionStatus(*known[:5])
 
 
 class EventSnapshot:
     """Sections of one event, in the order of their names.
 
-    known_by_section: newest status, partition and offset of each; not changed once filled.
-    numbers:          of the partition of each, as in its entry.
-    partitions:       those of the sections that are sure, once each.
-    derived:          what callers computed from it, such as encoded answers, by a key of theirs;
-                      they bound it, and it goes with the snapshot.
-    former:           the snapshot before, for what can be taken over from it; mostly one section
-                      changes. It has no former one itself.
+    known_by_section: entry of each section; not changed once filled.
+    numbers:          partition number of each section, as in its entry.
+    partitions:       partitions of the sections that are not doubtful, each once.
+    derived:          values that callers computed from this snapshot, such as encoded answers,
+                      under keys of their own. The callers bound it.
+    former:           the snapshot before this one, or None. Mostly one section has changed since,
+                      so callers take over what they derived of the others. Its own `former` is
+                      None.
     """
 
     __slots__ = (
@@ -68,10 +70,12 @@ class EventSnapshot:
         doubtful_ns_by_section: Mapping[str, int],
         former: "EventSnapshot | None" = None,
     ) -> Self:
-        """Take sections of whatever order, all partitions, and since when sections are doubtful.
+        """Fill this empty snapshot, and return it.
 
-        doubtful_ns_by_section: one for each section that is marked so in its entry.
-        former:                 any older snapshot of the event; makes it cheaper.
+        known_by_section:       entries, in any order.
+        partitions:             all partitions of the topic.
+        doubtful_ns_by_section: up to when each doubtful section was sure, by the view's clock.
+        former:                 any older snapshot of the event, which makes the filling cheaper.
         """
         self._all_partitions = partitions
         self._doubtful_ns_by_section = doubtful_ns_by_section
@@ -90,25 +94,28 @@ class EventSnapshot:
         self._surest_ns = min(doubtful, default=NO_DOUBT_NS)
         if former is not None:
             if former.former is not None:
-                # What was computed from it names it: it would stay until the garbage is collected.
+                # The derived values refer to their snapshot: uncleared, such a circle would stay
+                # in memory until the garbage collector runs.
                 former.former.derived.clear()
             former.former = None
         self.former = former
-        # Last: whoever sees sections sees their age.
+        # Last: a thread that sees the sections finds their age too.
         self.known_by_section = known
         return self
 
     @property
     def whole(self) -> "EventSnapshot":
-        """Return the snapshot of the whole event, of which this is all or a part."""
+        """Return the snapshot of the whole event: this one, or the one that has this as a part."""
         return self if self._whole is None else self._whole
 
     def part(
         self, sections: Iterable[str], former: "EventSnapshot | None" = None
     ) -> "EventSnapshot":
-        """Return a snapshot of those of these sections that exist; the newest as long as this.
+        """Return a snapshot of those of the named sections that exist.
 
-        former: the same part of an older one.
+        The part is the newest as long as this snapshot is.
+
+        former: the same part of an older snapshot.
         """
         known = self.known_by_section
         wanted = {name: known[name] for name in sections if name in known}
@@ -117,10 +124,10 @@ class EventSnapshot:
         return part.fill(wanted, self._all_partitions, self._doubtful_ns_by_section, former)
 
     def known_ns(self) -> int:
-        """Return the clock up to which all sections are sure to be right.
+        """Return the time, by the view's clock, up to which all sections are surely the newest.
 
-        That clock moves on and the sections do not: whoever reads it asks afterwards whether the
-        snapshot is the newest still.
+        The clocks of the partitions move on, but the sections in here do not. So a caller must ask
+        afterwards whether this snapshot is still the newest.
         """
         surest_ns = self._surest_ns
         for partition in self.partitions:
@@ -129,9 +136,9 @@ class EventSnapshot:
         return surest_ns
 
     def position_by_partition(self) -> dict[int, int]:
-        """Return the highest offset among the event's sections on each partition.
+        """Return the highest offset of the event's sections on each partition.
 
-        The same in every process that knows the same records.
+        Every process that has read the same records returns the same.
         """
         positions: dict[int, int] = {}
         for *_, partition, offset in self.known_by_section.values():

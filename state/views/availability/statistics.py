@@ -1,4 +1,4 @@
-"""What the availability view counts about itself, for `/metrics` and health."""
+"""What the availability view counts, for `/metrics` and the health page."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -12,27 +12,28 @@ SAMPLES = 61
 
 @dataclass(frozen=True, slots=True)
 class ViewStatistics:
-    """One reading of the view's counters; all but the last block only rise.
+    """The view's counters at one moment; all but the last block only rise.
 
-    lookups, misses:   sections asked for; of these, unknown to the view.
-    refused, passed:   verdicts of the prefilter.
-    stepped_aside:     passed because the view was too stale, or older than asked for.
-    unknown_passed:    passed because the section is unknown.
-    too_stale, not_yet: waits that ended without what was demanded.
+    lookups, misses:   sections asked for; those of them that the view did not know.
+    refused, passed:   holds that the prefilter refused; those that it let through.
+    stepped_aside:     holds let through because the view was too stale, or below the version.
+    unknown_passed:    holds let through because the section is unknown.
+    too_stale, not_yet: waits that ended before the demanded age, or the demanded version.
     records:           records of the topic taken in, bad ones included.
     applied:           records that became the newest status of their section.
-    repeated, older:   records skipped: told before; of a lower version (F79), which alarms.
-    contradicted:      two records with one version and other counts, which alarms.
+    repeated:          records skipped because the same status is known already.
+    older:             records skipped because they have a lower version (F79), which alarms.
+    contradicted:      records with the version of a known status and other counts, which alarms.
     removed:           tombstones.
     bad:               records skipped as unreadable or impossible, by reason.
     heartbeats, heartbeats_failed: questions for the end offsets, by their answer.
-    read_errors:       errors that the consumer reported, such as a broker gone.
-    readings:          times the topic was read from its beginning to its end: 1 after the start.
+    read_errors:       errors that the consumer reported, such as a lost broker.
+    readings:          how often the topic was read to its end: 1 after the start.
 
-    miss_share:        misses among the look-ups of the last minute, 0 .. 1.
-    is_ready:          the topic was read to the ends seen at start.
-    staleness_ms:      of the worst partition.
-    trouble:           why the view cannot follow the topic now; empty while it does.
+    miss_share:        share of misses in the look-ups of the last minute, 0 .. 1.
+    is_ready:          the view has read the topic to the ends that it had at start.
+    staleness_ms:      age of the partition with the highest age.
+    trouble:           why the view cannot follow the topic now; empty while it can.
     """
 
     lookups: int
@@ -66,8 +67,8 @@ class ViewStatistics:
 class ViewCounters(ReadingCounters):
     """The counters themselves, named as in ViewStatistics.
 
-    No lock: the first block is counted by whoever looks up, where one `+= 1` runs whole under
-    the interpreter's lock; the rest by the view's thread alone.
+    They need no lock. Threads that look up count the first block, where the interpreter's lock
+    keeps each `+= 1` whole; only the view's thread counts the rest.
     """
 
     lookups: int = 0
@@ -90,11 +91,11 @@ class ViewCounters(ReadingCounters):
     )
 
     def sample(self, now_ns: int) -> None:
-        """Remember the look-ups so far, at most once a second."""
+        """Remember how many look-ups and misses there were, at most once a second."""
         if now_ns - self.samples[-1][0] >= SAMPLE_NS:
             self.samples.append((now_ns, self.lookups, self.misses))
 
     def miss_share(self) -> float:
-        """Return the share of misses since the oldest sample."""
+        """Return the share of misses in the look-ups since the oldest sample."""
         _, lookups, misses = self.samples[0]
         return (self.misses - misses) / max(1, self.lookups - lookups)

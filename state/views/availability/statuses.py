@@ -1,7 +1,8 @@
-"""Look-ups, waits and the prefilter over the newest statuses; the broker is not known here.
+"""Look-ups, waits and the prefilter over the newest statuses; this module knows no broker.
 
-A look-up reads two dicts and one clock, without a lock. Nothing here is wrong when the thread
-that takes in the records is late, stopped or gone: the age in the answers grows, and that is all.
+One thread, the view's, takes in the records; any thread looks up. A look-up reads two dicts and
+one clock, without a lock. If the view's thread is late or has ended, answers stay right: only
+their age grows.
 """
 
 import threading
@@ -38,12 +39,12 @@ Listener = Callable[[Sequence[Change]], None]
 
 
 class SectionStatuses:
-    """The newest status of every section, as one thread tells it and any thread reads it.
+    """The newest status of every section; the view's thread writes it, any thread reads it.
 
-    stale_after_ms: age from which answers say `stale` and the prefilter refuses nothing.
-    clock_ns:       never goes back.
-    counters:       counted by the one thread too; read them through `statistics`.
-    trouble:        why the topic cannot be followed now; empty while it can.
+    stale_after_ms: above this age answers are `stale`, and the prefilter refuses nothing.
+    clock_ns:       a clock that never goes back.
+    counters:       several threads count here; read them through `statistics`.
+    trouble:        why the view cannot follow the topic now; empty while it can.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class SectionStatuses:
     # --- look-ups --------------------------------------------------------------------------
 
     def get(self, event_id: int, section: str) -> Availability | None:
-        """Return what is known of a section, from memory; None for one that is unknown."""
+        """Return the availability of a section, from memory; None for an unknown section."""
         counters = self.counters
         counters.lookups += 1
         known, known_ns = self._contents.entry(event_id, section)
@@ -81,7 +82,7 @@ class SectionStatuses:
         return self._availability(known, known_ns)
 
     def sections(self, event_id: int) -> dict[str, Availability]:
-        """Return all known sections of an event; empty for an event that is unknown."""
+        """Return the availability of all sections of an event; empty for an unknown event."""
         counters = self.counters
         counters.lookups += 1
         entries = self._contents.entries(event_id)
@@ -91,8 +92,8 @@ class SectionStatuses:
     def snapshot(self, event_id: int) -> EventSnapshot | None:
         """Return all sections of an event as one shared value; None for an unknown event.
 
-        Costs the same for any number of sections while none of them changes: for those who
-        answer the same question over and over. Its age is asked of `snapshot_age_ms`.
+        For callers that answer the same question over and over: while no section changes, a call
+        costs the same for any number of sections. `snapshot_age_ms` tells the snapshot's age.
         """
         counters = self.counters
         counters.lookups += 1
@@ -102,9 +103,9 @@ class SectionStatuses:
         return snapshot
 
     def snapshot_age_ms(self, snapshot: EventSnapshot) -> int | None:
-        """Return the age of the worst section in a snapshot, or in a part of one.
+        """Return the highest age of a section in a snapshot, or in a part of a snapshot.
 
-        None where the event has changed since: take the new snapshot.
+        None where the event has changed since: the caller must take the new snapshot.
         """
         known_ns = snapshot.known_ns()
         if self._contents.kept_by_event.get(snapshot.event_id) is not snapshot.whole:
@@ -112,9 +113,10 @@ class SectionStatuses:
         return age_ms(known_ns, self._clock_ns())
 
     def oldest_of(self, event_id: int, sections: Iterable[str] = ()) -> list[str]:
-        """Return few of these sections, or of all: those whose ages are the ages of the others.
+        """Return a few sections of an event whose ages are the ages of all the others.
 
-        One for each partition, and each that is unknown or in doubt.
+        sections: those to choose from; empty for all sections of the event.
+        Returned are one section for each partition, and each unknown or doubtful section.
         """
         snapshot = self._contents.snapshot(event_id)
         known = {} if snapshot is None else snapshot.known_by_section
@@ -125,49 +127,53 @@ class SectionStatuses:
         return list(by_place.values())
 
     def events(self) -> tuple[int, ...]:
-        """Return the ids of all events with a known section."""
+        """Return the ids of all events that have a known section."""
         return tuple(self._contents.by_event.copy())
 
     def topic_id(self) -> str:
-        """Return the brokers' id of the topic that is answered from: a new one when recreated."""
+        """Return the brokers' id of the topic; a topic that is created again has a new id."""
         return self._contents.topic_id
 
     def positions(self) -> tuple[int, ...]:
-        """Return the offset of the next record to be taken in, of each partition."""
+        """Return for each partition the offset of the next record to take in."""
         return tuple(partition.position for partition in self._contents.partitions)
 
     def told_at(self, partition: int, offset: int) -> Told | None:
-        """Return what a record said that was taken in lately; None for any other place."""
+        """Return the content of the record at an offset; None where it is not a recent one."""
         return self._contents.told_at(partition, offset)
 
     def is_other_history(self, event_id: int, section: str, told: int, told_at_ms: int) -> bool:
-        """Say whether a version that was told at a log time is surely not of the log that is read.
+        """Say whether the records of a section prove that a version is not of their log.
 
-        False proves nothing: what was read long ago is forgotten.
+        told, told_at_ms: the version that somebody was told, and its log time. False proves
+        nothing, since records read long ago are forgotten.
         """
         return self._contents.is_other_history(event_id, section, told, told_at_ms)
 
     def staleness_ms(self) -> int:
-        """Return the age of the worst partition; `UNKNOWN_AGE_MS` before the start."""
+        """Return the highest age of a partition; `UNKNOWN_AGE_MS` before the start."""
         return age_ms(self._contents.all_known_ns(), self._clock_ns())
 
     def now_ns(self) -> int:
-        """Return the clock that `absent_since` counts by."""
+        """Return the present time by the clock of `absent_since`."""
         return self._clock_ns()
 
     def absent_age_ms(self, event_id: int, sections: Sequence[str] = ()) -> int:
-        """Return the age of the knowledge that what is unknown is not there: these, or any."""
+        """Return the age of the knowledge that unknown sections do not exist.
+
+        sections: those of the event to look at; empty for all that may exist.
+        """
         return age_ms(self._contents.absent_ns(event_id, sections), self._clock_ns())
 
     def misplaced(self) -> str:
-        """Say why the topic cannot have been made with the partitions it has; mostly nothing.
+        """Say what shows that partitions were added to the topic; empty where nothing does.
 
-        Whoever adds partitions leaves every record where it was, and most keys would go elsewhere.
+        Added partitions leave every record where it was, but give most keys another partition.
         """
         return self._misplaced
 
     def is_ready(self) -> bool:
-        """Say whether the topic was read to the end offsets that it had at start."""
+        """Say whether the view has read the topic to the ends that it had at start."""
         return self._is_ready
 
     # --- the prefilter ---------------------------------------------------------------------
@@ -182,12 +188,12 @@ class SectionStatuses:
         min_version: int = 0,
         max_staleness_ms: int | None = None,
     ) -> Reason | None:
-        """Return why a new hold must fail, where the view proves it; None: let the log decide.
+        """Return why a new hold must fail, where the view proves that; None to let the log decide.
 
-        An unknown section, a stale view and a version below `min_version` prove nothing. What a
-        refusal can miss are seats that came back within its age: `max_staleness_ms`, or where
-        that is None `stale_after_ms`. Only for reservation ids that were never sent: a repeated
-        request has an answer already.
+        An unknown section, a stale view and a version below `min_version` prove nothing. A refusal
+        may miss seats that came back within the view's age, which is at most `max_staleness_ms`
+        and `stale_after_ms`. Call it only for a reservation id that was never sent: a repeated
+        request has an outcome already.
         """
         counters = self.counters
         known, known_ns = self._contents.entry(event_id, section)
@@ -216,8 +222,9 @@ class SectionStatuses:
     ) -> Availability | None:
         """Return an answer that satisfies the demand; block up to `timeout_s` for it.
 
-        None where the section is unknown, and surely so if an age was demanded. Raises NotYet or
-        TooStale, unless `or_stale`: then what is known is returned, marked stale.
+        Returns None where the section is unknown. With an age demanded, that is sure up to this
+        age. Raises NotYet or TooStale; with `or_stale` it returns the known status instead, marked
+        stale.
         """
         judged = self._judge(demand)
         if not judged.is_met:
@@ -237,7 +244,7 @@ class SectionStatuses:
     async def wait_async(
         self, demand: Demand, timeout_s: float, *, or_stale: bool = False
     ) -> Availability | None:
-        """Do as `wait` does, without blocking the event loop."""
+        """Wait as `wait` does, without blocking the event loop."""
         name = (demand.event_id, demand.section)
         by_age = demand.max_staleness_ms is not None
         await self.wait_until_met([name], lambda: self.is_met(demand), timeout_s, by_age=by_age)
@@ -251,26 +258,32 @@ class SectionStatuses:
         *,
         by_age: bool = False,
     ) -> bool:
-        """Return True as soon as `is_met()` is true, False after `timeout_s` or when closed.
+        """Wait until `is_met()` is true; return False after `timeout_s` or when the view closes.
 
-        sections: whose changes may make it true.
-        is_met:   asked by the caller and by the view's thread; fast, and raises nothing.
-        by_age:   a heartbeat may make it true as well.
+        sections: sections whose changes may make it true.
+        is_met:   the caller and the view's thread call it; must be fast and raise nothing.
+        by_age:   whether an answered heartbeat may make it true as well.
         """
         waking = partial(self._waiting, sections, is_met, by_age=by_age)
         return await until(is_met, timeout_s, waking, lambda: self._closed)
 
     def is_absent_since(self, event_id: int, sections: Sequence[str], asked_ns: int) -> bool:
-        """Say whether whatever was visible at a moment of these sections, or of any, was read.
+        """Say whether the view has read all that was visible of some sections at a moment.
 
-        What is unknown then was nowhere known at that moment.
+        If so, a section that is unknown now did not exist anywhere at that moment.
+
+        sections: those of the event to look at; empty for all that may exist.
+        asked_ns: the moment, by `now_ns`.
         """
         return self._contents.absent_ns(event_id, sections) >= asked_ns
 
     async def absent_since(
         self, event_id: int, sections: Sequence[str], asked_ns: int, timeout_s: float
     ) -> bool:
-        """Wait until `is_absent_since`; False after `timeout_s`, and where no wait can help."""
+        """Wait until `is_absent_since`; return False after `timeout_s`.
+
+        Returns False at once where only unreadable records came of a section: no wait helps.
+        """
 
         def is_read() -> bool:
             return self.is_absent_since(event_id, sections, asked_ns)
@@ -280,7 +293,7 @@ class SectionStatuses:
         return await self.wait_until_met((), is_read, timeout_s, by_age=True)
 
     def refresh(self) -> None:
-        """Ask for the ends of the topic soon; here is nobody to ask."""
+        """Ask for the topic's end now. Does nothing here: `AvailabilityView` has a broker."""
 
     @contextmanager
     def _waiting(
@@ -295,14 +308,14 @@ class SectionStatuses:
         self._waiters.add(waiter)
         try:
             if by_age:
-                # An age that lies between two heartbeats is met soonest by asking now.
+                # The next heartbeat may come too late for a low age: ask now.
                 self.refresh()
             yield
         finally:
             self._waiters.discard(waiter)
 
     def is_met(self, demand: Demand) -> bool:
-        """Say whether a demand is satisfied now; nothing is counted."""
+        """Say whether a demand is satisfied now, without counting a look-up."""
         return self._judge(demand).is_met
 
     def _judge(self, demand: Demand) -> Judged:
@@ -326,7 +339,7 @@ class SectionStatuses:
             return None if judged.answer is None else judged.answer._replace(stale=True)
         raise judged.refusal(demand)
 
-    # --- what the one thread tells ---------------------------------------------------------
+    # --- what the view's thread calls ------------------------------------------------------
 
     def new_reading(self, partitions: int, topic_id: str = "") -> Contents:
         """Return empty contents, to be filled and then published."""
@@ -340,7 +353,7 @@ class SectionStatuses:
         return reading.take(records)
 
     def publish(self, contents: Contents) -> None:
-        """Answer from a complete reading of the topic from now on."""
+        """Answer from this reading of the topic from now on, since it is complete."""
         before, self._contents = self._contents, contents
         self._misplaced = _misplaced(contents)
         contents.is_published = True
@@ -351,11 +364,12 @@ class SectionStatuses:
         self._waiters.wake_all()
 
     def changed(self, contents: Contents, changes: Sequence[Change]) -> None:
-        """Tell waiters and listeners of changes; none yet of contents that nobody sees."""
+        """Tell waiters and listeners of changes, unless their contents are not published yet."""
         if contents is not self._contents:
             return
         if self._waiters.has_aged:
-            # An end that was answered before may be reached by now: once for each answer.
+            # The records may have reached an end that a heartbeat told before: that lowers the
+            # age. The sum changes once for each end reached.
             known_ns = sum(partition.known_ns for partition in contents.partitions)
             if known_ns != self._woken_ns:
                 self._woken_ns = known_ns
@@ -366,24 +380,24 @@ class SectionStatuses:
         self._waiters.wake_of({(change.event_id, change.section) for change in changes})
 
     def refreshed(self) -> None:
-        """Wake those whose demand on the age is met now; a heartbeat was answered."""
+        """Wake the callers whose demand for an age is met, since a heartbeat was answered."""
         self.counters.sample(self._clock_ns())
         self._waiters.wake_by_age()
 
     def end_waits(self) -> None:
-        """Have everybody who waits answered now, and nobody wait any more."""
+        """Answer everybody who waits now, and let nobody wait any more."""
         self._closed = True
         self._waiters.wake_all(always=True)
 
     def troubled(self, trouble: str) -> None:
-        """Note why the topic cannot be followed; an empty string when it can."""
+        """Note why the view cannot follow the topic; an empty string when it can again."""
         self.trouble = trouble
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Have every change told to `listener`, in order; return what ends that.
+        """Tell every change to `listener`, in order; return a function that ends this.
 
-        It is called in the view's thread and must neither block nor raise. A topic read anew is
-        told as the differences to what was known.
+        The view's thread calls the listener, which must neither block nor raise. When the topic
+        was read anew, the listener is told the differences to what was known before.
         """
         self._listeners = (*self._listeners, listener)
 
@@ -399,7 +413,7 @@ class SectionStatuses:
     # --- numbers ---------------------------------------------------------------------------
 
     def statistics(self) -> ViewStatistics:
-        """Return all counters; exact for each, taken one after the other."""
+        """Return all counters. Each is exact, but they are not of one instant."""
         counters = self.counters
         by_event = self._contents.by_event.copy()
         counted = {one.name: getattr(counters, one.name) for one in fields(counters)}
@@ -425,7 +439,7 @@ class SectionStatuses:
 _NO_SECTIONS: dict[str, Known] = {}
 
 LOOKED_AT_MAX = 256
-"""Sections whose partition is computed anew after a reading: a hash for each would delay it."""
+"""How many sections `_misplaced` checks after a reading: a hash for each would take too long."""
 
 
 def _misplaced(contents: Contents) -> str:
@@ -434,12 +448,13 @@ def _misplaced(contents: Contents) -> str:
         (section_key(event_id, name), known[5])
         for event_id, sections in contents.by_event.items()
         for name, known in sections.items()
-        # What a stranger wrote, or a damaged record, says nothing.
+        # A doubtful section, whose last record was unreadable, proves nothing.
         if known[5] >= 0
     )
     looked_at = list(islice(places, LOOKED_AT_MAX))
     elsewhere = sum(partition_of(key, count) != number for key, number in looked_at)
-    # A stranger's record is one of many; of a topic that grew, half of all and more.
+    # A stranger may have written a few sections to a wrong partition. Where partitions were added,
+    # it is half of all sections and more.
     if 4 * elsewhere <= len(looked_at):
         return ""
     return (

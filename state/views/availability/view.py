@@ -1,12 +1,12 @@
-"""The availability of every section, in memory and with its age, in anybody's process.
+"""The availability of every section with its age, in the memory of any process.
 
     with AvailabilityView("localhost:9092") as view:
         view.wait_ready(timeout_s=30)
         print(view.get(7, "A"))
 
-One thread reads the compacted topic `section-status` from its beginning and tails it; look-ups
-come from memory. How old an answer can be, and what a refusal of the prefilter can miss, is told
-in `docs/availability-view.md`.
+One thread reads the compacted topic `section-status` from its beginning and tails it; look-ups are
+answered from memory. `docs/availability-view.md` tells how old an answer can be, and what the
+prefilter can miss when it refuses.
 """
 
 from typing import Final, Unpack
@@ -36,10 +36,10 @@ HEARTBEAT_MS: Final = 200
 
 
 class AvailabilityView(SectionStatuses, LiveView):
-    """The view of one process. Thread-safe; a context manager that starts and closes it.
+    """The view of one process. It is thread-safe, and a context manager that starts and closes it.
 
     brokers:        host:port, separated by commas.
-    stale_after_ms: age from which answers say `stale` and the prefilter refuses nothing.
+    stale_after_ms: above this age answers are `stale`, and the prefilter refuses nothing.
     reach:          topic, heartbeat_ms, schemas, kafka and clock_ns, as in `Source`; the topic is
                     section-status.
 

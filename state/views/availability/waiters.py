@@ -1,8 +1,8 @@
-"""Callers that wait until the view is as they demand; the view's thread wakes them.
+"""Callers that wait until the view meets their demand; the view's thread wakes them.
 
-Who waits for a version is asked when that section changes, who waits for an age when a heartbeat
-is answered, and nobody is asked for anything else: what a heartbeat costs is one question for each
-who waits for an age.
+The thread asks a caller that waits for a version when its section changes, and one that waits for
+an age when a heartbeat is answered. So a heartbeat costs one question for each caller that waits
+for an age, however many others wait.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,12 +14,12 @@ SectionName = tuple[int, str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiter:
-    """One caller.
+    """A caller that waits.
 
-    sections: whose changes may meet the demand.
-    by_age:   a heartbeat may meet it.
-    is_met:   asked in the view's thread; True ends the wait.
-    wake:     called in the view's thread, once or more; must not block.
+    sections: sections whose changes may meet the demand.
+    by_age:   whether an answered heartbeat may meet the demand.
+    is_met:   the view's thread asks it; True ends the wait.
+    wake:     the view's thread calls it, once or more; must not block.
     """
 
     sections: tuple[SectionName, ...]
@@ -29,7 +29,7 @@ class Waiter:
 
 
 class Waiters:
-    """All who wait now. Look-ups never come here, so a lock costs them nothing."""
+    """All callers that wait now. Look-ups never come here, so the lock costs them nothing."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -64,7 +64,7 @@ class Waiters:
                     self._by_section.pop(name, None)
 
     def wake_of(self, sections: Iterable[SectionName]) -> None:
-        """Wake those whose demand is met now that these sections changed."""
+        """Wake the callers whose demand is met now that these sections have changed."""
         if not self._by_section:
             return
         with self._lock:
@@ -72,7 +72,7 @@ class Waiters:
         _wake(waiting)
 
     def wake_by_age(self) -> None:
-        """Wake those whose demand is met now that a heartbeat was answered."""
+        """Wake the callers whose demand is met now that a heartbeat was answered."""
         if not self._by_age:
             return
         with self._lock:
@@ -80,7 +80,7 @@ class Waiters:
         _wake(waiting)
 
     def wake_all(self, *, always: bool = False) -> None:
-        """Wake all whose demand is met, or whoever waits at all."""
+        """Wake the callers whose demand is met; with `always`, all callers."""
         with self._lock:
             waiting = list(self._waiting)
         _wake(waiting, always=always)

@@ -1,15 +1,15 @@
-"""Every event beside its seats, in memory, in anybody's process; and how a pod changes one.
+"""The description of every event, which is all but its seats, in the memory of any process.
 
     with EventCatalogue("localhost:9092") as catalogue:
         catalogue.wait_ready(timeout_s=30)
         print(catalogue.get(7))
 
 One thread reads the compacted topic `events` from its beginning and tails it. Of two records of
-an event the higher revision stands (`newer_of`), a tombstone removes whatever was told before it,
-and a record that cannot be read is counted and skipped: what was known of its event stays.
+an event the one with the higher revision stands (`newer_of`). A tombstone removes the event. A
+record that cannot be read is counted and skipped, and what was known of its event stays.
 
-Compaction keeps the last record of an event, not the highest revision. So whoever writes reads
-its own record back, and writes again on top of what stands if that is not the record.
+Compaction keeps the last record of an event, not the one with the highest revision. `EventWriter`
+sees to it that these are the same in the end.
 """
 
 import logging
@@ -50,14 +50,14 @@ HEARTBEAT_MS: Final = 1_000
 
 _KEY: Final = re.compile(rb"0|[1-9][0-9]{0,18}")
 
-# Reasons of bad records beside those of serdes.decoding.
+# Why a record is bad, beside the reasons of serdes.decoding.
 BAD_KEY: Final = "BAD_KEY"
 KEY_MISMATCH: Final = "KEY_MISMATCH"
 NO_STATUS: Final = "NO_STATUS"
 
 
 class Listed(NamedTuple):
-    """An event with what a search looks at: its name and venue."""
+    """An event, and the text of its name and venue that a search looks at."""
 
     event: Event
     text: str
@@ -65,10 +65,10 @@ class Listed(NamedTuple):
 
 @dataclass(slots=True)
 class CatalogueCounters(ReadingCounters):
-    """What is counted of events besides.
+    """What is counted of events, beside the counters of every topic.
 
-    applied:   became what stands of their event.
-    older:     of a lower rank than what stands, or the same again.
+    applied:   records that became the standing record of their event.
+    older:     records that rank below the standing record, or repeat it.
     removed:   tombstones.
     """
 
@@ -80,10 +80,11 @@ class CatalogueCounters(ReadingCounters):
 class CatalogueReading(Reading):
     """One reading of the topic, from its beginning.
 
-    events:  what stands, by id. Changed by one thread; others copy it or ask for one event.
-    changes: rises with every change, after it.
-    unreadable: ids without an event but with a record that cannot be read: nobody can say what it
-             was.
+    events:  the standing record of each event, by id. One thread changes it; others copy it or ask
+             for one event.
+    changes: rises after every change of `events`.
+    unreadable: ids of which only unreadable records came, so nobody can say whether the event
+             exists.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class CatalogueReading(Reading):
 
 
 class Events:
-    """Look-ups and waits; the broker is not known here."""
+    """Look-ups and waits over the events; this class knows no broker."""
 
     def __init__(
         self,
@@ -163,25 +164,25 @@ class Events:
         self._is_ready = False
         self._closed = False
         self._reading = self.new_reading(1)
-        # The listing, and the reading and count of changes that it was made at.
+        # The listing, and the reading and its count of changes that the listing was made from.
         self._listing: tuple[CatalogueReading, int, tuple[Listed, ...]] = (self._reading, 0, ())
 
     # --- look-ups --------------------------------------------------------------------------
 
     def get(self, event_id: int) -> Event | None:
-        """Return what stands of an event, from memory; None for one that is unknown."""
+        """Return how an event stands, from memory; None for an unknown event."""
         listed = self._reading.events.get(event_id)
         return None if listed is None else listed.event
 
     def listing(self) -> tuple[Listed, ...]:
         """Return all events, ordered by their begin and then their id.
 
-        The same value until something changes.
+        Returns the same tuple until an event changes.
         """
         reading, changes, listing = self._listing
         if reading is not self._reading or changes != reading.changes:
             reading = self._reading
-            # Before the copy: what changes meanwhile makes the next listing.
+            # The count is read before the copy: after a change meanwhile the next call lists anew.
             changes = reading.changes
             listing = tuple(
                 sorted(
@@ -193,18 +194,18 @@ class Events:
         return listing
 
     def is_ready(self) -> bool:
-        """Say whether the topic was read to the end offsets that it had at start."""
+        """Say whether the catalogue has read the topic to the ends that it had at start."""
         return self._is_ready
 
     def staleness_ms(self) -> int:
-        """Return the age of what is known, as a bound; about 25 days before the start."""
+        """Return the highest age of an answer; `UNKNOWN_AGE_MS` or more before the start."""
         return age_ms(self._reading.all_known_ns(), self._clock_ns())
 
     async def certain(self, event_id: int, timeout_s: float) -> bool:
-        """Wait until whatever anybody was told of an event before this call was read.
+        """Wait until the catalogue has read all that was visible of an event at this call.
 
-        What is unknown then is unknown everywhere. False after `timeout_s`, and at once where all
-        there is of it cannot be read.
+        An event that is unknown then did not exist anywhere at this call. Returns False after
+        `timeout_s`, and at once where only unreadable records came of the event.
         """
         asked_ns = self._clock_ns()
 
@@ -219,10 +220,10 @@ class Events:
         return await self.until(is_read, timeout_s) and event_id not in self._reading.unreadable
 
     def refresh(self) -> None:
-        """Have the brokers asked for the topic's end now; nobody asks here."""
+        """Ask for the topic's end now. Does nothing here: `EventCatalogue` has a broker."""
 
     async def has_read(self, partition: int, offset: int, timeout_s: float) -> bool:
-        """Wait until a record of the topic was taken in; False after `timeout_s`."""
+        """Wait until the record at an offset was taken in; return False after `timeout_s`."""
 
         def is_read() -> bool:
             partitions = self._reading.partitions
@@ -231,9 +232,9 @@ class Events:
         return await self.until(is_read, timeout_s)
 
     async def until(self, is_met: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until something holds that records of the topic bring about; say whether it does.
+        """Wait until records of the topic make `is_met()` true; return whether it is.
 
-        is_met: asked on the loop whenever records were taken in.
+        is_met: called on the loop, whenever records were taken in.
         """
         return await until(is_met, timeout_s, self._waking, lambda: self._closed)
 
@@ -260,39 +261,39 @@ class Events:
         )
 
     def take(self, reading: CatalogueReading, records: Sequence[Message]) -> list[bool]:
-        """Take in records of the topic; return for each whether it changed anything."""
+        """Take in records of the topic; return for each whether it changed an event."""
         return [
             reading.apply(record.key(), record.value(), headers_of(record)) for record in records
         ]
 
     def changed(self, reading: CatalogueReading, _: Sequence[bool]) -> None:
-        """Wake who waits: also for a record that changed nothing, since it was read."""
+        """Wake all who wait, also after records that changed nothing: some wait to read them."""
         if reading is self._reading:
             self._wake()
 
     def publish(self, reading: CatalogueReading) -> None:
-        """Answer from a complete reading from now on."""
+        """Answer from this reading from now on, since it is complete."""
         self._reading = reading
         self.counters.readings += 1
         self._is_ready = True
         self._wake()
 
     def refreshed(self) -> None:
-        """Note that a heartbeat was answered: whoever waits for a position may look again."""
+        """Wake all who wait, since a heartbeat was answered and the age is lower."""
         self._wake()
 
     def end_waits(self) -> None:
-        """Have everybody who waits answered now, and nobody wait any more."""
+        """Answer everybody who waits now, and let nobody wait any more."""
         self._closed = True
         self._wake()
 
     def troubled(self, trouble: str) -> None:
-        """Note why the topic cannot be followed; an empty string when it can."""
+        """Note why the catalogue cannot follow the topic; an empty string when it can again."""
         self.trouble = trouble
 
 
 class EventCatalogue(Events, LiveView):
-    """The catalogue of one process. Thread-safe; a context manager that starts and closes it.
+    """The catalogue of one process. It is thread-safe; as a context manager it starts and closes.
 
     brokers: host:port, separated by commas.
     reach:   as in `Source`; the topic is events.
@@ -309,5 +310,5 @@ class EventCatalogue(Events, LiveView):
         self._feed = source.followed(self, NAME)
 
     def refresh(self) -> None:
-        """Have the brokers asked for the topic's end now, instead of with the next heartbeat."""
+        """Ask the brokers for the topic's end now, instead of with the next heartbeat."""
         self._feed.refresh()

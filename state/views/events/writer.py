@@ -1,9 +1,9 @@
-"""Changes one event at a time, on top of what stands, and sees to it that the change stands.
+"""Changes an event, and sees to it that the change stands.
 
-Two pods may change an event at one moment. Both append, and `newer_of` says in every pod which
-record stands; the pod whose record does not stand decides again on top of the one that does, and
-where it has nothing to change any more, it tells the one that stands anew. So the last record of
-an event is in the end the one that stands, which is what compaction keeps.
+Two pods may change an event at the same moment. Both append a record, and by `newer_of` every pod
+finds which of the two stands. The pod whose record does not stand decides again, on top of the one
+that does. If it has nothing left to change, it appends the standing content again. So in the end
+the last record of an event, which is the one that compaction keeps, is the one that stands.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ Decide = Callable[[Event | None], Event | None]
 
 
 class Contended(Exception):
-    """Others kept changing the event at the same moments.
+    """Others changed the event at the same moments, in every attempt.
 
     Operator action: ask again.
     """
 
 
 class Appender(Protocol):
-    """Where records of `events` are appended; a CommandLog of that topic."""
+    """Appends records to the topic `events`; a CommandLog of that topic."""
 
     @property
     def partitions(self) -> int: ...
@@ -47,7 +47,7 @@ class Appender(Protocol):
 
 
 class EventWriter:
-    """Writes what a pod decides about events; all methods belong to one loop."""
+    """Writes a pod's changes of events; all methods belong to one loop."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class EventWriter:
         self._read_back_s = read_back_s
 
     def check_size(self, event: Event) -> None:
-        """Raise TooLarge for an event whose record no reader would take."""
+        """Raise TooLarge for an event whose record would be above the readers' limit."""
         size = len(self._encode(event))
         if size > VALUE_BYTES_MAX:
             raise TooLarge(f"a record of {size} bytes, the limit is {VALUE_BYTES_MAX}")
@@ -71,13 +71,14 @@ class EventWriter:
     async def change(
         self, event_id: int, decide: Decide, headers: Sequence[tuple[str, bytes]] = ()
     ) -> Event:
-        """Return what stands of an event, once that is what `decide` made of it.
+        """Change an event, and return how it stands once the change stands.
 
-        decide: given what stands, or None, returns the next revision, or None to leave it. Asked
-                again when somebody else's change stands instead; may raise, which ends it.
+        decide: takes the standing event, or None; returns the next revision, or None to change
+                nothing. It is called again when another pod's change stands instead. What it
+                raises ends the change.
 
-        Raises NotAppended, TooLarge, Contended, and AppendUnknown also for a record that is in
-        the log and was not read back in time: whether it stands is not known.
+        Raises NotAppended, TooLarge, Contended and AppendUnknown. The last also means that the
+        record is in the log but was not read back in time: nobody knows whether it stands.
         """
         was_overtaken = False
         for _ in range(ATTEMPTS_MAX):
@@ -93,7 +94,7 @@ class EventWriter:
                 assert known is not None
                 if not was_overtaken:
                     return known
-                # A record of ours lies behind it, and would be all that compaction leaves.
+                # Our overtaken record is the event's last one, which compaction would keep.
                 wanted = replace(known, revision=known.revision + 1)
             assert wanted.revision == (1 if known is None else known.revision + 1)
             self.check_size(wanted)

@@ -1,1 +1,1 @@
-"""How a topic is followed: its records in order, its end, and how sure that is."""
+"""How a process follows a topic: it reads the records in order, and knows how old its copy is."""

@@ -1,6 +1,7 @@
-"""Follows one topic in a thread of its own and tells what it reads to a `Follower`.
+"""Reads one topic in a thread of its own and gives the records to a `Follower`.
 
-Every partition is assigned, nothing is committed and no group is joined: each process reads all.
+Each process reads the whole topic. So the consumer assigns itself every partition, joins no group
+and commits nothing.
 """
 
 import logging
@@ -41,20 +42,22 @@ from state.views.following.reading import Reading
 
 log = logging.getLogger(__name__)
 
-# How long the thread sleeps at most while nothing arrives: answers and `close` wait for it.
+# How long the thread sleeps at most while nothing arrives. A heartbeat's answer waits so long to
+# be noted, and `close` to end the thread.
 POLL_S = 0.02
-# Records taken at once, while loading and after: a look-up in another thread may wait for them.
+# How many records the thread takes at once, until the first reading is complete and after that. A
+# look-up in another thread may have to wait for them.
 RECORDS_AT_START = 5_000
 RECORDS_AT_ONCE = 500
 RETRY_S = 1.0
-# A thread that comes back after so long may have slept while brokers came and went.
+# The brokers may have come and gone unnoticed while the thread slept for longer than this.
 ASLEEP_NS = 2_000_000_000
 
 
 class FeedCounters(HeartbeatCounters, Protocol):
     """What a feed counts; only its thread writes here.
 
-    read_errors: errors that the consumer reported, such as a broker gone.
+    read_errors: errors that the consumer reported, such as a lost broker.
     """
 
     read_errors: int
@@ -64,9 +67,9 @@ ReadingT = TypeVar("ReadingT", bound=Reading)
 
 
 class Follower(Protocol[ReadingT]):
-    """Whom a feed tells; every method is called in its thread and must not block.
+    """The view that a feed reads for. The feed's thread calls all methods; none may block.
 
-    trouble: why the topic cannot be followed now; empty while it can.
+    trouble: why the feed cannot follow the topic now; empty while it can.
     """
 
     @property
@@ -76,48 +79,52 @@ class Follower(Protocol[ReadingT]):
     def counters(self) -> FeedCounters: ...
 
     def new_reading(self, partitions: int, topic_id: str) -> ReadingT:
-        """Return an empty reading: the topic is read anew.
+        """Return an empty reading, for the feed begins to read the topic from its start.
 
-        topic_id: another one for a topic that was deleted and created again.
+        topic_id: the brokers' id of the topic; a topic that is created again has another one.
         """
 
     def take(self, reading: ReadingT, records: Sequence[Message]) -> Sequence[Any]:
-        """Take in records, none of them an error; return changes. Never raises on bad bytes."""
+        """Take records into the reading; return what they changed. Never raises on bad bytes."""
 
     def changed(self, reading: ReadingT, changes: Sequence[Any]) -> None:
-        """Tell others what `take` returned; how far was read is noted by now."""
+        """Tell others what `take` returned. The reading's positions include those records."""
 
     def publish(self, reading: ReadingT) -> None:
-        """Answer from this reading from now on: it is complete."""
+        """Answer look-ups from this reading from now on, since it is complete."""
 
     def refreshed(self) -> None:
         """Note that a heartbeat was answered."""
 
     def troubled(self, trouble: str) -> None:
-        """Note why the topic cannot be followed; an empty string when it can."""
+        """Note why the feed cannot follow the topic; an empty string when it can again."""
 
 
-# Where to begin. May block for a few seconds; raises KafkaException.
+# Returns the offset of each partition where the feed begins. May block for a few seconds; raises
+# KafkaException.
 Starts = Callable[[AdminClient, TopicIdentity], Sequence[TopicPartition]]
 
 
 def from_the_beginning(_: AdminClient, topic: TopicIdentity) -> Sequence[TopicPartition]:
-    """Return the first offset that is kept, for every partition."""
+    """Return the first offset that the brokers still have, of every partition."""
     return [
         TopicPartition(topic.name, number, OFFSET_BEGINNING) for number in range(topic.partitions)
     ]
 
 
 def client_options(brokers: str, name: str, extra: KafkaOptions) -> dict[str, Any]:
-    """Return what both clients need; `name` goes to the brokers."""
+    """Return the options of librdkafka that the admin client and the consumer share.
+
+    name: part of the client id that the brokers see.
+    """
     return {
         "bootstrap.servers": brokers,
         "client.id": f"seatstream-{name}",
         "allow.auto.create.topics": False,
-        # librdkafka backs off to 10 s: too long for an age of 5 s.
+        # By default librdkafka waits up to 10 s between attempts: answers would be too old.
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1_000,
-        # A frozen broker is given up before answers become stale because of it.
+        # The client gives up a frozen broker before answers become stale because of that broker.
         "socket.timeout.ms": 4_000,
         "socket.keepalive.enable": True,
         **extra,
@@ -125,38 +132,39 @@ def client_options(brokers: str, name: str, extra: KafkaOptions) -> dict[str, An
 
 
 def reader_options(brokers: str, name: str, extra: KafkaOptions) -> dict[str, Any]:
-    """Return what the consumer needs on top."""
+    """Return all options of the consumer."""
     return {
         **client_options(brokers, name, extra),
-        # A group's name is demanded of every consumer; nobody ever joins this one.
+        # librdkafka demands a group id of every consumer; nobody ever joins this group.
         "group.id": f"{name}-{uuid4().hex[:8]}",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
-        # The end of a partition lies behind a transaction's marker, which is no record.
+        # A transaction ends with a marker, which is no record. Only this event tells that the
+        # consumer has passed the last marker, and so has reached the end.
         "enable.partition.eof": True,
-        # So long a marker may go unnoticed while nothing follows it.
+        # While no record follows a marker, the consumer notices it after this time at most.
         "fetch.wait.max.ms": 100,
-        # Bounds what is fetched and not yet taken in; the default is 64 MB.
+        # Bounds the records that are fetched and not yet taken; the default is 64 MB.
         "queued.max.messages.kbytes": 16 * 1024,
-        # A partition whose fetch found that queue full rests so long; with the default, a second,
-        # the thread runs dry while it reads what a topic in use has.
+        # A partition whose fetch found that queue full waits so long before it fetches again. With
+        # the default of a second the queue runs empty while the thread reads a large topic.
         "fetch.queue.backoff.ms": 20,
-        # Not a member of a group: whoever was paused for minutes simply goes on.
+        # A consumer without a group has nothing to lose by a pause, so a long one is no error.
         "max.poll.interval.ms": 86_400_000,
     }
 
 
 class BroadcastFeed(Generic[ReadingT]):
-    """The thread, from `start` to `close`.
+    """The thread that reads the topic, from `start` to `close`.
 
-    name:    of the thread, and of its clients at the brokers.
-    confirm: called before the topic is read, in the thread, and again after trouble; may block for
-             some seconds, and raise IdLogUnavailableError or SchemaIdsError.
-    missing: the error where the brokers do not have the topic, else None.
-    failure: what ended the thread, a bug; None while it runs.
-    news:    set whenever one of these or readiness may have changed.
+    name:    name of the thread, and of its clients at the brokers.
+    confirm: the thread calls it before each reading of the topic, to make sure of the schema ids;
+             may block for some seconds; may raise IdLogUnavailableError or SchemaIdsError.
+    missing: the error while the brokers do not have the topic, else None.
+    failure: the error that ended the thread, which is a bug; None while the thread runs.
+    news:    set whenever `missing`, `failure` or the view's readiness may have changed.
     """
 
     def __init__(
@@ -201,9 +209,10 @@ class BroadcastFeed(Generic[ReadingT]):
             self._thread.join()
 
     def wait(self, is_ready: Callable[[], bool], timeout_s: float) -> bool:
-        """Return True once something is ready that may become so with `news`.
+        """Wait until `is_ready`, which is asked again with all `news`; return whether it is.
 
-        False after `timeout_s`, or when nothing is read any more. Raises TopicMissing at once.
+        Returns False after `timeout_s`, or as soon as the thread has failed or `close` was called.
+        Raises TopicMissing as soon as the brokers do not have the topic.
         """
         deadline_ns = self._clock_ns() + int(timeout_s * 1e9)
         while not is_ready():
@@ -218,7 +227,7 @@ class BroadcastFeed(Generic[ReadingT]):
         return True
 
     def refresh(self) -> None:
-        """Have the next heartbeat sent now."""
+        """Have the thread send the next heartbeat now."""
         if self._heartbeat is not None:
             self._heartbeat.is_wanted = True
 
@@ -255,14 +264,14 @@ class BroadcastFeed(Generic[ReadingT]):
         return AdminClient(options, logger=log)
 
     def _follow(self) -> None:
-        """Read the topic from its start and tail it; return when closing."""
+        """Read the topic from its start and tail it; return after `close` was called."""
         self._refusals = Refusals()
         admin = self._connect()
         topic = self._identity(admin)
         if topic is None:
             return
-        # Before the first record is read: what its id stands for must be certain. Not before the
-        # brokers have answered: it blocks, and whoever is told to end must not wait for that.
+        # Schema ids must be certain before the first record is decoded. But `confirm` blocks, and
+        # without brokers it would keep `close` waiting: so it comes after the brokers' answer.
         self._confirm()
         self.missing = None
         starts = self._starts(admin, topic)
@@ -283,17 +292,17 @@ class BroadcastFeed(Generic[ReadingT]):
                 first = consumer.poll(POLL_S)
                 messages = []
                 if first is not None:
-                    # `consume` alone would wait for its full number or its whole timeout.
+                    # `consume` alone would wait for the full number of records or its timeout.
                     records = RECORDS_AT_ONCE if reading.is_published else RECORDS_AT_START
                     messages = [first, *consumer.consume(records, 0)]
                 if self._may_have_missed():
-                    # Told before anything that came over the next connection.
+                    # The timeline must doubt before it gets records of the next connection.
                     timeline.doubt()
                 if messages or timeline.is_in_doubt:
                     self._take(reading, timeline.sure(messages))
                 trouble = heartbeat.step(reading.partitions)
                 if trouble is not None:
-                    # Brokers that answer again may be others.
+                    # The brokers that answer after a trouble may be others, with other records.
                     self._has_lost = self._has_lost or (was_troubled and not trouble)
                     was_troubled = bool(trouble)
                     self._troubled(trouble)
@@ -315,16 +324,16 @@ class BroadcastFeed(Generic[ReadingT]):
         self._has_lost = self._has_lost or is_loss(error)
 
     def _may_have_missed(self) -> bool:
-        """Say whether the brokers may have been away since this was asked last."""
+        """Say whether the brokers may have been away since the last call."""
         now_ns, former_ns = self._clock_ns(), self._awake_ns
         self._awake_ns = now_ns
         has_lost, self._has_lost = self._has_lost, False
-        # A process that slept finds connections as if nothing had been.
+        # A process that slept finds its connections unbroken, whatever the brokers did meanwhile.
         return has_lost or now_ns - former_ns > ASLEEP_NS
 
     def _checker(self) -> Consumer:
         options = reader_options(self._brokers, f"{self._name}-check", self._kafka)
-        # One record of each partition is wanted, and no more read ahead than comes with it.
+        # The timeline wants one record of each partition, so the consumer reads little ahead.
         few = {"fetch.message.max.bytes": 1, "queued.max.messages.kbytes": 64}
         return Consumer({**options, **few}, logger=log)
 
@@ -357,14 +366,14 @@ class BroadcastFeed(Generic[ReadingT]):
                 if error.fatal():
                     raise KafkaException(error)
         changes = self._follower.take(reading, records) if records else ()
-        # After the records: whoever sees the position finds what lies before it.
+        # After `take`: another thread that sees a position finds all records before it.
         for partition, position in position_by_partition.items():
             reading.partitions[partition].reached(position)
         if changes:
             self._follower.changed(reading, changes)
 
     def _troubled(self, trouble: str) -> None:
-        """Note it, and log it when it is another than before."""
+        """Tell the follower of a trouble, and log a trouble that is new."""
         if trouble and trouble != self._follower.trouble:
             log.warning("cannot follow %s: %s", self._topic, trouble)
         self._follower.troubled(trouble)

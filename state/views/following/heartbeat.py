@@ -1,6 +1,7 @@
 """Asks the brokers where a topic ends, and whether it is still the same topic.
 
-An idle topic stays fresh because an answered end that was read already says: nothing is missing.
+The age of an idle topic's copy stays low by this: where the brokers' end offset is one that was
+read already, no record is missing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,17 +23,18 @@ from state.kafka.ends import END, listed
 from state.kafka.freshness import Freshness, LogShortened
 from state.kafka.open_transactions import OpenTransactions
 
-# One dead broker of several holds up the answer for all of them for this long.
+# One dead broker holds up the answer about the partitions of all brokers for this long.
 ANSWER_TIMEOUT_S = 1.0
-# While librdkafka seeks a broker that is dead it keeps a processor busy: after each failure in a
-# row a heartbeat rests twice as long.
+# librdkafka keeps a processor busy while it looks for a dead broker. So the pause before the next
+# heartbeat doubles with each failure in a row.
 REST_NS_MIN = 500_000_000
 REST_NS_MAX = 4_000_000_000
-# How often the topic's identity is asked for, and after every failure.
+# Time between two questions for the topic's identity. After a failure the next heartbeat asks.
 IDENTITY_NS = 2_000_000_000
-# Longest that a transaction may hide records before it is told: twice what the workers' own have.
+# A transaction that hides records for longer than this is a trouble. The workers' own transactions
+# may take half of this.
 HIDDEN_S_MAX = 30.0
-# Apart by this much when callers ask for more than the interval gives.
+# Least time between two heartbeats that callers demand.
 APART_NS_MIN = 20_000_000
 
 
@@ -44,7 +46,7 @@ class TopicMissing(Exception):
 
 
 class HeartbeatCounters(Protocol):
-    """Questions for the end offsets, by their answer."""
+    """How many questions for the end offsets the brokers answered, and how many failed."""
 
     heartbeats: int
     heartbeats_failed: int
@@ -52,7 +54,7 @@ class HeartbeatCounters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TopicIdentity:
-    """What stays the same while a topic does: deleted and created again, its id is another."""
+    """What tells one topic from another. A topic that is created again has a new id."""
 
     name: str
     topic_id: str
@@ -66,7 +68,10 @@ def ask_identity(admin: AdminClient, topic: str) -> "Future[Any]":
 
 
 def identity_in(topic: str, answer: "Future[Any]") -> TopicIdentity:
-    """Return what an answer tells. Raises TopicMissing, and KafkaException when there is none."""
+    """Return the identity that the brokers answered.
+
+    Raises TopicMissing, and KafkaException where the brokers did not answer.
+    """
     try:
         found = answer.result(timeout=0)
     except KafkaException as error:
@@ -77,11 +82,11 @@ def identity_in(topic: str, answer: "Future[Any]") -> TopicIdentity:
 
 
 class Heartbeat:
-    """One question at a time, `interval_ns` apart or as soon as somebody wants the next.
+    """Asks the brokers one question at a time, every `interval_ns` or when a caller wants it.
 
-    connect:   returns another client like `admin`. One whose question failed is given up: it would
-               go on asking the broker that it took for the controller, which may be dead for good.
-    is_wanted: set by any thread to have the next question asked now.
+    connect:   returns another client like `admin`, to replace one whose question failed. That
+               client would go on asking a former controller, which may be dead for good.
+    is_wanted: any thread may set it, to have the next question asked now.
     """
 
     def __init__(
@@ -106,15 +111,15 @@ class Heartbeat:
         self._identified_ns = clock_ns()
         self._ends: Mapping[TopicPartition, Future[Any]] = {}
         self._identity: Future[Any] | None = None
-        # The ends that count what open transactions hide, asked for beside the identity.
+        # End offsets behind the records of open transactions, asked for along with the identity.
         self._hidden_ends: Mapping[TopicPartition, Future[Any]] = {}
         self._transactions = OpenTransactions()
 
     def step(self, partitions: Sequence[Freshness]) -> str | None:
-        """Ask when it is time; note in `partitions` what was answered.
+        """Ask when it is time; note the answered end offsets in `partitions`.
 
-        Returns None while nothing was answered, then what was wrong or an empty string. Raises
-        TopicMissing, and LogShortened for a topic that is another now.
+        Returns None while no answer is complete; with an answer, what is wrong, or an empty
+        string. Raises TopicMissing, and LogShortened where the topic was created again.
         """
         if not self._ends:
             now_ns = self._clock_ns()
@@ -122,7 +127,7 @@ class Heartbeat:
             if now_ns >= max(self._asked_ns + apart_ns, self._rests_until_ns):
                 self._ask()
             return None
-        # Logs and errors of the client wait for this call.
+        # The client delivers its logs and errors within this call only.
         self._admin.poll(0)
         if not all(answer.done() for answer in self._ends.values()):
             return None
@@ -134,12 +139,12 @@ class Heartbeat:
 
     def _ask(self) -> None:
         self.is_wanted = False
-        # Read before anything is sent: an answer tells about this moment or a later one.
+        # The clock is read before the questions are sent: an answer is not older than this moment.
         self._asked_ns = self._clock_ns()
         if self._asked_ns - self._identified_ns >= IDENTITY_NS:
             self._identity = ask_identity(self._admin, self._topic.name)
             self._hidden_ends = self._ask_ends(IsolationLevel.READ_UNCOMMITTED)
-        # A committed record that another transaction still hides counts when it is shown.
+        # READ_COMMITTED: a record is owed to callers only once no open transaction hides it.
         self._ends = self._ask_ends(IsolationLevel.READ_COMMITTED)
 
     def _ask_ends(self, isolation: IsolationLevel) -> "Mapping[TopicPartition, Future[Any]]":
@@ -168,7 +173,7 @@ class Heartbeat:
         except KafkaException as error:
             trouble = str(error.args[0])
         if trouble:
-            # What failed may have been a broker that came back without the topic.
+            # The failure may be a broker that restarts without the topic: ask for its identity.
             self._identified_ns = self._asked_ns - IDENTITY_NS
             self._counters.heartbeats_failed += 1
             self._admin = self._connect()
@@ -184,12 +189,13 @@ class Heartbeat:
         stable: "Mapping[TopicPartition, Future[Any]]",
         ends: "Mapping[TopicPartition, Future[Any]]",
     ) -> str:
-        """Return what is to be said of transactions that hide records for too long."""
+        """Name the transactions that have hidden records for too long; "" where there is none."""
         now_s = self._clock_ns() / 1e9
         known = {}
         for at, answer in ends.items():
             with suppress(KafkaException):
-                # Asked before the stable ones: what was committed in between counts as shown.
+                # These ends were asked for before the stable ones. So a transaction that committed
+                # between the two questions does not look open.
                 known[at.topic, at.partition] = listed(stable[at]).offset, listed(answer).offset
         self._transactions.note(known, now_s)
         found = self._transactions.open(now_s)

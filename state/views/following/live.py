@@ -1,4 +1,4 @@
-"""A topic that a process follows: how it begins, becomes ready, fails and ends.
+"""What every view of a topic does besides its look-ups: it begins, becomes ready, fails, ends.
 
     class AvailabilityView(SectionStatuses, LiveView):    # SectionStatuses knows no broker
         def __init__(self, brokers, ..., **reach: Unpack[Reach]):
@@ -6,7 +6,7 @@
             ...
             self._feed = source.followed(self, NAME)
 
-A view is its look-ups over what was read, and this beside them.
+A view class has two bases: one with the look-ups over what was read, and `LiveView` from here.
 """
 
 from abc import ABC, abstractmethod
@@ -25,13 +25,13 @@ from state.views.following.reading import Learn, Reading
 from state.views.following.unknown_ids import UnknownIds
 
 PINS_ONLY: Final = SchemaSource("", Path())
-"""The ids that are pinned in the repository, without a registry."""
+"""Knows the schema ids that are pinned in the repository, and asks no registry."""
 
 ReadingT = TypeVar("ReadingT", bound=Reading)
 
 
 class Reach(TypedDict, total=False):
-    """How a view may be told to reach its topic, beside the brokers; see `Source`."""
+    """The optional arguments with which a view reaches its topic; see `Source`."""
 
     topic: str
     heartbeat_ms: int
@@ -42,16 +42,16 @@ class Reach(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a view reads.
+    """Where and how a view reads its topic.
 
     brokers:  host:port, separated by commas.
-    records:  the topic whose records are read.
-    topic:    what it is called there; empty for its own name.
-    heartbeat_ms: how often the brokers are asked for the topic's end: the age of an answer on an
-              idle topic runs up to this and an answer's time.
-    schemas:  where schema ids come from; the pinned ones without a registry.
-    kafka:    further options of librdkafka, such as for TLS and SASL.
-    clock_ns: never goes back.
+    records:  the topic of the catalogue whose records the view reads.
+    topic:    the topic's name at these brokers; empty for the catalogue's name.
+    heartbeat_ms: time between two questions for the topic's end. On an idle topic the age of an
+              answer reaches this time and that of one question.
+    schemas:  where schema ids come from; by default the pinned ids, without a registry.
+    kafka:    further options of librdkafka, such as those for TLS and SASL.
+    clock_ns: a clock that never goes back.
     """
 
     brokers: str
@@ -63,19 +63,19 @@ class Source:
     clock_ns: Callable[[], int] = boot_clock_ns
 
     def decoder(self) -> TopicDecoder:
-        """Return what reads the records; raises as `SchemaSource.ids`."""
+        """Return a decoder of the topic's records; raises as `SchemaSource.ids`."""
         return TopicDecoder(self.records, self.schemas.ids())
 
     def learning(self, decoder: TopicDecoder) -> Learn:
-        """Return what asks for ids that a decoder does not know."""
+        """Return a function that asks for a schema id which the decoder does not know."""
         return UnknownIds(self.schemas, decoder, self.clock_ns).learn
 
     def followed(
         self, follower: Follower[ReadingT], name: str, starts: Starts = from_the_beginning
     ) -> BroadcastFeed[ReadingT]:
-        """Return the feed of the topic, which connects to nothing before its start.
+        """Return a feed of the topic for a follower; the feed connects to nothing before `start`.
 
-        name: of its thread, and of its clients at the brokers.
+        name: name of the feed's thread, and of its clients at the brokers.
         """
         return BroadcastFeed(
             self.brokers,
@@ -91,16 +91,16 @@ class Source:
 
 
 class NotReady(Exception):
-    """The view has not read the topic to its end in time, or cannot.
+    """The view has not read the topic to its end in time, or cannot read it.
 
-    Operator action: the text names what the brokers say; with nothing said, allow more time.
+    Operator action: the message names the brokers' error; where it names none, allow more time.
     """
 
 
 class Live(ABC):
     """What every view of a topic can do besides its look-ups.
 
-    trouble: why the topic cannot be followed now; empty while it can.
+    trouble: why the view cannot follow the topic now; empty while it can.
     """
 
     trouble: str
@@ -108,11 +108,11 @@ class Live(ABC):
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Say whether the topic was read to the ends that it had at start."""
+        """Say whether the view has read the topic to the ends that it had at start."""
 
     @abstractmethod
     def end_waits(self) -> None:
-        """Have everybody who waits answered now, and nobody wait any more."""
+        """Answer everybody who waits now, and let nobody wait any more."""
 
     def start(self) -> None:
         """Begin to read the topic, in a thread; return at once."""
@@ -120,12 +120,12 @@ class Live(ABC):
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the thread, a mistake of ours; None while it runs."""
+        """The error that ended the thread, which is a bug; None while the thread runs."""
         return self._feed.failure
 
 
 class LiveView(Live):
-    """A view that any thread may ask; a context manager that starts and closes it."""
+    """A view that any thread may ask. It is a context manager, which starts and closes it."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -135,16 +135,16 @@ class LiveView(Live):
         self.close()
 
     def wait_ready(self, timeout_s: float) -> None:
-        """Return when the topic was read to the ends that it had at start.
+        """Return once the view has read the topic to the ends that it had at start.
 
-        Raises TopicMissing at once where the brokers do not have it, NotReady after `timeout_s`.
-        The thread goes on trying: whoever calls again may be luckier.
+        Raises TopicMissing at once where the brokers do not have the topic, and NotReady after
+        `timeout_s`. The thread goes on trying, so a later call may succeed.
         """
         if not self._feed.wait(self.is_ready, timeout_s):
             raise NotReady(self.trouble or f"not read to its end in {timeout_s} s")
 
     def close(self) -> None:
-        """End the thread and all waits; look-ups go on answering, ever more stale."""
+        """End the thread and all waits. Look-ups still answer, with an age that grows."""
         self._feed.close()
         self._feed.news.set()
         self.end_waits()

@@ -1,4 +1,4 @@
-"""What all readings of a topic have in common, whatever they keep of it."""
+"""What the views of all topics share: counters, positions, skipped records, and waits."""
 
 import asyncio
 import logging
@@ -19,7 +19,8 @@ from serdes.decoding import (
 )
 from state.kafka.freshness import Freshness
 
-# The age of what was never known: beyond any that may be asked for, and an int to any client.
+# The age of what was never known: older than any age that may be demanded, and still an int in
+# every client.
 UNKNOWN_AGE_MS: Final = 2**31 - 1
 
 UNKNOWN_RECORD_TYPE: Final = "UNKNOWN_RECORD_TYPE"
@@ -29,19 +30,19 @@ Learn = Callable[[int], bool]
 
 
 def never_known_ns(now_ns: int) -> int:
-    """Return the clock at which something was known that has that age now."""
+    """Return the clock's reading that lies `UNKNOWN_AGE_MS` before `now_ns`."""
     return now_ns - UNKNOWN_AGE_MS * 1_000_000
 
 
 @dataclass(slots=True)
 class ReadingCounters:
-    """What is counted of a topic that is followed; written by its thread alone.
+    """What every view counts of its topic; only the feed's thread writes here.
 
-    records:     taken in, bad ones included.
-    bad:         skipped as unreadable or impossible, by reason.
-    readings:    times the topic was read from its beginning to its end: 1 after the start.
+    records:     records taken in, bad ones included.
+    bad:         records skipped as unreadable or impossible, by reason.
+    readings:    how often the topic was read from its beginning to its end: 1 after the start.
     heartbeats, heartbeats_failed: questions for the end offsets, by their answer.
-    read_errors: errors that the consumer reported, such as a broker gone.
+    read_errors: errors that the consumer reported, such as a lost broker.
     """
 
     records: int = 0
@@ -53,10 +54,11 @@ class ReadingCounters:
 
 
 class Reading:
-    """What was read of a topic since one start.
+    """What the feed has read of a topic since it last began at the start.
 
-    partitions:   how far each was read, by number.
-    is_published: look-ups are answered from here, so that fewer records are taken at once.
+    partitions:   how far each partition was read, by number.
+    is_published: look-ups are answered from this reading. The feed takes fewer records at once
+                  then, so that look-ups wait less.
     """
 
     def __init__(self, partitions: int, never_ns: int) -> None:
@@ -64,16 +66,16 @@ class Reading:
         self.is_published = False
 
     def is_complete(self) -> bool:
-        """Say whether each partition was read to the first end that was asked for."""
+        """Say whether each partition was read to the first end offset that the brokers told."""
         return all(partition.has_been_known for partition in self.partitions)
 
     def all_known_ns(self) -> int:
-        """Return the clock up to which every partition is sure to be read."""
+        """Return the time, by the view's clock, up to which every partition was surely read."""
         return min(partition.known_ns for partition in self.partitions)
 
 
 class Skipped:
-    """Counts records that cannot be used, by reason, and writes few of them into the log."""
+    """Counts records that cannot be used, by reason, and logs a few of them."""
 
     def __init__(self, log: logging.Logger, what: str, bad: Counter[str]) -> None:
         self._log = log
@@ -84,7 +86,7 @@ class Skipped:
         """Count one record."""
         self._bad[reason] += 1
         count = self._bad[reason]
-        # Powers of two: a flood of bad records is no flood of lines.
+        # Only powers of two are logged: a flood of bad records shall not flood the log.
         if count & (count - 1) == 0:
             self._log.warning("skipped %s: %s (%d so far): %s", self._what, reason, count, detail)
 
@@ -92,7 +94,7 @@ class Skipped:
 def verdict_on(
     decoder: TopicDecoder, learn: Learn, value: bytes | None, headers: Headers = ()
 ) -> Verdict:
-    """Return what a record says; the registry is asked about an id that nobody knows yet."""
+    """Return what a record says; ask the registry first where its schema id is not known yet."""
     verdict = decoder.decode(value, headers)
     if isinstance(verdict, UnknownSchema) and learn(verdict.schema_id):
         return decoder.decode(value, headers)
@@ -100,7 +102,7 @@ def verdict_on(
 
 
 def fault_of(verdict: Undecodable | UnknownSchema | UnknownRecordType) -> tuple[str, str]:
-    """Return reason and detail of a record that does not say anything."""
+    """Return why a record cannot be read: a reason and its detail."""
     if isinstance(verdict, Undecodable):
         return verdict.reason, verdict.detail
     if isinstance(verdict, UnknownSchema):
@@ -114,11 +116,11 @@ async def until(
     waking: Callable[[Callable[[], None]], AbstractContextManager[None]],
     has_ended: Callable[[], bool],
 ) -> bool:
-    """Wait on the running loop until `is_met`, `has_ended` or `timeout_s`; say whether it is met.
+    """Wait on the running loop until `is_met`, `has_ended` or `timeout_s`; return `is_met()`.
 
-    is_met: asked by the caller; fast, and raises nothing.
-    waking: given a function that any thread may call, has it called for the time of a `with`
-            block whenever the answer may have become another.
+    is_met: called on the loop; must be fast and raise nothing.
+    waking: takes a function that any thread may call. For as long as the returned `with` block
+            runs, that function is called whenever the answer of `is_met` may have changed.
     """
     if is_met():
         return True
@@ -126,7 +128,7 @@ async def until(
     woken = asyncio.Event()
 
     def wake() -> None:
-        # A loop that was closed meanwhile has nobody left who waits.
+        # Nobody waits on a loop that was closed meanwhile.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(woken.set)
 

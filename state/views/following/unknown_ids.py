@@ -1,7 +1,8 @@
-"""Schema ids that nobody knew a moment ago: each is asked again after a while, and only so many.
+"""Bounds how often a reader asks the registry about schema ids that are not known.
 
-Whoever reads a topic meets ids that strangers wrote. A question holds the reader up, and an id
-that is remembered takes memory: both are bounded here, however many ids turn up.
+A stranger may write any number of unknown ids to a topic. Each question to the registry holds the
+reader up, and each remembered id takes memory. So an id is asked about once in `ASK_AGAIN_NS`, and
+`ASKED_MAX` ids at most in that time.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,15 @@ from serdes.decoding import TopicDecoder
 from serdes.schema_source import SchemaSource
 
 ASK_AGAIN_NS: Final = 10_000_000_000
-"""So long a registry that does not know an id is not asked about it again."""
+"""How long the registry is not asked again about an id that it did not know."""
 
 ASKED_MAX: Final = 1_000
-"""Ids asked about in that time; one more is not known meanwhile, or ids would be asked anew."""
+"""How many ids are asked about in that time. Any other id counts as unknown until then: to forget
+an older id instead would mean to ask about that one again."""
 
 
 class UnknownIds:
-    """What the reader of one topic asks about ids; all calls belong to its thread.
+    """The unknown ids of one topic; only the thread that reads the topic may call this.
 
     clock_ns: any clock that only rises, in ns.
     """
@@ -29,16 +31,16 @@ class UnknownIds:
         self._schemas = schemas
         self._decoder = decoder
         self._clock_ns = clock_ns
-        # When each was asked about, the oldest first.
+        # When the registry was asked about each id, the oldest question first.
         self._asked_ns: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._asked_ns)
 
     def learn(self, schema_id: int) -> bool:
-        """Ask about an id that the decoder does not know; say whether it knows it now.
+        """Ask the registry about an id, unless asked lately; say whether the decoder knows it now.
 
-        Raises what `SchemaSource.learn` does.
+        Raises as `SchemaSource.learn`.
         """
         now_ns, asked_ns = self._clock_ns(), self._asked_ns
         if asked_ns and now_ns - next(iter(asked_ns.values())) >= ASK_AGAIN_NS:

@@ -1,17 +1,19 @@
 """Records of reservation-outcomes in; how the newest reservations stand out, bounded in bytes.
 
-What is here is right as of the end of what was read, or it is not here: whoever misses something
-asks the partition's owner. Three things keep it so.
+A reservation that is kept here stands as of the last record read. Where none is kept, the caller
+asks the partition's owner. Three rules make that true.
 
-- An outcome may be told again at any time, byte for byte, when its command is repeated, whatever
-  has become of the reservation since. It changes nothing here: outcomes of a partition are
-  decided in the order of their commands, so one that lies before another that was read is old.
-- Of what was told in the first minute of the reading nobody knows whether it is old, for the
-  outcomes before it were not read. It is not kept.
-- A record that cannot be read makes its reservation unknown, and the oldest are forgotten whole.
+- A worker publishes an old outcome again, byte for byte, when its command is repeated, whatever
+  became of the reservation since. Such an outcome changes nothing here. It is known by its id: a
+  partition's outcomes are decided in the order of their commands, so an outcome whose command lies
+  before that of another one already read is a repeat.
+- Outcomes decided in the first minute of a reading are not kept: the outcomes before them were not
+  read, so nobody can say which are repeats.
+- A record that cannot be read removes its reservation. When memory is full, the reservations that
+  changed longest ago are removed whole.
 
-An owner may have told somebody a decision that has not been read here yet. Until it has, nothing
-of its partition is answered from here: a reservation would go back to what it was.
+An owner may have told somebody a decision that has not been read here yet. Until it is read,
+nothing of its partition is answered from here, or a reservation would seem to go back in time.
 """
 
 import logging
@@ -50,8 +52,8 @@ from state.views.following.reading import (
 
 log = logging.getLogger(__name__)
 
-# Entry, its key and its places in dicts, beside the bytes of the record: 310 measured, while
-# nothing is fragmented.
+# Bytes of an entry beside those of its records: the tuple, the key, the places in dicts. 310 were
+# measured without fragmentation.
 ENTRY_BYTES = 380
 
 BAD_OUTCOME_ID = "BAD_OUTCOME_ID"
@@ -60,9 +62,9 @@ _NEVER: Place = (-1, -1, -1)
 
 @dataclass(slots=True)
 class OutcomeCounters(ReadingCounters):
-    """What is counted of outcomes besides.
+    """What is counted of outcomes, beside the counters of every topic.
 
-    repeated:  told before, or too early to be sure.
+    repeated:  outcomes published before, or too early in the reading to be sure.
     forgotten: reservations dropped because memory is bounded.
     """
 
@@ -97,7 +99,8 @@ class OutcomeContents(Reading):
         self._bytes_max = bytes_max
         self._last = [_NEVER] * partitions
         self._told = [_NEVER] * partitions
-        # Ordered: the first key of a plain dict is found behind all that was deleted before it.
+        # An OrderedDict finds its oldest key at once; a plain dict would search past all deleted
+        # keys before it.
         self._by_id: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
         self._lock = Lock()
 
@@ -105,7 +108,10 @@ class OutcomeContents(Reading):
         return len(self._by_id)
 
     def get(self, reservation_id: bytes) -> ReservationView | None:
-        """Return how a reservation stands, or None where it is not known here; any thread."""
+        """Return how a reservation stands, or None where it is not known here.
+
+        Any thread may call this.
+        """
         records = self._records(reservation_id)
         while records is not None:
             last, seats = (None if not value else self._outcome(value) for value in records)
@@ -113,7 +119,7 @@ class OutcomeContents(Reading):
             partition = place_of(last.outcome_id)[0]
             if self._told[partition] > self._last[partition]:
                 return None
-            # What was told may have been read between the two.
+            # The entry may have changed since it was read, and before the check of `_told`.
             newest = self._records(reservation_id)
             if newest is records:
                 return after(last, () if seats is None else seats.seats)
@@ -121,7 +127,7 @@ class OutcomeContents(Reading):
         return None
 
     def _records(self, reservation_id: bytes) -> tuple[bytes, bytes] | None:
-        # An entry is out of the dict for a moment while it becomes the newest.
+        # `_keep` takes an entry out of the dict for a moment, to put it back as the newest.
         with self._lock:
             return self._by_id.get(reservation_id)
 
@@ -132,7 +138,7 @@ class OutcomeContents(Reading):
         return max(self._last[partition], self._told[partition])[1] + 1
 
     def tell(self, outcome_id: bytes) -> None:
-        """Note a decision that somebody was told, wherever it was found."""
+        """Note an outcome that somebody was told, whether it was read here or at its owner."""
         place = place_of(outcome_id)
         if place[0] < len(self._told):
             self._told[place[0]] = max(self._told[place[0]], place)
@@ -144,14 +150,15 @@ class OutcomeContents(Reading):
         value: bytes | None,
         wanted: Container[bytes] = (),
     ) -> Outcome | None:
-        """Take in one record; return its outcome where somebody wants those of its reservation.
+        """Take in one record; return its outcome where somebody waits for its reservation.
 
+        wanted: ids of the reservations that somebody waits for.
         Never raises on bad bytes.
         """
         self._counters.records += 1
         told = None if value is None else self._decoded(value)
         if told is None or value is None:
-            # Whatever it said, its reservation may stand otherwise now.
+            # The unreadable record may have changed its reservation.
             self._forget(key or b"")
             return None
         name, fields = told
@@ -164,16 +171,17 @@ class OutcomeContents(Reading):
         if place[0] == partition and place > self._last[partition]:
             if fields[DECIDED_AT] >= self._since_ms:
                 self._keep(name, fields, value)
-            # After it: whoever sees the place finds what was decided there.
+            # After `_keep`: another thread that sees the place finds its outcome.
             self._last[partition] = place
         else:
             self._counters.repeated += 1
-        # Last: whoever begins to wait after this finds the entry.
+        # `wanted` is asked last: a request that begins to wait after this finds the entry.
         return outcome_of(name, fields) if fields[RESERVATION_ID] in wanted else None
 
     def _keep(self, name: str, fields: tuple[Any, ...], value: bytes) -> None:
-        """Keep what a reservation stands at after a new outcome, if it moves at all."""
-        # Of the thousands a second that nobody here waits for, no more is made than this.
+        """Keep how a reservation stands after a new outcome, if that outcome changes it."""
+        # Nobody waits here for most of the thousands of outcomes a second. So they stay encoded,
+        # and are decoded when somebody asks.
         kind = KIND_BY_NAME[name]
         if not moves(kind, fields[REASON] if kind is OutcomeKind.REJECTED else 0):
             return
@@ -183,7 +191,7 @@ class OutcomeContents(Reading):
         naming = b""
         if kind is OutcomeKind.EXTENDED:
             if former is None:
-                # Its seats were told before our time: the owner knows them.
+                # The outcome with its seats lies before the look-back: only the owner knows them.
                 return
             naming = former[1] or former[0]
         with self._lock:
@@ -213,7 +221,7 @@ class OutcomeContents(Reading):
         verdict = verdict_on(self._decoder, self._learn, value)
         if isinstance(verdict, Decoded):
             return verdict.name, verdict.fields
-        # A value is there, so it is no tombstone.
+        # A record with a value is no tombstone.
         if not isinstance(verdict, Tombstone):
             self._skipped.note(*fault_of(verdict))
         return None

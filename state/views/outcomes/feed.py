@@ -1,4 +1,4 @@
-"""Committed outcomes as they come: how recent reservations stand, and who waits for one.
+"""Follows the committed outcomes: how recent reservations stand, and who waits for an outcome.
 
     feed = OutcomeFeed("localhost:9092")
     feed.start()                                    # on the loop that will wait
@@ -6,9 +6,9 @@
         ...
         outcome = await waiter.first(lambda outcome: outcome.kind is OutcomeKind.HELD)
 
-One thread reads all partitions of `reservation-outcomes`, from some minutes before the end on.
-The outcome of a reservation lies on the partition of its section's commands, not where its key
-would put it, so nothing less than all of them will do.
+One thread reads all partitions of `reservation-outcomes`, beginning some minutes before the end.
+It must read all, since the key of an outcome does not tell its partition: the outcome lies on the
+partition number of its section's commands.
 """
 
 import asyncio
@@ -38,20 +38,20 @@ from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
 NAME: Final = "outcome-feed"
 HEARTBEAT_MS: Final = 500
 LOOK_BACK_MS: Final = 600_000
-# Workers stamp outcomes with their own clocks, which may run behind the brokers' by so much.
+# Workers stamp outcomes with their own clocks, which may be behind the brokers' by so much.
 CLOCK_SKEW_MS: Final = 60_000
 BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeStatistics:
-    """One reading of the feed's counters; see OutcomeCounters.
+    """The feed's counters at one moment; see OutcomeCounters.
 
-    reservations, size_bytes: in memory.
-    waiters:      who waits now.
-    readings:     times the topic was read to its end: 1 after the start.
-    staleness_ms: every outcome that was visible this long ago, or longer, is taken in.
-    trouble:      why the topic cannot be followed now; empty while it is.
+    reservations, size_bytes: reservations in memory, and the bytes that they take.
+    waiters:      how many requests wait now.
+    readings:     how often the topic was read to its end: 1 after the start.
+    staleness_ms: the feed has taken in every outcome that was visible this long ago, or longer.
+    trouble:      why the feed cannot follow the topic now; empty while it can.
     """
 
     records: int
@@ -74,7 +74,7 @@ class OutcomeFeed(Live):
     """The feed of one process.
 
     look_back_ms: how far before the newest outcome the reading begins.
-    bytes_max:    of reservations in memory; the oldest are forgotten.
+    bytes_max:    limit for reservations in memory; beyond it the oldest are forgotten.
     reach:        as in `Source`; the topic is reservation-outcomes.
 
     Raises as `SchemaSource.ids` does; connects to nothing before `start`.
@@ -100,15 +100,16 @@ class OutcomeFeed(Live):
         self._clock_ns = source.clock_ns
         self._waiters = OutcomeWaiters()
         self._contents: OutcomeContents | None = None
-        # Set with every answered heartbeat while `asking` requests wait for one.
+        # Set with every answered heartbeat while requests wait for one.
         self._refreshed = asyncio.Event()
+        # How many requests wait for a heartbeat.
         self._asking = 0
         self._has_ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._feed = source.followed(self, NAME, self._starts)
 
     def start(self) -> None:
-        """Begin to read, in a thread; waiters belong to the loop that runs now."""
+        """Begin to read, in a thread. Only the loop that runs now may wait for outcomes."""
         self._loop = asyncio.get_running_loop()
         super().start()
 
@@ -118,7 +119,7 @@ class OutcomeFeed(Live):
         await asyncio.to_thread(self._feed.close)
 
     def end_waits(self) -> None:
-        """Have everybody who waits answer now: the process is about to end."""
+        """Let everybody who waits answer now, since the process is about to end."""
         self._has_ended = True
         self._refreshed.set()
         self._waiters.end()
@@ -126,7 +127,7 @@ class OutcomeFeed(Live):
     # --- what a request asks ---------------------------------------------------------------
 
     def is_ready(self) -> bool:
-        """Say whether the topic was read to the ends that it had at start."""
+        """Say whether the feed has read the topic to the ends that it had at start."""
         return self._contents is not None
 
     @property
@@ -135,14 +136,14 @@ class OutcomeFeed(Live):
         return 0 if self._contents is None else len(self._contents.partitions)
 
     def staleness_ms(self) -> int:
-        """Return the age of what is known here; `UNKNOWN_AGE_MS` before the start."""
+        """Return the age of the reservations in memory; `UNKNOWN_AGE_MS` before the start."""
         contents = self._contents
         if contents is None:
             return UNKNOWN_AGE_MS
         return age_ms(contents.all_known_ns(), self._clock_ns())
 
     def get(self, reservation_id: bytes) -> ReservationView | None:
-        """Return how a reservation stands, or None where only its owner knows."""
+        """Return how a reservation stands, or None where only its partition's owner knows."""
         contents = self._contents
         return None if contents is None else contents.get(reservation_id)
 
@@ -152,16 +153,19 @@ class OutcomeFeed(Live):
         return 0 if contents is None else contents.decided(partition)
 
     def told(self, outcome_id: bytes) -> None:
-        """Note what somebody was told: nothing older is answered from here any more."""
+        """Note an outcome that somebody was told; `get` returns nothing older from now on."""
         if self._contents is not None:
             self._contents.tell(outcome_id)
 
     def now_ns(self) -> int:
-        """Return the clock that `knows_since` counts by."""
+        """Return the present time by the clock of `knows_since`."""
         return self._clock_ns()
 
     async def knows_since(self, partition: int, asked_ns: int, timeout_s: float) -> bool:
-        """Wait until whatever was visible of a partition at a moment was read; False if not."""
+        """Wait until the feed has read all that was visible of a partition at a moment.
+
+        asked_ns: the moment, by `now_ns`. Returns False where the wait ended before.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 while not self._has_ended and not self._knows(partition, asked_ns):
@@ -183,11 +187,11 @@ class OutcomeFeed(Live):
         return contents.partitions[partition].known_ns >= asked_ns
 
     def waiting(self, reservation_id: bytes) -> AbstractContextManager[OutcomeWaiter]:
-        """Give a waiter for a reservation's outcomes, for as long as a `with` block runs."""
+        """Return a waiter for a reservation's outcomes; it lives as long as its `with` block."""
         return self._waiters.waiting(reservation_id)
 
     def statistics(self) -> OutcomeStatistics:
-        """Return all counters; exact for each, taken one after the other."""
+        """Return all counters. Each is exact, but they are not of one instant."""
         counters, contents = self.counters, self._contents
         return OutcomeStatistics(
             records=counters.records,
@@ -209,7 +213,7 @@ class OutcomeFeed(Live):
     # --- what the thread tells -------------------------------------------------------------
 
     def new_reading(self, partitions: int, topic_id: str) -> OutcomeContents:  # noqa: ARG002
-        """Return empty contents; former ones answer until these are complete."""
+        """Return empty contents. The former contents answer until these are complete."""
         return OutcomeContents(
             partitions,
             self._decoder,
@@ -232,9 +236,9 @@ class OutcomeFeed(Live):
         return wanted
 
     def changed(self, reading: OutcomeContents, changes: Sequence[Outcome]) -> None:  # noqa: ARG002
-        """Wake who waits; of a reading that is not complete too, for what it tells is true."""
+        """Wake those who wait for these outcomes, also before the reading is complete."""
         assert self._loop is not None
-        # One call for all of them. A loop that was closed has nobody left who waits.
+        # One call for all outcomes. Nobody waits on a loop that was closed.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._waiters.tell, changes)
 
@@ -244,23 +248,24 @@ class OutcomeFeed(Live):
         self.counters.readings += 1
 
     def refreshed(self) -> None:
-        """Wake who waits until what is known is young enough."""
+        """Wake the requests in `knows_since`, since a heartbeat was answered."""
         if self._asking and self._loop is not None:
-            # A loop that was closed has nobody left who waits.
+            # Nobody waits on a loop that was closed.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._refreshed.set)
 
     def troubled(self, trouble: str) -> None:
-        """Note why the topic cannot be followed; an empty string when it can."""
+        """Note why the feed cannot follow the topic; an empty string when it can again."""
         self.trouble = trouble
 
     def _starts(self, admin: AdminClient, topic: TopicIdentity) -> Sequence[TopicPartition]:
-        """Return where the look-back begins; note from when on outcomes are kept.
+        """Return the offsets where the look-back begins; note from when on outcomes are kept.
 
-        Counted from the newest outcome, not from this machine's clock, which may be off (F05).
+        The look-back counts from the newest outcome, since this machine's clock may be off (F05).
         """
         places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-        # Asked first: what comes while the rest is asked lies behind these ends, and is read.
+        # The ends are asked for first: a record that comes during the other questions lies behind
+        # them, so it is read.
         ends = _answers(
             admin.list_offsets(
                 dict.fromkeys(places, END),
@@ -280,8 +285,9 @@ class OutcomeFeed(Live):
             admin.list_offsets(dict.fromkeys(places, first), request_timeout=ANSWER_TIMEOUT_S),
             "offset",
         )
-        # No offset where no record is as young: then the end as it was asked for. "The end" of
-        # librdkafka is found out later, behind outcomes that somebody may wait for by then.
+        # A partition without a record as young has no offset here. Its reading begins at the end
+        # asked for above: librdkafka's own "end" is looked up later, and might lie behind outcomes
+        # that somebody waits for by then.
         return [
             TopicPartition(
                 topic.name,
@@ -293,9 +299,10 @@ class OutcomeFeed(Live):
 
 
 def _answers(answers: Mapping[TopicPartition, "Future[Any]"], name: str) -> dict[int, int]:
-    """Return an attribute of each partition's answer, waiting for it; whoever follows asks again.
+    """Wait for the answers; return one attribute of each, by partition.
 
-    Raises KafkaException also where a leader was not heard: the look-back would begin at the end.
+    Raises KafkaException, also where a single leader did not answer: without its answer the
+    look-back would begin at the end. The feed asks again then.
     """
-    # Bounded by the request's own timeout.
+    # The request's own timeout bounds the wait.
     return {at.partition: int(getattr(listed(answer), name)) for at, answer in answers.items()}

@@ -1,7 +1,7 @@
-"""Requests that wait for an outcome of their reservation; all of them belong to one event loop.
+"""Requests that wait for an outcome of their reservation; all belong to one event loop.
 
-A waiter is made before its command is appended and before anything is read, so nothing that comes
-afterwards is missed; it lives exactly as long as a `with` block, so nothing of it stays behind.
+A request makes its waiter before it appends its command or reads anything, so it misses no outcome
+that comes afterwards. The waiter lives as long as its `with` block, so none is left behind.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from typing import Final
 from state.domain.outcome import Outcome
 
 SEEN_MAX: Final = 64
-"""Outcomes kept for one waiter. A reservation has a handful, and repeats of them."""
+"""How many outcomes a waiter keeps. A reservation has a handful of them, which may be repeated."""
 
 
 class WaitsEnded(Exception):
-    """The process ends: nobody will tell this waiter anything more.
+    """The process ends, so this waiter will be told no further outcome.
 
     Operator action: none; the caller answers that the outcome is pending.
     """
 
 
 class OutcomeWaiter:
-    """What came for one reservation since this waiter was made."""
+    """The outcomes of one reservation that came since this waiter was made."""
 
     __slots__ = ("_seen", "_woken", "has_ended")
 
@@ -34,10 +34,10 @@ class OutcomeWaiter:
         self._woken = asyncio.Event()
 
     async def first(self, accepts: Callable[[Outcome], bool]) -> Outcome:
-        """Return the first outcome that `accepts` says is the one, among those that came before.
+        """Return the first outcome that `accepts` takes, of those that came or will come.
 
-        It is not returned again; the others may still be. Waits for ever: the caller bounds it.
-        Raises WaitsEnded.
+        An outcome is returned once; the others stay for later calls. The wait has no end of its
+        own: the caller bounds it. Raises WaitsEnded.
         """
         seen = self._seen
         while True:
@@ -60,9 +60,9 @@ class OutcomeWaiter:
 
 
 class OutcomeWaiters:
-    """All who wait now, by reservation id.
+    """All waiters of now, by reservation id.
 
-    `in` may be asked in any thread; everything else belongs to the loop.
+    Any thread may use `in`; everything else belongs to the loop.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class OutcomeWaiters:
 
     @contextmanager
     def waiting(self, reservation_id: bytes) -> Iterator[OutcomeWaiter]:
-        """Give a waiter that is told every outcome of a reservation until the block ends."""
+        """Return a waiter that is told every outcome of a reservation until its block ends."""
         waiter = OutcomeWaiter()
         if self._has_ended:
             waiter.end()
@@ -91,13 +91,13 @@ class OutcomeWaiters:
                 del self._by_id[reservation_id]
 
     def tell(self, outcomes: Iterable[Outcome]) -> None:
-        """Tell each outcome to all who wait for its reservation."""
+        """Tell each outcome to all waiters of its reservation."""
         for outcome in outcomes:
             for waiter in self._by_id.get(outcome.reservation_id, ()):
                 waiter.tell(outcome)
 
     def end(self) -> None:
-        """Wake everybody: the process ends. Who comes later is not kept waiting either."""
+        """Wake all waiters, since the process ends, and end every later waiter at once."""
         self._has_ended = True
         for waiters in self._by_id.values():
             for waiter in waiters:
