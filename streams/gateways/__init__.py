@@ -1,1 +1,1 @@
-"""Payment gateways: one protocol, and what speaks it to whom."""
+"""Payment gateways: one protocol, and a client for each gateway."""

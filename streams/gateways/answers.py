@@ -1,4 +1,4 @@
-"""What any gateway told, as the answer to a charge, to a refund, or as the hint of a webhook."""
+"""How the clients of all gateways turn what they read into answers and hints of the protocol."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -28,9 +28,9 @@ NONE_TO_THIS: Final = Unknown("an answer that is none to this question")
 def wrong_token(
     tokens: Mapping[str, re.Pattern[str]], parameters: Mapping[str, str], of: str
 ) -> WrongDetail | None:
-    """Say what is wrong with parameters that have to be exactly one token; None for nothing.
+    """Say what is wrong with parameters that must be exactly one token; None where nothing is.
 
-    tokens: what each may look like, by its name. of: who made it, for people.
+    tokens: pattern of each possible token, by its name. of: who makes the token, for the message.
     """
     match list(parameters.items()):
         case [(name, value)] if name in tokens:
@@ -42,19 +42,20 @@ def wrong_token(
 
 
 def to_charge(answer: OrderAnswer) -> ChargeAnswer:
-    """Return what was answered to a charge; Unknown for what no charge can be answered with."""
+    """Return the answer to a charge; Unknown where it can be none to a charge."""
     return NONE_TO_THIS if isinstance(answer, Refunded | NotFound) else answer
 
 
 def to_refund(answer: OrderAnswer) -> RefundAnswer:
-    """Return what was answered to a refund; Unknown for what no refund can be answered with."""
+    """Return the answer to a refund; Unknown where it can be none to a refund."""
     return NONE_TO_THIS if isinstance(answer, Captured | Declined) else answer
 
 
 def refund_by(standing: OrderAnswer, refund: Refund) -> RefundAnswer | None:
-    """Return what a refund comes to by how its order stands; None where it is to be made.
+    """Return the answer to a refund that its order already decides; None to make the refund.
 
-    standing: a refund of the same idempotency key, which is no other one, is not in it.
+    standing: how the order stands. The caller has looked for a refund with the same idempotency
+              key before: `Refunded` here means a refund with another key.
     """
     match standing:
         case Captured() as captured if captured.payment_id != refund.payment_id:
@@ -71,9 +72,10 @@ def refund_by(standing: OrderAnswer, refund: Refund) -> RefundAnswer | None:
 
 
 def hint_in(body: bytes, read: Callable[[Mapping[str, Any]], Hint]) -> Hint | WebhookRefusal:
-    """Return the hint that `read` finds in the fields of a webhook that is believed.
+    """Return the hint in the body of a webhook whose signature is right.
 
-    read: raises AttributeError, KeyError, TypeError or ValueError for fields without a hint.
+    read: makes the hint of the body's fields; raises AttributeError, KeyError, TypeError or
+          ValueError for fields without one.
     """
     try:
         return read(json_object(body) or {})

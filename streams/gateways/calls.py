@@ -1,4 +1,4 @@
-"""One HTTP call to a gateway: an answer of bounded size as JSON, or what not having it means."""
+"""One HTTP call to a gateway: its JSON answer of bounded size, or what a missing answer means."""
 
 import asyncio
 import json
@@ -20,9 +20,9 @@ _NO_FIELDS: Final[Mapping[str, Any]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a gateway answered: a status below 500 that is not 429, and the fields of its JSON.
+    """What a gateway answered: a status below 500, but not 408 or 429, and the fields of its JSON.
 
-    content: the same as it came: at most ANSWER_BYTES_MAX bytes.
+    content: the body, of at most ANSWER_BYTES_MAX bytes.
     """
 
     status: int
@@ -31,12 +31,12 @@ class Said:
 
 
 class HttpCalls:
-    """Calls to one gateway over connections that are kept, made within one event loop.
+    """Calls to one gateway over connections that are kept open, all within one event loop.
 
-    It bounds no calls: whoever makes them does. A call that waited here for a connection would
-    lose the time of its own answer by it.
+    The caller bounds how many calls run at once; this class does not. A call that waited here for
+    a connection would have less time left for its answer.
 
-    headers: sent with each, credentials included; never shown.
+    headers: headers of every request, credentials included; never shown.
     """
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
@@ -53,7 +53,7 @@ class HttpCalls:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] = _NO_FIELDS,
     ) -> Said | Unknown | Unavailable:
-        """Make one attempt. Whoever was not connected or sent away has done nothing."""
+        """Make one attempt. With Unavailable, not reached or too busy, the gateway did nothing."""
         data = None if body is None else json.dumps(body).encode()
         url = self._base_url + path
         return await within(timeout_s, lambda: self.exchange(method, url, data, headers))
@@ -61,21 +61,21 @@ class HttpCalls:
     async def exchange(
         self, method: str, url: str, data: bytes | None, headers: Mapping[str, str]
     ) -> Said | Unknown | Unavailable:
-        """Make one attempt with these bytes, as `ask`; the caller bounds its time."""
+        """Make one attempt as `ask` does, with these bytes as body; the caller bounds its time."""
         try:
             async with self._opened().request(
                 method,
                 url,
                 data=data,
                 headers={**self._headers, **headers},
-                # Where a gateway sends us, our credentials must not follow.
+                # A redirect must not carry our credentials to another server.
                 allow_redirects=False,
             ) as answer:
                 return _read(answer.status, answer.headers, await _content(answer))
         except aiohttp.ClientConnectorError as error:
             return Unavailable(f"not reached: {type(error).__name__}")
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            # Not its text: that may repeat what was sent.
+            # Without the error's text, which may repeat what was sent.
             return Unknown(f"no whole answer: {type(error).__name__}", in_trouble=True)
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -90,7 +90,7 @@ class HttpCalls:
         return self._session
 
     async def close(self) -> None:
-        """Close connections; there is no call after it."""
+        """Close all connections; no call may follow."""
         if self._session is not None:
             await self._session.close()
 
@@ -98,7 +98,7 @@ class HttpCalls:
 async def within(
     timeout_s: float, ask: Callable[[], Awaitable[Answer]]
 ) -> Answer | Unknown | Unavailable:
-    """Return the answer, of one call or two, if it is there in time."""
+    """Return the answer that `ask` finds by one call or two; Unknown where that takes too long."""
     if timeout_s <= 0:
         return _NO_TIME
     try:
@@ -109,7 +109,7 @@ async def within(
 
 
 async def _content(answer: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body; None where it is over the limit, and then the rest is not read."""
+    """Return the body; None where it is over the limit, whose rest is not read."""
     parts: list[bytes] = []
     size = 0
     async for part in answer.content.iter_any():
@@ -123,7 +123,7 @@ async def _content(answer: aiohttp.ClientResponse) -> bytes | None:
 def _read(
     status: int, headers: Mapping[str, str], content: bytes | None
 ) -> Said | Unknown | Unavailable:
-    """Say what an answer is worth: 5xx and 408 leave open whether something was done."""
+    """Judge an answer: 5xx and 408 leave open whether the gateway did something."""
     if status == 429:
         return Unavailable("sent away with 429", _seconds(headers.get("Retry-After", "")))
     if status >= 500 or status == 408:
@@ -138,7 +138,7 @@ def _read(
 
 
 def json_object(content: bytes) -> Mapping[str, Any] | None:
-    """Return the fields of a JSON object in UTF-8; None for whatever else it is."""
+    """Return the fields of a JSON object in UTF-8; None for any other content."""
     try:
         fields = json.loads(content.decode())
     except (ValueError, RecursionError):
@@ -147,8 +147,8 @@ def json_object(content: bytes) -> Mapping[str, Any] | None:
 
 
 def _seconds(text: str) -> float:
-    """Return the seconds of a Retry-After, an hour at most; 0 for none, or a date."""
+    """Return the seconds of a Retry-After header, an hour at most; 0 for none, or for a date."""
     if not (text.isascii() and text.isdigit()):
         return 0.0
-    # Ten digits are long enough for any pause, and short enough for any number.
+    # Ten digits hold any pause, and are few enough to convert.
     return min(float(text[:10]), _RETRY_AFTER_MAX_S)

@@ -1,4 +1,4 @@
-"""The mock gateway's client: `infra/gateway` is the process that it talks to."""
+"""The client of the mock gateway, which is the process in `infra/gateway`."""
 
 import dataclasses
 import re
@@ -39,7 +39,7 @@ OLD_WEBHOOK_SECRET: Final = "MOCK_GATEWAY_OLD_WEBHOOK_SECRET"  # noqa: S105
 SIGNATURE_HEADER: Final = b"mock-gateway-signature"
 _PUBLIC_SECRET: Final = "the mock gateway's webhook secret"  # noqa: S105 (everybody knows it)
 _DEFAULT_URL: Final = "http://127.0.0.1:8900"
-# A token has a letter first, as no card's number has; a fault is one that the process knows.
+# A token begins with a letter, which no card number does. A fault is one that the process knows.
 _PARAMETERS: Final = {
     "token": re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
     "fault": re.compile(r"[a-z_]{1,32}"),
@@ -49,7 +49,7 @@ _Moved = TypeVar("_Moved", Captured, Refunded)
 
 
 class MockGateway:
-    """Speaks to the process; see `protocol.Gateway`."""
+    """Calls the mock gateway's process; see `protocol.Gateway`."""
 
     def __init__(self, url: str, api_key: str, secrets: Secrets) -> None:
         credentials = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -84,7 +84,7 @@ class MockGateway:
     async def _move(
         self, path: str, asked: Charge | Refund, timeout_s: float, how: Mapping[str, Any]
     ) -> OrderAnswer:
-        """Ask for money to be moved, which happens once for each idempotency key."""
+        """Ask the gateway to move money, which it does once for each idempotency key."""
         said = await self._calls.ask(
             "POST",
             path,
@@ -112,19 +112,19 @@ class MockGateway:
 
 
 def _hint(fields: Mapping[str, Any]) -> Hint:
-    # This gateway has no event that is about no order.
+    # Every event of this gateway is about an order.
     return Hint(fields["id"], fields["type"], check_order_id(fields["order_id"]))
 
 
 def _answer(said: Said | Unknown | Unavailable, order_id: str) -> OrderAnswer:
-    """Return what was said of this order, by status and by fields of exactly their types."""
+    """Return how this order stands by an answer; Unknown for fields of wrong types."""
     if not isinstance(said, Said):
         return said
     try:
         answer = _read(said.status, said.fields)
     except (KeyError, TypeError, ValueError):
         return Unknown(f"status {said.status}, and fields that cannot be read")
-    # Whatever it says: money that moved for another order says nothing about this one.
+    # Money that moved for another order tells nothing about this one.
     about = said.fields.get("order_id", order_id)
     return answer if about == order_id else Unknown("an answer about another order")
 
@@ -148,14 +148,15 @@ def _read(status: int, fields: Mapping[str, Any]) -> OrderAnswer:
 
 
 def _of_fields(answer: type[_Moved], fields: Mapping[str, Any]) -> _Moved:
-    """Return an answer whose fields this gateway calls as we do; KeyError where one is missing."""
+    """Make an answer of fields that have our own names; KeyError where one is missing."""
     return answer(**{one.name: fields[one.name] for one in dataclasses.fields(answer)})
 
 
 def open_mock(read: Environment) -> MockGateway:
     """Make the gateway from MOCK_GATEWAY_URL, _API_KEY, _WEBHOOK_SECRET, _OLD_WEBHOOK_SECRET.
 
-    Without a secret of its own it believes whoever knows the public one: it is for playing.
+    Without a secret in the settings it believes webhooks that are signed with a public secret, for
+    it is a gateway to play with.
     """
     url = read(URL, base_url, _DEFAULT_URL)
     api_key = read.secret(API_KEY, header_text, "")

@@ -1,21 +1,22 @@
-"""What a payment gateway is to us: four questions, and a closed set of answers to each.
+"""The protocol of payment gateways: four questions, and a closed set of answers to each.
 
     answer = await gateway.process(charge, timeout_s=10.0)
 
-An answer is a value, also where nothing is known: a gateway raises only what is a mistake of ours,
-and CancelledError. What decides the caller's next step is whether money may have moved:
+Every answer is a value, also "nobody knows". A gateway raises only for a bug of ours, and
+CancelledError. The caller's next step depends on whether money may have moved:
 
-    Captured, Refunded      it did;
-    Declined, Refused       it did not, and repeating changes nothing;
-    Unavailable             it did not: repeat later, with the same idempotency key;
-    Pending, Unknown        it may have: ask `verify`, then repeat with the same key;
+    Captured, Refunded      money moved;
+    Declined, Refused       no money moved, and a repeat would change nothing;
+    Unavailable             no money moved: repeat later, with the same idempotency key;
+    Pending, Unknown        money may have moved: ask `verify`, then repeat with the same key;
     NotFound                the gateway knows no such order (a request may be on its way), or has
                             captured nothing for it that a refund could give back.
 
-A gateway makes one attempt, without retries: pauses, repeats and circuits belong to the caller.
-Only a look-up, which changes nothing, may be repeated once by the HTTP library, where its
-connection was reset.
-Answers carry amount and currency as the gateway has them; `Captured.pays` compares.
+A gateway makes one attempt: pauses, repeats and circuits belong to the caller. There is one
+exception: the HTTP library may repeat a look-up once, which changes nothing, after its connection
+was reset.
+Answers carry amount and currency as the gateway has them; `Captured.pays` compares them with the
+charge.
 """
 
 import re
@@ -29,15 +30,15 @@ from state.domain.money import AMOUNT_MAX, check_amount, check_currency
 from streams.gateways.webhooks import WebhookRefusal
 
 ANSWER_BYTES_MAX: Final = 64 * 1024
-"""What more a gateway says is not read: then nobody knows its answer."""
+"""Most bytes of an answer's body. A longer answer is not read to its end, and is Unknown."""
 
 DETAIL_MAX: Final = 200
-"""Characters of what an answer tells people; the rest is cut off."""
+"""Most characters of the text for people in an answer; the rest is cut off."""
 
 ID_MAX: Final = 128
-"""Characters of an id that a gateway has made."""
+"""Most characters of an id that a gateway has made."""
 
-# Neither "." nor "..": an id is part of a URL's path, which loses them on the way.
+# Neither "." nor "..": an order id is part of a URL's path, where HTTP clients resolve these two.
 _ORDER_ID: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.:-]{1,128}")
 _GATEWAY_ID: Final = re.compile(rf"[!-~]{{1,{ID_MAX}}}")
 _KEY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
@@ -60,7 +61,7 @@ def _check(pattern: re.Pattern[str], what: str, text: object) -> str:
 
 
 def check_order_id(order_id: object) -> str:
-    """Return an id of ours that a gateway may be told; TypeError or ValueError otherwise."""
+    """Return an order id that a gateway may be told; TypeError or ValueError for any other."""
     return _check(_ORDER_ID, "an order id", order_id)
 
 
@@ -86,10 +87,10 @@ class Charge:
     currency:        ISO 4217.
     idempotency_key: the same for every attempt at this charge; the gateway acts on it once.
     method:          how the buyer pays: `card`, `transfer`, ...
-    parameters:      what the gateway wants to know of the method: a token of its own page, say.
-                     They are nobody else's business, and are in no repr.
+    parameters:      what the gateway must know of the method, such as a token of its own page.
+                     They are for the gateway alone, so no repr shows them.
 
-    TypeError or ValueError for anything else, and neither repeats a parameter.
+    Raises TypeError or ValueError for anything else; their messages repeat no parameter.
     """
 
     order_id: str
@@ -118,10 +119,12 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class WrongDetail:
-    """What a gateway does not take of how a buyer pays.
+    """The part of a buyer's way to pay that a gateway does not take.
 
-    where: `method`, `parameters`, or `parameters.` and a name that the gateway knows. why: what it
-    takes. Neither repeats what was sent, names included: a card's number may stand anywhere.
+    where: `method`, `parameters`, or `parameters.` and a name that the gateway knows.
+    why:   what the gateway takes there.
+
+    Neither repeats anything that was sent, not even a name: a card number may stand anywhere.
     """
 
     where: str
@@ -130,9 +133,9 @@ class WrongDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """All that was captured for an order, given back. There are no partial refunds.
+    """A request to give back all that was captured for an order. There are no partial refunds.
 
-    amount, currency: as captured, which may differ from what was asked for.
+    amount, currency: as captured, which may differ from what was charged.
     """
 
     order_id: str
@@ -151,11 +154,13 @@ class Refund:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """The money is there. TypeError or ValueError for what cannot be so, as in `Refunded`.
+    """The gateway has the buyer's money.
 
-    payment_id:     the gateway's, unique there.
-    amount:         minor units, with its currency as the gateway has them: compare with `pays`.
+    payment_id:     the gateway's id of the payment, unique there.
+    amount:         minor units. Amount and currency are the gateway's: compare them by `pays`.
     approved_at_ms: Unix ms by the gateway's clock.
+
+    Raises TypeError or ValueError for impossible values; so does `Refunded`.
     """
 
     order_id: str
@@ -171,7 +176,7 @@ class Captured:
         _check(_METHOD, "a method", self.method)
 
     def pays(self, charge: Charge) -> bool:
-        """Tell whether this is what was asked for; where not, do not sell, give it back."""
+        """Say whether this is the money that was charged. If not, give it back and do not sell."""
         return (self.order_id, self.amount, self.currency) == (
             charge.order_id,
             charge.amount,
@@ -181,7 +186,10 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The buyer's bank or the gateway does not pay. reason: a word such as CARD_DECLINED."""
+    """The buyer's bank or the gateway does not pay.
+
+    reason: a word such as CARD_DECLINED.
+    """
 
     reason: str
 
@@ -191,17 +199,17 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The gateway has the charge and has not decided yet, or waits for the buyer."""
+    """The gateway has the charge or refund but has not decided yet, or waits for the buyer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody knows what happened: no answer in time, a reset, or one that cannot be read.
+    """Nobody knows what happened: there is no answer in time, or none that can be read.
 
-    why: for people, cut to DETAIL_MAX, and no secret in it; as in `Unavailable`, `Refused`.
-    in_trouble: no whole answer, or one that speaks of the gateway's own trouble (5xx): counts for
-                its circuit, which closes it to all buyers. An answer that is odd for one order
-                does not.
+    why:        for people; cut to DETAIL_MAX, and without secrets. So in `Unavailable`, `Refused`.
+    in_trouble: there was no whole answer, or it told of the gateway's own trouble (5xx). That
+                counts for the gateway's circuit, which stops the calls for all buyers. An answer
+                that is odd for one order does not count.
     """
 
     why: str
@@ -213,9 +221,9 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nothing happened: the gateway was not reached, or sent us away.
+    """Nothing happened: the gateway was not reached, or took no request for now.
 
-    retry_after_s: as the gateway asked, else 0.
+    retry_after_s: how long the gateway asked us to wait; 0 where it asked nothing.
     """
 
     why: str
@@ -227,7 +235,7 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refunded:
-    """The money was given back, all of it."""
+    """The gateway gave back all of the money."""
 
     order_id: str
     payment_id: str
@@ -244,18 +252,18 @@ class Refunded:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The gateway knows no such order, or none that a refund could give back."""
+    """The gateway knows no such order, or has captured nothing for it that could be refunded."""
 
 
 class RefusedReason(StrEnum):
-    """Why a gateway will not do it, however often it is asked."""
+    """Why a gateway will never do what a request asks for."""
 
     KEY_REUSED = "KEY_REUSED"
     """The idempotency key was used for something else."""
     ALREADY_CAPTURED = "ALREADY_CAPTURED"
     """The order was charged under another key: `verify` tells what was captured."""
     ALREADY_REFUNDED = "ALREADY_REFUNDED"
-    """The same of a refund."""
+    """The order was refunded under another key."""
     PARTIAL_REFUND = "PARTIAL_REFUND"
     NOT_ALLOWED = "NOT_ALLOWED"
     """Our credentials are wrong, or lack a right. A person has to look."""
@@ -265,7 +273,7 @@ class RefusedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The request is one that the gateway will not perform; it did nothing."""
+    """The gateway did nothing, and will never do what this request asks for."""
 
     reason: RefusedReason
     why: str = ""
@@ -283,13 +291,13 @@ RefundAnswer: TypeAlias = Refunded | Pending | NotFound | Refused | Unknown | Un
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A webhook whose sender has the secret. What it tells is a hint: `verify` knows the truth.
+    """What a webhook tells whose sender has the secret. It is a hint: only `verify` is believed.
 
-    event_id: the gateway's, the same when it sends the event again.
-    kind:     as the gateway calls it.
-    order_id: ours; None where the event is about none.
+    event_id: the gateway's id of the event, which is the same when it sends the event again.
+    kind:     the gateway's name for such events.
+    order_id: our order; None where the event is about none of ours.
 
-    TypeError or ValueError for anything else.
+    Raises TypeError or ValueError for anything else.
     """
 
     event_id: str
@@ -305,9 +313,9 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A webhook as it came in, before anything is believed of it.
+    """A webhook as it came in, which nobody has checked yet.
 
-    headers: (name, value) as received, duplicates and all. body: raw, before any parsing.
+    headers: (name, value) as received, with duplicates. body: raw bytes.
     """
 
     headers: Sequence[tuple[bytes, bytes]]
@@ -317,28 +325,28 @@ class Delivery:
 class Gateway(Protocol):
     """A payment gateway. One instance serves one event loop until `close`.
 
-    timeout_s: how long the caller waits; what was not answered by then is Unknown.
+    timeout_s: how long the caller waits; where no answer came by then, it is Unknown.
     """
 
     @property
     def name(self) -> str:
-        """Return the name it is registered under."""
+        """Return the name that the gateway is registered under."""
         ...
 
     def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
-        """Say what of a charge it would not take; None for nothing. Asks nobody.
+        """Return which part of a charge the gateway would not take, without calling it; or None.
 
-        Pods ask before anything is written, so that nobody's card comes to lie in a log: whatever
-        is no token of the gateway's own is refused.
+        Only a token that the gateway itself made is taken. Pods ask this before they write
+        anything, so that no card number gets into a log.
         """
         ...
 
     async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
-        """Take the money. The same key again has the same effect once."""
+        """Take the money, once for each idempotency key."""
         ...
 
     async def verify(self, order_id: str, timeout_s: float) -> OrderAnswer:
-        """Ask what became of an order: the truth, whatever else was heard."""
+        """Ask what became of an order. This answer is the truth, whatever webhooks told."""
         ...
 
     async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
@@ -346,7 +354,7 @@ class Gateway(Protocol):
         ...
 
     async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
-        """Say what an incoming webhook hints at, or why it is not believed."""
+        """Return the hint of an incoming webhook, or why the webhook is not believed."""
         ...
 
     async def close(self) -> None:

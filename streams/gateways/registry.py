@@ -1,12 +1,13 @@
-"""Which gateways there are, by name: ours, and those that a third party's package brings.
+"""All gateways by name: ours, and those of installed packages.
 
-A package adds one by an entry point of the group `seatstream.gateways`:
+A package adds a gateway by an entry point of the group `seatstream.gateways`:
 
     [project.entry-points."seatstream.gateways"]
     paystack = "their_package:open_gateway"
 
-where `open_gateway(read)` is a `GatewayFactory`. It is imported, and a bad name refused, when its
-gateway is opened, not before: a package that nobody uses cannot keep a worker from starting.
+where `open_gateway(read)` is a `GatewayFactory`. Only when somebody opens the gateway is the
+package imported, or a bad name refused. So a package that nobody uses cannot keep a worker from
+starting.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ from streams.gateways.toss import open_toss
 GROUP: Final = "seatstream.gateways"
 
 SETTING: Final = "SEATSTREAM_GATEWAYS"
-"""Names the gateways of a worker and of a pod, the usual one first; the same for all of them."""
+"""Setting that names the gateways, the usual one first. Workers and pods all need the same."""
 
 DEFAULT: Final = ("mock",)
 
@@ -30,8 +31,8 @@ _STRIPE: Final = EntryPoint("stripe", "streams.gateways.stripe:open_stripe", GRO
 GatewayFactory: TypeAlias = Callable[[Environment], Gateway]
 """Makes a gateway from its settings, without connecting anywhere yet.
 
-Settings are read through the argument: secrets by its `secret`, what cannot be used is refused by
-its name, together with everything else that is wrong with a process's settings.
+It reads its settings through the argument, and secrets by the argument's `secret`. The argument
+collects bad settings, so that a process names all of its bad settings at once.
 """
 
 
@@ -43,7 +44,7 @@ class BadGateway(ValueError):
 
 
 def gateway_names(text: str) -> tuple[str, ...]:
-    """Parse the setting: names with commas between, each once. ValueError for anything else."""
+    """Parse the setting: different names, separated by commas. ValueError for anything else."""
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if not GATEWAY_NAME.fullmatch(name):
@@ -54,7 +55,7 @@ def gateway_names(text: str) -> tuple[str, ...]:
 
 
 class Gateways:
-    """The known gateways; each name stands for one."""
+    """The known gateways by name."""
 
     def __init__(self) -> None:
         self._factories: dict[str, GatewayFactory] = {}
@@ -67,7 +68,7 @@ class Gateways:
         return tuple(sorted(self._factories.keys() - self._refused.keys()))
 
     def register(self, name: str, factory: GatewayFactory) -> None:
-        """Add a gateway; BadGateway where the name is taken or none."""
+        """Add a gateway; BadGateway where the name is taken, or cannot be a gateway's name."""
         if not GATEWAY_NAME.fullmatch(name):
             raise BadGateway(
                 f"{name[:64]!r} is no gateway's name: small letters, digits and dashes, "
@@ -78,13 +79,13 @@ class Gateways:
         self._factories[name] = factory
 
     def refuse(self, name: str, why: str) -> None:
-        """Let nobody open a gateway of this name, whatever is registered."""
+        """Let nobody open a gateway of this name, even if one is registered."""
         self._refused[name] = why
 
     def open(self, name: str, read: Environment) -> Gateway:
         """Make a gateway from its settings; the caller then checks `read` and closes the gateway.
 
-        BadGateway where there is none of that name, or more than one.
+        Raises BadGateway where no gateway has that name, or more than one.
         """
         if name in self._refused:
             raise BadGateway(self._refused[name])
@@ -99,9 +100,9 @@ class Gateways:
 
 
 def opened(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, Gateway]:
-    """Open the known gateways of these names with their settings; the caller closes them.
+    """Open the gateways of these names with their settings; the caller closes them.
 
-    Raises BadSetting with everything that is wrong with the settings, BadGateway for a name.
+    Raises BadSetting, which names all bad settings, or BadGateway for a bad name.
     """
     known, read = known_gateways(), Environment(environ)
     gateways = {name: known.open(name, read) for name in names}
@@ -127,13 +128,13 @@ def _imported_when_opened(entry_point: EntryPoint) -> GatewayFactory:
 def known_gateways(installed: Iterable[EntryPoint] | None = None) -> Gateways:
     """Return our gateways and those of installed packages.
 
-    What has a bad name, or one that is taken, is refused when somebody opens it: so is the other
-    of the two, since nobody knows which one is meant.
+    A gateway with a bad name is refused when somebody opens it. Of two gateways with one name both
+    are refused, since nobody knows which one is meant.
     """
     gateways = Gateways()
     gateways.register("mock", open_mock)
     gateways.register("toss", open_toss)
-    # Its package is an extra, and takes a third of a second to import.
+    # Stripe's package is an optional extra, and takes a third of a second to import.
     gateways.register("stripe", _imported_when_opened(_STRIPE))
     for entry_point in entry_points(group=GROUP) if installed is None else installed:
         try:

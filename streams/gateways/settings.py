@@ -1,4 +1,4 @@
-"""What the settings of gateways are read by: addresses, keys, webhook secrets."""
+"""Parsers of gateways' settings: addresses, API keys, webhook secrets."""
 
 import secrets as randomness
 from collections.abc import Callable
@@ -13,10 +13,10 @@ Value = TypeVar("Value")
 
 
 def account_in(read: Environment, prefix: str, default_base: str) -> tuple[str, str, Secrets]:
-    """Return address, API key and webhook secrets of an account that is used for real money.
+    """Return address, API key and webhook secrets of an account that takes real money.
 
-    Read from PREFIX_API_BASE, _API_KEY, _WEBHOOK_SECRET and _OLD_WEBHOOK_SECRET; only the first
-    has a default.
+    They come from PREFIX_API_BASE, _API_KEY, _WEBHOOK_SECRET and _OLD_WEBHOOK_SECRET; only the
+    address has a default.
     """
     return (
         read(f"{prefix}_API_BASE", private_url, default_base),
@@ -26,14 +26,15 @@ def account_in(read: Environment, prefix: str, default_base: str) -> tuple[str, 
 
 
 def required_key(read: Environment, name: str) -> str:
-    """Return the API key in NAME or NAME_FILE; without one a fault is noted."""
+    """Return the API key in NAME or in the file NAME_FILE; note a fault where there is none."""
     return _required(read, name, header_text, "")
 
 
 def secrets_of(read: Environment, name: str, old_name: str, default: bytes = b"") -> Secrets:
-    """Return the webhook secrets in NAME and OLD_NAME, or in files; the old one may be absent.
+    """Return the webhook secrets in NAME and OLD_NAME, or in their files; the old may be absent.
 
-    Without a default, a fault is noted where NAME is not set, and nobody is believed.
+    Where NAME is not set and there is no default, this notes a fault, and returns a random secret,
+    by which nobody is believed.
     """
     secret = _required(read, name, webhook_secret, default)
     old = read.secret(old_name, webhook_secret, b"")
@@ -52,25 +53,25 @@ def _required(
 
 
 def webhook_secret(text: str) -> bytes:
-    """Parse a secret; ValueError where it is too short to be one."""
+    """Parse a webhook secret; ValueError where it is too short."""
     if len(text.encode()) < SECRET_BYTES_MIN:
         raise ValueError(f"a secret has at least {SECRET_BYTES_MIN} bytes")
     return text.encode()
 
 
 def header_text(text: str) -> str:
-    """Parse what goes into a header."""
+    """Parse the value of an HTTP header."""
     if not (text.isascii() and text.isprintable()):
         raise ValueError("printable ASCII only")
     return text
 
 
 def base_url(text: str) -> str:
-    """Parse an address that paths are added to."""
+    """Parse an HTTP address that paths can be appended to."""
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("not an http:// or https:// address")
-    # Reading the port is what checks that it is a number, up to 65535.
+    # `parts.port` raises ValueError where the port is no number up to 65535.
     if parts.port == 0:
         raise ValueError("nobody listens at port 0")
     if "@" in parts.netloc or parts.query or parts.fragment:
@@ -79,7 +80,7 @@ def base_url(text: str) -> str:
 
 
 def private_url(text: str) -> str:
-    """Parse an address that a live API key is sent to: over TLS, or to this machine."""
+    """Parse an address that may be sent a live API key: over TLS, or on this machine."""
     parts = urlsplit(base_url(text))
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise ValueError("https:// only, but for an address of this machine")

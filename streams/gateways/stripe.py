@@ -1,14 +1,14 @@
 """Stripe, through its official package (extra `stripe`), as a `protocol.Gateway`.
 
-A charge is two calls: a PaymentIntent is made, one for an order, and then confirmed by hand.
-Making it moves no money, and its idempotency key is the order's, so that an order has one
-PaymentIntent whatever keys it is charged under; a PaymentIntent captures once at most.
+A charge takes two calls: the first makes a PaymentIntent, the second confirms it. To make a
+PaymentIntent moves no money. Its idempotency key is made of the order id, so an order has one
+PaymentIntent, under whatever keys it is charged; and a PaymentIntent captures once at most.
 
-`verify` lists the charges whose `transfer_group` is the order. Search by metadata would find them
-a minute too late, and idempotency keys are forgotten after a day.
+`verify` lists the charges whose `transfer_group` is the order. Stripe's search by metadata would
+find a charge a minute late, and Stripe forgets idempotency keys after a day.
 
-The package makes requests and reads objects; the connection, its bounds and the reading of
-statuses are ours (`calls`), so that it sees whole JSON objects of a known size and nothing else.
+The package makes requests and reads objects. Connections, their bounds and the judgement of
+statuses are ours (`calls`). So the package gets nothing but whole JSON objects of bounded size.
 """
 
 import logging
@@ -42,14 +42,14 @@ from streams.gateways.protocol import (
 from streams.gateways.settings import account_in
 from streams.gateways.webhooks import Secrets, WebhookRefusal, refusal_of
 
-# Else it keeps an id of this machine in its user's folder, and tells Stripe of it.
+# Otherwise the package keeps an id of this machine in the user's folder, and sends it to Stripe.
 stripe.enable_telemetry = False
 
 NAME: Final = "stripe"
 SIGNATURE_HEADER: Final = b"stripe-signature"
 _DEFAULT_BASE: Final = "https://api.stripe.com"
 _CHARGES_MAX: Final = 100
-# What a page of Stripe's gives in place of a card; a card's number is never ours to see.
+# Stripe's page gives the buyer's browser one of these tokens for a card; we never see its number.
 _TOKENS: Final = {
     "payment_method": re.compile(r"pm_[A-Za-z0-9_]{1,250}"),
     "confirmation_token": re.compile(r"ctoken_[A-Za-z0-9_]{1,250}"),
@@ -59,7 +59,7 @@ Failure = Declined | Pending | Refused | Unknown | Unavailable
 
 
 class _NoAnswer(Exception):
-    """Goes through the package, which knows nothing of it."""
+    """Carries the lack of an answer from `_Connections` through the package to `_fields`."""
 
     def __init__(self, meaning: Unknown | Unavailable) -> None:
         super().__init__(meaning.why)
@@ -67,7 +67,7 @@ class _NoAnswer(Exception):
 
 
 class _Connections(stripe.HTTPClient):
-    """What the package sends goes through our calls, and only what they let through comes back."""
+    """Makes the package's requests through our `HttpCalls`, and returns only what those accept."""
 
     name = "seatstream"
 
@@ -82,12 +82,12 @@ class _Connections(stripe.HTTPClient):
         said = await self._calls.exchange(method.upper(), url, data, headers)
         if not isinstance(said, Said):
             raise _NoAnswer(said)
-        # No header: the package would repeat some of them to people.
+        # Without headers: the package would put some of them into messages for people.
         return said.content, said.status, {}
 
 
 class StripeGateway:
-    """Speaks to Stripe; see `protocol.Gateway`."""
+    """Calls Stripe; see `protocol.Gateway`."""
 
     def __init__(self, api_base: str, api_key: str, secrets: Secrets) -> None:
         self._calls = HttpCalls(api_base, {})
@@ -104,7 +104,7 @@ class StripeGateway:
         return NAME
 
     def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
-        # Types of payment methods are Stripe's own, and it adds some.
+        # Which methods exist is for Stripe to say, and Stripe adds some from time to time.
         del method
         return wrong_token(_TOKENS, parameters, "Stripe")
 
@@ -143,7 +143,7 @@ class StripeGateway:
         name, value = token
         params: Any = {
             name: value,
-            # Nobody could show the buyer what else there is to do: such a card is declined.
+            # A card that needs a further action by the buyer is declined: no page could show it.
             "error_on_requires_action": True,
             "expand": ["latest_charge"],
         }
@@ -194,7 +194,7 @@ class StripeGateway:
             await _fields(
                 lambda: self._client.v1.refunds.create_async(
                     {
-                        # Without an amount: all that is there.
+                        # Without an amount Stripe gives back all that is left.
                         "payment_intent": refund.payment_id,
                         "metadata": {
                             objects.ORDER_FIELD: refund.order_id,
@@ -209,7 +209,7 @@ class StripeGateway:
         return objects.given_back(made, refund) if isinstance(made, Mapping) else made
 
     async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
-        """Judge a webhook, without the package: its own check knows one secret and no bounds."""
+        """Judge a webhook, without the package, whose check knows one secret and no bounds."""
         refusal = refusal_of(
             SIGNATURE_HEADER, delivery.headers, delivery.body, self._secrets, now_ms
         )
@@ -224,7 +224,7 @@ class StripeGateway:
 async def _fields(
     call: Callable[[], Awaitable[Any]], order_id: str
 ) -> Mapping[str, Any] | Failure:
-    """Make a call; return the object that came back as JSON, or what not having it means."""
+    """Make a call; return the object that came back as JSON, or what its lack means."""
     try:
         fields: Mapping[str, Any] = (await call()).to_dict()
     except _NoAnswer as none:
@@ -234,7 +234,7 @@ async def _fields(
         said = body.get("error") if isinstance(body, Mapping) else None
         return objects.failed(error.http_status or 0, said, order_id)
     except Exception as error:  # noqa: BLE001 (whatever an answer makes the package raise)
-        # Not its text: that may repeat what was sent.
+        # Without the error's text, which may repeat what was sent.
         return Unknown(f"an answer that Stripe's package cannot read: {type(error).__name__}")
     return fields
 
@@ -242,7 +242,7 @@ async def _fields(
 def _of_no_charge(
     said: Mapping[str, Any] | Failure,
 ) -> Mapping[str, Any] | Refused | Unknown | Unavailable:
-    """Return the same; what only a charge is told makes no sense of a look-up or a refund."""
+    """Return an answer to a look-up or a refund; Unknown where only a charge can have it."""
     if isinstance(said, Declined | Pending):
         return NONE_TO_THIS
     return said
@@ -250,7 +250,7 @@ def _of_no_charge(
 
 def open_stripe(read: Environment) -> StripeGateway:
     """Make the gateway from STRIPE_API_KEY, _API_BASE, _WEBHOOK_SECRET, _OLD_WEBHOOK_SECRET."""
-    # The package's lines have all that is sent in them, at the level DEBUG.
+    # At the level DEBUG the package logs all that it sends.
     logging.getLogger("stripe").disabled = True
     read("STRIPE_LOG", _no_log, None)
     return StripeGateway(*account_in(read, "STRIPE", _DEFAULT_BASE))

@@ -1,8 +1,8 @@
-"""What Stripe's objects and errors mean, as values of the protocol; nothing here asks Stripe.
+"""Turns Stripe's objects and errors into answers of the protocol; nothing here calls Stripe.
 
-An order is one PaymentIntent, which captures once at most; each attempt to pay it is a Charge.
-Both carry the order as their `transfer_group`, refunds and PaymentIntents in their metadata.
-Readers take JSON as a stranger wrote it: what has other fields or types, or is about another
+An order has one PaymentIntent, which captures once at most; each attempt to pay it is a Charge.
+PaymentIntents and charges name the order as their `transfer_group`, PaymentIntents and refunds in
+their metadata. The JSON is not trusted: an object with other fields or types, or about another
 order, is Unknown.
 """
 
@@ -39,12 +39,12 @@ Fields = Mapping[str, Any]
 OTHER_UNITS: Final = frozenset({"ISK", "MGA", "UGX"})
 """Currencies that Stripe counts in another unit than ISO 4217: there 100 may be 1 or 10,000."""
 
-# What a buyer must not be told: who stole a card would learn from it.
+# Reasons that buyers are not told, since a thief would learn from them.
 _NOT_FOR_BUYERS: Final = frozenset(
     {"fraudulent", "lost_card", "merchant_blacklist", "stolen_card"}
 )
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-# Names of parameters and codes are Stripe's; messages may repeat what was sent.
+# Only Stripe's own names and codes are shown; its messages may repeat what was sent.
 _NAME: Final = re.compile(r"[a-z0-9_\[\]]{1,64}")
 
 
@@ -53,7 +53,7 @@ def group_of(order_id: str) -> str:
 
 
 def order_of(fields: Fields) -> str | None:
-    """Return the order that a PaymentIntent, charge or refund names; None for none of ours."""
+    """Return the order id in a PaymentIntent, charge or refund; None where it has none of ours."""
     group, metadata = fields.get("transfer_group"), fields.get("metadata")
     if isinstance(group, str) and group.startswith(_GROUP):
         named: object = group.removeprefix(_GROUP)
@@ -66,12 +66,12 @@ def order_of(fields: Fields) -> str | None:
 
 
 def hint_of(event: Fields) -> Hint:
-    """Return what an event hints at; raises as `answers.hint_in` says."""
+    """Return the hint in an event; raises as `answers.hint_in` says of `read`."""
     return Hint(event["id"], event["type"], order_of(event["data"]["object"]))
 
 
 def created(fields: Fields, order_id: str, amount: int, currency: str) -> str | Unknown:
-    """Return the id of the PaymentIntent that was made for exactly this."""
+    """Return the id of a new PaymentIntent; Unknown where it is not for this order and amount."""
 
     def read() -> str | Unknown:
         asked = (order_id, amount, currency.lower())
@@ -85,7 +85,7 @@ def created(fields: Fields, order_id: str, amount: int, currency: str) -> str | 
 
 
 def confirmed(fields: Fields, order_id: str) -> ChargeAnswer:
-    """Return what became of a PaymentIntent, with its latest charge in it."""
+    """Return the answer in a confirmed PaymentIntent, whose `latest_charge` is expanded."""
 
     def read() -> ChargeAnswer:
         if order_of(fields) != order_id:
@@ -108,12 +108,12 @@ def confirmed(fields: Fields, order_id: str) -> ChargeAnswer:
 
 
 def standing(fields: Fields, order_id: str) -> OrderAnswer:
-    """Return how an order stands by the list of its charges, the newest first."""
+    """Return how an order stands by the list of its charges, newest first."""
     return _readable(lambda: _standing(_charges(fields, order_id), order_id))
 
 
 def refund_known(fields: Fields, refund: Refund) -> RefundAnswer | None:
-    """Return what a refund comes to by the charges of its order; None where it is to be made."""
+    """Return the answer to a refund by its order's charges; None where it has yet to be made."""
 
     def read() -> RefundAnswer | None:
         charges = _charges(fields, refund.order_id)
@@ -126,7 +126,7 @@ def refund_known(fields: Fields, refund: Refund) -> RefundAnswer | None:
 
 
 def given_back(fields: Fields, refund: Refund) -> RefundAnswer:
-    """Return what became of a refund that was made."""
+    """Return the answer in a refund that Stripe has made."""
 
     def read() -> RefundAnswer:
         if order_of(fields) != refund.order_id or fields["payment_intent"] != refund.payment_id:
@@ -147,7 +147,10 @@ def given_back(fields: Fields, refund: Refund) -> RefundAnswer:
 def failed(
     status: int, error: object, order_id: str
 ) -> Declined | Pending | Refused | Unknown | Unavailable:
-    """Return what an answer with an error means; `error` is its field of that name."""
+    """Return what an error means.
+
+    status: HTTP status; 0 for none. error: the field `error` of the body.
+    """
     if not isinstance(error, Mapping):
         return Unknown(f"status {status}, and no error that can be read")
     about = error.get("payment_intent")
@@ -176,7 +179,7 @@ def failed(
 
 
 def _unexpected(status: object) -> Declined | Pending | Refused | Unknown:
-    """Return what it means that a PaymentIntent in this state takes no confirmation."""
+    """Return the answer for a PaymentIntent whose state does not allow to confirm it."""
     match status:
         case "succeeded":
             return Refused(RefusedReason.ALREADY_CAPTURED)
@@ -196,7 +199,10 @@ def _readable(read: Callable[[], Answer]) -> Answer | Unknown:
 
 
 def _charges(fields: Fields, order_id: str) -> Sequence[Fields]:
-    """Return all charges of an order; ValueError where they are not all of them, or of another."""
+    """Return all charges of an order.
+
+    ValueError where the list is not complete, or has a charge of another order.
+    """
     charges: Sequence[Fields] = fields["data"]
     if fields["has_more"] is not False or type(charges) is not list:
         raise ValueError("not all charges of an order")
@@ -214,7 +220,7 @@ def _standing(charges: Sequence[Fields], order_id: str) -> OrderAnswer:
         return Unknown(f"charged {len(kept)} times: a person has to look at Stripe's dashboard")
     if kept:
         return _captured(kept[0], order_id)
-    # Authorized and not captured: nobody asks for that here, but money is held.
+    # A charge that is authorized and not captured holds money, though nobody here asks for such.
     if any(one["status"] != "failed" and one not in paid for one in charges):
         return Pending()
     if paid:
@@ -230,7 +236,7 @@ def _captured(charge: Fields, order_id: str) -> Captured | Unknown:
     return Captured(
         order_id=order_id,
         payment_id=charge["payment_intent"],
-        # What somebody gave back in part, at the dashboard, is not there any more.
+        # Without the part that a person may have given back at Stripe's dashboard.
         amount=charge["amount_captured"] - charge["amount_refunded"],
         currency=charge["currency"].upper(),
         method=charge["payment_method_details"]["type"],

@@ -1,11 +1,11 @@
-"""Toss Payments, in the shape of its public contract: what a buyer has begun is confirmed.
+"""Toss Payments, by its public contract: a charge confirms a payment that the buyer has begun.
 
-The buyer's page asks Toss for a payment of our order, and is given a key; a charge confirms that
-key with order and amount, which Toss compares with what the page asked for. An order is what Toss
-calls so too, so it is looked up by its id; idempotency keys are a header.
+The buyer's page begins a payment of our order at Toss, and gets a payment key. A charge confirms
+this key with order id and amount, which Toss compares with those of the page. Toss looks payments
+up by order id; idempotency keys go into a header.
 
-Toss takes order ids of 6 to 64 letters, digits, dashes, underscores and equals signs: our dots are
-equals signs there, which our ids never have.
+Toss takes order ids of 6 to 64 letters, digits, dashes, underscores and equals signs. So each dot
+of an id of ours is an equals sign at Toss, which our ids never have.
 """
 
 import re
@@ -55,7 +55,7 @@ TIME_HEADER: Final = b"tosspayments-webhook-transmission-time"
 _DEFAULT_BASE: Final = "https://api.tosspayments.com"
 _CURRENCY: Final = "KRW"
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9_=-]{6,64}")
-# With a letter: what has none may be the number of a card.
+# At least one letter: a key without any might be a card number.
 _PAYMENT_KEY: Final = re.compile(r"(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{1,128}")
 _TOKENS: Final = {"payment_key": _PAYMENT_KEY}
 _TIME: Final = re.compile(
@@ -63,7 +63,7 @@ _TIME: Final = re.compile(
 )
 _SIGNATURE: Final = re.compile(rb"v1:([A-Za-z0-9+/]{43}=)")
 
-# Toss says in Korean how the buyer paid.
+# Toss names in Korean how the buyer paid.
 _METHODS: Final = {
     "카드": "card",
     "가상계좌": "virtual_account",
@@ -80,7 +80,7 @@ _BAD_REQUESTS: Final = frozenset(
         "NOT_FOUND_PAYMENT_SESSION",
         "UNAPPROVED_ORDER_ID",
         "NOT_CANCELABLE_PAYMENT",
-        # What is wrong with the shop at Toss, and with no card.
+        # From here on: faults of the shop's account at Toss, not of a card.
         "BELOW_MINIMUM_AMOUNT",
         "INVALID_UNREGISTERED_SUBMALL",
         "NOT_FOUND_TERMINAL_ID",
@@ -93,15 +93,15 @@ _DECLINES: Final = re.compile(
     r"|NOT_SUPPORTED_(?:INSTALLMENT|MONTHLY)_[A-Z0-9_]{1,48}"
     r"|NOT_AVAILABLE_(?:BANK|PAYMENT)|NOT_ALLOWED_POINT_USE|RESTRICTED_TRANSFER_ACCOUNT"
 )
-# Buyers see why they are declined; who has found a card need not hear that.
+# Reasons that buyers are not told, since the finder of a card would learn from them.
 _UNSAID: Final = frozenset({"FDS_ERROR", "INVALID_CARD_LOST_OR_STOLEN"})
 
 
 class TossGateway:
-    """Speaks to Toss; see `protocol.Gateway`."""
+    """Calls Toss; see `protocol.Gateway`."""
 
     def __init__(self, api_base: str, api_key: str, secrets: Secrets) -> None:
-        # The key is the user, and there is no password.
+        # Toss's basic authentication: the key is the user name, and the password is empty.
         credentials = b64encode(f"{api_key}:".encode()).decode()
         self._calls = HttpCalls(api_base, {"Authorization": f"Basic {credentials}"})
         self._secrets = secrets
@@ -111,7 +111,7 @@ class TossGateway:
         return NAME
 
     def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
-        # How the buyer pays was chosen on Toss's page.
+        # The buyer chose the method on Toss's page.
         del method
         return wrong_token(_TOKENS, parameters, "Toss")
 
@@ -122,7 +122,7 @@ class TossGateway:
         wrong = self.wrong_detail(charge.method, charge.parameters)
         if wrong is not None:
             return Refused(RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}")
-        # Toss compares the amount alone with what the buyer's page asked for.
+        # Toss compares the amount with that of the buyer's page, but not the currency.
         if charge.currency != _CURRENCY:
             return Refused(RefusedReason.BAD_REQUEST, f"Toss takes {_CURRENCY} only")
         said = await self._calls.ask(
@@ -151,7 +151,7 @@ class TossGateway:
         return await self._calls.ask("GET", f"/v1/payments/orders/{there}", timeout_s)
 
     async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
-        """Look the payment up, then cancel it: two calls share the time."""
+        """Look the payment up, then cancel it; both calls share `timeout_s`."""
         return await within(timeout_s, lambda: self._refund(refund, timeout_s))
 
     async def _refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
@@ -163,7 +163,7 @@ class TossGateway:
             "POST",
             f"/v1/payments/{refund.payment_id}/cancel",
             timeout_s,
-            # Without an amount: all of it. The reason is how a repeat knows its own refund.
+            # Without an amount Toss gives back all. By the reason a repeat knows its own refund.
             body={"cancelReason": refund.idempotency_key},
             headers={"Idempotency-Key": refund.idempotency_key},
         )
@@ -173,7 +173,8 @@ class TossGateway:
         refusal = _refusal_of(delivery, self._secrets, now_ms)
         if refusal is not None:
             return refusal
-        # Its id is in a header that is not signed; the same event has the same body.
+        # Toss's id of the event is in a header that is not signed, so the body's hash stands for
+        # it: the same event has the same body.
         event_id = sha256(delivery.body).hexdigest()
         return hint_in(
             delivery.body,
@@ -190,20 +191,20 @@ _NO_ORDER_THERE: Final = Refused(RefusedReason.BAD_REQUEST, "an order id that To
 
 
 def order_at_toss(order_id: str) -> str | None:
-    """Return what Toss calls an order of ours, None where it takes no such id."""
+    """Return Toss's id of an order of ours; None where Toss takes no such id."""
     there = order_id.replace(".", "=")
     return there if _ORDER_ID.fullmatch(there) else None
 
 
 def _our_order(there: object) -> str | None:
-    """Return the id of an order of ours, None for one that is not."""
+    """Return our id of an order at Toss; None where Toss has no such ids."""
     if not isinstance(there, str) or not _ORDER_ID.fullmatch(there):
         return None
     return check_order_id(there.replace("=", "."))
 
 
 def _answer(said: Said | Refused | Unknown | Unavailable, order_id: str) -> OrderAnswer:
-    """Return what was said of this order, by status and by fields of exactly their types."""
+    """Return how this order stands by an answer; Unknown for fields of wrong types."""
     if not isinstance(said, Said):
         return said
     about = said.fields.get("orderId")
@@ -225,7 +226,7 @@ def _payment(fields: Mapping[str, Any], order_id: str) -> OrderAnswer:
             return Captured(
                 order_id=order_id,
                 payment_id=fields["paymentKey"],
-                # What somebody gave back in part is not there any more.
+                # Without the part that a person may have given back at Toss.
                 amount=fields["balanceAmount"],
                 currency=fields["currency"],
                 method=_METHODS.get(fields["method"], "other"),
@@ -245,7 +246,7 @@ def _payment(fields: Mapping[str, Any], order_id: str) -> OrderAnswer:
             )
         case "WAITING_FOR_DEPOSIT":
             return Pending()
-        # Begun on the buyer's page, and not confirmed: our call did not arrive, or not yet.
+        # The buyer's page has begun the payment. Our call to confirm it has not arrived (yet).
         case "READY" | "IN_PROGRESS":
             return NotFound()
         case "ABORTED" | "EXPIRED" as ended:
@@ -272,7 +273,7 @@ def _failed(status: int, code: str) -> NotFound | Declined | Refused | Unknown:
             return Declined("CARD_DECLINED")
         case ((400 | 403), _) if _DECLINES.fullmatch(code):
             return Declined(code)
-        # PROVIDER_ERROR among them. The order is looked up before anything else is done.
+        # PROVIDER_ERROR among them. The caller looks the order up before it does anything else.
         case _:
             return Unknown(f"status {status}, which means nothing here")
 
@@ -280,7 +281,7 @@ def _failed(status: int, code: str) -> NotFound | Declined | Refused | Unknown:
 def _refund_known(
     said: Said | Refused | Unknown | Unavailable, refund: Refund
 ) -> RefundAnswer | None:
-    """Return what a refund comes to by the payment of its order; None where it is to be made."""
+    """Return the answer to a refund by its order's payment; None where it has yet to be made."""
     if not _PAYMENT_KEY.fullmatch(refund.payment_id):
         return Refused(RefusedReason.BAD_REQUEST, "no payment key of Toss")
     standing = _answer(said, refund.order_id)
@@ -292,7 +293,7 @@ def _refund_known(
 
 
 def _ms(text: str) -> int:
-    """Return Unix ms of a time with its zone; ValueError for any other text."""
+    """Return the Unix ms of a time with its zone; ValueError for any other text."""
     if not _TIME.fullmatch(text):
         raise ValueError("no time with its zone")
     return round(datetime.fromisoformat(text).timestamp() * 1000)
@@ -319,7 +320,10 @@ def _refusal_of(delivery: Delivery, secrets: Secrets, now_ms: int) -> WebhookRef
 
 
 def _signatures(value: bytes) -> list[bytes] | None:
-    """Return signatures in small hex: `v1:<base64>`, several with commas between."""
+    """Return the signatures of a header, in lower-case hex; None where it is malformed.
+
+    value: `v1:<base64>`, or several of these separated by commas.
+    """
     parts = [
         _SIGNATURE.fullmatch(part.strip(b" \t")) for part in value[:HEADER_BYTES_MAX].split(b",")
     ]

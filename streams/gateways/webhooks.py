@@ -1,8 +1,9 @@
-"""Whether a webhook comes from who has the secret: `t=<Unix s>,v1=<hex>` in one header.
+"""Checks whether the sender of a webhook has the secret: `t=<Unix s>,v1=<hex>` in one header.
 
-The signature is HMAC-SHA256 over `<t>.<raw body>`, so it is checked before anything is parsed, and
-an old delivery cannot be given a new time. Stripe's scheme, which ours is too. Two secrets are
-accepted while they change; a header may have several `v1` for the same reason.
+The signature is HMAC-SHA256 over `<t>.<raw body>`. So it can be checked before the body is parsed,
+and nobody can give an old delivery a new time. This is Stripe's scheme; the mock gateway uses it
+too. While a secret is being changed the old and the new one are accepted, and a header may have
+several `v1`.
 """
 
 import hmac
@@ -31,21 +32,21 @@ class WebhookRefusal(StrEnum):
     MANY_SIGNATURE_HEADERS = "MANY_SIGNATURE_HEADERS"
     MALFORMED_SIGNATURE = "MALFORMED_SIGNATURE"
     NOT_NOW = "NOT_NOW"
-    """Signed for another time: sent again by somebody, or a clock is wrong."""
+    """Signed for another time: somebody sent it again, or a clock is wrong."""
     WRONG_SIGNATURE = "WRONG_SIGNATURE"
     BAD_BODY = "BAD_BODY"
-    """Signed, and nothing that we understand: not JSON, or fields of other types."""
+    """Signed, but unreadable: the body is no JSON object, or has fields of other types."""
 
 
 class Secrets:
-    """One webhook secret, or the new and the old one while they change; in no repr."""
+    """One webhook secret, or the new and the old one while they change; no repr shows them."""
 
     __slots__ = ("_secrets",)
 
     def __init__(self, *secrets: bytes) -> None:
         if not 1 <= len(secrets) <= SECRETS_MAX:
             raise ValueError(f"one webhook secret, or {SECRETS_MAX} while they change")
-        # Whoever leaves it empty would believe everybody.
+        # With an empty secret everybody would be believed.
         if any(len(secret) < SECRET_BYTES_MIN for secret in secrets):
             raise ValueError(f"a webhook secret has at least {SECRET_BYTES_MIN} bytes")
         self._secrets = secrets
@@ -54,7 +55,7 @@ class Secrets:
         return f"Secrets(<{len(self._secrets)}>)"
 
     def signed_any(self, content: Sequence[bytes], signatures: Sequence[bytes]) -> bool:
-        """Tell in constant time whether one of the signatures is over the joined content."""
+        """Say in constant time whether one of the signatures is over the joined content."""
         found = False
         for secret in self._secrets:
             own = hmac.new(secret, digestmod=sha256)
@@ -73,10 +74,10 @@ def refusal_of(
     secrets: Secrets,
     now_ms: int,
 ) -> WebhookRefusal | None:
-    """Return why a webhook is not believed; None where one of the secrets signed it, just now.
+    """Return why a webhook is not believed; None where a secret signed it within 300 s of now.
 
-    header:  name of the header with the signature, lower case.
-    headers: as received. body: raw. now_ms: Unix ms; 300 s to either side are accepted.
+    header:  name of the header with the signature, in lower case.
+    headers: as received. body: raw bytes. now_ms: Unix ms.
     """
     if len(body) > BODY_BYTES_MAX:
         return WebhookRefusal.TOO_LARGE
@@ -96,11 +97,11 @@ def refusal_of(
 
 
 def only_header(header: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | WebhookRefusal:
-    """Return the value of a header of a signature, which there must be one of."""
+    """Return the value of a header that a webhook must have exactly once."""
     given = [value for name, value in headers if name.lower() == header]
     if not given:
         return WebhookRefusal.NO_SIGNATURE
-    # Which of two is meant is a question that two readers answer in two ways.
+    # Of two such headers one program may read the first, and another the last.
     return given[0] if len(given) == 1 else WebhookRefusal.MANY_SIGNATURE_HEADERS
 
 
@@ -111,9 +112,11 @@ def refusal_of_signed(
     secrets: Secrets,
     now_ms: int,
 ) -> WebhookRefusal | None:
-    """Return why a signature is not believed: made at another time, or by somebody else.
+    """Return why a signature is not believed: it is of another time, or of another secret.
 
-    content: what is signed, in parts, the time in one of them. signatures: in small hex.
+    content:    the signed bytes in parts, one of which holds the time.
+    signatures: in lower-case hex.
+    signed_ms:  the signed time, Unix ms.
     """
     if abs(now_ms - signed_ms) > TOLERANCE_MS:
         return WebhookRefusal.NOT_NOW
@@ -129,7 +132,7 @@ class _Stated:
 
 
 def _stated(value: bytes) -> _Stated | None:
-    """Return what a header says: exactly one time, one to four signatures, all well formed."""
+    """Return the time and the one to four signatures of a header; None where it is malformed."""
     if len(value) > HEADER_BYTES_MAX:
         return None
     times: list[bytes] = []
@@ -138,7 +141,7 @@ def _stated(value: bytes) -> _Stated | None:
         scheme, equals, text = part.strip(b" \t").partition(b"=")
         if not equals:
             return None
-        # Other schemes (v0) stand beside ours, and are not ours to judge.
+        # A header may have signatures of other schemes (v0) too, which are passed over.
         if scheme == b"t":
             times.append(text)
         elif scheme == b"v1":
