@@ -1,1 +1,1 @@
-"""Payments over HTTP: begin one, see how it stands, ask for the money back; webhooks."""
+"""Payments over HTTP: buyers begin them, look at them and ask for refunds; gateways' webhooks."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from api.web.problems import bad
 
 PARAMETERS_BYTES_MAX: Final = 4_096
-"""Of all parameters together, as they stand in the log."""
+"""Most bytes of all parameters together, encoded as in the log."""
 
 _INT_MAX: Final = 2**31 - 1
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
@@ -20,20 +20,20 @@ _Value = Annotated[str, StringConstraints(max_length=2_048)]
 
 
 class PaymentStart(BaseModel):
-    """How a buyer pays for what is held; what it costs was fixed when it was held.
+    """How a buyer pays for the seats of a hold. Their price was fixed when they were held.
 
-    `parameters` are the gateway's: a token that its own page gave to the buyer, never a card.
+    `parameters` are for the gateway: a token that its own page gave to the buyer, never a card.
     """
 
     model_config = _STRICT
 
-    epoch: int = Field(ge=1, le=_INT_MAX, description="That of the reservation as last seen.")
-    method: Method = Field(description="Such as `card`, in the gateway's words.")
-    gateway: Gateway | None = Field(default=None, description="The first of this pod's if absent.")
+    epoch: int = Field(ge=1, le=_INT_MAX, description="The reservation's epoch, as last seen.")
+    method: Method = Field(description="The gateway's name for it, such as `card`.")
+    gateway: Gateway | None = Field(default=None, description="If absent: the pod's first one.")
     parameters: dict[_Name, _Value] = Field(default={}, max_length=32)
 
     def encoded_parameters(self) -> bytes:
-        """Return the parameters as they stand in the log; raises Problem for too many bytes."""
+        """Return the parameters as the log has them; raises Problem for too many bytes."""
         if not self.parameters:
             return b""
         encoded = orjson.dumps(self.parameters, option=orjson.OPT_SORT_KEYS)
@@ -58,26 +58,27 @@ PaymentStatus = Literal[
 
 
 class PaymentBody(BaseModel):
-    """A payment as it stands.
+    """How a payment stands.
 
-    NOT_STARTED: nothing was asked of a gateway, the seats are held; REJECTED: nothing ever will
-    be, they are not. COMPENSATION_REQUIRED: a person looks after the money.
+    NOT_STARTED: the seats are held or sold, and no gateway was asked for money. REJECTED: the
+    reservation has no seats, and no gateway will be asked. COMPENSATION_REQUIRED: a person looks
+    after the money.
     """
 
-    payment_id: str = Field(description="That of the reservation that is paid for.")
+    payment_id: str = Field(description="The id of the reservation that is paid for.")
     status: PaymentStatus
     reservation_status: str
     amount: int = Field(description="In the currency's minor unit, such as cents.")
     currency: str = Field(description="ISO 4217; empty where the seats have no price.")
     gateway: str | None
-    booking_number: str | None = Field(description="Once the seats are sold.")
+    booking_number: str | None = Field(description="Null until the seats are sold.")
     epoch: int
-    deadline_ms: int | None = Field(description="Unix ms; while it is under way.")
+    deadline_ms: int | None = Field(description="Unix ms; null unless the payment is under way.")
     revision: str = Field(description="Opaque; for `changed_from`.")
 
 
 class PaymentPending(BaseModel):
-    """A payment that was asked for: its address tells what becomes of it."""
+    """A payment or refund was asked for. `Location` is where to see what becomes of it."""
 
     payment_id: str
     status: Literal["PENDING"]

@@ -1,7 +1,7 @@
-"""Payments that a person has to look after: list them, and say what was found.
+"""Payments that a person has to look after: an operator lists them, and says what was found.
 
-The payments role keeps asking nobody any more for these: it does not know where the money is, or
-cannot give it back. A person looks at the gateway, puts things right there, and says so here.
+The payments role does not know where the money of such a payment is, or cannot give it back. A
+person looks at the gateway, puts things right there, and says so here.
 """
 
 from collections.abc import AsyncIterator
@@ -38,13 +38,13 @@ _TURN_OF: Final = {"REFUNDED": Turn.REFUNDED, "UNPAID": Turn.FOUND_UNPAID}
 
 
 class CompensationBody(BaseModel):
-    """A payment whose money is not known to be where it belongs.
+    """A payment whose money may not be where it belongs.
 
-    `gateway_payment_id` is empty where no capture is known; `amount` is what was captured then,
-    else what was asked for.
+    Where a capture is known, `gateway_payment_id` is the gateway's id of it, and `amount` is what
+    was captured. Otherwise the id is empty, and `amount` is what was charged.
     """
 
-    partition: int = Field(description="Part of its address.")
+    partition: int = Field(description="Part of the compensation's address.")
     payment_id: str
     user_id: str
     event_id: int
@@ -54,14 +54,14 @@ class CompensationBody(BaseModel):
     amount: int = Field(description="In the currency's minor unit, such as cents.")
     currency: str
     changed_at_ms: int = Field(description="Unix ms.")
-    detail: str = Field(description="What was last heard, for people.")
+    detail: str = Field(description="The gateway's last answer, for people.")
 
 
 class CompensationPage(BaseModel):
-    """Compensations in order of their addresses; `next_cursor` is null at the end.
+    """Compensations in the order of their addresses; `next_cursor` is null on the last page.
 
-    `unknown` has the partitions of this page whose keeper does not answer now: what is open there
-    may be missing.
+    `unknown` names the partitions whose owner does not answer now. Their compensations may be
+    missing from this page.
     """
 
     compensations: list[CompensationBody]
@@ -85,7 +85,7 @@ class Resolving(BaseModel):
 
 
 class Place(NamedTuple):
-    """Where the next page begins: behind this payment of a partition."""
+    """The last payment of a page, behind which the next page begins."""
 
     partition: int
     payment_id: bytes
@@ -118,7 +118,7 @@ async def list_compensations(
                     return _listed(found, f"{last['partition']}:{last['payment_id']}", unknown)
                 found.append(_body(partition, purchase))
         except _UNANSWERED:
-            # Whoever looks after the others is not kept from it.
+            # A partition that does not answer must not hide the compensations of the others.
             unknown.append(partition)
     return _listed(found, None, unknown)
 
@@ -170,7 +170,7 @@ async def _open_in(pod: Pod, partition: int, after: bytes) -> AsyncIterator[Purc
         keys = await pod.owners.keys(PAYMENT_COMMANDS.name, partition, COMPENSATION, begin)
         for key in keys:
             purchase = await _stored(pod, partition, key.removeprefix(COMPENSATION))
-            # It may have been resolved since it was listed.
+            # The compensation may have been resolved since its key was listed.
             if purchase is not None and purchase.status == PurchaseStatus.COMPENSATION_REQUIRED:
                 yield purchase
         if len(keys) < LISTED_MAX:
@@ -179,7 +179,7 @@ async def _open_in(pod: Pod, partition: int, after: bytes) -> AsyncIterator[Purc
 
 
 async def _purchase(pod: Pod, partition: int, payment_id: bytes) -> PurchaseRecord | None:
-    """Return a purchase by its owner's word; raises Problem (503) where it cannot be asked."""
+    """Return a purchase as its owner has it; Problem (503) where the owner cannot be asked."""
     with told_as(UNANSWERED):
         return await _stored(pod, partition, payment_id)
 

@@ -1,8 +1,8 @@
-"""Payments over HTTP: begin one, see how it stands, ask for the money back.
+"""Payments over HTTP: a buyer begins one, sees how it stands, asks for the money back.
 
-A payment is begun by one record, and the answer is 202 with the place to ask: nobody's gateway is
-waited for, nor any worker. Whatever happens in between, one hold is paid for once: payments have
-the id of their reservation, and the section begins one payment of an epoch.
+A pod begins a payment by appending one record. It answers 202 with the address of the payment, and
+waits neither for a gateway nor for a worker. A hold is paid for once, whatever happens in between:
+a payment has the id of its reservation, and the section begins one payment for an epoch.
 """
 
 from typing import Annotated, Final
@@ -52,7 +52,7 @@ async def start_payment(
     key: Key,
     wait: AskedWait,
 ) -> Response:
-    """Pay for what is held. A repeat with the same key gets the same answer."""
+    """Pay for the seats of a hold. A repeat with the same key gets the same answer."""
     pod = pod_of(request)
     held = own(await standing_of(pod, reservation_id), who)
     gateway = body.gateway or pod.settings.gateways[0]
@@ -60,11 +60,12 @@ async def start_payment(
         bad("body.gateway", f"one of {', '.join(pod.settings.gateways)}")
     wrong = pod.payments.gateways[gateway].wrong_detail(body.method, body.parameters)
     if wrong is not None:
-        # Before anything is written: what lies in a log can be read for long.
+        # Refused before anything is written, since a log can be read for a long time.
         bad(f"body.{wrong.where}", wrong.why)
     parameters = body.encoded_parameters()
     desk = pod.desk
-    # The log knows a start by its correlation id: whatever Redis forgets, the key leads here.
+    # The section recognizes a repeat by its correlation id, which is made of the key: so a repeat
+    # is known even where Redis has forgotten the key.
     ticket = ticket_of(who.user_id, key)
     asked = {"pay": reservation_id, **body.model_dump()}
     claim = await desk.keys.claim(ticket, digest_of(asked))
@@ -88,7 +89,7 @@ async def start_payment(
         ticket.encode(),
         record_headers(request.state.correlation),
     )
-    # Nobody is waited for who is not asked for: a decision that is there already is told.
+    # A caller that demands no wait gets a decision that is there already, and waits for none.
     outcome = await desk.decided(command, wait.seconds if wait.headers else 0, request.receive)
     if outcome is not None and outcome.is_refusal:
         refused = Reason(outcome.reason)
@@ -111,7 +112,7 @@ _ADVICE: Final = {
 
 
 def _refusal(held: ReservationView, epoch: int) -> Reason | None:
-    """Return why the log certainly refuses to begin a payment, whatever happens meanwhile."""
+    """Return why the section will refuse to begin a payment, whatever happens meanwhile."""
     if held.status is Status.REJECTED:
         return Reason.NOT_HELD
     if epoch < held.epoch:
@@ -166,7 +167,8 @@ async def refund(
             reservation_id=reservation_id,
         )
     if await purchase_at_owner(pod, held) is None:
-        # Free of charge, or sold without a payment: payments would do nothing, without a word.
+        # Seats that were free of charge or sold without a payment: the payments role would pass
+        # over the request in silence.
         raise Problem.of(
             Reason.NOT_PAID,
             "No payment was made for it that could go back.",

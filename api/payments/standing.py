@@ -1,7 +1,7 @@
-"""How a payment stands: by its reservation, and by the purchase that the payments role keeps.
+"""How a payment stands, by its reservation and by the purchase that the payments role keeps.
 
-A hold that waits for its payment is known from memory, and told also while nobody can be asked.
-Whether money is there, or goes back, only the owner of the purchase knows.
+A pod knows from memory that a hold waits for its payment, and says so even while no owner answers.
+Only the owner of the purchase knows whether money was captured or goes back.
 """
 
 import asyncio
@@ -22,11 +22,14 @@ from state.domain.tickets import split_issued_id
 from state.records.payments import PurchaseRecord, purchase_of
 
 LOOKS_EVERY_S: Final = 2.0
-"""So often a purchase is read again while somebody waits: not all that happens to it is told."""
+"""How often a purchase is read again while a caller waits: some changes of it have no outcome."""
 
 
 class Payment(NamedTuple):
-    """A reservation of the caller's, and its purchase where one was begun and can be told of."""
+    """A reservation of the caller, and its purchase.
+
+    purchase: None where none was begun, or where its owner does not answer.
+    """
 
     held: ReservationView
     purchase: PurchaseRecord | None
@@ -45,14 +48,14 @@ class Payment(NamedTuple):
 
     @property
     def revision(self) -> str:
-        """Return what changes with each change of either."""
+        """Return a text that changes whenever the reservation or the purchase does."""
         purchase = self.purchase
         told = "" if purchase is None else f"{purchase.status}.{purchase.changed_at_ms}"
         return f"{self.held.outcome_id}/{told}"
 
 
 async def payment_of(pod: Pod, payment_id: str, who: Identity) -> Payment:
-    """Return how a payment stands; raises Problem (404, 503) as for its reservation."""
+    """Return how a payment stands; raises Problem (404, 503) as a look-up of its reservation."""
     held = own(await standing_of(pod, payment_id), who)
     if held.status is Status.HELD:
         return Payment(held, None)
@@ -67,10 +70,10 @@ async def payment_of(pod: Pod, payment_id: str, who: Identity) -> Payment:
 async def changed_payment(
     pod: Pod, payment_id: str, who: Identity, revision: str, wait_s: float
 ) -> Payment:
-    """Return how a payment stands once that is another revision, or when time is over."""
+    """Wait until a payment has another revision, or `wait_s` has passed; return how it stands."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + wait_s
-    # Registered before it is read: what is decided in between is told.
+    # The waiter is registered before the payment is read, so no outcome in between is missed.
     with pod.outcomes.waiting(payment_id.encode()) as waiter:
         payment = await payment_of(pod, payment_id, who)
         while payment.revision == revision and (left_s := until_s - loop.time()) > 0:
@@ -82,10 +85,10 @@ async def changed_payment(
 
 
 async def purchase_at_owner(pod: Pod, held: ReservationView) -> PurchaseRecord | None:
-    """Return a reservation's purchase by its owner's word.
+    """Return a reservation's purchase, as its owner has it.
 
-    None where none was begun yet, or no payment was made for what is sold. Raises Problem (503)
-    where the owner cannot be asked, or has not come as far as the section.
+    None where none was begun yet, or the seats were sold without a payment. Raises Problem (503)
+    where the owner cannot be asked, or has not read as far as the section has decided.
     """
     key = held.reservation_id.encode()
     parts = split_issued_id(held.reservation_id)
@@ -98,7 +101,8 @@ async def purchase_at_owner(pod: Pod, held: ReservationView) -> PurchaseRecord |
             return None
         reservation = await pod.owners.reservation(parts.partition, key)
     if reservation is not None and reservation.has_payment:
-        # It was begun, so that it is known to whoever has stored all that was committed.
+        # The section began the payment, so its owner will know it once it has read everything
+        # that is committed.
         raise Problem.of(ApiReason.NOT_READY, "The payment's keeper is behind; ask again shortly.")
     return None
 

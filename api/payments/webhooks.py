@@ -1,8 +1,8 @@
-"""What gateways send unasked: a hint, after which they are asked for the truth.
+"""Webhooks: a gateway hints that something happened, and the payments role then asks it.
 
-The gateway has its 2xx once the hint is in the log.
-The raw body is what is signed, so nothing of it is parsed, and no coding or type of it demanded,
-before its sender has shown that he has the secret.
+The gateway gets its 2xx once the hint is in the log. A sender shows that he has the secret by a
+signature of the raw body. So a pod checks the signature before it parses the body, and demands no
+content type or coding.
 """
 
 import time
@@ -36,7 +36,7 @@ async def hear_gateway(
     request: Request,
     gateway: Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,31}$")],
 ) -> Response:
-    """Take in an event of a gateway, signed as it signs."""
+    """Take an event from a gateway, which must be signed as that gateway signs."""
     pod = pod_of(request)
     heard_by = pod.payments.gateways.get(gateway)
     if heard_by is None:
@@ -47,7 +47,7 @@ async def hear_gateway(
         raise Problem.of(*_REFUSED.get(hint, _UNSIGNED), refusal=hint.value)
     order = None if hint.order_id is None else split_order_id(hint.order_id)
     if order is None or not pod.payments.has_partition(order.partition):
-        # Signed, and about no order of ours: another system may share the gateway's account.
+        # An event about no order of ours: another system may share our account at the gateway.
         return Response(status_code=204)
     value = pod.payments.encoders.hint(gateway, hint.event_id, order.id)
     correlation = request.state.correlation

@@ -1,8 +1,8 @@
 """What seats cost: a price for each category of a section, and sums over seats.
 
 All amounts are integers in the currency's minor unit (ISO 4217): 4500 is 45.00 EUR, or 4500 JPY.
-A section has a price for every seat, or for none: then everything costs 0 in no currency, and
-nothing of it can be paid for.
+A section has a price for each of its seats, or for none of them. Seats without a price have the
+amount 0 and no currency, and cannot be paid for.
 """
 
 from array import array
@@ -14,23 +14,25 @@ from typing import Final, NamedTuple, TypeVar
 
 from state.domain.money import MINOR_DIGITS
 
-# Of one seat: the most that one hold may have cost an amount that can be charged.
+# Highest price of one seat: the largest hold of such seats still costs an amount that can be
+# charged.
 SEAT_AMOUNT_MAX: Final = 999_999_999_999
 
 Text = TypeVar("Text", str, bytes)
 
 
 class PriceList(NamedTuple):
-    """Prices as they are opened with; no amounts and no currency where seats have no price.
+    """The prices that a section is opened with; empty where its seats have no price.
 
-    amounts: (category, price of one seat), each category once.
+    currency: ISO 4217.
+    amounts:  (category, price of one seat), each category once.
     """
 
     currency: str = ""
     amounts: tuple[tuple[str, int], ...] = ()
 
     def of(self, categories: Collection[str]) -> "PriceList":
-        """Return the prices of these categories alone, in their order."""
+        """Return the prices of these categories alone, in the order of `categories`."""
         if not self.amounts:
             return self
         amount_by_category = dict(self.amounts)
@@ -43,7 +45,7 @@ UNPRICED: Final = PriceList()
 
 
 def invalid_prices(prices: PriceList, categories: Collection[str]) -> str | None:
-    """Return the path and nature of the first fault, in the words of OpenSection, or None.
+    """Return the field of OpenSection that is wrong first, and what is wrong; None for no fault.
 
     categories: those of the section's seats; the empty text where a seat has none.
     """
@@ -51,7 +53,7 @@ def invalid_prices(prices: PriceList, categories: Collection[str]) -> str | None
         return None
     if prices.currency not in MINOR_DIGITS:
         return "currency: not a code of ISO 4217"
-    # A record may list thousands.
+    # A set, since a record may list thousands of prices.
     of_seats = frozenset(categories)
     seen: set[str] = set()
     for at, (category, amount) in enumerate(prices.amounts):
@@ -67,11 +69,11 @@ def invalid_prices(prices: PriceList, categories: Collection[str]) -> str | None
 
 @dataclass(frozen=True, slots=True)
 class SeatPrices:
-    """Prices as holds need them: for each row, what its first 0, 1, 2 .. seats cost together.
+    """Prices in the form that holds need: sums over the seats of each row.
 
-    sums:     one sequence a row; seats first .. first + count - 1 cost
-              sums[row][first + count] - sums[row][first].
-    currency: as encoded, ASCII.
+    sums:     sums[row][n] is what the first n seats of a row cost together. So the seats first ..
+              first + count - 1 cost sums[row][first + count] - sums[row][first].
+    currency: ISO 4217, in ASCII.
     """
 
     sums: tuple[Sequence[int], ...]
@@ -101,13 +103,16 @@ def row_sums(
     return _even_sums(amount_by_category[category], seat_count)
 
 
-# Asked with every hold, where a tuple answers in a third of an array's time. A hall has few
-# lengths of rows and few prices, so that its rows share them.
+# Each hold reads these sums, and a tuple is read in a third of an array's time. A hall has few
+# lengths of rows and few prices, so its rows share the tuples.
 @lru_cache(maxsize=1024)
 def _even_sums(amount: int, seat_count: int) -> tuple[int, ...]:
     return tuple(amount * seats for seats in range(seat_count + 1))
 
 
 def unpriced(seat_counts: Iterable[int]) -> SeatPrices:
-    """Return the prices of a section without any; seat_counts: of its rows."""
+    """Return the prices of a section whose seats have none.
+
+    seat_counts: number of seats of each row.
+    """
     return SeatPrices(tuple(_even_sums(0, seats) for seats in seat_counts), b"")
