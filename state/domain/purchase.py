@@ -1,8 +1,8 @@
-"""The life of a purchase: a table, and what follows from each thing that happens to it.
+"""The life of a purchase: a table of its statuses, and what follows from each turn.
 
-A purchase is the money side of one hold: reservation id and epoch name it, and it is charged at
-most once. It asks its gateway one question at a time. Whether money moved is believed from a
-gateway's answer alone: a question without an answer changes nothing and is asked again.
+A purchase is the money side of one hold. Reservation id and epoch name it, and it is charged at
+most once. It asks its gateway one question at a time. Only a gateway's answer tells whether money
+moved: a question without an answer changes nothing, and is asked again.
 
 All times are Unix ms of the log, all amounts integers in the currency's minor unit.
 """
@@ -16,21 +16,22 @@ class PurchaseStatus(IntEnum):
     """Where a purchase stands; the number is the index of the symbol in the Avro enum."""
 
     UNSPECIFIED = 0
-    # No answer of the gateway is known yet.
+    # The gateway has not answered yet.
     PENDING = 1
-    # It was asked for the charge and left it open: nobody knows whether money moved.
+    # The gateway was asked for the charge and left it open: nobody knows whether money moved.
     PROCESSING = 2
-    # The money is there; the seats are not yet sold.
+    # The gateway has the money; the seats are not yet sold.
     CAPTURED = 3
+    # The seats are sold.
     DONE = 4
-    # Declined.
+    # The charge was declined.
     FAILED = 5
     # The deadline passed without any money.
     EXPIRED = 6
-    # The money is there and must be given back.
+    # The gateway has the money and must give it back.
     REFUND_DUE = 7
     REFUNDED = 8
-    # A person has to look.
+    # Only a person can say what became of the money.
     COMPENSATION_REQUIRED = 9
 
 
@@ -60,13 +61,13 @@ _CALLED: Final = {
     Turn.EXPIRED: PurchaseStatus.EXPIRED,
     Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED,
 }
-# Money that nobody expected any more: the seats are sold again or the money goes back.
+# Money may come when nobody expects it any more: the seats are sold again, or the money goes back.
 _LATE: Final = {
     Turn.CAPTURED: PurchaseStatus.CAPTURED,
     Turn.DIFFERED: PurchaseStatus.REFUND_DUE,
 }
 
-# Nobody can say whether money came after all.
+# A purchase that ended without money is given up where nobody can say whether money came later.
 _ENDED: Final = {**_LATE, Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED}
 
 TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
@@ -85,7 +86,7 @@ TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
         Turn.REFUNDED: PurchaseStatus.REFUNDED,
         Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED,
     },
-    # Its seats could not be taken back.
+    # Given up where the section cannot take the seats back.
     PurchaseStatus.REFUNDED: {Turn.GAVE_UP: PurchaseStatus.COMPENSATION_REQUIRED},
     PurchaseStatus.COMPENSATION_REQUIRED: {
         **_LATE,
@@ -96,9 +97,9 @@ TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
 
 
 class IllegalTurn(Exception):
-    """A turn that the table does not allow: a fault in our rules, never in the input.
+    """A turn that the table does not allow. The fault is in our rules, never in the input.
 
-    Operator action: none that helps; nothing of the batch is visible.
+    Operator action: none helps. The batch is not committed; report the exception.
     """
 
 
@@ -114,17 +115,17 @@ class Question(IntEnum):
     """What a gateway is asked for."""
 
     CHARGE = 1
-    # Whether the order was charged: the truth, whatever else was heard.
+    # What became of the order. The answer is the truth, whatever webhooks told.
     VERIFY = 2
     REFUND = 3
 
 
 class Asking(NamedTuple):
-    """The one question that is open.
+    """The one question of a purchase that is open.
 
-    number:   1, 2 .. within the purchase; an answer to another number comes too late.
-    due_ms:   not before this.
-    until_ms: not after this; 0 for no end.
+    number:   1, 2 .. within the purchase; an answer to another number changes nothing.
+    due_ms:   the question is not asked before this.
+    until_ms: the question is not asked after this; 0 for no end.
     """
 
     question: Question
@@ -138,24 +139,24 @@ class Heard(IntEnum):
 
     CAPTURED = 1
     DECLINED = 2
-    # No answer, or none that settles it: money may have moved.
+    # There is no answer, or none that settles the question: money may have moved.
     OPEN = 3
-    # Nothing was done: the gateway was not asked, or said that it did nothing.
+    # The gateway was not asked, or said that it did nothing.
     NOT_DONE = 4
-    # It knows no such order.
+    # The gateway knows no such order.
     NOT_FOUND = 5
     REFUNDED = 6
-    # Nothing was done, and asking again would change nothing.
+    # The gateway did nothing, and to ask again would change nothing.
     REFUSED = 7
-    # A capture that is another purchase's: nobody knows whose money it is.
+    # Another purchase has this capture already: nobody knows whose money it is.
     ANOTHERS = 8
 
 
 class Answer(NamedTuple):
-    """An answer to the question of that number.
+    """An answer to the question with a number.
 
-    amount, currency, payment_id: what was captured, under which id of the gateway's; of a capture.
-    wait_ms: for how long the gateway does not want to be asked again; `WAIT_MS_MAX` at most count.
+    amount, currency, payment_id: of a capture: what was captured, and the gateway's id of it.
+    wait_ms: how long the gateway does not want to be asked again; `WAIT_MS_MAX` of it count.
     """
 
     number: int
@@ -167,11 +168,11 @@ class Answer(NamedTuple):
 
 
 class Say(IntEnum):
-    """What the section is told."""
+    """What the section is told to do."""
 
     SELL_SEATS = 1
     RELEASE_SEATS = 2
-    # Of a sale whose money went back.
+    # The money of a sale went back, so its seats are no longer sold.
     TAKE_SEATS_BACK = 3
 
 
@@ -199,42 +200,42 @@ class Purchase(NamedTuple):
 
 
 class Followed(NamedTuple):
-    """A purchase after something has happened, and what the section hears of it."""
+    """A purchase after something has happened, and what its section is told then."""
 
     purchase: Purchase
     say: Say | None = None
 
 
 class Retries(NamedTuple):
-    """Pauses between tries: the first, doubled each time up to the longest, so many tries."""
+    """Pauses between tries: `first_ms`, doubled each time up to `longest_ms`; `most` tries."""
 
     first_ms: int
     longest_ms: int
     most: int
 
     def pause_ms(self, tries: int) -> int:
-        """Return the pause after so many tries, from 1."""
+        """Return the pause after the try with this number, from 1."""
         return min(self.longest_ms, self.first_ms << min(tries - 1, 32))
 
 
 ASK_RETRIES: Final = Retries(first_ms=1_000, longest_ms=30_000, most=0)
-"""Charging and verifying until the deadline; until then there is no end."""
+"""For CHARGE and VERIFY before the deadline; `most` does not count until then."""
 
 LATE_RETRIES: Final = Retries(first_ms=1_000, longest_ms=480_000, most=16)
-"""Verifying after the deadline: for a little more than an hour, which an outage may take."""
+"""For VERIFY after the deadline: a little more than an hour, which an outage may take."""
 
 REFUND_RETRIES: Final = Retries(first_ms=30_000, longest_ms=480_000, most=5)
-"""Giving money back, where nobody knows what the gateway did, or it says that it cannot."""
+"""For a REFUND that the gateway left open, or says that it cannot make."""
 
 WAIT_RETRIES: Final = Retries(first_ms=30_000, longest_ms=3_600_000, most=30)
 """What holds no seats waits for a gateway for a day: a refund of which it did nothing or has not
 decided, and a look at a purchase that has ended without money. Then a person is asked."""
 
 WAIT_MS_MAX: Final = 60_000
-"""A gateway may ask for a longer pause, but not hold seats for as long as it likes."""
+"""Longest pause that a gateway may ask for: it must not hold seats for as long as it likes."""
 
 LAST_LOOK_MS: Final = 600_000
-"""How long after the end of a purchase without money its gateway is asked once more."""
+"""How long after a purchase has ended without money its gateway is asked once more."""
 
 
 def begin(amount: int, currency: bytes, deadline_ms: int, now_ms: int) -> Purchase:
@@ -288,8 +289,8 @@ def hinted(purchase: Purchase, now_ms: int) -> Followed:
 def seats_sold(purchase: Purchase) -> Followed:
     """Return what follows when the section has sold the seats.
 
-    It may have been asked twice, and have refused at first: then the money is on its way back, and
-    the seats follow it.
+    The section may have been told twice to sell, and have refused the first time. Then the money
+    is on its way back, and the seats must follow it.
     """
     if purchase.status == PurchaseStatus.CAPTURED:
         return Followed(_turn(purchase, Turn.SEATS_SOLD)._replace(is_sold=True))
@@ -300,16 +301,16 @@ def seats_sold(purchase: Purchase) -> Followed:
 
 
 def seats_lost(purchase: Purchase, now_ms: int) -> Followed:
-    """Return what follows when the section has no seats for the money: it goes back."""
+    """Return what follows when the section has no seats for the money: the money goes back."""
     if purchase.status != PurchaseStatus.CAPTURED:
         return Followed(purchase)
     return Followed(_give_back(_turn(purchase, Turn.SEATS_LOST), now_ms))
 
 
 def undecided(purchase: Purchase) -> Purchase:
-    """Return what becomes of a purchase whose section cannot decide: a person has to look.
+    """Return a purchase whose section cannot decide: a person has to look after it.
 
-    What a gateway is still asked goes on first: money that has to go back, above all.
+    But what its gateway is still asked goes on first, above all a refund that is due.
     """
     if Turn.GAVE_UP in TRANSITIONS[purchase.status] and purchase.status not in _GOES_ON:
         return _turn(purchase, Turn.GAVE_UP)
@@ -328,7 +329,7 @@ def sold_unpaid(purchase: Purchase) -> Followed:
 
 
 def refund_asked(purchase: Purchase, now_ms: int) -> Followed:
-    """Return what follows when somebody wants the money of a sale back; asked again, nothing."""
+    """Return what follows when a buyer wants the money of a sale back: once, it goes back."""
     if purchase.status != PurchaseStatus.DONE:
         return Followed(purchase)
     return Followed(_give_back(_turn(purchase, Turn.REFUND_ASKED), now_ms))
@@ -355,7 +356,7 @@ def resolved(purchase: Purchase, turn: Turn) -> Followed:
 
 
 def booking_number(order_id: str, at_ms: int) -> str:
-    """Return what a buyer shows of a sale: `BK-{base 36 time}-{8 hex}`."""
+    """Return the number by which a buyer names a sale: `BK-{base 36 time}-{8 hex}`."""
     digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     time = ""
     while at_ms:
@@ -368,7 +369,7 @@ def booking_number(order_id: str, at_ms: int) -> str:
 
 _UNSETTLED: Final = {PurchaseStatus.PENDING, PurchaseStatus.PROCESSING}
 _ENDED_UNPAID: Final = {PurchaseStatus.FAILED, PurchaseStatus.EXPIRED}
-# What a gateway refuses to tell it may know all the same.
+# A refused look-up is no answer either: the gateway may know what it does not tell.
 _UNANSWERED: Final = {Heard.OPEN, Heard.NOT_DONE, Heard.REFUSED}
 _MONEY_GOES_BACK: Final = {
     PurchaseStatus.REFUND_DUE,
@@ -405,7 +406,10 @@ def _captured(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
 
 
 def _ended(purchase: Purchase, turn: Turn, look_ms: int = 0) -> Followed:
-    """End without money; the seats go back."""
+    """End a purchase without money; its seats go back.
+
+    look_ms: when its gateway is asked once more; 0 for never.
+    """
     purchase = _turn(purchase, turn)._replace(tries=0)
     if look_ms:
         purchase = _ask(purchase, Question.VERIFY, look_ms)
@@ -423,15 +427,15 @@ def _unsettled_answered(
 ) -> Followed:
     heard = answer.heard
     if heard in {Heard.DECLINED, Heard.REFUNDED}:
-        # Refunded where nobody captured: somebody did both at the gateway, and no money is left.
+        # REFUNDED before we knew of a capture: a person did both at the gateway. No money is left.
         return _ended(purchase, Turn.DECLINED)
     is_refused = heard == Heard.REFUSED and purchase.status == PurchaseStatus.PENDING
     if is_refused and question == Question.CHARGE:
-        # This call did nothing. A former owner that died, or one that is a zombie, may have asked.
+        # This call did nothing, but a former owner that died, or is a zombie, may have charged.
         return _ended(purchase, Turn.DECLINED, look_ms=now_ms)
     if heard == Heard.NOT_FOUND and question == Question.VERIFY:
         if now_ms >= purchase.deadline_ms:
-            # It may still be on its way: money that comes late is looked for once more.
+            # The charge may still be on its way, so late money is looked for once more.
             return _ended(purchase, Turn.EXPIRED, look_ms=now_ms + LAST_LOOK_MS)
         if asked_ms < purchase.deadline_ms:
             # The charge never arrived: it is asked for again, with the same key.
@@ -449,7 +453,7 @@ def _ask_again(
     purchase = purchase._replace(tries=tries, overtime=purchase.overtime + is_over)
     if purchase.overtime > LATE_RETRIES.most:
         return Followed(_turn(purchase, Turn.GAVE_UP))
-    # Whose clock is ahead of the log's time asks as seldom as after the deadline.
+    # A worker whose clock is ahead of the log's time asks as seldom as after the deadline.
     retries = LATE_RETRIES if asked_ms >= purchase.deadline_ms else ASK_RETRIES
     due_ms = asked_ms + _pause_ms(retries, purchase.overtime or tries, answer)
     # Also where nothing is known to be done: a worker that is gone may have asked.
@@ -464,13 +468,13 @@ def _looked_again(purchase: Purchase, answer: Answer, now_ms: int, asked_ms: int
         tries = purchase.tries + 1
         purchase = purchase._replace(tries=tries)
         if tries >= WAIT_RETRIES.most:
-            # Money may have come, and nobody else would look.
+            # Money may have come, and no other question would find it.
             return _given_up(purchase)
         due_ms = asked_ms + _pause_ms(WAIT_RETRIES, tries, answer)
         return _ask(purchase, Question.VERIFY, due_ms)
     last_ms = purchase.deadline_ms + LAST_LOOK_MS
     if answer.heard == Heard.NOT_FOUND and now_ms < last_ms:
-        # A hint or a clock that is ahead came before the last look, and that has still to come.
+        # A hint, or a worker's clock that is ahead, made this look before the last one was due.
         due_ms = last_ms if asked_ms < last_ms else asked_ms + LATE_RETRIES.longest_ms
         return _ask(purchase, Question.VERIFY, due_ms)
     return purchase
@@ -488,7 +492,7 @@ def _refund_answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followe
     if answer.heard == Heard.REFUNDED:
         return _refunded(purchase)
     if answer.heard == Heard.NOT_DONE:
-        # An outage is no failure of the refund.
+        # NOT_DONE is an outage of the gateway, and no failure of the refund.
         purchase = purchase._replace(overtime=purchase.overtime + 1)
         retries, tries = WAIT_RETRIES, purchase.overtime
     else:

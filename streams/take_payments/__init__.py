@@ -1,4 +1,4 @@
-"""What the section wants charged in; questions to gateways, and what becomes of sales, out."""
+"""The role `payments`: what sections want charged in; calls to gateways and sales, out."""
 
 from streams.take_payments.contradictions import contradiction
 from streams.take_payments.handler import counts, progress, refuse_poison, take_payments

@@ -1,6 +1,7 @@
-"""A partition's whole state in; the first thing in it that cannot be, out.
+"""The whole state of a partition in; the first contradiction in it, out.
 
-Asked when deciding failed: what is wrong with the state is no fault of the record that met it.
+The worker asks this when the handler failed at a record: where the state contradicts itself, the
+record is not to blame.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Contradiction = Callable[[Iterable[tuple[bytes, bytes]], int, int], str]
 
 
 class _Found:
-    """What a walk over the keys has found so far."""
+    """What was found so far on the way through the keys."""
 
     def __init__(self, codecs: PaymentCodecs, partition: int, partitions: int) -> None:
         self.codecs = codecs
@@ -35,11 +36,11 @@ class _Found:
         self.needs_person: set[bytes] = set()
         self.kept: tuple[int, ...] = ()
         self.counts = [0] * len(PurchaseStatus)
-        # Ids of the intents that there must be.
+        # Ids of the intents that must still come, one for each open question.
         self.questions: set[str] = set()
 
     def take(self, key: bytes, payload: bytes) -> str:
-        """Take one record in; say what is wrong with it."""
+        """Take in one key and its payload; say what is wrong with them, "" for nothing."""
         tag, rest = key[:1], key[1:]
         if tag == INTENT:
             intent = read_intent(key, payload)
@@ -62,7 +63,7 @@ class _Found:
         return ""
 
     def end(self) -> str:
-        """Say what is missing."""
+        """Say what is missing after the last key, "" for nothing."""
         if self.questions:
             return f"nobody performs {min(self.questions)}"
         if self.needs_person:
@@ -89,9 +90,10 @@ class _Found:
 
 
 def contradiction(codecs: PaymentCodecs) -> Contradiction:
-    """Return what says, of (items, partition, partitions), what cannot be; empty for nothing.
+    """Return a function that names the first contradiction in a state; "" where there is none.
 
-    items: every key with its payload, by ascending key: intents come last.
+    It takes (items, partition, partitions). items: each key with its payload, by ascending key, so
+    that intents come last.
     """
 
     def find(items: Iterable[tuple[bytes, bytes]], partition: int, partitions: int) -> str:

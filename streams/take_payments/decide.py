@@ -40,7 +40,7 @@ from streams.folding.reading import read
 from streams.take_payments.fold import UNDECIDED_MS, PaymentFold
 from streams.take_payments.questions import refusal_to_charge
 
-# What is no record of the present purchase is counted, and changes nothing.
+# A record that is not of the present purchase, or of none, is counted so and changes nothing.
 STALE: Final = "STALE"
 UNKNOWN: Final = "UNKNOWN_PAYMENT"
 
@@ -92,9 +92,10 @@ def _requested(
 
 
 def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
-    """Name the first thing in which a request is not the one that a purchase was begun with.
+    """Name the first field in which a request differs from the one that began a purchase.
 
-    What a gateway needs of the buyer is not compared: it is forgotten, and may be sent anew.
+    `method` and `parameters` are not compared: the purchase forgets them, and a repeated request
+    may have others.
     """
     compared = ("user_id", "amount", "currency", "gateway")
     return next((name for name in compared if getattr(asked, name) != getattr(known, name)), None)
@@ -132,10 +133,10 @@ def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRe
     if (said.epoch, said.number) != (known.epoch, known.number):
         fold.count(STALE)
         return
-    # A word that this code does not know says nothing.
+    # An answer that this code does not know settles nothing.
     heard = Heard(said.word or Heard.OPEN)
     if heard == Heard.CAPTURED and not said.payment_id:
-        # Nobody could tell such a capture from another.
+        # Without its id, nobody could tell this capture from another.
         heard = Heard.OPEN
     if heard == Heard.CAPTURED and fold.is_anothers(known, said.payment_id):
         fold.count("PAYMENT_OF_ANOTHER")
@@ -148,7 +149,7 @@ def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRe
 
 
 def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> None:
-    # Whoever else asked the section has asked about its own, and not for us.
+    # Somebody else's command led to this decision, not one of this purchase.
     if (told.request, told.epoch) != (known.request, known.epoch):
         fold.count(STALE)
         return
@@ -173,7 +174,10 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
 
 
 def _undecided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> None:
-    """Tell the section again, unless that has killed its workers for too long."""
+    """Give up a purchase whose commands have killed the section's workers for too long.
+
+    Until then the fold tells the section again.
+    """
     fold.count(Reason.INTERNAL.name)
     is_over = fold.log_time_ms - known.changed_at_ms >= UNDECIDED_MS
     if told.asked != known.saying or not is_over:
@@ -214,7 +218,7 @@ def _resolved(fold: PaymentFold, found: CompensationResolved, known: PurchaseRec
 
 
 def _follow_wish(fold: PaymentFold, known: PurchaseRecord, followed: Followed) -> None:
-    """Do what somebody wanted; who waits for an answer hears how the purchase stands anyway."""
+    """Apply what a person asked for; tell how the purchase stands even if nothing changes."""
     if followed == Followed(known.purchase):
         fold.tell(known, "REPEATED")
     else:
@@ -225,7 +229,7 @@ REQUESTED: Final = PAYMENTS + PaymentRequested.__name__
 
 Decide = Callable[[PaymentFold, Any, PurchaseRecord], None]
 
-# By full name: what gives a record's fields their names, and what decides it.
+# By a record's full name: the function that names its fields, and the one that decides it.
 _KINDS: Final[dict[str, tuple[Callable[[Fields], Any], Decide]]] = {
     PAYMENTS + record.__name__: (record._make, decide)
     for record, decide in (
@@ -239,7 +243,7 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Any], Decide]]] = {
 
 
 def emit_again(fold: PaymentFold, records: Sequence[Record]) -> None:
-    """Tell how the purchases of rewound records stand, and their sections what they wait for."""
+    """Tell again how the purchases of rewound records stand, and what their sections must do."""
     _, decoded = read(fold, records)
     keys = dict.fromkeys(key_of(fields) for fields in decoded if len(fields) > 1)
     for stored in fold.state.get_many(list(keys)):

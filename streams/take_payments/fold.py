@@ -1,4 +1,4 @@
-"""One batch of payment-commands being folded: what every decision about money needs at hand."""
+"""The state, time and effects of one batch of payment-commands, which its decisions work on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FAILURES: Final = {
 class Setup:
     """What does not change while a worker runs.
 
-    call_ms: how long a call may take.
+    call_ms: how long a call to a gateway may take.
     """
 
     codecs: PaymentCodecs
@@ -57,7 +57,7 @@ class Setup:
 class PaymentFold(Fold):
     """One batch of payment-commands being folded into its partition.
 
-    counts: of purchases by the number of their status; None before the first change.
+    counts: purchases of the partition by the number of their status; None before the first change.
     """
 
     tick_name = PAYMENTS + "PaymentTick"
@@ -96,7 +96,7 @@ class PaymentFold(Fold):
             self.tell(after, "PAYMENT_" + PurchaseStatus(after.status).name)
 
     def store(self, record: PurchaseRecord) -> None:
-        """Store a purchase; while its section has not answered it is due to be told again."""
+        """Store a purchase. While its section owes it an answer, it is due to tell it again."""
         told_ms = self.log_time_ms - record.changed_at_ms
         pause_ms = min(max(told_ms, TELL_AGAIN_MS), TELL_AGAIN_MS_MAX)
         due_ms = self.log_time_ms + pause_ms if record.saying else 0
@@ -104,11 +104,11 @@ class PaymentFold(Fold):
         self.put(key, self.setup.codecs.stored(record), due_ms)
 
     def tell(self, record: PurchaseRecord, decision: str) -> None:
-        """Publish how a purchase stands, counted as `decision`."""
+        """Publish how a purchase stands, and count that as `decision`."""
         self.emit(record.reservation_id, self.setup.codecs.told(record), decision)
 
     def tell_section(self, record: PurchaseRecord) -> None:
-        """Send the section what the purchase has to say to it."""
+        """Send the section the command that the purchase has for it, if there is one."""
         commands = self.setup.codecs.commands
         match record.saying:
             case Say.SELL_SEATS:
@@ -125,7 +125,7 @@ class PaymentFold(Fold):
         self.effects.to(self.setup.section_commands).append((key, value))
 
     def tell_again(self) -> None:
-        """Tell sections once more that have not answered for too long."""
+        """Send their commands again to the sections that have not answered for too long."""
         for _, stored in self.due():
             record = purchase_of(stored)
             self.tell_section(record)
@@ -133,7 +133,7 @@ class PaymentFold(Fold):
             self.store(record)
 
     def is_anothers(self, record: PurchaseRecord, payment_id: bytes) -> bool:
-        """Take a gateway's payment for a purchase; say whether another one has it already."""
+        """Note whose a gateway's payment is; say whether it is another purchase's already."""
         codecs = self.setup.codecs
         key = PAYMENT_OF_GATEWAY + record.gateway + b":" + payment_id
         own = codecs.of_gateway(record.reservation_id, record.epoch)
@@ -143,15 +143,15 @@ class PaymentFold(Fold):
         return stored is not None and stored != own
 
     def keep_counts(self) -> None:
-        """Store how many purchases stand where."""
+        """Store how many purchases have each status."""
         if self.counts is not None:
             self.state.put(PURCHASE_COUNTS_KEY, self.setup.codecs.counts(tuple(self.counts)))
 
     def _moved(self, record: PurchaseRecord) -> PurchaseRecord:
-        """Return a purchase whose status has changed, with what depends on it."""
+        """Return a purchase with the fields that depend on its changed status."""
         record = record._replace(changed_at_ms=self.log_time_ms)
         if record.status not in _MAY_BE_CHARGED:
-            # Nobody needs a buyer's token any more.
+            # The gateway needs the buyer's token no more, so it must not lie in the store.
             record = record._replace(method=b"", parameters=b"")
         if record.status == PurchaseStatus.DONE:
             order_id = order_of(record, self.partition).id
@@ -160,7 +160,7 @@ class PaymentFold(Fold):
         return record
 
     def _count(self, before: PurchaseRecord | None, after: PurchaseRecord) -> None:
-        """Keep the counts, and the list of purchases that need a person."""
+        """Update the counts by status, and the list of purchases that need a person."""
         codecs = self.setup.codecs
         if self.counts is None:
             stored = self.state.get(PURCHASE_COUNTS_KEY)
@@ -176,7 +176,7 @@ class PaymentFold(Fold):
             self.state.delete(key)
 
     def _ask(self, before: PurchaseRecord | None, after: PurchaseRecord) -> None:
-        """Have the open question asked, and no other."""
+        """Open the intent of the purchase's open question, and settle that of the one before."""
         known = before.number if before is not None else 0
         if known == after.number:
             return

@@ -1,14 +1,15 @@
-"""Payment commands in; how payments stand, and what their sections have to do, out.
+"""Payment commands in; how payments stand, and commands to their sections, out.
 
-The only writer of purchases: the state of a partition is a fold of its records. What gateways are
-asked are intents; their answers come back as records.
+This handler is the only writer of purchases: a partition's state is a fold of its records. Each
+question to a gateway is an intent, whose answer comes back as a record.
 
 Order of every decision: unreadable records, and those under a wrong key or on a wrong partition,
-go to the dead letters; log time moves, and sections that have not answered are told again; then
-the purchase's rules are asked (`state.domain.purchase`).
+become dead letters; log time moves, and sections that have not answered are told again; then the
+rules of `state.domain.purchase` decide.
 
-Keys of the store: `u` + reservation id: Purchase; `g` + gateway + `:` + payment id: whose capture
-it is; `c` + reservation id: needs a person; `n`: counts by status; `p`: progress.
+Keys of the store: `u` + reservation id: Purchase; `g` + gateway + `:` + payment id: the purchase
+that this capture is for; `c` + reservation id: the purchase needs a person; `n`: counts by status;
+`p`: progress.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from streams.take_payments.fold import PaymentFold, Setup
 
 
 def take_payments(setup: Setup, *, events: str = PAYMENT_EVENTS.name) -> Handler:
-    """Return the handler.
+    """Return the handler of payment-commands.
 
     events: name of the topic that tells how payments stand.
     """
@@ -54,11 +55,11 @@ def take_payments(setup: Setup, *, events: str = PAYMENT_EVENTS.name) -> Handler
 
 
 progress = progress_of(PaymentFold)
-"""Tells how far a partition's state has come."""
+"""Returns how far a partition's state has come."""
 
 
 def counts(codecs: PaymentCodecs) -> Callable[[State], Mapping[str, int]]:
-    """Return what tells how many purchases of a partition have each status."""
+    """Return a function that counts the purchases of a partition by status."""
 
     def count(state: State) -> Mapping[str, int]:
         stored = state.get(PURCHASE_COUNTS_KEY)

@@ -1,4 +1,4 @@
-"""Questions of purchases in; one call to a gateway each, and what it said, out."""
+"""Questions of purchases in; one call to a gateway for each, and its answer, out."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from streams.intents import Intent, NotDone, Performer
 from streams.route import OTHERS
 from streams.take_payments.questions import Asked, Word
 
-# Our own patience ends before the executor's, so that the gateway's client can say what it knows.
+# The gateway's client gets less time than the executor gives, so that it can say why it timed out.
 _SHARE_OF_TIME: Final = 0.9
 
-# Something was done under the order or its key: `verify` knows what.
+# The gateway has done something for this order or key before: `verify` tells what.
 _DONE_BEFORE: Final = frozenset(
     {RefusedReason.ALREADY_CAPTURED, RefusedReason.ALREADY_REFUNDED, RefusedReason.KEY_REUSED}
 )
 
 
 class GatewayTrouble(Exception):
-    """A gateway gave no whole answer, so that nobody knows what it did with a question.
+    """A gateway gave no whole answer, so nobody knows what it did.
 
-    Operator action: look at the gateway; it is asked again, and its circuit counts this.
+    Operator action: look at the gateway. The worker asks it again, and its circuit counts this.
     """
 
 
@@ -52,9 +52,9 @@ def wall_clock_ms() -> int:
 
 
 class GatewayPerformers:
-    """The performers of a route, over the gateways of a worker.
+    """The performers of the payments route: one for each gateway of the worker.
 
-    now_ms: the wall clock, by which a charge is not begun any more when its time is over.
+    now_ms: the wall clock. A charge whose time is over by it is not begun.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class GatewayPerformers:
 
     @property
     def by_destination(self) -> Mapping[str, Performer]:
-        """Return the route's performers: one for each gateway, and one for those it lacks."""
+        """Return the performer of each gateway, and one for all gateways that are not here."""
         performers: dict[str, Performer] = {
             gateway.name: partial(_perform, gateway, self._now_ms) for gateway in self._gateways
         }
         return {**performers, OTHERS: _perform_absent}
 
     async def close(self) -> None:
-        """Let go of every gateway's connections, whatever becomes of another's."""
+        """Close all gateways, even if one of them fails to close; then raise its error."""
         closing = [gateway.close() for gateway in self._gateways]
         for ended in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(ended, BaseException):
@@ -85,10 +85,10 @@ async def _perform_absent(intent: Intent) -> bytes:
 
 
 async def _perform(gateway: Gateway, now_ms: Callable[[], int], intent: Intent) -> bytes:
-    """Make the call; return the payload of a Word.
+    """Call the gateway; return the payload of a Word.
 
-    Raises NotDone where the gateway did nothing, GatewayTrouble where it is in trouble: both count
-    for its circuit, as nothing does that an order's own answer leaves open.
+    Raises NotDone where the gateway did nothing, and GatewayTrouble where it is in trouble. Both
+    count for its circuit. An answer about the order, even one that settles nothing, does not.
     """
     asked = Asked.of(intent.payload)
     if asked.until_ms and now_ms() >= asked.until_ms:
@@ -97,14 +97,14 @@ async def _perform(gateway: Gateway, now_ms: Callable[[], int], intent: Intent) 
     try:
         told = _told(asked)
     except (TypeError, ValueError) as error:
-        # One order's trouble, which no repeat ends: not its gateway's.
+        # The fault is in this order, and no repeat mends it: it must not count for the circuit.
         why = f"no gateway may be asked so: {type(error).__name__}"
         return Word(Heard.REFUSED, why).payload()
     return word_of(asked, await _answer(gateway, asked, told, timeout_s)).payload()
 
 
 def _told(asked: Asked) -> Charge | Refund | str:
-    """Return what a gateway is told; TypeError or ValueError for what none may be told."""
+    """Return what to ask of the gateway; TypeError or ValueError where no gateway may be asked."""
     match asked.question:
         case Question.CHARGE:
             return asked.charge()
@@ -128,7 +128,7 @@ async def _answer(
         case Charge() as charge:
             wrong = gateway.wrong_detail(charge.method, charge.parameters)
             if wrong is not None:
-                # Whoever appended it asked no pod.
+                # A pod would have refused this, so the request did not come from a pod.
                 return Refused(RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}")
             return await gateway.process(charge, timeout_s)
         case str(order_id):
@@ -136,13 +136,14 @@ async def _answer(
         case Refund() as refund:
             answer = await gateway.refund(refund, timeout_s)
             if isinstance(answer, Refused) and answer.reason in _DONE_BEFORE:
-                # Given back already, it says: the same question would hear that for ever.
+                # To ask for the refund again would bring the same refusal for ever, so `verify`
+                # tells what was done.
                 return await gateway.verify(asked.order_id, ends_s - time.monotonic())
             return answer
 
 
 def word_of(asked: Asked, answer: ChargeAnswer | OrderAnswer | RefundAnswer) -> Word:
-    """Return what an answer is worth to the purchase; raises as `_perform`."""
+    """Return what a gateway's answer means to the purchase; raises as `_perform`."""
     match answer:
         case Captured(order_id=order_id) | Refunded(order_id=order_id) if (
             order_id != asked.order_id
@@ -161,7 +162,7 @@ def word_of(asked: Asked, answer: ChargeAnswer | OrderAnswer | RefundAnswer) -> 
         case Declined():
             return Word(Heard.DECLINED, answer.reason)
         case Pending() if asked.question == Question.REFUND:
-            # It has the refund, and its time: nothing has failed.
+            # The gateway has the refund and takes its time, which is no failed try.
             return Word(Heard.NOT_DONE, "the gateway has not decided")
         case Pending():
             return Word(Heard.OPEN, "the gateway has not decided")

@@ -1,4 +1,4 @@
-"""A purchase's open question as an intent, and what became of it as a record."""
+"""A purchase's open question as an intent, and its answer as a record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _WAIT_MS_MAX: Final = 3_600_000
 class Asked(NamedTuple):
     """What a performer needs to know of a question: the content of its intent.
 
-    amount, currency: of a refund, as they were captured. until_ms: 0 for no end.
+    amount, currency: what to charge; of a refund, what was captured.
+    until_ms:         when the question ends, Unix ms; 0 for never.
     """
 
     question: int
@@ -43,7 +44,7 @@ class Asked(NamedTuple):
         return json.dumps(self).encode()
 
     def charge(self) -> Charge:
-        """Return what is charged; ValueError or TypeError where no gateway may be asked for it."""
+        """Return the charge; ValueError or TypeError where no gateway may be asked for it."""
         parameters = json_object(self.parameters.encode()) if self.parameters else {}
         if parameters is None:
             raise ValueError("parameters that are no JSON object")
@@ -58,7 +59,7 @@ class Asked(NamedTuple):
 
 
 class Word(NamedTuple):
-    """What a gateway said; a performer returns its bytes."""
+    """What a gateway's answer means to the purchase; a performer returns it as bytes."""
 
     heard: Heard
     detail: str = ""
@@ -76,12 +77,12 @@ class Word(NamedTuple):
 
 
 def order_of(record: PurchaseRecord, partition: int) -> Order:
-    """Return what gateways call a purchase."""
+    """Return the order under which gateways know a purchase."""
     return Order(record.reservation_id.decode(), record.epoch, partition)
 
 
 def asked(record: PurchaseRecord, partition: int) -> Asked:
-    """Return what a performer needs to know of a purchase's open question."""
+    """Return a purchase's open question, as its performer needs it."""
     is_refund = record.question == Question.REFUND
     return Asked(
         record.question,
@@ -103,26 +104,27 @@ def refusal_to_charge(record: PurchaseRecord, partition: int) -> str:
         if not GATEWAY_NAME.fullmatch(about.gateway):
             return "that is no gateway's name"
         if split_order_id(about.order_id) is None:
-            # Nobody could tell what became of it.
+            # The answer of a gateway to this order could not be assigned to the purchase.
             return "no order of ours: an epoch begins at 1"
         about.charge()
     except (TypeError, ValueError) as error:
-        # Their text repeats no parameter; that of a decoder would.
+        # A UnicodeError would repeat a parameter in its text; our own errors do not.
         is_text = not isinstance(error, UnicodeError)
         return str(error) if is_text else "parameters that are no text"
     return ""
 
 
 def id_of(record: PurchaseRecord, partition: int) -> str:
-    """Return the id of the open question's intent: each question is one effect."""
+    """Return the id of the open question's intent. Each question has an intent of its own."""
     return f"{order_of(record, partition).id}:{record.number}"
 
 
 def intent_of(record: PurchaseRecord, partition: int, now_ms: int, call_ms: int) -> Intent:
     """Return the open question of a purchase as an intent.
 
-    It goes to the gateway's name, whoever has that gateway: what a log folds to depends on no
-    settings. Every charge has one key, as has every refund: a gateway does nothing again.
+    Its destination is the gateway's name, even if this worker has no such gateway: the result of a
+    fold must not depend on settings. All charges of an order have one idempotency key, and so have
+    all its refunds: a gateway does neither twice.
     """
     about = asked(record, partition)
     key = {
@@ -142,9 +144,10 @@ def intent_of(record: PurchaseRecord, partition: int, now_ms: int, call_ms: int)
 
 
 def word_of(answer: Answer, *, is_refund: bool = False) -> Word:
-    """Return what a handler hears of an attempt.
+    """Return what the handler is told of an attempt.
 
-    A refund has no other question beside it: what an attempt before did, its key repeats.
+    NOT_DONE says that nothing was done, so no earlier attempt may have run. A refund is an
+    exception: its only next step is the same refund, whose key repeats what was done before.
     """
     match answer.result:
         case Result.ANSWERED:
@@ -156,7 +159,7 @@ def word_of(answer: Answer, *, is_refund: bool = False) -> Word:
 
 
 def told_answers(codecs: PaymentCodecs) -> Callable[[Intent, Answer], tuple[bytes | None, bytes]]:
-    """Return what makes the record of an answer: the route's `answer`."""
+    """Return the route's `answer`: a function that makes the record of an answer."""
 
     def tell(intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
         order_id, _, number = intent.id.rpartition(":")

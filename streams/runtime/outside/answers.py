@@ -1,7 +1,7 @@
-"""Appends answers to the source topic of a route: again and again until they are in.
+"""Appends answers to the source topic of their route, until the brokers have them.
 
-The producer is idempotent, so its own retries add no second record. When it gives up, a new one
-takes its place; then an answer may be in the log twice, which the handler recognizes.
+The producer is idempotent, so its own retries add no second record. When it gives up, a new
+producer takes its place, and an answer may come into the log twice: the handler recognizes that.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from streams.runtime.process.observer import Observer
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _STOP_S: Final = 15.0
-"""So long a producer may take to flush what others gave it; then it is abandoned."""
+"""How long a failed producer may flush the answers that it still has; then it is abandoned."""
 _ABANDON_S: Final = 5.0
 
 
 class AnswerTooLarge(Exception):
-    """No broker takes an answer of this size."""
+    """An answer is larger than the brokers, or our own readers, take."""
 
 
 class Appending(Protocol):
-    """What of a producer is asked here."""
+    """The part of a producer that is used here."""
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     async def send_and_wait(
         self, topic: str, value: bytes, *, key: bytes | None, partition: int
     ) -> Any:
-        """Return what the broker says of the record, its `offset` among it."""
+        """Append a record; return the broker's acknowledgement, which has its `offset`."""
 
     async def abandon(self) -> None:
-        """Let go of everything after a stop that did not end; what is not in fails."""
+        """Release everything after a `stop` that did not end; unacknowledged records fail."""
 
 
 class _Producer(AIOKafkaProducer):
-    """A producer that can be given up: its own `stop` is done only once, however it ended."""
+    """A producer that can be abandoned. Its own `stop` does nothing the second time."""
 
     async def abandon(self) -> None:
         self._message_accumulator.fail_all(KafkaConnectionError("its producer was given up"))
         sending = self._sender.sender_task
         if sending is not None:
             sending.cancel()
-        # Hanging up ends the requests under way, and for those the sender waits.
+        # The sender waits for the requests under way, which end when the connections close.
         await self.client.close()
         if sending is not None:
             await asyncio.wait({sending})
@@ -66,9 +66,9 @@ def idempotent_producer(connection: Mapping[str, Any]) -> Appending:
 
 
 class AnswerLog:
-    """The log of answers; begins with the first one.
+    """Where answers are appended; its producer starts with the first answer.
 
-    make: gives a producer that is not started.
+    make: returns a producer that is not started.
     """
 
     def __init__(self, make: Callable[[], Appending], observer: Observer) -> None:
@@ -80,9 +80,10 @@ class AnswerLog:
         self._is_troubled = False
 
     async def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> int:
-        """Return the record's offset once it is in, -1 where the broker does not say it.
+        """Append a record, however long it takes; return its offset, -1 where it is not known.
 
-        Raises AnswerTooLarge where it never will be in. Whoever loses the partition cancels this.
+        Raises AnswerTooLarge where no attempt can succeed. The caller cancels this when the worker
+        loses the partition.
         """
         pause_s = _FIRST_PAUSE_S
         while True:
@@ -102,13 +103,13 @@ class AnswerLog:
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
     async def stop(self) -> None:
-        """Return when no producer is left."""
+        """Stop the producers; return when none is left."""
         self._drop(self._producer)
         if self._ending:
             await asyncio.wait(set(self._ending))
 
     def _note(self, error: Exception | None) -> None:
-        """Say once that brokers do not take answers, and once that they do again."""
+        """Log once that the brokers do not take answers, and once that they do again."""
         if error is not None and not self._is_troubled:
             self._observer.log.error("answers wait for the brokers: %r", error)
         elif error is None and self._is_troubled:
@@ -134,19 +135,19 @@ class AnswerLog:
             self._end(producer)
 
     def _end(self, producer: Appending) -> None:
-        # In a task of its own: whoever appends goes on, and may be cancelled any time.
+        # In a task of its own: the caller goes on to append, and may be cancelled at any time.
         ending = asyncio.create_task(self._stop(producer), name="answers: stop a producer")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
     async def _stop(self, producer: Appending) -> None:
-        # It flushes what others gave it, which ends when those requests time out.
+        # `stop` flushes the answers of other callers, which ends when their requests time out.
         if await self._ends(producer.stop(), _STOP_S):
             return
         await self._ends(producer.abandon(), _ABANDON_S)
 
     async def _ends(self, step: Coroutine[Any, Any, None], limit_s: float) -> bool:
-        """Say whether a step ended well within a time."""
+        """Do a step; say whether it ended well within `limit_s`."""
         try:
             async with asyncio.timeout(limit_s):
                 await step

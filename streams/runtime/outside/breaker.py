@@ -1,11 +1,11 @@
 """The circuit breaker of one destination: decides whether calls to it may be made.
 
-closed   every call may be made; so many failures in a row open it
-open     no call is made for a while; then it is half open
-half     so many probes may be made: one failure opens it again, success of all closes it
+closed   every call may be made; `failures` in a row open the circuit
+open     no call is made for `open_ms`; then the circuit is half open
+half     `probes` calls may be made: one failure opens the circuit, success of all closes it
 
-A call counts only in the phase in which it began: one that was under way when the circuit opened
-says nothing about the time after that. Times are in monotonic ms, and given as arguments.
+A call counts only in the phase in which it began: a call that was under way when the circuit
+opened tells nothing about the time after that. Times are arguments, in monotonic ms.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """What may be done with a destination now."""
+    """Whether a destination may be called now."""
 
     CALL = "call"
     LEAVE = "leave"
-    """It is left alone until `reopens_ms`."""
+    """The destination may not be called before `reopens_ms`."""
     WAIT = "wait"
-    """Probes are under way; what comes of them is known soon."""
+    """All probes are under way; they will decide soon."""
 
 
 class Phase(Enum):
-    """The value is what the metric shows."""
+    """The phase of a circuit; the value is that of the metric."""
 
     CLOSED = 0
     HALF_OPEN = 1
@@ -34,7 +34,11 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """failures: in a row, that open a circuit. open_ms: how long. probes: that close it again."""
+    """When a circuit changes its phase.
+
+    failures: how many failures in a row open it. open_ms: how long it stays open. probes: how many
+    successes close it again.
+    """
 
     failures: int = 5
     open_ms: int = 60_000
@@ -44,7 +48,7 @@ class Rules:
 class Breaker:
     """One circuit.
 
-    period: counts phases; a call carries the one in which it began.
+    period: number of the present phase. A call remembers the period in which it began.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -88,7 +92,7 @@ class Breaker:
             self._enter(Phase.OPEN)
 
     def given_up(self, period: int) -> None:
-        """Note that a call was abandoned: another probe may take its place."""
+        """Note that a call was abandoned, so another probe may take its place."""
         if period == self.period and self.phase is Phase.HALF_OPEN:
             self._probes -= 1
 

@@ -1,4 +1,4 @@
-"""The calls of one destination of one route, apart from all others: a bulkhead."""
+"""The calls to one destination of one route, bounded apart from all others: a bulkhead."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from streams.runtime.outside.breaker import Breaker, Rules, Verdict
 from streams.runtime.outside.outbox import Entry, Outbox
 
 TOLD_MAX: Final = 10_000
-"""Intents that are told NOT_TRIED while a circuit is open; the others wait until it is not."""
+"""How many intents are answered NOT_TRIED while a circuit is open. The others wait for its end."""
 
 
 @dataclass(slots=True)
 class Call:
-    """One intent that is dealt with now.
+    """One intent that is called now, or answered NOT_TRIED.
 
-    period:    of the circuit in which the call begins; None where none is made, but told of.
-    is_judged: the circuit knows how the call ended.
+    period:    period of the circuit in which the call begins; None to answer without a call.
+    is_judged: whether the circuit was told how the call ended.
     """
 
     bulkhead: Bulkhead
@@ -32,12 +32,13 @@ class Call:
 
 
 class Bulkhead:
-    """Calls of one destination: so many at once, the partitions in turn.
+    """The calls to one destination: at most `limit` at once, for the partitions in turn.
 
-    While the circuit is open each intent is told so once. A handler that has it tried again at
-    once hears nothing more before the destination is called again: no hot loop comes of it.
+    While the circuit is open each intent is answered once with NOT_TRIED. If its handler wants
+    another attempt at once, that attempt waits until the destination may be called again: so the
+    two do not run in a hot loop.
 
-    limit:     most calls and answers under way at once. under_way: how many there are.
+    limit:     how many calls and answers may be under way at once. under_way: how many are.
     performer: makes the calls.
     """
 
@@ -62,9 +63,9 @@ class Bulkhead:
         self._held = [(other, entry) for other, entry in self._held if other is not box]
 
     def next(self, now_ms: int, monotonic_ms: int) -> Call | None:
-        """Return what is to be done next; None for nothing now.
+        """Return the intent to call or answer next; None where there is none now.
 
-        now_ms: the wall clock's time. monotonic_ms: that of the circuit.
+        now_ms: the wall clock, for due times. monotonic_ms: the clock of the circuit.
         """
         if self.under_way >= self.limit:
             return None
@@ -78,7 +79,7 @@ class Bulkhead:
             self._turns.rotate(-1)
             if not box.may_perform(self.destination):
                 continue
-            # What is due by the log's time is due, though our own clock be late.
+            # An intent that is due by the log's time is due, even if our own clock is late.
             due_by_ms = max(now_ms, box.partition.log_time_ms)
             while (taken := box.take(self.destination, due_by_ms)) is not None:
                 intent, entry = taken
@@ -91,9 +92,9 @@ class Bulkhead:
         return None
 
     def next_due_ms(self) -> int | None:
-        """Return when something may be due that is not; None for nothing."""
+        """Return when the next intent may become due; None where nothing has to be waited for."""
         if self.under_way >= self.limit:
-            # Whatever ends wakes us.
+            # The executor looks again when a call ends.
             return None
         times = [
             box.next_due_ms(self.destination)
@@ -103,7 +104,7 @@ class Bulkhead:
         return min([time for time in times if time is not None], default=None)
 
     def _release(self) -> None:
-        """Let everything be tried again that waited for the circuit."""
+        """Let all intents that waited for the circuit be tried again."""
         self._told.clear()
         held, self._held = self._held, []
         for box, entry in held:

@@ -1,12 +1,12 @@
 """The open intents of one partition, as its executor knows them: a window for each destination.
 
-The store holds the truth. Memory holds only the intents of each destination that are due first,
-and of each intent only its due time; the others are read from the store once a window runs low. So
-a million open intents take no more memory than a thousand, and the intents of a slow destination
+The store holds the truth. A window holds only the intents of a destination that are due first, and
+of each intent only its due time; the others are read from the store once a window runs low. So a
+million open intents take no more memory than a thousand, and the intents of a slow destination
 do not displace those of a quick one.
 
-An entry may be stale. Before an intent is performed it is read from the store, and an entry that
-disagrees with the store is dropped. So entries may come twice, and in any order.
+An entry may be stale. The executor reads an intent from the store before it performs it, and drops
+an entry that disagrees with the store. So entries may come twice, and in any order.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.transactions.input_partition import InputPartition
 
 WINDOW: Final = 1_000
-"""Entries of one destination that are left in a window when it is cut, at twice as many."""
+"""How many entries stay in a window when it is cut. It is cut when it has twice as many."""
 
 UNFOLDED_MAX: Final = 1_000
-"""Answers of one destination that a partition has not folded yet; with so many none is added."""
+"""How many answers of a destination a partition may have that are not folded yet. With so many, no
+further intent of the destination is performed."""
 
 _LOOKS_UP_EVERY: Final = 500
 
@@ -35,8 +36,8 @@ _LOOKS_UP_EVERY: Final = 500
 class Entry(NamedTuple):
     """One intent in a window.
 
-    is_fresh: it was opened under this owner's eyes, behind all that the log held at take-over, so
-              that nobody before it can have called.
+    is_fresh: the intent was opened behind everything that the log held when this owner took over.
+              So no former owner can have called its destination.
     """
 
     due_ms: int
@@ -47,9 +48,9 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Window:
-    """The first intents of one destination.
+    """The intents of one destination that are due first.
 
-    horizon_ms: every open one that is due before is in `entries`; None where all are.
+    horizon_ms: `entries` has every open intent that is due before this; None where it has all.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Window:
             self.cut()
 
     def cut(self) -> None:
-        """Keep the first ones."""
+        """Keep the `WINDOW` entries that are due first."""
         self.entries = heapq.nsmallest(WINDOW, self.entries)
         self.horizon_ms = self.entries[-1].due_ms
 
@@ -76,8 +77,8 @@ class Window:
 class Survey:
     """What a look through a store found.
 
-    open:   count of open intents by destination. oldest_ms: when the oldest one was opened, Unix
-            ms; 0 without any.
+    open:      count of open intents by destination.
+    oldest_ms: when the oldest open intent was opened, Unix ms; 0 where there is none.
     """
 
     windows: dict[str, Window] = field(default_factory=dict)
@@ -109,11 +110,15 @@ def survey(
     under_way: Mapping[str, int] = MappingProxyType({}),
     called_as: Callable[[str], str] = str,
 ) -> Survey:
-    """Look through the stored forms of all open intents; beside the loop, for it may take seconds.
+    """Look through the stored forms of all open intents.
 
-    is_over:   asked now and then; what was found by then is returned.
-    under_way: attempts that were begun, by id; they are counted, and come into no window.
-    called_as: who performs a destination (`Route.called_as`); by that name it is counted.
+    This may take seconds, so it runs in a thread.
+
+    is_over:   called now and then; once True, the survey ends with what it has found.
+    under_way: number of the attempt that was begun, by intent id. Such intents are counted, and
+               come into no window.
+    called_as: returns the name under which a destination is performed (`Route.called_as`), and
+               counted.
     """
     found = Survey()
     for number, (key, stored) in enumerate(items):
@@ -138,29 +143,29 @@ class Outbox:
     def __init__(self, partition: InputPartition) -> None:
         self.partition = partition
         self.is_closed = False
-        # Of what is opened before, a former owner's answer may lie in the log.
+        # Until then, the log may have a former owner's answer to an intent.
         self.has_caught_up = partition.has_caught_up
         self.wants_survey = asyncio.Event()
-        # Looks through the store now; who closes that waits for it.
+        # A look through the store that runs now. The store must not be closed before it ends.
         self.surveying: asyncio.Future[Survey] | None = None
-        # By when its calls, which were cancelled, must have ended.
+        # When the executor stops waiting for cancelled calls to end, by the monotonic clock.
         self.patience_until_s = 0.0
-        # Destinations of which the log says that nobody performs them.
+        # Destinations without a performer that a log line has named already.
         self.named: set[str] = set()
-        # Open intents that were called, and of which nobody can be told; with their destinations.
+        # Destinations of the intents that were called and whose answer cannot be told, by id.
         self.untold: dict[str, str] = {}
         self.found = Survey()
         self._windows: dict[str, Window] = {}
-        # Attempts that were begun and not settled yet: also those whose answer is in the log.
+        # Attempts that were begun and are not settled yet, even if their answer is in the log.
         self._under_way: dict[str, int] = {}
-        # Offsets of answers that are in the log, and were not folded yet: a heap for each
-        # destination. Folded is what is committed, whatever the handler made of it.
+        # Offsets of answers that are in the log and not folded yet: a heap for each destination.
+        # An answer is folded when its batch is committed, whatever the handler made of it.
         self._unfolded: dict[str, list[int]] = {}
-        # What was opened since the survey under way began.
+        # Entries that were opened since the survey under way began.
         self._meanwhile: list[tuple[str, Entry]] | None = None
 
     def changed(self, intents: Sequence[tuple[str, Intent | None]]) -> None:
-        """Take in what a committed batch opened and settled; the store has it already."""
+        """Take in the intents that a committed batch opened or settled, as the store has them."""
         for intent_id, intent in intents:
             if intent is None:
                 self._under_way.pop(intent_id, None)
@@ -168,20 +173,21 @@ class Outbox:
                 continue
             entry = Entry(intent.due_ms, intent.id, intent.attempt, self.has_caught_up)
             self._push(self.partition.route.called_as(intent.destination), entry)
-        # Only now: a batch that ends behind the log of the take-over may have begun before.
+        # Last: the batch that ends behind the log of the take-over may have begun before its end,
+        # so the intents that it opened are not fresh.
         self.look_how_far()
 
     def look_how_far(self) -> None:
-        """Note whether all that the log held at take-over is folded."""
+        """Note whether everything is folded that the log held at take-over."""
         self.has_caught_up = self.has_caught_up or self.partition.has_caught_up
 
     def begin_survey(self) -> dict[str, int]:
-        """Return what is under way now."""
+        """Begin a survey; return the attempts under way now, for `survey`."""
         self._meanwhile = []
         return dict(self._under_way)
 
     def end_survey(self, found: Survey) -> None:
-        """Put what a survey found into the place of what was known."""
+        """Replace the windows and counts by what a survey found."""
         fresh = {
             (entry.id, entry.attempt)
             for window in self._windows.values()
@@ -201,20 +207,20 @@ class Outbox:
             self._window(destination).push(entry)
 
     def next_due_ms(self, destination: str) -> int | None:
-        """Return when the first one may be due; None while there is none."""
+        """Return when the first intent of a destination may be due; None without any."""
         window = self._windows.get(destination)
         return window.entries[0].due_ms if window is not None and window.entries else None
 
     @property
     def is_low(self) -> bool:
-        """Say whether some window runs low while the store has more."""
+        """Say whether a window runs low while the store has more intents."""
         return any(window.is_low for window in self._windows.values())
 
     def may_perform(self, destination: str) -> bool:
-        """Say whether further intents are to be performed.
+        """Say whether further intents of a destination may be performed.
 
-        None before the log of the take-over is folded: its answers may settle them. None while
-        the handler is far behind with the answers of this destination.
+        None may before the log of the take-over is folded, since its answers may settle them. None
+        may while the handler is far behind with the answers of this destination.
         """
         partition = self.partition
         if not self.has_caught_up or partition.parked or partition.has_left:
@@ -225,12 +231,12 @@ class Outbox:
         return len(unfolded) < UNFOLDED_MAX
 
     def answered(self, destination: str, offset: int) -> None:
-        """Note that an answer is in the log at an offset; -1 where the broker did not say."""
+        """Note that an answer is in the log at `offset`; -1 where the offset is not known."""
         if offset >= self.partition.committed_offset:
             heapq.heappush(self._unfolded.setdefault(destination, []), offset)
 
     def take(self, destination: str, now_ms: int) -> tuple[Intent, Entry] | None:
-        """Return the first intent that is due and mark it as under way; None where none is."""
+        """Mark the first due intent as under way, and return it; None where none is due."""
         window = self._windows.get(destination)
         while window is not None and window.entries and window.entries[0].due_ms <= now_ms:
             entry = heapq.heappop(window.entries)
@@ -244,7 +250,7 @@ class Outbox:
         return None
 
     def put_back(self, destination: str, entry: Entry) -> None:
-        """Take back what was taken and not begun."""
+        """Take back an entry that was taken, and whose call has not begun."""
         if self._under_way.get(entry.id) == entry.attempt:
             del self._under_way[entry.id]
             self._push(destination, entry)
