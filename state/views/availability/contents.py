@@ -2,8 +2,8 @@
 
 The age of a status is that of its partition; see `freshness`. A record that cannot be read makes
 its section doubtful, since the record may have told other counts. The known counts stay, but their
-age counts from the moment before that record, until a readable record of the section follows. In
-the same way ages the knowledge that a section does not exist.
+age counts from the moment before that record, until a readable record of the section follows. The
+knowledge that a section does not exist ages in the same way.
 """
 
 import logging
