@@ -1,12 +1,12 @@
-"""Performs the open intents of the partitions that this worker owns; tells what became of them.
+"""Performs the open intents of the partitions that this worker owns, and appends the answers.
 
     committed -> due -> called -> answer appended -> folded: settled, or the next attempt
 
-The store is the queue: an intent is performed only when its transaction is committed, and until
-another one settles it. What a crash leads to, by where the worker died:
+The store is the queue: an intent is performed once its transaction is committed, and until another
+transaction settles it. What follows from a crash depends on where the worker died:
 
 - before the commit: the batch is decided again; nothing was called;
-- before the call: the next owner finds the intent in its restored state and calls;
+- before the call: the next owner finds the intent in its restored state, and calls;
 - in the call, or before its answer is appended: the next owner calls again, with the same
   idempotency key;
 - after its answer is appended: the next owner performs nothing before it has folded the log to
@@ -16,14 +16,14 @@ another one settles it. What a crash leads to, by where the worker died:
   the same key, or stale.
 
 So a destination is called at least once for each attempt, always with one idempotency key, and the
-handler applies one answer. Nor does a fold of all history, after a changelog was lost, call
-anybody for what history has settled.
+handler applies one answer. After a changelog was lost, the fold of all history calls no
+destination for an intent that history has settled.
 
-A partition that is set aside, revoked or closed has its calls cancelled. When the worker is asked
-to leave, calls under way have a bounded time first.
+When a partition is set aside, revoked or closed, its calls are cancelled. When the worker is asked
+to leave, calls under way get a bounded time first.
 
-Calls are bounded: so many for each destination of a route, which share what the route may have, so
-that no destination waits for another. Partitions take turns. What is not begun stays in the store.
+Each destination of a route has a limit of its own for its calls, so that no destination waits for
+another. Partitions take turns. Intents whose call has not begun stay in the store.
 """
 
 from __future__ import annotations
@@ -60,32 +60,32 @@ from streams.runtime.transactions.input_partition import InputPartition
 from streams.settings import Settings
 
 _LONGEST_WAIT_MS: Final = 1_000
-"""So often due times are compared with the wall clock, which may jump."""
+"""Longest time between two looks at what is due: the wall clock may jump in between."""
 
 _CANCELLED_S: Final = 5.0
-"""So long a cancelled call, or `Route.close`, may take to end; then nobody waits for it."""
+"""How long the executor waits for a cancelled call, or for `Route.close`, to end."""
 
 _SURVEY_S: Final = 5.0
 _SURVEY_SHARE: Final = 50
-"""A store is looked through every 5 s, for the metrics, and for a fiftieth of the time at most."""
+"""Each store is looked through every 5 s, for the metrics, but at most a fiftieth of the time."""
 
 _NOTHING_DONE: Final = frozenset({Result.NOT_TRIED, Result.NOT_DONE})
 
 _SURVEY_THREADS: Final = 2
-"""Of their own: what others ask in the loop's threads may block for minutes."""
+"""Threads of the surveys' own, since other work in the loop's threads may block for minutes."""
 
 
 class Untold(Exception):
-    """A route's `answer` did not make a record of what became of an intent.
+    """A route's `answer` did not make a record of an intent's answer.
 
-    Operator action: none where the next lines do not repeat it; its handler has heard FAILED. Else
-    the intent stays open, and counts as stranded: ask its destination what became of it, and
-    report the exception, for the code of that route is wrong.
+    Operator action: if the log has this once for an intent, none: its handler has heard FAILED. If
+    it has it twice, the intent stays open and counts as stranded. Ask its destination what became
+    of the intent, and report the exception, since the code of the route is wrong.
     """
 
 
 class IntentExecutor:
-    """Performs the intents of whatever partitions have joined; lives as long as the worker."""
+    """Performs the intents of all partitions that have joined; lives as long as the worker."""
 
     def __init__(
         self,
@@ -100,7 +100,9 @@ class IntentExecutor:
     ) -> None:
         """Prepare to perform.
 
-        in_trouble: told of a partition that has to be set aside. now_ms: the wall clock.
+        reached:    called at each step where a test may stop the worker.
+        in_trouble: called with a partition that must be set aside, and why. now_ms: the wall
+                    clock.
         """
         self._answers = answers
         self._observer = observer
@@ -128,7 +130,7 @@ class IntentExecutor:
     # --- the worker's life -----------------------------------------------------------------
 
     def start(self) -> list[asyncio.Task[None]]:
-        """Begin; return the tasks that must not end before `stop`: none without performers."""
+        """Begin; return the tasks that must not end before `stop`. Without performers: none."""
         if not self._bulkheads:
             return []
         for bulkhead in self._bulkheads:
@@ -137,14 +139,14 @@ class IntentExecutor:
         return [self._running]
 
     async def drain(self) -> None:
-        """Begin no call any more, and give those under way their time."""
+        """Begin no further call, and wait for a bounded time for the calls under way."""
         self._is_leaving = True
         if self._calls:
             self._observer.log.info("leaving: %d calls are under way", len(self._calls))
             await asyncio.wait(set(self._calls), timeout=self._end_s)
 
     async def stop(self) -> None:
-        """End everything; what was not answered is left to the next owners."""
+        """End everything. Intents without an answer are left to the next owners."""
         self._is_leaving = True
         for partition in list(self._boxes):
             self.pause(partition)
@@ -161,9 +163,9 @@ class IntentExecutor:
     # --- partitions ------------------------------------------------------------------------
 
     def join(self, partition: InputPartition) -> None:
-        """Perform what is open in a partition that runs, once its log is folded.
+        """Perform the open intents of a running partition, once its log is folded.
 
-        Where a route has no performers, or no more of them, its store is looked through once.
+        If its route has no performers (any more), only look through its store once.
         """
         if partition in self._boxes:
             return
@@ -179,12 +181,12 @@ class IntentExecutor:
         looking.add_done_callback(partial(self._look_at, box))
 
     def pause(self, partition: InputPartition) -> None:
-        """Stop performing a partition's intents at once: it runs no more."""
+        """Stop at once to perform the intents of a partition, which runs no more."""
         box = self._boxes.get(partition)
         if box is None or box.is_closed:
             return
         box.is_closed = True
-        # From now on, for all partitions that are given up together.
+        # Counted from now on, so that partitions which are given up together wait together.
         box.patience_until_s = time.monotonic() + _CANCELLED_S
         for bulkhead in self._bulkheads_of(partition):
             bulkhead.leave(box)
@@ -192,7 +194,7 @@ class IntentExecutor:
             task.cancel()
 
     async def leave(self, partition: InputPartition) -> None:
-        """Return when nothing touches the partition's store any more."""
+        """Stop as `pause` does; return when nothing uses the partition's store any more."""
         self.pause(partition)
         box = self._boxes.pop(partition, None)
         if box is None:
@@ -205,14 +207,14 @@ class IntentExecutor:
                 self._observer.log.error(
                     "%s does not end though it was cancelled", task.get_name()
                 )
-        # A call that goes on touches no store. A look through it does: it is never closed under
-        # one, however long its disk takes.
+        # A call that goes on uses no store, but a survey does. So the store must not be closed
+        # before the survey ends, however long the disk takes.
         if box.surveying is not None:
             await asyncio.wait({box.surveying})
         self._show()
 
     def committed(self, partition: InputPartition, changes: Changes) -> None:
-        """Take in what a batch opened and settled, now that its store has it."""
+        """Take in the intents that a batch opened or settled, now that the store has them."""
         if not partition.route.performers:
             return
         box = self._boxes.get(partition)
@@ -237,7 +239,7 @@ class IntentExecutor:
                     await self._wake.wait()
 
     def _begin_what_is_due(self) -> float:
-        """Begin what there is room for; return after how many seconds to look again."""
+        """Begin as many due calls as may be; return the seconds until to look again."""
         now_ms = self._now_ms()
         soonest_ms = now_ms + _LONGEST_WAIT_MS
         for box in self._boxes.values():
@@ -269,7 +271,7 @@ class IntentExecutor:
         tasks = self._tasks[call.box]
         tasks.add(task)
 
-        # Whatever becomes of the task, and also when it is cancelled before its first step.
+        # A callback runs however the task ends, even if it is cancelled before its first step.
         def ended(_: asyncio.Task[None]) -> None:
             self._calls.discard(task)
             tasks.discard(task)
@@ -282,7 +284,7 @@ class IntentExecutor:
         task.add_done_callback(ended)
 
     def _look_at(self, box: Outbox, task: asyncio.Task[None]) -> None:
-        """Set a partition aside over whose intent this worker stumbled."""
+        """Set the partition aside if a task of it failed by an error of ours."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._observer.log.error("%s failed", task.get_name(), exc_info=error)
             if not box.is_closed:
@@ -298,7 +300,7 @@ class IntentExecutor:
         self._in_trouble(partition, trouble)
 
     async def _perform(self, call: Call) -> None:
-        """Make a call and tell what became of it."""
+        """Make a call, and append its answer."""
         intent, bulkhead = call.intent, call.bulkhead
         assert call.period is not None
         self._reached("call_begun")
@@ -333,9 +335,9 @@ class IntentExecutor:
         )
 
     def _overruns(self, call: Call) -> None:
-        """Give up a call that goes on though it was cancelled: no circuit waits for it.
+        """Count a call that goes on though it was cancelled as failed, so no circuit waits for it.
 
-        Its place stays taken until it ends, and its intent open.
+        Until the call ends it takes its place in the bulkhead, and its intent stays open.
         """
         self._observer.log.error(
             "%s: the call of intent %s does not end though its time is over",
@@ -346,7 +348,7 @@ class IntentExecutor:
         self._wake.set()
 
     def _judge(self, call: Call, *, is_well: bool) -> None:
-        """Let the circuit know, once, how a call ended."""
+        """Tell the circuit, once, how a call ended."""
         assert call.period is not None
         if call.is_judged:
             return
@@ -358,7 +360,7 @@ class IntentExecutor:
         self._show_circuit(call.bulkhead)
 
     async def _leave_alone(self, call: Call) -> None:
-        """Tell that no call is made while the circuit is open."""
+        """Append the answer that no call is made while the circuit is open."""
         wait_ms = max(0, call.bulkhead.breaker.reopens_ms - _monotonic_ms())
         self._observer.called(call.bulkhead.destination, Result.NOT_TRIED, None)
         detail = f"{call.bulkhead.destination} failed too often, and is left alone"
@@ -381,7 +383,7 @@ class IntentExecutor:
             await self._append_if_it_can_be_told(call, failed)
 
     async def _append_if_it_can_be_told(self, call: Call, failed: Answer) -> None:
-        """Tell a failure; one that not even this can be told of concerns no other intent."""
+        """Append a failure. If that fails too, log it: no other intent is concerned."""
         try:
             await self._append(call, failed)
         except (AnswerTooLarge, Untold) as error:
@@ -424,7 +426,7 @@ class IntentExecutor:
         called_as = box.partition.route.called_as
 
         def look() -> Survey:
-            # It may have waited for a thread, and its store may be closed by now.
+            # This may have waited for a thread, and the store may be closed by now.
             if box.is_closed:
                 return Survey()
             items, is_over = store.items(INTENT), lambda: box.is_closed
@@ -435,15 +437,15 @@ class IntentExecutor:
         try:
             found = await asyncio.shield(box.surveying)
         except asyncio.CancelledError:
-            # What has not begun never does; whoever waits for us closes the store then.
+            # A survey that has not begun must not begin: `leave` returns, and the store is closed.
             job.cancel()
             raise
         box.end_survey(found)
-        # Only now: what was wanted meanwhile is here.
+        # Cleared last: the survey has found what was wanted while it ran.
         box.wants_survey.clear()
 
     def _name_stranded(self, box: Outbox) -> None:
-        """Say which open intents nobody performs, once for each of a partition's destinations."""
+        """Log the destinations whose open intents nobody performs, each once for a partition."""
         performers = box.partition.route.performers
         for destination in box.found.open.keys() - performers.keys() - box.named:
             box.named.add(destination)
@@ -476,7 +478,7 @@ class IntentExecutor:
         self._observer.stranded_intents(stranded)
 
     async def _close_performers(self) -> None:
-        """Let performers let go of what they keep; a worker that leaves has more to do."""
+        """Close the performers of all routes, in a bounded time: a worker must be able to end."""
         closing = {
             asyncio.create_task(_closed(route), name=f"performers of {route.source}")
             for route in self._routes
@@ -494,7 +496,7 @@ class IntentExecutor:
             self._observer.log.error("%s do not close", task.get_name(), exc_info=error)
 
     def _show_circuit(self, bulkhead: Bulkhead) -> None:
-        # Routes may have destinations of one name; there is one line for them: the worst.
+        # Destinations of several routes may have the same name. The metric shows the worst phase.
         phase = max(
             (
                 one.breaker.phase
@@ -512,24 +514,23 @@ class IntentExecutor:
 
 
 def said(error: BaseException) -> str:
-    """Return what an error says, as text that can be encoded, whatever it is made of."""
+    """Return the text of an error, in a form that can surely be encoded."""
     try:
         text = f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001  (an error that cannot even say what it is)
+    except Exception:  # noqa: BLE001  (an error whose own text fails)
         text = type(error).__name__
     return text.encode(errors="replace").decode()
 
 
 def _record_of(route: Route, intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
-    """Return key and value of the record that tells an answer.
+    """Return key and value of the record of an answer.
 
-    Raises Untold where the route does not say, AnswerTooLarge where its own decoder would not read
-    it.
+    Raises Untold where the route makes none, AnswerTooLarge where no reader would take the record.
     """
     assert route.answer is not None
     try:
         key, value = route.answer(intent, answer)
-        # Whatever is no bytes raises here.
+        # A key or value that is not of bytes raises here.
         size = max(len(b"" + (key or b"")), len(b"" + value))
     except Exception as error:
         message = f"the answer to intent {intent.id} cannot be told: {said(error)}"
