@@ -1,9 +1,9 @@
-"""What a handler says of effects outside Kafka, and what it hears of them.
+"""Effects outside Kafka: how a handler opens and settles intents, and what answers it gets.
 
-An intent is opened in the state, so it is stored in the batch's transaction and seen at once, also
-by the next record of the same batch. After the commit the worker performs it when it is due; the
-answer comes back as a record on the source topic, same partition number. The handler that folds
-that record settles the intent, or opens its next attempt.
+A handler opens an intent in its state. So the intent is stored by the batch's transaction, and the
+next record of the same batch sees it. After the commit the worker performs the intent when it is
+due. The answer comes back as a record on the source topic, on the same partition number. The
+handler folds that record, and settles the intent or opens its next attempt.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from serdes.avro.refused import Refused
 from streams.batch import State
 
 INTENT: Final = b"\xfe"
-"""Begins the store key of an open intent, in any route's store.
+"""First byte of an open intent's key in the store, on every route.
 
-Behind all keys that a handler makes, so that intents lie together at the end of a store and of a
-batch's changes.
+It is above that of all keys which a handler makes. So intents lie together at the end of a store,
+and of a batch's changes.
 """
 
 _RECORD: Final = "io.seatstream.state.OpenIntent"
@@ -34,18 +34,18 @@ PAYLOAD_BYTES_MAX: Final = 32 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """An effect outside Kafka that is wanted, until it is settled.
+    """An effect outside Kafka that a handler wants, until the handler settles it.
 
-    id:              of one effect, for ever: never used again once it was settled.
-    destination:     which performer of the route is called.
-    idempotency_key: the same for every call, by whatever owner: so the destination acts once.
+    id:              id of one effect; never used again, not even after the intent was settled.
+    destination:     name of the performer of the route that makes the call.
+    idempotency_key: the same for all calls by all owners, so that the destination acts once.
     payload:         what the performer needs, in a form of the route's own; at most 32 KiB.
-    due_ms:          when it is performed, Unix ms by the log's time; the past for at once.
-    opened_ms:       log time at which it was first opened, Unix ms.
+    due_ms:          when to perform the intent, Unix ms by the log's time; in the past: at once.
+    opened_ms:       log time when the intent was first opened, Unix ms.
     call_ms:         how long a call may take.
-    attempt:         1 for the first; each retry has a higher one.
-    may_have_run:    the destination may have heard of it by an attempt before this one; once
-                     set, it stays.
+    attempt:         1 for the first attempt; each retry has a higher number.
+    may_have_run:    whether an earlier attempt may have reached the destination; once True, it
+                     stays True.
     """
 
     id: str
@@ -73,7 +73,7 @@ class Intent:
     def again(self, due_ms: int, *, may_have_run: bool = True) -> Intent:
         """Return the next attempt at the same effect, under the same idempotency key.
 
-        may_have_run: as the answer said that ended this attempt. Who does not know leaves it.
+        may_have_run: as in the answer that ended this attempt; True where that is not known.
         """
         return replace(
             self,
@@ -84,7 +84,7 @@ class Intent:
 
 
 def stored_intent(intent: Intent) -> tuple[bytes, bytes]:
-    """Return (key, payload) of a store's record."""
+    """Return the (key, payload) of an intent in the store."""
     return _key(intent.id), _encode(
         intent.destination.encode(),
         intent.idempotency_key.encode(),
@@ -98,7 +98,7 @@ def stored_intent(intent: Intent) -> tuple[bytes, bytes]:
 
 
 def read_intent(key: bytes, payload: bytes) -> Intent:
-    """Return the intent of a stored record; raise Refused unless it is one of ours."""
+    """Return the intent under a key of the store; Refused for bytes that are no intent of ours."""
     (destination, idempotency_key, content, due_ms, call_ms, attempt, opened_ms, may_have_run) = (
         _decode(payload, 0)
     )
@@ -119,23 +119,24 @@ def read_intent(key: bytes, payload: bytes) -> Intent:
 
 
 DETAIL_MAX = 200
-"""Characters of an answer's detail."""
+"""Most characters of an answer's detail."""
 
 Performer = Callable[[Intent], Awaitable[bytes]]
-"""Makes one call and returns what the destination said, a refusal included.
+"""Makes one call, and returns what the destination said, even if that is a refusal.
 
-It raises where the destination could not be talked to, or is in trouble of its own: that counts
-for its circuit, as does a call that takes longer than it may. `NotDone` says that the destination
-is known to have done nothing. A call is cancelled when its time is over, must not keep the event
-loop waiting, and must send the intent's idempotency key.
+A performer raises where it cannot reach the destination, or where the destination is in trouble.
+That counts for the destination's circuit, and so does a call that takes longer than `call_ms`.
+`NotDone` says that the destination certainly did nothing. A performer must send the intent's
+idempotency key, must not block the event loop, and is cancelled when its time is over.
 """
 
 
 class NotDone(Exception):
-    """Raised by a performer: the destination was not reached, or sent us away, and did nothing.
+    """A performer raises this where the destination was not reached, or certainly did nothing.
 
-    why: for people, as a `detail`. wait_ms: for how long it does not want to be called.
-    Operator action: look at the destination; its handler tries again as it sees fit.
+    why: for people; becomes the answer's `detail`. wait_ms: how long the destination does not want
+    to be called.
+    Operator action: look at the destination; the handler of the intent tries again by its rules.
     """
 
     def __init__(self, why: str, wait_ms: int = 0) -> None:
@@ -147,7 +148,7 @@ class Result(StrEnum):
     """How a call ended."""
 
     ANSWERED = "ANSWERED"
-    """The performer returned; the payload is what it returned."""
+    """The performer returned the payload."""
     FAILED = "FAILED"
     """The performer raised. Whether the destination acted is unknown."""
     TIMED_OUT = "TIMED_OUT"
@@ -155,7 +156,7 @@ class Result(StrEnum):
     NOT_DONE = "NOT_DONE"
     """The performer raised NotDone: the destination did nothing in this attempt."""
     NOT_TRIED = "NOT_TRIED"
-    """No call was made: the destination has failed again and again, and is left alone for now."""
+    """No call was made, since the destination's circuit is open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +164,12 @@ class Answer:
     """What became of one attempt at an intent.
 
     payload:       what the performer returned; empty unless ANSWERED.
-    detail:        for people, what went wrong; at most 200 characters.
-    wait_ms:       for NOT_TRIED, how long the destination is not called anyway; for NOT_DONE, how
-                   long it does not want to be.
-    may_have_run:  the destination may have heard of the intent: by this attempt, by one before it,
-                   or from a former owner of the partition. Only where it is not set NOT_TRIED and
-                   NOT_DONE mean that it never did anything for it.
+    detail:        for people: what went wrong; at most 200 characters.
+    wait_ms:       for NOT_TRIED: how long the circuit stays open; for NOT_DONE: how long the
+                   destination does not want to be called.
+    may_have_run:  whether this attempt, an earlier one, or one of a former owner may have reached
+                   the destination. Only if False do NOT_TRIED and NOT_DONE mean that the
+                   destination never did anything for this intent.
     """
 
     result: Result
@@ -179,11 +180,11 @@ class Answer:
 
 
 def open_intent(state: State, intent: Intent) -> None:
-    """Have an intent performed; one that is open already takes its next attempt.
+    """Open an intent, or the next attempt of one that is open already.
 
-    Raises ValueError where an open one would get another destination or idempotency key, or would
-    not get a higher attempt. Opening exactly what is open changes nothing. That it may have run
-    stays so, whatever the next attempt says.
+    Raises ValueError where the open intent has another destination or idempotency key, or an
+    attempt that is as high. To open an intent exactly as it is open changes nothing. If the open
+    one may have run, the next attempt may have run too.
     """
     known = intent_of(state, intent.id)
     if known is not None and known.may_have_run:
@@ -200,20 +201,20 @@ def open_intent(state: State, intent: Intent) -> None:
 
 
 def settle_intent(state: State, intent_id: str) -> None:
-    """Have an intent performed no more; nothing where none of this id is open."""
+    """End an intent, so that it is performed no more; does nothing where none is open."""
     if intent_of(state, intent_id) is not None:
         state.delete(_key(intent_id))
 
 
 def intent_of(state: State, intent_id: str) -> Intent | None:
-    """Return the open intent of this id."""
+    """Return the open intent with this id; None where none is open."""
     key = _key(intent_id)
     stored = state.get(key)
     return None if stored is None else read_intent(key, stored)
 
 
 def open_intents(state: State) -> list[Intent]:
-    """Return every open intent in due order; for tests and rare questions: all are read."""
+    """Return all open intents by due time. It reads each: for tests and rare questions."""
     keys = state.keys(INTENT)
     stored = zip(keys, state.get_many(keys), strict=True)
     intents = [read_intent(key, payload) for key, payload in stored if payload is not None]
@@ -221,7 +222,7 @@ def open_intents(state: State) -> list[Intent]:
 
 
 def is_current(state: State, intent_id: str, attempt: int) -> bool:
-    """Say whether an answer is to the attempt that is open: not repeated, late or foreign."""
+    """Say whether an attempt is the open one: its answer is not repeated, late or foreign."""
     intent = intent_of(state, intent_id)
     return intent is not None and intent.attempt == attempt
 
@@ -229,9 +230,10 @@ def is_current(state: State, intent_id: str, attempt: int) -> bool:
 def changed_intents(
     changed: Iterable[tuple[bytes, bytes | None]],
 ) -> Iterator[tuple[str, Intent | None]]:
-    """Give id and intent of each that a batch opened, and id and None of each that it settled.
+    """Give the id and the intent of each that a batch opened; the id and None of each it settled.
 
-    changed: keys and payloads that it changed under `INTENT`; None for what it deleted.
+    changed: the keys under `INTENT` that the batch changed, and their payloads; None where it
+             deleted the key.
     """
     for key, payload in changed:
         if payload is None:

@@ -20,7 +20,7 @@ from infra.gateway.webhooks import Webhooks
 
 WEBHOOK_SECRET: Final = "MOCK_GATEWAY_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
 API_KEY: Final = "MOCK_GATEWAY_API_KEY"
-# Everybody knows it: for who plays with the gateway and has set none.
+# A secret that everybody knows, for people who play with the gateway and set none.
 PUBLIC_WEBHOOK_SECRET: Final = "the mock gateway's webhook secret"  # noqa: S105
 _LOOPBACK: Final = "127.0.0.1"
 _LEAVE_S: Final = 2.0
@@ -72,7 +72,7 @@ async def run(options: argparse.Namespace) -> int:
 
 async def _listen(opened: AsyncExitStack, application: web.Application, port: int) -> str:
     """Serve an application on loopback; return its address."""
-    # No access log: it would be a second ledger, and slower than the first.
+    # Without an access log, which would be a second ledger, and slower than the first.
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=_LEAVE_S)
     await runner.setup()
     opened.push_async_callback(runner.cleanup)

@@ -1,8 +1,8 @@
-"""What the gateway has decided, by key and by order: the rules of money, without I/O.
+"""The gateway's decisions by key and by order: the rules of money, without I/O.
 
-An idempotency key belongs to its first decision for ever, with the request that led to it. What
-was refused has decided nothing, so it takes no key. An order is captured at most once, and what
-was captured is given back as a whole, once.
+An idempotency key belongs for ever to its first decision, and to the request that led to it. A
+refusal is no decision, so it takes no key. An order is captured at most once, and refunded as a
+whole, at most once.
 """
 
 import json
@@ -14,13 +14,13 @@ from typing import Any, Final
 
 
 class Operation(StrEnum):
-    """What an entry was asked by; an order that was pending is settled from the control side."""
+    """What led to an entry. SETTLE comes from the control side, for an order that was pending."""
 
     CHARGE = "charge"
     REFUND = "refund"
     SETTLE = "settle"
     LOOK_UP = "look_up"
-    """Writes no entry; faults may be ordered for it."""
+    """Writes no entry, but may have faults."""
 
 
 class Outcome(StrEnum):
@@ -47,9 +47,11 @@ class Refusal(StrEnum):
 class Entry:
     """One decision, and one line of the ledger.
 
-    fingerprint: of the request. asked: for how much a charge was, in minor units; amount: what was
-    captured or given back, 0 where no money moved. number: 1, 2 .. in the ledger; ids are made of
-    it. at_ms: Unix ms.
+    number:      1, 2 .. in the ledger; the ids of payments and refunds are made of it.
+    fingerprint: hash of the request.
+    at_ms:       Unix ms.
+    asked:       amount of the charge, in minor units.
+    amount:      what was captured or refunded, in minor units; 0 where no money moved.
     """
 
     number: int
@@ -72,7 +74,7 @@ class Entry:
 
     @classmethod
     def of(cls, line: bytes) -> "Entry":
-        """Read a line; ValueError, TypeError or KeyError where it is none of ours."""
+        """Return the entry in a line; ValueError, TypeError or KeyError where there is none."""
         fields: dict[str, Any] = json.loads(line)
         entry = cls(**fields)
         return replace(entry, operation=Operation(entry.operation), outcome=Outcome(entry.outcome))
@@ -80,7 +82,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeRequest:
-    """amount: minor units. parameters: the method's; in the fingerprint, never in the ledger."""
+    """A charge that was asked for.
+
+    amount: minor units. parameters: those of the method; the ledger has only their hash.
+    """
 
     order_id: str
     amount: int
@@ -91,7 +96,10 @@ class ChargeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRequest:
-    """amount: minor units; all that was captured, or it is refused."""
+    """A refund that was asked for.
+
+    amount: minor units; refused unless it is all that was captured.
+    """
 
     order_id: str
     amount: int
@@ -103,14 +111,14 @@ def fingerprint(request: ChargeRequest | RefundRequest) -> str:
     return sha256(json.dumps([kind, asdict(request)], sort_keys=True).encode()).hexdigest()
 
 
-# What a gateway that errs takes instead.
+# The currency that a gateway with a fault takes instead.
 OTHER_CURRENCY: Final = {"EUR": "USD"}
 
 
 class Books:
-    """Every decision so far. Methods return an entry: an earlier one, or a new one to be kept.
+    """All decisions so far. Methods return an entry: an earlier one, or a new one.
 
-    A new entry (`is_new`) has to be written down, and then `keep` is called with it.
+    The caller writes a new entry (`is_new`) to the ledger, and then calls `keep` with it.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
@@ -134,7 +142,7 @@ class Books:
         return tuple(self._by_order.get(order_id, ()))
 
     def standing(self, order_id: str) -> Entry | None:
-        """Return the entry that tells how an order stands now, None of an unknown order."""
+        """Return the newest entry of an order, by which it stands; None for an unknown order."""
         entries = self._by_order.get(order_id)
         return None if entries is None else entries[-1]
 
@@ -146,7 +154,10 @@ class Books:
         wanted: Outcome = Outcome.CAPTURED,
         reason: str = "",
     ) -> Entry | Refusal:
-        """Decide a charge; `wanted` and `reason` where it is new, of an order that is not paid."""
+        """Decide a charge.
+
+        wanted, reason: the outcome, where the key is new and the order is not paid.
+        """
         known = self._known(request, key)
         if known is not None:
             return known
@@ -173,7 +184,7 @@ class Books:
         )
 
     def settle(self, order_id: str, now_ms: int, wanted: Outcome) -> Entry | Refusal:
-        """Decide an order that is pending; its charge's key keeps the answer that it had."""
+        """Decide an order that is pending. The key of its charge keeps the answer PENDING."""
         last = self.standing(order_id)
         if last is None or last.outcome is not Outcome.PENDING:
             return Refusal.NOT_FOUND
@@ -189,7 +200,7 @@ class Books:
         )
 
     def refund(self, request: RefundRequest, key: str, now_ms: int) -> Entry | Refusal:
-        """Give back what was captured for an order, all of it."""
+        """Refund all that was captured for an order."""
         known = self._known(request, key)
         if known is not None:
             return known

@@ -1,6 +1,6 @@
-"""The gateway's other side, for tests and the demo: faults, outages, webhooks, pending orders.
+"""The gateway's control side, for tests and the demo: faults, outages, webhooks, pending orders.
 
-It listens at an address of its own, so that no public request reaches it.
+The control side listens at an address of its own, so that no public request reaches it.
 """
 
 import time
@@ -17,7 +17,7 @@ from infra.gateway.webhooks import Manner
 
 
 class Control:
-    """Requests that change how the public side behaves; each has exactly the fields named."""
+    """Requests that change how the public side behaves. Each must have exactly its fields."""
 
     def __init__(self, server: GatewayServer) -> None:
         self._server = server
@@ -69,7 +69,7 @@ class Control:
         return _done()
 
     async def _outage(self, request: web.Request) -> web.Response:
-        """Reset every public request for so many ms from now on; 0 ends an outage."""
+        """Reset every public request for `ms` from now on; 0 ends an outage."""
         given = fields_of(await request.read(), {"ms": int})
         self._server.down_until_s = time.monotonic() + given["ms"] / 1000
         return _done()
@@ -93,7 +93,10 @@ class Control:
         return answer_to(settled) if isinstance(settled, Refusal) else _done()
 
     async def _webhooks(self, request: web.Request) -> web.Response:
-        """Tell an address of every decision from now on; shares say how, for the rest `once`."""
+        """Send every decision to `url` from now on.
+
+        shares: share of the decisions by manner; the rest is sent `once`.
+        """
         given = fields_of(await request.read(), {"url": str, "shares": dict})
         shares = {Manner(manner): _share(share) for manner, share in given["shares"].items()}
         if sum(shares.values()) > 1:
@@ -102,7 +105,7 @@ class Control:
         return _done()
 
     async def _send(self, request: web.Request) -> web.Response:
-        """Send the event of how an order stands now, in this manner."""
+        """Send a webhook of how an order stands now, in a manner."""
         given = fields_of(await request.read(), {"order_id": str, "manner": str})
         entry = self._server.books.standing(given["order_id"])
         if entry is None:

@@ -1,4 +1,4 @@
-"""What the gateway does wrong, by order: for the next requests that match, or by a seeded rate."""
+"""What the gateway does wrong on demand: at the next requests that match, or by a seeded rate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,18 +9,19 @@ from infra.gateway.books import Operation
 
 
 class Fault(StrEnum):
-    """Of what is decided, before it, and of how the answer comes back."""
+    """What goes wrong: in the decision, before it, or with the answer."""
 
+    # The gateway decides otherwise than it should.
     DECLINE = "decline"
     PENDING = "pending"
     WRONG_AMOUNT = "wrong_amount"
     WRONG_CURRENCY = "wrong_currency"
-    # Nothing is done.
+    # The gateway decides nothing.
     ERROR = "error"
     TOO_MANY = "too_many"
     HANG = "hang"
     RESET = "reset"
-    # It is done, and the answer is late, lost or no answer.
+    # The gateway decides, but its answer is late, lost or unreadable.
     LATE = "late"
     DONE_THEN_ERROR = "done_then_error"
     DONE_THEN_HANG = "done_then_hang"
@@ -34,7 +35,7 @@ class Fault(StrEnum):
 class Order:
     """A fault for the next requests that match.
 
-    operation, order_id: None for any. times: so many requests.
+    operation, order_id: None for any. times: how many requests have the fault.
     """
 
     fault: Fault
@@ -47,7 +48,7 @@ class Order:
 
 
 class FaultPlan:
-    """Which fault a request meets. What was ordered comes before what the rates give."""
+    """Decides which fault a request has. Faults that were demanded come before those by rate."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
@@ -65,15 +66,15 @@ class FaultPlan:
         self.rates[operation] = dict(rates)
 
     def clear(self) -> None:
-        """Go without faults from now on."""
+        """Forget all faults and rates."""
         self._orders.clear()
         self.rates.clear()
 
     def next(self, operation: Operation, order_id: str) -> Fault | None:
-        """Return the fault of a request and count it.
+        """Count a request, and return its fault.
 
-        What the rates give depends on seed, operation, order and how often it was asked, and not
-        on what else is asked at the same time.
+        A fault by rate depends on the seed, the operation, the order and how often that was asked,
+        but not on requests about other orders.
         """
         asked = self._asked.get((operation, order_id), 0)
         self._asked[operation, order_id] = asked + 1

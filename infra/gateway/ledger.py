@@ -1,8 +1,8 @@
 """The gateway's memory on disk: one line for each decision, appended and never changed.
 
-A line is on the disk before anybody is told of it. A process that is killed while it writes leaves
-a last line without its end: nobody was told of that decision, so it is cut off, and said. Any
-other damage is refused, for a decision may be missing.
+A line is on the disk before anybody is told of its decision. A process that is killed while it
+writes leaves a last line without its end. Nobody was told of that decision, so the next start cuts
+the line off, and says so. Any other damage is refused, since a decision may be missing.
 
     ledger = read_ledger(directory / "ledger")       # for an audit, also while the gateway runs
 """
@@ -19,15 +19,15 @@ from infra.gateway.books import Entry, Operation, Outcome
 
 
 class CorruptLedger(Exception):
-    """A line that is not the last one cannot be read, or is out of its order.
+    """A line before the last one cannot be read, or has a wrong number.
 
-    Operator action: this is a gateway to play with; start it over another directory.
+    Operator action: this is a gateway to play with; start it with another directory.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """An idempotency key with what it was used for first."""
+    """An idempotency key, and the request that used it first."""
 
     key: str
     operation: Operation
@@ -37,24 +37,27 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True)
 class LedgerContent:
-    """What a ledger says. torn_bytes: of a last line without its end, which counts for nothing."""
+    """The entries of a ledger.
+
+    torn_bytes: size of a last line without its end, which is no entry.
+    """
 
     entries: tuple[Entry, ...]
     torn_bytes: int = 0
 
     @property
     def captures(self) -> tuple[Entry, ...]:
-        """Return money that came in; amounts in minor units."""
+        """Return the entries by which money came in; amounts in minor units."""
         return tuple(entry for entry in self.entries if entry.outcome is Outcome.CAPTURED)
 
     @property
     def refunds(self) -> tuple[Entry, ...]:
-        """Return money that went back; amounts in minor units."""
+        """Return the entries by which money went back; amounts in minor units."""
         return tuple(entry for entry in self.entries if entry.outcome is Outcome.REFUNDED)
 
     @property
     def keys(self) -> tuple[KeyUse, ...]:
-        """Return each key once, in the order of their first use."""
+        """Return all keys in the order of their first use, each once."""
         return tuple(
             KeyUse(entry.key, entry.operation, entry.order_id, entry.at_ms)
             for entry in self.entries
@@ -63,7 +66,7 @@ class LedgerContent:
 
 
 def read_ledger(file: Path) -> LedgerContent:
-    """Read a ledger; none yet is an empty one. CorruptLedger for damage before the last line."""
+    """Read a ledger; a missing file is an empty one. CorruptLedger for damage in its lines."""
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -82,17 +85,18 @@ def read_ledger(file: Path) -> LedgerContent:
 
 
 class Ledger:
-    """A ledger that is written; `durable` is awaited before anybody is told."""
+    """A ledger to write. The caller awaits `durable` before it tells anybody of an entry."""
 
     def __init__(self, file: Path) -> None:
-        """Read what is there and cut off a torn last line; CorruptLedger for other damage.
+        """Read the file, and cut off a torn last line; CorruptLedger for other damage.
 
-        BlockingIOError where another process has it open for writing.
+        BlockingIOError where another process has the file open for writing.
         """
         file.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            # Two that write would number alike. The lock goes with the process, however it ends.
+            # Two processes would give two entries one number. The system releases the lock when
+            # the process ends, however that happens.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.content = read_ledger(file)
             self._mend(file)
@@ -106,7 +110,7 @@ class Ledger:
         if self.content.torn_bytes:
             size = os.fstat(self._descriptor).st_size
             os.ftruncate(self._descriptor, size - self.content.torn_bytes)
-        # The file's name and what was read may not be on the disk yet either.
+        # The file's name and the lines that were read may not be on the disk yet.
         os.fsync(self._descriptor)
         directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
         os.fsync(directory)
@@ -124,14 +128,14 @@ class Ledger:
         os.close(self._descriptor)
 
     def append(self, entry: Entry) -> None:
-        """Write a line; OSError where the disk does not take it, and then the ledger is over."""
+        """Write a line; after an OSError of the disk the ledger must not be used any more."""
         rest = memoryview(entry.line())
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
         self._written += 1
 
     async def durable(self) -> None:
-        """Return when all that was appended so far is on the disk; one sync serves who waits."""
+        """Wait until all entries so far are on the disk; one sync serves all who wait."""
         wanted = self._written
         while self._synced < wanted:
             async with self._syncing:

@@ -1,4 +1,4 @@
-"""JSON of requests, read strictly: no field that is unknown, none of another type."""
+"""Reads the JSON of requests strictly: unknown fields and other types are refused."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ class BadRequest(ValueError):
 
 
 def fields_of(body: bytes, types: Mapping[str, type]) -> dict[str, Any]:
-    """Return the fields of a JSON object, which are exactly those of `types`."""
+    """Return the fields of a JSON object; BadRequest unless they are exactly those of `types`."""
     try:
         given = json.loads(body)
     except (ValueError, RecursionError) as error:

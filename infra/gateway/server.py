@@ -21,7 +21,7 @@ BODY_BYTES_MAX: Final = 64 * 1024
 RETRY_AFTER_S: Final = 1
 _KEY_MAX: Final = 200
 _OVERSIZED_BYTES: Final = 1 << 20
-# What a linger of 0 s makes of a close: a reset, as when the other side's machine goes.
+# A linger of 0 s makes a close a reset, as when the other machine goes away.
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _LOOKS_S: Final = 0.05
 
@@ -31,15 +31,15 @@ _STATUS: Final = {
     Outcome.PENDING: 202,
     Outcome.DECLINED: 402,
 }
-# A parameter of a charge that orders a fault, for who cannot reach the control side.
+# The parameter by which a charge asks for a fault, for callers that cannot reach the control side.
 FAULT_PARAMETER: Final = "fault"
 
 
 class GatewayServer:
-    """Decides by the books, writes it down, answers; or does what was ordered instead.
+    """Decides by the books, writes the decision down and answers, unless a fault is demanded.
 
-    api_key: what callers must show; empty for anybody. delay_ms, late_ms: before every answer, and
-    before a late one.
+    api_key:  the key that callers must send; empty to admit everybody.
+    delay_ms: pause before every answer. late_ms: further pause before a late answer.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class GatewayServer:
     async def _performed(
         self, request: web.Request, fault: Fault | None, decide: Callable[[], Entry | Refusal]
     ) -> web.StreamResponse:
-        """Do and answer what was asked, or fail as ordered before it, after it, or between."""
+        """Decide and answer a request, or fail before or after the decision as `fault` says."""
         await asyncio.sleep(self.delay_ms / 1000)
         match fault:
             case Fault.ERROR:
@@ -154,9 +154,10 @@ class GatewayServer:
         return answer_to(decided)
 
     async def write(self, decide: Callable[[], Entry | Refusal]) -> Entry | Refusal:
-        """Decide, and return when the decision, and whatever it stands on, is on the disk.
+        """Decide; return once the decision, and all those before it, are on the disk.
 
-        Nothing is awaited between deciding and keeping: so two of one key get one decision.
+        Nothing is awaited between `decide` and `keep`, so two requests with one key get one
+        decision.
         """
         decided = decide()
         is_new = isinstance(decided, Entry) and self.books.is_new(decided)
@@ -166,7 +167,7 @@ class GatewayServer:
                 self.books.keep(decided)
             await self._ledger.durable()
         except OSError as error:
-            # What the disk has now is unknown: no answer may be given, and none is.
+            # Nobody knows what the disk has now, so no answer may be given.
             print(f"gateway: the ledger cannot be written: {error}", flush=True)
             os._exit(1)
         if isinstance(decided, Entry) and is_new:
@@ -174,7 +175,7 @@ class GatewayServer:
         return decided
 
     async def _hang(self, request: web.Request) -> web.StreamResponse:
-        """Say nothing until the caller has gone, or we go."""
+        """Send nothing until the caller has gone, or the gateway ends."""
         while not self.leaving.is_set():
             if request.transport is None or request.transport.is_closing():
                 break
@@ -208,7 +209,7 @@ def refused(error: str, status: int, why: str = "") -> web.Response:
 
 
 def reset(request: web.Request) -> web.StreamResponse:
-    """Reset the connection; what is returned reaches nobody."""
+    """Reset the connection. The response that is returned reaches nobody."""
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")
@@ -220,7 +221,7 @@ def reset(request: web.Request) -> web.StreamResponse:
 
 
 def answer_to(decided: Entry | Refusal) -> web.Response:
-    """Return what a caller is told of a decision."""
+    """Return the response that tells a decision."""
     match decided:
         case Refusal.STILL_PENDING:
             return web.json_response({"status": "pending"}, status=202)

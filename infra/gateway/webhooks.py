@@ -1,4 +1,4 @@
-"""Events for the shop: signed, and sent as a gateway does on its good and bad days.
+"""Signed webhooks to the shop, sent as a gateway does on its good and bad days.
 
 The header is `Mock-Gateway-Signature: t=<Unix s>,v1=<hex>`, HMAC-SHA256 over `<t>.<raw body>`.
 """
@@ -24,14 +24,14 @@ _ATTEMPT_S: Final = 10.0
 
 
 class Manner(StrEnum):
-    """How an event is sent."""
+    """How a webhook is sent."""
 
     ONCE = "once"
     TWICE = "twice"
     OUT_OF_ORDER = "out_of_order"
-    """After the next event."""
+    """After the next webhook."""
     FORGED = "forged"
-    """Signed by somebody without the secret, then truly."""
+    """First with a signature by another secret, then with the right one."""
     NEVER = "never"
 
 
@@ -42,7 +42,7 @@ def signature(secret: bytes, timestamp_s: int, body: bytes) -> str:
 
 
 def event_of(entry: Entry) -> bytes:
-    """Return the body of an entry's event; the same, id included, whenever it is sent."""
+    """Return the body of an entry's webhook. It is the same, with its id, whenever it is sent."""
     return json.dumps(
         {
             "id": f"evt_{entry.number}",
@@ -56,7 +56,7 @@ def event_of(entry: Entry) -> bytes:
 
 
 class Webhooks:
-    """Sends events to one address, in the background, until somebody takes them."""
+    """Sends webhooks to one address in the background, each until it is taken or given up."""
 
     def __init__(self, secret: bytes, seed: int = 0) -> None:
         self._secret = secret
@@ -68,7 +68,7 @@ class Webhooks:
         self._session: aiohttp.ClientSession | None = None
 
     def tell(self, entry: Entry, manner: Manner | None = None) -> None:
-        """Send an entry's event, in the manner that is asked for or drawn; returns at once."""
+        """Send an entry's webhook, in `manner` or in one drawn by the shares; return at once."""
         if self.url is None:
             return
         body = event_of(entry)
@@ -125,7 +125,7 @@ class Webhooks:
             return False
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End the webhooks under way, and close the connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

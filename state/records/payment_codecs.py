@@ -1,4 +1,4 @@
-"""Every decoder and encoder of payments: made once at start, from the registry's schema ids."""
+"""All decoders and encoders of payments, made once at start with the registry's schema ids."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -17,7 +17,10 @@ _STATE: Final = "io.seatstream.state."
 
 
 class GatewayAnswered(NamedTuple):
-    """What became of a question to a gateway; word: number of a Heard."""
+    """The answer of a gateway to a question.
+
+    word: number of a Heard.
+    """
 
     reservation_id: bytes
     epoch: int
@@ -31,7 +34,7 @@ class GatewayAnswered(NamedTuple):
 
 
 class PaymentHint(NamedTuple):
-    """A webhook hints that something became of a payment."""
+    """A webhook hints that something happened to a payment."""
 
     reservation_id: bytes
     epoch: int
@@ -64,12 +67,12 @@ class CompensationResolved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PaymentCodecs:
-    """Codecs by the role they play; forms of decoded values as told in `codegen`.
+    """Codecs by their use; `codegen` tells the forms of decoded values.
 
-    records:  bytes of payment-commands to records; learns other ids while it is used.
-    commands: values of section-commands, by which the section is told.
-    changed .. tick: fields to values of the wire, header included.
-    The rest: values of the store, without header.
+    records:  decodes payment-commands; learns further schema ids while it is used.
+    commands: encodes the section-commands by which the section is told.
+    changed .. tick: encode values of records, header included.
+    The rest: encode and decode values of the store, without header.
     """
 
     records: TopicDecoder
@@ -105,7 +108,7 @@ class PaymentCodecs:
         )
 
     def stored(self, record: PurchaseRecord) -> bytes:
-        """Return the Purchase record."""
+        """Return the Purchase record for the store."""
         return self.purchase(*record[IDENTITY_FIELDS:])
 
     def told(self, record: PurchaseRecord) -> bytes:

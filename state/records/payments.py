@@ -1,4 +1,4 @@
-"""Records of payments: what lies in their store, and what pods append for them."""
+"""Records of payments: purchases in the store, and what pods append to payment-commands."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _NUMBER_OF_FINDING: Final = {turn: number for number, turn in FINDINGS.items()}
 
 
 class PurchaseRecord(NamedTuple):
-    """A stored purchase, or how a payment stands as it is told.
+    """A stored purchase.
 
-    status:  number of a PurchaseStatus; question: of a Question, 0 for none.
-    saying:  number of the Say that the section is told until it answers; 0 for none.
-    number, due_ms, until_ms: of the open question; 0 without one.
+    status:   number of a PurchaseStatus.
+    question: number of the open Question; 0 for none.
+    saying:   number of the Say that the section is told until it answers; 0 for none.
+    number, due_ms, until_ms: as in Asking, of the open question; 0 without one.
     paid, paid_currency: what was captured.
     """
 
@@ -60,7 +61,7 @@ class PurchaseRecord(NamedTuple):
 
     @property
     def purchase(self) -> Purchase:
-        """Return the purchase, with which the rules go on."""
+        """Return the purchase as the rules of the domain need it."""
         asking = None
         if self.question:
             asking = Asking(Question(self.question), self.number, self.due_ms, self.until_ms)
@@ -80,7 +81,7 @@ class PurchaseRecord(NamedTuple):
         )
 
     def with_purchase(self, purchase: Purchase) -> PurchaseRecord:
-        """Return the record of the same purchase as the rules have left it."""
+        """Return this record with what the rules have changed of its purchase."""
         asking = purchase.asking
         return self._replace(
             status=purchase.status,
@@ -102,12 +103,12 @@ _read = stored_decoder(_PURCHASE)
 
 
 def purchase_of(payload: bytes) -> PurchaseRecord:
-    """Return the purchase of a stored record; raises Refused for bytes that are none."""
+    """Return the purchase in a stored record; raises Refused for other bytes."""
     return PurchaseRecord._make(_read(payload, 0))
 
 
 class PaymentEncoders:
-    """What pods append to payment-commands, with the registered schema ids."""
+    """Encodes what pods append to payment-commands, with the registered schema ids."""
 
     def __init__(self, ids: SchemaIds) -> None:
         by_name = encoders(PAYMENT_COMMANDS, ids)
@@ -116,9 +117,9 @@ class PaymentEncoders:
         self._resolved = by_name[PAYMENTS + "CompensationResolved"]
 
     def hint(self, gateway: str, event_id: str, order_id: str) -> bytes:
-        """Return what a believed webhook hints at; ValueError for an order that is none of ours.
+        """Return the hint of a believed webhook; ValueError for an order that is none of ours.
 
-        It goes to the partition of the order, under the reservation's id.
+        The caller appends it to the partition of the order, under the reservation's id.
         """
         order = split_order_id(order_id)
         if order is None:
@@ -128,7 +129,10 @@ class PaymentEncoders:
         )
 
     def refund_requested(self, identity: bytes) -> bytes:
-        """Return who wants the money of a sale back: the buyer, with the payment's section."""
+        """Return a buyer's wish to have the money of a sale back.
+
+        identity: the buyer's, with the section and event of the payment.
+        """
         return self._refund(identity)
 
     def resolved(self, identity: bytes, turn: Turn) -> bytes:
