@@ -82,28 +82,50 @@ class Outgoing(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Failures:
+    """How the attempts at an event failed; a dead letter tells it.
+
+    operation: what was to be done, in a word: the role that tried.
+    event_id, correlation_id: what the event is known by.
+    first_ms, last_ms: when the first and the last attempt failed, Unix ms by the log's time.
+    first: why the first failed; why the last did is the letter's `detail`.
+    """
+
+    operation: str
+    event_id: str
+    correlation_id: str
+    first_ms: int
+    first: str
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that cannot be read, or must not be applied.
 
     reason:   short and stable, for counting; detail: for the person who looks.
     attempts: how often it was tried.
+    failures: how, where it was tried at different times.
     """
 
     record: Record
     reason: str
     detail: str
     attempts: int = 1
+    failures: Failures | None = None
 
 
 @dataclass(slots=True)
 class Effects:
     """What a handler wants published, in order for each topic.
 
+    given_up:  what failed too often and matters too little for a dead letter: only logged.
     decisions: outcomes by reason, for the metrics.
     """
 
     outgoing: dict[str, list[tuple[bytes | None, bytes] | Outgoing]] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    given_up: list[DeadLetter] = field(default_factory=list)
     decisions: dict[str, int] = field(default_factory=dict)
 
     def to(self, topic: str) -> list[tuple[bytes | None, bytes] | Outgoing]:

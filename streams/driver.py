@@ -70,6 +70,7 @@ class TopologyDriver:
         self.partitions = partitions
         self.log_time_ms = start_ms
         self.dead_letters: list[DeadLetter] = []
+        self.given_up: list[DeadLetter] = []
         self._routes = {route.source: route for route in routes}
         self._log: dict[tuple[str, int], list[PipedRecord]] = defaultdict(list)
         self._read_to: dict[tuple[str, int], int] = defaultdict(int)
@@ -144,6 +145,7 @@ class TopologyDriver:
         state.write(changes, None)
         state.release()
         self.dead_letters.extend(effects.dead_letters)
+        self.given_up.extend(effects.given_up)
         for name, outgoing in effects.outgoing.items():
             if name not in route.to:
                 message = f"{route.source} may not publish to {name}: not in its route"

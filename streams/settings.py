@@ -20,6 +20,10 @@ from infra.process.environment import (
     whole,
 )
 from infra.process.settings import PREFIX, SharedSettings
+from streams.patience import RETRIES, Retries, retries
+
+INBOX_RETENTION_MS = 8 * 86_400_000
+"""A day longer than our source topics keep records: what may be read again is known."""
 
 __all__ = ["BadSetting", "Settings"]
 
@@ -39,6 +43,10 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _seconds_in_ms(text: str) -> int:
     return int(1000 * between(0.1, 3_600)(text))
+
+
+def _retention_in_ms(text: str) -> int:
+    return 1000 * whole(60, 366 * 86_400)(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,8 @@ class Settings(SharedSettings):
     gateways:            SEATSTREAM_GATEWAYS, names of the payment gateways that may be asked, with
                          commas between; the same for all workers and API pods.
     gateway_call_ms:     SEATSTREAM_GATEWAY_CALL_S, how long a question to one may take.
+    retries:             SEATSTREAM_RETRIES, how often workers try an event, and when again.
+    inbox_retention_ms:  SEATSTREAM_INBOX_RETENTION_S, how long they remember one.
     revision:            SEATSTREAM_REVISION, of the source; only shown, in the metrics.
     """
 
@@ -115,6 +125,10 @@ class Settings(SharedSettings):
     circuit_probes: int = setting(PREFIX + "CIRCUIT_PROBES", whole(1, 100), 3)
     gateways: tuple[str, ...] = setting(PREFIX + "GATEWAYS", _listed, ("mock",))
     gateway_call_ms: int = setting(PREFIX + "GATEWAY_CALL_S", _seconds_in_ms, 10_000)
+    retries: Retries = setting(PREFIX + "RETRIES", retries, RETRIES)
+    inbox_retention_ms: int = setting(
+        PREFIX + "INBOX_RETENTION_S", _retention_in_ms, INBOX_RETENTION_MS
+    )
     revision: str = setting(PREFIX + "REVISION", name, "")
 
     @classmethod

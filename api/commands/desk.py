@@ -19,7 +19,6 @@ from api.web.requests import Receive
 from api.web.room import Room
 from api.web.waits import while_here
 from infra.process.failpoints import Failpoints
-from infra.process.log_lines import Correlation
 from serdes.registry.ids import SchemaIds
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reasons import ApiReason
@@ -98,14 +97,6 @@ class Command:
     kinds: frozenset[OutcomeKind]
     correlation: bytes
     headers: tuple[tuple[str, bytes], ...]
-
-
-def record_headers(correlation: Correlation) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers by which a record is followed."""
-    headers = [("correlation-id", correlation.id.encode())]
-    if correlation.traceparent:
-        headers.append(("traceparent", correlation.traceparent.encode()))
-    return tuple(headers)
 
 
 class CommandDesk:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from api.commands.desk import record_headers
 from api.web.problems import Problem
 from infra.process.log_lines import Correlation
+from infra.process.record_ids import record_headers
 from serdes.registry.ids import SchemaIds
 from state.domain.reasons import ApiReason
 from state.kafka.command_log import AppendUnknown, CommandLog, NotAppended

@@ -14,7 +14,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.access.identity import Identity
-from api.commands.desk import APPEND_WAIT_S, Command, CommandDesk, Wait, record_headers
+from api.commands.desk import APPEND_WAIT_S, Command, CommandDesk, Wait
 from api.events.bodies import ChangedEvent, Opening, event_body
 from api.events.catalogue import Catalogue, known_event, now_ms
 from api.events.openings import check_times, opened, prepared
@@ -25,6 +25,7 @@ from api.web.ids import EventIdInPath
 from api.web.problems import STATUS, Problem, ToldAs, retry_after, told_as
 from api.web.waits import Caller, caller_of
 from infra.process.log_lines import Correlation
+from infra.process.record_ids import record_headers
 from state.domain.event import Event, EventStatus, Trigger, advance, closing_window
 from state.domain.keys import section_key
 from state.domain.outcome import Outcome, OutcomeKind, reason_of

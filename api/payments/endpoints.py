@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.access.identity import Identity
-from api.commands.desk import Command, record_headers
+from api.commands.desk import Command
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.payments.bodies import PaymentBody, PaymentPending, PaymentStart
@@ -21,6 +21,7 @@ from api.web.ids import ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem, bad
 from api.web.waits import caller_of
+from infra.process.record_ids import record_headers
 from state.domain.keys import section_key
 from state.domain.outcome import OutcomeKind, ReservationView
 from state.domain.reasons import ApiReason, Reason

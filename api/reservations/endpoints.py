@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from api.access.identity import Identity
-from api.commands.desk import Command, Wait, record_headers
+from api.commands.desk import Command, Wait
 from api.commands.idempotency_keys import IdempotencyKey
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
@@ -33,6 +33,7 @@ from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
 from api.web.waits import caller_of
 from api.web.whole_numbers import Int32, Int64
+from infra.process.record_ids import record_headers
 from state.domain.keys import section_key
 from state.domain.layout import SeatRange
 from state.domain.outcome import (

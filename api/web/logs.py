@@ -1,22 +1,18 @@
 """The loggers of a pod, and the ids of a request as they come in its headers."""
 
 import logging
-import re
 from collections.abc import Iterable
 from secrets import token_hex
 from typing import Final
 
 from infra.process.log_lines import Correlation
+from infra.process.record_ids import CORRELATION_ID, TRACE_CONTEXT
 
 CORRELATION_HEADER: Final = b"x-correlation-id"
 TRACEPARENT_HEADER: Final = b"traceparent"
 
 log: Final = logging.getLogger("seatstream.api")
 access: Final = logging.getLogger("seatstream.api.access")
-
-CORRELATION_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-# W3C Trace Context, version 00; an id of zeros only is none.
-_TRACEPARENT: Final = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def correlation_of(headers: Iterable[tuple[bytes, bytes]]) -> Correlation:
@@ -25,6 +21,6 @@ def correlation_of(headers: Iterable[tuple[bytes, bytes]]) -> Correlation:
     for name, value in headers:
         if name == CORRELATION_HEADER and CORRELATION_ID.fullmatch(value):
             correlation_id = value
-        elif name == TRACEPARENT_HEADER and _TRACEPARENT.fullmatch(value):
+        elif name == TRACEPARENT_HEADER and TRACE_CONTEXT.fullmatch(value):
             traceparent = value
     return Correlation(correlation_id.decode() or token_hex(8), traceparent.decode())

@@ -34,6 +34,7 @@ class Fold:
 
     Each batch has:
 
+    decoder:     decoder of the topic; None where the subclass reads its records itself.
     next_offset: offset of the first record that the state does not have yet.
     offset:      offset of the record that is being decided.
     logic_version: version of the rules that decide that record.
@@ -67,7 +68,7 @@ class Fold:
     )
 
     def __init__(
-        self, decoder: TopicDecoder, batch: Batch, state: State, log_time_ms: int
+        self, decoder: TopicDecoder | None, batch: Batch, state: State, log_time_ms: int
     ) -> None:
         self.decoder = decoder
         self.batch = batch

@@ -9,6 +9,7 @@ from serdes.decoding import (
     UNKNOWN_SCHEMA,
     Decoded,
     Tombstone,
+    TopicDecoder,
     Undecodable,
     UnknownRecordType,
 )
@@ -28,7 +29,7 @@ def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields]
     names: list[str] = []
     decoded: list[Fields] = []
     tick_name = fold.tick_name
-    by_header = fold.decoder.by_header
+    by_header = _decoder(fold).by_header
     for record in records:
         value = record.value
         headers = record.headers
@@ -49,7 +50,7 @@ def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields]
 
 
 def _read_unusual(fold: Fold, record: Record) -> tuple[str, Fields]:
-    verdict = fold.decoder.decode(record.value, record.headers)
+    verdict = _decoder(fold).decode(record.value, record.headers)
     match verdict:
         case Decoded(name, fields):
             return name, fields
@@ -68,7 +69,12 @@ def _read_unusual(fold: Fold, record: Record) -> tuple[str, Fields]:
 
 def _unknown_ids(fold: Fold) -> set[int]:
     """Return the unknown schema ids of the batch that the registry was not asked for yet."""
-    decode = fold.decoder.decode
+    decode = _decoder(fold).decode
     verdicts = [decode(record.value, record.headers) for record in fold.batch.records]
     found = {one.schema_id for one in verdicts if isinstance(one, UnknownSchemaId)}
     return found - fold.batch.unknown_schemas
+
+
+def _decoder(fold: Fold) -> TopicDecoder:
+    assert fold.decoder is not None, "this fold reads its records itself"
+    return fold.decoder

@@ -12,6 +12,14 @@ from streams.runtime.transactions.crash_journal import DEATHS_LIMIT
 from streams.runtime.transactions.dead_letters import LOST
 from streams.runtime.transactions.input_partition import QUARANTINED
 from streams.runtime.transactions.schema_questions import WAIT_S
+from streams.working.answers import BAD_ANSWER
+from streams.working.kept import (
+    ATTEMPTS_EXHAUSTED,
+    KEPT_BYTES_MAX,
+    LINE_FULL,
+    LINE_MAX,
+    TOO_LARGE_TO_WAIT,
+)
 
 PAGE = DOCS / "commands-and-outcomes.md"
 CAUSES = {
@@ -25,6 +33,10 @@ CAUSES = {
     decoding.UNKNOWN_SCHEMA,
     LOST,
     QUARANTINED,
+    ATTEMPTS_EXHAUSTED,
+    TOO_LARGE_TO_WAIT,
+    LINE_FULL,
+    BAD_ANSWER,
 }
 
 
@@ -67,4 +79,6 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert f"more than {VALUE_BYTES_MAX // 1024} kB" in text
     assert f"at most {WAIT_S:.0f} s an hour" in text
     assert DEATHS_LIMIT == 3
+    assert f"the {KEPT_BYTES_MAX // 1024} KiB that are kept" in text
+    assert f"{LINE_MAX:,} records of its key" in text
     assert f"more than {decoding.HEADERS_MAX} headers" in text

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from infra.process.log_lines import Correlation
+from infra.process.record_ids import correlation_in
 from state.kafka.open_transactions import Open, Place
-from streams.batch import DeadLetter
+from streams.batch import DeadLetter, Record
 from streams.folding.log_time import JUMP_MS
 from streams.runtime.process.fatal import REASONS, PartitionTrouble, Reason
 from streams.runtime.process.metrics import WorkerMetrics
@@ -33,6 +35,11 @@ class Aside:
     since_s: float
     next_try_s: float
     tries: int
+
+
+def about(record: Record) -> dict[str, Correlation]:
+    """Return what makes a log line carry the ids of a record."""
+    return {"correlation": correlation_in(record.headers or ())}
 
 
 class Observer:
@@ -134,7 +141,15 @@ class Observer:
         self.metrics.dead_letters.labels(letter.reason).inc()
         self.log.warning(
             "dead letter: %s offset %d: %s, %s",
-            place, letter.record.offset, letter.reason, letter.detail,
+            place, letter.record.offset, letter.reason, letter.detail, extra=about(letter.record),
+        )  # fmt: skip
+
+    def given_up(self, place: str, letter: DeadLetter) -> None:
+        """Take in what was given up for good, and is no dead letter."""
+        self.log.warning(
+            "given up: %s offset %d after %d attempts: %s",
+            place, letter.record.offset, letter.attempts, letter.detail,
+            extra=about(letter.record),
         )  # fmt: skip
 
     def parked(self, place: str, why: str) -> None:

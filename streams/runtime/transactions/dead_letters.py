@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from streams.batch import DeadLetter, Record
+from infra.process.record_ids import correlation_in
+from streams.batch import DeadLetter, Failures, Record
 from streams.runtime.process.fatal import PartitionTrouble
 
 WINDOW_RECORDS = 1_000
@@ -62,12 +63,27 @@ def dead_letter_record(
         "header-count": str(len(record.headers or ())),
         "headers-kept": str(len(kept)),
         "header-names": ",".join(name.hex() for name in names) if is_spelled else "",
+        "correlation-id": correlation_in(record.headers or ()).id,
+        **_failures(letter),
     }
     headers = [(text, content) for text, (_, content) in zip(shown, kept, strict=True)]
     headers.extend(
         (_PREFIX + name, text.encode("utf-8", "backslashreplace")) for name, text in ours.items()
     )
     return record.key, carried, headers
+
+
+def _failures(letter: DeadLetter) -> dict[str, str]:
+    """Return what is told of attempts at different times; of one attempt there is no more."""
+    failures = letter.failures or Failures("", "", "", 0, "", 0)
+    told = {
+        "operation": failures.operation,
+        "event-id": failures.event_id,
+        "first-failed-at-ms": str(failures.first_ms),
+        "first-message": failures.first[:500],
+        "last-failed-at-ms": str(failures.last_ms),
+    }
+    return {**told, **({"correlation-id": i} if (i := failures.correlation_id) else {})}
 
 
 def _that_fit(headers: Sequence[tuple[str, bytes]], room: int) -> Sequence[tuple[str, bytes]]:

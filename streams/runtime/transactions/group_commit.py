@@ -22,6 +22,7 @@ from serdes.registry.known_ids import SchemaIdsError
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, end_process
+from streams.runtime.process.observer import about
 from streams.runtime.transactions.carrying import fill, write_stores
 from streams.runtime.transactions.dead_letters import DeadLetterLimits
 from streams.runtime.transactions.input_partition import Decided, InputPartition
@@ -327,7 +328,10 @@ class GroupCommit:
                 )
                 if isinstance(error, MemoryError):
                     end_process(message, error)
-                self._observer.log.exception("%s", message)
+                # Of several records nobody knows yet which it was.
+                self._observer.log.exception(
+                    "%s", message, extra=about(records[0]) if len(records) == 1 else None
+                )
                 self.leave(partition, PartitionTrouble(message, "handler"))
                 # The failed partition may have put some of its records into it already.
                 transaction = transaction.anew()
@@ -417,6 +421,8 @@ class GroupCommit:
             decisions.update(one.effects.decisions)
             for letter in one.effects.dead_letters:
                 self._observer.dead_letter(one.partition.place, letter)
+            for letter in one.effects.given_up:
+                self._observer.given_up(one.partition.place, letter)
         records = sum([one.records for one in decided])
         self._observer.committed(records, decisions, commit_s, store_s)
 

@@ -12,12 +12,11 @@ from support.pods.reservation_pods import Feed, Seats, pod_over
 from support.seats.section_commands import EVENT, A, confirm, extend, hold
 
 from api.commands import desk as desks
-from api.commands.desk import AFTER_SEND, FAILPOINTS, Command, record_headers, wait_of
+from api.commands.desk import AFTER_SEND, FAILPOINTS, Command, wait_of
 from api.pod import Pod
 from api.web.problems import Problem
 from api.web.waits import ClientGone
 from infra.process.failpoints import FailpointReached, Failpoints
-from infra.process.log_lines import Correlation
 from state.domain.keys import section_key
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reasons import ApiReason, Reason
@@ -375,19 +374,3 @@ async def test_what_commands_take_is_counted(seats: Seats, pod: Pod) -> None:
         "seatstream_api_produce_seconds_count": 1,
         "seatstream_api_outcome_seconds_count": 1,
     }
-
-
-@pytest.mark.parametrize(
-    ("correlation", "headers"),
-    [
-        (Correlation("order-7"), (("correlation-id", b"order-7"),)),
-        (
-            Correlation("order-7", "00-ab-cd-01"),
-            (("correlation-id", b"order-7"), ("traceparent", b"00-ab-cd-01")),
-        ),
-    ],
-)
-def test_a_record_is_followed_by_its_correlation_and_its_trace(
-    correlation: Correlation, headers: tuple[tuple[str, bytes], ...]
-) -> None:
-    assert record_headers(correlation) == headers

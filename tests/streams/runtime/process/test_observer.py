@@ -2,6 +2,11 @@
 
 import json
 
+import pytest
+
+from infra.process.log_lines import JsonFormatter
+from streams.batch import DeadLetter
+from streams.driver import PipedRecord
 from streams.runtime.process.fatal import PartitionTrouble
 from streams.runtime.process.observer import Observer
 
@@ -96,3 +101,24 @@ def test_what_states_keep_is_shown_and_gone_with_their_partitions() -> None:
     assert 'seatstream_kept{kind="PENDING",role="payments"} 0.0' in metrics
     observer.kept({})
     assert 'seatstream_kept{kind="DONE",role="payments"} 0.0' in pages(observer)[1]
+
+
+def test_lines_about_a_record_carry_its_ids(caplog: pytest.LogCaptureFixture) -> None:
+    observer = Observer(30.0)
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    ids = (("correlation-id", b"c1"), ("traceparent", trace))
+    record = PipedRecord("orders", 0, 7, 1, b"k", b"v", ids)
+    letter = DeadLetter(record, "BAD_BODY", "why", 3)
+    for tell in (observer.dead_letter, observer.given_up):
+        caplog.clear()
+        tell("orders-0", letter)
+        [line] = caplog.records
+        said = json.loads(JsonFormatter().format(line))
+        assert (said["correlation_id"], said["traceparent"]) == ("c1", trace.decode())
+        assert "orders-0 offset 7" in said["message"]
+
+
+def test_what_is_given_up_is_no_dead_letter(caplog: pytest.LogCaptureFixture) -> None:
+    observer = Observer(30.0)
+    observer.given_up("orders-0", DeadLetter(PipedRecord("orders", 0, 7, 1, b"k", b"v"), "R", ""))
+    assert "seatstream_dead_letters_total{" not in pages(observer)[1]

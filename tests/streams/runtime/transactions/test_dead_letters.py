@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from streams.batch import DeadLetter
+from streams.batch import DeadLetter, Failures
 from streams.runtime.process.fatal import PartitionTrouble
 from streams.runtime.transactions.dead_letters import (
     LETTER_BYTES_MAX,
@@ -132,7 +132,35 @@ def test_a2_a_dead_letter_is_never_larger_than_its_topic_takes(length: int, name
     assert value is not None
     assert record.value.startswith(value) if record.value else not value
     assert size_of(key, value, headers) <= LETTER_BYTES_MAX
-    ours = dict(headers[-13:])
+    ours = dict(headers[-19:])
     assert int(ours["dead-letter-header-count"]) == 600
-    assert int(ours["dead-letter-headers-kept"]) == len(headers) - 13
+    assert int(ours["dead-letter-headers-kept"]) == len(headers) - 19
     assert int(ours["dead-letter-value-bytes"]) == length
+
+
+def test_attempts_at_different_times_are_told_behind_the_rest() -> None:
+    record = FakeRecord(7, headers=(("correlation-id", b"c1"),))
+    failures = Failures("post", "e1", "c2", 1_000, "first é", 4_000)
+    dead = DeadLetter(record, "ATTEMPTS_EXHAUSTED", "last", 3, failures)
+    _, _, headers = dead_letter_record(dead, "orders", 0)
+    assert headers[0] == ("correlation-id", b"c1")
+    assert dict(headers[-6:]) == {
+        "dead-letter-correlation-id": b"c2",
+        "dead-letter-operation": b"post",
+        "dead-letter-event-id": b"e1",
+        "dead-letter-first-failed-at-ms": b"1000",
+        "dead-letter-first-message": "first é".encode(),
+        "dead-letter-last-failed-at-ms": b"4000",
+    }
+    assert dict(headers)["dead-letter-attempts"] == b"3"
+    assert dict(headers)["dead-letter-message"] == b"last"
+
+
+@pytest.mark.parametrize(("given", "told"), [(b"c1", b"c1"), (b"c\n1", b""), (b"x" * 65, b"")])
+def test_b78_the_correlation_id_of_an_original_is_told_where_it_is_one(
+    given: bytes, told: bytes
+) -> None:
+    dead = DeadLetter(FakeRecord(7, headers=(("correlation-id", given),)), "BAD_BODY", "")
+    headers = dict(dead_letter_record(dead, "orders", 0)[2])
+    assert headers["dead-letter-correlation-id"] == told
+    assert headers["correlation-id"] == given

@@ -1,0 +1,314 @@
+"""Events of a batch in; attempts at them, one line for each key, out.
+
+    new -> attempted -> done: its effect and its mark in the inbox, in one transaction
+                     -> failed: it waits in the store, its key waits behind it, and it is due again
+                     -> calls: it waits for the answer, which is a record on the same topic
+
+After the last attempt it is one dead letter, or, of a worker that is not critical, given up; then
+its key goes on. A dead letter marks nothing as consumed: sent again, it is worked on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from serdes.decoding import Undecodable
+from streams.batch import Batch, Record, State
+from streams.folding.fold import Fold
+from streams.intents import (
+    ID_BYTES_MAX,
+    Answer,
+    Intent,
+    Result,
+    intent_of,
+    open_intent,
+    settle_intent,
+)
+from streams.patience import Patience
+from streams.settings import INBOX_RETENTION_MS
+from streams.working.answers import ROLE, Said
+from streams.working.events import by_headers
+from streams.working.inbox import Event, Inbox
+from streams.working.kept import (
+    ATTEMPTS_EXHAUSTED,
+    KEPT_BYTES_MAX,
+    LINE_FULL,
+    LINE_MAX,
+    TOO_LARGE_TO_WAIT,
+    Kept,
+    line_of,
+    offsets_of,
+    waiting_key,
+)
+from streams.working.task import Task, run
+
+Identify = Callable[[Batch, Record], Event | Undecodable | None]
+"""What a record is known by; None for one that this worker has nothing to do with.
+
+Raises UnknownSchema or NewerProducer; it is asked before anything of a batch is decided.
+"""
+
+
+_PATIENCE: Final = Patience()
+
+
+def no_answer(task: Task, payload: bytes) -> None:
+    """Take an answer in, of a worker that wants nothing more than to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one role does for each event of its topic.
+
+    begin:        the attempt: puts, emits, calls, or raises; pure, as a handler is.
+    answered:     takes in what a destination answered, in the same way.
+    patience:     how often, and when again.
+    retention_ms: how long the inbox remembers an event, by the log's time.
+    is_critical:  whether what fails for good is a dead letter; else it is only logged.
+    call_ms:      how long a call may take.
+    """
+
+    role: str
+    source: str
+    begin: Callable[[Task], None]
+    answered: Callable[[Task, bytes], None] = no_answer
+    patience: Patience = _PATIENCE
+    retention_ms: int = INBOX_RETENTION_MS
+    is_critical: bool = True
+    identify: Identify = by_headers
+    call_ms: int = 30_000
+
+    def __post_init__(self) -> None:
+        if ROLE.fullmatch(self.role) is None:
+            raise ValueError(f"{self.role!r} is no role: letters, digits, dot, dash, underscore")
+
+
+class WorkFold(Fold):
+    """One batch of a worker's topic being folded into its partition.
+
+    ready: keys of waiting records whose turn has come within the present record.
+    """
+
+    tick_name = "tick"
+    progress_key = b"\xfcp"
+
+    __slots__ = ("inbox", "ready", "work")
+
+    def __init__(self, work: Work, batch: Batch, state: State, log_time_ms: int) -> None:
+        super().__init__(None, batch, state, log_time_ms)
+        self.work = work
+        self.inbox = Inbox(state, work.retention_ms)
+        self.ready: deque[bytes] = deque()
+
+    # --- records ---------------------------------------------------------------------------
+
+    def do_due(self) -> None:
+        """Forget marks whose time is over, and try again what is due."""
+        for key, stored in self.due():
+            if not self.inbox.forget(key):
+                self._attempt(Kept.of_stored(stored))
+        self._go_on()
+
+    def take(self, record: Record, event: Event) -> None:
+        """Work on a new event, or let it wait for its turn."""
+        seen = self.inbox.seen(event)
+        if seen is not None:
+            self.count(seen)
+            return
+        kept = Kept.of_record(record, event)
+        waiting = offsets_of(self.state.get(kept.line))
+        if not waiting:
+            self._attempt(kept)
+            self._go_on()
+        elif len(waiting) >= LINE_MAX:
+            self._bury(kept, LINE_FULL, f"{LINE_MAX} records of its key wait already")
+        elif self._may_wait(kept):
+            self._keep(kept)
+            self.count("WAITS")
+
+    def take_answer(self, said: Said) -> None:
+        """Take in what became of a call."""
+        self._take_answer(said)
+        self._go_on()
+
+    def _take_answer(self, said: Said) -> None:
+        intent = intent_of(self.state, said.intent_id)
+        stored = self.state.get(waiting_key(said.line, said.offset))
+        if intent is None or intent.attempt != said.attempt or stored is None:
+            self.count("STALE")
+            return
+        self._answered(Kept.of_stored(stored), intent, said.answer)
+
+    def refuse_answer(self, said: Said) -> None:
+        """Count an answer that nobody survived as a failed attempt, without a look into it."""
+        unheard = Answer(result=Result.FAILED, detail="its answer could not be taken in")
+        self._take_answer(said._replace(answer=unheard))
+        self._postpone()
+
+    def _postpone(self) -> None:
+        """Leave whose turn has come to the next record."""
+        while self.ready:
+            key = self.ready.popleft()
+            stored = self.state.get(key)
+            assert stored is not None, f"{key!r} waits and is not there"
+            self.put(key, stored, max(1, self.log_time_ms))
+
+    # --- attempts --------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        while self.ready:
+            stored = self.state.get(self.ready.popleft())
+            assert stored is not None, "a record waits and is not there"
+            self._attempt(Kept.of_stored(stored))
+
+    def _attempt(self, kept: Kept) -> None:
+        seen = self.inbox.seen(kept.event)
+        if seen is not None:
+            self.count(seen)
+            self._leave_line(kept)
+            return
+        task = self._task(kept)
+        if why := run(self.work.begin, task):
+            self._failed(kept, why, None)
+        elif task.asked is None:
+            self._done(kept, task)
+        elif self._may_wait(kept):
+            self._write(task)
+            self._keep(kept)
+            open_intent(self.state, self._intent(kept, task))
+            self.count("CALLS")
+
+    def _answered(self, kept: Kept, intent: Intent, answer: Answer) -> None:
+        if answer.result is Result.NOT_TRIED:
+            # Nothing was attempted.
+            pause_ms = max(answer.wait_ms, self.work.patience.first_ms)
+            self._call_again(kept, intent, answer, pause_ms)
+            self.count(answer.result)
+            return
+        why = f"{answer.result}: {answer.detail}"
+        if answer.result is Result.ANSWERED:
+            # The same event may have been answered under another key meanwhile.
+            if (seen := self.inbox.seen(kept.event)) is not None:
+                self.count(seen)
+                settle_intent(self.state, intent.id)
+                self._leave_line(kept)
+                return
+            task = self._task(kept)
+            why = run(self.work.answered, task, answer.payload)
+            if not why:
+                settle_intent(self.state, intent.id)
+                self._done(kept, task)
+                return
+        self._failed(kept, why, intent, answer)
+
+    def _failed(
+        self, kept: Kept, why: str, intent: Intent | None, answer: Answer | None = None
+    ) -> None:
+        """Take a failed attempt in.
+
+        intent, answer: of the call that it made; None where it made none.
+        """
+        patience = self.work.patience
+        kept = kept.after_failure(why, self.log_time_ms)
+        if kept.failed >= patience.attempts:
+            if intent is not None:
+                settle_intent(self.state, intent.id)
+            self._give_up(kept)
+            return
+        self.count("FAILED")
+        pause_ms = patience.pause_ms(kept.failed)
+        if intent is not None and answer is not None:
+            self._call_again(kept, intent, answer, max(pause_ms, answer.wait_ms))
+        elif self._may_wait(kept):
+            self._keep(kept, self.log_time_ms + pause_ms)
+
+    def _call_again(self, kept: Kept, intent: Intent, answer: Answer, pause_ms: int) -> None:
+        due_ms = self.log_time_ms + pause_ms
+        open_intent(self.state, intent.again(due_ms, may_have_run=answer.may_have_run))
+        self._keep(kept)
+
+    def _done(self, kept: Kept, task: Task) -> None:
+        self._write(task)
+        self.inbox.mark(kept.event, self.log_time_ms)
+        self.count("DONE")
+        self._leave_line(kept)
+
+    def _give_up(self, kept: Kept) -> None:
+        if self.work.is_critical:
+            self._bury(kept, ATTEMPTS_EXHAUSTED)
+        else:
+            self.effects.given_up.append(kept.letter(ATTEMPTS_EXHAUSTED, self.work.role))
+            self.inbox.mark(kept.event, self.log_time_ms)
+            self.count("GIVEN_UP")
+        self._leave_line(kept)
+
+    def _bury(self, kept: Kept, reason: str, detail: str = "") -> None:
+        self.effects.dead_letters.append(kept.letter(reason, self.work.role, detail))
+
+    # --- what waits ------------------------------------------------------------------------
+
+    def _may_wait(self, kept: Kept) -> bool:
+        """Say whether a record can be stored; else it is a dead letter now."""
+        if kept.size <= KEPT_BYTES_MAX:
+            return True
+        self._bury(kept, TOO_LARGE_TO_WAIT, f"{kept.size} bytes; {kept.last}".rstrip("; "))
+        self._leave_line(kept)
+        return False
+
+    def _keep(self, kept: Kept, due_ms: int = 0) -> None:
+        offsets = offsets_of(self.state.get(kept.line))
+        if kept.offset not in offsets:
+            self.state.put(kept.line, line_of([*offsets, kept.offset]))
+        self.state.put(kept.waiting, kept.stored(), due_ms)
+
+    def _leave_line(self, kept: Kept) -> None:
+        """Let the next of its key have its turn."""
+        offsets = offsets_of(self.state.get(kept.line))
+        if kept.offset not in offsets:
+            return
+        offsets.remove(kept.offset)
+        self.state.delete(kept.waiting)
+        if offsets:
+            self.state.put(kept.line, line_of(offsets))
+            line, _, _ = kept.place.partition(":")
+            self.ready.append(waiting_key(line, offsets[0]))
+        else:
+            self.state.delete(kept.line)
+
+    def _task(self, kept: Kept) -> Task:
+        source = f"{self.batch.topic}:{self.batch.partition}"
+        return Task(self.state, source, kept, self.work.role, self.log_time_ms)
+
+    def _write(self, task: Task) -> None:
+        for key, value in task.puts.items():
+            if value is None:
+                self.state.delete(key)
+            else:
+                self.state.put(key, value)
+        for topic, outgoing in task.emitted:
+            self.effects.to(topic).append(outgoing)
+
+    def _intent(self, kept: Kept, task: Task) -> Intent:
+        assert task.asked is not None
+        # A key of the event, and not of the record: sent again after a dead letter, it makes the
+        # destination do nothing that it has done.
+        return Intent(
+            id=f"{self.work.role}:{kept.place}",
+            destination=task.asked.destination,
+            idempotency_key=_idempotency_key(self.work.role, kept.event),
+            payload=task.asked.payload,
+            due_ms=self.log_time_ms,
+            opened_ms=self.log_time_ms,
+            call_ms=self.work.call_ms,
+        )
+
+
+def _idempotency_key(role: str, event: Event) -> str:
+    key = f"{role}:{event.id}"
+    if len(key.encode()) <= ID_BYTES_MAX:
+        return key
+    return f"{role}:{hashlib.blake2b(event.id.encode(), digest_size=16).hexdigest()}"

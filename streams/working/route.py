@@ -1,0 +1,112 @@
+"""A piece of work as a route: events of one topic in, at most one effect for each, out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from serdes.decoding import Undecodable
+from streams.batch import Batch, Effects, Handler, Record, State
+from streams.folding.batches import fold_batch, pass_by, progress_of
+from streams.intents import Performer
+from streams.route import Route
+from streams.working.answers import ANSWER_KEY, TICK, TICK_KEY, Said, clock_of, said_in, tell
+from streams.working.fold import Work, WorkFold
+from streams.working.inbox import Event
+
+NOBODY: Final[Mapping[str, Performer]] = MappingProxyType({})
+
+Told = int | Said | Event | Undecodable | None
+"""What a record says: a tick's clock, an answer, an event; None for nothing to work on."""
+
+
+def work_route(
+    work: Work,
+    *,
+    to: tuple[str, ...] = (),
+    changelog: str,
+    dead_letters: str,
+    performers: Mapping[str, Performer] = NOBODY,
+) -> Route:
+    """Return the route of a piece of work.
+
+    The source has to carry the broker's append time.
+    """
+    return Route(
+        role=work.role,
+        source=work.source,
+        handler=handler(work),
+        to=to,
+        changelog=changelog,
+        dead_letters=dead_letters,
+        progress=progress_of(WorkFold),
+        tick=TICK,
+        refuse=refuse_poison(work),
+        performers=performers,
+        answer=partial(tell, work.role),
+    )
+
+
+def handler(work: Work) -> Handler:
+    """Return the handler of a piece of work."""
+
+    def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
+        return fold_batch(
+            WorkFold(work, batch, state, log_time_ms),
+            "",
+            tell_again=_again,
+            decide=_decide,
+            settle=lambda _: None,
+        )
+
+    return handle
+
+
+def refuse_poison(work: Work) -> Callable[[Batch, State, Record, int], Effects]:
+    """Return what becomes of a record that no handler survived: an answer counts as a failure."""
+
+    def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
+        fold = WorkFold(work, batch, state, log_time_ms)
+        pass_by(fold, record)
+        told = _read(fold, record) if (record.key or b"").startswith(ANSWER_KEY) else None
+        if isinstance(told, Said):
+            fold.refuse_answer(told)
+        return fold.effects
+
+    return refuse
+
+
+def _decide(fold: WorkFold, records: Sequence[Record]) -> None:
+    # All are read before anything is decided.
+    told = [_read(fold, record) for record in records]
+    for record, said in zip(records, told, strict=True):
+        is_tick = type(said) is int
+        fold.follow(record, fold.tick_name if is_tick else "", (said,))
+        fold.do_due()
+        match said:
+            case Event():
+                fold.take(record, said)
+            case Said():
+                fold.take_answer(said)
+            case Undecodable(reason, detail):
+                fold.bury(record, reason, detail)
+            case None:
+                fold.count("IGNORED")
+
+
+def _read(fold: WorkFold, record: Record) -> Told:
+    key = record.key or b""
+    if key == TICK_KEY:
+        return clock_of(record)
+    if key.startswith(ANSWER_KEY):
+        # Another role's answer concerns us as little as an event that we do not read.
+        return said_in(record) if key == ANSWER_KEY + fold.work.role.encode() else None
+    return fold.work.identify(fold.batch, record)
+
+
+def _again(fold: WorkFold, records: Sequence[Record]) -> None:
+    """Tell nothing: what rewound records led to is done, or waits."""
+    for _ in records:
+        fold.count("REWOUND")

@@ -1,0 +1,49 @@
+"""What an event is known by, read from a stranger's headers; and the headers of what it causes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.workers.postings import headers
+
+from serdes.decoding import Undecodable
+from streams.batch import Batch
+from streams.driver import PipedRecord
+from streams.working.events import by_headers, headers_of_caused
+from streams.working.inbox import Event
+
+names = st.sampled_from(["event-id", "event-type", "correlation-id", "traceparent", "other"])
+values = st.one_of(st.binary(max_size=12), st.sampled_from([b"a", b"b.c_d-e"]), st.none())
+
+
+def read(
+    given_headers: list[tuple[str, bytes]], value: bytes | None = b"v"
+) -> Event | Undecodable | None:
+    record = PipedRecord("orders", 3, 41, 1, b"k", value, given_headers)
+    return by_headers(Batch("orders", 3, 4, [record]), record)
+
+
+def test_an_event_is_known_by_its_headers() -> None:
+    assert read(headers("e1", "c1", "BOUGHT")) == Event("e1", "c1", "BOUGHT")
+
+
+def test_without_an_id_it_is_known_by_its_place() -> None:
+    assert read([]) == Event("orders:3:41")
+
+
+def test_a_record_without_a_value_is_no_event() -> None:
+    assert read(headers("e1"), None) is None
+
+
+@given(st.lists(st.tuples(names, values), max_size=5))
+def test_any_headers_are_an_event_or_undecodable(given_headers: list) -> None:  # type: ignore[type-arg]
+    event = read(given_headers)
+    assert isinstance(event, Event | Undecodable)
+    if isinstance(event, Event):
+        assert all(text.isascii() and text.isprintable() for text in event)
+        assert event.id
+        caused = headers_of_caused(
+            PipedRecord("orders", 3, 41, 1, b"k", b"v", given_headers), event, "n", "T", "post", 5
+        )
+        ids = [value.decode() for name, value in caused if name == "correlation-id"]
+        assert ids == [event.correlation_id] * bool(event.correlation_id)
+        assert caused[:2] == (("event-id", b"n"), ("event-type", b"T"))
+        assert caused[-3:] == (("timestamp", b"5"), ("source", b"post"), ("version", b"1.0.0"))
