@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from infra.process.record_ids import Headers
+
 
 class Record(Protocol):
     """One Kafka record as the consumer hands it over."""
@@ -78,7 +80,11 @@ class Outgoing(NamedTuple):
 
     key: bytes | None
     value: bytes
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Headers = ()
+
+
+Told = tuple[bytes | None, bytes] | tuple[bytes | None, bytes, Headers] | Outgoing
+"""A record to publish: (key, value), (key, value, headers), or the latter by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +129,12 @@ class Effects:
     decisions: outcomes by reason, for the metrics.
     """
 
-    outgoing: dict[str, list[tuple[bytes | None, bytes] | Outgoing]] = field(default_factory=dict)
+    outgoing: dict[str, list[Told]] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     given_up: list[DeadLetter] = field(default_factory=list)
     decisions: dict[str, int] = field(default_factory=dict)
 
-    def to(self, topic: str) -> list[tuple[bytes | None, bytes] | Outgoing]:
+    def to(self, topic: str) -> list[Told]:
         """Return the list of a topic's records, to append (key, value) pairs or `Outgoing` to."""
         return self.outgoing.setdefault(topic, [])
 

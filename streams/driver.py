@@ -190,7 +190,9 @@ class TopologyDriver:
         tell = self._routes[pending.topic].answer
         assert tell is not None
         key, value = tell(pending.intent, answer)
-        return self.pipe(pending.topic, key, value, partition=pending.partition)
+        return self.pipe(
+            pending.topic, key, value, partition=pending.partition, headers=pending.intent.trace
+        )
 
     def read(self, topic: str, partition: int | None = None) -> list[PipedRecord]:
         """Return the records of a topic that were not read before, partition by partition."""

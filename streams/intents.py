@@ -9,13 +9,21 @@ handler folds that record, and settles the intent or opens its next attempt.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from infra.process.record_ids import Headers, followed
 from serdes.avro.codegen import decoder, encoder
 from serdes.avro.refused import Refused
 from streams.batch import State
+
+TRACE: Final = b"\xfd"
+"""Begins the store key of the ids that follow an open intent: its cause's, as headers.
+
+Apart from the intent, whose record is released as it is. Before `INTENT`, so that nothing that
+looks through the intents meets them.
+"""
 
 INTENT: Final = b"\xfe"
 """First byte of an open intent's key in the store, on every route.
@@ -46,6 +54,8 @@ class Intent:
     attempt:         1 for the first attempt; each retry has a higher number.
     may_have_run:    whether an earlier attempt may have reached the destination; once True, it
                      stays True.
+    trace:           headers of the record that it was opened for, as `followed` gives them: they
+                     go on to the log lines of its calls, and to its answers.
     """
 
     id: str
@@ -57,6 +67,7 @@ class Intent:
     call_ms: int = 10_000
     attempt: int = 1
     may_have_run: bool = False
+    trace: Headers = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         texts = (self.id, self.destination, self.idempotency_key)
@@ -97,8 +108,27 @@ def stored_intent(intent: Intent) -> tuple[bytes, bytes]:
     )
 
 
-def read_intent(key: bytes, payload: bytes) -> Intent:
-    """Return the intent under a key of the store; Refused for bytes that are no intent of ours."""
+def trace_key(intent_id: str) -> bytes:
+    """Return the store key of the ids that follow an intent."""
+    return TRACE + intent_id.encode()
+
+
+def stored_trace(trace: Headers) -> bytes:
+    """Return the store's form of them: a line for each."""
+    return b"\n".join(name.encode() + b" " + value for name, value in trace)
+
+
+def read_trace(stored: bytes | None) -> Headers:
+    """Return them again; whatever is not well formed is left out."""
+    lines = [line.partition(b" ") for line in (stored or b"").split(b"\n")]
+    return tuple(followed([(name.decode(errors="replace"), value) for name, _, value in lines]))
+
+
+def read_intent(key: bytes, payload: bytes, trace: bytes | None = None) -> Intent:
+    """Return the intent under a key of the store; Refused for bytes that are no intent of ours.
+
+    trace: the record of the ids that follow it, if there is one.
+    """
     (destination, idempotency_key, content, due_ms, call_ms, attempt, opened_ms, may_have_run) = (
         _decode(payload, 0)
     )
@@ -113,6 +143,7 @@ def read_intent(key: bytes, payload: bytes) -> Intent:
             call_ms=call_ms,
             attempt=attempt,
             may_have_run=may_have_run,
+            trace=read_trace(trace),
         )
     except ValueError as error:
         raise Refused(str(error)) from error
@@ -198,26 +229,30 @@ def open_intent(state: State, intent: Intent) -> None:
         message = f"intent {intent.id} is open already: {known}; it cannot become {intent}"
         raise ValueError(message)
     state.put(*stored_intent(intent))
+    if known is None and intent.trace:
+        state.put(trace_key(intent.id), stored_trace(intent.trace))
 
 
 def settle_intent(state: State, intent_id: str) -> None:
     """End an intent, so that it is performed no more; does nothing where none is open."""
-    if intent_of(state, intent_id) is not None:
+    intent = intent_of(state, intent_id)
+    if intent is not None:
         state.delete(_key(intent_id))
+        if intent.trace:
+            state.delete(trace_key(intent_id))
 
 
 def intent_of(state: State, intent_id: str) -> Intent | None:
     """Return the open intent with this id; None where none is open."""
     key = _key(intent_id)
-    stored = state.get(key)
-    return None if stored is None else read_intent(key, stored)
+    stored, trace = state.get_many([key, trace_key(intent_id)])
+    return None if stored is None else read_intent(key, stored, trace)
 
 
 def open_intents(state: State) -> list[Intent]:
     """Return all open intents by due time. It reads each: for tests and rare questions."""
-    keys = state.keys(INTENT)
-    stored = zip(keys, state.get_many(keys), strict=True)
-    intents = [read_intent(key, payload) for key, payload in stored if payload is not None]
+    ids = [key.removeprefix(INTENT).decode() for key in state.keys(INTENT)]
+    intents = [one for intent_id in ids if (one := intent_of(state, intent_id)) is not None]
     return sorted(intents, key=lambda one: (one.due_ms, one.id))
 
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from infra.process.environment import BadSetting
 from streams.batch import Batch, Effects, Handler, Record, State
-from streams.intents import INTENT, Answer, Intent, Performer
+from streams.intents import INTENT, TRACE, Answer, Intent, Performer
 from streams.settings import ROLES
 
 OTHERS: Final = "other destinations"
@@ -100,7 +100,7 @@ class Route:
         owns = self.owns
         if owns is None or not self.performers:
             return owns
-        return lambda key, *place: key.startswith(INTENT) or owns(key, *place)
+        return lambda key, *place: key.startswith((INTENT, TRACE)) or owns(key, *place)
 
     def called_as(self, destination: str) -> str:
         """Return the key in `performers` of whoever performs a destination, if anybody does."""

@@ -19,7 +19,8 @@ TRACEPARENT: Final = "traceparent"
 CORRELATION_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # W3C Trace Context, version 00; an id of zeros only is none.
 TRACE_CONTEXT: Final = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_RULES: Final = {CORRELATION: CORRELATION_ID, TRACEPARENT: TRACE_CONTEXT}
+_is_id: Final = CORRELATION_ID.fullmatch
+_is_trace: Final = TRACE_CONTEXT.fullmatch
 
 
 def record_headers(correlation: Correlation) -> tuple[tuple[str, bytes], ...]:
@@ -30,14 +31,23 @@ def record_headers(correlation: Correlation) -> tuple[tuple[str, bytes], ...]:
     return tuple(headers)
 
 
-def followed(headers: Headers) -> tuple[tuple[str, bytes], ...]:
-    """Return those headers that go on to whatever a record causes; of each name the first good."""
-    found: dict[str, tuple[str, bytes]] = {}
+def followed(headers: Headers) -> Headers:
+    """Return those headers that go on to whatever a record causes; of each name the first good.
+
+    They are copied only where others stand among them.
+    """
+    correlation = trace = None
     for header in headers:
-        rule = _RULES.get(header[0])
-        if rule is not None and header[0] not in found and rule.fullmatch(header[1] or b""):
-            found[header[0]] = header
-    return tuple(found.values())
+        name = header[0]
+        if name == CORRELATION:
+            if correlation is None and _is_id(header[1] or b""):
+                correlation = header
+        elif name == TRACEPARENT and trace is None and _is_trace(header[1] or b""):
+            trace = header
+    found = (correlation is not None) + (trace is not None)
+    if found == len(headers):
+        return headers
+    return tuple(header for header in (correlation, trace) if header is not None)
 
 
 def correlation_in(headers: Headers) -> Correlation:

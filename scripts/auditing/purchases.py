@@ -24,6 +24,8 @@ from scripts.auditing.stored import (
 Fields = dict[str, Any]
 
 PURCHASE, COMPENSATION, COUNTS, PROGRESS, INTENT = b"u", b"c", b"n", b"p", b"\xfe"
+# The ids that follow an intent through log lines: nothing follows from them.
+TRACE = b"\xfd"
 STATE_BY_TAG = {
     PURCHASE: "Purchase",
     COMPENSATION: "OpenCompensation",
@@ -218,7 +220,7 @@ def last_values(log: Log, notes: Notes) -> dict[bytes, tuple[int, bytes]]:
     name, here = PURCHASES_CHANGELOG.name, notes.partition
     for record in log.purchases.get(here, []):
         key, value = record.key or b"", record.value
-        if key in OF_WORKERS:
+        if key in OF_WORKERS or key[:1] == TRACE:
             continue
         if key[:1] not in STATE_BY_TAG:
             notes.foreign(name, record.offset, f"{key[:40]!r} is no key of ours")

@@ -49,6 +49,7 @@ from streams.change_sections.payments import (
     telling,
 )
 from streams.change_sections.reservations import confirm, extend, lapse, release
+from streams.folding.causes import each_followed
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 
@@ -97,14 +98,16 @@ def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
     times_of = fold.codecs.new_hold.times
     outcome_prefix = fold.outcome_prefix
     times_by_deadline: dict[int, Times] = {}
-    for record, name, fields, key, stored in zip(
-        records, names, decoded, keys, stored_values, strict=True
+    turns = zip(records, names, decoded, keys, stored_values, strict=True)
+    for record, name, fields, key, stored in (
+        each_followed(fold, turns) if fold.has_headers else turns
     ):
         fold.offset = offset = record.offset
         if record.timestamp > log_time_ms or name == TICK or fold.overdue:
             log_time_ms = fold.follow(record, name, fields)
             times_by_deadline = {}
             lapse(fold)
+            fold.uncaused = len(outcomes)
         if key in look_again:
             stored = state.get(key)  # noqa: PLW2901
         if name != HOLD_BEST:

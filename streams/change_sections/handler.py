@@ -23,12 +23,13 @@ from state.domain.reasons import Reason
 from state.records.names import SaleCommand
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import write_section
-from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
+from streams.batch import Batch, Effects, Handler, Record, State, Told
 from streams.change_sections.decide import command_of, decide_all
 from streams.change_sections.fold import STATE_BYTES_MAX, SectionFold, keys_of
 from streams.change_sections.payments import refused, told_before
 from streams.change_sections.statuses import status_of
 from streams.folding.batches import fold_batch, pass_over, progress_of
+from streams.folding.causes import each_followed
 from streams.folding.reading import read
 
 # Sections kept decoded for each partition, counted in seats; about 2 bytes of memory a seat.
@@ -92,7 +93,7 @@ def _settle(fold: SectionFold, *, status: str, cached_seats_max: int) -> None:
     state = fold.state
     codecs = fold.codecs
     cache = fold.cache
-    statuses: list[tuple[bytes | None, bytes] | Outgoing] = []
+    statuses: list[Told] = []
     for key, known in fold.touched.items():
         # A wrong count means a seat sold twice or lost: end the process before it is written.
         assert known.section.is_conserved(), f"section {key!r} does not add up"
@@ -108,9 +109,9 @@ def _tell_again(fold: SectionFold, records: Sequence[Record]) -> None:
     """Emit what rewound records led to once more; their effects are in the state already."""
     names, decoded = read(fold, records)
     keys = keys_of(decoded)
-    for record, name, fields, key, stored in zip(
-        records, names, decoded, keys, fold.state.get_many(keys), strict=True
-    ):
+    stored_values = fold.state.get_many(keys)
+    turns = zip(records, names, decoded, keys, stored_values, strict=True)
+    for record, name, fields, key, stored in each_followed(fold, turns):
         if stored is None or key == PROGRESS_KEY:
             continue
         fold.offset = record.offset

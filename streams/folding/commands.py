@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from streams.batch import Record
+from streams.folding.causes import each_followed
 from streams.folding.fold import Fields, Fold
 from streams.folding.reading import read
 
@@ -36,11 +37,21 @@ def each_command(
     """Give the commands of a batch, in order.
 
     Before each command the log time moves to its record, and `end_due` ends what is due by then.
+    What the fold publishes at a command's turn gets the ids of its record.
 
     key_of:  returns the key in the store of what a command is about.
     end_due: ends what `fold.due` names.
     Raises UnknownSchema or NewerProducer before the first command.
     """
+    return each_followed(fold, _turns(fold, records, key_of, end_due))
+
+
+def _turns(
+    fold: AnyFold,
+    records: Sequence[Record],
+    key_of: Callable[[Fields], bytes],
+    end_due: Callable[[AnyFold], None],
+) -> Iterator[Turn]:
     names, decoded = read(fold, records)
     says_nothing = {"", fold.tick_name}
     # The look-up wants a key for every record. What it finds for these is never used, so any key

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
+from infra.process.record_ids import Headers
 from serdes.decoding import TopicDecoder
-from streams.batch import Batch, DeadLetter, Effects, NewerProducer, Outgoing, Record, State
+from streams.batch import Batch, DeadLetter, Effects, NewerProducer, Record, State, Told
 from streams.folding import log_time
 from streams.folding.progress import KeptProgress, read_progress, write_progress
 from streams.folding.ticks import tick_version
@@ -42,6 +43,9 @@ class Fold:
     overdue:     whether a deadline has passed that no record has ended yet.
     look_again:  keys whose stored value may have changed since `look_up`.
     outcomes:    (key, value) to publish; counted: how many of them `emit` has counted.
+    has_headers: whether some record of the batch has any.
+    uncaused:    how many of the first outcomes do not follow from that record.
+    cause:       those headers of the record that is being decided that go on to what it causes.
     """
 
     tick_name: ClassVar[str]
@@ -52,9 +56,11 @@ class Fold:
 
     __slots__ = (
         "batch",
+        "cause",
         "counted",
         "decoder",
         "effects",
+        "has_headers",
         "log_time_ms",
         "logic_version",
         "look_again",
@@ -65,6 +71,7 @@ class Fold:
         "overdue",
         "state",
         "timer_ms",
+        "uncaused",
     )
 
     def __init__(
@@ -84,9 +91,12 @@ class Fold:
         self.offset = -1
         self.outcome_prefix = b"%s:%d:" % (batch.topic.encode(), batch.partition)
         self.effects = Effects()
-        self.outcomes: list[tuple[bytes | None, bytes] | Outgoing] = []
+        self.outcomes: list[Told] = []
         self.counted = 0
         self.look_again: set[bytes] = set()
+        self.has_headers = False
+        self.uncaused = 0
+        self.cause: Headers = ()
 
     def refuse_newer(self, version: int) -> None:
         """Raise NewerProducer for a version of the rules that this code does not have."""

@@ -50,6 +50,8 @@ def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields]
 
 
 def _read_unusual(fold: Fold, record: Record) -> tuple[str, Fields]:
+    if record.headers:
+        fold.has_headers = True
     verdict = _decoder(fold).decode(record.value, record.headers)
     match verdict:
         case Decoded(name, fields):

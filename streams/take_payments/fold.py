@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from schemas.topics import SECTION_COMMANDS
@@ -184,4 +184,5 @@ class PaymentFold(Fold):
             settle_intent(self.state, id_of(before, self.partition))
         if after.number:
             call_ms = self.setup.call_ms
-            open_intent(self.state, intent_of(after, self.partition, self.log_time_ms, call_ms))
+            asked = intent_of(after, self.partition, self.log_time_ms, call_ms)
+            open_intent(self.state, replace(asked, trace=self.cause))

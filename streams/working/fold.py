@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from infra.process.record_ids import followed
 from serdes.decoding import Undecodable
 from streams.batch import Batch, Record, State
 from streams.folding.fold import Fold
@@ -304,6 +305,7 @@ class WorkFold(Fold):
             due_ms=self.log_time_ms,
             opened_ms=self.log_time_ms,
             call_ms=self.work.call_ms,
+            trace=followed(kept.headers),
         )
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.workers.calling import calling
 
+from infra.process.record_ids import followed
 from serdes.avro.refused import Refused
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import Changes, PartitionState, last_of
@@ -15,6 +16,7 @@ from streams.driver import Pending, TopologyDriver
 from streams.intents import (
     INTENT,
     PAYLOAD_BYTES_MAX,
+    TRACE,
     Answer,
     Intent,
     Result,
@@ -24,8 +26,10 @@ from streams.intents import (
     open_intent,
     open_intents,
     read_intent,
+    read_trace,
     settle_intent,
     stored_intent,
+    stored_trace,
 )
 
 
@@ -272,3 +276,41 @@ def test_f52_f56_in_any_order_each_intent_is_applied_once_and_open_until_then(
     assert [(record.key or b"").decode() for record in driver.log("applied", 0)] == oracle.applied
     kept = [key for key in driver.stored("asked", 0) if key.startswith(INTENT)]
     assert len(kept) == len(oracle.open)
+
+
+OF_CAUSE = (("correlation-id", b"c1"),)
+
+
+def test_the_ids_of_its_cause_lie_beside_an_intent_as_long_as_it_is_open() -> None:
+    state = fresh()
+    open_intent(state, intent(trace=OF_CAUSE))
+    found = intent_of(state, "i1")
+    assert found is not None
+    assert found.trace == OF_CAUSE
+    # The first cause stays: also where the next attempt knows of none, or of another.
+    for number, ids in enumerate(((), (("correlation-id", b"c2"),)), 2):
+        open_intent(state, replace(found, attempt=number, trace=ids))
+        assert [one.trace for one in open_intents(state)] == [OF_CAUSE]
+    settle_intent(state, "i1")
+    changes = state.seal()
+    assert sorted(changes.deletes) == [TRACE + b"i1", INTENT + b"i1"]
+    assert not changes.puts
+
+
+def test_an_intent_of_no_known_cause_stores_nothing_more() -> None:
+    state = fresh()
+    open_intent(state, intent())
+    settle_intent(state, "i1")
+    assert state.seal().deletes == [INTENT + b"i1"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["correlation-id", "x"]), st.binary(max_size=9))))
+def test_only_well_formed_ids_come_back_from_the_store(ids: list[tuple[str, bytes]]) -> None:
+    good = tuple(followed(ids))
+    assert read_trace(stored_trace(good)) == good
+    read_trace(b"".join(value for _, value in ids))
+
+
+def test_a_route_may_store_the_ids_beside_its_intents() -> None:
+    assert ROUTE.may_store is not None
+    assert ROUTE.may_store(TRACE + b"i1", 0, 1)

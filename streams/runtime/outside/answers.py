@@ -18,6 +18,7 @@ from aiokafka.errors import (
     RecordTooLargeError,
 )
 
+from infra.process.record_ids import Headers
 from streams.runtime.process.observer import Observer
 
 _FIRST_PAUSE_S: Final = 0.2
@@ -37,7 +38,13 @@ class Appending(Protocol):
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     async def send_and_wait(
-        self, topic: str, value: bytes, *, key: bytes | None, partition: int
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None,
+        partition: int,
+        headers: list[tuple[str, bytes]],
     ) -> Any:
         """Append a record; return the broker's acknowledgement, which has its `offset`."""
 
@@ -79,7 +86,14 @@ class AnswerLog:
         self._ending: set[asyncio.Task[None]] = set()
         self._is_troubled = False
 
-    async def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> int:
+    async def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes,
+        headers: Headers = (),
+    ) -> int:
         """Append a record, however long it takes; return its offset, -1 where it is not known.
 
         Raises AnswerTooLarge where no attempt can succeed. The caller cancels this when the worker
@@ -90,7 +104,9 @@ class AnswerLog:
             producer: Appending | None = None
             try:
                 producer = await self._started()
-                told = await producer.send_and_wait(topic, value, key=key, partition=partition)
+                told = await producer.send_and_wait(
+                    topic, value, key=key, partition=partition, headers=list(headers)
+                )
             except (MessageSizeTooLargeError, RecordTooLargeError) as error:
                 raise AnswerTooLarge(str(error)) from error
             except (KafkaError, OSError) as error:

@@ -29,6 +29,7 @@ another. Partitions take turns. Intents whose call has not begun stay in the sto
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from infra.process.log_lines import current
+from infra.process.record_ids import correlation_in
 from serdes.wire import VALUE_BYTES_MAX
 from state.stores.partition_state import Changes, last_of
 from streams.intents import (
@@ -266,7 +269,10 @@ class IntentExecutor:
         bulkhead = call.bulkhead
         bulkhead.under_way += 1
         work = self._perform(call) if call.period is not None else self._leave_alone(call)
-        task = asyncio.create_task(work, name=f"intent {call.intent.id}")
+        # Whatever is logged in the call carries the ids of what it is made for.
+        context = contextvars.copy_context()
+        context.run(current.set, correlation_in(call.intent.trace))
+        task = asyncio.create_task(work, name=f"intent {call.intent.id}", context=context)
         self._calls.add(task)
         tasks = self._tasks[call.box]
         tasks.add(task)
@@ -402,7 +408,9 @@ class IntentExecutor:
         if call.box.is_closed:
             return
         key, value = _record_of(partition.route, call.intent, answer)
-        offset = await self._answers.append(partition.topic, partition.number, key, value)
+        offset = await self._answers.append(
+            partition.topic, partition.number, key, value, call.intent.trace
+        )
         call.box.answered(call.bulkhead.destination, offset)
         self._reached("answer_appended")
 

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from state.stores import envelope
-from streams.intents import INTENT, Intent, read_intent
+from streams.intents import INTENT, Intent, read_intent, trace_key
 from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.transactions.input_partition import InputPartition
 
@@ -95,10 +95,11 @@ class UnreadableIntent(Exception):
         self.cause = cause
 
 
-def _read(key: bytes, stored: bytes, seed: int) -> Intent:
+def _read(key: bytes, stored: bytes, seed: int, trace: bytes | None = None) -> Intent:
     """Return a stored intent; raise CorruptValue for anything else."""
     try:
-        return read_intent(key, envelope.unpack(stored, seed)[0])
+        ids = None if trace is None else envelope.unpack(trace, seed)[0]
+        return read_intent(key, envelope.unpack(stored, seed)[0], ids)
     except ValueError as error:
         raise envelope.CorruptValue(f"{key!r} is no intent: {error}") from error
 
@@ -267,7 +268,7 @@ class Outbox:
         store = self.partition.state.store
         key = INTENT + intent_id.encode()
         try:
-            [stored] = store.get_many([key])
-            return None if stored is None else _read(key, stored, store.seed)
+            stored, trace = store.get_many([key, trace_key(intent_id)])
+            return None if stored is None else _read(key, stored, store.seed, trace)
         except STORE_ERRORS as error:
             raise UnreadableIntent(self.partition, error) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from state.stores.partition_state import Changes, PartitionState, last_of
 from streams.batch import Batch, DeadLetter, Effects, Record
-from streams.intents import INTENT, changed_intents
+from streams.intents import INTENT, TRACE, changed_intents
 from streams.route import Route
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
 from streams.runtime.transactions.crash_journal import CrashJournal
@@ -217,7 +217,9 @@ class InputPartition:
         find = self.route.contradiction
         if find is None:
             return ""
-        items = (one for one in self.state.stored_items() if not one[0].startswith(INTENT))
+        items = (
+            one for one in self.state.stored_items() if not one[0].startswith((INTENT, TRACE))
+        )
         return find(items, self.number, self._partitions)
 
     def set_out(self) -> None:

@@ -184,7 +184,8 @@ class Transaction:
         append = batch._builder.append
         count = batch._relative_offset
         for pair in pairs:
-            headers = pair[2] if len(pair) > 2 else _NO_HEADERS
+            # The builder takes a list and nothing else.
+            headers = list(pair[2]) if len(pair) > 2 else _NO_HEADERS
             if append(count, timestamp_ms, pair[0], pair[1], headers) is None:
                 batch._relative_offset = count
                 batch.close()

@@ -1,5 +1,7 @@
 """One ladder opens every command, and a quick way past it decides the same."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from support.seats.section_commands import (
@@ -24,10 +26,11 @@ from support.seats.section_commands import (
     sale_window,
     start_payment,
     tick,
+    told,
     unblock,
 )
 
-from schemas.topics import SECTION_COMMANDS
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from serdes.decoding import Decoded
 from state.domain.keys import section_key
 from state.domain.reasons import Reason
@@ -160,3 +163,30 @@ def test_the_quick_way_knows_the_smallest_and_the_largest_hold(count: int, is_he
     (told,) = partition.send(hold("r1", count))
     assert (told.name == "SeatsHeld") is is_held
     assert is_held or told.reason is Reason.BAD_COUNT
+
+
+@given(logs())
+def test_ids_in_headers_change_no_decision_and_go_on_to_what_is_decided(
+    log: list[PipedRecord],
+) -> None:
+    """But for what lapses at a record; wherever a batch ends."""
+    plain, whole, parted = Partition(), Partition(), Partition()
+    sent = [
+        replace(record, headers=(("correlation-id", b"%d" % record.offset),) * (number % 2))
+        for number, record in enumerate(log)
+    ]
+    expected, found = plain.run(log), whole.run(sent)
+    assert whole.stored() == plain.stored()
+    for topic, records in expected.outgoing.items():
+        assert [one[:2] for one in found.outgoing[topic]] == [one[:2] for one in records]
+    each = []
+    for record in sent:
+        for one in parted.run([record]).outgoing.get(RESERVATION_OUTCOMES.name, []):
+            ids = tuple(one[2]) if len(one) > 2 else ()
+            is_lapse = not told(one[1]).fields["outcomeId"].endswith(b":0")
+            assert ids == record.headers or (is_lapse and ids == ())
+            each.append((one[:2], ids))
+    assert each == [
+        (one[:2], tuple(one[2]) if len(one) > 2 else ())
+        for one in found.outgoing.get(RESERVATION_OUTCOMES.name, [])
+    ]

@@ -12,6 +12,7 @@ again after `retry_ms`, for ever.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from infra.process.record_ids import Headers, followed
 from streams.batch import Batch, Effects, Record, State
 from streams.intents import (
     Answer,
@@ -95,13 +96,20 @@ class Calling:
             log_time_ms = max(log_time_ms, record.timestamp)
             kind, intent_id, *rest = (record.value or b"none none").decode().split(" ", 5)
             if kind == "call":
-                self._call(state, intent_id, rest, log_time_ms)
+                self._call(state, intent_id, rest, log_time_ms, followed(record.headers))
             elif kind == "answer":
                 self._answered(effects, state, intent_id, rest, log_time_ms)
         note_progress(batch.records, state, log_time_ms)
         return effects
 
-    def _call(self, state: State, intent_id: str, rest: Sequence[str], log_time_ms: int) -> None:
+    def _call(
+        self,
+        state: State,
+        intent_id: str,
+        rest: Sequence[str],
+        log_time_ms: int,
+        trace: Headers,
+    ) -> None:
         if state.get(APPLIED + intent_id.encode()) is None and not intent_of(state, intent_id):
             intent = Intent(
                 id=intent_id,
@@ -111,6 +119,7 @@ class Calling:
                 due_ms=log_time_ms + (int(rest[1]) if len(rest) > 1 else 0),
                 opened_ms=log_time_ms,
                 call_ms=self.call_ms,
+                trace=trace,
             )
             open_intent(state, intent)
 

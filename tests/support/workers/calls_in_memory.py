@@ -16,6 +16,7 @@ from support.workers.echo import FakeRecord
 from support.workers.parts import Consumer, partition_in_memory, parts_over
 from support.workers.producers_in_memory import ProducersInMemory
 
+from infra.process.record_ids import Headers
 from state.stores.memory import MemoryStore
 from streams.intents import Answer, Intent, Performer
 from streams.runtime.outside.answers import AnswerLog
@@ -87,12 +88,13 @@ class Producer:
         *,
         key: bytes | None,  # noqa: ARG002
         partition: int,
+        headers: list[tuple[str, bytes]],
     ) -> FakeRecord:
         await asyncio.sleep(0)
         if self.worker.sends_fail:
             self.worker.sends_fail -= 1
             raise KafkaConnectionError("told so")
-        return self.worker.append(partition, value)
+        return self.worker.append(partition, value, headers)
 
     async def abandon(self) -> None:
         """Nothing is left of it."""
@@ -184,9 +186,9 @@ class WorkerOfCalls:
         self.stores = [MemoryStore() for _ in self.stores]
         self.committed = [0] * len(self.stores)
 
-    def append(self, partition: int, value: bytes) -> FakeRecord:
+    def append(self, partition: int, value: bytes, headers: Headers = ()) -> FakeRecord:
         offset = len(self.log[partition])
-        record = FakeRecord(offset, timestamp=self.now_ms, value=value)
+        record = FakeRecord(offset, timestamp=self.now_ms, value=value, headers=tuple(headers))
         self.log[partition].append(record)
         self._feed(partition, [record])
         return record

@@ -55,9 +55,15 @@ class Producer:
         self.is_running = False
 
     async def send_and_wait(
-        self, topic: str, value: bytes, *, key: bytes | None, partition: int
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None,
+        partition: int,
+        headers: list[tuple[str, bytes]],
     ) -> FakeRecord:
-        assert (topic, key, partition) == ("asked", b"k", 3)
+        assert (topic, key, partition, headers) == ("asked", b"k", 3, [])
         await asyncio.sleep(0)
         if self.brokers.fails:
             raise self.brokers.fails.pop(0)

@@ -18,10 +18,12 @@ from support.pods.conditions import until
 from support.workers.calls_in_memory import Destination, Producer, WorkerOfCalls, with_worker
 from support.workers.echo import FakeRecord
 
+from infra.process.log_lines import NONE, Correlation, current
+from infra.process.record_ids import Headers, correlation_in
 from serdes.wire import VALUE_BYTES_MAX
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState
-from streams.intents import INTENT, Answer, NotDone, open_intents
+from streams.intents import INTENT, Answer, Intent, NotDone, open_intents
 from streams.route import OTHERS
 from streams.runtime.outside import executor as module
 from streams.runtime.outside import outbox
@@ -190,10 +192,10 @@ def test_an_answer_that_no_broker_takes_is_told_as_a_failure(tmp_path: Path) -> 
         worker.bank.goes.set()
         append = worker.append
 
-        def refuses(partition: int, value: bytes) -> FakeRecord:
+        def refuses(partition: int, value: bytes, headers: Headers = ()) -> FakeRecord:
             if value.endswith(b"yes"):
                 raise AnswerTooLarge("told so")
-            return append(partition, value)
+            return append(partition, value, headers)
 
         worker.append = refuses  # type: ignore[method-assign]
         worker.call("one")
@@ -888,3 +890,43 @@ def test_f52_f56_whatever_happens_each_is_applied_once_under_its_one_key(
 
     directory = tmp_path_factory.mktemp("worker")
     with_worker(directory, talk, circuit_failures=1_000)
+
+
+IDS = (
+    ("correlation-id", b"c1"),
+    ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+)
+
+
+def test_the_ids_of_a_cause_go_on_to_log_lines_of_its_call_and_to_its_answer(
+    tmp_path: Path,
+) -> None:
+    """Also under the next owner, who has them from the store."""
+    heard: list[tuple[Correlation, Headers]] = []
+
+    async def talk(worker: WorkerOfCalls) -> None:
+        async def hear(intent: Intent) -> bytes:
+            heard.append((current.get(), tuple(intent.trace)))
+            return await worker.bank(intent)
+
+        worker.performers["bank"] = hear
+        await worker.lose()
+        worker.own()
+        worker.append(0, b"call one bank", [*IDS, ("cookie", b"secret")])
+        worker.append(0, b"call two bank")
+        await until(lambda: worker.bank.under_way == 2)
+        await worker.lose()
+        worker.own()
+        worker.bank.goes.set()
+        await until(lambda: worker.answers("ANSWERED") == 2)
+        told = {
+            (record.value or b"").split()[1]: record.headers
+            for record in worker.log[0]
+            if (record.value or b"").startswith(b"answer")
+        }
+        assert told == {b"one": IDS, b"two": ()}
+        assert current.get() == NONE
+
+    with_worker(tmp_path, talk)
+    followed_one = (correlation_in(IDS), IDS)
+    assert heard.count(followed_one) == heard.count((NONE, ())) == 2

@@ -13,6 +13,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from streams.batch import Outgoing
 from streams.runtime.transactions.transaction import (
     BATCH_BYTES,
     FateUnknown,
@@ -247,3 +248,19 @@ def test_two_producers_take_turns_and_have_ids_of_their_own() -> None:
         await producers.stop()
 
     asyncio.run(talk())
+
+
+def test_headers_are_written_whatever_sequence_they_come_in() -> None:
+    """The client's builder takes a list, and nothing else."""
+    ids = (("correlation-id", b"c1"),)
+
+    async def talk(producers: Producers) -> None:
+        transaction = producers.transaction()
+        transaction.add("out", 3, [(b"k", b"1"), (b"k", b"2", ids), Outgoing(b"k", b"3", ids)], 5)
+        [batch] = transaction._batches["out", 3]
+        batch.close()
+        records = MemoryRecords(bytes(batch._build()))
+        found = [tuple(one.headers) for one in records.next_batch()]
+        assert found == [(), ids, ids]
+
+    with_producers(talk)
