@@ -1,11 +1,12 @@
 """An arena opens, sells out and stays correct while its workers are killed and paused.
 
-Starts a Kafka, a schema registry and a Redis of its own, creates the topics, registers the
-schemas, starts the workers, opens the arena and lets buyers in until every seat is sold: most send
-commands as fast as they may, some go through an API pod over HTTP. On the way one worker is killed
-(kill -9) and one is paused past its session. Then the whole log is read again and compared with an
-independent model, and with every answer that HTTP has given. Nothing is left running afterwards,
-whatever happens.
+Starts a Kafka, a schema registry, a Redis and a payment gateway of its own, creates the topics,
+registers the schemas, starts the workers, opens the arena and lets buyers in until every seat is
+sold and paid: most send commands as fast as they may, some go through an API pod over HTTP. On the
+way one worker is killed (kill -9), one is paused past its session, and the gateway is away for a
+while. Then the whole log is read again and compared with an independent model, with every answer
+that HTTP has given, and with the gateway's ledger. Nothing is left running afterwards, whatever
+happens.
 """
 
 import argparse
@@ -32,6 +33,8 @@ from scripts.processes.workers import Supervisor, Worker, WorkerFailed
 from scripts.sale.arena import demo_plan
 from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import draw_faults
+from scripts.sale.gateway import GatewayControl
+from scripts.sale.payments import Payments
 from scripts.sale.sale import SESSION_TIMEOUT_S, DemoFailed, Sale
 from scripts.sale.setting_up import open_arena, prepare_topics, registry_beside, running, stop
 from scripts.sale.table import Display
@@ -41,6 +44,10 @@ from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.registry.client import RegistryRefusedError, RegistryUnavailableError
 from state.views.availability.statuses import STALE_AFTER_MS
 
+# Of the buyers so many commands a second pay at the gateway, which is what two busy processors
+# settle beside the others: all of a small sale, and one in ten of the whole arena's.
+PAYING_PER_S = 250.0
+
 # A dozen users buy for a whole arena.
 POD_SETTINGS = {
     "SEATSTREAM_API_STALE_AFTER_MS": str(STALE_AFTER_MS),
@@ -48,6 +55,13 @@ POD_SETTINGS = {
         f"SEATSTREAM_API_LIMIT_{kind}": "1000000/min"
         for kind in ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")
     },
+}
+
+WORKER_SETTINGS = {
+    "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
+    # A call that is not answered, and a gateway that was away, are found out soon.
+    "SEATSTREAM_GATEWAY_CALL_S": "5",
+    "SEATSTREAM_CIRCUIT_OPEN_S": "1",
 }
 
 WENT_WRONG = (DemoFailed, CannotRead, OffsetsUnknown, WorkerFailed, PodFailed)
@@ -67,19 +81,22 @@ def announced(display: Display) -> Iterator[None]:
 
 def run(arguments: argparse.Namespace, display: Display) -> int:
     """Run the demo; return the exit code."""
-    display.say("starting Kafka, the schema registry and Redis")
+    display.say("starting Kafka, the schema registry, Redis and a payment gateway")
     with ExitStack() as opened, announced(display):
         home = opened.enter_context(ephemeral_directory("demo"))
         # The two that take long start at the same time, and we read the plan meanwhile.
         registry = opened.enter_context(registry_beside(home / "registry"))
-        stack = Stack(home / "servers", parts={"kafka", "redis"}, fast_jit=True, throw_away=True)
+        stack = Stack(
+            home / "servers", parts={"kafka", "redis", "gateway"}, fast_jit=True, throw_away=True
+        )
         opened.enter_context(stack)
         seating = demo_plan(arguments.seats)
         rate = arguments.rate or max(100.0, seating.seat_count / 20)
+        paying = min(1.0, PAYING_PER_S / rate)
         prepare_topics(stack.kafka_brokers, display)
         where = Servers(stack.kafka_brokers, registry.result())
         display.say(f"Kafka at {where.brokers}, registry at {where.registry_url}")
-        settings = {"SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S)}
+        settings = WORKER_SETTINGS | {"MOCK_GATEWAY_URL": stack.addresses.gateway_url}
         workers = [
             Worker(f"worker-{number}", where, home, settings)
             for number in range(1, arguments.workers + 1)
@@ -87,30 +104,37 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         opened.enter_context(running(workers))
         display.say(
             f"{seating.name}: {seating.seat_count} seats in {len(seating.sections)} sections;"
-            f" {rate:.0f} commands/s, seed {arguments.seed}"
+            f" {rate:.0f} commands/s, {paying:.0%} pay at the gateway, seed {arguments.seed}"
         )
         # While the workers start: they find the first commands there.
         ids = schema_ids(where.registry_url, where.brokers)
-        buyers = Buyers(seating, ids, where.brokers, rate=rate, seed=arguments.seed)
+        buyers = Buyers(seating, ids, where.brokers, rate=rate, seed=arguments.seed, paying=paying)
         opened.callback(buyers.close)
         history = History(EVENT_ID, STALE_AFTER_MS, sightings=buyers.sightings)
         keys = DevelopmentKeys(home / "keys")
         pod = ApiPod(where, stack.redis_url, keys.jwks, home / "pod", POD_SETTINGS)
         opened.callback(pod.finish)
         opened.callback(pod.terminate)
-        web = WebBuyers(seating, pod.url, keys, history, buyers.pay, seed=arguments.seed)
+        web = WebBuyers(seating, pod.url, keys, history, seed=arguments.seed)
+        payments = Payments(ids, where.brokers)
+        opened.callback(payments.close)
+        gateway = GatewayControl(stack.gateway.control_url, arguments.seed)
         supervisor = Supervisor(workers, display.say)
         open_arena(where, seating, ids, supervisor, display)
         display.begin_table()
         faults = draw_faults(random.Random(arguments.seed)) if arguments.faults else ()  # noqa: S311
-        sale = Sale(buyers, web, supervisor, pod, display, faults, arguments.seed)
+        sale = Sale(
+            buyers, web, supervisor, pod, payments, gateway, display, faults, arguments.seed
+        )
         sale.run()
         display.end_table()
         display.say("the workers decide what is left, and leave")
         history.final_view = sale.last_view(where, keys.token("auditor"))
+        # Later than the pod has ended: until then webhooks came in.
+        sale.until_settled(where)
         stop(workers)
         display.say("reading the whole log again, read committed")
-        log = read_log(where)
+        log = read_log(where, ledger=stack.gateway.ledger)
         traces = Traces(reservation_ids(history, log.partitions))
         report = audit(log, traces=traces)
         http = audit_http(history, traces, log.partitions)

@@ -87,3 +87,8 @@ def judge(
     money.add_claims(facts, claims)
     if traces is not None:
         traces.sections |= facts.oracle.sections
+        traces.payments |= {
+            reservation_id: payment
+            for reservation_id, payment in facts.purchases.by_id.items()
+            if reservation_id in traces.wanted
+        }

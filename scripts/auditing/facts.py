@@ -13,7 +13,7 @@ from typing import Any
 from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.model import FREE_BYTES_MAX, Oracle
-from scripts.auditing.purchases import Purchases, read_purchases
+from scripts.auditing.purchases import Payment, Purchases, read_purchases
 from scripts.auditing.report import Notes, decimal, offset_of
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.seats import Section
@@ -35,6 +35,7 @@ class Traces:
     commands: of a wanted id: offset and fields of each, in log order.
     outcomes: of a wanted id: name and fields by outcome id, in the order of the topic.
     sections: as the oracle left them, by event and section.
+    payments: of a wanted id: what was heard and told of its payment.
     """
 
     wanted: AbstractSet[str]
@@ -45,6 +46,7 @@ class Traces:
         default_factory=lambda: defaultdict(dict)
     )
     sections: dict[tuple[int, str], Section] = field(default_factory=dict)
+    payments: dict[str, Payment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

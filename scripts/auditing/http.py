@@ -9,34 +9,23 @@ Shares only the schemas with pods and workers, as the rest of the audit does.
 """
 
 import json
-from base64 import b32encode
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from scripts.auditing.facts import Traces
 from scripts.auditing.http_history import Act, Exchange, History, Kind
+from scripts.auditing.http_payments import ACTS, STATUS_AFTER, PaymentAnswers
 from scripts.auditing.model import partition_of
 from scripts.auditing.report import offset_of
 from scripts.auditing.seats import Section, places_of
 
-TICKET_CHARS = 26
 Where = tuple[int, str]  # event, section
 Answer = dict[str, Any]
 Fields = dict[str, Any]
 
-STATUS_AFTER = {
-    "SeatsHeld": "HELD",
-    "HoldExtended": "HELD",
-    "ReservationConfirmed": "SOLD",
-    "PaymentStarted": "PAYING",
-    "ReservationRefunded": "REFUNDED",
-    "ReservationReleased": "RELEASED",
-    "ReservationRejected": "REJECTED",
-}
 # Which outcomes an act is answered with when all is well.
 OUTCOME_OF = {
     Act.RESERVE: {"SeatsHeld"},
@@ -112,13 +101,7 @@ def reservation_id(one: Exchange, partitions: int) -> str:
     if one.act is not Act.RESERVE:
         return one.reservation_id
     section_key = f"{one.event_id}-{one.section}".encode()
-    return f"{ticket(one)}-{partition_of(section_key, partitions)}"
-
-
-def ticket(one: Exchange) -> str:
-    """Return what stands for user and key in a reservation's id."""
-    digest = sha256(f"{one.user}\0{one.key}".encode()).digest()
-    return b32encode(digest)[:TICKET_CHARS].decode().lower()
+    return f"{one.ticket}-{partition_of(section_key, partitions)}"
 
 
 def audit_http(history: History, traces: Traces, partitions: int) -> HttpReport:
@@ -164,7 +147,7 @@ class HttpAudit:
 
     def run(self) -> HttpReport:
         """Judge every answer."""
-        report = self.report
+        report, payments = self.report, PaymentAnswers(self.answers, self.traces, self.bad)
         for one, answer in self.answers:
             kind = one.kind(answer)
             report.requests += 1
@@ -175,14 +158,18 @@ class HttpAudit:
                 report.latencies_ms.append(one.latency_ms)
             if one.status == 500 or (one.status and not answer):
                 self.bad("I20", "unreadable answer", one, f"{one.status}: {one.body[:100]!r}")
+            elif one.act in ACTS and kind is not Kind.REFUSED:
+                payments.check(one, answer)
             elif kind is Kind.OK and one.act is Act.LOOK:
                 self.check_look(one, answer)
             elif kind is Kind.OK:
                 self.check_ok(one, answer)
             elif kind is Kind.REFUSED:
                 self.check_refused(one, answer)
+                payments.check_refused(one, answer)
             if one.act is not Act.LOOK:
                 self.check_appended(one, answer, kind)
+        payments.check_starts(self.decided)
         report.latencies_ms.sort()
         if self.history.final_view:
             report.view_mismatches = sum(1 for _ in self.differing_sections())
@@ -297,12 +284,12 @@ class HttpAudit:
                 self.report.wrong_refusals += 1
         elif answer.get("decided"):
             name, fields = self.outcome(reservation_id(one, self.partitions), answer)
-            told = (reason, answer["version"], answer.get("seat"))
-            if name not in REFUSALS or told != (
-                fields["reason"],
-                fields["version"],
-                fields["seat"],
-            ):
+            told = {"reason": reason, "version": answer.get("version"), "seat": answer.get("seat")}
+            if one.act is Act.PAY:
+                # It names no version, and repeats of a start are known by their key.
+                told = {"reason": reason, "version": fields.get("version"), "seat": None}
+            is_own = one.act is not Act.PAY or one.ticket == correlation_of(fields)
+            if name not in REFUSALS or not is_own or any(fields[key] != told[key] for key in told):
                 self.bad("I20", "no such refusal", one, f"{told}, the log has {name} {fields}")
         elif (
             reason == "UNKNOWN_RESERVATION"
@@ -352,7 +339,7 @@ class HttpAudit:
             for offset, fields in self.traces.commands.get(subject, ())
             if fields["request"]["correlationId"] == one.correlation_id
         ]
-        if one.act is Act.EXTEND:
+        if one.act in {Act.EXTEND, *ACTS}:
             # The log knows it by its key: repeats are commands of their own, and one answer.
             return
         offset, *more = own or [-1]
@@ -384,6 +371,11 @@ class HttpAudit:
         if name not in STATUS_AFTER:
             return -1
         return list(self.traces.outcomes[subject]).index(answer["outcome_id"])
+
+
+def correlation_of(fields: Fields) -> str:
+    """Return the correlation id of the request that an outcome answers; empty for none."""
+    return str(fields.get("request", {}).get("correlationId", ""))
 
 
 def counts_in(entry: Mapping[str, int]) -> tuple[int, ...]:

@@ -5,23 +5,29 @@ machine's monotonic clock.
 """
 
 import json
+from base64 import b32encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
 from typing import Any
 
+TICKET_CHARS = 26
 # The status of a request whose client was cut off, or had no more patience.
 NO_ANSWER = 0
 
 
 class Act(Enum):
-    """What was asked."""
+    """What was asked; PAY: to begin a payment, PAYMENT: how it stands, REFUND: the money back."""
 
     LOOK = "look"
     RESERVE = "reserve"
     SHOW = "show"
     RELEASE = "release"
     EXTEND = "extend"
+    PAY = "pay"
+    PAYMENT = "payment"
+    REFUND = "refund"
 
 
 class Kind(Enum):
@@ -84,6 +90,12 @@ class Exchange:
         if 400 <= self.status < 500 or (self.status == 503 and "reason" in answer):
             return Kind.REFUSED
         return Kind.PENDING
+
+    @property
+    def ticket(self) -> str:
+        """Return what stands for user and key in the log."""
+        digest = sha256(f"{self.user}\0{self.key}".encode()).digest()
+        return b32encode(digest)[:TICKET_CHARS].decode().lower()
 
     @property
     def latency_ms(self) -> float:

@@ -1,9 +1,11 @@
-"""How far the workers' group has come: its committed offsets of a topic, and the topic's ends.
+"""How far the workers' group has come: its committed offsets of topics, and the topics' ends.
 
 aiokafka asks, for confluent_kafka 2.16.0 reads beyond the end of a committed offset's metadata.
 """
 
 import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
@@ -13,9 +15,11 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from schemas.topics import SECTION_COMMANDS
+from schemas.topics import SECTION_COMMANDS, Topic
 from scripts.brokers.addresses import Servers
+from streams.folding.ticks import is_tick_key
 
+COMMANDS = SECTION_COMMANDS.name
 ANSWER_S = 15.0
 RETRY_S = 0.1
 
@@ -27,18 +31,21 @@ class OffsetsUnknown(Exception):
     """
 
 
+Place = tuple[str, int]  # topic, partition
+
+
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Where the group and the log of commands stand, by partition.
+    """Where the group and the logs of commands stand, by topic and partition.
 
     committed: the next offset that is not decided; a partition without one is missing.
-    ends:      the offset of the next command that will be appended.
-    behind:    (committed offset, end) of each partition in which a command waits.
+    ends:      the offset of the next record that will be appended.
+    behind:    (committed offset, end) of each partition in which more than a tick waits.
     """
 
-    committed: dict[int, int]
-    ends: dict[int, int]
-    behind: dict[int, tuple[int, int]]
+    committed: dict[Place, int]
+    ends: dict[Place, int]
+    behind: dict[Place, tuple[int, int]]
 
 
 def committed_offsets(where: Servers, group: str) -> dict[int, int]:
@@ -47,12 +54,31 @@ def committed_offsets(where: Servers, group: str) -> dict[int, int]:
     Raises OffsetsUnknown. An answer counts only with the error code 0: a coordinator that moves
     or loads answers without offsets, which is not "none is committed".
     """
-    return asyncio.run(_committed(where, group))
+    committed = asyncio.run(_committed(where, group))
+    return {part: offset for (topic, part), offset in committed.items() if topic == COMMANDS}
 
 
-def rest(where: Servers, group: str) -> Rest:
+def rest(where: Servers, group: str, topics: Iterable[Topic] = (SECTION_COMMANDS,)) -> Rest:
     """Return how far the group is; the offsets first, so that "at the end" is never too early."""
-    committed = committed_offsets(where, group)
+    committed = asyncio.run(_committed(where, group))
+    with _consumer(where) as consumer:
+        ends = {place: end for topic in topics for place, end in _ends(consumer, topic).items()}
+        places = {place: (committed.get(place, 0), end) for place, end in ends.items()}
+        behind = _with_commands(
+            consumer, {place: span for place, span in places.items() if span[0] < span[1]}
+        )
+    return Rest({place: committed[place] for place in committed.keys() & ends}, ends, behind)
+
+
+def ends_of(where: Servers, topic: Topic) -> dict[Place, int]:
+    """Return where each partition of a topic ends; raises OffsetsUnknown."""
+    with _consumer(where) as consumer:
+        return _ends(consumer, topic)
+
+
+@contextmanager
+def _consumer(where: Servers) -> Iterator[Consumer]:
+    """Give a consumer that commits nothing; raises OffsetsUnknown for what it is not told."""
     consumer = Consumer(
         {
             "bootstrap.servers": where.brokers,
@@ -65,53 +91,52 @@ def rest(where: Servers, group: str) -> Rest:
         }
     )
     try:
-        topic = SECTION_COMMANDS.name
-        found = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
-        ends = {
-            part: consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=ANSWER_S)[1]
-            for part in found.partitions
-        }
-        places = {part: (committed.get(part, 0), end) for part, end in ends.items()}
-        behind = _with_commands(
-            consumer, {part: place for part, place in places.items() if place[0] < place[1]}
-        )
+        yield consumer
     except KafkaException as error:
         raise OffsetsUnknown(f"{where.brokers}: {error.args[0].str()}") from error
     finally:
         consumer.close()
-    return Rest(committed, ends, behind)
+
+
+def _ends(consumer: Consumer, topic: Topic) -> dict[Place, int]:
+    found = consumer.list_topics(topic.name, timeout=ANSWER_S).topics[topic.name]
+    return {
+        (topic.name, part): consumer.get_watermark_offsets(
+            TopicPartition(topic.name, part), timeout=ANSWER_S
+        )[1]
+        for part in found.partitions
+    }
 
 
 def _with_commands(
-    consumer: Consumer, places: dict[int, tuple[int, int]]
-) -> dict[int, tuple[int, int]]:
-    """Return those places in which a record can be read.
+    consumer: Consumer, places: dict[Place, tuple[int, int]]
+) -> dict[Place, tuple[int, int]]:
+    """Return those places in which more than ticks can be read.
 
     Others hold nothing but what was aborted, and the marks of transactions: nobody decides that,
-    so no offset is ever committed behind it.
+    so no offset is ever committed behind it. Ticks never end, and nobody waits for one.
     """
-    consumer.assign(
-        [TopicPartition(SECTION_COMMANDS.name, part, begin) for part, (begin, _) in places.items()]
-    )
+    consumer.assign([TopicPartition(*place, begin) for place, (begin, _) in places.items()])
     left = dict(places)
     until_s = monotonic() + ANSWER_S
     found = {}
     while left and monotonic() < until_s:
         for message in consumer.consume(100, 0.1):
-            error, part = message.error(), message.partition()
-            if part not in left:
+            error, place = message.error(), (message.topic(), message.partition())
+            if place not in left:
                 continue
             if error is None:
-                found[part] = left.pop(part)
+                if not is_tick_key(message.key()):
+                    found[place] = left.pop(place)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name)
-                del left[part]
+                del left[place]
             else:
                 raise KafkaException(error)
     # Of what nobody told in time it is not said that it rests.
     return found | left
 
 
-async def _committed(where: Servers, group: str) -> dict[int, int]:
+async def _committed(where: Servers, group: str) -> dict[Place, int]:
     trouble: Exception | None = None
     try:
         async with asyncio.timeout(ANSWER_S):
@@ -126,7 +151,7 @@ async def _committed(where: Servers, group: str) -> dict[int, int]:
         raise OffsetsUnknown(f"committed offsets of the group {group}: {why}") from trouble
 
 
-async def _asked_once(where: Servers, group: str) -> dict[int, int]:
+async def _asked_once(where: Servers, group: str) -> dict[Place, int]:
     admin = AIOKafkaAdminClient(
         bootstrap_servers=where.brokers.split(","), **where.security.aiokafka()
     )
@@ -140,11 +165,11 @@ async def _asked_once(where: Servers, group: str) -> dict[int, int]:
         await admin.close()
     if answer.error_code:
         raise for_code(answer.error_code)(f"group {group}")
-    offsets: dict[int, int] = {}
+    offsets: dict[Place, int] = {}
     for topic, partitions in answer.topics:
         for partition, offset, _, error_code in partitions:
             if error_code:
                 raise for_code(error_code)(f"group {group}, {topic} {partition}")
-            if topic == SECTION_COMMANDS.name and offset >= 0:
-                offsets[partition] = offset
+            if offset >= 0:
+                offsets[topic, partition] = offset
     return offsets

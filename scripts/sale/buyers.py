@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.topics import SECTION_STATUS
 from scripts.auditing.http_history import Sighting
-from scripts.sale.web_buyers import Paid
+from scripts.sale.web_buyers import METHOD
 from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
 from scripts.traffic.workload import chosen_seats
 from serdes.registry.ids import SchemaIds
@@ -21,23 +21,39 @@ from state.domain.keys import section_key
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
 from state.plans.seating import SeatingPlan
-from state.records.outcomes import CAUSE, EPOCH, OUTCOME_ID, REASON
+from state.records.outcomes import (
+    CAUSE,
+    EPOCH,
+    OUTCOME_ID,
+    REASON,
+    SECTION,
+    VERSION,
+)
+from streams.gateways.mock import NAME as GATEWAY
 
 EVENT_ID = 1
 # Requests on their way at most: what a paused worker leaves waiting stays bounded.
 WAITING_MAX = 30_000
 # With fewer seats left than this share, nobody hesitates: everybody pays.
 LAST_SEATS = 0.05
+THINK_S = 0.1, 1.5
 RECENT_S = 5.0
 LAPSED = int(ReleaseCause.LAPSED)
+OF_PAYMENTS = {"ReservationConfirmed", "ReservationReleased"}
 
 
 @dataclass(slots=True)
 class SectionView:
-    """What buyers know of one section, from the status topic."""
+    """What buyers know of one section, from the status topic.
+
+    version:  of what they know. refunded: the version in which seats were given back last, as an
+              outcome told, which may come before the status that shows them.
+    """
 
     free: int
     held: int = 0
+    version: int = 0
+    refunded: int = 0
     largest_block: int = 8
     is_open: bool = False
 
@@ -51,10 +67,14 @@ class Hold:
 
 
 class Buyers:
-    """All buyers together, and the till for those who reserve over HTTP.
+    """All buyers who send commands, together.
 
+    Some pay at the gateway; the others have paid a shop, which confirms what they hold.
+
+    paying:    share of those who pay at the gateway.
     waiting:   commands sent whose outcome has not come.
     keep_free: seats that these buyers leave to others for now.
+    refunds:   sales whose seats were given back.
     sightings: versions of sections, as they were read.
     """
 
@@ -66,6 +86,7 @@ class Buyers:
         *,
         rate: float,
         seed: int,
+        paying: float = 1.0,
         event_id: int = EVENT_ID,
     ) -> None:
         self.plan = plan
@@ -74,6 +95,7 @@ class Buyers:
         self.lapses = 0
         self.holds = 0
         self.keep_free = 0
+        self.refunds = 0
         self.sightings: list[Sighting] = []
         self.by_reason: Counter[str] = Counter()
         self.latencies_ms: list[float] = []
@@ -81,6 +103,7 @@ class Buyers:
         self.sections = [SectionView(section.seat_count) for section in plan.sections]
         self._draw = random.Random(seed)  # noqa: S311 - seeded on purpose
         self._rate = rate
+        self._paying = paying
         self._encoders = CommandEncoders(ids)
         self._reader = OutcomeReader(brokers, ids)
         self._statuses = OutcomeReader(brokers, ids, SECTION_STATUS)
@@ -90,9 +113,9 @@ class Buyers:
         self._sent_at: dict[bytes, deque[float]] = {}
         self._holds: dict[bytes, Hold] = {}
         self._plans: list[tuple[float, int, bytes, bytes]] = []
+        self._payers: set[bytes] = set()
         self._lapsed: set[bytes] = set()
-        self._till: deque[Paid] = deque()
-        self._paid: set[bytes] = set()
+        self._returned: set[bytes] = set()
         self._numbers = 0
         self._budget_from = perf_counter()
         self._spent = 0
@@ -130,7 +153,8 @@ class Buyers:
     @property
     def is_sold_out(self) -> bool:
         """Say whether every seat is sold."""
-        return self.free == 0 and self.held == 0
+        is_known = all(section.version >= section.refunded for section in self.sections)
+        return self.free == 0 and self.held == 0 and is_known
 
     def start(self) -> None:
         """Begin: what the rate allows is counted from now on."""
@@ -141,16 +165,10 @@ class Buyers:
         """Say whether few seats are left."""
         return self.free < LAST_SEATS * self.plan.seat_count
 
-    def pay(self, paid: Paid) -> None:
-        """Take the money for a hold that another has made; callable from any thread."""
-        self._till.append(paid)
-
     def step(self) -> None:
         """Read what has come, send what is due; takes a few milliseconds."""
         self.read(0.002)
         now = perf_counter()
-        while self._till:
-            self._confirm(self._till.popleft(), now)
         while self._plans and self._plans[0][0] <= now:
             _, _, reservation_id, value = heappop(self._plans)
             self._send(reservation_id, value)
@@ -190,19 +208,9 @@ class Buyers:
         _, _, free, _, version, held, largest_block = self._statuses.fields_of(status)
         section = self.sections[index]
         section.free, section.held, section.largest_block = free, held, largest_block
-        section.is_open = True
+        section.is_open, section.version = True, version
         name = self.plan.sections[index].section
         self.sightings.append(Sighting(monotonic_ns(), self.event_id, name, version))
-
-    def _confirm(self, paid: Paid, now: float) -> None:
-        """Plan the confirmation of a hold that another has made."""
-        key = paid.reservation_id.encode()
-        name = self.plan.sections[paid.index].section
-        identity = self._encoders.identity(paid.reservation_id, paid.user, name, self.event_id)
-        self._holds[key] = Hold(paid.index, identity)
-        self._paid.add(key)
-        soon = now + self._draw.uniform(0.05, 0.5)
-        self._plan(soon, key, self._encoders.confirm(identity, paid.epoch))
 
     def _ask(self) -> bool:
         """Send one new request; return False when no section has a seat left."""
@@ -249,11 +257,14 @@ class Buyers:
             self.lapses += 1
             self.by_reason["LAPSED"] += 1
             return
+        if name == "ReservationRefunded":
+            self._refunded(reader.fields_of(outcome))
+            return
         sent = self._sent_at.get(reservation_id)
         if sent is None:
             return
-        if reservation_id in self._paid and name not in {"ReservationConfirmed", "CommandRefused"}:
-            # An answer to the one who made the hold.
+        if name in OF_PAYMENTS and reservation_id in self._payers:
+            # An answer to payments, which sell and give back in the buyer's name.
             return
         self.outcomes += 1
         latency_ms = (now - sent.popleft()) * 1000
@@ -270,6 +281,17 @@ class Buyers:
             # A repeated request gets the same answer; its buyer has decided already.
             if not sent:
                 self._decide(reservation_id, reader.fields_of(outcome)[EPOCH], now)
+
+    def _refunded(self, outcome: tuple[Any, ...]) -> None:
+        """Remember from which version on the seats are free again."""
+        if outcome[OUTCOME_ID] in self._returned:
+            # Told again.
+            return
+        self._returned.add(outcome[OUTCOME_ID])
+        self.refunds += 1
+        index = self._index_by_key[section_key(self.event_id, outcome[SECTION].decode())]
+        section = self.sections[index]
+        section.refunded = max(section.refunded, outcome[VERSION])
 
     def _is_news(self, released: tuple[Any, ...]) -> bool:
         """Say whether this is a lapse that nobody asked for.
@@ -288,7 +310,7 @@ class Buyers:
         fate = draw.random()
         if self.is_last_call:
             fate = 1.0
-        soon = now + draw.uniform(0.1, 1.5)
+        soon = now + draw.uniform(*THINK_S)
         if fate < 0.04:
             return  # forgotten: the hold will lapse
         if fate < 0.12:
@@ -297,10 +319,14 @@ class Buyers:
         if fate < 0.15:
             self._plan(soon, reservation_id, encoders.extend(identity, epoch))
             soon += 1.0
-        confirm = encoders.confirm(identity, epoch)
-        self._plan(soon, reservation_id, confirm)
+        if draw.random() < self._paying:
+            self._payers.add(reservation_id)
+            sale = encoders.start_payment(identity, epoch, GATEWAY, METHOD, b"")
+        else:
+            sale = encoders.confirm(identity, epoch)
+        self._plan(soon, reservation_id, sale)
         if fate < 0.17:
-            self._plan(soon + 0.05, reservation_id, confirm)
+            self._plan(soon + 0.05, reservation_id, sale)
 
     def _plan(self, at: float, reservation_id: bytes, value: bytes) -> None:
         heappush(self._plans, (at, len(self._plans), reservation_id, value))

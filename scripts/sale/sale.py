@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic, monotonic_ns, sleep
 
+from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS, SECTION_STATUS
 from scripts.brokers.addresses import Servers
-from scripts.brokers.group_offsets import Rest, rest
+from scripts.brokers.group_offsets import Place, ends_of, rest
 from scripts.processes.pods import ApiPod, PodFailed
 from scripts.processes.workers import Supervisor, Worker, WorkerFailed
 from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import strike
+from scripts.sale.gateway import OUTAGE_S, GatewayControl
+from scripts.sale.payments import Payments
 from scripts.sale.table import Display
 from scripts.sale.web_buyers import BUYERS, WebBuyers
 from streams.settings import Settings
@@ -20,13 +23,14 @@ PAUSE_S = SESSION_TIMEOUT_S + 2
 READY_TIMEOUT_S = 60.0
 WAKE_TIMEOUT_S = 20.0
 # When the chaos comes, as shares of the seats sold.
-KILL_AT, PAUSE_AT = 0.2, 0.5
+KILL_AT, OUTAGE_AT, PAUSE_AT = 0.2, 0.35, 0.5
 GROUP_FAULT_AT, STORE_FAULT_AT = 0.6, 0.7
 # Seats that the command load leaves to HTTP until that is open, and then until the chaos is over.
 KEPT_AT_FIRST, KEPT = 0.5, 0.1
-# The sale ends by itself when nothing moved for so long.
-STANDSTILL_S = 60.0
+# The sale ends by itself when nothing moved for so long; a refund may rest for 60 s between tries.
+STANDSTILL_S = 120.0
 REST_EVERY_S = 0.2
+OPEN_INTENTS = "seatstream_open_intents"
 
 
 class DemoFailed(Exception):
@@ -53,6 +57,8 @@ class Sale:
         web: WebBuyers,
         supervisor: Supervisor,
         pod: ApiPod,
+        payments: Payments,
+        gateway: GatewayControl,
         display: Display,
         faults: Sequence[str] = (),
         seed: int = 0,
@@ -64,14 +70,18 @@ class Sale:
         self.supervisor = supervisor
         self.workers = supervisor.workers
         self.pod = pod
+        self.payments = payments
+        self.gateway = gateway
         self.display = display
         self.story = Story()
-        self._moved = (-1, -1, monotonic())
+        self._moved: tuple[tuple[int, ...], float] = ((), monotonic())
+        self._outage_to_s: float | None = None
 
     def run(self) -> None:
         """Sell everything; raises DemoFailed, WorkerFailed, PodFailed."""
         buyers, story = self.buyers, self.story
         story.sale_from_s = monotonic()
+        self.gateway.misbehave()
         buyers.keep_free = int(KEPT_AT_FIRST * buyers.plan.seat_count)
         buyers.start()
         self.until(lambda: buyers.holds > 0 or buyers.sold > 0)
@@ -79,7 +89,9 @@ class Sale:
         self.display.say(f"first reservation held {story.first_hold_s:.1f} s after the start")
         self.open_web()
         self.sell_to(KILL_AT)
-        self.kill(self.workers[0])
+        self.kill(self.payer())
+        self.sell_to(OUTAGE_AT)
+        self.break_down()
         self.sell_to(PAUSE_AT)
         self.pause(self.workers[-1])
         for share, fault in zip((GROUP_FAULT_AT, STORE_FAULT_AT), self.faults, strict=False):
@@ -92,13 +104,23 @@ class Sale:
         self.display.show(buyers, self.web, now=True)
         self.display.say("sold out")
         self.web.close()
-        self.until(lambda: not self.web.is_open and not buyers.waiting)
+        self.until(
+            lambda: (
+                not self.web.is_open
+                and not buyers.waiting
+                # What was given back is sold again.
+                and buyers.refunds >= self.payments.returned
+                and buyers.is_sold_out
+                and not self.payments.under_way
+            )
+        )
 
     def open_web(self) -> None:
         """Start the pod beside the sale, and let buyers in who use it; raises PodFailed."""
         self.display.say("an API pod starts")
         self.pod.start()
         self.until_ready("the pod", self.pod)
+        self.gateway.tell_of_decisions(self.pod.url)
         self.web.start()
         self.buyers.keep_free = int(KEPT * self.buyers.plan.seat_count)
         self.display.say(f"{BUYERS} buyers use it")
@@ -107,6 +129,16 @@ class Sale:
         """Sell until this share of the seats is sold."""
         seats = share * self.buyers.plan.seat_count
         self.until(lambda: self.buyers.sold >= seats)
+
+    def break_down(self) -> None:
+        """Let the gateway be away for a while, beside all that comes next."""
+        self.say(f"the payment gateway is away for {OUTAGE_S:.0f} s")
+        self.gateway.break_down()
+        self._outage_to_s = monotonic() + OUTAGE_S
+
+    def payer(self) -> Worker:
+        """Return the worker that has the most to ask the gateway now."""
+        return max(self.workers, key=lambda one: one.metric(OPEN_INTENTS) or 0)
 
     def kill(self, worker: Worker) -> None:
         """End a worker as a crash would, and start it again."""
@@ -193,7 +225,10 @@ class Sale:
         """
         while not condition():
             self.buyers.step()
+            self.payments.read()
             self.web.is_last_call = self.buyers.is_last_call
+            # Later than the outage: a refund that fails rests for half a minute at the least.
+            self.web.may_return = self._outage_to_s is not None and monotonic() > self._outage_to_s
             self.display.show(self.buyers, self.web)
             if self.buyers.failed:
                 raise DemoFailed(f"the broker did not take a command: {self.buyers.failed[0]}")
@@ -202,33 +237,56 @@ class Sale:
             self.check_pod()
             self.check_progress()
 
-    def until_at_rest(self, where: Servers) -> Rest:
-        """Wait until every command is decided, or nothing moves any more; return where all is."""
-        before, since = None, monotonic()
+    def until_at_rest(self, where: Servers) -> bool:
+        """Wait until all is decided; return False where a partition does not move any more."""
+        since: dict[tuple[Place, int], float] = {}
         while True:
-            now = rest(where, Settings().app_id)
-            if not now.behind:
-                return now
-            if now != before:
-                before, since = now, monotonic()
-            elif monotonic() - since > STANDSTILL_S:
-                self.display.say(f"not at rest, (committed, end) by partition: {now.behind}")
-                return now
+            behind = rest(where, Settings().app_id, (SECTION_COMMANDS, PAYMENT_COMMANDS)).behind
+            if not behind:
+                return True
+            # Each by itself: ticks move the others for ever.
+            now_s = monotonic()
+            places = [(place, committed) for place, (committed, _) in behind.items()]
+            since = {place: since.get(place, now_s) for place in places}
+            if now_s - min(since.values()) > STANDSTILL_S:
+                self.display.say(f"not at rest, (committed, end) by partition: {behind}")
+                return False
             self.supervisor.revive()
             sleep(REST_EVERY_S)
+
+    def until_settled(self, where: Servers) -> None:
+        """Wait until nobody has anything to decide, nor to ask a gateway; but not for ever."""
+        end_s = monotonic() + STANDSTILL_S
+        left = self.open_intents()
+        while self.until_at_rest(where) and monotonic() < end_s:
+            # What was decided last may have led to a question.
+            before, left = left, self.open_intents()
+            if before == left == 0:
+                return
+            self.supervisor.revive()
+            sleep(REST_EVERY_S)
+        self.display.say(f"not settled, open intents: {left}")
+
+    def open_intents(self) -> int | None:
+        """Return how many questions to gateways are open; None where a worker does not tell."""
+        counts = [one.metric(OPEN_INTENTS) for one in self.workers]
+        return None if None in counts else int(sum(count or 0 for count in counts))
 
     def last_view(self, where: Servers, token: str) -> bytes:
         """Return the pod's view of the end, end the pod, and see that the end was it.
 
-        What the pod still had to append, such as a request that was sent twice, comes later than
-        the view: then it is asked again.
+        What the pod still had to append, such as a request that was sent twice, may come later
+        than the view. If it has changed a section, the view is asked for again; from then on
+        nobody asks the pod for anything.
         """
         while True:
-            end = self.until_at_rest(where)
+            is_at_rest = self.until_at_rest(where)
+            before = ends_of(where, SECTION_STATUS)
             view = self.pod.view_after(monotonic_ns(), EVENT_ID, token, STANDSTILL_S)
             self.pod.terminate()
             self.pod.finish()
-            if self.until_at_rest(where) == end or end.behind:
+            is_at_rest = self.until_at_rest(where) and is_at_rest
+            if not is_at_rest or ends_of(where, SECTION_STATUS) == before:
                 return view
             self.pod.start()
 
@@ -242,13 +300,15 @@ class Sale:
 
     def check_progress(self) -> None:
         """Raise DemoFailed when nothing has moved for too long."""
-        outcomes, sold, since = self._moved
+        before, since = self._moved
         buyers = self.buyers
-        if (buyers.outcomes + buyers.lapses, buyers.sold) != (outcomes, sold):
-            self._moved = (buyers.outcomes + buyers.lapses, buyers.sold, monotonic())
+        now = buyers.outcomes + buyers.lapses, buyers.sold, self.payments.under_way
+        if now != before:
+            self._moved = now, monotonic()
         elif monotonic() - since > STANDSTILL_S:
             logs = "\n".join(f"{worker.name}:\n{worker.log()}" for worker in self.workers)
             raise DemoFailed(
                 f"nothing moved for {STANDSTILL_S:.0f} s: {buyers.waiting} commands wait,"
-                f" free {buyers.free}, held {buyers.held}\n{logs}"
+                f" free {buyers.free}, held {buyers.held},"
+                f" payments under way {self.payments.under_way}\n{logs}"
             )

@@ -14,7 +14,11 @@ from scripts.traffic.workload import percentile
 
 
 def finish(
-    file: Path | None, display: Display, sale: Sale, report: Report, http: HttpReport
+    file: Path | None,
+    display: Display,
+    sale: Sale,
+    report: Report,
+    http: HttpReport,
 ) -> int:
     """Print verdict and figures, write the figures to a file if asked; return the exit code."""
     summary = summary_of(display.elapsed_s, sale, report, http)
@@ -35,9 +39,21 @@ def finish(
 
 
 def is_exact(report: Report, http: HttpReport, seats: int) -> bool:
-    """Return whether all seats were sold, all commands answered once, and nothing was wrong."""
+    """Return whether all seats were sold, each command answered once, and nothing is wrong."""
     sold_out = report.sold == report.seats == seats
-    return report.is_exact and http.is_exact and sold_out and answers_in(report) == report.commands
+    answered = answers_in(report) == report.commands
+    return report.is_exact and http.is_exact and is_balanced(report) and sold_out and answered
+
+
+def is_balanced(report: Report) -> bool:
+    """Return whether the gateway has kept what is sold there, and nothing is left to be done."""
+    captured, refunded, price = report.captured, report.refunded, report.price_of_sold
+    is_kept = all(
+        captured[each] - refunded[each] == price[each]
+        for each in captured.keys() | refunded.keys() | price.keys()
+    )
+    left = report.open_intents + report.compensations
+    return is_kept and not (report.money_mismatch or report.charged_twice or left)
 
 
 def answers_in(report: Report) -> int:
@@ -76,6 +92,17 @@ def summary_of(elapsed_s: float, sale: Sale, report: Report, http: HttpReport) -
         "http_p50_ms": round(percentile(http.latencies_ms, 0.5), 1),
         "http_p99_ms": round(percentile(http.latencies_ms, 0.99), 1),
         "view_mismatches": http.view_mismatches,
+        "payments": report.payments,
+        "declined": report.declined,
+        # The arena has one currency.
+        "captured": report.captured.total(),
+        "refunded": report.refunded.total(),
+        "price_of_sold": report.price_of_sold.total(),
+        "money_mismatch": report.money_mismatch,
+        "charged_twice": report.charged_twice,
+        "open_intents": report.open_intents,
+        "compensations": report.compensations,
+        "sold_elsewhere": report.sold_elsewhere,
     }
     if sale.faults:
         figures["faults"] = list(sale.faults)

@@ -1,4 +1,4 @@
-"""Buyers who use the HTTP API: they look, reserve, think again, and pay at the till.
+"""Buyers who use the HTTP API: they look, reserve, think again, pay, and want their money back.
 
 They live on an event loop in a thread of their own, beside the command load, and write down every
 request and answer for `scripts.auditing.http`. What an unknown answer stands for they find out as
@@ -7,8 +7,9 @@ a shop would: they ask again with the same idempotency key.
 
 import asyncio
 import random
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic_ns
 from typing import Any
@@ -19,6 +20,7 @@ from scripts.auditing.http_history import NO_ANSWER, Act, Exchange, History, Kin
 from scripts.processes.keys import DevelopmentKeys
 from scripts.traffic.workload import chosen_seats
 from state.plans.seating import SeatingPlan
+from streams.gateways.mock import NAME as GATEWAY
 
 BUYERS = 12
 THINK_S = 0.1
@@ -27,24 +29,21 @@ PATIENCE_S = 20.0
 CUT_OFF_S = 0.01
 TRIES_MAX = 60
 RETRY_S = 0.25
+# Share of the sales whose money somebody wants back, and of the payments that are watched.
+RETURNED = 0.3
+WATCHED = 0.5
+METHOD = "card"
+PAID = frozenset({"DONE", "FAILED", "EXPIRED", "REJECTED", "COMPENSATION_REQUIRED"})
+GIVEN_BACK = frozenset({"REFUNDED", "COMPENSATION_REQUIRED"})
 
 Answer = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """A hold that somebody pays for at the till. index: of its section in the plan."""
-
-    reservation_id: str
-    user: str
-    index: int
-    epoch: int
 
 
 class WebBuyers:
     """All HTTP buyers of one pod.
 
     is_last_call: set when few seats are left: nobody hesitates any more.
+    may_return:   set while somebody may want the money of a sale back.
     failure:      what ended the thread before its time, a mistake of ours.
     """
 
@@ -54,18 +53,17 @@ class WebBuyers:
         url: str,
         keys: DevelopmentKeys,
         history: History,
-        pay: Callable[[Paid], None],
         *,
         seed: int,
     ) -> None:
         self.is_last_call = False
+        self.may_return = False
         self.failure: BaseException | None = None
         self.stale_answers = 0
         self.plan = plan
         self._url = url
         self._keys = keys
         self.history = history
-        self._pay = pay
         self._seed = seed
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="web-buyers", daemon=True)
@@ -116,10 +114,6 @@ class WebBuyers:
     def note(self, exchange: Exchange) -> None:
         """Write an answer down."""
         self.history.exchanges.append(exchange)
-
-    def pay(self, paid: Paid) -> None:
-        """Take a hold to the till."""
-        self._pay(paid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +182,7 @@ class WebBuyer:
         if draw.random() < 0.2:
             seats = tuple(chosen_seats(draw, plan.sections[index], quantity))
             quantity = len(seats)
-        self._numbers += 1
-        return Wish(index, name, quantity, seats, f"{self._user}-{self._numbers}")
+        return Wish(index, name, quantity, seats, self._key())
 
     # Looks.
 
@@ -272,25 +265,75 @@ class WebBuyer:
             await self._show(place, wish.section)
             return
         if fate < 0.2:
-            self._numbers += 1
-            key = f"{self._user}-{self._numbers}"
+            key = self._key()
             for _ in range(1 + (draw.random() < 0.2)):
                 extended = await self._insist(
                     Act.EXTEND, "POST", f"{place}:extend", wish.section, key, {"epoch": epoch}
                 )
                 # A lapse may have come first; the till knows what to do about it.
                 hold = {**hold, **extended}
-        shop.pay(Paid(place, self._user, wish.index, epoch))
-        await self._follow(place, wish.section, hold["outcome_id"])
+        await self._pay(place, wish.section, epoch)
+        if draw.random() < WATCHED:
+            await self._watch(place, wish.section, PAID)
+        ended = await self._follow(place, wish.section, hold["outcome_id"], {"SOLD", "RELEASED"})
+        if ended.get("status") == "SOLD" and shop.may_return and draw.random() < RETURNED:
+            await self._return(place, wish.section, ended["outcome_id"])
 
-    async def _follow(self, place: str, section: str, outcome_id: str) -> None:
-        """Wait until the till has done its work, or the hold has lapsed."""
+    async def _return(self, place: str, section: str, outcome_id: str) -> None:
+        """Want the money back, and wait for it."""
+        await self._insist(Act.REFUND, "POST", f"{place}:refund", section, self._key())
+        if self.draw.random() < WATCHED:
+            await self._watch(place, section, GIVEN_BACK)
+        await self._follow(place, section, outcome_id, {"REFUNDED"})
+
+    async def _pay(self, place: str, section: str, epoch: int) -> None:
+        """Begin to pay; now and then twice with the same key."""
+        key = self._key()
+        for _ in range(1 + (self.draw.random() < 0.1)):
+            await self._insist(
+                Act.PAY,
+                "POST",
+                f"{place}/payments",
+                section,
+                key,
+                {"epoch": epoch, "method": METHOD, "gateway": GATEWAY},
+            )
+
+    def _key(self) -> str:
+        """Return a new idempotency key."""
+        self._numbers += 1
+        return f"{self._user}-{self._numbers}"
+
+    async def _follow(self, place: str, section: str, outcome_id: str, ends: set[str]) -> Answer:
+        """Wait until a reservation has come to one of its ends; return how it stands."""
+        answer: Answer = {}
         for _ in range(TRIES_MAX):
             _, answer = await self._show(place, section, wait_s=2, changed_from=outcome_id)
-            if answer.get("status") in {"SOLD", "RELEASED"}:
-                return
+            if answer.get("status") in ends:
+                break
             outcome_id = answer.get("outcome_id", outcome_id)
             if not answer:
+                await asyncio.sleep(RETRY_S)
+        return answer
+
+    async def _watch(self, place: str, section: str, ends: frozenset[str]) -> None:
+        """Wait until a payment has come to one of its ends."""
+        revision = ""
+        for _ in range(TRIES_MAX):
+            _, answer = await self._ask(
+                Act.PAYMENT,
+                "GET",
+                f"/v1/payments/{place}",
+                query={"changed_from": revision} if revision else {},
+                prefer="wait=2",
+                section=section,
+                reservation_id=place,
+                waits=True,
+            )
+            if answer.get("status") in ends:
+                break
+            revision = answer.get("revision", "")
+            if not revision:
                 await asyncio.sleep(RETRY_S)
 
     async def _show(
@@ -325,9 +368,9 @@ class WebBuyer:
                 json=json,
                 section=section,
                 key=key,
-                reservation_id=place.partition(":")[0],
+                reservation_id=re.split("[:/]", place)[0],
             )
-            if kind is Kind.OK:
+            if kind is Kind.OK or answer.get("payment_id"):
                 return answer
             if kind is Kind.REFUSED and not is_for_later(answer):
                 break

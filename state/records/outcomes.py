@@ -23,6 +23,7 @@ def _common(field: str) -> int:
 
 # Of any outcome.
 RESERVATION_ID: Final = _common("reservationId")
+SECTION: Final = _common("section")
 OUTCOME_ID: Final = _common("outcomeId")
 VERSION: Final = _common("version")
 DECIDED_AT: Final = _common("decidedAtMs")

@@ -17,3 +17,8 @@ def tick_version(key: bytes | None) -> int:
     """
     numbered = _NUMBERED.fullmatch(key or b"")
     return int(numbered[1]) if numbered else 1
+
+
+def is_tick_key(key: bytes | None) -> bool:
+    """Say whether a record under this key is a tick, if one of ours has written it."""
+    return key == TICK_KEY or _NUMBERED.fullmatch(key or b"") is not None

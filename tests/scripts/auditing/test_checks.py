@@ -26,9 +26,11 @@ from support.logs.audit_logs import (
     stored,
     value_of,
 )
+from support.payments.shop import whole_sale
 
 from scripts.auditing import families
 from scripts.auditing.checks import FAMILIES, audit
+from scripts.auditing.facts import Traces
 from scripts.auditing.log import Log, LogRecord, Records
 from scripts.auditing.report import Report, as_json, as_text
 from scripts.auditing.schemas import Unreadable, WireFormat
@@ -68,6 +70,14 @@ def test_a_sound_log_passes(seed: int) -> None:
     report = audit(sound_log(seed, 250))
     assert report.violations == []
     assert report.free + report.held + report.sold + report.blocked == report.seats
+
+
+def test_the_payments_of_the_wanted_alone_are_traced() -> None:
+    traces = Traces(frozenset({"refunded", "nobody"}))
+    audit(whole_sale().log(), traces=traces)
+    assert list(traces.payments) == ["refunded"]
+    payment = traces.payments["refunded"]
+    assert (payment.status, "refund asked" in payment.heard) == ("REFUNDED", True)
 
 
 def test_the_log_that_is_mutated_holds_every_kind_of_outcome(sound: Log) -> None:

@@ -15,6 +15,13 @@ class Message(NamedTuple):
 
     place: int
     trouble: KafkaError | None = None
+    told_key: bytes | None = b"1-A"
+
+    def topic(self) -> str:
+        return "t"
+
+    def key(self) -> bytes | None:
+        return self.told_key
 
     def error(self) -> KafkaError | None:
         return self.trouble
@@ -43,13 +50,23 @@ END = KafkaError(KafkaError._PARTITION_EOF)
 
 
 def behind(broker: Broker, places: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
-    return _with_commands(cast("Consumer", broker), places)
+    asked = {("t", part): span for part, span in places.items()}
+    found = _with_commands(cast("Consumer", broker), asked)
+    return {part: span for (_, part), span in found.items()}
 
 
 def test_only_a_partition_with_a_record_is_behind() -> None:
     broker = Broker(Message(0), Message(1, END), Message(0))
     assert behind(broker, {0: (4, 6), 1: (7, 9)}) == {0: (4, 6)}
     assert broker.assigned == [(0, 4), (1, 7)]
+
+
+def test_a_partition_with_ticks_alone_is_at_rest_and_one_with_a_command_behind_them_is_not() -> (
+    None
+):
+    ticks = [Message(part, None, key) for part in (0, 1) for key in (b"tick", b"tick-2")]
+    broker = Broker(*ticks, Message(1), Message(0, END))
+    assert behind(broker, {0: (4, 6), 1: (7, 10)}) == {1: (7, 10)}
 
 
 def test_a_partition_of_which_nobody_tells_in_time_is_behind(

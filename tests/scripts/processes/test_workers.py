@@ -13,13 +13,21 @@ from scripts.processes.workers import RESTARTS_MAX, Supervisor, Worker, WorkerFa
 from streams.runtime.process.fatal import EXIT_CODE
 
 NOWHERE = Servers("127.0.0.1:1", "http://127.0.0.1:1")
+METRICS = b"""# TYPE seatstream_open_intents gauge
+seatstream_open_intents{destination="mock"} 4.0
+seatstream_open_intents{destination="stripe"} 3.0
+seatstream_open_intents_oldest 9.0
+"""
 
 
 class Health(Page):
     """A health page; the server says with which status it answers."""
 
     def serve(self) -> None:
-        self.answer(self.server.status if self.path == "/ready" else 404)  # type: ignore[attr-defined]
+        if self.path == "/metrics":
+            self.answer(200, METRICS)
+        else:
+            self.answer(self.server.status if self.path == "/ready" else 404)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -49,6 +57,16 @@ def test_it_is_not_ready_before_it_has_written_a_port_that_answers(
     tmp_path: Path, port: str | None
 ) -> None:
     assert not worker_with(tmp_path, port).is_ready()
+
+
+def test_a_metric_is_the_sum_of_its_samples_and_unknown_where_nobody_answers(
+    tmp_path: Path, server: ThreadingHTTPServer
+) -> None:
+    worker = worker_with(tmp_path / "a", str(server.server_address[1]))
+    assert worker.metric("seatstream_open_intents") == 7
+    assert worker.metric("seatstream_no_such") == 0
+    assert worker_with(tmp_path / "b", "1").metric("seatstream_open_intents") is None
+    assert worker_with(tmp_path / "c", None).metric("seatstream_open_intents") is None
 
 
 def test_one_that_was_never_started_may_be_ended_and_has_no_log(tmp_path: Path) -> None:

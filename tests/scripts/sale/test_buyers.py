@@ -7,16 +7,17 @@ import pytest
 from support.logs.audit_logs import ID_BY_NAME, NAMES, identity, value_of
 
 from infra.stack.processes import wait_until
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_STATUS, Topic
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS, Topic
 from scripts.sale import buyers as module
 from scripts.sale.buyers import EVENT_ID, Buyers
-from scripts.sale.web_buyers import Paid
 from serdes.avro.codegen import decoder
 from serdes.registry.ids import SchemaIds, counted_ids
 from state.plans.reading import parse_plan
 
 PLAN = parse_plan(b'{"event": "e", "sections": [{"section": "A", "rows": 2, "seats": 5}]}')
 KEY = b"1-A"
+COMMANDS = "io.seatstream.commands."
+PRICE: dict[str, Any] = {"amount": 500, "currency": "EUR"}
 NAME_BY_ID = {ID_BY_NAME[name]: name for name in NAMES}
 FULL_NAMES = {
     name.rpartition(".")[2]: name
@@ -81,8 +82,8 @@ class Sender:
 class Shop:
     """Buyers, with everything that they read and send in the test's hand."""
 
-    def __init__(self, *, rate: float = 1e9) -> None:
-        self.buyers = Buyers(PLAN, counted_ids(), "nowhere:1", rate=rate, seed=1)
+    def __init__(self, *, paying: float = 1.0) -> None:
+        self.buyers = Buyers(PLAN, counted_ids(), "nowhere:1", rate=1_000.0, seed=1, paying=paying)
         self.outcomes: Reader = self.buyers._reader  # type: ignore[assignment]
         self.statuses: Reader = self.buyers._statuses  # type: ignore[assignment]
         self.sender: Sender = self.buyers._sender  # type: ignore[assignment]
@@ -109,9 +110,15 @@ class Shop:
         self.statuses.messages.append(Message(key, value_of("SectionStatusEvent", fields)))
         self.buyers.read(0)
 
-    def tell(self, name: str, reservation_id: str, offset: int, **fields: Any) -> None:
+    def tell(
+        self, name: str, reservation_id: str, offset: int, correlation: str = "", **fields: Any
+    ) -> None:
+        number = reservation_id[1:]
+        request = identity(
+            reservation_id, f"buyer{number}", "A", EVENT_ID, correlation or f"c{number}"
+        )
         head = {
-            "request": identity(reservation_id, "u", "A", EVENT_ID),
+            "request": request,
             "outcomeId": f"section-commands:0:{offset}:0",
             "version": 1,
             "decidedAtMs": 1,
@@ -121,15 +128,16 @@ class Shop:
         self.buyers.read(0)
 
 
-@pytest.fixture
-def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
+@pytest.fixture(autouse=True)
+def without_brokers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OutcomeReader", Reader)
     monkeypatch.setattr(module, "CommandSender", Sender)
+    monkeypatch.setattr(module, "THINK_S", (0.0, 0.0))
+
+
+@pytest.fixture
+def shop() -> Shop:
     return Shop()
-
-
-def paid(reservation_id: str) -> Paid:
-    return Paid(reservation_id, "web1", 0, 1)
 
 
 def test_what_they_know_is_what_was_published(shop: Shop) -> None:
@@ -172,27 +180,54 @@ def test_no_more_wait_for_an_answer_than_are_allowed(
     assert set(asked) == {3}
 
 
-def test_at_the_till_a_hold_of_another_is_confirmed_and_answered_once(shop: Shop) -> None:
-    shop.buyers.pay(paid("w1"))
-    shop.buyers.keep_free = 10
+def one_buyer(shop: Shop) -> str:
+    """Let one buyer ask for the last seats; return the reservation's id."""
+    shop.publish(free=1)
     shop.step_until(lambda: shop.sender.sent > 0)
-    [(key, value)] = shop.sender.records
+    shop.publish(free=0)
+    return next(iter(shop.buyers._holds)).decode()
+
+
+def what_follows_a_hold(shop: Shop, buyer: str) -> str:
+    """Tell a buyer that he holds seats; return the name of the command that he sends then."""
+    before = shop.sender.sent
+    # With so few seats left nobody hesitates.
+    for sent in range(before):
+        shop.tell("SeatsHeld", buyer, sent, epoch=1, deadlineMs=2, seats=[], **PRICE)
+    shop.step_until(lambda: shop.sender.sent > before)
+    key, value = shop.sender.records[-1]
     assert key == KEY
-    assert b"w1" in value
-    # What the one who held it is told is none of ours.
-    shop.tell("SeatsHeld", "w1", 1, epoch=1, deadlineMs=2, seats=[])
-    assert (shop.buyers.waiting, shop.buyers.latencies_ms) == (1, [])
-    shop.tell("ReservationConfirmed", "w1", 2, epoch=1, seats=[], reacquired=False)
-    assert (shop.buyers.waiting, len(shop.buyers.latencies_ms)) == (0, 1)
-    assert shop.buyers.by_reason == {"ReservationConfirmed": 1}
+    ids = counted_ids().id_by_subject
+    names = {ids[f"{SECTION_COMMANDS.name}-{name}"]: name for name in SECTION_COMMANDS.records}
+    return names[int.from_bytes(value[1:5], "big")].removeprefix(COMMANDS)
+
+
+def test_who_does_not_pay_at_the_gateway_is_confirmed_by_a_shop() -> None:
+    shop = Shop(paying=0.0)
+    assert what_follows_a_hold(shop, one_buyer(shop)) == "ConfirmReservation"
+
+
+def test_who_holds_seats_begins_a_payment_and_what_payments_are_told_answers_nobody(
+    shop: Shop,
+) -> None:
+    buyer = one_buyer(shop)
+    assert what_follows_a_hold(shop, buyer) == "StartPayment"
+    waiting = shop.buyers.waiting
+    payment: dict[str, Any] = {"epoch": 1, "deadlineMs": 2, "seats": [], "gateway": "mock"}
+    shop.tell("PaymentStarted", buyer, 8, **payment, **PRICE)
+    assert shop.buyers.waiting == waiting - 1
+    # Payments ask in the buyer's name.
+    sold: dict[str, Any] = {"epoch": 1, "seats": [], "reacquired": False}
+    shop.tell("ReservationConfirmed", buyer, 9, **sold, **PRICE)
+    shop.tell("ReservationReleased", buyer, 10, epoch=1, cause="DECLINED", seats=[])
+    assert shop.buyers.waiting == waiting - 1
+    assert "ReservationConfirmed" not in shop.buyers.by_reason
 
 
 def test_a_refusal_is_counted_by_its_reason(shop: Shop) -> None:
-    shop.buyers.pay(paid("w1"))
-    shop.buyers.keep_free = 10
-    shop.step_until(lambda: shop.sender.sent > 0)
-    shop.tell("CommandRefused", "w1", 2, reason="REFUND_DUE", seat=None)
-    assert shop.buyers.by_reason == {"REFUND_DUE": 1}
+    buyer = one_buyer(shop)
+    shop.tell("ReservationRejected", buyer, 2, reason="SOLD_OUT", seat=None)
+    assert shop.buyers.by_reason == {"SOLD_OUT": 1}
 
 
 def test_a_lapse_answers_nobody_and_is_counted_once(shop: Shop) -> None:
@@ -206,3 +241,18 @@ def test_a_lapse_answers_nobody_and_is_counted_once(shop: Shop) -> None:
 def test_outcomes_of_strangers_are_none_of_ours(shop: Shop) -> None:
     shop.tell("SeatsHeld", "somebody", 1, epoch=1, deadlineMs=2, seats=[])
     assert (shop.buyers.outcomes, shop.buyers.by_reason) == (0, {})
+
+
+def test_seats_that_were_given_back_are_not_sold_out_before_their_status_says_so(
+    shop: Shop,
+) -> None:
+    shop.publish(free=0, version=6)
+    assert shop.buyers.is_sold_out
+    for _ in range(2):
+        refunded: dict[str, Any] = {"epoch": 1, "seats": [], **PRICE}
+        shop.tell("ReservationRefunded", "w1", 7, correlation="payments", version=7, **refunded)
+    seen = [shop.buyers.is_sold_out]
+    for free, version in ((2, 7), (0, 9)):
+        shop.publish(free=free, version=version)
+        seen.append(shop.buyers.is_sold_out)
+    assert (shop.buyers.refunds, seen) == (1, [False, False, True])

@@ -1,4 +1,4 @@
-"""A buyer with a browser writes down whatever was asked, and takes what he holds to the till."""
+"""A buyer with a browser writes down whatever was asked, and pays for what he holds."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from aiohttp import web
 from scripts.auditing.http_history import NO_ANSWER, Act, History
 from scripts.processes.keys import DevelopmentKeys
 from scripts.sale import web_buyers as module
-from scripts.sale.web_buyers import Paid, WebBuyer, WebBuyers, Wish, is_for_later
+from scripts.sale.web_buyers import WebBuyer, WebBuyers, Wish, is_for_later
 from state.plans.reading import parse_plan
 
 PLAN = parse_plan(b'{"event": "e", "sections": [{"section": "A", "rows": 2, "seats": 5}]}')
@@ -32,32 +32,47 @@ class Pod:
     """Answers what a test says: a status and a body for looks, reservations and shows."""
 
     def __init__(self, **answers: tuple[int, dict[str, Any]]) -> None:
-        self.answers = {
+        usual: dict[str, tuple[int, dict[str, Any]]] = {
             "look": (200, {"sections": [COUNTS], "stale": False, "staleness_ms": 0}),
             "reserve": (201, HELD),
             "show": (200, SOLD),
-        } | answers
+            "payment": (200, {"payment_id": "t-0", "status": "DONE", "revision": "1"}),
+            "pay": (202, {"payment_id": "t-0", "status": "PENDING"}),
+            "refund": (202, {"payment_id": "t-0", "status": "PENDING"}),
+        }
+        self.answers = usual | answers
         self.asked: list[web.Request] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append(request)
         kind = "reserve" if request.method == "POST" else "look"
         if request.path.startswith("/v1/reservations/"):
             kind = "show"
+        if request.path.startswith("/v1/payments/"):
+            kind = "payment"
+        if request.path.endswith(("/payments", ":refund")):
+            kind = "refund" if request.path.endswith(":refund") else "pay"
+            self.told.append((kind, await request.json() if request.can_read_body else {}))
         status, body = self.answers[kind]
+        if kind in {"show", "payment"} and self.told and self.told[-1][0] == "refund":
+            body = body | {"status": "REFUNDED"}
         return web.json_response(body, status=status)
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody's connection break."""
+    """Let nobody's connection break, and everybody watch and return whatever there is."""
+    monkeypatch.setattr(module, "RETURNED", 1.0)
+    monkeypatch.setattr(module, "WATCHED", 1.0)
     monkeypatch.setattr(module, "CUT_OFF_S", module.PATIENCE_S)
 
 
-def visit(pod: Pod, folder: Path, *, url: str = "") -> tuple[History, list[Paid]]:
-    """Let one buyer visit the pod when few seats are left; return what was written and paid."""
+def visit(
+    pod: Pod, folder: Path, *, url: str = "", may_return: bool = False
+) -> tuple[History, list[str]]:
+    """Let one buyer visit the pod when few seats are left; return what was written, who paid."""
     history = History(1, 5_000)
-    till: list[Paid] = []
 
     async def whole() -> None:
         pages = web.Application()
@@ -68,8 +83,8 @@ def visit(pod: Pod, folder: Path, *, url: str = "") -> tuple[History, list[Paid]
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             address = url or f"http://127.0.0.1:{runner.addresses[0][1]}"
             keys = DevelopmentKeys(folder)
-            shop = WebBuyers(PLAN, address, keys, history, till.append, seed=1)
-            shop.is_last_call = True
+            shop = WebBuyers(PLAN, address, keys, history, seed=1)
+            shop.is_last_call, shop.may_return = True, may_return
             async with aiohttp.ClientSession(address) as session:
                 buyer = WebBuyer(session, "web1", keys.token("web1"), random.Random(3), shop)
                 await buyer.visit()
@@ -77,17 +92,41 @@ def visit(pod: Pod, folder: Path, *, url: str = "") -> tuple[History, list[Paid]
             await runner.cleanup()
 
     asyncio.run(whole())
-    return history, till
+    return history, [one.reservation_id for one in history.exchanges if one.act is Act.PAY]
 
 
 def test_who_holds_seats_pays_and_waits_until_they_are_sold(tmp_path: Path) -> None:
     pod = Pod()
-    history, till = visit(pod, tmp_path)
-    assert till == [Paid("t-0", "web1", 0, 1)]
+    history, paid = visit(pod, tmp_path)
+    assert set(paid) == {"t-0"}
+    assert pod.told[0] == ("pay", {"epoch": 1, "method": "card", "gateway": "mock"})
     acts = [one.act for one in history.exchanges]
     assert acts[:2] == [Act.LOOK, Act.RESERVE]
-    assert acts[-1] is Act.SHOW
+    assert acts[-2:] == [Act.PAYMENT, Act.SHOW]
     assert len(acts) == len(pod.asked)
+
+
+def test_who_may_wants_the_money_of_some_sales_back_and_waits_for_it(tmp_path: Path) -> None:
+    pod = Pod()
+    history, _ = visit(pod, tmp_path, may_return=True)
+    assert pod.told[-1] == ("refund", {})
+    acts = [one.act for one in history.exchanges]
+    assert acts[acts.index(Act.REFUND) + 1 :] == [Act.PAYMENT, Act.SHOW]
+
+
+def test_who_watches_a_payment_waits_for_news_of_it_until_it_has_ended(tmp_path: Path) -> None:
+    class Slow(Pod):
+        async def handle(self, request: web.Request) -> web.Response:
+            is_news = "changed_from" in request.query
+            status = "DONE" if is_news else "PENDING"
+            self.answers["payment"] = (200, {"status": status, "revision": "r1"})
+            return await super().handle(request)
+
+    pod = Slow()
+    history, _ = visit(pod, tmp_path)
+    watched = [dict(one.query) for one in pod.asked if one.path.startswith("/v1/payments/")]
+    assert watched == [{}, {"changed_from": "r1"}]
+    assert [one.act for one in history.exchanges].count(Act.PAYMENT) == 2
 
 
 def test_every_request_carries_user_key_and_a_correlation_of_its_own(tmp_path: Path) -> None:
@@ -103,14 +142,14 @@ def test_every_request_carries_user_key_and_a_correlation_of_its_own(tmp_path: P
 
 
 def test_who_is_refused_pays_nothing(tmp_path: Path) -> None:
-    history, till = visit(Pod(reserve=(409, {"reason": "SOLD_OUT"})), tmp_path)
-    assert till == []
+    history, paid = visit(Pod(reserve=(409, {"reason": "SOLD_OUT"})), tmp_path)
+    assert paid == []
     assert [one.act for one in history.exchanges] == [Act.LOOK, Act.RESERVE]
 
 
 def test_who_knows_of_no_section_asks_for_nothing(tmp_path: Path) -> None:
-    history, till = visit(Pod(look=(404, {"reason": "UNKNOWN_EVENT"})), tmp_path)
-    assert ([one.status for one in history.exchanges], till) == ([404], [])
+    history, paid = visit(Pod(look=(404, {"reason": "UNKNOWN_EVENT"})), tmp_path)
+    assert ([one.status for one in history.exchanges], paid) == ([404], [])
 
 
 def test_an_answer_that_never_came_is_written_down_as_none(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.folding.ticks import GUARDED_TICK_KEY, TICK_KEY, tick_version
+from streams.folding.ticks import GUARDED_TICK_KEY, TICK_KEY, is_tick_key, tick_version
 
 
 @given(st.integers(1, 10**9 - 1))
@@ -22,3 +22,17 @@ def test_the_keys_that_were_ever_written_begin_the_first_and_the_second_rules() 
 )
 def test_f29_a_strangers_key_names_no_newer_version(key: bytes | None) -> None:
     assert tick_version(key) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "is_tick"),
+    [
+        (TICK_KEY, True),
+        (GUARDED_TICK_KEY, True),
+        (b"tick-0", False),
+        (b"1-A", False),
+        (None, False),
+    ],
+)
+def test_a_tick_is_known_by_its_key(key: bytes | None, is_tick: bool) -> None:
+    assert is_tick_key(key) is is_tick
