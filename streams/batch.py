@@ -76,7 +76,7 @@ class State(Protocol):
 
 
 class Outgoing(NamedTuple):
-    """A record to publish, to the partition number that the batch came from."""
+    """A record to publish, to the partition of its batch, or of its key (`Route.by_key`)."""
 
     key: bytes | None
     value: bytes

@@ -27,6 +27,7 @@ from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState, last_of
 from streams.batch import Batch, DeadLetter
 from streams.intents import INTENT, Answer, Intent, changed_intents, open_intents
+from streams.placing import placed
 from streams.route import Route
 
 
@@ -150,10 +151,13 @@ class TopologyDriver:
             if name not in route.to:
                 message = f"{route.source} may not publish to {name}: not in its route"
                 raise ValueError(message)
-            for record in outgoing:
-                self._append(name, partition, record[0], record[1], *record[2:3])
+            by_number = placed(route, name, outgoing, partition, self.partitions)
+            for number, pairs in by_number.items():
+                for record in pairs:
+                    self._append(name, number, record[0], record[1], *record[2:3])
             if self.relays:
-                self.relay(name, partition)
+                for number in by_number:
+                    self.relay(name, number)
 
     def advance(self, ms: int, *, step_ms: int | None = None) -> None:
         """Let log time pass, in steps of `step_ms` (all at once by default), and tick."""

@@ -55,6 +55,8 @@ class Route:
     """One input topic and its handler.
 
     to:        topics that the handler may publish to.
+    by_key:    those of them whose records go to the partition of their key, and not to the one
+               that the batch came from; they have as many partitions as the source.
     changelog: topic that mirrors the state; same number of partitions as the source.
     progress:  reads from the state how far it has come; None when the handler does not keep it.
     retold:    what to write anew where the output lost it, and after a takeover; None for nothing.
@@ -82,6 +84,7 @@ class Route:
     counts: Callable[[State], Mapping[str, int]] | None = None
     owns: Callable[[bytes, int, int], bool] | None = None
     contradiction: Callable[[Iterable[tuple[bytes, bytes]], int, int], str] | None = None
+    by_key: tuple[str, ...] = ()
     performers: Mapping[str, Performer] = field(default_factory=dict)
     answer: Callable[[Intent, Answer], tuple[bytes | None, bytes]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
@@ -92,6 +95,9 @@ class Route:
             raise ValueError(message)
         if self.performers and self.answer is None:
             message = f"{self.source}: a route with performers needs `answer`, which tells of them"
+            raise ValueError(message)
+        if not set(self.by_key) <= set(self.to):
+            message = f"{self.source}: what goes by key is published: {self.by_key}"
             raise ValueError(message)
 
     @property

@@ -45,6 +45,21 @@ def test_outputs_land_in_the_partition_of_their_input() -> None:
         assert driver.get("words", key, key) == b"1"
 
 
+def test_what_goes_by_key_is_decided_where_its_key_lives() -> None:
+    def forward(batch: Batch, state: State, log_time_ms: int) -> Effects:
+        effects = Effects()
+        effects.to("words").extend((record.value, b"w") for record in batch.records)
+        return effects
+
+    sends = Route("send", "letters", forward, ("words",), "log", "dead", by_key=("words",))
+    driver = TopologyDriver([sends, ROUTE], partitions=4)
+    keys = [b"k%d" % number for number in range(20)]
+    driver.pipe_batch("letters", [(None, key) for key in keys], partition=3)
+    assert {(record.key, record.partition) for record in driver.read("counts")} == {
+        (key, partition_of(key, 4)) for key in keys
+    }
+
+
 def test_what_was_read_is_not_read_again() -> None:
     driver = TopologyDriver([ROUTE])
     driver.pipe_batch("words", [(b"a", b"w"), (b"b", b"w"), (b"a", b"w")])

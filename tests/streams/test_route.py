@@ -49,6 +49,11 @@ def test_a_route_with_performers_says_how_its_handler_hears_of_them() -> None:
         Route("r", "s", nothing, (), "c", "d", performers={"bank": nobody})
 
 
+def test_what_goes_by_key_is_published() -> None:
+    with pytest.raises(ValueError, match=r"is published: .*'elsewhere'"):
+        Route("r", "s", nothing, ("out",), "c", "d", by_key=("elsewhere",))
+
+
 def test_a_store_may_have_intents_where_there_are_performers_beside_what_keys_tell() -> None:
     ours = b"k1"
     plain = replace(route("r", "s"), owns=lambda key, _partition, _partitions: key == ours)

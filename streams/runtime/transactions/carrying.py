@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from state.stores.envelope import tombstone
+from streams.placing import placed
 from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.transactions.dead_letters import LETTER_BYTES_MAX, dead_letter_record
 from streams.runtime.transactions.input_partition import Decided, InputPartition
@@ -16,8 +17,10 @@ def fill(transaction: Transaction, one: Decided) -> None:
     partition = one.partition
     number, at_ms = partition.number, one.log_time_ms
     for topic, pairs in one.effects.outgoing.items():
-        if pairs:
-            transaction.add(topic, number, pairs, at_ms)
+        by_number = placed(partition.route, topic, pairs, number, partition.partitions)
+        for place, there in by_number.items():
+            if there:
+                transaction.add(topic, place, there, at_ms)
     if one.changes.deletes:
         seed, order = partition.state.seed, one.changes.order
         tombstones = [tombstone(key, seed, order) for key in one.changes.deletes]

@@ -41,6 +41,7 @@ class Decided:
 class InputPartition:
     """Keeps one partition's records in order, from the fetch to the decision.
 
+    partitions:       number of partitions of the topic.
     next_offset:      of the next record that is expected from the log.
     committed_offset: of the next record that is not decided and committed yet.
     parked:           no records are taken for now, for want of a schema or of newer code.
@@ -86,7 +87,7 @@ class InputPartition:
         self.has_left = False
         self.has_lost_writes = False
         self.schemas = SchemaQuestions(time.monotonic)
-        self._partitions = partitions
+        self.partitions = partitions
         self.retelling = Retelling(route.retold, state)
         self._decided_to = next_offset
         self._read_to = next_offset
@@ -196,7 +197,7 @@ class InputPartition:
 
     def _effects_of(self, records: Sequence[Record]) -> Effects:
         unknown = self.schemas.unknown()
-        batch = Batch(self.topic, self.number, self._partitions, records, unknown)
+        batch = Batch(self.topic, self.number, self.partitions, records, unknown)
         if self._journal.is_quarantined(self.place, records[0].offset):
             effects = self._quarantine(batch, records[0])
         else:
@@ -220,7 +221,7 @@ class InputPartition:
         items = (
             one for one in self.state.stored_items() if not one[0].startswith((INTENT, TRACE))
         )
-        return find(items, self.number, self._partitions)
+        return find(items, self.number, self.partitions)
 
     def set_out(self) -> None:
         """Note that a batch of this partition is on its way into a transaction."""

@@ -1,11 +1,13 @@
 """A decided batch goes into its transaction whole, and into its store once that is committed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from support.workers.echo import BAD, CHANGELOG, DEAD, OUT, Echo, echoed
 from support.workers.parts import Consumer, partition_in_memory, parts_over
 from support.workers.producers_in_memory import ProducersInMemory, TransactionInMemory
 
+from state.domain.keys import partition_of
 from state.stores.memory import MemoryStore
 from state.stores.rocksdb import StoreFull
 from streams.runtime.transactions.carrying import fill, write_stores
@@ -35,6 +37,19 @@ def test_a_batch_brings_its_outcomes_its_state_and_its_dead_letters(tmp_path: Pa
     assert transaction._values[OUT, 2] == [b"a", b"b"]
     assert len(transaction._values[CHANGELOG, 2]) == 1
     assert transaction._values[DEAD, 2] == [BAD]
+
+
+def test_records_by_key_leave_the_partition_in_the_same_transaction(tmp_path: Path) -> None:
+    home = partition_of(b"k", 4)
+    elsewhere = (home + 1) % 4
+    partition = partition_over(tmp_path, elsewhere, MemoryStore())
+    partition.route = replace(partition.route, by_key=(OUT,))
+    partition.partitions = 4
+    transaction = TransactionInMemory(ProducersInMemory())
+    fill(transaction, decided(partition, b"a", b"b"))
+    assert transaction._values[OUT, home] == [b"a", b"b"]
+    assert (OUT, elsewhere) not in transaction._values
+    assert len(transaction._values[CHANGELOG, elsewhere]) == 1
 
 
 def test_deletions_come_before_what_was_put_for_that_says_whose_transaction_it_is(
