@@ -96,7 +96,12 @@ def place_of(outcome_id: bytes) -> Place:
     topic, partition, offset, ordinal = outcome_id.rsplit(b":", 3)
     if not topic:
         raise ValueError(f"no topic in {outcome_id!r}")
-    return int(partition), int(offset), int(ordinal) or _LAST
+    return int(partition), *rank_of(int(offset), int(ordinal))
+
+
+def rank_of(offset: int, ordinal: int) -> tuple[int, int]:
+    """Return the rank of a decision among those of its partition; later ones are larger."""
+    return offset, ordinal or _LAST
 
 
 class ReservationView(NamedTuple):

@@ -1,0 +1,322 @@
+"""The life of a cart: a table, and what its parts are asked for after each thing that happens.
+
+A cart is several holds of one buyer that stand or fall together. Each part is a reservation of its
+section, which alone decides about it and tells how it stands, again and again if need be; the cart
+believes the newest word. Nobody waits for anybody: while one section has not answered, the others
+hold, and a hold that is not extended lapses by its own section's clock.
+
+All times are Unix ms of the log, all amounts integers in the currency's minor unit.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from state.domain.layout import SeatPosition, SeatRange
+from state.domain.outcome import rank_of
+from state.domain.reasons import Reason
+from state.domain.reservation import ReleaseCause, Status
+
+PARTS_MAX: Final = 8
+
+
+class CartStatus(IntEnum):
+    """Where a cart stands; the number is the index of the symbol in the Avro enum."""
+
+    UNSPECIFIED = 0
+    # Some section has not answered yet.
+    ASKING = 1
+    HELD = 2
+    # It comes to its end: some part has to be given back, or a payment of it has to end.
+    ENDING = 3
+    REJECTED = 4
+    RELEASED = 5
+    SOLD = 6
+
+
+class OnFailure(IntEnum):
+    """What becomes of the other parts when one is refused or ends; numbers as in Avro."""
+
+    UNSPECIFIED = 0
+    RELEASE = 1
+    KEEP = 2
+
+
+class Ask(IntEnum):
+    """What a part's section is asked until it answers; numbers as in Avro."""
+
+    NOTHING = 0
+    HOLD = 1
+    RELEASE = 2
+
+
+class CartEnd(IntEnum):
+    """What ends a cart; numbers as in Avro."""
+
+    UNSPECIFIED = 0
+    # A part was refused before all had answered.
+    REFUSED = 1
+    CANCELLED = 2
+    # The hold of a part ended: it lapsed, or somebody gave it back.
+    PART_ENDED = 3
+
+
+AT_REST: Final = frozenset(
+    {CartStatus.HELD, CartStatus.REJECTED, CartStatus.RELEASED, CartStatus.SOLD}
+)
+"""Where nothing more comes unless something happens to a part."""
+
+# To ENDING also from where nothing was held any more: a refused hold that somebody sends again may
+# be held after all, and is given back; money that came late may take seats again.
+_ENDS: Final = frozenset(
+    {CartStatus.ENDING, CartStatus.REJECTED, CartStatus.RELEASED, CartStatus.SOLD}
+)
+TRANSITIONS: Final[dict[CartStatus, frozenset[CartStatus]]] = {
+    CartStatus.UNSPECIFIED: frozenset({CartStatus.ASKING}),
+    CartStatus.ASKING: frozenset({CartStatus.HELD}) | _ENDS,
+    CartStatus.HELD: _ENDS,
+    CartStatus.ENDING: _ENDS,
+    CartStatus.REJECTED: _ENDS,
+    CartStatus.RELEASED: _ENDS,
+    CartStatus.SOLD: _ENDS,
+}
+
+
+class IllegalStep(Exception):
+    """A step that the table does not allow: a fault in our rules, never in the input.
+
+    Operator action: none that helps; nothing of the batch is visible.
+    """
+
+
+_GONE: Final = frozenset({Status.REJECTED, Status.RELEASED, Status.REFUNDED})
+_OPEN: Final = frozenset({Status.UNSPECIFIED, Status.HELD, Status.PAYING})
+
+
+class Standing(NamedTuple):
+    """How a reservation stands by its section's word; fields in the order of the Avro record.
+
+    offset, ordinal: of the decision that it stands by; -1 and 0 before the first one.
+    status: number of a reservation's Status; UNSPECIFIED where nothing is stored of it, or nobody
+            could look, or nothing is known yet. `reason` says why.
+    epoch .. cause: as the reservation has them.
+    """
+
+    offset: int = -1
+    ordinal: int = 0
+    status: int = Status.UNSPECIFIED
+    epoch: int = 0
+    deadline_ms: int = 0
+    version: int = 0
+    decided_at_ms: int = 0
+    seats: tuple[SeatRange, ...] = ()
+    amount: int = 0
+    currency: bytes = b""
+    reason: int = Reason.UNSPECIFIED
+    seat: SeatPosition | None = None
+    cause: int = ReleaseCause.UNSPECIFIED
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Return the place of its decision among those of its section; later ones are larger."""
+        return rank_of(self.offset, self.ordinal)
+
+
+class Part(NamedTuple):
+    """One hold of a cart; fields in the order of its Avro record.
+
+    chosen: the seats that the buyer named; empty for best available ones.
+    asked:  number of an Ask.
+    is_extending: its section was asked to extend it and has not answered.
+    """
+
+    section: bytes
+    seat_count: int
+    chosen: tuple[SeatPosition, ...]
+    asked: int = Ask.NOTHING
+    is_extending: bool = False
+    standing: Standing = Standing()
+
+    @property
+    def status(self) -> int:
+        """Return where its reservation stands."""
+        return self.standing.status
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether nobody knows yet what it will come to."""
+        return self.status in _OPEN
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Say whether no worker of its section survived it: it may be held one day after all."""
+        is_told = self.standing.reason != Reason.UNSPECIFIED
+        return self.status == Status.UNSPECIFIED and is_told
+
+    @property
+    def has_failed(self) -> bool:
+        """Say whether the whole cannot be had any more."""
+        return self.status in _GONE or self.is_doubtful
+
+
+class Cart(NamedTuple):
+    """One cart; fields in the order of its Avro record.
+
+    asked_at_ms:   when it was asked for; changed_at_ms: when its status changed last.
+    correlation_id: of the request that it began with.
+    extension:     correlation id of the last wish to extend it.
+    was_held:      all parts had answered once, and something was held.
+    """
+
+    user_id: bytes
+    event_id: int
+    correlation_id: bytes
+    on_failure: int
+    status: int
+    end: int
+    was_held: bool
+    asked_at_ms: int
+    changed_at_ms: int
+    extension: bytes
+    parts: tuple[Part, ...]
+
+    @property
+    def deadline_ms(self) -> int:
+        """Return when the first of its holds lapses, Unix ms; 0 where nothing is held."""
+        held = [part.standing.deadline_ms for part in self.parts if part.status == Status.HELD]
+        return min(held, default=0)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Say whether some section has not answered yet."""
+        return any(part.asked for part in self.parts)
+
+
+def begin(
+    user_id: bytes,
+    event_id: int,
+    correlation_id: bytes,
+    on_failure: OnFailure,
+    wanted: tuple[Part, ...],
+    now_ms: int,
+) -> Cart:
+    """Return a new cart, each section of which is asked for its hold.
+
+    wanted: 1 to `PARTS_MAX`, of which nothing is known yet.
+    """
+    parts = tuple(part._replace(asked=Ask.HOLD) for part in wanted)
+    return Cart(
+        user_id, event_id, correlation_id, on_failure, CartStatus.ASKING, CartEnd.UNSPECIFIED,
+        False, now_ms, now_ms, b"", parts,
+    )  # fmt: skip
+
+
+def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) -> Cart:
+    """Return the cart after its section has told how part `number` stands; from 0.
+
+    answers: correlation id of the command that is answered; empty for none.
+    """
+    part = cart.parts[number]
+    if part.is_extending and answers == cart.extension:
+        part = part._replace(is_extending=False)
+    if told.status == Status.UNSPECIFIED:
+        part = _undecided(part, told)
+    elif told.rank >= part.standing.rank:
+        # What is held though it was asked back is asked for as before: `_settled` sees to it.
+        part = part._replace(standing=told, asked=Ask.NOTHING)
+    parts = (*cart.parts[:number], part, *cart.parts[number + 1 :])
+    return _settled(cart._replace(parts=parts), now_ms)
+
+
+def cancelled(cart: Cart, now_ms: int) -> Cart:
+    """Return the cart after its buyer has given it back: whatever is held is given back.
+
+    Not while a part is being paid for, nor once nothing is held.
+    """
+    standing = {Status(part.status) for part in cart.parts}
+    if cart.end or Status.PAYING in standing or not standing & _OPEN:
+        return cart
+    return _settled(cart._replace(end=CartEnd.CANCELLED), now_ms)
+
+
+def extended(cart: Cart, correlation_id: bytes) -> Cart:
+    """Return the cart after its buyer wants it longer: every part that is held is extended.
+
+    The same wish again extends nothing further.
+    """
+    if cart.status != CartStatus.HELD or cart.extension == correlation_id:
+        return cart
+    parts = tuple(part._replace(is_extending=part.status == Status.HELD) for part in cart.parts)
+    return cart._replace(extension=correlation_id, parts=parts)
+
+
+def given_up(cart: Cart, now_ms: int) -> Cart:
+    """Return the cart without the parts that nobody could decide about, for so long.
+
+    Should one of them be held one day, it is told, and given back.
+    """
+    parts = tuple(_never_held(part) if part.is_doubtful else part for part in cart.parts)
+    return _settled(cart._replace(parts=parts), now_ms)
+
+
+def _never_held(part: Part) -> Part:
+    standing = part.standing._replace(status=Status.REJECTED)
+    return part._replace(standing=standing, asked=Ask.NOTHING)
+
+
+def _undecided(part: Part, told: Standing) -> Part:
+    """Return a part of which nothing is stored, or at which nobody could look."""
+    if part.status != Status.UNSPECIFIED:
+        # What is known of it stands; it is asked again.
+        return part
+    doubtful = part._replace(standing=part.standing._replace(reason=told.reason))
+    # A section that refuses without storing anything will never hold.
+    return doubtful if told.reason == Reason.INTERNAL else _never_held(doubtful)
+
+
+def _settled(cart: Cart, now_ms: int) -> Cart:
+    """Return the cart with what follows from its parts: its end, what is asked, its status."""
+    cart = cart._replace(end=_end(cart))
+    cart = cart._replace(parts=tuple(_given_back(cart, part) for part in cart.parts))
+    status = _status(cart)
+    if status == cart.status:
+        return cart
+    if status not in TRANSITIONS[CartStatus(cart.status)]:
+        raise IllegalStep(f"{CartStatus(cart.status).name} to {status.name}")
+    was_held = cart.was_held or status == CartStatus.HELD
+    return cart._replace(status=status, was_held=was_held, changed_at_ms=now_ms)
+
+
+def _end(cart: Cart) -> int:
+    """Return what ends it, once something does."""
+    failed = [part.has_failed for part in cart.parts]
+    is_over = all(failed) if cart.on_failure == OnFailure.KEEP else any(failed)
+    if cart.end or not is_over:
+        return cart.end
+    return CartEnd.PART_ENDED if cart.was_held else CartEnd.REFUSED
+
+
+def _given_back(cart: Cart, part: Part) -> Part:
+    """Return a part, asked back where it may not be held.
+
+    Also one that is being asked for: what comes to its section behind its hold, or instead of it,
+    sees to it that nothing is held.
+    """
+    may_hold = part.status in {Status.UNSPECIFIED, Status.HELD}
+    if part.is_doubtful or (cart.end and may_hold):
+        return part._replace(asked=Ask.RELEASE, is_extending=False)
+    return part
+
+
+def _status(cart: Cart) -> CartStatus:
+    standing = {Status(part.status) for part in cart.parts}
+    if cart.end and standing & _OPEN:
+        return CartStatus.ENDING
+    if Status.UNSPECIFIED in standing:
+        return CartStatus.ASKING
+    if standing & {Status.HELD, Status.PAYING}:
+        return CartStatus.HELD
+    if Status.SOLD in standing:
+        return CartStatus.SOLD
+    return CartStatus.REJECTED if cart.end == CartEnd.REFUSED else CartStatus.RELEASED

@@ -1,0 +1,283 @@
+"""A cart beside sections that answer late, twice, out of order, or kill their workers."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.domain.carts.cart import (
+    AT_REST,
+    TRANSITIONS,
+    Ask,
+    Cart,
+    CartEnd,
+    CartStatus,
+    OnFailure,
+    Part,
+    Standing,
+    begin,
+    cancelled,
+    extended,
+    given_up,
+    heard,
+)
+from state.domain.reasons import Reason
+from state.domain.reservation import Status
+
+NOW = 1_000_000
+C, S = CartStatus, Status
+NOTHING_KNOWN = Standing()
+
+
+def asked(*sections: bytes, on_failure: OnFailure = OnFailure.RELEASE) -> Cart:
+    wanted = tuple(Part(section, 2, ()) for section in sections)
+    return begin(b"ann", 7, b"c", on_failure, wanted, NOW)
+
+
+def questions(cart: Cart) -> list[Ask]:
+    return [Ask(part.asked) for part in cart.parts]
+
+
+def held(offset: int, deadline_ms: int = 0) -> Standing:
+    return Standing(offset, 0, S.HELD, epoch=1, deadline_ms=deadline_ms)
+
+
+def told(cart: Cart, number: int, standing: Standing, answers: bytes = b"") -> Cart:
+    return heard(cart, number, standing, answers, NOW + 1)
+
+
+# What two sections come to, by hand.
+
+
+def test_a_cart_is_held_when_all_have_answered_until_the_first_of_its_deadlines() -> None:
+    cart = asked(b"A", b"B")
+    assert (cart.status, questions(cart)) == (C.ASKING, [Ask.HOLD, Ask.HOLD])
+    cart = told(cart, 1, held(5, 900))
+    assert (cart.status, questions(cart)) == (C.ASKING, [Ask.HOLD, Ask.NOTHING])
+    cart = told(cart, 0, held(3, 800))
+    assert (cart.status, questions(cart), cart.deadline_ms) == (C.HELD, [Ask.NOTHING] * 2, 800)
+
+
+def test_a_refused_part_has_the_others_given_back_also_those_that_have_not_answered() -> None:
+    cart = told(asked(b"A", b"B", b"C"), 0, held(3))
+    cart = told(cart, 1, Standing(4, 0, S.REJECTED, reason=Reason.SOLD_OUT))
+    assert cart.status == C.ENDING
+    assert questions(cart) == [Ask.RELEASE, Ask.NOTHING, Ask.RELEASE]
+    # The hold of the third was on its way before its release.
+    cart = told(cart, 2, held(9))
+    assert questions(cart) == [Ask.RELEASE, Ask.NOTHING, Ask.RELEASE]
+    cart = told(cart, 2, Standing(10, 0, S.RELEASED))
+    cart = told(cart, 0, Standing(11, 0, S.RELEASED))
+    assert (cart.status, cart.end) == (C.REJECTED, CartEnd.REFUSED)
+
+
+def test_with_keep_a_refused_part_costs_no_other() -> None:
+    cart = told(asked(b"A", b"B", on_failure=OnFailure.KEEP), 0, held(3))
+    cart = told(cart, 1, Standing(4, 0, S.REJECTED, reason=Reason.SOLD_OUT))
+    assert (cart.status, questions(cart)) == (C.HELD, [Ask.NOTHING] * 2)
+
+
+def test_a_lapse_ends_the_whole() -> None:
+    cart = told(told(asked(b"A", b"B"), 0, held(3)), 1, held(4))
+    cart = told(cart, 0, Standing(8, 1, S.RELEASED))
+    assert (cart.status, questions(cart)) == (C.ENDING, [Ask.NOTHING, Ask.RELEASE])
+    cart = told(cart, 1, Standing(8, 2, S.RELEASED))
+    assert (cart.status, cart.end) == (C.RELEASED, CartEnd.PART_ENDED)
+
+
+def test_older_words_change_nothing() -> None:
+    cart = told(asked(b"A"), 0, Standing(8, 0, S.RELEASED))
+    assert told(cart, 0, held(3)) == cart
+
+
+def test_a_part_that_no_worker_survives_is_cancelled_before_it_may_be_held() -> None:
+    killed = Standing(4, 0, S.UNSPECIFIED, reason=Reason.INTERNAL)
+    cart = told(asked(b"A", on_failure=OnFailure.KEEP), 0, killed)
+    assert questions(cart) == [Ask.RELEASE]
+    assert given_up(cart, NOW).status == C.REJECTED
+    # Somebody sends its dead letter again.
+    late = told(given_up(cart, NOW), 0, held(9))
+    assert (late.status, questions(late)) == (C.ENDING, [Ask.RELEASE])
+
+
+def test_a_section_that_refuses_without_storing_it_never_holds() -> None:
+    astray = Standing(4, 0, S.UNSPECIFIED, reason=Reason.WRONG_PARTITION)
+    assert told(asked(b"A"), 0, astray).status == C.REJECTED
+
+
+def test_an_extension_is_asked_of_each_held_part_once() -> None:
+    cart = told(told(asked(b"A", b"B"), 0, held(3, 800)), 1, held(4, 900))
+    longer = extended(cart, b"x")
+    assert [part.is_extending for part in longer.parts] == [True, True]
+    assert extended(longer, b"x") == longer
+    once = told(longer, 0, held(6, 1_800), answers=b"x")
+    assert [part.is_extending for part in once.parts] == [False, True]
+    assert once.deadline_ms == 900
+
+
+def test_what_is_being_paid_for_is_not_cancelled() -> None:
+    cart = told(told(asked(b"A", b"B"), 0, held(3)), 1, Standing(9, 0, S.PAYING))
+    assert cancelled(cart, NOW) == cart
+
+
+def test_a_cart_that_is_over_is_neither_cancelled_nor_extended() -> None:
+    over = told(asked(b"A"), 0, Standing(4, 0, S.REJECTED, reason=Reason.SOLD_OUT))
+    assert cancelled(over, NOW) == over
+    assert extended(over, b"x") == over
+
+
+def test_every_status_leads_where_the_table_says_and_nothing_begins_twice() -> None:
+    assert set(TRANSITIONS) == set(CartStatus)
+    assert all(C.ASKING not in nexts for was, nexts in TRANSITIONS.items() if was)
+    assert all(C.UNSPECIFIED not in nexts for nexts in TRANSITIONS.values())
+
+
+# In any order, beside sections that know the truth.
+
+
+@dataclass
+class Seats:
+    """The section of one part: what came to it and is not decided, and what it has decided."""
+
+    asked: deque[Ask] = field(default_factory=deque)
+    dead: list[Ask] = field(default_factory=list)
+    standing: Standing = NOTHING_KNOWN
+    given_back: int = 0
+
+    def decide(self, offset: int, *, has_room: bool) -> Standing:
+        ask = self.asked.popleft()
+        now = self.standing
+        if now.status == S.UNSPECIFIED and ask == Ask.RELEASE:
+            self.standing = Standing(offset, 0, S.RELEASED)
+        elif now.status == S.UNSPECIFIED:
+            status, reason = (S.HELD, Reason.UNSPECIFIED) if has_room else (S.REJECTED, S.HELD)
+            self.standing = Standing(offset, 0, status, reason=reason)
+        elif now.status == S.HELD and ask == Ask.RELEASE:
+            self.give_back(offset, 0)
+        return self.standing
+
+    def give_back(self, offset: int, ordinal: int) -> Standing:
+        assert self.standing.status == S.HELD
+        self.given_back += 1
+        self.standing = Standing(offset, ordinal, S.RELEASED)
+        return self.standing
+
+
+@dataclass
+class World:
+    """A cart, its sections, and the words that are on their way to it."""
+
+    cart: Cart
+    seats: list[Seats]
+    words: list[tuple[int, Standing]] = field(default_factory=list)
+    offset: int = 10
+
+    def put(self, cart: Cart) -> None:
+        for seats, before, after in zip(self.seats, self.cart.parts, cart.parts, strict=True):
+            if after.asked and after.asked != before.asked:
+                seats.asked.append(Ask(after.asked))
+        self.cart = cart
+
+    def tell_again(self) -> None:
+        """As is done after a while: what is waited for, and what should have ended, is asked."""
+        for seats, part in zip(self.seats, self.cart.parts, strict=True):
+            if part.asked or part.status == S.HELD:
+                seats.asked.append(Ask(part.asked or Ask.HOLD))
+
+    def step(self, what: str, number: int, at: int) -> None:
+        seats = self.seats[number]
+        self.offset += 1
+        match what:
+            case "hold" | "refuse" if seats.asked:
+                standing = seats.decide(self.offset, has_room=what == "hold")
+                self.words.append((number, standing))
+            case "kill" if seats.asked:
+                seats.dead.append(seats.asked.popleft())
+                killed = Standing(self.offset, 0, S.UNSPECIFIED, reason=Reason.INTERNAL)
+                self.words.append((number, killed))
+            case "send again" if seats.dead:
+                seats.asked.append(seats.dead.pop())
+            case "lose" if seats.asked:
+                seats.asked.popleft()
+            case "lapse" | "stranger" if seats.standing.status == S.HELD:
+                self.words.append((number, seats.give_back(self.offset, what == "lapse")))
+            case "sell" if seats.standing.status == S.HELD:
+                seats.standing = Standing(self.offset, 0, S.SOLD)
+                self.words.append((number, seats.standing))
+            case "hear" | "hear twice" if self.words:
+                which = at % len(self.words)
+                self.put(heard(self.cart, *self.words[which], b"", NOW))
+                if what == "hear":
+                    del self.words[which]
+            case "unheard" if self.words:
+                del self.words[at % len(self.words)]
+            case "cancel":
+                self.put(cancelled(self.cart, NOW))
+            case "tell again":
+                self.tell_again()
+            case "give up":
+                self.put(given_up(self.cart, NOW))
+
+    def settle(self, *, asks_again: bool = True) -> None:
+        """Let everything come to its end: what was lost is asked again, nobody dies any more."""
+        for _ in range(4):
+            if asks_again:
+                self.tell_again()
+            for number, seats in enumerate(self.seats):
+                while seats.asked:
+                    self.step("hold", number, 0)
+            while self.words:
+                self.step("hear", 0, 0)
+
+
+STEPS = (
+    *("hold", "hear") * 3,
+    *("refuse", "kill", "send again", "lose", "lapse", "stranger", "sell", "hear twice"),
+    *("unheard", "cancel", "tell again", "give up"),
+)
+# What only asking again puts right.
+LOSSES = {"lose", "unheard", "kill"}
+steps = st.tuples(st.sampled_from(STEPS), st.integers(0, 3), st.integers(0, 9))
+
+
+@given(st.integers(1, 4), st.sampled_from([OnFailure.RELEASE, OnFailure.KEEP]), st.lists(steps))
+def test_i25_in_any_order_a_cart_at_rest_is_what_its_sections_say_and_never_half_held(
+    parts: int, on_failure: OnFailure, happened: list[tuple[str, int, int]]
+) -> None:
+    asks_again = any(what in LOSSES for what, _, _ in happened)
+    cart = asked(*[b"%d" % number for number in range(parts)], on_failure=on_failure)
+    world = World(cart, [Seats(deque([Ask.HOLD])) for _ in range(parts)])
+    for what, number, at in happened:
+        world.step(what, number % parts, at)
+        assert all(seats.given_back <= 1 for seats in world.seats)
+    world.settle(asks_again=asks_again)
+    # What killed its workers is sent again by an operator, when all is over.
+    for seats in world.seats:
+        seats.asked.extend(seats.dead)
+    world.settle(asks_again=False)
+    cart = world.cart
+    assert cart.status in AT_REST
+    assert not cart.is_waiting
+    truth = [S(seats.standing.status) for seats in world.seats]
+    assert [part.status for part in cart.parts] == truth
+    counts = Counter(truth)
+    is_ended = cart.end != CartEnd.UNSPECIFIED
+    if on_failure == OnFailure.RELEASE and (counts[S.REJECTED] or counts[S.RELEASED]):
+        assert not counts[S.HELD]
+        assert is_ended
+    if is_ended:
+        assert not counts[S.HELD]
+    assert (cart.status == C.HELD) == bool(counts[S.HELD])
+    assert (cart.status == C.SOLD) == bool(counts[S.SOLD] and not counts[S.HELD])
+
+
+@pytest.mark.parametrize("on_failure", [OnFailure.RELEASE, OnFailure.KEEP])
+def test_nothing_of_a_whole_that_is_held_is_given_back(on_failure: OnFailure) -> None:
+    world = World(
+        asked(b"A", b"B", on_failure=on_failure), [Seats(deque([Ask.HOLD])) for _ in range(2)]
+    )
+    world.settle()
+    assert [seats.standing.status for seats in world.seats] == [S.HELD, S.HELD]
+    assert [seats.given_back for seats in world.seats] == [0, 0]
