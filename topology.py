@@ -10,6 +10,8 @@ from functools import partial
 
 from infra.process.environment import BadSetting
 from schemas.topics import (
+    CART_COMMANDS,
+    CARTS_CHANGELOG,
     DEAD_LETTER_QUEUE,
     EVENTS,
     PAYMENT_COMMANDS,
@@ -23,8 +25,9 @@ from schemas.topics import (
 from serdes.decoding import TopicDecoder
 from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
 from serdes.schema_source import Answer, SchemaSource
-from state.domain.keys import may_store, may_store_of_payments
+from state.domain.keys import may_store, may_store_of_carts, may_store_of_payments
 from state.kafka.schema_id_log import SchemaIdLog
+from state.records.cart_codecs import CartCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from streams.change_sections import (
@@ -37,6 +40,8 @@ from streams.change_sections import (
 from streams.emit_ticks import emit_ticks
 from streams.gateways.protocol import Gateway
 from streams.gateways.registry import SETTING, gateway_names, opened
+from streams.hold_carts import handler as carts
+from streams.hold_carts.contradictions import contradiction as contradiction_of_carts
 from streams.route import Route, played
 from streams.runtime.app import BatchApp
 from streams.runtime.process.fatal import end_process
@@ -57,6 +62,7 @@ POD_WRITES = (SECTION_COMMANDS.name, EVENTS.name, PAYMENT_COMMANDS.name)
 def routes(
     codecs: SeatCodecs,
     of_payments: PaymentCodecs,
+    of_carts: CartCodecs,
     *,
     cached_seats: int,
     gateways: Sequence[Gateway] = (),
@@ -70,6 +76,7 @@ def routes(
     return (
         seats(codecs, cached_seats),
         take_payments(of_payments, performers, gateway_call_ms),
+        hold_carts(of_carts),
     )
 
 
@@ -79,7 +86,13 @@ def seats(codecs: SeatCodecs, cached_seats: int) -> Route:
         role="seats",
         source=SECTION_COMMANDS.name,
         handler=change_sections(codecs, cached_seats_max=cached_seats),
-        to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name, PAYMENT_COMMANDS.name),
+        to=(
+            RESERVATION_OUTCOMES.name,
+            SECTION_STATUS.name,
+            PAYMENT_COMMANDS.name,
+            CART_COMMANDS.name,
+        ),
+        by_key=(CART_COMMANDS.name,),
         changelog=SEATS_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
         progress=progress,
@@ -112,6 +125,24 @@ def take_payments(
         performers=performers.by_destination,
         answer=told_answers(codecs),
         close=performers.close,
+    )
+
+
+def hold_carts(codecs: CartCodecs) -> Route:
+    """Return the route of the only writer of carts: each buyer's of an event lie together."""
+    return Route(
+        role="carts",
+        source=CART_COMMANDS.name,
+        handler=carts.hold_carts(codecs),
+        to=(SECTION_COMMANDS.name,),
+        by_key=(SECTION_COMMANDS.name,),
+        changelog=CARTS_CHANGELOG.name,
+        dead_letters=DEAD_LETTER_QUEUE.name,
+        progress=carts.progress,
+        tick=emit_ticks(codecs.tick),
+        refuse=carts.refuse_poison(codecs),
+        owns=may_store_of_carts,
+        contradiction=contradiction_of_carts,
     )
 
 
@@ -156,10 +187,12 @@ def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> Ba
     except SchemaIdsError as error:
         end_process(f"schema ids: {type(error).__name__}: {error}")
     cached_seats = settings.section_cache_seats // SECTION_COMMANDS.partitions
-    codecs, of_payments = SeatCodecs.of(ids), PaymentCodecs.of(ids)
+    codecs, of_payments, of_carts = SeatCodecs.of(ids), PaymentCodecs.of(ids), CartCodecs.of(ids)
+    decoders = (codecs.commands, of_payments.records, of_carts.records)
     flow = routes(
         codecs,
         of_payments,
+        of_carts,
         cached_seats=cached_seats,
         gateways=gateways,
         gateway_call_ms=settings.gateway_call_ms,
@@ -167,7 +200,7 @@ def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> Ba
     return BatchApp(
         settings,
         played(flow, settings.roles),
-        ask_registry=partial(_ask, source, (codecs.commands, of_payments.records)),
+        ask_registry=partial(_ask, source, decoders),
         confirm=source.confirm,
         notes=(f"schema ids from {ids.source}",),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 # One partition orders all events: there are thousands, changed by hand.
 PARTITIONS_BY_GROUP = {"seats": 20, "events": 1}
 
+_CARTS = "io.seatstream.carts."
 _COMMANDS = "io.seatstream.commands."
 _OUTCOMES = "io.seatstream.outcomes."
 _PAYMENTS = "io.seatstream.payments."
@@ -216,6 +217,37 @@ PURCHASES_CHANGELOG = Topic(
     config=SEATS_CHANGELOG.config,
 )
 
+CART_COMMANDS = Topic(
+    name="cart-commands",
+    # By buyer and not by section: one writer knows all that somebody holds of an event.
+    key="{eventId}-{userId}, or `tick-2`",
+    records=(
+        _CARTS + "OpenCart",
+        _CARTS + "ReleaseCart",
+        _CARTS + "ExtendCart",
+        _CARTS + "PartDecided",
+        _CARTS + "CartTick",
+    ),
+    cleanup="delete",
+    group="seats",
+    # What is waited for is asked again by the time of this log.
+    log_append_time=True,
+    # As for section-commands, and for the same reasons.
+    config=SECTION_COMMANDS.config,
+)
+
+CARTS_CHANGELOG = Topic(
+    name="carts-changelog",
+    key="store tag byte + cart id; on the same partition number as the command",
+    records=(_STATE + "Cart",),
+    # Never "compact,delete": a hold whose cart is forgotten is given back.
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    # As for seats-changelog, and for the same reasons.
+    config=SEATS_CHANGELOG.config,
+)
+
 DEAD_LETTER_QUEUE = Topic(
     name="dead-letter-queue",
     key="original key; on the same partition number as the source",
@@ -278,6 +310,8 @@ TOPICS = (
     PAYMENT_COMMANDS,
     PAYMENT_EVENTS,
     PURCHASES_CHANGELOG,
+    CART_COMMANDS,
+    CARTS_CHANGELOG,
 )
 
 

@@ -1,9 +1,10 @@
 """Judges the whole log of seats and money: nothing lost, no seat sold twice, nobody charged twice.
 
-Reads all eight topics read committed up to a snapshot of their ends, folds the commands with an
+Reads all ten topics read committed up to a snapshot of their ends, folds the commands with an
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
 state, the status of every section and the dead letters with it. Payments are followed by the
-words of their table, and their money is compared with the seats. Records that strangers wrote into
+words of their table, and their money is compared with the seats; carts are compared with
+their parts. Records that strangers wrote into
 these topics are counted and passed over; so are values of the state that cannot be read where a
 newer one follows. The log must be at rest, which is when the group has
 committed every command: stop the buyers, and let the workers finish. Until then there is no
@@ -28,8 +29,8 @@ from scripts.command_line import parser_of, until_stopped
 EXIT_CODES = """exit codes:
   0  everything is as it must be
   1  something is not; the first bad offset of each kind and its records are printed
-  2  not at rest: nothing is wrong so far, but commands wait to be decided, or payments are
-     under way; or an argument does not fit
+  2  not at rest: nothing is wrong so far, but commands wait to be decided, or payments or
+     carts are under way; or an argument does not fit
   3  the log cannot be read"""
 
 EXIT_CODE_BY_VERDICT = {"exact": 0, "wrong": 1, "not at rest": 2}

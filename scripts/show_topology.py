@@ -20,6 +20,7 @@ from schemas.topics import TOPICS
 from scripts.command_line import parser_of
 from serdes.registry.ids import counted_ids
 from state.domain import event, purchase, reservation
+from state.records.cart_codecs import CartCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from streams.route import Route
@@ -39,7 +40,8 @@ _By = TypeVar("_By", bound=Enum)
 def all_routes() -> tuple[Route, ...]:
     """Return the routes as a worker plays them, without a registry or a broker."""
     ids = counted_ids()
-    return routes(SeatCodecs.of(ids), PaymentCodecs.of(ids), cached_seats=1_000_000)
+    codecs = SeatCodecs.of(ids), PaymentCodecs.of(ids), CartCodecs.of(ids)
+    return routes(*codecs, cached_seats=1_000_000)
 
 
 def as_text(flow: Sequence[Route]) -> str:

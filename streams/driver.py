@@ -147,17 +147,19 @@ class TopologyDriver:
         state.release()
         self.dead_letters.extend(effects.dead_letters)
         self.given_up.extend(effects.given_up)
+        written: dict[tuple[str, int], None] = {}
         for name, outgoing in effects.outgoing.items():
             if name not in route.to:
                 message = f"{route.source} may not publish to {name}: not in its route"
                 raise ValueError(message)
             by_number = placed(route, name, outgoing, partition, self.partitions)
             for number, pairs in by_number.items():
+                written[name, number] = None
                 for record in pairs:
                     self._append(name, number, record[0], record[1], *record[2:3])
-            if self.relays:
-                for number in by_number:
-                    self.relay(name, number)
+        # Only now: what a batch publishes becomes visible at once.
+        for name, number in written if self.relays else ():
+            self.relay(name, number)
 
     def advance(self, ms: int, *, step_ms: int | None = None) -> None:
         """Let log time pass, in steps of `step_ms` (all at once by default), and tick."""

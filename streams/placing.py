@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 from state.domain.keys import partition_of
-from streams.batch import Outgoing
+from streams.batch import Told
 from streams.route import Route
-
-Pair = tuple[bytes | None, bytes] | Outgoing
 
 
 def placed(
-    route: Route, topic: str, pairs: Sequence[Pair], partition: int, partitions: int
-) -> dict[int, Sequence[Pair]]:
+    route: Route, topic: str, pairs: Sequence[Told], partition: int, partitions: int
+) -> dict[int, Sequence[Told]]:
     """Return the records of a batch for an output, by the partition number that they go to.
 
     Those of one partition keep their order. partition: of the batch; partitions: how many its
@@ -19,7 +17,7 @@ def placed(
     """
     if topic not in route.by_key:
         return {partition: pairs}
-    by_number: dict[int, list[Pair]] = {}
+    by_number: dict[int, list[Told]] = {}
     for pair in pairs:
         key = pair[0]
         assert key is not None, f"{topic}: a record without a key has no partition"

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
+from scripts.auditing.carts import Carts, read_carts
 from scripts.auditing.facts import Facts, Traces, facts_of
 from scripts.auditing.families import (
+    carts,
     changelog,
     dead_letters,
     holders,
@@ -35,6 +37,7 @@ FAMILIES: tuple[Callable[[Facts, Notes], None], ...] = (
     progress.check,  # I13, I14: how far state and group are
     seats.check,  # I1: counts add up
     outcomes.check,  # I4, I8, I19: each command has its outcomes
+    carts.check,  # I8, I25: carts are told what they must be
     payments.check,  # I8: payments are told what they must be
     holders.check,  # I3, I4: who has each seat
     reservations.check,  # I7: what becomes of each reservation
@@ -56,10 +59,12 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
     report = Report()
     digest = sha256()
     claims: money.Claims = defaultdict(list)
+    of_carts = read_carts(log, report)
     for partition in range(log.partitions):
         notes = Notes(partition, report)
-        judge(log, notes, digest, claims, allow_repeats=allow_repeats, traces=traces)
+        judge(log, notes, digest, claims, of_carts, allow_repeats=allow_repeats, traces=traces)
     money.judge_claims(claims, report)
+    carts.judge_carts(of_carts, report)
     report.digest = digest.hexdigest()[:16]
     for name, violation in report.first_by_invariant().items():
         report.excerpts[name] = list(excerpt(log, violation))
@@ -71,6 +76,7 @@ def judge(
     notes: Notes,
     digest: Any,
     claims: money.Claims,
+    of_carts: Carts,
     *,
     allow_repeats: bool,
     traces: Traces | None,
@@ -78,13 +84,21 @@ def judge(
     """Let every family judge one partition, whose facts are gone before those of the next come.
 
     digest: a hash to add everything that was expected to. claims: to add whose captures are.
+    of_carts: what lies in their topics, to add how their parts stand.
     """
-    facts = facts_of(log, notes, allow_repeats=allow_repeats, traces=traces)
+    facts = facts_of(
+        log,
+        notes,
+        allow_repeats=allow_repeats,
+        traces=traces,
+        told_carts=of_carts.told.get(notes.partition, []),
+    )
     for expected in facts.sequence:
         digest.update(expected.body)
     for check in FAMILIES:
         check(facts, notes)
     money.add_claims(facts, claims)
+    carts.add_parts(facts, of_carts)
     if traces is not None:
         traces.sections |= facts.oracle.sections
         traces.payments |= {

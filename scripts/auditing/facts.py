@@ -6,11 +6,13 @@ given the result and change none of it.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_COMMANDS
+from scripts.auditing.carts import PartTold
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.model import FREE_BYTES_MAX, Oracle
 from scripts.auditing.purchases import Payment, Purchases, read_purchases
@@ -120,6 +122,8 @@ class Facts:
     followed:    each outcome once, in order, without the countless ones.
     countless:   outcomes that name more seats than any section has.
     payments:    what payments must have been told, by the id of the command that told it.
+    carts:       what carts must have been told, by the id of the command or lapse told of.
+    told_carts:  what the partition's sections told carts, wherever that lies.
     purchases:   what became of the money, as far as the topics of payments tell.
     """
 
@@ -140,6 +144,8 @@ class Facts:
     followed: list[Told] = field(default_factory=list)
     countless: list[Told] = field(default_factory=list)
     payments: dict[str, Expected] = field(default_factory=dict)
+    carts: dict[str, Expected] = field(default_factory=dict)
+    told_carts: Sequence[PartTold] = ()
     purchases: Purchases = field(default_factory=Purchases)
 
     def is_ahead(self, trigger: int) -> bool:
@@ -153,6 +159,7 @@ def facts_of(
     *,
     allow_repeats: bool = False,
     traces: Traces | None = None,
+    told_carts: Sequence[PartTold] = (),
 ) -> Facts:
     """Read and fold the partition of these notes; count what is read, and what strangers wrote.
 
@@ -168,6 +175,7 @@ def facts_of(
         stored,
         Oracle("section-commands", partition, log.partitions),
         stored.next_offset if partition in log.moved else None,
+        told_carts=told_carts,
     )
     fold_commands(facts, notes, traces)
     read_outcomes(facts, notes, traces)
@@ -208,6 +216,11 @@ def fold_commands(facts: Facts, notes: Notes, traces: Traces) -> None:
             name, fields = facts.oracle.payments
             told = expect(facts, record.offset, name, fields)
             facts.payments[fields["outcomeId"]] = told
+        for name, fields in facts.oracle.carts:
+            request = fields["request"]
+            told = expect(facts, record.offset, name, fields)
+            key = f"{request['eventId']}-{request['userId']}".encode()
+            facts.carts[fields["outcomeId"]] = replace(told, key=key)
         facts.miscounted += [
             record.offset for each in facts.oracle.touched_sections() if not adds_up(each)
         ]

@@ -12,6 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from infra.gateway.books import Entry
 from infra.gateway.ledger import CorruptLedger, read_ledger
 from schemas.topics import (
+    CART_COMMANDS,
+    CARTS_CHANGELOG,
     DEAD_LETTER_QUEUE,
     PAYMENT_COMMANDS,
     PAYMENT_EVENTS,
@@ -69,6 +71,7 @@ class Log:
     ends:      the end of the commands by partition; without one, that of the last record.
     moved:     partitions whose state was written again while the log was read.
     payments:  payment-commands. told: payment-events. purchases: purchases-changelog.
+    carts:     cart-commands. carts_state: carts-changelog.
     ledger:    what the mock gateway has decided; None where nobody gave it.
     """
 
@@ -85,11 +88,13 @@ class Log:
     payments: Records = field(default_factory=dict)
     told: Records = field(default_factory=dict)
     purchases: Records = field(default_factory=dict)
+    carts: Records = field(default_factory=dict)
+    carts_state: Records = field(default_factory=dict)
     ledger: tuple[Entry, ...] | None = None
 
 
 def read_log(where: Servers, group: str = "", ledger: Path | None = None) -> Log:
-    """Read all eight topics; raises CannotRead.
+    """Read all ten topics; raises CannotRead.
 
     group:  of the workers, the default one where it is empty.
     ledger: file of the mock gateway, `DIR/ledger`.
@@ -123,7 +128,7 @@ def read_log(where: Servers, group: str = "", ledger: Path | None = None) -> Log
         consumer.close()
     values = [
         records
-        for topic in (log.commands, log.outcomes, log.statuses, log.payments, log.told)
+        for topic in (log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts)
         for records in topic.values()
     ]
     ids = {
@@ -152,6 +157,7 @@ def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | No
     log = Log(WireFormat(Avro(), {}), partition_count(consumer, SECTION_COMMANDS), committed)
     # Effects first and causes last: what the commands' snapshot lacks cannot have effects. What a
     # purchase knows of seats and gateways is read before these, and what moved it after them.
+    log.carts_state = read_topic(consumer, CARTS_CHANGELOG)
     log.purchases = read_topic(consumer, PURCHASES_CHANGELOG)
     log.told = read_topic(consumer, PAYMENT_EVENTS)
     if ledger is not None:
@@ -160,6 +166,8 @@ def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | No
     log.changelog = read_topic(consumer, SEATS_CHANGELOG)
     log.statuses = read_topic(consumer, SECTION_STATUS)
     log.dead_letters = read_topic(consumer, DEAD_LETTER_QUEUE)
+    bounds_from_the_beginning(consumer, CART_COMMANDS)
+    log.carts = read_topic(consumer, CART_COMMANDS)
     bounds_from_the_beginning(consumer, PAYMENT_COMMANDS)
     log.payments = read_topic(consumer, PAYMENT_COMMANDS)
     log.outcomes = read_topic(consumer, RESERVATION_OUTCOMES)

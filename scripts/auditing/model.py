@@ -5,6 +5,7 @@ the handlers that it judges. All times are Unix ms of the log.
 """
 
 import heapq
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,21 @@ FAILURES = {
     "DIFFERED": "DIFFERED",
 }
 FREE_OF_CHARGE = {"amount": 0, "currency": ""}
+# The reservation of a cart's part, which tells its cart whatever becomes of it.
+PART_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_[0-7]")
+# How a part stands of which nothing is known.
+NOWHERE = {
+    "ordinal": 0,
+    "status": "UNSPECIFIED",
+    "epoch": 0,
+    "deadlineMs": 0,
+    "version": 0,
+    "decidedAtMs": 0,
+    "seats": [],
+    "seat": None,
+    "cause": "UNSPECIFIED",
+    **FREE_OF_CHARGE,
+}
 # Of a reservation whose payment was never started.
 UNPAID = {"gateway": ""}
 
@@ -88,6 +104,7 @@ class Oracle:
     """One partition of the command topic.
 
     payments: what payments must have been told by the last record, if anything.
+    carts:    what carts must have been told by it, in order.
     """
 
     def __init__(self, topic: str, partition: int, partitions: int) -> None:
@@ -101,6 +118,7 @@ class Oracle:
         self.sections: dict[tuple[int, str], Section] = {}
         self.reservations: dict[str, Reservation] = {}
         self.payments: Outcome | None = None
+        self.carts: list[Outcome] = []
         self._due: list[tuple[int, str]] = []
         self._offset = 0
         self._appended = 0
@@ -124,6 +142,7 @@ class Oracle:
         self._appended = timestamp
         self._touched = set()
         self.payments = None
+        self.carts = []
         name, fields = command or ("", {})
         is_tick = name == "Tick" and not set_aside
         self._pass_time(timestamp, key, fields["timerMs"] if is_tick else None)
@@ -132,6 +151,7 @@ class Oracle:
                 return []
             if name in OF_MONEY:
                 self.payments = self._answer(name, fields, "REFUSED", "INTERNAL", 0)
+            self._tell_unknown(name, fields, "INTERNAL")
             return [self._refusal("", fields["request"], "INTERNAL", foreign=True)]
         outcomes = self._lapse(min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS))
         if name and name != "Tick":
@@ -178,6 +198,7 @@ class Oracle:
             if held.record["status"] == "HELD" and held.deadline_ms == deadline_ms:
                 lapsed = self._release(held, held.record["request"], "LAPSED", len(outcomes) + 1)
                 outcomes.append(lapsed)
+                self._tell_cart(reservation_id, "", len(outcomes))
         return outcomes
 
     def _decide(self, key: bytes | None, name: str, command: Command) -> Outcome:
@@ -192,7 +213,13 @@ class Oracle:
         if astray:
             if name in OF_MONEY:
                 self.payments = self._answer(name, command, "REFUSED", astray, 0)
+            self._tell_unknown(name, command, astray)
             return self._refusal(name, request, astray, foreign=True)
+        outcome = self._decide_here(where, name, command)
+        self._tell_cart(request["reservationId"], request["correlationId"])
+        return outcome
+
+    def _decide_here(self, where: tuple[int, str], name: str, command: Command) -> Outcome:
         self._touched.add(where)
         if name in HOLDS:
             return self._hold(command)
@@ -205,6 +232,46 @@ class Oracle:
         outcome = self._change(name, command)
         self.payments = self._told_of(name, command, outcome)
         return outcome
+
+    # Carts.
+
+    def _tell_cart(self, reservation_id: str, answers: str, ordinal: int = 0) -> None:
+        """Note what a cart must be told of its part, which is how that stands as a whole."""
+        held = self.reservations.get(reservation_id)
+        if held is None or not PART_ID.fullmatch(reservation_id):
+            return
+        record, (_, last) = held.record, held.last
+        decided = {"offset": record["decidedOffset"], "ordinal": 0, "deadlineMs": 0}
+        decided |= {"version": record["decidedVersion"], "atMs": record["heldAtMs"]}
+        decided = record["later"][-1] if record["later"] else decided
+        is_released = record["status"] == "RELEASED"
+        deadlines = {"HELD": held.deadline_ms, "PAYING": decided["deadlineMs"]}
+        standing = {
+            "offset": decided["offset"],
+            "ordinal": decided["ordinal"],
+            "deadlineMs": deadlines.get(record["status"], 0),
+            "version": decided["version"],
+            "decidedAtMs": decided["atMs"],
+            "cause": last["cause"] if is_released else "UNSPECIFIED",
+            **{name: record[name] for name in ("status", "epoch", "seats", "reason", "seat")},
+            **price_told(record),
+        }
+        self._tell(record["request"], answers, ordinal, standing)
+
+    def _tell_unknown(self, name: str, command: Command, reason: str) -> None:
+        """Note what a cart must be told where nobody has looked for its part."""
+        is_asked = name in HOLDS or name == "ReleaseReservation"
+        request = command["request"]
+        if is_asked and PART_ID.fullmatch(request["reservationId"]):
+            unknown = {"offset": self._offset, "reason": reason}
+            self._tell(request, request["correlationId"], 0, NOWHERE | unknown)
+
+    def _tell(
+        self, request: dict[str, Any], answers: str, ordinal: int, standing: dict[str, Any]
+    ) -> None:
+        outcome_id = f"{self.topic}:{self.partition}:{self._offset}:{ordinal}"
+        told = {"request": request, "outcomeId": outcome_id}
+        self.carts.append(("PartDecided", told | {"answers": answers, "standing": standing}))
 
     # Payments.
 

@@ -4,6 +4,7 @@ Read with the schemas alone, as everything here: what workers keep (purchases-ch
 tell (payment-events), and the records that must have led to both (payment-commands).
 """
 
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
@@ -192,7 +193,9 @@ def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
 def read_state(log: Log, notes: Notes, purchases: Purchases) -> int:
     """Read what the changelog ends with; return the offset of the first record it lacks."""
     next_offset = 0
-    for key, (offset, value) in last_values(log, notes).items():
+    records = log.purchases.get(notes.partition, [])
+    last = last_values(records, notes, PURCHASES_CHANGELOG.name, STATE_BY_TAG, log.partitions)
+    for key, (offset, value) in last.items():
         tag, rest = key[:1], key[1:].decode(errors="replace")
         try:
             check_envelope(value, notes.partition, PURCHASES_CHANGELOG.name)
@@ -214,15 +217,24 @@ def read_state(log: Log, notes: Notes, purchases: Purchases) -> int:
     return next_offset
 
 
-def last_values(log: Log, notes: Notes) -> dict[bytes, tuple[int, bytes]]:
-    """Return offset and value by key; what is no value of this partition is a stranger's."""
+def last_values(
+    records: Iterable[LogRecord],
+    notes: Notes,
+    name: str,
+    tags: Collection[bytes],
+    partitions: int,
+) -> dict[bytes, tuple[int, bytes]]:
+    """Return offset and value by key; what is no value of this partition is a stranger's.
+
+    name: of the changelog; tags: first bytes that keys of ours have there.
+    """
     last: dict[bytes, tuple[int, bytes]] = {}
-    name, here = PURCHASES_CHANGELOG.name, notes.partition
-    for record in log.purchases.get(here, []):
+    here = notes.partition
+    for record in records:
         key, value = record.key or b"", record.value
         if key in OF_WORKERS or key[:1] == TRACE:
             continue
-        if key[:1] not in STATE_BY_TAG:
+        if key[:1] not in tags:
             notes.foreign(name, record.offset, f"{key[:40]!r} is no key of ours")
         elif value is None:
             sealed = dict(record.headers).get(DELETION_HEADER) or b""
@@ -231,7 +243,7 @@ def last_values(log: Log, notes: Notes) -> dict[bytes, tuple[int, bytes]]:
             else:
                 notes.foreign(name, record.offset, f"{key[:40]!r} was deleted by a stranger")
         elif not is_sealed(value, here, changelog=name) and any(
-            is_sealed(value, place, changelog=name) for place in range(log.partitions)
+            is_sealed(value, place, changelog=name) for place in range(partitions)
         ):
             notes.foreign(name, record.offset, f"{key[:40]!r} is another partition's")
         else:

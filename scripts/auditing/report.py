@@ -63,6 +63,8 @@ class Report:
     charged_twice:  orders, that were captured more than once.
     open_intents:   what gateways have yet to be asked, last looks included.
     sold_elsewhere: sales of seats with a price whose payment was never started here.
+    carts:     how many; carts_under_way: those that wait for a section; carts_half_held: those at
+               rest that hold some of their seats and not all, though all or nothing was wanted.
     digest:    of everything that was expected: equal for equal logs.
     """
 
@@ -100,6 +102,9 @@ class Report:
     open_intents: int = 0
     compensations: int = 0
     sold_elsewhere: int = 0
+    carts: int = 0
+    carts_under_way: int = 0
+    carts_half_held: int = 0
     foreign: dict[str, Remark] = field(default_factory=dict)
     superseded: dict[str, Remark] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -108,7 +113,7 @@ class Report:
     @property
     def is_at_rest(self) -> bool:
         """Say whether every command was decided and nothing more is to come."""
-        return not (self.pending or self.ahead or self.under_way)
+        return not (self.pending or self.ahead or self.under_way or self.carts_under_way)
 
     @property
     def is_exact(self) -> bool:
@@ -244,6 +249,9 @@ def as_text(report: Report) -> list[str]:
         f"sold twice {report.sold_twice}; status unlike state {report.status_mismatches}",
     ]
     lines += money_lines(report) if report.payments else []
+    if report.carts:
+        halves = f"{report.carts_half_held} of them half held"
+        lines.append(f"{report.carts} carts, {halves}; {report.carts_under_way} under way")
     remarks = (
         ("foreign records in", report.foreign),
         ("unreadable and replaced by newer values in", report.superseded),
@@ -262,7 +270,7 @@ def as_text(report: Report) -> list[str]:
     if not report.is_at_rest:
         verdict += (
             f"; not at rest: {report.pending} commands wait to be decided, {report.under_way}"
-            f" payments are under way, and {report.ahead}"
+            f" payments and {report.carts_under_way} carts are under way, and {report.ahead}"
             " effects were written meanwhile. Stop the buyers, let the workers finish, try again"
         )
     lines.append(f"verdict: {verdict} (fold {report.digest})")

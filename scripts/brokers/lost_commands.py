@@ -11,6 +11,8 @@ from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from schemas.topics import (
+    CART_COMMANDS,
+    CARTS_CHANGELOG,
     DEAD_LETTER_QUEUE,
     PAYMENT_COMMANDS,
     PURCHASES_CHANGELOG,
@@ -18,7 +20,7 @@ from schemas.topics import (
     SECTION_COMMANDS,
 )
 from serdes.avro.codegen import decoder
-from state.domain.keys import PROGRESS_KEY, may_store, may_store_of_payments
+from state.domain.keys import PROGRESS_KEY, may_store, may_store_of_carts, may_store_of_payments
 from state.kafka.group_offsets import committed_in
 from state.stores.envelope import pack, seed_of, unpack
 from state.stores.memory import MemoryStore
@@ -78,7 +80,12 @@ PAYMENTS = SEATS._replace(
     changelog=PURCHASES_CHANGELOG.name,
     owns=may_store_of_payments,
 )
-BY_SOURCE: Final = {topics.source: topics for topics in (SEATS, PAYMENTS)}
+CARTS = SEATS._replace(
+    source=CART_COMMANDS.name,
+    changelog=CARTS_CHANGELOG.name,
+    owns=may_store_of_carts,
+)
+BY_SOURCE: Final = {topics.source: topics for topics in (SEATS, PAYMENTS, CARTS)}
 
 
 async def find_lost(settings: Settings, topics: Topics) -> list[Lost]:

@@ -22,6 +22,11 @@ PAYMENT_OF_GATEWAY: Final = b"g"
 COMPENSATION: Final = b"c"
 PURCHASE_COUNTS_KEY: Final = b"n"
 
+# Of the store of carts, beside the progress.
+CART: Final = b"k"
+
+_CART_ID: Final = re.compile(rb"[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})")
+_PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-7])")
 _PAYMENT_OF_GATEWAY: Final = re.compile(rb"[a-z0-9_-]{1,32}:[!-~]{1,128}")
 _ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,5})")
 _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
@@ -50,6 +55,31 @@ def split_section_key(key: bytes) -> tuple[int, str] | None:
         return None
     event_id = int(match[1])
     return (event_id, match[2].decode()) if event_id <= _EVENT_ID_MAX else None
+
+
+def cart_key(event_id: int, user_id: bytes) -> bytes:
+    """Return the record key of everything that belongs to a buyer's carts of an event."""
+    return b"%d-%s" % (event_id, user_id)
+
+
+def is_cart_id(cart_id: bytes) -> bool:
+    """Say whether an id has the form of a cart's: that of `state.domain.tickets`."""
+    return _CART_ID.fullmatch(cart_id) is not None
+
+
+def part_id(cart_id: bytes, number: int) -> bytes:
+    """Return the reservation id of a cart's part; number: from 0 to 7.
+
+    No pod gives out such an id for anything else, so that nobody holds or ends a part but as one
+    of its cart.
+    """
+    return b"%s_%d" % (cart_id, number)
+
+
+def split_part_id(reservation_id: bytes) -> tuple[bytes, int] | None:
+    """Return cart id and number of a part, or None for any other reservation's id."""
+    match = _PART_ID.fullmatch(reservation_id)
+    return None if match is None else (match[1], int(match[2]))
 
 
 class Order(NamedTuple):
@@ -95,6 +125,15 @@ def may_store_of_payments(store_key: bytes, _partition: int, _partitions: int) -
     if tag == PAYMENT_OF_GATEWAY:
         return _PAYMENT_OF_GATEWAY.fullmatch(rest) is not None
     return store_key in {PROGRESS_KEY, PURCHASE_COUNTS_KEY}
+
+
+def may_store_of_carts(store_key: bytes, _partition: int, _partitions: int) -> bool:
+    """Say whether a partition's store of carts may have a key; none tells its partition for sure.
+
+    A cart's id names its partition, but whoever appends it may have made it up.
+    """
+    tag, rest = store_key[:1], store_key[1:]
+    return is_cart_id(rest) if tag == CART else store_key == PROGRESS_KEY
 
 
 def murmur2(data: bytes) -> int:

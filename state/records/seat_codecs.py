@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.topics import (
+    CART_COMMANDS,
     PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
     SECTION_COMMANDS,
@@ -16,6 +17,7 @@ from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
 from state.records.held import HeldWriter
 
+_CARTS = "io.seatstream.carts."
 _OUTCOMES = "io.seatstream.outcomes."
 _SEATS_HELD = _OUTCOMES + "SeatsHeld"
 _PAYMENTS = "io.seatstream.payments."
@@ -27,7 +29,7 @@ class SeatCodecs:
     """Codecs by the role they play; forms of decoded values as told in `codegen`.
 
     commands: bytes of section-commands to records; learns other ids while it is used.
-    held .. sale_decided, status: fields to values of the wire, header included.
+    held .. part_decided, status: fields to values of the wire, header included.
     new_hold: a hold's stored record and its outcome at once.
     The rest: values of the store, without header.
     """
@@ -48,6 +50,7 @@ class SeatCodecs:
     refunded: Encode
     payment_requested: Encode
     sale_decided: Encode
+    part_decided: Encode
     status: Encode
     tick: Encode
     read_reservation: Decode
@@ -81,6 +84,7 @@ class SeatCodecs:
             refunded=outcomes[_OUTCOMES + "ReservationRefunded"],
             payment_requested=payments[_PAYMENTS + "PaymentRequested"],
             sale_decided=payments[_PAYMENTS + "SaleDecided"],
+            part_decided=encoders(CART_COMMANDS, ids)[_CARTS + "PartDecided"],
             status=encoders(SECTION_STATUS, ids)["io.seatstream.status.SectionStatusEvent"],
             tick=encoders(SECTION_COMMANDS, ids)["io.seatstream.commands.Tick"],
             read_reservation=stored_decoder(_STATE + "Reservation"),

@@ -32,6 +32,7 @@ from state.records.names import (
     UnblockSeats,
 )
 from streams.batch import Record
+from streams.change_sections.carts import tell_cart, tell_undecided
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
 from streams.change_sections.fold import COMMANDS, TICK, Decide, SectionFold, keys_of
 from streams.change_sections.holds import hold_best, hold_chosen, reject, reject_unstored
@@ -128,6 +129,8 @@ def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
             or known.event_id != event_id
             or not known.sale_starts_ms <= log_time_ms < known.sale_ends_ms
             or not 0 < count <= known.max_seats_per_hold
+            # It may be a part, whose cart is told.
+            or reservation_id[-2:-1] == b"_"
         ):
             _decide(fold, name, record, fields, stored)
             continue
@@ -172,10 +175,12 @@ def _decide(
         told = refused(fold, command, known, 0) if isinstance(command, SaleCommand) else b""
         decision = Rejected(known) if is_hold else Refused(known, payments=told)
         _write(fold, command, None, decision)
+        tell_undecided(fold, command, known)
         return
     if known is not None:
         fold.touch(known)
     _write(fold, command, known, decide(fold, command, known, stored))
+    tell_cart(fold, command)
 
 
 def _write(

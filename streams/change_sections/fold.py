@@ -72,7 +72,7 @@ class SectionFold(Fold):
 
     touched:  sections that a record of this batch concerned.
     appended_ms: when the command that is being decided was appended, by its broker's clock.
-    payments: name of the topic that tells payments of seats.
+    payments: name of the topic that tells payments of seats; carts: of that which tells carts.
     """
 
     tick_name = TICK
@@ -81,7 +81,15 @@ class SectionFold(Fold):
     first_logic_version = 1
     last_logic_version = LOGIC_VERSION
 
-    __slots__ = ("appended_ms", "cache", "codecs", "payments", "state_bytes_max", "touched")
+    __slots__ = (
+        "appended_ms",
+        "cache",
+        "carts",
+        "codecs",
+        "payments",
+        "state_bytes_max",
+        "touched",
+    )
 
     def __init__(
         self,
@@ -91,11 +99,13 @@ class SectionFold(Fold):
         log_time_ms: int,
         state_bytes_max: int,
         payments: str,
+        carts: str,
     ) -> None:
         super().__init__(codecs.commands, batch, state, log_time_ms)
         self.codecs = codecs
         self.state_bytes_max = state_bytes_max
         self.payments = payments
+        self.carts = carts
         self.appended_ms = 0
         self.cache = SectionCache.of(state)
         self.touched: dict[bytes, KnownSection] = {}
@@ -163,6 +173,10 @@ class SectionFold(Fold):
         """Publish a record for payments; nothing for an empty one."""
         if told:
             self.effects.to(self.payments).append((reservation_id, told))
+
+    def tell_carts(self, key: bytes, told: bytes) -> None:
+        """Publish a record for the carts of a buyer."""
+        self.effects.to(self.carts).append((key, told))
 
     def change(self, reservation_id: bytes, changed: Changed) -> None:
         """Store and tell what a command, or the passing of time, has changed."""

@@ -1,4 +1,4 @@
-"""Section commands in; outcomes, one slim status per touched section, and word to payments out.
+"""Section commands in; outcomes, one slim status per touched section, and word to others out.
 
 The only writer of sections and reservations: the state of a partition is a fold of its records.
 
@@ -17,13 +17,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_STATUS
+from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_STATUS
+from serdes.decoding import Decoded
 from state.domain.keys import PROGRESS_KEY, SECTION
 from state.domain.reasons import Reason
 from state.records.names import SaleCommand
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import write_section
+<<<<<<< HEAD
 from streams.batch import Batch, Effects, Handler, Record, State, Told
+=======
+from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
+from streams.change_sections.carts import tell_cart, tell_undecided
+>>>>>>> ded1991 (Hold seats in several sections as one: a role of carts, and what sections tell it)
 from streams.change_sections.decide import command_of, decide_all
 from streams.change_sections.fold import STATE_BYTES_MAX, SectionFold, keys_of
 from streams.change_sections.payments import refused, told_before
@@ -42,19 +48,20 @@ def change_sections(
     outcomes: str = RESERVATION_OUTCOMES.name,
     status: str = SECTION_STATUS.name,
     payments: str = PAYMENT_COMMANDS.name,
+    carts: str = CART_COMMANDS.name,
     cached_seats_max: int = CACHED_SEATS_MAX,
     state_bytes_max: int = STATE_BYTES_MAX,
 ) -> Handler:
     """Return the handler.
 
-    outcomes, status, payments: names of the topics written.
+    outcomes, status, payments, carts: names of the topics written.
     cached_seats_max: seats of the sections kept decoded between batches; influences no decision.
     state_bytes_max:  largest record that a section may need in the store.
     """
     settle = partial(_settle, status=status, cached_seats_max=cached_seats_max)
 
     def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
-        fold = SectionFold(codecs, batch, state, log_time_ms, state_bytes_max, payments)
+        fold = SectionFold(codecs, batch, state, log_time_ms, state_bytes_max, payments, carts)
         return fold_batch(fold, outcomes, tell_again=_tell_again, decide=decide_all, settle=settle)
 
     return handle
@@ -69,16 +76,18 @@ def refuse_poison(
     *,
     outcomes: str = RESERVATION_OUTCOMES.name,
     payments: str = PAYMENT_COMMANDS.name,
+    carts: str = CART_COMMANDS.name,
 ) -> Callable[[Batch, State, Record, int], Effects]:
     """Return what answers a record that no handler survived: refused, nothing touched but time."""
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
-        fold = SectionFold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX, payments)
+        fold = SectionFold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX, payments, carts)
         told = pass_over(fold, record)
         command = None if told is None else command_of(told)
         if command is not None:
             fold.refuse(command, Reason.INTERNAL, None)
             fold.effects.outgoing[outcomes] = fold.outcomes
+            tell_undecided(fold, command, Reason.INTERNAL)
             if isinstance(command, SaleCommand):
                 # The state may be what kills, so nobody looks whether there is a payment.
                 told_to_payments = refused(fold, command, Reason.INTERNAL, 0)
@@ -115,6 +124,9 @@ def _tell_again(fold: SectionFold, records: Sequence[Record]) -> None:
         if stored is None or key == PROGRESS_KEY:
             continue
         fold.offset = record.offset
+        command = command_of(Decoded(name, fields))
+        if command is not None:
+            tell_cart(fold, command)
         reservation = fold.reservation(stored)
         if reservation.decided_offset == record.offset:
             fold.emit(reservation.reservation_id, fold.first_outcome(reservation), "REPEATED")

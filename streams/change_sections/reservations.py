@@ -26,6 +26,7 @@ from state.records.names import (
     ReleaseReservation,
 )
 from state.records.reservation import correlation_of
+from streams.change_sections.carts import tell_lapsed
 from streams.change_sections.decisions import Again, Changed, Decision, Refused
 from streams.change_sections.fold import SectionFold
 from streams.change_sections.holds import decided_now
@@ -154,6 +155,7 @@ def lapse(fold: SectionFold) -> None:
         give_back(known.section, held)
         lapsed = ended(fold, known, held, Later.LAPSED, held.request, held.epoch, ordinal)
         fold.change(held.reservation_id, lapsed)
+        tell_lapsed(fold, held.reservation_id, ordinal)
 
 
 def ended(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from schemas.topics import DEAD_LETTER_QUEUE, PAYMENT_COMMANDS
+from schemas.topics import CART_COMMANDS, DEAD_LETTER_QUEUE, PAYMENT_COMMANDS
 from scripts.auditing.facts import Facts, origin_of
 from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Notes
@@ -63,6 +63,8 @@ def read_letters(facts: Facts, notes: Notes) -> tuple[Letters, Letters]:
         if of_payment >= 0:
             notes.report.dead_letters += 1
             of_payments[of_payment].append(record)
+        elif origin_of(record, facts.partition, CART_COMMANDS.name) >= 0:
+            notes.report.dead_letters += 1
         elif origin < 0:
             why = "its headers do not name a command of this partition"
             notes.foreign(DEAD_LETTER_QUEUE.name, record.offset, why)

@@ -165,6 +165,7 @@ class Cart(NamedTuple):
 
     asked_at_ms:   when it was asked for; changed_at_ms: when its status changed last.
     correlation_id: of the request that it began with.
+    applied_offset: of the last record about it.
     extension:     correlation id of the last wish to extend it.
     was_held:      all parts had answered once, and something was held.
     """
@@ -178,6 +179,7 @@ class Cart(NamedTuple):
     was_held: bool
     asked_at_ms: int
     changed_at_ms: int
+    applied_offset: int
     extension: bytes
     parts: tuple[Part, ...]
 
@@ -208,7 +210,7 @@ def begin(
     parts = tuple(part._replace(asked=Ask.HOLD) for part in wanted)
     return Cart(
         user_id, event_id, correlation_id, on_failure, CartStatus.ASKING, CartEnd.UNSPECIFIED,
-        False, now_ms, now_ms, b"", parts,
+        False, now_ms, now_ms, -1, b"", parts,
     )  # fmt: skip
 
 

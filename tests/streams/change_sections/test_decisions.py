@@ -34,7 +34,7 @@ class Written:
         before = partition.stored()
         batch = Batch("section-commands", 0, PARTITIONS, [])
         payments = PAYMENT_COMMANDS.name
-        fold = SectionFold(CODECS, batch, partition.state, 0, STATE_BYTES_MAX, payments)
+        fold = SectionFold(CODECS, batch, partition.state, 0, STATE_BYTES_MAX, payments, "carts")
         fold.offset = 5
         verdict = CODECS.commands.decode(hold("r1", 2)[1])
         assert isinstance(verdict, Decoded)

@@ -23,7 +23,6 @@ from support.seats.section_commands import (
     sale_window,
 )
 
-from schemas.topics import PAYMENT_COMMANDS
 from serdes.decoding import Decoded
 from state.domain.keys import PROGRESS_KEY, section_key
 from state.domain.open_section import KnownSection
@@ -40,7 +39,7 @@ KEY = section_key(EVENT, A)
 
 def fold_of(partition: Partition) -> SectionFold:
     batch = Batch("section-commands", partition.number, PARTITIONS, [])
-    return SectionFold(CODECS, batch, partition.state, 0, STATE_BYTES_MAX, PAYMENT_COMMANDS.name)
+    return SectionFold(CODECS, batch, partition.state, 0, STATE_BYTES_MAX, "payments", "carts")
 
 
 def told_by(pair: Pair) -> Command:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import of_whole
-from support.payments.paying import BY_NAME, CODECS, PODS
+from support.payments.paying import BY_NAME, CODECS, IDS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import (
     A,
@@ -26,6 +26,7 @@ from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
 from state.domain.keys import PURCHASE, RESERVATION
 from state.domain.purchase import Heard, PurchaseStatus, Question, Turn
 from state.domain.reservation import Reservation, Status
+from state.records.cart_codecs import CartCodecs
 from state.records.payments import PurchaseRecord, purchase_of
 from state.records.reservation import read_reservation
 from streams.driver import Pending, TopologyDriver
@@ -96,7 +97,7 @@ class World:
 
     def __init__(self) -> None:
         named: Any = [Named()]
-        flow = routes(SEAT_CODECS, CODECS, cached_seats=1_000, gateways=named)
+        flow = routes(SEAT_CODECS, CODECS, CartCodecs.of(IDS), cached_seats=1_000, gateways=named)
         self.routes = {route.source: route for route in flow}
         self.driver = TopologyDriver(flow, relays=False)
         self.ledger = Ledger()

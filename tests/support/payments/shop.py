@@ -20,6 +20,7 @@ from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.schemas import WireFormat
 from state.domain.keys import COMPENSATION
 from state.domain.purchase import Heard, Question, Turn
+from state.records.cart_codecs import CartCodecs
 from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore
 from streams.driver import TopologyDriver
@@ -50,7 +51,7 @@ class Shop:
     def __init__(self, *, is_slow: bool = False) -> None:
         self.is_slow = is_slow
         named: Any = [Named()]
-        flow = routes(SEAT_CODECS, CODECS, cached_seats=1_000, gateways=named)
+        flow = routes(SEAT_CODECS, CODECS, CartCodecs.of(IDS), cached_seats=1_000, gateways=named)
         # One batch after the other, as workers do: else answers are published before questions.
         self.driver = TopologyDriver(flow, relays=False)
         self.books = Books()

@@ -14,6 +14,7 @@ from serdes.registry.ids import counted_ids
 from state.domain.keys import partition_of, section_key, split_section_key
 from state.domain.outcome import Outcome
 from state.kafka.command_log import Appended
+from state.records.cart_codecs import CartCodecs
 from state.records.commands import CommandEncoders
 from state.records.outcomes import outcome_of
 from state.records.payment_codecs import PaymentCodecs
@@ -45,7 +46,12 @@ class WorkerInMemory:
         self.commands: list[str] = []
         self.outcomes: list[Outcome] = []
         self._driver = TopologyDriver(
-            routes(SeatCodecs.of(IDS), PaymentCodecs.of(IDS), cached_seats=1_000_000),
+            routes(
+                SeatCodecs.of(IDS),
+                PaymentCodecs.of(IDS),
+                CartCodecs.of(IDS),
+                cached_seats=1_000_000,
+            ),
             partitions=self.partitions,
         )
         self._decoder = TopicDecoder(RESERVATION_OUTCOMES, IDS)

@@ -1,0 +1,104 @@
+"""What the topics of carts say: each cart as it is kept, and what sections told of its parts.
+
+Read with the schemas alone, as everything here. A cart's parts lie on the partitions of their
+sections, and the cart on its buyer's: so carts are read at once, before any partition is judged.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
+from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.model import partition_of
+from scripts.auditing.purchases import last_values
+from scripts.auditing.report import Notes, Report, decimal
+from scripts.auditing.schemas import Unreadable
+from scripts.auditing.stored import check_envelope, opened
+
+Fields = dict[str, Any]
+
+CART, PROGRESS = b"k", b"p"
+STATE_BY_TAG = {CART: "Cart", PROGRESS: "Progress"}
+
+
+@dataclass(frozen=True, slots=True)
+class PartTold:
+    """A PartDecided as it lies in the topic; is_home: on the partition of its key."""
+
+    record: LogRecord
+    fields: Fields
+    is_home: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCart:
+    """A cart as it is kept; offset: of its value in the changelog of that partition."""
+
+    partition: int
+    offset: int
+    fields: Fields
+
+
+@dataclass(slots=True)
+class Carts:
+    """The carts of all partitions.
+
+    told:   what sections told carts, by the section's partition, in the order of the topic.
+    stored: by cart id.
+    truth:  how the reservation of each part stands, by its id, as the oracle has it; with its
+            section's partition.
+    """
+
+    told: dict[int, list[PartTold]] = field(default_factory=lambda: defaultdict(list))
+    stored: dict[str, StoredCart] = field(default_factory=dict)
+    truth: dict[str, tuple[int, Fields]] = field(default_factory=dict)
+
+
+def read_carts(log: Log, report: Report) -> Carts:
+    """Read all that lies in the topics of carts; count what is foreign, or waits."""
+    carts = Carts()
+    for partition in range(log.partitions):
+        notes = Notes(partition, report)
+        next_offset = read_state(log, notes, carts)
+        for record in log.carts.get(partition, []):
+            try:
+                name, fields = log.wire.decode(record.value or b"", CART_COMMANDS)
+            except Unreadable as error:
+                notes.foreign(CART_COMMANDS.name, record.offset, str(error))
+                continue
+            if name != "CartTick" and record.offset >= next_offset:
+                report.pending += 1
+            if name == "PartDecided":
+                is_home = partition_of(record.key or b"", log.partitions) == partition
+                told = PartTold(record, fields, is_home)
+                carts.told[section_partition(fields)].append(told)
+    report.carts = len(carts.stored)
+    return carts
+
+
+def section_partition(told: Fields) -> int:
+    """Return the partition whose section told this; -1 for an id that names none."""
+    parts = str(told["outcomeId"]).split(":")
+    return decimal(parts[1]) if len(parts) == 4 else -1
+
+
+def read_state(log: Log, notes: Notes, carts: Carts) -> int:
+    """Read what the changelog ends with; return the offset of the first record it lacks."""
+    next_offset = 0
+    name = CARTS_CHANGELOG.name
+    records = log.carts_state.get(notes.partition, [])
+    last = last_values(records, notes, name, STATE_BY_TAG, log.partitions)
+    for key, (offset, value) in last.items():
+        tag, rest = key[:1], key[1:].decode(errors="replace")
+        try:
+            check_envelope(value, notes.partition, name)
+            fields = log.wire.avro.decode_stored(STATE_BY_TAG[tag], opened(value)[0])
+        except Unreadable as error:
+            notes.bad("I14", "corrupt value", offset, f"{name}: {key!r}: {error}")
+            continue
+        if tag == CART:
+            carts.stored[rest] = StoredCart(notes.partition, offset, fields)
+        else:
+            next_offset = fields["nextOffset"]
+    return next_offset

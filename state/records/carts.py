@@ -1,0 +1,130 @@
+"""Records of carts: what lies in their store, and what pods append for them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from schemas.topics import CART_COMMANDS
+from serdes.avro.stored import stored_decoder
+from serdes.encoding import encoders
+from serdes.registry.ids import SchemaIds
+from state.domain.carts.cart import Cart, OnFailure, Part, Standing
+from state.domain.layout import SeatPosition, SeatRange
+
+CARTS: Final = "io.seatstream.carts."
+_CART: Final = "io.seatstream.state.Cart"
+
+# section, seat_count, chosen seats; none of them for best available ones.
+Wanted = tuple[bytes, int, tuple[SeatPosition, ...]]
+
+
+class OpenCart(NamedTuple):
+    """Hold seats in several sections as one; on_failure: number of an OnFailure."""
+
+    cart_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    event_id: int
+    on_failure: int
+    items: tuple[Wanted, ...]
+
+
+class ReleaseCart(NamedTuple):
+    """The buyer gives all parts of a cart back."""
+
+    cart_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    event_id: int
+
+
+class ExtendCart(NamedTuple):
+    """Let every part that is held run longer; correlation_id names the wish."""
+
+    cart_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    event_id: int
+
+
+class PartDecided(NamedTuple):
+    """How the reservation of a cart's part stands, by its section's word."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    outcome_id: bytes
+    answers: bytes
+    standing: tuple[Any, ...]
+
+
+_read = stored_decoder(_CART)
+
+
+def cart_of(payload: bytes) -> Cart:
+    """Return the cart of a stored record; raises Refused for bytes that are none."""
+    cart = Cart(*_read(payload, 0))
+    return cart._replace(parts=tuple(_part(*fields) for fields in cart.parts))
+
+
+def standing_of(fields: tuple[Any, ...]) -> Standing:
+    """Return how a part stands, of a decoded PartStanding."""
+    found = Standing(*fields)
+    seat = None if found.seat is None else SeatPosition(*found.seat)
+    return found._replace(seats=tuple(SeatRange(*one) for one in found.seats), seat=seat)
+
+
+def part_wanted(section: bytes, seat_count: int, chosen: tuple[Any, ...]) -> Part:
+    """Return the part of a new cart that one of its items asks for."""
+    return Part(section, seat_count, tuple(SeatPosition(*seat) for seat in chosen))
+
+
+def _part(
+    section: bytes,
+    seat_count: int,
+    chosen: tuple[Any, ...],
+    asked: int,
+    is_extending: bool,
+    standing: tuple[Any, ...],
+) -> Part:
+    return part_wanted(section, seat_count, chosen)._replace(
+        asked=asked, is_extending=is_extending, standing=standing_of(standing)
+    )
+
+
+class CartEncoders:
+    """What pods append to cart-commands, with the registered schema ids.
+
+    user: of the buyer; correlation: of a wish to extend, the same for each repeat of it.
+    """
+
+    def __init__(self, ids: SchemaIds) -> None:
+        by_name = encoders(CART_COMMANDS, ids)
+        self._open = by_name[CARTS + "OpenCart"]
+        self._release = by_name[CARTS + "ReleaseCart"]
+        self._extend = by_name[CARTS + "ExtendCart"]
+
+    def open_cart(
+        self,
+        cart_id: str,
+        user: str,
+        correlation: str,
+        event_id: int,
+        on_failure: OnFailure,
+        items: tuple[Wanted, ...],
+    ) -> bytes:
+        """Return the command that holds all these, or what can be had of them."""
+        return self._open(
+            cart_id.encode(), user.encode(), correlation.encode(), event_id, on_failure, items
+        )
+
+    def release_cart(self, cart_id: str, user: str, correlation: str, event_id: int) -> bytes:
+        """Return the command that gives a cart back."""
+        return self._release(cart_id.encode(), user.encode(), correlation.encode(), event_id)
+
+    def extend_cart(self, cart_id: str, user: str, correlation: str, event_id: int) -> bytes:
+        """Return the command that lets a cart last longer."""
+        return self._extend(cart_id.encode(), user.encode(), correlation.encode(), event_id)

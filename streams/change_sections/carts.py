@@ -1,0 +1,72 @@
+"""What carts are told of their parts: how each stands, after whatever was asked of it.
+
+A part is a reservation with the id of a cart's part. Its section treats it as any other, and tells
+its cart the whole of how it stands: so no word depends on having heard the one before it.
+"""
+
+from __future__ import annotations
+
+from state.domain.carts.cart import Standing
+from state.domain.keys import RESERVATION, cart_key, split_part_id
+from state.domain.reasons import Reason
+from state.domain.reservation import Reservation, Status
+from state.records.names import Command, Hold, ReleaseReservation
+from streams.change_sections.fold import SectionFold
+
+
+def tell_cart(fold: SectionFold, command: Command) -> None:
+    """Tell a cart how its part stands after a command; nothing where the id is no part's.
+
+    Nor is anything told where nothing is stored: only a hold or a release would have been, and
+    whatever else was asked of a part before its hold says nothing of that.
+    """
+    if split_part_id(command.reservation_id) is None:
+        return
+    stored = fold.state.get(RESERVATION + command.reservation_id)
+    if stored is not None:
+        _tell(fold, fold.reservation(stored), command.correlation_id, fold.outcome_id())
+
+
+def tell_undecided(fold: SectionFold, command: Command, reason: Reason) -> None:
+    """Tell a cart that its part was not looked at, and why."""
+    is_asked = isinstance(command, Hold | ReleaseReservation)
+    if is_asked and split_part_id(command.reservation_id) is not None:
+        unknown = Standing(offset=fold.offset, reason=reason)
+        value = fold.codecs.part_decided(
+            command.request, fold.outcome_id(), command.correlation_id, unknown
+        )
+        fold.tell_carts(cart_key(command.event_id, command.user_id), value)
+
+
+def tell_lapsed(fold: SectionFold, reservation_id: bytes, ordinal: int) -> None:
+    """Tell a cart of its part that lapsed at the present record; nothing where it is no part."""
+    if split_part_id(reservation_id) is not None:
+        stored = fold.state.get(RESERVATION + reservation_id)
+        assert stored is not None
+        _tell(fold, fold.reservation(stored), b"", fold.outcome_id(ordinal))
+
+
+def _tell(fold: SectionFold, held: Reservation, answers: bytes, outcome_id: bytes) -> None:
+    value = fold.codecs.part_decided(held.request, outcome_id, answers, standing_of(held))
+    fold.tell_carts(cart_key(held.event_id, held.user_id), value)
+
+
+def standing_of(held: Reservation) -> Standing:
+    """Return how a stored reservation stands."""
+    last = held.later[-1] if held.later else None
+    is_timed = held.status in {Status.HELD, Status.PAYING}
+    return Standing(
+        offset=held.decided_offset if last is None else last.offset,
+        ordinal=0 if last is None else last.ordinal,
+        status=held.status,
+        epoch=held.epoch,
+        deadline_ms=held.deadline_ms if is_timed else 0,
+        version=held.decided_version if last is None else last.version,
+        decided_at_ms=held.held_at_ms if last is None else last.at_ms,
+        seats=held.seats,
+        amount=held.amount,
+        currency=held.currency,
+        reason=held.reason,
+        seat=held.seat,
+        cause=held.cause,
+    )

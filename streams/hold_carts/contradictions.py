@@ -1,0 +1,50 @@
+"""A partition's whole state in; the first thing in it that cannot be, out.
+
+Asked when deciding failed: what is wrong with the state is no fault of the record that met it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from state.domain.carts.cart import CartStatus, OnFailure
+from state.domain.keys import (
+    PROGRESS_KEY,
+    cart_key,
+    may_store_of_carts,
+    partition_of,
+)
+from state.domain.reservation import Status
+from state.records.carts import cart_of
+from streams.folding.progress import read_progress
+
+_HAS_SEATS = frozenset({Status.HELD, Status.PAYING, Status.SOLD})
+
+
+def contradiction(items: Iterable[tuple[bytes, bytes]], partition: int, partitions: int) -> str:
+    """Return what cannot be; empty for nothing. items: every key with its payload."""
+    key = b""
+    try:
+        for key, payload in items:
+            if not may_store_of_carts(key, partition, partitions):
+                return f"{key!r} has no place in partition {partition}"
+            if key == PROGRESS_KEY:
+                read_progress(payload)
+            elif why := _of_cart(payload, partition, partitions):
+                return f"cart {key!r} {why}"
+    except Exception as error:  # noqa: BLE001  (whatever it is, it cannot be read)
+        return f"{key!r} cannot be read: {error!r}"
+    return ""
+
+
+def _of_cart(payload: bytes, partition: int, partitions: int) -> str:
+    cart = cart_of(payload)
+    if partition_of(cart_key(cart.event_id, cart.user_id), partitions) != partition:
+        return "is a buyer's of another partition"
+    if not cart.parts:
+        return "has no parts"
+    is_whole = all(part.status in _HAS_SEATS for part in cart.parts)
+    is_kept = cart.on_failure == OnFailure.KEEP
+    if cart.status == CartStatus.HELD and not is_kept and not is_whole:
+        return "is held by halves"
+    return ""

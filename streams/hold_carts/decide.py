@@ -1,0 +1,146 @@
+"""Records of cart-commands in; what they change about carts, written into the fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from state.domain.carts.cart import PARTS_MAX, Cart, OnFailure, begin, cancelled, extended, heard
+from state.domain.keys import CART, cart_key, is_cart_id, partition_of, split_part_id
+from state.domain.reasons import Reason
+from state.domain.reservation import Status
+from state.records.carts import (
+    CARTS,
+    ExtendCart,
+    OpenCart,
+    PartDecided,
+    ReleaseCart,
+    cart_of,
+    part_wanted,
+    standing_of,
+)
+from streams.batch import Record
+from streams.folding.commands import each_command
+from streams.folding.fold import Fields
+from streams.folding.reading import read
+from streams.hold_carts.fold import CartFold
+
+UNKNOWN: Final = "UNKNOWN_CART"
+ORPHAN: Final = "ORPHAN_PART"
+"""A hold with the id of a part that no cart knows: it is given back."""
+
+Said = OpenCart | ReleaseCart | ExtendCart | PartDecided
+
+
+def key_of(fields: Fields) -> bytes:
+    """Return the store key of the cart that a record is about, by its own id or its part's."""
+    cart_id, _, _ = fields[0].partition(b"_")
+    key: bytes = CART + cart_id
+    return key
+
+
+def decide_all(fold: CartFold, records: Sequence[Record]) -> None:
+    for record, name, fields, stored in each_command(
+        fold, records, key_of=key_of, end_due=CartFold.tell_again
+    ):
+        named, decide = _KINDS[name]
+        said: Said = named(fields)
+        expected = cart_key(said.event_id, said.user_id)
+        if record.key != expected:
+            fold.bury(record, Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
+        elif partition_of(expected, fold.batch.partitions) != fold.batch.partition:
+            # Another partition's worker has the carts of this buyer.
+            fold.bury(record, Reason.WRONG_PARTITION.name, f"key {expected!r:.100}")
+        else:
+            decide(fold, record, said, None if stored is None else cart_of(stored))
+
+
+def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -> None:
+    """Begin a cart: each section is asked for its part, and none waits for another."""
+    wanted = tuple(part_wanted(*item) for item in asked.items)
+    on_failure = OnFailure(asked.on_failure or OnFailure.RELEASE)
+    if not is_cart_id(asked.cart_id) or not asked.cart_id.endswith(b"-%d" % fold.batch.partition):
+        fold.bury(record, "BAD_CART_ID", f"{asked.cart_id!r} names another place")
+    elif not 1 <= len(wanted) <= PARTS_MAX:
+        fold.bury(record, Reason.BAD_COUNT.name, f"{len(wanted)} parts")
+    elif known is None:
+        cart = begin(
+            asked.user_id,
+            asked.event_id,
+            asked.correlation_id,
+            on_failure,
+            wanted,
+            fold.log_time_ms,
+        )
+        fold.change(asked.cart_id, None, cart)
+    else:
+        # Whoever asks for other things under a known id finds what is stored, and can compare.
+        asked_before = [part[:3] for part in known.parts]
+        is_same = _is_of(asked, known) and known.on_failure == on_failure
+        is_repeat = is_same and asked_before == [part[:3] for part in wanted]
+        fold.count("REPEATED" if is_repeat else Reason.CONFLICT.name)
+
+
+def _release(fold: CartFold, _: Record, asked: ReleaseCart, known: Cart | None) -> None:
+    if known is None or not _is_of(asked, known):
+        fold.count(UNKNOWN)
+    else:
+        fold.change(asked.cart_id, known, cancelled(known, fold.log_time_ms))
+
+
+def _extend(fold: CartFold, _: Record, asked: ExtendCart, known: Cart | None) -> None:
+    if known is None or not _is_of(asked, known):
+        fold.count(UNKNOWN)
+    else:
+        fold.change(asked.cart_id, known, extended(known, asked.correlation_id))
+
+
+def _part_decided(fold: CartFold, _: Record, told: PartDecided, known: Cart | None) -> None:
+    place = split_part_id(told.reservation_id)
+    standing = standing_of(told.standing)
+    if place is None:
+        fold.count(UNKNOWN)
+        return
+    cart_id, number = place
+    if known is None or not _is_of(told, known) or not _has(known, number, told.section):
+        fold.count(UNKNOWN)
+        if standing.status == Status.HELD:
+            _give_back(fold, told)
+        return
+    fold.change(cart_id, known, heard(known, number, standing, told.answers, fold.log_time_ms))
+
+
+def _give_back(fold: CartFold, told: PartDecided) -> None:
+    """Release a hold that looks like a part's and belongs to no cart."""
+    fold.count(ORPHAN)
+    key = b"%d-%s" % (told.event_id, told.section)
+    value = fold.codecs.commands.release(told.request)
+    fold.effects.to(fold.section_commands).append((key, value))
+
+
+def _is_of(said: Said, cart: Cart) -> bool:
+    return (said.user_id, said.event_id) == (cart.user_id, cart.event_id)
+
+
+def _has(cart: Cart, number: int, section: bytes) -> bool:
+    return number < len(cart.parts) and cart.parts[number].section == section
+
+
+_Decide = Callable[[CartFold, Record, Any, Cart | None], None]
+
+# By full name: what gives a record's fields their names, and what decides it.
+_KINDS: Final[dict[str, tuple[Callable[[Fields], Said], _Decide]]] = {
+    CARTS + "OpenCart": (OpenCart._make, _open),
+    CARTS + "ReleaseCart": (ReleaseCart._make, _release),
+    CARTS + "ExtendCart": (ExtendCart._make, _extend),
+    CARTS + "PartDecided": (PartDecided._make, _part_decided),
+}
+
+
+def emit_again(fold: CartFold, records: Sequence[Record]) -> None:
+    """Ask what the carts of rewound records still wait for."""
+    _, decoded = read(fold, records)
+    keys = list(dict.fromkeys(key_of(fields) for fields in decoded if len(fields) > 1))
+    for key, stored in zip(keys, fold.state.get_many(keys), strict=True):
+        if stored is not None:
+            fold.ask_again(key.removeprefix(CART), cart_of(stored))

@@ -1,0 +1,59 @@
+"""Cart commands in; holds, releases and extensions of their sections out.
+
+The only writer of carts: the state of a partition is a fold of its records. A buyer's carts of an
+event share a key, so that one writer knows all of them. Nothing is locked and nobody waits: each
+section is asked at once, and what it tells (`PartDecided`) is followed by the rules of
+`state.domain.carts`.
+
+Order of every decision: unreadable records, and those under a wrong key or on a wrong partition,
+go to the dead letters; log time moves, and sections that have not answered are asked again; then
+the cart's rules are asked.
+
+Keys of the store: `k` + cart id: Cart; `p`: progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from schemas.topics import SECTION_COMMANDS
+from state.records.cart_codecs import CartCodecs
+from streams.batch import Batch, Effects, Handler, Record, State
+from streams.folding.batches import fold_batch, pass_over, progress_of
+from streams.hold_carts.decide import decide_all, emit_again
+from streams.hold_carts.fold import CartFold
+
+
+def hold_carts(codecs: CartCodecs, *, section_commands: str = SECTION_COMMANDS.name) -> Handler:
+    """Return the handler.
+
+    section_commands: name of the topic by which sections are asked.
+    """
+
+    def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
+        fold = CartFold(codecs, batch, state, log_time_ms, section_commands)
+        # Carts tell nobody but sections: how they stand is asked of their owner.
+        return fold_batch(
+            fold, "", tell_again=emit_again, decide=decide_all, settle=lambda _: None
+        )
+
+    return handle
+
+
+progress = progress_of(CartFold)
+"""Tells how far a partition's state has come."""
+
+
+def refuse_poison(codecs: CartCodecs) -> Callable[[Batch, State, Record, int], Effects]:
+    """Return what becomes of a record that no handler survived: nothing follows from it.
+
+    A cart that could not be begun holds nothing. What a section told is asked of it again, when
+    it was waited for, or when its hold should be over.
+    """
+
+    def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
+        fold = CartFold(codecs, batch, state, log_time_ms)
+        pass_over(fold, record)
+        return fold.effects
+
+    return refuse

@@ -1,0 +1,163 @@
+"""The auditor passes what carts and sections leave behind, and flags every mutant of it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.carts.cart_logs import HELD, KEPT, SPLIT, A, log_of, sold_out
+from support.carts.carting import CODECS, Carting, best, open_cart, release_cart
+from support.examples import of_whole
+from support.seats.section_commands import hold
+
+from scripts.auditing.checks import audit
+from scripts.auditing.log import Log
+from scripts.auditing.report import Report
+from state.domain.carts.cart import Cart, CartStatus, OnFailure
+from state.domain.keys import CART
+from state.domain.reservation import Status
+from state.records.carts import cart_of
+from state.stores import envelope
+
+
+def test_a_sound_log_passes_and_its_carts_are_counted() -> None:
+    report = audit(log_of(sold_out()))
+    assert report.violations == []
+    assert (report.verdict, report.carts, report.carts_half_held) == ("exact", 6, 0)
+
+
+def found(log: Log) -> set[tuple[str, str]]:
+    report = audit(log)
+    return {(one.invariant, one.anomaly) for one in report.violations}
+
+
+def told_at(log: Log) -> tuple[int, int]:
+    """Return partition and index of the first record in which a section told a cart."""
+    return next(
+        (number, at)
+        for number, listed in log.carts.items()
+        for at, record in enumerate(listed)
+        if log.wire.name_of(record.value or b"") == "PartDecided"
+    )
+
+
+def test_i8_a_part_that_is_not_told_of_is_missed() -> None:
+    log = log_of(sold_out())
+    number, at = told_at(log)
+    # As if the section had never written it; the offsets stay.
+    del log.carts[number][at]
+    assert found(log) == {("I8", "lost write")}
+
+
+def test_i8_a_part_that_is_told_of_twice_or_by_nobody_is_flagged() -> None:
+    log = log_of(sold_out())
+    number, at = told_at(log)
+    record = log.carts[number][at]
+    log.carts[number].insert(at, record)
+    assert found(log) == {("I8", "duplicate effect")}
+    value = record.value or b""
+    fields = log.wire.decode(value)[1]
+    other = fields | {"outcomeId": fields["outcomeId"].rpartition(":")[0] + ":7"}
+    body = log.wire.avro.encode("PartDecided", other)
+    log.carts[number][at] = replace(record, value=value[:5] + body)
+    assert ("I8", "phantom effect") in found(log)
+
+
+def test_i8_a_part_that_is_told_of_otherwise_or_elsewhere_is_flagged() -> None:
+    log = log_of(sold_out())
+    number, at = told_at(log)
+    record = log.carts[number][at]
+    value = record.value or b""
+    fields = log.wire.decode(value)[1]
+    fields["standing"]["deadlineMs"] += 1
+    body = log.wire.avro.encode("PartDecided", fields)
+    log.carts[number][at] = replace(record, value=value[:5] + body)
+    assert found(log) == {("I8", "wrong effect")}
+    log.carts[number][at] = replace(record, key=b"7-eve")
+    assert found(log) == {("I8", "wrong effect")}
+
+
+def with_cart(log: Log, cart_id: str, change: Callable[[Cart], Cart]) -> Log:
+    """Change a cart as it is kept."""
+    key = CART + cart_id.encode()
+    for number, listed in log.carts_state.items():
+        for at, record in enumerate(listed):
+            if record.key == key:
+                seed = envelope.seed_of("carts-changelog", number)
+                payload, due_ms = envelope.unpack(record.value or b"", seed)
+                order = envelope.order_of(record.value or b"")
+                changed = CODECS.stored(change(cart_of(payload)))
+                value = envelope.pack(changed, due_ms, seed=seed, order=order)
+                listed[at] = replace(record, value=value)
+                return log
+    raise AssertionError(f"no cart {cart_id}")
+
+
+def believing(number: int, status: Status) -> Callable[[Cart], Cart]:
+    def change(cart: Cart) -> Cart:
+        parts = list(cart.parts)
+        standing = parts[number].standing._replace(status=status)
+        parts[number] = parts[number]._replace(standing=standing)
+        return cart._replace(parts=tuple(parts))
+
+    return change
+
+
+def test_i25_a_cart_that_believes_otherwise_than_its_parts_stand_is_flagged() -> None:
+    log = with_cart(log_of(sold_out()), HELD, believing(1, Status.RELEASED))
+    assert found(log) == {("I25", "cart unlike parts")}
+    log = with_cart(log_of(sold_out()), SPLIT, lambda cart: cart._replace(status=CartStatus.HELD))
+    assert found(log) == {("I25", "cart unlike parts")}
+
+
+def test_i25_a_half_held_cart_is_flagged_though_cart_and_sections_agree() -> None:
+    log = with_cart(
+        log_of(sold_out()), KEPT, lambda cart: cart._replace(on_failure=OnFailure.RELEASE)
+    )
+    report = audit(log)
+    assert report.carts_half_held == 1
+    assert {(one.invariant, one.anomaly) for one in report.violations} == {("I25", "half held")}
+
+
+def test_i25_a_hold_whose_cart_is_not_there_is_flagged() -> None:
+    log = log_of(sold_out())
+    for listed in log.carts_state.values():
+        listed[:] = [record for record in listed if record.key != CART + HELD.encode()]
+    assert found(log) == {("I25", "hold without cart")}
+
+
+def test_a_cart_that_waits_is_not_at_rest() -> None:
+    world = Carting(relays=False)
+    world.relay_all()
+    world.send(open_cart(HELD, best(A, 2)))
+    world.driver.relay("cart-commands", 0)
+    report: Report = audit(log_of(world))
+    assert report.verdict == "not at rest"
+    assert report.violations == []
+
+
+WISHES = st.tuples(
+    st.sampled_from(["open", "release", "hold", "pass"]), st.integers(1, 4), st.booleans()
+)
+
+
+@settings(max_examples=of_whole(25))
+@given(st.lists(WISHES, max_size=20))
+def test_whatever_buyers_want_the_oracle_tells_carts_what_sections_do(
+    wishes: list[tuple[str, int, bool]],
+) -> None:
+    world = Carting(("....", "...", "....."))
+    for number, (what, count, is_whole) in enumerate(wishes):
+        cart_id = f"{'b' * 24}{'abcdefgh'[number % 8]}a-{HELD.rpartition('-')[2]}"
+        policy = OnFailure.RELEASE if is_whole else OnFailure.KEEP
+        match what:
+            case "open":
+                items = [best(f"BLOCK-{at % 3}", count) for at in range(count)]
+                world.send(open_cart(cart_id, *items, on_failure=policy))
+            case "release":
+                world.send(release_cart(cart_id))
+            case "hold":
+                world.ask(hold(f"{cart_id}_1", count, section=A))
+            case "pass":
+                world.driver.advance(count * 150_000, step_ms=50_000)
+    assert audit(log_of(world)).violations == []

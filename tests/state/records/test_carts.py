@@ -1,0 +1,109 @@
+"""Carts as they are stored, and what pods append about them."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.carts.carting import CODECS, PODS
+
+from serdes.avro.field_names import field_names
+from serdes.avro.refused import Refused
+from serdes.decoding import Decoded
+from state.domain.carts.cart import (
+    Ask,
+    Cart,
+    CartEnd,
+    CartStatus,
+    OnFailure,
+    Part,
+    Standing,
+)
+from state.domain.layout import SeatPosition, SeatRange
+from state.domain.reasons import Reason
+from state.domain.reservation import ReleaseCause, Status
+from state.records import carts
+from state.records.carts import CARTS, ExtendCart, OpenCart, ReleaseCart, cart_of
+
+NUMBERS = st.integers(0, 1 << 40)
+SMALL = st.integers(0, 9)
+SEATS = st.lists(st.builds(SeatPosition, SMALL, SMALL), max_size=3).map(tuple)
+STANDINGS = st.builds(
+    Standing,
+    offset=st.integers(-1, 1 << 40),
+    ordinal=SMALL,
+    status=st.sampled_from(Status),
+    epoch=SMALL,
+    deadline_ms=NUMBERS,
+    version=NUMBERS,
+    decided_at_ms=NUMBERS,
+    seats=st.lists(st.builds(SeatRange, SMALL, SMALL, SMALL), max_size=2).map(tuple),
+    amount=NUMBERS,
+    currency=st.sampled_from([b"", b"EUR"]),
+    reason=st.sampled_from(Reason),
+    seat=st.none() | st.builds(SeatPosition, SMALL, SMALL),
+    cause=st.sampled_from(ReleaseCause),
+)
+PARTS = st.builds(
+    Part, st.just(b"A-1"), NUMBERS, SEATS, st.sampled_from(Ask), st.booleans(), STANDINGS
+)
+STORED = st.builds(
+    Cart,
+    user_id=st.sampled_from([b"ann", "zoë".encode()]),
+    event_id=NUMBERS,
+    correlation_id=st.sampled_from([b"", b"c"]),
+    on_failure=st.sampled_from(OnFailure),
+    status=st.sampled_from(CartStatus),
+    end=st.sampled_from(CartEnd),
+    was_held=st.booleans(),
+    asked_at_ms=NUMBERS,
+    changed_at_ms=NUMBERS,
+    applied_offset=NUMBERS,
+    extension=st.sampled_from([b"", b"w"]),
+    parts=st.lists(PARTS, max_size=3).map(tuple),
+)
+
+
+@given(STORED)
+def test_what_is_stored_of_a_cart_is_read_as_it_was(cart: Cart) -> None:
+    assert cart_of(CODECS.stored(cart)) == cart
+
+
+def test_bytes_that_are_no_cart_are_refused() -> None:
+    with pytest.raises(Refused):
+        cart_of(b"\x02a")
+
+
+def snake(names: list[str]) -> list[str]:
+    return [re.sub("([A-Z])", lambda match: "_" + match[1].lower(), name) for name in names]
+
+
+@pytest.mark.parametrize("name", ["OpenCart", "ReleaseCart", "ExtendCart", "PartDecided"])
+def test_each_record_has_its_fields_named_in_order(name: str) -> None:
+    kind: Any = getattr(carts, name)
+    assert snake(list(field_names(CARTS + name))) == list(kind._fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"),
+    [(Cart, "state.Cart"), (Part, "types.CartPart"), (Standing, "types.PartStanding")],
+)
+def test_values_of_the_domain_have_their_fields_in_the_order_of_their_records(
+    kind: Any, record: str
+) -> None:
+    assert snake(list(field_names("io.seatstream." + record))) == list(kind._fields)
+
+
+def test_pods_say_what_workers_read() -> None:
+    cart_id = f"{'a' * 26}-3"
+    who = cart_id.encode(), b"ann", b"c", 7
+    items = (b"A-1", 2, ()), (b"B", 1, ((0, 3),))
+    asked = PODS.open_cart(cart_id, "ann", "c", 7, OnFailure.KEEP, items)
+    read = CODECS.records.decode
+    assert read(asked, ()) == Decoded(CARTS + "OpenCart", OpenCart(*who, OnFailure.KEEP, items))
+    released, extended = (
+        encode(cart_id, "ann", "c", 7) for encode in (PODS.release_cart, PODS.extend_cart)
+    )
+    assert read(released, ()) == Decoded(CARTS + "ReleaseCart", ReleaseCart(*who))
+    assert read(extended, ()) == Decoded(CARTS + "ExtendCart", ExtendCart(*who))

@@ -1,0 +1,69 @@
+"""What each record of cart-commands leads to, and what it must not lead to."""
+
+import pytest
+from support.carts.carting import (
+    CARTS,
+    PARTITIONS,
+    SEATS,
+    SECTIONS,
+    Carting,
+    best,
+    cart_id_of,
+    extend_cart,
+    open_cart,
+    release_cart,
+)
+from support.seats.section_commands import EVENT, Pair, hold
+
+from state.domain.carts.cart import CartStatus
+from state.domain.keys import cart_key, partition_of
+from streams.hold_carts.decide import key_of
+
+A, B, C = SECTIONS
+ID = cart_id_of()
+HOME = partition_of(cart_key(EVENT, b"ann"), PARTITIONS)
+
+
+def test_a_cart_is_found_by_its_own_id_and_by_its_parts() -> None:
+    assert key_of((ID.encode(),)) == key_of((f"{ID}_3".encode(),)) == b"k" + ID.encode()
+
+
+@pytest.mark.parametrize(
+    ("pair", "reason"),
+    [
+        (open_cart(ID), "BAD_COUNT"),
+        (open_cart(ID, *[best(A, 1)] * 9), "BAD_COUNT"),
+        (open_cart(f"{'a' * 26}-{HOME + 1}", best(A, 1)), "BAD_CART_ID"),
+        (open_cart(f"{'1' * 26}-{HOME}", best(A, 1)), "BAD_CART_ID"),
+        ((b"7-eve", open_cart(ID, best(A, 1))[1]), "KEY_MISMATCH"),
+    ],
+)
+def test_what_cannot_be_a_cart_is_a_dead_letter(pair: Pair, reason: str) -> None:
+    world = Carting()
+    world.send(pair)
+    assert [letter.reason for letter in world.driver.dead_letters] == [reason]
+    assert world.told(SEATS)[-1].topic == SEATS
+
+
+def test_a_buyer_of_another_partition_is_a_dead_letter() -> None:
+    world = Carting()
+    key, value = open_cart(ID, best(A, 1))
+    world.driver.pipe(CARTS, key, value, partition=(HOME + 1) % PARTITIONS)
+    assert [letter.reason for letter in world.driver.dead_letters] == ["WRONG_PARTITION"]
+
+
+def test_what_is_asked_of_a_cart_that_nobody_knows_leads_to_nothing() -> None:
+    world = Carting()
+    world.told(SEATS)
+    world.send(release_cart(ID), extend_cart(ID, "w"))
+    assert world.told(SEATS) == []
+
+
+def test_a_part_with_a_number_that_its_cart_lacks_is_given_back() -> None:
+    world = Carting()
+    world.send(open_cart(ID, best(A, 1)))
+    world.ask(hold(f"{ID}_1", 1, section=B), hold(f"{ID}_0", 1, section=B))
+    assert world.truth(ID, A)[0].name == "HELD"
+    assert world.truth_of(ID, 1, B).name == "RELEASED"
+    assert world.truth_of(ID, 0, B).name == "RELEASED"
+    assert world.cart(ID).status == CartStatus.HELD

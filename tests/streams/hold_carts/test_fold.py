@@ -1,0 +1,119 @@
+"""Sections that do not answer are asked again after growing pauses, and given up in the end."""
+
+from typing import Any
+
+from support.carts.carting import (
+    CARTS,
+    CODECS,
+    HOLD_MS,
+    MINUTE_MS,
+    SEATS,
+    SECTIONS,
+    Carting,
+    best,
+    cart_id_of,
+    open_cart,
+    release_cart,
+)
+from support.seats.section_commands import EVENT
+
+from schemas.topics import SECTION_COMMANDS
+from serdes.decoding import Decoded, TopicDecoder
+from serdes.registry.ids import counted_ids
+from state.domain.carts.cart import CartStatus, Standing
+from state.domain.keys import cart_key, part_id
+from state.domain.reasons import Reason
+from state.domain.reservation import Status
+from state.records.seat_codecs import SeatCodecs
+from streams.hold_carts.fold import UNDECIDED_MS
+
+A, B, C = SECTIONS
+ID = cart_id_of()
+READ = TopicDecoder(SECTION_COMMANDS, counted_ids())
+TOLD = SeatCodecs.of(counted_ids()).part_decided
+
+
+def asked(world: Carting) -> list[str]:
+    """Return what sections were asked since the last call, without the ticks."""
+    found: list[str] = []
+    for record in world.told(SEATS):
+        decoded: Any = READ.decode(record.value, record.headers)
+        assert isinstance(decoded, Decoded)
+        name = decoded.name.rpartition(".")[2]
+        if name != "Tick":
+            found.append(f"{name} {decoded.fields[3].decode()}")
+    return found
+
+
+def world_that_waits() -> Carting:
+    """Return a world with a cart whose sections say nothing."""
+    world = Carting(is_alone=True)
+    asked(world)
+    world.send(open_cart(ID, best(A, 2), (B.encode(), 1, ((0, 1),))))
+    return world
+
+
+def pass_time(world: Carting, ms: int) -> None:
+    """Let time pass in small steps."""
+    world.driver.advance(ms, step_ms=MINUTE_MS // 2)
+
+
+def test_each_part_is_asked_in_the_way_that_was_wanted() -> None:
+    assert asked(world_that_waits()) == [f"HoldBestAvailable {A}", f"HoldChosenSeats {B}"]
+
+
+def test_who_does_not_answer_is_asked_again_after_growing_pauses() -> None:
+    world = world_that_waits()
+    asked(world)
+    counts = []
+    for _ in range(8):
+        pass_time(world, MINUTE_MS)
+        counts.append(len(asked(world)) // 2)
+    # After one, two, four and eight minutes.
+    assert counts == [1, 1, 0, 1, 0, 0, 0, 1]
+
+
+def tell(world: Carting, number: int, section: str, standing: Standing) -> None:
+    """Play the section of a part."""
+    request = identity_of(number, section)
+    value = TOLD(request, b"section-commands:0:1:0", b"c", standing)
+    world.driver.pipe(CARTS, cart_key(EVENT, b"ann"), value)
+
+
+def identity_of(number: int, section: str) -> bytes:
+    reservation_id = part_id(ID.encode(), number).decode()
+    return CODECS.commands.identity(reservation_id, "ann", section, EVENT, "c")
+
+
+def test_a_hold_that_kills_its_workers_is_given_up_after_a_quarter_of_an_hour() -> None:
+    world = world_that_waits()
+    tell(world, 0, A, Standing(4, reason=Reason.INTERNAL))
+    assert world.cart(ID).status == CartStatus.ENDING
+    asked(world)
+    tell(world, 1, B, Standing(4, status=Status.RELEASED))
+    pass_time(world, UNDECIDED_MS // 2)
+    assert f"ReleaseReservation {A}" in asked(world)
+    assert world.cart(ID).status == CartStatus.ENDING
+    pass_time(world, UNDECIDED_MS)
+    assert world.cart(ID).status == CartStatus.REJECTED
+    assert not world.cart(ID).is_waiting
+
+
+def test_a_lapse_that_nobody_told_is_asked_for() -> None:
+    world = world_that_waits()
+    held_until_ms = world.driver.log_time_ms + HOLD_MS
+    for number, section in enumerate((A, B)):
+        tell(world, number, section, Standing(4, 0, Status.HELD, 1, held_until_ms))
+    assert world.cart(ID).status == CartStatus.HELD
+    asked(world)
+    pass_time(world, HOLD_MS)
+    assert asked(world) == []
+    pass_time(world, 2 * MINUTE_MS)
+    assert set(asked(world)) == {f"HoldBestAvailable {A}", f"HoldChosenSeats {B}"}
+
+
+def test_a_release_is_asked_of_each_part_that_may_be_held() -> None:
+    world = world_that_waits()
+    tell(world, 0, A, Standing(4, status=Status.REJECTED, reason=Reason.SOLD_OUT))
+    world.send(release_cart(ID))
+    assert asked(world)[2:] == [f"ReleaseReservation {B}"]
