@@ -166,7 +166,9 @@ def test_purchases_are_read_before_what_they_follow_from() -> None:
     broker = Noting()
     read_topics(cast("Consumer", broker), {})
     order = list(dict.fromkeys(broker.asked))
-    assert order[:3] == ["purchases-changelog", "payment-events", "seats-changelog"]
+    effects = ["carts-changelog", "purchases-changelog", "payment-events", "seats-changelog"]
+    assert order[:4] == effects
+    assert order.index("cart-commands") > order.index("section-status")
     assert order.index("payment-commands") > order.index("section-status")
     assert order[-1] == NAME
 
