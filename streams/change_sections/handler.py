@@ -24,12 +24,8 @@ from state.domain.reasons import Reason
 from state.records.names import SaleCommand
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import write_section
-<<<<<<< HEAD
 from streams.batch import Batch, Effects, Handler, Record, State, Told
-=======
-from streams.batch import Batch, Effects, Handler, Outgoing, Record, State
 from streams.change_sections.carts import tell_cart, tell_undecided
->>>>>>> ded1991 (Hold seats in several sections as one: a role of carts, and what sections tell it)
 from streams.change_sections.decide import command_of, decide_all
 from streams.change_sections.fold import STATE_BYTES_MAX, SectionFold, keys_of
 from streams.change_sections.payments import refused, told_before
