@@ -15,7 +15,7 @@ CARTS: Final = "io.seatstream.carts."
 _CART: Final = "io.seatstream.state.Cart"
 
 # section, seat_count, chosen seats; none of them for best available ones.
-Wanted = tuple[bytes, int, tuple[SeatPosition, ...]]
+Wanted = tuple[bytes, int, tuple[tuple[int, int], ...]]
 
 
 class OpenCart(NamedTuple):
