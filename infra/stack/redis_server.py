@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,14 @@ def server_program() -> str:
 
 
 class RedisServer:
-    """One server over `directory`; its append-only file outlives the process."""
+    """One server over `directory`; its append-only file outlives the process.
 
-    def __init__(self, directory: Path) -> None:
+    options: further ones of its command line, such as ("--maxmemory", "2mb").
+    """
+
+    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
         self._directory = directory
+        self._options = tuple(options)
         self._port = 0
         self.child: Child | None = None
 
@@ -45,7 +50,9 @@ class RedisServer:
         self._directory.mkdir(parents=True, exist_ok=True)
         command = [server_program(), "--port", str(self._port), "--bind", "127.0.0.1"]
         command += ["--dir", ".", "--appendonly", "yes", "--appendfsync", "everysec"]
-        command += ["--save", "", "--daemonize", "no"]
+        # What is locked or counted is never given up for room: who writes is told instead.
+        command += ["--save", "", "--daemonize", "no", "--maxmemory-policy", "noeviction"]
+        command += self._options
         self.child = Child(command, self._directory, self._directory / "redis.log")
 
     def wait(self) -> None:

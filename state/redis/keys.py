@@ -1,16 +1,35 @@
-"""Every Redis key that there is: its pattern, its type, its expiry. Nothing is kept without one.
+"""Every Redis key that there is; docs/redis-keys.md tells their types, expiry and writers.
 
-    limit:{kind}:user:{user}      list of ms, the last accepted requests of a user; one window
-    limit:{kind}:net:{address}    the same of a network address; one window
-    idem:{ticket}                 string, digest of the first body under an idempotency key; a day
-
-Values from outside are hashed, so that no text of a caller becomes part of a key.
+Values from outside are hashed, or of a form that has no meaning to Redis, so that no text of a
+caller becomes part of a key. What stands in `{}` decides the node of a cluster: all keys of a
+section lie on one.
 """
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from state.domain.keys import section_key, split_section_key
+
 PREFIX: Final = "seatstream:"
+
+SEATS_MAX: Final = 100
+"""Seats that one script locks: its time is bounded, and the server's with it."""
+
+Seat = tuple[int, int]
+"""Row and seat, indexes from 0."""
+
+_LOCK: Final = PREFIX + "lock:"
+_LOCK_OF_SEAT: Final = re.compile(
+    r"seatstream:lock:\{([^{}]*)\}:(0|[1-9]\d*)-(0|[1-9]\d*)", re.ASCII
+)
+_LEASE: Final = re.compile(r"[a-z][a-z-]{0,31}")
+
+ALL_LOCKS: Final = _LOCK + "*"
+ALL_FENCES: Final = PREFIX + "fence:*"
+"""Patterns for SCAN."""
 
 
 def limit_of_user(kind: str, user_id: str) -> str:
@@ -27,6 +46,61 @@ def idempotency(ticket: str) -> str:
     ticket: first part of a reservation id, made of letters and digits only.
     """
     return f"{PREFIX}idem:{ticket}"
+
+
+@dataclass(frozen=True, slots=True)
+class LockKeys:
+    """What is locked together: 1 to `SEATS_MAX` keys of one hash tag.
+
+    names:  of what is locked, in the order in which it is named everywhere.
+    locks:  key of each; fence: key that outlives them.
+    """
+
+    names: tuple[str, ...]
+    locks: tuple[str, ...]
+    fence: str
+
+
+def seat_locks(event_id: int, section: str, seats: Sequence[Seat]) -> LockKeys:
+    """Return the keys of seats of one section, sorted, each once.
+
+    Raises ValueError for no seat, for more than `SEATS_MAX`, and for what is no section or seat.
+    """
+    key = section_key(event_id, section)
+    if split_section_key(key) is None or any(number < 0 for seat in seats for number in seat):
+        raise ValueError(f"no section or no seats: {key!r} {seats}")
+    chosen = sorted(set(seats))
+    if not 1 <= len(chosen) <= SEATS_MAX:
+        raise ValueError(f"1 to {SEATS_MAX} seats are locked at once, not {len(chosen)}")
+    tag = "{" + key.decode() + "}"
+    names = tuple(f"{row}-{seat}" for row, seat in chosen)
+    locks = tuple(f"{_LOCK}{tag}:{name}" for name in names)
+    return LockKeys(names, locks, f"{PREFIX}fence:{tag}")
+
+
+def seat_of(name: str) -> Seat:
+    """Return the seat of one of the names of `seat_locks`."""
+    row, _, seat = name.partition("-")
+    return int(row), int(seat)
+
+
+def split_seat_lock(key: str) -> tuple[int, str, Seat] | None:
+    """Return event, section and seat of a lock's key, or None where it is none of `seat_locks`."""
+    match = _LOCK_OF_SEAT.fullmatch(key)
+    place = split_section_key(match[1].encode()) if match else None
+    if match is None or place is None:
+        return None
+    return *place, (int(match[2]), int(match[3]))
+
+
+def lease(name: str) -> LockKeys:
+    """Return the keys of what one process does at a time.
+
+    name: of letters and dashes.
+    """
+    if _LEASE.fullmatch(name) is None:
+        raise ValueError(f"no name of a lease: {name!r}")
+    return LockKeys((name,), (f"{PREFIX}lease:{{{name}}}",), f"{PREFIX}lease-fence:{{{name}}}")
 
 
 def _digest(text: str) -> str:

@@ -8,17 +8,14 @@ at once, none passes uncounted.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha1
-from pathlib import Path
 from typing import Any, Final
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from state.redis.line import NoAnswer, RedisLine
+from state.redis.scripts import Script
 
-SCRIPT: Final = (Path(__file__).parent / "lua" / "rate_limit.lua").read_text(encoding="utf-8")
-# Redis names scripts by SHA-1; nothing is secured by it.
-_SHA: Final = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_SCRIPT: Final = Script("rate_limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +100,4 @@ class RateLimits:
     async def _run(self, keys: list[str], numbers: list[int]) -> Any:
         if self._line is None:
             raise NoAnswer
-        try:
-            return await self._line.ask("EVALSHA", _SHA, len(keys), *keys, *numbers)
-        except NoScriptError:
-            # Never told, or forgotten in a restart (F71).
-            return await self._line.ask("EVAL", SCRIPT, len(keys), *keys, *numbers)
+        return await _SCRIPT.run(self._line.ask, keys, numbers)

@@ -1,9 +1,12 @@
 """Fixtures of the tests with Redis."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from support.redis.nodes import cluster
 
+from infra.stack.redis_server import RedisServer
 from state.redis import line as redis_line
 
 
@@ -13,3 +16,20 @@ def patient_with_redis() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redis_line, "SILENT_TICKS", 50)
         yield
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """Give a server of our own, to be paused and killed."""
+    server = RedisServer(tmp_path)
+    server.begin()
+    server.wait()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a cluster of three masters."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as url:
+        yield url

@@ -5,7 +5,7 @@ import secrets
 import ssl
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
@@ -36,16 +36,6 @@ async def line_to(url: str, **options: Any) -> AsyncIterator[RedisLine]:
         yield line
     finally:
         await line.close()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """Give a server of our own, to be paused and killed."""
-    server = RedisServer(tmp_path)
-    server.begin()
-    server.wait()
-    yield server
-    server.kill()
 
 
 @pytest.mark.parametrize("at_once", [512, 2_560])

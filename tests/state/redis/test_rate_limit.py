@@ -5,10 +5,9 @@ while a test runs.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from time import monotonic
 
@@ -152,16 +151,6 @@ def test_a_server_that_forgot_the_script_is_told_it_again(redis_url: str) -> Non
         assert limits.statistics().skipped == 0
 
     run(redis_url, test)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    """Give a server of our own, to be killed."""
-    server = RedisServer(tmp_path)
-    server.begin()
-    server.wait()
-    yield server
-    server.kill()
 
 
 @pytest.mark.redis

