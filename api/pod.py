@@ -16,6 +16,7 @@ from api.commands.desk import FAILPOINTS, CommandDesk
 from api.commands.payment_desk import PaymentDesk
 from api.part import Closing, Part, closed, started
 from api.settings import ApiSettings
+from api.sweeper import LockSweeper
 from api.web.logs import log
 from api.web.metrics import ApiMetrics
 from api.web.waits import CERTAIN_S, WAITS_MAX, Waits
@@ -34,6 +35,8 @@ from state.kafka.command_log import CommandLog
 from state.kafka.schema_id_log import SchemaIdLog
 from state.owners.lookup import OwnerLookup
 from state.redis.idempotency import IdempotencyKeys
+from state.redis.policy import check_policy_at
+from state.redis.pre_lock import PreLocks
 from state.redis.rate_limit import RateLimits
 from state.views.availability.statuses import SectionStatuses
 from state.views.availability.view import AvailabilityView
@@ -82,7 +85,9 @@ class Pod:
     payments:  where the payments role is told something, and what gateways send is believed.
     ids:       schema ids that records are written with.
     limits:    rate limits; none at all in a pod that is given none.
+    pre_locks: locks of chosen seats; none at all in a pod that is given none.
     waits:     requests that wait for a reservation, an event or a seat map.
+    sweeper:   looks for locks of holds that are over.
     draining:  set once the pod was told to end: streams end then, long polls answer.
     failed:    set once the pod must end by itself; why is in the log.
     """
@@ -113,6 +118,8 @@ class Pod:
         ids: SchemaIds | None = None,
         payments: PaymentDesk | None = None,
         limits: RateLimits | None = None,
+        pre_locks: PreLocks | None = None,
+        sweeper: LockSweeper | None = None,
         metrics: ApiMetrics | None = None,
     ) -> None:
         self.settings = settings
@@ -120,6 +127,7 @@ class Pod:
             KeySet(settings.jwks), settings.jwt_audience, settings.jwt_issuer
         )
         self.limits = limits or RateLimits("")
+        self.pre_locks = pre_locks or PreLocks("", 0)
         self.metrics = metrics or ApiMetrics(settings.revision)
         self.has_started = False
         self._is_stopped = False
@@ -145,6 +153,7 @@ class Pod:
         self._descriptions = descriptions
         self._ids = ids
         self._payments = payments
+        self._sweeper = sweeper
         self.metrics.read_from(self._readings)
 
     @classmethod
@@ -158,6 +167,13 @@ class Pod:
         schemas = SchemaSource(settings.registry_url, cache, SchemaIdLog(brokers, kafka=kafka))
         outcomes = OutcomeFeed(brokers, schemas=schemas, kafka=kafka)
         commands = CommandLog(brokers, kafka=kafka)
+        owners = OwnerLookup(
+            brokers,
+            settings.app_id,
+            settings.lookup_token,
+            kafka=settings.kafka.aiokafka(),
+            decided=outcomes.decided,
+        )
         metrics = ApiMetrics(settings.revision)
         pod = cls(
             settings,
@@ -183,23 +199,21 @@ class Pod:
                 CommandLog(brokers, topic=PAYMENT_COMMANDS.name, kafka=kafka),
                 opened(settings.gateways, os.environ),
             ),
-            owners=OwnerLookup(
-                brokers,
-                settings.app_id,
-                settings.lookup_token,
-                kafka=settings.kafka.aiokafka(),
-                decided=outcomes.decided,
-            ),
+            owners=owners,
             limits=RateLimits(settings.redis_url),
+            pre_locks=PreLocks(settings.redis_url, settings.pre_lock_ms),
+            sweeper=LockSweeper(settings.redis_url, outcomes, owners),
             metrics=metrics,
         )
         schemas.told = pod.fail
         return pod
 
     async def start(self) -> None:
-        """Start every part; raises KeysUnavailable. What needs brokers goes on trying."""
+        """Start every part; raises KeysUnavailable, Evicts. What needs brokers goes on trying."""
         self._loop = asyncio.get_running_loop()
         await self.verifier.start()
+        if self.settings.redis_url:
+            await check_policy_at(self.settings.redis_url)
         for part in self._parts():
             await started(part)
         self.has_started = True
@@ -225,7 +239,7 @@ class Pod:
         if self._is_stopped:
             return
         self._is_stopped = True
-        parts: list[Closing] = [*self._parts(), self.limits, self.verifier]
+        parts: list[Closing] = [*self._parts(), self.limits, self.pre_locks, self.verifier]
         if self._desk is not None:
             parts.append(self._desk)
         # Together: each may wait for brokers that are gone, and no request needs another any more.
@@ -292,12 +306,13 @@ class Pod:
     def _parts(self) -> list[Part]:
         followed = self._followed().values()
         appended = self._commands, self._descriptions, self._payments
-        parts = (*followed, *appended, self._owners)
+        parts = (*followed, *appended, self._owners, self._sweeper)
         return [part for part in parts if isinstance(part, Part)]
 
     def _readings(self) -> Iterator[Reading]:
         yield ApiMetrics.troubles, len(self.troubles())
         yield from pod_readings.of_requests(self.limits, self.verifier)
+        yield from pod_readings.of_pre_locks(self.pre_locks)
         readings: tuple[tuple[Any, Callable[[Any], Iterable[Reading]]], ...] = (
             (self._view, pod_readings.of_view),
             (self._outcomes, pod_readings.of_outcomes),
@@ -305,6 +320,7 @@ class Pod:
             (self._catalogue, pod_readings.of_events),
             (self._commands, pod_readings.of_commands),
             (self._desk, pod_readings.of_desk),
+            (self._sweeper, pod_readings.of_sweeper),
         )
         for part, of_part in readings:
             if part is not None:

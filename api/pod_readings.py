@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from api.access.identity import TokenVerifier
 from api.commands.desk import CommandDesk
+from api.sweeper import LockSweeper
 from api.web.metrics import ApiMetrics as Table
 from infra.process.metrics import Reading
 from state.kafka.command_log import CommandLog
+from state.redis.pre_lock import PreLocks
 from state.redis.rate_limit import RateLimits
 from state.views.availability.statuses import SectionStatuses
 from state.views.events.catalogue import Events
@@ -21,6 +23,18 @@ def of_requests(limits: RateLimits, verifier: TokenVerifier) -> Iterable[Reading
     yield Table.limits_skipped, seen.skipped
     yield Table.tokens_verified, verifier.verified
     yield Table.tokens_refused, verifier.refused
+
+
+def of_pre_locks(pre_locks: PreLocks) -> Iterable[Reading]:
+    seen = pre_locks.counters
+    yield Table.pre_locks_locked, seen.locked
+    yield Table.pre_locks_refused, seen.refused
+    yield Table.pre_locks_skipped, seen.skipped
+
+
+def of_sweeper(sweeper: LockSweeper) -> Iterable[Reading]:
+    yield Table.locks_swept, sweeper.swept
+    yield Table.locks, sweeper.locks
 
 
 def of_desk(desk: CommandDesk) -> Iterator[Reading]:

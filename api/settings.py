@@ -46,12 +46,6 @@ def _limit(text: str) -> Limit | None:
     return Limit(int(match[1]), _UNIT_MS[match[2]])
 
 
-def _redis(text: str) -> str:
-    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("not a redis://, rediss:// or unix:// address")
-    return text
-
-
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(origin.strip() for origin in text.split(","))
     for origin in origins:
@@ -69,7 +63,6 @@ def _networks(text: str) -> tuple[str, ...]:
 class ApiSettings(SharedSettings):
     """Settings of one API pod, beside those of `SharedSettings`.
 
-    redis_url:      REDIS_URL, or what REDIS_URL_FILE holds; empty for no rate limits at all.
     host, port:     SEATSTREAM_API_HOST, SEATSTREAM_API_PORT.
     jwks:           SEATSTREAM_API_JWKS, file or https address of the keys that tokens are signed
                     with; empty refuses every token.
@@ -97,10 +90,11 @@ class ApiSettings(SharedSettings):
     limit_create, limit_cancel, limit_position, limit_other: SEATSTREAM_API_LIMIT_CREATE and so
                     on, requests of one user, such as 5/min (s, min, h); none for no limit.
     limit_network:  SEATSTREAM_API_LIMIT_NETWORK, requests from one network address.
+    pre_lock_ms:    SEATSTREAM_API_PRE_LOCK_MS, how long chosen seats are locked in Redis before
+                    the log holds them; 0 for no such locks.
     revision:       SEATSTREAM_API_REVISION, of the source; only shown.
     """
 
-    redis_url: str = setting("REDIS_URL", _redis, "", is_secret=True)
     host: str = setting(API + "HOST", host, "127.0.0.1")
     port: int = setting(API + "PORT", whole(0, 65_535), 8000)
     jwks: str = setting(API + "JWKS", str, "")
@@ -127,6 +121,7 @@ class ApiSettings(SharedSettings):
     limit_position: Limit | None = setting(API + "LIMIT_POSITION", _limit, POSITION)
     limit_other: Limit | None = setting(API + "LIMIT_OTHER", _limit, OTHER)
     limit_network: Limit | None = setting(API + "LIMIT_NETWORK", _limit, NETWORK)
+    pre_lock_ms: int = setting(API + "PRE_LOCK_MS", whole(0, 60_000), 0)
     revision: str = setting(API + "REVISION", name, "")
 
     @classmethod

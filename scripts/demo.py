@@ -51,6 +51,7 @@ PAYING_PER_S = 250.0
 # A dozen users buy for a whole arena.
 POD_SETTINGS = {
     "SEATSTREAM_API_STALE_AFTER_MS": str(STALE_AFTER_MS),
+    "SEATSTREAM_API_PRE_LOCK_MS": "5000",
     **{
         f"SEATSTREAM_API_LIMIT_{kind}": "1000000/min"
         for kind in ("CREATE", "CANCEL", "POSITION", "OTHER", "NETWORK")

@@ -15,6 +15,7 @@ from api.commands.idempotency_keys import IdempotencyKey
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
+from api.reservations import pre_locks
 from api.reservations.bodies import (
     BestAvailable,
     ChosenSeats,
@@ -105,9 +106,11 @@ async def reserve(
     reservation_id = issued_id(ticket, partition)
     asked = {"hold": event_id, **body.model_dump()}
     claim = await _claim(pod, ticket, partition, digest_of(asked))
+    lock = None
     if claim is Claim.FIRST and pod.outcomes.get(reservation_id.encode()) is None:
         try:
             _prefilter(pod, event_id, body)
+            lock = await pre_locks.taken(pod, event_id, body, reservation_id)
         except Problem:
             # Nothing was decided, so the key stands for nothing yet.
             await desk.keys.give_back(ticket)
@@ -121,19 +124,17 @@ async def reserve(
     else:
         seats = [(seat.row, seat.seat) for seat in body.seats]
         value = desk.encoders.hold_chosen(identity, seats)
-    outcome = await desk.decided(
-        Command(
-            reservation_id.encode(),
-            section,
-            partition,
-            value,
-            _HOLDS,
-            correlation.id.encode(),
-            record_headers(correlation),
-        ),
-        wait.seconds,
-        request.receive,
+    command = Command(
+        reservation_id.encode(),
+        section,
+        partition,
+        value,
+        _HOLDS,
+        correlation.id.encode(),
+        record_headers(correlation),
     )
+    deciding = desk.decided(command, wait.seconds, request.receive)
+    outcome = await pre_locks.settled(pod.pre_locks, lock, deciding)
     place = _place(reservation_id)
     if outcome is None:
         if claim is Claim.SAME:

@@ -42,6 +42,24 @@ class ApiMetrics(Metrics):
         "seatstream_api_limits_skipped",
         "Requests whose rate limits nobody counted: Redis is down, or there is none.",
     )
+    pre_locks_locked = read_counter(
+        "seatstream_api_pre_locks_locked",
+        "Requests whose chosen seats were locked before the log was asked.",
+    )
+    pre_locks_refused = read_counter(
+        "seatstream_api_pre_locks_refused", "Requests for a seat that another buyer had locked."
+    )
+    pre_locks_skipped = read_counter(
+        "seatstream_api_pre_locks_skipped",
+        "Locks of chosen seats that Redis did not answer for: the log decides without.",
+    )
+    locks_swept = read_counter(
+        "seatstream_api_locks_swept",
+        "Locks removed by looking through all of them: their holds were over, or none of ours.",
+    )
+    locks = read_gauge(
+        "seatstream_api_locks", "Locks of seats, as the last look through them found."
+    )
     tokens_verified = read_counter("seatstream_api_tokens_verified", "Tokens verified anew.")
     tokens_refused = read_counter("seatstream_api_tokens_refused", "Tokens refused.")
     troubles = read_gauge("seatstream_api_troubles", "Topics that cannot be followed now.")

@@ -69,6 +69,7 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     ApiReason.STALE: (409, "Nothing fresh enough is known"),
     ApiReason.NOT_YET: (409, "The version asked for has not arrived"),
     ApiReason.ANOTHER_LOG: (409, "What the token stands for is no longer in the log"),
+    ApiReason.SEAT_LOCKED: (409, "Another buyer is about to hold a seat"),
     ApiReason.IDEMPOTENCY_KEY_MISSING: (400, "An idempotency key is needed"),
     ApiReason.IDEMPOTENCY_KEY_REUSED: (422, "The idempotency key stands for another request"),
     ApiReason.STILL_RUNNING: (409, "The first request with this key is still under way"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 Value = TypeVar("Value")
 Number = TypeVar("Number", int, float)
@@ -160,6 +161,13 @@ def brokers(text: str) -> str:
             message = f"{address!r} is not host:port"
             raise ValueError(message)
     return ",".join(address.strip() for address in text.split(","))
+
+
+def redis_address(text: str) -> str:
+    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        message = "not a redis://, rediss:// or unix:// address"
+        raise ValueError(message)
+    return text
 
 
 def host(text: str) -> str:

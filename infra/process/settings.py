@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from infra.process import log_lines
-from infra.process.environment import Environment, brokers, name, setting
+from infra.process.environment import (
+    Environment,
+    brokers,
+    name,
+    redis_address,
+    setting,
+)
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 
 PREFIX: Final = "SEATSTREAM_"
@@ -17,6 +23,7 @@ class SharedSettings:
     brokers:      KAFKA_BROKERS, host:port separated by commas.
     kafka:        how brokers are reached; `KafkaSecurity` documents the variables.
     registry_url: SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
+    redis_url:    REDIS_URL, or what REDIS_URL_FILE holds; empty for none: no limits, no locks.
     app_id:       SEATSTREAM_APP_ID, consumer group of the workers and prefix of their
                   transactional ids.
     lookup_token: SEATSTREAM_LOOKUP_TOKEN, or in the file SEATSTREAM_LOOKUP_TOKEN_FILE: what pods
@@ -28,6 +35,7 @@ class SharedSettings:
     brokers: str = setting("KAFKA_BROKERS", brokers, "localhost:9092")
     kafka: KafkaSecurity = NO_SECURITY
     registry_url: str = setting("SCHEMA_REGISTRY_URL", str, "")
+    redis_url: str = setting("REDIS_URL", redis_address, "", is_secret=True)
     app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
     lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
     log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")

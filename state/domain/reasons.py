@@ -70,6 +70,8 @@ class ApiReason(StrEnum):
     STALE = auto()
     NOT_YET = auto()
     ANOTHER_LOG = auto()
+    # What other buyers are about to get.
+    SEAT_LOCKED = auto()
     # Repeats of a command.
     IDEMPOTENCY_KEY_MISSING = auto()
     IDEMPOTENCY_KEY_REUSED = auto()

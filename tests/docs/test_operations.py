@@ -43,7 +43,7 @@ def documented_settings() -> dict[str, str]:
 def example_settings() -> dict[str, str]:
     """Return what .env.example has for workers; `test_http_api` looks at the rest."""
     found = env_example()
-    foreign = {"REDIS_URL", "REDIS_URL_FILE", *gateway_variables()}
+    foreign = gateway_variables()
     return {
         name: value
         for name, value in found.items()

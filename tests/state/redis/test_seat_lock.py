@@ -125,9 +125,8 @@ def test_every_answer_and_what_is_left_are_those_of_a_model_of_locks(
                 assert 0 < await client.pttl(key) <= TTL_MS
                 left[seat] = kept_lock[0].decode(), kept_lock[1].decode(), int(kept_lock[2])
         assert left == model.locks
-        fences = {
-            seat.decode(): int(at) for seat, at in (await client.hgetall(whole.fence)).items()
-        }
+        kept_fences: Any = await client.hgetall(whole.fence)
+        fences = {seat.decode(): int(number) for seat, number in kept_fences.items()}
         assert fences.pop("next", 0) == model.highest
         assert fences == model.fences
 

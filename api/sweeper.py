@@ -1,0 +1,143 @@
+"""Looks through all locks in Redis for those whose hold is over: one pod at a time does."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from api.web.logs import log
+from schemas.topics import SECTION_COMMANDS
+from state.domain.outcome import ReservationView, as_stored
+from state.domain.reservation import Status
+from state.domain.tickets import split_issued_id
+from state.kafka.command_log import NotAppended
+from state.owners.lookup import OwnerLookup, OwnerNotReady, OwnersBusy, OwnerUnreachable
+from state.redis.client import client_of
+from state.redis.lease import Lease
+from state.redis.policy import Evicts, check_policy
+from state.redis.scripts import Ask
+from state.redis.seat_lock import SeatLock
+from state.redis.sweep import sweep
+from state.views.outcomes.feed import OutcomeFeed
+
+EVERY_S: Final = 20.0
+"""So an orphan is gone within a minute, also where the pod that looked has just ended."""
+
+_LEASE_MS: Final = 30_000
+
+_HOLDING: Final = frozenset({Status.HELD, Status.PAYING})
+_UNANSWERED: Final = (NotAppended, OwnerNotReady, OwnerUnreachable, OwnersBusy)
+
+
+class LockSweeper:
+    """Sweeps every so often.
+
+    url:      of Redis; empty for none, and nothing is done then.
+    outcomes: what this pod remembers of reservations; owners: who know the others.
+    swept:    locks that were removed. locks: how many the last look left, where this pod looked.
+    """
+
+    def __init__(
+        self, url: str, outcomes: OutcomeFeed, owners: OwnerLookup, *, every_s: float = EVERY_S
+    ) -> None:
+        self._url = url
+        self._outcomes = outcomes
+        self._owners = owners
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+        self._is_troubled = False
+        self._is_closing = False
+        self.swept = 0
+        self.locks = 0
+
+    async def start(self) -> None:
+        if self._url:
+            self._task = asyncio.create_task(self._run(), name="locks: sweep")
+            self._task.add_done_callback(_tell_of_fault)
+
+    async def close(self) -> None:
+        task, self._task = self._task, None
+        # A client may take a cancellation for a lost connection.
+        self._is_closing = True
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        client = client_of(self._url)
+        locks = SeatLock(client.execute_command)
+        lease = Lease(locks, "sweep", _LEASE_MS)
+        try:
+            while not self._is_closing:
+                await asyncio.sleep(self._every_s)
+                await self._round(lease, client.execute_command)
+        finally:
+            with suppress(RedisError, OSError):
+                await lease.give_up()
+            await client.aclose()
+
+    async def _round(self, lease: Lease, ask: Ask) -> None:
+        """Look through all locks, unless another pod does; Redis that fails is asked next time."""
+        self.locks = 0
+        try:
+            await check_policy(ask)
+            if await lease.hold():
+                await self._sweep(ask)
+        except (RedisError, OSError, TimeoutError, Evicts) as error:
+            if not self._is_troubled:
+                log.error("locks are not looked through: %s: %s", type(error).__name__, error)
+            self._is_troubled = True
+        else:
+            self._is_troubled = False
+
+    async def _sweep(self, ask: Ask) -> None:
+        known: dict[tuple[str, int], bool] = {}
+
+        async def is_over(reservation_id: str, epoch: int) -> bool:
+            hold = reservation_id, epoch
+            if hold not in known:
+                known[hold] = await self._is_over(reservation_id, epoch)
+            return known[hold]
+
+        found = await sweep(ask, is_over)
+        gone = found.orphans + found.repaired
+        self.swept += gone
+        self.locks = found.locks - gone
+        if gone:
+            log.warning(
+                "of %d locks %d were of holds that are over, %d none of ours: removed",
+                found.locks,
+                found.orphans,
+                found.repaired,
+            )
+
+    async def _is_over(self, reservation_id: str, epoch: int) -> bool:
+        """Say whether a hold has certainly ended; one that nobody knows may yet begin."""
+        view = self._outcomes.get(reservation_id.encode())
+        if view is None:
+            view = await self._stored(reservation_id)
+        if view is None:
+            return False
+        # Where it was rejected there never was an epoch.
+        is_past = view.epoch > epoch or view.status is Status.REJECTED
+        return is_past or (view.epoch == epoch and view.status not in _HOLDING)
+
+    async def _stored(self, reservation_id: str) -> ReservationView | None:
+        """Return how it stands by its owner's word; None where there is none, or no word."""
+        issued = split_issued_id(reservation_id)
+        if issued is None:
+            return None
+        try:
+            held = await self._owners.reservation(issued.partition, reservation_id.encode())
+        except _UNANSWERED:
+            return None
+        prefix = f"{SECTION_COMMANDS.name}:{issued.partition}:"
+        return None if held is None else as_stored(held, prefix)
+
+
+def _tell_of_fault(task: "asyncio.Task[None]") -> None:
+    """Say that nobody here looks through locks any more: a fault of ours, and nothing of seats."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("locks are looked through no more", exc_info=task.exception())

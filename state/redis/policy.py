@@ -1,0 +1,56 @@
+"""Whether Redis gives up what it was told to keep, for room: then it is not to be used."""
+
+import logging
+import re
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from state.redis.client import client_of
+from state.redis.scripts import Ask
+
+log = logging.getLogger("seatstream.api")
+
+KEEPS: Final = "noeviction"
+_POLICY: Final = re.compile(rb"^maxmemory_policy:([a-z-]+)\r?$", re.MULTILINE)
+
+
+class Evicts(Exception):
+    """Redis is set up to drop keys when its memory is full: limits would be let through by that.
+
+    Operator action: set `maxmemory-policy noeviction` at the server, and start again.
+    """
+
+
+async def check_policy(ask: Ask) -> str:
+    """Return the server's policy, empty where it does not tell; raises Evicts, and as `ask`."""
+    policy = _policy_of(await ask("INFO", "memory"))
+    if policy not in {"", KEEPS}:
+        raise Evicts(
+            f"Redis drops keys when its memory is full (maxmemory-policy {policy}): limits and "
+            f"locks need maxmemory-policy {KEEPS}"
+        )
+    return policy
+
+
+async def check_policy_at(url: str) -> str:
+    """Ask the server at an address once; raises Evicts.
+
+    Empty where it does not answer: who can do without it starts without it.
+    """
+    client = client_of(url, retries=0)
+    try:
+        return await check_policy(client.execute_command)
+    except (RedisError, OSError) as error:
+        log.warning("whether Redis drops keys is not known: %s: %s", type(error).__name__, error)
+        return ""
+    finally:
+        await client.aclose()
+
+
+def _policy_of(told: Any) -> str:
+    # A client makes a table of it, a plain connection hands the text over.
+    if isinstance(told, dict):
+        return str(told.get("maxmemory_policy", ""))
+    found = _POLICY.search(told if isinstance(told, bytes) else str(told).encode())
+    return "" if found is None else found[1].decode()

@@ -1,0 +1,109 @@
+"""Seats that a buyer is about to hold, locked before the log is asked: others are told at once.
+
+An efficiency, never the truth: where Redis does not answer, or not in time, the log alone decides,
+and it is counted. A lock lasts a few seconds until the log has held its seats, and then as long as
+the hold; so it never keeps anybody for longer from what the log would grant.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from redis.exceptions import ResponseError
+
+from state.redis.keys import Seat, seat_locks
+from state.redis.line import NoAnswer, RedisLine, TooManyAsk
+from state.redis.seat_lock import GRACE_MS, Busy, Granted, SeatLock, owner_of
+
+FIRST_EPOCH = 1
+"""Of a hold that is asked for."""
+
+_SKIPPED = (NoAnswer, TooManyAsk, ResponseError)
+
+
+@dataclass(slots=True)
+class PreLockCounters:
+    """Requests whose seats were locked, that found a seat locked, and that nobody asked about."""
+
+    locked: int = 0
+    refused: int = 0
+    skipped: int = 0
+
+
+class PreLocks:
+    """Locks of chosen seats at one Redis; connects to nothing before the first one.
+
+    url:    empty for no Redis: then every request is skipped.
+    ttl_ms: how long a lock lasts before its seats are held; 0 for no locks at all.
+    now_ms: the wall clock, by which a hold's deadline is told.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        ttl_ms: int,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], float] = lambda: time.time() * 1000,
+    ) -> None:
+        self._line = (
+            RedisLine(url, "without it no seats are locked before the log holds them")
+            if url and ttl_ms
+            else None
+        )
+        self._locks = None if self._line is None else SeatLock(self._line.ask, clock_s=clock_s)
+        self._ttl_ms = ttl_ms
+        self._now_ms = now_ms
+        self.counters = PreLockCounters()
+
+    async def close(self) -> None:
+        if self._line is not None:
+            await self._line.close()
+
+    async def take(
+        self, event_id: int, section: str, seats: Sequence[Seat], reservation_id: str
+    ) -> Granted | Busy | None:
+        """Lock seats for a reservation; None where the log has to be asked without.
+
+        What the reservation has locked already, it is given again.
+        """
+        if not self._ttl_ms:
+            return None
+        counters = self.counters
+        keys = seat_locks(event_id, section, seats)
+        owner = owner_of(reservation_id, FIRST_EPOCH)
+        claimed = None
+        if self._locks is not None:
+            try:
+                claimed = await self._locks.acquire(keys, owner, self._ttl_ms)
+            except _SKIPPED:
+                claimed = None
+        if isinstance(claimed, Granted):
+            counters.locked += 1
+        elif isinstance(claimed, Busy):
+            counters.refused += 1
+        else:
+            counters.skipped += 1
+            return None
+        return claimed
+
+    async def keep(self, claim: Granted, deadline_ms: int) -> None:
+        """Let locks last as long as the hold that the log has given; one that is lost stays so.
+
+        deadline_ms: of the hold, Unix ms.
+        """
+        assert self._locks is not None
+        ttl_ms = int(deadline_ms + GRACE_MS - self._now_ms())
+        if ttl_ms > 0:
+            try:
+                await self._locks.extend(claim, ttl_ms)
+            except _SKIPPED:
+                self.counters.skipped += 1
+
+    async def give_back(self, claim: Granted) -> None:
+        """Unlock seats that the log has not held; what is not unlocked ends by itself."""
+        assert self._locks is not None
+        try:
+            await self._locks.release(claim)
+        except _SKIPPED:
+            self.counters.skipped += 1

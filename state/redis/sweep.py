@@ -1,0 +1,88 @@
+"""Locks that nobody needs any more, found by looking through all of them: by SCAN, never KEYS.
+
+Locks go as soon as their hold ends, by their exact keys. What is left has no such end: its word
+was lost, or came while Redis was away. A lock that is none of ours, or has no end, goes as well:
+until then it is somebody's, and its seats are told to be taken.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from redis.exceptions import ResponseError
+
+from state.redis.keys import ALL_FENCES, ALL_LOCKS, seat_locks, split_seat_lock
+from state.redis.scripts import Ask
+from state.redis.seat_lock import SeatLock, owner_of, split_owner
+
+PAGE: Final = 500
+"""Keys that one SCAN looks at: the server serves others in between."""
+
+_FENCES: Final = frozenset({b"hash", "hash", b"none", "none"})
+
+IsOver = Callable[[str, int], Awaitable[bool]]
+"""(reservation id, epoch) -> whether that hold has certainly ended, or its seats were sold."""
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one look through all locks found.
+
+    locks: how many there were. orphans: of holds that are over, and so gone now. repaired: of no
+    form of ours, or without an end, and so gone now.
+    """
+
+    locks: int = 0
+    orphans: int = 0
+    repaired: int = 0
+
+
+async def sweep(ask: Ask, is_over: IsOver) -> Swept:
+    """Look through all locks once; raises as `ask` and `is_over`."""
+    found = Swept()
+    locks = SeatLock(ask)
+    async for page in _pages(ask, ALL_LOCKS):
+        found.locks += len(page)
+        owners = await asyncio.gather(*(_owner(ask, key) for key in page))
+        for key, owner in zip(page, owners, strict=True):
+            place = split_seat_lock(key.decode(errors="replace"))
+            if place is None or owner is None:
+                found.repaired += await ask("DEL", key)
+            elif await is_over(*owner):
+                event_id, section, seat = place
+                keys = seat_locks(event_id, section, [seat])
+                # By its owner again: meanwhile another may have it.
+                found.orphans += await locks.release_of(keys, owner_of(*owner))
+    async for page in _pages(ask, ALL_FENCES):
+        for key in page:
+            if await ask("TYPE", key) not in _FENCES:
+                found.repaired += await ask("DEL", key)
+    return found
+
+
+async def _owner(ask: Ask, key: bytes) -> tuple[str, int] | None:
+    """Return whose lock it is; None for what is none of ours, or is gone meanwhile."""
+    try:
+        owner, *others = await ask("HMGET", key, "o", "t", "f")
+    except ResponseError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        return None
+    if owner is None or None in others or await ask("PTTL", key) == -1:
+        return None
+    return split_owner(owner)
+
+
+async def _pages(ask: Ask, pattern: str) -> AsyncIterator[list[bytes]]:
+    """Give every key that was there all the time, once, some at a time."""
+    cursor, seen = b"0", set[bytes]()
+    while True:
+        cursor, page = await ask("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)
+        # While the server's table grows it may tell of a key twice.
+        news = sorted({*page} - seen)
+        seen.update(news)
+        if news:
+            yield news
+        if int(cursor) == 0:
+            return

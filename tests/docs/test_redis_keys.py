@@ -1,0 +1,94 @@
+"""The table of keys is what is found at a real server: every key, its type, and that it ends."""
+
+import asyncio
+import re
+from typing import Any
+
+from redis.asyncio import Redis
+from support.pages.document_pages import DOCS, code_in, table_rows
+from support.redis.locking import TTL_MS, redis_at
+
+from state.redis import keys
+from state.redis.idempotency import IdempotencyKeys
+from state.redis.lease import Lease
+from state.redis.pre_lock import PreLocks
+from state.redis.rate_limit import Limit, RateLimits
+from state.redis.seat_lock import Granted, SeatLock
+
+PAGE = DOCS / "redis-keys.md"
+PLACE = re.compile(r"\{[a-z-]+\}")
+
+
+def documented() -> dict[str, str]:
+    """Return type by pattern of the key."""
+    text = PAGE.read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `seatstream:")]
+    return {code_in(row[1])[0]: row[2].strip() for row in rows}
+
+
+def form_of(pattern: str) -> re.Pattern[str]:
+    plain = map(re.escape, PLACE.split(pattern))
+    return re.compile(r"(?:\{[^{}:]+\}|[^{}:]+)".join(plain))
+
+
+async def write_all(url: str) -> None:
+    """Have everything written that is ever written."""
+    limits, idempotency, pre_locks = RateLimits(url), IdempotencyKeys(url), PreLocks(url, TTL_MS)
+    limit = Limit(5, 600_000)
+    user, network = keys.limit_of_user("create", "ann"), keys.limit_of_network("all", "10.0.0.0")
+    assert await limits.ask([(user, limit), (network, limit)]) is None
+    await idempotency.claim("x" * 26, "digest")
+    claim = await pre_locks.take(9_000_001, "A-1", [(0, 0), (12, 34)], "ann")
+    assert isinstance(claim, Granted)
+    await pre_locks.keep(claim, 1 << 45)
+    async with redis_at(url) as client:
+        assert await Lease(SeatLock(client.execute_command), "a-test", TTL_MS).hold()
+    for part in (limits, idempotency, pre_locks):
+        await part.close()
+
+
+async def found_at(client: Redis) -> dict[str, str]:
+    """Return type by key, of every key of ours; each has an end."""
+    found: dict[str, str] = {}
+    async for name in client.scan_iter(f"{keys.PREFIX}*"):
+        kind: Any = await client.type(name)
+        assert await client.pttl(name) > 0, name
+        found[name.decode()] = kind.decode()
+    return found
+
+
+def test_every_key_at_a_real_server_is_of_the_table_and_the_other_way_round(
+    redis_url: str,
+) -> None:
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            # What other tests wrote on purpose in other forms.
+            async for name in client.scan_iter(f"{keys.PREFIX}*"):
+                await client.delete(name)
+            await write_all(redis_url)
+            found = await found_at(client)
+        table = {form_of(pattern): kind for pattern, kind in documented().items()}
+        met = set[str]()
+        for name, kind in found.items():
+            [match] = [form for form in table if form.fullmatch(name)]
+            assert table[match] == kind, name
+            met.add(match.pattern)
+        assert met == {form.pattern for form in table}
+
+    asyncio.run(go())
+
+
+def test_the_table_of_fields_is_that_of_a_lock(redis_url: str) -> None:
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            locks = SeatLock(client.execute_command)
+            taken = keys.seat_locks(9_000_002, "A", [(0, 0)])
+            await locks.acquire(taken, "ann:1", TTL_MS)
+            kept: Any = await client.hkeys(taken.locks[0])
+            assert {field.decode() for field in kept} == {
+                code_in(row[0])[0] for row in table_rows(PAGE, "Locks")
+            }
+            fences: Any = await client.hkeys(taken.fence)
+            assert {field.decode() for field in fences} == {"next", *taken.names}
+
+    asyncio.run(go())

@@ -1,0 +1,105 @@
+"""Looking through all locks removes those of holds that are over, and what is none of ours."""
+
+import asyncio
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.redis.locking import TTL_MS, ask_of, redis_at
+
+from state.redis import sweep as sweeping
+from state.redis.keys import ALL_FENCES, ALL_LOCKS, PREFIX, seat_locks
+from state.redis.seat_lock import Granted, SeatLock, owner_of
+from state.redis.sweep import Swept, sweep
+
+EVENT = count(2_000_000)
+HOLDS = [("ann", 1), ("ann", 2), ("ben", 1), ("cy", 3)]
+
+
+async def over(holds: set[tuple[str, int]], reservation_id: str, epoch: int) -> bool:
+    await asyncio.sleep(0)
+    return (reservation_id, epoch) in holds
+
+
+async def clear(client: Any) -> None:
+    for pattern in (ALL_LOCKS, ALL_FENCES):
+        async for key in client.scan_iter(pattern):
+            await client.delete(key)
+
+
+@given(
+    st.dictionaries(st.integers(0, 40), st.sampled_from(HOLDS), max_size=20),
+    st.sets(st.sampled_from(HOLDS)),
+)
+def test_l25_locks_of_holds_that_are_over_go_and_all_others_stay(
+    redis_url: str, owners: dict[int, tuple[str, int]], ended: set[tuple[str, int]]
+) -> None:
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            await clear(client)
+            locks, event = SeatLock(client.execute_command), next(EVENT)
+            for seat, hold in owners.items():
+                keys = seat_locks(event, "A", [(1, seat)])
+                await locks.acquire(keys, owner_of(*hold), TTL_MS)
+            gone = {seat for seat, hold in owners.items() if hold in ended}
+            found = await sweep(client.execute_command, lambda *hold: over(ended, *hold))
+            assert found == Swept(len(owners), len(gone), 0)
+            left = {key async for key in client.scan_iter(ALL_LOCKS)}
+            kept = [seat_locks(event, "A", [(1, seat)]).locks[0] for seat in owners.keys() - gone]
+            assert left == {key.encode() for key in kept}
+
+    asyncio.run(go())
+
+
+def test_b80_what_is_no_lock_of_ours_goes_and_what_is_no_lock_at_all_stays(
+    redis_url: str,
+) -> None:
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            await clear(client)
+            tag = f"{{{next(EVENT)}-A}}"
+            lock = f"{PREFIX}lock:{tag}:"
+            whole: dict[Any, Any] = {"o": "ann:1", "t": "x", "f": "1"}
+            await client.set(lock + "0-0", "somebody's")
+            await client.hset(lock + "0-1", mapping={"o": "ann:1"})
+            await client.hset(lock + "0-2", mapping={**whole, "o": "who?"})
+            # Without an end nothing of ours is kept.
+            await client.hset(lock + "0-3", mapping=whole)
+            await client.hset(f"{PREFIX}lock:no place", mapping=whole)
+            await client.set(f"{PREFIX}lock:".encode() + b"\xff", "not even text")
+            await client.set(f"{PREFIX}fence:{tag}", "no hash")
+            await client.set(f"{PREFIX}idem:x", "another's", ex=60)
+            locks = SeatLock(client.execute_command)
+            good = seat_locks(next(EVENT), "A", [(0, 0)])
+            assert isinstance(await locks.acquire(good, owner_of("ann", 1), TTL_MS), Granted)
+            found = await sweep(client.execute_command, lambda *hold: over(set(), *hold))
+            assert found == Swept(7, 0, 7)
+            assert await client.exists(*good.locks, good.fence, f"{PREFIX}idem:x") == 3
+
+    asyncio.run(go())
+
+
+def test_only_scan_looks_at_keys_and_every_page_of_it(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "PAGE", 2)
+    heard = set[str]()
+
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            await clear(client)
+
+            async def ask(*command: Any) -> Any:
+                heard.add(command[0])
+                return await ask_of(client)(*command)
+
+            locks = SeatLock(client.execute_command)
+            keys = seat_locks(next(EVENT), "A", [(0, seat) for seat in range(60)])
+            await locks.acquire(keys, owner_of("ann", 1), TTL_MS)
+            found = await sweep(ask, lambda *hold: over({("ann", 1)}, *hold))
+            assert found == Swept(60, 60, 0)
+
+    asyncio.run(go())
+    assert heard <= {"SCAN", "HMGET", "PTTL", "TYPE", "EVALSHA", "EVAL", "DEL"}
