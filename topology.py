@@ -148,15 +148,14 @@ def hold_carts(codecs: CartCodecs) -> Route:
 
 def _ask(source: SchemaSource, decoders: Sequence[TopicDecoder], schema_id: int) -> bool | None:
     """Ask what an id stands for, in the words of the runtime, and tell every decoder."""
-    for decoder in decoders:
-        try:
-            answer = source.ask(decoder, schema_id)
-        except IdLogUnavailableError:
-            # What it stands for could not be listed: asked again, it is.
-            return False
-        if answer is not Answer.KNOWN:
-            return None if answer is Answer.UNKNOWN else False
-    return True
+    try:
+        answer = source.ask(schema_id, *decoders)
+    except IdLogUnavailableError:
+        # What it stands for could not be listed: asked again, it is.
+        return False
+    if answer is Answer.UNKNOWN:
+        return None
+    return answer is Answer.KNOWN
 
 
 def _gateways(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ...]:

@@ -155,8 +155,8 @@ class SchemaSource:
                 ) from error
             self._is_confirmed = True
 
-    def ask(self, decoder: TopicDecoder, schema_id: int) -> Answer:
-        """Ask what an unknown id stands for, and tell the decoder.
+    def ask(self, schema_id: int, *decoders: TopicDecoder) -> Answer:
+        """Ask once what an unknown id stands for, and tell the decoders.
 
         Blocks for some seconds while the registry does not answer. Raises ContradictoryIdsError
         where it is known to stand for something else, and IdLogUnavailableError.
@@ -185,7 +185,8 @@ class SchemaSource:
                         self._remember(ids)
             else:
                 self._add([said], keep=False)
-        decoder.learn(schema_id, registered)
+        for decoder in decoders:
+            decoder.learn(schema_id, registered)
         return Answer.KNOWN
 
     def learn(self, decoder: TopicDecoder, schema_id: int) -> bool:
@@ -196,7 +197,7 @@ class SchemaSource:
         """
         if monotonic() < self._rests_until_s:
             return False
-        answer = self.ask(decoder, schema_id)
+        answer = self.ask(schema_id, decoder)
         if answer is Answer.NONE:
             self._rests_until_s = monotonic() + REST_S
         return answer is Answer.KNOWN

@@ -3,11 +3,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.records.registry_fake import fake_registry, fill
 
 import topology
+from schemas import topics
 from schemas.topics import EVENTS, SCHEMA_IDS, TOPICS, subjects
 from scripts.show_topology import all_routes
 from serdes.avro.schema_files import current
+from serdes.decoding import TopicDecoder, UnknownSchema
+from serdes.schema_source import SchemaSource
+from serdes.wire import header_of
 from streams.settings import BadSetting, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -96,3 +101,22 @@ def test_gateways_of_a_worker_are_opened_where_it_takes_payments_and_refused_by_
             topology._gateways(Settings(gateways=wrong), {})
     with pytest.raises(BadSetting, match="MOCK_GATEWAY_URL"):
         topology._gateways(Settings(), {"MOCK_GATEWAY_URL": "nowhere"})
+
+
+def test_an_unknown_id_is_asked_once_for_all_that_a_worker_reads(tmp_path: Path) -> None:
+    with fake_registry() as fake:
+        fill(fake)
+        source = SchemaSource(fake.url, tmp_path / "ids.json")
+        ids = source.ids()
+        commands = TopicDecoder(topics.SECTION_COMMANDS, ids)
+        payments = TopicDecoder(topics.PAYMENT_COMMANDS, ids)
+        tick = current().text("io.seatstream.commands.Tick")
+        learned = fake.add(topics.subject(topics.SECTION_COMMANDS, "io.seatstream.commands.Tick"),
+                           tick.replace('"doc":"', '"doc":"Now: ', 1))  # fmt: skip
+        for schema_id, known in ((learned, True), (learned + 1, None)):
+            fake.requests.clear()
+            assert topology._ask(source, (commands, payments), schema_id) is known
+            assert len(fake.requests) == len(set(fake.requests))
+        value = header_of(learned) + b"\0"
+        assert not isinstance(commands.decode(value), UnknownSchema)
+        assert not isinstance(payments.decode(value), UnknownSchema)

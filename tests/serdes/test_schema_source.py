@@ -208,7 +208,7 @@ def test_s2_a_schema_with_two_ids_is_legal(fake: FakeRegistry, tmp_path: Path) -
     fake.texts[second] = current().text(CONFIRM)
     fake.versions[CONFIRM_SUBJECT].append(second)
     decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
-    assert source.ask(decoder, second) is Answer.KNOWN
+    assert source.ask(second, decoder) is Answer.KNOWN
     assert second in {one.schema_id for one in log.read()}
     assert second in {one.schema_id for one in known_in(tmp_path / "cache.json")}
 
@@ -228,7 +228,7 @@ def test_s2_an_id_that_was_learned_is_remembered_and_compared_for_ever(
     told: list[Exception] = []
     again.told = told.append
     with pytest.raises(ContradictoryIdsError, match=RELEASE):
-        again.ask(decoder, learned)
+        again.ask(learned, decoder)
     assert len(told) == 1
     # By the list it is found before the first record is read.
     with pytest.raises(ContradictoryIdsError, match=RELEASE):
@@ -244,7 +244,7 @@ def test_s2_ids_of_others_in_a_shared_registry_contradict_no_pin(tmp_path: Path)
         fake.texts[pinned] = '"string"'
         fake.versions["a-subject-of-others"] = [pinned]
         decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
-        assert source.ask(decoder, pinned) is Answer.KNOWN
+        assert source.ask(pinned, decoder) is Answer.KNOWN
 
 
 def test_s2_pins_in_the_place_of_a_registry_are_not_listed(
@@ -292,11 +292,11 @@ def test_s2_an_id_of_the_log_that_a_running_process_finds_forgotten_is_no_unknow
     source = started(fake, tmp_path / "cache.json", ListedIds())
     lose(fake)
     decoder = TopicDecoder(SECTION_COMMANDS, SchemaIds({}))
-    assert source.ask(decoder, FIRST + 500) is Answer.UNKNOWN
+    assert source.ask(FIRST + 500, decoder) is Answer.UNKNOWN
     told: list[Exception] = []
     source.told = told.append
     with pytest.raises(ContradictoryIdsError, match="has no such id"):
-        source.ask(decoder, FIRST)
+        source.ask(FIRST, decoder)
     assert len(told) == 1
 
 
@@ -359,7 +359,7 @@ def test_without_a_registry_an_unknown_id_has_no_meaning_and_nothing_is_written(
     source = SchemaSource("", tmp_path / "cache.json")
     source.confirm()
     decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
-    assert source.ask(decoder, FIRST + 500) is Answer.UNKNOWN
+    assert source.ask(FIRST + 500, decoder) is Answer.UNKNOWN
     assert list(tmp_path.iterdir()) == []
 
 
@@ -378,7 +378,7 @@ def test_while_the_registry_is_down_an_id_is_neither_known_nor_unknown(
     decoder = TopicDecoder(SECTION_COMMANDS, source.ids())
     for answers in ((503, b"down"), (401, b"who are you"), (404, b"<html>"), (200, b"[]")):
         fake.answers = answers
-        assert source.ask(decoder, FIRST + 500) is Answer.NONE
+        assert source.ask(FIRST + 500, decoder) is Answer.NONE
 
 
 def test_a_cache_that_cannot_be_written_ends_the_start_with_its_name(
@@ -404,10 +404,10 @@ def test_a_cache_that_cannot_be_written_later_stops_no_reader(
 
     (tmp_path / "cache.json.new").mkdir()
     first = another("One.")
-    assert source.ask(decoder, first) is Answer.KNOWN
+    assert source.ask(first, decoder) is Answer.KNOWN
     assert header_of(first) in decoder.by_header
     (tmp_path / "cache.json.new").rmdir()
     # There is room again: with the next id the one before is remembered too.
     second = another("Two.")
-    assert source.ask(decoder, second) is Answer.KNOWN
+    assert source.ask(second, decoder) is Answer.KNOWN
     assert {first, second} <= {one.schema_id for one in known_in(cache)}
