@@ -78,7 +78,7 @@ class Settings(SharedSettings):
     dead_letter_run_limit, dead_letter_share_limit: SEATSTREAM_DEAD_LETTER_RUN_LIMIT (in a row)
                          and SEATSTREAM_DEAD_LETTER_SHARE_LIMIT (of the last 1,000 records).
     calls:               SEATSTREAM_CALLS, most calls of performers under way at once for a route;
-                         its destinations share them evenly.
+                         the destinations that it names share them evenly.
     calls_per_destination: SEATSTREAM_CALLS_PER_DESTINATION, most of them for one destination.
     calls_end_s:         SEATSTREAM_CALLS_END_S, what calls under way get when the worker leaves.
     circuit_failures, circuit_open_ms, circuit_probes: SEATSTREAM_CIRCUIT_FAILURES in a row for

@@ -9,9 +9,9 @@ import logging
 import os
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -41,7 +41,7 @@ from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.process.clock import ClockWatch, OwnClock
 from streams.runtime.process.failpoints import Failpoints
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
-from streams.runtime.process.observer import Observer
+from streams.runtime.process.observer import Kept, Observer
 from streams.runtime.process.stock import TransactionWatch
 from streams.runtime.process.watchdog import Watchdog
 from streams.runtime.ticker import Ticker
@@ -241,7 +241,11 @@ class BatchApp(faust.App):
 
     def open_generation(self, assigned: Any, generation_id: int) -> None:
         """Begin to take over the assigned partitions; records flow once that is done."""
-        if not assigned:
+        places = sorted((tp.topic, tp.partition) for tp in assigned)
+        self.observer.assigned(places)
+        if self._parts is not None:
+            self._parts.intents.assigned(places)
+        if not places:
             self.observer.idle(generation_id)
             self._resume()
             return
@@ -251,7 +255,7 @@ class BatchApp(faust.App):
         generation = Generation(
             self._parts,
             generation_id,
-            sorted((tp.topic, tp.partition) for tp in assigned),
+            places,
             ConsumerGroup(lambda: self.consumer, self.worker_settings.takeover_timeout_s),
             self._lookup_address(),
         )
@@ -434,7 +438,8 @@ class BatchApp(faust.App):
             stores=[one.state.store.statistics() for one in partitions],
         )
         self.observer.time({one.place: one.behind_ms for one in partitions})
-        self.observer.kept(kept_in(partitions))
+        if self.generation is not None:
+            self.observer.kept(kept_in(self.routes, self.generation.assigned, partitions))
         if not partitions:
             return
         thread = self.consumer._thread
@@ -465,21 +470,31 @@ class BatchApp(faust.App):
         )
 
 
-def kept_in(partitions: Sequence[InputPartition]) -> dict[tuple[str, str], int]:
-    """Return what routes count in the states of these partitions, by role and kind."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for one in partitions:
-        if one.route.counts is None:
+def kept_in(
+    routes: Mapping[str, Route], assigned: Iterable[Place], running: Iterable[InputPartition]
+) -> dict[str, Kept | None]:
+    """Return what routes count in the states of our partitions; None where nobody can tell.
+
+    routes: by the topic that each reads. Partitions of routes that count nothing are left out.
+    """
+    by_place = {(one.topic, one.number): one for one in running}
+    found: dict[str, Kept | None] = {}
+    for place in assigned:
+        route, partition = routes[place[0]], by_place.get(place)
+        if route.counts is None:
             continue
-        try:
-            found = one.route.counts(one.state)
-        except (*STORE_ERRORS, ValueError):
-            # Whoever decides there finds it too, and knows what to do.
+        name = f"{place[0]}-{place[1]}"
+        found[name] = None
+        if partition is None:
+            # Set aside, or not taken over yet.
             continue
-        # Not `update`: a kind that is at zero is shown as well.
-        for kind, number in found.items():
-            counts[one.route.role, kind] += number
-    return counts
+        # Whoever decides in a damaged store finds it too, and knows what to do.
+        with suppress(*STORE_ERRORS, ValueError):
+            found[name] = {
+                (route.role, kind): number
+                for kind, number in route.counts(partition.state).items()
+            }
+    return found
 
 
 def _use_uvloop() -> None:

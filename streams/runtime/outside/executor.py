@@ -31,12 +31,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from infra.process.log_lines import current
 from infra.process.record_ids import correlation_in
@@ -51,11 +51,12 @@ from streams.intents import (
     Result,
     changed_intents,
 )
-from streams.route import Route
+from streams.route import OTHERS, Route
 from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
 from streams.runtime.outside.breaker import Phase, Rules
 from streams.runtime.outside.bulkhead import Bulkhead, Call
 from streams.runtime.outside.outbox import Outbox, Survey, UnreadableIntent, survey
+from streams.runtime.ownership.positions import Place
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble
 from streams.runtime.process.observer import Observer
@@ -87,6 +88,17 @@ class Untold(Exception):
     """
 
 
+class LastFound(NamedTuple):
+    """What was open in a partition when it was looked through last.
+
+    untold: as `Outbox.untold`.
+    """
+
+    route: Route
+    found: Survey
+    untold: Mapping[str, str]
+
+
 class IntentExecutor:
     """Performs the intents of all partitions that have joined; lives as long as the worker."""
 
@@ -115,15 +127,18 @@ class IntentExecutor:
         self._routes = routes
         rules = Rules(settings.circuit_failures, settings.circuit_open_ms, settings.circuit_probes)
         self._bulkheads = [
-            Bulkhead(route, destination, _share(settings, route), rules)
+            Bulkhead(route, destination, _share(settings, route, destination), rules)
             for route in routes
             for destination in sorted(route.performers)
         ]
         self._end_s = settings.calls_end_s
         self._boxes: dict[InputPartition, Outbox] = {}
+        # Of our partitions that do not run now.
+        self._left: dict[Place, LastFound] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._shown: dict[str, Phase] = {}
         self._stranded: set[str] = set()
+        self._show_again_s = 0.0
         self._threads = ThreadPoolExecutor(_SURVEY_THREADS, thread_name_prefix="open-intents")
         self._tasks: dict[Outbox, set[asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
@@ -165,6 +180,12 @@ class IntentExecutor:
 
     # --- partitions ------------------------------------------------------------------------
 
+    def assigned(self, places: Sequence[Place]) -> None:
+        """Take in which partitions are ours from now on: of others their new owners tell."""
+        for place in self._left.keys() - places:
+            del self._left[place]
+        self._show()
+
     def join(self, partition: InputPartition) -> None:
         """Perform the open intents of a running partition, once its log is folded.
 
@@ -173,6 +194,10 @@ class IntentExecutor:
         if partition in self._boxes:
             return
         box = self._boxes[partition] = Outbox(partition)
+        left = self._left.pop((partition.topic, partition.number), None)
+        if left is not None:
+            # Shown until the store is looked through.
+            box.found = left.found
         self._tasks[box] = set()
         for bulkhead in self._bulkheads_of(partition):
             bulkhead.join(box)
@@ -202,6 +227,9 @@ class IntentExecutor:
         box = self._boxes.pop(partition, None)
         if box is None:
             return
+        # An intent is no less open because nobody can look at it: so it is shown on.
+        place = partition.topic, partition.number
+        self._left[place] = LastFound(partition.route, box.found, dict(box.untold))
         tasks = self._tasks.pop(box)
         if tasks:
             patience_s = max(0.0, box.patience_until_s - time.monotonic())
@@ -237,6 +265,9 @@ class IntentExecutor:
         while True:
             self._wake.clear()
             wait_s = 1.0 if self._is_leaving else self._begin_what_is_due()
+            if self._left and time.monotonic() > self._show_again_s:
+                # What is set aside is looked through by nobody, and grows old.
+                self._show()
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
@@ -467,20 +498,26 @@ class IntentExecutor:
             )
 
     def _show(self) -> None:
-        found = [box.found for box in self._boxes.values()]
-        oldest_ms = min([one.oldest_ms for one in found if one.oldest_ms], default=0)
+        self._show_again_s = time.monotonic() + _SURVEY_S
+        running = [
+            LastFound(box.partition.route, box.found, box.untold) for box in self._boxes.values()
+        ]
+        known = [*running, *self._left.values()]
+        oldest_ms = min([one.found.oldest_ms for one in known if one.found.oldest_ms], default=0)
         self._observer.open_intents(
             {
-                bulkhead.destination: sum(one.open.get(bulkhead.destination, 0) for one in found)
+                bulkhead.destination: sum(
+                    one.found.open.get(bulkhead.destination, 0) for one in known
+                )
                 for bulkhead in self._bulkheads
             },
             max(0, self._now_ms() - oldest_ms) / 1000 if oldest_ms else 0.0,
         )
         stranded: dict[str, int] = dict.fromkeys(self._stranded, 0)
-        for box in self._boxes.values():
-            for destination in box.found.open.keys() - box.partition.route.performers.keys():
-                stranded[destination] = stranded.get(destination, 0) + box.found.open[destination]
-            for destination in box.untold.values():
+        for route, found, untold in known:
+            for destination in found.open.keys() - route.performers.keys():
+                stranded[destination] = stranded.get(destination, 0) + found.open[destination]
+            for destination in untold.values():
                 stranded[destination] = stranded.get(destination, 0) + 1
         self._stranded.update(stranded)
         self._observer.stranded_intents(stranded)
@@ -556,10 +593,17 @@ async def _closed(route: Route) -> None:
     await route.close()
 
 
-def _share(settings: Settings, route: Route) -> int:
-    """Return how many calls a destination may have under way: never the share of another."""
-    share = settings.calls // max(1, len(route.performers))
-    return max(1, min(settings.calls_per_destination, share))
+def _share(settings: Settings, route: Route, destination: str) -> int:
+    """Return how many calls a destination may have under way: never the share of another.
+
+    Other destinations have what the named ones leave: where there is nobody to call, as for
+    payments, they need no more.
+    """
+    named = len(route.performers.keys() - {OTHERS})
+    share = min(settings.calls_per_destination, settings.calls // max(1, named))
+    if destination == OTHERS:
+        share = min(settings.calls_per_destination, settings.calls - named * share)
+    return max(1, share)
 
 
 def _monotonic_ms() -> int:

@@ -25,7 +25,7 @@ class WorkerMetrics(Metrics):
     )
     lag_seconds = gauge(
         "seatstream_lag_seconds",
-        "Age of the last decided record of the partition that lags most; 0 without lag.",
+        "Age of the last decided record of the running partition that lags most; 0 without lag.",
     )
     generations = counter("seatstream_generations", "Group generations taken over.")
     takeover_seconds = gauge(
@@ -93,6 +93,10 @@ class WorkerMetrics(Metrics):
         "What the states of owned partitions have of a kind, by role and kind.",
         "role",
         "kind",
+    )
+    uncounted = gauge(
+        "seatstream_partitions_uncounted",
+        "Input partitions whose states cannot be counted now: set aside, or damaged.",
     )
 
     # Effects outside Kafka.

@@ -20,6 +20,9 @@ from streams.folding.log_time import JUMP_MS
 from streams.runtime.process.fatal import REASONS, PartitionTrouble, Reason
 from streams.runtime.process.metrics import WorkerMetrics
 
+Kept = Mapping[tuple[str, str], int]
+"""How many things of a kind a partition's state has, by role and kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aside:
@@ -70,7 +73,12 @@ class Observer:
         self._clocks_off: dict[str, float] = {}
         self._time_paused: dict[str, float] = {}
         self._time_told: set[str] = set()
-        self._kept: set[tuple[str, str]] = set()
+        self._kept: dict[str, Kept] = {}
+        self._kinds: set[tuple[str, str]] = set()
+        self._watched: set[str] = set()
+        self._lagging: set[str] = set()
+        # None before the first assignment.
+        self._ours: set[str] | None = None
         self._missing: frozenset[str] = frozenset()
         self._is_silent = False
         self._restore_logged_at = 0.0
@@ -89,6 +97,19 @@ class Observer:
             "restored %d records in %.3f s",
             generation, partitions, ", ".join(fenced) or "nobody", fence_s, restored, restore_s,
         )  # fmt: skip
+
+    def assigned(self, places: Iterable[Place]) -> None:
+        """Take in which partitions are ours from now on: of others their new owners tell.
+
+        Until then what was last said of them stands, for nobody else tells it meanwhile.
+        """
+        self._ours = {f"{topic}-{partition}" for topic, partition in places}
+        for place in self._lagging - self._ours:
+            self.metrics.lag_records.remove(place)
+        self._lagging &= self._ours
+        if not self._ours:
+            self.kept({})
+            self.open_transactions((), {})
 
     def idle(self, generation: int) -> None:
         """The group gave this worker no partition."""
@@ -263,7 +284,15 @@ class Observer:
 
     def open_transactions(self, topics: Iterable[str], found: Mapping[Place, Open]) -> None:
         """Take in which open transactions keep readers of these topics from going on."""
-        for topic in topics:
+        if self._ours is not None and not self._ours:
+            # Given up while brokers were asked about them.
+            topics, found = (), {}
+        watched = set(topics)
+        for topic in self._watched - watched:
+            self.metrics.open_transaction_seconds.remove(topic)
+            self.metrics.hidden_records.remove(topic)
+        self._watched = watched
+        for topic in watched:
             of_topic = [one for (named, _), one in found.items() if named == topic]
             longest_s = max([one.for_s for one in of_topic], default=0.0)
             hidden = sum(one.hidden for one in of_topic if one.for_s > self._open_s_max)
@@ -278,11 +307,21 @@ class Observer:
             self.log.warning("%s-%d: the transaction has ended", topic, partition)
         self._hanging = hanging
 
-    def kept(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """Take stock of what the states of our partitions have, by role and kind."""
-        self._kept.update(counts.keys())
-        for role, kind in self._kept:
-            self.metrics.kept.labels(role, kind).set(counts.get((role, kind), 0))
+    def kept(self, found: Mapping[str, Kept | None]) -> None:
+        """Take stock of what the states of our partitions have.
+
+        found: of each partition that is counted; None where it cannot be now. Then what was
+               counted last stands: whoever waits there for a person goes on waiting.
+        """
+        self._kept = {
+            place: kept if kept is not None else self._kept.get(place, {})
+            for place, kept in found.items()
+        }
+        self._kinds.update(*self._kept.values())
+        for role, kind in self._kinds:
+            number = sum(kept.get((role, kind), 0) for kept in self._kept.values())
+            self.metrics.kept.labels(role, kind).set(number)
+        self.metrics.uncounted.set(sum(kept is None for kept in found.values()))
 
     def called(self, destination: str, result: str, seconds: float | None) -> None:
         """Take in the result of one intent; seconds: of its call, None where none was made."""
@@ -331,8 +370,12 @@ class Observer:
         oldest_s = 0.0
         self._lag = 0
         for place, (position, end, log_time_ms) in places.items():
+            if self._ours is not None and place not in self._ours:
+                # Given up while its end was asked for.
+                continue
             behind = max(0, end - position)
             self._lag += behind
+            self._lagging.add(place)
             self.metrics.lag_records.labels(place).set(behind)
             known, since = self._positions.get(place, (-1, now))
             if known != position or not behind:

@@ -48,15 +48,24 @@ def test_every_line_of_a_worker_has_the_form_and_the_level_of_its_settings(
     assert "no answer from the brokers" in lines[-1]["message"]
 
 
-def test_what_partitions_keep_is_added_up_and_a_damaged_one_holds_up_none() -> None:
+def test_what_partitions_keep_is_counted_and_told_where_nobody_can_tell() -> None:
     def count(state: Any) -> dict[str, int]:
         if state is None:
             raise CorruptStore("told so")
         return {"DONE": state, "PENDING": 0}
 
-    def partition(counts: Any, state: Any) -> Any:
-        return SimpleNamespace(route=SimpleNamespace(role="payments", counts=counts), state=state)
+    def partition(topic: str, number: int, state: Any) -> Any:
+        return SimpleNamespace(topic=topic, number=number, state=state)
 
-    partitions = [partition(count, 2), partition(None, 9), partition(count, None)]
-    found = kept_in([*partitions, partition(count, 3)])
-    assert found == {("payments", "DONE"): 5, ("payments", "PENDING"): 0}
+    def route(counts: Any) -> Any:
+        return SimpleNamespace(role="payments", counts=counts)
+
+    routes = {"p": route(count), "s": route(None)}
+    running = [partition("p", 0, 2), partition("p", 1, None), partition("s", 0, 9)]
+    # The last of these is set aside.
+    assigned = [("p", 0), ("p", 1), ("s", 0), ("p", 2)]
+    assert kept_in(routes, assigned, running) == {
+        "p-0": {("payments", "DONE"): 2, ("payments", "PENDING"): 0},
+        "p-1": None,
+        "p-2": None,
+    }

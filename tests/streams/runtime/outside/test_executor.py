@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.pods.conditions import until
+from support.workers.calling import calling
 from support.workers.calls_in_memory import Destination, Producer, WorkerOfCalls, with_worker
 from support.workers.echo import FakeRecord
 
@@ -30,6 +31,7 @@ from streams.runtime.outside import outbox
 from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
 from streams.runtime.outside.breaker import Phase
 from streams.runtime.outside.executor import IntentExecutor
+from streams.settings import Settings
 
 
 def test_an_intent_is_performed_after_its_commit_and_applied_once(tmp_path: Path) -> None:
@@ -316,6 +318,62 @@ def test_open_intents_and_the_age_of_the_oldest_are_shown(tmp_path: Path) -> Non
         assert worker.metric("seatstream_open_intents", destination="post") == 0
 
     with_worker(tmp_path, talk)
+
+
+def test_what_is_open_in_a_partition_that_is_set_aside_is_shown_and_grows_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SURVEY_S", 0.0)
+
+    async def talk(worker: WorkerOfCalls) -> None:
+        def shown() -> tuple[float, ...]:
+            return (
+                worker.metric("seatstream_open_intents", destination="bank"),
+                worker.metric("seatstream_oldest_open_intent_seconds"),
+                worker.metric("seatstream_stranded_intents", destination="nowhere"),
+            )
+
+        place = (worker.partition(0).topic, 0)
+        worker.call("one", "two")
+        await until(lambda: worker.partition(0).committed_offset == 2)
+        await until(lambda: shown() == (2, 0, 0))
+        worker.later(3_000)
+        await worker.executor.leave(worker.partition(0))
+        await until(lambda: shown() == (2, 3, 0))
+        # It is ours still, while it is tried again or whatever becomes of others.
+        worker.executor.assigned([place])
+        worker.later(2_000)
+        await until(lambda: shown() == (2, 5, 0))
+        worker.executor.join(worker.partition(0))
+        await until(lambda: worker.executor._boxes[worker.partition(0)].surveying is not None)
+        assert shown() == (2, 5, 0)
+        await worker.executor.leave(worker.partition(0))
+        worker.executor.assigned([])
+        assert shown() == (0, 0, 0)
+
+    with_worker(tmp_path, talk)
+
+
+@pytest.mark.parametrize(
+    ("performers", "calls", "each", "share", "others"),
+    [
+        # Nothing is called behind `others` here, and it takes no call from who is called.
+        (("mock", "stripe", "toss", "fourth", OTHERS), 128, 32, 32, 1),
+        (("mock", OTHERS), 128, 32, 32, 32),
+        (("mock", "stripe", OTHERS), 20, 32, 10, 1),
+        ((OTHERS,), 128, 32, 0, 32),
+        (("bank", "post"), 5, 32, 2, 0),
+        (("bank", "post", OTHERS), 1, 32, 1, 1),
+    ],
+)
+def test_named_destinations_share_the_calls_and_leave_the_rest_to_others(
+    performers: tuple[str, ...], calls: int, each: int, share: int, others: int
+) -> None:
+    settings = Settings(calls=calls, calls_per_destination=each)
+    route = calling(dict.fromkeys(performers, Destination()))
+    shares = {name: module._share(settings, route, name) for name in performers}
+    assert shares.pop(OTHERS, 0) == others
+    assert set(shares.values()) <= {share}
 
 
 def heard(worker: WorkerOfCalls) -> list[tuple[str, int, str, bool]]:

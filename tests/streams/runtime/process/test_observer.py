@@ -5,6 +5,7 @@ import json
 import pytest
 
 from infra.process.log_lines import JsonFormatter
+from state.kafka.open_transactions import Open
 from streams.batch import DeadLetter
 from streams.driver import PipedRecord
 from streams.runtime.process.fatal import PartitionTrouble
@@ -95,7 +96,7 @@ def test_s4_brokers_that_answer_nothing_are_told_until_they_do_or_nothing_is_own
 
 def test_what_states_keep_is_shown_and_gone_with_their_partitions() -> None:
     observer = Observer(30)
-    observer.kept({("payments", "DONE"): 3, ("payments", "PENDING"): 0})
+    observer.kept({"p-0": {("payments", "DONE"): 3, ("payments", "PENDING"): 0}})
     metrics = pages(observer)[1]
     assert 'seatstream_kept{kind="DONE",role="payments"} 3.0' in metrics
     assert 'seatstream_kept{kind="PENDING",role="payments"} 0.0' in metrics
@@ -122,3 +123,49 @@ def test_what_is_given_up_is_no_dead_letter(caplog: pytest.LogCaptureFixture) ->
     observer = Observer(30.0)
     observer.given_up("orders-0", DeadLetter(PipedRecord("orders", 0, 7, 1, b"k", b"v"), "R", ""))
     assert "seatstream_dead_letters_total{" not in pages(observer)[1]
+
+
+def test_what_cannot_be_counted_now_is_no_less_there_and_is_told() -> None:
+    observer = Observer(30)
+    observer.kept({"p-0": {("payments", "DONE"): 3}, "p-1": {("payments", "DONE"): 4}})
+    assert "seatstream_partitions_uncounted 0.0" in pages(observer)[1]
+    for _ in range(2):
+        observer.kept({"p-0": None, "p-1": {("payments", "DONE"): 5}})
+        metrics = pages(observer)[1]
+        assert 'seatstream_kept{kind="DONE",role="payments"} 8.0' in metrics
+        assert "seatstream_partitions_uncounted 1.0" in metrics
+    # While partitions change hands nobody counts; then another has this one.
+    observer.closed(1)
+    assert 'seatstream_kept{kind="DONE",role="payments"} 8.0' in pages(observer)[1]
+    observer.kept({"p-1": None})
+    metrics = pages(observer)[1]
+    assert 'seatstream_kept{kind="DONE",role="payments"} 5.0' in metrics
+    observer.assigned([])
+    metrics = pages(observer)[1]
+    assert 'seatstream_kept{kind="DONE",role="payments"} 0.0' in metrics
+    assert "seatstream_partitions_uncounted 0.0" in metrics
+
+
+def test_what_was_said_of_a_partition_stands_until_it_is_anothers() -> None:
+    observer = Observer(30, open_s_max=10)
+    observer.assigned([("c", 0), ("c", 1)])
+    places = {"c-0": (5, 9, 1), "c-1": (7, 7, 1)}
+    observer.lag(places, 2)
+    open_now = {("c", 0): Open(3, 6, 40.0)}
+    observer.open_transactions({"c", "out"}, open_now)
+    observer.closed(1)
+    metrics = pages(observer)[1]
+    assert 'seatstream_lag_records{partition="c-0"} 4.0' in metrics
+    assert 'seatstream_open_transaction_seconds{topic="c"} 40.0' in metrics
+    observer.assigned([("c", 1)])
+    metrics = pages(observer)[1]
+    assert 'partition="c-0"' not in metrics
+    assert 'seatstream_lag_records{partition="c-1"} 0.0' in metrics
+    observer.assigned([])
+    # Brokers were asked before, and answer now.
+    observer.lag(places, 2)
+    observer.open_transactions({"c", "out"}, open_now)
+    metrics = pages(observer)[1]
+    assert 'partition="c-' not in metrics
+    assert "seatstream_open_transaction_seconds{" not in metrics
+    assert json.loads(observer.ready()[1])["hanging_transactions"] == []
