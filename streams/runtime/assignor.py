@@ -10,7 +10,8 @@ look at the other topics that would be the same workers each time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from itertools import product
 
 from aiokafka.cluster import ClusterMetadata
@@ -64,7 +65,7 @@ class TopicwiseStickyAssignor(StickyPartitionAssignor):
         }
 
 
-def _level(given: Given, before: Mapping[str, Set[TopicPartition]]) -> None:
+def _level(given: Given, before: Mapping[str, AbstractSet[TopicPartition]]) -> None:
     """Let those who have most of all topics together pass on what others have one less of.
 
     The balance of each topic stays as it is. before: who had what.
