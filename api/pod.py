@@ -257,7 +257,8 @@ class Pod:
 
     def readiness(self) -> dict[str, bool]:
         """Say of each part that has to read something first whether it has."""
-        ready = {name: part.is_ready() for name, part in self._followed().items()}
+        parts = {**self._followed(), **self._logs()}
+        ready = {name: part.is_ready() for name, part in parts.items()}
         ready["keys"] = self.verifier.is_ready
         ready["partitions"] = not self.partitions_fault()
         if self.draining.is_set():
@@ -265,8 +266,12 @@ class Pod:
         return ready
 
     def troubles(self) -> dict[str, str]:
-        """Say why a topic cannot be followed now, by part: answers grow old meanwhile."""
-        told = {name: part.trouble for name, part in self._followed().items()}
+        """Say why a topic cannot be followed, or appended to, now, by part.
+
+        Answers grow old meanwhile, and what nobody can append is refused.
+        """
+        parts = {**self._followed(), **self._logs()}
+        told = {name: part.trouble for name, part in parts.items()}
         return {name: trouble for name, trouble in told.items() if trouble}
 
     def partitions_fault(self) -> str:
@@ -303,6 +308,16 @@ class Pod:
         named = {"view": self._view, "outcomes": self._outcomes, "catalogue": self._catalogue}
         return {name: part for name, part in named.items() if part is not None}
 
+    def _logs(self) -> dict[str, CommandLog]:
+        """Return what is appended to: what a part of a test does in its place has no brokers."""
+        payments = None if self._payments is None else self._payments.log
+        named = {
+            "commands": self._commands,
+            "descriptions": self._descriptions,
+            "payments": payments,
+        }
+        return {name: log for name, log in named.items() if isinstance(log, CommandLog)}
+
     def _parts(self) -> list[Part]:
         followed = self._followed().values()
         appended = self._commands, self._descriptions, self._payments
@@ -318,10 +333,11 @@ class Pod:
             (self._outcomes, pod_readings.of_outcomes),
             (self._seat_maps, pod_readings.of_seat_maps),
             (self._catalogue, pod_readings.of_events),
-            (self._commands, pod_readings.of_commands),
             (self._desk, pod_readings.of_desk),
             (self._sweeper, pod_readings.of_sweeper),
         )
+        for appended in self._logs().values():
+            yield from pod_readings.of_log(appended)
         for part, of_part in readings:
             if part is not None:
                 yield from of_part(part)

@@ -42,13 +42,13 @@ def of_desk(desk: CommandDesk) -> Iterator[Reading]:
     yield Table.idempotency_unknown, desk.keys.unknown
 
 
-def of_commands(commands: CommandLog) -> Iterator[Reading]:
-    seen = commands.statistics()
-    yield Table.commands_appended, seen.appended
-    yield Table.commands_refused, seen.refused
-    yield Table.commands_unknown, seen.unknown
-    yield Table.commands_unacknowledged, seen.in_flight
-    yield Table.partitions_stuck, seen.stuck
+def of_log(log: CommandLog) -> Iterator[Reading]:
+    seen, topic = log.statistics(), (log.topic,)
+    yield Table.commands_appended, seen.appended, topic
+    yield Table.commands_refused, seen.refused, topic
+    yield Table.commands_unknown, seen.unknown, topic
+    yield Table.commands_unacknowledged, seen.in_flight, topic
+    yield Table.partitions_stuck, seen.stuck, topic
 
 
 def of_outcomes(outcomes: OutcomeFeed) -> Iterator[Reading]:

@@ -19,21 +19,22 @@ _NOT_CERTAIN: Final = "Nothing was taken for certain; send it again."
 class PaymentDesk:
     """Appends to payment-commands.
 
-    encoders: values of its records. gateways: by name, as webhooks are believed.
+    encoders: values of its records. gateways: by name, as webhooks are believed. log: where they
+    are appended.
     """
 
     def __init__(self, ids: SchemaIds, log: CommandLog, gateways: Mapping[str, Gateway]) -> None:
         self.encoders = PaymentEncoders(ids)
         self.gateways = gateways
-        self._log = log
+        self.log = log
 
     def start(self) -> None:
         """Begin to connect; see `CommandLog.start`."""
-        self._log.start()
+        self.log.start()
 
     async def close(self) -> None:
         """Close the log and every gateway, whatever becomes of the others."""
-        closing = (self._log.close(), *(gateway.close() for gateway in self.gateways.values()))
+        closing = (self.log.close(), *(gateway.close() for gateway in self.gateways.values()))
         for ended in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(ended, BaseException):
                 raise ended
@@ -45,7 +46,7 @@ class PaymentDesk:
     def partitions(self) -> int:
         """Return how many partitions there are; raises Problem (503) where nobody knows."""
         try:
-            return self._log.partitions
+            return self.log.partitions
         except NotAppended as error:
             raise _unavailable() from error
 
@@ -57,7 +58,7 @@ class PaymentDesk:
         Whoever is told so sends it again: to be told anything twice changes nothing.
         """
         try:
-            await self._log.send(
+            await self.log.send(
                 reservation_id.encode(),
                 value,
                 partition=partition,

@@ -62,7 +62,9 @@ class ApiMetrics(Metrics):
     )
     tokens_verified = read_counter("seatstream_api_tokens_verified", "Tokens verified anew.")
     tokens_refused = read_counter("seatstream_api_tokens_refused", "Tokens refused.")
-    troubles = read_gauge("seatstream_api_troubles", "Topics that cannot be followed now.")
+    troubles = read_gauge(
+        "seatstream_api_troubles", "Topics that cannot be followed, or appended to, now."
+    )
     streams_open = gauge("seatstream_api_streams_open", "Event streams that are open.")
     streams_dropped = counter(
         "seatstream_api_streams_dropped",
@@ -91,19 +93,21 @@ class ApiMetrics(Metrics):
         "Idempotency keys that nobody compared: Redis is down, or there is none.",
     )
     commands_appended = read_counter(
-        "seatstream_commands_appended", "Commands that the brokers acknowledged."
+        "seatstream_commands_appended", "Records that the brokers acknowledged, by topic.", "topic"
     )
     commands_refused = read_counter(
-        "seatstream_commands_refused", "Commands that were certainly not appended."
+        "seatstream_commands_refused",
+        "Records that were certainly not appended, by topic.",
+        "topic",
     )
     commands_unknown = read_counter(
-        "seatstream_commands_unknown", "Commands of which nobody knows."
+        "seatstream_commands_unknown", "Records of which nobody knows, by topic.", "topic"
     )
     commands_unacknowledged = read_gauge(
-        "seatstream_commands_unacknowledged", "Commands on their way."
+        "seatstream_commands_unacknowledged", "Records on their way, by topic.", "topic"
     )
     partitions_stuck = read_gauge(
-        "seatstream_commands_partitions_stuck", "Partitions that take nothing."
+        "seatstream_commands_partitions_stuck", "Partitions that take nothing, by topic.", "topic"
     )
     waiters = read_gauge("seatstream_api_waiters", "Requests that wait for an outcome.")
     outcomes_records = read_counter("seatstream_outcomes_records", "Outcomes taken in.")

@@ -16,7 +16,7 @@ is read costs nothing until somebody asks for the page.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, Self, TypeVar, overload
 
@@ -91,15 +91,16 @@ def histogram(
     return Told(name, "histogram", labels, meaning, buckets)
 
 
-def read_counter(name: str, meaning: str) -> Read:
-    return Read(name, "counter", (), meaning)
+def read_counter(name: str, meaning: str, *labels: str) -> Read:
+    return Read(name, "counter", labels, meaning)
 
 
-def read_gauge(name: str, meaning: str) -> Read:
-    return Read(name, "gauge", (), meaning)
+def read_gauge(name: str, meaning: str, *labels: str) -> Read:
+    return Read(name, "gauge", labels, meaning)
 
 
-Reading = tuple[Read, float]
+Reading = tuple[Read, float] | tuple[Read, float, Sequence[str]]
+"""A row, its value, and the values of its labels where it has any."""
 
 
 class Metrics:
@@ -164,8 +165,9 @@ class _Readings(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        for row, value in self._source():
+        metrics: dict[Row, Metric] = {}
+        for row, value, *labels in self._source():
             family = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
-            metric = family(row.name, row.meaning)
-            metric.add_metric((), value)
-            yield metric
+            metric = metrics.setdefault(row, family(row.name, row.meaning, labels=row.labels))
+            metric.add_metric(labels[0] if labels else (), value)
+        yield from metrics.values()

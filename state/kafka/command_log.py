@@ -188,6 +188,20 @@ class CommandLog:
         return self._partitions > 0
 
     @property
+    def topic(self) -> str:
+        return self._topic
+
+    @property
+    def trouble(self) -> str:
+        """Say why something cannot be appended now; empty where nothing is known against it."""
+        if not self.is_ready():
+            return self._trouble and f"{self._topic} is not known: {self._trouble}"
+        if self._stuck:
+            stuck = ", ".join(map(str, sorted(self._stuck)))
+            return f"{self._topic}: {self._trouble or 'slow'}; nothing from partitions {stuck}"
+        return ""
+
+    @property
     def partitions(self) -> int:
         """Return how many partitions the topic has; raises NotAppended while nobody knows."""
         if not self._partitions:

@@ -4,10 +4,13 @@ import httpx
 import pytest
 from support.pods.api_pods import asking, pod_with
 from support.records.status_records import view_of
+from support.seats.section_commands import IDS
 
 from api import health
+from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
 from api.settings import ApiSettings
+from state.kafka.command_log import CommandLog
 from state.views.availability.view import AvailabilityView
 
 
@@ -69,6 +72,29 @@ def test_f80_a_pod_names_the_parts_that_have_not_read_what_they_must() -> None:
     # A restart would not help it.
     assert live.status_code == 200
     view.close()
+
+
+def test_f80_a_pod_that_could_not_append_is_not_ready_and_says_why() -> None:
+    payments = PaymentDesk(IDS, CommandLog("127.0.0.1:1", topic="payment-commands"), {})
+    logs = {"commands": CommandLog("127.0.0.1:1"), "payments": payments}
+    payments.log._trouble = "told so"
+    [ready, live] = get(pod_with(**logs), "/health/ready", "/health/live")
+    assert (ready.status_code, live.status_code) == (503, 200)
+    parts = ready.json()["parts"]
+    assert {name for name, is_ready in parts.items() if not is_ready} == logs.keys()
+    assert ready.json()["troubles"] == {"payments": "payment-commands is not known: told so"}
+    # What becomes of it later keeps nobody from reading.
+    log = payments.log
+    log._partitions = 4
+    log._stuck = frozenset({3, 1})
+    [ready] = get(pod_with(payments=payments), "/health/ready")
+    assert ready.status_code == 200
+    assert ready.json()["troubles"] == {
+        "payments": "payment-commands: told so; nothing from partitions 1, 3"
+    }
+    log._stuck = frozenset()
+    [ready] = get(pod_with(payments=payments), "/health/ready")
+    assert "troubles" not in ready.json()
 
 
 def test_f81_a_pod_whose_brokers_are_gone_says_so_and_stays_ready() -> None:

@@ -18,6 +18,7 @@ class Bakery(Metrics):
     seconds = histogram("bakery_seconds", "From dough to bread.", buckets=(1.0, 2.0))
     doors = read_counter("bakery_doors_opened", "How often a door was opened.")
     celsius = read_gauge("bakery_celsius", "Heat of the oven.")
+    grams = read_gauge("bakery_flour_grams", "Flour that is left, by mill.", "mill")
 
 
 def lines(metrics: Metrics) -> list[str]:
@@ -54,6 +55,21 @@ def test_what_is_read_is_asked_for_with_each_page_and_never_before() -> None:
     assert "bakery_celsius 230.0" in page
 
 
+def test_what_is_read_has_a_line_for_each_of_its_labels_under_one_head() -> None:
+    metrics = Bakery()
+    metrics.read_from(
+        lambda: [
+            (Bakery.grams, 1.0, ("wind",)),
+            (Bakery.celsius, 7),
+            (Bakery.grams, 2, ("water",)),
+        ]
+    )
+    page = lines(metrics)
+    assert 'bakery_flour_grams{mill="wind"} 1.0' in page
+    assert 'bakery_flour_grams{mill="water"} 2.0' in page
+    assert page.count("# TYPE bakery_flour_grams gauge") == 1
+
+
 def test_two_processes_of_one_kind_share_nothing() -> None:
     one, other = Bakery(), Bakery()
     one.ovens.set(7)
@@ -69,6 +85,7 @@ def test_the_table_lists_every_row_once_with_the_name_that_the_page_shows() -> N
         "bakery_seconds",
         "bakery_doors_opened_total",
         "bakery_celsius",
+        "bakery_flour_grams",
     ]
 
 

@@ -19,7 +19,7 @@ CODECS = PaymentCodecs.of(IDS)
 
 
 def log_of(pod: Pod) -> PaymentLog:
-    log: Any = pod.payments._log
+    log: Any = pod.payments.log
     found: PaymentLog = log
     return found
 
