@@ -34,12 +34,14 @@ from serdes.decoding import Decoded
 from state.domain.purchase import PurchaseStatus
 from state.records.payments import PAYMENTS
 from streams.runtime.process.failpoints import OF_INTENTS
+from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 PATIENCE_S = 150.0
 """Bound of each wait: a machine may be many times slower than ours."""
 
+FAILURES = Settings().circuit_failures
 PRICE = 4_500
 STATUS = position(PAYMENTS + "PaymentChanged", "status")
 SECTION = sections_of(1, 1)[0]
@@ -71,6 +73,40 @@ class Box:
                 start_payment(buyer, parameters=b"", section=SECTION),
             )
 
+    def give_back(self, buyer: str) -> None:
+        """Have a buyer give the seats of a sale back."""
+        wish = PODS.refund_requested(identity(buyer, section=SECTION))
+        with producing(self.seats.brokers) as producer:
+            producer.produce(PAYMENT_COMMANDS.name, wish, buyer.encode(), PARTITION)
+
+    def given_back(self, *buyers: str, worker: Worker) -> None:
+        """Wait until the seats of these are free again."""
+        for buyer in buyers:
+            assert wait_until(
+                lambda one=buyer: self.seats.names(one)[-1] == "ReservationRefunded",  # type: ignore[misc]
+                PATIENCE_S,
+            ), f"{buyer}: {self.seats.names(buyer)}\n{worker.tail()}"
+
+    def captured(self, buyer: str) -> None:
+        """Wait until the gateway has the money of a buyer, whoever knows of it."""
+        order_id = f"{buyer}.1.{PARTITION}"
+        assert wait_until(
+            lambda: any(one.order_id == order_id for one in self.gateway.ledger().captures),
+            PATIENCE_S,
+        ), buyer
+
+    def owner(self, *workers: Worker) -> Worker:
+        """Return which of these takes the payments of the section."""
+        name = f'seatstream_lag_records{{partition="{PAYMENT_COMMANDS.name}-{PARTITION}"}}'
+        found: list[Worker] = []
+
+        def is_told() -> bool:
+            found[:] = [one for one in workers if name in one.page("/metrics")[1]]
+            return len(found) == 1
+
+        assert wait_until(is_told, PATIENCE_S), [one.tail() for one in workers]
+        return found[0]
+
     def statuses(self, buyer: str) -> list[str]:
         """Return how a payment was said to stand, in order, each once."""
         found: list[str] = []
@@ -96,10 +132,12 @@ class Box:
             captures = [one for one in ledger.captures if one.order_id == order_id]
             refunds = [one for one in ledger.refunds if one.order_id == order_id]
             kept = sum(one.amount for one in captures) - sum(one.amount for one in refunds)
+            assert {one.key for one in captures} <= {f"pay:{order_id}"}
             assert len(captures) <= 1
             assert kept == (2 * PRICE if buyer in sold else 0), buyer
-            last = self.seats.names(buyer)[-1]
-            assert (last == "ReservationConfirmed") == (buyer in sold), last
+            names = self.seats.names(buyer)
+            assert (names[-1] == "ReservationConfirmed") == (buyer in sold), names
+            assert names.count("ReservationConfirmed") <= 1, names
 
     def audit(self) -> Report:
         """Return what the audit says of seats and money; nothing may be wrong."""
@@ -159,14 +197,9 @@ def test_f53_f57_f59_payments_end_where_their_gateway_says(box: Box) -> None:
     box.reach("DONE", "good", "hung", "failed", "given-back", worker=worker)
     box.reach("FAILED", "declined", worker=worker)
     box.reach("REFUNDED", "differs", worker=worker)
-    # A buyer gives the seats of a sale back.
-    wish = PODS.refund_requested(identity("given-back", section=SECTION))
-    with producing(box.seats.brokers) as producer:
-        producer.produce(PAYMENT_COMMANDS.name, wish, b"given-back", PARTITION)
+    box.give_back("given-back")
     box.reach("REFUNDED", "given-back", worker=worker)
-    assert wait_until(
-        lambda: box.seats.names("given-back")[-1] == "ReservationRefunded", PATIENCE_S
-    ), worker.tail()
+    box.given_back("given-back", worker=worker)
     box.check(("good", "hung", "failed"), ("declined", "differs", "given-back"))
     assert worker.terminate() == 0
     report = box.audit()
@@ -185,14 +218,21 @@ def test_f56_a_kill_at_any_step_of_a_call_charges_once_and_sells_once(box: Box) 
         assert worker.ended(PATIENCE_S, why=place) == -signal.SIGKILL
         if life % 2:
             worker.wipe()
-    # And once more when it has charged, and its answer is applied.
-    worker.start("topology")
-    box.pay("applied")
-    box.reach("CAPTURED", "applied", worker=worker)
-    worker.kill()
     worker.start("topology").wait_ready()
-    box.reach("DONE", *buyers, "applied", worker=worker)
-    box.check((*buyers, "applied"))
+    box.reach("DONE", *buyers, worker=worker)
+    box.check(tuple(buyers))
+    # And each of them gives its seats back.
+    for life, (place, buyer) in enumerate(zip(OF_INTENTS, buyers, strict=True)):
+        worker.kill()
+        worker.start("topology", FAILPOINTS=f"{place}:kill:1")
+        box.give_back(buyer)
+        assert worker.ended(PATIENCE_S, why=f"refund, {place}") == -signal.SIGKILL
+        if not life % 2:
+            worker.wipe()
+        worker.start("topology")
+    box.reach("REFUNDED", *buyers, worker=worker)
+    box.given_back(*buyers, worker=worker)
+    box.check((), tuple(buyers))
     assert wait_until(lambda: worker.metric("seatstream_open_intents") == 0, PATIENCE_S)
     assert worker.terminate() == 0
     assert box.audit().open_intents == 0
@@ -201,14 +241,52 @@ def test_f56_a_kill_at_any_step_of_a_call_charges_once_and_sells_once(box: Box) 
 def test_f60_a_gateway_that_is_away_is_asked_again_when_it_is_back(box: Box) -> None:
     worker = box.seats.worker("patient").start("topology").wait_ready()
     box.gateway.process.kill()
-    buyers = tuple(f"away{number}" for number in range(6))
-    box.pay(*buyers)
+    first = tuple(f"away{number}" for number in range(3))
+    box.pay(*first)
     assert wait_until(lambda: worker.metric("seatstream_circuit_state") >= 1, PATIENCE_S)
+    # Longer than its circuit is open, while others begin to pay: who tries it finds it gone.
+    meanwhile = tuple(f"meanwhile{number}" for number in range(3))
+    box.pay(*meanwhile)
+    tried = 'seatstream_calls_total{destination="mock",result="NOT_DONE"}'
+    assert wait_until(lambda: worker.metric(tried) > FAILURES, PATIENCE_S), worker.tail()
+    assert worker.metric('seatstream_calls_total{destination="mock",result="NOT_TRIED"}') > 0
     # Nothing of it shows on /ready: seats are held and sold as ever.
     assert worker.is_ready()
     box.gateway.process.restart()
     box.gateway.process.wait()
-    box.reach("DONE", *buyers, worker=worker)
-    box.check(buyers)
+    box.reach("DONE", *first, *meanwhile, worker=worker)
+    box.check((*first, *meanwhile))
     assert worker.terminate() == 0
     assert box.audit().money_mismatch == 0
+
+
+def test_f24_f56_a_call_that_outlives_its_owner_is_made_again_and_charges_once(box: Box) -> None:
+    """Its owner is paused in it and goes on later, a worker joins, or its owner leaves."""
+    patient = {"SEATSTREAM_GATEWAY_CALL_S": "60"}
+    one, two, three = (box.seats.worker(f"of-three-{n}", **patient) for n in range(3))
+    one.start("topology")
+    two.start("topology")
+    zombie = box.owner(one.wait_ready(), two.wait_ready())
+    heir = two if zombie is one else one
+    # The money has moved, and the answer comes while its owner is away.
+    box.order("late", "paused")
+    box.pay("paused")
+    box.captured("paused")
+    zombie.pause()
+    box.reach("DONE", "paused", worker=heir)
+    zombie.resume()
+    assert wait_until(lambda: not zombie.is_alive() or zombie.is_ready(), PATIENCE_S)
+    box.order("done_then_hang", "joined")
+    box.pay("joined")
+    box.captured("joined")
+    three.start("topology")
+    box.reach("DONE", "joined", worker=heir)
+    leaves = box.owner(*(worker for worker in (one, two, three) if worker.is_alive()))
+    box.order("done_then_hang", "left")
+    box.pay("left")
+    box.captured("left")
+    assert leaves.terminate() == 0
+    box.reach("DONE", "left", worker=heir)
+    box.check(("paused", "joined", "left"))
+    box.seats.stop()
+    assert box.audit().charged_twice == 0

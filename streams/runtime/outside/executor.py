@@ -11,6 +11,7 @@ transaction settles it. What follows from a crash depends on where the worker di
   idempotency key;
 - after its answer is appended: the next owner performs nothing before it has folded the log to
   where it ended at the take-over, so it meets that answer first;
+- after its answer is applied: the restored state has no such intent any more;
 - while an append is not acknowledged: the answer may be in the log twice;
 - paused past its ownership: the answer of a zombie is one more answer, to the open attempt with
   the same key, or stale.
@@ -255,6 +256,8 @@ class IntentExecutor:
         intents = list(changed_intents(last_of(changes, INTENT, partition.state.seed)))
         if any(intent is not None for _, intent in intents):
             self._reached("intents_committed")
+        if any(intent is None for _, intent in intents):
+            self._reached("intents_settled")
         box.changed(intents)
         if intents or (waited and box.has_caught_up):
             self._wake.set()

@@ -8,8 +8,14 @@ from infra.process.failpoints import FailpointReached
 
 __all__ = ["NAMES", "OF_INTENTS", "OF_RECORDS", "FailpointReached", "Failpoints"]
 
-OF_INTENTS = ("intents_committed", "call_begun", "call_answered", "answer_appended")
-"""Reached by routes with performers only."""
+OF_INTENTS = (
+    "intents_committed",
+    "call_begun",
+    "call_answered",
+    "answer_appended",
+    "intents_settled",
+)
+"""Reached by routes with performers only, in this order: the steps of one call."""
 
 OF_RECORDS = (
     "fetched",
