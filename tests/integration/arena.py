@@ -15,6 +15,7 @@ from faults.proxy import Proxy, broker_behind_proxy
 from faults.wrong_clock import WrongClock
 from integration.conftest import FAST_SESSIONS
 from integration.workers import ROOT, SESSION_TIMEOUT_S, Worker, run
+from support.gateways.running import VARIABLES, RunningGateway
 
 from infra.stack import QUICK_RESTART, Stack
 from infra.stack.processes import Child, child_environment, wait_until
@@ -24,15 +25,23 @@ from streams.settings import Settings
 
 PARTITIONS = 6
 RATE = 300
+PAYERS = 60
 TICK_MS = 500
 WAVE_S = 60
+PAYING = {
+    "SEATSTREAM_ROLES": "seats,payments",
+    "SEATSTREAM_GATEWAY_CALL_S": "2",
+    "SEATSTREAM_CIRCUIT_OPEN_S": "2",
+    "SEATSTREAM_CALLS_END_S": "0.5",
+}
+"""Of workers that take payments: a call that hangs is soon given up."""
 
 
 @dataclass
 class Arena:
     """The servers, the workers, and who sends commands to them, in waves of an event each.
 
-    clocks: of the workers, by name.
+    clocks: of the workers, by name. gateway: where buyers pay; None where they do not.
     """
 
     stack: Stack
@@ -42,6 +51,7 @@ class Arena:
     answers: GroupAnswers = field(default_factory=GroupAnswers)
     workers: list[Worker] = field(default_factory=list)
     clocks: dict[str, WrongClock] = field(default_factory=dict)
+    gateway: RunningGateway | None = None
     events: int = 0
     buyers: Child | None = None
 
@@ -53,7 +63,7 @@ class Arena:
     def environment(self) -> dict[str, str]:
         return {
             **child_environment(),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
             "KAFKA_BROKERS": self.where.brokers,
             "SCHEMA_REGISTRY_URL": self.where.registry_url,
         }
@@ -66,12 +76,18 @@ class Arena:
         self.keep_workers_going()
         if self.buyers is None or not self.buyers.is_alive():
             self.events += 1
-            command = [sys.executable, "-m", "scripts.load_test", "--event-id", str(self.events)]
-            command += ["--sections", "20", "--rows", "10", "--seats", "30", "--hold-ms", "2000"]
-            command += ["--commands", str(RATE * WAVE_S), "--rate", str(RATE)]
-            command += ["--seed", str(self.events)]
             log = self.directory / "buyers.log"
+            command = [sys.executable, "-m", *self.wave()]
             self.buyers = Child(command, ROOT, log, self.environment)
+
+    def wave(self) -> list[str]:
+        """Return the program that buys seats of one event, and its arguments."""
+        if self.gateway is not None:
+            return ["integration.paying_buyers", str(self.events), str(PAYERS), str(WAVE_S)]
+        command = ["scripts.load_test", "--event-id", str(self.events)]
+        command += ["--sections", "20", "--rows", "10", "--seats", "30", "--hold-ms", "2000"]
+        command += ["--commands", str(RATE * WAVE_S), "--rate", str(RATE)]
+        return [*command, "--seed", str(self.events)]
 
     def go_on_for(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
@@ -108,11 +124,11 @@ class Arena:
 
 
 @contextmanager
-def arena_of(directory: Path, seed: int) -> Iterator[Arena]:
+def arena_of(directory: Path, seed: int, gateway: RunningGateway | None = None) -> Iterator[Arena]:
     """Give workers that run and an arena that will draw by a seed; nothing is left afterwards."""
     properties = {**QUICK_RESTART, **FAST_SESSIONS}
     with broker_behind_proxy("tests-chaos", properties, "registry") as (stack, proxy):
-        arena = Arena(stack, proxy, directory, random.Random(seed))
+        arena = Arena(stack, proxy, directory, random.Random(seed), gateway=gateway)
         proxy.rewrite = arena.answers
         for script in (
             ("create_topics", "--partitions", str(PARTITIONS)),
@@ -127,6 +143,8 @@ def arena_of(directory: Path, seed: int) -> Iterator[Arena]:
             "SEATSTREAM_TICK_MS": str(TICK_MS),
             "SEATSTREAM_ROLES": "seats",
         }
+        if gateway is not None:
+            settings |= {**PAYING, **VARIABLES, "MOCK_GATEWAY_URL": gateway.process.url}
         for name in ("one", "two"):
             clock = arena.clocks[name] = WrongClock(directory / f"{name}-clock")
             arena.workers.append(Worker(name, directory, {**settings, **clock.environment}))

@@ -1,6 +1,7 @@
 """Worker processes, their topics, and the count that is taken on the log, never on worker logs."""
 
 import json
+import math
 import os
 import random
 import shutil
@@ -131,8 +132,11 @@ class Worker:
         assert self.is_alive(), f"{self.name} ended:\n{self.tail()}"
 
     def metric(self, name: str) -> float:
-        """Return the sum of a metric's samples; 0 when there is none."""
-        lines = self.page("/metrics")[1].splitlines()
+        """Return the sum of a metric's samples; 0 when there is none, NaN where nobody tells."""
+        status, text = self.page("/metrics")
+        if status != 200:
+            return math.nan
+        lines = text.splitlines()
         return sum(
             float(line.rpartition(" ")[2])
             for line in lines

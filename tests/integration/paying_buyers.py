@@ -1,0 +1,140 @@
+"""Buyers who pay for seats of one event at a pace, drawn by a seed; a program, ended by SIGTERM.
+
+    python -m integration.paying_buyers EVENT_ID RATE SECONDS
+
+They do what buyers do: start twice, cancel while they pay, come too late, want their money back.
+Rumours (webhooks of nobody's) come beside. KAFKA_BROKERS and SCHEMA_REGISTRY_URL say where.
+"""
+
+import heapq
+import json
+import sys
+import time
+from collections.abc import Callable
+from itertools import count
+from random import Random
+
+from confluent_kafka import Producer
+
+from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
+from scripts.brokers.addresses import servers
+from scripts.traffic.opening import open_event
+from scripts.traffic.sending import CommandEncoders, schema_ids
+from state.domain.keys import Order, partition_of, section_key
+from state.domain.layout import Rules
+from state.plans.reading import parse_plan
+from state.records.payments import PaymentEncoders
+
+SECTIONS = 12
+PRICES = (4_500, 1_250, 0)
+"""Of seats by section; what is free of charge is sold without a gateway."""
+
+HOLD_MS = 3_000
+GATEWAY, METHOD = "mock", "card"
+
+
+def plan() -> bytes:
+    sections = [
+        {"section": f"S{number}", "rows": 10, "seats": 30, "category": f"c{number % len(PRICES)}"}
+        for number in range(SECTIONS)
+    ]
+    prices = {f"c{number}": price for number, price in enumerate(PRICES)}
+    document = {"event": "Paid", "sections": sections, "currency": "EUR", "prices": prices}
+    return json.dumps(document).encode()
+
+
+class Buyers:
+    """What is to be sent, by the time at which it is due."""
+
+    def __init__(self, event_id: int) -> None:
+        self._where = servers()
+        ids = schema_ids(self._where.registry_url, self._where.brokers)
+        self._encoders, self._payments = CommandEncoders(ids), PaymentEncoders(ids)
+        self._event_id = event_id
+        self._draw = Random(event_id)
+        self._numbers = count()
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._producer = Producer(
+            {
+                "bootstrap.servers": self._where.brokers,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "delivery.timeout.ms": 20_000,
+                "log_level": 2,
+            }
+        )
+        # A payment may be begun too late; it ends long before the run does.
+        rules = Rules(hold_ms=HOLD_MS, payment_ms=self._draw.choice([20_000, 900_000]))
+        opening = open_event(self._where, parse_plan(plan()), event_id, rules, ids=ids)
+        assert not opening.refused, opening
+        found = self._producer.list_topics(SECTION_COMMANDS.name, 15).topics
+        self._partitions = len(found[SECTION_COMMANDS.name].partitions)
+
+    def buy(self, rate: float, seconds: float) -> None:
+        """Begin so many purchases a second for so long, and send what follows from each."""
+        began_s, begun = time.monotonic(), 0
+        while (passed_s := time.monotonic() - began_s) < seconds:
+            while begun < passed_s * rate:
+                self._begin(f"{self._event_id}-{begun}")
+                begun += 1
+            self._send_due()
+            self._producer.poll(0.01)
+        self._producer.flush(20)
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), what))
+
+    def _send_due(self) -> None:
+        while self._due and self._due[0][0] <= time.monotonic():
+            heapq.heappop(self._due)[2]()
+
+    def _begin(self, buyer: str) -> None:
+        draw, encoders = self._draw, self._encoders
+        section = f"S{draw.randrange(SECTIONS)}"
+        key = section_key(self._event_id, section)
+        partition = partition_of(key, self._partitions)
+        identity = encoders.identity(buyer, f"u-{buyer}", section, self._event_id)
+        order_id = Order(buyer, 1, partition).id
+
+        def ask(value: bytes) -> Callable[[], None]:
+            return lambda: self._produce(SECTION_COMMANDS.name, key, value, partition)
+
+        def tell(value: bytes) -> Callable[[], None]:
+            return lambda: self._produce(PAYMENT_COMMANDS.name, buyer.encode(), value, partition)
+
+        self._later(0, ask(encoders.hold_best(identity, draw.randint(1, 3))))
+        fate = draw.random()
+        if fate < 0.1:
+            self._later(draw.uniform(0, 2), ask(encoders.release(identity)))
+            return
+        if fate < 0.2:
+            # Left to lapse.
+            return
+        start = ask(encoders.start_payment(identity, 1, GATEWAY, METHOD, b""))
+        starts_s = draw.uniform(0, 1) if draw.random() < 0.9 else draw.uniform(2, 6)
+        self._later(starts_s, start)
+        if draw.random() < 0.1:
+            self._later(starts_s + draw.uniform(0, 8), start)
+        if draw.random() < 0.05:
+            self._later(starts_s + draw.uniform(0, 1), ask(encoders.release(identity)))
+        if draw.random() < 0.1:
+            hint = self._payments.hint(GATEWAY, f"e-{buyer}", order_id)
+            self._later(starts_s + draw.uniform(0, 6), tell(hint))
+        if draw.random() < 0.15:
+            wish = tell(self._payments.refund_requested(identity))
+            for _ in range(draw.randint(1, 2)):
+                self._later(starts_s + draw.uniform(1, 10), wish)
+
+    def _produce(self, topic: str, key: bytes, value: bytes, partition: int) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition)
+            except BufferError:
+                self._producer.poll(0.05)
+            else:
+                return
+
+
+if __name__ == "__main__":
+    event, per_second, for_s = sys.argv[1:]
+    Buyers(int(event)).buy(float(per_second), float(for_s))
