@@ -78,8 +78,7 @@ class Till:
             self.group,
             self._directory / "worker",
             SEATSTREAM_ROLES="seats,payments",
-            # Destinations share this, and the gateways that a worker lacks are one too.
-            SEATSTREAM_CALLS=str(4 * self._calls),
+            SEATSTREAM_CALLS=str(self._calls),
             SEATSTREAM_CALLS_PER_DESTINATION=str(self._calls),
             SEATSTREAM_GATEWAYS=GATEWAY,
             MOCK_GATEWAY_URL=self.cluster.gateway.url,
