@@ -440,15 +440,20 @@ class BatchApp(faust.App):
         self.observer.time({one.place: one.behind_ms for one in partitions})
         if self.generation is not None:
             self.observer.kept(kept_in(self.routes, self.generation.assigned, partitions))
-        if not partitions:
-            return
+        lags = await self._measured(partitions) if partitions else {}
+        self.observer.lag(lags, int(time.time() * 1000))
+
+    async def _measured(
+        self, partitions: Sequence[InputPartition]
+    ) -> dict[str, tuple[int, int, int]]:
+        """Return position, end offset and log time of those partitions whose end is told."""
         thread = self.consumer._thread
         tps = [TopicPartition(one.topic, one.number) for one in partitions]
         try:
             ends = await thread.call_thread(end_offsets, thread._consumer, tps)
         except Exception as error:  # noqa: BLE001  (the group may be rebalancing)
             self.observer.log.info("end offsets are not to be had: %r", error)
-            return
+            return {}
         for tp, end in ends.items():
             if not isinstance(end, int):
                 self.observer.log.info("%s-%d does not tell its end: %r", *tp, end)
@@ -460,14 +465,11 @@ class BatchApp(faust.App):
         ]
         for partition, position in zip(partitions, positions, strict=True):
             partition.note_read_to(position)
-        self.observer.lag(
-            {
-                partition.place: (position, ends[tp], partition.log_time_ms)
-                for partition, tp, position in zip(partitions, tps, positions, strict=True)
-                if isinstance(ends[tp], int)
-            },
-            int(time.time() * 1000),
-        )
+        return {
+            partition.place: (position, ends[tp], partition.log_time_ms)
+            for partition, tp, position in zip(partitions, tps, positions, strict=True)
+            if isinstance(ends[tp], int)
+        }
 
 
 def kept_in(

@@ -25,7 +25,7 @@ class WorkerMetrics(Metrics):
     )
     lag_seconds = gauge(
         "seatstream_lag_seconds",
-        "Age of the last decided record of the running partition that lags most; 0 without lag.",
+        "Age of the last decided record of the partition that lags most; 0 without lag.",
     )
     generations = counter("seatstream_generations", "Group generations taken over.")
     takeover_seconds = gauge(

@@ -76,13 +76,13 @@ class Observer:
         self._kept: dict[str, Kept] = {}
         self._kinds: set[tuple[str, str]] = set()
         self._watched: set[str] = set()
-        self._lagging: set[str] = set()
+        # Of each of our partitions as told last: records behind, and log time in Unix ms.
+        self._lags: dict[str, tuple[int, int]] = {}
         # None before the first assignment.
         self._ours: set[str] | None = None
         self._missing: frozenset[str] = frozenset()
         self._is_silent = False
         self._restore_logged_at = 0.0
-        self._lag = 0
 
     # --- reported by the runtime -----------------------------------------------------------
 
@@ -104,9 +104,9 @@ class Observer:
         Until then what was last said of them stands, for nobody else tells it meanwhile.
         """
         self._ours = {f"{topic}-{partition}" for topic, partition in places}
-        for place in self._lagging - self._ours:
+        for place in self._lags.keys() - self._ours:
             self.metrics.lag_records.remove(place)
-        self._lagging &= self._ours
+            del self._lags[place]
         if not self._ours:
             self.kept({})
             self.open_transactions((), {})
@@ -365,17 +365,18 @@ class Observer:
             self.metrics.store_bytes.labels(kind).set(sum(store[kind] for store in stores))
 
     def lag(self, places: Mapping[str, tuple[int, int, int]], now_ms: int) -> None:
-        """Take in each partition's position, end offset, and log time there, in Unix ms."""
+        """Take in each partition's position, end offset, and log time there, in Unix ms.
+
+        One that is left out, because it does not run or its end is not to be had, has at least the
+        lag that it had, and that grows old.
+        """
         now = time.monotonic()
-        oldest_s = 0.0
-        self._lag = 0
         for place, (position, end, log_time_ms) in places.items():
             if self._ours is not None and place not in self._ours:
                 # Given up while its end was asked for.
                 continue
             behind = max(0, end - position)
-            self._lag += behind
-            self._lagging.add(place)
+            self._lags[place] = behind, log_time_ms
             self.metrics.lag_records.labels(place).set(behind)
             known, since = self._positions.get(place, (-1, now))
             if known != position or not behind:
@@ -385,9 +386,8 @@ class Observer:
                 if place not in self._stalled:
                     self.log.error("%s stands still at %d of %d", place, position, end)
                 self._stalled[place] = now - since
-            if behind and log_time_ms:
-                oldest_s = max(oldest_s, (now_ms - log_time_ms) / 1000)
-        self.metrics.lag_seconds.set(oldest_s)
+        known_ms = [log_ms for behind, log_ms in self._lags.values() if behind and log_ms]
+        self.metrics.lag_seconds.set(max(0, now_ms - min(known_ms, default=now_ms)) / 1000)
 
     # --- asked by the health pages ---------------------------------------------------------
 
@@ -398,7 +398,7 @@ class Observer:
             "restoring": self._restoring > 0,
             "set_aside": {place: asdict(aside) for place, aside in self._aside.items()},
             "hanging_transactions": sorted(self._hanging.values()),
-            "lag_records": self._lag,
+            "lag_records": sum(behind for behind, _ in self._lags.values()),
             "broker_clocks_off_s": self._clocks_off,
             "time_paused_s": self._time_paused,
             "topics_missing": sorted(self._missing),

@@ -169,3 +169,22 @@ def test_what_was_said_of_a_partition_stands_until_it_is_anothers() -> None:
     assert 'partition="c-' not in metrics
     assert "seatstream_open_transaction_seconds{" not in metrics
     assert json.loads(observer.ready()[1])["hanging_transactions"] == []
+
+
+def test_a_lag_that_nobody_measures_now_is_no_smaller_and_grows_old() -> None:
+    observer = running()
+    observer.lag({"c-0": (5, 9, 1_000), "c-1": (3, 4, 7_000)}, 9_000)
+    assert "seatstream_lag_seconds 8.0" in pages(observer)[1]
+    # One is set aside, or its leader does not tell where it ends; the other is decided.
+    observer.left("c-0")
+    observer.lag({"c-1": (4, 4, 10_000)}, 11_000)
+    ready, metrics = pages(observer)
+    assert ready["lag_records"] == 4
+    assert 'seatstream_lag_records{partition="c-0"} 4.0' in metrics
+    assert "seatstream_lag_seconds 10.0" in metrics
+    observer.lag({}, 12_000)
+    assert "seatstream_lag_seconds 11.0" in pages(observer)[1]
+    observer.lag({"c-0": (9, 9, 12_000)}, 13_000)
+    ready, metrics = pages(observer)
+    assert ready["lag_records"] == 0
+    assert "seatstream_lag_seconds 0.0" in metrics
