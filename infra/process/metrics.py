@@ -165,7 +165,7 @@ class _Readings(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        metrics: dict[Row, Metric] = {}
+        metrics: dict[Row, CounterMetricFamily | GaugeMetricFamily] = {}
         for row, value, *labels in self._source():
             family = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
             metric = metrics.setdefault(row, family(row.name, row.meaning, labels=row.labels))

@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -76,7 +77,7 @@ def test_f80_a_pod_names_the_parts_that_have_not_read_what_they_must() -> None:
 
 def test_f80_a_pod_that_could_not_append_is_not_ready_and_says_why() -> None:
     payments = PaymentDesk(IDS, CommandLog("127.0.0.1:1", topic="payment-commands"), {})
-    logs = {"commands": CommandLog("127.0.0.1:1"), "payments": payments}
+    logs: dict[str, Any] = {"commands": CommandLog("127.0.0.1:1"), "payments": payments}
     payments.log._trouble = "told so"
     [ready, live] = get(pod_with(**logs), "/health/ready", "/health/live")
     assert (ready.status_code, live.status_code) == (503, 200)
