@@ -1,7 +1,7 @@
-"""What the topics of payments say of one partition: each payment with all that was heard of it.
+"""Topics of payments in; each payment of one partition, with all records about it, out.
 
-Read with the schemas alone, as everything here: what workers keep (purchases-changelog), what they
-tell (payment-events), and the records that must have led to both (payment-commands).
+The audit reads them with the schemas alone: what workers store (purchases-changelog), what they
+publish (payment-events), and the records that must have led to both (payment-commands).
 """
 
 from collections.abc import Collection, Iterable
@@ -41,13 +41,13 @@ STATE_BY_TAG = {
 class Payment:
     """One payment, under its reservation's id.
 
-    asked:      the PaymentRequested that began it, appended at asked_at_ms (Unix ms).
+    asked:      the PaymentRequested that began the payment, appended at asked_at_ms (Unix ms).
     stored:     its purchase; told: each PaymentChanged.
-    captures:   what its gateway said it had captured.
-    heard:      in words, what else has been heard of it: what may have moved it.
-    is_waiting: records about it were not decided yet.
-    is_unclear: one of them was set aside by the workers.
-    is_listed:  it is among those that need a person.
+    captures:   the captures that its gateway told.
+    heard:      words for all other records that may have moved the payment.
+    is_waiting: some records about the payment were not decided yet.
+    is_unclear: workers have quarantined a record about the payment.
+    is_listed:  the payment is listed among those that need a person.
     """
 
     asked: Fields | None = None
@@ -62,12 +62,12 @@ class Payment:
 
     @property
     def offset(self) -> int:
-        """Return the offset of the command that started it, -1 where none is known."""
+        """Return the offset of the command that started the payment; -1 where none is known."""
         return -1 if self.asked is None else offset_of(self.asked["outcomeId"])
 
     @property
     def status(self) -> str:
-        """Return how it stands; empty where nobody keeps it."""
+        """Return the status of the purchase; empty where there is none."""
         return "" if self.stored is None else str(self.stored["status"])
 
 
@@ -75,11 +75,11 @@ class Payment:
 class Purchases:
     """The payments of one partition.
 
-    is_played: the role payments was ever played in this cluster.
-    intents:   by id, what gateways have yet to be asked.
-    counts:    of purchases by the number of their status, as they are kept; None for none.
-    unreadable: offsets of records of payment-commands that were decided and nobody can read.
-    texts:     what people or gateways wrote about a payment: reservation id, where, text.
+    is_played: workers of this cluster have played the role payments at some time.
+    intents:   open intents by id.
+    counts:    stored counts of purchases by the number of their status; None without any.
+    unreadable: offsets of the records of payment-commands that were decided, but cannot be read.
+    texts:     texts by people or gateways about a payment: reservation id, topic, text.
     """
 
     is_played: bool = False
@@ -90,12 +90,12 @@ class Purchases:
     texts: list[tuple[str, str, str]] = field(default_factory=list)
 
     def of(self, reservation_id: str) -> Payment:
-        """Return a payment, a new one where nothing was heard of it before."""
+        """Return the payment of a reservation; a new one where none is known."""
         return self.by_id.setdefault(reservation_id, Payment())
 
 
 def read_purchases(log: Log, notes: Notes, quarantined: AbstractSet[int]) -> Purchases:
-    """Read what the partition of these notes has; count what is foreign, or waits.
+    """Read the payments of the partition of `notes`; count foreign and undecided records.
 
     quarantined: offsets of payment-commands that no worker survived.
     """
@@ -107,7 +107,7 @@ def read_purchases(log: Log, notes: Notes, quarantined: AbstractSet[int]) -> Pur
         try:
             name, fields = log.wire.decode(record.value or b"", PAYMENT_COMMANDS)
         except Unreadable:
-            # Told as foreign by those who judge what sections say to payments.
+            # The family `payments` notes it as foreign.
             if record.value is not None and record.offset < next_offset:
                 purchases.unreadable.add(record.offset)
             continue
@@ -140,7 +140,7 @@ def id_of(fields: Fields) -> str:
 def hear(
     log: Log, notes: Notes, purchases: Purchases, record: LogRecord, name: str, fields: Fields
 ) -> None:
-    """Remember a record about a payment that was decided."""
+    """Remember a decided record about a payment."""
     payment = purchases.of(id_of(fields))
     for part in ("detail", "method", "parameters"):
         text = fields.get(part, "")
@@ -157,7 +157,7 @@ def hear(
 
 
 def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
-    """Return what a record says that may move its payment; empty where it is another's."""
+    """Return the words for what a record may do to its payment; empty for another's record."""
     asked = payment.asked
     assert asked is not None
     whose: Fields = asked["request"]
@@ -167,7 +167,7 @@ def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
         return set()
     match name:
         case "GatewayAnswered" if fields["word"] == "CAPTURED" and not fields["paymentId"]:
-            # Nobody could tell such a capture from another: it is no answer.
+            # Without an id nobody could tell this capture from another, so it is no answer.
             return {"OPEN"}
         case "GatewayAnswered" if fields["word"] == "CAPTURED":
             payment.captures.append(fields)
@@ -176,7 +176,7 @@ def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
         case "GatewayAnswered":
             return {fields["word"]}
         case "SaleDecided" if request == whose and fields["reason"] == "INTERNAL":
-            # Nobody has looked at the seats.
+            # The section could not decide, so its seats are as before.
             return {"undecided"}
         case "SaleDecided" if fields["asked"] == "SELL_SEATS" and request == whose:
             return {"sold" if fields["decision"] == "SOLD" else "lost"}
@@ -191,7 +191,7 @@ def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
 
 
 def read_state(log: Log, notes: Notes, purchases: Purchases) -> int:
-    """Read what the changelog ends with; return the offset of the first record it lacks."""
+    """Read the last values of the changelog; return the offset of the first record not in them."""
     next_offset = 0
     records = log.purchases.get(notes.partition, [])
     last = last_values(records, notes, PURCHASES_CHANGELOG.name, STATE_BY_TAG, log.partitions)
@@ -224,9 +224,9 @@ def last_values(
     tags: Collection[bytes],
     partitions: int,
 ) -> dict[bytes, tuple[int, bytes]]:
-    """Return offset and value by key; what is no value of this partition is a stranger's.
+    """Return offset and last value by key; note values that are not of this partition.
 
-    name: of the changelog; tags: first bytes that keys of ours have there.
+    name: of the changelog. tags: the first bytes of our keys in it.
     """
     last: dict[bytes, tuple[int, bytes]] = {}
     here = notes.partition

@@ -1,8 +1,8 @@
 """I6, I9 to I12, I24: nobody is charged twice, and money is where the seats say.
 
-Followed by the words of the table of purchases, without the product's rules: each move of a
-payment has to be one of the table's, and something must have been heard that it may follow from.
-What has not come to rest is counted, and judged when it has.
+The audit knows the table of purchases, but none of the product's rules. Each move of a payment
+must be in the table, and a record that may lead to the move must lie before it. A payment that
+still waits for something is counted, and judged once it waits for nothing.
 """
 
 import re
@@ -32,7 +32,7 @@ STATUSES = (
     "COMPENSATION_REQUIRED",
 )
 
-# How a payment may be told first: under way, or nobody could be asked, or in time.
+# First status of a payment: under way, or no gateway could be asked, or its deadline had passed.
 FIRST = {"PENDING", "FAILED", "EXPIRED"}
 ANYTHING: set[str] = set()
 _LATE = {"CAPTURED": {"captured"}, "REFUND_DUE": {"captured otherwise"}}
@@ -43,7 +43,7 @@ _CALLED = {
     "EXPIRED": {"NOT_FOUND"},
     "COMPENSATION_REQUIRED": ANYTHING,
 }
-# By where a payment stands and where it goes: what must have been heard, one of these.
+# By a payment's status and its next one: what must have been heard before, one of these.
 MOVES: dict[str, dict[str, set[str]]] = {
     "PENDING": _CALLED,
     "PROCESSING": _CALLED,
@@ -63,10 +63,10 @@ MOVES: dict[str, dict[str, set[str]]] = {
         "FAILED": {"found FOUND_UNPAID"},
     },
 }
-# How seats may stand where a payment has ended.
+# By the status of a payment that has ended: how its seats may stand.
 SEATS_OF = {
     "DONE": {"SOLD"},
-    # Sold by somebody else without money, and taken back by a person.
+    # REFUNDED: somebody else sold the seats without money, and a person took them back.
     "FAILED": {"RELEASED", "REFUNDED"},
     "EXPIRED": {"RELEASED"},
     "REFUNDED": {"RELEASED", "REFUNDED"},
@@ -75,13 +75,13 @@ SEATS_OF = {
 # By gateway and its payment id: partition, offset and reservation id of each purchase that has it.
 Claims = dict[tuple[str, str], list[tuple[int, int, str]]]
 Bad = Callable[[str, str, str], None]  # invariant, anomaly, message
-EARLY_MS = 60_000  # so far the gateway's clock may be behind the broker's
-# No card begins with a 1, which a time in ms does.
+EARLY_MS = 60_000  # how far the gateway's clock may be behind the broker's
+# A time in ms begins with a 1, which no card number does.
 CARD_DIGITS = re.compile(r"(?<![0-9])[2-6](?:[ -]?[0-9]){12,18}(?![0-9])")
 
 
 def check(facts: Facts, notes: Notes) -> None:
-    """Judge every payment, what is kept beside them, and the gateway's ledger where given."""
+    """Judge all payments, what is stored beside purchases, and the gateway's ledger if given."""
     if not facts.purchases.is_played:
         return
     waiting = waiting_sections(facts)
@@ -116,24 +116,24 @@ def waiting_sections(facts: Facts) -> set[str]:
 
 
 def is_settled(payment: Payment) -> bool:
-    """Say whether nobody is waited for: what is wrong now stays so."""
+    """Say whether a payment waits for nothing, so that what is wrong now stays wrong."""
     stored = payment.stored
     if stored is None or payment.asked is None or payment.is_waiting:
         return False
     if payment.status in UNDER_WAY or stored["saying"] != "UNSPECIFIED":
         return False
-    # A last look is asked for, and will find what was captured.
+    # The last look-up is still open, and will find what was captured.
     is_looked_for = payment.status in {"FAILED", "EXPIRED"} and is_asked(payment)
     return not (payment.captures and is_looked_for)
 
 
 def is_asked(payment: Payment) -> bool:
-    """Say whether a gateway has yet to answer something."""
+    """Say whether a payment has an open question."""
     return payment.stored is not None and payment.stored["question"] != "UNSPECIFIED"
 
 
 def finding(notes: Notes, reservation_id: str, payment: Payment) -> Bad:
-    """Return what notes a violation about a payment."""
+    """Return a function that notes a violation about a payment."""
 
     def bad(invariant: str, anomaly: str, message: str) -> None:
         notes.bad(invariant, anomaly, payment.offset, message, reservation_id=reservation_id)
@@ -142,7 +142,7 @@ def finding(notes: Notes, reservation_id: str, payment: Payment) -> Bad:
 
 
 def kept_of(payment: Payment) -> Counter[str]:
-    """Return what is kept of the buyer's money, as far as the topics tell."""
+    """Return how much of the buyer's money is kept, as far as the topics tell."""
     stored = payment.stored
     if stored is None or not stored["paid"] or payment.status == "REFUNDED":
         return Counter()
@@ -161,7 +161,7 @@ def price_of(facts: Facts, reservation_id: str) -> Counter[str]:
 
 
 def judge_payment(facts: Facts, notes: Notes, reservation_id: str, payment: Payment) -> None:
-    """Judge what is kept and told of a payment by what was heard of it."""
+    """Judge a payment's purchase, and what was told of it, by the records about it."""
     stored, asked = payment.stored, payment.asked
     report = notes.report
     bad = finding(notes, reservation_id, payment)
@@ -194,12 +194,12 @@ def judge_payment(facts: Facts, notes: Notes, reservation_id: str, payment: Paym
 
 
 def sorted_ids(payment: Payment) -> list[str]:
-    """Return the gateway's names of all captures."""
+    """Return the gateway's ids of all captures of a payment."""
     return sorted({capture["paymentId"] for capture in payment.captures})
 
 
 def judge_capture(payment: Payment, bad: Bad) -> None:
-    """Judge what is kept of a capture: the gateway has said it, and it was for what is sold."""
+    """Judge a purchase's capture: a gateway must have told it, and it must be what seats cost."""
     stored = payment.stored
     assert stored is not None
     known = {(each["paymentId"], each["amount"], each["currency"]) for each in payment.captures}
@@ -218,7 +218,7 @@ def judge_capture(payment: Payment, bad: Bad) -> None:
 
 
 def judge_waiting(facts: Facts, reservation_id: str, payment: Payment, bad: Bad) -> None:
-    """Judge what a payment waits for: a question has its intent, under the key of its kind."""
+    """Judge what a payment waits for: each question must have its intent, under its own key."""
     stored = payment.stored
     assert stored is not None
     status, question = payment.status, stored["question"]
@@ -239,7 +239,7 @@ def judge_waiting(facts: Facts, reservation_id: str, payment: Payment, bad: Bad)
 
 
 def judge_moves(payment: Payment, bad: Bad) -> None:
-    """Follow a payment as it was told; the last told is what is kept."""
+    """Judge the moves of a payment as it was told; the last told must be what is stored."""
     stored = payment.stored
     assert stored is not None
     standings = [told["status"] for told in payment.told]
@@ -267,7 +267,7 @@ def judge_moves(payment: Payment, bad: Bad) -> None:
 
 
 def judge_seats(facts: Facts, notes: Notes, reservation_id: str, payment: Payment) -> None:
-    """Judge a payment that has ended by what became of the seats."""
+    """Judge a payment that has ended by what became of its seats."""
     bad, stored = finding(notes, reservation_id, payment), payment.stored
     assert stored is not None
     held = facts.oracle.reservations.get(reservation_id)
@@ -295,7 +295,7 @@ def judge_seats(facts: Facts, notes: Notes, reservation_id: str, payment: Paymen
 
 
 def judge_sales(facts: Facts, notes: Notes) -> None:
-    """Judge every sale by whether it was paid for; what costs nothing is not."""
+    """Judge every sale: seats that cost something have a payment, free seats have none."""
     report = notes.report
     for reservation_id, held in facts.oracle.reservations.items():
         record, payment = held.record, facts.purchases.by_id.get(reservation_id)
@@ -313,7 +313,7 @@ def judge_sales(facts: Facts, notes: Notes) -> None:
 
 
 def judge_beside(facts: Facts, notes: Notes) -> None:
-    """Judge what is kept beside purchases: who needs a person, intents, counts."""
+    """Judge what is stored beside purchases: the list of compensations, intents, counts."""
     purchases = facts.purchases
     questions: set[str] = set()
     for reservation_id, payment in purchases.by_id.items():
@@ -339,7 +339,7 @@ def judge_beside(facts: Facts, notes: Notes) -> None:
 
 
 def judge_texts(facts: Facts, notes: Notes) -> None:
-    """Note whatever looks like the number of a card; the number itself is not repeated."""
+    """Note texts that may hold a card number, without a repeat of the number."""
     for reservation_id, where, text in facts.purchases.texts:
         if has_card(text):
             message = f"{where} has what may be the number of a card"
@@ -347,7 +347,7 @@ def judge_texts(facts: Facts, notes: Notes) -> None:
 
 
 def has_card(text: str) -> bool:
-    """Say whether a text has 13 to 19 digits with the check digit of a card (Luhn)."""
+    """Say whether a text has 13 to 19 digits with a card's check digit (Luhn)."""
     for match in CARD_DIGITS.finditer(text):
         digits = [int(each) for each in reversed(match[0]) if each.isdigit()]
         doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
@@ -357,7 +357,7 @@ def has_card(text: str) -> bool:
 
 
 def add_claims(facts: Facts, claims: Claims) -> None:
-    """Add whose each capture is, by what the gateway calls it."""
+    """Add which purchase has each capture, by the gateway's id of it."""
     for reservation_id, payment in facts.purchases.by_id.items():
         stored = payment.stored
         if stored is not None and stored["paymentId"]:
@@ -366,7 +366,7 @@ def add_claims(facts: Facts, claims: Claims) -> None:
 
 
 def judge_claims(claims: Claims, report: Report) -> None:
-    """Note each capture that two purchases have, of whichever partitions: no worker sees that."""
+    """Note captures that two purchases have. No worker sees that across partitions."""
     for (gateway, payment_id), claimed in claims.items():
         first, *others = claimed
         for partition, offset, reservation_id in others:
@@ -380,7 +380,7 @@ def judge_claims(claims: Claims, report: Report) -> None:
 
 
 def add_money_told(facts: Facts, notes: Notes, settled: Mapping[str, Payment]) -> None:
-    """Add the money that the topics tell of; count where it is not the price of what is sold."""
+    """Add up the money that the topics tell of; count payments where it is not the price."""
     report = notes.report
     for payment in facts.purchases.by_id.values():
         stored = payment.stored
@@ -390,7 +390,7 @@ def add_money_told(facts: Facts, notes: Notes, settled: Mapping[str, Payment]) -
         if payment.status == "REFUNDED":
             report.refunded[stored["paidCurrency"]] += stored["paid"]
     for reservation_id, payment in settled.items():
-        # What a person has to find out is not known yet.
+        # A person has yet to find out where this money is.
         if payment.status != "COMPENSATION_REQUIRED":
             report.money_mismatch += kept_of(payment) != price_of(facts, reservation_id)
 
@@ -401,7 +401,7 @@ def judge_ledger(
     settled: Mapping[str, Payment],
     accounts: Mapping[Order, Account],
 ) -> None:
-    """Judge what the gateway has done by what it was asked for, and by the seats."""
+    """Judge the gateway's ledger by what payments asked for, and by the seats."""
     purchases, report = facts.purchases.by_id, notes.report
     for (reservation_id, epoch), account in accounts.items():
         payment = purchases.get(reservation_id, Payment())
@@ -424,7 +424,7 @@ def judge_ledger(
 
 
 def report_twice(notes: Notes, bad: Bad) -> Bad:
-    """Return what notes a violation, and counts who was charged twice."""
+    """Return a function that notes a violation, and counts each double charge."""
 
     def noted(invariant: str, anomaly: str, message: str) -> None:
         notes.report.charged_twice += anomaly == "charged twice"
@@ -434,7 +434,7 @@ def report_twice(notes: Notes, bad: Bad) -> Bad:
 
 
 def judge_account(account: Account, payment: Payment, bad: Bad) -> None:
-    """Judge one order by itself: one capture, one whole refund of it, one key for each."""
+    """Judge one order by itself: one capture, one whole refund, one key for each."""
     captures, refunds, order_id = account.captures, account.refunds, account.order_id
     if len(captures) > 1:
         bad("I11", "charged twice", f"order {order_id} was captured {len(captures)} times")
@@ -450,7 +450,7 @@ def judge_account(account: Account, payment: Payment, bad: Bad) -> None:
     if len(refunds) > 1:
         bad("I10", "refunded twice", f"order {order_id} was given back {len(refunds)} times")
     for operation, prefix in ((Operation.CHARGE, "pay"), (Operation.REFUND, "refund")):
-        # A person who gives money back has a key of their own.
+        # A person who gives money back uses another key.
         is_ours = operation is Operation.CHARGE or "found REFUNDED" not in payment.heard
         wrong = account.keys[operation] - {f"{prefix}:{order_id}"}
         if wrong and is_ours:
@@ -460,7 +460,7 @@ def judge_account(account: Account, payment: Payment, bad: Bad) -> None:
 def judge_balance(
     facts: Facts, notes: Notes, reservation_id: str, payment: Payment, account: Account
 ) -> None:
-    """Judge what the gateway has kept by what is sold, to the unit."""
+    """Compare the money that the gateway has kept with the price of what is sold, to the unit."""
     if payment.status == "COMPENSATION_REQUIRED":
         return
     bad, kept = finding(notes, reservation_id, payment), account.kept
@@ -468,7 +468,7 @@ def judge_balance(
     if kept == price:
         return
     if is_asked(payment):
-        # A last look will find it.
+        # The last look-up will find it.
         notes.report.under_way += 1
         return
     notes.report.money_mismatch += 1

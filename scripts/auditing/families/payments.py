@@ -1,4 +1,4 @@
-"""I8: payments are told of each start and each word about money once, and of nothing else."""
+"""I8: payment-commands has one record for each start and each command about money, no others."""
 
 from collections import Counter
 
@@ -7,12 +7,12 @@ from scripts.auditing.facts import Facts
 from scripts.auditing.report import Notes, differences, offset_of
 from scripts.auditing.schemas import Unreadable
 
-# What sections write there; the rest is between payments and their gateways.
+# The records that sections write; all others are between payments and their gateways.
 OF_SECTIONS = {"PaymentRequested", "SaleDecided"}
 
 
 def check(facts: Facts, notes: Notes) -> None:
-    """Compare what sections told payments with what their commands must have led to."""
+    """Compare the records of sections on payment-commands with what commands must lead to."""
     times: Counter[str] = Counter()
     for record in facts.log.payments.get(facts.partition, []):
         value = record.value or b""
