@@ -56,7 +56,7 @@ TAKES_PAYMENTS = "payments"
 
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (SECTION_STATUS.name, RESERVATION_OUTCOMES.name, EVENTS.name)
-POD_WRITES = (SECTION_COMMANDS.name, EVENTS.name, PAYMENT_COMMANDS.name)
+POD_WRITES = (SECTION_COMMANDS.name, EVENTS.name, PAYMENT_COMMANDS.name, CART_COMMANDS.name)
 
 
 def routes(

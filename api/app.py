@@ -22,6 +22,7 @@ from api.availability import endpoints as availability
 from api.availability import stream as streaming
 from api.availability.encoded import AGE_HEADERS
 from api.availability.endpoints import QuickLookUps
+from api.carts import endpoints as carts
 from api.events import endpoints as events
 from api.events import seat_maps
 from api.http1.framing import check_head
@@ -293,6 +294,7 @@ def with_endpoints() -> FastAPI:
         availability,
         streaming,
         reservations,
+        carts,
         payments,
         compensations,
         webhooks,

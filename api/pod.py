@@ -12,6 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 from api import pod_readings
 from api.access.identity import TokenVerifier
 from api.access.tokens import KeySet
+from api.commands.cart_desk import CartDesk
 from api.commands.desk import FAILPOINTS, CommandDesk
 from api.commands.payment_desk import PaymentDesk
 from api.part import Closing, Part, closed, started
@@ -23,6 +24,7 @@ from api.web.waits import CERTAIN_S, WAITS_MAX, Waits
 from infra.process.failpoints import Failpoints
 from infra.process.metrics import Reading
 from schemas.topics import (
+    CART_COMMANDS,
     EVENTS,
     PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
@@ -83,6 +85,7 @@ class Pod:
     catalogue: what is known of every event.
     descriptions: where changes of events are appended.
     payments:  where the payments role is told something, and what gateways send is believed.
+    carts:     where the carts role is told what buyers want of several sections.
     ids:       schema ids that records are written with.
     limits:    rate limits; none at all in a pod that is given none.
     pre_locks: locks of chosen seats; none at all in a pod that is given none.
@@ -102,6 +105,7 @@ class Pod:
     descriptions = _Part[CommandLog]()
     ids = _Part[SchemaIds]()
     payments = _Part[PaymentDesk]()
+    carts = _Part[CartDesk]()
 
     def __init__(
         self,
@@ -117,6 +121,7 @@ class Pod:
         descriptions: CommandLog | None = None,
         ids: SchemaIds | None = None,
         payments: PaymentDesk | None = None,
+        carts: CartDesk | None = None,
         limits: RateLimits | None = None,
         pre_locks: PreLocks | None = None,
         sweeper: LockSweeper | None = None,
@@ -154,6 +159,7 @@ class Pod:
         self._ids = ids
         self._payments = payments
         self._sweeper = sweeper
+        self._carts = carts
         self.metrics.read_from(self._readings)
 
     @classmethod
@@ -198,6 +204,9 @@ class Pod:
                 schemas.ids(),
                 CommandLog(brokers, topic=PAYMENT_COMMANDS.name, kafka=kafka),
                 opened(settings.gateways, os.environ),
+            ),
+            carts=CartDesk(
+                schemas.ids(), CommandLog(brokers, topic=CART_COMMANDS.name, kafka=kafka)
             ),
             owners=owners,
             limits=RateLimits(settings.redis_url),
@@ -311,16 +320,18 @@ class Pod:
     def _logs(self) -> dict[str, CommandLog]:
         """Return what is appended to: what a part of a test does in its place has no brokers."""
         payments = None if self._payments is None else self._payments.log
+        carts = None if self._carts is None else self._carts.log
         named = {
             "commands": self._commands,
             "descriptions": self._descriptions,
             "payments": payments,
+            "carts": carts,
         }
         return {name: log for name, log in named.items() if isinstance(log, CommandLog)}
 
     def _parts(self) -> list[Part]:
         followed = self._followed().values()
-        appended = self._commands, self._descriptions, self._payments
+        appended = self._commands, self._descriptions, self._payments, self._carts
         parts = (*followed, *appended, self._owners, self._sweeper)
         return [part for part in parts if isinstance(part, Part)]
 

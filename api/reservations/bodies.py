@@ -1,54 +1,20 @@
 """What requests and answers about reservations look like."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.seat_bodies import INT_MAX, STRICT, SeatBody, seat_body
 from api.web.consistency_tokens import TOKEN_FORM, token_of
-from api.web.ids import SECTION_FORM
-from state.domain.layout import SEATS_PER_HOLD_MAX
 from state.domain.outcome import WITH_DEADLINE, ReservationView
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
-
-INT_MAX: Final = 2**31 - 1
-
-_STRICT: Final = ConfigDict(extra="forbid", strict=True)
-
-Section = Annotated[str, Field(pattern=SECTION_FORM, description="Id of the section.")]
-
-
-class SeatBody(BaseModel):
-    """One seat: indexes from 0, as in the section's seat map."""
-
-    model_config = _STRICT
-
-    row: int = Field(ge=0, le=INT_MAX)
-    seat: int = Field(ge=0, le=INT_MAX)
-
-
-class BestAvailable(BaseModel):
-    """Adjacent seats of the section's choice."""
-
-    model_config = _STRICT
-
-    section: Section
-    quantity: int = Field(ge=1, le=SEATS_PER_HOLD_MAX)
-
-
-class ChosenSeats(BaseModel):
-    """Exactly these seats, all or none."""
-
-    model_config = _STRICT
-
-    section: Section
-    seats: list[SeatBody] = Field(min_length=1, max_length=SEATS_PER_HOLD_MAX)
 
 
 class Extension(BaseModel):
     """A full hold time from now, within the section's limit."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     epoch: int = Field(ge=1, le=INT_MAX, description="That of the reservation as last seen.")
 
@@ -129,7 +95,3 @@ def pending_body(reservation_id: str, event_id: int, section: str) -> dict[str, 
         "event_id": event_id,
         "section": section,
     }
-
-
-def seat_body(seat: tuple[int, int] | None) -> dict[str, int] | None:
-    return None if seat is None else {"row": seat[0], "seat": seat[1]}

@@ -17,15 +17,13 @@ from api.headers import AskedWait, Key
 from api.pod import Pod
 from api.reservations import pre_locks
 from api.reservations.bodies import (
-    BestAvailable,
-    ChosenSeats,
     Extension,
     PendingBody,
     ReservationBody,
     pending_body,
     reservation_body,
-    seat_body,
 )
+from api.seat_bodies import BestAvailable, ChosenSeats, seat_body
 from api.standing import awaited, own, standing_of, unknown
 from api.web.answers import json_answer
 from api.web.consistency_tokens import token_of

@@ -6,15 +6,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from api.reservations.bodies import (
-    BestAvailable,
-    ChosenSeats,
     Extension,
     PendingBody,
     ReservationBody,
     pending_body,
     reservation_body,
-    seat_body,
 )
+from api.seat_bodies import BestAvailable, ChosenSeats, seat_body
 from api.web.consistency_tokens import Token, tokens_in
 from state.domain.layout import SEATS_PER_HOLD_MAX, SeatPosition, SeatRange
 from state.domain.outcome import ReservationView

@@ -1,0 +1,1 @@
+"""Seats of several sections held, given back and held longer as one."""

@@ -1,0 +1,152 @@
+"""What requests and answers about carts look like."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from api.seat_bodies import STRICT, BestAvailable, ChosenSeats, SeatBody, seat_body
+from api.web.consistency_tokens import TOKEN_FORM, token_of
+from state.domain.carts.cart import PARTS_MAX, Cart, CartStatus, OnFailure, Part
+from state.domain.outcome import WITH_DEADLINE, reason_of
+from state.domain.reasons import Reason
+from state.domain.reservation import ReleaseCause, Status
+from state.records.carts import Wanted
+
+
+class CartWish(BaseModel):
+    """Seats in several sections of an event, at most eight holds.
+
+    `on_failure`: `release` holds all or nothing, and gives all back when one hold ends; `keep`
+    holds what can be had, each as long as its own hold.
+    """
+
+    model_config = STRICT
+
+    items: list[BestAvailable | ChosenSeats] = Field(min_length=1, max_length=PARTS_MAX)
+    on_failure: Literal["release", "keep"] = "release"
+
+    @property
+    def policy(self) -> OnFailure:
+        return OnFailure.KEEP if self.on_failure == "keep" else OnFailure.RELEASE
+
+    def wanted(self) -> tuple[Wanted, ...]:
+        """Return the items as carts are asked for them."""
+        return tuple(
+            (item.section.encode(), item.quantity, ())
+            if isinstance(item, BestAvailable)
+            else (
+                item.section.encode(),
+                len(item.seats),
+                tuple((seat.row, seat.seat) for seat in item.seats),
+            )
+            for item in self.items
+        )
+
+
+class PartBody(BaseModel):
+    """One hold of a cart; PENDING while its section has not answered."""
+
+    section: str
+    status: Literal["PENDING", "HELD", "SOLD", "REJECTED", "RELEASED", "PAYING", "REFUNDED"]
+    seats: list[SeatBody]
+    amount: int = Field(description="In the currency's minor unit, such as cents.")
+    currency: str = Field(description="ISO 4217; empty where the seats have no price.")
+    deadline_ms: int | None = Field(description="Unix ms.")
+    consistency_token: str | None = Field(
+        pattern=TOKEN_FORM, description="Look-ups that name it see this change, at any pod."
+    )
+    cause: Literal["CANCELLED", "LAPSED", "DECLINED", "EXPIRED", "DIFFERED"] | None = None
+    reason: str | None = None
+    seat: SeatBody | None = None
+
+
+class CartBody(BaseModel):
+    """A cart as it stands, with its parts in the order in which they were asked for.
+
+    ASKING: some section has not answered; ENDING: seats are being given back. `deadline_ms` is
+    that of the hold that lapses first; `amount` is the price of all that is held or sold.
+    """
+
+    cart_id: str = Field(description="Opaque; part of this cart's address.")
+    status: Literal["ASKING", "HELD", "ENDING", "REJECTED", "RELEASED", "SOLD"]
+    event_id: int
+    on_failure: Literal["release", "keep"]
+    deadline_ms: int | None = Field(description="Unix ms.")
+    amount: int = Field(description="In the currency's minor unit, such as cents.")
+    currency: str = Field(description="ISO 4217; empty where nothing has a price.")
+    parts: list[PartBody]
+    revision: str = Field(description="Opaque; for `changed_from`.")
+
+
+class CartPending(BaseModel):
+    """A wish that was taken and is not decided yet, as far as this pod knows."""
+
+    cart_id: str
+    status: Literal["PENDING"]
+    event_id: int
+
+
+_COUNTS = frozenset({Status.HELD, Status.PAYING, Status.SOLD})
+
+
+def cart_body(cart_id: str, cart: Cart) -> dict[str, Any]:
+    """Return the members of a CartBody."""
+    priced = [part.standing for part in cart.parts if part.status in _COUNTS]
+    # Prices of an event have one currency.
+    currency = next((one.currency for one in priced if one.currency), b"")
+    return {
+        "cart_id": cart_id,
+        "status": CartStatus(cart.status).name,
+        "event_id": cart.event_id,
+        "on_failure": "keep" if cart.on_failure == OnFailure.KEEP else "release",
+        "deadline_ms": cart.deadline_ms or None,
+        "amount": sum(one.amount for one in priced),
+        "currency": currency.decode(),
+        "parts": [_part_body(cart, part) for part in cart.parts],
+        "revision": revision_of(cart),
+    }
+
+
+def revision_of(cart: Cart) -> str:
+    """Return what is another after each record about the cart."""
+    return str(cart.applied_offset)
+
+
+def pending_cart(cart_id: str, event_id: int) -> dict[str, Any]:
+    """Return the members of a CartPending."""
+    return {"cart_id": cart_id, "status": "PENDING", "event_id": event_id}
+
+
+def _part_body(cart: Cart, part: Part) -> dict[str, Any]:
+    now = part.standing
+    status, section = Status(now.status), part.section.decode()
+    is_known = status is not Status.UNSPECIFIED
+    cause = ReleaseCause(now.cause)
+    is_rejected = status is Status.REJECTED
+    return {
+        "section": section,
+        "status": status.name if is_known else "PENDING",
+        "seats": [
+            {"row": row, "seat": seat}
+            for row, first, count in now.seats
+            for seat in range(first, first + count)
+        ],
+        "amount": now.amount,
+        "currency": now.currency.decode(),
+        "deadline_ms": now.deadline_ms if status in WITH_DEADLINE else None,
+        "consistency_token": (
+            token_of(cart.event_id, section, now.version, now.decided_at_ms) if is_known else None
+        ),
+        "cause": None if cause is ReleaseCause.UNSPECIFIED else cause.name,
+        "reason": reason_of(now.reason).name if is_rejected else None,
+        "seat": seat_body(now.seat),
+    }
+
+
+def first_refusal(cart: Cart) -> tuple[Reason, Part]:
+    """Return the first part that was refused, with the reason, of a cart that is REJECTED."""
+    for part in cart.parts:
+        if part.status == Status.REJECTED:
+            return reason_of(part.standing.reason), part
+    # One was cancelled before it was held: somebody did, or no worker survived its hold.
+    return Reason.CANCELLED, cart.parts[0]

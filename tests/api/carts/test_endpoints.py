@@ -1,0 +1,217 @@
+"""Carts over HTTP: one wish, one answer, whatever its sections, pods and clients do."""
+
+from typing import Any
+
+import httpx
+import pytest
+from support.carts.carting import MINUTE_MS, SECTIONS, Carting
+from support.pods.carts_asked import ANN, BOB, asking, create, log_of, owners_of, wish
+from support.pods.reservations_asked import problem
+from support.seats.section_commands import confirm, hold
+
+from api.pod import Pod
+from state.domain.reservation import Status
+from state.kafka.command_log import AppendUnknown, NotAppended
+from state.owners.lookup import OwnerUnreachable
+
+A, B, C = SECTIONS
+BOTH = wish((A, 2), (B, 3))
+
+
+def test_all_sections_are_held_by_one_request() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        chosen = {"section": C, "seats": [{"row": 0, "seat": 1}]}
+        answer = await create(client, {"items": [*BOTH["items"], chosen]})
+        assert answer.status_code == 201, answer.text
+        cart = answer.json()
+        assert answer.headers["location"] == f"/v1/carts/{cart['cart_id']}"
+        assert (cart["status"], cart["on_failure"]) == ("HELD", "release")
+        assert [part["status"] for part in cart["parts"]] == ["HELD"] * 3
+        assert cart["parts"][0]["seats"] == [{"row": 0, "seat": 0}, {"row": 0, "seat": 1}]
+        assert cart["parts"][2]["seats"] == [{"row": 0, "seat": 1}]
+        assert cart["deadline_ms"] == min(part["deadline_ms"] for part in cart["parts"])
+        assert world.truth(cart["cart_id"], A, B, C) == [Status.HELD] * 3
+        shown = await client.get(answer.headers["location"], headers=ANN)
+        assert shown.json() == cart
+
+    asking(test)
+
+
+def test_a_refused_part_is_the_answer_and_nothing_is_held() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        refused = problem(await create(client, BOTH), 409, "SOLD_OUT")
+        assert (refused["section"], refused["decided"]) == (B, True)
+        assert world.truth(refused["cart_id"], A, B) == [Status.RELEASED, Status.REJECTED]
+        again = problem(await create(client, BOTH), 409, "SOLD_OUT")
+        assert again["cart_id"] == refused["cart_id"]
+        shown = await client.get(f"/v1/carts/{refused['cart_id']}", headers=ANN)
+        assert [part["reason"] for part in shown.json()["parts"]] == [None, "SOLD_OUT"]
+
+    asking(test, ("....", "..", "...."))
+
+
+def test_with_keep_what_can_be_had_is_held() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH | {"on_failure": "keep"})).json()
+        assert cart["status"] == "HELD"
+        assert [part["status"] for part in cart["parts"]] == ["HELD", "REJECTED"]
+
+    asking(test, ("....", "..", "...."))
+
+
+@pytest.mark.parametrize("redis", ["up", "down"])
+def test_the_same_key_is_the_same_cart_and_another_body_is_refused(redis: str) -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        keys: Any = pod.desk.keys
+        keys.is_down = redis == "down"
+        first, again = await create(client, BOTH), await create(client, BOTH)
+        assert first.json() == again.json()
+        problem(await create(client, wish((A, 2))), 422, "IDEMPOTENCY_KEY_REUSED")
+        keep = BOTH | {"on_failure": "keep"}
+        problem(await create(client, keep), 422, "IDEMPOTENCY_KEY_REUSED")
+        assert (await create(client, wish((A, 1)), key="k2")).status_code == 201
+
+    asking(test)
+
+
+def test_what_is_not_decided_is_pending_and_found_later() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        answer = await create(client, BOTH, Prefer="wait=0")
+        assert answer.status_code == 202
+        assert answer.json()["status"] == "PENDING"
+        place = answer.headers["location"]
+        asked = (await client.get(place, headers=ANN)).json()
+        assert (asked["status"], asked["parts"][0]["status"]) == ("ASKING", "PENDING")
+        world.relay_all()
+        held = await client.get(f"{place}?changed_from={asked['revision']}", headers=ANN)
+        assert held.json()["status"] == "HELD"
+
+    asking(test, relays=False)
+
+
+def test_a_wait_ends_when_nothing_changes() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH)).json()
+        path = f"/v1/carts/{cart['cart_id']}?changed_from={cart['revision']}"
+        same = await client.get(path, headers={**ANN, "Prefer": "wait=0"})
+        assert same.json() == cart
+
+    asking(test)
+
+
+def test_a_cart_is_given_back_once_and_again() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH)).json()
+        path = f"/v1/carts/{cart['cart_id']}"
+        for _ in range(2):
+            answer = await client.delete(path, headers=ANN)
+            assert (answer.status_code, answer.json()["status"]) == (200, "RELEASED")
+        assert world.truth(cart["cart_id"], A, B) == [Status.RELEASED, Status.RELEASED]
+        # The key stands for the cart as it is now.
+        assert (await create(client, BOTH)).json()["status"] == "RELEASED"
+
+    asking(test)
+
+
+def test_an_extension_moves_the_deadline_and_a_repeat_does_not() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH)).json()
+        path = f"/v1/carts/{cart['cart_id']}:extend"
+        world.driver.advance(MINUTE_MS)
+        for _ in range(2):
+            answer = await client.post(path, headers={**ANN, "Idempotency-Key": "x1"})
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["deadline_ms"] == cart["deadline_ms"] + MINUTE_MS
+            world.driver.advance(MINUTE_MS)
+        await client.delete(f"/v1/carts/{cart['cart_id']}", headers=ANN)
+        over = await client.post(path, headers={**ANN, "Idempotency-Key": "x2"})
+        problem(over, 409, "NOT_HELD")
+
+    asking(test)
+
+
+def test_another_users_cart_does_not_exist() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH)).json()
+        path = f"/v1/carts/{cart['cart_id']}"
+        problem(await client.get(path, headers=BOB), 404, "NOT_FOUND")
+        problem(await client.delete(path, headers=BOB), 404, "NOT_FOUND")
+        extension = {**BOB, "Idempotency-Key": "x"}
+        problem(await client.post(f"{path}:extend", headers=extension), 404, "NOT_FOUND")
+        nobody = await client.get("/v1/carts/r-1", headers={**ANN, "Prefer": "wait=0"})
+        problem(nobody, 404, "NOT_FOUND")
+
+    asking(test)
+
+
+def test_a_part_is_none_of_the_reservations() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH)).json()
+        part = f"/v1/reservations/{cart['cart_id']}_0"
+        problem(await client.get(part, headers=ANN), 404, "UNKNOWN_RESERVATION")
+        problem(await client.delete(part, headers=ANN), 404, "UNKNOWN_RESERVATION")
+
+    asking(test)
+
+
+def test_a_cart_of_which_a_part_is_sold_is_not_given_back() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH)).json()
+        world.ask(confirm(f"{cart['cart_id']}_0", section=A))
+        refused = await client.delete(f"/v1/carts/{cart['cart_id']}", headers=ANN)
+        problem(refused, 409, "ALREADY_SOLD")
+        assert world.truth(cart["cart_id"], A, B) == [Status.SOLD, Status.HELD]
+
+    asking(test)
+
+
+def test_nothing_is_accepted_without_brokers() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        log_of(pod).failure = NotAppended("no brokers")
+        problem(await create(client, BOTH), 503, "BROKER_UNAVAILABLE")
+        log_of(pod).failure = AppendUnknown("nobody knows")
+        answer = await create(client, BOTH, Prefer="wait=0")
+        assert answer.status_code == 202
+
+    asking(test)
+
+
+def test_a_wish_that_was_taken_is_pending_while_nobody_can_be_asked() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        owners_of(pod).failure = OwnerUnreachable("nobody")
+        answer = await create(client, BOTH, Prefer="wait=0")
+        assert answer.status_code == 202
+        problem(
+            await client.get(answer.headers["location"], headers=ANN), 503, "OWNER_UNREACHABLE"
+        )
+        owners_of(pod).failure = None
+        assert (await create(client, BOTH)).json()["status"] == "HELD"
+
+    asking(test)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"items": []},
+        wish(*[(A, 1)] * 9),
+        wish((A, 0)),
+        wish((A, 1), on_failure="maybe"),
+        wish((A, 1), split=True),
+        {"items": [{"section": A}]},
+        {"items": [{"section": A, "quantity": 1, "seats": [{"row": 0, "seat": 0}]}]},
+    ],
+)
+def test_what_is_no_wish_is_refused(body: dict[str, Any]) -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        problem(await create(client, body), 400, "MALFORMED")
+
+    asking(test)
+
+
+def test_seats_of_others_are_not_waited_for() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        world.ask(hold("r1", 4, section=A))
+        problem(await create(client, BOTH), 409, "SOLD_OUT")
+
+    asking(test)
