@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 
 from api.pod import Pod
-from api.reservations.bodies import BestAvailable, ChosenSeats
+from api.seat_bodies import BestAvailable, ChosenSeats
 from api.web.problems import Problem
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reasons import ApiReason

@@ -173,6 +173,7 @@ def test_a_pod_of_all_parts_has_them_connects_to_nothing_and_ends_before_it_bega
         "commands": False,
         "descriptions": False,
         "payments": False,
+        "carts": False,
         # Nobody has a key yet: none is set.
         "keys": pod.verifier.is_ready,
         "partitions": True,
