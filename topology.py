@@ -12,12 +12,15 @@ from infra.process.environment import BadSetting
 from schemas.topics import (
     CART_COMMANDS,
     CARTS_CHANGELOG,
+    CLAIMS_CHANGELOG,
     DEAD_LETTER_QUEUE,
     EVENTS,
     PAYMENT_COMMANDS,
+    PAYMENT_COMPLETED,
     PAYMENT_EVENTS,
     PURCHASES_CHANGELOG,
     RESERVATION_OUTCOMES,
+    SEAT_UNLOCK,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
     SECTION_STATUS,
@@ -28,6 +31,7 @@ from serdes.schema_source import Answer, SchemaSource
 from state.domain.keys import may_store, may_store_of_carts, may_store_of_payments
 from state.kafka.schema_id_log import SchemaIdLog
 from state.records.cart_codecs import CartCodecs
+from state.records.claim_codecs import ClaimCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from streams.change_sections import (
@@ -37,9 +41,11 @@ from streams.change_sections import (
     refuse_poison,
     retold_statuses,
 )
+from streams.check_claims import handler as claims
 from streams.emit_ticks import emit_ticks
 from streams.gateways.protocol import Gateway
 from streams.gateways.registry import SETTING, gateway_names, opened
+from streams.gateways.webhooks import Secrets
 from streams.hold_carts import handler as carts
 from streams.hold_carts.contradictions import contradiction as contradiction_of_carts
 from streams.route import Route, played
@@ -52,7 +58,7 @@ from streams.take_payments.fold import Setup
 from streams.take_payments.performers import GatewayPerformers
 from streams.take_payments.questions import CALL_MS, told_answers
 
-TAKES_PAYMENTS = "payments"
+TAKES_PAYMENTS, CHECKS_CLAIMS = "payments", "claims"
 
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (SECTION_STATUS.name, RESERVATION_OUTCOMES.name, EVENTS.name)
@@ -67,16 +73,19 @@ def routes(
     cached_seats: int,
     gateways: Sequence[Gateway] = (),
     gateway_call_ms: int = CALL_MS,
+    shops: claims.Setup | None = None,
 ) -> tuple[Route, ...]:
     """Return the whole flow.
 
     cached_seats: bounds the decoded sections of one partition. gateways: those that may be asked.
+    shops: who else may say that a payment was made; None for nobody.
     """
     performers = GatewayPerformers(gateways)
     return (
         seats(codecs, cached_seats),
         take_payments(of_payments, performers, gateway_call_ms),
         hold_carts(of_carts),
+        *((check_claims(shops),) if shops else ()),
     )
 
 
@@ -91,6 +100,7 @@ def seats(codecs: SeatCodecs, cached_seats: int) -> Route:
             SECTION_STATUS.name,
             PAYMENT_COMMANDS.name,
             CART_COMMANDS.name,
+            SEAT_UNLOCK.name,
         ),
         by_key=(CART_COMMANDS.name,),
         changelog=SEATS_CHANGELOG.name,
@@ -146,6 +156,18 @@ def hold_carts(codecs: CartCodecs) -> Route:
     )
 
 
+def check_claims(shops: claims.Setup) -> Route:
+    """Return the route that believes other shops: it remembers nothing, and forwards."""
+    return Route(
+        role=CHECKS_CLAIMS,
+        source=PAYMENT_COMPLETED.name,
+        handler=claims.check_claims(shops),
+        to=(SECTION_COMMANDS.name,),
+        changelog=CLAIMS_CHANGELOG.name,
+        dead_letters=DEAD_LETTER_QUEUE.name,
+    )
+
+
 def _ask(source: SchemaSource, decoders: Sequence[TopicDecoder], schema_id: int) -> bool | None:
     """Ask what an id stands for, in the words of the runtime, and tell every decoder."""
     try:
@@ -171,6 +193,18 @@ def _gateways(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, 
         raise BadSetting(f"{SETTING}: {error}") from error
 
 
+def _shops(settings: Settings, codecs: ClaimCodecs) -> claims.Setup | None:
+    """Return how other shops are believed; None where nobody here reads what they say."""
+    given = [secret for secret in (settings.claim_secret, settings.old_claim_secret) if secret]
+    # Without a secret only whoever asks for the role is told that it cannot be played.
+    if CHECKS_CLAIMS not in settings.roles and (settings.roles or not given):
+        return None
+    try:
+        return claims.Setup(codecs, Secrets(*(secret.encode() for secret in given)))
+    except ValueError as error:
+        raise BadSetting(f"SEATSTREAM_CLAIM_SECRET: {error}") from error
+
+
 def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> BatchApp:
     """Return the Faust app of a worker that plays the roles of its settings.
 
@@ -187,7 +221,8 @@ def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> Ba
         end_process(f"schema ids: {type(error).__name__}: {error}")
     cached_seats = settings.section_cache_seats // SECTION_COMMANDS.partitions
     codecs, of_payments, of_carts = SeatCodecs.of(ids), PaymentCodecs.of(ids), CartCodecs.of(ids)
-    decoders = (codecs.commands, of_payments.records, of_carts.records)
+    of_claims = ClaimCodecs.of(ids)
+    decoders = (codecs.commands, of_payments.records, of_carts.records, of_claims.records)
     flow = routes(
         codecs,
         of_payments,
@@ -195,6 +230,7 @@ def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> Ba
         cached_seats=cached_seats,
         gateways=gateways,
         gateway_call_ms=settings.gateway_call_ms,
+        shops=_shops(settings, of_claims),
     )
     return BatchApp(
         settings,

@@ -13,6 +13,7 @@ _CARTS = "io.seatstream.carts."
 _COMMANDS = "io.seatstream.commands."
 _OUTCOMES = "io.seatstream.outcomes."
 _PAYMENTS = "io.seatstream.payments."
+_LOCKS = "io.seatstream.locks."
 _STATE = "io.seatstream.state."
 
 
@@ -71,6 +72,7 @@ SECTION_COMMANDS = Topic(
         _COMMANDS + "StartPayment",
         _COMMANDS + "FailPayment",
         _COMMANDS + "RefundSeats",
+        _COMMANDS + "ClaimPayment",
     ),
     cleanup="delete",
     group="seats",
@@ -248,6 +250,49 @@ CARTS_CHANGELOG = Topic(
     config=SEATS_CHANGELOG.config,
 )
 
+PAYMENT_COMPLETED = Topic(
+    name="payment-completed",
+    # On the partition of the section, to whose commands it is forwarded in one transaction.
+    key="{eventId}-{section}",
+    # Written by shops of somebody else's. Its type is what they sign, beside key and value.
+    records=(_PAYMENTS + "PaymentCompleted",),
+    cleanup="delete",
+    group="seats",
+    log_append_time=True,
+    config=(
+        # As long as the commands that it leads to.
+        ("retention.ms", str(7 * 24 * 3600 * 1000)),
+        # Strangers write here: nothing above what the decoder takes, with its headers.
+        ("max.message.bytes", str(256 * 1024)),
+        # As for section-commands, and for the same reason.
+        ("compression.type", "uncompressed"),
+    ),
+)
+
+CLAIMS_CHANGELOG = Topic(
+    name="claims-changelog",
+    key="none yet: whoever checks claims remembers nothing",
+    records=(),
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    # As for seats-changelog, and for the same reasons.
+    config=SEATS_CHANGELOG.config,
+)
+
+SEAT_UNLOCK = Topic(
+    name="seat-unlock",
+    key="{eventId}-{section}",
+    records=(_LOCKS + "SeatUnlock",),
+    cleanup="delete",
+    group="seats",
+    log_append_time=False,
+    config=(
+        # A lock ends by itself long before; who reads later has nothing left to let go of.
+        ("retention.ms", str(24 * 3600 * 1000)),
+    ),
+)
+
 DEAD_LETTER_QUEUE = Topic(
     name="dead-letter-queue",
     key="original key; on the same partition number as the source",
@@ -312,6 +357,9 @@ TOPICS = (
     PURCHASES_CHANGELOG,
     CART_COMMANDS,
     CARTS_CHANGELOG,
+    PAYMENT_COMPLETED,
+    CLAIMS_CHANGELOG,
+    SEAT_UNLOCK,
 )
 
 

@@ -21,8 +21,11 @@ from scripts.command_line import parser_of
 from serdes.registry.ids import counted_ids
 from state.domain import event, purchase, reservation
 from state.records.cart_codecs import CartCodecs
+from state.records.claim_codecs import ClaimCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
+from streams.check_claims.handler import Setup
+from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
 from streams.route import Route
 from topology import POD_READS, POD_WRITES, routes
 
@@ -41,7 +44,9 @@ def all_routes() -> tuple[Route, ...]:
     """Return the routes as a worker plays them, without a registry or a broker."""
     ids = counted_ids()
     codecs = SeatCodecs.of(ids), PaymentCodecs.of(ids), CartCodecs.of(ids)
-    return routes(*codecs, cached_seats=1_000_000)
+    nobody = Secrets(bytes(SECRET_BYTES_MIN))
+    shops = Setup(ClaimCodecs.of(ids), nobody)
+    return routes(*codecs, cached_seats=1_000_000, shops=shops)
 
 
 def as_text(flow: Sequence[Route]) -> str:

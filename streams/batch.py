@@ -112,6 +112,7 @@ class DeadLetter:
     reason:   short and stable, for counting; detail: for the person who looks.
     attempts: how often it was tried.
     failures: how, where it was tried at different times.
+    is_strangers: somebody else's doing, whom we cannot roll back: the limits count ours alone.
     """
 
     record: Record
@@ -119,6 +120,7 @@ class DeadLetter:
     detail: str
     attempts: int = 1
     failures: Failures | None = None
+    is_strangers: bool = False
 
 
 @dataclass(slots=True)

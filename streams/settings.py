@@ -89,6 +89,9 @@ class Settings(SharedSettings):
     gateway_call_ms:     SEATSTREAM_GATEWAY_CALL_S, how long a question to one may take.
     retries:             SEATSTREAM_RETRIES, how often workers try an event, and when again.
     inbox_retention_ms:  SEATSTREAM_INBOX_RETENTION_S, how long they remember one.
+    claim_secret, old_claim_secret: SEATSTREAM_CLAIM_SECRET, or in the file
+                         SEATSTREAM_CLAIM_SECRET_FILE, and SEATSTREAM_OLD_CLAIM_SECRET: what other
+                         shops sign payment-completed with; without one nobody reads that topic.
     revision:            SEATSTREAM_REVISION, of the source; only shown, in the metrics.
     """
 
@@ -129,6 +132,8 @@ class Settings(SharedSettings):
     inbox_retention_ms: int = setting(
         PREFIX + "INBOX_RETENTION_S", _retention_in_ms, INBOX_RETENTION_MS
     )
+    claim_secret: str = setting(PREFIX + "CLAIM_SECRET", str, "", is_secret=True)
+    old_claim_secret: str = setting(PREFIX + "OLD_CLAIM_SECRET", str, "", is_secret=True)
     revision: str = setting(PREFIX + "REVISION", name, "")
 
     @classmethod

@@ -42,6 +42,8 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     Reason.PAYMENT_FAILED: (409, "The payment has failed"),
     Reason.ALREADY_REFUNDED: (409, "The money was given back"),
     Reason.NOT_PAID: (409, "There is no payment"),
+    Reason.WRONG_AMOUNT: (409, "Another amount was paid than the seats cost"),
+    Reason.WRONG_CURRENCY: (409, "It was paid in another currency"),
     Reason.NOT_BLOCKED: (409, "The seats are not blocked"),
     Reason.CONFLICT: (422, "The id stands for another request"),
     Reason.STATE_TOO_LARGE: (413, "The section's state would grow too large"),

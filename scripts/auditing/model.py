@@ -77,6 +77,14 @@ NOWHERE = {
     "cause": "UNSPECIFIED",
     **FREE_OF_CHARGE,
 }
+# Of a claim that is about no hold that this buyer has.
+PRICELESS = {
+    "UNKNOWN_RESERVATION",
+    "CONFLICT",
+    "FORBIDDEN",
+    "NOT_HELD",
+    "STALE_EPOCH",
+}
 # Of a reservation whose payment was never started.
 UNPAID = {"gateway": ""}
 
@@ -152,6 +160,8 @@ class Oracle:
             if name in OF_MONEY:
                 self.payments = self._answer(name, fields, "REFUSED", "INTERNAL", 0)
             self._tell_unknown(name, fields, "INTERNAL")
+            if name == "ClaimPayment":
+                self.payments = self._claimed(fields, FREE_OF_CHARGE, 0)
             return [self._refusal("", fields["request"], "INTERNAL", foreign=True)]
         outcomes = self._lapse(min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS))
         if name and name != "Tick":
@@ -288,6 +298,12 @@ class Oracle:
             reason = fields.get("reason", "UNSPECIFIED")
             epoch = 0 if held is None else held.record["epoch"]
             return self._answer(name, command, DECISIONS[told], reason, epoch)
+        if name == "ClaimPayment":
+            kept_ms = fields["deadlineMs"] if told == "PaymentStarted" else 0
+            # Whose seats are not meant, nobody knows a price for.
+            is_known = fields.get("reason") not in PRICELESS
+            price = price_told(held.record) if held is not None and is_known else FREE_OF_CHARGE
+            return self._claimed(command, price, kept_ms)
         if held is None or held.started is None:
             return None
         # A repeat asks for the payment again, until it has come to its end.
@@ -299,6 +315,18 @@ class Oracle:
             "outcomeId": own_id,
             **{field: fields[field] for field in ("epoch", "amount", "currency", "deadlineMs")},
             **{field: command[field] for field in ("gateway", "method", "parameters")},
+        }
+
+    def _claimed(self, command: Command, price: dict[str, Any], kept_ms: int) -> Outcome:
+        """Return what payments are told of money that another shop has heard of."""
+        return "PaymentRequested", {
+            "request": command["request"],
+            "outcomeId": self._head(command["request"], 0)["outcomeId"],
+            **{field: command[field] for field in ("epoch", "gateway")},
+            **price,
+            "method": "COMPLETED",
+            "parameters": command["paymentId"].encode(),
+            "deadlineMs": kept_ms,
         }
 
     def _answer(
@@ -454,6 +482,8 @@ class Oracle:
             return self._refund(held, request)
         if name == "StartPayment":
             return self._pay(held, command)
+        if name == "ClaimPayment":
+            return self._claim(held, command)
         if status in IN_USE:
             return self._refusal(name, request, IN_USE[status])
         if name == "ReleaseReservation":
@@ -501,18 +531,37 @@ class Oracle:
         self._later(held, "REACQUIRED" if reacquired else "CONFIRMED", outcome, 0)
         return outcome
 
+    def _unpayable(self, held: Reservation) -> str:
+        """Say why there is nothing to pay for; empty where there is."""
+        record = held.record
+        if record["status"] == "RELEASED":
+            cause: str = held.last[1]["cause"]
+            return cause if cause in {"CANCELLED", "LAPSED"} else "PAYMENT_FAILED"
+        if record["status"] in IN_USE:
+            return IN_USE[record["status"]]
+        return "" if record["currency"] else "NOT_PRICED"
+
+    def _claim(self, held: Reservation, command: Command) -> Outcome:
+        """Keep seats for money that another shop has heard of, also when the sale is over."""
+        record, request = held.record, command["request"]
+        is_same = record["status"] == "PAYING" and record["gateway"] == command["gateway"]
+        reason = "" if is_same else self._unpayable(held)
+        if reason:
+            return self._refusal("", request, reason)
+        for part, wrong in (("currency", "WRONG_CURRENCY"), ("amount", "WRONG_AMOUNT")):
+            if command[part] != record[part]:
+                return self._refusal("", request, wrong)
+        if is_same:
+            assert held.started is not None
+            return held.started
+        return self._begin(held, command)
+
     def _pay(self, held: Reservation, command: Command) -> Outcome:
         """Start the payment for a hold; sell at once what costs nothing."""
         record, request = held.record, command["request"]
-        status = record["status"]
-        if status == "RELEASED":
-            cause = held.last[1]["cause"]
-            ended = cause if cause in {"CANCELLED", "LAPSED"} else "PAYMENT_FAILED"
-            return self._refusal("", request, ended)
-        if status in IN_USE:
-            return self._refusal("", request, IN_USE[status])
-        if not record["currency"]:
-            return self._refusal("", request, "NOT_PRICED")
+        reason = self._unpayable(held)
+        if reason:
+            return self._refusal("", request, reason)
         section = self._section_of(record)
         assert section is not None
         rules = section.opened
@@ -522,6 +571,14 @@ class Oracle:
             return self._refusal("", request, "SALE_CLOSED")
         if is_free(record):
             return self._sell(held, request, reacquired=False)
+        return self._begin(held, command)
+
+    def _begin(self, held: Reservation, command: Command) -> Outcome:
+        """Keep seats while they are paid for."""
+        record, request = held.record, command["request"]
+        section = self._section_of(record)
+        assert section is not None
+        rules = section.opened
         record["status"], record["gateway"] = "PAYING", command["gateway"]
         # The log's time may have stood still since a silence, but not for more than a day.
         begins_ms = max(self.log_time_ms, min(self._appended, self.log_time_ms + SILENCE_MS_MAX))

@@ -37,11 +37,16 @@ STATE_BY_TAG = {
 }
 
 
+TERMS = ("epoch", "amount", "currency", "gateway", "deadlineMs")
+
+
 @dataclass(slots=True)
 class Payment:
     """One payment, under its reservation's id.
 
-    asked:      the PaymentRequested that began the payment, appended at asked_at_ms (Unix ms).
+    asked:      the PaymentRequested that began the payment, appended at asked_at_ms (Unix ms); a
+                later one where the first was a claim that the section refused, if that is kept.
+    is_claimed: another shop says that it has charged the buyer.
     stored:     its purchase; told: each PaymentChanged.
     captures:   the captures that its gateway told.
     heard:      words for all other records that may have moved the payment.
@@ -56,6 +61,7 @@ class Payment:
     captures: list[Fields] = field(default_factory=list)
     heard: set[str] = field(default_factory=set)
     asked_at_ms: int = 0
+    is_claimed: bool = False
     is_waiting: bool = False
     is_unclear: bool = False
     is_listed: bool = False
@@ -64,6 +70,11 @@ class Payment:
     def offset(self) -> int:
         """Return the offset of the command that started the payment; -1 where none is known."""
         return -1 if self.asked is None else offset_of(self.asked["outcomeId"])
+
+    @property
+    def is_refused(self) -> bool:
+        """Say whether the section keeps no seats for it: a claim, whose money is looked for."""
+        return self.asked is not None and not self.asked["deadlineMs"]
 
     @property
     def status(self) -> str:
@@ -150,10 +161,20 @@ def hear(
         request = fields["request"]
         home = f"{request['eventId']}-{request['section']}".encode()
         is_here = partition_of(home, log.partitions) == notes.partition
-        if payment.asked is None and is_here and fields["epoch"] >= 1:
+        payment.is_claimed |= fields["method"] == "COMPLETED"
+        if payment.is_refused:
+            payment.heard.add("asked anew")
+        is_kept = payment.is_refused and is_as_asked(payment.stored, fields)
+        is_new = payment.asked is None or is_kept
+        if is_new and is_here and fields["epoch"] >= 1:
             payment.asked, payment.asked_at_ms = fields, record.timestamp
     elif payment.asked is not None:
         payment.heard |= words_of(payment, name, fields)
+
+
+def is_as_asked(stored: Fields | None, asked: Fields) -> bool:
+    """Say whether what is kept of a payment has these terms."""
+    return stored is not None and all(stored[part] == asked[part] for part in TERMS)
 
 
 def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:

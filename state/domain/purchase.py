@@ -183,6 +183,7 @@ class Purchase(NamedTuple):
     tries:    how often the present question, or the one before it, was left without an answer.
     overtime: the same since the deadline; of a refund, how often nothing came of asking for it.
     paid, paid_currency: what was captured, which is what may go back.
+    may_charge: nobody is charged whose money the gateway is said to have already.
     """
 
     amount: int
@@ -197,6 +198,7 @@ class Purchase(NamedTuple):
     is_sold: bool = False
     paid: int = 0
     paid_currency: bytes = b""
+    may_charge: bool = True
 
 
 class Followed(NamedTuple):
@@ -238,12 +240,32 @@ LAST_LOOK_MS: Final = 600_000
 """How long after a purchase has ended without money its gateway is asked once more."""
 
 
-def begin(amount: int, currency: bytes, deadline_ms: int, now_ms: int) -> Purchase:
-    """Return a new purchase, which asks for its charge; without any time left it has expired."""
-    new = Purchase(amount, currency, deadline_ms, PurchaseStatus.PENDING)
+def begin(amount: int, currency: bytes, deadline_ms: int, now_ms: int, asked: int = 0) -> Purchase:
+    """Return a new purchase, which asks for its charge; without any time left it has expired.
+
+    asked: how often its gateway was asked for what it stands in the place of.
+    """
+    new = Purchase(amount, currency, deadline_ms, PurchaseStatus.PENDING, asked=asked)
     if now_ms >= deadline_ms:
         return new._replace(status=advance(new.status, Turn.EXPIRED))
     return _ask(new, Question.CHARGE, now_ms)
+
+
+def begin_claimed(
+    amount: int, currency: bytes, deadline_ms: int, now_ms: int, asked: int = 0
+) -> Followed:
+    """Return a new purchase of which somebody says that it is paid for, and what follows.
+
+    The gateway is asked whether that is so, and nobody for the money. deadline_ms: 0 where no
+    seats are kept for it; what was captured then goes back, or is taken for late money.
+    """
+    new = Purchase(
+        amount, currency, deadline_ms, PurchaseStatus.PENDING, asked=asked, may_charge=False
+    )
+    if now_ms < deadline_ms:
+        return Followed(_ask(new, Question.VERIFY, now_ms))
+    ended = _ask(_turn(new, Turn.EXPIRED), Question.VERIFY, now_ms)
+    return Followed(ended, Say.RELEASE_SEATS if deadline_ms else None)
 
 
 def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
@@ -437,7 +459,7 @@ def _unsettled_answered(
         if now_ms >= purchase.deadline_ms:
             # The charge may still be on its way, so late money is looked for once more.
             return _ended(purchase, Turn.EXPIRED, look_ms=now_ms + LAST_LOOK_MS)
-        if asked_ms < purchase.deadline_ms:
+        if asked_ms < purchase.deadline_ms and purchase.may_charge:
             # The charge never arrived: it is asked for again, with the same key.
             return Followed(_ask(purchase, Question.CHARGE, asked_ms))
     return _ask_again(purchase, question, answer, now_ms, asked_ms)
@@ -457,7 +479,8 @@ def _ask_again(
     retries = LATE_RETRIES if asked_ms >= purchase.deadline_ms else ASK_RETRIES
     due_ms = asked_ms + _pause_ms(retries, purchase.overtime or tries, answer)
     # Also where nothing is known to be done: a worker that is gone may have asked.
-    is_charged_again = purchase.status == PurchaseStatus.PENDING and due_ms < purchase.deadline_ms
+    is_in_time = purchase.status == PurchaseStatus.PENDING and due_ms < purchase.deadline_ms
+    is_charged_again = is_in_time and purchase.may_charge
     next_question = Question.CHARGE if is_charged_again else Question.VERIFY
     return Followed(_ask(purchase, next_question, due_ms))
 

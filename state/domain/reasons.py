@@ -38,6 +38,8 @@ class Reason(IntEnum):
     PAYMENT_FAILED = 29
     ALREADY_REFUNDED = 30
     NOT_PAID = 31
+    WRONG_AMOUNT = 32
+    WRONG_CURRENCY = 33
 
 
 class ApiReason(StrEnum):

@@ -312,6 +312,22 @@ def refusal_to_pay(held: Reservation, epoch: int) -> Reason | None:
     return None if held.currency else Reason.NOT_PRICED
 
 
+def refusal_to_claim(
+    held: Reservation, epoch: int, gateway: bytes, amount: int, currency: bytes
+) -> Reason | None:
+    """Return why seats are not kept for money that another shop claims, or None.
+
+    None also where their payment at this gateway is under way already.
+    """
+    is_same = held.status == Status.PAYING and held.gateway == gateway
+    reason = _unknown(held, epoch) if is_same else refusal_to_pay(held, epoch)
+    if reason is not None:
+        return reason
+    if currency != held.currency:
+        return Reason.WRONG_CURRENCY
+    return None if amount == held.amount else Reason.WRONG_AMOUNT
+
+
 def refusal_to_fail(held: Reservation, epoch: int) -> Reason | None:
     """Return why a payment cannot fail, or None where it may, or has."""
     if (unknown := _unknown(held, epoch)) is not None:

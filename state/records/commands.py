@@ -27,6 +27,7 @@ class CommandEncoders:
         self._extend = by_name[_COMMANDS + "ExtendHold"]
         self._window = by_name[_COMMANDS + "ChangeSaleWindow"]
         self._start_payment = by_name[_COMMANDS + "StartPayment"]
+        self._claim_payment = by_name[_COMMANDS + "ClaimPayment"]
         self._fail_payment = by_name[_COMMANDS + "FailPayment"]
         self._refund = by_name[_COMMANDS + "RefundSeats"]
 
@@ -108,6 +109,18 @@ class CommandEncoders:
         gateway: [a-z0-9_-]{1,32}; method: 1 to 64 bytes; parameters: at most 4 KiB.
         """
         return self._start_payment(identity, epoch, gateway.encode(), method.encode(), parameters)
+
+    def claim_payment(
+        self,
+        identity: bytes,
+        epoch: int,
+        gateway: bytes,
+        payment_id: bytes,
+        amount: int,
+        currency: bytes,
+    ) -> bytes:
+        """Return the command that says what another shop claims to have been paid."""
+        return self._claim_payment(identity, epoch, gateway, payment_id, amount, currency)
 
     def fail_payment(self, identity: bytes, epoch: int, cause: PaymentFailure) -> bytes:
         """Return the command that gives seats back whose payment brought no money for them."""

@@ -165,6 +165,22 @@ class StartPayment(NamedTuple):
     parameters: bytes
 
 
+class ClaimPayment(NamedTuple):
+    """Another shop claims that a hold is paid for."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    epoch: int
+    gateway: bytes
+    payment_id: bytes
+    amount: int
+    currency: bytes
+
+
 class FailPayment(NamedTuple):
     """A payment brought no money that the seats are sold for; cause as in PaymentFailure."""
 
@@ -194,7 +210,7 @@ Hold = HoldBestAvailable | HoldChosenSeats
 # What the payment's side tells of the money of a reservation.
 SaleCommand = ConfirmReservation | FailPayment | RefundSeats
 # Asks something of a hold that is there.
-LaterCommand = SaleCommand | ReleaseReservation | ExtendHold | StartPayment
+LaterCommand = SaleCommand | ReleaseReservation | ExtendHold | StartPayment | ClaimPayment
 Command = Hold | LaterCommand | OpenSection | BlockSeats | UnblockSeats | ChangeSaleWindow
 
 

@@ -12,6 +12,9 @@ from state.domain.keys import split_order_id
 from state.domain.purchase import Asking, Purchase, PurchaseStatus, Question, Turn
 
 PAYMENTS: Final = "io.seatstream.payments."
+
+COMPLETED: Final = b"COMPLETED"
+"""Method of a payment that another shop claims to be made: no gateway's, for those are small."""
 _PURCHASE: Final = "io.seatstream.state.Purchase"
 
 # What a person may find, by its number in Avro.
@@ -23,6 +26,9 @@ class PurchaseRecord(NamedTuple):
     """A stored purchase.
 
     status:   number of a PurchaseStatus.
+    method:   COMPLETED where another shop says that the gateway has the money; then `parameters`
+              are the gateway's payment id as that shop tells it.
+    deadline_ms: 0 where no section keeps seats for it: a claim that was refused.
     question: number of the open Question; 0 for none.
     saying:   number of the Say that the section is told until it answers; 0 for none.
     number, due_ms, until_ms: as in Asking, of the open question; 0 without one.
@@ -78,6 +84,7 @@ class PurchaseRecord(NamedTuple):
             self.is_sold,
             self.paid,
             self.paid_currency,
+            may_charge=self.method != COMPLETED,
         )
 
     def with_purchase(self, purchase: Purchase) -> PurchaseRecord:

@@ -6,6 +6,7 @@ from schemas.topics import (
     CART_COMMANDS,
     PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
+    SEAT_UNLOCK,
     SECTION_COMMANDS,
     SECTION_STATUS,
     subject,
@@ -29,7 +30,7 @@ class SeatCodecs:
     """Codecs by the role they play; forms of decoded values as told in `codegen`.
 
     commands: bytes of section-commands to records; learns other ids while it is used.
-    held .. part_decided, status: fields to values of the wire, header included.
+    held .. part_decided, unlock, status: fields to values of the wire, header included.
     new_hold: a hold's stored record and its outcome at once.
     The rest: values of the store, without header.
     """
@@ -51,6 +52,7 @@ class SeatCodecs:
     payment_requested: Encode
     sale_decided: Encode
     part_decided: Encode
+    unlock: Encode
     status: Encode
     tick: Encode
     read_reservation: Decode
@@ -85,6 +87,7 @@ class SeatCodecs:
             payment_requested=payments[_PAYMENTS + "PaymentRequested"],
             sale_decided=payments[_PAYMENTS + "SaleDecided"],
             part_decided=encoders(CART_COMMANDS, ids)[_CARTS + "PartDecided"],
+            unlock=encoders(SEAT_UNLOCK, ids)["io.seatstream.locks.SeatUnlock"],
             status=encoders(SECTION_STATUS, ids)["io.seatstream.status.SectionStatusEvent"],
             tick=encoders(SECTION_COMMANDS, ids)["io.seatstream.commands.Tick"],
             read_reservation=stored_decoder(_STATE + "Reservation"),

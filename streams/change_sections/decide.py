@@ -17,6 +17,7 @@ from state.records.held import Times
 from state.records.names import (
     BlockSeats,
     ChangeSaleWindow,
+    ClaimPayment,
     Command,
     ConfirmReservation,
     ExtendHold,
@@ -33,6 +34,7 @@ from state.records.names import (
 )
 from streams.batch import Record
 from streams.change_sections.carts import tell_cart, tell_undecided
+from streams.change_sections.claims import claim_payment
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
 from streams.change_sections.fold import COMMANDS, TICK, Decide, SectionFold, keys_of
 from streams.change_sections.holds import hold_best, hold_chosen, reject, reject_unstored
@@ -70,6 +72,7 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Command], Decide]]] = {
         (UnblockSeats, unblock_seats),
         (ChangeSaleWindow, change_sale_window),
         (StartPayment, start_payment),
+        (ClaimPayment, claim_payment),
         (FailPayment, telling(fail_payment)),
         (RefundSeats, telling(refund_seats)),
     )

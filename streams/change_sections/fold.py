@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, SEAT_UNLOCK
 from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partition_of
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
@@ -32,11 +34,26 @@ LOGIC_VERSION: Final = 2
 COMMANDS: Final = "io.seatstream.commands."
 TICK: Final = COMMANDS + "Tick"
 
+# Why nobody holds seats any more, by where their reservation stands; numbers as in Avro.
+_UNLOCKS: Final = {Status.SOLD: 1, Status.RELEASED: 2, Status.REFUNDED: 3}
+
 # Half of Kafka's default max.request.size: a state that outgrew it could never be stored again.
 STATE_BYTES_MAX: Final = 512 * 1024
 
 # Where a partition's state keeps its decoded sections.
 _CACHE: Final = "sections"
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Names of topics written beside outcomes: what payments, carts and who locks seats hear."""
+
+    payments: str = PAYMENT_COMMANDS.name
+    carts: str = CART_COMMANDS.name
+    unlock: str = SEAT_UNLOCK.name
+
+
+BESIDE: Final = Beside()
 
 
 class SectionCache:
@@ -72,7 +89,7 @@ class SectionFold(Fold):
 
     touched:  sections that a record of this batch concerned.
     appended_ms: when the command that is being decided was appended, by its broker's clock.
-    payments: name of the topic that tells payments of seats; carts: of that which tells carts.
+    beside:   names of the topics that it writes beside outcomes.
     """
 
     tick_name = TICK
@@ -81,15 +98,7 @@ class SectionFold(Fold):
     first_logic_version = 1
     last_logic_version = LOGIC_VERSION
 
-    __slots__ = (
-        "appended_ms",
-        "cache",
-        "carts",
-        "codecs",
-        "payments",
-        "state_bytes_max",
-        "touched",
-    )
+    __slots__ = ("appended_ms", "beside", "cache", "codecs", "state_bytes_max", "touched")
 
     def __init__(
         self,
@@ -98,14 +107,12 @@ class SectionFold(Fold):
         state: State,
         log_time_ms: int,
         state_bytes_max: int,
-        payments: str,
-        carts: str,
+        beside: Beside = BESIDE,
     ) -> None:
         super().__init__(codecs.commands, batch, state, log_time_ms)
         self.codecs = codecs
         self.state_bytes_max = state_bytes_max
-        self.payments = payments
-        self.carts = carts
+        self.beside = beside
         self.appended_ms = 0
         self.cache = SectionCache.of(state)
         self.touched: dict[bytes, KnownSection] = {}
@@ -172,11 +179,21 @@ class SectionFold(Fold):
     def tell_payments(self, reservation_id: bytes, told: bytes) -> None:
         """Publish a record for payments; nothing for an empty one."""
         if told:
-            self.effects.to(self.payments).append((reservation_id, told))
+            self.effects.to(self.beside.payments).append((reservation_id, told))
+
+    def tell_locks(self, held: Reservation) -> None:
+        """Publish that a reservation has come to its end, where it has, and had seats."""
+        cause, last = _UNLOCKS.get(Status(held.status)), held.last_end
+        if cause is None or last is None:
+            return
+        outcome_id = b"%s%d:%d" % (self.outcome_prefix, last.offset, last.ordinal)
+        value = self.codecs.unlock(held.request, outcome_id, last.epoch, cause, held.seats)
+        key = b"%d-%s" % (held.event_id, held.section_id)
+        self.effects.to(self.beside.unlock).append((key, value))
 
     def tell_carts(self, key: bytes, told: bytes) -> None:
         """Publish a record for the carts of a buyer."""
-        self.effects.to(self.carts).append((key, told))
+        self.effects.to(self.beside.carts).append((key, told))
 
     def change(self, reservation_id: bytes, changed: Changed) -> None:
         """Store and tell what a command, or the passing of time, has changed."""
@@ -187,6 +204,7 @@ class SectionFold(Fold):
             self.put_in_place(known)
         if reservation is not None:
             self.store(reservation, due_ms)
+            self.tell_locks(reservation)
         if label == self.usual:
             self.outcomes.append((reservation_id, outcome))
         else:

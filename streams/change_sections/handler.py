@@ -17,18 +17,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_STATUS
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_STATUS
 from serdes.decoding import Decoded
 from state.domain.keys import PROGRESS_KEY, SECTION
 from state.domain.reasons import Reason
-from state.records.names import SaleCommand
+from state.records.names import ClaimPayment, SaleCommand
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import write_section
 from streams.batch import Batch, Effects, Handler, Record, State, Told
 from streams.change_sections.carts import tell_cart, tell_undecided
 from streams.change_sections.decide import command_of, decide_all
-from streams.change_sections.fold import STATE_BYTES_MAX, SectionFold, keys_of
-from streams.change_sections.payments import refused, told_before
+from streams.change_sections.fold import BESIDE, STATE_BYTES_MAX, Beside, SectionFold, keys_of
+from streams.change_sections.payments import claimed, refused, told_before
 from streams.change_sections.statuses import status_of
 from streams.folding.batches import fold_batch, pass_over, progress_of
 from streams.folding.causes import each_followed
@@ -43,21 +43,20 @@ def change_sections(
     *,
     outcomes: str = RESERVATION_OUTCOMES.name,
     status: str = SECTION_STATUS.name,
-    payments: str = PAYMENT_COMMANDS.name,
-    carts: str = CART_COMMANDS.name,
+    beside: Beside = BESIDE,
     cached_seats_max: int = CACHED_SEATS_MAX,
     state_bytes_max: int = STATE_BYTES_MAX,
 ) -> Handler:
     """Return the handler.
 
-    outcomes, status, payments, carts: names of the topics written.
+    outcomes, status, beside: names of the topics written.
     cached_seats_max: seats of the sections kept decoded between batches; influences no decision.
     state_bytes_max:  largest record that a section may need in the store.
     """
     settle = partial(_settle, status=status, cached_seats_max=cached_seats_max)
 
     def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
-        fold = SectionFold(codecs, batch, state, log_time_ms, state_bytes_max, payments, carts)
+        fold = SectionFold(codecs, batch, state, log_time_ms, state_bytes_max, beside)
         return fold_batch(fold, outcomes, tell_again=_tell_again, decide=decide_all, settle=settle)
 
     return handle
@@ -71,13 +70,12 @@ def refuse_poison(
     codecs: SeatCodecs,
     *,
     outcomes: str = RESERVATION_OUTCOMES.name,
-    payments: str = PAYMENT_COMMANDS.name,
-    carts: str = CART_COMMANDS.name,
+    beside: Beside = BESIDE,
 ) -> Callable[[Batch, State, Record, int], Effects]:
     """Return what answers a record that no handler survived: refused, nothing touched but time."""
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
-        fold = SectionFold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX, payments, carts)
+        fold = SectionFold(codecs, batch, state, log_time_ms, STATE_BYTES_MAX, beside)
         told = pass_over(fold, record)
         command = None if told is None else command_of(told)
         if command is not None:
@@ -88,6 +86,9 @@ def refuse_poison(
                 # The state may be what kills, so nobody looks whether there is a payment.
                 told_to_payments = refused(fold, command, Reason.INTERNAL, 0)
                 fold.tell_payments(command.reservation_id, told_to_payments)
+            elif isinstance(command, ClaimPayment):
+                # Nobody keeps seats for it, so the money goes back.
+                fold.tell_payments(command.reservation_id, claimed(fold, command))
         return fold.effects
 
     return refuse
@@ -130,6 +131,8 @@ def _tell_again(fold: SectionFold, records: Sequence[Record]) -> None:
             if later.offset == record.offset:
                 outcome = fold.later_outcome(reservation, later)
                 fold.emit(reservation.reservation_id, outcome, "REPEATED")
+                if later == reservation.last_end:
+                    fold.tell_locks(reservation)
                 if not later.ordinal:
                     # The record itself decided it, and no clock.
                     fold.tell_payments(

@@ -27,12 +27,14 @@ from state.domain.reservation import (
     refusal_to_refund,
 )
 from state.records.names import (
+    ClaimPayment,
     ConfirmReservation,
     FailPayment,
     RefundSeats,
     SaleCommand,
     StartPayment,
 )
+from state.records.payments import COMPLETED
 from state.records.reservation import correlation_of
 from streams.change_sections.decisions import Again, Changed, Decision, Refused
 from streams.change_sections.fold import COMMANDS, Decide, SectionFold
@@ -52,6 +54,7 @@ _SALE_COMMANDS: Final[dict[str, Callable[[Fields], SaleCommand]]] = {
     COMMANDS + kind.__name__: kind._make for kind in (ConfirmReservation, FailPayment, RefundSeats)
 }
 _START: Final = COMMANDS + StartPayment.__name__
+_CLAIM: Final = COMMANDS + ClaimPayment.__name__
 
 _DECIDED_BY: Final = {
     Later.CONFIRMED: SaleDecision.SOLD,
@@ -88,18 +91,7 @@ def start_payment(
     if held.is_free_of_charge:
         section.sell(seat_count(held))
         return ended(fold, known, held, Later.CONFIRMED, command.request, held.epoch)
-    # The section itself does not change, so its version stays.
-    started = LaterOutcome(
-        Later.PAYMENT_STARTED,
-        command.request,
-        fold.offset,
-        0,
-        section.version,
-        fold.log_time_ms,
-        held.epoch,
-        _begins_ms(fold) + known.payment_ms,
-    )
-    paying = held._replace(gateway=command.gateway).with_later(started)
+    started, paying = begun_now(fold, command, known, held)
     return Changed(
         fold.later_outcome(paying, started),
         Later.PAYMENT_STARTED.name,
@@ -107,6 +99,27 @@ def start_payment(
         paying,
         payments=_requested(fold, command, paying, started),
     )
+
+
+def begun_now(
+    fold: SectionFold,
+    command: StartPayment | ClaimPayment,
+    known: KnownSection,
+    held: Reservation,
+) -> tuple[LaterOutcome, Reservation]:
+    """Return the start of a payment for what is held, and the reservation after it."""
+    # The section itself does not change, so its version stays.
+    started = LaterOutcome(
+        Later.PAYMENT_STARTED,
+        command.request,
+        fold.offset,
+        0,
+        known.section.version,
+        fold.log_time_ms,
+        held.epoch,
+        _begins_ms(fold) + known.payment_ms,
+    )
+    return started, held._replace(gateway=command.gateway).with_later(started)
 
 
 def _begins_ms(fold: SectionFold) -> int:
@@ -235,6 +248,8 @@ def told_before(
     if name == _START:
         is_free = not held.has_payment
         return b"" if is_free else _requested(fold, StartPayment._make(fields), held, later)
+    if name == _CLAIM:
+        return claimed(fold, ClaimPayment._make(fields), held, later.deadline_ms)
     named = _SALE_COMMANDS.get(name)
     if named is None or _is_plain(command := named(fields), held):
         return b""
@@ -255,6 +270,31 @@ def _requested(
         command.method,
         command.parameters,
         started.deadline_ms,
+    )
+
+
+def claimed(
+    fold: SectionFold,
+    command: ClaimPayment,
+    held: Reservation | None = None,
+    deadline_ms: int = 0,
+) -> bytes:
+    """Return what payments are told of a claim: it may stand for money also where it is refused.
+
+    held: whose seats are paid for; without one no amount is the right one, so that it goes back.
+    deadline_ms: until when they are kept; 0 where they are not.
+    """
+    amount, currency = (0, b"") if held is None else (held.amount, held.currency)
+    return fold.codecs.payment_requested(
+        command.request,
+        fold.outcome_id(),
+        command.epoch,
+        amount,
+        currency,
+        command.gateway,
+        COMPLETED,
+        command.payment_id,
+        deadline_ms,
     )
 
 

@@ -203,9 +203,12 @@ class Fold:
         decisions = self.effects.decisions
         decisions[decision] = decisions.get(decision, 0) + 1
 
-    def bury(self, record: Record, reason: str, detail: str) -> None:
-        """Make a record a dead letter."""
-        self.effects.dead_letters.append(DeadLetter(record, reason, detail))
+    def bury(
+        self, record: Record, reason: str, detail: str, *, is_strangers: bool = False
+    ) -> None:
+        """Make a record a dead letter; is_strangers as there."""
+        letter = DeadLetter(record, reason, detail, is_strangers=is_strangers)
+        self.effects.dead_letters.append(letter)
 
     def parted(self) -> tuple[Sequence[Record], Sequence[Record]]:
         """Return the rewound records, which the state has applied already, and the new ones."""

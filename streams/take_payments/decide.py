@@ -14,6 +14,7 @@ from state.domain.purchase import (
     Say,
     answered,
     begin,
+    begin_claimed,
     hinted,
     refund_asked,
     resolved,
@@ -37,6 +38,12 @@ from streams.batch import Record
 from streams.folding.commands import each_command
 from streams.folding.fold import Fields
 from streams.folding.reading import read
+from streams.take_payments.claims import (
+    is_claim,
+    is_empty,
+    paid_as,
+    tell_spent,
+)
 from streams.take_payments.fold import UNDECIDED_MS, PaymentFold
 from streams.take_payments.questions import refusal_to_charge
 
@@ -81,12 +88,18 @@ def _requested(
     elif asked.epoch < 1:
         # No gateway's answer could be told: such an order has no name.
         fold.bury(record, "BAD_EPOCH", f"epoch {asked.epoch}: they begin with 1")
-    elif known is None:
-        fold.change(None, *begun(fold, asked))
+    elif known is None or is_empty(known):
+        begin_anew(fold, asked, known)
+    elif not known.deadline_ms:
+        tell_spent(fold, asked, known)
     elif known.epoch != asked.epoch:
-        fold.bury(record, "OTHER_EPOCH", f"paid for under epoch {known.epoch} already")
+        detail = f"paid for under epoch {known.epoch} already"
+        fold.bury(record, "OTHER_EPOCH", detail, is_strangers=is_claim(asked))
     elif (differ := _differing(asked, known)) is not None:
-        fold.bury(record, "OTHER_PAYMENT", f"begun with another {differ}")
+        detail = f"begun with another {differ}"
+        fold.bury(record, "OTHER_PAYMENT", detail, is_strangers=is_claim(asked))
+    elif is_claim(asked):
+        _follow_wish(fold, known, hinted(known.purchase, fold.log_time_ms))
     else:
         fold.tell(known, "REPEATED")
 
@@ -98,13 +111,23 @@ def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
     may have others.
     """
     compared = ("user_id", "amount", "currency", "gateway")
+    if is_claim(asked) and asked.parameters != (paid_as(known) or asked.parameters):
+        return "payment id"
     return next((name for name in compared if getattr(asked, name) != getattr(known, name)), None)
 
 
-def begun(fold: PaymentFold, asked: PaymentRequested) -> tuple[PurchaseRecord, Followed]:
-    """Return a new purchase, and what follows; one that nobody can charge has failed."""
+def begun(
+    fold: PaymentFold, asked: PaymentRequested, number: int = 0
+) -> tuple[PurchaseRecord, Followed]:
+    """Return a new purchase, and what follows; one that nobody can charge has failed.
+
+    number: of the last question about what it stands in the place of.
+    """
     now_ms = fold.log_time_ms
-    purchase = begin(asked.amount, asked.currency, asked.deadline_ms, now_ms)
+    terms = asked.amount, asked.currency, asked.deadline_ms, now_ms, number
+    is_claimed = is_claim(asked)
+    followed = begin_claimed(*terms) if is_claimed else Followed(begin(*terms))
+    purchase = followed.purchase
     record = PurchaseRecord(
         asked.reservation_id,
         asked.user_id,
@@ -119,7 +142,11 @@ def begun(fold: PaymentFold, asked: PaymentRequested) -> tuple[PurchaseRecord, F
         asked.method,
         asked.parameters,
         deadline_ms=asked.deadline_ms,
+        changed_at_ms=now_ms,
     ).with_purchase(purchase)
+    if is_claimed:
+        is_open = purchase.status == PurchaseStatus.PENDING
+        return record if is_open else record._replace(method=b"", parameters=b""), followed
     if purchase.asking is None:
         return record._replace(detail=b"begun too late"), Followed(purchase, Say.RELEASE_SEATS)
     refusal = refusal_to_charge(record, fold.partition)
@@ -127,6 +154,15 @@ def begun(fold: PaymentFold, asked: PaymentRequested) -> tuple[PurchaseRecord, F
         return record, Followed(purchase)
     fold.count("PAYMENT_REFUSED")
     return record._replace(detail=refusal.encode()), unasked(purchase)
+
+
+def begin_anew(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord | None) -> None:
+    """Begin a purchase, also in the place of a claim that came to nothing."""
+    number = 0 if known is None else known.asked
+    after = fold.change(known, *begun(fold, asked, number))
+    if known is not None and known.status == after.status:
+        # Other terms may stand there now.
+        fold.tell(after, "REPEATED")
 
 
 def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRecord) -> None:
@@ -143,6 +179,9 @@ def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRe
         heard = Heard.ANOTHERS
     answer = Answer(said.number, heard, said.amount, said.currency, said.payment_id, said.wait_ms)
     followed = answered(known.purchase, answer, fold.log_time_ms)
+    if heard == Heard.CAPTURED and paid_as(known) not in {b"", said.payment_id}:
+        # The gateway has the money under another name than the shop told: it is asked, not told.
+        fold.count("CLAIM_DIFFERED")
     if heard == Heard.CAPTURED and followed.purchase.status == PurchaseStatus.REFUND_DUE:
         fold.count("PAYMENT_DIFFERED")
     fold.change(known, known._replace(detail=said.detail), followed)

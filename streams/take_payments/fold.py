@@ -76,8 +76,8 @@ class PaymentFold(Fold):
 
     def change(
         self, before: PurchaseRecord | None, after: PurchaseRecord, followed: Followed
-    ) -> None:
-        """Store and tell what has become of a purchase, and ask what it asks.
+    ) -> PurchaseRecord:
+        """Store and tell what has become of a purchase, and ask what it asks; return it.
 
         after: as before, but for what `followed` leaves alone.
         """
@@ -94,6 +94,7 @@ class PaymentFold(Fold):
         self.store(after)
         if is_moved:
             self.tell(after, "PAYMENT_" + PurchaseStatus(after.status).name)
+        return after
 
     def store(self, record: PurchaseRecord) -> None:
         """Store a purchase. While its section owes it an answer, it is due to tell it again."""

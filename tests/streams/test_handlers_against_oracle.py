@@ -21,6 +21,7 @@ from schemas.topics import (
     DEAD_LETTER_QUEUE,
     PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
+    SEAT_UNLOCK,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
     SECTION_STATUS,
@@ -50,7 +51,12 @@ def log_of_driver(commands: dict[int, list[PipedRecord]], batches: random.Random
         role="seats",
         source=SECTION_COMMANDS.name,
         handler=change_sections(SeatCodecs.of(IDS)),
-        to=(RESERVATION_OUTCOMES.name, SECTION_STATUS.name, PAYMENT_COMMANDS.name),
+        to=(
+            RESERVATION_OUTCOMES.name,
+            SECTION_STATUS.name,
+            PAYMENT_COMMANDS.name,
+            SEAT_UNLOCK.name,
+        ),
         changelog=SEATS_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
     )

@@ -8,12 +8,13 @@ still waits for something is counted, and judged once it waits for nothing.
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 from infra.gateway.books import Operation
 from scripts.auditing.accounts import GATEWAY, Account, Order, accounts_of
 from scripts.auditing.facts import Facts
-from scripts.auditing.purchases import Payment
+from scripts.auditing.purchases import TERMS, Payment
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
 
@@ -99,7 +100,7 @@ def check(facts: Facts, notes: Notes) -> None:
         add_money_told(facts, notes, settled)
     else:
         accounts = accounts_of(facts.log.ledger, facts.partition, facts.log.partitions)
-        judge_ledger(facts, notes, settled, accounts)
+        judge_ledger(facts, notes, settled, accounts, waiting)
 
 
 def waiting_sections(facts: Facts) -> set[str]:
@@ -151,6 +152,10 @@ def kept_of(payment: Payment) -> Counter[str]:
 
 def price_of(facts: Facts, reservation_id: str) -> Counter[str]:
     """Return what is to be kept: the price of the seats where they are sold, else nothing."""
+    payment = facts.purchases.by_id.get(reservation_id)
+    if payment is not None and payment.is_refused and payment.status != "DONE":
+        # What was sold was not sold to this money.
+        return Counter()
     held = facts.oracle.reservations.get(reservation_id)
     if held is None or held.record["status"] != "SOLD" or not held.record["amount"]:
         return Counter()
@@ -183,7 +188,8 @@ def judge_payment(facts: Facts, notes: Notes, reservation_id: str, payment: Paym
     report.declined += payment.status == "FAILED"
     report.compensations += payment.status == "COMPENSATION_REQUIRED"
     report.under_way += not (payment.is_waiting or is_settled(payment))
-    for part in ("request", "epoch", "amount", "currency", "gateway", "deadlineMs"):
+    # Seats that a spent order was started for are given back in their own buyer's name.
+    for part in TERMS if payment.is_refused else ("request", *TERMS):
         if stored[part] != asked[part]:
             anomaly = "wrong amount" if part in {"amount", "currency"} else "wrong purchase"
             bad("I10", anomaly, f"{part} is {stored[part]!r}, and was to be {asked[part]!r}")
@@ -249,7 +255,8 @@ def judge_moves(payment: Payment, bad: Bad) -> None:
     if standings[0] not in FIRST:
         bad("I7", "illegal transition", f"none to {standings[0]}")
     for before, after in pairwise(standings):
-        if before == after:
+        is_anew = after in FIRST and "asked anew" in payment.heard
+        if before == after or is_anew:
             continue
         because = MOVES.get(before, {}).get(after)
         if because is None:
@@ -270,6 +277,9 @@ def judge_seats(facts: Facts, notes: Notes, reservation_id: str, payment: Paymen
     """Judge a payment that has ended by what became of its seats."""
     bad, stored = finding(notes, reservation_id, payment), payment.stored
     assert stored is not None
+    if payment.is_refused and payment.status != "DONE":
+        # Its money has gone back, if there was any: what became of the seats is another's affair.
+        return
     held = facts.oracle.reservations.get(reservation_id)
     if held is None:
         bad("I11", "phantom purchase", "a payment for a reservation that there is not")
@@ -299,8 +309,9 @@ def judge_sales(facts: Facts, notes: Notes) -> None:
     report = notes.report
     for reservation_id, held in facts.oracle.reservations.items():
         record, payment = held.record, facts.purchases.by_id.get(reservation_id)
-        is_started = held.started is not None
-        is_paid = payment is not None and payment.stored is not None
+        is_paid = payment is not None and payment.stored is not None and not payment.is_refused
+        is_done = payment is not None and payment.status == "DONE"
+        is_started = held.started is not None or is_done
         if is_paid and not record["amount"] and payment is not None:
             message = "seats that cost nothing have a payment"
             finding(notes, reservation_id, payment)("I10", "free seats charged", message)
@@ -400,8 +411,12 @@ def judge_ledger(
     notes: Notes,
     settled: Mapping[str, Payment],
     accounts: Mapping[Order, Account],
+    waiting: AbstractSet[str],
 ) -> None:
-    """Judge the gateway's ledger by what payments asked for, and by the seats."""
+    """Judge the gateway's ledger by what payments asked for, and by the seats.
+
+    waiting: reservations about which the section has yet to decide.
+    """
     purchases, report = facts.purchases.by_id, notes.report
     for (reservation_id, epoch), account in accounts.items():
         payment = purchases.get(reservation_id, Payment())
@@ -410,10 +425,13 @@ def judge_ledger(
         for entry in account.refunds:
             report.refunded[entry.currency] += entry.amount
         bad = finding(notes, reservation_id, payment)
-        judge_account(account, payment, report_twice(notes, bad))
+        is_waiting = payment.is_waiting or reservation_id in waiting
+        # Another shop charges under a key of its own, before it says so.
+        is_ours = not (payment.is_claimed or is_waiting)
+        judge_account(account, payment, report_twice(notes, bad), is_ours=is_ours)
         asked = payment.asked
         is_known = asked is not None and (asked["epoch"], asked["gateway"]) == (epoch, GATEWAY)
-        if not is_known and not payment.is_waiting and (account.captures or account.refunds):
+        if not is_known and not is_waiting and (account.captures or account.refunds):
             bad("I11", "capture of nobody", f"order {account.order_id} belongs to no payment")
     for reservation_id, payment in settled.items():
         stored = payment.stored
@@ -433,15 +451,18 @@ def report_twice(notes: Notes, bad: Bad) -> Bad:
     return noted
 
 
-def judge_account(account: Account, payment: Payment, bad: Bad) -> None:
-    """Judge one order by itself: one capture, one whole refund, one key for each."""
+def judge_account(account: Account, payment: Payment, bad: Bad, *, is_ours: bool) -> None:
+    """Judge one order by itself: one capture, one whole refund, one key for each.
+
+    is_ours: it was we who charged, if anybody has.
+    """
     captures, refunds, order_id = account.captures, account.refunds, account.order_id
     if len(captures) > 1:
         bad("I11", "charged twice", f"order {order_id} was captured {len(captures)} times")
     captured = Counter({entry.currency: 0 for entry in captures})
     for entry in captures:
         captured[entry.currency] += entry.amount
-        if payment.asked is not None and entry.at_ms + EARLY_MS < payment.asked_at_ms:
+        if is_ours and payment.asked is not None and entry.at_ms + EARLY_MS < payment.asked_at_ms:
             bad("I12", "early capture", f"order {order_id}, before its payment was started")
     for entry in refunds:
         if (entry.amount, entry.currency) not in {(one.amount, one.currency) for one in captures}:
@@ -451,9 +472,10 @@ def judge_account(account: Account, payment: Payment, bad: Bad) -> None:
         bad("I10", "refunded twice", f"order {order_id} was given back {len(refunds)} times")
     for operation, prefix in ((Operation.CHARGE, "pay"), (Operation.REFUND, "refund")):
         # A person who gives money back uses another key.
-        is_ours = operation is Operation.CHARGE or "found REFUNDED" not in payment.heard
+        is_charge = operation is Operation.CHARGE
+        is_judged = is_ours if is_charge else "found REFUNDED" not in payment.heard
         wrong = account.keys[operation] - {f"{prefix}:{order_id}"}
-        if wrong and is_ours:
+        if wrong and is_judged:
             bad("I11", "wrong key", f"order {order_id}: {operation} under {sorted(wrong)}")
 
 

@@ -121,7 +121,9 @@ def lost_record(
 
 
 class DeadLetterLimits:
-    """Counts dead letters among the records of a partition.
+    """Counts dead letters among the records of a partition, but for those of strangers.
+
+    Whoever may write to a topic could else stop it for everybody.
 
     run_limit:   how many dead letters in a row set the partition aside.
     share_limit: how many among the last `WINDOW_RECORDS` records set it aside.
@@ -137,6 +139,7 @@ class DeadLetterLimits:
 
     def count(self, records: Sequence[Record], letters: Sequence[DeadLetter]) -> None:
         """Count a batch; raise PartitionTrouble when a limit is passed, with nothing counted."""
+        letters = [letter for letter in letters if not letter.is_strangers]
         before = (
             self._run,
             self._records,

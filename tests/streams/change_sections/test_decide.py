@@ -13,6 +13,7 @@ from support.seats.section_commands import (
     Pair,
     Partition,
     block,
+    claim_payment,
     confirm,
     extend,
     fail_payment,
@@ -49,6 +50,7 @@ PAIRS = {
     "UnblockSeats": unblock([(0, 0, 1)]),
     "ChangeSaleWindow": sale_window(0, 5),
     "StartPayment": start_payment("r1"),
+    "ClaimPayment": claim_payment("r1", 9_000),
     "FailPayment": fail_payment("r1"),
     "RefundSeats": refund_seats("r1"),
 }

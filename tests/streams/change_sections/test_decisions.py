@@ -12,7 +12,6 @@ from support.seats.section_commands import (
     told,
 )
 
-from schemas.topics import PAYMENT_COMMANDS
 from serdes.decoding import Decoded
 from state.domain.keys import section_key
 from state.domain.layout import SeatPosition
@@ -33,8 +32,7 @@ class Written:
         partition: Partition = opened("....")
         before = partition.stored()
         batch = Batch("section-commands", 0, PARTITIONS, [])
-        payments = PAYMENT_COMMANDS.name
-        fold = SectionFold(CODECS, batch, partition.state, 0, STATE_BYTES_MAX, payments, "carts")
+        fold = SectionFold(CODECS, batch, partition.state, 0, STATE_BYTES_MAX)
         fold.offset = 5
         verdict = CODECS.commands.decode(hold("r1", 2)[1])
         assert isinstance(verdict, Decoded)

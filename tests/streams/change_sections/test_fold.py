@@ -39,7 +39,7 @@ KEY = section_key(EVENT, A)
 
 def fold_of(partition: Partition) -> SectionFold:
     batch = Batch("section-commands", partition.number, PARTITIONS, [])
-    return SectionFold(CODECS, batch, partition.state, 0, STATE_BYTES_MAX, "payments", "carts")
+    return SectionFold(CODECS, batch, partition.state, 0, STATE_BYTES_MAX)
 
 
 def told_by(pair: Pair) -> Command:

@@ -398,10 +398,20 @@ def test_payments_are_told_of_each_start_and_of_each_word_about_money_how_seats_
         # A command's own outcome is the last one.
         outcomes = [told(value) for value in partition.fold([record])]
         news = [told(value) for value in partition.payments[before:]]
-        if not outcomes or kind not in {*OF_MONEY, "StartPayment"}:
+        if not outcomes or kind not in {*OF_MONEY, "StartPayment", "ClaimPayment"}:
             assert news == []
             continue
         own = outcomes[-1]
+        if kind == "ClaimPayment":
+            is_astray = own.fields.get("reason") in {Reason.KEY_MISMATCH, Reason.WRONG_PARTITION}
+            assert [one.name for one in news] == ["PaymentRequested"] * (not is_astray)
+            for one in news:
+                # Told in any case; a deadline says that the seats are kept.
+                is_kept = own.name == "PaymentStarted"
+                assert one.deadlineMs == (own.deadlineMs if is_kept else 0)
+                assert one.method == b"COMPLETED"
+                started |= {one.reservation} if is_kept else set()
+            continue
         stored = partition.stored().get(b"r" + own.reservation.encode())
         if kind == "StartPayment":
             assert stored is not None or not news

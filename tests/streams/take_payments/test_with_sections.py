@@ -12,6 +12,7 @@ from support.payments.paying import BY_NAME, CODECS, IDS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import (
     A,
+    claim_payment,
     confirm,
     extend,
     hold,
@@ -166,6 +167,25 @@ class World:
             if held is not None and held.status == Status.PAYING and self.purchase(buyer) is None:
                 self.driver.pipe(SEATS, *start_payment(buyer, parameters=b""))
 
+    def claim(self, buyer: str, amount: int = 2 * PRICE, **changed: Any) -> None:
+        """Do as another shop does that says it was paid; whether it was, the ledger knows."""
+        paid_as = changed.pop("payment_id", f"ch_{buyer}.1.0")
+        self.driver.pipe(SEATS, *claim_payment(buyer, amount, payment_id=paid_as, **changed))
+
+    def claim_again(self) -> bool:
+        """Do as shops do that hear nothing of what they were paid; say whether any did."""
+        again = False
+        for buyer in BUYERS:
+            purchase = self.purchase(buyer)
+            is_known = purchase is not None and (purchase.payment_id or purchase.question)
+            if self.ledger.kept(f"{buyer}.1.0") and not is_known:
+                # The one ledger stands for both gateways here.
+                gateway = "mock" if purchase is None else purchase.gateway.decode()
+                self.claim(buyer, gateway=gateway)
+                again = True
+        self.relay()
+        return again
+
     def settle(self) -> None:
         """Let everything come to rest: gateway and brokers are well again, people look."""
         for _ in range(60):
@@ -177,6 +197,7 @@ class World:
                 self.answer(one, "answered")
             self.relay()
             self.start_again()
+            again = self.claim_again()
             lost = [
                 buyer
                 for buyer in BUYERS
@@ -187,7 +208,7 @@ class World:
                 self.resolve(buyer)
             purchases = [self.purchase(buyer) for buyer in BUYERS]
             is_telling = any(one is not None and one.saying for one in purchases)
-            if not (pending or lost or is_telling or self.driver.intents(PAYMENTS)):
+            if not (pending or again or lost or is_telling or self.driver.intents(PAYMENTS)):
                 return
         raise AssertionError("it never comes to rest")
 
@@ -197,7 +218,7 @@ class World:
             assert route.contradiction is not None
             stored = self.driver.stored(source, 0)
             assert route.contradiction(stored.items(), 0, 1) == ""
-        assert not self.driver.dead_letters
+        assert all(letter.is_strangers for letter in self.driver.dead_letters)
         for buyer in BUYERS:
             held, purchase = self.reservation(buyer), self.purchase(buyer)
             order_id = f"{buyer}.1.0"
@@ -231,8 +252,9 @@ def step(world: World, draw: st.DataObject) -> None:
     # The clock goes on to what is due next, or nothing deep would ever be reached.
     waits = ["next"] * 6 if open_ones and not due else []
     people = ["hold", "start", "cancel", "extend", "hint", "refund"]
+    shops = ["paid", "paid", "claim", "claim", "false claim"]
     brokers = ["seats", "payments", "both", "both", "both", "again", "lose", "pass"]
-    match draw.draw(st.sampled_from([*people, *gateway, *gateway, *brokers, *waits])):
+    match draw.draw(st.sampled_from([*people, *shops, *gateway, *gateway, *brokers, *waits])):
         case "next":
             ms = open_ones[0].intent.due_ms - world.now_ms
             driver.advance(ms, step_ms=50_000)
@@ -248,6 +270,8 @@ def step(world: World, draw: st.DataObject) -> None:
             driver.pipe(PAYMENTS, buyer.encode(), PODS.hint("mock", "evt", f"{buyer}.1.0"))
         case "refund":
             driver.pipe(PAYMENTS, buyer.encode(), PODS.refund_requested(identity(buyer)))
+        case "paid" | "claim" | "false claim" as what:
+            step_of_shop(world, draw, buyer, what)
         case "seats":
             driver.relay(SEATS, 0)
         case "payments":
@@ -271,6 +295,21 @@ def step(world: World, draw: st.DataObject) -> None:
             world.answer(draw.draw(st.sampled_from(due)), "answered", 2 * PRICE - 1)
         case how:
             world.answer(draw.draw(st.sampled_from(due)), how)
+
+
+def step_of_shop(world: World, draw: st.DataObject, buyer: str, what: str) -> None:
+    """Let another shop do one thing."""
+    if what == "paid":
+        # What it says of the money that it takes for the order may be lost.
+        amount = draw.draw(st.sampled_from([2 * PRICE] * 5 + [PRICE]))
+        world.ledger.charge(f"{buyer}.1.0", amount)
+        return
+    changed: list[dict[str, Any]] = [
+        {"amount": PRICE}, {"currency": "USD"}, {"gateway": "other"}, {"user": "eve"},
+        {"epoch": 2}, {"payment_id": "ch_other"},
+    ]  # fmt: skip
+    is_false = what == "false claim"
+    world.claim(buyer, **(draw.draw(st.sampled_from(changed)) if is_false else {}))
 
 
 @settings(max_examples=of_whole(100))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from support.logs.audit_logs import AVRO, letter_headers
+from support.payments.claims import SETUP, completed, signed
 from support.payments.paying import CODECS, IDS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import hold_chosen, identity, open_section, start_payment
@@ -11,6 +12,7 @@ from support.seats.section_commands import hold_chosen, identity, open_section, 
 from infra.gateway.books import Books, ChargeRequest, Entry, Outcome, RefundRequest, erring
 from schemas.topics import (
     PAYMENT_COMMANDS,
+    PAYMENT_COMPLETED,
     PAYMENT_EVENTS,
     RESERVATION_OUTCOMES,
     SECTION_COMMANDS,
@@ -51,7 +53,8 @@ class Shop:
     def __init__(self, *, is_slow: bool = False) -> None:
         self.is_slow = is_slow
         named: Any = [Named()]
-        flow = routes(SEAT_CODECS, CODECS, CartCodecs.of(IDS), cached_seats=1_000, gateways=named)
+        codecs = SEAT_CODECS, CODECS, CartCodecs.of(IDS)
+        flow = routes(*codecs, cached_seats=1_000, gateways=named, shops=SETUP)
         # One batch after the other, as workers do: else answers are published before questions.
         self.driver = TopologyDriver(flow, relays=False)
         self.books = Books()
@@ -86,15 +89,26 @@ class Shop:
         self.hold(payment, seat, row)
         self.pipe(SEATS, *start_payment(payment, parameters=b""))
 
-    def charge(self, payment: str, how: str = "") -> None:
-        """Let a charge arrive at the gateway, which may err or decline; once for an order."""
+    def claim(self, payment: str, amount: int = PRICE, **changed: Any) -> None:
+        """Have another shop say that it was paid."""
+        record = signed(*completed(payment, amount, **changed))
+        self.driver.pipe(PAYMENT_COMPLETED.name, record.key, record.value, headers=record.headers)
+        self.go_on()
+
+    def charge(self, payment: str, how: str = "", key: str = "") -> None:
+        """Let a charge arrive at the gateway, which may err or decline; once for an order.
+
+        key: of another shop that charges; empty for ours.
+        """
         order_id = f"{payment}.1.0"
         request = ChargeRequest(
             order_id=order_id, amount=PRICE, currency="EUR", method="card", parameters={}
         )
         wanted = Outcome.DECLINED if how == "declines" else Outcome.CAPTURED
-        entry = self.books.charge(request, f"pay:{order_id}", self.now_ms, wanted)
-        assert isinstance(entry, Entry)
+        entry = self.books.charge(request, key or f"pay:{order_id}", self.now_ms, wanted)
+        if not isinstance(entry, Entry):
+            # Charged under another key already, which whoever asks for the order will hear.
+            return
         is_new = self.books.is_new(entry)
         self.keep(erring(entry, amount=True) if how == "errs" and is_new else entry)
 
@@ -238,6 +252,32 @@ class Shop:
         self.start(payment, seat)
         self.ask(payment, "errs")
         self.ask(payment, "refuses")
+
+    def claimed(self, payment: str, seat: int, how: str = "") -> None:
+        """Another shop charges the buyer of a hold, and says so."""
+        self.hold(payment, seat)
+        self.charge(payment, how, key=f"shop-{payment}")
+        self.claim(payment)
+        self.ask(payment)
+
+    def claimed_late(self, payment: str, seat: int) -> None:
+        """The hold has lapsed when another shop says that it was paid for."""
+        self.hold(payment, seat)
+        self.charge(payment, key=f"shop-{payment}")
+        self.driver.advance(660_000, step_ms=50_000)
+        self.relay()
+        self.claim(payment)
+        self.ask(payment)
+        # Of seats whose payment it did not start a section tells when it is asked once more.
+        self.driver.advance(61_000, step_ms=50_000)
+        self.relay()
+
+    def claimed_for_nothing(self, payment: str) -> None:
+        """Another shop has charged a buyer who holds nothing."""
+        self.charge(payment, key=f"shop-{payment}")
+        self.claim(payment)
+        self.ask(payment)
+        self.ask(payment)
 
     def log(self) -> Log:
         """Return all topics as they would lie on a broker, and the gateway's ledger."""

@@ -10,6 +10,7 @@ from support.seats.seatmap import row_of
 from schemas.topics import (
     PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
+    SEAT_UNLOCK,
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
@@ -162,6 +163,20 @@ def start_payment(
     return command("StartPayment", reservation, *fields, **who)
 
 
+def claim_payment(
+    reservation: str,
+    amount: int,
+    epoch: int = 1,
+    *,
+    currency: str = "EUR",
+    gateway: str = "mock",
+    payment_id: str = "ch_1",
+    **who: Any,
+) -> Pair:
+    fields = epoch, gateway.encode(), payment_id.encode(), amount, currency.encode()
+    return command("ClaimPayment", reservation, *fields, **who)
+
+
 def fail_payment(
     reservation: str, cause: PaymentFailure = PaymentFailure.DECLINED, epoch: int = 1, **who: Any
 ) -> Pair:
@@ -198,7 +213,7 @@ class Told:
 
 def _readers() -> dict[bytes, tuple[str, Decode, list[str]]]:
     readers = {}
-    for topic in (RESERVATION_OUTCOMES, SECTION_STATUS, PAYMENT_COMMANDS):
+    for topic in (RESERVATION_OUTCOMES, SECTION_STATUS, PAYMENT_COMMANDS, SEAT_UNLOCK):
         for name, encode in encoders(topic, IDS).items():
             names = [field["name"] for field in inlined(name)["fields"]]
             del encode
@@ -234,6 +249,7 @@ class Partition:
     outcomes: list[bytes] = field(default_factory=list)
     statuses: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     payments: list[bytes] = field(default_factory=list)
+    unlocks: list[bytes] = field(default_factory=list)
     store: MemoryStore = field(default_factory=MemoryStore)
     dead: list[str] = field(default_factory=list)
     decisions: dict[str, int] = field(default_factory=dict)
@@ -271,6 +287,7 @@ class Partition:
         values = [record[1] for record in effects.outgoing.get(RESERVATION_OUTCOMES.name, [])]
         for key, value in (record[:2] for record in effects.outgoing.get(SECTION_STATUS.name, [])):
             self.statuses.append((key, value))
+        self.unlocks += [record[1] for record in effects.outgoing.get(SEAT_UNLOCK.name, [])]
         self.payments += [record[1] for record in effects.outgoing.get(PAYMENT_COMMANDS.name, [])]
         self.outcomes += values
         self.dead += [letter.reason for letter in effects.dead_letters]
@@ -333,6 +350,8 @@ _seats = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 6)), min_size=1, 
 _ranges = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 3)), max_size=2)
 _epochs = st.integers(0, 2)
 _gateways = st.sampled_from(["mock", "mock", "other"])
+# What one or two seats cost in the rows of a random log, and what none do.
+_amounts = st.sampled_from([4_500, 9_000, 2_950, 5_900, 1])
 _failures = st.sampled_from(PaymentFailure)
 # Windows that are open most of the time that a random log takes.
 _starts = st.sampled_from([0, 0, 0, START_MS - 1, START_MS + 2_000, -1])
@@ -348,6 +367,15 @@ pairs = st.one_of(
         lambda r, e, g, w: start_payment(r, e, gateway=g, **w), _ids, _epochs, _gateways, _who
     ),
     st.builds(lambda r, e, w: start_payment(r, e, **w), _ids, st.just(1), _who),
+    st.builds(
+        lambda r, a, e, c, g, w: claim_payment(r, a, e, currency=c, gateway=g, **w),
+        _ids,
+        _amounts,
+        st.sampled_from([1, 1, 1, 2]),
+        st.sampled_from(["EUR", "EUR", "USD"]),
+        _gateways,
+        _who,
+    ),
     st.builds(lambda r, c, e, w: fail_payment(r, c, e, **w), _ids, _failures, _epochs, _who),
     st.builds(lambda r, e, w: refund_seats(r, e, **w), _ids, _epochs, _who),
     st.builds(lambda s, w: block(s, **w), _ranges, _who),

@@ -24,6 +24,30 @@ from state.domain.purchase import TRANSITIONS, PurchaseStatus
 Fields = dict[str, Any]
 Mutation = Callable[[Log], None]
 
+
+def claimed_and_nothing_paid(shop: Shop) -> None:
+    shop.hold("r1", 0)
+    shop.claim("r1")
+
+
+def claimed_beside_our_own(shop: Shop) -> None:
+    shop.start("r1", 0)
+    shop.charge("r1", key="a shop's")
+    shop.claim("r1")
+    shop.ask("r1")
+
+
+def claimed_for_nothing_and_started(shop: Shop) -> None:
+    shop.claimed_for_nothing("r1")
+    shop.start("r1", 0)
+
+
+def claimed_falsely_and_paid(shop: Shop) -> None:
+    shop.claim("r1")
+    shop.ask("r1")
+    shop.paid("r1", 0)
+
+
 TRACKS: dict[str, Callable[[Shop], None]] = {
     "nothing": lambda _: None,
     "paid": lambda shop: shop.paid("r1", 0),
@@ -34,6 +58,14 @@ TRACKS: dict[str, Callable[[Shop], None]] = {
     "late, and given back": lambda shop: shop.late("r1", 0, is_taken=True),
     "refunded": lambda shop: shop.refunded("r1", 0),
     "needs a person": lambda shop: shop.unclear("r1", 0),
+    "claimed by another shop": lambda shop: shop.claimed("r1", 0),
+    "claimed, and another amount was captured": lambda shop: shop.claimed("r1", 0, "errs"),
+    "claimed after the hold": lambda shop: shop.claimed_late("r1", 0),
+    "claimed, and nothing held": lambda shop: shop.claimed_for_nothing("r1"),
+    "claimed, and nothing paid": claimed_and_nothing_paid,
+    "claimed beside our own payment": claimed_beside_our_own,
+    "claimed for nothing, and then held and started": claimed_for_nothing_and_started,
+    "claimed falsely, and then held and paid": claimed_falsely_and_paid,
 }
 
 
@@ -145,6 +177,7 @@ BUYERS = ("r1", "r2", "r3", "r4")
 STEPS = (
     *("hold", "start", "start", "ask", "ask", "ask", "is away", "declines", "errs", "refuses"),
     *("charge", "hint", "want_refund", "pass", "seats", "payments", "both", "both"),
+    *("claim", "paid elsewhere", "paid elsewhere", "wrong claim"),
 )
 
 
@@ -156,6 +189,14 @@ def step(shop: Shop, name: str, buyer: str) -> None:
             getattr(shop, name)(buyer, seat)
         case "hint" | "want_refund":
             getattr(shop, name)(buyer)
+        case "claim":
+            shop.claim(buyer)
+        case "wrong claim":
+            shop.claim(buyer, PRICE + 1)
+        case "paid elsewhere":
+            # By another shop, whose word comes in any case: it repeats it.
+            shop.charge(buyer, key=f"shop-{buyer}")
+            shop.claim(buyer)
         case "seats":
             shop.driver.relay(SEATS, 0)
         case "payments":
@@ -493,6 +534,75 @@ def test_each_mutant_is_flagged_by_what_names_it(whole: Log, name: str) -> None:
         told={0: list(whole.told[0])},
         purchases={0: list(whole.purchases[0])},
     )
+    mutate(log)
+    assert finding in audit(log).first_by_invariant()
+
+
+@pytest.fixture(scope="module")
+def claims() -> Log:
+    """Return a log in which other shops say that they were paid, in every way there is."""
+    shop = Shop()
+    shop.claimed("claimed", 0)
+    shop.claimed("errs", 1, "errs")
+    shop.ask("errs")
+    shop.claimed_late("late", 2)
+    shop.claimed_for_nothing("nothing")
+    return shop.log()
+
+
+MUTANTS_OF_CLAIMS: dict[str, tuple[Mutation, str]] = {
+    "a claimed sale whose capture the gateway does not have": (
+        of_ledger(CAPTURED, "claimed"),
+        "I10 sold unpaid",
+    ),
+    "a claimed sale at another amount": (
+        of_ledger(CAPTURED, "claimed", amount=PRICE - 1),
+        "I10 wrong amount",
+    ),
+    "late money of a claim that the gateway does not have": (
+        of_ledger(CAPTURED, "late"),
+        "I10 sold unpaid",
+    ),
+    "a claimed order is captured twice": (
+        of_ledger(CAPTURED, "claimed", again=True, number=99, payment_id="pay_99"),
+        "I11 charged twice",
+    ),
+    "money that came for nothing and stays": (
+        of_ledger(REFUNDED, "nothing"),
+        "I10 stranded money",
+    ),
+    "a claim sold on the shop's word alone": (
+        alter("payments", "GatewayAnswered", "claimed"),
+        "I11 phantom capture",
+    ),
+    "a claim that no section has decided": (
+        alter("payments", "PaymentRequested", "claimed"),
+        "I11 phantom purchase",
+    ),
+    "payments are told another price of a claim than its seats have": (
+        alter("payments", "PaymentRequested", "claimed", amount=PRICE + 1),
+        "I8 wrong effect",
+    ),
+    "seats are said to be kept for a claim that was refused": (
+        alter("payments", "PaymentRequested", "nothing", deadlineMs=1 << 41),
+        "I8 wrong effect",
+    ),
+}
+
+
+def test_i10_claims_of_every_kind_together_pass_to_the_unit(claims: Log) -> None:
+    for ledger in (claims.ledger, None):
+        report = audit(replace(claims, ledger=ledger))
+        assert report.first_by_invariant() == {}
+        assert report.price_of_sold == {"EUR": 2 * PRICE}
+        assert report.captured - report.refunded == report.price_of_sold
+        assert (report.sold_elsewhere, report.money_mismatch, report.payments) == (0, 0, 4)
+
+
+@pytest.mark.parametrize("name", MUTANTS_OF_CLAIMS)
+def test_each_mutant_of_a_claim_is_flagged_by_what_names_it(claims: Log, name: str) -> None:
+    mutate, finding = MUTANTS_OF_CLAIMS[name]
+    log = replace(claims, payments={0: list(claims.payments[0])})
     mutate(log)
     assert finding in audit(log).first_by_invariant()
 

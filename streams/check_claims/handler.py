@@ -1,0 +1,153 @@
+"""Records of payment-completed in; claims to the sections that they are about, out.
+
+Who wrote a record is verified from its bytes before anything reads them. What is not believed, or
+contradicts itself, is a dead letter that changes nothing. What is believed is still a claim: the
+section and the gateway say what is true of it. Nothing is remembered: the same record again is the
+same claim again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from schemas.topics import SECTION_COMMANDS
+from serdes.decoding import (
+    UNKNOWN_SCHEMA,
+    Decoded,
+    Tombstone,
+    Undecodable,
+    UnknownRecordType,
+)
+from serdes.decoding import UnknownSchema as UnknownSchemaId
+from state.domain.keys import Order, partition_of, split_order_id
+from state.domain.money import AMOUNT_MAX, MINOR_DIGITS
+from state.domain.reasons import Reason
+from state.records.claim_codecs import ClaimCodecs
+from state.records.commands import CommandEncoders
+from streams.batch import (
+    Batch,
+    DeadLetter,
+    Effects,
+    Handler,
+    NewerProducer,
+    Record,
+    State,
+    UnknownSchema,
+)
+from streams.check_claims.signatures import unbelieved
+from streams.gateways.protocol import GATEWAY_NAME
+from streams.gateways.webhooks import Secrets
+
+CORRELATION: Final = "payment-completed"
+"""No buyer's: a pod must not take what becomes of a claim for an answer to its own command."""
+
+CLAIMED: Final = "PAYMENT_CLAIMED"
+_EPOCH_MAX: Final = 2**31 - 1
+
+
+class PaymentCompleted(NamedTuple):
+    """What another shop says; fields in the order of its schema."""
+
+    order_id: bytes
+    user_id: bytes
+    section: bytes
+    event_id: int
+    gateway: bytes
+    payment_id: bytes
+    amount: int
+    currency: bytes
+    completed_at_ms: int
+
+
+class _Dead(NamedTuple):
+    """Why a record is a dead letter."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What does not change while a worker runs."""
+
+    codecs: ClaimCodecs
+    secrets: Secrets
+    section_commands: str = SECTION_COMMANDS.name
+
+
+def check_claims(setup: Setup) -> Handler:
+    """Return the handler."""
+
+    def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
+        del state, log_time_ms
+        effects = Effects()
+        for record in batch.records:
+            read = _read(setup, batch, record)
+            if isinstance(read, _Dead):
+                letter = DeadLetter(record, read.reason, read.detail, is_strangers=True)
+                effects.dead_letters.append(letter)
+                continue
+            said, order = read
+            claim = _claim(setup.codecs.commands, said, order)
+            effects.to(setup.section_commands).append((record.key, claim))
+            effects.decisions[CLAIMED] = effects.decisions.get(CLAIMED, 0) + 1
+        return effects
+
+    return handle
+
+
+def _read(setup: Setup, batch: Batch, record: Record) -> tuple[PaymentCompleted, Order] | _Dead:
+    if (why := unbelieved(record, setup.secrets)) is not None:
+        return _Dead(why, "not signed by a shop that has our secret")
+    verdict = setup.codecs.records.decode(record.value, record.headers)
+    match verdict:
+        case Decoded(_, fields):
+            return _checked(PaymentCompleted._make(fields), batch, record)
+        case Undecodable(reason, detail):
+            return _Dead(reason, detail)
+        case UnknownSchemaId(schema_id):
+            if schema_id not in batch.unknown_schemas:
+                raise UnknownSchema(schema_id)
+            return _Dead(UNKNOWN_SCHEMA, f"schema {schema_id}")
+        case UnknownRecordType(detail):
+            raise NewerProducer(detail)
+        case Tombstone():
+            raise AssertionError("nothing without a value is believed")
+
+
+def _checked(
+    said: PaymentCompleted, batch: Batch, record: Record
+) -> tuple[PaymentCompleted, Order] | _Dead:
+    """Return what is said and of which order, or in what it contradicts itself."""
+    order = split_order_id(said.order_id.decode())
+    section_key = b"%d-%s" % (said.event_id, said.section)
+    if order is None or order.epoch > _EPOCH_MAX:
+        return _Dead("BAD_ORDER", f"{said.order_id!r} is no order of ours")
+    if record.key != section_key:
+        return _Dead(Reason.KEY_MISMATCH.name, f"under another key than {section_key!r}")
+    if partition_of(section_key, batch.partitions) != batch.partition:
+        return _Dead(Reason.WRONG_PARTITION.name, f"section {section_key!r}")
+    if order.partition != batch.partition:
+        # Money that was taken for it is at an order of somebody else's section.
+        return _Dead("OTHER_ORDER", f"{said.order_id!r} is of another partition")
+    if not GATEWAY_NAME.fullmatch(said.gateway.decode()):
+        return _Dead("BAD_GATEWAY", f"{said.gateway!r} is no gateway's name")
+    if said.amount > AMOUNT_MAX:
+        return _Dead(Reason.WRONG_AMOUNT.name, f"{said.amount} is no amount")
+    if said.currency.decode() not in MINOR_DIGITS:
+        return _Dead(Reason.WRONG_CURRENCY.name, f"{said.currency!r} is no currency")
+    return said, order
+
+
+def _claim(commands: CommandEncoders, said: PaymentCompleted, order: Order) -> bytes:
+    identity = commands.identity(
+        order.reservation_id,
+        said.user_id.decode(),
+        said.section.decode(),
+        said.event_id,
+        CORRELATION,
+    )
+    return commands.claim_payment(
+        identity, order.epoch, said.gateway, said.payment_id, said.amount, said.currency
+    )

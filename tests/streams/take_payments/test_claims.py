@@ -1,0 +1,205 @@
+"""Claims of other shops beside our own payments: money is looked for, and in nobody's way."""
+
+from typing import Any
+
+import pytest
+from support.payments.paying import PRICE, Paying, check, names, statuses
+
+from state.domain.purchase import Heard, PurchaseStatus, Question, Say, Turn
+from state.domain.reasons import Reason
+from state.domain.reservation import SaleDecision
+from state.records.payments import COMPLETED
+from streams.intents import Answer, Result
+from streams.take_payments.questions import Word
+
+KEPT: dict[str, Any] = {"method": COMPLETED, "parameters": b"ch_1"}
+REFUSED: dict[str, Any] = KEPT | {"deadline_ms": 0}
+OF_NOBODY: dict[str, Any] = REFUSED | {"amount": 0, "currency": b""}
+
+
+def claimed(**terms: Any) -> Paying:
+    paying = Paying()
+    paying.start(**(KEPT | terms))
+    return paying
+
+
+def test_s000_1_what_another_shop_was_paid_is_confirmed_and_sold_and_nobody_is_charged() -> None:
+    paying = claimed()
+    assert paying.question() is Question.VERIFY
+    paying.captures(id_="ch_1")
+    assert names(paying) == ["ConfirmReservation"]
+    paying.sold()
+    assert statuses(paying) == ["PENDING", "CAPTURED", "DONE"]
+    check(paying)
+
+
+def test_an_order_that_the_gateway_does_not_know_is_looked_up_and_not_charged() -> None:
+    paying = claimed()
+    for _ in range(60):
+        if paying.status() is not PurchaseStatus.PENDING:
+            break
+        assert paying.question() is Question.VERIFY
+        paying.says(Heard.NOT_FOUND)
+    assert statuses(paying) == ["PENDING", "EXPIRED"]
+    assert names(paying) == ["FailPayment"]
+
+
+@pytest.mark.parametrize("unheard", [Heard.OPEN, Heard.NOT_DONE, Heard.REFUSED])
+def test_f53_a_claim_that_nobody_answers_is_asked_again_and_never_charged(unheard: Heard) -> None:
+    paying = claimed()
+    for _ in range(3):
+        paying.says(unheard)
+        assert paying.question() is Question.VERIFY
+    paying.captures()
+    assert names(paying) == ["ConfirmReservation"]
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(PRICE - 1, "EUR"), (PRICE, "USD")])
+def test_f59_b73_another_amount_or_currency_sells_nothing_and_goes_back(
+    amount: int, currency: str
+) -> None:
+    paying = claimed()
+    paying.captures(amount=amount, currency=currency)
+    assert names(paying) == ["FailPayment"]
+    assert paying.question() is Question.REFUND
+    paying.says(Heard.REFUNDED)
+    paying.decided(Say.RELEASE_SEATS, SaleDecision.RELEASED)
+    assert paying.status() is PurchaseStatus.REFUNDED
+    check(paying)
+
+
+def test_f57_money_of_a_hold_that_has_lapsed_buys_its_seats_or_goes_back() -> None:
+    for decision in (SaleDecision.SOLD, SaleDecision.REFUSED):
+        paying = claimed(**REFUSED)
+        paying.captures()
+        assert names(paying) == ["ConfirmReservation"]
+        paying.decided(Say.SELL_SEATS, decision)
+        is_sold = decision is SaleDecision.SOLD
+        assert paying.status() is (PurchaseStatus.DONE if is_sold else PurchaseStatus.REFUND_DUE)
+        check(paying)
+
+
+def test_money_of_a_hold_that_nobody_has_goes_back_whatever_it_is() -> None:
+    paying = claimed(**OF_NOBODY)
+    paying.captures()
+    paying.decided(Say.RELEASE_SEATS, SaleDecision.REFUSED, reason=Reason.UNKNOWN_RESERVATION)
+    paying.says(Heard.REFUNDED)
+    assert statuses(paying) == ["EXPIRED", "REFUND_DUE", "REFUNDED"]
+    assert "ConfirmReservation" not in names(paying)
+    check(paying)
+
+
+def test_a_refund_that_the_gateway_refuses_is_listed_for_a_person() -> None:
+    paying = claimed(**OF_NOBODY)
+    paying.captures()
+    paying.says(Heard.REFUSED)
+    assert paying.status() is PurchaseStatus.COMPENSATION_REQUIRED
+    paying.resolve(Turn.REFUNDED)
+    assert paying.status() is PurchaseStatus.REFUNDED
+
+
+@pytest.mark.parametrize("refused", [REFUSED, OF_NOBODY])
+@pytest.mark.parametrize("looks", [0, 1])
+@pytest.mark.parametrize("own", [{}, KEPT])
+def test_a_claim_without_money_is_in_nobodys_way(
+    refused: dict[str, Any], looks: int, own: dict[str, Any]
+) -> None:
+    paying = claimed(**refused, identity=Paying().identity("r1", "eve"))
+    for _ in range(looks):
+        paying.says(Heard.NOT_FOUND)
+    paying.start(**own)
+    assert paying.question() is (Question.VERIFY if own else Question.CHARGE)
+    paying.captures()
+    paying.sold()
+    assert paying.status() is PurchaseStatus.DONE
+    check(paying)
+
+
+def test_an_answer_to_what_stood_there_before_changes_nothing() -> None:
+    paying = claimed(**OF_NOBODY)
+    late, _ = paying.asked()
+    paying.start()
+    word = Word(Heard.CAPTURED, "", PRICE, "EUR", "ch_1")
+    paying.driver.answer(late, Answer(result=Result.ANSWERED, payload=word.payload()))
+    assert paying.status() is PurchaseStatus.PENDING
+    check(paying)
+
+
+def test_seats_of_an_order_that_was_used_up_are_let_go_until_the_section_has_heard() -> None:
+    paying = claimed(**OF_NOBODY)
+    paying.captures()
+    paying.decided(Say.RELEASE_SEATS, SaleDecision.REFUSED, reason=Reason.UNKNOWN_RESERVATION)
+    names(paying)
+    paying.start()
+    assert names(paying) == ["FailPayment"]
+    paying.pass_to(paying.now_ms + 120_000)
+    assert "FailPayment" in names(paying)
+    paying.decided(Say.RELEASE_SEATS, SaleDecision.RELEASED)
+    paying.says(Heard.REFUNDED)
+    assert paying.status() is PurchaseStatus.REFUNDED
+    check(paying)
+
+
+def test_seats_of_another_epochs_order_are_let_go_too() -> None:
+    paying = claimed(**OF_NOBODY, epoch=7)
+    paying.captures()
+    names(paying)
+    paying.start()
+    [told] = paying.commands()
+    assert (told.name, told.fields["epoch"]) == ("FailPayment", 1)
+    assert paying.question() is Question.REFUND
+
+
+def test_b71_a_claim_that_comes_again_has_one_effect() -> None:
+    paying = claimed()
+    paying.captures(id_="ch_1")
+    paying.sold()
+    before = paying.record()
+    paying.start(**KEPT)
+    paying.start(**REFUSED)
+    assert paying.record() == before
+    assert names(paying) == ["ConfirmReservation"]
+    check(paying)
+
+
+def test_a_claim_beside_our_own_charge_asks_what_became_of_the_order() -> None:
+    paying = Paying()
+    paying.start()
+    paying.says(Heard.OPEN)
+    paying.start(**KEPT)
+    pending, asked = paying.asked()
+    assert (asked.question, pending.intent.due_ms) == (Question.VERIFY, paying.now_ms)
+
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "another payment id": ({"parameters": b"ch_2"}, "OTHER_PAYMENT"),
+    "another gateway": ({"gateway": b"other"}, "OTHER_PAYMENT"),
+    "another buyer": ({"identity": Paying().identity("r1", "eve")}, "OTHER_PAYMENT"),
+    "another epoch": ({"epoch": 2}, "OTHER_EPOCH"),
+}
+
+
+@pytest.mark.parametrize("is_paid", [False, True])
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_second_claim_that_is_another_one_is_a_dead_letter_and_changes_nothing(
+    case: str, *, is_paid: bool
+) -> None:
+    changed, reason = OTHERS[case]
+    paying = claimed()
+    if is_paid:
+        paying.captures(id_="ch_1")
+        paying.sold()
+    before = paying.record()
+    paying.start(**(REFUSED | changed))
+    [letter] = paying.driver.dead_letters
+    assert (letter.reason, letter.is_strangers) == (reason, True)
+    assert paying.record() == before
+
+
+def test_what_a_shop_says_of_the_payment_id_is_forgotten_with_what_it_was_asked_for() -> None:
+    for terms in (KEPT, REFUSED):
+        paying = claimed(**terms)
+        paying.captures(id_="ch_9")
+        record = paying.record()
+        assert record is not None
+        assert (record.method, record.parameters, record.payment_id) == (b"", b"", b"ch_9")
