@@ -141,7 +141,7 @@ async def resolve_compensation(
     known = pod.payments.has_partition(partition)
     purchase = await _purchase(pod, partition, payment_id.encode()) if known else None
     if purchase is None or purchase.status != PurchaseStatus.COMPENSATION_REQUIRED:
-        raise Problem.of(ApiReason.NOT_FOUND, "Nobody has to look after such a payment.")
+        raise Problem.of(ApiReason.NOT_FOUND, "No such payment needs a person.")
     if body.finding == "UNPAID" and purchase.payment_id:
         raise Problem.of(
             Reason.REFUND_DUE,

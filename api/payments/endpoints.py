@@ -72,7 +72,7 @@ async def start_payment(
     claim = await desk.keys.claim(ticket, digest_of(asked))
     if claim is Claim.OTHER:
         raise Problem.of(
-            ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each request that is another."
+            ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each different request."
         )
     reason = _refusal(held, body.epoch)
     if reason is not None:
@@ -163,7 +163,7 @@ async def refund(
     if held.status not in {Status.SOLD, Status.REFUNDED}:
         raise Problem.of(
             Reason.NOT_PAID,
-            "Nothing was sold that could be given back.",
+            "The seats of this reservation are not sold.",
             decided=False,
             reservation_id=reservation_id,
         )
@@ -172,7 +172,7 @@ async def refund(
         # over the request in silence.
         raise Problem.of(
             Reason.NOT_PAID,
-            "No payment was made for it that could go back.",
+            "The seats were free of charge or sold without a payment.",
             decided=False,
             reservation_id=reservation_id,
         )

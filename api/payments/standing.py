@@ -103,7 +103,7 @@ async def purchase_at_owner(pod: Pod, held: ReservationView) -> PurchaseRecord |
     if reservation is not None and reservation.has_payment:
         # The section began the payment, so its owner will know it once it has read everything
         # that is committed.
-        raise Problem.of(ApiReason.NOT_READY, "The payment's keeper is behind; ask again shortly.")
+        raise Problem.of(ApiReason.NOT_READY, "The payment's owner is behind; ask again shortly.")
     return None
 
 

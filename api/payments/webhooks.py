@@ -23,11 +23,11 @@ PATH: Final = "/v1/webhooks/"
 
 _REFUSED: Final = {
     WebhookRefusal.TOO_LARGE: (ApiReason.BODY_TOO_LARGE, "Send at most 64 KiB."),
-    WebhookRefusal.BAD_BODY: (ApiReason.MALFORMED, "The event is none that this gateway sends."),
+    WebhookRefusal.BAD_BODY: (ApiReason.MALFORMED, "The body is no webhook of this gateway."),
 }
 _UNSIGNED: Final = (
     ApiReason.UNAUTHENTICATED,
-    "Sign time and body with the secret that both sides have, within 300 s.",
+    "Sign time and body with the shared secret, and send them within 300 s.",
 )
 
 

@@ -405,5 +405,5 @@ def _refusal(outcome: Outcome, headers: tuple[ProblemHeader, ...]) -> Problem:
 
 def _reused() -> Problem:
     return Problem.of(
-        ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each request that is another."
+        ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each different request."
     )

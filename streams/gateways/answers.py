@@ -22,7 +22,7 @@ from streams.gateways.protocol import (
 )
 from streams.gateways.webhooks import WebhookRefusal
 
-NONE_TO_THIS: Final = Unknown("an answer that is none to this question")
+NONE_TO_THIS: Final = Unknown("an answer that does not fit the question")
 
 
 def wrong_token(

@@ -125,7 +125,7 @@ def _read(
 ) -> Said | Unknown | Unavailable:
     """Judge an answer: 5xx and 408 leave open whether the gateway did something."""
     if status == 429:
-        return Unavailable("sent away with 429", _seconds(headers.get("Retry-After", "")))
+        return Unavailable("too many requests: 429", _seconds(headers.get("Retry-After", "")))
     if status >= 500 or status == 408:
         return Unknown(f"status {status}", in_trouble=True)
     if content is None:

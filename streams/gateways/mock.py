@@ -144,7 +144,7 @@ def _read(status: int, fields: Mapping[str, Any]) -> OrderAnswer:
         case ((400 | 401 | 409 | 422), None):
             return Refused(RefusedReason(fields["error"]))
         case _:
-            return Unknown(f"status {status}, which means nothing here")
+            return Unknown(f"status {status}, which is unknown here")
 
 
 def _of_fields(answer: type[_Moved], fields: Mapping[str, Any]) -> _Moved:

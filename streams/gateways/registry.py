@@ -95,7 +95,7 @@ class Gateways:
             raise BadGateway(f"there is no gateway {name[:64]!r}; known are {known}")
         gateway = factory(read)
         if gateway.name != name:
-            raise BadGateway(f"what is registered as {name} calls itself {gateway.name!r}")
+            raise BadGateway(f"the gateway registered as {name} calls itself {gateway.name!r}")
         return gateway
 
 

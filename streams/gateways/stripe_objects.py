@@ -102,7 +102,7 @@ def confirmed(fields: Fields, order_id: str) -> ChargeAnswer:
             case "canceled":
                 return Declined("CANCELED")
             case _:
-                return Unknown("a PaymentIntent in a state that means nothing here")
+                return Unknown("a PaymentIntent in an unknown state")
 
     return _readable(read)
 
@@ -139,7 +139,7 @@ def given_back(fields: Fields, refund: Refund) -> RefundAnswer:
             case "failed" | "canceled":
                 return Refused(RefusedReason.BAD_REQUEST, "Stripe could not give the money back")
             case _:
-                return Unknown("a refund in a state that means nothing here")
+                return Unknown("a refund in an unknown state")
 
     return _readable(read)
 
@@ -161,7 +161,7 @@ def failed(
         case _, _, "idempotency_key_in_use":
             return Unknown("a call with the same key is under way")
         case 400, _, "rate_limit":
-            return Unavailable("sent away with rate_limit")
+            return Unavailable("too many requests: rate_limit")
         case 402, "card_error", _:
             return Declined(_reason(error))
         case ((400 | 404), "idempotency_error", _):
@@ -175,7 +175,7 @@ def failed(
         case ((400 | 402 | 404), "invalid_request_error", _):
             return Refused(RefusedReason.BAD_REQUEST, _names(error))
         case _:
-            return Unknown(f"status {status}, which means nothing here")
+            return Unknown(f"status {status}, which is unknown here")
 
 
 def _unexpected(status: object) -> Declined | Pending | Refused | Unknown:
@@ -188,7 +188,7 @@ def _unexpected(status: object) -> Declined | Pending | Refused | Unknown:
         case "processing" | "requires_action" | "requires_capture":
             return Pending()
         case _:
-            return Unknown("a PaymentIntent in a state that means nothing here")
+            return Unknown("a PaymentIntent in an unknown state")
 
 
 def _readable(read: Callable[[], Answer]) -> Answer | Unknown:
@@ -213,7 +213,7 @@ def _charges(fields: Fields, order_id: str) -> Sequence[Fields]:
 
 def _standing(charges: Sequence[Fields], order_id: str) -> OrderAnswer:
     if any(one["status"] not in {"succeeded", "pending", "failed"} for one in charges):
-        return Unknown("a charge in a state that means nothing here")
+        return Unknown("a charge in an unknown state")
     paid = [one for one in charges if one["status"] == "succeeded" and one["captured"] is True]
     kept = [one for one in paid if one["refunded"] is not True]
     if len(kept) > 1:

@@ -252,7 +252,7 @@ def _payment(fields: Mapping[str, Any], order_id: str) -> OrderAnswer:
         case "ABORTED" | "EXPIRED" as ended:
             return Declined(str(ended))
         case _:
-            return Unknown("a payment in a state that means nothing here")
+            return Unknown("a payment in an unknown state")
 
 
 def _failed(status: int, code: str) -> NotFound | Declined | Refused | Unknown:
@@ -275,7 +275,7 @@ def _failed(status: int, code: str) -> NotFound | Declined | Refused | Unknown:
             return Declined(code)
         # PROVIDER_ERROR among them. The caller looks the order up before it does anything else.
         case _:
-            return Unknown(f"status {status}, which means nothing here")
+            return Unknown(f"status {status}, which is unknown here")
 
 
 def _refund_known(

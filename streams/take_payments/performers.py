@@ -98,7 +98,7 @@ async def _perform(gateway: Gateway, now_ms: Callable[[], int], intent: Intent) 
         told = _told(asked)
     except (TypeError, ValueError) as error:
         # The fault is in this order, and no repeat mends it: it must not count for the circuit.
-        why = f"no gateway may be asked so: {type(error).__name__}"
+        why = f"this cannot be asked of a gateway: {type(error).__name__}"
         return Word(Heard.REFUSED, why).payload()
     return word_of(asked, await _answer(gateway, asked, told, timeout_s)).payload()
 

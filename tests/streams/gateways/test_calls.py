@@ -100,7 +100,7 @@ def test_bytes_that_cannot_be_read_leave_it_unknown(case: str) -> None:
 )
 def test_f54_who_is_sent_away_is_told_for_how_long(text: bytes, seconds: float) -> None:
     def check(said: Any, _request: bytes) -> None:
-        assert said == Unavailable("sent away with 429", seconds)
+        assert said == Unavailable("too many requests: 429", seconds)
 
     asked(b"HTTP/1.1 429 No\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % text, check)
 

@@ -137,7 +137,7 @@ def test_a_list_that_goes_on_is_not_all_of_them() -> None:
             {"type": "invalid_request_error", "code": "resource_missing", "param": "No: pm_1"},
             Refused(RefusedReason.BAD_REQUEST, "resource_missing"),
         ),
-        (400, {"code": "rate_limit"}, Unavailable("sent away with rate_limit")),
+        (400, {"code": "rate_limit"}, Unavailable("too many requests: rate_limit")),
     ],
 )
 def test_f54_an_error_says_whether_something_was_done(

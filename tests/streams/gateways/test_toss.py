@@ -177,7 +177,7 @@ def test_what_may_not_be_is_refused_by_name() -> None:
         (TossFault(403, "INVALID_PASSWORD"), Declined("INVALID_PASSWORD"), Declined),
         (
             TossFault(400, "PROVIDER_ERROR"),
-            Unknown("status 400, which means nothing here"),
+            Unknown("status 400, which is unknown here"),
             Declined,
         ),
         (TossFault(500, "UNKNOWN_PAYMENT_ERROR"), Unknown("status 500"), NotFound),

@@ -149,7 +149,7 @@ def test_a_whole_answer_that_leaves_an_order_open_counts_for_no_circuit(
     question: Question,
 ) -> None:
     """One buyer's odd order would close the gateway to all others."""
-    odd = Unknown("status 400, which means nothing here")
+    odd = Unknown("status 400, which is unknown here")
     for unclear in (odd, captured("another"), refunded("another")):
         word = performed(Saying({WAYS[question]: unclear}), intent_of(question))
         assert word.heard == Heard.OPEN
