@@ -1,4 +1,4 @@
-"""Payments that another shop claims: seats are kept for them, and payments ask the gateway."""
+"""Payments that another shop claims: the section keeps the seats while the gateway is asked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def claim_payment(
     paid = command.amount, command.currency
     reason = refusal_to_claim(held, command.epoch, command.gateway, *paid)
     if reason is not None:
-        # Another epoch was another price, or none.
+        # The price of this hold is not that of a claim with another epoch, or without a hold.
         is_known = reason not in {Reason.STALE_EPOCH, Reason.NOT_HELD}
         told = claimed(fold, command, held if is_known else None)
         return Refused(reason, payments=told)
@@ -34,7 +34,7 @@ def claim_payment(
         told = claimed(fold, command, held, begun.deadline_ms)
         return Again(fold.later_outcome(held, begun), told)
     assert known is not None
-    # The sale may be over meanwhile: what is held was paid for in time.
+    # The sale may have ended meanwhile: the buyer has paid for a hold that was made in time.
     started, paying = begun_now(fold, command, known, held)
     return Changed(
         fold.later_outcome(paying, started),

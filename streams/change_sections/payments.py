@@ -279,10 +279,11 @@ def claimed(
     held: Reservation | None = None,
     deadline_ms: int = 0,
 ) -> bytes:
-    """Return what payments are told of a claim: it may stand for money also where it is refused.
+    """Return the PaymentRequested of a claim. A refused claim has one too: money may be captured.
 
-    held: whose seats are paid for; without one no amount is the right one, so that it goes back.
-    deadline_ms: until when they are kept; 0 where they are not.
+    held:        the reservation that is paid for; None makes the amount 0, so that whatever was
+                 captured goes back.
+    deadline_ms: until when the seats are kept; 0 where they are not.
     """
     amount, currency = (0, b"") if held is None else (held.amount, held.currency)
     return fold.codecs.payment_requested(

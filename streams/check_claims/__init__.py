@@ -1,4 +1,4 @@
-"""What other shops say of payments in; what sections are told of it, out.
+"""The role `claims`: payments that other shops claim in; commands to their sections out.
 
-`signatures` believes or refuses raw bytes; `handler` reads what was believed, and forwards it.
+`signatures` checks the raw bytes of a record; `handler` reads a believed record and forwards it.
 """

@@ -1,9 +1,9 @@
 """Records of payment-completed in; claims to the sections that they are about, out.
 
-Who wrote a record is verified from its bytes before anything reads them. What is not believed, or
-contradicts itself, is a dead letter that changes nothing. What is believed is still a claim: the
-section and the gateway say what is true of it. Nothing is remembered: the same record again is the
-same claim again.
+The signature of a record is verified over its bytes before anything reads them. A record that is
+not believed, or contradicts itself, becomes a dead letter and changes nothing. A believed record
+is still a claim: the section and the gateway decide whether it is true. The handler remembers
+nothing: the same record again is the same claim again.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from streams.gateways.protocol import GATEWAY_NAME
 from streams.gateways.webhooks import Secrets
 
 CORRELATION: Final = "payment-completed"
-"""No buyer's: a pod must not take what becomes of a claim for an answer to its own command."""
+"""Correlation id of claims. A pod must not take a claim's outcome for that of its own command."""
 
 CLAIMED: Final = "PAYMENT_CLAIMED"
 _EPOCH_MAX: Final = 2**31 - 1
 
 
 class PaymentCompleted(NamedTuple):
-    """What another shop says; fields in the order of its schema."""
+    """The claim of another shop; fields in the order of its schema."""
 
     order_id: bytes
     user_id: bytes
@@ -61,7 +61,7 @@ class PaymentCompleted(NamedTuple):
 
 
 class _Dead(NamedTuple):
-    """Why a record is a dead letter."""
+    """Why a record becomes a dead letter."""
 
     reason: str
     detail: str
@@ -77,7 +77,7 @@ class Setup:
 
 
 def check_claims(setup: Setup) -> Handler:
-    """Return the handler."""
+    """Return the handler of payment-completed."""
 
     def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
         del state, log_time_ms
@@ -119,7 +119,7 @@ def _read(setup: Setup, batch: Batch, record: Record) -> tuple[PaymentCompleted,
 def _checked(
     said: PaymentCompleted, batch: Batch, record: Record
 ) -> tuple[PaymentCompleted, Order] | _Dead:
-    """Return what is said and of which order, or in what it contradicts itself."""
+    """Return the claim and its order, or why they contradict one another or the record."""
     order = split_order_id(said.order_id.decode())
     section_key = b"%d-%s" % (said.event_id, said.section)
     if order is None or order.epoch > _EPOCH_MAX:
@@ -129,7 +129,7 @@ def _checked(
     if partition_of(section_key, batch.partitions) != batch.partition:
         return _Dead(Reason.WRONG_PARTITION.name, f"section {section_key!r}")
     if order.partition != batch.partition:
-        # Money that was taken for it is at an order of somebody else's section.
+        # If money was captured for this order, it is for a section of another partition.
         return _Dead("OTHER_ORDER", f"{said.order_id!r} is of another partition")
     if not GATEWAY_NAME.fullmatch(said.gateway.decode()):
         return _Dead("BAD_GATEWAY", f"{said.gateway!r} is no gateway's name")

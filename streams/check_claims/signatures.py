@@ -1,12 +1,12 @@
-"""Whether a record was written by a shop that has our secret: decided from its raw bytes alone.
+"""Checks from a record's raw bytes alone whether a shop that has our secret wrote the record.
 
-The header `payment-signature` is HMAC-SHA256, in small hex, over type, key and value of the
+The header `payment-signature` is HMAC-SHA256, in lower-case hex, over type, key and value of the
 record, each with its length before it (8 bytes, big-endian). So no two records have the same
 signed content, and a signature fits no other topic, section or type. The type is the full name of
-the record that the topic takes: whoever signed something else has signed nothing here.
+the record that the topic takes: a signature over another type is worth nothing here.
 
-Nothing of the time is signed, because nothing is decided by it: a record that comes again, however
-late, asks the gateway again about an order, which is bought once at most.
+No time is signed, because no decision depends on it. A record that comes again, however late, only
+makes the gateway be asked once more about an order, which buys its seats once at most.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _SIGNATURE: Final = re.compile(rb"[0-9a-f]{64}")
 
 
 class Unbelieved(StrEnum):
-    """Why nobody knows who wrote a record; a reason of its dead letter."""
+    """Why a record is not believed; the reason of its dead letter."""
 
     NO_CONTENT = "NO_CONTENT"
-    """No key or no value: a stranger's, for we delete nothing here."""
+    """No key or no value: a stranger wrote it, since shops delete nothing here."""
     TOO_LARGE = "TOO_LARGE"
     NO_SIGNATURE = "NO_SIGNATURE"
     MANY_SIGNATURE_HEADERS = "MANY_SIGNATURE_HEADERS"
     MALFORMED_SIGNATURE = "MALFORMED_SIGNATURE"
     WRONG_SIGNATURE = "WRONG_SIGNATURE"
-    """Forged, changed on its way, or signed with a secret that we have not (any more)."""
+    """Forged, changed on its way, or signed with a secret that we do not have (any more)."""
 
 
 def signed_content(key: bytes, value: bytes) -> tuple[bytes, ...]:
-    """Return what is signed of a record, in parts to be joined."""
+    """Return the signed content of a record, in parts to be joined."""
     parts = (TYPE, key, value)
     return tuple(piece for part in parts for piece in (len(part).to_bytes(8, "big"), part))
 
@@ -64,5 +64,5 @@ def _only_signature(headers: Sequence[tuple[str, bytes]]) -> bytes | Unbelieved:
     found = only_header(HEADER.encode(), named)
     if isinstance(found, WebhookRefusal):
         return Unbelieved(found)
-    # A header of Kafka's may have no value at all.
+    # A Kafka header may have no value at all.
     return found if found and _SIGNATURE.fullmatch(found) else Unbelieved.MALFORMED_SIGNATURE

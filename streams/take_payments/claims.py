@@ -1,7 +1,8 @@
-"""Claims of other shops that a payment is made already: how they stand beside our own payments.
+"""Claims of other shops that a reservation is paid for already, beside payments of our own.
 
-A claim that the section refused has a purchase too, of deadline 0, so that its money is looked for
-and given back. It must never be in the way of a payment that the section did ask for.
+A claim that the section refused has a purchase too, with the deadline 0, so that the gateway is
+asked for its money, and gives it back. Such a purchase must give way to a payment that the section
+asks for.
 """
 
 from __future__ import annotations
@@ -20,36 +21,39 @@ _SELLS: Final = frozenset({PurchaseStatus.CAPTURED, PurchaseStatus.DONE})
 
 
 def is_claim(asked: PaymentRequested) -> bool:
-    """Say whether another shop says that the gateway has the money."""
+    """Say whether a request is a claim: another shop says that the gateway has the money."""
     return asked.method == COMPLETED
 
 
 def is_empty(known: PurchaseRecord) -> bool:
-    """Say whether a purchase is a refused claim of which no money is known."""
+    """Say whether a purchase is a refused claim for which no money was found."""
     return not known.deadline_ms and known.status in _UNPAID
 
 
 def paid_as(known: PurchaseRecord) -> bytes:
-    """Return what the gateway calls the capture, or a claim says so; empty where nobody has."""
+    """Return the gateway's id of the capture, else the id in the claim; empty without both."""
     return known.payment_id or (known.parameters if known.method == COMPLETED else b"")
 
 
 def tell_spent(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord) -> None:
-    """Let the seats go of a payment whose order was used up by money that came for nothing.
+    """Release the seats of a new payment whose order was captured before, for a refused claim.
 
-    A gateway captures an order once. Where that money buys the seats after all, they stay.
+    A gateway captures an order once, so the new payment cannot be charged under that order. If the
+    money of the claim buys the seats after all, they stay.
     """
     if not asked.deadline_ms or known.status in _SELLS:
         fold.tell(known, "REPEATED")
         return
     fold.count("ORDER_SPENT")
     if asked.epoch == known.epoch:
-        # Whose seats they are, the section says, and is told again until it answers.
+        # The purchase takes the identity that the section sent, so that it tells this section
+        # until it answers.
         whose = {name: getattr(asked, name) for name in _IDENTITY}
         followed = Followed(known.purchase, Say.RELEASE_SEATS)
         fold.tell(fold.change(known, known._replace(**whose), followed), "REPEATED")
         return
-    # That other order's money has its own way to go, and a repeated start asks again.
+    # The purchase is of another epoch, so of another order, and goes on by itself. It does not
+    # tell the section again: if this command is lost, a repeated start leads here again.
     key = b"%d-%s" % (asked.event_id, asked.section)
     commands = fold.setup.codecs.commands
     failed = commands.fail_payment(asked.request, asked.epoch, PaymentFailure.DIFFERED)
