@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from infra.process.record_ids import followed
 from schemas.topics import SECTION_COMMANDS
 from serdes.decoding import (
     UNKNOWN_SCHEMA,
@@ -90,7 +91,9 @@ def check_claims(setup: Setup) -> Handler:
                 continue
             said, order = read
             claim = _claim(setup.codecs.commands, said, order)
-            effects.to(setup.section_commands).append((record.key, claim))
+            # The shop's own ids follow what becomes of it.
+            ids = followed(record.headers or ())
+            effects.to(setup.section_commands).append((record.key, claim, ids))
             effects.decisions[CLAIMED] = effects.decisions.get(CLAIMED, 0) + 1
         return effects
 

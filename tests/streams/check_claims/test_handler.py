@@ -60,6 +60,14 @@ def test_what_a_shop_says_is_claimed_at_its_section() -> None:
     assert shop.reasons == []
 
 
+def test_the_ids_of_a_claim_go_on_and_nothing_else_does() -> None:
+    shop = Shop()
+    ids = ("correlation-id", b"order-5")
+    shop.write(Written(GOOD.key, GOOD.value, (ids, *GOOD.headers)))
+    [record] = shop.driver.read(SECTION_COMMANDS.name)
+    assert tuple(record.headers) == (ids,)
+
+
 def test_the_names_of_what_is_said_are_those_of_its_schema() -> None:
     words = [name.replace("_", "") for name in PaymentCompleted._fields]
     assert words == [name.lower() for name in field_names(TYPE)]
