@@ -214,6 +214,12 @@ def refusal_of(headers: Headers) -> str | None:
     """Return why a record has too many headers, or too large ones, or None."""
     if len(headers) > HEADERS_MAX:
         return f"{len(headers)} headers"
+    # A character of a name has four bytes at most: nearly always that is proof enough.
+    bound = 0
+    for name, value in headers:
+        bound += 4 * len(name) + (len(value) if value else 0)
+    if bound <= HEADERS_BYTES_MAX:
+        return None
     # Any bytes may be a name: those that are not UTF-8 come as surrogates.
     size = sum(
         len(key.encode("utf-8", "surrogateescape")) + len(value or b"") for key, value in headers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from infra.process.record_ids import Headers
 from serdes.avro.refused import Refused
 from serdes.decoding import (
     UNKNOWN_SCHEMA,
@@ -12,9 +13,10 @@ from serdes.decoding import (
     TopicDecoder,
     Undecodable,
     UnknownRecordType,
+    refusal_of,
 )
 from serdes.decoding import UnknownSchema as UnknownSchemaId
-from serdes.wire import HEADER_BYTES
+from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.folding.fold import Fields, Fold
 from streams.folding.ticks import tick_version
@@ -35,7 +37,7 @@ def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields]
         headers = record.headers
         try:
             # The usual record. `_read_unusual` would read it as well, but a little slower.
-            if value is None or headers:
+            if value is None or (headers and not _are_usual(fold, headers, value)):
                 name, fields = _read_unusual(fold, record)
             else:
                 name, decode = by_header[value[:HEADER_BYTES]]
@@ -49,9 +51,13 @@ def read(fold: Fold, records: Sequence[Record]) -> tuple[list[str], list[Fields]
     return names, decoded
 
 
+def _are_usual(fold: Fold, headers: Headers, value: bytes) -> bool:
+    """Note that there are headers; say whether they and the value are refused by no decoder."""
+    fold.has_headers = True
+    return len(value) <= VALUE_BYTES_MAX and refusal_of(headers) is None
+
+
 def _read_unusual(fold: Fold, record: Record) -> tuple[str, Fields]:
-    if record.headers:
-        fold.has_headers = True
     verdict = _decoder(fold).decode(record.value, record.headers)
     match verdict:
         case Decoded(name, fields):

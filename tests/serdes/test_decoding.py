@@ -21,6 +21,7 @@ from serdes.decoding import (
     BAD_SCHEMA,
     EMPTY,
     FOREIGN_SUBJECT,
+    HEADERS_BYTES_MAX,
     TOMBSTONE,
     TOO_LARGE,
     Decoded,
@@ -28,6 +29,7 @@ from serdes.decoding import (
     Undecodable,
     UnknownRecordType,
     UnknownSchema,
+    refusal_of,
 )
 from serdes.registry.ids import RegisteredSchema, SchemaIds, counted_ids
 from serdes.wire import HEADER_BYTES, header_of
@@ -321,3 +323,24 @@ def test_decoding_never_raises(value: bytes) -> None:
 def test_one_text_under_two_subjects_shares_an_id() -> None:
     decoder = decoder_with(text_of(inlined(HOLD)), "other-topic-x", *HOLD_SUBJECT)
     assert isinstance(decoder.decode(header_of(NEW_ID) + A_HOLD[5:]), Decoded)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8"), max_size=30),
+            st.one_of(st.none(), st.binary(max_size=30)),
+        ),
+        max_size=8,
+    ),
+    st.integers(0, 70_000),
+)
+def test_headers_are_counted_to_the_byte_where_it_matters(
+    headers: list[tuple[str, bytes | None]], padding: int
+) -> None:
+    headers.append(("\udcff" * (padding // 4), b"x" * (padding - padding // 4)))
+    size = sum(
+        len(name.encode("utf-8", "surrogateescape")) + len(value or b"") for name, value in headers
+    )
+    refusal = refusal_of(headers)
+    assert refusal == (f"{size} bytes of headers" if size > HEADERS_BYTES_MAX else None)
