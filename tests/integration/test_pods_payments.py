@@ -148,6 +148,26 @@ def test_a_buyer_pays_once_and_gets_seats_and_money_back_when_they_ask(shop: Sho
     assert shop.kept(reservation_id) == 0
 
 
+def test_i25_a_cart_is_held_held_longer_and_given_back_as_one(shop: Shop) -> None:
+    items = [{"section": "A", "quantity": count} for count in (2, 3)]
+    key = {"Idempotency-Key": "cart-1"}
+    client, path = shop.pod.client, f"/v1/events/{EVENT}/carts"
+    answer = client.post(path, json={"items": items}, headers={**key, "Prefer": "wait=60"})
+    assert answer.status_code == 201, f"{answer.text}\n{shop.worker.tail()}"
+    cart, place = answer.json(), answer.headers["location"]
+    assert [part["status"] for part in cart["parts"]] == ["HELD", "HELD"]
+    assert cart["amount"] == 5 * PRICE
+    again = client.post(path, json={"items": items}, headers={**key, "Prefer": "wait=60"})
+    assert again.json() == cart
+    extended = client.post(
+        f"{place}:extend", headers={"Idempotency-Key": "longer", "Prefer": "wait=60"}
+    )
+    assert extended.json()["deadline_ms"] > cart["deadline_ms"]
+    given_back = client.delete(place, headers={"Prefer": "wait=60"})
+    assert given_back.json()["status"] == "RELEASED"
+    assert client.get(place).json()["status"] == "RELEASED"
+
+
 def test_who_is_declined_has_no_seats_and_pays_nothing(shop: Shop) -> None:
     reservation_id = shop.hold("k-2")
     shop.gateway.order("decline", shop.order(reservation_id))

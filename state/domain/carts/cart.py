@@ -269,8 +269,8 @@ def _never_held(part: Part) -> Part:
 
 def _undecided(part: Part, told: Standing) -> Part:
     """Return a part of which nothing is stored, or at which nobody could look."""
-    if part.status != Status.UNSPECIFIED:
-        # What is known of it stands; it is asked again.
+    if part.status != Status.UNSPECIFIED or told.reason == Reason.UNSPECIFIED:
+        # What is known of it stands, and a word that this code does not know says nothing.
         return part
     doubtful = part._replace(standing=part.standing._replace(reason=told.reason))
     # A section that refuses without storing anything will never hold.

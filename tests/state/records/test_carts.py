@@ -107,3 +107,27 @@ def test_pods_say_what_workers_read() -> None:
     )
     assert read(released, ()) == Decoded(CARTS + "ReleaseCart", ReleaseCart(*who))
     assert read(extended, ()) == Decoded(CARTS + "ExtendCart", ExtendCart(*who))
+
+
+def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
+    cart_id = f"{'a' * 26}-3"
+    items = (b"A-1", 2, ()), (b"B", 1, ((0, 3),))
+    value = PODS.open_cart(cart_id, "ann", "c", 7, OnFailure.KEEP, items)
+    # A header of five bytes; then 28, 3 and 1 characters, event 7, KEEP, a block of two items.
+    assert value[5:] == (
+        bytes([56]) + cart_id.encode() + b"\x06ann" + b"\x02c" + b"\x0e" + b"\x04" + b"\x04"
+        # Three characters, two seats, none named.
+        + b"\x06A-1" + b"\x04" + b"\x00"
+        # One character, one seat, a block of one seat: row 0, seat 3; the ends of both blocks.
+        + b"\x02B" + b"\x02" + b"\x02\x00\x06\x00" + b"\x00"
+    )  # fmt: skip
+    part = Part(b"B", 1, (), Ask.RELEASE, is_extending=True, standing=Standing(-1))
+    cart = Cart(b"ann", 7, b"", OnFailure.RELEASE, CartStatus.ENDING, CartEnd.CANCELLED,
+                True, 1, 2, 3, b"", (part,))  # fmt: skip
+    # Nothing is known of the part: offset -1, and 12 fields of one zero byte, `seat` being null.
+    standing = b"\x01" + bytes(12)
+    assert CODECS.stored(cart) == (
+        b"\x06ann" + b"\x0e" + b"\x00" + b"\x02" + b"\x06" + b"\x04" + b"\x01"
+        + b"\x02\x04\x06" + b"\x00" + b"\x02"
+        + b"\x02B" + b"\x02" + b"\x00" + b"\x04" + b"\x01" + standing + b"\x00"
+    )  # fmt: skip

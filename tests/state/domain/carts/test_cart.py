@@ -107,6 +107,11 @@ def test_a_section_that_refuses_without_storing_it_never_holds() -> None:
     assert told(asked(b"A"), 0, astray).status == C.REJECTED
 
 
+def test_a_word_that_only_newer_code_knows_says_nothing() -> None:
+    cart = asked(b"A")
+    assert told(cart, 0, Standing(4)) == cart
+
+
 def test_an_extension_is_asked_of_each_held_part_once() -> None:
     cart = told(told(asked(b"A", b"B"), 0, held(3, 800)), 1, held(4, 900))
     longer = extended(cart, b"x")
