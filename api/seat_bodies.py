@@ -1,11 +1,15 @@
-"""What buyers say of the seats that they want, in one section."""
+"""What buyers say of the seats that they want in one section, and what is certainly refused."""
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.pod import Pod
 from api.web.ids import SECTION_FORM
+from api.web.problems import Problem
 from state.domain.layout import SEATS_PER_HOLD_MAX
+from state.domain.reasons import Reason
 
 INT_MAX: Final = 2**31 - 1
 
@@ -43,3 +47,29 @@ class ChosenSeats(BaseModel):
 
 def seat_body(seat: tuple[int, int] | None) -> dict[str, int] | None:
     return None if seat is None else {"row": seat[0], "seat": seat[1]}
+
+
+def refuse_certain(
+    pod: Pod,
+    event_id: int,
+    body: BestAvailable | ChosenSeats,
+    advice: Callable[[Reason], str],
+) -> None:
+    """Raise Problem where the view proves that the log would refuse a new request.
+
+    advice: what a client does about a reason.
+    """
+    is_best = isinstance(body, BestAvailable)
+    quantity = body.quantity if isinstance(body, BestAvailable) else len(body.seats)
+    reason = pod.view.can_refuse(event_id, body.section, quantity, adjacent=is_best)
+    if reason is None:
+        return
+    known = pod.view.get(event_id, body.section)
+    raise Problem.of(
+        reason,
+        advice(reason),
+        decided=False,
+        source="view",
+        staleness_ms=0 if known is None else known.staleness_ms,
+        version=0 if known is None else known.version,
+    )

@@ -23,14 +23,14 @@ from api.commands.desk import Wait
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
-from api.seat_bodies import seat_body
+from api.seat_bodies import refuse_certain, seat_body
 from api.web.answers import json_answer
 from api.web.ids import EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
 from api.web.waits import caller_of
-from state.domain.carts.cart import AT_REST, Cart, CartStatus
-from state.domain.keys import cart_key
+from state.domain.carts.cart import AT_REST, Cart, CartStatus, OnFailure
+from state.domain.keys import cart_key, part_id
 from state.domain.reasons import ApiReason, Reason
 from state.domain.reservation import Status
 from state.domain.tickets import issued_id, ticket_of
@@ -74,14 +74,24 @@ async def open_cart(
     ticket = ticket_of(who.user_id, key)
     cart_id = issued_id(ticket, partition)
     asked = {"cart": event_id, **body.model_dump()}
-    if await pod.desk.keys.claim(ticket, digest_of(asked)) is Claim.OTHER:
+    claim = await pod.desk.keys.claim(ticket, digest_of(asked))
+    if claim is Claim.OTHER:
         raise _reused()
+    if claim is Claim.FIRST and body.policy is OnFailure.RELEASE:
+        await _refuse_certain(pod, event_id, body, ticket, cart_id)
     correlation = request.state.correlation
     value = pod.carts.encoders.open_cart(
         cart_id, who.user_id, correlation.id, event_id, body.policy, body.wanted()
     )
     await pod.carts.tell(owner, partition, value, correlation)
     cart = await _settled(request, cart_id, who, wait, lambda one: one.status in AT_REST)
+    if cart is None and claim is Claim.SAME:
+        raise Problem.of(
+            ApiReason.STILL_RUNNING,
+            "Ask at Location, or again with the same key.",
+            headers=(_place(cart_id), _COME_BACK),
+            cart_id=cart_id,
+        )
     if cart is None:
         return _pending(cart_id, event_id, wait)
     wanted = [part[:3] for part in cart.parts]
@@ -185,6 +195,26 @@ async def extend_cart(
 # --- inside ----------------------------------------------------------------------------------
 
 
+async def _refuse_certain(
+    pod: Pod, event_id: int, body: CartWish, ticket: str, cart_id: str
+) -> None:
+    """Raise Problem where a section would certainly refuse its part of a new cart."""
+    if pod.outcomes.get(part_id(cart_id.encode(), 0)) is not None:
+        # It is no new one, whatever Redis has forgotten.
+        return
+    try:
+        for item in body.items:
+            refuse_certain(pod, event_id, item, _advice)
+    except Problem:
+        # Nothing was decided, so the key stands for nothing yet.
+        await pod.desk.keys.give_back(ticket)
+        raise
+
+
+def _advice(reason: Reason) -> str:
+    return _ADVICE.get(reason, "Ask for other seats, with a new idempotency key.")
+
+
 async def _tell(pod: Pod, cart: Cart, value: bytes, request: Request) -> None:
     """Append a record about a cart that is known, where its other records lie."""
     owner = cart_key(cart.event_id, cart.user_id)
@@ -233,7 +263,7 @@ def _refused(cart_id: str, cart: Cart, wait: Wait) -> Problem:
     reason, part = first_refusal(cart)
     return Problem.of(
         reason,
-        _ADVICE.get(reason, "Ask for other seats, with a new idempotency key."),
+        _advice(reason),
         headers=(_place(cart_id), *wait.headers),
         decided=True,
         cart_id=cart_id,

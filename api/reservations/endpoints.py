@@ -23,7 +23,7 @@ from api.reservations.bodies import (
     pending_body,
     reservation_body,
 )
-from api.seat_bodies import BestAvailable, ChosenSeats, seat_body
+from api.seat_bodies import BestAvailable, ChosenSeats, refuse_certain, seat_body
 from api.standing import awaited, own, standing_of, unknown
 from api.web.answers import json_answer
 from api.web.consistency_tokens import token_of
@@ -107,7 +107,7 @@ async def reserve(
     lock = None
     if claim is Claim.FIRST and pod.outcomes.get(reservation_id.encode()) is None:
         try:
-            _prefilter(pod, event_id, body)
+            refuse_certain(pod, event_id, body, _advice)
             lock = await pre_locks.taken(pod, event_id, body, reservation_id)
         except Problem:
             # Nothing was decided, so the key stands for nothing yet.
@@ -297,24 +297,6 @@ async def _claim(pod: Pod, ticket: str, partition: int, digest: str) -> Claim:
             if other != partition and pod.outcomes.get(elsewhere) is not None:
                 raise _reused()
     return claim
-
-
-def _prefilter(pod: Pod, event_id: int, body: BestAvailable | ChosenSeats) -> None:
-    """Raise Problem where the view proves that the log would refuse a new request."""
-    is_best = isinstance(body, BestAvailable)
-    quantity = body.quantity if isinstance(body, BestAvailable) else len(body.seats)
-    reason = pod.view.can_refuse(event_id, body.section, quantity, adjacent=is_best)
-    if reason is None:
-        return
-    known = pod.view.get(event_id, body.section)
-    raise Problem.of(
-        reason,
-        _advice(reason),
-        decided=False,
-        source="view",
-        staleness_ms=0 if known is None else known.staleness_ms,
-        version=0 if known is None else known.version,
-    )
 
 
 def _later(

@@ -7,10 +7,13 @@ import pytest
 from support.carts.carting import MINUTE_MS, SECTIONS, Carting
 from support.pods.carts_asked import ANN, BOB, asking, create, log_of, owners_of, wish
 from support.pods.reservations_asked import problem
+from support.records.status_records import Fed
 from support.seats.section_commands import confirm, hold
 
 from api.pod import Pod
+from schemas.topics import RESERVATION_OUTCOMES
 from state.domain.reservation import Status
+from state.domain.status import SectionStatus
 from state.kafka.command_log import AppendUnknown, NotAppended
 from state.owners.lookup import OwnerUnreachable
 
@@ -87,6 +90,30 @@ def test_what_is_not_decided_is_pending_and_found_later() -> None:
         assert held.json()["status"] == "HELD"
 
     asking(test, relays=False)
+
+
+def test_a_repeat_of_what_is_still_running_is_told_so() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        first = await create(client, BOTH, Prefer="wait=0")
+        again = await create(client, BOTH, Prefer="wait=0")
+        problem(again, 409, "STILL_RUNNING")
+        assert again.headers["location"] == first.headers["location"]
+
+    asking(test, relays=False)
+
+
+def test_what_the_view_proves_impossible_is_refused_at_once_unless_it_may_be_kept() -> None:
+    fed = Fed()
+    fed.tell(SectionStatus(1, 5, 1, 0, 1), B)
+    fed.heartbeat()
+
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        told = problem(await create(client, BOTH), 409, "SOLD_OUT")
+        assert (told["decided"], told["source"]) == (False, "view")
+        assert not world.told(RESERVATION_OUTCOMES.name)[3:]
+        assert (await create(client, BOTH | {"on_failure": "keep"})).status_code == 201
+
+    asking(test, view=fed.view)
 
 
 def test_a_wait_ends_when_nothing_changes() -> None:
@@ -170,7 +197,7 @@ def test_nothing_is_accepted_without_brokers() -> None:
         log_of(pod).failure = NotAppended("no brokers")
         problem(await create(client, BOTH), 503, "BROKER_UNAVAILABLE")
         log_of(pod).failure = AppendUnknown("nobody knows")
-        answer = await create(client, BOTH, Prefer="wait=0")
+        answer = await create(client, BOTH, "k2", Prefer="wait=0")
         assert answer.status_code == 202
 
     asking(test)

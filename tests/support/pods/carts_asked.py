@@ -16,6 +16,7 @@ from api.pod import Pod
 from state.domain.keys import partition_of
 from state.kafka.command_log import Appended
 from state.owners.lookup import OwnerLookup, _payloads, _Question
+from state.views.availability.statuses import SectionStatuses
 
 ANN, BOB = bearer(sub="ann"), bearer(sub="bob")
 PATH = f"/v1/events/{EVENT}/carts"
@@ -80,15 +81,24 @@ class CartOwners(OwnerLookup):
         return _payloads("one", status, headers, stored.get(key, b""), 1, least)
 
 
-def asking(test: Test, rows: Sequence[str] = ("....",) * 3, *, relays: bool = True) -> None:
-    """Run a test over three open sections, with one pod and its client."""
+def asking(
+    test: Test,
+    rows: Sequence[str] = ("....",) * 3,
+    *,
+    relays: bool = True,
+    view: SectionStatuses | None = None,
+) -> None:
+    """Run a test over three open sections, with one pod and its client.
+
+    view: what the pod believes of them; by default nothing.
+    """
 
     async def go() -> None:
         async with asyncio.timeout(30):
             world = Carting(rows, relays=relays)
             world.relay_all()
             log: Any = CartLog(world)
-            pod = pod_over(Seats())
+            pod = pod_over(Seats(), view=view)
             pod._carts = CartDesk(IDS, log)
             pod._owners = CartOwners(world)
             async with client_of(pod) as client:
