@@ -111,7 +111,8 @@ def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
             log_time_ms = fold.follow(record, name, fields)
             times_by_deadline = {}
             lapse(fold)
-            fold.uncaused = len(outcomes)
+            if fold.cause:
+                fold.mark()
         if key in look_again:
             stored = state.get(key)  # noqa: PLW2901
         if name != HOLD_BEST:

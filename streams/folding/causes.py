@@ -6,17 +6,14 @@ whose records have no headers pass here by, and cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from infra.process.record_ids import Headers, followed
 from streams.batch import Record, Told
 from streams.folding.fold import Fold
 
 Turn = TypeVar("Turn", bound=tuple[Record, *tuple[Any, ...]])
-
-_NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 def each_followed(fold: Fold, turns: Iterable[Turn]) -> Iterator[Turn]:
@@ -33,18 +30,13 @@ def each_followed(fold: Fold, turns: Iterable[Turn]) -> Iterator[Turn]:
             yield turn
             continue
         fold.cause = cause
-        fold.uncaused = len(outcomes)
-        lengths = _lengths(outgoing) if outgoing else _NONE
+        fold.mark()
         yield turn
         fold.cause = ()
         _hand_on(outcomes, fold.uncaused, cause)
         if outgoing:
             for topic, told in outgoing.items():
-                _hand_on(told, lengths.get(topic, 0), cause)
-
-
-def _lengths(outgoing: Mapping[str, list[Told]]) -> Mapping[str, int]:
-    return {topic: len(told) for topic, told in outgoing.items()}
+                _hand_on(told, fold.uncaused_in.get(topic, 0), cause)
 
 
 def _hand_on(told: list[Told], first: int, headers: Headers) -> None:

@@ -44,7 +44,8 @@ class Fold:
     look_again:  keys whose stored value may have changed since `look_up`.
     outcomes:    (key, value) to publish; counted: how many of them `emit` has counted.
     has_headers: whether some record of the batch has any.
-    uncaused:    how many of the first outcomes do not follow from that record.
+    uncaused:    how many of the first outcomes do not follow from that record;
+    uncaused_in: the same of the records for each other topic.
     cause:       those headers of the record that is being decided that go on to what it causes.
     """
 
@@ -72,6 +73,7 @@ class Fold:
         "state",
         "timer_ms",
         "uncaused",
+        "uncaused_in",
     )
 
     def __init__(
@@ -96,7 +98,15 @@ class Fold:
         self.look_again: set[bytes] = set()
         self.has_headers = False
         self.uncaused = 0
+        self.uncaused_in: dict[str, int] = {}
         self.cause: Headers = ()
+
+    def mark(self) -> None:
+        """Let what was published so far follow from no record; `each_followed` calls this."""
+        self.uncaused = len(self.outcomes)
+        outgoing = self.effects.outgoing
+        if outgoing:
+            self.uncaused_in = {topic: len(told) for topic, told in outgoing.items()}
 
     def refuse_newer(self, version: int) -> None:
         """Raise NewerProducer for a version of the rules that this code does not have."""
