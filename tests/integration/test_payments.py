@@ -3,6 +3,7 @@
 Whatever dies: nobody is charged twice, no seat is sold twice, and money is where the seats say.
 """
 
+import asyncio
 import signal
 from collections.abc import Iterator
 
@@ -10,22 +11,33 @@ import pytest
 from confluent_kafka import Consumer
 from integration.conftest import FAST_SESSIONS
 from integration.seat_workers import Seats
-from integration.workers import Worker, producing, read_committed
-from support.gateways.running import API_KEY, SECRET, RunningGateway, running_gateway
+from integration.workers import ROOT, Worker, producing, read_committed, run
+from support.gateways.running import API_KEY, SECRET, RunningGateway, charge, running_gateway
+from support.payments.claims import TYPE, completed, signed
 from support.payments.paying import EVENTS_READ, PODS
 from support.payments.shop import WIRE
 from support.seats.section_commands import (
+    EVENT,
+    IDS,
     PARTITIONS,
     hold,
     identity,
     open_section,
     sections_of,
     start_payment,
+    told,
 )
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
-from infra.stack.processes import wait_until
-from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS
+from infra.stack.processes import child_environment, wait_until
+from schemas.topics import (
+    DEAD_LETTER_QUEUE,
+    PAYMENT_COMMANDS,
+    PAYMENT_COMPLETED,
+    PAYMENT_EVENTS,
+    SEAT_UNLOCK,
+    subject,
+)
 from scripts.auditing.checks import audit
 from scripts.auditing.log import read_topics
 from scripts.auditing.report import Report, as_text
@@ -33,6 +45,7 @@ from serdes.avro.field_names import position
 from serdes.decoding import Decoded
 from state.domain.purchase import PurchaseStatus
 from state.records.payments import PAYMENTS
+from streams.gateways.protocol import Captured
 from streams.runtime.process.failpoints import OF_INTENTS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
@@ -295,3 +308,62 @@ def test_f24_f56_a_call_that_outlives_its_owner_is_made_again_and_charges_once(b
     box.check(("paused", "joined", "left"))
     box.seats.stop()
     assert box.audit().charged_twice == 0
+
+
+CLAIM_SECRET = "the secret of another shop's tests"
+
+
+def test_s000_1_another_shop_sells_a_held_seat_and_forged_words_change_nothing(box: Box) -> None:
+    worker = box.seats.worker(
+        "shops",
+        SEATSTREAM_ROLES="seats,payments,claims",
+        SEATSTREAM_CLAIM_SECRET=CLAIM_SECRET,
+    )
+    worker.start("topology").wait_ready()
+    order_id = f"elsewhere.1.{PARTITION}"
+    box.seats.send(hold("elsewhere", 2, section=SECTION), hold("forged", 2, section=SECTION))
+    # More in a row than the limit of dead letters, and then the true one.
+    key, value = completed("forged", 2 * PRICE, partition=PARTITION, section=SECTION)
+    _, other = completed("elsewhere", 2 * PRICE, partition=PARTITION, section=SECTION)
+    signed_by_us = signed(key, other, CLAIM_SECRET.encode()).headers
+    guessed = signed(key, value, b"what a stranger guesses").headers
+    with producing(box.seats.brokers) as producer:
+        for headers in [(), guessed, signed_by_us] * 5:
+            producer.produce(PAYMENT_COMPLETED.name, value, key, PARTITION, headers=list(headers))
+
+    async def charged_elsewhere() -> object:
+        async with box.gateway.client() as client:
+            return await client.process(charge(order_id, 2 * PRICE, "a shop's own key"), 60.0)
+
+    captured = asyncio.run(charged_elsewhere())
+    assert isinstance(captured, Captured)
+    environment = {
+        **child_environment(),
+        "PYTHONPATH": str(ROOT),
+        "KAFKA_BROKERS": box.seats.brokers,
+        "CLAIM_SECRET": CLAIM_SECRET,
+        "SCHEMA_ID": str(IDS.id_by_subject[subject(PAYMENT_COMPLETED, TYPE)]),
+    }
+    said = (order_id, "ann", str(EVENT), SECTION, "mock", captured.payment_id, str(2 * PRICE))
+    done = run(environment, "docs.examples.sell_elsewhere", *said, "EUR")
+    assert done.returncode == 0
+    box.reach("DONE", "elsewhere", worker=worker)
+    assert box.seats.names("elsewhere") == ["SeatsHeld", "PaymentStarted", "ReservationConfirmed"]
+    # Nothing else was asked for, and nothing of what was forged was taken in.
+    assert box.seats.names("forged") == ["SeatsHeld"]
+    assert box.statuses("forged") == []
+    letters = [
+        dict(record.headers or ())["dead-letter-cause"]
+        for record in read_committed(box.seats.brokers, DEAD_LETTER_QUEUE.name, PARTITIONS)
+        if dict(record.headers or ())["dead-letter-topic"] == PAYMENT_COMPLETED.name.encode()
+    ]
+    assert letters == [b"NO_SIGNATURE", b"WRONG_SIGNATURE", b"WRONG_SIGNATURE"] * 5
+    unlocked = [
+        told(record.value).reservation
+        for record in read_committed(box.seats.brokers, SEAT_UNLOCK.name, PARTITIONS)
+        if record.value is not None
+    ]
+    assert unlocked.count("elsewhere") == 1
+    assert "forged" not in unlocked
+    assert worker.terminate() == 0
+    assert box.audit().money_mismatch == 0

@@ -2,10 +2,18 @@
 
 from collections import defaultdict
 
-from schemas.topics import CART_COMMANDS, DEAD_LETTER_QUEUE, PAYMENT_COMMANDS
+from schemas.topics import (
+    CART_COMMANDS,
+    DEAD_LETTER_QUEUE,
+    PAYMENT_COMMANDS,
+    PAYMENT_COMPLETED,
+)
 from scripts.auditing.facts import Facts, origin_of
 from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Notes
+
+NOT_JUDGED = (CART_COMMANDS.name, PAYMENT_COMPLETED.name)
+"""Topics whose records are not read here: what they lead to is."""
 
 Letters = dict[int, list[LogRecord]]
 
@@ -63,7 +71,7 @@ def read_letters(facts: Facts, notes: Notes) -> tuple[Letters, Letters]:
         if of_payment >= 0:
             notes.report.dead_letters += 1
             of_payments[of_payment].append(record)
-        elif origin_of(record, facts.partition, CART_COMMANDS.name) >= 0:
+        elif any(origin_of(record, facts.partition, name) >= 0 for name in NOT_JUDGED):
             notes.report.dead_letters += 1
         elif origin < 0:
             why = "its headers do not name a command of this partition"
