@@ -11,8 +11,10 @@ from schemas.topics import EVENTS, SCHEMA_IDS, TOPICS, subjects
 from scripts.show_topology import all_routes
 from serdes.avro.schema_files import current
 from serdes.decoding import TopicDecoder, UnknownSchema
+from serdes.registry.ids import counted_ids
 from serdes.schema_source import SchemaSource
 from serdes.wire import header_of
+from state.records.claim_codecs import ClaimCodecs
 from streams.settings import BadSetting, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -101,6 +103,27 @@ def test_gateways_of_a_worker_are_opened_where_it_takes_payments_and_refused_by_
             topology._gateways(Settings(gateways=wrong), {})
     with pytest.raises(BadSetting, match="MOCK_GATEWAY_URL"):
         topology._gateways(Settings(), {"MOCK_GATEWAY_URL": "nowhere"})
+
+
+def test_b26_other_shops_are_believed_by_a_secret_alone_and_without_one_nobody_reads() -> None:
+    codecs = ClaimCodecs.of(counted_ids())
+    good, old = "a secret of two shops", "the secret before that"
+    assert topology._shops(Settings(), codecs) is None
+    assert topology._shops(Settings(claim_secret=good, roles=("seats",)), codecs) is None
+    for settings in (
+        Settings(claim_secret=good),
+        Settings(claim_secret=good, old_claim_secret=old, roles=("claims",)),
+    ):
+        shops = topology._shops(settings, codecs)
+        assert shops is not None
+        assert good not in f"{shops} {settings}"
+    for wrong in (
+        Settings(roles=("claims",)),
+        Settings(claim_secret="short"),
+        Settings(claim_secret=good, old_claim_secret="short"),
+    ):
+        with pytest.raises(BadSetting, match="SEATSTREAM_CLAIM_SECRET"):
+            topology._shops(wrong, codecs)
 
 
 def test_an_unknown_id_is_asked_once_for_all_that_a_worker_reads(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Says to seatstream that a buyer has paid for a hold: what a shop of somebody else's does.
 
     CLAIM_SECRET=... SCHEMA_ID=45 python -m docs.examples.sell_elsewhere \
-        r-1.1.7 ann 4711 A-12 mock pi_3Nq 9000 EUR
+        r-1.1.16 ann 4711 A-12 mock pi_3Nq 9000 EUR
 
 Environment: CLAIM_SECRET, KAFKA_BROKERS, else localhost:9092, and SCHEMA_ID as the registry has it
 for the subject payment-completed-io.seatstream.payments.PaymentCompleted.

@@ -26,6 +26,7 @@ from state.domain.purchase import (
     advance,
     answered,
     begin,
+    begin_claimed,
     hinted,
     refund_asked,
     resolved,
@@ -600,3 +601,35 @@ def test_i10_i11_in_any_order_the_money_is_what_the_seats_say(data: st.DataObjec
     assert status in {P.DONE, P.FAILED, P.EXPIRED, P.REFUNDED}
     assert (kept, world.seats == "SOLD") == ((PRICE, True) if status == P.DONE else (0, False))
     assert world.seats != "PAYING"
+
+
+@given(st.data())
+@settings(max_examples=of_whole(200))
+def test_i10_i11_what_another_shop_was_paid_is_sold_or_goes_back_and_is_never_charged_again(
+    data: st.DataObject,
+) -> None:
+    deadline_ms, seats = data.draw(st.sampled_from([(DEADLINE, "PAYING"), (0, "RELEASED")]))
+    begun = begin_claimed(PRICE, EUR, deadline_ms, NOW)
+    paid = data.draw(st.sampled_from([PRICE, PRICE, 0, 1]))
+    world = World(begun.purchase, captured=paid, seats=seats)
+    for _ in range(data.draw(st.integers(0, 40))):
+        asking = world.purchase.asking
+        assert asking is None or asking.question != Question.CHARGE
+        step(world, data)
+    settle(world)
+    assert world.charges == 0
+    status, kept = world.purchase.status, world.captured - world.refunded
+    if status == P.COMPENSATION_REQUIRED:
+        return
+    is_sold = status == P.DONE
+    assert (kept, world.seats == "SOLD") == ((PRICE, True) if is_sold else (0, False))
+
+
+def test_a_claim_that_came_too_late_lets_the_seats_go_and_is_looked_up_all_the_same() -> None:
+    late = begin_claimed(PRICE, EUR, NOW, NOW)
+    assert (late.purchase.status, late.say) == (P.EXPIRED, Say.RELEASE_SEATS)
+    assert question(late.purchase) == (Question.VERIFY, NOW)
+    refused = begin_claimed(PRICE, EUR, 0, NOW, asked=4)
+    assert (refused.purchase.status, refused.say) == (P.EXPIRED, None)
+    assert refused.purchase.asking is not None
+    assert refused.purchase.asking.number == 5

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pages.document_pages import DOCS
 from support.payments.claims import (
+    IDS,
     OLD_SECRET,
     SECRET,
+    SETUP,
     TYPE,
     Headers,
     completed,
@@ -15,7 +18,10 @@ from support.payments.claims import (
     signed,
 )
 
+from schemas.topics import PAYMENT_COMPLETED, subject
+from serdes.decoding import Decoded
 from serdes.wire import VALUE_BYTES_MAX
+from state.domain.keys import partition_of, split_order_id
 from streams.check_claims.signatures import HEADER, Unbelieved, signed_content, unbelieved
 from streams.check_claims.signatures import TYPE as SIGNED_TYPE
 from streams.gateways.webhooks import Secrets
@@ -23,6 +29,7 @@ from streams.gateways.webhooks import Secrets
 BOTH, NEW_ONLY = Secrets(SECRET, OLD_SECRET), Secrets(SECRET)
 KEY, VALUE = completed("r1", 9_000)
 GOOD = signature(KEY, VALUE)
+ID = IDS.id_by_subject[subject(PAYMENT_COMPLETED, TYPE)]
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,22 @@ def test_the_signature_of_a_record_by_hand() -> None:
     # printf '\0\0\0\0\0\0\0\047%s\0\0\0\0\0\0\0\001k\0\0\0\0\0\0\0\001v' TYPE | openssl dgst -hmac
     joined = b"\0\0\0\0\0\0\0\x27" + TYPE.encode() + b"\0" * 7 + b"\1k" + b"\0" * 7 + b"\1v"
     assert b"".join(signed_content(b"k", b"v")) == joined
+
+
+def test_the_record_of_the_document_is_what_a_shop_has_to_write() -> None:
+    text = (DOCS / "payments.md").read_text(encoding="utf-8")
+    block = text.partition("```text\nkey  ")[2].partition("```")[0]
+    key, *value, _, told = block.split()
+    record = Raw(key.encode(), bytes.fromhex("".join(value[1:])), ((HEADER, told.encode()),))
+    assert unbelieved(record, Secrets(b"a secret for examples")) is None
+    said = SETUP.codecs.records.decode(b"\0" + ID.to_bytes(4, "big") + (record.value or b"")[5:])
+    assert isinstance(said, Decoded)
+    assert said.fields == (
+        *(b"r-1.1.16", b"ann", b"A-12", 4711, b"mock", b"pi_3Nq", 9000, b"EUR"), 1764000000123,
+    )  # fmt: skip
+    order = split_order_id("r-1.1.16")
+    assert order is not None
+    assert order.partition == partition_of(record.key or b"", PAYMENT_COMPLETED.partitions)
 
 
 REFUSED: dict[str, tuple[Raw, Unbelieved]] = {

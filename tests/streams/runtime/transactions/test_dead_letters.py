@@ -92,6 +92,16 @@ def test_r21_what_was_not_committed_is_not_counted() -> None:
     count(limits, 100, {50, 60, 70})
 
 
+def test_r21_no_number_of_strangers_letters_sets_a_partition_aside() -> None:
+    limits = DeadLetterLimits(run_limit=3, share_limit=5)
+    records = [FakeRecord(offset) for offset in range(200)]
+    forged = [DeadLetter(one, "WRONG_SIGNATURE", "", is_strangers=True) for one in records]
+    limits.count(records, forged)
+    # Our own count as ever beside them.
+    with pytest.raises(PartitionTrouble, match="3 in a row"):
+        limits.count(records[:3], [DeadLetter(one, "BAD_BODY", "") for one in records[:3]])
+
+
 def test_a2_every_header_of_the_original_is_kept() -> None:
     many = tuple((f"h{number}", b"v" * 700) for number in range(1_000))
     record = FakeRecord(1, value=b"v" * 1_000_000, headers=many)
