@@ -243,7 +243,7 @@ LAST_LOOK_MS: Final = 600_000
 def begin(amount: int, currency: bytes, deadline_ms: int, now_ms: int, asked: int = 0) -> Purchase:
     """Return a new purchase, which asks for its charge; without any time left it has expired.
 
-    asked: how often its gateway was asked for what it stands in the place of.
+    asked: number of the last question of the purchase that this one replaces; 0 for none.
     """
     new = Purchase(amount, currency, deadline_ms, PurchaseStatus.PENDING, asked=asked)
     if now_ms >= deadline_ms:
@@ -254,10 +254,11 @@ def begin(amount: int, currency: bytes, deadline_ms: int, now_ms: int, asked: in
 def begin_claimed(
     amount: int, currency: bytes, deadline_ms: int, now_ms: int, asked: int = 0
 ) -> Followed:
-    """Return a new purchase of which somebody says that it is paid for, and what follows.
+    """Return a new purchase that another shop claims to be paid for, and what follows.
 
-    The gateway is asked whether that is so, and nobody for the money. deadline_ms: 0 where no
-    seats are kept for it; what was captured then goes back, or is taken for late money.
+    The gateway is asked whether it has the money, and never for a charge.
+
+    deadline_ms: 0 where no seats are kept for the claim; a capture is then treated as late money.
     """
     new = Purchase(
         amount, currency, deadline_ms, PurchaseStatus.PENDING, asked=asked, may_charge=False

@@ -119,9 +119,9 @@ def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
 def begun(
     fold: PaymentFold, asked: PaymentRequested, number: int = 0
 ) -> tuple[PurchaseRecord, Followed]:
-    """Return a new purchase, and what follows; one that nobody can charge has failed.
+    """Return a new purchase, and what follows; one that cannot be charged has failed.
 
-    number: of the last question about what it stands in the place of.
+    number: last question of the purchase that this one replaces; 0 where it replaces none.
     """
     now_ms = fold.log_time_ms
     terms = asked.amount, asked.currency, asked.deadline_ms, now_ms, number
@@ -157,11 +157,11 @@ def begun(
 
 
 def begin_anew(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord | None) -> None:
-    """Begin a purchase, also in the place of a claim that came to nothing."""
+    """Begin a purchase; it may replace a claim that came to nothing."""
     number = 0 if known is None else known.asked
     after = fold.change(known, *begun(fold, asked, number))
     if known is not None and known.status == after.status:
-        # Other terms may stand there now.
+        # The status is the same, but amount, epoch or gateway may have changed: tell them.
         fold.tell(after, "REPEATED")
 
 
@@ -180,7 +180,7 @@ def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRe
     answer = Answer(said.number, heard, said.amount, said.currency, said.payment_id, said.wait_ms)
     followed = answered(known.purchase, answer, fold.log_time_ms)
     if heard == Heard.CAPTURED and paid_as(known) not in {b"", said.payment_id}:
-        # The gateway has the money under another name than the shop told: it is asked, not told.
+        # The gateway has the money under another id than the claim; the gateway is believed.
         fold.count("CLAIM_DIFFERED")
     if heard == Heard.CAPTURED and followed.purchase.status == PurchaseStatus.REFUND_DUE:
         fold.count("PAYMENT_DIFFERED")
