@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from support.logs.audit_logs import identity
-from support.payments.shop import PRICE, Shop, whole_sale
+from support.payments.shop import PRICE, SEATS, Shop, whole_sale
+from support.seats.section_commands import start_payment
 
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.purchases import Payment, Purchases, read_purchases, words_of
@@ -64,6 +65,18 @@ def test_strangers_are_counted_and_change_nothing() -> None:
     assert purchases == usual
     counted = {topic: remark.count for topic, remark in report.foreign.items()}
     assert counted == {"purchases-changelog": 2, "payment-events": 1}
+
+
+def test_the_ids_that_lie_beside_an_open_question_are_nobodys_record() -> None:
+    shop = Shop()
+    shop.hold("r1", 0)
+    ids = (("correlation-id", b"c1"),)
+    shop.driver.pipe(SEATS, *start_payment("r1", parameters=b""), headers=ids)
+    shop.go_on()
+    log = shop.log()
+    assert any(one.key == b"\xfdr1.1.0:1" for one in log.purchases[0])
+    purchases, report = read(log)
+    assert (set(purchases.by_id), report.foreign) == ({"r1"}, {})
 
 
 def test_a_value_of_another_partition_is_a_strangers() -> None:
