@@ -20,7 +20,8 @@ from api.web.problems import Problem, told_as
 from api.web.whole_numbers import USUAL_FORM
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import COMPENSATION, PURCHASE, RESERVATION_ID
-from state.domain.purchase import PurchaseStatus, Turn
+from state.domain.purchase import Finding as Found
+from state.domain.purchase import PurchaseStatus
 from state.domain.reasons import ApiReason, Reason
 from state.owners.protocol import LISTED_MAX
 from state.records.payments import PurchaseRecord, purchase_of
@@ -34,7 +35,12 @@ PARTITION_MAX: Final = 999_999
 
 _CURSOR: Final = rf"^(0|[1-9][0-9]{{0,5}}):{RESERVATION_ID.pattern.decode()}$"
 _UNANSWERED: Final = tuple(UNANSWERED)
-_TURN_OF: Final = {"REFUNDED": Turn.REFUNDED, "UNPAID": Turn.FOUND_UNPAID}
+_FOUND: Final = {
+    "REFUNDED": Found.REFUNDED,
+    "UNPAID": Found.FOUND_UNPAID,
+    "LOOK_AGAIN": Found.LOOK_AGAIN,
+    "PAID_ELSEWHERE": Found.PAID_ELSEWHERE,
+}
 
 
 class CompensationBody(BaseModel):
@@ -53,6 +59,7 @@ class CompensationBody(BaseModel):
     gateway_payment_id: str
     amount: int = Field(description="In the currency's minor unit, such as cents.")
     currency: str
+    seats_sold: bool = Field(description="Whether its seats are known to be sold, by whomever.")
     changed_at_ms: int = Field(description="Unix ms.")
     detail: str = Field(description="The gateway's last answer, for people.")
 
@@ -70,15 +77,23 @@ class CompensationPage(BaseModel):
 
 
 class Finding(BaseModel):
-    """What a person has found, or brought about: the money is back, or it never moved."""
+    """What a person has found, or brought about.
+
+    REFUNDED: the money is back; UNPAID: it never moved. LOOK_AGAIN: what was in the way is mended,
+    ask the gateway again, and tell the section by what it says. PAID_ELSEWHERE: the seats are
+    sold, and paid for elsewhere, so they stay so; nothing is left of this payment.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    finding: Literal["REFUNDED", "UNPAID"]
+    finding: Literal["REFUNDED", "UNPAID", "LOOK_AGAIN", "PAID_ELSEWHERE"]
 
 
 class Resolving(BaseModel):
-    """A finding that was taken: once it is applied, the payment is listed no more."""
+    """A finding that was taken: once it is applied, the payment is listed no more.
+
+    After LOOK_AGAIN that is when its gateway, or then its section, leaves nothing open.
+    """
 
     payment_id: str
     status: Literal["PENDING"]
@@ -148,6 +163,12 @@ async def resolve_compensation(
             "The gateway has taken money for it: give it back there, and say REFUNDED.",
             decided=False,
         )
+    if body.finding == "PAID_ELSEWHERE" and not purchase.is_sold:
+        raise Problem.of(
+            Reason.NOT_PAID,
+            "Its seats are not known to be sold; LOOK_AGAIN tells more.",
+            decided=False,
+        )
     identity = pod.desk.encoders.identity(
         payment_id,
         who.user_id,
@@ -155,7 +176,7 @@ async def resolve_compensation(
         purchase.event_id,
         request.state.correlation.id,
     )
-    value = pod.payments.encoders.resolved(identity, _TURN_OF[body.finding])
+    value = pod.payments.encoders.resolved(identity, _FOUND[body.finding])
     await pod.payments.tell(payment_id, partition, value, request.state.correlation)
     return json_answer({"payment_id": payment_id, "status": "PENDING"}, 202)
 
@@ -211,6 +232,7 @@ def _body(partition: int, purchase: PurchaseRecord) -> dict[str, Any]:
         "gateway_payment_id": purchase.payment_id.decode(),
         "amount": purchase.paid if is_captured else purchase.amount,
         "currency": (purchase.paid_currency if is_captured else purchase.currency).decode(),
+        "seats_sold": purchase.is_sold,
         "changed_at_ms": purchase.changed_at_ms,
         "detail": purchase.detail.decode(errors="replace"),
     }

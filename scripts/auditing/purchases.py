@@ -128,9 +128,13 @@ def read_purchases(log: Log, notes: Notes, quarantined: AbstractSet[int]) -> Pur
         if record.offset >= next_offset:
             notes.report.pending += 1
             purchases.of(reservation_id).is_waiting = True
-        elif record.offset in quarantined:
+            continue
+        is_unclear = record.offset in quarantined
+        if is_unclear:
             purchases.of(reservation_id).is_unclear = True
-        elif record.key == reservation_id.encode():
+        # A request that no worker survived is refused: its purchase has failed.
+        is_heard = not is_unclear or name == "PaymentRequested"
+        if is_heard and record.key == reservation_id.encode():
             hear(log, notes, purchases, record, name, fields)
     for record in log.told.get(notes.partition, []):
         try:
@@ -199,6 +203,8 @@ def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
         case "SaleDecided" if request == whose and fields["reason"] == "INTERNAL":
             # The section could not decide, so its seats are as before.
             return {"undecided"}
+        case "SaleDecided" if fields["reason"] == "ALREADY_SOLD" and request == whose:
+            return {"sold by another"}
         case "SaleDecided" if fields["asked"] == "SELL_SEATS" and request == whose:
             return {"sold" if fields["decision"] == "SOLD" else "lost"}
         case "RefundRequested" if request["userId"] == whose["userId"]:

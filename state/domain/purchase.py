@@ -40,7 +40,7 @@ class Turn(IntEnum):
 
     LEFT_OPEN = 1
     CAPTURED = 2
-    # Captured, but not what was asked for.
+    # Captured, but not what was asked for, or for seats that were paid for elsewhere.
     DIFFERED = 3
     DECLINED = 4
     EXPIRED = 5
@@ -176,6 +176,23 @@ class Say(IntEnum):
     TAKE_SEATS_BACK = 3
 
 
+class Finding(IntEnum):
+    """What a person says of a purchase that needs one; numbers as in Avro.
+
+    Whatever a gateway says afterwards counts.
+    """
+
+    # The money is back at the buyer.
+    REFUNDED = 1
+    # There never was any.
+    FOUND_UNPAID = 2
+    # What was in the way is mended: the gateway is asked once more, and by its answer the section
+    # is told again.
+    LOOK_AGAIN = 3
+    # The seats are sold, and were paid for elsewhere: they stay so. Nothing is left here.
+    PAID_ELSEWHERE = 4
+
+
 class Purchase(NamedTuple):
     """One purchase.
 
@@ -184,6 +201,8 @@ class Purchase(NamedTuple):
     overtime: the same since the deadline; of a refund, how often nothing came of asking for it.
     paid, paid_currency: what was captured, which is what may go back.
     may_charge: nobody is charged whose money the gateway is said to have already.
+    is_hinted: a hint came since the open question was asked: a "no" may be older than the money.
+    is_paid_elsewhere: a person knows that its seats are: whatever comes here goes back.
     """
 
     amount: int
@@ -199,6 +218,8 @@ class Purchase(NamedTuple):
     paid: int = 0
     paid_currency: bytes = b""
     may_charge: bool = True
+    is_hinted: bool = False
+    is_paid_elsewhere: bool = False
 
 
 class Followed(NamedTuple):
@@ -231,7 +252,8 @@ REFUND_RETRIES: Final = Retries(first_ms=30_000, longest_ms=480_000, most=5)
 
 WAIT_RETRIES: Final = Retries(first_ms=30_000, longest_ms=3_600_000, most=30)
 """What holds no seats waits for a gateway for a day: a refund of which it did nothing or has not
-decided, and a look at a purchase that has ended without money. Then a person is asked."""
+decided, and a look at a purchase that has ended without money. Then a person is asked. Where one
+is asked already, so long a look goes on."""
 
 WAIT_MS_MAX: Final = 60_000
 """Longest pause that a gateway may ask for: it must not hold seats for as long as it likes."""
@@ -274,7 +296,8 @@ def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
     asking = purchase.asking
     if asking is None or answer.number != asking.number:
         return Followed(purchase)
-    purchase = purchase._replace(asking=None)
+    is_outdated = purchase.is_hinted and answer.heard in _NO_MONEY
+    purchase = _unasked(purchase)
     # Pauses begin when it was asked, and that was not before, also where the log's time stands
     # still or the clock of whoever asked is ahead. What is over, the log's time alone says.
     asked_ms = max(now_ms, asking.due_ms)
@@ -284,29 +307,40 @@ def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
         return _captured(purchase, answer, now_ms)
     if answer.heard == Heard.ANOTHERS:
         return Followed(_given_up(purchase))
+    if is_outdated and asking.question == Question.VERIFY:
+        # The hint may tell of what happened after this was said.
+        return Followed(_ask(purchase, Question.VERIFY, asked_ms))
     if purchase.status in _UNSETTLED:
-        return _unsettled_answered(purchase, asking.question, answer, now_ms, asked_ms)
-    if purchase.status in _ENDED_UNPAID:
-        return Followed(_looked_again(purchase, answer, now_ms, asked_ms))
-    # A person looks at it already.
-    return Followed(purchase)
+        look_ms = asked_ms if is_outdated else 0
+        return _unsettled_answered(purchase, asking.question, answer, now_ms, asked_ms, look_ms)
+    if answer.heard == Heard.REFUNDED and _may_be_back(purchase):
+        return _found_refunded(purchase)
+    return Followed(_looked_again(purchase, answer, now_ms, asked_ms))
+
+
+def never_asked(
+    amount: int, currency: bytes, deadline_ms: int, look_ms: int, asked: int
+) -> Followed:
+    """Return a purchase that cannot be begun, whatever time it has, and what follows.
+
+    look_ms: when money is looked for that somebody else may have taken; 0 for never.
+    """
+    new = Purchase(amount, currency, deadline_ms, PurchaseStatus.PENDING, asked=asked)
+    ended = _ended(new, Turn.DECLINED, look_ms)
+    return ended if deadline_ms else ended._replace(say=None)
 
 
 def unasked(purchase: Purchase) -> Followed:
     """Return what follows where nobody may be asked for the charge, and nobody was."""
-    return _ended(purchase._replace(asking=None), Turn.DECLINED)
+    return _ended(_unasked(purchase), Turn.DECLINED)
 
 
 def hinted(purchase: Purchase, now_ms: int) -> Followed:
     """Return what follows from a word that money may have moved: the gateway is asked."""
-    asking = purchase.asking
-    # A charge may be under way, and is waited for. A look may have been answered before what is
-    # hinted at: its answer comes too late then, and another look follows.
-    is_waiting = asking is None or asking.question == Question.VERIFY or asking.due_ms > now_ms
     # What was captured is known already, and what became of it.
-    if purchase.status in _HINTS_MATTER and is_waiting and not purchase.payment_id:
-        return Followed(_ask(purchase, Question.VERIFY, now_ms))
-    return Followed(purchase)
+    if purchase.status not in _HINTS_MATTER or purchase.payment_id:
+        return Followed(purchase)
+    return Followed(_looked_for(purchase, now_ms))
 
 
 def seats_sold(purchase: Purchase) -> Followed:
@@ -344,9 +378,11 @@ def sold_unpaid(purchase: Purchase) -> Followed:
     """Return what follows when the seats of a purchase without money turn out to be sold.
 
     Somebody else has confirmed them. Only a person knows what was paid for them, and where. A look
-    that is open goes on.
+    that is open goes on. Where that is known already nothing follows, nor while money goes back:
+    that comes first, and the section is told again meanwhile.
     """
-    if purchase.status not in _ENDED_UNPAID:
+    is_known = purchase.is_sold or purchase.is_paid_elsewhere
+    if is_known or purchase.status not in {*_ENDED_UNPAID, PurchaseStatus.REFUNDED}:
         return Followed(purchase)
     return Followed(_turn(purchase, Turn.GAVE_UP)._replace(is_sold=True))
 
@@ -358,24 +394,30 @@ def refund_asked(purchase: Purchase, now_ms: int) -> Followed:
     return Followed(_give_back(_turn(purchase, Turn.REFUND_ASKED), now_ms))
 
 
-def resolved(purchase: Purchase, turn: Turn) -> Followed:
-    """Return what follows from what a person found: REFUNDED or FOUND_UNPAID.
+def resolved(purchase: Purchase, finding: Finding, now_ms: int) -> Followed:
+    """Return what follows from what a person found.
 
-    Nothing follows where nobody has to look, or where a capture is known and found unpaid.
+    Nothing follows where nobody has to look, where a capture is known and found unpaid, or where
+    no seats are known to be sold that could be paid for elsewhere.
     """
-    if purchase.status != PurchaseStatus.COMPENSATION_REQUIRED or (
-        turn == Turn.FOUND_UNPAID and purchase.payment_id
-    ):
+    if purchase.status != PurchaseStatus.COMPENSATION_REQUIRED:
         return Followed(purchase)
-    if turn == Turn.FOUND_UNPAID:
-        # A look that is open goes on: it was hinted at money that the person may not have seen.
-        ended = _ended(purchase, turn)
-        return ended._replace(say=Say.TAKE_SEATS_BACK) if purchase.is_sold else ended
-    followed = _refunded(purchase._replace(asking=None))
-    if purchase.is_sold:
-        return followed
-    # The seats may still be kept for it.
-    return followed._replace(say=Say.RELEASE_SEATS)
+    match finding:
+        case Finding.REFUNDED:
+            return _found_refunded(purchase)
+        case Finding.FOUND_UNPAID if not purchase.payment_id:
+            # A look that is open goes on: it was hinted at money that the person may not have
+            # seen.
+            ended = _ended(purchase, Turn.FOUND_UNPAID)
+            return ended._replace(say=Say.TAKE_SEATS_BACK) if purchase.is_sold else ended
+        case Finding.LOOK_AGAIN:
+            return Followed(_looked_for(purchase, now_ms))
+        case Finding.PAID_ELSEWHERE if purchase.is_sold:
+            kept = purchase._replace(is_sold=False, is_paid_elsewhere=True, tries=0)
+            if purchase.payment_id:
+                return _refunded(_unasked(kept))
+            return Followed(_turn(kept, Turn.FOUND_UNPAID))
+    return Followed(purchase)
 
 
 def booking_number(order_id: str, at_ms: int) -> str:
@@ -394,6 +436,7 @@ _UNSETTLED: Final = {PurchaseStatus.PENDING, PurchaseStatus.PROCESSING}
 _ENDED_UNPAID: Final = {PurchaseStatus.FAILED, PurchaseStatus.EXPIRED}
 # A refused look-up is no answer either: the gateway may know what it does not tell.
 _UNANSWERED: Final = {Heard.OPEN, Heard.NOT_DONE, Heard.REFUSED}
+_NO_MONEY: Final = {Heard.DECLINED, Heard.NOT_FOUND, Heard.REFUNDED}
 _MONEY_GOES_BACK: Final = {
     PurchaseStatus.REFUND_DUE,
     PurchaseStatus.REFUNDED,
@@ -415,17 +458,38 @@ def _turn(purchase: Purchase, turn: Turn) -> Purchase:
 def _ask(purchase: Purchase, question: Question, due_ms: int) -> Purchase:
     number = purchase.asked + 1
     until_ms = purchase.deadline_ms if question == Question.CHARGE else 0
-    return purchase._replace(asking=Asking(question, number, due_ms, until_ms), asked=number)
+    asking = Asking(question, number, due_ms, until_ms)
+    return purchase._replace(asking=asking, asked=number, is_hinted=False)
+
+
+def _looked_for(purchase: Purchase, now_ms: int) -> Purchase:
+    """Have the gateway asked what became of the order: once more at a time, however often.
+
+    Whatever is under way is waited for, and remembered: its answer may be older than what it is
+    now looked for. A question that waits is asked at once; that is no try of its own.
+    """
+    asking = purchase.asking
+    if asking is None:
+        return _ask(purchase._replace(tries=0), Question.VERIFY, now_ms)
+    if asking.due_ms <= now_ms:
+        return purchase._replace(is_hinted=True)
+    tries, overtime = max(0, purchase.tries - 1), max(0, purchase.overtime - 1)
+    return _ask(purchase._replace(tries=tries, overtime=overtime), Question.VERIFY, now_ms)
+
+
+def _unasked(purchase: Purchase) -> Purchase:
+    return purchase._replace(asking=None, is_hinted=False)
 
 
 def _captured(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
     purchase = purchase._replace(
         payment_id=answer.payment_id, paid=answer.amount, paid_currency=answer.currency, tries=0
     )
-    if (answer.amount, answer.currency) == (purchase.amount, purchase.currency):
+    is_exact = (answer.amount, answer.currency) == (purchase.amount, purchase.currency)
+    if is_exact and not purchase.is_paid_elsewhere:
         return Followed(_turn(purchase, Turn.CAPTURED), Say.SELL_SEATS)
-    purchase = _give_back(_turn(purchase, Turn.DIFFERED), now_ms)
-    return Followed(purchase, Say.RELEASE_SEATS)
+    due = _give_back(_turn(purchase, Turn.DIFFERED), now_ms)
+    return Followed(due, None if purchase.is_paid_elsewhere else Say.RELEASE_SEATS)
 
 
 def _ended(purchase: Purchase, turn: Turn, look_ms: int = 0) -> Followed:
@@ -446,12 +510,21 @@ def _given_up(purchase: Purchase) -> Purchase:
 
 
 def _unsettled_answered(
-    purchase: Purchase, question: Question, answer: Answer, now_ms: int, asked_ms: int
+    purchase: Purchase,
+    question: Question,
+    answer: Answer,
+    now_ms: int,
+    asked_ms: int,
+    look_ms: int,
 ) -> Followed:
+    """Go on after an answer without money.
+
+    look_ms: when it is looked for once more where the answer ends it; 0 for never.
+    """
     heard = answer.heard
     if heard in {Heard.DECLINED, Heard.REFUNDED}:
         # REFUNDED before we knew of a capture: a person did both at the gateway. No money is left.
-        return _ended(purchase, Turn.DECLINED)
+        return _ended(purchase, Turn.DECLINED, look_ms)
     is_refused = heard == Heard.REFUSED and purchase.status == PurchaseStatus.PENDING
     if is_refused and question == Question.CHARGE:
         # This call did nothing, but a former owner that died, or is a zombie, may have charged.
@@ -487,7 +560,7 @@ def _ask_again(
 
 
 def _looked_again(purchase: Purchase, answer: Answer, now_ms: int, asked_ms: int) -> Purchase:
-    """Go on after a look at a purchase that has ended without money."""
+    """Go on after a look at a purchase that has ended without money, or is a person's."""
     if answer.heard in _UNANSWERED:
         tries = purchase.tries + 1
         purchase = purchase._replace(tries=tries)
@@ -526,6 +599,21 @@ def _refund_answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followe
         return Followed(_turn(purchase, Turn.GAVE_UP))
     due_ms = now_ms + _pause_ms(retries, tries, answer)
     return Followed(_ask(purchase, Question.REFUND, due_ms))
+
+
+def _may_be_back(purchase: Purchase) -> bool:
+    """Say whether a refund settles what a person looks after: not who paid for seats elsewhere."""
+    is_open = purchase.status == PurchaseStatus.COMPENSATION_REQUIRED
+    return is_open and bool(purchase.payment_id or not purchase.is_sold)
+
+
+def _found_refunded(purchase: Purchase) -> Followed:
+    """End what a person had to look after, and whose money is back."""
+    followed = _refunded(_unasked(purchase))
+    if purchase.is_sold or purchase.is_paid_elsewhere:
+        return followed
+    # The seats may still be kept for it.
+    return followed._replace(say=Say.RELEASE_SEATS)
 
 
 def _refunded(purchase: Purchase) -> Followed:

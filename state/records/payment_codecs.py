@@ -54,7 +54,10 @@ class RefundRequested(NamedTuple):
 
 
 class CompensationResolved(NamedTuple):
-    """An operator has found out about a payment; finding: a key of `FINDINGS`."""
+    """An operator has found out about a payment.
+
+    finding: number of a Finding, 0 for one that only newer code knows.
+    """
 
     reservation_id: bytes
     user_id: bytes

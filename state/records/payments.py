@@ -9,17 +9,13 @@ from serdes.avro.stored import stored_decoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
 from state.domain.keys import split_order_id
-from state.domain.purchase import Asking, Purchase, PurchaseStatus, Question, Turn
+from state.domain.purchase import Asking, Finding, Purchase, PurchaseStatus, Question
 
 PAYMENTS: Final = "io.seatstream.payments."
 
 COMPLETED: Final = b"COMPLETED"
 """Method of a payment that another shop claims to be made: no gateway's, for those are small."""
 _PURCHASE: Final = "io.seatstream.state.Purchase"
-
-# What a person may find, by its number in Avro.
-FINDINGS: Final = {1: Turn.REFUNDED, 2: Turn.FOUND_UNPAID}
-_NUMBER_OF_FINDING: Final = {turn: number for number, turn in FINDINGS.items()}
 
 
 class PurchaseRecord(NamedTuple):
@@ -31,6 +27,9 @@ class PurchaseRecord(NamedTuple):
     deadline_ms: 0 where no section keeps seats for it: a claim that was refused.
     question: number of the open Question; 0 for none.
     saying:   number of the Say that the section is told until it answers; 0 for none.
+    saying_since_ms, undecided_since_ms: since when, and since when it answers INTERNAL to that;
+              Unix ms of the log, 0 where it is not so.
+    hints, hints_since_ms: ids of the webhooks that were heard in a window, and when that began.
     number, due_ms, until_ms: as in Asking, of the open question; 0 without one.
     paid, paid_currency: what was captured.
     """
@@ -64,6 +63,12 @@ class PurchaseRecord(NamedTuple):
     paid_currency: bytes = b""
     saying: int = 0
     detail: bytes = b""
+    is_hinted: bool = False
+    is_paid_elsewhere: bool = False
+    saying_since_ms: int = 0
+    undecided_since_ms: int = 0
+    hints: tuple[bytes, ...] = ()
+    hints_since_ms: int = 0
 
     @property
     def purchase(self) -> Purchase:
@@ -84,8 +89,14 @@ class PurchaseRecord(NamedTuple):
             self.is_sold,
             self.paid,
             self.paid_currency,
+            is_hinted=self.is_hinted,
+            is_paid_elsewhere=self.is_paid_elsewhere,
             may_charge=self.method != COMPLETED,
         )
+
+    def unsaid(self) -> PurchaseRecord:
+        """Return the record of a purchase whose section is told nothing any more."""
+        return self._replace(saying=0, saying_since_ms=0, undecided_since_ms=0)
 
     def with_purchase(self, purchase: Purchase) -> PurchaseRecord:
         """Return this record with what the rules have changed of its purchase."""
@@ -103,6 +114,8 @@ class PurchaseRecord(NamedTuple):
             is_sold=purchase.is_sold,
             paid=purchase.paid,
             paid_currency=purchase.paid_currency,
+            is_hinted=purchase.is_hinted,
+            is_paid_elsewhere=purchase.is_paid_elsewhere,
         )
 
 
@@ -142,6 +155,6 @@ class PaymentEncoders:
         """
         return self._refund(identity)
 
-    def resolved(self, identity: bytes, turn: Turn) -> bytes:
-        """Return what an operator has found: REFUNDED or FOUND_UNPAID, else KeyError."""
-        return self._resolved(identity, _NUMBER_OF_FINDING[turn])
+    def resolved(self, identity: bytes, finding: Finding) -> bytes:
+        """Return what an operator has found."""
+        return self._resolved(identity, finding)

@@ -8,14 +8,17 @@ from typing import Any, Final
 from state.domain.keys import PURCHASE, partition_of
 from state.domain.purchase import (
     Answer,
+    Finding,
     Followed,
     Heard,
+    Purchase,
     PurchaseStatus,
     Say,
     answered,
     begin,
     begin_claimed,
     hinted,
+    never_asked,
     refund_asked,
     resolved,
     seats_lost,
@@ -33,7 +36,7 @@ from state.records.payment_codecs import (
     PaymentHint,
     RefundRequested,
 )
-from state.records.payments import FINDINGS, PAYMENTS, PurchaseRecord, purchase_of
+from state.records.payments import PAYMENTS, PurchaseRecord, purchase_of
 from streams.batch import Record
 from streams.folding.commands import each_command
 from streams.folding.fold import Fields
@@ -50,6 +53,13 @@ from streams.take_payments.questions import refusal_to_charge
 # A record that is not of the present purchase, or of none, is counted so and changes nothing.
 STALE: Final = "STALE"
 UNKNOWN: Final = "UNKNOWN_PAYMENT"
+
+HINTS_MS: Final = 600_000
+"""So long a webhook's id is remembered: what comes again under it is no hint. Longer would be
+wrong: a gateway that tells of money before it can be asked for it is believed the second time."""
+
+HINTS_MAX: Final = 16
+"""Of more webhooks in that time the oldest are forgotten; each has one look made at most."""
 
 
 def key_of(fields: Fields) -> bytes:
@@ -81,13 +91,8 @@ def _requested(
     known: PurchaseRecord | None,
 ) -> None:
     """Begin a purchase."""
-    section_key = b"%d-%s" % (asked.event_id, asked.section)
-    if partition_of(section_key, fold.batch.partitions) != fold.partition:
-        # Another partition's worker sells this section, and would not be told.
-        fold.bury(record, Reason.WRONG_PARTITION.name, f"section {section_key!r}")
-    elif asked.epoch < 1:
-        # No gateway's answer could be told: such an order has no name.
-        fold.bury(record, "BAD_EPOCH", f"epoch {asked.epoch}: they begin with 1")
+    if (misplaced := _misplaced(fold, asked)) is not None:
+        fold.bury(record, *misplaced)
     elif known is None or is_empty(known):
         begin_anew(fold, asked, known)
     elif not known.deadline_ms:
@@ -102,6 +107,18 @@ def _requested(
         _follow_wish(fold, known, hinted(known.purchase, fold.log_time_ms))
     else:
         fold.tell(known, "REPEATED")
+
+
+def _misplaced(fold: PaymentFold, asked: PaymentRequested) -> tuple[str, str] | None:
+    """Return reason and detail where there can be no such purchase in this partition."""
+    section_key = b"%d-%s" % (asked.event_id, asked.section)
+    if partition_of(section_key, fold.batch.partitions) != fold.partition:
+        # Another partition's worker sells this section, and would not be told.
+        return Reason.WRONG_PARTITION.name, f"section {section_key!r}"
+    if asked.epoch < 1:
+        # No gateway's answer could be told: such an order has no name.
+        return "BAD_EPOCH", f"epoch {asked.epoch}: they begin with 1"
+    return None
 
 
 def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
@@ -128,7 +145,42 @@ def begun(
     is_claimed = is_claim(asked)
     followed = begin_claimed(*terms) if is_claimed else Followed(begin(*terms))
     purchase = followed.purchase
-    record = PurchaseRecord(
+    record = _record_of(fold, asked, purchase)
+    if is_claimed:
+        is_open = purchase.status == PurchaseStatus.PENDING
+        return record if is_open else record._replace(method=b"", parameters=b""), followed
+    if purchase.asking is None:
+        return record._replace(detail=b"begun too late"), Followed(purchase, Say.RELEASE_SEATS)
+    refusal = refusal_to_charge(record, fold.partition)
+    if not refusal:
+        return record, Followed(purchase)
+    fold.count("PAYMENT_REFUSED")
+    return record._replace(detail=refusal.encode()), unasked(purchase)
+
+
+def never_begun(
+    fold: PaymentFold, record: Record, asked: PaymentRequested, known: PurchaseRecord | None
+) -> None:
+    """Store a purchase that cannot be begun: no repeat of its request charges anybody any more.
+
+    What a gateway needs of the buyer is not touched: it may be what no worker survives. Money that
+    another shop has taken is looked for all the same.
+    """
+    if record.key != asked.reservation_id or _misplaced(fold, asked) is not None:
+        return
+    if known is not None and not is_empty(known):
+        return
+    number = 0 if known is None else known.asked
+    look_ms = fold.log_time_ms if is_claim(asked) else 0
+    terms = asked.amount, asked.currency, asked.deadline_ms, look_ms, number
+    failed = never_asked(*terms)
+    fold.count("PAYMENT_REFUSED")
+    begun_as = _record_of(fold, asked._replace(method=b"", parameters=b""), failed.purchase)
+    fold.change(known, begun_as._replace(detail=b"no worker survived its request"), failed)
+
+
+def _record_of(fold: PaymentFold, asked: PaymentRequested, purchase: Purchase) -> PurchaseRecord:
+    return PurchaseRecord(
         asked.reservation_id,
         asked.user_id,
         asked.correlation_id,
@@ -142,18 +194,8 @@ def begun(
         asked.method,
         asked.parameters,
         deadline_ms=asked.deadline_ms,
-        changed_at_ms=now_ms,
+        changed_at_ms=fold.log_time_ms,
     ).with_purchase(purchase)
-    if is_claimed:
-        is_open = purchase.status == PurchaseStatus.PENDING
-        return record if is_open else record._replace(method=b"", parameters=b""), followed
-    if purchase.asking is None:
-        return record._replace(detail=b"begun too late"), Followed(purchase, Say.RELEASE_SEATS)
-    refusal = refusal_to_charge(record, fold.partition)
-    if not refusal:
-        return record, Followed(purchase)
-    fold.count("PAYMENT_REFUSED")
-    return record._replace(detail=refusal.encode()), unasked(purchase)
 
 
 def begin_anew(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord | None) -> None:
@@ -202,10 +244,14 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
     elif told.asked == Say.SELL_SEATS:
         followed = seats_lost(purchase, fold.log_time_ms)
     elif told.asked == Say.RELEASE_SEATS and told.reason == Reason.ALREADY_SOLD:
-        if not purchase.paid:
-            fold.count("SOLD_UNPAID")
+        if purchase.status == PurchaseStatus.REFUND_DUE:
+            # Its money goes back first; then the section, which is told again, says so again.
+            fold.count(STALE)
+            return
         followed = sold_unpaid(purchase)
-    heard = known._replace(saying=0) if told.asked == known.saying else known
+        if followed.purchase != purchase:
+            fold.count("SOLD_UNPAID")
+    heard = known.unsaid() if told.asked == known.saying else known
     if heard == known and followed == Followed(purchase):
         fold.count(STALE)
         return
@@ -218,22 +264,36 @@ def _undecided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> N
     Until then the fold tells the section again.
     """
     fold.count(Reason.INTERNAL.name)
-    is_over = fold.log_time_ms - known.changed_at_ms >= UNDECIDED_MS
-    if told.asked != known.saying or not is_over:
+    if told.asked != known.saying:
+        return
+    if not known.undecided_since_ms:
+        fold.store(known._replace(undecided_since_ms=fold.log_time_ms))
+        return
+    if fold.log_time_ms - known.undecided_since_ms < UNDECIDED_MS:
         return
     purchase = undecided(known.purchase)
     if purchase.status == PurchaseStatus.COMPENSATION_REQUIRED:
-        fold.change(known, known._replace(saying=0), Followed(purchase))
+        fold.change(known, known.unsaid(), Followed(purchase))
 
 
 def _hinted(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -> None:
     if (hint.epoch, hint.gateway) != (known.epoch, known.gateway):
         fold.count(STALE)
         return
-    fold.count("HINT")
     followed = hinted(known.purchase, fold.log_time_ms)
-    if followed.purchase != known.purchase:
-        fold.change(known, known, followed)
+    if followed.purchase == known.purchase:
+        # Nothing to look for, or a look more is wanted already.
+        fold.count("HINT")
+        return
+    is_over = fold.log_time_ms - known.hints_since_ms >= HINTS_MS
+    heard = () if is_over else known.hints
+    if hint.event_id in heard:
+        fold.count("HINT_REPEATED")
+        return
+    fold.count("HINT")
+    since_ms = fold.log_time_ms if is_over else known.hints_since_ms
+    hints = (*heard, hint.event_id)[-HINTS_MAX:]
+    fold.change(known, known._replace(hints=hints, hints_since_ms=since_ms), followed)
 
 
 def _refund_requested(fold: PaymentFold, asked: RefundRequested, known: PurchaseRecord) -> None:
@@ -251,8 +311,9 @@ def _resolved(fold: PaymentFold, found: CompensationResolved, known: PurchaseRec
     if (found.section, found.event_id) != (known.section, known.event_id):
         fold.count(Reason.CONFLICT.name)
         return
-    turn = FINDINGS.get(found.finding)
-    followed = Followed(known.purchase) if turn is None else resolved(known.purchase, turn)
+    followed = Followed(known.purchase)
+    if found.finding:
+        followed = resolved(known.purchase, Finding(found.finding), fold.log_time_ms)
     _follow_wish(fold, known, followed)
 
 

@@ -25,15 +25,15 @@ from streams.take_payments.questions import CALL_MS, id_of, intent_of, order_of
 TELL_AGAIN_MS: Final = 60_000
 """So long a section is waited for, before it is told once more; at first.
 
-The pause grows with the time since the purchase came to its status: it doubles, up to an hour.
+The pause grows with the time since the section was told first: it doubles, up to an hour.
 What it was told is in the log with the batch that said so. But brokers lose records, and operators
 pass over such commands: then nobody else would bring seats and money together.
 """
 
 TELL_AGAIN_MS_MAX: Final = 3_600_000
 UNDECIDED_MS: Final = 900_000
-"""After this time a section that cannot decide, because each try kills its workers, is told no
-more: a person has to look."""
+"""So long after it has said so first, a section that cannot decide, because each try kills its
+workers, is told no more: a person has to look."""
 
 _MAY_BE_CHARGED: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})
 _FAILURES: Final = {
@@ -83,7 +83,7 @@ class PaymentFold(Fold):
         """
         after = after.with_purchase(followed.purchase)
         if followed.say is not None:
-            after = after._replace(saying=followed.say)
+            after = after.unsaid()._replace(saying=followed.say, saying_since_ms=self.log_time_ms)
         is_moved = before is None or before.status != after.status
         if is_moved:
             after = self._moved(after)
@@ -98,7 +98,9 @@ class PaymentFold(Fold):
 
     def store(self, record: PurchaseRecord) -> None:
         """Store a purchase. While its section owes it an answer, it is due to tell it again."""
-        told_ms = self.log_time_ms - record.changed_at_ms
+        # One that was stored before this was noted.
+        since_ms = record.saying_since_ms or record.changed_at_ms
+        told_ms = self.log_time_ms - since_ms
         pause_ms = min(max(told_ms, TELL_AGAIN_MS), TELL_AGAIN_MS_MAX)
         due_ms = self.log_time_ms + pause_ms if record.saying else 0
         key = PURCHASE + record.reservation_id
@@ -154,7 +156,10 @@ class PaymentFold(Fold):
         if record.status not in _MAY_BE_CHARGED:
             # The gateway needs the buyer's token no more, so it must not lie in the store.
             record = record._replace(method=b"", parameters=b"")
-        if record.status == PurchaseStatus.DONE:
+        if record.payment_id:
+            # No hint is needed any more.
+            record = record._replace(hints=(), hints_since_ms=0)
+        if record.status == PurchaseStatus.DONE and not record.booking_number:
             order_id = order_of(record, self.partition).id
             number = booking_number(order_id, self.log_time_ms)
             record = record._replace(booking_number=number.encode())

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from schemas.topics import PAYMENT_EVENTS
 from state.domain.keys import PURCHASE_COUNTS_KEY
 from state.domain.purchase import Heard, PurchaseStatus
-from state.domain.reservation import PaymentFailure
 from state.records.names import PaymentRequested
 from state.records.payment_codecs import GatewayAnswered, PaymentCodecs
 from state.records.payments import PAYMENTS, purchase_of
@@ -31,6 +30,7 @@ from streams.take_payments.decide import (
     emit_again,
     gateway_answered,
     key_of,
+    never_begun,
 )
 from streams.take_payments.fold import PaymentFold, Setup
 
@@ -75,8 +75,8 @@ def refuse_poison(
 ) -> Callable[[Batch, State, Record, int], Effects]:
     """Return what becomes of a record that no handler survived.
 
-    A payment that cannot be begun gives its seats back; an answer that cannot be taken in is none,
-    so that its gateway is asked again. Nothing follows from others.
+    A payment that cannot be begun has failed, and gives its seats back; an answer that cannot be
+    taken in is none, so that its gateway is asked again. Nothing follows from others.
     """
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
@@ -85,18 +85,15 @@ def refuse_poison(
         if told is None:
             return fold.effects
         stored = state.get(key_of(told.fields)) if len(told.fields) > 1 else None
-        if told.name == REQUESTED and stored is None:
-            asked = PaymentRequested._make(told.fields)
-            key = b"%d-%s" % (asked.event_id, asked.section)
-            declined = setup.codecs.commands.fail_payment(
-                asked.request, asked.epoch, PaymentFailure.DECLINED
-            )
-            fold.effects.to(setup.section_commands).append((key, declined))
-        elif told.name == PAYMENTS + GatewayAnswered.__name__ and stored is not None:
+        known = None if stored is None else purchase_of(stored)
+        if told.name == REQUESTED:
+            never_begun(fold, record, PaymentRequested._make(told.fields), known)
+        elif told.name == PAYMENTS + GatewayAnswered.__name__ and known is not None:
             said = GatewayAnswered._make(told.fields)
             unheard = said._replace(word=Heard.OPEN, amount=0, currency=b"", payment_id=b"")
-            gateway_answered(fold, unheard, purchase_of(stored))
-            fold.keep_counts()
+            gateway_answered(fold, unheard, known)
+        fold.keep_counts()
+        if fold.outcomes:
             fold.effects.outgoing[events] = fold.outcomes
         return fold.effects
 

@@ -44,6 +44,13 @@ _CALLED = {
     "EXPIRED": {"NOT_FOUND"},
     "COMPENSATION_REQUIRED": ANYTHING,
 }
+# A person knows that the seats were paid for elsewhere: what comes here goes back.
+_ELSEWHERE = "found PAID_ELSEWHERE"
+_LOOKED = {
+    **_LATE,
+    "REFUND_DUE": {"captured otherwise", _ELSEWHERE},
+    "COMPENSATION_REQUIRED": ANYTHING,
+}
 # By a payment's status and its next one: what must have been heard before, one of these.
 MOVES: dict[str, dict[str, set[str]]] = {
     "PENDING": _CALLED,
@@ -54,14 +61,15 @@ MOVES: dict[str, dict[str, set[str]]] = {
         "COMPENSATION_REQUIRED": {"undecided"},
     },
     "DONE": {"REFUND_DUE": {"refund asked"}},
-    "FAILED": {**_LATE, "COMPENSATION_REQUIRED": ANYTHING},
+    "FAILED": _LOOKED,
     "EXPIRED": {**_LATE, "COMPENSATION_REQUIRED": ANYTHING},
     "REFUND_DUE": {"REFUNDED": {"REFUNDED"}, "COMPENSATION_REQUIRED": ANYTHING},
-    "REFUNDED": {"COMPENSATION_REQUIRED": {"undecided"}},
+    "REFUNDED": {"COMPENSATION_REQUIRED": {"undecided", "sold by another"}},
     "COMPENSATION_REQUIRED": {
-        **_LATE,
-        "REFUNDED": {"REFUNDED", "found REFUNDED"},
-        "FAILED": {"found FOUND_UNPAID"},
+        "CAPTURED": {"captured"},
+        "REFUND_DUE": {"captured otherwise", _ELSEWHERE},
+        "REFUNDED": {"REFUNDED", "found REFUNDED", _ELSEWHERE},
+        "FAILED": {"found FOUND_UNPAID", _ELSEWHERE},
     },
 }
 # By the status of a payment that has ended: how its seats may stand.
@@ -150,14 +158,22 @@ def kept_of(payment: Payment) -> Counter[str]:
     return Counter({stored["paidCurrency"]: stored["paid"]})
 
 
+def is_paid_elsewhere(payment: Payment | None) -> bool:
+    """Say whether a payment has ended without money for seats that a person knows to be paid."""
+    ends = {"FAILED", "REFUNDED"}
+    return payment is not None and payment.status in ends and _ELSEWHERE in payment.heard
+
+
 def price_of(facts: Facts, reservation_id: str) -> Counter[str]:
-    """Return what is to be kept: the price of the seats where they are sold, else nothing."""
+    """Return what is to be kept: the price of the seats where they are sold here, else nothing."""
     payment = facts.purchases.by_id.get(reservation_id)
     if payment is not None and payment.is_refused and payment.status != "DONE":
         # What was sold was not sold to this money.
         return Counter()
     held = facts.oracle.reservations.get(reservation_id)
     if held is None or held.record["status"] != "SOLD" or not held.record["amount"]:
+        return Counter()
+    if is_paid_elsewhere(payment):
         return Counter()
     return Counter({held.record["currency"]: held.record["amount"]})
 
@@ -216,7 +232,7 @@ def judge_capture(payment: Payment, bad: Bad) -> None:
     if payment.status in {"CAPTURED", "DONE"} and of_purchase[1:] != price:
         bad("I10", "sold without money", f"{payment.status}, and {of_purchase[1:]} for {price}")
     is_unpaid = payment.status in {"FAILED", "EXPIRED"} and is_settled(payment)
-    if is_unpaid and payment.captures and "found FOUND_UNPAID" not in payment.heard:
+    if is_unpaid and payment.captures and not {"found FOUND_UNPAID", _ELSEWHERE} & payment.heard:
         bad("I10", "stranded money", f"{payment.status}, and captured {sorted_ids(payment)}")
     is_kept = stored["method"] or stored["parameters"]
     if is_kept and payment.status not in UNSETTLED:
@@ -295,6 +311,8 @@ def judge_seats(facts: Facts, notes: Notes, reservation_id: str, payment: Paymen
     if is_taken_back and "found FOUND_UNPAID" in payment.heard:
         return
     seats = f"{payment.status}, and the seats are {record['status']}"
+    if record["status"] == "SOLD" and is_paid_elsewhere(payment):
+        return
     if record["status"] == "SOLD":
         money_is_back = payment.status == "REFUNDED"
         bad("I10", "seats not given back" if money_is_back else "sold without money", seats)
@@ -317,7 +335,7 @@ def judge_sales(facts: Facts, notes: Notes) -> None:
             finding(notes, reservation_id, payment)("I10", "free seats charged", message)
         if record["status"] != "SOLD" or not record["amount"]:
             continue
-        if is_started:
+        if is_started and not is_paid_elsewhere(payment):
             report.price_of_sold[record["currency"]] += record["amount"]
         else:
             report.sold_elsewhere += 1

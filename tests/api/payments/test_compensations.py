@@ -107,10 +107,14 @@ def test_only_operators_see_and_resolve_them() -> None:
     asking(test)
 
 
-@pytest.mark.parametrize(("finding", "number"), [("REFUNDED", 1), ("UNPAID", 2)])
+@pytest.mark.parametrize(
+    ("finding", "number"),
+    [("REFUNDED", 1), ("UNPAID", 2), ("LOOK_AGAIN", 3), ("PAID_ELSEWHERE", 4)],
+)
 def test_a_finding_is_in_the_log_before_it_is_answered(finding: str, number: int) -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         need(pod, "p1")
+        store_purchase(pod, "p1", NEEDED, is_sold=True)
         path = f"{PATH}/2/p1:resolve"
         answer = await client.post(path, json={"finding": finding}, headers=OPERATOR)
         assert (answer.status_code, answer.json()["payment_id"]) == (202, "p1")
@@ -134,6 +138,19 @@ def test_money_that_a_gateway_has_taken_is_not_found_unpaid() -> None:
         assert not log_of(pod).told
         answer = await client.post(path, json={"finding": "REFUNDED"}, headers=OPERATOR)
         assert answer.status_code == 202
+
+    asking(test)
+
+
+def test_seats_that_are_not_known_to_be_sold_were_not_paid_for_elsewhere() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        need(pod, "p1")
+        [listed_one, *_] = (await listed(client))["compensations"]
+        assert listed_one["seats_sold"] is False
+        path = f"{PATH}/0/p1:resolve"
+        answer = await client.post(path, json={"finding": "PAID_ELSEWHERE"}, headers=OPERATOR)
+        problem(answer, 409, "NOT_PAID")
+        assert not log_of(pod).told
 
     asking(test)
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import PAYMENT_COMMANDS
-from serdes.avro.codegen import encoder
 from serdes.avro.field_names import field_names
+from serdes.avro.schema_files import current
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
-from state.domain.purchase import Asking, Purchase, PurchaseStatus, Question, Say, Turn
+from state.domain.purchase import Asking, Finding, Purchase, PurchaseStatus, Question, Say
 from state.records.commands import CommandEncoders
 from state.records.payment_codecs import (
     CompensationResolved,
@@ -20,13 +20,7 @@ from state.records.payment_codecs import (
     PaymentHint,
     RefundRequested,
 )
-from state.records.payments import (
-    COMPLETED,
-    FINDINGS,
-    PaymentEncoders,
-    PurchaseRecord,
-    purchase_of,
-)
+from state.records.payments import COMPLETED, PaymentEncoders, PurchaseRecord, purchase_of
 
 IDS = counted_ids()
 CODECS = PaymentCodecs.of(IDS)
@@ -53,6 +47,8 @@ def purchases() -> st.SearchStrategy[Purchase]:
         paid=NUMBERS,
         paid_currency=st.sampled_from([b"", b"USD"]),
         may_charge=st.booleans(),
+        is_hinted=st.booleans(),
+        is_paid_elsewhere=st.booleans(),
     )
 
 
@@ -64,6 +60,10 @@ def test_a_purchase_is_stored_and_read_as_it_was(purchase: Purchase, saying: int
         *(b"mock", method, b"{}"),
         deadline_ms=purchase.deadline_ms,
         saying=saying,
+        saying_since_ms=5,
+        undecided_since_ms=6,
+        hints=(b"evt_1", b"evt_2"),
+        hints_since_ms=7,
     )
     record = new.with_purchase(purchase)
     assert purchase_of(CODECS.stored(record)) == record
@@ -95,10 +95,10 @@ def test_pods_append_what_workers_read() -> None:
     name, fields = read(PODS.refund_requested(WHO))
     assert name == "RefundRequested"
     assert RefundRequested._make(fields).user_id == b"ann"
-    for turn in (Turn.REFUNDED, Turn.FOUND_UNPAID):
-        name, fields = read(PODS.resolved(WHO, turn))
+    for finding in Finding:
+        name, fields = read(PODS.resolved(WHO, finding))
         assert name == "CompensationResolved"
-        assert FINDINGS[CompensationResolved._make(fields).finding] == turn
+        assert CompensationResolved._make(fields).finding == finding
 
 
 def test_a_hint_about_no_order_of_ours_is_refused() -> None:
@@ -108,7 +108,6 @@ def test_a_hint_about_no_order_of_ours_is_refused() -> None:
 
 
 def test_findings_are_those_of_the_schema() -> None:
-    encode = encoder("io.seatstream.payments.CompensationResolved")
-    assert encode(WHO, 1) != encode(WHO, 2)
-    with pytest.raises(KeyError):
-        PODS.resolved(WHO, Turn.CAPTURED)
+    symbols = current().by_name["io.seatstream.types.CompensationFinding"]["symbols"]
+    assert [finding.name for finding in Finding] == symbols[1:]
+    assert [int(finding) for finding in Finding] == list(range(1, len(symbols)))

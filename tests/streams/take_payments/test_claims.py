@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.payments.paying import PRICE, Paying, check, names, statuses
 
-from state.domain.purchase import Heard, PurchaseStatus, Question, Say, Turn
+from state.domain.purchase import Finding, Heard, PurchaseStatus, Question, Say
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from state.records.payments import COMPLETED
@@ -94,7 +94,7 @@ def test_a_refund_that_the_gateway_refuses_is_listed_for_a_person() -> None:
     paying.captures()
     paying.says(Heard.REFUSED)
     assert paying.status() is PurchaseStatus.COMPENSATION_REQUIRED
-    paying.resolve(Turn.REFUNDED)
+    paying.resolve(Finding.REFUNDED)
     assert paying.status() is PurchaseStatus.REFUNDED
 
 

@@ -15,9 +15,9 @@ from support.payments.paying import (
 
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.purchase import (
+    Finding,
     Heard,
     PurchaseStatus,
-    Turn,
 )
 
 P = PurchaseStatus
@@ -91,7 +91,7 @@ def test_what_no_payment_is_known_for_changes_nothing() -> None:
     paying.sold()
     paying.hint()
     paying.refund()
-    paying.resolve(Turn.REFUNDED)
+    paying.resolve(Finding.REFUNDED)
     after = paying.driver.stored(PAYMENT_COMMANDS.name, PARTITION)
     assert {key for key in after if after[key] != before.get(key)} == {b"p"}
     assert paying.events() == paying.commands() == []

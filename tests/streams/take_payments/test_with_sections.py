@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import of_whole
+from support.payments.deadly import Deadly, dying
 from support.payments.paying import BY_NAME, CODECS, IDS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import (
@@ -25,8 +26,8 @@ from support.seats.section_commands import (
 
 from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
 from state.domain.keys import PURCHASE, RESERVATION
-from state.domain.purchase import Heard, PurchaseStatus, Question, Turn
-from state.domain.reservation import Reservation, Status
+from state.domain.purchase import Finding, Heard, PurchaseStatus, Question
+from state.domain.reservation import Later, Reservation, Status
 from state.records.cart_codecs import CartCodecs
 from state.records.payments import PurchaseRecord, purchase_of
 from state.records.reservation import read_reservation
@@ -39,6 +40,10 @@ SEATS, PAYMENTS = SECTION_COMMANDS.name, PAYMENT_COMMANDS.name
 BUYERS = ("r1", "r2", "r3")
 PRICE = 4_000
 HOLD_MS, PAYMENT_MS = 120_000, 300_000
+DECODERS = {SEATS: SEAT_CODECS.commands, PAYMENTS: CODECS.records}
+# What may kill workers: words about money to sections, and what payments hear.
+WORDS = frozenset({"ConfirmReservation", "FailPayment", "RefundSeats"})
+HEARD = frozenset({"PaymentRequested", "GatewayAnswered", "SaleDecided"})
 SLOW_MS = 300_000
 """So long a charge may be on its way to the gateway at most."""
 
@@ -54,6 +59,7 @@ class Ledger:
     """A gateway that acts once for an order; what it answers may be lost.
 
     captured, refunded: amounts by order id. declined: orders that it did not charge for good.
+    asked_for: orders for which payments asked it for a charge.
     on_their_way: charges that have not arrived, by order, with the time by which they do.
     """
 
@@ -62,6 +68,7 @@ class Ledger:
     declined: set[str] = field(default_factory=set)
     on_their_way: dict[str, int] = field(default_factory=dict)
     charges: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    asked_for: set[str] = field(default_factory=set)
 
     def charge(self, order_id: str, amount: int) -> None:
         if order_id not in self.captured and order_id not in self.declined:
@@ -78,6 +85,7 @@ class Ledger:
     def do(self, asked: Asked, amount: int) -> Word:
         order_id = asked.order_id
         if asked.question == Question.CHARGE:
+            self.asked_for.add(order_id)
             self.charge(order_id, amount)
         elif asked.question == Question.REFUND:
             assert asked.amount == self.captured[order_id]
@@ -100,6 +108,15 @@ class World:
         named: Any = [Named()]
         flow = routes(SEAT_CODECS, CODECS, CartCodecs.of(IDS), cached_seats=1_000, gateways=named)
         self.routes = {route.source: route for route in flow}
+        self.deadly = Deadly()
+        flow = tuple(dying(route, DECODERS, self.deadly) for route in flow)
+        # Those whose reservation another shop has confirmed, and has money for.
+        self.elsewhere: set[str] = set()
+        # Of those, whose seats a person has left to it.
+        self.kept: set[str] = set()
+        # Of whom a shop has said that they have paid.
+        self.claimed: set[str] = set()
+        self.hints = 0
         self.driver = TopologyDriver(flow, relays=False)
         self.ledger = Ledger()
         self.seen: list[Pending] = []
@@ -149,15 +166,37 @@ class World:
             answer = said(self.ledger.do(asked, amount))
         self.driver.answer(pending, answer)
 
-    def resolve(self, buyer: str) -> None:
-        """Do as a person does who finds a payment in the list."""
+    def findings(self, buyer: str) -> list[Finding]:
+        """Return what an honest person may say of a payment that needs one."""
         order_id = f"{buyer}.1.0"
-        is_paid = self.ledger.kept(order_id) > 0
-        if is_paid:
-            self.ledger.refunded[order_id] = self.ledger.captured[order_id]
+        purchase, held = self.purchase(buyer), self.reservation(buyer)
+        if purchase is None or purchase.status != PurchaseStatus.COMPENSATION_REQUIRED:
+            return []
         was_paid = order_id in self.ledger.captured
-        turn = Turn.REFUNDED if was_paid else Turn.FOUND_UNPAID
-        value = PODS.resolved(identity(buyer, user="operator"), turn)
+        if order_id in self.ledger.on_their_way:
+            return [Finding.LOOK_AGAIN]
+        is_sold = held is not None and held.status == Status.SOLD and purchase.is_sold
+        is_kept = is_sold and buyer in self.elsewhere
+        return [
+            Finding.LOOK_AGAIN,
+            Finding.REFUNDED if was_paid else Finding.FOUND_UNPAID,
+            *([Finding.PAID_ELSEWHERE] if is_kept else []),
+        ]
+
+    def resolve(self, buyer: str, finding: Finding) -> None:
+        """Do as a person does who finds a payment in the list: bring it about, and say so."""
+        order_id = f"{buyer}.1.0"
+        if finding in {Finding.REFUNDED, Finding.PAID_ELSEWHERE} and self.ledger.kept(order_id):
+            self.ledger.refunded[order_id] = self.ledger.captured[order_id]
+        value = PODS.resolved(identity(buyer, user="operator"), finding)
+        self.driver.pipe(PAYMENTS, buyer.encode(), value)
+        if finding == Finding.PAID_ELSEWHERE:
+            self.kept.add(buyer)
+
+    def hint(self, buyer: str, *, is_again: bool = False) -> None:
+        """Have a webhook come, a new one or the last one again."""
+        self.hints += not is_again
+        value = PODS.hint("mock", f"evt_{self.hints}", f"{buyer}.1.0")
         self.driver.pipe(PAYMENTS, buyer.encode(), value)
 
     def start_again(self) -> None:
@@ -170,6 +209,7 @@ class World:
     def claim(self, buyer: str, amount: int = 2 * PRICE, **changed: Any) -> None:
         """Do as another shop does that says it was paid; whether it was, the ledger knows."""
         paid_as = changed.pop("payment_id", f"ch_{buyer}.1.0")
+        self.claimed.add(buyer)
         self.driver.pipe(SEATS, *claim_payment(buyer, amount, payment_id=paid_as, **changed))
 
     def claim_again(self) -> bool:
@@ -187,8 +227,9 @@ class World:
         return again
 
     def settle(self) -> None:
-        """Let everything come to rest: gateway and brokers are well again, people look."""
-        for _ in range(60):
+        """Let everything come to rest: gateway and workers are well again, people look."""
+        self.deadly.names = set()
+        for number in range(60):
             self.relay()
             self.driver.advance(SLOW_MS, step_ms=50_000)
             self.ledger.arrive(self.now_ms)
@@ -205,7 +246,7 @@ class World:
                 and record.status == PurchaseStatus.COMPENSATION_REQUIRED
             ]
             for buyer in lost:
-                self.resolve(buyer)
+                self.resolve(buyer, self.findings(buyer)[-(number % 2)])
             purchases = [self.purchase(buyer) for buyer in BUYERS]
             is_telling = any(one is not None and one.saying for one in purchases)
             if not (pending or again or lost or is_telling or self.driver.intents(PAYMENTS)):
@@ -218,32 +259,60 @@ class World:
             assert route.contradiction is not None
             stored = self.driver.stored(source, 0)
             assert route.contradiction(stored.items(), 0, 1) == ""
-        assert all(letter.is_strangers for letter in self.driver.dead_letters)
+        assert all(
+            letter.is_strangers or letter.reason == "QUARANTINED"
+            for letter in self.driver.dead_letters
+        )
         for buyer in BUYERS:
             held, purchase = self.reservation(buyer), self.purchase(buyer)
             order_id = f"{buyer}.1.0"
             assert self.ledger.charges[order_id] <= 1
+            # What was refused is charged by no repeat either.
+            is_refused = self.deadly.killed_first("PaymentRequested", buyer.encode())
+            is_charged = order_id in self.ledger.asked_for and buyer not in self.claimed
+            assert not (is_refused and is_charged)
             kept = self.ledger.kept(order_id)
             if held is None or purchase is None:
                 assert kept == 0
                 continue
             assert held.status != Status.PAYING
             assert not purchase.saying
+            is_ours = purchase.status == PurchaseStatus.DONE
+            assert kept == (held.amount if is_ours else 0)
             is_sold = held.status == Status.SOLD
-            assert (purchase.status == PurchaseStatus.DONE) == is_sold
-            assert kept == (held.amount if is_sold else 0)
+            assert is_sold or not is_ours
+            if is_sold and not is_ours:
+                end = held.last_end
+                assert end is not None
+                # Another shop may have sold what was free again; else a person has looked.
+                assert buyer in self.elsewhere
+                assert end.kind == Later.REACQUIRED or buyer in self.kept
+            # Nobody pays in two places.
+            assert not (kept and buyer in self.kept)
 
 
 def said(word: Word) -> Answer:
     return Answer(result=Result.ANSWERED, payload=word.payload())
 
 
-def step(world: World, draw: st.DataObject) -> None:
-    """Let one thing happen."""
-    driver = world.driver
-    buyer = draw.draw(st.sampled_from(["r1", *BUYERS]))
-    open_ones = driver.intents(PAYMENTS)
-    due = driver.intents(PAYMENTS, due=True)
+# What happens oftener, so that what only follows from several steps is reached.
+THEMES = (
+    (),
+    # The section dies of what it is told, and a person looks after it.
+    ("deadly", "answered", "pass", "found", "both"),
+    # Another shop sells the seats.
+    ("elsewhere", "declined", "less", "answered", "found", "both"),
+    # Webhooks overtake answers.
+    ("hint", "lost", "slow", "next"),
+    # The same is asked for twice, and its first request kills.
+    ("start", "start", "deadly", "payments", "answered", "seats"),
+)
+
+
+def moves_of(world: World, buyer: str, theme: tuple[str, ...]) -> list[str]:
+    """Return what may happen next, and oftener what belongs to the theme."""
+    open_ones = world.driver.intents(PAYMENTS)
+    due = world.driver.intents(PAYMENTS, due=True)
     gateway = (
         ["answered", "lost", "slow", "away", "unheard", "declined", "less", "refused"]
         if due
@@ -251,12 +320,22 @@ def step(world: World, draw: st.DataObject) -> None:
     )
     # The clock goes on to what is due next, or nothing deep would ever be reached.
     waits = ["next"] * 6 if open_ones and not due else []
-    people = ["hold", "start", "cancel", "extend", "hint", "refund"]
+    people = ["hold", "start", "cancel", "extend", "hint", "hint again", "refund", "elsewhere"]
+    people += ["deadly", "well"] + ["found"] * 4 * bool(world.purchase(buyer))
     shops = ["paid", "paid", "claim", "claim", "false claim"]
     brokers = ["seats", "payments", "both", "both", "both", "again", "lose", "pass"]
-    match draw.draw(st.sampled_from([*people, *shops, *gateway, *gateway, *brokers, *waits])):
+    moves = [*people, *shops, *gateway, *gateway, *brokers, *waits]
+    return moves + [move for move in theme if move in moves] * 8
+
+
+def step(world: World, draw: st.DataObject, theme: tuple[str, ...]) -> None:
+    """Let one thing happen."""
+    driver = world.driver
+    buyer = draw.draw(st.sampled_from(["r1", *BUYERS]))
+    due = driver.intents(PAYMENTS, due=True)
+    match draw.draw(st.sampled_from(moves_of(world, buyer, theme))):
         case "next":
-            ms = open_ones[0].intent.due_ms - world.now_ms
+            ms = driver.intents(PAYMENTS)[0].intent.due_ms - world.now_ms
             driver.advance(ms, step_ms=50_000)
         case "hold":
             driver.pipe(SEATS, *hold(buyer, 2))
@@ -267,7 +346,20 @@ def step(world: World, draw: st.DataObject) -> None:
         case "extend":
             driver.pipe(SEATS, *extend(buyer))
         case "hint":
-            driver.pipe(PAYMENTS, buyer.encode(), PODS.hint("mock", "evt", f"{buyer}.1.0"))
+            world.hint(buyer)
+        case "hint again":
+            world.hint(buyer, is_again=True)
+        case "elsewhere":
+            world.elsewhere.add(buyer)
+            driver.pipe(SEATS, *confirm(buyer, correlation="another shop"))
+        case "deadly":
+            world.deadly.names = draw.draw(st.sampled_from([WORDS, HEARD, WORDS | HEARD]))
+            world.deadly.times = draw.draw(st.sampled_from([1, 1_000]))
+        case "well":
+            world.deadly.names = set()
+        case "found":
+            if findings := world.findings(buyer):
+                world.resolve(buyer, draw.draw(st.sampled_from(findings)))
         case "refund":
             driver.pipe(PAYMENTS, buyer.encode(), PODS.refund_requested(identity(buyer)))
         case "paid" | "claim" | "false claim" as what:
@@ -282,9 +374,6 @@ def step(world: World, draw: st.DataObject) -> None:
             # An answer that was appended twice.
             if world.seen:
                 driver.answer(draw.draw(st.sampled_from(world.seen)), Answer(result=Result.FAILED))
-        case "unasked":
-            # What payments were asked for, and nobody has taken in, is lost with its broker.
-            driver.pass_over(PAYMENTS, 0)
         case "lose":
             # What the section was told, and nobody has read, is lost with its broker.
             driver.pass_over(SEATS, 0)
@@ -317,9 +406,10 @@ def step_of_shop(world: World, draw: st.DataObject, buyer: str, what: str) -> No
 def test_i6_i7_i10_i11_whatever_happens_in_any_order_seats_and_money_add_up(
     data: st.DataObject,
 ) -> None:
-    world = data.draw(st.sampled_from([paying, paying, paying_late]))("r1")
+    world = data.draw(st.sampled_from([paying, paying, paying_late, twice_asked]))("r1")
+    theme = data.draw(st.sampled_from(THEMES))
     for _ in range(data.draw(st.integers(0, 40))):
-        step(world, data)
+        step(world, data, theme)
     world.settle()
     world.check()
 
@@ -331,6 +421,17 @@ def paying(*buyers: str) -> World:
         world.driver.pipe(SEATS, *hold(buyer, 2))
         world.driver.pipe(SEATS, *start_payment(buyer, parameters=b""))
     world.relay()
+    return world
+
+
+def twice_asked(*buyers: str) -> World:
+    """Return a world in which these have asked to pay, twice, and the sections alone know."""
+    world = World()
+    for buyer in buyers:
+        world.driver.pipe(SEATS, *hold(buyer, 2))
+        for correlation in ("first", "second"):
+            start = start_payment(buyer, parameters=b"", correlation=correlation)
+            world.driver.pipe(SEATS, *start)
     return world
 
 
@@ -363,7 +464,7 @@ def test_f57_money_that_comes_after_the_release_gets_the_same_seats_or_goes_back
         if is_taken:
             world.driver.pipe(SEATS, *hold("r2", 2))
         world.ledger.charge("r1.1.0", 2 * PRICE)
-        world.driver.pipe(PAYMENTS, b"r1", PODS.hint("mock", "evt", "r1.1.0"))
+        world.hint("r1")
         [look] = world.driver.intents(PAYMENTS, due=True)
         world.answer(look, "answered")
         world.settle()

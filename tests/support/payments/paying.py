@@ -9,7 +9,7 @@ from serdes.decoding import Decoded, TopicDecoder
 from serdes.encoding import encoders
 from serdes.registry.ids import counted_ids
 from state.domain.keys import PURCHASE, partition_of, section_key
-from state.domain.purchase import Heard, PurchaseStatus, Question, Say, Turn
+from state.domain.purchase import Finding, Heard, PurchaseStatus, Question, Say
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from state.records.payment_codecs import PaymentCodecs
@@ -66,6 +66,7 @@ class Paying:
     """
 
     def __init__(self, gateways: Sequence[str] = ("mock",)) -> None:
+        self.hints = 0
         self.driver = TopologyDriver([route_of(gateways)], partitions=PARTITIONS)
         self.tick()
 
@@ -117,17 +118,21 @@ class Paying:
     def sold(self, payment: str = "r1") -> None:
         self.decided(Say.SELL_SEATS, SaleDecision.SOLD, payment)
 
-    def hint(self, payment: str = "r1", gateway: str = "mock", epoch: int = 1) -> None:
+    def hint(
+        self, payment: str = "r1", gateway: str = "mock", epoch: int = 1, event: str = ""
+    ) -> None:
+        """Have a webhook come; one of its own unless `event` names it."""
         order_id = f"{payment}.{epoch}.{PARTITION}"
-        self.send(payment, PODS.hint(gateway, "evt_1", order_id))
+        self.hints += 1
+        self.send(payment, PODS.hint(gateway, event or f"evt_{self.hints}", order_id))
 
     def refund(self, payment: str = "r1", user: str = "ann", section: str = SECTION) -> None:
         identity = self.identity(payment, user, section)
         self.send(payment, PODS.refund_requested(identity))
 
-    def resolve(self, turn: Turn, payment: str = "r1", section: str = SECTION) -> None:
+    def resolve(self, finding: Finding, payment: str = "r1", section: str = SECTION) -> None:
         identity = self.identity(payment, "operator", section)
-        self.send(payment, PODS.resolved(identity, turn))
+        self.send(payment, PODS.resolved(identity, finding))
 
     # --- the gateway -----------------------------------------------------------------------
 

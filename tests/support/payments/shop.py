@@ -5,6 +5,7 @@ from typing import Any
 
 from support.logs.audit_logs import AVRO, letter_headers
 from support.payments.claims import SETUP, completed, signed
+from support.payments.deadly import Deadly, dying
 from support.payments.paying import CODECS, IDS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import hold_chosen, identity, open_section, start_payment
@@ -21,11 +22,11 @@ from schemas.topics import (
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.schemas import WireFormat
 from state.domain.keys import COMPENSATION
-from state.domain.purchase import Heard, Question, Turn
+from state.domain.purchase import Finding, Heard, Question
 from state.records.cart_codecs import CartCodecs
 from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore
-from streams.driver import TopologyDriver
+from streams.driver import PipedRecord, TopologyDriver
 from streams.intents import Answer, Result
 from streams.take_payments.questions import Asked, Word
 from topology import routes
@@ -36,6 +37,9 @@ ID_BY_NAME = {
     subject.rpartition(".")[2]: schema_id for subject, schema_id in IDS.id_by_subject.items()
 }
 WIRE = WireFormat(AVRO, {schema_id: (name, None) for name, schema_id in ID_BY_NAME.items()})
+
+
+DECODERS = {SEATS: SEAT_CODECS.commands, PAYMENTS: CODECS.records}
 
 
 class Named:
@@ -55,6 +59,8 @@ class Shop:
         named: Any = [Named()]
         codecs = SEAT_CODECS, CODECS, CartCodecs.of(IDS)
         flow = routes(*codecs, cached_seats=1_000, gateways=named, shops=SETUP)
+        self.deadly = Deadly()
+        flow = tuple(dying(route, DECODERS, self.deadly) for route in flow)
         # One batch after the other, as workers do: else answers are published before questions.
         self.driver = TopologyDriver(flow, relays=False)
         self.books = Books()
@@ -167,8 +173,8 @@ class Shop:
         value = PODS.refund_requested(identity(payment))
         self.pipe(PAYMENTS, payment.encode(), value)
 
-    def resolve(self, payment: str, turn: Turn) -> None:
-        value = PODS.resolved(identity(payment, user="operator"), turn)
+    def resolve(self, payment: str, finding: Finding) -> None:
+        value = PODS.resolved(identity(payment, user="operator"), finding)
         self.pipe(PAYMENTS, payment.encode(), value)
 
     def pass_to(self, at_ms: int) -> None:
@@ -190,7 +196,7 @@ class Shop:
         was_paid = entry is not None and entry.outcome is not Outcome.DECLINED
         if entry is not None and entry.outcome is Outcome.CAPTURED:
             self.give_back(payment, "an operator's")
-        self.resolve(payment, Turn.REFUNDED if was_paid else Turn.FOUND_UNPAID)
+        self.resolve(payment, Finding.REFUNDED if was_paid else Finding.FOUND_UNPAID)
 
     def settle(self, payments: Sequence[str]) -> None:
         """Let everything come to rest; the gateway is well, and people look."""
@@ -300,8 +306,8 @@ class Shop:
         for offset, letter in enumerate(self.driver.dead_letters):
             original = letter.record
             headers = dict(letter_headers(0, original.offset, letter.reason.encode()))
-            # Nothing that sections cannot read is sold here.
-            headers["dead-letter-topic"] = PAYMENTS.encode()
+            assert isinstance(original, PipedRecord)
+            headers["dead-letter-topic"] = original.topic.encode()
             letters.append(LogRecord(offset, 0, original.key, original.value, (*headers.items(),)))
         return letters
 
@@ -333,7 +339,7 @@ def whole_sale() -> Shop:
     shop.refunded("refunded", 6)
     shop.unclear("resolved", 7)
     shop.give_back("resolved", "an operator's")
-    shop.resolve("resolved", Turn.REFUNDED)
+    shop.resolve("resolved", Finding.REFUNDED)
     shop.unclear("unclear", 8)
     shop.start("free", 0, row=1)
     shop.hold("held", 9)

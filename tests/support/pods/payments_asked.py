@@ -55,6 +55,8 @@ def store_purchase(
     status: PurchaseStatus,
     at_ms: int = 1,
     payment_id: bytes = b"",
+    *,
+    is_sold: bool = False,
 ) -> None:
     """Have the payments role keep a purchase of ann's."""
     record = PurchaseRecord(
@@ -74,5 +76,6 @@ def store_purchase(
         booking_number=b"B-1",
         changed_at_ms=at_ms,
         payment_id=payment_id,
+        is_sold=is_sold,
     )
     owners_of(pod).purchases[PURCHASE + reservation_id.encode()] = CODECS.stored(record)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.examples import of_whole
 from support.logs.audit_logs import AVRO, sealed
 from support.payments.shop import ID_BY_NAME, PAYMENTS, PRICE, SEATS, WIRE, Shop, whole_sale
-from support.seats.section_commands import confirm
+from support.seats.section_commands import confirm, start_payment
 
 from infra.gateway.books import Entry, Outcome
 from scripts.auditing.checks import audit
@@ -19,7 +19,7 @@ from scripts.auditing.log import Log, Records
 from scripts.auditing.purchases import STATE_BY_TAG
 from scripts.auditing.report import Report, as_text
 from scripts.auditing.stored import opened
-from state.domain.purchase import TRANSITIONS, PurchaseStatus
+from state.domain.purchase import TRANSITIONS, Finding, PurchaseStatus
 
 Fields = dict[str, Any]
 Mutation = Callable[[Log], None]
@@ -253,6 +253,40 @@ def test_seats_that_somebody_sold_without_money_are_taken_back_by_a_person() -> 
     shop.settle(["r1"])
     report = audit(shop.log())
     assert (report.first_by_invariant(), report.is_exact, report.sold) == ({}, True, 0)
+
+
+def test_seats_that_a_person_knows_to_be_paid_for_elsewhere_are_no_sale_of_ours() -> None:
+    shop = Shop(is_slow=True)
+    shop.start("r1", 0)
+    shop.relay()
+    shop.pipe(SEATS, *confirm("r1"))
+    shop.relay()
+    shop.ask("r1", "declines")
+    shop.relay()
+    shop.resolve("r1", Finding.PAID_ELSEWHERE)
+    log = shop.log()
+    report = audit(log)
+    assert (report.first_by_invariant(), report.is_exact) == ({}, True)
+    assert (report.sold, report.sold_elsewhere, report.compensations) == (1, 1, 0)
+    assert report.price_of_sold == report.captured == {}
+    # Without his word it is a sale that nobody has paid for.
+    alter("payments", "CompensationResolved", "r1")(log)
+    assert "I10 sold unpaid" in audit(log).first_by_invariant()
+
+
+def test_f17_a_request_that_no_worker_survived_is_a_payment_that_has_failed() -> None:
+    shop = Shop(is_slow=True)
+    shop.start("r1", 0)
+    shop.deadly.names = {"PaymentRequested"}
+    shop.relay()
+    shop.deadly.names = set()
+    # Nor does a repeat charge anybody.
+    shop.pipe(SEATS, *start_payment("r1", parameters=b""))
+    shop.relay()
+    assert not shop.is_asked("r1")
+    report = audit(shop.log())
+    assert (report.first_by_invariant(), report.is_exact) == ({}, True)
+    assert (report.payments, report.declined, report.sold) == (1, 1, 0)
 
 
 # Mutants.
