@@ -13,14 +13,7 @@ from typing import Final, NamedTuple
 
 from infra.process.record_ids import followed
 from schemas.topics import SECTION_COMMANDS
-from serdes.decoding import (
-    UNKNOWN_SCHEMA,
-    Decoded,
-    Tombstone,
-    Undecodable,
-    UnknownRecordType,
-)
-from serdes.decoding import UnknownSchema as UnknownSchemaId
+from serdes.decoding import Decoded, Undecodable
 from state.domain.keys import Order, partition_of, split_order_id
 from state.domain.money import AMOUNT_MAX, MINOR_DIGITS
 from state.domain.reasons import Reason
@@ -31,12 +24,11 @@ from streams.batch import (
     DeadLetter,
     Effects,
     Handler,
-    NewerProducer,
     Record,
     State,
-    UnknownSchema,
 )
 from streams.check_claims.signatures import unbelieved
+from streams.folding.reading import told
 from streams.gateways.protocol import GATEWAY_NAME
 from streams.gateways.webhooks import Secrets
 
@@ -103,19 +95,12 @@ def check_claims(setup: Setup) -> Handler:
 def _read(setup: Setup, batch: Batch, record: Record) -> tuple[PaymentCompleted, Order] | _Dead:
     if (why := unbelieved(record, setup.secrets)) is not None:
         return _Dead(why, "not signed by a shop that has our secret")
-    verdict = setup.codecs.records.decode(record.value, record.headers)
-    match verdict:
+    match told(setup.codecs.records, batch, record):
         case Decoded(_, fields):
             return _checked(PaymentCompleted._make(fields), batch, record)
         case Undecodable(reason, detail):
             return _Dead(reason, detail)
-        case UnknownSchemaId(schema_id):
-            if schema_id not in batch.unknown_schemas:
-                raise UnknownSchema(schema_id)
-            return _Dead(UNKNOWN_SCHEMA, f"schema {schema_id}")
-        case UnknownRecordType(detail):
-            raise NewerProducer(detail)
-        case Tombstone():
+        case None:
             raise AssertionError("nothing without a value is believed")
 
 

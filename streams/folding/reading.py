@@ -17,7 +17,7 @@ from serdes.decoding import (
 )
 from serdes.decoding import UnknownSchema as UnknownSchemaId
 from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
-from streams.batch import NewerProducer, Record, UnknownSchema
+from streams.batch import Batch, NewerProducer, Record, UnknownSchema
 from streams.folding.fold import Fields, Fold
 from streams.folding.ticks import tick_version
 
@@ -58,29 +58,41 @@ def _are_usual(fold: Fold, headers: Headers, value: bytes) -> bool:
 
 
 def _read_unusual(fold: Fold, record: Record) -> tuple[str, Fields]:
-    verdict = _decoder(fold).decode(record.value, record.headers)
-    match verdict:
+    match told(_decoder(fold), fold.batch, record):
         case Decoded(name, fields):
             return name, fields
         case Undecodable(reason, detail):
             fold.bury(record, reason, detail)
-        case Tombstone():
+        case None:
             fold.count("TOMBSTONE")
-        case UnknownSchemaId(schema_id):
-            if schema_id not in fold.batch.unknown_schemas:
-                raise UnknownSchema(schema_id, _unknown_ids(fold))
-            fold.bury(record, UNKNOWN_SCHEMA, f"schema {schema_id}")
-        case UnknownRecordType(detail):
-            raise NewerProducer(detail)
     return "", ()
 
 
-def _unknown_ids(fold: Fold) -> set[int]:
-    """Return the unknown schema ids of the batch that the registry was not asked for yet."""
-    decode = _decoder(fold).decode
-    verdicts = [decode(record.value, record.headers) for record in fold.batch.records]
+def told(decoder: TopicDecoder, batch: Batch, record: Record) -> Decoded | Undecodable | None:
+    """Return what a record of a batch says, or why it says nothing; None for a tombstone.
+
+    Raises UnknownSchema or NewerProducer: to be asked before anything of the batch is decided.
+    """
+    verdict = decoder.decode(record.value, record.headers)
+    match verdict:
+        case Decoded() | Undecodable():
+            return verdict
+        case Tombstone():
+            return None
+        case UnknownSchemaId(schema_id):
+            if schema_id not in batch.unknown_schemas:
+                raise UnknownSchema(schema_id, _unknown_ids(decoder, batch))
+            return Undecodable(UNKNOWN_SCHEMA, f"schema {schema_id}")
+        case UnknownRecordType(detail):
+            raise NewerProducer(detail)
+
+
+def _unknown_ids(decoder: TopicDecoder, batch: Batch) -> set[int]:
+    """Return the unknown schema ids of a batch that the registry was not asked for yet."""
+    decode = decoder.decode
+    verdicts = [decode(record.value, record.headers) for record in batch.records]
     found = {one.schema_id for one in verdicts if isinstance(one, UnknownSchemaId)}
-    return found - fold.batch.unknown_schemas
+    return found - batch.unknown_schemas
 
 
 def _decoder(fold: Fold) -> TopicDecoder:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from infra.process.record_ids import CORRELATION, CORRELATION_ID, followed
-from serdes.decoding import BAD_RECORD_HEADERS, Undecodable, refusal_of
+from serdes.decoding import (
+    BAD_RECORD_HEADERS,
+    Decoded,
+    TopicDecoder,
+    Undecodable,
+    refusal_of,
+)
 from streams.batch import Batch, Record
+from streams.folding.reading import told
 from streams.working.inbox import Event
 
 EVENT_ID: Final = "event-id"
@@ -23,6 +31,13 @@ _TYPE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _RULES: Final = {EVENT_ID: _ID, EVENT_TYPE: _TYPE, CORRELATION: CORRELATION_ID}
 
 
+Identify = Callable[[Batch, Record], Event | Undecodable | None]
+"""What a record is known by; None for one that this worker has nothing to do with.
+
+Raises UnknownSchema or NewerProducer; it is asked before anything of a batch is decided.
+"""
+
+
 def by_headers(batch: Batch, record: Record) -> Event | Undecodable | None:
     """Return the event of a record whose headers tell it; None for a record without a value.
 
@@ -34,19 +49,35 @@ def by_headers(batch: Batch, record: Record) -> Event | Undecodable | None:
         return Undecodable(BAD_RECORD_HEADERS, refusal)
     if record.value is None:
         return None
-    told: dict[str, bytes] = {}
+    found: dict[str, bytes] = {}
     for name, content in headers:
         rule = _RULES.get(name)
         if rule is None:
             continue
-        if not rule.fullmatch(content or b"") or told.setdefault(name, content) != content:
+        if not rule.fullmatch(content or b"") or found.setdefault(name, content) != content:
             return Undecodable(BAD_RECORD_HEADERS, f"{name}: {content!r:.100}")
-    event_id = told.get(EVENT_ID, b"%s:%d:%d" % (
-        batch.topic.encode(), batch.partition, record.offset,
-    ))  # fmt: skip
-    return Event(
-        event_id.decode(), told.get(CORRELATION, b"").decode(), told.get(EVENT_TYPE, b"").decode()
-    )
+    place = f"{batch.topic}:{batch.partition}:{record.offset}".encode()
+    known_by = found.get(EVENT_ID, place), found.get(CORRELATION, b""), found.get(EVENT_TYPE, b"")
+    return Event(*(text.decode() for text in known_by))
+
+
+def by_record(
+    decoder: TopicDecoder, known_by: Callable[[Decoded, Event], Event | None]
+) -> Identify:
+    """Return what identifies events that are Avro records.
+
+    known_by: returns the event of what a record says, which its headers tell so far; None for a
+              record that this worker has nothing to do with.
+    """
+
+    def identify(batch: Batch, record: Record) -> Event | Undecodable | None:
+        event = by_headers(batch, record)
+        if not isinstance(event, Event):
+            return event
+        said = told(decoder, batch, record)
+        return known_by(said, event) if isinstance(said, Decoded) else said
+
+    return identify
 
 
 def headers_of_caused(

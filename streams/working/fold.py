@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.process.record_ids import followed
-from serdes.decoding import Undecodable
 from streams.batch import Batch, Record, State
 from streams.folding.fold import Fold
 from streams.intents import (
@@ -32,7 +31,7 @@ from streams.intents import (
 from streams.patience import Patience
 from streams.settings import INBOX_RETENTION_MS
 from streams.working.answers import ROLE, Said
-from streams.working.events import by_headers
+from streams.working.events import Identify, by_headers
 from streams.working.inbox import Event, Inbox
 from streams.working.kept import (
     ATTEMPTS_EXHAUSTED,
@@ -46,13 +45,6 @@ from streams.working.kept import (
     waiting_key,
 )
 from streams.working.task import Task, run
-
-Identify = Callable[[Batch, Record], Event | Undecodable | None]
-"""What a record is known by; None for one that this worker has nothing to do with.
-
-Raises UnknownSchema or NewerProducer; it is asked before anything of a batch is decided.
-"""
-
 
 _PATIENCE: Final = Patience()
 

@@ -1,13 +1,16 @@
 """What an event is known by, read from a stranger's headers; and the headers of what it causes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.seats.section_commands import CODECS, hold, release
 from support.workers.postings import headers
 
-from serdes.decoding import Undecodable
-from streams.batch import Batch
+from serdes.decoding import Decoded, Undecodable
+from serdes.wire import header_of
+from streams.batch import Batch, UnknownSchema
 from streams.driver import PipedRecord
-from streams.working.events import by_headers, headers_of_caused
+from streams.working.events import by_headers, by_record, headers_of_caused
 from streams.working.inbox import Event
 
 names = st.sampled_from(["event-id", "event-type", "correlation-id", "traceparent", "other"])
@@ -27,6 +30,32 @@ def test_an_event_is_known_by_its_headers() -> None:
 
 def test_without_an_id_it_is_known_by_its_place() -> None:
     assert read([]) == Event("orders:3:41")
+
+
+def known_by(said: Decoded, event: Event) -> Event | None:
+    """Take holds for what is to be worked on, by their reservation id."""
+    is_hold = said.name.endswith("HoldBestAvailable")
+    return event._replace(id=said.fields[0].decode()) if is_hold else None
+
+
+def identified(value: bytes | None, *unknown: int) -> Event | Undecodable | None:
+    record = PipedRecord("orders", 3, 41, 1, b"k", value, headers("e1", "c1"))
+    batch = Batch("orders", 3, 4, [record], frozenset(unknown))
+    return by_record(CODECS.commands, known_by)(batch, record)
+
+
+def test_an_avro_record_is_known_by_what_it_says() -> None:
+    assert identified(hold("r1", 1)[1]) == Event("r1", "c1")
+    assert identified(release("r1")[1]) is None
+    assert identified(None) is None
+
+
+def test_b06_an_unknown_schema_is_asked_for_once_and_never_guessed() -> None:
+    value = header_of(99_999) + b"rubbish"
+    with pytest.raises(UnknownSchema):
+        identified(value)
+    assert identified(value, 99_999) == Undecodable("UNKNOWN_SCHEMA", "schema 99999")
+    assert isinstance(identified(b"{}"), Undecodable)
 
 
 def test_a_record_without_a_value_is_no_event() -> None:
