@@ -21,6 +21,7 @@ from rocksdict import (
     DBCompressionType,
     Options,
     Rdict,
+    RdictIter,
     ReadOptions,
     WriteBatch,
     WriteBufferManager,
@@ -103,9 +104,12 @@ class RocksDBStores:
             destroy(path)
         try:
             store = RocksDBStore(path, self._options(), seed_of(topic, partition))
-            if store.identity(identity):
-                return store
-            store.close()
+            # Whatever comes of it: an open store keeps its directory locked.
+            with contextlib.ExitStack() as unless_returned:
+                unless_returned.callback(store.close)
+                if store.identity(identity):
+                    unless_returned.pop_all()
+                    return store
         except Exception as error:
             # rocksdict raises bare Exception. A store that another process uses is not ours to
             # delete, and a full disk says nothing about the store on it.
@@ -153,6 +157,7 @@ class RocksDBStore:
         self.path = path
         self.seed = seed
         self._is_closed = False
+        self._walks: dict[int, list[RdictIter]] = {}
         self._db = Rdict(str(path), options=options)
         self._no_log = WriteOptions()
         self._no_log.disable_wal = True
@@ -192,17 +197,10 @@ class RocksDBStore:
     def keys(self, prefix: bytes) -> list[bytes]:
         bounds = ReadOptions()
         bounds.set_iterate_upper_bound(prefix[:-1] + bytes([prefix[-1] + 1]))
-        found: list[bytes] = []
         try:
-            entries = self._db.iter(bounds)
-            entries.seek(prefix)
-            while entries.valid():
-                found.append(entries.key())
-                entries.next()
-            entries.status()
+            return [name for name, _ in self._walk(bounds, prefix)]
         except Exception as error:
             raise self._failed(error) from error
-        return found
 
     def due(
         self, horizon_ms: int, limit: int = NO_LIMIT, skip: Names = (), *, begin_ms: int = 0
@@ -213,16 +211,11 @@ class RocksDBStore:
             raise self._failed(error) from error
 
     def _index(self, begin_ms: int, skip: Names) -> Iterator[DueEntry]:
-        entries = self._db.iter(self._read_due)
-        entries.seek(_pack_due(_DUE_PREFIX, begin_ms, 0))
-        while entries.valid():
-            name: bytes = entries.key()
+        begin = _pack_due(_DUE_PREFIX, begin_ms, 0)
+        for name, value in self._walk(self._read_due, begin):
             if name not in skip:
                 due_ms = int.from_bytes(name[len(_DUE_PREFIX) : _DUE_BYTES], "big")
-                yield DueEntry(due_ms, _split(entries.value()), name)
-            entries.next()
-        # An iterator stops early at a damaged block; only its status raises for it.
-        entries.status()
+                yield DueEntry(due_ms, _split(value), name)
 
     def apply(self, changes: Changes, changelog_offset: int | None) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -253,14 +246,28 @@ class RocksDBStore:
 
     def items(self, begin: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         try:
-            entries = self._db.iter(self._read_items)
-            entries.seek(begin)
-            while entries.valid():
-                yield entries.key(), entries.value()
-                entries.next()
-            entries.status()
+            yield from self._walk(self._read_items, begin)
         except Exception as error:
             raise self._failed(error) from error
+
+    def _walk(self, bounds: ReadOptions, begin: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Give the entries from `begin` on; a walk that is under way ends with the store.
+
+        RocksDB holds a directory locked while there is an iterator, and an error keeps all local
+        variables on its way: so the iterator lies in a list, which `close` empties.
+        """
+        walk = [self._db.iter(bounds)]
+        self._walks[id(walk)] = walk
+        try:
+            walk[0].seek(begin)
+            while walk[0].valid():
+                yield walk[0].key(), walk[0].value()
+                walk[0].next()
+            # An iterator stops early at a damaged block; only its status raises for it.
+            walk[0].status()
+        finally:
+            walk.clear()
+            del self._walks[id(walk)]
 
     def statistics(self) -> dict[str, int]:
         """Return sizes in bytes: memtables, table readers, files."""
@@ -281,6 +288,8 @@ class RocksDBStore:
     def close(self) -> None:
         """Close the store; errors of a second call are ignored."""
         was_closed, self._is_closed = self._is_closed, True
+        for walk in list(self._walks.values()):
+            walk.clear()
         try:
             self._db.close()
         except Exception as error:

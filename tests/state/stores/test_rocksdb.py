@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from state.stores import envelope
+from state.stores.envelope import CorruptValue
 from state.stores.partition_state import Changes
 from state.stores.rocksdb import (
     ClosedStore,
@@ -123,6 +124,57 @@ def _read_values_and_index(store: RocksDBStore) -> None:
     entries, _ = store.due(1 << 60)
     assert len(entries) == ENTRIES, "the index ended early without a word"
     read_everything(store)
+
+
+def look_at_values(store: RocksDBStore) -> None:
+    """Read values as a survey does, which fails at one of them and keeps its place."""
+    for _ in store.items():
+        raise CorruptValue
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: store.keys(b"k"),
+        lambda store: store.due(1 << 60),
+        lambda store: list(store.items()),
+        look_at_values,
+    ],
+    ids=["keys", "due", "items", "values"],
+)
+def test_f38_a_store_is_made_anew_while_somebody_still_has_the_error_of_the_old_one(
+    filled: Path, tmp_path: Path, read: Callable[[RocksDBStore], object], is_damaged: bool
+) -> None:
+    table = next(filled.glob("*.sst"))
+    if is_damaged:
+        # In each block, whatever it holds.
+        damaged = bytearray(table.read_bytes())
+        for at in range(0, len(damaged) - 8_000, 4_000):
+            damaged[at] ^= 0x10
+        table.write_bytes(damaged)
+    store = open_store(tmp_path)
+    kept: list[Exception] = []
+    try:
+        read(store)
+    except (CorruptStore, CorruptValue) as error:
+        # Its frames hold whatever they had, as those of a task that failed do.
+        kept.append(error)
+    assert bool(kept) is (is_damaged or read is look_at_values)
+    store.close()
+    again = open_store(tmp_path)
+    assert (again.changelog_offset == 0) is is_damaged
+    again.close()
+
+
+def test_a_walk_that_is_under_way_ends_with_its_store(filled: Path, tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    walk = store.items()
+    next(walk)
+    store.close()
+    with pytest.raises(ClosedStore):
+        next(walk)
+    open_store(tmp_path).close()
 
 
 @pytest.mark.parametrize("byte_from_end", [20, 60, 200, 700])
