@@ -1,5 +1,6 @@
 """Attempts, lines and dead letters of a worker, in memory; time is that of the driver."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -403,3 +404,32 @@ def test_a_destination_that_sends_us_away_was_tried_and_says_when_to_come_again(
     office.driver.advance(5_000)
     office.answer_all(sent_away)
     assert office.letters() == [("a1", "ATTEMPTS_EXHAUSTED", 3)]
+
+
+numbers = st.integers(0, 6)
+
+
+@given(
+    st.lists(numbers, min_size=1, max_size=14),
+    st.randoms(use_true_random=False),
+    st.dictionaries(numbers, st.integers(1, PATIENCE.attempts - 1), max_size=4),
+    st.booleans(),
+)
+def test_shuffled_and_duplicated_input_comes_to_one_end(
+    numbers: list[int], chance: random.Random, fails: dict[int, int], calls: bool
+) -> None:
+    """Of events that do not build on one another, in any order, however often they come."""
+    ends = []
+    for _ in range(2):
+        office = Office(calls=calls)
+        office.fails.update({f"e{number}": count for number, count in fails.items()})
+        chance.shuffle(numbers)
+        for number in numbers:
+            office.order("ab"[number % 2], f"e{number}", correlation=f"c{number}", kind="T")
+        while office.waiting():
+            office.driver.advance(1_000)
+            office.answer_all()
+        assert office.letters() == []
+        ends.append([sorted(office.posted(key)) for key in "ab"])
+    assert ends[0] == ends[1]
+    assert sorted(ends[0][0] + ends[0][1]) == sorted({f"e{number}" for number in numbers})
