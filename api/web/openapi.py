@@ -4,7 +4,8 @@ FastAPI's own 422 is a problem with status 400 here, and the document says so.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
@@ -66,6 +67,13 @@ class ProblemBody(BaseModel):
     correlation_id: str
 
 
+class Names(NamedTuple):
+    """Names in the document: of parameters and members, and of members that hold others' names."""
+
+    known: frozenset[str]
+    free: frozenset[str]
+
+
 class Documented(FastAPI):
     """FastAPI whose document tells of problems as they are sent."""
 
@@ -74,6 +82,11 @@ class Documented(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = with_problems(super().openapi())
         return self.openapi_schema
+
+    @cached_property
+    def names(self) -> Names:
+        """Return the names that the document has."""
+        return names_in(self.openapi())
 
 
 def with_problems(document: dict[str, Any]) -> dict[str, Any]:
@@ -95,6 +108,44 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
             del responses["422"]
         responses |= {"4XX": refused, "5XX": refused}
     return document
+
+
+def names_in(document: Any) -> Names:
+    """Return the names that a document has, beside those of the parts of a request."""
+    known = {"body", "path", "query", "header"}
+    free: set[str] = set()
+    nodes = [document]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, list):
+            nodes += node
+        elif isinstance(node, dict):
+            nodes += node.values()
+            if {"in", "name"} <= node.keys():
+                known.add(node["name"])
+            if isinstance(properties := node.get("properties"), dict):
+                known |= properties.keys()
+                free |= {
+                    name
+                    for name, schema in properties.items()
+                    if isinstance(schema.get("additionalProperties"), dict)
+                }
+    return Names(frozenset(known), frozenset(free))
+
+
+def place(steps: Sequence[Any], names: Names) -> str:
+    """Return where in a request something is wrong, in names that the document has.
+
+    A name that is the client's own is cut off, with all behind it: it may be a card's number.
+    """
+    told = []
+    for step in steps:
+        if isinstance(step, str) and step not in names.known:
+            break
+        told.append(str(step))
+        if step in names.free:
+            break
+    return ".".join(told)
 
 
 def _tell_width(node: Any) -> None:
@@ -175,7 +226,7 @@ async def _on_busy_owner(request: Request, _: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return response(request, invalid(error.errors()))
+    return response(request, invalid(error.errors(), request.app.names))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -209,15 +260,15 @@ def mistake() -> Problem:
     return Problem.of(Reason.INTERNAL, detail)
 
 
-def invalid(errors: Sequence[Any]) -> Problem:
-    """Return the problem of a request that does not fit its model; no value is repeated."""
+def invalid(errors: Sequence[Any], names: Names) -> Problem:
+    """Return the problem of a request that does not fit its model; nothing of it is repeated."""
     if any(error["loc"] == _KEY and error["type"] == "missing" for error in errors):
         return Problem.of(
             ApiReason.IDEMPOTENCY_KEY_MISSING,
             "Send Idempotency-Key: a new one for each request, the same one for a repeat.",
         )
     told = [
-        {"where": ".".join(str(step)[:64] for step in error["loc"]), "why": str(error["type"])}
+        {"where": place(error["loc"], names), "why": str(error["type"])}
         for error in errors[:ERRORS_MAX]
     ]
     return Problem.of(

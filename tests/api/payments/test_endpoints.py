@@ -1,6 +1,7 @@
 """Payments over HTTP; the real section decides, and purchases lie where a test puts them."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -116,10 +117,15 @@ def test_what_the_log_certainly_refuses_is_refused_at_once() -> None:
         ({"token": "tok-1", "cvc": "123"}, "body.parameters"),
         ({"token": "4242424242424242"}, "body.parameters.token"),
         ({"token": "4242-4242-4242-4242"}, "body.parameters.token"),
+        # What fits no model is refused before a gateway is asked.
+        ({"4242424242424242": 123}, "body.parameters"),
+        ({"4242424242424242" * 5: "x"}, "body.parameters"),
+        ({"4242424242424242": {"epoch": 1}}, "body.parameters"),
+        ({"token": ["4242424242424242"]}, "body.parameters"),
     ],
 )
 def test_a_cards_number_comes_into_no_log_and_no_answer(
-    parameters: dict[str, str], where: str
+    parameters: dict[str, Any], where: str
 ) -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         reservation_id = await held(client)
@@ -129,6 +135,18 @@ def test_a_cards_number_comes_into_no_log_and_no_answer(
         assert "4242" not in answer.text
         assert not seats.partitions[0].payments
         assert (await pay(client, reservation_id)).status_code == 202
+
+    asking(test, **PRICES)
+
+
+def test_b57_names_that_no_document_has_are_in_no_answer() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        number = "4242424242424242"
+        answer = await pay(client, reservation_id, body=CARD | {number: "x", "epoch": "1"})
+        refused = problem(answer, 400, "MALFORMED")
+        assert {one["where"] for one in refused["errors"]} == {"body", "body.epoch"}
+        assert number not in answer.text
 
     asking(test, **PRICES)
 

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.app import documented
+from api.web.openapi import names_in, place
 
 DOCUMENT: dict[str, Any] = documented().openapi()
 OPERATIONS = [
@@ -71,3 +74,20 @@ def test_f6_lists_tokens_and_cursors_tell_their_form(name: str) -> None:
     assert found
     for schema in found:
         assert [one for one in (schema, *schema.get("anyOf", ())) if "pattern" in one]
+
+
+STEPS = st.one_of(
+    st.integers(0, 99), st.text(max_size=20), st.sampled_from(["body", "parameters", "epoch"])
+)
+
+
+@given(st.lists(STEPS, max_size=6))
+def test_b57_a_place_has_names_of_the_document_alone_and_none_behind_a_free_one(
+    steps: list[Any],
+) -> None:
+    names = names_in(DOCUMENT)
+    assert "parameters" in names.free <= names.known
+    told = place(steps, names).split(".")
+    for step in told:
+        assert step in names.known or step.isdecimal() or not step
+    assert "parameters" not in told[:-1]
