@@ -14,7 +14,9 @@ the owner restores or the partition changes hands; `OwnerUnreachable` when nobod
 Owners write their stores after the commit, and a former owner that does not know yet that it was
 replaced answers for up to `DIRECTORY_AGE_S` from what it had committed. So an answer counts only
 where the owner's progress covers every decision that this pod knows of the partition: whoever was
-told an outcome is never told by an owner that there was none.
+told an outcome is never told by an owner that there was none. Nor may an answer be older than one
+that was taken in the last `SHOWN_S`: of topics whose decisions a pod does not follow, that alone
+keeps what it shows from going back in time.
 
 aiokafka reads the directory: confluent_kafka 2.16.0 reads beyond the end of a committed offset's
 metadata, and raises when what lies there is no text.
@@ -60,6 +62,10 @@ log = logging.getLogger(__name__)
 DIRECTORY_AGE_S: Final = 2.0
 """Who owns what is asked anew after this long, while look-ups arrive."""
 
+SHOWN_S: Final = 60.0
+"""So long an answer that was taken lets none follow that is older. No zombie answers for as long;
+a log that was restored to before is believed after it."""
+
 PATIENCE_S: Final = 1.0
 ATTEMPT_S: Final = 1.0
 BROKER_S: Final = 3.0
@@ -89,6 +95,13 @@ class OwnersBusy(Exception):
 
     Operator action: none as long as it passes; else more workers, or fewer clients that poll.
     """
+
+
+class _Shown(NamedTuple):
+    """How far an owner had come whose answer was taken, and when, by the loop's clock."""
+
+    progress: int
+    at_s: float
 
 
 class _Line:
@@ -195,6 +208,7 @@ class OwnerLookup:
     patience_s: how long one look-up goes on while owners are not ready or cannot be reached.
     decided:    told a partition of `section-commands`, returns the offset behind the last command
                 whose decision this pod knows.
+    shown_s:    for how long no answer may be older than one that was taken.
     """
 
     def __init__(
@@ -207,12 +221,15 @@ class OwnerLookup:
         patience_s: float = PATIENCE_S,
         decided: Callable[[int], int] = lambda _: 0,
         directory: Group | None = None,
+        shown_s: float = SHOWN_S,
     ) -> None:
         self._group = directory or CommittedOwners(brokers, group, kafka)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._patience_s = patience_s
         self._decided = decided
         self._directory = Directory({}, float("-inf"))
+        self._shown_s = shown_s
+        self._shown: dict[tuple[str, int], _Shown] = {}
         self._reading: asyncio.Task[Directory] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
@@ -322,6 +339,9 @@ class OwnerLookup:
         newer_than_s = loop.time() - DIRECTORY_AGE_S
         is_of_seats = question.topic == SECTION_COMMANDS.name
         least = self._decided(question.partition) if is_of_seats else 0
+        shown = self._shown.get((question.topic, question.partition))
+        if shown is not None and loop.time() - shown.at_s < self._shown_s:
+            least = max(least, shown.progress)
         while True:
             asked_at_s = loop.time()
             try:
@@ -358,7 +378,15 @@ class OwnerLookup:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise OwnerUnreachable(f"{owner} does not answer: {error!r}") from error
             line.answered_s = asyncio.get_running_loop().time()
-        return _payloads(owner, answer.status, answer.headers, body, question.count, least)
+        payloads = _payloads(owner, answer.status, answer.headers, body, question.count, least)
+        self._note_shown(place, int(answer.headers[PROGRESS_HEADER]))
+        return payloads
+
+    def _note_shown(self, place: tuple[str, int], progress: int) -> None:
+        now_s = asyncio.get_running_loop().time()
+        before = self._shown.get(place, _Shown(0, 0.0))
+        is_held = now_s - before.at_s < self._shown_s
+        self._shown[place] = _Shown(max(progress, before.progress * is_held), now_s)
 
     @asynccontextmanager
     async def _turn(self, line: _Line, owner: str) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -19,6 +20,8 @@ from state.domain.keys import section_key
 from state.domain.reservation import Status
 from state.owners.lookup import (
     DIRECTORY_AGE_S,
+    SHOWN_S,
+    Directory,
     OwnerLookup,
     OwnerNotReady,
     OwnersBusy,
@@ -467,4 +470,37 @@ def test_s11_an_owner_that_answers_nobody_is_unreachable_to_who_waits_for_a_turn
             answers = await asyncio.gather(*asked, return_exceptions=True)
             assert {type(answer) for answer in answers} == {OwnerUnreachable}
 
+    asyncio.run(conversation())
+
+
+@pytest.mark.parametrize("place", [IN, SEATS])
+def test_s8_what_was_shown_is_followed_by_nothing_older_after_a_take_over(
+    tmp_path: Path, place: Place
+) -> None:
+    """Of payments a pod knows no decisions beside: they went back in time at a former owner."""
+
+    async def conversation() -> None:
+        async with serving(tmp_path / "a") as former, serving(tmp_path / "b") as heir:
+            former.assigned([place], 4)
+            former.restored({place: filled(MemoryStore(), {b"k": b"PENDING"})}, next_offset=7)
+            heir.assigned([place], 5)
+            heir.restored({place: filled(MemoryStore(), {b"k": b"DONE"})}, next_offset=9)
+            group = FakeGroup({place: heir.name})
+            arguments: dict[str, Any] = {"patience_s": 0, "directory": group}
+            for shown_s in (SHOWN_S, 0.0):
+                async with OwnerLookup("nowhere:1", "s", shown_s=shown_s, **arguments) as pod:
+                    group.named[place] = heir.name
+                    assert await pod.get(*place, b"k") == b"DONE"
+                    # A coordinator that has lost the newest commit names it, say.
+                    group.named[place] = former.name
+                    pod._directory = Directory(group.named, float("inf"))
+                    if shown_s:
+                        with pytest.raises(OwnerNotReady, match="below 7"):
+                            await pod.get(*place, b"k")
+                    else:
+                        # A log that was restored to before is believed in the end.
+                        assert await pod.get(*place, b"k") == b"PENDING"
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
     asyncio.run(conversation())
