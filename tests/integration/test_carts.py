@@ -104,7 +104,8 @@ def test_i25_a_kill_at_any_step_leaves_no_cart_half_held(box: Box) -> None:
     worker = box.seats.worker("killed", SEATSTREAM_STATIC_MEMBERSHIP="true")
     expected: dict[str, str] = {}
     for life, (step, turn) in enumerate(DEATHS):
-        whole, split, given_back = (cart_id_of(life, user) for user in ("ann", "bob", "eve"))
+        buyers = enumerate(("ann", "bob", "eve"))
+        whole, split, given_back = (cart_id_of(3 * life + at, user) for at, user in buyers)
         # The second section has three seats.
         box.send(
             open_cart(whole, best(A, 1), best(C, 2)),
