@@ -9,6 +9,7 @@ append times that leap, for what they keep held outlives the run.
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ SECONDS = float(os.environ.get("CHAOS_SECONDS", "600"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 ONLY = frozenset(os.environ.get("CHAOS_ONLY", "").split(",")) - {""}
 REST_S = 300.0
+HANGS_S = 20
 NOT_DRAWN = frozenset({"restore_a_backup", "let_append_times_leap"})
 RATES = {
     "charge": {
@@ -120,6 +122,17 @@ def drawn_from(arena: Arena) -> Iterator[str]:
         yield arena.draw.choice(own if own and arena.draw.random() < 0.5 else chosen)
 
 
+def end_what_hangs(arena: Arena) -> None:
+    """Do what the runbook asks for: a lone broker that stood still leaves workers' own ones open.
+
+    What was written a moment ago may be a transaction that goes on well.
+    """
+    for line in arena.script("hanging_transactions").stdout.splitlines():
+        written = re.search(r"last written (\d+) s ago", line)
+        if written and int(written[1]) > HANGS_S and "abort: its coordinator knows" in line:
+            arena.script("hanging_transactions", "--end", "abort", "--at", line.split()[0])
+
+
 def audited(arena: Arena) -> dict[str, object]:
     done = arena.script("audit", "--json", "--ledger", str(gateway_of(arena).process.ledger))
     verdict: dict[str, object] = json.loads(done.stdout)
@@ -128,6 +141,7 @@ def audited(arena: Arena) -> dict[str, object]:
 
 def is_settled(arena: Arena) -> bool:
     """Say whether no payment is under way and nothing is held, or something is wrong."""
+    end_what_hangs(arena)
     if not arena.is_at_rest():
         return False
     told = audited(arena)
