@@ -4,6 +4,7 @@ Read with the schemas alone, as everything here. A cart's parts lie on the parti
 sections, and the cart on its buyer's: so carts are read at once, before any partition is judged.
 """
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ Fields = dict[str, Any]
 
 CART, PROGRESS = b"k", b"p"
 STATE_BY_TAG = {CART: "Cart", PROGRESS: "Progress"}
+KEY = re.compile(rb"k[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})|p")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def read_state(log: Log, notes: Notes, carts: Carts) -> int:
     next_offset = 0
     name = CARTS_CHANGELOG.name
     records = log.carts_state.get(notes.partition, [])
-    last = last_values(records, notes, name, STATE_BY_TAG, log.partitions)
+    last = last_values(records, notes, name, KEY, log.partitions)
     for key, (offset, value) in last.items():
         tag, rest = key[:1], key[1:].decode(errors="replace")
         try:

@@ -4,7 +4,8 @@ The audit reads them with the schemas alone: what workers store (purchases-chang
 publish (payment-events), and the records that must have led to both (payment-commands).
 """
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +36,8 @@ STATE_BY_TAG = {
     PROGRESS: "Progress",
     INTENT: "OpenIntent",
 }
-
+KEY = re.compile(rb"[uc][A-Za-z0-9_-]{1,64}|g[a-z0-9_-]{1,32}:[!-~]{1,128}|[np]|\xfe.+", re.DOTALL)
+"""What may be a key of ours; under any other nothing is anybody's value."""
 
 TERMS = ("epoch", "amount", "currency", "gateway", "deadlineMs")
 
@@ -221,7 +223,7 @@ def read_state(log: Log, notes: Notes, purchases: Purchases) -> int:
     """Read the last values of the changelog; return the offset of the first record not in them."""
     next_offset = 0
     records = log.purchases.get(notes.partition, [])
-    last = last_values(records, notes, PURCHASES_CHANGELOG.name, STATE_BY_TAG, log.partitions)
+    last = last_values(records, notes, PURCHASES_CHANGELOG.name, KEY, log.partitions)
     for key, (offset, value) in last.items():
         tag, rest = key[:1], key[1:].decode(errors="replace")
         try:
@@ -248,12 +250,12 @@ def last_values(
     records: Iterable[LogRecord],
     notes: Notes,
     name: str,
-    tags: Collection[bytes],
+    keys: re.Pattern[bytes],
     partitions: int,
 ) -> dict[bytes, tuple[int, bytes]]:
     """Return offset and last value by key; note values that are not of this partition.
 
-    name: of the changelog. tags: the first bytes of our keys in it.
+    name: of the changelog. keys: what may be a key of ours in it.
     """
     last: dict[bytes, tuple[int, bytes]] = {}
     here = notes.partition
@@ -261,7 +263,7 @@ def last_values(
         key, value = record.key or b"", record.value
         if key in OF_WORKERS or key[:1] == TRACE:
             continue
-        if key[:1] not in tags:
+        if not keys.fullmatch(key):
             notes.foreign(name, record.offset, f"{key[:40]!r} is no key of ours")
         elif value is None:
             sealed = dict(record.headers).get(DELETION_HEADER) or b""

@@ -1,5 +1,6 @@
 """State as it lies in the changelog: the last value of each key, and how far it claims to be."""
 
+import re
 import struct
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +22,7 @@ CHECKSUM_BYTES = 4
 # What workers say of themselves in the changelog is no state.
 OF_WORKERS = frozenset((b"\xffwriter", b"\xfftakeovers", b"\xffskipped"))
 DELETION_HEADER = "deletion"
+_RESERVATION_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 STATE_BY_TAG = {
     b"s": "SectionState",
     b"l": "SectionLayout",
@@ -99,7 +101,8 @@ class Stored:
     def why_foreign(self, key: bytes) -> str:
         """Say why a key cannot be one of this partition's stores; empty where it can."""
         tag, rest = key[:1], key[1:]
-        if tag not in STATE_BY_TAG or (tag == b"p") != (not rest):
+        is_id = tag != b"r" or _RESERVATION_ID.fullmatch(rest)
+        if tag not in STATE_BY_TAG or (tag == b"p") != (not rest) or not is_id:
             return f"{key[:40]!r} is no key of ours"
         if (
             tag in {b"s", b"l", b"b"}

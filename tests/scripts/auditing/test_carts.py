@@ -5,8 +5,12 @@ from dataclasses import replace
 from support.carts.cart_logs import HELD, SOLD, log_of, sold_out
 
 from scripts.auditing.carts import read_carts, section_partition
+from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Report
 from state.domain.keys import CART
+
+# With the first letters of keys of ours.
+STRANGE = (b"k no cart", b"p more")
 
 
 def test_every_cart_is_read_where_it_is_kept() -> None:
@@ -39,6 +43,16 @@ def test_strangers_are_counted_and_what_waits_is_pending() -> None:
     report = Report()
     read_carts(log, report)
     assert report.pending == 1
+
+
+def test_what_lies_under_no_key_of_a_cart_is_a_strangers() -> None:
+    log = log_of(sold_out())
+    strange = [LogRecord(10**6 + at, 0, key, b"?") for at, key in enumerate(STRANGE)]
+    log.carts_state.setdefault(0, []).extend(strange)
+    report = Report()
+    read_carts(log, report)
+    assert report.violations == []
+    assert report.foreign["carts-changelog"].count == len(STRANGE)
 
 
 def test_a_damaged_cart_is_a_violation() -> None:

@@ -59,12 +59,15 @@ def test_strangers_are_counted_and_change_nothing() -> None:
         LogRecord(900, 0, b"upaid", None),
         LogRecord(901, 0, b"zoo", value),
         LogRecord(902, 0, b"\xffwriter", b"anything"),
+        # Their first letters are those of keys of ours.
+        LogRecord(903, 0, b"nobody's key", b"rubbish"),
+        LogRecord(904, 0, b"u no id", b"rubbish"),
     ]
     log.told[0].append(LogRecord(900, 0, b"paid", b"rubbish"))
     purchases, report = read(log)
     assert purchases == usual
     counted = {topic: remark.count for topic, remark in report.foreign.items()}
-    assert counted == {"purchases-changelog": 2, "payment-events": 1}
+    assert counted == {"purchases-changelog": 4, "payment-events": 1}
 
 
 def test_the_ids_that_lie_beside_an_open_question_are_nobodys_record() -> None:
