@@ -5,6 +5,7 @@ await append(brokers, "section-commands", 0, with_name)
 """
 
 import struct
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,9 +44,10 @@ def batch(records: Sequence[bytes], *, packed: bytes | None = None, codec: int =
     packed: the records' bytes as they lie in it, for a codec other than 0.
     """
     content = b"".join(records) if packed is None else packed
+    # Of now: where topics keep producers' times, brokers delete what is older than they keep.
+    now_ms = int(time.time() * 1000)
     checked = struct.pack(
-        ">hiqqqhii", codec, len(records) - 1, 1_700_000_000_000, 1_700_000_000_000, -1, -1, -1,
-        len(records),
+        ">hiqqqhii", codec, len(records) - 1, now_ms, now_ms, -1, -1, -1, len(records)
     ) + content  # fmt: skip
     rest = struct.pack(">ibI", -1, 2, google_crc32c.value(checked)) + checked
     return struct.pack(">qi", 0, len(rest)) + rest
