@@ -333,7 +333,7 @@ def test_s000_1_another_shop_sells_a_held_seat_and_forged_words_change_nothing(b
 
     async def charged_elsewhere() -> object:
         async with box.gateway.client() as client:
-            return await client.process(charge(order_id, 2 * PRICE, "a shop's own key"), 60.0)
+            return await client.process(charge(order_id, 2 * PRICE, "shop-elsewhere"), 60.0)
 
     captured = asyncio.run(charged_elsewhere())
     assert isinstance(captured, Captured)
