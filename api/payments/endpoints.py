@@ -74,7 +74,7 @@ async def start_payment(
         raise Problem.of(
             ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each different request."
         )
-    reason = _refusal(held, body.epoch)
+    reason = _refusal(held)
     if reason is not None:
         raise Problem.of(reason, _ADVICE[reason], decided=False, reservation_id=reservation_id)
     identity = desk.encoders.identity(
@@ -112,12 +112,14 @@ _ADVICE: Final = {
 }
 
 
-def _refusal(held: ReservationView, epoch: int) -> Reason | None:
-    """Return why the section will refuse to begin a payment, whatever happens meanwhile."""
+def _refusal(held: ReservationView) -> Reason | None:
+    """Return why the section will refuse to begin a payment, whatever happens meanwhile.
+
+    An epoch that has ended is no such reason: the start may be a repeat of one that was taken
+    under it, which the log alone knows.
+    """
     if held.status is Status.REJECTED:
         return Reason.NOT_HELD
-    if epoch < held.epoch:
-        return Reason.STALE_EPOCH
     return None if held.currency else Reason.NOT_PRICED
 
 

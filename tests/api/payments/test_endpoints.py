@@ -8,7 +8,7 @@ import pytest
 from support.pods.payments_asked import CARD, PRICES, held, log_of, pay, shown, store_purchase
 from support.pods.reservation_pods import NotAppended, Seats
 from support.pods.reservations_asked import ANN, BOB, asking, owners_of, problem
-from support.seats.section_commands import EVENT, confirm, release, told
+from support.seats.section_commands import EVENT, confirm, fail_payment, release, told
 
 from api.pod import Pod
 from state.domain.purchase import PurchaseStatus
@@ -92,6 +92,22 @@ def test_b38_a_repeat_gets_the_same_answer_whatever_became_of_it(redis: str) -> 
         if redis == "up":
             problem(answer, 422, "IDEMPOTENCY_KEY_REUSED")
         assert len(set(seats.partitions[0].payments)) <= 2
+
+    asking(test, **PRICES)
+
+
+def test_b38_a_repeat_gets_the_same_answer_when_the_seats_were_taken_anew_for_late_money() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        first = await pay(client, reservation_id)
+        seats.append(0, fail_payment(reservation_id, user="ann"))
+        seats.append(0, confirm(reservation_id, user="ann"))
+        store_purchase(pod, reservation_id, PurchaseStatus.DONE)
+        assert (await shown(client, reservation_id))["epoch"] == 2
+        again = await pay(client, reservation_id, Prefer="wait=1")
+        assert (again.status_code, again.content) == (202, first.content)
+        # Whoever begins another payment under the epoch that has ended is refused by the log.
+        problem(await pay(client, reservation_id, "p2", Prefer="wait=1"), 409, "STALE_EPOCH")
 
     asking(test, **PRICES)
 
