@@ -122,9 +122,9 @@ def id_of(record: PurchaseRecord, partition: int) -> str:
 def intent_of(record: PurchaseRecord, partition: int, now_ms: int, call_ms: int) -> Intent:
     """Return the open question of a purchase as an intent.
 
-    Its destination is the gateway's name, even if this worker has no such gateway: the result of a
-    fold must not depend on settings. All charges of an order have one idempotency key, and so have
-    all its refunds: a gateway does neither twice.
+    Its destination is the gateway's name, even if this worker has no such gateway: what is asked
+    of whom must not depend on settings; only how long a call may take does. All charges of an
+    order have one idempotency key, and so have all its refunds: a gateway does neither twice.
     """
     about = asked(record, partition)
     key = {

@@ -343,6 +343,8 @@ class IntentExecutor:
         """Make a call, and append its answer."""
         intent, bulkhead = call.intent, call.bulkhead
         assert call.period is not None
+        if not self._can_be_told(call):
+            return
         self._reached("call_begun")
         began = time.perf_counter()
         result, payload, detail, wait_ms = Result.ANSWERED, b"", "", 0
@@ -406,6 +408,18 @@ class IntentExecutor:
         detail = f"{call.bulkhead.destination} failed too often, and is left alone"
         await self._tell(call, Answer(result=Result.NOT_TRIED, detail=detail, wait_ms=wait_ms))
 
+    def _can_be_told(self, call: Call) -> bool:
+        """Say whether an answer to an intent can be told. If not, nobody is called for it.
+
+        Else its destination would be called once at every take-over, and nobody hear of it.
+        """
+        try:
+            _record_of(call.box.partition.route, call.intent, Answer(result=Result.FAILED))
+        except (AnswerTooLarge, Untold) as error:
+            self._strand(call, error, "No call is made for it")
+            return False
+        return True
+
     async def _tell(self, call: Call, answer: Answer) -> None:
         may_have_run = (
             answer.result not in _NOTHING_DONE
@@ -427,15 +441,21 @@ class IntentExecutor:
         try:
             await self._append(call, failed)
         except (AnswerTooLarge, Untold) as error:
-            call.box.untold[call.intent.id] = call.bulkhead.destination
-            self._observer.log.error(  # noqa: TRY400
-                "%s: %s. The intent was called and stays open, and its handler hears nothing: ask "
-                "%s what became of it",
-                call.box.partition.place,
-                error,
-                call.intent.destination,
-            )
-            self._show()
+            is_called = call.period is not None
+            what = f"ask {call.intent.destination} what became of its call"
+            self._strand(call, error, what if is_called else "No call was made for it")
+
+    def _strand(self, call: Call, error: Exception, what: str) -> None:
+        """Show an intent that stays open, because nobody can be told of it."""
+        call.box.untold[call.intent.id] = call.bulkhead.destination
+        self._observer.log.error(
+            "%s: %s. It stays open, and its handler hears nothing; the code of its route is "
+            "wrong. %s",
+            call.box.partition.place,
+            error,
+            what,
+        )
+        self._show()
 
     async def _append(self, call: Call, answer: Answer) -> None:
         partition = call.box.partition

@@ -153,7 +153,7 @@ class Outbox:
         self.patience_until_s = 0.0
         # Destinations without a performer that a log line has named already.
         self.named: set[str] = set()
-        # Destinations of the intents that were called and whose answer cannot be told, by id.
+        # Destinations of the intents whose answer cannot be told, by id.
         self.untold: dict[str, str] = {}
         self.found = Survey()
         self._windows: dict[str, Window] = {}

@@ -18,7 +18,7 @@ from support.workers.producers_in_memory import ProducersInMemory
 
 from infra.process.record_ids import Headers
 from state.stores.memory import MemoryStore
-from streams.intents import Answer, Intent, Performer
+from streams.intents import Answer, Intent, Performer, Result
 from streams.runtime.outside.answers import AnswerLog
 from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.process.fatal import PartitionTrouble
@@ -169,7 +169,9 @@ class WorkerOfCalls:
             self._feed(number, self.log[number][offset:])
 
     def _tell(self, intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
-        self.told.append(answer)
+        if answer != Answer(result=Result.FAILED):
+            # That asks, before a call, whether a failure could be told: it has no words.
+            self.told.append(answer)
         return self.tell(intent, answer)
 
     async def lose(self) -> None:

@@ -624,7 +624,7 @@ def test_an_answer_that_its_route_cannot_tell_is_told_as_a_failure(
 def test_an_answer_of_which_nobody_can_be_told_is_shown_and_others_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Else its partition would be set aside at every take-over, with a call each time."""
+    """Else its partition would be set aside at every take-over. Nor is anybody called for it."""
 
     async def talk(worker: WorkerOfCalls) -> None:
         worker.bank.goes.set()
@@ -634,16 +634,35 @@ def test_an_answer_of_which_nobody_can_be_told_is_shown_and_others_go_on(
         )
         name = "seatstream_stranded_intents"
         worker.call("odd")
-        for takeover in (1, 2):
+        for other in ("other-1", "other-2"):
             await until(lambda: worker.metric(name, destination="bank") == 1)
-            worker.call(f"other-{takeover}")
+            worker.call(other)
             await until(lambda: worker.applied == [b"yes"])
-            assert worker.bank.calls["key-odd"] == takeover
+            assert worker.bank.calls["key-odd"] == 0
             assert not worker.troubles
             await worker.lose()
             worker.own()
-        lines = [one for one in caplog.messages if "ask bank what became of it" in one]
+        lines = [one for one in caplog.messages if "No call is made for it" in one]
         assert "the answer to intent odd cannot be told: ZeroDivisionError" in lines[0]
+
+    with_worker(tmp_path, talk)
+
+
+def test_an_answer_that_cannot_be_told_once_it_is_there_is_a_persons_to_ask_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        tell = worker.tell
+        worker.tell = lambda intent, answer: (
+            (None, raises(answer)) if worker.bank.calls["key-odd"] else tell(intent, answer)
+        )
+        worker.call("odd")
+        await until(lambda: worker.metric("seatstream_stranded_intents", destination="bank") == 1)
+        assert worker.bank.calls["key-odd"] == 1
+        assert not worker.troubles
+        [line] = [one for one in caplog.messages if "ask bank what became of its call" in one]
+        assert "the answer to intent odd cannot be told: ZeroDivisionError" in line
 
     with_worker(tmp_path, talk)
 
