@@ -21,9 +21,11 @@ from schemas.topics import (
     PURCHASES_CHANGELOG,
     RESERVATION_OUTCOMES,
     SEAT_UNLOCK,
+    SEAT_UNLOCKED,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
     SECTION_STATUS,
+    UNLOCKS_CHANGELOG,
 )
 from serdes.decoding import TopicDecoder
 from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
@@ -32,8 +34,12 @@ from state.domain.keys import may_store, may_store_of_carts, may_store_of_paymen
 from state.kafka.schema_id_log import SchemaIdLog
 from state.records.cart_codecs import CartCodecs
 from state.records.claim_codecs import ClaimCodecs
+from state.records.lock_codecs import LockCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
+from state.redis.policy import Evicts, check_policy_at
+from state.redis.unlock import Unlocker
+from streams import release_locks
 from streams.change_sections import (
     change_sections,
     contradiction,
@@ -58,7 +64,7 @@ from streams.take_payments.fold import Setup
 from streams.take_payments.performers import GatewayPerformers
 from streams.take_payments.questions import CALL_MS, told_answers
 
-TAKES_PAYMENTS, CHECKS_CLAIMS = "payments", "claims"
+TAKES_PAYMENTS, CHECKS_CLAIMS, RELEASES_LOCKS = "payments", "claims", "locks"
 
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (SECTION_STATUS.name, RESERVATION_OUTCOMES.name, EVENTS.name)
@@ -74,11 +80,13 @@ def routes(
     gateways: Sequence[Gateway] = (),
     gateway_call_ms: int = CALL_MS,
     shops: claims.Setup | None = None,
+    locks: release_locks.Setup | None = None,
 ) -> tuple[Route, ...]:
     """Return the whole flow.
 
     cached_seats: bounds the decoded sections of one partition. gateways: those that may be asked.
-    shops: who else may say that a payment was made; None for nobody.
+    shops: who else may say that a payment was made; None for nobody. locks: whose locks go with
+           their holds; None where there is no Redis.
     """
     performers = GatewayPerformers(gateways)
     return (
@@ -86,6 +94,7 @@ def routes(
         take_payments(of_payments, performers, gateway_call_ms),
         hold_carts(of_carts),
         *((check_claims(shops),) if shops else ()),
+        *((unlock_seats(locks),) if locks else ()),
     )
 
 
@@ -168,6 +177,24 @@ def check_claims(shops: claims.Setup) -> Route:
     )
 
 
+def unlock_seats(setup: release_locks.Setup) -> Route:
+    """Return the route that removes the locks of holds that are over."""
+    return Route(
+        role=RELEASES_LOCKS,
+        source=SEAT_UNLOCK.name,
+        handler=release_locks.release_locks(setup),
+        to=(SEAT_UNLOCKED.name,),
+        changelog=UNLOCKS_CHANGELOG.name,
+        dead_letters=DEAD_LETTER_QUEUE.name,
+        progress=release_locks.progress,
+        refuse=release_locks.refuse_poison(setup),
+        owns=release_locks.owns,
+        performers={release_locks.REDIS: release_locks.performer(setup.unlocker)},
+        answer=release_locks.told_answers(setup.codecs),
+        close=None if setup.unlocker is None else setup.unlocker.close,
+    )
+
+
 def _ask(source: SchemaSource, decoders: Sequence[TopicDecoder], schema_id: int) -> bool | None:
     """Ask what an id stands for, in the words of the runtime, and tell every decoder."""
     try:
@@ -205,6 +232,21 @@ def _shops(settings: Settings, codecs: ClaimCodecs) -> claims.Setup | None:
         raise BadSetting(f"SEATSTREAM_CLAIM_SECRET: {error}") from error
 
 
+def _locks(settings: Settings, codecs: LockCodecs) -> release_locks.Setup | None:
+    """Return how locks are removed; None where nobody here has to."""
+    url = settings.redis_url
+    # Without Redis only whoever asks for the role is told that it cannot be played.
+    if RELEASES_LOCKS not in settings.roles and (settings.roles or not url):
+        return None
+    if not url:
+        raise BadSetting(f"REDIS_URL: the role {RELEASES_LOCKS} removes locks there")
+    try:
+        check_policy_at(url)
+    except Evicts as error:
+        raise BadSetting(f"REDIS_URL: {error}") from error
+    return release_locks.Setup(codecs, Unlocker(url))
+
+
 def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> BatchApp:
     """Return the Faust app of a worker that plays the roles of its settings.
 
@@ -221,8 +263,11 @@ def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> Ba
         end_process(f"schema ids: {type(error).__name__}: {error}")
     cached_seats = settings.section_cache_seats // SECTION_COMMANDS.partitions
     codecs, of_payments, of_carts = SeatCodecs.of(ids), PaymentCodecs.of(ids), CartCodecs.of(ids)
-    of_claims = ClaimCodecs.of(ids)
-    decoders = (codecs.commands, of_payments.records, of_carts.records, of_claims.records)
+    of_claims, of_locks = ClaimCodecs.of(ids), LockCodecs.of(ids)
+    decoders = (
+        *(codecs.commands, of_payments.records, of_carts.records),
+        *(of_claims.records, of_locks.records),
+    )
     flow = routes(
         codecs,
         of_payments,
@@ -231,6 +276,7 @@ def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> Ba
         gateways=gateways,
         gateway_call_ms=settings.gateway_call_ms,
         shops=_shops(settings, of_claims),
+        locks=_locks(settings, of_locks),
     )
     return BatchApp(
         settings,

@@ -222,7 +222,7 @@ class Pod:
         self._loop = asyncio.get_running_loop()
         await self.verifier.start()
         if self.settings.redis_url:
-            await check_policy_at(self.settings.redis_url)
+            await asyncio.to_thread(check_policy_at, self.settings.redis_url)
         for part in self._parts():
             await started(part)
         self.has_started = True

@@ -283,14 +283,42 @@ CLAIMS_CHANGELOG = Topic(
 SEAT_UNLOCK = Topic(
     name="seat-unlock",
     key="{eventId}-{section}",
-    records=(_LOCKS + "SeatUnlock",),
+    records=(_LOCKS + "SeatUnlock", _LOCKS + "LocksReleased"),
+    cleanup="delete",
+    group="seats",
+    # What Redis did not answer is asked again by the time of this log.
+    log_append_time=True,
+    config=(
+        # A lock ends by itself long before; who reads later has nothing left to let go of.
+        ("retention.ms", str(24 * 3600 * 1000)),
+        # As for section-commands, and for the same reasons.
+        ("max.message.bytes", str(1024 * 1024)),
+        ("compression.type", "uncompressed"),
+    ),
+)
+
+SEAT_UNLOCKED = Topic(
+    name="seat-unlocked",
+    key="{eventId}-{section}",
+    records=(_LOCKS + "SeatUnlocked",),
     cleanup="delete",
     group="seats",
     log_append_time=False,
     config=(
-        # A lock ends by itself long before; who reads later has nothing left to let go of.
+        # As long as what it answers.
         ("retention.ms", str(24 * 3600 * 1000)),
     ),
+)
+
+UNLOCKS_CHANGELOG = Topic(
+    name="unlocks-changelog",
+    key="store key of the progress, or of an intent; on the same partition number as the record",
+    records=(),
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    # As for seats-changelog, and for the same reasons.
+    config=SEATS_CHANGELOG.config,
 )
 
 DEAD_LETTER_QUEUE = Topic(
@@ -360,6 +388,8 @@ TOPICS = (
     PAYMENT_COMPLETED,
     CLAIMS_CHANGELOG,
     SEAT_UNLOCK,
+    SEAT_UNLOCKED,
+    UNLOCKS_CHANGELOG,
 )
 
 

@@ -22,8 +22,10 @@ from serdes.registry.ids import counted_ids
 from state.domain import event, purchase, reservation
 from state.records.cart_codecs import CartCodecs
 from state.records.claim_codecs import ClaimCodecs
+from state.records.lock_codecs import LockCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
+from streams import release_locks
 from streams.check_claims.handler import Setup
 from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
 from streams.route import Route
@@ -46,7 +48,8 @@ def all_routes() -> tuple[Route, ...]:
     codecs = SeatCodecs.of(ids), PaymentCodecs.of(ids), CartCodecs.of(ids)
     nobody = Secrets(bytes(SECRET_BYTES_MIN))
     shops = Setup(ClaimCodecs.of(ids), nobody)
-    return routes(*codecs, cached_seats=1_000_000, shops=shops)
+    locks = release_locks.Setup(LockCodecs.of(ids))
+    return routes(*codecs, cached_seats=1_000_000, shops=shops, locks=locks)
 
 
 def as_text(flow: Sequence[Route]) -> str:

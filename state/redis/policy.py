@@ -1,5 +1,6 @@
 """Whether Redis gives up what it was told to keep, for room: then it is not to be used."""
 
+import asyncio
 import logging
 import re
 from typing import Any, Final
@@ -33,11 +34,7 @@ async def check_policy(ask: Ask) -> str:
     return policy
 
 
-async def check_policy_at(url: str) -> str:
-    """Ask the server at an address once; raises Evicts.
-
-    Empty where it does not answer: who can do without it starts without it.
-    """
+async def _asked_once(url: str) -> str:
     client = client_of(url, retries=0)
     try:
         return await check_policy(client.execute_command)
@@ -46,6 +43,14 @@ async def check_policy_at(url: str) -> str:
         return ""
     finally:
         await client.aclose()
+
+
+def check_policy_at(url: str) -> str:
+    """Ask the server at an address once; raises Evicts. Blocks, in no running loop.
+
+    Empty where it does not answer: who can do without it starts without it.
+    """
+    return asyncio.run(_asked_once(url))
 
 
 def _policy_of(told: Any) -> str:

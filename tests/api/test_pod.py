@@ -12,6 +12,7 @@ from support.pods.api_pods import client_of, pod_with
 from support.pods.event_log import EventLog
 from support.pods.reservation_pods import Feed, Seats, pod_over
 from support.records.status_records import view_of
+from support.redis.nodes import servers
 from support.seats.section_commands import EVENT, PARTITIONS, A
 
 from api.access.identity import TokenVerifier
@@ -19,6 +20,7 @@ from api.access.tokens import KeySet, KeysUnavailable
 from api.pod import PartAbsent, Pod
 from api.settings import ApiSettings
 from serdes.registry.known_ids import ContradictoryIdsError
+from state.redis.policy import Evicts
 from state.views.availability.statuses import SectionStatuses
 
 ANN = {**bearer(sub="ann"), "Idempotency-Key": "k"}
@@ -224,3 +226,15 @@ def test_what_handlers_make_of_a_pod_is_made_once() -> None:
     assert pod.made(OfHandlers) is pod.made(OfHandlers)
     assert pod.made(OfHandlers) is not other.made(OfHandlers)
     assert made == [pod, other]
+
+
+@pytest.mark.redis
+def test_l26_a_pod_does_not_start_with_a_redis_that_drops_keys_for_room(tmp_path: Path) -> None:
+    async def go(url: str) -> None:
+        pod = pod_with(ApiSettings(redis_url=url))
+        with pytest.raises(Evicts, match="volatile-lru"):
+            await pod.start()
+        await pod.stop()
+
+    with servers(tmp_path, 1, "--maxmemory-policy", "volatile-lru") as [server]:
+        asyncio.run(go(server.url))

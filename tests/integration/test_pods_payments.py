@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers, logged, run_script
 from integration.workers import Worker
+from redis import Redis
 from support.gateways.running import VARIABLES, RunningGateway, running_gateway
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
@@ -17,6 +19,7 @@ from serdes.wire import header_of
 from state.domain.keys import Order
 from state.domain.tickets import split_issued_id
 from state.records.payments import PAYMENTS
+from state.redis.keys import seat_locks
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(300)]
 
@@ -48,6 +51,27 @@ class Shop:
         assert answer.status_code == 201, answer.text
         reservation_id: str = answer.json()["reservation_id"]
         return reservation_id
+
+    def hold_chosen(self, key: str, row: int) -> str:
+        answer = self.choose(key, row)
+        assert answer.status_code == 201, answer.text
+        reservation_id: str = answer.json()["reservation_id"]
+        return reservation_id
+
+    def choose(self, key: str, row: int) -> httpx.Response:
+        """Ask for the first two seats of a row."""
+        seats = [{"row": row, "seat": seat} for seat in range(2)]
+        return self.pod.client.post(
+            f"/v1/events/{EVENT}/reservations",
+            json={"section": "A", "seats": seats},
+            headers={"Idempotency-Key": key},
+        )
+
+    def locks(self, row: int) -> int:
+        """Return how many of those seats are locked in Redis."""
+        keys = seat_locks(EVENT, "A", [(row, seat) for seat in range(2)]).locks
+        with Redis.from_url(self.servers.redis_url) as redis:
+            return int(redis.exists(*keys))
 
     def pay(self, reservation_id: str) -> str:
         """Begin a payment; return its address."""
@@ -113,9 +137,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         servers = Servers(stack.kafka_brokers, stack.registry_url, stack.redis_url, folder)
         run_script(servers, "register_schemas", "register")
         run_script(servers, "create_topics", "--partitions", str(PARTITIONS))
-        where = {"KAFKA_BROKERS": servers.brokers, "SCHEMA_REGISTRY_URL": servers.registry_url}
+        where = {
+            "KAFKA_BROKERS": servers.brokers,
+            "SCHEMA_REGISTRY_URL": servers.registry_url,
+            "REDIS_URL": servers.redis_url,
+        }
         worker = Worker("worker", folder, {**where, **settings})
-        pod = PodProcess(servers, "pod", **settings)
+        pod = PodProcess(servers, "pod", **settings, SEATSTREAM_API_PRE_LOCK_MS="60000")
         try:
             worker.start("topology").wait_ready()
             pod.wait_ready()
@@ -207,3 +235,18 @@ def test_operators_are_told_that_nothing_needs_them(shop: Shop) -> None:
         200,
         {"compensations": [], "next_cursor": None, "unknown": []},
     )
+
+
+def test_l24_locks_of_chosen_seats_go_when_they_are_sold_and_when_they_are_given_back(
+    shop: Shop,
+) -> None:
+    sold, released = shop.hold_chosen("chosen-1", 8), shop.hold_chosen("chosen-2", 9)
+    assert (shop.locks(8), shop.locks(9)) == (2, 2)
+    refused = shop.choose("chosen-3", 9)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "SEAT_LOCKED")
+    assert shop.pod.client.delete(f"/v1/reservations/{released}").status_code == 200
+    shop.reach(shop.pay(sold), "DONE")
+    gone = wait_until(lambda: not shop.locks(8) and not shop.locks(9), PATIENCE_S)
+    assert gone, shop.worker.tail()
+    # The key of who was refused stands for nothing yet, and the seats are free.
+    shop.hold_chosen("chosen-3", 9)

@@ -1,0 +1,50 @@
+"""Locks of a hold that is over go by exact key and owner: twice, late or reversed harms nobody."""
+
+import asyncio
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.exceptions import RedisError
+from support.redis.locking import TTL_MS, locks_at
+
+from infra.stack.ports import free_ports
+from state.redis.keys import seat_locks
+from state.redis.seat_lock import Busy, Granted, owner_of
+from state.redis.unlock import Unlocker
+
+EVENT = count(4_000_000)
+SEATS = [(0, 1), (0, 2), (3, 0)]
+
+
+@given(st.lists(st.sampled_from([("ann", 1), ("ann", 2), ("ben", 1)]), max_size=6))
+def test_l24_only_the_holder_s_own_word_ends_its_locks(
+    redis_url: str, words: list[tuple[str, int]]
+) -> None:
+    async def go() -> None:
+        event, is_locked = next(EVENT), True
+        unlocker = Unlocker(redis_url)
+        async with locks_at(redis_url) as locks:
+            keys = seat_locks(event, "A", SEATS)
+            assert isinstance(await locks.acquire(keys, owner_of("ann", 2), TTL_MS), Granted)
+            for word in words:
+                gone = await unlocker.unlock(event, "A", SEATS, *word)
+                assert gone == (len(SEATS) if is_locked and word == ("ann", 2) else 0)
+                is_locked = is_locked and not gone
+            taken = await locks.acquire(keys, owner_of("cy", 1), TTL_MS)
+            assert isinstance(taken, Busy if is_locked else Granted)
+        await unlocker.close()
+
+    asyncio.run(go())
+
+
+def test_f64_a_redis_that_is_gone_is_an_error_of_its_own() -> None:
+    async def go() -> None:
+        [nobody] = free_ports(1)
+        unlocker = Unlocker(f"redis://127.0.0.1:{nobody}/0")
+        with pytest.raises(RedisError):
+            await unlocker.unlock(1, "A", SEATS, "ann", 1)
+        await unlocker.close()
+
+    asyncio.run(go())
