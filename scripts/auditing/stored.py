@@ -22,7 +22,6 @@ CHECKSUM_BYTES = 4
 # What workers say of themselves in the changelog is no state.
 OF_WORKERS = frozenset((b"\xffwriter", b"\xfftakeovers", b"\xffskipped"))
 DELETION_HEADER = "deletion"
-_RESERVATION_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 STATE_BY_TAG = {
     b"s": "SectionState",
     b"l": "SectionLayout",
@@ -30,6 +29,8 @@ STATE_BY_TAG = {
     b"r": "Reservation",
     b"p": "Progress",
 }
+KEY = re.compile(rb"[slb](?:0|[1-9][0-9]{0,18})-[A-Z0-9-]{1,32}|r[A-Za-z0-9_-]{1,64}|p")
+"""What may be a key of ours; under any other nothing is anybody's value."""
 
 
 class Stored:
@@ -101,8 +102,7 @@ class Stored:
     def why_foreign(self, key: bytes) -> str:
         """Say why a key cannot be one of this partition's stores; empty where it can."""
         tag, rest = key[:1], key[1:]
-        is_id = tag != b"r" or _RESERVATION_ID.fullmatch(rest)
-        if tag not in STATE_BY_TAG or (tag == b"p") != (not rest) or not is_id:
+        if not KEY.fullmatch(key):
             return f"{key[:40]!r} is no key of ours"
         if (
             tag in {b"s", b"l", b"b"}

@@ -57,7 +57,9 @@ def test_what_workers_say_of_themselves_is_no_state_and_no_strangers() -> None:
     assert made.notes.report.foreign == {}
 
 
-@pytest.mark.parametrize("key", [b"", b"x1", b"p1", b"rno id", b"\xffmorder"])
+@pytest.mark.parametrize(
+    "key", [b"", b"x1", b"p1", b"rno id", b"stranger", b"b7-a", b"\xffmorder"]
+)
 def test_a_key_of_nobody_is_foreign(key: bytes) -> None:
     assert read((key, progress(3))).notes.report.foreign["seats-changelog"].count == 1
 
