@@ -14,7 +14,8 @@ def copy_between_partitions(brokers: str, topic: str, origin: int, target: int, 
     producer = Producer({"bootstrap.servers": brokers, "message.timeout.ms": 20_000})
     copied = last_records(brokers, topic, origin, count)
     for record in copied:
-        producer.produce(topic, record.value(), record.key(), target)
+        # A deletion says in its headers whose it is.
+        producer.produce(topic, record.value(), record.key(), target, headers=record.headers())
     producer.produce(topic, b"garbage", b"nobody's key", target)
     producer.flush(30)
     return len(copied)
