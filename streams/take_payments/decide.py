@@ -127,7 +127,10 @@ def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
     `method` and `parameters` are not compared: the purchase forgets them, and a repeated request
     may have others.
     """
-    compared = ("user_id", "amount", "currency", "gateway")
+    compared = ["user_id", "gateway"]
+    if asked.currency or not is_claim(asked):
+        # Else the section does not say what the claimed hold costs; the purchase knows.
+        compared += ["amount", "currency"]
     if is_claim(asked) and asked.parameters != (paid_as(known) or asked.parameters):
         return "payment id"
     return next((name for name in compared if getattr(asked, name) != getattr(known, name)), None)

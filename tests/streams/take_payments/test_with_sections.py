@@ -487,6 +487,23 @@ def test_a_sale_whose_command_was_lost_is_told_again_and_sold() -> None:
     world.check()
 
 
+def test_what_a_shop_was_paid_for_seats_that_another_has_sold_again_is_looked_for() -> None:
+    world = paying("r1")
+    [charge] = world.driver.intents(PAYMENTS)
+    world.answer(charge, "declined")
+    world.relay()
+    # Sold without a payment, under the next epoch; then money comes in for the former one.
+    world.elsewhere.add("r1")
+    world.driver.pipe(SEATS, *confirm("r1", correlation="another shop"))
+    world.ledger.declined.clear()
+    world.ledger.charge("r1.1.0", 2 * PRICE)
+    world.settle()
+    world.check()
+    purchase = world.purchase("r1")
+    assert purchase is not None
+    assert purchase.status == PurchaseStatus.DONE
+
+
 def test_a_stranger_who_confirms_sells_nothing_and_turns_no_money_back() -> None:
     world = paying("r1")
     [charge] = world.driver.intents(PAYMENTS)
