@@ -137,7 +137,7 @@ def test_pauses_grow_from_when_the_telling_began_whatever_the_age_of_the_status(
     paying.captures()
     paying.decided(Say.SELL_SEATS, SaleDecision.REFUSED, reason=Reason.REFUND_DUE)
     paying.says(Heard.REFUNDED)
-    paying.pass_to(paying.now_ms + 24 * TELL_AGAIN_MS_MAX)
+    paying.pass_to(paying.now_ms + 2 * TELL_AGAIN_MS_MAX)
     paying.commands()
     # A second word of long ago is decided, and its seats have to come back.
     paying.sold()
