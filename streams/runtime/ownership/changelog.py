@@ -37,7 +37,7 @@ Cause = Literal["key", "place", "damaged", "order", "deletion"]
 """Why a record was refused.
 
 key:      a key that no store of ours has, or not in this partition.
-place:    the value of another partition.
+place:    the value of another partition, or its deletion.
 damaged:  cut, altered, of another store, or no value of ours at all.
 order:    older than what lies before it.
 deletion: a tombstone that does not say that it is ours.
@@ -163,26 +163,27 @@ class ChangelogReader:
         return 0
 
     def _refuse_value(self, record: Record, key: bytes, why: str) -> None:
-        value = record.value
-        if value is None:
-            self._unbelieved[key] = self._refuse(record, "deletion", why)
-            return
-        other = self._partition_of(value)
+        other = self._partition_of(record)
         if other is not None:
             # Its key is the other partition's. Where ours has the same key, like that of the
             # progress, a take-over notices that the value is missing.
             self._refuse(record, "place", f"it belongs to partition {other}")
+        elif record.value is None:
+            self._unbelieved[key] = self._refuse(record, "deletion", why)
         else:
             self._unreadable[key] = self._refuse(record, "damaged", why)
 
-    def _partition_of(self, value: bytes) -> int | None:
-        """Return the other partition of this changelog that a value was written for."""
+    def _partition_of(self, record: Record) -> int | None:
+        """Return the other partition of this changelog that a value, or deletion, is of."""
+        sealed = record.value
+        if sealed is None:
+            sealed = dict(record.headers or ()).get(DELETION_HEADER) or b""
         for seed, other in self._other_seeds.items():
             try:
-                unpack(value, seed)
+                payload = unpack(sealed, seed)[0]
             except CorruptValue:
                 continue
-            return other
+            return other if record.value is not None or payload == record.key else None
         return None
 
     def _may_be_ours(self, key: bytes) -> bool:

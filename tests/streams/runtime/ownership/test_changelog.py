@@ -51,7 +51,21 @@ def test_b81_a_deletion_that_was_copied_to_another_key_or_place_deletes_nothing(
     _, _, headers = tombstone(b"0-b", HERE, 2)
     _, _, foreign = tombstone(b"0-a", ELSEWHERE, 2)
     store, reader = read([ours(b"0-a", b"1", 1), (b"0-a", None, headers), (b"0-a", None, foreign)])
-    assert (list(store.stored), dict(reader.refused)) == ([b"0-a"], {"deletion": 2})
+    assert (list(store.stored), dict(reader.refused)) == ([b"0-a"], {"deletion": 1, "place": 1})
+    assert reader.in_doubt() == []
+
+
+def test_b81_a_copy_of_another_partition_leaves_nothing_in_doubt_be_it_a_deletion() -> None:
+    """Under keys that tell no partition, as those of payments."""
+    _, _, headers = tombstone(b"0-b", ELSEWHERE, 3)
+    _, reader = read([ours(b"0-a", b"1", 1), (b"0-b", None, headers)])
+    assert (dict(reader.refused), reader.in_doubt()) == ({"place": 1}, [])
+    _, reader = read([ours(b"0-a", b"1", 1), (b"0-b", pack(b"2", seed=ELSEWHERE, order=3))])
+    assert (dict(reader.refused), reader.in_doubt()) == ({"place": 1}, [])
+    # Of another key, or of nobody, it may have taken the place of a value of ours.
+    for said in (headers, []):
+        _, reader = read([ours(b"0-a", b"1", 1), (b"0-c", None, said)])
+        assert (dict(reader.refused), len(reader.in_doubt())) == ({"deletion": 1}, 1)
 
 
 def test_b81_an_older_value_does_not_replace_a_newer_one() -> None:
