@@ -171,6 +171,17 @@ def test_a_claim_beside_our_own_charge_asks_what_became_of_the_order() -> None:
     assert (asked.question, pending.intent.due_ms) == (Question.VERIFY, paying.now_ms)
 
 
+def test_a_claim_of_which_the_section_knows_no_price_has_a_known_order_looked_up() -> None:
+    """As where somebody sold the seats again, under the next epoch, and the buyer paid here."""
+    paying = Paying()
+    paying.start()
+    paying.says(Heard.DECLINED)
+    paying.start(**OF_NOBODY)
+    assert paying.question() is Question.VERIFY
+    paying.captures()
+    assert names(paying) == ["FailPayment", "ConfirmReservation"]
+
+
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "another payment id": ({"parameters": b"ch_2"}, "OTHER_PAYMENT"),
     "another gateway": ({"gateway": b"other"}, "OTHER_PAYMENT"),
