@@ -27,6 +27,7 @@ CART: Final = b"k"
 
 _CART_ID: Final = re.compile(rb"[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})")
 _PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-7])")
+PART_ID_BYTES_MIN: Final = 30
 _PAYMENT_OF_GATEWAY: Final = re.compile(rb"[a-z0-9_-]{1,32}:[!-~]{1,128}")
 _ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,5})")
 _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")

@@ -11,6 +11,7 @@ from typing import Final
 
 from serdes.decoding import Decoded
 from state.domain.allocation import best_available
+from state.domain.keys import PART_ID_BYTES_MIN
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.records.held import Times
@@ -56,6 +57,7 @@ from streams.folding.causes import each_followed
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 
+_UNDERSCORE: Final = ord("_")
 HOLD_BEST: Final = COMMANDS + HoldBestAvailable.__name__
 
 # By full name: what gives a command's fields their names, and what decides it.
@@ -133,8 +135,8 @@ def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
             or known.event_id != event_id
             or not known.sale_starts_ms <= log_time_ms < known.sale_ends_ms
             or not 0 < count <= known.max_seats_per_hold
-            # It may be a part, whose cart is told.
-            or reservation_id[-2:-1] == b"_"
+            # It may be a part, whose cart is told: most ids are shorter than those.
+            or (len(reservation_id) >= PART_ID_BYTES_MIN and reservation_id[-2] == _UNDERSCORE)
         ):
             _decide(fold, name, record, fields, stored)
             continue

@@ -4,15 +4,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.domain.keys import (
+    PART_ID_BYTES_MIN,
     RESERVATION_ID,
     SECTION_ID,
     Order,
+    is_cart_id,
+    may_store_of_carts,
     murmur2,
+    part_id,
     partition_of,
     section_key,
     split_order_id,
+    split_part_id,
     split_section_key,
 )
+from state.domain.tickets import issued_id, split_issued_id, ticket_of
 
 # From the tests of Apache Kafka's Java client (UtilsTest), there as signed numbers.
 GOLDEN = {
@@ -87,3 +93,32 @@ def test_an_order_id_is_read_as_it_was_made(reservation: str, epoch: int, partit
 )
 def test_b26_what_is_no_order_of_ours_is_none(text: str) -> None:
     assert split_order_id(text) is None
+
+
+@given(st.text(max_size=9), st.integers(0, 999_999), st.integers(0, 7))
+def test_a_part_is_read_as_it_was_made_and_is_no_reservation_of_a_pods(
+    key: str, partition: int, number: int
+) -> None:
+    cart_id = issued_id(ticket_of("ann", key), partition)
+    part = part_id(cart_id.encode(), number)
+    assert is_cart_id(cart_id.encode())
+    assert split_part_id(part) == (cart_id.encode(), number)
+    assert RESERVATION_ID.fullmatch(part)
+    assert len(part) >= PART_ID_BYTES_MIN
+    assert part[-2:-1] == b"_"
+    assert split_issued_id(part.decode()) is None
+
+
+CART_ID = b"a" * 26 + b"-3"
+
+
+@pytest.mark.parametrize(
+    "other", [CART_ID, CART_ID + b"_8", CART_ID + b"_", CART_ID + b"_10", CART_ID[1:] + b"_0"]
+)
+def test_what_looks_nearly_like_a_part_is_none(other: bytes) -> None:
+    assert split_part_id(other) is None
+
+
+def test_a_store_of_carts_has_carts_and_its_progress() -> None:
+    keys = (b"k" + CART_ID, b"p", b"k" + CART_ID + b"_0", b"k", b"r" + CART_ID, b"")
+    assert [may_store_of_carts(key, 0, 4) for key in keys] == [True, True, *[False] * 4]
