@@ -129,12 +129,14 @@ class Effects:
 
     given_up:  what failed too often and matters too little for a dead letter: only logged.
     decisions: outcomes by reason, for the metrics.
+    is_innocent: by `Route.refuse` alone: the record is no dead letter, for another was to blame.
     """
 
     outgoing: dict[str, list[Told]] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     given_up: list[DeadLetter] = field(default_factory=list)
     decisions: dict[str, int] = field(default_factory=dict)
+    is_innocent: bool = False
 
     def to(self, topic: str) -> list[Told]:
         """Return the list of a topic's records, to append (key, value) pairs or `Outgoing` to."""

@@ -62,6 +62,9 @@ class Route:
     retold:    what to write anew where the output lost it, and after a takeover; None for nothing.
     refuse:    what to publish for a record that killed the worker again and again, beside its
                dead letter; None for nothing. Moves the progress, if there is one, over the record.
+    isolate:   has a record that killed the worker again and again decided with nothing else due at
+               it, by what it puts into the state; False where nothing else was. The record gets
+               as many tries more; `refuse` follows then. None where nothing is due at records.
     counts:    how many things of a kind the state has, by a word; shown as a metric.
     contradiction: what in a partition's whole state cannot be, of (every key with its payload by
                ascending key, partition, partitions); empty for nothing. Asked when deciding
@@ -81,6 +84,7 @@ class Route:
     tick: Tick | None = None
     retold: Retold | None = None
     refuse: Callable[[Batch, State, Record, int], Effects] | None = None
+    isolate: Callable[[Batch, State, Record, int], bool] | None = None
     counts: Callable[[State], Mapping[str, int]] | None = None
     owns: Callable[[bytes, int, int], bool] | None = None
     contradiction: Callable[[Iterable[tuple[bytes, bytes]], int, int], str] | None = None

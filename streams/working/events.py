@@ -26,6 +26,8 @@ VERSION: Final = "version"
 
 METADATA_VERSION: Final = b"1.0.0"
 
+BAD_EVENT_ID: Final = "BAD_EVENT_ID"
+_AT: Final = "at "
 _ID: Final = re.compile(rb"[!-~]{1,200}")
 _TYPE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _RULES: Final = {EVENT_ID: _ID, EVENT_TYPE: _TYPE, CORRELATION: CORRELATION_ID}
@@ -41,8 +43,9 @@ Raises UnknownSchema or NewerProducer; it is asked before anything of a batch is
 def by_headers(batch: Batch, record: Record) -> Event | Undecodable | None:
     """Return the event of a record whose headers tell it; None for a record without a value.
 
-    One without an event id is known by its place in the log. Headers that are there and not well
-    formed, or that contradict each other, say nothing that could be believed: Undecodable.
+    One without an event id is known by its place in the log, in words that no header may be.
+    Headers that are there and not well formed, or that contradict each other, say nothing that
+    could be believed: Undecodable.
     """
     headers = record.headers or ()
     if refusal := refusal_of(headers):
@@ -56,9 +59,27 @@ def by_headers(batch: Batch, record: Record) -> Event | Undecodable | None:
             continue
         if not rule.fullmatch(content or b"") or found.setdefault(name, content) != content:
             return Undecodable(BAD_RECORD_HEADERS, f"{name}: {content!r:.100}")
-    place = f"{batch.topic}:{batch.partition}:{record.offset}".encode()
-    known_by = found.get(EVENT_ID, place), found.get(CORRELATION, b""), found.get(EVENT_TYPE, b"")
-    return Event(*(text.decode() for text in known_by))
+    by_id = found[EVENT_ID].decode() if EVENT_ID in found else place_of(batch, record)
+    step = found.get(CORRELATION, b""), found.get(EVENT_TYPE, b"")
+    return Event(by_id, *(text.decode() for text in step))
+
+
+def place_of(batch: Batch, record: Record) -> str:
+    """Return what an event without an id is known by.
+
+    No id in a header has a space: nobody names beforehand the place of somebody else's record.
+    """
+    return f"{_AT}{batch.topic}:{batch.partition}:{record.offset}"
+
+
+def known(identify: Identify, batch: Batch, record: Record) -> Event | Undecodable | None:
+    """Return what a record is known by; Undecodable where it claims the place of another."""
+    event = identify(batch, record)
+    if isinstance(event, Event) and event.id.startswith(_AT):
+        own = place_of(batch, record)
+        if event.id != own:
+            return Undecodable(BAD_EVENT_ID, f"{event.id:.100} lies at {own[len(_AT) :]}")
+    return event
 
 
 def by_record(

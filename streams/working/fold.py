@@ -30,7 +30,7 @@ from streams.intents import (
 )
 from streams.patience import Patience
 from streams.settings import INBOX_RETENTION_MS
-from streams.working.answers import ROLE, Said
+from streams.working.answers import OURS, ROLE, Said
 from streams.working.events import Identify, by_headers
 from streams.working.inbox import Event, Inbox
 from streams.working.kept import (
@@ -39,12 +39,19 @@ from streams.working.kept import (
     LINE_FULL,
     LINE_MAX,
     TOO_LARGE_TO_WAIT,
+    WAITING,
     Kept,
     line_of,
     offsets_of,
     waiting_key,
 )
 from streams.working.task import Task, run
+
+ALONE: Final = b"\xfca"
+"""Store key of the time, Unix ms, until which each record leads to one attempt at most."""
+
+ALONE_MS: Final = 60_000
+_UNSURVIVED: Final = "no worker survived it"
 
 _PATIENCE: Final = Patience()
 
@@ -99,12 +106,21 @@ class WorkFold(Fold):
 
     # --- records ---------------------------------------------------------------------------
 
-    def do_due(self) -> None:
-        """Forget marks whose time is over, and try again what is due."""
-        for key, stored in self.due():
-            if not self.inbox.forget(key):
+    def do_due(self, *, is_tick: bool) -> None:
+        """Forget marks whose time is over, and try again what is due.
+
+        While attempts are made alone, one at each tick, and none at other records.
+        """
+        due = self.due()
+        is_alone = bool(due or is_tick) and self.is_alone
+        may_try = is_tick or not is_alone
+        for key, stored in due:
+            if not self.inbox.forget(key) and may_try:
                 self._attempt(Kept.of_stored(stored))
+                may_try = not is_alone
         self._go_on()
+        if is_tick and is_alone:
+            self._end_alone()
 
     def take(self, record: Record, event: Event) -> None:
         """Work on a new event, or let it wait for its turn."""
@@ -136,11 +152,52 @@ class WorkFold(Fold):
             return
         self._answered(Kept.of_stored(stored), intent, said.answer)
 
+    # --- what nobody survived --------------------------------------------------------------
+
+    def isolate(self, record: Record) -> bool:
+        """Have attempts made alone from a record on; False where it may have killed alone.
+
+        The record's own attempt was not alone where others were due at it, or had their turn
+        because of it.
+        """
+        if self.is_alone:
+            return False
+        has_others = (record.key or b"").startswith(OURS) or self._first_due() is not None
+        if has_others:
+            self._stay_alone()
+        return has_others
+
     def refuse_answer(self, said: Said) -> None:
         """Count an answer that nobody survived as a failed attempt, without a look into it."""
         unheard = Answer(result=Result.FAILED, detail="its answer could not be taken in")
         self._take_answer(said._replace(answer=unheard))
         self._postpone()
+        self._stay_alone()
+
+    def refuse_due(self) -> bool:
+        """Count a failed attempt at what was due first; False where nothing was."""
+        stored = self._first_due()
+        if stored is not None:
+            self._failed(Kept.of_stored(stored), _UNSURVIVED, None)
+            self._postpone()
+            self._stay_alone()
+        return stored is not None
+
+    def _first_due(self) -> bytes | None:
+        return next((stored for key, stored in self.due() if key.startswith(WAITING)), None)
+
+    @property
+    def is_alone(self) -> bool:
+        return self.state.get(ALONE) is not None
+
+    def _stay_alone(self) -> None:
+        # Until what killed is due again: so its next attempt is alone as well.
+        until_ms = self.log_time_ms + self.work.patience.cap_ms + ALONE_MS
+        self.state.put(ALONE, b"%d" % until_ms)
+
+    def _end_alone(self) -> None:
+        if self.log_time_ms >= int(self.state.get(ALONE) or 0):
+            self.state.delete(ALONE)
 
     def _postpone(self) -> None:
         """Leave whose turn has come to the next record."""
@@ -153,6 +210,8 @@ class WorkFold(Fold):
     # --- attempts --------------------------------------------------------------------------
 
     def _go_on(self) -> None:
+        if self.ready and self.is_alone:
+            self._postpone()
         while self.ready:
             stored = self.state.get(self.ready.popleft())
             assert stored is not None, "a record waits and is not there"
@@ -305,4 +364,5 @@ def _idempotency_key(role: str, event: Event) -> str:
     key = f"{role}:{event.id}"
     if len(key.encode()) <= ID_BYTES_MAX:
         return key
-    return f"{role}:{hashlib.blake2b(event.id.encode(), digest_size=16).hexdigest()}"
+    # No role ends in `#`: nobody's event id is the hash of another's.
+    return f"{role}#:{hashlib.blake2b(event.id.encode(), digest_size=16).hexdigest()}"

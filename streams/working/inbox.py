@@ -79,5 +79,6 @@ def _keys(event: Event) -> tuple[bytes, bytes | None]:
     by_id = EVENT + event.id.encode()
     if not event.correlation_id or not event.type:
         return by_id, None
-    # No correlation id has a zero byte: no two pairs have one key.
-    return by_id, STEP + event.correlation_id.encode() + b"\0" + event.type.encode()
+    # With its length before it, so that no two pairs have one key, whatever bytes they are.
+    correlation_id = event.correlation_id.encode()
+    return by_id, STEP + b"%d:" % len(correlation_id) + correlation_id + event.type.encode()

@@ -9,10 +9,11 @@ from typing import Final
 
 from serdes.decoding import Undecodable
 from streams.batch import Batch, Effects, Handler, Record, State
-from streams.folding.batches import fold_batch, pass_by, progress_of
+from streams.folding.batches import fold_batch, progress_of
 from streams.intents import Performer
 from streams.route import Route
 from streams.working.answers import ANSWER_KEY, TICK, TICK_KEY, Said, clock_of, said_in, tell
+from streams.working.events import known
 from streams.working.fold import Work, WorkFold
 from streams.working.inbox import Event
 
@@ -43,6 +44,7 @@ def work_route(
         dead_letters=dead_letters,
         progress=progress_of(WorkFold),
         tick=TICK,
+        isolate=isolate(work),
         refuse=refuse_poison(work),
         performers=performers,
         answer=partial(tell, work.role),
@@ -64,27 +66,48 @@ def handler(work: Work) -> Handler:
     return handle
 
 
+def isolate(work: Work) -> Callable[[Batch, State, Record, int], bool]:
+    """Return what has each attempt made alone once a record has killed that others were due at."""
+
+    def isolate(batch: Batch, state: State, record: Record, log_time_ms: int) -> bool:
+        fold = WorkFold(work, batch, state, log_time_ms)
+        _follow(fold, record, _read_ours(fold, record))
+        return fold.isolate(record)
+
+    return isolate
+
+
 def refuse_poison(work: Work) -> Callable[[Batch, State, Record, int], Effects]:
-    """Return what becomes of a record that no handler survived: an answer counts as a failure."""
+    """Return what becomes of a record that no handler survived, with nothing else done at it.
+
+    An answer counts as a failed attempt at its event, a tick as one at what was due first at it:
+    that tick was not to blame.
+    """
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
         fold = WorkFold(work, batch, state, log_time_ms)
-        pass_by(fold, record)
-        told = _read(fold, record) if (record.key or b"").startswith(ANSWER_KEY) else None
+        told = _read_ours(fold, record)
+        _follow(fold, record, told)
         if isinstance(told, Said):
             fold.refuse_answer(told)
+        elif type(told) is int:
+            fold.effects.is_innocent = fold.refuse_due()
+        fold.keep_progress(record.offset + 1)
         return fold.effects
 
     return refuse
+
+
+def _follow(fold: WorkFold, record: Record, told: Told) -> None:
+    fold.follow(record, fold.tick_name if type(told) is int else "", (told,))
 
 
 def _decide(fold: WorkFold, records: Sequence[Record]) -> None:
     # All are read before anything is decided.
     told = [_read(fold, record) for record in records]
     for record, said in zip(records, told, strict=True):
-        is_tick = type(said) is int
-        fold.follow(record, fold.tick_name if is_tick else "", (said,))
-        fold.do_due()
+        _follow(fold, record, said)
+        fold.do_due(is_tick=type(said) is int)
         match said:
             case Event():
                 fold.take(record, said)
@@ -98,12 +121,18 @@ def _decide(fold: WorkFold, records: Sequence[Record]) -> None:
 
 def _read(fold: WorkFold, record: Record) -> Told:
     key = record.key or b""
-    if key == TICK_KEY:
+    if key == TICK_KEY or key.startswith(ANSWER_KEY):
+        return _read_ours(fold, record)
+    return known(fold.work.identify, fold.batch, record)
+
+
+def _read_ours(fold: WorkFold, record: Record) -> int | Said | Undecodable | None:
+    """Return what a record that workers send themselves says; None for any other."""
+    if record.key == TICK_KEY:
         return clock_of(record)
-    if key.startswith(ANSWER_KEY):
-        # Another role's answer concerns us as little as an event that we do not read.
-        return said_in(record) if key == ANSWER_KEY + fold.work.role.encode() else None
-    return fold.work.identify(fold.batch, record)
+    # Another role's answer concerns us as little as an event that we do not read.
+    is_answer = record.key == ANSWER_KEY + fold.work.role.encode()
+    return said_in(record) if is_answer else None
 
 
 def _again(fold: WorkFold, records: Sequence[Record]) -> None:

@@ -13,6 +13,7 @@ from streams.runtime.transactions.dead_letters import LOST
 from streams.runtime.transactions.input_partition import QUARANTINED
 from streams.runtime.transactions.schema_questions import WAIT_S
 from streams.working.answers import BAD_ANSWER
+from streams.working.events import BAD_EVENT_ID
 from streams.working.kept import (
     ATTEMPTS_EXHAUSTED,
     KEPT_BYTES_MAX,
@@ -37,6 +38,7 @@ CAUSES = {
     TOO_LARGE_TO_WAIT,
     LINE_FULL,
     BAD_ANSWER,
+    BAD_EVENT_ID,
 }
 
 

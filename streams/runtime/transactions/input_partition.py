@@ -13,7 +13,7 @@ from streams.batch import Batch, DeadLetter, Effects, Record
 from streams.intents import INTENT, TRACE, changed_intents
 from streams.route import Route
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
-from streams.runtime.transactions.crash_journal import CrashJournal
+from streams.runtime.transactions.crash_journal import DEATHS_LIMIT, CrashJournal
 from streams.runtime.transactions.record_batches import Unreadable, trouble_with
 from streams.runtime.transactions.retelling import Retelling
 from streams.runtime.transactions.schema_questions import SchemaQuestions
@@ -239,12 +239,16 @@ class InputPartition:
         await self._is_settled.wait()
 
     def _quarantine(self, batch: Batch, record: Record) -> Effects:
-        effects = Effects()
-        if self.route.refuse is not None:
-            effects = self.route.refuse(batch, self.state, record, self.log_time_ms)
         deaths = self._journal.deaths(self.place)
-        detail = f"could not be decided {deaths} times"
-        effects.dead_letters.append(DeadLetter(record, QUARANTINED, detail, deaths))
+        told = batch, self.state, record, self.log_time_ms
+        isolate = self.route.isolate
+        if isolate is not None and deaths < 2 * DEATHS_LIMIT and isolate(*told):
+            # Something else may have killed: by itself the record is decided after all.
+            return self.route.handler(batch, self.state, self.log_time_ms)
+        effects = Effects() if self.route.refuse is None else self.route.refuse(*told)
+        if not effects.is_innocent:
+            detail = f"could not be decided {deaths} times"
+            effects.dead_letters.append(DeadLetter(record, QUARANTINED, detail, deaths))
         return effects
 
 

@@ -10,7 +10,13 @@ from serdes.decoding import Decoded, Undecodable
 from serdes.wire import header_of
 from streams.batch import Batch, UnknownSchema
 from streams.driver import PipedRecord
-from streams.working.events import by_headers, by_record, headers_of_caused
+from streams.working.events import (
+    by_headers,
+    by_record,
+    headers_of_caused,
+    known,
+    place_of,
+)
 from streams.working.inbox import Event
 
 names = st.sampled_from(["event-id", "event-type", "correlation-id", "traceparent", "other"])
@@ -29,7 +35,24 @@ def test_an_event_is_known_by_its_headers() -> None:
 
 
 def test_without_an_id_it_is_known_by_its_place() -> None:
-    assert read([]) == Event("orders:3:41")
+    assert read([]) == Event("at orders:3:41")
+
+
+@given(st.binary(max_size=30) | st.from_regex(rb"(at )?orders:[0-9]:[0-9]{1,3}", fullmatch=True))
+def test_no_header_names_the_place_of_a_record(event_id: bytes) -> None:
+    event = read([("event-id", event_id)])
+    assert not isinstance(event, Event) or not event.id.startswith("at ")
+
+
+def test_no_record_claims_the_place_of_another() -> None:
+    """Not even where a worker takes ids from values, which may be any text."""
+    record = PipedRecord("orders", 3, 41, 1, b"k", b"v", ())
+    batch = Batch("orders", 3, 4, [record])
+    verdicts = [
+        known(lambda *_, at=at: Event(f"at orders:3:{at}"), batch, record) for at in (41, 42)
+    ]
+    assert verdicts[0] == Event(place_of(batch, record))
+    assert isinstance(verdicts[1], Undecodable)
 
 
 def known_by(said: Decoded, event: Event) -> Event | None:

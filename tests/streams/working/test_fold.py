@@ -1,5 +1,6 @@
 """Attempts, lines and dead letters of a worker, in memory; time is that of the driver."""
 
+import hashlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -48,6 +49,26 @@ def test_an_event_without_an_id_is_known_by_its_place() -> None:
     assert office.posted("ann") == ["x", "x"]
     office.replay()
     assert office.posted("ann") == ["x", "x"]
+
+
+@pytest.mark.parametrize("calls", [False, True])
+def test_nobody_hides_a_later_event_by_naming_its_place(calls: bool) -> None:
+    office = Office(calls=calls)
+    office.order("eve", "orders:0:2" if calls else "orders:0:1")
+    office.answer_all()
+    office.driver.pipe(SOURCE, b"ann", b"honest", partition=0)
+    keys = {one.intent.idempotency_key for one in office.driver.intents(SOURCE)}
+    assert not keys or keys == {"post:at orders:0:2"}
+    office.answer_all()
+    assert office.posted("ann") == ["honest"]
+
+
+def test_no_event_id_is_the_idempotency_key_of_a_longer_one() -> None:
+    office = Office(calls=True, role="p" * 90)
+    long = "x" * 190
+    office.order("ann", long)
+    office.order("eve", hashlib.blake2b(long.encode(), digest_size=16).hexdigest())
+    assert len({one.intent.idempotency_key for one in office.driver.intents(SOURCE)}) == 2
 
 
 def test_emitting_marks_nothing_as_consumed() -> None:

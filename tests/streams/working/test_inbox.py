@@ -9,7 +9,7 @@ from state.stores.partition_state import PartitionState
 from streams.working.inbox import Event, Inbox, Seen
 
 KEEP_MS = 1_000
-texts = st.sampled_from(["", "a", "b", "c\0", "é"])
+texts = st.sampled_from(["", "a", "a\0", "\0a", "a\0a", "é"])
 events = st.builds(Event, st.sampled_from(["1", "2", "3"]), texts, texts)
 
 
@@ -56,6 +56,12 @@ def test_two_groups_on_one_topic_both_act(told: list[Event], random: object) -> 
         inbox = Inbox(state, KEEP_MS)
         consumed.append([event for event in told if act(inbox, event) is None])
     assert consumed[0] == consumed[1]
+
+
+def test_no_two_steps_are_one() -> None:
+    inbox = Inbox(fresh(), KEEP_MS)
+    inbox.mark(Event("1", "a\0", "a"), 1)
+    assert inbox.seen(Event("2", "a", "\0a")) is None
 
 
 def test_asking_marks_nothing() -> None:

@@ -1,10 +1,13 @@
 """A piece of work as a route: two groups on one topic, batches of any size, poison, rewinds."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.workers.lives import Lives
 from support.workers.postings import DONE, SOURCE, Office, headers
 
 from streams.batch import Batch
@@ -121,3 +124,96 @@ def test_f23_progress_moves_over_any_record_that_nobody_survived() -> None:
     refuse(office.driver, office, record)
     assert office.route.progress is not None
     assert office.route.progress(office.driver.state(SOURCE, 0)).next_offset == 7
+
+
+def values_of(lives: Lives) -> list[tuple[bytes | None, str]]:
+    return [(letter.record.value, letter.reason) for letter in lives.letters]
+
+
+def test_f23_who_kills_at_its_retry_is_blamed_itself(tmp_path: Path) -> None:
+    """And neither the ticks and events that it was due at, nor who waits beside or behind it."""
+    office = Office()
+    lives = Lives(office, tmp_path / "journal.json")
+    office.fails.update({"good": 1, "deadly": 1})
+    office.kills.add("deadly")
+    for key, event_id in (("bob", "good"), ("ann", "deadly"), ("ann", "behind")):
+        lives.order(key, event_id)
+    lives.now_ms += 1_000
+    lives.order("eve", "honest")
+    lives.live()
+    assert lives.consumed() == {"honest"}
+    for _ in range(20):
+        lives.tick(500)
+        lives.live()
+    assert lives.consumed() == {"honest", "good", "behind"}
+    assert values_of(lives) == [(b"deadly", "ATTEMPTS_EXHAUSTED")]
+    assert lives.letters[0].detail == "no worker survived it"
+    # Of each attempt three; three more before attempts are made alone.
+    assert lives.deaths == 3 + 3 + 3
+
+
+def test_f23_a_new_event_that_kills_counts_against_nobody_who_is_due(tmp_path: Path) -> None:
+    office = Office()
+    lives = Lives(office, tmp_path / "journal.json")
+    office.fails["good"] = 2
+    office.kills.add("deadly")
+    lives.order("bob", "good")
+    lives.now_ms += 1_000
+    lives.order("ann", "deadly")
+    lives.live()
+    assert values_of(lives) == [(b"deadly", "QUARANTINED")]
+    for _ in range(8):
+        lives.tick(500)
+        lives.live()
+    assert lives.consumed() == {"good"}
+
+
+def test_attempts_are_made_together_again_after_a_while(tmp_path: Path) -> None:
+    office = Office()
+    lives = Lives(office, tmp_path / "journal.json")
+    office.fails["deadly"] = 1
+    office.kills.add("deadly")
+    lives.order("ann", "deadly")
+    for _ in range(8):
+        lives.tick(20_000)
+        lives.live()
+    assert lives.is_idle()
+
+
+# Key, pause before it, failures before it succeeds or kills, whether it kills.
+orders = st.tuples(
+    st.sampled_from("ab"), st.integers(0, 1_500), st.integers(0, 2), st.integers(0, 2)
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(orders, min_size=1, max_size=6), st.booleans())
+@example([("a", 0, 1, 0), ("a", 0, 0, 1), ("b", 1_000, 1, 1)], False)
+def test_f23_only_what_kills_is_a_dead_letter_and_all_others_act(
+    orders: list[tuple[str, int, int, int]], calls: bool
+) -> None:
+    """Whoever fails beside it, waits behind it, or brings the time that it is due at."""
+    office = Office(calls=calls)
+    for number, (_, _, fails, kills) in enumerate(orders):
+        office.fails[f"e{number}"] = fails
+        if not kills:
+            office.kills.add(f"e{number}")
+    with TemporaryDirectory() as folder:
+        lives = Lives(office, Path(folder) / "journal.json")
+        for number, (key, pause_ms, _, _) in enumerate(orders):
+            lives.now_ms += pause_ms
+            lives.order(key, f"e{number}")
+            lives.live()
+        for _ in range(100):
+            if lives.is_idle():
+                break
+            lives.tick(5_000)
+            lives.answer_all()
+            lives.live()
+    ids = {f"e{number}" for number in range(len(orders))}
+    # An answer that kills is a dead letter too, as often as it is given; a tick never is.
+    buried = [letter.record for letter in lives.letters if letter.record.headers]
+    assert sorted((record.value or b"").decode() for record in buried) == sorted(office.kills)
+    assert b"\0tick" not in {letter.record.key for letter in lives.letters}
+    assert lives.consumed() == ids - office.kills
+    assert lives.is_idle()

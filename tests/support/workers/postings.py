@@ -30,12 +30,14 @@ class Office:
     """Posts each order's value under its key.
 
     fails: how often attempts at an event id fail, before one succeeds.
+    kills: event ids whose attempts kill the worker, once they fail no more.
     begun: event ids in the order of their attempts; posted: values of a key, in their order.
     """
 
     def __init__(self, *, calls: bool = False, role: str = "post", **fields: Any) -> None:
         self.calls = calls
         self.fails: Counter[str] = Counter()
+        self.kills: set[str] = set()
         self.begun: list[str] = []
         work = Work(role, SOURCE, self._begin, self._answered, PATIENCE, **fields)
         self.route: Route = work_route(
@@ -65,6 +67,8 @@ class Office:
         if self.fails[task.event.id]:
             self.fails[task.event.id] -= 1
             raise Failed(f"{task.event.id} again")
+        if task.event.id in self.kills:
+            raise MemoryError
 
     def order(self, key: str, event_id: str, value: str = "", **ids: str) -> None:
         self.driver.pipe(
