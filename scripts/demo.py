@@ -69,11 +69,6 @@ WENT_WRONG = (DemoFailed, CannotRead, OffsetsUnknown, WorkerFailed, PodFailed)
 NOTHING_STARTED = (StackError, NoBroker, RegistryUnavailableError, RegistryRefusedError)
 
 
-def outside_of(stack: Stack) -> dict[str, str]:
-    """Return where workers find what they call outside Kafka."""
-    return {"MOCK_GATEWAY_URL": stack.addresses.gateway_url, "REDIS_URL": stack.redis_url}
-
-
 @contextmanager
 def announced(display: Display) -> Iterator[None]:
     """Say at once that we end: what follows takes seconds."""
@@ -102,7 +97,7 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         prepare_topics(stack.kafka_brokers, display)
         where = Servers(stack.kafka_brokers, registry.result())
         display.say(f"Kafka at {where.brokers}, registry at {where.registry_url}")
-        settings = WORKER_SETTINGS | outside_of(stack)
+        settings = WORKER_SETTINGS | {"MOCK_GATEWAY_URL": stack.addresses.gateway_url}
         workers = [
             Worker(f"worker-{number}", where, home, settings)
             for number in range(1, arguments.workers + 1)
