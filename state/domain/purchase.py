@@ -307,8 +307,10 @@ def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
         return _captured(purchase, answer, now_ms)
     if answer.heard == Heard.ANOTHERS:
         return Followed(_given_up(purchase))
-    if is_outdated and asking.question == Question.VERIFY:
-        # The hint may tell of what happened after this was said.
+    is_kept = purchase.status in _UNSETTLED and now_ms >= purchase.deadline_ms
+    if is_outdated and asking.question == Question.VERIFY and not is_kept:
+        # The hint may tell of what happened after this was said. But hints keep no seats longer
+        # than the deadline.
         return Followed(_ask(purchase, Question.VERIFY, asked_ms))
     if purchase.status in _UNSETTLED:
         look_ms = asked_ms if is_outdated else 0

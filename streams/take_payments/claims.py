@@ -1,8 +1,9 @@
 """Claims of other shops that a reservation is paid for already, beside payments of our own.
 
 A claim that the section refused has a purchase too, with the deadline 0, so that the gateway is
-asked for its money, and gives it back. Such a purchase must give way to a payment that the section
-asks for.
+asked for its money, and gives it back. Such a purchase gives way to a payment that the section
+asks for, once that can make nobody forget the money: for the same order, or when nothing is left
+to be asked.
 """
 
 from __future__ import annotations
@@ -30,16 +31,33 @@ def is_empty(known: PurchaseRecord) -> bool:
     return not known.deadline_ms and known.status in _UNPAID
 
 
+def gives_way(known: PurchaseRecord, asked: PaymentRequested) -> bool:
+    """Say whether a refused claim may be replaced by what is asked for now.
+
+    Its open question may find money. Under the same order a new question finds that as well; a
+    refused claim of the same order asks nothing that is not asked already.
+    """
+    if not is_empty(known):
+        return False
+    return not known.number or (is_same_order(known, asked) and bool(asked.deadline_ms))
+
+
+def is_same_order(known: PurchaseRecord, asked: PaymentRequested) -> bool:
+    """Say whether a gateway would find the money of both under one order."""
+    return (known.epoch, known.gateway) == (asked.epoch, asked.gateway)
+
+
 def paid_as(known: PurchaseRecord) -> bytes:
     """Return the gateway's id of the capture, else the id in the claim; empty without both."""
     return known.payment_id or (known.parameters if known.method == COMPLETED else b"")
 
 
 def tell_spent(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord) -> None:
-    """Release the seats of a new payment whose order was captured before, for a refused claim.
+    """Release the seats of a new payment beside a refused claim that has money, or may have.
 
-    A gateway captures an order once, so the new payment cannot be charged under that order. If the
-    money of the claim buys the seats after all, they stay.
+    A gateway captures an order once, so the new payment cannot be charged under that order; and
+    under another order the buyer would pay twice. If the money of the claim buys the seats after
+    all, they stay.
     """
     if not asked.deadline_ms or known.status in _SELLS:
         fold.tell(known, "REPEATED")

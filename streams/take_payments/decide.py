@@ -42,8 +42,10 @@ from streams.folding.commands import each_command
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 from streams.take_payments.claims import (
+    gives_way,
     is_claim,
     is_empty,
+    is_same_order,
     paid_as,
     tell_spent,
 )
@@ -60,6 +62,9 @@ wrong: a gateway that tells of money before it can be asked for it is believed t
 
 HINTS_MAX: Final = 16
 """Of more webhooks in that time the oldest are forgotten; each has one look made at most."""
+
+HINT_BYTES: Final = 255
+"""So much of the payment id in a claim tells it from other claims."""
 
 
 def key_of(fields: Fields) -> bytes:
@@ -93,9 +98,12 @@ def _requested(
     """Begin a purchase."""
     if (misplaced := _misplaced(fold, asked)) is not None:
         fold.bury(record, *misplaced)
-    elif known is None or is_empty(known):
+    elif known is None or gives_way(known, asked):
         begin_anew(fold, asked, known)
-    elif not known.deadline_ms:
+    elif not known.deadline_ms and asked.deadline_ms:
+        if is_claim(asked) and not is_same_order(known, asked):
+            # Nobody looks for this claim's own money: a person has to.
+            fold.bury(record, "OTHER_PAYMENT", "after a claim of another order", is_strangers=True)
         tell_spent(fold, asked, known)
     elif known.epoch != asked.epoch:
         detail = f"paid for under epoch {known.epoch} already"
@@ -104,7 +112,9 @@ def _requested(
         detail = f"begun with another {differ}"
         fold.bury(record, "OTHER_PAYMENT", detail, is_strangers=is_claim(asked))
     elif is_claim(asked):
-        _follow_wish(fold, known, hinted(known.purchase, fold.log_time_ms))
+        # Anybody who may write can copy a claim, so it counts as seldom as a webhook does.
+        _follow_hint(fold, known, b"claim:" + asked.parameters[:HINT_BYTES])
+        fold.tell(known, "REPEATED")
     else:
         fold.tell(known, "REPEATED")
 
@@ -283,6 +293,11 @@ def _hinted(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -> None
     if (hint.epoch, hint.gateway) != (known.epoch, known.gateway):
         fold.count(STALE)
         return
+    _follow_hint(fold, known, hint.event_id)
+
+
+def _follow_hint(fold: PaymentFold, known: PurchaseRecord, event_id: bytes) -> None:
+    """Look for money once for each event, whatever is repeated."""
     followed = hinted(known.purchase, fold.log_time_ms)
     if followed.purchase == known.purchase:
         # Nothing to look for, or a look more is wanted already.
@@ -290,12 +305,12 @@ def _hinted(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -> None
         return
     is_over = fold.log_time_ms - known.hints_since_ms >= HINTS_MS
     heard = () if is_over else known.hints
-    if hint.event_id in heard:
+    if event_id in heard:
         fold.count("HINT_REPEATED")
         return
     fold.count("HINT")
     since_ms = fold.log_time_ms if is_over else known.hints_since_ms
-    hints = (*heard, hint.event_id)[-HINTS_MAX:]
+    hints = (*heard, event_id)[-HINTS_MAX:]
     fold.change(known, known._replace(hints=hints, hints_since_ms=since_ms), followed)
 
 

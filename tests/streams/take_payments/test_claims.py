@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.payments.paying import PRICE, Paying, check, names, statuses
+from support.payments.paying import PAYMENT_MS, PRICE, Paying, check, names, statuses
 
 from state.domain.purchase import Finding, Heard, PurchaseStatus, Question, Say
 from state.domain.reasons import Reason
@@ -214,3 +214,55 @@ def test_what_a_shop_says_of_the_payment_id_is_forgotten_with_what_it_was_asked_
         record = paying.record()
         assert record is not None
         assert (record.method, record.parameters, record.payment_id) == (b"", b"", b"ch_9")
+
+
+BESIDE: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
+    "a payment at another gateway": ({"gateway": b"other"}, ["FailPayment"], []),
+    "a payment under another epoch": ({"epoch": 2}, ["FailPayment"], []),
+    "a kept claim at another gateway": (
+        KEPT | {"gateway": b"other"},
+        ["FailPayment"],
+        ["OTHER_PAYMENT"],
+    ),
+    "a refused claim at another gateway": (REFUSED | {"gateway": b"other"}, [], ["OTHER_PAYMENT"]),
+    "a refused claim under another epoch": (REFUSED | {"epoch": 2}, [], ["OTHER_EPOCH"]),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_money_of_a_refused_claim_is_looked_for_whatever_begins_beside_it(case: str) -> None:
+    changed, told, letters = BESIDE[case]
+    paying = claimed(**REFUSED)
+    looked_for, _ = paying.asked()
+    paying.start(**changed)
+    assert paying.asked()[0] == looked_for
+    assert names(paying) == told
+    assert [letter.reason for letter in paying.driver.dead_letters] == letters
+    paying.captures(id_="ch_1")
+    assert paying.status() is PurchaseStatus.CAPTURED
+
+
+def test_copies_of_a_refused_claim_do_not_put_off_its_answer() -> None:
+    paying = claimed(**REFUSED)
+    looked_for, _ = paying.asked()
+    for _ in range(3):
+        paying.start(**REFUSED)
+    assert paying.asked()[0] == looked_for
+    paying.captures(id_="ch_1")
+    assert paying.status() is PurchaseStatus.CAPTURED
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_copies_of_a_claim_keep_no_seats_past_the_deadline(*, is_own: bool) -> None:
+    paying = Paying()
+    deadline_ms = paying.now_ms + PAYMENT_MS
+    claim = KEPT | {"deadline_ms": deadline_ms}
+    paying.start(**({"deadline_ms": deadline_ms} if is_own else claim))
+    if is_own:
+        paying.says(Heard.OPEN)
+    while paying.now_ms < deadline_ms + PAYMENT_MS and paying.question() is not None:
+        paying.start(**claim)
+        paying.says(Heard.NOT_FOUND)
+        paying.pass_to(paying.now_ms + PAYMENT_MS // 10)
+    assert paying.status() is PurchaseStatus.EXPIRED
+    assert set(names(paying)) == {"FailPayment"}
