@@ -270,10 +270,13 @@ class Oracle:
 
     def _tell_unknown(self, name: str, command: Command, reason: str) -> None:
         """Note what a cart must be told where nobody has looked for its part."""
-        is_asked = name in HOLDS or name == "ReleaseReservation"
+        # Of an extension only that it is answered.
+        is_wish = name == "ExtendHold"
+        is_asked = is_wish or name in HOLDS or name == "ReleaseReservation"
         request = command["request"]
         if is_asked and PART_ID.fullmatch(request["reservationId"]):
-            unknown = {"offset": self._offset, "reason": reason}
+            why = "UNSPECIFIED" if is_wish else reason
+            unknown = {"offset": self._offset, "reason": why}
             self._tell(request, request["correlationId"], 0, NOWHERE | unknown)
 
     def _tell(

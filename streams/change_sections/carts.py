@@ -10,7 +10,7 @@ from state.domain.carts.cart import Standing
 from state.domain.keys import RESERVATION, cart_key, split_part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
-from state.records.names import Command, Hold, ReleaseReservation
+from state.records.names import Command, ExtendHold, Hold, ReleaseReservation
 from streams.change_sections.fold import SectionFold
 
 
@@ -28,10 +28,15 @@ def tell_cart(fold: SectionFold, command: Command) -> None:
 
 
 def tell_undecided(fold: SectionFold, command: Command, reason: Reason) -> None:
-    """Tell a cart that its part was not looked at, and why."""
-    is_asked = isinstance(command, Hold | ReleaseReservation)
+    """Tell a cart that its part was not looked at, and why.
+
+    Of an extension only that it is answered: what is held stays held.
+    """
+    is_wish = isinstance(command, ExtendHold)
+    is_asked = is_wish or isinstance(command, Hold | ReleaseReservation)
     if is_asked and split_part_id(command.reservation_id) is not None:
-        unknown = Standing(offset=fold.offset, reason=reason)
+        why = Reason.UNSPECIFIED if is_wish else reason
+        unknown = Standing(offset=fold.offset, reason=why)
         value = fold.codecs.part_decided(
             command.request, fold.outcome_id(), command.correlation_id, unknown
         )

@@ -7,7 +7,6 @@ from typing import Final
 from schemas.topics import SECTION_COMMANDS
 from state.domain.carts.cart import Ask, Cart, CartStatus, Part, given_up
 from state.domain.keys import CART, PROGRESS_KEY, part_id, section_key
-from state.domain.reservation import Status
 from state.records.cart_codecs import CartCodecs
 from state.records.carts import CARTS, cart_of
 from streams.batch import Batch, State
@@ -16,9 +15,9 @@ from streams.folding.fold import Fold
 TELL_AGAIN_MS: Final = 60_000
 """So long a section is waited for, before it is asked once more; at first.
 
-The pause grows with the time since the cart came to its status: it doubles, up to an hour. A
-section that is slow has the question in its log; but brokers lose records, and operators pass over
-such commands. Whoever is told twice answers twice.
+The pause doubles, up to an hour: it grows with the time since the cart came to its status, or
+since the hold should have been over. A section that is slow has the question in its log; but
+brokers lose records, and operators pass over such commands. Whoever is told twice answers twice.
 """
 
 TELL_AGAIN_MS_MAX: Final = 3_600_000
@@ -64,15 +63,7 @@ class CartFold(Fold):
 
     def store(self, cart_id: bytes, cart: Cart) -> None:
         """Store a cart, with the time at which a section is asked again."""
-        due_ms = 0
-        waited_ms = self.log_time_ms - cart.changed_at_ms
-        pause_ms = min(max(waited_ms, TELL_AGAIN_MS), TELL_AGAIN_MS_MAX)
-        if cart.is_waiting:
-            due_ms = self.log_time_ms + pause_ms
-        elif cart.deadline_ms:
-            # Its lapse is told; should that be lost, the section says it when it is asked.
-            due_ms = max(cart.deadline_ms, self.log_time_ms) + TELL_AGAIN_MS
-        self.put(CART + cart_id, self.codecs.stored(cart), due_ms)
+        self.put(CART + cart_id, self.codecs.stored(cart), _due_ms(cart, self.log_time_ms))
 
     def ask(self, cart_id: bytes, cart: Cart, number: int, ask: Ask) -> None:
         """Send the section of a part what it is asked; nothing for NOTHING."""
@@ -98,14 +89,18 @@ class CartFold(Fold):
             self.store(cart_id, cart)
 
     def ask_again(self, cart_id: bytes, cart: Cart) -> None:
-        """Ask again whoever has not answered, or should have told of a lapse by now."""
+        """Ask again whoever has not answered, or should have told of an end by now."""
         for number, part in enumerate(cart.parts):
-            is_over = 0 < part.standing.deadline_ms <= self.log_time_ms
-            is_overdue = part.status == Status.HELD and is_over
+            is_overdue = 0 < part.over_ms <= self.log_time_ms
+            # A hold that is there is not held anew: its section says how it stands.
             ask = Ask(part.asked) or (Ask.HOLD if is_overdue else Ask.NOTHING)
             if ask:
                 self.ask(cart_id, cart, number, ask)
-                self.count("ASKED_AGAIN")
+            elif part.is_extending:
+                self._extend(cart_id, cart, number)
+            else:
+                continue
+            self.count("ASKED_AGAIN")
 
     def _extend(self, cart_id: bytes, cart: Cart, number: int) -> None:
         part = cart.parts[number]
@@ -124,3 +119,27 @@ class CartFold(Fold):
     def _send(self, cart: Cart, part: Part, value: bytes) -> None:
         key = section_key(cart.event_id, part.section.decode())
         self.effects.to(self.section_commands).append((key, value))
+
+
+def _due_ms(cart: Cart, now_ms: int) -> int:
+    """Return when some section is asked again, Unix ms; 0 for never.
+
+    Counted from when the waiting began, so that no record about the cart puts it off.
+    """
+    due = [_next_look_ms(part.over_ms, now_ms) for part in cart.parts if part.over_ms]
+    if cart.is_waiting:
+        due.append(_next_look_ms(cart.changed_at_ms, now_ms))
+    if any(part.is_extending and part.over_ms > now_ms for part in cart.parts):
+        # Without growing pauses: a hold is soon over, and then asked about as such.
+        due.append(now_ms + TELL_AGAIN_MS - (now_ms - cart.changed_at_ms) % TELL_AGAIN_MS)
+    return min(due, default=0)
+
+
+def _next_look_ms(since_ms: int, now_ms: int) -> int:
+    """Return the first time after now that lies 1, 2, 4, .. pauses behind `since_ms`."""
+    waited_ms, pause_ms = now_ms - since_ms, TELL_AGAIN_MS
+    while pause_ms <= waited_ms and pause_ms < TELL_AGAIN_MS_MAX:
+        pause_ms *= 2
+    if pause_ms > TELL_AGAIN_MS_MAX:
+        pause_ms = (max(waited_ms, 0) // TELL_AGAIN_MS_MAX + 1) * TELL_AGAIN_MS_MAX
+    return since_ms + pause_ms

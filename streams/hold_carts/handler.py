@@ -48,7 +48,7 @@ def refuse_poison(codecs: CartCodecs) -> Callable[[Batch, State, Record, int], E
     """Return what becomes of a record that no handler survived: nothing follows from it.
 
     A cart that could not be begun holds nothing. What a section told is asked of it again, when
-    it was waited for, or when its hold should be over.
+    it was waited for, or when its hold should be over, paid for or not.
     """
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:

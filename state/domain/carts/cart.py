@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from state.domain.layout import SeatPosition, SeatRange
-from state.domain.outcome import rank_of
+from state.domain.outcome import WITH_DEADLINE, rank_of
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause, Status
 
@@ -149,6 +149,14 @@ class Part(NamedTuple):
         return self.status in _OPEN
 
     @property
+    def over_ms(self) -> int:
+        """Return when its hold should be over, paid for or not, Unix ms; 0 where none is open.
+
+        No clock ends a payment; but by then its section's word may have been said, and lost.
+        """
+        return self.standing.deadline_ms if self.status in WITH_DEADLINE else 0
+
+    @property
     def is_doubtful(self) -> bool:
         """Say whether no worker of its section survived it: it may be held one day after all."""
         is_told = self.standing.reason != Reason.UNSPECIFIED
@@ -227,6 +235,9 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
     elif told.rank >= part.standing.rank:
         # What is held though it was asked back is asked for as before: `_settled` sees to it.
         part = part._replace(standing=told, asked=Ask.NOTHING)
+        if told.status != Status.HELD:
+            # Nothing is left that could last longer, whatever became of the wish.
+            part = part._replace(is_extending=False)
     parts = (*cart.parts[:number], part, *cart.parts[number + 1 :])
     return _settled(cart._replace(parts=parts), now_ms)
 

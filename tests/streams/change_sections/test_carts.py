@@ -134,6 +134,15 @@ def test_a_command_that_no_worker_survived_is_told_to_the_cart_without_a_look() 
     assert standing(killed) == Standing(offset=1, reason=Reason.INTERNAL)
 
 
+def test_an_extension_that_no_worker_survived_is_answered_and_says_nothing_of_the_part() -> None:
+    partition = opened("....")
+    refuse = refuse_poison(CODECS)
+    [record] = partition.append(extend(PART, correlation="w"))
+    effects = refuse(partition.batch_of([record]), partition.state, record, 0)
+    [killed] = read(effects.outgoing[CART_COMMANDS.name])
+    assert (killed.answers, standing(killed)) == (b"w", Standing(offset=1))
+
+
 def test_after_a_rewind_carts_are_told_how_their_parts_stand_now() -> None:
     partition = opened("....")
     told(partition, hold(PART, 2), release(PART))

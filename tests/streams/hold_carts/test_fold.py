@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from support.carts.carting import (
     CARTS,
     CODECS,
@@ -12,6 +13,7 @@ from support.carts.carting import (
     Carting,
     best,
     cart_id_of,
+    extend_cart,
     open_cart,
     release_cart,
 )
@@ -73,10 +75,12 @@ def test_who_does_not_answer_is_asked_again_after_growing_pauses() -> None:
     assert counts == [1, 1, 0, 1, 0, 0, 0, 1]
 
 
-def tell(world: Carting, number: int, section: str, standing: Standing) -> None:
+def tell(
+    world: Carting, number: int, section: str, standing: Standing, answers: bytes = b"c"
+) -> None:
     """Play the section of a part."""
     request = identity_of(number, section)
-    value = TOLD(request, b"section-commands:0:1:0", b"c", standing)
+    value = TOLD(request, b"section-commands:0:1:0", answers, standing)
     world.driver.pipe(CARTS, cart_key(EVENT, b"ann"), value)
 
 
@@ -110,6 +114,62 @@ def test_a_lapse_that_nobody_told_is_asked_for() -> None:
     assert asked(world) == []
     pass_time(world, 2 * MINUTE_MS)
     assert set(asked(world)) == {f"HoldBestAvailable {A}", f"HoldChosenSeats {B}"}
+
+
+def world_that_is_held() -> Carting:
+    """Return a world with a cart whose sections hold it, and say nothing more."""
+    world = world_that_waits()
+    held_until_ms = world.driver.log_time_ms + HOLD_MS
+    for number, section in enumerate((A, B)):
+        tell(world, number, section, Standing(4, 0, Status.HELD, 1, held_until_ms))
+    return world
+
+
+@pytest.mark.parametrize("other", [Status.RELEASED, Status.SOLD])
+def test_a_part_that_is_paid_for_is_asked_about_until_its_end_is_told(other: Status) -> None:
+    world = world_that_is_held()
+    until_ms = world.cart(ID).deadline_ms
+    tell(world, 0, A, Standing(5, 0, Status.PAYING, 1, until_ms))
+    tell(world, 1, B, Standing(5, 0, other, 1))
+    asked(world)
+    pass_time(world, HOLD_MS)
+    assert asked(world) == []
+    # After one, two, four and eight minutes: a gateway may be away for long.
+    counts = []
+    for _ in range(8):
+        pass_time(world, MINUTE_MS)
+        counts.append(asked(world))
+    once = [f"HoldBestAvailable {A}"]
+    assert counts == [once, once, [], once, [], [], [], once]
+    tell(world, 0, A, Standing(9, 0, Status.SOLD, 1))
+    assert world.cart(ID).status == CartStatus.SOLD
+    pass_time(world, HOLD_MS)
+    assert asked(world) == []
+
+
+def test_an_extension_that_was_lost_is_asked_again_until_it_is_answered() -> None:
+    world = world_that_is_held()
+    world.send(extend_cart(ID, "w"))
+    asked(world)
+    pass_time(world, MINUTE_MS)
+    assert set(asked(world)) == {f"ExtendHold {A}", f"ExtendHold {B}"}
+    until_ms = world.driver.log_time_ms + HOLD_MS
+    tell(world, 0, A, Standing(6, 0, Status.HELD, 1, until_ms), answers=b"w")
+    pass_time(world, MINUTE_MS)
+    assert asked(world) == [f"ExtendHold {B}"]
+    tell(world, 1, B, Standing(6, 0, Status.HELD, 1, until_ms), answers=b"w")
+    pass_time(world, MINUTE_MS)
+    assert asked(world) == []
+
+
+def test_no_record_about_a_cart_puts_off_what_is_asked_again() -> None:
+    world = world_that_waits()
+    asked(world)
+    for _ in range(5):
+        pass_time(world, MINUTE_MS // 2)
+        world.send(open_cart(ID, best(A, 2)), release_cart(ID))
+        tell(world, 1, B, Standing(4))
+    assert len(asked(world)) > 4
 
 
 def test_a_release_is_asked_of_each_part_that_may_be_held() -> None:

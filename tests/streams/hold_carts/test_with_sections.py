@@ -212,6 +212,7 @@ def check(world: Carting) -> None:
             for number, part in enumerate(cart.parts)
         ]
         assert cart.status in AT_REST, cart
+        assert not any(part.is_extending for part in cart.parts)
         known = [S(part.status) for part in cart.parts]
         assert known == truth
         assert (cart.status == CartStatus.HELD) == (S.HELD in truth)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from support.carts.cart_logs import HELD, KEPT, SPLIT, A, log_of, sold_out
 from support.carts.carting import CODECS, Carting, best, open_cart, release_cart
 from support.examples import of_whole
-from support.seats.section_commands import hold
+from support.seats.section_commands import EVENT, extend, hold
 
 from scripts.auditing.checks import audit
 from scripts.auditing.log import Log
 from scripts.auditing.report import Report
 from state.domain.carts.cart import Cart, CartStatus, OnFailure
-from state.domain.keys import CART
+from state.domain.keys import CART, section_key
 from state.domain.reservation import Status
 from state.records.carts import cart_of
 from state.stores import envelope
@@ -24,6 +24,14 @@ def test_a_sound_log_passes_and_its_carts_are_counted() -> None:
     report = audit(log_of(sold_out()))
     assert report.violations == []
     assert (report.verdict, report.carts, report.carts_half_held) == ("exact", 6, 0)
+
+
+def test_i8_an_extension_that_went_astray_is_answered_and_no_more() -> None:
+    world = sold_out()
+    _, value = extend(f"{HELD}_0", section=A)
+    world.ask((section_key(EVENT, "OTHER"), value))
+    report = audit(log_of(world))
+    assert (report.violations, report.verdict) == ([], "exact")
 
 
 def found(log: Log) -> set[tuple[str, str]]:

@@ -122,6 +122,18 @@ def test_an_extension_is_asked_of_each_held_part_once() -> None:
     assert once.deadline_ms == 900
 
 
+@pytest.mark.parametrize("status", [S.PAYING, S.SOLD, S.RELEASED])
+def test_what_is_not_held_any_more_is_not_waited_for_to_last_longer(status: Status) -> None:
+    longer = extended(told(asked(b"A"), 0, held(3, 800)), b"x")
+    assert not told(longer, 0, Standing(6, 0, status)).parts[0].is_extending
+
+
+def test_an_extension_that_killed_its_workers_is_answered() -> None:
+    longer = extended(told(asked(b"A"), 0, held(3, 800)), b"x")
+    after = told(longer, 0, Standing(6), answers=b"x")
+    assert after == told(asked(b"A"), 0, held(3, 800))._replace(extension=b"x")
+
+
 def test_what_is_being_paid_for_is_not_cancelled() -> None:
     cart = told(told(asked(b"A", b"B"), 0, held(3)), 1, Standing(9, 0, S.PAYING))
     assert cancelled(cart, NOW) == cart
