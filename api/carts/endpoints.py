@@ -6,7 +6,7 @@ reservations, the same idempotency key leads to the same cart, whatever happens 
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from api.access.identity import Identity
 from api.carts.bodies import (
@@ -20,6 +20,7 @@ from api.carts.bodies import (
 )
 from api.carts.standing import IsMet, awaited_cart, cart_at_owner, own_cart
 from api.commands.desk import Wait
+from api.commands.idempotency_keys import IdempotencyKey
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
@@ -29,7 +30,8 @@ from api.web.ids import EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
 from api.web.waits import caller_of
-from state.domain.carts.cart import AT_REST, Cart, CartStatus, OnFailure
+from api.web.whole_numbers import Int64
+from state.domain.carts.cart import AT_REST, Cart, CartEnd, CartStatus, OnFailure
 from state.domain.keys import cart_key, part_id
 from state.domain.reasons import ApiReason, Reason
 from state.domain.reservation import Status
@@ -143,19 +145,39 @@ _LATER: Final[dict[str, Any]] = {
 
 @router.delete("/v1/carts/{cart_id}", **_LATER)
 async def release_cart(
-    request: Request, cart_id: ReservationIdInPath, who: Buyer, wait: AskedWait
+    request: Request,
+    cart_id: ReservationIdInPath,
+    who: Buyer,
+    wait: AskedWait,
+    key: Annotated[
+        IdempotencyKey | None,
+        Header(
+            alias="Idempotency-Key",
+            description="The one that the cart was asked for with: gives it back, together with "
+            "event_id, even where it is not begun yet.",
+        ),
+    ] = None,
+    event_id: Annotated[Int64 | None, Query()] = None,
 ) -> Response:
     """Give back all that a cart holds. A repeat gets the same answer."""
     pod = pod_of(request)
-    cart = own_cart(await awaited_cart(pod, cart_id, lambda _: True, LOOK_FOR_S), who)
-    _check_unpaid(cart, cart_id)
+    cart = await awaited_cart(pod, cart_id, lambda _: True, LOOK_FOR_S)
+    if cart is None and key is not None and event_id is not None:
+        # Only who asked for it knows a key that leads to this id. Its wish lies before this one.
+        partition = pod.desk.partition_of(cart_key(event_id, who.user_id.encode()))
+        if issued_id(ticket_of(who.user_id, key), partition) != cart_id:
+            own_cart(None, who)
+    else:
+        cart = own_cart(cart, who)
+        event_id = cart.event_id
+        _check_unpaid(cart, cart_id)
     correlation = request.state.correlation
-    value = pod.carts.encoders.release_cart(cart_id, who.user_id, correlation.id, cart.event_id)
-    await _tell(pod, cart, value, request)
+    value = pod.carts.encoders.release_cart(cart_id, who.user_id, correlation.id, event_id)
+    await _tell(pod, event_id, who, value, request)
     open_yet = {CartStatus.ASKING, CartStatus.HELD, CartStatus.ENDING}
     ended = await _settled(request, cart_id, who, wait, lambda one: one.status not in open_yet)
     if ended is None:
-        return _pending(cart_id, cart.event_id, wait)
+        return _pending(cart_id, event_id, wait)
     _check_unpaid(ended, cart_id)
     return json_answer(cart_body(cart_id, ended), 200, wait.headers)
 
@@ -175,7 +197,7 @@ async def extend_cart(
     if await pod.desk.keys.claim(ticket, digest_of({"extend": cart_id})) is Claim.OTHER:
         raise _reused()
     value = pod.carts.encoders.extend_cart(cart_id, who.user_id, ticket, cart.event_id)
-    await _tell(pod, cart, value, request)
+    await _tell(pod, cart.event_id, who, value, request)
 
     def is_met(one: Cart) -> bool:
         is_answered = not any(part.is_extending for part in one.parts)
@@ -215,9 +237,9 @@ def _advice(reason: Reason) -> str:
     return _ADVICE.get(reason, "Ask for other seats, with a new idempotency key.")
 
 
-async def _tell(pod: Pod, cart: Cart, value: bytes, request: Request) -> None:
-    """Append a record about a cart that is known, where its other records lie."""
-    owner = cart_key(cart.event_id, cart.user_id)
+async def _tell(pod: Pod, event_id: int, who: Identity, value: bytes, request: Request) -> None:
+    """Append a record about a cart of this user's, where its other records lie."""
+    owner = cart_key(event_id, who.user_id.encode())
     await pod.carts.tell(owner, pod.desk.partition_of(owner), value, request.state.correlation)
 
 
@@ -240,8 +262,14 @@ async def _settled(
 
 
 def _check_unpaid(cart: Cart, cart_id: str) -> None:
-    """Raise Problem (409) where parts are being paid for, or are sold."""
+    """Raise Problem (409) where parts are being paid for, or are sold.
+
+    Beside parts that are sold, what may be kept by itself is given back by itself.
+    """
     standing = {Status(part.status) for part in cart.parts}
+    is_given_back = cart.end == CartEnd.CANCELLED and Status.RELEASED in standing
+    if cart.on_failure == OnFailure.KEEP and (standing & _MAY_HOLD or is_given_back):
+        standing.discard(Status.SOLD)
     for status, reason in (
         (Status.PAYING, Reason.PAYMENT_IN_PROGRESS),
         (Status.SOLD, Reason.ALREADY_SOLD),
@@ -250,6 +278,7 @@ def _check_unpaid(cart: Cart, cart_id: str) -> None:
             raise Problem.of(reason, "Read the cart again.", cart_id=cart_id)
 
 
+_MAY_HOLD: Final = frozenset({Status.UNSPECIFIED, Status.HELD})
 _ADVICE: Final = {
     Reason.UNKNOWN_SECTION: "See the event's sections.",
     Reason.NOT_OPEN: "See the event's sale_starts_ms.",

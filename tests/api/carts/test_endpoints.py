@@ -8,7 +8,7 @@ from support.carts.carting import MINUTE_MS, SECTIONS, Carting
 from support.pods.carts_asked import ANN, BOB, asking, create, log_of, owners_of, wish
 from support.pods.reservations_asked import problem
 from support.records.status_records import Fed
-from support.seats.section_commands import confirm, hold
+from support.seats.section_commands import EVENT, confirm, hold
 
 from api.pod import Pod
 from schemas.topics import RESERVATION_OUTCOMES
@@ -188,6 +188,52 @@ def test_a_cart_of_which_a_part_is_sold_is_not_given_back() -> None:
         refused = await client.delete(f"/v1/carts/{cart['cart_id']}", headers=ANN)
         problem(refused, 409, "ALREADY_SOLD")
         assert world.truth(cart["cart_id"], A, B) == [Status.SOLD, Status.HELD]
+
+    asking(test)
+
+
+def test_what_may_be_kept_is_given_back_beside_a_part_that_is_sold() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH | {"on_failure": "keep"})).json()
+        world.ask(confirm(f"{cart['cart_id']}_0", section=A))
+        for _ in range(2):
+            answer = await client.delete(f"/v1/carts/{cart['cart_id']}", headers=ANN)
+            assert (answer.status_code, answer.json()["status"]) == (200, "SOLD")
+            assert [part["status"] for part in answer.json()["parts"]] == ["SOLD", "RELEASED"]
+        assert world.truth(cart["cart_id"], A, B) == [Status.SOLD, Status.RELEASED]
+
+    asking(test)
+
+
+def test_what_is_sold_as_a_whole_is_not_given_back_though_it_might_have_been_kept() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = (await create(client, BOTH | {"on_failure": "keep"})).json()
+        for number, section in enumerate((A, B)):
+            world.ask(confirm(f"{cart['cart_id']}_{number}", section=section))
+        refused = await client.delete(f"/v1/carts/{cart['cart_id']}", headers=ANN)
+        problem(refused, 409, "ALREADY_SOLD")
+
+    asking(test)
+
+
+def test_a_cart_that_is_not_begun_yet_is_given_back_by_its_key() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        owners_of(pod).is_behind = True
+        pending = await create(client, BOTH, "k1", Prefer="wait=0")
+        assert pending.status_code == 202
+        place = pending.headers["location"]
+        known = {**ANN, "Idempotency-Key": "k1", "Prefer": "wait=0"}
+        for path, headers in (
+            (place, known),
+            (f"{place}?event_id={EVENT}", known | {"Idempotency-Key": "k2"}),
+            (f"{place}?event_id={EVENT}", known | BOB),
+        ):
+            problem(await client.delete(path, headers=headers), 404, "NOT_FOUND")
+        taken = await client.delete(f"{place}?event_id={EVENT}", headers=known)
+        assert (taken.status_code, taken.headers["location"]) == (202, place)
+        owners_of(pod).is_behind = False
+        assert (await client.get(place, headers=ANN)).json()["status"] == "RELEASED"
+        assert world.truth(taken.json()["cart_id"], A, B) == [Status.RELEASED] * 2
 
     asking(test)
 
