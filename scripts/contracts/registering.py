@@ -112,7 +112,9 @@ def differences(registry: Registry) -> list[str]:
 
 
 def _pretty(text: str) -> list[str]:
-    return json.dumps(qualified(json.loads(text)), indent=2, ensure_ascii=False).splitlines()
+    # In one order of attributes: registries give them back in an order of their own.
+    schema = qualified(json.loads(text))
+    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
 
 
 def release(root: Path, version: str) -> Path:

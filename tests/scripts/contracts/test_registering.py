@@ -1,5 +1,6 @@
 """Schemas are registered in one order and with full compatibility; a release never changes."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_registering_twice_changes_nothing(fake: FakeRegistry) -> None:
     texts = dict(fake.texts)
     assert {each.state for each in register(registry)} == {"registered"}
     assert fake.texts == texts
+    assert differences(registry) == []
+
+
+def test_a_registry_that_orders_attributes_in_its_own_way_differs_in_nothing(
+    fake: FakeRegistry,
+) -> None:
+    registry = filled(fake)
+    for schema_id, text in fake.texts.items():
+        fake.texts[schema_id] = json.dumps(json.loads(text), sort_keys=True)
     assert differences(registry) == []
 
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from support.carts.carting import Carting
 from support.pods.api_client import TrustingVerifier
+from support.pods.carts_asked import CartLog
 from support.pods.event_log import ENCODE, EventLog
 from support.pods.reservation_pods import Seats, pod_over
 from support.pods.told_seats import Owners, records
@@ -10,6 +12,7 @@ from support.records.event_values import event
 from support.records.status_records import Fed, counts
 from support.seats.section_commands import IDS
 
+from api.commands.cart_desk import CartDesk
 from api.pod import Pod
 
 EVENT = 7
@@ -38,6 +41,7 @@ def whole_pod() -> Pod:
     owners.tell(EVENT, "A", records(5, (0, 0)))
     decided = pod_over(seats, view=fed.view, wait_ms=20, wait_max_ms=20)
     descriptions: Any = log
+    cart_log: Any = CartLog(Carting(("....",)))
     return Pod(
         decided.settings,
         verifier=TrustingVerifier(),
@@ -50,4 +54,5 @@ def whole_pod() -> Pod:
         descriptions=descriptions,
         ids=IDS,
         payments=decided.payments,
+        carts=CartDesk(IDS, cart_log),
     )
