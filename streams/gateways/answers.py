@@ -9,6 +9,7 @@ from streams.gateways.protocol import (
     Captured,
     ChargeAnswer,
     Declined,
+    Delivery,
     Hint,
     NotFound,
     OrderAnswer,
@@ -20,7 +21,7 @@ from streams.gateways.protocol import (
     Unknown,
     WrongDetail,
 )
-from streams.gateways.webhooks import WebhookRefusal
+from streams.gateways.webhooks import Secrets, WebhookRefusal, refusal_of
 
 NONE_TO_THIS: Final = Unknown("an answer that does not fit the question")
 
@@ -69,6 +70,21 @@ def refund_by(standing: OrderAnswer, refund: Refund) -> RefundAnswer | None:
             return NotFound()
         case other:
             return other
+
+
+def signed_hint(
+    delivery: Delivery,
+    header: bytes,
+    secrets: Secrets,
+    now_ms: int,
+    read: Callable[[Mapping[str, Any]], Hint],
+) -> Hint | WebhookRefusal:
+    """Return the hint of a webhook in the scheme of `webhooks`, or why it is not believed.
+
+    header: name of the header with the signature, in lower case. read: as in `hint_in`.
+    """
+    refusal = refusal_of(header, delivery.headers, delivery.body, secrets, now_ms)
+    return hint_in(delivery.body, read) if refusal is None else refusal
 
 
 def hint_in(body: bytes, read: Callable[[Mapping[str, Any]], Hint]) -> Hint | WebhookRefusal:

@@ -6,30 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from infra.process.environment import Environment
-from streams.gateways.answers import hint_in, to_charge, to_refund
+from streams.gateways import protocol
+from streams.gateways.answers import signed_hint, to_charge, to_refund
 from streams.gateways.calls import HttpCalls, Said
-from streams.gateways.protocol import (
-    Captured,
-    Charge,
-    ChargeAnswer,
-    Declined,
-    Delivery,
-    Hint,
-    NotFound,
-    OrderAnswer,
-    Pending,
-    Refund,
-    RefundAnswer,
-    Refunded,
-    Refused,
-    RefusedReason,
-    Unavailable,
-    Unknown,
-    WrongDetail,
-    check_order_id,
-)
 from streams.gateways.settings import base_url, header_text, secrets_of
-from streams.gateways.webhooks import Secrets, WebhookRefusal, refusal_of
+from streams.gateways.webhooks import Secrets, WebhookRefusal
 
 NAME: Final = "mock"
 URL: Final = "MOCK_GATEWAY_URL"
@@ -45,45 +26,51 @@ _PARAMETERS: Final = {
     "fault": re.compile(r"[a-z_]{1,32}"),
 }
 
-_Moved = TypeVar("_Moved", Captured, Refunded)
+_Moved = TypeVar("_Moved", protocol.Captured, protocol.Refunded)
 
 
 class MockGateway:
     """Calls the mock gateway's process; see `protocol.Gateway`."""
+
+    name: Final = NAME
 
     def __init__(self, url: str, api_key: str, secrets: Secrets) -> None:
         credentials = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._calls = HttpCalls(url, credentials)
         self._secrets = secrets
 
-    @property
-    def name(self) -> str:
-        return NAME
-
-    def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
+    def wrong_detail(
+        self, method: str, parameters: Mapping[str, str]
+    ) -> protocol.WrongDetail | None:
         del method
         if not parameters.keys() <= _PARAMETERS.keys():
-            return WrongDetail("parameters", f"none but {' and '.join(_PARAMETERS)}")
+            return protocol.WrongDetail("parameters", f"none but {' and '.join(_PARAMETERS)}")
         for name, value in parameters.items():
             if not _PARAMETERS[name].fullmatch(value):
-                return WrongDetail(f"parameters.{name}", f"matches {_PARAMETERS[name].pattern}")
+                return protocol.WrongDetail(
+                    f"parameters.{name}", f"matches {_PARAMETERS[name].pattern}"
+                )
         return None
 
-    async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
+    async def process(self, charge: protocol.Charge, timeout_s: float) -> protocol.ChargeAnswer:
         how = {"method": charge.method, "parameters": dict(charge.parameters)}
         return to_charge(await self._move("/v1/charges", charge, timeout_s, how))
 
-    async def verify(self, order_id: str, timeout_s: float) -> OrderAnswer:
-        check_order_id(order_id)
+    async def verify(self, order_id: str, timeout_s: float) -> protocol.OrderAnswer:
+        protocol.check_order_id(order_id)
         said = await self._calls.ask("GET", f"/v1/orders/{order_id}", timeout_s)
         return _answer(said, order_id)
 
-    async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
+    async def refund(self, refund: protocol.Refund, timeout_s: float) -> protocol.RefundAnswer:
         return to_refund(await self._move("/v1/refunds", refund, timeout_s, {}))
 
     async def _move(
-        self, path: str, asked: Charge | Refund, timeout_s: float, how: Mapping[str, Any]
-    ) -> OrderAnswer:
+        self,
+        path: str,
+        asked: protocol.Charge | protocol.Refund,
+        timeout_s: float,
+        how: Mapping[str, Any],
+    ) -> protocol.OrderAnswer:
         """Ask the gateway to move money, which it does once for each idempotency key."""
         said = await self._calls.ask(
             "POST",
@@ -99,52 +86,51 @@ class MockGateway:
         )
         return _answer(said, asked.order_id)
 
-    async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
-        refusal = refusal_of(
-            SIGNATURE_HEADER, delivery.headers, delivery.body, self._secrets, now_ms
-        )
-        if refusal is not None:
-            return refusal
-        return hint_in(delivery.body, _hint)
+    async def webhook(
+        self, delivery: protocol.Delivery, now_ms: int
+    ) -> protocol.Hint | WebhookRefusal:
+        return signed_hint(delivery, SIGNATURE_HEADER, self._secrets, now_ms, _hint)
 
     async def close(self) -> None:
         await self._calls.close()
 
 
-def _hint(fields: Mapping[str, Any]) -> Hint:
+def _hint(fields: Mapping[str, Any]) -> protocol.Hint:
     # Every event of this gateway is about an order.
-    return Hint(fields["id"], fields["type"], check_order_id(fields["order_id"]))
+    return protocol.Hint(fields["id"], fields["type"], protocol.check_order_id(fields["order_id"]))
 
 
-def _answer(said: Said | Unknown | Unavailable, order_id: str) -> OrderAnswer:
+def _answer(
+    said: Said | protocol.Unknown | protocol.Unavailable, order_id: str
+) -> protocol.OrderAnswer:
     """Return how this order stands by an answer; Unknown for fields of wrong types."""
     if not isinstance(said, Said):
         return said
     try:
         answer = _read(said.status, said.fields)
     except (KeyError, TypeError, ValueError):
-        return Unknown(f"status {said.status}, and fields that cannot be read")
+        return protocol.Unknown(f"status {said.status}, and fields that cannot be read")
     # Money that moved for another order tells nothing about this one.
     about = said.fields.get("order_id", order_id)
-    return answer if about == order_id else Unknown("an answer about another order")
+    return answer if about == order_id else protocol.Unknown("an answer about another order")
 
 
-def _read(status: int, fields: Mapping[str, Any]) -> OrderAnswer:
+def _read(status: int, fields: Mapping[str, Any]) -> protocol.OrderAnswer:
     match status, fields.get("status"):
         case 200, "captured":
-            return _of_fields(Captured, fields)
+            return _of_fields(protocol.Captured, fields)
         case 200, "refunded":
-            return _of_fields(Refunded, fields)
+            return _of_fields(protocol.Refunded, fields)
         case 402, "declined":
-            return Declined(fields["reason"])
+            return protocol.Declined(fields["reason"])
         case 202, "pending":
-            return Pending()
+            return protocol.Pending()
         case 404, None if fields["error"] == "NOT_FOUND":
-            return NotFound()
+            return protocol.NotFound()
         case ((400 | 401 | 409 | 422), None):
-            return Refused(RefusedReason(fields["error"]))
+            return protocol.Refused(protocol.RefusedReason(fields["error"]))
         case _:
-            return Unknown(f"status {status}, which is unknown here")
+            return protocol.Unknown(f"status {status}, which is unknown here")
 
 
 def _of_fields(answer: type[_Moved], fields: Mapping[str, Any]) -> _Moved:

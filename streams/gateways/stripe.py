@@ -20,7 +20,7 @@ import stripe
 
 from infra.process.environment import Environment
 from streams.gateways import stripe_objects as objects
-from streams.gateways.answers import NONE_TO_THIS, hint_in, wrong_token
+from streams.gateways.answers import NONE_TO_THIS, signed_hint, wrong_token
 from streams.gateways.calls import HttpCalls, Said, within
 from streams.gateways.protocol import (
     Charge,
@@ -40,7 +40,7 @@ from streams.gateways.protocol import (
     check_order_id,
 )
 from streams.gateways.settings import account_in
-from streams.gateways.webhooks import Secrets, WebhookRefusal, refusal_of
+from streams.gateways.webhooks import Secrets, WebhookRefusal
 
 # Otherwise the package keeps an id of this machine in the user's folder, and sends it to Stripe.
 stripe.enable_telemetry = False
@@ -89,6 +89,8 @@ class _Connections(stripe.HTTPClient):
 class StripeGateway:
     """Calls Stripe; see `protocol.Gateway`."""
 
+    name: Final = NAME
+
     def __init__(self, api_base: str, api_key: str, secrets: Secrets) -> None:
         self._calls = HttpCalls(api_base, {})
         self._client = stripe.StripeClient(
@@ -98,10 +100,6 @@ class StripeGateway:
             http_client=_Connections(self._calls),
         )
         self._secrets = secrets
-
-    @property
-    def name(self) -> str:
-        return NAME
 
     def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
         # Which methods exist is for Stripe to say, and Stripe adds some from time to time.
@@ -210,12 +208,7 @@ class StripeGateway:
 
     async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
         """Judge a webhook, without the package, whose check knows one secret and no bounds."""
-        refusal = refusal_of(
-            SIGNATURE_HEADER, delivery.headers, delivery.body, self._secrets, now_ms
-        )
-        if refusal is not None:
-            return refusal
-        return hint_in(delivery.body, objects.hint_of)
+        return signed_hint(delivery, SIGNATURE_HEADER, self._secrets, now_ms, objects.hint_of)
 
     async def close(self) -> None:
         await self._calls.close()

@@ -16,28 +16,9 @@ from hashlib import sha256
 from typing import Any, Final
 
 from infra.process.environment import Environment
+from streams.gateways import protocol
 from streams.gateways.answers import hint_in, refund_by, to_charge, to_refund, wrong_token
 from streams.gateways.calls import HttpCalls, Said, within
-from streams.gateways.protocol import (
-    Captured,
-    Charge,
-    ChargeAnswer,
-    Declined,
-    Delivery,
-    Hint,
-    NotFound,
-    OrderAnswer,
-    Pending,
-    Refund,
-    RefundAnswer,
-    Refunded,
-    Refused,
-    RefusedReason,
-    Unavailable,
-    Unknown,
-    WrongDetail,
-    check_order_id,
-)
 from streams.gateways.settings import account_in
 from streams.gateways.webhooks import (
     BODY_BYTES_MAX,
@@ -100,31 +81,35 @@ _UNSAID: Final = frozenset({"FDS_ERROR", "INVALID_CARD_LOST_OR_STOLEN"})
 class TossGateway:
     """Calls Toss; see `protocol.Gateway`."""
 
+    name: Final = NAME
+
     def __init__(self, api_base: str, api_key: str, secrets: Secrets) -> None:
         # Toss's basic authentication: the key is the user name, and the password is empty.
         credentials = b64encode(f"{api_key}:".encode()).decode()
         self._calls = HttpCalls(api_base, {"Authorization": f"Basic {credentials}"})
         self._secrets = secrets
 
-    @property
-    def name(self) -> str:
-        return NAME
-
-    def wrong_detail(self, method: str, parameters: Mapping[str, str]) -> WrongDetail | None:
+    def wrong_detail(
+        self, method: str, parameters: Mapping[str, str]
+    ) -> protocol.WrongDetail | None:
         # The buyer chose the method on Toss's page.
         del method
         return wrong_token(_TOKENS, parameters, "Toss")
 
-    async def process(self, charge: Charge, timeout_s: float) -> ChargeAnswer:
+    async def process(self, charge: protocol.Charge, timeout_s: float) -> protocol.ChargeAnswer:
         order_id = order_at_toss(charge.order_id)
         if order_id is None:
             return _NO_ORDER_THERE
         wrong = self.wrong_detail(charge.method, charge.parameters)
         if wrong is not None:
-            return Refused(RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}")
+            return protocol.Refused(
+                protocol.RefusedReason.BAD_REQUEST, f"{wrong.where}: {wrong.why}"
+            )
         # Toss compares the amount with that of the buyer's page, but not the currency.
         if charge.currency != _CURRENCY:
-            return Refused(RefusedReason.BAD_REQUEST, f"Toss takes {_CURRENCY} only")
+            return protocol.Refused(
+                protocol.RefusedReason.BAD_REQUEST, f"Toss takes {_CURRENCY} only"
+            )
         said = await self._calls.ask(
             "POST",
             "/v1/payments/confirm",
@@ -138,23 +123,23 @@ class TossGateway:
         )
         return to_charge(_answer(said, charge.order_id))
 
-    async def verify(self, order_id: str, timeout_s: float) -> OrderAnswer:
-        check_order_id(order_id)
+    async def verify(self, order_id: str, timeout_s: float) -> protocol.OrderAnswer:
+        protocol.check_order_id(order_id)
         return _answer(await self._look_up(order_id, timeout_s), order_id)
 
     async def _look_up(
         self, order_id: str, timeout_s: float
-    ) -> Said | Refused | Unknown | Unavailable:
+    ) -> Said | protocol.Refused | protocol.Unknown | protocol.Unavailable:
         there = order_at_toss(order_id)
         if there is None:
             return _NO_ORDER_THERE
         return await self._calls.ask("GET", f"/v1/payments/orders/{there}", timeout_s)
 
-    async def refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
+    async def refund(self, refund: protocol.Refund, timeout_s: float) -> protocol.RefundAnswer:
         """Look the payment up, then cancel it; both calls share `timeout_s`."""
         return await within(timeout_s, lambda: self._refund(refund, timeout_s))
 
-    async def _refund(self, refund: Refund, timeout_s: float) -> RefundAnswer:
+    async def _refund(self, refund: protocol.Refund, timeout_s: float) -> protocol.RefundAnswer:
         said = await self._look_up(refund.order_id, timeout_s)
         known = _refund_known(said, refund)
         if known is not None:
@@ -169,7 +154,9 @@ class TossGateway:
         )
         return to_refund(_answer(cancelled, refund.order_id))
 
-    async def webhook(self, delivery: Delivery, now_ms: int) -> Hint | WebhookRefusal:
+    async def webhook(
+        self, delivery: protocol.Delivery, now_ms: int
+    ) -> protocol.Hint | WebhookRefusal:
         refusal = _refusal_of(delivery, self._secrets, now_ms)
         if refusal is not None:
             return refusal
@@ -178,7 +165,7 @@ class TossGateway:
         event_id = sha256(delivery.body).hexdigest()
         return hint_in(
             delivery.body,
-            lambda fields: Hint(
+            lambda fields: protocol.Hint(
                 event_id, fields["eventType"], _our_order(fields["data"]["orderId"])
             ),
         )
@@ -187,7 +174,9 @@ class TossGateway:
         await self._calls.close()
 
 
-_NO_ORDER_THERE: Final = Refused(RefusedReason.BAD_REQUEST, "an order id that Toss does not take")
+_NO_ORDER_THERE: Final = protocol.Refused(
+    protocol.RefusedReason.BAD_REQUEST, "an order id that Toss does not take"
+)
 
 
 def order_at_toss(order_id: str) -> str | None:
@@ -200,30 +189,32 @@ def _our_order(there: object) -> str | None:
     """Return our id of an order at Toss; None where Toss has no such ids."""
     if not isinstance(there, str) or not _ORDER_ID.fullmatch(there):
         return None
-    return check_order_id(there.replace("=", "."))
+    return protocol.check_order_id(there.replace("=", "."))
 
 
-def _answer(said: Said | Refused | Unknown | Unavailable, order_id: str) -> OrderAnswer:
+def _answer(
+    said: Said | protocol.Refused | protocol.Unknown | protocol.Unavailable, order_id: str
+) -> protocol.OrderAnswer:
     """Return how this order stands by an answer; Unknown for fields of wrong types."""
     if not isinstance(said, Said):
         return said
     about = said.fields.get("orderId")
     if about is not None and about != order_at_toss(order_id):
-        return Unknown("an answer about another order")
+        return protocol.Unknown("an answer about another order")
     try:
         if said.status == 200:
             return _payment(said.fields, order_id)
         return _failed(said.status, said.fields["code"])
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return Unknown(f"status {said.status}, and fields that cannot be read")
+        return protocol.Unknown(f"status {said.status}, and fields that cannot be read")
 
 
-def _payment(fields: Mapping[str, Any], order_id: str) -> OrderAnswer:
+def _payment(fields: Mapping[str, Any], order_id: str) -> protocol.OrderAnswer:
     if fields["orderId"] != order_at_toss(order_id):
-        return Unknown("a payment of no order")
+        return protocol.Unknown("a payment of no order")
     match fields["status"]:
         case "DONE" | "PARTIAL_CANCELED":
-            return Captured(
+            return protocol.Captured(
                 order_id=order_id,
                 payment_id=fields["paymentKey"],
                 # Without the part that a person may have given back at Toss.
@@ -235,8 +226,8 @@ def _payment(fields: Mapping[str, Any], order_id: str) -> OrderAnswer:
         case "CANCELED":
             last = fields["cancels"][-1]
             if last["cancelStatus"] != "DONE":
-                return Pending()
-            return Refunded(
+                return protocol.Pending()
+            return protocol.Refunded(
                 order_id=order_id,
                 payment_id=fields["paymentKey"],
                 refund_id=last["transactionKey"],
@@ -245,47 +236,50 @@ def _payment(fields: Mapping[str, Any], order_id: str) -> OrderAnswer:
                 refunded_at_ms=_ms(last["canceledAt"]),
             )
         case "WAITING_FOR_DEPOSIT":
-            return Pending()
+            return protocol.Pending()
         # The buyer's page has begun the payment. Our call to confirm it has not arrived (yet).
         case "READY" | "IN_PROGRESS":
-            return NotFound()
+            return protocol.NotFound()
         case "ABORTED" | "EXPIRED" as ended:
-            return Declined(str(ended))
+            return protocol.Declined(str(ended))
         case _:
-            return Unknown("a payment in an unknown state")
+            return protocol.Unknown("a payment in an unknown state")
 
 
-def _failed(status: int, code: str) -> NotFound | Declined | Refused | Unknown:
+def _failed(
+    status: int, code: str
+) -> protocol.NotFound | protocol.Declined | protocol.Refused | protocol.Unknown:
     match status, code:
         case 404, "NOT_FOUND_PAYMENT":
-            return NotFound()
+            return protocol.NotFound()
         case 400, "ALREADY_PROCESSED_PAYMENT":
-            return Refused(RefusedReason.ALREADY_CAPTURED)
+            return protocol.Refused(protocol.RefusedReason.ALREADY_CAPTURED)
         case ((400 | 403), "ALREADY_CANCELED_PAYMENT"):
-            return Refused(RefusedReason.ALREADY_REFUNDED)
+            return protocol.Refused(protocol.RefusedReason.ALREADY_REFUNDED)
         case 400, "INVALID_IDEMPOTENCY_KEY":
-            return Refused(RefusedReason.KEY_REUSED)
+            return protocol.Refused(protocol.RefusedReason.KEY_REUSED)
         case ((400 | 401 | 403), _) if code in _NOT_ALLOWED:
-            return Refused(RefusedReason.NOT_ALLOWED, code)
+            return protocol.Refused(protocol.RefusedReason.NOT_ALLOWED, code)
         case ((400 | 403 | 404), _) if code in _BAD_REQUESTS:
-            return Refused(RefusedReason.BAD_REQUEST, code)
+            return protocol.Refused(protocol.RefusedReason.BAD_REQUEST, code)
         case ((400 | 403), _) if code in _UNSAID:
-            return Declined("CARD_DECLINED")
+            return protocol.Declined("CARD_DECLINED")
         case ((400 | 403), _) if _DECLINES.fullmatch(code):
-            return Declined(code)
+            return protocol.Declined(code)
         # PROVIDER_ERROR among them. The caller looks the order up before it does anything else.
         case _:
-            return Unknown(f"status {status}, which is unknown here")
+            return protocol.Unknown(f"status {status}, which is unknown here")
 
 
 def _refund_known(
-    said: Said | Refused | Unknown | Unavailable, refund: Refund
-) -> RefundAnswer | None:
+    said: Said | protocol.Refused | protocol.Unknown | protocol.Unavailable,
+    refund: protocol.Refund,
+) -> protocol.RefundAnswer | None:
     """Return the answer to a refund by its order's payment; None where it has yet to be made."""
     if not _PAYMENT_KEY.fullmatch(refund.payment_id):
-        return Refused(RefusedReason.BAD_REQUEST, "no payment key of Toss")
+        return protocol.Refused(protocol.RefusedReason.BAD_REQUEST, "no payment key of Toss")
     standing = _answer(said, refund.order_id)
-    if isinstance(standing, Refunded):
+    if isinstance(standing, protocol.Refunded):
         assert isinstance(said, Said), "a refund was read from it"
         if said.fields["cancels"][-1].get("cancelReason") == refund.idempotency_key:
             return standing
@@ -299,7 +293,9 @@ def _ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def _refusal_of(delivery: Delivery, secrets: Secrets, now_ms: int) -> WebhookRefusal | None:
+def _refusal_of(
+    delivery: protocol.Delivery, secrets: Secrets, now_ms: int
+) -> WebhookRefusal | None:
     """Return why a webhook is not believed: HMAC-SHA256 over `<raw body>:<time>`, in base64."""
     if len(delivery.body) > BODY_BYTES_MAX:
         return WebhookRefusal.TOO_LARGE
