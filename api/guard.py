@@ -1,7 +1,7 @@
 """What a documented endpoint demands before it runs: a role, and room under the limits.
 
     @router.post(..., dependencies=[Depends(limited("create"))])
-    async def reserve(who: Annotated[Identity, Depends(buyer)], ...)
+    async def reserve(who: Buyer, ...)
 
 Look-ups from memory demand a token only: they cost neither broker nor Redis.
 """
@@ -43,8 +43,12 @@ async def anyone(request: Request, _: Annotated[object, Security(_SCHEME)]) -> I
     return identity
 
 
+Anyone = Annotated[Identity, Depends(anyone)]
+"""A parameter of an endpoint: who asks, once it is certain that they may; so are the other two."""
+
+
 def _demanding(role: str) -> Callable[[Identity], Awaitable[Identity]]:
-    async def demand(identity: Annotated[Identity, Depends(anyone)]) -> Identity:
+    async def demand(identity: Anyone) -> Identity:
         if role not in identity.roles:
             raise Problem.of(ApiReason.NOT_ALLOWED, f"Use a token with the role {role}.")
         return identity
@@ -55,11 +59,14 @@ def _demanding(role: str) -> Callable[[Identity], Awaitable[Identity]]:
 buyer: Final = _demanding(BUYER)
 operator: Final = _demanding(OPERATOR)
 
+Buyer = Annotated[Identity, Depends(buyer)]
+Operator = Annotated[Identity, Depends(operator)]
+
 
 def limited(kind: LimitKind) -> Callable[[Request, Identity], Awaitable[None]]:
     """Return a dependency that counts a request by its user's limit and by its network's."""
 
-    async def count(request: Request, identity: Annotated[Identity, Depends(anyone)]) -> None:
+    async def count(request: Request, identity: Anyone) -> None:
         pod = pod_of(request)
         settings = pod.settings
         limit = getattr(settings, f"limit_{kind}")

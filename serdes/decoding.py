@@ -14,13 +14,7 @@ from serdes.avro.refused import Refused
 from serdes.avro.schema_files import current, fingerprint_of, inlined, name_of, qualified
 from serdes.avro.schema_rules import faults_of
 from serdes.registry.ids import NOT_A_SCHEMA, RegisteredSchema, SchemaIds
-from serdes.wire import (
-    HEADER_BYTES,
-    SCHEMA_ID_MAX,
-    VALUE_BYTES_MAX,
-    header_of,
-    schema_id_of,
-)
+from serdes.wire import HEADER_BYTES, SCHEMA_ID_MAX, VALUE_BYTES_MAX, header_of, schema_id_of
 
 HEADERS_MAX = 100
 HEADERS_BYTES_MAX = 64 * 1024

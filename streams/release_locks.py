@@ -38,6 +38,9 @@ from streams.intents import (
     settle_intent,
 )
 
+_UNLOCK: Final = LOCKS + "SeatUnlock"
+_RELEASED: Final = LOCKS + "LocksReleased"
+
 REDIS: Final = "redis"
 CALL_MS: Final = 5_000
 SEATS_MAX: Final = 100
@@ -46,9 +49,6 @@ SEATS_MAX: Final = 100
 PATIENCE_MS: Final = 900_000
 _PAUSE_MS: Final = (1_000, 60_000)
 """Before the second try, and at most; each is twice as long as the one before."""
-
-_UNLOCK: Final = LOCKS + "SeatUnlock"
-_RELEASED: Final = LOCKS + "LocksReleased"
 
 
 class Asked(NamedTuple):

@@ -13,12 +13,11 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.access.identity import Identity
 from api.commands.desk import APPEND_WAIT_S, Command, CommandDesk, Wait
 from api.events.bodies import ChangedEvent, Opening, event_body
 from api.events.catalogue import Catalogue, known_event, now_ms
 from api.events.openings import check_times, opened, prepared
-from api.guard import limited, operator, pod_of
+from api.guard import Operator, limited, operator, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
 from api.web.ids import EventIdInPath
@@ -72,7 +71,7 @@ class Asked:
 
 async def asked(
     request: Request,
-    who: Annotated[Identity, Depends(operator)],
+    who: Operator,
     key: Key,
     wait: AskedWait,
 ) -> Asked:

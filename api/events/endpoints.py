@@ -13,17 +13,10 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from api.access.identity import Identity
 from api.events import changes as event_changes
-from api.events.bodies import (
-    EventBody,
-    EventPage,
-    EventSections,
-    event_body,
-    section_body,
-)
+from api.events.bodies import EventBody, EventPage, EventSections, event_body, section_body
 from api.events.catalogue import Catalogue, known_event, now_ms
-from api.guard import anyone, pod_of
+from api.guard import Anyone, anyone, pod_of
 from api.web.etags import UNMODIFIED, etag_of, unless_known
 from api.web.ids import EventIdInPath
 from api.web.problems import Problem, bad, retry_after
@@ -96,7 +89,7 @@ async def show_event(
     request: Request,
     catalogue: Catalogue,
     event_id: EventIdInPath,
-    who: Annotated[Identity, Depends(anyone)],
+    who: Anyone,
     min_revision: Annotated[Int64, Query()] = 0,
     wait_ms: Annotated[DayMs | None, Query(description="Longest wait for the revision.")] = None,
 ) -> Response:
@@ -125,10 +118,7 @@ async def show_event(
 
 @router.get("/v1/events/{event_id}/sections", response_model=EventSections, responses=UNMODIFIED)
 async def list_sections(
-    request: Request,
-    catalogue: Catalogue,
-    event_id: EventIdInPath,
-    who: Annotated[Identity, Depends(anyone)],
+    request: Request, catalogue: Catalogue, event_id: EventIdInPath, who: Anyone
 ) -> Response:
     """List an event's sections: names, capacities, categories."""
     event = await known_event(pod_of(request), caller_of(request, who.user_id), event_id)

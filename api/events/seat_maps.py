@@ -13,8 +13,7 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from api.access.identity import Identity
-from api.guard import anyone, limited, pod_of
+from api.guard import Anyone, anyone, limited, pod_of
 from api.pod import Pod
 from api.web.consistency_tokens import TOKEN_FORM, Token, tokens_in
 from api.web.etags import UNMODIFIED, etag_of, unless_known
@@ -104,7 +103,7 @@ async def free_seats(
     request: Request,
     event_id: EventIdInPath,
     section: SectionIdInPath,
-    who: Annotated[Identity, Depends(anyone)],
+    who: Anyone,
     form: Annotated[Literal["bitmap", "sparse"], Query(alias="format")] = "bitmap",
     min_version: Annotated[Int64, Query()] = 0,
     consistency_token: Annotated[

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access.identity import Identity
-from api.guard import limited, operator, pod_of
+from api.guard import Operator, limited, operator, pod_of
 from api.pod import Pod
 from api.standing import UNANSWERED
 from api.web.answers import json_answer
@@ -27,8 +26,6 @@ from state.owners.protocol import LISTED_MAX
 from state.records.payments import PurchaseRecord, purchase_of
 
 router = APIRouter(tags=["payments"])
-
-Operator = Annotated[Identity, Depends(operator)]
 
 LIMIT_MAX: Final = 100
 PARTITION_MAX: Final = 999_999

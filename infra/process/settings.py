@@ -4,13 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from infra.process import log_lines
-from infra.process.environment import (
-    Environment,
-    brokers,
-    name,
-    redis_address,
-    setting,
-)
+from infra.process.environment import Environment, brokers, name, redis_address, setting
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 
 PREFIX: Final = "SEATSTREAM_"

@@ -46,13 +46,7 @@ from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
 from state.kafka.group_offsets import committed_in
 from state.owners.name import address_of
-from state.owners.protocol import (
-    OWNER_HEADER,
-    PROGRESS_HEADER,
-    path_to,
-    path_to_keys,
-    unframed,
-)
+from state.owners.protocol import OWNER_HEADER, PROGRESS_HEADER, path_to, path_to_keys, unframed
 from state.records.names import SectionLayout, SectionState
 from state.records.reservation import reservation_of
 from state.records.section import plan_of

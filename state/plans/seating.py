@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
+from typing import NamedTuple
 
 from anyascii import anyascii
 
@@ -87,8 +88,7 @@ class SectionPlan:
         return sum(len(row.aisles) for row in self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class SeatPlace:
+class SeatPlace(NamedTuple):
     """Where a seat of the file stands: section id, row index, seat index."""
 
     section: str

@@ -29,14 +29,7 @@ from rocksdict import (
 )
 
 from state.stores.envelope import seed_of
-from state.stores.partition_state import (
-    NO_LIMIT,
-    Changes,
-    DueEntry,
-    Names,
-    first_due,
-    writer_at,
-)
+from state.stores.partition_state import NO_LIMIT, Changes, DueEntry, Names, first_due, writer_at
 
 _OFFSET_KEY = b"\xffmoffset"
 _IDENTITY_KEY = b"\xffmidentity"

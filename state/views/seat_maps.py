@@ -98,10 +98,10 @@ class SeatMapCache:
         self._source = source
         self._view = view
         self._decisions = decisions
-        self._seats_max = seats_max
         self._certain_s = certain_s
         self._clock_ns = clock_ns
         self._kept: OrderedDict[Name, SeatMap] = OrderedDict()
+        self._seats_max = seats_max
         self._seats = 0
         self._lookups: dict[Name, asyncio.Task[SeatMap | None]] = {}
 

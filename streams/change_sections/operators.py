@@ -9,13 +9,7 @@ from state.domain.layout import Layout, SeatPosition, invalid, invalid_window, r
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.section import Section
-from state.records.names import (
-    OWN_FIELDS,
-    BlockSeats,
-    ChangeSaleWindow,
-    OpenSection,
-    UnblockSeats,
-)
+from state.records.names import OWN_FIELDS, BlockSeats, ChangeSaleWindow, OpenSection, UnblockSeats
 from state.records.section import (
     known_section,
     plan_of,

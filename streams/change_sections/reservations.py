@@ -19,12 +19,7 @@ from state.domain.reservation import (
     refusal_to_release,
 )
 from state.domain.section import Section
-from state.records.names import (
-    ConfirmReservation,
-    ExtendHold,
-    LaterCommand,
-    ReleaseReservation,
-)
+from state.records.names import ConfirmReservation, ExtendHold, LaterCommand, ReleaseReservation
 from state.records.reservation import correlation_of
 from streams.change_sections.carts import tell_lapsed
 from streams.change_sections.decisions import Again, Changed, Decision, Refused

@@ -8,11 +8,7 @@ from typing import Any
 
 import aiokafka.consumer.consumer as aiokafka_consumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import (
-    GroupAuthorizationFailedError,
-    KafkaError,
-    UnknownTopicOrPartitionError,
-)
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, UnknownTopicOrPartitionError
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 

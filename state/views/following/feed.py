@@ -22,11 +22,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from infra.process.kafka_security import KafkaOptions
-from serdes.registry.known_ids import (
-    ContradictoryIdsError,
-    IdLogUnavailableError,
-    SchemaIdsError,
-)
+from serdes.registry.known_ids import ContradictoryIdsError, IdLogUnavailableError, SchemaIdsError
 from state.kafka.freshness import LogShortened
 from state.kafka.refusals import Refusals
 from state.kafka.timeline import Timeline, is_loss

@@ -98,14 +98,14 @@ class Heartbeat:
         clock_ns: Callable[[], int],
         counters: HeartbeatCounters,
     ) -> None:
-        self.is_wanted = False
         self._admin = admin
         self._connect = connect
         self._topic = topic
+        self._asked_ns = clock_ns() - interval_ns
         self._interval_ns = interval_ns
         self._clock_ns = clock_ns
         self._counters = counters
-        self._asked_ns = clock_ns() - interval_ns
+        self.is_wanted = False
         self._rest_ns = REST_NS_MIN
         self._rests_until_ns = clock_ns()
         self._identified_ns = clock_ns()

@@ -18,11 +18,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Unpack
 
-from confluent_kafka import (
-    IsolationLevel,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import IsolationLevel, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import RESERVATION_OUTCOMES

@@ -10,13 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    KafkaConnectionError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordTooLargeError,
-)
+from aiokafka import AIOKafkaProducer, errors
 
 from infra.process.record_ids import Headers
 from streams.runtime.process.observer import Observer
@@ -56,7 +50,9 @@ class _Producer(AIOKafkaProducer):
     """A producer that can be abandoned. Its own `stop` does nothing the second time."""
 
     async def abandon(self) -> None:
-        self._message_accumulator.fail_all(KafkaConnectionError("its producer was given up"))
+        self._message_accumulator.fail_all(
+            errors.KafkaConnectionError("its producer was given up")
+        )
         sending = self._sender.sender_task
         if sending is not None:
             sending.cancel()
@@ -107,9 +103,9 @@ class AnswerLog:
                 told = await producer.send_and_wait(
                     topic, value, key=key, partition=partition, headers=list(headers)
                 )
-            except (MessageSizeTooLargeError, RecordTooLargeError) as error:
+            except (errors.MessageSizeTooLargeError, errors.RecordTooLargeError) as error:
                 raise AnswerTooLarge(str(error)) from error
-            except (KafkaError, OSError) as error:
+            except (errors.KafkaError, OSError) as error:
                 self._note(error)
                 self._drop(producer)
             else:

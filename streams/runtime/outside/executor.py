@@ -43,15 +43,7 @@ from infra.process.log_lines import current
 from infra.process.record_ids import correlation_in
 from serdes.wire import VALUE_BYTES_MAX
 from state.stores.partition_state import Changes, last_of
-from streams.intents import (
-    DETAIL_MAX,
-    INTENT,
-    Answer,
-    Intent,
-    NotDone,
-    Result,
-    changed_intents,
-)
+from streams.intents import DETAIL_MAX, INTENT, Answer, Intent, NotDone, Result, changed_intents
 from streams.route import OTHERS, Route
 from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
 from streams.runtime.outside.breaker import Phase, Rules
@@ -125,8 +117,8 @@ class IntentExecutor:
         self._reached = reached
         self._in_trouble = in_trouble
         self._now_ms = now_ms
-        self._routes = routes
         rules = Rules(settings.circuit_failures, settings.circuit_open_ms, settings.circuit_probes)
+        self._routes = routes
         self._bulkheads = [
             Bulkhead(route, destination, _share(settings, route, destination), rules)
             for route in routes

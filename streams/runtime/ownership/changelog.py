@@ -14,20 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from state.stores.envelope import (
-    DELETION_HEADER,
-    CorruptValue,
-    order_of,
-    seed_of,
-    unpack,
-)
-from state.stores.partition_state import (
-    RESERVED_PREFIX,
-    SIGNED_KEYS,
-    WRITER_KEY,
-    Changes,
-    Store,
-)
+from state.stores.envelope import DELETION_HEADER, CorruptValue, order_of, seed_of, unpack
+from state.stores.partition_state import RESERVED_PREFIX, SIGNED_KEYS, WRITER_KEY, Changes, Store
 from streams.batch import Record
 
 NAMED_MAX = 5
