@@ -16,7 +16,7 @@ from benchmarks.pod_runs.api_pod import user_name
 from benchmarks.pod_runs.arena import EVENT_ID, Arena, Command
 from benchmarks.seat_runs.paced import open_sections
 from benchmarks.seat_runs.worker import Worker
-from infra.stack.loopback import OPENER
+from infra.stack.loopback import tell
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.traffic.sending import CommandEncoders
 from serdes.wire import header_of
@@ -141,9 +141,7 @@ class Till:
     def pace(self, delay_ms: int) -> None:
         """Let the gateway answer everything so late from now on."""
         body = json.dumps({"delay_ms": delay_ms, "late_ms": delay_ms}).encode()
-        url = self.cluster.gateway.control_url + "/pace"
-        with OPENER.open(url, body, timeout=GATEWAY_TIMEOUT_S):
-            pass
+        tell(self.cluster.gateway.control_url + "/pace", body, GATEWAY_TIMEOUT_S)
 
     def gateway_cpu_s(self) -> float:
         """Return the processor time of the gateway."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from infra.paths import APICURIO_HOME
 from infra.stack.java import java
-from infra.stack.loopback import OPENER, answers_well
+from infra.stack.loopback import answers_well
 from infra.stack.ports import free_ports, is_listening
 from infra.stack.processes import Child, wait_until_ready
 
@@ -72,7 +72,7 @@ class SchemaRegistry:
         def is_ready() -> bool:
             ports = (self._port, self._management_port)
             is_ours = all(is_listening(child.pid, port) for port in ports)
-            return is_ours and answers_well(health)
+            return is_ours and answers_well(health) and self._demands_compatibility()
 
         wait_until_ready(
             child,
@@ -83,17 +83,16 @@ class SchemaRegistry:
             advice="Check free memory (about 200 MB). If its data is damaged, "
             "`scripts/stack down --purge` deletes it.",
         )
-        self._demand_compatibility()
 
-    def _demand_compatibility(self) -> None:
+    def _demands_compatibility(self) -> bool:
+        """Say whether it took this; asked until it does, for a busy one now and then drops one."""
         request = urllib.request.Request(  # noqa: S310  (loopback HTTP)
             f"{self.url}/config",
             data=json.dumps({"compatibility": COMPATIBILITY}).encode(),
             headers={"Content-Type": "application/json"},
             method="PUT",
         )
-        with OPENER.open(request, timeout=30):
-            pass
+        return answers_well(request, timeout_s=30)
 
     def kill(self) -> None:
         """End the registry as a crash would."""

@@ -1,12 +1,11 @@
 """What the demo has its payment gateway do: decline, keep silent, be away, send webhooks."""
 
 import json
-import urllib.request
 
 from infra.gateway.books import Operation
 from infra.gateway.faults import Fault
 from infra.gateway.webhooks import Manner
-from infra.stack.loopback import OPENER
+from infra.stack.loopback import tell
 
 ANSWER_S = 15.0
 OUTAGE_S = 10.0
@@ -37,8 +36,4 @@ class GatewayControl:
         self._tell("/outage", ms=int(OUTAGE_S * 1000))
 
     def _tell(self, path: str, **fields: object) -> None:
-        request = urllib.request.Request(  # noqa: S310 - loopback HTTP
-            self._url + path, json.dumps(fields).encode(), method="POST"
-        )
-        with OPENER.open(request, timeout=ANSWER_S):
-            pass
+        tell(self._url + path, json.dumps(fields).encode(), ANSWER_S)

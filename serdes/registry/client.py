@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from infra.process.dropped import unless_dropped
 from schemas.topics import subjects
 from serdes.avro.schema_files import current
 from serdes.registry.ids import NOT_A_SCHEMA, RegisteredSchema, SchemaIds, schema_identity
@@ -55,7 +56,11 @@ class NotRegisteredError(SchemaIdsError):
 
 
 class Registry:
-    """A schema registry with Confluent's HTTP interface. Calls block up to `timeout_s` each."""
+    """A schema registry with Confluent's HTTP interface. Calls block up to `timeout_s` each.
+
+    Nothing that is asked here harms twice: after a dropped connection it is asked again within
+    that time.
+    """
 
     def __init__(self, url: str, timeout_s: float = 5.0) -> None:
         self.url = url.rstrip("/")
@@ -75,13 +80,22 @@ class Registry:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": _MEDIA_TYPE, "Accept": f"{_MEDIA_TYPE}, application/json"},
         )
+        where = f"{method} {self.url}/{path}"
         try:
-            with self._opener.open(request, timeout=self._timeout_s) as answer:
-                return json.loads(answer.read(_ANSWER_BYTES_MAX))
-        except urllib.error.HTTPError as error:
-            raise _error_of(error, f"{method} {self.url}/{path}") from error
+            return unless_dropped(
+                lambda left_s: self._answer(request, where, left_s), self._timeout_s
+            )
         except _NO_ANSWER as error:
-            raise RegistryUnavailableError(f"{method} {self.url}/{path}: {error}") from error
+            raise RegistryUnavailableError(f"{where}: {error}") from error
+
+    def _answer(self, request: urllib.request.Request, where: str, timeout_s: float) -> Any:
+        try:
+            with self._opener.open(request, timeout=timeout_s) as answer:
+                return json.loads(_whole(answer))
+        except urllib.error.HTTPError as error:
+            with error:
+                text = _whole(error).decode(errors="replace")
+            raise _meaning(error.code, text, where) from error
 
     def id_of(self, subject: str, text: str) -> int | None:
         """Return the id of a schema text under a subject, or None where it is not registered."""
@@ -183,19 +197,24 @@ def _text_of(value: Any) -> str:
     return value
 
 
-def _error_of(error: urllib.error.HTTPError, where: str) -> Exception:
+def _whole(answer: Any) -> bytes:
+    """Return an answer's body; raises IncompleteRead where the connection ended before it did."""
+    body: bytes = answer.read(_ANSWER_BYTES_MAX)
+    # Without any length, and nothing there: it ended among the headers.
+    is_cut = answer.length if body else answer.length != 0
+    if is_cut and len(body) < _ANSWER_BYTES_MAX:
+        raise http.client.IncompleteRead(body, answer.length)
+    return body
+
+
+def _meaning(status: int, text: str, where: str) -> Exception:
     """Return what an answer with an error status means."""
-    try:
-        with error:
-            text = error.read(_ANSWER_BYTES_MAX).decode(errors="replace")
-    except _NO_ANSWER as fault:
-        return RegistryUnavailableError(f"{where}: {error.code}, and then {fault}")
-    told = f"{where}: {error.code}"
-    is_server_fault = error.code >= http.client.INTERNAL_SERVER_ERROR
+    told = f"{where}: {status}"
+    is_server_fault = status >= http.client.INTERNAL_SERVER_ERROR
     # A proxy, or a path where there is no registry: that is no "there is none".
-    if is_server_fault or (error.code == _NOT_FOUND and not _says_absent(text)):
+    if is_server_fault or (status == _NOT_FOUND and not _says_absent(text)):
         return RegistryUnavailableError(f"{told} {text[:500]}")
-    return RegistryRefusedError(error.code, f"{told} {_message_of(text)}")
+    return RegistryRefusedError(status, f"{told} {_message_of(text)}")
 
 
 def _says_absent(text: str) -> bool:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from infra.stack.registry import SchemaRegistry
 from schemas.topics import subjects
+from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.registering import COMPATIBILITY
 from serdes.avro.schema_files import current
-from serdes.registry.client import Registry, quoted
+from serdes.registry.client import quoted
 
 
 def fill(url: str, *, others: int = 0, exchanged: Sequence[str] = ()) -> None:
@@ -22,7 +23,7 @@ def fill(url: str, *, others: int = 0, exchanged: Sequence[str] = ()) -> None:
     others:    schemas of somebody else that come first, so that no id is a pinned one.
     exchanged: full names of two records, each registered in the other's turn.
     """
-    registry = Registry(url, timeout_s=30.0)
+    registry = PatientRegistry(url, PATIENCE_S)
     for number in range(others):
         text = f'{{"type":"fixed","name":"Other{number}","size":1}}'
         registry.call("POST", f"subjects/other-{number}/versions", {"schema": text})

@@ -36,13 +36,13 @@ from schemas.topics import (
 )
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import committed_offsets
+from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.registering import register
 from scripts.processes.workers import Supervisor, Worker
 from scripts.sale.faults import draw_faults
 from scripts.sale.setting_up import prepare_topics, running
 from scripts.sale.table import Display
 from scripts.traffic.sending import schema_ids
-from serdes.registry.client import Registry
 from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
@@ -115,7 +115,7 @@ def prepared_servers() -> Iterator[Servers]:
         where = Servers(stack.kafka_brokers, stack.registry_url)
         with Display() as display:
             prepare_topics(where.brokers, display)
-        register(Registry(where.registry_url, timeout_s=60.0))
+        register(PatientRegistry(where.registry_url, PATIENCE_S))
         yield where
 
 

@@ -17,9 +17,10 @@ from infra.stack.processes import wait_until
 from infra.stack.registry import SchemaRegistry
 from schemas.topics import SCHEMA_IDS, subjects
 from scripts.brokers.addresses import Servers as Addresses
+from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.processes.workers import Worker
 from scripts.traffic.sending import CommandEncoders, CommandSender, schema_ids
-from serdes.registry.client import Registry, fetch_ids
+from serdes.registry.client import fetch_ids
 from state.domain.keys import section_key
 from state.kafka.schema_id_log import SchemaIdLog
 
@@ -96,7 +97,7 @@ def test_s2_workers_pods_and_scripts_refuse_a_registry_with_other_ids(place: Pla
 
     with swapped(place.registry, place.directory / "another"):
         fill(place.servers.registry_url, others=OTHERS, exchanged=(CONFIRM, RELEASE))
-        ids = fetch_ids(Registry(place.servers.registry_url, timeout_s=30.0))
+        ids = fetch_ids(PatientRegistry(place.servers.registry_url, PATIENCE_S))
         assert set(ids.id_by_subject.values()) == set(listed)
 
         empty = place.worker("empty")

@@ -1,5 +1,6 @@
 """Worker processes, their topics, and the count that is taken on the log, never on worker logs."""
 
+import http.client
 import json
 import math
 import os
@@ -97,7 +98,7 @@ class Worker:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
-        except (OSError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             return 0, ""
 
     def is_ready(self) -> bool:

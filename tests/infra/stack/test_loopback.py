@@ -4,17 +4,18 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.error import HTTPError
 
 import pytest
 
-from infra.stack.loopback import answers_well
+from infra.stack.loopback import answers_well, tell
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @contextmanager
-def server(answer: bytes | None) -> Iterator[str]:
-    """Answer one request with these bytes, or with none until the client gives up."""
+def server(*answers: bytes | None) -> Iterator[str]:
+    """Answer a request each with these bytes, or with none until the client gives up."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         ThreadPoolExecutor(max_workers=1) as pool,
@@ -22,14 +23,18 @@ def server(answer: bytes | None) -> Iterator[str]:
         listening.settimeout(60)
 
         def serve() -> None:
-            with listening.accept()[0] as connection:
-                connection.settimeout(60)
-                connection.recv(65_536)
-                if answer is None:
-                    # Empty when the client has gone.
-                    assert connection.recv(1) == b""
-                else:
-                    connection.sendall(answer)
+            for answer in answers:
+                with listening.accept()[0] as connection:
+                    connection.settimeout(60)
+                    asked = connection.recv(65_536)
+                    # What is not read when a connection ends would take the answer with it.
+                    while asked.startswith(b"POST") and not asked.endswith(b"{}"):
+                        asked += connection.recv(65_536)
+                    if answer is None:
+                        # Empty when the client has gone.
+                        assert connection.recv(1) == b""
+                    else:
+                        connection.sendall(answer)
 
         served = pool.submit(serve)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/ready"
@@ -73,3 +78,16 @@ def test_where_nobody_listens_nobody_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     assert not answers_well(f"http://127.0.0.1:{port}/ready")
+
+
+def test_what_is_told_is_told_again_where_the_connection_is_dropped() -> None:
+    with server(b"", b"", OK) as url:
+        tell(url, b"{}", timeout_s=60)
+
+
+def test_what_is_told_is_told_once_where_it_is_refused() -> None:
+    with (
+        server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as url,
+        pytest.raises(HTTPError, match="400"),
+    ):
+        tell(url, b"{}", timeout_s=60)

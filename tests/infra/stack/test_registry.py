@@ -1,7 +1,7 @@
 """A registry is ready when our own process answers; its schemas outlive a crash."""
 
 import json
-import urllib.request
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,7 @@ from infra.stack import ephemeral_stack, registry
 from infra.stack.ports import free_ports
 from infra.stack.processes import Child, PortTakenError, StackError
 from infra.stack.registry import SchemaRegistry
+from scripts.contracts.patient_registry import PatientRegistry
 
 
 @contextmanager
@@ -29,11 +30,41 @@ def somebody_else_on(port: int) -> Iterator[list[str]]:
         yield asked
 
 
+# Ready on both ports, and yet it drops the first demands.
+DROPPING = """
+import sys, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Dropping(BaseHTTPRequestHandler):
+    demands = 0
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def do_PUT(self):
+        Dropping.demands += 1
+        self.rfile.read(int(self.headers["Content-Length"]))
+        print("demand", self.path, flush=True)
+        if Dropping.demands > 2:
+            self.do_GET()
+
+for setting in sys.argv:
+    if ".port=" in setting:
+        server = ThreadingHTTPServer(("127.0.0.1", int(setting.split("=")[1])), Dropping)
+        threading.Thread(target=server.serve_forever).start()
+"""
+
+
 def started(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, script: str, ports: tuple[int, ...]
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    ports: tuple[int, ...],
+    program: str = "sh",
 ) -> SchemaRegistry:
-    """Start a registry on these ports with a shell script in the place of Java."""
-    monkeypatch.setattr(registry, "java", lambda *_, **__: ["sh", "-c", script])
+    """Start a registry on these ports with a script in the place of Java."""
+    monkeypatch.setattr(registry, "java", lambda *_, **__: [program, "-c", script])
     monkeypatch.setattr(registry, "free_ports", lambda _: ports)
     started = SchemaRegistry(directory)
     started.begin()
@@ -73,6 +104,18 @@ def test_a_registry_that_ends_at_its_start_says_why_and_what_to_do(
     assert not one.child.is_alive()
 
 
+def test_a_registry_is_ready_when_it_has_taken_the_demand_however_often_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = started(tmp_path, monkeypatch, DROPPING, free_ports(2), sys.executable)
+    try:
+        one.wait()
+        assert one.child is not None
+        assert one.child.output().count("demand /apis/ccompat/v7/config") == 3
+    finally:
+        one.kill()
+
+
 def test_a_restart_keeps_the_address_and_writes_into_its_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,16 +140,10 @@ def test_a_restart_keeps_the_address_and_writes_into_its_own_folder(
 @pytest.mark.timeout(240)
 def test_a_killed_registry_still_knows_its_schemas() -> None:
     with ephemeral_stack("tests-registry", parts={"registry"}) as stack:
-        url = f"{stack.registry_url}/subjects/a-value/versions"
-        body = json.dumps({"schema": '"string"', "schemaType": "AVRO"}).encode()
-        request = urllib.request.Request(
-            url, body, {"Content-Type": "application/vnd.schemaregistry.v1+json"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            identifier = json.load(answer)["id"]
+        asker = PatientRegistry(stack.registry_url, 60)
+        registered = asker.call("POST", "subjects/a-value/versions", {"schema": '"string"'})
         stack.stop_registry()
         stack.start_registry()
-        with urllib.request.urlopen(f"{stack.registry_url}/schemas/ids/{identifier}") as answer:
-            assert json.loads(json.load(answer)["schema"]) == "string"
-        with urllib.request.urlopen(f"{stack.registry_url}/config") as answer:
-            assert json.load(answer)["compatibilityLevel"] == "FULL_TRANSITIVE"
+        known = asker.call("GET", f"schemas/ids/{registered['id']}")
+        assert json.loads(known["schema"]) == "string"
+        assert asker.call("GET", "config")["compatibilityLevel"] == "FULL_TRANSITIVE"

@@ -13,6 +13,7 @@ import pytest
 from support.records.registry_fake import FakeRegistry, fake_registry, fill
 
 from schemas.topics import SECTION_COMMANDS, subject, subjects
+from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.registering import differences, register
 from serdes.avro.schema_files import current
 from serdes.decoding import FOREIGN_SUBJECT, Decoded, TopicDecoder, Undecodable, UnknownSchema
@@ -109,6 +110,39 @@ def test_a_port_where_nobody_listens_counts_as_down() -> None:
         pass
     with pytest.raises(RegistryUnavailableError):
         Registry(gone.url).schema_of(1)
+
+
+CUT = (
+    b"",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n",
+    b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"id": 7}',
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 99\r\n\r\n{",
+)
+
+
+@pytest.mark.parametrize("cut", CUT)
+def test_a_dropped_connection_is_asked_again_whatever_was_asked(
+    fake: FakeRegistry, cut: bytes
+) -> None:
+    fake.drops = dict.fromkeys((1, 3, 5, 7), cut)
+    registry = Registry(fake.url, timeout_s=60)
+    asked = {"schema": current().text(TICK)}
+    given = registry.call("POST", f"subjects/{TICK_SUBJECT}/versions", asked)
+    assert given == {"id": 40}
+    assert registry.id_of(TICK_SUBJECT, asked["schema"]) == 40
+    assert registry.schema_of(40) == RegisteredSchema((TICK_SUBJECT,), asked["schema"])
+    assert len(fake.requests) == 8
+
+
+@pytest.mark.parametrize("cut", CUT)
+def test_a_registry_that_drops_every_connection_counts_as_down_after_its_time(
+    fake: FakeRegistry, cut: bytes
+) -> None:
+    fake.drops = dict.fromkeys(range(1, 1_000), cut)
+    with pytest.raises(RegistryUnavailableError):
+        Registry(fake.url, timeout_s=0.2).schema_of(1)
+    assert len(fake.requests) > 1
 
 
 def test_b06_an_unknown_id_is_asked_for_and_then_decoded(fake: FakeRegistry) -> None:
@@ -241,7 +275,7 @@ def test_a_listed_id_that_the_registry_gives_to_another_schema_ends_the_start(
 
 @pytest.mark.kafka
 def test_the_real_registry_gives_ids_and_schemas(registry_url: str) -> None:
-    registry = Registry(registry_url)
+    registry = PatientRegistry(registry_url, PATIENCE_S)
     done = register(registry)
     assert all(each.schema_id is not None for each in done), done
     ids = fetch_ids(registry)
@@ -260,7 +294,7 @@ def test_the_real_registry_gives_ids_and_schemas(registry_url: str) -> None:
 
 @pytest.mark.kafka
 def test_the_real_registry_refuses_what_breaks_readers(registry_url: str) -> None:
-    registry = Registry(registry_url)
+    registry = PatientRegistry(registry_url, PATIENCE_S)
     register(registry)
     broken = current().text(TICK).replace("timerMs", "clockMs")
     path = f"subjects/{TICK_SUBJECT}/versions"

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -14,6 +12,7 @@ from support.gateways.serving import served
 from infra.gateway.ledger import LedgerContent, read_ledger
 from infra.stack import ephemeral_directory
 from infra.stack.gateway import MockGateway as GatewayProcess
+from infra.stack.loopback import tell
 from streams.gateways.mock import MockGateway
 from streams.gateways.protocol import Charge, Delivery, Refund
 from streams.gateways.webhooks import Secrets
@@ -32,16 +31,11 @@ class RunningGateway:
         self.process = process
 
     def control(self, path: str, **fields: Any) -> None:
-        """Tell the control side; HTTPError where it refuses."""
-        request = urllib.request.Request(
-            self.process.control_url + path, json.dumps(fields).encode(), method="POST"
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_S):
-                pass
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise
+        """Tell the control side; HTTPError where it refuses.
+
+        A fault that is ordered twice fails a test, as the dropped connection would have.
+        """
+        tell(self.process.control_url + path, json.dumps(fields).encode(), PATIENCE_S)
 
     def order(self, fault: str, order_id: str, operation: str = "charge", times: int = 1) -> None:
         self.control("/faults", fault=fault, operation=operation, order_id=order_id, times=times)

@@ -21,6 +21,7 @@ class FakeRegistry:
     answers: status and raw body for every request instead, to play a broken one.
     hangs:   set to hold every answer until the registry is stopped.
     stumbles: numbers of requests, from 1, that are answered with 503.
+    drops:   what is sent of the answer to a request, by its number, before its connection ends.
     """
 
     first_id: int = 1
@@ -32,6 +33,7 @@ class FakeRegistry:
     answers: tuple[int, bytes] | None = None
     hangs: bool = False
     stumbles: frozenset[int] = frozenset()
+    drops: dict[int, bytes] = field(default_factory=dict)
     url: str = ""
 
     def answer(self, method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
@@ -99,6 +101,11 @@ def fake_registry(first_id: int = 1) -> Iterator[FakeRegistry]:
             registry.requests.append(f"{self.command} {self.path}")
             if registry.hangs:
                 stopped.wait(30)
+                return
+            cut = registry.drops.get(len(registry.requests))
+            if cut is not None:
+                self.close_connection = True
+                self.wfile.write(cut)
                 return
             if len(registry.requests) in registry.stumbles:
                 status, raw = 503, b"busy"
