@@ -148,7 +148,7 @@ def new_topic(kafka_brokers: str, topic_prefix: str) -> Callable[..., str]:
     ) -> str:
         topic = NewTopic(topic_prefix + name, num_partitions=partitions, config=dict(config or {}))
         for created in admin.create_topics([topic]).values():
-            created.result(timeout=30)
+            created.result(timeout=60)
         wait_until_led(admin, [topic_prefix + name])
         return topic_prefix + name
 

@@ -101,7 +101,7 @@ def test_the_view_follows_the_tail(kafka_brokers: str, topic: str) -> None:
     with ready_view(kafka_brokers, topic) as view:
         for version in range(1, 6):
             publish(kafka_brokers, topic, ("A", counts(version, 10 - version)))
-            answer = view.wait(Demand(EVENT, "A", min_version=version), 20)
+            answer = view.wait(Demand(EVENT, "A", min_version=version), 60)
             assert answer is not None
             assert answer.free == 10 - version
         publish(kafka_brokers, topic, ("A", None))
@@ -117,7 +117,7 @@ def test_b82_a_bad_record_is_passed_over(kafka_brokers: str, topic: str) -> None
             # (A compacted topic takes no record without a key.)
             producer.produce(topic, b"garbage", b"nobody", 0)
             put(producer, topic, counts(1, 3), "B")
-        view.wait(Demand(EVENT, "B", min_version=1), 20)
+        view.wait(Demand(EVENT, "B", min_version=1), 60)
         assert wait_until(lambda: view.statistics().records == 5, 60)
         assert view.statistics().bad == {"BAD_WIRE_HEADER": 2, "IMPOSSIBLE_COUNTS": 1}
         assert free_of(view) == 5
@@ -126,7 +126,7 @@ def test_b82_a_bad_record_is_passed_over(kafka_brokers: str, topic: str) -> None
             view.wait(Demand(EVENT, "A", max_staleness_ms=1), 1)
         publish(kafka_brokers, topic, ("A", counts(3, 4)))
         # ... until somebody does.
-        answer = view.wait(Demand(EVENT, "A", max_staleness_ms=1_000, min_version=3), 20)
+        answer = view.wait(Demand(EVENT, "A", max_staleness_ms=1_000, min_version=3), 60)
         assert answer is not None
         assert answer.free == 4
 
@@ -143,17 +143,17 @@ def test_what_a_transaction_holds_back_is_not_told_and_makes_nothing_stale(
         beats = view.statistics().heartbeats
         assert wait_until(lambda: view.statistics().heartbeats >= beats + 3, 60)
         assert free_of(view) == 9
-        assert view.wait(Demand(EVENT, "A", max_staleness_ms=1_000), 20) is not None
+        assert view.wait(Demand(EVENT, "A", max_staleness_ms=1_000), 60) is not None
         producer.abort_transaction(20)
 
         producer.begin_transaction()
         put(producer, topic, counts(2, 7))
         producer.commit_transaction(20)
-        answer = view.wait(Demand(EVENT, "A", min_version=2), 20)
+        answer = view.wait(Demand(EVENT, "A", min_version=2), 60)
         assert answer is not None
         assert answer.free == 7
         # The marker behind the last record is part of the log's end, and is reached as well.
-        assert view.wait(Demand(EVENT, "A", max_staleness_ms=500), 20) is not None
+        assert view.wait(Demand(EVENT, "A", max_staleness_ms=500), 60) is not None
 
 
 def test_a_cold_start_ends_behind_an_aborted_transaction(
@@ -185,7 +185,7 @@ def test_two_views_give_the_same_answers(kafka_brokers: str, topic: str) -> None
     with ready_view(kafka_brokers, topic) as one:
         publish(kafka_brokers, topic, *((f"S-{n}", counts(2, n + 1)) for n in range(0, 50, 2)))
         with ready_view(kafka_brokers, topic) as other:
-            assert one.wait(Demand(EVENT, "S-48", min_version=2), 20) is not None
+            assert one.wait(Demand(EVENT, "S-48", min_version=2), 60) is not None
             assert wait_until(
                 lambda: (
                     {name: answer[:5] for name, answer in one.sections(EVENT).items()}
@@ -206,7 +206,7 @@ def test_a_missing_topic_is_named_at_once_and_used_once_it_exists(
         create_topics(kafka_brokers, [NewTopic(name, PARTITIONS)])
         publish(kafka_brokers, name, ("A", counts(1, 9)))
         assert wait_until(view.is_ready, 60)
-        assert view.wait(Demand(EVENT, "A", min_version=1), 20) is not None
+        assert view.wait(Demand(EVENT, "A", min_version=1), 60) is not None
         assert wait_until(lambda: view.statistics().trouble == "", 60)
 
 
@@ -215,7 +215,7 @@ def test_a_topic_created_anew_is_read_anew(kafka_brokers: str, topic: str) -> No
     admin = AdminClient({"bootstrap.servers": kafka_brokers})
     with ready_view(kafka_brokers, topic) as view:
         for deleted in admin.delete_topics([topic]).values():
-            deleted.result(timeout=30)
+            deleted.result(timeout=60)
         assert wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, 60)
         create_topics(kafka_brokers, [NewTopic(topic, PARTITIONS, config=COMPACT)])
         # More records than before, and a lower version: neither offsets nor versions betray it.
@@ -381,7 +381,7 @@ def test_f81_a_broker_that_is_gone_makes_answers_stale_and_its_return_makes_them
         assert wait_until(lambda: view.statistics().trouble != "", 60)
         own_broker.start_broker()
         publish(brokers, own_topic, ("A", counts(2, 3)))
-        answer = view.wait(Demand(EVENT, "A", max_staleness_ms=500, min_version=2), 30)
+        answer = view.wait(Demand(EVENT, "A", max_staleness_ms=500, min_version=2), 60)
         assert answer is not None
         assert (answer.free, answer.stale) == (3, False)
         assert wait_until(lambda: view.statistics().trouble == "", 60)

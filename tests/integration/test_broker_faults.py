@@ -162,7 +162,7 @@ def demand_all_replicas(fleet: Fleet, replicas: int) -> None:
     topic = ConfigResource(ResourceType.TOPIC, fleet.topics.changelog, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": fleet.brokers})
     (answer,) = admin.incremental_alter_configs([topic]).values()
-    answer.result(timeout=30)
+    answer.result(timeout=60)
 
 
 def test_f14_a_broker_whose_disk_is_full_loses_nothing_that_was_acknowledged(

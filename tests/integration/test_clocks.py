@@ -58,12 +58,12 @@ def test_s5_a_worker_whose_clock_steps_back_ends_and_its_holds_lapse_at_the_next
     clock = WrongClock(tmp_path / "clock")
     slow = seats.worker("slow", **clock.environment).start("topology").wait_ready()
     seats.send(open_section("......", hold_ms=8_000), hold("s5-r1", 2))
-    assert wait_until(lambda: seats.names("s5-r1")[:1] == ["SeatsHeld"], 30)
+    assert wait_until(lambda: seats.names("s5-r1")[:1] == ["SeatsHeld"], 60)
     clock.shift(-HOUR_MS)
     assert slow.ended() == ENDED_ITSELF
     assert DOUBT in slow.output()
     right = seats.worker("right").start("topology").wait_ready()
-    assert wait_until(lambda: len(seats.names("s5-r1")) == 2, 40), right.tail()
+    assert wait_until(lambda: len(seats.names("s5-r1")) == 2, 60), right.tail()
     assert seats.outcomes("s5-r1")[1].cause == 2
     assert right.terminate() == 0
 
@@ -97,23 +97,23 @@ def test_c6_append_times_an_hour_ahead_close_no_sale_and_end_no_hold(seats: Seat
     ends_ms = now_ms + HOUR_MS // 2
     opening = open_section("......", section=B, hold_ms=1_800_000, ends_ms=ends_ms)
     seats.send(opening, hold("c6-r1", 2, section=B))
-    assert wait_until(lambda: seats.names("c6-r1") == ["SeatsHeld"], 30)
+    assert wait_until(lambda: seats.names("c6-r1") == ["SeatsHeld"], 60)
     with seats.forged_append_times():
         jumped_ms = now_ms + HOUR_MS
         seats.send(hold("c6-r2", 2, section=B), appended_ms=jumped_ms)
-        assert wait_until(lambda: seats.names("c6-r2") != [], 30)
+        assert wait_until(lambda: seats.names("c6-r2") != [], 60)
         held = seats.outcomes("c6-r2")[0]
 
         def is_told() -> bool:
             seats.send(hold("c6-r2", 2, section=B), appended_ms=jumped_ms)
             return _paused(worker.page("/ready")[1])
 
-        assert wait_until(is_told, 30)
+        assert wait_until(is_told, 60)
     assert held.name == "SeatsHeld"
     assert now_ms <= held.decidedAtMs < now_ms + HOUR_MS // 4
     assert worker.is_alive()
     seats.send(hold("c6-r3", 1, section=B))
-    assert wait_until(lambda: seats.names("c6-r3") == ["SeatsHeld"], 30)
+    assert wait_until(lambda: seats.names("c6-r3") == ["SeatsHeld"], 60)
     assert seats.names("c6-r1") == ["SeatsHeld"]
     assert worker.terminate() == 0
 

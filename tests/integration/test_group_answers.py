@@ -196,7 +196,7 @@ def test_s4_a_partition_whose_fetches_fail_is_set_aside_until_it_can_be_read_aga
         # One answer is no trouble.
         for number, code in wrong.items():
             codes.say(FETCH, code, times=1, named=words, topic=words, partitions=[number])
-        assert wait_until(lambda: not codes.left(), 30), worker.tail()
+        assert wait_until(lambda: not codes.left(), 60), worker.tail()
         fleet.produce(100)
         fleet.settle()
         assert "set aside" not in worker.output()
@@ -209,7 +209,7 @@ def test_s4_a_partition_whose_fetches_fail_is_set_aside_until_it_can_be_read_aga
             assert name in told[f"{words}-{number}"]
         fleet.produce(100, seed=2)
         ends = fleet.ends()
-        assert wait_until(lambda: fleet.committed()[0] == ends[0], 30), worker.tail()
+        assert wait_until(lambda: fleet.committed()[0] == ends[0], 60), worker.tail()
         # While it is tried again nothing is said to be well that is not.
         tries = worker.output().count("is set aside, try")
         assert wait_until(

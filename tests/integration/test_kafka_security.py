@@ -197,7 +197,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         granted = admin.create_acls(documented_rights())
         added = admin.alter_user_scram_credentials(users)
         for answer in (*granted.values(), *added.values()):
-            answer.result(timeout=10)
+            answer.result(timeout=60)
         logins, certificates = (f"127.0.0.1:{port}" for port in ports)
         made = Locked(
             authority, logins, certificates, stack.kafka_brokers, registry.url, directory

@@ -24,7 +24,7 @@ def worked_through(fleet: Fleet, words: int) -> None:
 def create_words_again(fleet: Fleet) -> None:
     admin = AdminClient({"bootstrap.servers": fleet.brokers})
     for deleted in admin.delete_topics([fleet.topics.words]).values():
-        deleted.result(timeout=10)
+        deleted.result(timeout=60)
     assert wait_until(lambda: fleet.topics.words not in admin.list_topics(timeout=5).topics, 60)
     create_topics(fleet.brokers, [NewTopic(fleet.topics.words, fleet.partitions)])
 
@@ -40,7 +40,7 @@ def move_group(fleet: Fleet, offset: int, partitions: Sequence[int] = ()) -> Non
         [ConsumerGroupTopicPartitions(fleet.app_id, offsets)]
     )
     for future in moved.values():
-        future.result(timeout=10)
+        future.result(timeout=60)
 
 
 @pytest.mark.parametrize("words_after", [20, 4_000])

@@ -325,10 +325,10 @@ def test_f6_waits_of_clients_that_went_end_with_them(place: Place, one: PodProce
         connection = socket.create_connection(("127.0.0.1", one.port), 20)
         connection.sendall(f"{request}Prefer: wait=60\r\n\r\n".encode())
         waiting.append(connection)
-    assert wait_until(lambda: one.metric("seatstream_api_waiters") == 20, 40)
+    assert wait_until(lambda: one.metric("seatstream_api_waiters") == 20, 60)
     for connection in waiting:
         connection.close()
-    assert wait_until(lambda: one.metric("seatstream_api_waiters") == 0, 40)
+    assert wait_until(lambda: one.metric("seatstream_api_waiters") == 0, 60)
 
 
 def test_f4_of_many_buyers_at_once_nobody_is_told_that_they_or_the_brokers_were_slow(

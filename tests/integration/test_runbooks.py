@@ -129,7 +129,7 @@ class Operator:
             # Until the session of the last member is over the broker refuses.
             with suppress(KafkaException):
                 (moved,) = admin.alter_consumer_group_offsets(asked).values()
-                told = moved.result(timeout=10).topic_partitions
+                told = moved.result(timeout=60).topic_partitions
                 return not any(place.error for place in told)
             return False
 
@@ -146,7 +146,7 @@ class Operator:
             delete_topic(self.seats.brokers, topic)
         admin = self._admin()
         for deleted in admin.delete_consumer_groups([group]).values():
-            error = deleted.exception(timeout=10)
+            error = deleted.exception(timeout=60)
             # "may be gone already", with the offsets of its topic.
             assert not error or error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND, error
         for worker in workers:
@@ -246,7 +246,7 @@ def test_commands_created_again_are_undone_by_a_backup_or_all_is_begun_anew(
     # Under a running worker.
     worker.start("topology").wait_ready()
     delete_topic(brokers, SECTION_COMMANDS.name)
-    assert wait_until(lambda: SECTION_COMMANDS.name in worker.page("/ready")[1], 30)
+    assert wait_until(lambda: SECTION_COMMANDS.name in worker.page("/ready")[1], 60)
     seats.create_topics()
     assert worker.ended(60) == ENDED_ITSELF
     text = operator.told_to_read(worker, "The commands were created again")

@@ -20,7 +20,7 @@ def alter(fleet: Fleet, topic: str, name: str, value: str) -> None:
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": fleet.brokers})
     for altered in admin.incremental_alter_configs([resource]).values():
-        altered.result(timeout=10)
+        altered.result(timeout=60)
 
 
 def refusal(fleet: Fleet) -> str:
@@ -33,7 +33,7 @@ def test_f17_unequal_partitions_are_refused(new_fleet: Callable[..., Fleet]) -> 
     fleet = new_fleet(partitions=2)
     admin = AdminClient({"bootstrap.servers": fleet.brokers})
     for added in admin.create_partitions([NewPartitions(fleet.topics.words, 3)]).values():
-        added.result(timeout=10)
+        added.result(timeout=60)
     assert "has 2 partitions" in refusal(fleet)
 
 

@@ -261,7 +261,7 @@ def move_group_to_0(fleet: Fleet) -> None:
         [ConsumerGroupTopicPartitions(fleet.app_id, offsets)]
     )
     for future in moved.values():
-        future.result(timeout=10)
+        future.result(timeout=60)
 
 
 def changelog(fleet: Fleet, partition: int) -> list[LoggedRecord]:

@@ -134,7 +134,7 @@ def test_c4_commands_created_again_are_refused_whatever_offsets_the_group_is_giv
     lived(fleet, "one", 500, seed=1)
     admin = AdminClient({"bootstrap.servers": fleet.brokers})
     for deleted in admin.delete_topics([fleet.topics.words]).values():
-        deleted.result(timeout=10)
+        deleted.result(timeout=60)
     assert wait_until(lambda: fleet.topics.words not in admin.list_topics(timeout=5).topics, 60)
     create_topics(fleet.brokers, [NewTopic(fleet.topics.words, 2)])
     move_group(fleet.brokers, fleet.app_id, fleet.topics.words, {0: 0, 1: 0})
@@ -210,7 +210,8 @@ def test_c2_lost_commands_are_named_written_down_and_passed_over(
         lose_records(brokers, SECTION_COMMANDS.name, 1, end - 1)
         move_group(brokers, Settings().app_id, SECTION_COMMANDS.name, {1: end})
         worker.start("topology").wait_set_aside(1, f"set its offset here to {second}")
-        assert "set it to the first offset there is" in worker.page("/ready")[1]
+        advice = "set it to the first offset there is"
+        assert wait_until(lambda: advice in worker.page("/ready")[1], 60), worker.tail()
         assert worker.terminate() == 0
         move_group(brokers, Settings().app_id, SECTION_COMMANDS.name, {1: end - 1})
         code, text = script("skip_lost_commands", "--yes")
@@ -233,7 +234,7 @@ def add_partitions(fleet: Fleet, count: int) -> None:
     topics = fleet.topics
     names = [topics.words, topics.counts, topics.changelog, topics.dead]
     for added in admin.create_partitions([NewPartitions(name, count) for name in names]).values():
-        added.result(timeout=10)
+        added.result(timeout=60)
 
 
 def move_group(brokers: str, group: str, topic: str, offsets: Mapping[int, int]) -> None:
@@ -242,4 +243,4 @@ def move_group(brokers: str, group: str, topic: str, offsets: Mapping[int, int])
     admin = AdminClient({"bootstrap.servers": brokers})
     asked = [ConsumerGroupTopicPartitions(group, places)]
     (moved,) = admin.alter_consumer_group_offsets(asked).values()
-    assert not any(place.error for place in moved.result(timeout=10).topic_partitions)
+    assert not any(place.error for place in moved.result(timeout=60).topic_partitions)

@@ -379,7 +379,7 @@ class Fleet:
 def create_topics(brokers: str, topics: Sequence[NewTopic]) -> None:
     admin = AdminClient({"bootstrap.servers": brokers})
     for created in admin.create_topics(list(topics)).values():
-        created.result(timeout=30)
+        created.result(timeout=60)
     wait_until_led(admin, [topic.topic for topic in topics])
 
 

@@ -9,4 +9,4 @@ def set_config(brokers: str, topic: str, name: str, value: str) -> None:
     change = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": brokers})
     for changed in admin.incremental_alter_configs([change]).values():
-        changed.result(timeout=30)
+        changed.result(timeout=60)
