@@ -105,7 +105,7 @@ class WithoutWeb(BootStrategy):
 
 
 class PlainWorker(faust.Worker):
-    """Faust's program around an app, without the spinner in its terminal.
+    """Faust's program around an app, without the spinner in its terminal; and it ends at once.
 
     The spinner turns with every debug log record, so all of them have to be made: that takes a
     twentieth of a worker's time under load. It would also write between the lines of the log.
@@ -113,6 +113,15 @@ class PlainWorker(faust.Worker):
 
     def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:  # noqa: ARG002
         self.spinner = None
+
+    async def _sentinel_task(self) -> None:
+        """Wait for tasks that were cancelled, a second at most; stock Faust always waits for it.
+
+        All services have stopped by now: a rolling restart takes a second less for each worker.
+        """
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=1.0)
 
 
 class BatchApp(faust.App):

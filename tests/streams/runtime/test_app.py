@@ -1,18 +1,19 @@
 """A worker as a program: what it says where it cannot start."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from infra.paths import ROOT
 from infra.stack.processes import child_environment
 from state.stores.rocksdb import CorruptStore
-from streams.runtime.app import kept_in
+from streams.runtime.app import PlainWorker, kept_in
 
 # Nothing listens there, and nobody has to wait long to be refused.
 NOWHERE = "127.0.0.1:1"
@@ -46,6 +47,20 @@ def test_every_line_of_a_worker_has_the_form_and_the_level_of_its_settings(
     assert any(line["message"].startswith("settings Settings(") for line in lines)
     assert lines[-1]["level"] == "CRITICAL"
     assert "no answer from the brokers" in lines[-1]["message"]
+
+
+def test_a_worker_that_has_stopped_waits_for_what_was_cancelled_and_else_for_nothing() -> None:
+    async def test() -> None:
+        worker = cast("PlainWorker", None)
+        with pytest.raises(StopIteration):
+            PlainWorker._sentinel_task(worker).send(None)
+        waiting = asyncio.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await PlainWorker._sentinel_task(worker)
+        assert waiting.cancelled()
+
+    asyncio.run(test())
 
 
 def test_what_partitions_keep_is_counted_and_told_where_nobody_can_tell() -> None:

@@ -117,6 +117,8 @@ ATTRIBUTES = [
     (aiokafka.AIOKafkaProducer, "self._txn_manager"),
     (BatchBuilder, "self._relative_offset"),
     (BatchBuilder, "self._builder"),
+    (faust.Worker, "self.loop.run_until_complete(fut)"),
+    (faust.Worker, "self._sentinel_task()"),
     (faust.App, "on_partitions_revoked"),
     (faust.App, "self._fetcher"),
     (faust.transport.consumer.Consumer, "not_waiting_next_records"),
