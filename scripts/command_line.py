@@ -3,8 +3,12 @@
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextvars import ContextVar
 
 STOPPED = 130
+
+CALLED_AS: ContextVar[str | None] = ContextVar("CALLED_AS", default=None)
+"""What a script is called where another program runs it; then its help says so."""
 
 
 def parser_of(
@@ -15,7 +19,7 @@ def parser_of(
     prog: what the script is called in its help; None for the name of its file.
     """
     return ArgumentParser(
-        prog=prog,
+        prog=CALLED_AS.get() or prog,
         description=doc,
         epilog=epilog,
         formatter_class=RawDescriptionHelpFormatter,

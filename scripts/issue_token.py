@@ -12,13 +12,14 @@ Example:
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.command_line import parser_of
 from scripts.processes.keys import FOLDER, ROLES, DevelopmentKeys
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print a token; return the exit code."""
     parser = parser_of(__doc__, prog="python -m scripts.issue_token")
     parser.add_argument("--user", default="developer", help="the token's subject")
@@ -30,7 +31,7 @@ def main() -> int:
     parser.add_argument("--lifetime-s", type=int, default=3_600)
     parser.add_argument("--keys", type=Path, default=FOLDER, help="folder of key and JWKS file")
     parser.add_argument("--json", action="store_true", help="print token and JWKS path as JSON")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     keys = DevelopmentKeys(arguments.keys)
     token = keys.token(
         arguments.user,

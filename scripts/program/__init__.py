@@ -1,0 +1,1 @@
+"""The console program `seatstream`: every command of an operator under one name."""

@@ -1,0 +1,141 @@
+"""Every command of `seatstream`: its words, what it does, and the module that does it.
+
+Only names stand here. A module is imported when its command is run, so that `--help` is quick.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One command.
+
+    words:   as they are typed behind `seatstream`.
+    summary: one line that `--help` and docs/commands.md share.
+    target:  `module:name`: a `main(arguments)` that returns an exit code and reads its own
+             arguments; or a command of click's, where `is_ours`.
+    given:   arguments that go before those that are typed.
+    replaces: True where the target takes this process over, as a worker does.
+    codes:   what the target's exit codes are told as, where they are not 0, 1 and 2 already.
+    example: arguments that may follow the words, where the target's own help has no example.
+    """
+
+    words: tuple[str, ...]
+    summary: str
+    target: str
+    given: tuple[str, ...] = ()
+    is_ours: bool = False
+    replaces: bool = False
+    codes: tuple[tuple[int, int], ...] = ()
+    example: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the words as they are typed."""
+        return " ".join(self.words)
+
+
+DONE, FOUND, CANNOT = 0, 1, 2
+"""Exit codes of every command: done; something was found; it could not be done."""
+
+GROUPS = {
+    "topics": "Create topics, and compare them with the list.",
+    "schemas": "Check, compare, register and release the schemas.",
+    "commands": "What became of the commands of sections and payments.",
+    "events": "Open events for sale.",
+    "transactions": "Find transactions that nobody ends, and end one.",
+}
+"""Words that have commands below them, and what `--help` says of each."""
+
+COMMANDS = (
+    Command(
+        ("topics", "plan"),
+        "Say what topics lack; change nothing.",
+        "scripts.create_topics:main",
+        ("--dry-run",),
+    ),
+    Command(
+        ("topics", "apply"), "Create topics, and mend their configs.", "scripts.create_topics:main"
+    ),
+    Command(("schemas", "lint"), "Check the schema files.", "scripts.lint_schemas:main"),
+    *(
+        Command(("schemas", word), summary, "scripts.register_schemas:main", (word,), example=more)
+        for word, summary, more in (
+            (
+                "check",
+                "Say whether all released versions and the present one read each other.",
+                "",
+            ),
+            ("diff", "Compare a registry with the present schemas.", "--wait 60"),
+            ("register", "Register the present schemas.", "--dry-run"),
+            ("release", "Keep the present schemas as a version.", "v4"),
+        )
+    ),
+    Command(
+        ("audit",),
+        "Judge the whole log of seats and money.",
+        "scripts.audit:main",
+        codes=((3, CANNOT),),
+    ),
+    Command(
+        ("commands", "skip-lost"),
+        "Give up commands that retention removed.",
+        "scripts.skip_lost_commands:main",
+    ),
+    Command(
+        ("transactions", "list"),
+        "List open transactions.",
+        "scripts.hanging_transactions:main",
+        codes=((3, FOUND),),
+    ),
+    Command(
+        ("transactions", "abort"),
+        "Abort the transaction that begins at TOPIC-PARTITION:OFFSET, given with --at.",
+        "scripts.hanging_transactions:main",
+        ("--end", "abort"),
+    ),
+    Command(
+        ("transactions", "commit"),
+        "Commit the transaction that begins at TOPIC-PARTITION:OFFSET, given with --at.",
+        "scripts.hanging_transactions:main",
+        ("--end", "commit"),
+    ),
+    Command(
+        ("events", "open"),
+        "Open an event by its seating plan.",
+        "scripts.open_event:main",
+        codes=((3, CANNOT),),
+    ),
+    Command(
+        ("load",),
+        "Drive commands and measure their outcomes.",
+        "scripts.load_test:main",
+        codes=((3, CANNOT),),
+    ),
+    Command(("token",), "Issue a development token.", "scripts.issue_token:main"),
+    Command(("topology",), "Print routes and topics.", "scripts.show_topology:main"),
+    Command(
+        ("worker",),
+        "Run a worker.",
+        "faust:main",
+        ("-A", "topology", "worker"),
+        replaces=True,
+    ),
+    Command(("pod",), "Run an API pod.", "api:main", replaces=True),
+)
+
+
+def below(words: tuple[str, ...]) -> Iterator[str]:
+    """Yield the next words that may follow these, each once, in the order of the list."""
+    seen = set()
+    for command in COMMANDS:
+        if command.words[: len(words)] == words and len(command.words) > len(words):
+            word = command.words[len(words)]
+            if word not in seen:
+                seen.add(word)
+                yield word
+
+
+def command_at(words: tuple[str, ...]) -> Command | None:
+    """Return the command of exactly these words."""
+    return next((command for command in COMMANDS if command.words == words), None)
