@@ -3,12 +3,14 @@
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from scripts.letters.letter import Letter
 
 _AGO = re.compile(r"(\d{1,9})(s|m|h|d)")
 _MS_BY_UNIT = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
 _UNIX_MS = re.compile(r"\d{12,15}")
 
 
@@ -54,12 +56,12 @@ def moment(said: str, now_ms: int) -> int:
         return int(said)
     at = datetime.fromisoformat(said)
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return round(at.timestamp() * 1_000)
+    return (at - _EPOCH) // _MS
 
 
 def as_time(ms: int) -> str:
     """Return a time as ISO 8601 in UTC, or the number where no calendar has it."""
     try:
-        return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds")
-    except (OverflowError, OSError, ValueError):
+        return (_EPOCH + ms * _MS).isoformat(timespec="milliseconds")
+    except OverflowError:
         return str(ms)

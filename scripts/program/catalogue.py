@@ -41,6 +41,7 @@ DONE, FOUND, CANNOT = 0, 1, 2
 GROUPS = {
     "topics": "Create topics, and compare them with the list.",
     "schemas": "Check, compare, register and release the schemas.",
+    "dead-letters": "Look at records that nobody could decide, and send them back.",
     "commands": "What became of the commands of sections and payments.",
     "events": "Open events for sale.",
     "transactions": "Find transactions that nobody ends, and end one.",
@@ -70,6 +71,24 @@ COMMANDS = (
             ("register", "Register the present schemas.", "--dry-run"),
             ("release", "Keep the present schemas as a version.", "v4"),
         )
+    ),
+    Command(
+        ("dead-letters", "list"),
+        "List dead letters, by cause, topic, time or key.",
+        "scripts.letters.commands:list_letters",
+        is_ours=True,
+    ),
+    Command(
+        ("dead-letters", "show"),
+        "Show one dead letter: its headers, and its value decoded or as a hexdump.",
+        "scripts.letters.commands:show_letter",
+        is_ours=True,
+    ),
+    Command(
+        ("dead-letters", "redrive"),
+        "Send dead letters back to their topics, each once.",
+        "scripts.letters.commands:redrive",
+        is_ours=True,
     ),
     Command(
         ("audit",),

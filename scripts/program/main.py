@@ -147,7 +147,7 @@ KAFKA_BROKERS is not set, most commands take the local stack that is up.
 Exit codes: 0 done, 1 something was found, 2 it could not be done, 130 stopped.
 
 \b
-Example: seatstream topics plan --replication 3
+Example: seatstream dead-letters list --since 2h
 Completion: eval "$(_SEATSTREAM_COMPLETE=bash_source seatstream)"
 """
 

@@ -58,6 +58,12 @@ def check_payments(facts: Facts, notes: Notes, copies_by_origin: Letters) -> Non
             notes.bad("I23", "torn dead letter", offset, message)
 
 
+def is_mark(record: LogRecord) -> bool:
+    """Say whether a record only says that a dead letter was sent back."""
+    names = {name for name, _ in record.headers}
+    return "redrive-of" in names and "dead-letter-cause" not in names
+
+
 def read_letters(facts: Facts, notes: Notes) -> tuple[Letters, Letters]:
     """Return the dead letters of seats and of payments by the offset of the command.
 
@@ -66,6 +72,8 @@ def read_letters(facts: Facts, notes: Notes) -> tuple[Letters, Letters]:
     found: Letters = defaultdict(list)
     of_payments: Letters = defaultdict(list)
     for record in facts.log.dead_letters.get(facts.partition, []):
+        if is_mark(record):
+            continue
         origin = origin_of(record, facts.partition)
         of_payment = origin_of(record, facts.partition, PAYMENT_COMMANDS.name)
         if of_payment >= 0:

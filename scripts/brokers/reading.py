@@ -1,0 +1,118 @@
+"""Reads topics committed and to a fixed end, for commands that look and commit nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from schemas.topics import Topic
+from scripts.auditing.log import (
+    BROKER_TIMEOUT_S,
+    SILENCE_S_MAX,
+    CannotRead,
+    LogRecord,
+    partition_count,
+    record_of,
+)
+from scripts.brokers.addresses import Servers
+from state.kafka.refusals import Refusals
+
+GROUP = "audit-never-commits"
+"""Named because a consumer must name one; nothing is ever committed under it."""
+
+Span = tuple[int, int]  # first offset, and the one behind the last
+
+
+@contextmanager
+def reading(where: Servers, *, committed: bool = True) -> Iterator[Consumer]:
+    """Give a consumer; raises CannotRead for what the brokers do not answer.
+
+    committed: False tells ends behind open transactions too; nothing is read with it.
+    """
+    refusals = Refusals()
+    consumer = Consumer(
+        {
+            "bootstrap.servers": where.brokers,
+            "group.id": GROUP,
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "socket.timeout.ms": 10_000,
+            "queued.max.messages.kbytes": 64 * 1024,
+            "log_level": 0,
+            "error_cb": refusals,
+            **where.kafka,
+        }
+    )
+    try:
+        yield consumer
+    except KafkaException as error:
+        consumer.poll(0)
+        why = refusals.told_with(error.args[0].str())
+        raise CannotRead(f"{why}. Is the broker at {where.brokers} up?") from error
+    finally:
+        consumer.close()
+
+
+def spans_of(where: Servers, topic: Topic) -> dict[int, Span]:
+    """Return first offset and end of each partition, records of open transactions included."""
+    with reading(where, committed=False) as consumer:
+        return {
+            part: consumer.get_watermark_offsets(
+                TopicPartition(topic.name, part), timeout=BROKER_TIMEOUT_S
+            )
+            for part in range(partition_count(consumer, topic))
+        }
+
+
+def read_spans(
+    consumer: Consumer,
+    topic: Topic,
+    spans: Mapping[int, Span],
+    progressed: Callable[[int], None] = lambda _: None,
+) -> Iterator[tuple[int, LogRecord]]:
+    """Yield partition and record of every committed record in the spans; raises CannotRead.
+
+    Where a transaction is open in a span, waits until it has ended: what lies behind it may have
+    been committed, and is not to be missed.
+
+    progressed: called with the number of records that were read.
+    """
+    ends = {part: end for part, (first, end) in spans.items() if end > first}
+    consumer.assign([TopicPartition(topic.name, part, spans[part][0]) for part in ends])
+    heard, count = monotonic(), 0
+    while ends:
+        messages = consumer.consume(10_000, timeout=0.02)
+        for message in messages:
+            part, past = _passed(message)
+            if part not in ends:
+                continue
+            heard = monotonic()
+            if message.error() is None and past <= ends[part]:
+                count += 1
+                yield part, record_of(message)
+            if past >= ends[part]:
+                del ends[part]
+        if messages:
+            progressed(count)
+        elif monotonic() - heard > SILENCE_S_MAX:
+            raise CannotRead(
+                f"{topic.name}: nothing for {SILENCE_S_MAX:.0f} s before the end of partitions"
+                f" {sorted(ends)}; a transaction may be open: seatstream transactions list"
+            )
+    consumer.unassign()
+
+
+def _passed(message: Any) -> tuple[int, int]:
+    """Return partition and next offset; raises KafkaException for any error but an end."""
+    error = message.error()
+    if error is None:
+        return message.partition(), message.offset() + 1
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name)
+        # Its offset is that of the next record; what lies before it was told or is a marker.
+        return message.partition(), message.offset()
+    raise KafkaException(error)

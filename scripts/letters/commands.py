@@ -1,0 +1,273 @@
+"""`seatstream dead-letters`: list, show, redrive."""
+
+import json
+import os
+import time
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from infra.process.environment import BadSetting
+from scripts.auditing.log import CannotRead
+from scripts.auditing.schemas import Avro
+from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.letters import rendering
+from scripts.letters.decoding import asks
+from scripts.letters.letter import Letter
+from scripts.letters.plan import Standing, Step, plan
+from scripts.letters.rewriting import (
+    Change,
+    NoFunction,
+    change_in,
+    rewritten,
+    unchanged,
+    with_values,
+)
+from scripts.letters.sending import (
+    Letters,
+    NotSent,
+    Words,
+    partitions_of,
+    read_letters,
+    send,
+    sender,
+)
+from scripts.letters.wanted import Wanted, moment
+from scripts.program.catalogue import DONE, FOUND
+from scripts.program.options import (
+    confirmed,
+    counted,
+    dry_run_option,
+    failing,
+    json_option,
+    reason_option,
+    somebody,
+    yes_option,
+)
+from scripts.traffic.sending import NoBroker, schema_ids
+from serdes.registry.client import Registry
+from streams.settings import Settings
+
+FAILURES = (BadSetting, CannotRead, NoBroker, NoFunction, NotSent, NotUp)
+
+
+class Moment(click.ParamType):
+    """A time on the command line, as Unix ms."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return value if isinstance(value, int) else moment(value, time.time_ns() // 1_000_000)
+        except ValueError:
+            self.fail(f"{value!r} is no time: 90m, 2026-11-27T12:00:00, Unix ms", param, ctx)
+
+
+_FILTER = (
+    click.option("--cause", multiple=True, help="Its short word; may be repeated."),
+    click.option("--topic", multiple=True, help="Topic of the original; may be repeated."),
+    click.option("--key", multiple=True, help="Key of the original; may be repeated."),
+    click.option(
+        "--at", "places", multiple=True, metavar="PARTITION:OFFSET", help="As it is listed."
+    ),
+    click.option("--correlation-id", default="", help="Of its request."),
+    click.option("--since", type=Moment(), help="Original not before: 90m, ISO 8601, Unix ms."),
+    click.option("--until", type=Moment(), help="Original before."),
+)
+
+
+def filtered(function: Any) -> Any:
+    """Give a command the options that ask for some of the letters, as `wanted`."""
+
+    @wraps(function)
+    def run(**named: Any) -> Any:
+        wanted = Wanted(
+            causes=frozenset(named.pop("cause")),
+            topics=frozenset(named.pop("topic")),
+            keys=frozenset(key.encode() for key in named.pop("key")),
+            places=frozenset(named.pop("places")),
+            correlation=named.pop("correlation_id"),
+            since_ms=named.pop("since"),
+            until_ms=named.pop("until"),
+        )
+        return function(wanted=wanted, **named)
+
+    for option in reversed(_FILTER):
+        run = option(run)
+    return run
+
+
+@click.command("list")
+@filtered
+@click.option("--sent", is_flag=True, help="Those that were sent back, too.")
+@json_option
+@failing(*FAILURES)
+def list_letters(*, wanted: Wanted, sent: bool, as_json: bool) -> int:
+    r"""List dead letters, those that were sent back left out.
+
+    \b
+    Ends with 1 where there are some, else with 0.
+    Example: seatstream dead-letters list --topic section-commands --since 2h
+    """
+    found = read_letters(servers(), lambda _: False, counted("records read"))
+    letters = [
+        letter
+        for letter in found.letters
+        if wanted.has(letter) and (sent or letter.origin.id not in found.sent)
+    ]
+    if as_json:
+        listed = [rendering.as_json(one, was_sent=one.origin.id in found.sent) for one in letters]
+        click.echo(json.dumps({"letters": listed, "foreign": len(found.foreign)}, indent=2))
+        return FOUND if letters else DONE
+    for one in letters:
+        click.echo(rendering.line_of(one, was_sent=one.origin.id in found.sent))
+    for line in rendering.counts(letters):
+        click.echo(line)
+    if found.foreign:
+        first = found.foreign[0]
+        click.echo(
+            f"{len(found.foreign)} records of strangers, first at"
+            f" {first.partition}:{first.offset}: {first.why}"
+        )
+    if not letters:
+        click.echo("no dead letters")
+    return FOUND if letters else DONE
+
+
+@click.command("show")
+@click.argument("place", metavar="PARTITION:OFFSET")
+@json_option
+@failing(*FAILURES)
+def show_letter(*, place: str, as_json: bool) -> int:
+    r"""Show one dead letter: all headers, and its value decoded by the schema that wrote it.
+
+    \b
+    What cannot be decoded is shown in hexadecimal.
+    Example: seatstream dead-letters show 7:123
+    """
+    where = servers()
+    wanted = Wanted(places=frozenset({place}))
+    found = read_letters(where, wanted.has, counted("records read"))
+    letter = next((one for one in found.letters if wanted.has(one)), None)
+    if letter is None:
+        raise CannotRead(f"no dead letter lies at {place}: see seatstream dead-letters list")
+    was_sent = letter.origin.id in found.sent
+    lines = rendering.shown(
+        letter, asks(Registry(where.registry_url, timeout_s=10.0)), was_sent=was_sent
+    )
+    if as_json:
+        told = rendering.as_json(letter, was_sent=was_sent)
+        click.echo(json.dumps({**told, "headers": letter.told, "shown": list(lines)}, indent=2))
+        return DONE
+    for line in lines:
+        click.echo(line)
+    return DONE
+
+
+@click.command("redrive")
+@filtered
+@click.option("--rate", type=click.FloatRange(0), default=0.0, help="Most a second; 0: no bound.")
+@click.option("--leave-earlier", is_flag=True, help="Overtake letters of a key that stay behind.")
+@click.option("--upgrade", is_flag=True, help="Write values by the present schema.")
+@click.option(
+    "--transform",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Python file with transform(fields), which returns the fields to send, or None.",
+)
+@reason_option
+@dry_run_option
+@yes_option
+@json_option
+@failing(*FAILURES)
+def redrive(
+    *,
+    wanted: Wanted,
+    rate: float,
+    leave_earlier: bool,
+    upgrade: bool,
+    transform: Path | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    r"""Send dead letters back to their topics: each record once, in the order of its key.
+
+    \b
+    What was sent is marked behind its letter in the same transaction, so that a second run, or
+    one after Ctrl-C, sends the rest and nothing twice. A run that starts ends any other.
+    Ends with 0 where all that was asked for is sent, with 1 where some stays behind.
+    Example: seatstream dead-letters redrive --cause SCHEMA --since 2h --dry-run
+    """
+    where = servers()
+    settings = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers})
+    change = None
+    if upgrade or transform is not None:
+        change = change_in(transform) if transform is not None else unchanged
+
+    def planned() -> tuple[list[Step], dict[str, bytes]]:
+        found = read_letters(where, wanted.has, counted("records read"))
+        letters: list[Letter] = found.letters
+        values: dict[str, bytes] = {}
+        if change is not None:
+            letters, values = _made_anew(where, found, wanted, change)
+        return plan(letters, found.sent, wanted, leave_earlier=leave_earlier), values
+
+    if dry_run:
+        steps, _ = planned()
+        _tell(steps, 0, as_json=as_json)
+        return FOUND if any(step.standing is not Standing.SENT for step in steps) else DONE
+    with sender(where, f"{settings.app_id}-redrive") as producer:
+        # Behind the fence: nobody else can mark anything from here on.
+        steps, values = planned()
+        topics = {step.letter.origin.topic for step in steps if step.standing is Standing.SEND}
+        if not as_json:
+            _tell(steps, 0, as_json=False)
+        if topics:
+            confirmed("Send them back?", yes=yes)
+        sent = send(
+            producer,
+            steps,
+            partitions_of(where, topics),
+            Words(somebody(), reason),
+            rate=rate,
+            values=values,
+            told=counted("sent back"),
+        )
+    if as_json:
+        _tell(steps, sent, as_json=True)
+    else:
+        click.echo(f"{sent} sent back")
+    left = {Standing.UNSENDABLE, Standing.BEHIND}
+    return FOUND if any(step.standing in left for step in steps) else DONE
+
+
+def _made_anew(
+    where: Servers, found: Letters, wanted: Wanted, change: Change
+) -> tuple[list[Letter], dict[str, bytes]]:
+    schema_text = asks(Registry(where.registry_url, timeout_s=10.0))
+    ids = schema_ids(where.registry_url, where.brokers, kafka=where.kafka).id_by_subject
+    avro = Avro()
+    return with_values(
+        found.letters,
+        lambda one: rewritten(one, schema_text, avro, ids, change),
+        lambda one: wanted.has(one) and one.origin.id not in found.sent,
+    )
+
+
+def _tell(steps: list[Step], sent: int, *, as_json: bool) -> None:
+    if not as_json:
+        for line in rendering.plan_as_text(steps):
+            click.echo(line)
+        return
+    told = [
+        {
+            **rendering.as_json(step.letter, was_sent=step.standing is Standing.SENT),
+            "standing": step.standing.value,
+            "why": step.why,
+        }
+        for step in steps
+    ]
+    click.echo(json.dumps({"sent": sent, "sums": rendering.sums(steps), "steps": told}, indent=2))

@@ -1,0 +1,64 @@
+"""What commands of click's share: options, how they fail, what they say on the way."""
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+yes_option = click.option("--yes", is_flag=True, help="Do it without being asked.")
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would be done; change nothing."
+)
+reason_option = click.option(
+    "--reason", default="", help="Why, for the record that is kept of it."
+)
+
+
+def failing(*errors: type[Exception]) -> Callable[[_Function], _Function]:
+    """Tell these errors as a line and exit code 2; as JSON where the command was asked for it."""
+
+    def of(function: _Function) -> _Function:
+        @wraps(function)
+        def run(*args: Any, **named: Any) -> Any:
+            try:
+                return function(*args, **named)
+            except errors as error:
+                if named.get("as_json"):
+                    click.echo(json.dumps({"error": str(error)}))
+                    raise SystemExit(2) from error
+                raise click.ClickException(str(error)) from error
+
+        return run  # type: ignore[return-value]
+
+    return of
+
+
+def confirmed(question: str, *, yes: bool) -> None:
+    """Ask unless told before; raises ClickException where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.ClickException(f"{question} Nobody is there to be asked: give --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def counted(what: str) -> Callable[[int], None]:
+    """Return what shows a rising number on a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+    return lambda count: click.echo(f"\r{what}: {count:,} ", nl=False, err=True)
+
+
+def somebody() -> str:
+    """Return who runs this, as far as the system knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,54 @@
+"""Commands fail with a line and 2, ask before they destroy, and are silent where nobody looks."""
+
+import json
+
+import click
+import pytest
+
+from scripts.program.options import confirmed, counted, failing, somebody
+
+
+class Trouble(Exception):
+    pass
+
+
+@failing(Trouble)
+def broken(*, as_json: bool) -> int:
+    raise Trouble("no broker")
+
+
+def test_trouble_is_a_line_for_people() -> None:
+    with pytest.raises(click.ClickException, match="no broker"):
+        broken(as_json=False)
+
+
+def test_trouble_is_an_object_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        broken(as_json=True)
+    assert ended.value.code == 2
+    assert json.loads(capsys.readouterr().out) == {"error": "no broker"}
+
+
+def test_a_mistake_of_ours_is_not_hidden() -> None:
+    @failing(Trouble)
+    def wrong() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        wrong()
+
+
+def test_nobody_who_can_be_asked_is_no_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    confirmed("Delete?", yes=True)
+    with pytest.raises(click.ClickException, match="--yes"):
+        confirmed("Delete?", yes=False)
+
+
+def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    counted("records")(5)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_somebody_has_a_name() -> None:
+    assert somebody()
