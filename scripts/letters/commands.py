@@ -5,7 +5,7 @@ import os
 import time
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -202,46 +202,49 @@ def redrive(
     Example: seatstream dead-letters redrive --cause SCHEMA --since 2h --dry-run
     """
     where = servers()
-    settings = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers})
-    change = None
-    if upgrade or transform is not None:
-        change = change_in(transform) if transform is not None else unchanged
-
-    def planned() -> tuple[list[Step], dict[str, bytes]]:
-        found = read_letters(where, wanted.has, counted("records read"))
-        letters: list[Letter] = found.letters
-        values: dict[str, bytes] = {}
-        if change is not None:
-            letters, values = _made_anew(where, found, wanted, change)
-        return plan(letters, found.sent, wanted, leave_earlier=leave_earlier), values
-
+    change = None if transform is None else change_in(transform)
+    asked = Asked(wanted, leave_earlier, change or (unchanged if upgrade else None))
     if dry_run:
-        steps, _ = planned()
+        steps, _ = _planned(where, asked)
         _tell(steps, 0, as_json=as_json)
         return FOUND if any(step.standing is not Standing.SENT for step in steps) else DONE
-    with sender(where, f"{settings.app_id}-redrive") as producer:
+    app_id = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
+    words = Words(somebody(), reason)
+    with sender(where, f"{app_id}-redrive") as producer:
         # Behind the fence: nobody else can mark anything from here on.
-        steps, values = planned()
+        steps, values = _planned(where, asked)
         topics = {step.letter.origin.topic for step in steps if step.standing is Standing.SEND}
         if not as_json:
             _tell(steps, 0, as_json=False)
         if topics:
             confirmed("Send them back?", yes=yes)
-        sent = send(
-            producer,
-            steps,
-            partitions_of(where, topics),
-            Words(somebody(), reason),
-            rate=rate,
-            values=values,
-            told=counted("sent back"),
-        )
+        parts = partitions_of(where, topics)
+        told = counted("sent back")
+        sent = send(producer, steps, parts, words, rate=rate, values=values, told=told)
     if as_json:
         _tell(steps, sent, as_json=True)
     else:
         click.echo(f"{sent} sent back")
     left = {Standing.UNSENDABLE, Standing.BEHIND}
     return FOUND if any(step.standing in left for step in steps) else DONE
+
+
+class Asked(NamedTuple):
+    """What is to be sent; change: None where values stay as they are."""
+
+    wanted: Wanted
+    leave_earlier: bool
+    change: Change | None
+
+
+def _planned(where: Servers, asked: Asked) -> tuple[list[Step], dict[str, bytes]]:
+    """Return the plan, and by original's id the values that are made anew."""
+    found = read_letters(where, asked.wanted.has, counted("records read"))
+    letters = found.letters
+    values: dict[str, bytes] = {}
+    if asked.change is not None:
+        letters, values = _made_anew(where, found, asked.wanted, asked.change)
+    return plan(letters, found.sent, asked.wanted, leave_earlier=asked.leave_earlier), values
 
 
 def _made_anew(

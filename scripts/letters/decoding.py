@@ -62,7 +62,7 @@ def decode(value: bytes | None, schema_text: SchemaText) -> Decoded:
         end = Strict(body, named_in(schema)).passed(schema, 0)
         if end != len(body):
             raise Unreadable("bytes behind the record")
-        fields = fastavro.schemaless_reader(io.BytesIO(body), schema, None)
+        fields: Any = fastavro.schemaless_reader(io.BytesIO(body), schema, None)
     except (ArithmeticError, EOFError, MemoryError, *NO_SCHEMA) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from None
     return Decoded(str(schema["name"]), dict(fields))

@@ -49,10 +49,11 @@ def bury(brokers: str, cause: str, count: int) -> list[bytes]:
         for number, value in enumerate(values):
             key = KEYS[number % len(KEYS)]
             partition = partition_of(key, PARTITIONS)
-            record = LogRecord(number, 1_700_000_000_000, key, value, (("own", value),))
+            record: Any = LogRecord(number, 1_700_000_000_000, key, value, (("own", value),))
             letter = DeadLetter(record, cause, "why")
-            key_, value_, headers = dead_letter_record(letter, SECTION_COMMANDS.name, partition)
-            producer.produce(DEAD_LETTER_QUEUE.name, value_, key_, partition, headers=headers)
+            dead = dead_letter_record(letter, SECTION_COMMANDS.name, partition)
+            told: Any = dead[2]
+            producer.produce(DEAD_LETTER_QUEUE.name, dead[1], dead[0], partition, headers=told)
     return values
 
 

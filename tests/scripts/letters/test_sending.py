@@ -90,6 +90,7 @@ def test_a_value_that_was_made_anew_is_sent_in_place_of_the_original() -> None:
 
 
 def test_a_low_rate_makes_small_transactions_and_tells_of_each() -> None:
-    producer, told = InMemory(), []
+    producer = InMemory()
+    told: list[int] = []
     run(producer, letters(3), set(), rate=1_000_000.0, told=told.append)
     assert told == [3]
