@@ -58,9 +58,12 @@ def reading(where: Servers, *, committed: bool = True) -> Iterator[Consumer]:
         consumer.close()
 
 
-def spans_of(where: Servers, topic: Topic) -> dict[int, Span]:
-    """Return first offset and end of each partition, records of open transactions included."""
-    with reading(where, committed=False) as consumer:
+def spans_of(where: Servers, topic: Topic, *, committed: bool = False) -> dict[int, Span]:
+    """Return first offset and end of each partition, records of open transactions included.
+
+    committed: end before them: for who only looks, and waits for nobody.
+    """
+    with reading(where, committed=committed) as consumer:
         return {
             part: consumer.get_watermark_offsets(
                 TopicPartition(topic.name, part), timeout=BROKER_TIMEOUT_S

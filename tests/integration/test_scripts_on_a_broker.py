@@ -88,11 +88,14 @@ class Live:
         return self.result(at_rest(lambda: self.done("audit")), code)
 
     def done(self, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return self.plain(script, *arguments, "--json")
+
+    def plain(self, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         environment = {
             "KAFKA_BROKERS": self.where.brokers,
             "SCHEMA_REGISTRY_URL": self.where.registry_url,
         }
-        return run(os.environ | environment, f"scripts.{script}", *arguments, "--json")
+        return run(os.environ | environment, f"scripts.{script}", *arguments)
 
     def result(self, done: "subprocess.CompletedProcess[str]", code: int) -> dict[str, Any]:
         said = f"{done.args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
@@ -204,6 +207,31 @@ def test_load_gets_an_outcome_for_every_command_and_the_log_is_exact(live: Live)
     report = live.audit()
     assert (report["exact"], report["violations"]) == (True, 0)
     assert report["commands"] >= 7020
+
+
+def test_u9_a_section_is_shown_and_its_seats_are_explained_while_a_worker_runs(
+    live: Live, plan: str
+) -> None:
+    load = ("load_test", "--event-id", "16", "--plan", plan, "--wait", "120")
+    assert live.run(*load, "--commands", "600", "--flat-out")["missing"] == 0
+    shows = ("program", "inspect", "section", "16", "A3")
+    now = live.run(*shows)
+    assert sum(now["counts"].values()) == 40
+    # What the outcomes tell of the past ends where the state is.
+    assert live.run(*shows, "--at", "99999999999")["rows"] == now["rows"]
+    before = live.run(*shows, "--at", "2001-01-01")
+    assert before["counts"]["free"] == 40
+    label, holder = next(iter(now["holders"].items()))
+    row, _, seat = label.partition("/")
+    for words, told in (
+        (("reservation", holder), "SeatsHeld  epoch 1  seats "),
+        (("seat", "16", "A3", row, seat), f"by {holder}: "),
+    ):
+        done = live.plain("program", "explain", *words)
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
+    [stored] = live.run("program", "inspect", "reservation", holder).values()
+    assert stored["request"]["reservationId"] == holder
 
 
 def test_s9_what_strangers_write_into_every_topic_is_counted_and_the_log_stays_exact(

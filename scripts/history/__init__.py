@@ -1,0 +1,1 @@
+"""What a section was at any time, and why: from the log alone."""

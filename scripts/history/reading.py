@@ -1,0 +1,157 @@
+"""Reads what a section or a reservation left in the topics, committed, and only that."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.topics import RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_COMMANDS, Topic
+from scripts.auditing.log import CannotRead, LogRecord, writers_of
+from scripts.auditing.report import Notes, Report
+from scripts.auditing.schemas import Avro, Unreadable, WireFormat
+from scripts.auditing.stored import Stored
+from scripts.brokers.addresses import Servers
+from scripts.brokers.reading import read_spans, reading, spans_of
+from scripts.history.section import Layout, present_seats
+from scripts.history.timeline import Event, Timeline, event_of, in_order
+from state.domain.keys import partition_of, section_key
+
+Fields = dict[str, Any]
+Named = tuple[int, LogRecord, str, Fields]  # partition, record, name and fields of its value
+
+
+class NoSection(CannotRead):
+    """The state has no such section: it was never opened, or its key is another."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectionLog:
+    """A section now and before; applied: offset of the last command in its state."""
+
+    layout: Layout
+    timeline: Timeline
+    state: Fields
+
+
+def lines_of(
+    where: Servers,
+    topic: Topic,
+    is_wanted: Callable[[LogRecord], bool],
+    partitions: Iterable[int] | None = None,
+) -> list[tuple[int, LogRecord]]:
+    """Return the committed records that are wanted, by partition and offset."""
+    spans = spans_of(where, topic, committed=True)
+    if partitions is not None:
+        spans = {part: spans[part] for part in partitions}
+    with reading(where) as consumer:
+        found = [one for one in read_spans(consumer, topic, spans) if is_wanted(one[1])]
+    return sorted(found, key=lambda one: (one[0], one[1].offset))
+
+
+def decoded(
+    where: Servers, topic: Topic, records: Iterable[tuple[int, LogRecord]]
+) -> Iterator[Named]:
+    """Yield records with their values; what is no record of the topic is left out."""
+    records = list(records)
+    ids = {
+        int.from_bytes(record.value[1:5], "big")
+        for _, record in records
+        if record.value and len(record.value) >= 5 and record.value[0] == 0
+    }
+    writers, _ = writers_of(where.registry_url, ids)
+    wire = WireFormat(Avro(), writers)
+    for partition, record in records:
+        try:
+            name, fields = wire.decode(record.value or b"", topic)
+        except Unreadable:
+            continue
+        yield partition, record, name, fields
+
+
+def outcomes(
+    where: Servers, words: Iterable[str], partitions: Iterable[int] | None = None
+) -> list[tuple[int, Event]]:
+    """Return the outcomes whose bytes hold all words, each once and in order, by partition."""
+    wanted = [word.encode() for word in words]
+    records = lines_of(
+        where,
+        RESERVATION_OUTCOMES,
+        # Cheaper than decoding: ids stand in a record as they are.
+        lambda record: all(word in (record.value or b"") for word in wanted),
+        partitions,
+    )
+    found: dict[int, list[Event]] = {}
+    for partition, _, name, fields in decoded(where, RESERVATION_OUTCOMES, records):
+        event = event_of(name, fields, partition)
+        if event is not None:
+            found.setdefault(partition, []).append(event)
+    return [(part, event) for part in sorted(found) for event in in_order(found[part])]
+
+
+def commands(where: Servers, reservation_id: str) -> list[Named]:
+    """Return the commands of a reservation."""
+    word = reservation_id.encode()
+    records = lines_of(where, SECTION_COMMANDS, lambda record: word in (record.value or b""))
+    return [
+        one
+        for one in decoded(where, SECTION_COMMANDS, records)
+        if one[2] != "Tick" and one[3]["request"]["reservationId"] == reservation_id
+    ]
+
+
+def stored(where: Servers, keeps: Callable[[bytes], bool], partition: int, count: int) -> Stored:
+    """Return the state of a partition as its changelog has it, of the keys that are kept."""
+    records = lines_of(
+        where, SEATS_CHANGELOG, lambda record: keeps(record.key or b""), [partition]
+    )
+    return folded((record for _, record in records), partition, count)
+
+
+def folded(records: Iterable[LogRecord], partition: int, count: int) -> Stored:
+    """Return the state that records of one partition's changelog make; count: of partitions."""
+    found = Stored(Avro(), Notes(partition, Report()), count)
+    found.fold(records)
+    return found
+
+
+def section_log(where: Servers, event_id: int, section: str) -> SectionLog:
+    """Return a section now and before; raises NoSection where it was never opened."""
+    key = section_key(event_id, section)
+    count = len(spans_of(where, SEATS_CHANGELOG, committed=True))
+    partition = partition_of(key, count)
+    state = stored(where, lambda one: one[:1] == b"r" or one[1:] == key, partition, count)
+    found = section_of(state, event_id, section, [])
+    if found is None:
+        raise NoSection(f"{SEATS_CHANGELOG.name}-{partition} has no section {key.decode()}")
+    events = [event for _, event in outcomes(where, [section], [partition])]
+    return section_of(state, event_id, section, events) or found
+
+
+def section_of(
+    state: Stored, event_id: int, section: str, events: Iterable[Event]
+) -> SectionLog | None:
+    """Return a section by the state and the outcomes of its partition; None where it has none."""
+    key = section_key(event_id, section)
+    names = {tag: tag + key for tag in (b"s", b"l", b"b")}
+    values = {tag: state.last.get(name) for tag, name in names.items()}
+    counters, rows = values[b"s"], values[b"l"]
+    if counters is None or rows is None:
+        return None
+    is_own = _is_of(event_id, section)
+    reservations = [
+        fields
+        for one, value in state.last.items()
+        if one[:1] == b"r" and is_own(fields := state.state_of(one, value))
+    ]
+    blocked = values[b"b"]
+    closed = b"" if blocked is None else state.state_of(names[b"b"], blocked)["blocked"]
+    layout = Layout(state.state_of(names[b"l"], rows)["rows"])
+    now = state.state_of(names[b"s"], counters)
+    present = present_seats(layout, now, closed, reservations)
+    own = [event for event in events if is_own(event.fields)]
+    return SectionLog(layout, Timeline(present, in_order(own)), now)
+
+
+def _is_of(event_id: int, section: str) -> Callable[[Fields], bool]:
+    return lambda fields: (
+        (fields["request"]["eventId"], fields["request"]["section"]) == (event_id, section)
+    )
