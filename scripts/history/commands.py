@@ -22,7 +22,7 @@ from scripts.letters.letter import Letter, read_letter
 from scripts.letters.rendering import fields_as_text, line_of
 from scripts.letters.wanted import as_time, moment
 from scripts.program.catalogue import DONE, FOUND
-from scripts.program.options import failing, json_option
+from scripts.program.options import command, failing, json_option
 
 FAILURES = (CannotRead, NotUp, Unreadable)
 _OFFSET = re.compile(r"\d{1,11}")
@@ -46,7 +46,7 @@ class At(click.ParamType):
             self.fail(f"{value!r} is no offset and no time: 1234, 90m, ISO 8601", param, ctx)
 
 
-@click.command("section")
+@command("section")
 @click.argument("event_id", type=click.IntRange(0))
 @click.argument("section")
 @click.option(
@@ -55,9 +55,8 @@ class At(click.ParamType):
 @json_option
 @failing(*FAILURES)
 def inspect_section(*, event_id: int, section: str, at: Until, as_json: bool) -> int:
-    r"""Show the seat map of a section, now or at an earlier moment, which is included.
+    """Show the seat map of a section, now or at an earlier moment, which is included.
 
-    \b
     Earlier moments come from the outcomes in the log; what retention removed is taken as the
     next outcome must have found it.
     Example: seatstream inspect section 9 A --at 2026-11-27T12:00:00
@@ -90,14 +89,13 @@ def inspect_section(*, event_id: int, section: str, at: Until, as_json: bool) ->
     return DONE
 
 
-@click.command("reservation")
+@command("reservation")
 @click.argument("reservation_id")
 @json_option
 @failing(*FAILURES)
 def inspect_reservation(*, reservation_id: str, as_json: bool) -> int:
-    r"""Show a reservation as the changelog has it, wherever it lies.
+    """Show a reservation as the changelog has it, wherever it lies.
 
-    \b
     Ends with 1 where there is none.
     Example: seatstream inspect reservation r-1234
     """
@@ -122,13 +120,12 @@ def inspect_reservation(*, reservation_id: str, as_json: bool) -> int:
     return DONE if found else FOUND
 
 
-@click.command("store")
+@command("store")
 @json_option
 @failing(*FAILURES)
 def inspect_store(*, as_json: bool) -> int:
-    r"""Count what each partition of the state holds, and how far it claims to be.
+    """Count what each partition of the state holds, and how far it claims to be.
 
-    \b
     Example: seatstream inspect store
     """
     where = servers()
@@ -156,16 +153,15 @@ def inspect_store(*, as_json: bool) -> int:
     return FOUND if any(one["unreadable"] for one in told) else DONE
 
 
-@click.command("seat")
+@command("seat")
 @click.argument("event_id", type=click.IntRange(0))
 @click.argument("section")
 @click.argument("row")
 @click.argument("seat")
 @failing(*FAILURES)
 def explain_seat(*, event_id: int, section: str, row: str, seat: str) -> int:
-    r"""Say who had a seat, from when to when, and by which command.
+    """Say who had a seat, from when to when, and by which command.
 
-    \b
     ROW and SEAT are labels as on the ticket; @0 is an index.
     Example: seatstream explain seat 9 A 12 7
     """
@@ -180,13 +176,12 @@ def explain_seat(*, event_id: int, section: str, row: str, seat: str) -> int:
     return DONE
 
 
-@click.command("reservation")
+@command("reservation")
 @click.argument("reservation_id")
 @failing(*FAILURES)
 def explain_reservation(*, reservation_id: str) -> int:
-    r"""Say what was asked for a reservation, what was decided, and why.
+    """Say what was asked for a reservation, what was decided, and why.
 
-    \b
     Ends with 1 where the log has nothing of it.
     Example: seatstream explain reservation r-1234
     """

@@ -37,6 +37,7 @@ from scripts.letters.sending import (
 from scripts.letters.wanted import Wanted, moment
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
+    command,
     confirmed,
     counted,
     dry_run_option,
@@ -99,15 +100,14 @@ def filtered(function: Any) -> Any:
     return run
 
 
-@click.command("list")
+@command("list")
 @filtered
 @click.option("--sent", is_flag=True, help="Those that were sent back, too.")
 @json_option
 @failing(*FAILURES)
 def list_letters(*, wanted: Wanted, sent: bool, as_json: bool) -> int:
-    r"""List dead letters, those that were sent back left out.
+    """List dead letters, those that were sent back left out.
 
-    \b
     Ends with 1 where there are some, else with 0.
     Example: seatstream dead-letters list --topic section-commands --since 2h
     """
@@ -136,14 +136,13 @@ def list_letters(*, wanted: Wanted, sent: bool, as_json: bool) -> int:
     return FOUND if letters else DONE
 
 
-@click.command("show")
+@command("show")
 @click.argument("place", metavar="PARTITION:OFFSET")
 @json_option
 @failing(*FAILURES)
 def show_letter(*, place: str, as_json: bool) -> int:
-    r"""Show one dead letter: all headers, and its value decoded by the schema that wrote it.
+    """Show one dead letter: all headers, and its value decoded by the schema that wrote it.
 
-    \b
     What cannot be decoded is shown in hexadecimal.
     Example: seatstream dead-letters show 7:123
     """
@@ -166,7 +165,7 @@ def show_letter(*, place: str, as_json: bool) -> int:
     return DONE
 
 
-@click.command("redrive")
+@command("redrive")
 @filtered
 @click.option("--rate", type=click.FloatRange(0), default=0.0, help="Most a second; 0: no bound.")
 @click.option("--leave-earlier", is_flag=True, help="Overtake letters of a key that stay behind.")
@@ -193,9 +192,8 @@ def redrive(
     yes: bool,
     as_json: bool,
 ) -> int:
-    r"""Send dead letters back to their topics: each record once, in the order of its key.
+    """Send dead letters back to their topics: each record once, in the order of its key.
 
-    \b
     What was sent is marked behind its letter in the same transaction, so that a second run, or
     one after Ctrl-C, sends the rest and nothing twice. A run that starts ends any other.
     Ends with 0 where all that was asked for is sent, with 1 where some stays behind.

@@ -1,6 +1,7 @@
 """What commands of click's share: options, how they fail, what they say on the way."""
 
 import getpass
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -19,6 +20,20 @@ dry_run_option = click.option(
 reason_option = click.option(
     "--reason", default="", help="Why, for the record that is kept of it."
 )
+
+
+class Plain(click.Command):
+    """A command whose help has the lines of its docstring as they are, as scripts have."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        formatter.write_paragraph()
+        for line in inspect.cleandoc(self.help or "").splitlines():
+            formatter.write(f"  {line}".rstrip() + "\n")
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function a command of the program."""
+    return click.command(name, cls=Plain)
 
 
 def failing(*errors: type[Exception]) -> Callable[[_Function], _Function]:

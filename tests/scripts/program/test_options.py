@@ -5,7 +5,7 @@ import json
 import click
 import pytest
 
-from scripts.program.options import confirmed, counted, failing, somebody
+from scripts.program.options import command, confirmed, counted, failing, somebody
 
 
 class Trouble(Exception):
@@ -52,3 +52,21 @@ def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str
 
 def test_somebody_has_a_name() -> None:
     assert somebody()
+
+
+def test_help_has_the_lines_of_the_docstring_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @command("bake")
+    def bake() -> None:
+        """Bake bread.
+
+        Ends with 0.
+        Example: seatstream bake
+        """
+
+    bake.main(["--help"], standalone_mode=False)
+    assert (
+        "\n  Bake bread.\n\n  Ends with 0.\n  Example: seatstream bake\n"
+        in capsys.readouterr().out
+    )
