@@ -60,6 +60,18 @@ COMMANDS = (
     Command(
         ("topics", "apply"), "Create topics, and mend their configs.", "scripts.create_topics:main"
     ),
+    Command(
+        ("topics", "recreate"),
+        "Delete and create section-status; workers write it again, and that is verified.",
+        "scripts.rebuilding.commands:recreate_topic",
+        is_ours=True,
+    ),
+    Command(
+        ("topics", "verify"),
+        "Compare every section's status with its state.",
+        "scripts.rebuilding.commands:verify",
+        is_ours=True,
+    ),
     Command(("schemas", "lint"), "Check the schema files.", "scripts.lint_schemas:main"),
     *(
         Command(("schemas", word), summary, "scripts.register_schemas:main", (word,), example=more)

@@ -271,6 +271,23 @@ def test_s9_what_strangers_write_into_every_topic_is_counted_and_the_log_stays_e
     }
 
 
+def test_s003_5_f82_a_status_topic_is_made_anew_while_a_worker_runs_and_the_log_stays_exact(
+    live: Live, plan: str
+) -> None:
+    live.run("open_event", plan, "--event-id", "17", "--timeout", "200")
+    recreates = ("program", "topics", "recreate", SECTION_STATUS.name)
+    # Commands of other tests may wait until now; at rest a dry run has something to do.
+    assert wait_until(lambda: live.done(*recreates, "--dry-run").returncode == 1, 120), live.tail()
+    verifies = ("program", "topics", "verify", SECTION_STATUS.name, "--wait", "120")
+    before = live.run(*verifies)
+    after = live.run(*recreates, "--yes", "--wait", "180")
+    assert (after["verified"], after["digest"]) == (True, before["digest"])
+    assert after["sections"] >= 30
+    assert wait_until(lambda: live.worker is not None and live.worker.is_ready(), 60), live.tail()
+    report = live.audit()
+    assert (report["verdict"], report["violations"]) == ("exact", 0), report
+
+
 def live_id(live: Live, record_name: str) -> int:
     by_subject = schema_ids(live.where.registry_url).id_by_subject
     return by_subject[f"{SECTION_COMMANDS.name}-io.seatstream.commands.{record_name}"]

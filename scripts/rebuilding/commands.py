@@ -1,0 +1,119 @@
+"""`seatstream topics recreate` and `seatstream topics verify`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from infra.process.environment import BadSetting
+from scripts.auditing.log import CannotRead
+from scripts.auditing.schemas import Unreadable
+from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.program.catalogue import DONE, FOUND
+from scripts.program.options import (
+    command,
+    confirmed,
+    counted,
+    dry_run_option,
+    failing,
+    json_option,
+    yes_option,
+)
+from scripts.rebuilding import comparing
+from scripts.rebuilding.comparing import Comparison
+from scripts.rebuilding.recreating import (
+    Refused,
+    check_at_rest,
+    compared_in_time,
+    create_of,
+    recreate,
+)
+from streams.settings import Settings
+
+FAILURES = (BadSetting, CannotRead, NotUp, Refused, Unreadable)
+TOPIC = "section-status"
+
+topic_argument = click.argument("topic", type=click.Choice([TOPIC]))
+wait_option = click.option(
+    "--wait", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds."
+)
+report_option = click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write it as Markdown too."
+)
+
+
+@command("verify")
+@topic_argument
+@wait_option
+@report_option
+@json_option
+@failing(*FAILURES)
+def verify(*, topic: str, wait: float, report: Path | None, as_json: bool) -> int:
+    """Compare every section's status with its state: version, counts, and that seats add up.
+
+    Waits for what is missing. Ends with 0 where all is there, else with 1. Sales may go on.
+    Example: seatstream topics verify section-status --report verified.md
+    """
+    return _verified(servers(), topic, wait, report, as_json=as_json)
+
+
+@command("recreate")
+@topic_argument
+@click.option("--replication", type=click.IntRange(1), help="Replicas; by default as it has.")
+@wait_option
+@report_option
+@dry_run_option
+@yes_option
+@json_option
+@failing(*FAILURES)
+def recreate_topic(
+    *,
+    topic: str,
+    replication: int | None,
+    wait: float,
+    report: Path | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Delete a topic and create it; workers that run write it again, and that is verified.
+
+    Refused while commands wait to be decided. Until workers are done, pods show what they had.
+    Stopped anywhere, run it again: it goes on where it is.
+    Example: seatstream topics recreate section-status --dry-run
+    """
+    where = servers()
+    group = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
+    step, is_there = create_of(where, replication)
+    check_at_rest(where, group)
+    steps = [*([f"delete {step.name}"] if is_there else []), str(step), "verify"]
+    if not as_json:
+        for line in steps:
+            click.echo(line)
+    if dry_run:
+        if as_json:
+            click.echo(json.dumps({"steps": steps}))
+        return FOUND
+    confirmed(f"Delete {step.name} and all that it holds?", yes=yes)
+    recreate(where, step)
+    return _verified(where, topic, wait, report, as_json=as_json)
+
+
+def _verified(
+    where: Servers, topic: str, wait: float, report: Path | None, *, as_json: bool
+) -> int:
+    found = compared_in_time(where, wait, counted("sections"))
+    lines = list(comparing.as_markdown(found, f"{topic}, compared with the state of seats"))
+    if report is not None:
+        report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(_told(found), indent=2))
+    else:
+        click.echo("\n".join(lines))
+    return DONE if found.is_well else FOUND
+
+
+def _told(found: Comparison) -> dict[str, Any]:
+    return {"topic": TOPIC, **comparing.as_json(found)}

@@ -1,0 +1,136 @@
+"""Deletes a topic that workers write again from their state, creates it, and waits for them."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from schemas.topics import SEATS_CHANGELOG, SECTION_COMMANDS, SECTION_STATUS
+from scripts.brokers.addresses import Servers
+from scripts.brokers.group_offsets import OffsetsUnknown, rest
+from scripts.brokers.reading import spans_of
+from scripts.contracts.topics import Create, carry_out, existing_topics, plan
+from scripts.history.reading import decoded, lines_of, stored
+from scripts.rebuilding.comparing import Comparison, Counts, compare, counts_of
+
+ANSWER_S = 30.0
+PAUSE_S = 0.5
+
+Fields = dict[str, Any]
+
+
+class Refused(Exception):
+    """The topic may not be made anew now; the message says what to do first."""
+
+
+def create_of(where: Servers, replication: int | None) -> tuple[Create, bool]:
+    """Return how the topic would be created, and whether it is there; raises Refused.
+
+    It gets as many partitions as the commands have, for a section's status lies on the number of
+    its commands, and as many replicas as it has, where nothing else is asked for.
+    """
+    admin = AdminClient({"bootstrap.servers": where.brokers, "log_level": 0, **where.kafka})
+    try:
+        found = existing_topics(admin, [SECTION_COMMANDS.name, SECTION_STATUS.name])
+    except KafkaException as error:
+        raise Refused(f"{where.brokers}: {error.args[0].str()}") from error
+    source = found.get(SECTION_COMMANDS.name)
+    if source is None:
+        raise Refused(f'{SECTION_COMMANDS.name} is not there: see "A topic is lost"')
+    own = found.get(SECTION_STATUS.name)
+    copies = replication or (own or source).replication
+    [step] = plan([SECTION_STATUS], {}, source.partitions, copies)
+    assert isinstance(step, Create)
+    return step, own is not None
+
+
+def check_at_rest(where: Servers, group: str) -> None:
+    """Raise Refused unless the group has decided every command."""
+    try:
+        behind = rest(where, group).behind
+    except OffsetsUnknown as error:
+        raise Refused(str(error)) from error
+    if behind:
+        (topic, number), (committed, end) = next(iter(sorted(behind.items())))
+        raise Refused(
+            f"group {group} lags in {len(behind)} partitions, {topic}-{number} at {committed} of"
+            f" {end}: wait until seatstream_lag_records is 0, or see why it is not"
+        )
+
+
+def recreate(where: Servers, step: Create) -> None:
+    """Delete the topic where it is there, and create it; raises Refused where brokers do not."""
+    admin = AdminClient({"bootstrap.servers": where.brokers, "log_level": 0, **where.kafka})
+    try:
+        for answer in admin.delete_topics([step.name], operation_timeout=ANSWER_S).values():
+            _gone(answer)
+        until = time.monotonic() + ANSWER_S
+        while step.name in existing_topics(admin, [step.name]):
+            if time.monotonic() > until:
+                raise Refused(f"{step.name} is still there: run this again")
+            time.sleep(PAUSE_S)
+        carry_out(admin, [step])
+    except (KafkaException, TimeoutError) as error:
+        raise Refused(f"{step.name}: {error}. Run this again: it goes on where it is") from error
+
+
+def _gone(answer: Any) -> None:
+    try:
+        answer.result(timeout=ANSWER_S)
+    except KafkaException as error:
+        # Whoever was stopped behind the deletion comes back to this.
+        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+
+
+def compared(where: Servers) -> Comparison:
+    """Read the state and then the statuses, and compare them; raises CannotRead."""
+    states = states_of(where)
+    return compare(states, statuses_of(where))
+
+
+def compared_in_time(
+    where: Servers, wait_s: float, told: Callable[[int], None] = lambda _: None
+) -> Comparison:
+    """Compare until nothing is missing any more, or the time is over; return the last one.
+
+    told: called with the number of sections whose status is there.
+    """
+    until = time.monotonic() + wait_s
+    while True:
+        found = compared(where)
+        told(sum(found.sums.values()) - len(found.why))
+        if found.is_well or not found.may_become_well or time.monotonic() > until:
+            return found
+        time.sleep(PAUSE_S)
+
+
+def states_of(where: Servers) -> dict[str, Counts]:
+    """Return the counts of every section by the changelog, a partition at a time."""
+    count = len(spans_of(where, SEATS_CHANGELOG, committed=True))
+    found = {}
+    for partition in range(count):
+        state = stored(where, lambda key: key[:1] in {b"s", b"l", b"b"}, partition, count)
+        for key, value in state.last.items():
+            layout = state.last.get(b"l" + key[1:])
+            if key[:1] != b"s" or layout is None:
+                continue
+            closed = state.last.get(b"b" + key[1:])
+            blocked = b"" if closed is None else state.state_of(b"b", closed)["blocked"]
+            rows = state.state_of(b"l", layout)["rows"]
+            found[key[1:].decode()] = counts_of(state.state_of(key, value), rows, blocked)
+    return found
+
+
+def statuses_of(where: Servers) -> dict[str, Fields]:
+    """Return the newest status of each section."""
+    records = lines_of(where, SECTION_STATUS, lambda record: record.value is not None)
+    newest: dict[str, Fields] = {}
+    for _, record, _, fields in decoded(where, SECTION_STATUS, records):
+        key = f"{fields['eventId']}-{fields['section']}"
+        # What lies under another key is a stranger's: pods leave it out too.
+        if record.key == key.encode():
+            newest[key] = fields
+    return newest
