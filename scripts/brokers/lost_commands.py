@@ -93,7 +93,7 @@ async def find_lost(settings: Settings, topics: Topics) -> list[Lost]:
 
     Raises Refused while the group has members, or where a state cannot be read.
     """
-    committed, numbers = await _ask(settings, topics)
+    committed, numbers = await group_at_rest(settings, topics.source)
     consumer = AIOKafkaConsumer(**settings.connection, isolation_level="read_uncommitted")
     await consumer.start()
     try:
@@ -124,8 +124,8 @@ async def find_lost(settings: Settings, topics: Topics) -> list[Lost]:
     return lost
 
 
-async def _ask(
-    settings: Settings, topics: Topics
+async def group_at_rest(
+    settings: Settings, source: str
 ) -> tuple[dict[TopicPartition, tuple[int, str]], list[int]]:
     """Return offset and owner by partition, and all partitions of the source.
 
@@ -134,10 +134,10 @@ async def _ask(
     admin = AIOKafkaAdminClient(**settings.connection)
     await admin.start()
     try:
-        [source] = await admin.describe_topics([topics.source])
-        if source["error_code"]:
-            raise for_code(source["error_code"])(topics.source)
-        numbers = sorted(one["partition"] for one in source["partitions"])
+        [described_source] = await admin.describe_topics([source])
+        if described_source["error_code"]:
+            raise for_code(described_source["error_code"])(source)
+        numbers = sorted(one["partition"] for one in described_source["partitions"])
         [described] = await admin.describe_consumer_groups([settings.app_id])
         for error_code, group, state, _, _, members, *_ in described.groups:
             if error_code:

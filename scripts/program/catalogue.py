@@ -46,6 +46,7 @@ GROUPS = {
     "explain": "Say from the log alone why something is as it is.",
     "commands": "What became of the commands of sections and payments.",
     "events": "Open events for sale.",
+    "offsets": "Show where the workers' group stands, and move it.",
     "transactions": "Find transactions that nobody ends, and end one.",
 }
 """Words that have commands below them, and what `--help` says of each."""
@@ -144,6 +145,18 @@ COMMANDS = (
         ("commands", "skip-lost"),
         "Give up commands that retention removed.",
         "scripts.skip_lost_commands:main",
+    ),
+    Command(
+        ("offsets", "show"),
+        "Show where the workers' group stands in each partition.",
+        "scripts.offsets.commands:show",
+        is_ours=True,
+    ),
+    Command(
+        ("offsets", "set"),
+        "Move the workers' group, which has no members; say first what that means.",
+        "scripts.offsets.commands:set_offsets",
+        is_ours=True,
     ),
     Command(
         ("transactions", "list"),

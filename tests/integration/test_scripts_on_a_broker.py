@@ -19,7 +19,7 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 from faults.foreign_producer import append, batch, record
 from integration.pods import at_rest
-from integration.workers import run
+from integration.workers import read_committed, run
 from support.logs.audit_logs import AVRO, identity
 
 from infra.paths import ROOT
@@ -38,6 +38,8 @@ from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import committed_offsets
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.registering import register
+from scripts.offsets.moving import committed_at_rest, move_group, settings_for
+from scripts.offsets.plan import NOWHERE, At, Move
 from scripts.processes.workers import Supervisor, Worker
 from scripts.sale.faults import draw_faults
 from scripts.sale.setting_up import prepare_topics, running
@@ -320,6 +322,34 @@ def test_the_auditor_finds_a_forged_outcome(without_worker: Live) -> None:
     assert producer.flush(30) == 0
     report = live.audit(code=1)
     assert any(name.startswith("I8") for name in report["first"])
+
+
+def test_p5_a_group_is_moved_once_its_workers_are_gone_and_their_owner_stays_named(
+    live: Live, without_worker: Live
+) -> None:
+    name = SECTION_COMMANDS.name
+    moves = ("program", "offsets", "set", name, "--yes", "--partition", "0", "--to")
+    refused = live.plain(*moves, "first")
+    assert refused.returncode == 2
+    assert "stop all workers" in refused.stderr
+
+    brokers = without_worker.where.brokers
+    producer = Producer({"bootstrap.servers": brokers})
+    for _ in range(3):
+        producer.produce(name, b"junk", b"7-A", partition=0)
+    assert producer.flush(30) == 0
+    settings = settings_for(brokers)
+    # As the worker left it that committed last.
+    asyncio.run(move_group(settings, [Move((name, 0), NOWHERE, 2, "w1")], "ann", "set up"))
+    assert without_worker.run(*moves, "1", "--reason", "again")["moved"] == 1
+    assert without_worker.run(*moves, "1")["moved"] == 0
+    assert asyncio.run(committed_at_rest(settings, name)) == {(name, 0): At(1, "w1")}
+    given_up = without_worker.plain(*moves, "3")
+    assert given_up.returncode == 2
+    assert "--give-up" in given_up.stderr
+    partitions = SECTION_COMMANDS.partitions
+    done = read_committed(brokers, DEAD_LETTER_QUEUE.name, partitions)
+    assert [dict(one.headers)["operator-reason"] for one in done] == [b"set up", b"again"]
 
 
 def test_without_a_broker_scripts_say_so_with_their_exit_code(plan: str) -> None:

@@ -8,12 +8,15 @@ from schemas.topics import (
     PAYMENT_COMMANDS,
     PAYMENT_COMPLETED,
 )
-from scripts.auditing.facts import Facts, origin_of
+from scripts.auditing.facts import CAUSE, Facts, origin_of
 from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Notes
 
 NOT_JUDGED = (CART_COMMANDS.name, PAYMENT_COMPLETED.name)
 """Topics whose records are not read here: what they lead to is."""
+
+OF_OPERATORS = frozenset(("redrive-of", "operator-action"))
+"""Headers by which it is known what an operator did: letters sent back, a group moved."""
 
 Letters = dict[int, list[LogRecord]]
 
@@ -58,10 +61,10 @@ def check_payments(facts: Facts, notes: Notes, copies_by_origin: Letters) -> Non
             notes.bad("I23", "torn dead letter", offset, message)
 
 
-def is_mark(record: LogRecord) -> bool:
-    """Say whether a record only says that a dead letter was sent back."""
+def is_of_operator(record: LogRecord) -> bool:
+    """Say whether a record is no dead letter, but says what an operator did."""
     names = {name for name, _ in record.headers}
-    return "redrive-of" in names and "dead-letter-cause" not in names
+    return bool(names & OF_OPERATORS) and CAUSE not in names
 
 
 def read_letters(facts: Facts, notes: Notes) -> tuple[Letters, Letters]:
@@ -72,7 +75,7 @@ def read_letters(facts: Facts, notes: Notes) -> tuple[Letters, Letters]:
     found: Letters = defaultdict(list)
     of_payments: Letters = defaultdict(list)
     for record in facts.log.dead_letters.get(facts.partition, []):
-        if is_mark(record):
+        if is_of_operator(record):
             continue
         origin = origin_of(record, facts.partition)
         of_payment = origin_of(record, facts.partition, PAYMENT_COMMANDS.name)

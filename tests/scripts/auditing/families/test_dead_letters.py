@@ -85,3 +85,13 @@ def test_what_nobody_can_read_of_payments_has_one_letter_and_others_one_at_most(
     assert findings(check, of_payments(torn)) == [("I23", "torn dead letter", 4)]
     nobody = letter_of_payments(9)
     assert findings(check, of_payments(letter, nobody)) == [("I23", "phantom dead letter", 9)]
+
+
+def test_what_says_what_an_operator_did_is_neither_a_letter_nor_foreign() -> None:
+    for name in ("redrive-of", "operator-action"):
+        mark = replace(LETTER, headers=((name, b"x"),))
+        report = judged(check, facts(LETTER, mark))
+        assert (report.violations, report.dead_letters, report.foreign) == ([], 1, {})
+    # A letter is one whatever its original's headers are called.
+    both = replace(LETTER, headers=(("redrive-of", b"x"), *LETTER.headers))
+    assert judged(check, facts(both)).dead_letters == 1

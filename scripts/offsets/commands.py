@@ -1,0 +1,141 @@
+"""`seatstream offsets`: show, set."""
+
+import asyncio
+import json
+from typing import Any
+
+import click
+from aiokafka.errors import KafkaError
+
+from infra.process.environment import BadSetting
+from schemas.topics import (
+    CART_COMMANDS,
+    PAYMENT_COMMANDS,
+    PAYMENT_COMPLETED,
+    SEAT_UNLOCK,
+    SECTION_COMMANDS,
+)
+from scripts.auditing.log import CannotRead
+from scripts.brokers.addresses import NotUp, servers
+from scripts.brokers.group_offsets import OffsetsUnknown, rest
+from scripts.brokers.lost_commands import Refused
+from scripts.brokers.reading import spans_of
+from scripts.offsets.moving import committed_at_rest, move_group, settings_for
+from scripts.offsets.plan import Impossible, as_text, moves
+from scripts.program.catalogue import DONE, FOUND
+from scripts.program.options import (
+    command,
+    confirmed,
+    dry_run_option,
+    failing,
+    json_option,
+    reason_option,
+    somebody,
+    yes_option,
+)
+
+FAILURES = (
+    BadSetting,
+    CannotRead,
+    Impossible,
+    KafkaError,
+    NotUp,
+    OffsetsUnknown,
+    OSError,
+    Refused,
+)
+SOURCES = {
+    topic.name: topic
+    for topic in (
+        SECTION_COMMANDS,
+        PAYMENT_COMMANDS,
+        CART_COMMANDS,
+        PAYMENT_COMPLETED,
+        SEAT_UNLOCK,
+    )
+}
+topic_argument = click.argument("topic", type=click.Choice([*SOURCES]))
+
+
+@command("show")
+@topic_argument
+@json_option
+@failing(*FAILURES)
+def show(*, topic: str, as_json: bool) -> int:
+    """Show where the workers' group stands in each partition of a topic, and where that ends.
+
+    Ends with 1 where records wait to be decided.
+    Example: seatstream offsets show section-commands
+    """
+    where = servers()
+    group = settings_for(where.brokers).app_id
+    found = rest(where, group, [SOURCES[topic]])
+    spans = spans_of(where, SOURCES[topic])
+    told: list[dict[str, Any]] = [
+        {
+            "partition": partition,
+            "first": first,
+            "committed": found.committed.get((topic, partition)),
+            "end": end,
+            "waits": (topic, partition) in found.behind,
+        }
+        for partition, (first, end) in spans.items()
+    ]
+    if as_json:
+        click.echo(json.dumps({"group": group, "topic": topic, "partitions": told}, indent=2))
+    else:
+        click.echo(f"group {group} in {topic}")
+        for one in told:
+            click.echo("  ".join(f"{name} {value}" for name, value in one.items()))
+    return FOUND if found.behind else DONE
+
+
+@command("set")
+@topic_argument
+@click.option("--partition", type=click.IntRange(0), multiple=True, help="By default all.")
+@click.option("--to", required=True, metavar="OFFSET", help="A number, first or end.")
+@click.option("--give-up", is_flag=True, help="Pass over what nobody has decided.")
+@reason_option
+@dry_run_option
+@yes_option
+@json_option
+@failing(*FAILURES)
+def set_offsets(
+    *,
+    topic: str,
+    partition: tuple[int, ...],
+    to: str,
+    give_up: bool,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Move the workers' group in a topic; all its workers must have been stopped.
+
+    Says of each partition what is read again or given up. The worker that committed last stays
+    named, so that whoever takes the partition over fences it. What is done is written down first.
+    Example: seatstream offsets set section-commands --partition 7 --to 0 --dry-run
+    """
+    where = servers()
+    settings = settings_for(where.brokers)
+    committed = asyncio.run(committed_at_rest(settings, topic))
+    spans = {(topic, number): span for number, span in spans_of(where, SOURCES[topic]).items()}
+    places = [(topic, number) for number in partition] or [*spans]
+    moved = moves(committed, spans, places, to)
+    lines = [*as_text(moved)] or ["every partition stands there already"]
+    if not as_json:
+        for line in lines:
+            click.echo(line)
+    elif dry_run or not moved:
+        click.echo(json.dumps({"moved": 0, "moves": lines}))
+    if dry_run or not moved:
+        return FOUND if moved else DONE
+    lost = sum(move.gives_up for move in moved)
+    if lost and not give_up:
+        raise Impossible(f"{lost} offsets would be given up, undecided: --give-up does so")
+    confirmed(f"Move group {settings.app_id} in {len(moved)} partitions?", yes=yes)
+    asyncio.run(move_group(settings, moved, somebody(), reason))
+    if as_json:
+        click.echo(json.dumps({"moved": len(moved), "moves": lines}))
+    return DONE
