@@ -5,9 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import avro.schema
-from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
-
 from serdes.avro.generated_source import named_types
 from serdes.avro.schema_files import Schema, SchemaFiles, load, release_paths
 
@@ -39,7 +36,17 @@ def _between(current: SchemaFiles, release: SchemaFiles) -> list[str]:
 
 
 def misreadings(reader: Schema, writer: Schema) -> list[str]:
-    """Return why a reader cannot read what a writer writes; an empty list where it can."""
+    """Return why a reader cannot read what a writer writes; an empty list where it can.
+
+    Needs the package avro, which is one of development.
+    """
+    # Registries are asked on machines that release nothing.
+    import avro.schema  # noqa: PLC0415
+    from avro.compatibility import (  # noqa: PLC0415
+        ReaderWriterCompatibilityChecker,
+        SchemaCompatibilityType,
+    )
+
     checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call]
     result = checker.get_compatibility(
         avro.schema.parse(json.dumps(_with_unknown_symbols(reader, writer))),

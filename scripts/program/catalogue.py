@@ -88,6 +88,18 @@ COMMANDS = (
         )
     ),
     Command(
+        ("schemas", "versions"),
+        "List the versions of our subjects that a registry has.",
+        "scripts.contracts.commands:versions",
+        is_ours=True,
+    ),
+    Command(
+        ("schemas", "promote"),
+        "Carry all versions from one registry to another, or none.",
+        "scripts.contracts.commands:promote_schemas",
+        is_ours=True,
+    ),
+    Command(
         ("dead-letters", "list"),
         "List dead letters, by cause, topic, time or key.",
         "scripts.letters.commands:list_letters",

@@ -9,7 +9,7 @@ from support.pages.document_pages import DOCS, run_python_blocks
 from infra.paths import ROOT
 
 OWN_PAGES = [
-    *sorted(DOCS.glob("*.md")),
+    *sorted(DOCS.rglob("*.md")),
     *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
 ]
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")

