@@ -15,6 +15,7 @@ from schemas.topics import (
     PAYMENT_COMPLETED,
     SEAT_UNLOCK,
     SECTION_COMMANDS,
+    TOPICS,
 )
 from scripts.auditing.log import LogRecord
 from state.domain.keys import partition_of
@@ -34,6 +35,14 @@ BY_KEY: Final = frozenset(
 """Topics whose records lie on the partition of their key, but for ticks."""
 SOURCES: Final = BY_KEY | {PAYMENT_COMMANDS.name}
 """Topics that workers read, and so those that a letter may be sent back to."""
+
+_BYTES_MAX: Final = {
+    # Kafka's own default where a topic sets none.
+    topic.name: int(topic.configs().get("max.message.bytes", 1_048_588))
+    for topic in TOPICS
+}
+# Of a batch, of lengths, and of the header that is added.
+_OVERHEAD_BYTES, _HEADER_BYTES = 512, 10
 
 
 class Origin(NamedTuple):
@@ -86,7 +95,17 @@ class Letter:
             return "nothing is left of what was lost"
         if self.origin.topic not in SOURCES:
             return f"no worker reads {self.origin.topic[:80]}"
-        return self.cut
+        return self.cut or self._too_large()
+
+    def _too_large(self) -> str:
+        """Say that no broker would take it: one such would stop all that are sent with it."""
+        size = _OVERHEAD_BYTES + len(self.key or b"") + len(self.value or b"")
+        size += sum(
+            _HEADER_BYTES + len(name.encode()) + len(content or b"")
+            for name, content in self.headers
+        )
+        most = _BYTES_MAX[self.origin.topic]
+        return f"{size} bytes, {self.origin.topic} takes {most}" if size > most else ""
 
     def partition_to(self, partitions: int) -> int:
         """Return the partition that it is sent back to; partitions: of its topic."""

@@ -88,6 +88,8 @@ def sender(where: Servers, transactional_id: str) -> Iterator[Producer]:
             "bootstrap.servers": where.brokers,
             "transactional.id": transactional_id,
             "transaction.timeout.ms": 60_000,
+            # What is too large is the topic's to say.
+            "message.max.bytes": 4 << 20,
             "log_level": 0,
             "error_cb": refusals,
             **where.kafka,

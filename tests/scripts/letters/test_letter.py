@@ -84,6 +84,16 @@ def test_what_is_not_the_whole_original_is_not_sent(record: LogRecord, why: str)
     assert why in letter.unsendable
 
 
+def test_what_no_broker_would_take_again_is_not_sent() -> None:
+    """The record as it was fitted; with what is added it would stop all others beside it."""
+    letter = read_letter(PARTITION, buried(original(b"x" * (1 << 20))))
+    assert isinstance(letter, Letter)
+    assert "bytes, section-commands takes 1048576" in letter.unsendable
+    fits = read_letter(PARTITION, buried(original(b"x" * (1 << 19))))
+    assert isinstance(fits, Letter)
+    assert fits.unsendable == ""
+
+
 def test_what_was_lost_and_what_nobody_reads_is_not_sent() -> None:
     key, value, told = lost_record(SECTION_COMMANDS.name, PARTITION, 5, 9, 1)
     lost = read_letter(PARTITION, LogRecord(1, 1, key, value, told))

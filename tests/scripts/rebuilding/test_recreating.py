@@ -26,10 +26,10 @@ PARTITIONS = 3
 
 
 class Admin:
-    """Topics by name; is_slow: how often a deleted one is still told of."""
+    """Topics by name; lingers: how often a deleted one is still told of."""
 
     topics: dict[str, Existing] = {}  # noqa: RUF012 (made anew by the fixture)
-    is_slow = 0
+    lingers = 0
     deleted: list[str] = []  # noqa: RUF012
 
     def __init__(self, _: Any) -> None: ...
@@ -45,6 +45,12 @@ class Admin:
                 answer.set_result(None)
         return dict.fromkeys(names, answer)
 
+    def list_topics(self, timeout: float) -> Any:
+        assert timeout > 0
+        Admin.lingers -= 1
+        gone = Admin.deleted if Admin.lingers >= 0 else []
+        return type("Metadata", (), {"topics": {*Admin.topics, *gone}})
+
 
 @pytest.fixture(autouse=True)
 def _brokers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +59,8 @@ def _brokers(monkeypatch: pytest.MonkeyPatch) -> None:
         SECTION_STATUS.name: Existing(7, 2, {}),
     }
     Admin.deleted = []
+    Admin.lingers = 2
+    monkeypatch.setattr(recreating, "PAUSE_S", 0.0)
 
     def existing(_: Any, names: Iterable[str]) -> dict[str, Existing]:
         return {name: Admin.topics[name] for name in names if name in Admin.topics}
