@@ -32,6 +32,22 @@ class SectionLog:
     state: Fields
 
 
+def each_line(
+    where: Servers,
+    topic: Topic,
+    is_wanted: Callable[[LogRecord], bool],
+    partitions: Iterable[int] | None = None,
+) -> Iterator[tuple[int, LogRecord]]:
+    """Yield the committed records that are wanted, those of each partition in their order."""
+    spans = spans_of(where, topic, committed=True)
+    if partitions is not None:
+        spans = {part: spans[part] for part in partitions}
+    with reading(where) as consumer:
+        for part, record in read_spans(consumer, topic, spans):
+            if is_wanted(record):
+                yield part, record
+
+
 def lines_of(
     where: Servers,
     topic: Topic,
@@ -39,11 +55,7 @@ def lines_of(
     partitions: Iterable[int] | None = None,
 ) -> list[tuple[int, LogRecord]]:
     """Return the committed records that are wanted, by partition and offset."""
-    spans = spans_of(where, topic, committed=True)
-    if partitions is not None:
-        spans = {part: spans[part] for part in partitions}
-    with reading(where) as consumer:
-        found = [one for one in read_spans(consumer, topic, spans) if is_wanted(one[1])]
+    found = each_line(where, topic, is_wanted, partitions)
     return sorted(found, key=lambda one: (one[0], one[1].offset))
 
 
@@ -100,7 +112,7 @@ def commands(where: Servers, reservation_id: str) -> list[Named]:
 
 def stored(where: Servers, keeps: Callable[[bytes], bool], partition: int, count: int) -> Stored:
     """Return the state of a partition as its changelog has it, of the keys that are kept."""
-    records = lines_of(
+    records = each_line(
         where, SEATS_CHANGELOG, lambda record: keeps(record.key or b""), [partition]
     )
     return folded((record for _, record in records), partition, count)
@@ -109,7 +121,10 @@ def stored(where: Servers, keeps: Callable[[bytes], bool], partition: int, count
 def folded(records: Iterable[LogRecord], partition: int, count: int) -> Stored:
     """Return the state that records of one partition's changelog make; count: of partitions."""
     found = Stored(Avro(), Notes(partition, Report()), count)
-    found.fold(records)
+    for record in records:
+        found.fold((record,))
+        # Kept for those who judge each state on the way: all of a long changelog's, in memory.
+        found.section_states.clear()
     return found
 
 

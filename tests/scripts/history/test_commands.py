@@ -49,7 +49,7 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "servers", lambda: Servers("localhost:1", "http://localhost:1"))
     monkeypatch.setattr(commands, "spans_of", spans)
     monkeypatch.setattr(reading, "spans_of", spans)
-    monkeypatch.setattr(reading, "lines_of", lines_of)
+    monkeypatch.setattr(reading, "each_line", lines_of)
     monkeypatch.setattr(reading, "writers_of", lambda *_: (writers, []))
 
 
@@ -152,7 +152,7 @@ def test_a_log_that_cannot_be_read_is_no_empty_one(
     def broken(*_: object, **__: object) -> None:
         raise CannotRead("no broker")
 
-    monkeypatch.setattr(reading, "lines_of", broken)
+    monkeypatch.setattr(reading, "each_line", broken)
     for words in (
         ["inspect", "section", "1", "A"],
         ["inspect", "reservation", "r"],

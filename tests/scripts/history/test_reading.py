@@ -39,7 +39,7 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         records = [(part, one) for part in chosen for one in lying[topic.name][part]]
         return [one for one in records if is_wanted(one[1])]
 
-    monkeypatch.setattr(reading, "lines_of", lines_of)
+    monkeypatch.setattr(reading, "each_line", lines_of)
     monkeypatch.setattr(reading, "spans_of", lambda *_, **__: dict.fromkeys(range(PARTITIONS)))
     writers = {number: (name, None) for name, number in ID_BY_NAME.items()}
     monkeypatch.setattr(reading, "writers_of", lambda *_: (writers, []))

@@ -168,8 +168,7 @@ def test_f82_statuses_of_a_sound_log_are_those_of_its_state(
         return [one for one in records if is_wanted(one[1])]
 
     writers = {number: (name, None) for name, number in ID_BY_NAME.items()}
-    for module in (reading, recreating):
-        monkeypatch.setattr(module, "lines_of", lines_of)
+    monkeypatch.setattr(reading, "each_line", lines_of)
     monkeypatch.setattr(recreating, "spans_of", lambda *_, **__: range(PARTITIONS))
     monkeypatch.setattr(reading, "writers_of", lambda *_: (writers, []))
     found = recreating.compared(WHERE)
