@@ -83,6 +83,9 @@ def test_what_has_no_header_or_is_too_long_is_not_looked_at(value: bytes | None)
 def test_a_registry_is_asked_once_and_what_it_does_not_say_is_said() -> None:
     with fake_registry() as fake:
         schema_text = asks(Registry(fake.url, timeout_s=20.0))
+        known = fake.add("subject", json.dumps(POINT))
+        assert {schema_text(known), schema_text(known)} == {json.dumps(POINT)}
+        assert len(fake.requests) == 1
         with pytest.raises(Unreadable, match="has no schema 99"):
             schema_text(99)
     with pytest.raises(Unreadable, match="does not answer"):
