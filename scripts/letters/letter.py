@@ -97,6 +97,20 @@ class Letter:
             return f"no worker reads {self.origin.topic[:80]}"
         return self.cut or self._too_large()
 
+    @property
+    def order(self) -> tuple[str, int, int, int, int]:
+        """Return its place among all letters; one that failed again keeps that of its first time.
+
+        Else it would stand behind later records of its key, which wait for it.
+        """
+        origin = self.origin
+        first = next((text(said) for name, said in self.headers if name == REDRIVEN_FROM), "")
+        before, _, place = first.partition(":")
+        offset, timestamp = map(_number, place.partition("@")[::2])
+        if before != f"{origin.topic}-{origin.partition}" or offset is None or timestamp is None:
+            offset, timestamp = origin.offset, origin.timestamp
+        return origin.topic, origin.partition, offset, timestamp, self.offset
+
     def _too_large(self) -> str:
         """Say that no broker would take it: one such would stop all that are sent with it."""
         size = _OVERHEAD_BYTES + len(self.key or b"") + len(self.value or b"")

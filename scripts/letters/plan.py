@@ -42,6 +42,8 @@ def plan(
 ) -> list[Step]:
     """Return a step for each letter that is asked for, in the order of the originals.
 
+    One that was sent back and failed again stands where it was first.
+
     letters:       all there are: those not asked for may lie before those that are.
     sent:          ids of originals that were sent back before.
     leave_earlier: send a letter though an earlier one of its key stays behind.
@@ -49,7 +51,7 @@ def plan(
     steps: list[Step] = []
     gone = set(sent)
     left: dict[tuple[str, bytes], Letter] = {}
-    for letter in sorted(letters, key=lambda one: (one.origin, one.partition, one.offset)):
+    for letter in sorted(letters, key=lambda one: one.order):
         standing, why = _standing(letter, gone, left, leave_earlier=leave_earlier)
         is_wanted = wanted.has(letter)
         if is_wanted:

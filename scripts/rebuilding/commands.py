@@ -80,14 +80,16 @@ def recreate_topic(
 ) -> int:
     """Delete a topic and create it; workers that run write it again, and that is verified.
 
-    Refused while commands wait to be decided. Until workers are done, pods show what they had.
+    Refused while commands wait to be decided, but where the topic is what they wait for. Until
+    workers are done, pods show what they had.
     Stopped anywhere, run it again: it goes on where it is.
     Example: seatstream topics recreate section-status --dry-run
     """
     where = servers()
     group = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
-    step, is_there = create_of(where, replication)
-    check_at_rest(where, group)
+    step, is_there, holds_up = create_of(where, replication)
+    if not holds_up:
+        check_at_rest(where, group)
     steps = [*([f"delete {step.name}"] if is_there else []), str(step), "verify"]
     if not as_json:
         for line in steps:
@@ -97,6 +99,9 @@ def recreate_topic(
             click.echo(json.dumps({"steps": steps}))
         return FOUND
     confirmed(f"Delete {step.name} and all that it holds?", yes=yes)
+    if not holds_up:
+        # Buyers may have come back while the question stood there.
+        check_at_rest(where, group)
     recreate(where, step)
     return _verified(where, topic, wait, report, as_json=as_json)
 

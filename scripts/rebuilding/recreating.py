@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -25,8 +25,20 @@ class Refused(Exception):
     """The topic may not be made anew now; the message says what to do first."""
 
 
-def create_of(where: Servers, replication: int | None) -> tuple[Create, bool]:
-    """Return how the topic would be created, and whether it is there; raises Refused.
+class Anew(NamedTuple):
+    """How the topic is to be created.
+
+    holds_up: it is gone, or has another number of partitions than the commands: workers decide
+    nothing until it is mended, and who waited for them to be at rest would wait for ever.
+    """
+
+    step: Create
+    is_there: bool
+    holds_up: bool
+
+
+def create_of(where: Servers, replication: int | None) -> Anew:
+    """Return how the topic would be created; raises Refused.
 
     It gets as many partitions as the commands have, for a section's status lies on the number of
     its commands, and as many replicas as it has, where nothing else is asked for.
@@ -43,7 +55,7 @@ def create_of(where: Servers, replication: int | None) -> tuple[Create, bool]:
     copies = replication or (own or source).replication
     [step] = plan([SECTION_STATUS], {}, source.partitions, copies)
     assert isinstance(step, Create)
-    return step, own is not None
+    return Anew(step, own is not None, own is None or own.partitions != source.partitions)
 
 
 def check_at_rest(where: Servers, group: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.letters.letter import Letter, Origin
+from scripts.letters.letter import REDRIVEN_FROM, Letter, Origin, sent_back
 from scripts.letters.plan import Standing, Step, batches, pause_s, plan
 from scripts.letters.wanted import Wanted
 
@@ -100,6 +100,28 @@ def test_letters_are_sent_in_the_order_of_their_originals() -> None:
     assert standings(plan([letter(2, origin=4), letter(1, origin=9)], set(), Wanted())) == [
         (2, Standing.SEND),
         (1, Standing.SEND),
+    ]
+
+
+def test_a_record_that_failed_again_keeps_its_place_before_later_ones_of_its_key() -> None:
+    first, second = letter(1, origin=4), letter(2, origin=9)
+    again = letter(3, origin=12)
+    for _ in range(2):
+        again = replace(again, headers=sent_back(first, 1, None).headers)
+        steps = plan([first, second, again], {first.origin.id}, Wanted())
+        assert [one.offset for one in sent_by(steps)] == [again.offset, second.offset]
+        # Sent back once more, and failed once more.
+        first, again = again, letter(5, origin=20)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"junk", b"section-commands-0:x@1", b"elsewhere-0:1@1", b"section-commands-1:1@1"]
+)
+def test_a_place_that_a_stranger_made_up_moves_nothing(said: bytes) -> None:
+    forged = replace(letter(2, origin=9), headers=((REDRIVEN_FROM, said),))
+    assert [one.offset for one in sent_by(plan([letter(1, origin=4), forged], set(), Wanted()))] == [
+        1,
+        2,
     ]
 
 

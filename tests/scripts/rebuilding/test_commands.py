@@ -11,7 +11,7 @@ from scripts.contracts.topics import Create
 from scripts.program.main import run
 from scripts.rebuilding import commands
 from scripts.rebuilding.comparing import Comparison, Counts, compare
-from scripts.rebuilding.recreating import Refused
+from scripts.rebuilding.recreating import Anew, Refused
 
 STATE = {"1-A": Counts(1, 1, 0, 0, 0, 1, 1)}
 TOLD = {"1-A": {"version": 1, "availableCount": 1, "heldCount": 0, "largestBlock": 1}}
@@ -22,19 +22,20 @@ class World:
     def __init__(self) -> None:
         self.made: list[str] = []
         self.found: Comparison = compare(STATE, TOLD)
-        self.refusal: Refused | None = None
+        self.refusals: list[Refused | None] = []
+        self.planned = Anew(Create("section-status", 20, 1, {}), is_there=True, holds_up=False)
 
     def check(self, *_: object) -> None:
-        if self.refusal:
-            raise self.refusal
+        refusal = self.refusals.pop(0) if self.refusals else None
+        if refusal:
+            raise refusal
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    step = Create("section-status", 20, 1, {})
     monkeypatch.setattr(commands, "servers", lambda: Servers("localhost:1", "http://localhost:1"))
-    monkeypatch.setattr(commands, "create_of", lambda *_: (step, True))
+    monkeypatch.setattr(commands, "create_of", lambda *_: made.planned)
     monkeypatch.setattr(commands, "check_at_rest", made.check)
     monkeypatch.setattr(commands, "recreate", lambda _, one: made.made.append(one.name))
     monkeypatch.setattr(commands, "compared_in_time", lambda *_: made.found)
@@ -72,10 +73,20 @@ def test_nothing_is_deleted_without_a_yes(
 def test_nothing_is_deleted_while_commands_wait(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world.refusal = Refused("group lags")
-    assert run([*WORDS, "--yes"]) == 2
-    assert "group lags" in capsys.readouterr().err
+    # Also those that came while the question stood there.
+    for before in ([], [None]):
+        world.refusals = [*before, Refused("group lags")]
+        assert run([*WORDS, "--yes"]) == 2
+        assert "group lags" in capsys.readouterr().err
     assert world.made == []
+
+
+def test_f84_what_holds_the_workers_up_is_mended_though_commands_wait(world: World) -> None:
+    """Behind a deletion nothing is decided: whoever waits for rest there waits for ever."""
+    world.planned = world.planned._replace(is_there=False, holds_up=True)
+    world.refusals = [Refused("group lags")] * 2
+    assert run([*WORDS, "--yes"]) == 0
+    assert world.made == ["section-status"]
 
 
 @pytest.mark.parametrize("words", [["topics", "verify", "section-status"], [*WORDS, "--yes"]])

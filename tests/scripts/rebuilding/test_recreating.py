@@ -56,7 +56,7 @@ class Admin:
 def _brokers(monkeypatch: pytest.MonkeyPatch) -> None:
     Admin.topics = {
         SECTION_COMMANDS.name: Existing(PARTITIONS, 3, {}),
-        SECTION_STATUS.name: Existing(7, 2, {}),
+        SECTION_STATUS.name: Existing(PARTITIONS, 2, {}),
     }
     Admin.deleted = []
     Admin.lingers = 2
@@ -75,16 +75,26 @@ def _brokers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_s003_5_the_topic_gets_the_partitions_of_the_commands_and_its_own_replicas() -> None:
-    step, is_there = recreating.create_of(WHERE, None)
-    assert (step.partitions, step.replication, is_there) == (PARTITIONS, 2, True)
+    step, is_there, holds_up = recreating.create_of(WHERE, None)
+    assert (step.partitions, step.replication, is_there, holds_up) == (PARTITIONS, 2, True, False)
     assert step.configs["min.insync.replicas"] == "1"
-    assert recreating.create_of(WHERE, 3)[0].configs["min.insync.replicas"] == "2"
+    assert recreating.create_of(WHERE, 3).step.configs["min.insync.replicas"] == "2"
+
+
+def test_workers_decide_nothing_where_the_topic_is_gone_or_has_another_number_of_partitions() -> (
+    None
+):
+    Admin.topics[SECTION_STATUS.name] = Existing(7, 2, {})
+    found = recreating.create_of(WHERE, None)
+    assert (found.step.partitions, found.is_there, found.holds_up) == (PARTITIONS, True, True)
+    del Admin.topics[SECTION_STATUS.name]
+    found = recreating.create_of(WHERE, None)
+    assert (found.is_there, found.holds_up) == (False, True)
 
 
 def test_a_topic_that_is_gone_gets_the_replicas_of_the_commands() -> None:
     del Admin.topics[SECTION_STATUS.name]
-    step, is_there = recreating.create_of(WHERE, None)
-    assert (step.replication, is_there) == (3, False)
+    assert recreating.create_of(WHERE, None).step.replication == 3
     del Admin.topics[SECTION_COMMANDS.name]
     with pytest.raises(Refused, match=SECTION_COMMANDS.name):
         recreating.create_of(WHERE, None)
@@ -92,7 +102,7 @@ def test_a_topic_that_is_gone_gets_the_replicas_of_the_commands() -> None:
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_f84_whoever_was_stopped_behind_the_deletion_goes_on_there(is_there: bool) -> None:
-    step, _ = recreating.create_of(WHERE, None)
+    step = recreating.create_of(WHERE, None).step
     if not is_there:
         del Admin.topics[SECTION_STATUS.name]
     recreating.recreate(WHERE, step)
