@@ -100,6 +100,9 @@ def _consumer(where: Servers) -> Iterator[Consumer]:
 
 def _ends(consumer: Consumer, topic: Topic) -> dict[Place, int]:
     found = consumer.list_topics(topic.name, timeout=ANSWER_S).topics[topic.name]
+    if found.error is not None:
+        # It has no partitions then, and no partition lags.
+        raise KafkaException(found.error)
     return {
         (topic.name, part): consumer.get_watermark_offsets(
             TopicPartition(topic.name, part), timeout=ANSWER_S

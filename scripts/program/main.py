@@ -1,7 +1,7 @@
 """`seatstream`: finds a command in the catalogue, imports what does it, and runs it.
 
 Exit codes of every command: 0 done, 1 something was found, 2 it could not be done, 130 stopped
-with Ctrl-C.
+with Ctrl-C, or because whoever read its lines has gone.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -157,16 +158,26 @@ program = Words(help=PROGRAM_HELP)
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return its exit code."""
     try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our lines has gone, as `head` does; what was to be done is not done.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return STOPPED
+    except Exception:  # noqa: BLE001 (Python's own code for it says that something was found)
+        traceback.print_exc()
+        return CANNOT
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
         code = program.main(
             None if arguments is None else [*arguments], PROGRAM, standalone_mode=False
         )
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
         return STOPPED
-    except BrokenPipeError:
-        # Whoever read our lines has seen enough, as `head` has.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except click.ClickException as error:
         error.show()
         return CANNOT

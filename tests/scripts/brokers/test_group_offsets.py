@@ -1,13 +1,20 @@
 """How far the group is, and whether anything waits behind it; what nobody tells is not at rest."""
 
-from typing import NamedTuple, cast
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas.topics import SECTION_COMMANDS
 from scripts.brokers import group_offsets
 from scripts.brokers.addresses import Servers
-from scripts.brokers.group_offsets import OffsetsUnknown, _with_commands, committed_offsets
+from scripts.brokers.group_offsets import (
+    OffsetsUnknown,
+    _ends,
+    _with_commands,
+    committed_offsets,
+)
 
 
 class Message(NamedTuple):
@@ -80,6 +87,25 @@ def test_an_error_is_no_end() -> None:
     trouble = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     with pytest.raises(KafkaException):
         behind(Broker(Message(0, trouble)), {0: (0, 1)})
+
+
+class Metadata(NamedTuple):
+    error: KafkaError | None
+    partitions: dict[int, None]
+
+
+class Untold:
+    """A broker that does not know a topic, or not yet; librdkafka tells of it without partitions."""
+
+    def list_topics(self, name: str, timeout: float) -> Any:
+        assert timeout > 0
+        unknown = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+        return SimpleNamespace(topics={name: Metadata(unknown, {})})
+
+
+def test_a_topic_that_nobody_tells_of_is_not_one_at_rest() -> None:
+    with pytest.raises(KafkaException):
+        _ends(cast("Consumer", Untold()), SECTION_COMMANDS)
 
 
 def test_brokers_that_do_not_answer_leave_the_offsets_unknown(
