@@ -24,7 +24,7 @@ from scripts.auditing.checks import audit
 from scripts.auditing.log import CannotRead, read_log
 from scripts.auditing.report import as_json, as_text
 from scripts.brokers.addresses import NotUp, servers
-from scripts.command_line import parser_of, until_stopped
+from scripts.command_line import parser_of, printable, until_stopped
 
 EXIT_CODES = """exit codes:
   0  everything is as it must be
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.json:
         print(json.dumps(as_json(report), indent=2))
     else:
-        print("\n".join(as_text(report)))
+        print("\n".join(map(printable, as_text(report))))
         print(f"{monotonic() - started:.1f} s")
     return EXIT_CODE_BY_VERDICT[report.verdict]
 

@@ -26,6 +26,11 @@ def parser_of(
     )
 
 
+def printable(said: str) -> str:
+    """Return a stranger's text without what a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
+
+
 def until_stopped(main: Callable[[], int]) -> int:
     """Run a script's main; return its exit code, or 130 where Ctrl-C stopped it."""
     try:

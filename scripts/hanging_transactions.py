@@ -24,7 +24,7 @@ from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS
 from scripts.brokers.open_transactions import NotEnded, end, find
-from scripts.command_line import parser_of, until_stopped
+from scripts.command_line import parser_of, printable, until_stopped
 
 TIMEOUT_S = 30.0
 _NONE_OPEN, _USAGE, _LISTED = 0, 2, 3
@@ -39,7 +39,7 @@ async def run(arguments: argparse.Namespace, connection: Mapping[str, Any]) -> i
         if arguments.end is None:
             now_ms = time.time_ns() // 1_000_000
             for one in found:
-                print(one.line(now_ms))
+                print(printable(one.line(now_ms)))
             return _LISTED if found else _NONE_OPEN
         wanted = [one for one in found if one.named == arguments.at]
         if not wanted:

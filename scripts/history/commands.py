@@ -22,7 +22,7 @@ from scripts.letters.letter import Letter, read_letter
 from scripts.letters.rendering import fields_as_text, line_of
 from scripts.letters.wanted import as_time, moment
 from scripts.program.catalogue import DONE, FOUND
-from scripts.program.options import command, failing, json_option
+from scripts.program.options import command, failing, json_option, say
 
 FAILURES = (CannotRead, NotUp, Unreadable)
 _OFFSET = re.compile(r"\d{1,11}")
@@ -69,6 +69,7 @@ def inspect_section(*, event_id: int, section: str, at: Until, as_json: bool) ->
             "section": section,
             "applied_offset": found.state["appliedOffset"],
             "version": found.state["version"],
+            "unread": found.unread,
             "counts": rendering.counts_of(seats),
             "rows": list(rendering.seat_map(found.layout, seats))[:-1],
             "holders": {
@@ -79,13 +80,14 @@ def inspect_section(*, event_id: int, section: str, at: Until, as_json: bool) ->
         }
         click.echo(json.dumps(told, indent=2))
         return DONE
-    click.echo(rendering.LEGEND)
+    say(rendering.LEGEND)
     for line in rendering.seat_map(found.layout, seats):
-        click.echo(line)
+        say(line)
     click.echo(
         f"now: version {found.state['version']}, by command {found.state['appliedOffset']}"
         f" of {as_time(found.state['changedAtMs'])}"
     )
+    _warn(found.unread)
     return DONE
 
 
@@ -106,6 +108,7 @@ def inspect_reservation(*, reservation_id: str, as_json: bool) -> int:
     for partition in dict.fromkeys(part for part, _ in records):
         own = (record for part, record in records if part == partition)
         state = reading.folded(own, partition, count)
+        reading.readable(state, partition, [key])
         if key in state.last:
             found[partition] = state.state_of(key, state.last[key])
     if as_json:
@@ -114,7 +117,7 @@ def inspect_reservation(*, reservation_id: str, as_json: bool) -> int:
     for partition, fields in found.items():
         click.echo(f"{SEATS_CHANGELOG.name}-{partition}")
         for line in fields_as_text(fields):
-            click.echo(line)
+            say(line)
     if not found:
         click.echo("no section has this reservation")
     return DONE if found else FOUND
@@ -149,7 +152,7 @@ def inspect_store(*, as_json: bool) -> int:
         click.echo(json.dumps(told, indent=2))
     else:
         for one in told:
-            click.echo("  ".join(f"{name} {value}" for name, value in one.items() if value != {}))
+            say("  ".join(f"{name} {value}" for name, value in one.items() if value != {}))
     return FOUND if any(one["unreadable"] for one in told) else DONE
 
 
@@ -170,9 +173,10 @@ def explain_seat(*, event_id: int, section: str, row: str, seat: str) -> int:
     if not places:
         raise CannotRead(f"section {section} has no seat {row} {seat}; @0 names one by its index")
     for place in places:
-        click.echo(f"seat {found.layout.label(place)}")
+        say(f"seat {found.layout.label(place)}")
         for line in rendering.seat_history(found.timeline, place):
-            click.echo(f"  {line}")
+            say(f"  {line}")
+    _warn(found.unread)
     return DONE
 
 
@@ -185,24 +189,34 @@ def explain_reservation(*, reservation_id: str) -> int:
     Ends with 1 where the log has nothing of it.
     Example: seatstream explain reservation r-1234
     """
-    where = servers()
+    where, unread = servers(), reading.Unread()
     explained = _explains(where)
     lines = [
         ((partition, record.offset, 0), rendering.command_line(record, name, fields))
-        for partition, record, name, fields in reading.commands(where, reservation_id)
+        for partition, record, name, fields in reading.commands(where, reservation_id, unread)
     ]
-    for partition, event in reading.outcomes(where, [reservation_id]):
-        if event.reservation_id == reservation_id:
-            place = (partition, event.position.offset, 1)
-            lines += [(place, line) for line in explained(event)]
+    told = reading.outcomes(where, [reservation_id], keeps=_is_of(reservation_id), unread=unread)
+    for partition, event in told:
+        place = (partition, event.position.offset, 1)
+        lines += [(place, line) for line in explained(event)]
     for letter in _letters_of(where, reservation_id):
         place = (letter.partition, letter.origin.offset, 2)
         lines.append((place, f"dead letter {line_of(letter, was_sent=False).strip()}"))
     for _, line in sorted(lines, key=lambda one: one[0]):
-        click.echo(line)
-    if not lines:
+        say(line)
+    _warn(str(unread))
+    if not lines and not unread.count:
         click.echo("the log has nothing of this reservation: see retention in docs/operations.md")
     return DONE if lines else FOUND
+
+
+def _warn(unread: str) -> None:
+    if unread:
+        say(f"of the records that may belong to it {unread}")
+
+
+def _is_of(reservation_id: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda fields: bool(fields["request"]["reservationId"] == reservation_id)
 
 
 def _explains(where: Servers) -> Callable[[Event], list[str]]:

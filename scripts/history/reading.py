@@ -1,7 +1,8 @@
 """Reads what a section or a reservation left in the topics, committed, and only that."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from schemas.topics import RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_COMMANDS, Topic
@@ -15,6 +16,8 @@ from scripts.history.section import Layout, present_seats
 from scripts.history.timeline import Event, Timeline, event_of, in_order
 from state.domain.keys import partition_of, section_key
 
+DECODED_AT_ONCE = 10_000
+
 Fields = dict[str, Any]
 Named = tuple[int, LogRecord, str, Fields]  # partition, record, name and fields of its value
 
@@ -25,11 +28,12 @@ class NoSection(CannotRead):
 
 @dataclass(frozen=True, slots=True)
 class SectionLog:
-    """A section now and before; applied: offset of the last command in its state."""
+    """A section now and before; unread: what may belong to it, and cannot be read."""
 
     layout: Layout
     timeline: Timeline
     state: Fields
+    unread: str = ""
 
 
 def each_line(
@@ -59,32 +63,68 @@ def lines_of(
     return sorted(found, key=lambda one: (one[0], one[1].offset))
 
 
+@dataclass(slots=True)
+class Unread:
+    """Records that were left out because they cannot be read: how many, and the first.
+
+    A stranger's junk is among them, and so is all that was written with schemas of another
+    registry: who is told nothing of them takes a log for empty that is not.
+    """
+
+    count: int = 0
+    first: str = ""
+
+    def note(self, topic: Topic, partition: int, offset: int, why: str) -> None:
+        """Count one."""
+        self.first = self.first or f"{topic.name}-{partition}, offset {offset}: {why}"
+        self.count += 1
+
+    def __str__(self) -> str:
+        return f"{self.count} cannot be read, the first at {self.first}" if self.count else ""
+
+
 def decoded(
-    where: Servers, topic: Topic, records: Iterable[tuple[int, LogRecord]]
+    where: Servers,
+    topic: Topic,
+    records: Iterable[tuple[int, LogRecord]],
+    unread: Unread | None = None,
 ) -> Iterator[Named]:
-    """Yield records with their values; what is no record of the topic is left out."""
-    records = list(records)
-    ids = {
-        int.from_bytes(record.value[1:5], "big")
-        for _, record in records
-        if record.value and len(record.value) >= 5 and record.value[0] == 0
-    }
-    writers, _ = writers_of(where.registry_url, ids)
+    """Yield records with their values; what is no record of the topic is counted in `unread`."""
+    unread = Unread() if unread is None else unread
+    writers: dict[int, tuple[str, Any]] = {}
     wire = WireFormat(Avro(), writers)
-    for partition, record in records:
-        try:
-            name, fields = wire.decode(record.value or b"", topic)
-        except Unreadable:
-            continue
-        yield partition, record, name, fields
+    asked: set[int] = set()
+    left = iter(records)
+    while part := list(islice(left, DECODED_AT_ONCE)):
+        ids = {
+            int.from_bytes(record.value[1:5], "big")
+            for _, record in part
+            if record.value and len(record.value) >= 5 and record.value[0] == 0
+        }
+        writers |= writers_of(where.registry_url, ids - asked)[0]
+        asked |= ids
+        for partition, record in part:
+            try:
+                name, fields = wire.decode(record.value or b"", topic)
+            except Unreadable as error:
+                unread.note(topic, partition, record.offset, str(error))
+                continue
+            yield partition, record, name, fields
 
 
 def outcomes(
-    where: Servers, words: Iterable[str], partitions: Iterable[int] | None = None
+    where: Servers,
+    words: Iterable[str],
+    partitions: Iterable[int] | None = None,
+    keeps: Callable[[Fields], bool] = lambda _: True,
+    unread: Unread | None = None,
 ) -> list[tuple[int, Event]]:
-    """Return the outcomes whose bytes hold all words, each once and in order, by partition."""
+    """Return the outcomes whose bytes hold all words, each once and in order, by partition.
+
+    keeps: says which of them are asked for; those of all others would fill the memory.
+    """
     wanted = [word.encode() for word in words]
-    records = lines_of(
+    records = each_line(
         where,
         RESERVATION_OUTCOMES,
         # Cheaper than decoding: ids stand in a record as they are.
@@ -92,20 +132,20 @@ def outcomes(
         partitions,
     )
     found: dict[int, list[Event]] = {}
-    for partition, _, name, fields in decoded(where, RESERVATION_OUTCOMES, records):
-        event = event_of(name, fields, partition)
+    for partition, _, name, fields in decoded(where, RESERVATION_OUTCOMES, records, unread):
+        event = event_of(name, fields, partition) if keeps(fields) else None
         if event is not None:
             found.setdefault(partition, []).append(event)
     return [(part, event) for part in sorted(found) for event in in_order(found[part])]
 
 
-def commands(where: Servers, reservation_id: str) -> list[Named]:
+def commands(where: Servers, reservation_id: str, unread: Unread | None = None) -> list[Named]:
     """Return the commands of a reservation."""
     word = reservation_id.encode()
     records = lines_of(where, SECTION_COMMANDS, lambda record: word in (record.value or b""))
     return [
         one
-        for one in decoded(where, SECTION_COMMANDS, records)
+        for one in decoded(where, SECTION_COMMANDS, records, unread)
         if one[2] != "Tick" and one[3]["request"]["reservationId"] == reservation_id
     ]
 
@@ -128,17 +168,34 @@ def folded(records: Iterable[LogRecord], partition: int, count: int) -> Stored:
     return found
 
 
+def readable(state: Stored, partition: int, keys: Iterable[bytes]) -> None:
+    """Raise CannotRead where the newest value of a key cannot be read: one before it is past."""
+    for key in keys:
+        if key in state.unreadable:
+            offset, why = state.unreadable[key]
+            raise CannotRead(
+                f"{SEATS_CHANGELOG.name}-{partition}, offset {offset}: the state of {key!r} cannot"
+                f" be read: {why}. See seatstream audit"
+            )
+
+
 def section_log(where: Servers, event_id: int, section: str) -> SectionLog:
     """Return a section now and before; raises NoSection where it was never opened."""
     key = section_key(event_id, section)
     count = len(spans_of(where, SEATS_CHANGELOG, committed=True))
     partition = partition_of(key, count)
     state = stored(where, lambda one: one[:1] == b"r" or one[1:] == key, partition, count)
+    readable(state, partition, (tag + key for tag in (b"s", b"l", b"b")))
+    unread = Unread()
+    for offset, why in state.unreadable.values():
+        unread.note(SEATS_CHANGELOG, partition, offset, why)
     found = section_of(state, event_id, section, [])
     if found is None:
         raise NoSection(f"{SEATS_CHANGELOG.name}-{partition} has no section {key.decode()}")
-    events = [event for _, event in outcomes(where, [section], [partition])]
-    return section_of(state, event_id, section, events) or found
+    told = outcomes(where, [section], [partition], _is_of(event_id, section), unread)
+    events = [event for _, event in told]
+    found = section_of(state, event_id, section, events) or found
+    return replace(found, unread=str(unread))
 
 
 def section_of(

@@ -102,8 +102,3 @@ def hexdump(content: bytes, most: int = SHOWN_BYTES) -> Iterator[str]:
         yield f"{at:08x}  {part.hex(' '):{3 * LINE_BYTES - 1}}  |{shown}|"
     if len(content) > most:
         yield f"... {len(content) - most} bytes more"
-
-
-def printable(said: str) -> str:
-    """Return a stranger's text without what a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from scripts.auditing.schemas import Unreadable
-from scripts.letters.decoding import SchemaText, decode, hexdump, printable
+from scripts.command_line import printable
+from scripts.letters.decoding import SchemaText, decode, hexdump
 from scripts.letters.letter import Letter, text
 from scripts.letters.plan import Standing, Step
 from scripts.letters.wanted import as_time

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from scripts.command_line import printable
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -62,6 +64,11 @@ def confirmed(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise click.ClickException(f"{question} Nobody is there to be asked: give --yes")
     click.confirm(question, abort=True, err=True)
+
+
+def say(line: str) -> None:
+    """Print a line in which strangers may have had a word."""
+    click.echo(printable(line))
 
 
 def counted(what: str) -> Callable[[int], None]:

@@ -19,6 +19,7 @@ from scripts.program.options import (
     dry_run_option,
     failing,
     json_option,
+    say,
     yes_option,
 )
 from scripts.rebuilding import comparing
@@ -116,7 +117,8 @@ def _verified(
     if as_json:
         click.echo(json.dumps(_told(found), indent=2))
     else:
-        click.echo("\n".join(lines))
+        for line in lines:
+            say(line)
     return DONE if found.is_well else FOUND
 
 

@@ -12,7 +12,7 @@ from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from scripts.brokers.reading import spans_of
 from scripts.contracts.topics import Create, carry_out, existing_topics, plan
-from scripts.history.reading import decoded, lines_of, stored
+from scripts.history.reading import decoded, each_line, readable, stored
 from scripts.rebuilding.comparing import Comparison, Counts, compare, counts_of
 
 ANSWER_S = 30.0
@@ -126,6 +126,7 @@ def states_of(where: Servers) -> dict[str, Counts]:
     found = {}
     for partition in range(count):
         state = stored(where, lambda key: key[:1] in {b"s", b"l", b"b"}, partition, count)
+        readable(state, partition, [*state.unreadable])
         for key, value in state.last.items():
             layout = state.last.get(b"l" + key[1:])
             if key[:1] != b"s" or layout is None:
@@ -139,7 +140,8 @@ def states_of(where: Servers) -> dict[str, Counts]:
 
 def statuses_of(where: Servers) -> dict[str, Fields]:
     """Return the newest status of each section."""
-    records = lines_of(where, SECTION_STATUS, lambda record: record.value is not None)
+    # One by one, in the order of each partition: a topic that is not compacted yet is long.
+    records = each_line(where, SECTION_STATUS, lambda record: record.value is not None)
     newest: dict[str, Fields] = {}
     for _, record, _, fields in decoded(where, SECTION_STATUS, records):
         key = f"{fields['eventId']}-{fields['section']}"

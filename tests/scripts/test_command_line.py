@@ -1,8 +1,10 @@
 """Help is a script's docstring; who is stopped ends with a word, others keep their code."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scripts.command_line import parser_of, until_stopped
+from scripts.command_line import parser_of, printable, until_stopped
 
 
 def test_help_has_the_lines_of_the_docstring_and_of_the_epilog_as_they_are() -> None:
@@ -27,3 +29,8 @@ def test_ctrl_c_is_one_word_and_130(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert until_stopped(stopped) == 130
     assert capsys.readouterr() == ("", "stopped\n")
+
+
+@given(st.text())
+def test_nothing_steers_a_terminal(said: str) -> None:
+    assert printable(said).isprintable()

@@ -95,7 +95,7 @@ class Metadata(NamedTuple):
 
 
 class Untold:
-    """A broker that does not know a topic, or not yet; librdkafka tells of it without partitions."""
+    """A broker that does not know a topic, or not yet: it is told of without partitions."""
 
     def list_topics(self, name: str, timeout: float) -> Any:
         assert timeout > 0

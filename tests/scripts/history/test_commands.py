@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from support.logs.audit_logs import ID_BY_NAME, sound_log
+from support.logs.audit_logs import ID_BY_NAME, identity, sound_log, value_of
 
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
@@ -144,6 +144,47 @@ def test_the_store_is_counted_by_partition(capsys: pytest.CaptureFixture[str]) -
     assert [one["partition"] for one in told] == list(range(PARTITIONS))
     assert sum(one["Reservation"] for one in told) > 0
     assert len(said("inspect", "store", code=0, capsys=capsys).splitlines()) == PARTITIONS
+
+
+def test_records_that_nobody_here_can_read_are_not_left_out_in_silence(
+    section: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A registry of another cluster knows none of the ids: then the log has not "nothing"."""
+    one = next(fields["request"]["reservationId"] for _, fields in held())
+    monkeypatch.setattr(reading, "writers_of", lambda *_: ({}, []))
+    out = said("explain", "reservation", one, code=1, capsys=capsys)
+    assert "cannot be read, the first at section-commands-" in out
+    assert "has nothing" not in out
+    for words in (("inspect", "section", *section), ("explain", "seat", *section, "@0", "@0")):
+        out = said(*words, code=0, capsys=capsys)
+        assert "cannot be read, the first at reservation-outcomes-" in out
+    told = json.loads(said("inspect", "section", *section, "--json", code=0, capsys=capsys))
+    assert "cannot be read" in told["unread"]
+
+
+def test_a_state_whose_newest_value_cannot_be_read_is_not_shown_as_the_one_before(
+    section: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = b"s" + "-".join(section).encode()
+    partition = next(
+        part for part, records in LOG.changelog.items() if any(one.key == key for one in records)
+    )
+    torn = LogRecord(10**6, 1, key, b"\2torn")
+    changelog = LOG.changelog | {partition: [*LOG.changelog[partition], torn]}
+    monkeypatch.setitem(LYING, SEATS_CHANGELOG.name, changelog)
+    assert run(["inspect", "section", *section]) == 2
+    assert f"seats-changelog-{partition}, offset 1000000" in capsys.readouterr().err
+
+
+def test_a_stranger_steers_no_terminal(
+    section: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    escaping = identity("r-esc", "ann\x1b[2J", section[1], int(section[0]))
+    value = value_of("ReleaseReservation", {"request": escaping, "epoch": 1})
+    lying = LOG.commands | {0: [*LOG.commands[0], LogRecord(10**6, 1, b"k", value)]}
+    monkeypatch.setitem(LYING, SECTION_COMMANDS.name, lying)
+    out = said("explain", "reservation", "r-esc", code=0, capsys=capsys)
+    assert "asked: ReleaseReservation by ann\\x1b[2J" in out
 
 
 def test_a_log_that_cannot_be_read_is_no_empty_one(

@@ -10,7 +10,7 @@ from support.logs.audit_logs import AVRO, identity, value_of
 from support.records.registry_fake import fake_registry
 
 from scripts.auditing.schemas import Unreadable
-from scripts.letters.decoding import asks, decode, hexdump, printable
+from scripts.letters.decoding import asks, decode, hexdump
 from serdes.registry.client import Registry
 
 RELEASE = {"request": identity("r1", "ann", "A", 1), "epoch": 1}
@@ -104,8 +104,3 @@ def test_a_hexdump_shows_text_beside_bytes() -> None:
     assert list(hexdump(b"\0seat")) == [
         "00000000  00 73 65 61 74                                   |.seat|"
     ]
-
-
-@given(st.text())
-def test_nothing_steers_a_terminal(said: str) -> None:
-    assert printable(said).isprintable()

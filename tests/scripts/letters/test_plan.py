@@ -115,11 +115,14 @@ def test_a_record_that_failed_again_keeps_its_place_before_later_ones_of_its_key
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"junk", b"section-commands-0:x@1", b"elsewhere-0:1@1", b"section-commands-1:1@1"]
+    "said",
+    [b"", b"junk", b"section-commands-0:x@1", b"elsewhere-0:1@1", b"section-commands-1:1@1"],
 )
 def test_a_place_that_a_stranger_made_up_moves_nothing(said: bytes) -> None:
     forged = replace(letter(2, origin=9), headers=((REDRIVEN_FROM, said),))
-    assert [one.offset for one in sent_by(plan([letter(1, origin=4), forged], set(), Wanted()))] == [
+    assert [
+        one.offset for one in sent_by(plan([letter(1, origin=4), forged], set(), Wanted()))
+    ] == [
         1,
         2,
     ]

@@ -179,6 +179,7 @@ def test_f82_statuses_of_a_sound_log_are_those_of_its_state(
 
     writers = {number: (name, None) for name, number in ID_BY_NAME.items()}
     monkeypatch.setattr(reading, "each_line", lines_of)
+    monkeypatch.setattr(recreating, "each_line", lines_of)
     monkeypatch.setattr(recreating, "spans_of", lambda *_, **__: range(PARTITIONS))
     monkeypatch.setattr(reading, "writers_of", lambda *_: (writers, []))
     found = recreating.compared(WHERE)
