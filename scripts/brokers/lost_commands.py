@@ -1,7 +1,7 @@
 """Commands that retention removed before a worker had decided them, and how they are given up."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -192,14 +192,23 @@ def _given_up(store: MemoryStore) -> list[tuple[int, int]]:
     return [] if stored is None else pairs_of(unpack(stored, store.seed)[0])
 
 
+async def fence_owners(settings: Settings, owners: Iterable[str]) -> None:
+    """Make owners useless that the group lost, and end what they have open.
+
+    One that sleeps is no member, and would commit its own offsets when it wakes.
+    """
+    for owner in {one for one in owners if one}:
+        for name in transactional_ids(owner):
+            await fence(settings.connection, name, settings.transaction_timeout_ms)
+
+
 async def give_up(settings: Settings, topics: Topics, lost: Sequence[Lost]) -> None:
     """Write down what is lost and move the group behind it, a transaction for each partition."""
-    timeout_ms = settings.transaction_timeout_ms
-    for owner in {one.owner for one in lost if one.owner}:
-        for name in transactional_ids(owner):
-            await fence(settings.connection, name, timeout_ms)
+    await fence_owners(settings, (one.owner for one in lost))
     writer = TransactionalProducers(
-        settings.connection, f"{settings.app_id}-skip-lost-commands", timeout_ms
+        settings.connection,
+        f"{settings.app_id}-skip-lost-commands",
+        settings.transaction_timeout_ms,
     )
     await writer.start()
     try:

@@ -22,10 +22,10 @@ from serdes.registry.client import RegistryRefusedError, RegistryUnavailableErro
 
 
 class Contradicted(Exception):
-    """The target says something else than the source; nothing was registered.
+    """The target says something else than the source, or the source nothing at all.
 
-    Operator action: find out which of the two is right; a target that was filled by mistake, and
-    that no record was written with, is made anew from an empty one.
+    Nothing was registered. Operator action: find out which of the two is right; a target that was
+    filled by mistake, and that no record was written with, is made anew from an empty one.
     """
 
 
@@ -88,18 +88,25 @@ def promote_schemas(
     """
     to = PatientRegistry(target, wait)
     from_ = PatientRegistry(source, wait)
-    promotions = planned(versions_in(from_, subjects()), versions_in(to, subjects()))
+    has = versions_in(from_, subjects())
+    if not any(has.values()):
+        # Else any target would have "all of them".
+        raise Contradicted(f"{source} has none of our subjects: is it the right registry?")
+    promotions = planned(has, versions_in(to, subjects()))
     against = [f"{one.subject}: {one.why}" for one in promotions if one.why]
     if against:
         raise Contradicted("; ".join(against))
     lines = [f"{one.subject}: version {v.number}" for one in promotions for v in one.lacks]
+    unknown = [subject for subject, versions in has.items() if not versions]
     if not as_json:
         for line in lines or ["the target has all of them"]:
             click.echo(line)
+        for subject in unknown:
+            click.echo(f"{subject}: the source does not have it")
     elif dry_run or not lines:
-        click.echo(json.dumps({"promoted": [], "lacks": lines}))
+        click.echo(json.dumps({"promoted": [], "lacks": lines, "unknown": unknown}))
     if dry_run or not lines:
-        return FOUND if lines else DONE
+        return FOUND if lines or unknown else DONE
     confirmed(f"Register {len(lines)} versions in {target}?", yes=yes)
     done = promote(to, promotions)
     left = planned(versions_in(from_, subjects()), versions_in(to, subjects()))
@@ -108,11 +115,12 @@ def promote_schemas(
             {"subject": subject, "version": version.number, "from": version.schema_id, "to": to_id}
             for subject, version, to_id in done
         ]
-        click.echo(json.dumps({"promoted": listed, "lacks": []}, indent=2))
+        told = {"promoted": listed, "lacks": [], "unknown": unknown}
+        click.echo(json.dumps(told, indent=2))
     else:
         for subject, version, to_id in done:
             click.echo(f"{subject} {version.number}: id {version.schema_id} -> {to_id}")
-    return FOUND if any(one.lacks or one.why for one in left) else DONE
+    return FOUND if unknown or any(one.lacks or one.why for one in left) else DONE
 
 
 def _named(address: str, how: str) -> None:

@@ -18,10 +18,10 @@ from schemas.topics import (
 from scripts.auditing.log import CannotRead
 from scripts.brokers.addresses import NotUp, servers
 from scripts.brokers.group_offsets import OffsetsUnknown, rest
-from scripts.brokers.lost_commands import Refused
+from scripts.brokers.lost_commands import Refused, fence_owners
 from scripts.brokers.reading import spans_of
 from scripts.offsets.moving import committed_at_rest, move_group, settings_for
-from scripts.offsets.plan import Impossible, as_text, moves
+from scripts.offsets.plan import NOWHERE, At, Impossible, as_text, moves
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
     command,
@@ -113,8 +113,8 @@ def set_offsets(
 ) -> int:
     """Move the workers' group in a topic; all its workers must have been stopped.
 
-    Says of each partition what is read again or given up. The worker that committed last stays
-    named, so that whoever takes the partition over fences it. What is done is written down first.
+    Says of each partition what is read again or given up. The worker that committed last is
+    fenced, and stays named for whoever takes it over. What is done is written down first.
     Example: seatstream offsets set section-commands --partition 7 --to 0 --dry-run
     """
     where = servers()
@@ -135,6 +135,10 @@ def set_offsets(
     if lost and not give_up:
         raise Impossible(f"{lost} offsets would be given up, undecided: --give-up does so")
     confirmed(f"Move group {settings.app_id} in {len(moved)} partitions?", yes=yes)
+    asyncio.run(fence_owners(settings, (move.owner for move in moved)))
+    now = asyncio.run(committed_at_rest(settings, topic))
+    if any(now.get(move.place, At(NOWHERE)) != At(move.was, move.owner) for move in moved):
+        raise Impossible("the group moved since this was planned: run the same command again")
     asyncio.run(move_group(settings, moved, somebody(), reason))
     if as_json:
         click.echo(json.dumps({"moved": len(moved), "moves": lines}))

@@ -54,6 +54,29 @@ def test_a_target_that_says_something_else_gets_nothing(
     assert target.versions == before
 
 
+def test_a_source_that_has_none_of_ours_is_the_wrong_one(
+    registries: Registries, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, target = registries
+    with fake_registry() as empty:
+        for one in (target.url, empty.url):
+            words = ["schemas", "promote", "--from", empty.url, "--to", one, "--yes"]
+            assert run(words) == 2
+    assert "has none of our subjects" in capsys.readouterr().err
+
+
+def test_a_subject_that_the_source_lacks_is_said_and_ends_with_1(
+    registries: Registries, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = registries
+    subject = list(subjects())[3]
+    del source.versions[subject]
+    for _ in range(2):
+        assert promote(registries, "--yes") == 1
+        assert f"{subject}: the source does not have it" in capsys.readouterr().out
+    assert target.versions.keys() == source.versions.keys()
+
+
 def test_nothing_is_registered_without_a_yes(
     registries: Registries,
     monkeypatch: pytest.MonkeyPatch,

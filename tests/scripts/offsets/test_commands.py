@@ -1,6 +1,7 @@
 """What an operator types to move a group, from the words to the exit code."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -20,11 +21,19 @@ class World:
         self.at = {(TOPIC, 0): At(50, "w1"), (TOPIC, 1): At(90, "w2")}
         self.moved: list[Move] = []
         self.members = 0
+        self.fenced: list[str] = []
+        self.meanwhile: list[dict[tuple[str, int], At]] = []
 
     async def committed(self, *_: object) -> dict[tuple[str, int], At]:
         if self.members:
             raise Refused(f"the group has {self.members} members: stop all workers")
-        return dict(self.at)
+        found = dict(self.at)
+        if self.meanwhile:
+            self.at |= self.meanwhile.pop(0)
+        return found
+
+    async def fence(self, _: object, owners: Iterable[str]) -> None:
+        self.fenced += owners
 
     async def move(self, _: object, moved: list[Move], *__: object) -> None:
         self.moved += moved
@@ -37,6 +46,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(commands, "servers", lambda: Servers("localhost:1", "http://localhost:1"))
     monkeypatch.setattr(commands, "committed_at_rest", made.committed)
     monkeypatch.setattr(commands, "move_group", made.move)
+    monkeypatch.setattr(commands, "fence_owners", made.fence)
     monkeypatch.setattr(commands, "spans_of", lambda *_: {0: (10, 90), 1: (0, 90)})
     return made
 
@@ -53,6 +63,8 @@ def test_a_group_is_moved_back_once(world: World, capsys: pytest.CaptureFixture[
     assert run(words) == 0
     assert told(capsys)["moved"] == 0
     assert [move.to for move in world.moved] == [10, 0]
+    # One that only sleeps would commit its own offsets when it wakes.
+    assert world.fenced == ["w1", "w2"]
 
 
 def test_a_dry_run_moves_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +91,16 @@ def test_p5_a_group_with_members_is_not_moved(
     world.members = 2
     assert run(["offsets", "set", TOPIC, "--to", "first", *words]) == 2
     assert "stop all workers" in capsys.readouterr().err
+
+
+def test_p5_a_group_that_moved_while_it_was_asked_about_is_not_moved_back(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Workers came, decided and went; the owner that is named would be the one before them."""
+    world.meanwhile = [{(TOPIC, 0): At(70, "w9")}]
+    assert run(["offsets", "set", TOPIC, "--to", "20", "--yes"]) == 2
+    assert "moved since" in capsys.readouterr().err
+    assert world.moved == []
 
 
 def test_where_the_group_stands_is_shown(
