@@ -1,6 +1,6 @@
 """Reads what a section or a reservation left in the topics, committed, and only that."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -41,11 +41,19 @@ def each_line(
     topic: Topic,
     is_wanted: Callable[[LogRecord], bool],
     partitions: Iterable[int] | None = None,
+    begins: Mapping[int, int] | None = None,
 ) -> Iterator[tuple[int, LogRecord]]:
-    """Yield the committed records that are wanted, those of each partition in their order."""
+    """Yield the committed records that are wanted, those of each partition in their order.
+
+    begins: by partition, the offset before which nothing is read.
+    """
     spans = spans_of(where, topic, committed=True)
     if partitions is not None:
         spans = {part: spans[part] for part in partitions}
+    if begins is not None:
+        spans = {
+            part: (max(first, begins.get(part, 0)), end) for part, (first, end) in spans.items()
+        }
     with reading(where) as consumer:
         for part, record in read_spans(consumer, topic, spans):
             if is_wanted(record):

@@ -17,6 +17,7 @@ from schemas.topics import (
     SECTION_COMMANDS,
     TOPICS,
 )
+from scripts.auditing.families.dead_letters import is_of_operator
 from scripts.auditing.log import LogRecord
 from state.domain.keys import partition_of
 from streams.folding.ticks import is_tick_key
@@ -147,8 +148,9 @@ class Foreign:
 def read_letter(partition: int, record: LogRecord) -> Letter | Mark | Foreign:
     """Return what a record of the topic of dead letters is."""
     said = {name: text(content) for name, content in record.headers}
-    if MARK + "of" in said and PREFIX + "cause" not in said:
-        return Mark(said[MARK + "of"])
+    if is_of_operator(record):
+        # Of other actions, such as a group that was moved, nothing was sent back.
+        return Mark(said.get(MARK + "of", ""))
     told = {
         name.removeprefix(PREFIX): content
         for name, content in said.items()

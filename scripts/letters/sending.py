@@ -5,7 +5,7 @@ nobody else can send from then on; what was sent until then is read after that, 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -138,18 +138,25 @@ def _send_part(
     values: Mapping[str, bytes | None],
 ) -> None:
     now_ms = time.time_ns() // 1_000_000
+    records = []
+    for step in part:
+        letter = step.letter
+        value = values.get(letter.origin.id, letter.value)
+        record = sent_back(letter, partitions[letter.origin.topic], value)
+        mark = mark_of(letter, record, words.who, words.why, now_ms)
+        records += [
+            record,
+            Sent(DEAD_LETTER_QUEUE.name, letter.partition, letter.key, None, mark),
+        ]
+    send_as_one(producer, records)
+
+
+def send_as_one(producer: Producer, records: Iterable[Sent]) -> None:
+    """Send records in one transaction: all of them or none."""
     producer.begin_transaction()
     try:
-        for step in part:
-            letter = step.letter
-            value = values.get(letter.origin.id, letter.value)
-            record = sent_back(letter, partitions[letter.origin.topic], value)
+        for record in records:
             _produce(producer, record)
-            mark = mark_of(letter, record, words.who, words.why, now_ms)
-            _produce(
-                producer,
-                Sent(DEAD_LETTER_QUEUE.name, letter.partition, letter.key, None, mark),
-            )
         _commit(producer)
     except BaseException:
         # Ctrl-C too: what is half done is undone, and what was done stays.

@@ -1,7 +1,7 @@
 """Deletes a topic that workers write again from their state, creates it, and waits for them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
@@ -19,6 +19,7 @@ ANSWER_S = 30.0
 PAUSE_S = 0.5
 
 Fields = dict[str, Any]
+Begins = Mapping[int, int]  # offsets by partition
 
 
 class Refused(Exception):
@@ -98,22 +99,27 @@ def _gone(answer: Any) -> None:
             raise
 
 
-def compared(where: Servers) -> Comparison:
+def compared(where: Servers, begins: Begins | None = None) -> Comparison:
     """Read the state and then the statuses, and compare them; raises CannotRead."""
     states = states_of(where)
-    return compare(states, statuses_of(where))
+    newest = newest_statuses(where, begins)
+    return compare(states, {key: told.fields for key, told in newest.items()})
 
 
 def compared_in_time(
-    where: Servers, wait_s: float, told: Callable[[int], None] = lambda _: None
+    where: Servers,
+    wait_s: float,
+    told: Callable[[int], None] = lambda _: None,
+    begins: Begins | None = None,
 ) -> Comparison:
     """Compare until nothing is missing any more, or the time is over; return the last one.
 
-    told: called with the number of sections whose status is there.
+    told:   called with the number of sections whose status is there.
+    begins: by partition, the offset before which no status counts.
     """
     until = time.monotonic() + wait_s
     while True:
-        found = compared(where)
+        found = compared(where, begins)
         told(sum(found.sums.values()) - len(found.why))
         if found.is_well or not found.may_become_well or time.monotonic() > until:
             return found
@@ -138,14 +144,24 @@ def states_of(where: Servers) -> dict[str, Counts]:
     return found
 
 
-def statuses_of(where: Servers) -> dict[str, Fields]:
-    """Return the newest status of each section."""
+class Told(NamedTuple):
+    """The newest status of a section, and where it lies."""
+
+    partition: int
+    offset: int
+    fields: Fields
+
+
+def newest_statuses(where: Servers, begins: Begins | None = None) -> dict[str, Told]:
+    """Return the newest status of each section; begins: as above."""
     # One by one, in the order of each partition: a topic that is not compacted yet is long.
-    records = each_line(where, SECTION_STATUS, lambda record: record.value is not None)
-    newest: dict[str, Fields] = {}
-    for _, record, _, fields in decoded(where, SECTION_STATUS, records):
+    records = each_line(
+        where, SECTION_STATUS, lambda record: record.value is not None, None, begins
+    )
+    newest: dict[str, Told] = {}
+    for partition, record, _, fields in decoded(where, SECTION_STATUS, records):
         key = f"{fields['eventId']}-{fields['section']}"
         # What lies under another key is a stranger's: pods leave it out too.
         if record.key == key.encode():
-            newest[key] = fields
+            newest[key] = Told(partition, record.offset, fields)
     return newest

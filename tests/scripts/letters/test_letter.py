@@ -150,3 +150,8 @@ def test_a_mark_says_what_was_sent_by_whom_and_why_and_is_no_letter() -> None:
         b"schema rolled out",
         b"true",
     )
+
+
+def test_what_else_an_operator_did_is_no_record_of_a_stranger() -> None:
+    moved = LogRecord(3, 1, b"section-commands-0", None, (("operator-action", b"set-offset"),))
+    assert read_letter(PARTITION, moved) == Mark("")

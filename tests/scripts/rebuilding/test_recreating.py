@@ -132,7 +132,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, *found: Comparison) -> list[Compari
     left = list(found)
     monkeypatch.setattr(recreating, "PAUSE_S", 0.0)
     monkeypatch.setattr(
-        recreating, "compared", lambda _: left.pop(0) if len(left) > 1 else left[0]
+        recreating, "compared", lambda *_: left.pop(0) if len(left) > 1 else left[0]
     )
     return left
 
@@ -172,6 +172,7 @@ def test_f82_statuses_of_a_sound_log_are_those_of_its_state(
         topic: Topic,
         is_wanted: Callable[[LogRecord], bool],
         partitions: Iterable[int] | None = None,
+        _begins: object = None,
     ) -> list[tuple[int, LogRecord]]:
         chosen = range(PARTITIONS) if partitions is None else partitions
         records = [(part, one) for part in chosen for one in lying[topic.name][part]]
