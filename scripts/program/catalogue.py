@@ -62,6 +62,12 @@ COMMANDS = (
         ("topics", "apply"), "Create topics, and mend their configs.", "scripts.create_topics:main"
     ),
     Command(
+        ("topics", "rebuild"),
+        "Write section-status anew while seats are sold, and verify it.",
+        "scripts.rebuilding.rebuild:rebuild",
+        is_ours=True,
+    ),
+    Command(
         ("topics", "recreate"),
         "Delete and create section-status; workers write it again, and that is verified.",
         "scripts.rebuilding.commands:recreate_topic",

@@ -93,11 +93,13 @@ class Live:
         return self.plain(script, *arguments, "--json")
 
     def plain(self, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        environment = {
+        return run(self.environment(), f"scripts.{script}", *arguments)
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
             "KAFKA_BROKERS": self.where.brokers,
             "SCHEMA_REGISTRY_URL": self.where.registry_url,
         }
-        return run(os.environ | environment, f"scripts.{script}", *arguments)
 
     def result(self, done: "subprocess.CompletedProcess[str]", code: int) -> dict[str, Any]:
         said = f"{done.args} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
@@ -288,6 +290,48 @@ def test_s003_5_f82_a_status_topic_is_made_anew_while_a_worker_runs_and_the_log_
     assert wait_until(lambda: live.worker is not None and live.worker.is_ready(), 60), live.tail()
     report = live.audit()
     assert (report["verdict"], report["violations"]) == ("exact", 0), report
+
+
+def test_u2_a_status_topic_is_written_anew_while_seats_are_sold_though_all_are_killed_on_the_way(
+    live: Live, plan: str
+) -> None:
+    """The command is killed once, the worker once; what a stranger wrote before is gone then."""
+    live.run("open_event", plan, "--event-id", "18", "--timeout", "200")
+    junk = Producer({"bootstrap.servers": live.where.brokers})
+    for partition in range(SECTION_STATUS.partitions):
+        junk.produce(SECTION_STATUS.name, b"full map", b"18-A3", partition)
+    assert junk.flush(30) == 0
+    load = ("load_test", "--event-id", "18", "--plan", plan, "--wait", "200", "--rate", "100")
+    rebuilds = ("program", "topics", "rebuild", SECTION_STATUS.name, "--yes")
+    with ThreadPoolExecutor(1) as threads:
+        sold = threads.submit(live.done, *load, "--commands", "1500")
+        command = [sys.executable, "-m", "scripts.program", *rebuilds[1:]]
+        killed = subprocess.Popen(command, cwd=ROOT, env=live.environment())
+        try:
+            assert wait_until(lambda: len(journal(live)) == 1, 120), live.tail()
+        finally:
+            killed.kill()
+            killed.wait(60)
+        assert live.worker is not None
+        # Whoever takes partitions over tells all again at once.
+        live.worker.kill()
+        told = live.run(*rebuilds, "--wait", "200")
+        assert live.result(sold.result(300), 0)["missing"] == 0
+    assert (told["verified"], told["rebuild_mismatches"]) == (True, 0), told
+    assert told["rebuilt_keys"] == told["sections"] >= 30
+    assert told["removed"] > 0
+    assert [one["operator-step"] for one in journal(live)] == [b"begun", b"cut", b"done"]
+    left = read_committed(live.where.brokers, SECTION_STATUS.name, SECTION_STATUS.partitions)
+    assert not [one for one in left if one.value == b"full map"]
+    assert live.plain("create_topics", "--dry-run").returncode == 0
+    report = live.audit()
+    assert (report["verdict"], report["violations"]) == ("exact", 0), report
+
+
+def journal(live: Live) -> list[dict[str, Any]]:
+    brokers, count = live.where.brokers, DEAD_LETTER_QUEUE.partitions
+    found = [dict(one.headers) for one in read_committed(brokers, DEAD_LETTER_QUEUE.name, count)]
+    return [one for one in found if one.get("operator-action") == b"rebuild"]
 
 
 def live_id(live: Live, record_name: str) -> int:

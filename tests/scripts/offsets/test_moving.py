@@ -1,6 +1,7 @@
 """What is written down of a move names all of it, and the owner stays named.
 
-That the broker refuses a group with members is shown in `tests/integration/test_offsets.py`.
+That the broker refuses a group with members is shown in
+`tests/integration/test_scripts_on_a_broker.py`.
 """
 
 from aiokafka import TopicPartition

@@ -1,6 +1,7 @@
 """A topic is made anew only at rest, from wherever one was stopped, and is waited for.
 
-Brokers are two functions here: what they do is for `tests/integration/test_recreated_topic.py`.
+Brokers are two functions here: what they do is for
+`tests/integration/test_scripts_on_a_broker.py`.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,0 +1,151 @@
+"""A topic that workers write from their state, written anew while seats are sold.
+
+Nothing is missing in it at any time. Workers tell each status again, in order with its changes;
+where all of them lie behind the offsets at which the topic ended when this began, and are right,
+what lies before those offsets is removed.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import ResourceType as Resource
+
+from schemas.topics import SECTION_STATUS
+from scripts.auditing.log import CannotRead
+from scripts.brokers.addresses import Servers
+from scripts.brokers.reading import Span, spans_of
+from scripts.rebuilding.recreating import (
+    ANSWER_S,
+    PAUSE_S,
+    Begins,
+    Refused,
+    Told,
+    newest_statuses,
+)
+
+TOPIC = SECTION_STATUS.name
+
+# Brokers delete no records of a topic that is compacted alone; and nothing by age meanwhile.
+OPEN = {"cleanup.policy": "compact,delete", "retention.ms": "-1", "retention.bytes": "-1"}
+
+
+def admin_of(where: Servers) -> AdminClient:
+    """Return a client that asks the brokers to change something."""
+    return AdminClient({"bootstrap.servers": where.brokers, "log_level": 0, **where.kafka})
+
+
+def needless(newest: Mapping[str, Told], spans: Mapping[int, Span]) -> dict[int, int]:
+    """Return by partition the offset before which no section has its newest status.
+
+    Partitions in which that removes nothing are left out.
+    """
+    needed = {part: end for part, (_, end) in spans.items()}
+    for told in newest.values():
+        needed[told.partition] = min(needed[told.partition], told.offset)
+    return {part: offset for part, offset in needed.items() if offset > spans[part][0]}
+
+
+@contextmanager
+def deletable(admin: AdminClient) -> Iterator[None]:
+    """Let records be deleted meanwhile; raises Refused."""
+    _configure(admin, [_entry(name, value) for name, value in OPEN.items()])
+    try:
+        yield
+    finally:
+        close(admin)
+
+
+def close(admin: AdminClient) -> None:
+    """Give the topic its own policy back, also after somebody who was killed."""
+    own = _entry("cleanup.policy", SECTION_STATUS.cleanup)
+    others = [_entry(name, None) for name in OPEN if name != own.name]
+    _configure(admin, [own, *others])
+
+
+def _entry(name: str, value: str | None) -> ConfigEntry:
+    change = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+    return ConfigEntry(name, value, incremental_operation=change)
+
+
+def _configure(admin: AdminClient, entries: list[ConfigEntry]) -> None:
+    resource = ConfigResource(Resource.TOPIC, TOPIC, incremental_configs=entries)
+    for answer in admin.incremental_alter_configs([resource]).values():
+        _answered(answer)
+
+
+def _answered(answer: Any) -> None:
+    try:
+        answer.result(timeout=ANSWER_S)
+    except (KafkaException, TimeoutError) as error:
+        raise Refused(f"{TOPIC}: {error}. Run this again: it goes on where it is") from error
+
+
+def remove(admin: AdminClient, befores: Begins) -> None:
+    """Remove all records before these offsets, by partition; raises Refused."""
+    until = time.monotonic() + ANSWER_S
+    left = [TopicPartition(TOPIC, part, before) for part, before in befores.items() if before]
+    while left:
+        answers = admin.delete_records(left, request_timeout=ANSWER_S)
+        late = []
+        for place, answer in answers.items():
+            try:
+                answer.result(timeout=ANSWER_S)
+            except (KafkaException, TimeoutError) as error:
+                # Its leader may not have heard of the other policy yet.
+                if not _is_policy(error) or time.monotonic() > until:
+                    raise Refused(f"{TOPIC}-{place.partition}: {error}. Run this again") from error
+                late.append(place)
+        left = late
+        if left:
+            time.sleep(PAUSE_S)
+
+
+def _is_policy(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and (
+        error.args[0].code() == KafkaError.POLICY_VIOLATION
+    )
+
+
+def nudge(where: Servers, admin: AdminClient) -> int:
+    """Remove what nobody needs at the front: workers that see it tell all statuses again at once.
+
+    Return in how many partitions there is nothing of that kind, and statuses lie: there workers do
+    so by themselves within SEATSTREAM_RETELL_S, or when they start.
+    """
+    spans = spans_of(where, SECTION_STATUS, committed=True)
+    newest = newest_statuses(where)
+    befores = needless(newest, spans)
+    remove(admin, befores)
+    return len({told.partition for told in newest.values()} - befores.keys())
+
+
+def wait_until_told(
+    where: Servers,
+    wanted: set[str],
+    begins: Begins,
+    wait_s: float,
+    told: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Wait until each section has a status behind these offsets; return how many have none.
+
+    told: called with the number of those that have one.
+    """
+    until = time.monotonic() + wait_s
+    missing, at = set(wanted), dict(begins)
+    while True:
+        ends = {
+            part: end for part, (_, end) in spans_of(where, SECTION_STATUS, committed=True).items()
+        }
+        if ends.keys() != at.keys() or any(end < begins[part] for part, end in ends.items()):
+            raise CannotRead(f"{TOPIC} was created again meanwhile: run this again")
+        missing -= newest_statuses(where, at).keys()
+        # What comes while this is read is read once more.
+        at = {part: max(at[part], end) for part, end in ends.items()}
+        told(len(wanted) - len(missing))
+        if not missing or time.monotonic() > until:
+            return len(missing)
+        time.sleep(PAUSE_S)

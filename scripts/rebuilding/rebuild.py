@@ -1,0 +1,196 @@
+"""`seatstream topics rebuild`: section-status written anew while seats are sold."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from confluent_kafka import Producer
+
+from schemas.topics import SECTION_STATUS
+from scripts.brokers.addresses import Servers, servers
+from scripts.brokers.reading import spans_of
+from scripts.letters.sending import NotSent, send_as_one, sender
+from scripts.program.catalogue import DONE, FOUND
+from scripts.program.options import (
+    command,
+    confirmed,
+    counted,
+    dry_run_option,
+    failing,
+    json_option,
+    reason_option,
+    say,
+    somebody,
+    yes_option,
+)
+from scripts.rebuilding import comparing, live
+from scripts.rebuilding.commands import FAILURES, report_option, topic_argument
+from scripts.rebuilding.comparing import Comparison
+from scripts.rebuilding.journal import Entry, Step, read_journal, record_of, unfinished
+from scripts.rebuilding.recreating import Begins, Refused, compared_in_time, states_of
+from streams.settings import Settings
+
+COMPARED_S = 60.0
+
+
+class Journal(NamedTuple):
+    """Writes lines, each in a transaction that fails where somebody else began meanwhile."""
+
+    producer: Producer
+    who: str
+    why: str
+
+    def write(self, entry: Entry) -> None:
+        """Write a line."""
+        record = record_of(entry, self.who, self.why, time.time_ns() // 1_000_000)
+        send_as_one(self.producer, [record])
+
+
+@command("rebuild")
+@topic_argument
+@click.option(
+    "--wait", type=click.FloatRange(0), default=7_200.0, show_default=True, help="Seconds."
+)
+@click.option("--give-up", is_flag=True, help="End one that is under way; nothing was removed.")
+@report_option
+@reason_option
+@dry_run_option
+@yes_option
+@json_option
+@failing(*FAILURES, NotSent)
+def rebuild(
+    *,
+    topic: str,
+    wait: float,
+    give_up: bool,
+    report: Path | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Write a topic anew while seats are sold; nothing is missing in it at any time.
+
+    Workers tell every status again, behind what lies there. Once each is verified, what lies
+    before is removed. Workers do so at once, or within SEATSTREAM_RETELL_S, or when they start.
+    Stopped anywhere, run it again: it goes on. A run that starts ends any other.
+    Ends with 1 where a status is missing or wrong: then nothing was removed.
+    Example: seatstream topics rebuild section-status --report rebuilt.md
+    """
+    where = servers()
+    group = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
+    lines = ["give the rebuild up"] if give_up else planned(where)
+    if not as_json:
+        for line in lines:
+            click.echo(line)
+    if dry_run:
+        if as_json:
+            click.echo(json.dumps({"steps": lines}))
+        return FOUND
+    if not give_up:
+        confirmed(f"Write {topic} anew?", yes=yes)
+    with sender(where, f"{group}-rebuild") as producer:
+        # Behind the fence: whoever was at it writes nothing more.
+        journal = Journal(producer, somebody(), reason)
+        entry = unfinished(read_journal(where), ends_of(where))
+        if give_up:
+            return _given_up(where, journal, entry, as_json=as_json)
+        if entry is None:
+            begins = tuple(end for _, end in sorted(ends_of(where).items()))
+            entry = Entry(str(time.time_ns()), Step.BEGUN, begins)
+            journal.write(entry)
+        found, removed = rebuilt(where, journal, entry, wait)
+    _tell(found, removed, topic, report, as_json=as_json)
+    return DONE if found.is_well else FOUND
+
+
+def ends_of(where: Servers) -> dict[int, int]:
+    """Return where each partition ends, records of open transactions included."""
+    return {part: end for part, (_, end) in spans_of(where, SECTION_STATUS).items()}
+
+
+def planned(where: Servers) -> list[str]:
+    """Return the steps in words."""
+    spans = spans_of(where, SECTION_STATUS)
+    ends = {part: end for part, (_, end) in spans.items()}
+    entry = unfinished(read_journal(where), ends)
+    begins = ends if entry is None else entry.by_partition
+    old = sum(max(0, begins[part] - first) for part, (first, _) in spans.items())
+    return [
+        *([] if entry is None else [f"go on with the rebuild {entry.run}, which is {entry.step}"]),
+        f"have workers write {len(states_of(where))} statuses again in {len(spans)} partitions",
+        "verify the version and counts of each, and that the seats add up",
+        f"remove the {old} offsets before them",
+    ]
+
+
+def rebuilt(
+    where: Servers, journal: Journal, entry: Entry, wait_s: float
+) -> tuple[Comparison, int]:
+    """Do what is left of a rebuild; return the last comparison, and how many offsets are gone.
+
+    None are, where that comparison says that something is missing or wrong.
+    """
+    until = time.monotonic() + wait_s
+    admin, begins = live.admin_of(where), entry.by_partition
+    with live.deletable(admin):
+        slow = live.nudge(where, admin) if entry.step is Step.BEGUN else 0
+        if slow:
+            click.echo(
+                f"in {slow} partitions workers tell again within SEATSTREAM_RETELL_S of each, or"
+                " when they start: restart them one at a time to be quicker",
+                err=True,
+            )
+        told = counted("sections written anew")
+        live.wait_until_told(where, {*states_of(where)}, begins, wait_s, told)
+        left = min(COMPARED_S, until - time.monotonic())
+        found = compared_in_time(where, left, begins=begins)
+        if not found.is_well:
+            return found, 0
+        journal.write(entry._replace(step=Step.CUT))
+        removed = _older(where, begins)
+        live.remove(admin, begins)
+    found = compared_in_time(where, COMPARED_S)
+    journal.write(entry._replace(step=Step.DONE))
+    return found, removed
+
+
+def _older(where: Servers, begins: Begins) -> int:
+    spans = spans_of(where, SECTION_STATUS)
+    return sum(max(0, begins[part] - first) for part, (first, _) in spans.items())
+
+
+def _given_up(where: Servers, journal: Journal, entry: Entry | None, *, as_json: bool) -> int:
+    if entry is not None and entry.step is Step.CUT:
+        raise Refused("all is verified, and what is old may be gone: run it without --give-up")
+    # Whoever was killed may have left it open.
+    live.close(live.admin_of(where))
+    if entry is not None:
+        journal.write(entry._replace(step=Step.GIVEN_UP))
+    said = "no rebuild is under way" if entry is None else f"{entry.run} was given up"
+    click.echo(json.dumps({"given_up": entry is not None}) if as_json else said)
+    return DONE
+
+
+def _tell(
+    found: Comparison, removed: int, topic: str, report: Path | None, *, as_json: bool
+) -> None:
+    lines = [*comparing.as_markdown(found, f"{topic}, written anew"), ""]
+    lines.append(f"Offsets of older records that were removed: {removed}")
+    if report is not None:
+        report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if as_json:
+        told = {
+            "topic": topic,
+            **comparing.as_json(found),
+            "rebuilt_keys": sum(found.sums[verdict] for verdict in comparing.WELL),
+            "rebuild_mismatches": len(found.why),
+            "removed": removed,
+        }
+        click.echo(json.dumps(told, indent=2))
+        return
+    for line in lines:
+        say(line)
