@@ -1,0 +1,73 @@
+"""Pages for who is on call name every alarm, and no command or option that is not there."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+from infra.paths import ROOT
+from scripts.program.catalogue import COMMANDS, command_at
+from scripts.program.main import help_of, target_of
+
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name != "decisions.md")
+_COMMAND = re.compile(r"seatstream ((?:[a-z][a-z-]+ ?)+)([^`\n|]*)")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+LONGEST = max(len(command.words) for command in COMMANDS)
+
+
+@cache
+def options_of(words: tuple[str, ...]) -> frozenset[str] | None:
+    """Return the options of a command; None where another program reads them."""
+    command = command_at(words)
+    assert command is not None
+    if command.replaces:
+        return None
+    if not command.is_ours:
+        return frozenset(_OPTION.findall(help_of(command)))
+    target: click.Command = target_of(command)
+    return frozenset(name for one in target.params for name in one.opts) | {"--help"}
+
+
+def told_on(page: Path) -> list[tuple[tuple[str, ...], list[str]]]:
+    """Return words and options of each command that a page shows as code."""
+    code = "\n".join(
+        once or block
+        for block, once in re.findall(
+            r"```[a-z]*\n(.*?)```|`([^`\n]+)`", page.read_text("utf-8"), re.DOTALL
+        )
+    )
+    found = []
+    for line in code.splitlines():
+        for words, rest in _COMMAND.findall(line.split(" #")[0]):
+            found.append((tuple(words.split()), _OPTION.findall(rest)))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_one_with_these_options(page: Path) -> None:
+    for said, options in told_on(page):
+        words = next(
+            (said[:n] for n in range(min(LONGEST, len(said)), 0, -1) if command_at(said[:n])), None
+        )
+        assert words is not None, f"seatstream {' '.join(said)}"
+        known = options_of(words)
+        assert known is None or not {*options} - known, (words, options)
+
+
+def test_every_alarm_has_its_row() -> None:
+    operations = (DOCS / "operations.md").read_text("utf-8")
+    start = operations.index("Worth an alarm: ")
+    alarms = set(re.findall(r"`([^`]+)`", operations[start : operations.index("\n\n", start)]))
+    page = (DOCS / "runbooks" / "alarms.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    assert len(alarms) > 15
+    assert not {alarm for alarm in alarms if not any(f"`{alarm}`" in row for row in rows)}
+
+
+def test_every_row_says_what_to_do_and_how_to_know_that_it_is_over() -> None:
+    page = (DOCS / "runbooks" / "alarms.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "---" not in line]
+    assert all(len(row.split("|")) == 6 and all(row.split("|")[1:5]) for row in rows)
