@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Event
 from typing import Any
 
@@ -33,6 +34,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 PARTITIONS = 4
 KEYS = [b"1-A", b"1-B", b"1-C"]
+OFFSETS = count()
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +48,16 @@ def environment() -> Iterator[dict[str, str]]:
         }
 
 
-def bury(brokers: str, cause: str, count: int) -> list[bytes]:
+def bury(brokers: str, cause: str, letters: int) -> list[bytes]:
     """Write dead letters under a cause of their own; return the values of their originals."""
-    values = [f"{cause}-{number}".encode() for number in range(count)]
+    values = [f"{cause}-{number}".encode() for number in range(letters)]
     with producing(brokers) as producer:
         for number, value in enumerate(values):
             key = KEYS[number % len(KEYS)]
             partition = partition_of(key, PARTITIONS)
-            record: Any = LogRecord(number, 1_700_000_000_000, key, value, (("own", value),))
+            own = (("own", value),)
+            # An offset names one record.
+            record: Any = LogRecord(next(OFFSETS), 1_700_000_000_000, key, value, own)
             letter = DeadLetter(record, cause, "why")
             dead = dead_letter_record(letter, SECTION_COMMANDS.name, partition)
             told: Any = dead[2]

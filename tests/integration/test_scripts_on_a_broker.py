@@ -76,6 +76,17 @@ class Live:
     where: Servers
     worker: Worker | None = None
     restarts: list[str] = field(default_factory=list)
+    supervisor: Supervisor | None = None
+
+    def kill_and_start(self) -> None:
+        """End the worker as a crash would, and start it again."""
+        assert self.worker is not None
+        assert self.supervisor is not None
+        self.supervisor.away.add(self.worker.name)
+        self.worker.kill()
+        assert wait_until(lambda: self.worker is None or self.worker.exit_code() is not None, 60)
+        self.worker.start()
+        self.supervisor.away.discard(self.worker.name)
 
     def has_decided(self, partition: int, behind: int) -> bool:
         """Say whether the commands before an offset are."""
@@ -135,7 +146,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         supervisor = Supervisor([worker], restarts.append)
         with running([worker]), supervised(supervisor):
             supervisor.wait_until_ready(120)
-            yield Live(where, worker, restarts)
+            yield Live(where, worker, restarts, supervisor)
 
 
 @contextmanager
@@ -312,9 +323,8 @@ def test_u2_a_status_topic_is_written_anew_while_seats_are_sold_though_all_are_k
         finally:
             killed.kill()
             killed.wait(60)
-        assert live.worker is not None
         # Whoever takes partitions over tells all again at once.
-        live.worker.kill()
+        live.kill_and_start()
         told = live.run(*rebuilds, "--wait", "200")
         assert live.result(sold.result(300), 0)["missing"] == 0
     assert (told["verified"], told["rebuild_mismatches"]) == (True, 0), told

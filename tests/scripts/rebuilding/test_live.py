@@ -117,7 +117,7 @@ def told_by(
     spans = {0: (0, 10)}
 
     def newest(_: Servers, begins: Begins) -> dict[str, Told]:
-        (_, end) = spans[0]
+        end = spans[0][1]
         found = {key: Told(0, at, {}) for key, at in offsets.items() if begins[0] <= at < end}
         spans[0] = (0, end + 5)
         return found
