@@ -35,18 +35,8 @@ from scripts.letters.sending import (
     sender,
 )
 from scripts.letters.wanted import Wanted, moment
+from scripts.program import options
 from scripts.program.catalogue import DONE, FOUND
-from scripts.program.options import (
-    command,
-    confirmed,
-    counted,
-    dry_run_option,
-    failing,
-    json_option,
-    reason_option,
-    somebody,
-    yes_option,
-)
 from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.registry.client import Registry
 from streams.settings import Settings
@@ -100,18 +90,18 @@ def filtered(function: Any) -> Any:
     return run
 
 
-@command("list")
+@options.command("list")
 @filtered
 @click.option("--sent", is_flag=True, help="Those that were sent back, too.")
-@json_option
-@failing(*FAILURES)
+@options.json_option
+@options.failing(*FAILURES)
 def list_letters(*, wanted: Wanted, sent: bool, as_json: bool) -> int:
     """List dead letters, those that were sent back left out.
 
     Ends with 1 where there are some, else with 0.
     Example: seatstream dead-letters list --topic section-commands --since 2h
     """
-    found = read_letters(servers(), lambda _: False, counted("records read"))
+    found = read_letters(servers(), lambda _: False, options.counted("records read"))
     letters = [
         letter
         for letter in found.letters
@@ -136,10 +126,10 @@ def list_letters(*, wanted: Wanted, sent: bool, as_json: bool) -> int:
     return FOUND if letters else DONE
 
 
-@command("show")
+@options.command("show")
 @click.argument("place", metavar="PARTITION:OFFSET")
-@json_option
-@failing(*FAILURES)
+@options.json_option
+@options.failing(*FAILURES)
 def show_letter(*, place: str, as_json: bool) -> int:
     """Show one dead letter: all headers, and its value decoded by the schema that wrote it.
 
@@ -148,7 +138,7 @@ def show_letter(*, place: str, as_json: bool) -> int:
     """
     where = servers()
     wanted = Wanted(places=frozenset({place}))
-    found = read_letters(where, wanted.has, counted("records read"))
+    found = read_letters(where, wanted.has, options.counted("records read"))
     letter = next((one for one in found.letters if wanted.has(one)), None)
     if letter is None:
         raise CannotRead(f"no dead letter lies at {place}: see seatstream dead-letters list")
@@ -165,7 +155,7 @@ def show_letter(*, place: str, as_json: bool) -> int:
     return DONE
 
 
-@command("redrive")
+@options.command("redrive")
 @filtered
 @click.option("--rate", type=click.FloatRange(0), default=0.0, help="Most a second; 0: no bound.")
 @click.option("--leave-earlier", is_flag=True, help="Overtake letters of a key that stay behind.")
@@ -175,11 +165,11 @@ def show_letter(*, place: str, as_json: bool) -> int:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Python file with transform(fields), which returns the fields to send, or None.",
 )
-@reason_option
-@dry_run_option
-@yes_option
-@json_option
-@failing(*FAILURES)
+@options.reason_option
+@options.dry_run_option
+@options.yes_option
+@options.json_option
+@options.failing(*FAILURES)
 def redrive(
     *,
     wanted: Wanted,
@@ -207,7 +197,7 @@ def redrive(
         _tell(steps, 0, as_json=as_json)
         return FOUND if any(step.standing is not Standing.SENT for step in steps) else DONE
     app_id = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
-    words = Words(somebody(), reason)
+    words = Words(options.somebody(), reason)
     with sender(where, f"{app_id}-redrive") as producer:
         # Behind the fence: nobody else can mark anything from here on.
         steps, values = _planned(where, asked)
@@ -215,9 +205,9 @@ def redrive(
         if not as_json:
             _tell(steps, 0, as_json=False)
         if topics:
-            confirmed("Send them back?", yes=yes)
+            options.confirmed("Send them back?", yes=yes)
         parts = partitions_of(where, topics)
-        told = counted("sent back")
+        told = options.counted("sent back")
         sent = send(producer, steps, parts, words, rate=rate, values=values, told=told)
     if as_json:
         _tell(steps, sent, as_json=True)
@@ -237,7 +227,7 @@ class Asked(NamedTuple):
 
 def _planned(where: Servers, asked: Asked) -> tuple[list[Step], dict[str, bytes]]:
     """Return the plan, and by original's id the values that are made anew."""
-    found = read_letters(where, asked.wanted.has, counted("records read"))
+    found = read_letters(where, asked.wanted.has, options.counted("records read"))
     letters = found.letters
     values: dict[str, bytes] = {}
     if asked.change is not None:

@@ -4,7 +4,7 @@ import getpass
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -64,6 +64,16 @@ def confirmed(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise click.ClickException(f"{question} Nobody is there to be asked: give --yes")
     click.confirm(question, abort=True, err=True)
+
+
+def is_all(steps: Sequence[str], *, dry_run: bool, as_json: bool) -> bool:
+    """Print the steps of what is to be done; say whether nothing else is asked for."""
+    if not as_json:
+        for line in steps:
+            click.echo(line)
+    elif dry_run:
+        click.echo(json.dumps({"steps": list(steps)}))
+    return dry_run
 
 
 def say(line: str) -> None:

@@ -18,6 +18,7 @@ from scripts.program.options import (
     counted,
     dry_run_option,
     failing,
+    is_all,
     json_option,
     say,
     yes_option,
@@ -92,12 +93,7 @@ def recreate_topic(
     if not holds_up:
         check_at_rest(where, group)
     steps = [*([f"delete {step.name}"] if is_there else []), str(step), "verify"]
-    if not as_json:
-        for line in steps:
-            click.echo(line)
-    if dry_run:
-        if as_json:
-            click.echo(json.dumps({"steps": steps}))
+    if is_all(steps, dry_run=dry_run, as_json=as_json):
         return FOUND
     confirmed(f"Delete {step.name} and all that it holds?", yes=yes)
     if not holds_up:

@@ -13,19 +13,8 @@ from schemas.topics import SECTION_STATUS
 from scripts.brokers.addresses import Servers, servers
 from scripts.brokers.reading import spans_of
 from scripts.letters.sending import NotSent, send_as_one, sender
+from scripts.program import options
 from scripts.program.catalogue import DONE, FOUND
-from scripts.program.options import (
-    command,
-    confirmed,
-    counted,
-    dry_run_option,
-    failing,
-    json_option,
-    reason_option,
-    say,
-    somebody,
-    yes_option,
-)
 from scripts.rebuilding import comparing, live
 from scripts.rebuilding.commands import FAILURES, report_option, topic_argument
 from scripts.rebuilding.comparing import Comparison
@@ -49,18 +38,18 @@ class Journal(NamedTuple):
         send_as_one(self.producer, [record])
 
 
-@command("rebuild")
+@options.command("rebuild")
 @topic_argument
 @click.option(
     "--wait", type=click.FloatRange(0), default=7_200.0, show_default=True, help="Seconds."
 )
 @click.option("--give-up", is_flag=True, help="End one that is under way; nothing was removed.")
 @report_option
-@reason_option
-@dry_run_option
-@yes_option
-@json_option
-@failing(*FAILURES, NotSent)
+@options.reason_option
+@options.dry_run_option
+@options.yes_option
+@options.json_option
+@options.failing(*FAILURES, NotSent)
 def rebuild(
     *,
     topic: str,
@@ -83,18 +72,13 @@ def rebuild(
     where = servers()
     group = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
     lines = ["give the rebuild up"] if give_up else planned(where)
-    if not as_json:
-        for line in lines:
-            click.echo(line)
-    if dry_run:
-        if as_json:
-            click.echo(json.dumps({"steps": lines}))
+    if options.is_all(lines, dry_run=dry_run, as_json=as_json):
         return FOUND
     if not give_up:
-        confirmed(f"Write {topic} anew?", yes=yes)
+        options.confirmed(f"Write {topic} anew?", yes=yes)
     with sender(where, f"{group}-rebuild") as producer:
         # Behind the fence: whoever was at it writes nothing more.
-        journal = Journal(producer, somebody(), reason)
+        journal = Journal(producer, options.somebody(), reason)
         entry = unfinished(read_journal(where), ends_of(where))
         if give_up:
             return _given_up(where, journal, entry, as_json=as_json)
@@ -144,7 +128,7 @@ def rebuilt(
                 " when they start: restart them one at a time to be quicker",
                 err=True,
             )
-        told = counted("sections written anew")
+        told = options.counted("sections written anew")
         live.wait_until_told(where, {*states_of(where)}, begins, wait_s, told)
         left = min(COMPARED_S, until - time.monotonic())
         found = compared_in_time(where, left, begins=begins)
@@ -193,4 +177,4 @@ def _tell(
         click.echo(json.dumps(told, indent=2))
         return
     for line in lines:
-        say(line)
+        options.say(line)

@@ -5,7 +5,7 @@ import json
 import click
 import pytest
 
-from scripts.program.options import command, confirmed, counted, failing, somebody
+from scripts.program.options import command, confirmed, counted, failing, is_all, somebody
 
 
 class Trouble(Exception):
@@ -70,3 +70,19 @@ def test_help_has_the_lines_of_the_docstring_as_they_are(
         "\n  Bake bread.\n\n  Ends with 0.\n  Example: seatstream bake\n"
         in capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(
+    ("dry_run", "as_json", "printed"),
+    [
+        (True, False, "delete\nverify\n"),
+        (False, False, "delete\nverify\n"),
+        (True, True, '{"steps": ["delete", "verify"]}\n'),
+        (False, True, ""),
+    ],
+)
+def test_steps_are_shown_before_anything_is_done(
+    capsys: pytest.CaptureFixture[str], *, dry_run: bool, as_json: bool, printed: str
+) -> None:
+    assert is_all(["delete", "verify"], dry_run=dry_run, as_json=as_json) is dry_run
+    assert capsys.readouterr().out == printed
