@@ -53,7 +53,7 @@ class LockKeys:
     """What is locked together: 1 to `SEATS_MAX` keys of one hash tag.
 
     names:  of what is locked, in the order in which it is named everywhere.
-    locks:  key of each; fence: key that outlives them.
+    locks:  key of each; fence: key that outlives them, one for all of the hash tag.
     """
 
     names: tuple[str, ...]

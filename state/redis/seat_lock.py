@@ -10,6 +10,8 @@ one node; what does not is locked in the order of its keys, so that nobody waits
 Beside its owner's name a lock has a random token, by which an owner tells its own claim from an
 earlier one, and a fence: a number that rises with each claim and outlives the lock. What a fence
 guards refuses a lower one, as `acquire` does, so a holder who slept beyond its time does no harm.
+Whatever has one hash tag has one count of fences: what outlives a lock is one number, not one for
+each seat that somebody ever named.
 """
 
 import re
@@ -151,7 +153,7 @@ class SeatLock:
         began_s = self._clock_s()
         numbers = (ttl_ms, fence, max(ttl_ms, life_ms), FENCES_MS)
         answer = await _ACQUIRE.run(
-            self._ask, (keys.fence, *keys.locks), [owner, token, *map(str, numbers), *keys.names]
+            self._ask, (keys.fence, *keys.locks), [owner, token, *map(str, numbers)]
         )
         if answer[0] == 0:
             taken = tuple(keys.names[index - 1] for index in answer[2:])

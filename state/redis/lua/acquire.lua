@@ -1,15 +1,15 @@
 -- Take all of these locks for one owner, or none.
 --
--- KEYS[1]   hash of fences, which outlives the locks: the highest of each name, and `next`, the
---           highest that was given out
+-- KEYS[1]   hash with the fence, which outlives the locks: `next` is the highest that was given
+--           out. One for all names: a name costs nothing once its lock is gone
 -- KEYS[2..] locks: hashes of o (owner), t (token), f (fence), u (Unix ms at which it ends at the
 --           latest, however often it is extended)
 -- ARGV[1]   owner        ARGV[2] token       ARGV[3] ms that the locks last
 -- ARGV[4]   fence, or 0 for the next one     ARGV[5] ms after which no extension lets it last
--- ARGV[6]   ms that the fences last beyond the locks      ARGV[7..] names of the locks
+-- ARGV[6]   ms that the fence lasts beyond the locks
 --
 -- Returns { 1, fence }; { 0, ms until they are free unless they are extended, index of each that
--- another has }; or { -1, highest fence } where the caller's is lower.
+-- another has }; or { -1, least fence } where the caller's is lower.
 -- The same call again (the same token) gets the same fence: a client may send it twice.
 local owner, token = ARGV[1], ARGV[2]
 local ttl, fence = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -31,32 +31,21 @@ if #conflicts > 0 then
   return { 0, wait, unpack(conflicts) }
 end
 
-local names = { 'next', unpack(ARGV, 7) }
-local highest, of_name = 0, 0
-for i, kept in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
-  local number = tonumber(kept or '') or 0
-  highest = math.max(highest, number)
-  if i > 1 then
-    of_name = math.max(of_name, number)
-  end
-end
+local highest = tonumber(redis.call('HGET', KEYS[1], 'next') or '') or 0
+-- Who has them still is ahead of nobody but itself: others of the section may have counted on.
+local least = again and known or highest
 if fence == 0 then
   fence = again and known or highest + 1
 end
-if fence < of_name then
-  return { -1, of_name }
+if fence < least then
+  return { -1, least }
 end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local text, ends = string.format('%.0f', fence), string.format('%.0f', now + tonumber(ARGV[5]))
-local fences = { 'next', string.format('%.0f', math.max(fence, highest)) }
-for i = 1, count do
-  fences[#fences + 1] = names[i + 1]
-  fences[#fences + 1] = text
-end
 -- The first write: a server without room refuses this one, and what follows it no more.
-redis.call('HSET', KEYS[1], unpack(fences))
+redis.call('HSET', KEYS[1], 'next', string.format('%.0f', math.max(fence, highest)))
 -- Never sooner than after a lock that was taken before: an earlier one may last longer.
 local last = ttl + tonumber(ARGV[6])
 if redis.call('PTTL', KEYS[1]) < last then

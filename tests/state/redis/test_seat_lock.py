@@ -126,9 +126,9 @@ def test_every_answer_and_what_is_left_are_those_of_a_model_of_locks(
                 left[seat] = kept_lock[0].decode(), kept_lock[1].decode(), int(kept_lock[2])
         assert left == model.locks
         kept_fences: Any = await client.hgetall(whole.fence)
-        fences = {seat.decode(): int(number) for seat, number in kept_fences.items()}
-        assert fences.pop("next", 0) == model.highest
-        assert fences == model.fences
+        assert {name: int(number) for name, number in kept_fences.items()} == (
+            {b"next": model.highest} if model.highest else {}
+        )
 
     run(redis_url, test)
 
@@ -216,6 +216,40 @@ def test_l08_l09_a_lower_fence_is_refused_after_release_and_after_the_end(redis_
         # The next one by the section's own count is above all that were named.
         assert (await granted(locks, keys, ANN)).fence == later.fence + 1
         assert await client.pttl(keys.fence) > LIFE_MS // 1_000
+
+    run(redis_url, test)
+
+
+def test_l08_a_section_keeps_one_fence_whatever_seats_were_named_in_it(redis_url: str) -> None:
+    """Else each seat that somebody names is kept for as long as the section is asked for."""
+
+    async def test(locks: SeatLock, client: Redis) -> None:
+        section = fresh_section()
+        for first in range(0, 300, 100):
+            claim = await granted(locks, section(*range(first, first + 100)), ANN)
+            await locks.release(claim)
+        fences: Any = await client.hgetall(section(0).fence)
+        assert fences == {b"next": b"3"}
+        assert await locks.acquire(section(7), BEN, TTL_MS, fence=2) == Stale(3)
+
+    run(redis_url, test)
+
+
+def test_a_claim_that_stands_may_be_given_a_fence_below_a_later_one_beside_it(
+    redis_url: str,
+) -> None:
+    """What several servers granted each by its own count is given one number afterwards."""
+
+    async def test(locks: SeatLock, _: Redis) -> None:
+        section = fresh_section()
+        claim = await granted(locks, section(1), ANN)
+        for _ in range(3):
+            await granted(locks, section(2), BEN)
+        again = await granted(locks, section(1), ANN, token=claim.token, fence=claim.fence + 1)
+        assert again.fence == claim.fence + 1
+        answer = await locks.acquire(section(1), ANN, TTL_MS, token=claim.token, fence=1)
+        assert answer == Stale(again.fence)
+        assert (await granted(locks, section(3), BEN)).fence == 5
 
     run(redis_url, test)
 

@@ -61,7 +61,6 @@ class ModelOfLocks:
     """One section's locks: name -> (owner, token, fence), and what outlives them."""
 
     locks: dict[str, tuple[str, str, int]] = field(default_factory=dict)
-    fences: dict[str, int] = field(default_factory=dict)
     highest: int = 0
 
     def acquire(
@@ -73,15 +72,14 @@ class ModelOfLocks:
         if taken:
             return "busy", taken
         held = [self.locks.get(name, ("", "", 0)) for name in names]
+        is_again = all(lock[1] == token for lock in held)
+        least = max(lock[2] for lock in held) if is_again else self.highest
         if not fence:
-            is_again = all(lock[1] == token for lock in held)
-            fence = max(lock[2] for lock in held) if is_again else self.highest + 1
-        highest = max(self.fences.get(name, 0) for name in names)
-        if fence < highest:
-            return "stale", highest
+            fence = least if is_again else least + 1
+        if fence < least:
+            return "stale", least
         for name in names:
             self.locks[name] = owner, token, fence
-            self.fences[name] = fence
         self.highest = max(self.highest, fence)
         return "granted", fence
 
