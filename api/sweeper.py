@@ -8,9 +8,9 @@ from redis.exceptions import RedisError
 
 from api.web.logs import log
 from schemas.topics import SECTION_COMMANDS
+from state.domain.keys import partition_of
 from state.domain.outcome import ReservationView, as_stored
 from state.domain.reservation import Status
-from state.domain.tickets import split_issued_id
 from state.kafka.command_log import NotAppended
 from state.owners.lookup import OwnerLookup, OwnerNotReady, OwnersBusy, OwnerUnreachable
 from state.redis.client import client_of
@@ -93,12 +93,12 @@ class LockSweeper:
             self._is_troubled = False
 
     async def _sweep(self, ask: Ask) -> None:
-        known: dict[tuple[str, int], bool] = {}
+        known: dict[tuple[bytes, str, int], bool] = {}
 
-        async def is_over(reservation_id: str, epoch: int) -> bool:
-            hold = reservation_id, epoch
+        async def is_over(section: bytes, reservation_id: str, epoch: int) -> bool:
+            hold = section, reservation_id, epoch
             if hold not in known:
-                known[hold] = await self._is_over(reservation_id, epoch)
+                known[hold] = await self._is_over(*hold)
             return known[hold]
 
         found = await sweep(ask, is_over)
@@ -113,27 +113,28 @@ class LockSweeper:
                 found.repaired,
             )
 
-    async def _is_over(self, reservation_id: str, epoch: int) -> bool:
+    async def _is_over(self, section: bytes, reservation_id: str, epoch: int) -> bool:
         """Say whether a hold has certainly ended; one that nobody knows may yet begin."""
         view = self._outcomes.get(reservation_id.encode())
         if view is None:
-            view = await self._stored(reservation_id)
+            view = await self._stored(section, reservation_id)
         if view is None:
             return False
         # Where it was rejected there never was an epoch.
         is_past = view.epoch > epoch or view.status is Status.REJECTED
         return is_past or (view.epoch == epoch and view.status not in _HOLDING)
 
-    async def _stored(self, reservation_id: str) -> ReservationView | None:
+    async def _stored(self, section: bytes, reservation_id: str) -> ReservationView | None:
         """Return how it stands by its owner's word; None where there is none, or no word."""
-        issued = split_issued_id(reservation_id)
-        if issued is None:
+        if not self._outcomes.partitions:
             return None
+        # By the section: the id of a cart's part names the partition of its cart.
+        partition = partition_of(section, self._outcomes.partitions)
         try:
-            held = await self._owners.reservation(issued.partition, reservation_id.encode())
+            held = await self._owners.reservation(partition, reservation_id.encode())
         except _UNANSWERED:
             return None
-        prefix = f"{SECTION_COMMANDS.name}:{issued.partition}:"
+        prefix = f"{SECTION_COMMANDS.name}:{partition}:"
         return None if held is None else as_stored(held, prefix)
 
 

@@ -4,10 +4,12 @@ A wish is answered when all its sections have answered, or 202 with the place to
 reservations, the same idempotency key leads to the same cart, whatever happens in between.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from api import pre_locks
 from api.access.identity import Identity
 from api.carts.bodies import (
     CartBody,
@@ -37,6 +39,7 @@ from state.domain.reasons import ApiReason, Reason
 from state.domain.reservation import Status
 from state.domain.tickets import issued_id, ticket_of
 from state.redis.idempotency import Claim, digest_of
+from state.redis.seat_lock import Granted
 
 router = APIRouter(tags=["carts"])
 
@@ -79,14 +82,24 @@ async def open_cart(
     claim = await pod.desk.keys.claim(ticket, digest_of(asked))
     if claim is Claim.OTHER:
         raise _reused()
+    locks: Sequence[Granted] = ()
     if claim is Claim.FIRST and body.policy is OnFailure.RELEASE:
-        await _refuse_certain(pod, event_id, body, ticket, cart_id)
+        locks = await _refuse_certain(pod, event_id, body, ticket, cart_id)
     correlation = request.state.correlation
     value = pod.carts.encoders.open_cart(
         cart_id, who.user_id, correlation.id, event_id, body.policy, body.wanted()
     )
-    await pod.carts.tell(owner, partition, value, correlation)
+    try:
+        await pod.carts.tell(owner, partition, value, correlation)
+    except Problem:
+        # It was certainly not taken.
+        await pre_locks.given_back(pod.pre_locks, locks)
+        raise
     cart = await _settled(request, cart_id, who, wait, lambda one: one.status in AT_REST)
+    is_reused = cart is not None and not _is_asked(cart, body)
+    if cart is not None:
+        held = () if is_reused else pre_locks.held_in(cart_id, cart)
+        await pre_locks.kept(pod.pre_locks, locks, held)
     if cart is None and claim is Claim.SAME:
         raise Problem.of(
             ApiReason.STILL_RUNNING,
@@ -96,8 +109,7 @@ async def open_cart(
         )
     if cart is None:
         return _pending(cart_id, event_id, wait)
-    wanted = [part[:3] for part in cart.parts]
-    if (wanted, cart.on_failure) != (list(body.wanted()), body.policy):
+    if is_reused:
         raise _reused()
     if cart.status == CartStatus.REJECTED:
         raise _refused(cart_id, cart, wait)
@@ -211,6 +223,8 @@ async def extend_cart(
         raise Problem.of(
             Reason.NOT_HELD, "Read the cart again.", headers=wait.headers, cart_id=cart_id
         )
+    held = pre_locks.held_in(cart_id, longer)
+    await pre_locks.prolonged(pod.pre_locks, longer.event_id, held)
     return json_answer(cart_body(cart_id, longer), 200, wait.headers)
 
 
@@ -219,18 +233,32 @@ async def extend_cart(
 
 async def _refuse_certain(
     pod: Pod, event_id: int, body: CartWish, ticket: str, cart_id: str
-) -> None:
-    """Raise Problem where a section would certainly refuse its part of a new cart."""
+) -> tuple[Granted, ...]:
+    """Raise Problem where a section would certainly refuse its part of a new cart.
+
+    Returns the locks of the chosen seats of all its sections.
+    """
     if pod.outcomes.get(part_id(cart_id.encode(), 0)) is not None:
         # It is no new one, whatever Redis has forgotten.
-        return
+        return ()
+    parts = [
+        (item, part_id(cart_id.encode(), number).decode())
+        for number, item in enumerate(body.items)
+    ]
     try:
         for item in body.items:
             refuse_certain(pod, event_id, item, _advice)
+        return await pre_locks.taken(pod, event_id, parts)
     except Problem:
         # Nothing was decided, so the key stands for nothing yet.
         await pod.desk.keys.give_back(ticket)
         raise
+
+
+def _is_asked(cart: Cart, body: CartWish) -> bool:
+    """Say whether a cart is what this body asks for."""
+    wanted = [part[:3] for part in cart.parts]
+    return (wanted, cart.on_failure) == (list(body.wanted()), body.policy)
 
 
 def _advice(reason: Reason) -> str:

@@ -5,17 +5,18 @@ to the pod, the client or the network in between, the same idempotency key leads
 reservation, for its id follows from user and key.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from api import pre_locks
 from api.access.identity import Identity
 from api.commands.desk import Command, Wait
 from api.commands.idempotency_keys import IdempotencyKey
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
-from api.reservations import pre_locks
 from api.reservations.bodies import (
     Extension,
     PendingBody,
@@ -45,6 +46,7 @@ from state.domain.outcome import (
 from state.domain.reasons import ApiReason, Reason
 from state.domain.tickets import issued_id, ticket_of
 from state.redis.idempotency import Claim, digest_of
+from state.redis.seat_lock import Granted
 
 router = APIRouter(tags=["reservations"])
 
@@ -104,11 +106,11 @@ async def reserve(
     reservation_id = issued_id(ticket, partition)
     asked = {"hold": event_id, **body.model_dump()}
     claim = await _claim(pod, ticket, partition, digest_of(asked))
-    lock = None
+    locks: Sequence[Granted] = ()
     if claim is Claim.FIRST and pod.outcomes.get(reservation_id.encode()) is None:
         try:
             refuse_certain(pod, event_id, body, _advice)
-            lock = await pre_locks.taken(pod, event_id, body, reservation_id)
+            locks = await pre_locks.taken(pod, event_id, [(body, reservation_id)])
         except Problem:
             # Nothing was decided, so the key stands for nothing yet.
             await desk.keys.give_back(ticket)
@@ -132,7 +134,7 @@ async def reserve(
         record_headers(correlation),
     )
     deciding = desk.decided(command, wait.seconds, request.receive)
-    outcome = await pre_locks.settled(pod.pre_locks, lock, deciding)
+    outcome = await pre_locks.settled(pod.pre_locks, locks, deciding)
     place = _place(reservation_id)
     if outcome is None:
         if claim is Claim.SAME:
@@ -332,12 +334,16 @@ async def _changed(
 
     seats: those that it has afterwards.
     """
-    outcome = await pod_of(request).desk.decided(command, wait.seconds, request.receive)
+    pod = pod_of(request)
+    outcome = await pod.desk.decided(command, wait.seconds, request.receive)
     if outcome is None:
         return _pending(command.reservation_id.decode(), *where, wait)
     if outcome.is_refusal:
         raise _refusal(outcome, wait.headers)
-    return _shown(after(outcome, seats), 200, wait.headers)
+    changed = after(outcome, seats)
+    if outcome.kind is OutcomeKind.EXTENDED:
+        await pre_locks.prolonged(pod.pre_locks, changed.event_id, [pre_locks.held(changed)])
+    return _shown(changed, 200, wait.headers)
 
 
 # --- answers ---------------------------------------------------------------------------------

@@ -11,14 +11,51 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
-from state.redis.keys import Seat, seat_locks
+from state.redis.keys import LockKeys, Seat, seat_locks, seat_of
 from state.redis.line import NoAnswer, RedisLine, TooManyAsk
-from state.redis.seat_lock import GRACE_MS, Busy, Granted, SeatLock, owner_of
+from state.redis.seat_lock import (
+    GRACE_MS,
+    Busy,
+    Granted,
+    NotAll,
+    SeatLock,
+    acquire_all,
+    owner_of,
+    release_all,
+)
 
 FIRST_EPOCH = 1
 """Of a hold that is asked for."""
 
 _SKIPPED = (NoAnswer, TooManyAsk, ResponseError)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOfSeats:
+    """Chosen seats of one hold, asked for or held.
+
+    epoch: of the hold; of one that is asked for the first.
+    """
+
+    section: str
+    seats: Sequence[Seat]
+    reservation_id: str
+    epoch: int = FIRST_EPOCH
+
+    @property
+    def owner(self) -> str:
+        return owner_of(self.reservation_id, self.epoch)
+
+    def keys(self, event_id: int) -> LockKeys:
+        return seat_locks(event_id, self.section, self.seats)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A seat that another has locked."""
+
+    section: str
+    seat: Seat
 
 
 @dataclass(slots=True)
@@ -61,31 +98,30 @@ class PreLocks:
             await self._line.close()
 
     async def take(
-        self, event_id: int, section: str, seats: Sequence[Seat], reservation_id: str
-    ) -> Granted | Busy | None:
-        """Lock seats for a reservation; None where the log has to be asked without.
+        self, event_id: int, holds: Sequence[HoldOfSeats]
+    ) -> tuple[Granted, ...] | Taken | None:
+        """Lock the seats of all holds, or none; None where the log has to be asked without.
 
-        What the reservation has locked already, it is given again.
+        What a hold has locked already, it is given again.
         """
-        if not self._ttl_ms:
+        if not self._ttl_ms or not holds:
             return None
-        counters = self.counters
-        keys = seat_locks(event_id, section, seats)
-        owner = owner_of(reservation_id, FIRST_EPOCH)
+        groups = [(hold.keys(event_id), hold.owner) for hold in holds]
         claimed = None
         if self._locks is not None:
             try:
-                claimed = await self._locks.acquire(keys, owner, self._ttl_ms)
+                claimed = await acquire_all(self._locks, groups, self._ttl_ms)
             except _SKIPPED:
                 claimed = None
-        if isinstance(claimed, Granted):
-            counters.locked += 1
-        elif isinstance(claimed, Busy):
-            counters.refused += 1
-        else:
-            counters.skipped += 1
-            return None
-        return claimed
+        if isinstance(claimed, tuple):
+            self.counters.locked += 1
+            return claimed
+        if isinstance(claimed, NotAll) and isinstance(claimed.claimed, Busy):
+            self.counters.refused += 1
+            section = next(hold.section for hold in holds if hold.keys(event_id) == claimed.keys)
+            return Taken(section, seat_of(claimed.claimed.names[0]))
+        self.counters.skipped += 1
+        return None
 
     async def keep(self, claim: Granted, deadline_ms: int) -> None:
         """Let locks last as long as the hold that the log has given; one that is lost stays so.
@@ -93,17 +129,33 @@ class PreLocks:
         deadline_ms: of the hold, Unix ms.
         """
         assert self._locks is not None
-        ttl_ms = int(deadline_ms + GRACE_MS - self._now_ms())
+        ttl_ms = self._ttl_of(deadline_ms)
         if ttl_ms > 0:
             try:
                 await self._locks.extend(claim, ttl_ms)
             except _SKIPPED:
                 self.counters.skipped += 1
 
-    async def give_back(self, claim: Granted) -> None:
+    async def prolong(self, event_id: int, hold: HoldOfSeats, deadline_ms: int) -> None:
+        """Let locks last as long as a hold that the log has extended, whoever took them.
+
+        Seats that were not chosen, or whose locks are lost, have none, and get none.
+        """
+        ttl_ms = self._ttl_of(deadline_ms)
+        if self._locks is None or not hold.seats or ttl_ms <= 0:
+            return
+        try:
+            await self._locks.extend_of(hold.keys(event_id), hold.owner, ttl_ms)
+        except _SKIPPED:
+            self.counters.skipped += 1
+
+    async def give_back(self, claims: Sequence[Granted]) -> None:
         """Unlock seats that the log has not held; what is not unlocked ends by itself."""
         assert self._locks is not None
         try:
-            await self._locks.release(claim)
+            await release_all(self._locks, claims)
         except _SKIPPED:
             self.counters.skipped += 1
+
+    def _ttl_of(self, deadline_ms: int) -> int:
+        return int(deadline_ms + GRACE_MS - self._now_ms())

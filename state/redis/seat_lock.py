@@ -80,6 +80,17 @@ class Stale:
 Claimed = Granted | Busy | Stale
 
 
+@dataclass(frozen=True, slots=True)
+class NotAll:
+    """Of several hash tags one is refused, so nothing is claimed.
+
+    keys: of that one. claimed: why.
+    """
+
+    keys: LockKeys
+    claimed: Busy | Stale
+
+
 class Locking(Protocol):
     """One Redis, or a majority of several: claims are made and given up alike."""
 
@@ -165,11 +176,17 @@ class SeatLock:
     async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None:
         """Return the claim as it lasts now; None where it has ended, or is another's."""
         began_s = self._clock_s()
-        values = (claim.owner, claim.token, ttl_ms)
-        lasts_ms = await _EXTEND.run(self._ask, claim.keys.locks, values)
+        lasts_ms = await self._extend(claim.keys, claim.owner, claim.token, ttl_ms)
         if not lasts_ms:
             return None
         return replace(claim, ends_s=good_until_s(began_s, lasts_ms))
+
+    async def extend_of(self, keys: LockKeys, owner: str, ttl_ms: int) -> int:
+        """Let what this owner has last longer; for whom the log told that a hold does.
+
+        Return how long all of it lasts, ms; 0 where some of it has ended, or is another's.
+        """
+        return await self._extend(keys, owner, "", ttl_ms)
 
     async def release(self, claim: Granted) -> int:
         """Give a claim up; return how many locks there were.
@@ -182,26 +199,30 @@ class SeatLock:
         """Give up whatever this owner has of it; for whom the log told that a hold is over."""
         return await self._release(keys, owner, "")
 
+    async def _extend(self, keys: LockKeys, owner: str, token: str, ttl_ms: int) -> int:
+        lasts_ms: int = await _EXTEND.run(self._ask, keys.locks, (owner, token, ttl_ms))
+        return lasts_ms
+
     async def _release(self, keys: LockKeys, owner: str, token: str) -> int:
         released: int = await _RELEASE.run(self._ask, keys.locks, (owner, token))
         return released
 
 
 async def acquire_all(
-    locks: Locking, groups: Sequence[LockKeys], owner: str, ttl_ms: int
-) -> tuple[Granted, ...] | Busy | Stale:
-    """Claim what lies under several hash tags: all of it, or nothing.
+    locks: Locking, groups: Sequence[tuple[LockKeys, str]], ttl_ms: int
+) -> tuple[Granted, ...] | NotAll:
+    """Claim what lies under several hash tags, each for its owner: all of it, or nothing.
 
     Nobody waits while they have something, and everybody claims in the order of the keys: two who
     want the same meet at the first of it.
     """
     claims: list[Granted] = []
     try:
-        for keys in sorted(groups, key=lambda group: group.locks):
+        for keys, owner in sorted(groups, key=lambda group: group[0].locks):
             claim = await locks.acquire(keys, owner, ttl_ms)
             if not isinstance(claim, Granted):
                 await release_all(locks, claims)
-                return claim
+                return NotAll(keys, claim)
             claims.append(claim)
     except BaseException:
         await release_all(locks, claims)

@@ -12,6 +12,7 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
+from state.domain.keys import section_key
 from state.redis.keys import ALL_FENCES, ALL_LOCKS, seat_locks, split_seat_lock
 from state.redis.scripts import Ask
 from state.redis.seat_lock import SeatLock, owner_of, split_owner
@@ -21,8 +22,9 @@ PAGE: Final = 500
 
 _FENCES: Final = frozenset({b"hash", "hash", b"none", "none"})
 
-IsOver = Callable[[str, int], Awaitable[bool]]
-"""(reservation id, epoch) -> whether that hold has certainly ended, or its seats were sold."""
+IsOver = Callable[[bytes, str, int], Awaitable[bool]]
+"""(section's key, reservation id, epoch) -> whether that hold has certainly ended, or its seats
+were sold."""
 
 
 @dataclass(slots=True)
@@ -49,8 +51,9 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
             place = split_seat_lock(key.decode(errors="replace"))
             if place is None or owner is None:
                 found.repaired += await ask("DEL", key)
-            elif await is_over(*owner):
-                event_id, section, seat = place
+                continue
+            event_id, section, seat = place
+            if await is_over(section_key(event_id, section), *owner):
                 keys = seat_locks(event_id, section, [seat])
                 # By its owner again: meanwhile another may have it.
                 found.orphans += await locks.release_of(keys, owner_of(*owner))

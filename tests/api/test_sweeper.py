@@ -1,7 +1,6 @@
 """A pod removes locks of holds that it, or their owner, knows to be over; nobody else's."""
 
 import asyncio
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,27 @@ from support.pods.reservation_pods import Seats, pod_over
 from support.pods.reservations_asked import feed_of, owners_of
 from support.redis.locking import TTL_MS, redis_at
 from support.redis.nodes import servers
-from support.seats.section_commands import A, hold, release
+from support.seats.section_commands import EVENT, A, hold, release
 
 from api.sweeper import LockSweeper
 from infra.stack.redis_server import RedisServer
+from state.domain.keys import section_key
 from state.owners.lookup import OwnerNotReady
 from state.redis.keys import LockKeys, lease, seat_locks
 from state.redis.lease import Lease
 from state.redis.seat_lock import Granted, SeatLock, owner_of
 
-EVENT = count(3_000_000)
 HELD, ENDED, UNKNOWN = (f"{name * 26}-0" for name in "abc")
+# Of a cart on another partition than its section's.
+PART = f"{'d' * 26}-3_1"
 
 
 async def lock(client: Redis, *owners: str) -> list[LockKeys]:
-    """Lock a seat of one section for each owner."""
-    locks, event, taken = SeatLock(client.execute_command), next(EVENT), []
+    """Lock a seat of the section for each owner."""
+    locks, taken = SeatLock(client.execute_command), []
     for seat, owner in enumerate(owners):
-        keys = seat_locks(event, A, [(0, seat)])
+        keys = seat_locks(EVENT, A, [(0, seat)])
+        await client.delete(*keys.locks)
         assert isinstance(await locks.acquire(keys, owner, TTL_MS), Granted)
         taken.append(keys)
     return taken
@@ -39,9 +41,10 @@ def test_l25_orphans_go_by_this_pods_memory_or_by_their_owners_word(redis_url: s
     async def go(is_forgotten: bool) -> None:
         seats = Seats().open("......")
         pod: Any = pod_over(seats)
-        for reservation in (HELD, ENDED):
+        for reservation in (HELD, ENDED, PART):
             seats.append(0, hold(reservation, 1))
-        seats.append(0, release(ENDED))
+        for reservation in (ENDED, PART):
+            seats.append(0, release(reservation))
         if is_forgotten:
             feed_of(pod).forget()
         sweeper = LockSweeper(redis_url, pod.outcomes, pod.owners, every_s=0.0)
@@ -49,11 +52,11 @@ def test_l25_orphans_go_by_this_pods_memory_or_by_their_owners_word(redis_url: s
             await client.delete(*lease("sweep").locks)
             owners = [owner_of(ENDED, 1), owner_of(HELD, 1), owner_of(UNKNOWN, 1),
                       owner_of(ENDED, 2), owner_of("none of ours", 1)[5:]]  # fmt: skip
-            gone, *kept = await lock(client, *owners)
+            gone, part, *kept = await lock(client, owners[0], owner_of(PART, 1), *owners[1:])
             await sweeper.start()
             await until(lambda: sweeper.swept)
             await sweeper.close()
-            assert not await client.exists(*gone.locks)
+            assert not await client.exists(*gone.locks, *part.locks)
             for keys in kept[:3]:
                 assert await client.exists(*keys.locks)
 
@@ -70,9 +73,10 @@ def test_where_nobody_who_knows_can_be_asked_every_lock_stays(redis_url: str) ->
         feed_of(pod).forget()
         owners_of(pod).failure = OwnerNotReady("it restores")
         sweeper = LockSweeper(redis_url, pod.outcomes, pod.owners)
-        assert not await sweeper._is_over(ENDED, 1)
+        section = section_key(EVENT, A)
+        assert not await sweeper._is_over(section, ENDED, 1)
         owners_of(pod).failure = None
-        assert await sweeper._is_over(ENDED, 1)
+        assert await sweeper._is_over(section, ENDED, 1)
 
     asyncio.run(go())
 

@@ -81,6 +81,10 @@ class SectionStatuses:
             return None
         return self._availability(known, known_ns)
 
+    def knows(self, event_id: int, section: str) -> bool:
+        """Say whether there is such a section, as far as was read; no look-up that counts."""
+        return self._contents.entry(event_id, section)[0] is not None
+
     def sections(self, event_id: int) -> dict[str, Availability]:
         """Return the availability of all sections of an event; empty for an unknown event."""
         counters = self.counters

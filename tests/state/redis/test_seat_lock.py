@@ -37,6 +37,7 @@ from state.redis.seat_lock import (
     LIFE_MS,
     Busy,
     Granted,
+    NotAll,
     SeatLock,
     Stale,
     acquire_all,
@@ -317,12 +318,13 @@ def test_l14_two_who_want_the_same_sections_in_any_order_never_hold_a_part_each(
             await locks.release_of(keys, owner)
         for _ in range(10):
             answers = await asyncio.gather(
-                acquire_all(locks, (one, two), ANN, TTL_MS),
-                acquire_all(locks, (two, one), BEN, TTL_MS),
+                acquire_all(locks, [(one, ANN), (two, ANN)], TTL_MS),
+                acquire_all(locks, [(two, BEN), (one, BEN)], TTL_MS),
             )
             [whole] = [answer for answer in answers if isinstance(answer, tuple)]
-            [refused] = [answer for answer in answers if isinstance(answer, Busy)]
-            assert refused.names == one.names
+            [refused] = [answer for answer in answers if isinstance(answer, NotAll)]
+            assert isinstance(refused.claimed, Busy)
+            assert (refused.keys, refused.claimed.names) == (one, one.names)
             for claim in whole:
                 assert await locks.release(claim) == 1
 

@@ -44,7 +44,7 @@ def test_l25_locks_of_holds_that_are_over_go_and_all_others_stay(
                 keys = seat_locks(event, "A", [(1, seat)])
                 await locks.acquire(keys, owner_of(*hold), TTL_MS)
             gone = {seat for seat, hold in owners.items() if hold in ended}
-            found = await sweep(client.execute_command, lambda *hold: over(ended, *hold))
+            found = await sweep(client.execute_command, lambda _, *hold: over(ended, *hold))
             assert found == Swept(len(owners), len(gone), 0)
             left = {key async for key in client.scan_iter(ALL_LOCKS)}
             kept = [seat_locks(event, "A", [(1, seat)]).locks[0] for seat in owners.keys() - gone]
@@ -74,7 +74,7 @@ def test_b80_what_is_no_lock_of_ours_goes_and_what_is_no_lock_at_all_stays(
             locks = SeatLock(client.execute_command)
             good = seat_locks(next(EVENT), "A", [(0, 0)])
             assert isinstance(await locks.acquire(good, owner_of("ann", 1), TTL_MS), Granted)
-            found = await sweep(client.execute_command, lambda *hold: over(set(), *hold))
+            found = await sweep(client.execute_command, lambda _, *hold: over(set(), *hold))
             assert found == Swept(7, 0, 7)
             assert await client.exists(*good.locks, good.fence, f"{PREFIX}idem:x") == 3
 
@@ -98,7 +98,7 @@ def test_only_scan_looks_at_keys_and_every_page_of_it(
             locks = SeatLock(client.execute_command)
             keys = seat_locks(next(EVENT), "A", [(0, seat) for seat in range(60)])
             await locks.acquire(keys, owner_of("ann", 1), TTL_MS)
-            found = await sweep(ask, lambda *hold: over({("ann", 1)}, *hold))
+            found = await sweep(ask, lambda _, *hold: over({("ann", 1)}, *hold))
             assert found == Swept(60, 60, 0)
 
     asyncio.run(go())
