@@ -4,6 +4,7 @@
 (`streams/settings.py`). Importing this module opens nothing: `app` is built on first access.
 """
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -63,6 +64,8 @@ from streams.take_payments.contradictions import contradiction as contradiction_
 from streams.take_payments.fold import Setup
 from streams.take_payments.performers import GatewayPerformers
 from streams.take_payments.questions import CALL_MS, told_answers
+
+log = logging.getLogger("seatstream.runtime")
 
 TAKES_PAYMENTS, CHECKS_CLAIMS, RELEASES_LOCKS = "payments", "claims", "locks"
 
@@ -243,7 +246,10 @@ def _locks(settings: Settings, codecs: LockCodecs) -> release_locks.Setup | None
     try:
         check_policy_at(url)
     except Evicts as error:
-        raise BadSetting(f"REDIS_URL: {error}") from error
+        if RELEASES_LOCKS in settings.roles:
+            raise BadSetting(f"REDIS_URL: {error}") from error
+        # Seats are sold with any Redis and without; to remove locks there asks no promise of it.
+        log.warning("REDIS_URL: %s. Pods do not start with it", error)
     return release_locks.Setup(codecs, Unlocker(url))
 
 

@@ -32,7 +32,7 @@ async def answer(pod: Pod, path: str, send: Send) -> bool:
         await _json(send, 503 if ended else 200, content)
     elif path == "/health/ready":
         parts = pod.readiness()
-        is_ready = all(parts.values())
+        is_ready = pod.is_ready()
         content = {"ready": is_ready, "parts": parts}
         if troubles := pod.troubles():
             content["troubles"] = troubles

@@ -7,7 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from api import pod_readings
 from api.access.identity import TokenVerifier
@@ -47,6 +47,9 @@ from state.views.following.live import Live
 from state.views.outcomes.feed import OutcomeFeed
 from state.views.seat_maps import SeatMapCache
 from streams.gateways.registry import opened
+
+_BY_THEMSELVES: Final = frozenset({"descriptions", "payments", "carts"})
+"""What is appended to for some requests only, by the part."""
 
 PartT = TypeVar("PartT")
 MadeT = TypeVar("MadeT")
@@ -273,6 +276,14 @@ class Pod:
         if self.draining.is_set():
             ready["not draining"] = False
         return ready
+
+    def is_ready(self) -> bool:
+        """Say whether requests may come: whoever needs a topic that is missing is told so himself.
+
+        Until it is known to be missing, a pod that starts waits for it.
+        """
+        missing = _BY_THEMSELVES & self.troubles().keys()
+        return all(ready for name, ready in self.readiness().items() if name not in missing)
 
     def troubles(self) -> dict[str, str]:
         """Say why a topic cannot be followed, or appended to, now, by part.

@@ -35,6 +35,7 @@ def of_pre_locks(pre_locks: PreLocks) -> Iterable[Reading]:
 def of_sweeper(sweeper: LockSweeper) -> Iterable[Reading]:
     yield Table.locks_swept, sweeper.swept
     yield Table.locks, sweeper.locks
+    yield Table.redis_evicts, int(sweeper.evicts)
 
 
 def of_desk(desk: CommandDesk) -> Iterator[Reading]:

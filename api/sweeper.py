@@ -36,6 +36,7 @@ class LockSweeper:
     url:      of Redis; empty for none, and nothing is done then.
     outcomes: what this pod remembers of reservations; owners: who know the others.
     swept:    locks that were removed. locks: how many the last look left, where this pod looked.
+    evicts:   Redis would drop keys for room, when it was asked last: no pod starts with it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class LockSweeper:
         self._is_closing = False
         self.swept = 0
         self.locks = 0
+        self.evicts = False
 
     async def start(self) -> None:
         if self._url:
@@ -83,9 +85,11 @@ class LockSweeper:
         self.locks = 0
         try:
             await check_policy(ask)
+            self.evicts = False
             if await lease.hold():
                 await self._sweep(ask)
         except (RedisError, OSError, TimeoutError, Evicts) as error:
+            self.evicts = isinstance(error, Evicts)
             if not self._is_troubled:
                 log.error("locks are not looked through: %s: %s", type(error).__name__, error)
             self._is_troubled = True

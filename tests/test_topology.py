@@ -1,9 +1,11 @@
 import ast
+import asyncio
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from support.records.registry_fake import fake_registry, fill
+from support.redis.nodes import servers
 
 import topology
 from schemas import topics
@@ -15,6 +17,7 @@ from serdes.registry.ids import counted_ids
 from serdes.schema_source import SchemaSource
 from serdes.wire import header_of
 from state.records.claim_codecs import ClaimCodecs
+from state.records.lock_codecs import LockCodecs
 from streams.settings import BadSetting, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -124,6 +127,24 @@ def test_b26_other_shops_are_believed_by_a_secret_alone_and_without_one_nobody_r
     ):
         with pytest.raises(BadSetting, match="SEATSTREAM_CLAIM_SECRET"):
             topology._shops(wrong, codecs)
+
+
+@pytest.mark.redis
+def test_l26_a_redis_that_drops_keys_refuses_who_was_told_to_unlock_and_nobody_who_sells(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    codecs = LockCodecs.of(counted_ids())
+    with servers(tmp_path, 1, "--maxmemory-policy", "allkeys-lru") as [server]:
+        with pytest.raises(BadSetting, match=r"REDIS_URL.*allkeys-lru.*noeviction"):
+            topology._locks(Settings(redis_url=server.url, roles=("locks",)), codecs)
+        assert topology._locks(Settings(redis_url=server.url, roles=("seats",)), codecs) is None
+        assert not caplog.records
+        sells = topology._locks(Settings(redis_url=server.url), codecs)
+    assert sells is not None
+    assert sells.unlocker is not None
+    asyncio.run(sells.unlocker.close())
+    [line] = caplog.records
+    assert (line.levelname, "maxmemory-policy noeviction" in line.message) == ("WARNING", True)
 
 
 def test_an_unknown_id_is_asked_once_for_all_that_a_worker_reads(tmp_path: Path) -> None:

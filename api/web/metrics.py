@@ -60,6 +60,10 @@ class ApiMetrics(Metrics):
     locks = read_gauge(
         "seatstream_api_locks", "Locks of seats, as the last look through them found."
     )
+    redis_evicts = read_gauge(
+        "seatstream_api_redis_evicts",
+        "1 while Redis would drop keys for room: no pod starts with it.",
+    )
     tokens_verified = read_counter("seatstream_api_tokens_verified", "Tokens verified anew.")
     tokens_refused = read_counter("seatstream_api_tokens_refused", "Tokens refused.")
     troubles = read_gauge(

@@ -8,6 +8,7 @@ from support.records.status_records import view_of
 from support.seats.section_commands import IDS
 
 from api import health
+from api.commands.cart_desk import CartDesk
 from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
 from api.settings import ApiSettings
@@ -96,6 +97,30 @@ def test_f80_a_pod_that_could_not_append_is_not_ready_and_says_why() -> None:
     log._stuck = frozenset()
     [ready] = get(pod_with(payments=payments), "/health/ready")
     assert "troubles" not in ready.json()
+
+
+@pytest.mark.parametrize("name", ["payments", "carts"])
+def test_a_topic_that_is_missing_takes_nobody_off_the_air_who_does_without_it(name: str) -> None:
+    """Else what sells carts, or asks gateways, would stop the sale of single sections with it."""
+    commands, missing = CommandLog("127.0.0.1:1"), CommandLog("127.0.0.1:1", topic="missing")
+    commands._partitions = 4
+    desks: dict[str, Any] = {
+        "payments": PaymentDesk(IDS, missing, {}),
+        "carts": CartDesk(IDS, missing),
+    }
+    parts = {"commands": commands, name: desks[name]}
+    [ready] = get(pod_with(**parts), "/health/ready")
+    # Nobody knows yet: a pod that has just started waits.
+    assert ready.status_code == 503
+    missing._trouble = "UNKNOWN_TOPIC_OR_PART"
+    [ready] = get(pod_with(**parts), "/health/ready")
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert ready.json()["parts"][name] is False
+    assert ready.json()["troubles"] == {name: "missing is not known: UNKNOWN_TOPIC_OR_PART"}
+    commands._partitions = 0
+    commands._trouble = "UNKNOWN_TOPIC_OR_PART"
+    [ready] = get(pod_with(**parts), "/health/ready")
+    assert ready.status_code == 503
 
 
 def test_f81_a_pod_whose_brokers_are_gone_says_so_and_stays_ready() -> None:

@@ -110,10 +110,10 @@ def test_f64_a_redis_that_is_gone_or_evicts_is_asked_again_later(tmp_path: Path)
             own = Lease(SeatLock(client.execute_command), "sweep", TTL_MS)
             await client.config_set("maxmemory-policy", "allkeys-lru")
             await sweeper._round(own, client.execute_command)
-            assert own.fence == 0
+            assert (own.fence, sweeper.evicts) == (0, True)
             await client.config_set("maxmemory-policy", "noeviction")
             await sweeper._round(own, client.execute_command)
-            assert own.is_held
+            assert (own.is_held, sweeper.evicts) == (True, False)
             server.kill()
             await sweeper._round(own, client.execute_command)
 
