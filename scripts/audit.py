@@ -4,7 +4,7 @@ Reads all ten topics read committed up to a snapshot of their ends, folds the co
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
 state, the status of every section and the dead letters with it. Payments are followed by the
 words of their table, and their money is compared with the seats; carts are compared with
-their parts. Records that strangers wrote into
+their parts, and locks in Redis with the holds that they are for. Records that strangers wrote into
 these topics are counted and passed over; so are values of the state that cannot be read where a
 newer one follows. The log must be at rest, which is when the group has
 committed every command: stop the buyers, and let the workers finish. Until then there is no
@@ -56,10 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="of the mock gateway (DIR/ledger): its captures and refunds are judged too",
     )
+    parser.add_argument(
+        "--redis",
+        metavar="URL",
+        default="",
+        help="where locks of seats lie, such as REDIS_URL of the pods: they are judged too",
+    )
     arguments = parser.parse_args(argv)
     started = monotonic()
     try:
-        log = read_log(servers(), arguments.group, arguments.ledger)
+        log = read_log(servers(), arguments.group, arguments.ledger, arguments.redis)
     except (CannotRead, NotUp) as error:
         print(json.dumps({"error": str(error)}) if arguments.json else str(error))
         return 3

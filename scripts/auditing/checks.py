@@ -28,6 +28,7 @@ from scripts.auditing.families import (
     statuses,
     versions,
 )
+from scripts.auditing.locks.judging import add_owners, judge_locks, sorted_out
 from scripts.auditing.log import Log
 from scripts.auditing.report import Notes, Report, excerpt
 
@@ -60,11 +61,16 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
     digest = sha256()
     claims: money.Claims = defaultdict(list)
     of_carts = read_carts(log, report)
+    locks = sorted_out(log)
     for partition in range(log.partitions):
         notes = Notes(partition, report)
-        judge(log, notes, digest, claims, of_carts, allow_repeats=allow_repeats, traces=traces)
+        facts = judge(
+            log, notes, digest, claims, of_carts, allow_repeats=allow_repeats, traces=traces
+        )
+        add_owners(facts, locks)
     money.judge_claims(claims, report)
     carts.judge_carts(of_carts, report)
+    judge_locks(log, locks, report)  # I21: locks of seats
     report.digest = digest.hexdigest()[:16]
     for name, violation in report.first_by_invariant().items():
         report.excerpts[name] = list(excerpt(log, violation))
@@ -80,7 +86,7 @@ def judge(
     *,
     allow_repeats: bool,
     traces: Traces | None,
-) -> None:
+) -> Facts:
     """Let every family judge one partition, whose facts are gone before those of the next come.
 
     digest: a hash to add everything that was expected to. claims: to add whose captures are.
@@ -106,3 +112,4 @@ def judge(
             for reservation_id, payment in facts.purchases.by_id.items()
             if reservation_id in traces.wanted
         }
+    return facts

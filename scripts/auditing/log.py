@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from redis.exceptions import RedisError
 
 from infra.gateway.books import Entry
 from infra.gateway.ledger import CorruptLedger, read_ledger
@@ -24,6 +25,7 @@ from schemas.topics import (
     SECTION_STATUS,
     Topic,
 )
+from scripts.auditing.locks.reading import SeenLock, read_locks
 from scripts.auditing.schemas import Avro, WireFormat
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets
@@ -73,6 +75,7 @@ class Log:
     payments:  payment-commands. told: payment-events. purchases: purchases-changelog.
     carts:     cart-commands. carts_state: carts-changelog.
     ledger:    what the mock gateway has decided; None where nobody gave it.
+    locks:     those of seats in Redis; None where nobody named it. locks_read_ms: when, Unix ms.
     """
 
     wire: WireFormat
@@ -91,13 +94,18 @@ class Log:
     carts: Records = field(default_factory=dict)
     carts_state: Records = field(default_factory=dict)
     ledger: tuple[Entry, ...] | None = None
+    locks: tuple[SeenLock, ...] | None = None
+    locks_read_ms: int = 0
 
 
-def read_log(where: Servers, group: str = "", ledger: Path | None = None) -> Log:
-    """Read all ten topics; raises CannotRead.
+def read_log(
+    where: Servers, group: str = "", ledger: Path | None = None, redis_url: str = ""
+) -> Log:
+    """Read all ten topics, and the locks of seats; raises CannotRead.
 
-    group:  of the workers, the default one where it is empty.
-    ledger: file of the mock gateway, `DIR/ledger`.
+    group:     of the workers, the default one where it is empty.
+    ledger:    file of the mock gateway, `DIR/ledger`.
+    redis_url: empty for no look at locks.
     """
     refusals = Refusals()
     consumer = Consumer(
@@ -126,6 +134,14 @@ def read_log(where: Servers, group: str = "", ledger: Path | None = None) -> Log
         raise CannotRead(f"{why}. Is the broker at {where.brokers} up?") from error
     finally:
         consumer.close()
+    log.wire = wire_of(where, log)
+    # Last: what has begun since the log was read is waited for, and not judged by it.
+    look_at_locks(log, redis_url)
+    return log
+
+
+def wire_of(where: Servers, log: Log) -> WireFormat:
+    """Return what reads the values of a log; raises CannotRead where ids are contradictory."""
     values = [
         records
         for topic in (log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts)
@@ -148,8 +164,18 @@ def read_log(where: Servers, group: str = "", ledger: Path | None = None) -> Log
             raise forgotten(lost[0], where.registry_url)
     except (SchemaIdsError, IdLogUnavailableError) as error:
         raise CannotRead(f"schema ids: {error}") from error
-    log.wire = WireFormat(Avro(), writers)
-    return log
+    return WireFormat(Avro(), writers)
+
+
+def look_at_locks(log: Log, redis_url: str) -> None:
+    """Read the locks of seats where Redis is named; raises CannotRead."""
+    if not redis_url:
+        return
+    log.locks_read_ms = int(time() * 1000)
+    try:
+        log.locks = read_locks(redis_url)
+    except RedisError as error:
+        raise CannotRead(f"Redis does not tell its locks: {error}") from error
 
 
 def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | None = None) -> Log:

@@ -65,6 +65,8 @@ class Report:
     sold_elsewhere: sales of seats with a price whose payment was never started here.
     carts:     how many; carts_under_way: those that wait for a section; carts_half_held: those at
                rest that hold some of their seats and not all, though all or nothing was wanted.
+    locks:     of seats, in Redis; locks_left: those whose owner has no hold; locks_waiting: those
+               of them that may yet go by themselves.
     digest:    of everything that was expected: equal for equal logs.
     """
 
@@ -105,6 +107,9 @@ class Report:
     carts: int = 0
     carts_under_way: int = 0
     carts_half_held: int = 0
+    locks: int = 0
+    locks_left: int = 0
+    locks_waiting: int = 0
     foreign: dict[str, Remark] = field(default_factory=dict)
     superseded: dict[str, Remark] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -113,7 +118,8 @@ class Report:
     @property
     def is_at_rest(self) -> bool:
         """Say whether every command was decided and nothing more is to come."""
-        return not (self.pending or self.ahead or self.under_way or self.carts_under_way)
+        under_way = self.under_way + self.carts_under_way + self.locks_waiting
+        return not (self.pending or self.ahead or under_way)
 
     @property
     def is_exact(self) -> bool:
@@ -252,6 +258,9 @@ def as_text(report: Report) -> list[str]:
     if report.carts:
         halves = f"{report.carts_half_held} of them half held"
         lines.append(f"{report.carts} carts, {halves}; {report.carts_under_way} under way")
+    if report.locks:
+        waiting = f"{report.locks_waiting} of these may go by themselves"
+        lines.append(f"{report.locks} locks, {report.locks_left} of them of no hold; {waiting}")
     remarks = (
         ("foreign records in", report.foreign),
         ("unreadable and replaced by newer values in", report.superseded),
@@ -270,7 +279,8 @@ def as_text(report: Report) -> list[str]:
     if not report.is_at_rest:
         verdict += (
             f"; not at rest: {report.pending} commands wait to be decided, {report.under_way}"
-            f" payments and {report.carts_under_way} carts are under way, and {report.ahead}"
+            f" payments and {report.carts_under_way} carts are under way,"
+            f" {report.locks_waiting} locks may go by themselves, and {report.ahead}"
             " effects were written meanwhile. Stop the buyers, let the workers finish, try again"
         )
     lines.append(f"verdict: {verdict} (fold {report.digest})")

@@ -1,0 +1,1 @@
+"""Locks of seats in Redis, and whether somebody needs each of them."""
