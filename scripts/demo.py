@@ -2,7 +2,8 @@
 
 Starts a Kafka, a schema registry, a Redis and a payment gateway of its own, creates the topics,
 registers the schemas, starts the workers, opens the arena and lets buyers in until every seat is
-sold and paid: most send commands as fast as they may, some go through an API pod over HTTP. On the
+sold and paid: most send commands as fast as they may, some go through an API pod over HTTP, which
+locks the seats that they choose, and now and then hold seats in several sections as one. On the
 way one worker is killed (kill -9), one is paused past its session, and the gateway is away for a
 while. Then the whole log is read again and compared with an independent model, with every answer
 that HTTP has given, and with the gateway's ledger. Nothing is left running afterwards, whatever
@@ -65,8 +66,18 @@ WORKER_SETTINGS = {
     "SEATSTREAM_CIRCUIT_OPEN_S": "1",
 }
 
+
 WENT_WRONG = (DemoFailed, CannotRead, OffsetsUnknown, WorkerFailed, PodFailed)
 NOTHING_STARTED = (StackError, NoBroker, RegistryUnavailableError, RegistryRefusedError)
+
+
+def worker_settings(stack: Stack) -> dict[str, str]:
+    """Return the settings of workers that ask a gateway, and unlock seats."""
+    addresses = {
+        "MOCK_GATEWAY_URL": stack.addresses.gateway_url,
+        "REDIS_URL": stack.redis_url,
+    }
+    return WORKER_SETTINGS | addresses
 
 
 @contextmanager
@@ -97,9 +108,8 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         prepare_topics(stack.kafka_brokers, display)
         where = Servers(stack.kafka_brokers, registry.result())
         display.say(f"Kafka at {where.brokers}, registry at {where.registry_url}")
-        settings = WORKER_SETTINGS | {"MOCK_GATEWAY_URL": stack.addresses.gateway_url}
         workers = [
-            Worker(f"worker-{number}", where, home, settings)
+            Worker(f"worker-{number}", where, home, worker_settings(stack))
             for number in range(1, arguments.workers + 1)
         ]
         opened.enter_context(running(workers))
@@ -133,9 +143,10 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         history.final_view = sale.last_view(where, keys.token("auditor"))
         # Later than the pod has ended: until then webhooks came in.
         sale.until_settled(where)
+        sale.until_unlocked(stack.redis_url)
         stop(workers)
         display.say("reading the whole log again, read committed")
-        log = read_log(where, ledger=stack.gateway.ledger)
+        log = read_log(where, ledger=stack.gateway.ledger, redis_url=stack.redis_url)
         traces = Traces(reservation_ids(history, log.partitions))
         report = audit(log, traces=traces)
         http = audit_http(history, traces, log.partitions)

@@ -93,7 +93,15 @@ NEVER = Before(())
 
 def reservation_ids(history: History, partitions: int) -> frozenset[str]:
     """Return every id that a client of this history can have been given."""
-    return frozenset(reservation_id(one, partitions) for one in history.exchanges) - {""}
+    own = {reservation_id(one, partitions) for one in history.exchanges}
+    parts = {part for one in history.exchanges for part in part_ids(one)}
+    return frozenset(own | parts) - {""}
+
+
+def part_ids(one: Exchange) -> list[str]:
+    """Return the ids of the parts that an answer about a cart tells of, in their order."""
+    answer = one.document() if one.act is Act.CART else {}
+    return [f"{answer['cart_id']}_{number}" for number in range(len(answer.get("parts", ())))]
 
 
 def reservation_id(one: Exchange, partitions: int) -> str:
@@ -162,6 +170,9 @@ class HttpAudit:
                 payments.check(one, answer)
             elif kind is Kind.OK and one.act is Act.LOOK:
                 self.check_look(one, answer)
+            elif one.act is Act.CART:
+                # A refusal is that of its first part, and names no outcome.
+                self.check_cart(one, answer)
             elif kind is Kind.OK:
                 self.check_ok(one, answer)
             elif kind is Kind.REFUSED:
@@ -274,6 +285,22 @@ class HttpAudit:
             return
         if len(seats) != one.quantity or (one.seats and seats != set(one.seats)):
             self.bad("I20", "not what was asked", one, f"{sorted(seats)}")
+
+    def check_cart(self, one: Exchange, answer: Answer) -> None:
+        """Each part of a cart was so as it is told, and what is wanted whole is held whole."""
+        statuses = []
+        for subject, part in zip(part_ids(one), answer.get("parts", ()), strict=True):
+            told, outcomes = part["status"], self.traces.outcomes.get(subject, {}).values()
+            statuses.append(told)
+            if told not in {"PENDING", *(STATUS_AFTER.get(name) for name, _ in outcomes)}:
+                self.bad("I20", "no such event", one, f"{subject} is told to be {told}")
+            seats = {(seat["row"], seat["seat"]) for seat in part["seats"]}
+            held = [places_of(fields["seats"]) for name, fields in outcomes if name == "SeatsHeld"]
+            if told == "HELD" and seats not in map(set, held):
+                self.bad("I20", "other seats", one, f"{subject}: {sorted(seats)}")
+        is_whole = {"HELD", "PAYING", "SOLD"}.issuperset(statuses)
+        if answer.get("status") == "HELD" and answer["on_failure"] == "release" and not is_whole:
+            self.bad("I20", "half held", one, f"told to be held: {', '.join(statuses)}")
 
     def check_refused(self, one: Exchange, answer: Answer) -> None:
         """A refusal of the log is in the log; one from memory was right."""

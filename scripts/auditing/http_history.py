@@ -18,7 +18,10 @@ NO_ANSWER = 0
 
 
 class Act(Enum):
-    """What was asked; PAY: to begin a payment, PAYMENT: how it stands, REFUND: the money back."""
+    """What was asked; PAY: to begin a payment, PAYMENT: how it stands, REFUND: the money back.
+
+    CART: anything of a cart; its parts are in the answer.
+    """
 
     LOOK = "look"
     RESERVE = "reserve"
@@ -28,6 +31,7 @@ class Act(Enum):
     PAY = "pay"
     PAYMENT = "payment"
     REFUND = "refund"
+    CART = "cart"
 
 
 class Kind(Enum):

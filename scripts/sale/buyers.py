@@ -13,6 +13,7 @@ from typing import Any
 
 from schemas.topics import SECTION_STATUS
 from scripts.auditing.http_history import Sighting
+from scripts.sale.carts import ShopSale
 from scripts.sale.web_buyers import METHOD
 from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
 from scripts.traffic.workload import chosen_seats
@@ -180,6 +181,15 @@ class Buyers:
         while self._spent < allowed and self._ask():
             pass
         self._sender.poll()
+
+    def confirm(self, sale: ShopSale) -> None:
+        """Sell a hold of somebody else's, whose money a shop has."""
+        name, key = self.plan.sections[sale.index].section, sale.reservation_id.encode()
+        identity = self._encoders.identity(
+            sale.reservation_id, sale.user, name, self.event_id, f"s{sale.reservation_id}"
+        )
+        self._holds[key] = Hold(sale.index, identity)
+        self._send(key, self._encoders.confirm(identity, sale.epoch))
 
     def read(self, timeout_s: float) -> None:
         """Take in outcomes and statuses."""

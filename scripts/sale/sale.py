@@ -5,7 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic, monotonic_ns, sleep
 
-from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS, SECTION_STATUS
+from schemas.topics import (
+    CART_COMMANDS,
+    PAYMENT_COMMANDS,
+    SEAT_UNLOCK,
+    SECTION_COMMANDS,
+    SECTION_STATUS,
+)
+from scripts.auditing.locks.reading import read_locks
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import Place, ends_of, rest
 from scripts.processes.pods import ApiPod, PodFailed
@@ -30,6 +37,10 @@ KEPT_AT_FIRST, KEPT = 0.5, 0.1
 # The sale ends by itself when nothing moved for so long; a refund may rest for 60 s between tries.
 STANDSTILL_S = 120.0
 REST_EVERY_S = 0.2
+# By then a lock is gone whose word was lost: it lasts half a minute longer than its hold.
+UNLOCKED_S = 60.0
+# What workers read, and do something about.
+OF_WORKERS = (SECTION_COMMANDS, PAYMENT_COMMANDS, CART_COMMANDS, SEAT_UNLOCK)
 OPEN_INTENTS = "seatstream_open_intents"
 
 
@@ -225,6 +236,8 @@ class Sale:
         """
         while not condition():
             self.buyers.step()
+            while self.web.shop_sales:
+                self.buyers.confirm(self.web.shop_sales.popleft())
             self.payments.read()
             self.web.is_last_call = self.buyers.is_last_call
             # Later than the outage: a refund that fails rests for half a minute at the least.
@@ -241,7 +254,7 @@ class Sale:
         """Wait until all is decided; return False where a partition does not move any more."""
         since: dict[tuple[Place, int], float] = {}
         while True:
-            behind = rest(where, Settings().app_id, (SECTION_COMMANDS, PAYMENT_COMMANDS)).behind
+            behind = rest(where, Settings().app_id, OF_WORKERS).behind
             if not behind:
                 return True
             # Each by itself: ticks move the others for ever.
@@ -266,6 +279,15 @@ class Sale:
             self.supervisor.revive()
             sleep(REST_EVERY_S)
         self.display.say(f"not settled, open intents: {left}")
+
+    def until_unlocked(self, redis_url: str) -> None:
+        """Wait until no seat is locked any more; but not for ever."""
+        end_s = monotonic() + UNLOCKED_S
+        while (locks := len(read_locks(redis_url))) and monotonic() < end_s:
+            self.supervisor.revive()
+            sleep(REST_EVERY_S)
+        if locks:
+            self.display.say(f"{locks} seats are locked still")
 
     def open_intents(self) -> int | None:
         """Return how many questions to gateways are open; None where a worker does not tell."""

@@ -103,6 +103,9 @@ def summary_of(elapsed_s: float, sale: Sale, report: Report, http: HttpReport) -
         "open_intents": report.open_intents,
         "compensations": report.compensations,
         "sold_elsewhere": report.sold_elsewhere,
+        "carts": report.carts,
+        "carts_half_held": report.carts_half_held,
+        "locks_left": report.locks_left,
     }
     if sale.faults:
         figures["faults"] = list(sale.faults)

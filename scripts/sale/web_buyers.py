@@ -1,5 +1,7 @@
 """Buyers who use the HTTP API: they look, reserve, think again, pay, and want their money back.
 
+A tenth of what they want they want in several sections as one: `scripts.sale.carts`.
+
 They live on an event loop in a thread of their own, beside the command load, and write down every
 request and answer for `scripts.auditing.http`. What an unknown answer stands for they find out as
 a shop would: they ask again with the same idempotency key.
@@ -9,6 +11,7 @@ import asyncio
 import random
 import re
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic_ns
@@ -18,6 +21,8 @@ import aiohttp
 
 from scripts.auditing.http_history import NO_ANSWER, Act, Exchange, History, Kind
 from scripts.processes.keys import DevelopmentKeys
+from scripts.sale import carts
+from scripts.sale.carts import ShopSale, is_for_later
 from scripts.traffic.workload import chosen_seats
 from state.plans.seating import SeatingPlan
 from streams.gateways.mock import NAME as GATEWAY
@@ -45,6 +50,7 @@ class WebBuyers:
     is_last_call: set when few seats are left: nobody hesitates any more.
     may_return:   set while somebody may want the money of a sale back.
     failure:      what ended the thread before its time, a mistake of ours.
+    shop_sales:   holds of carts that a shop was paid for, and has to confirm; any thread takes.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class WebBuyers:
         self.may_return = False
         self.failure: BaseException | None = None
         self.stale_answers = 0
+        self.shop_sales: deque[ShopSale] = deque()
         self.plan = plan
         self._url = url
         self._keys = keys
@@ -147,9 +154,9 @@ class WebBuyer:
     ) -> None:
         self.draw = draw
         self._session = session
-        self._user = user
+        self.user = user
         self._authorization = f"Bearer {token}"
-        self._shop = shop
+        self.shop = shop
         self._numbers = 0
 
     async def visit(self) -> None:
@@ -158,6 +165,11 @@ class WebBuyer:
         known = await self._look()
         if not known:
             return
+        if not self.shop.is_last_call and draw.random() < carts.SHARE:
+            wishes = self._wishes(known)
+            if len(wishes) > 1:
+                await carts.visit(self, wishes)
+                return
         wish = self._wish(known)
         if wish is None:
             return
@@ -169,26 +181,34 @@ class WebBuyer:
         await self._decide(wish, hold)
 
     def _wish(self, known: Mapping[str, Mapping[str, int]]) -> Wish | None:
-        draw, plan = self.draw, self._shop.plan
-        sections = [each.section for each in plan.sections]
+        draw = self.draw
         names = [name for name in known if known[name]["free"]]
         # Somebody asks where nothing is left, too.
         if not names and draw.random() > 0.2:
             return None
-        name = draw.choice(names or list(known))
-        index = sections.index(name)
+        return self._wish_in(draw.choice(names or list(known)))
+
+    def _wishes(self, known: Mapping[str, Mapping[str, int]]) -> list[Wish]:
+        """Return what is wanted as one: something in a few sections that have seats left."""
+        names = [name for name in known if known[name]["free"]]
+        count = self.draw.randint(2, carts.SECTIONS_MAX)
+        return [self._wish_in(name) for name in self.draw.sample(names, min(count, len(names)))]
+
+    def _wish_in(self, name: str) -> Wish:
+        draw, plan = self.draw, self.shop.plan
+        index = [each.section for each in plan.sections].index(name)
         quantity = draw.choices((1, 2, 3, 4), (2, 5, 2, 2))[0]
         seats: tuple[tuple[int, int], ...] = ()
         if draw.random() < 0.2:
             seats = tuple(chosen_seats(draw, plan.sections[index], quantity))
             quantity = len(seats)
-        return Wish(index, name, quantity, seats, self._key())
+        return Wish(index, name, quantity, seats, self.new_key())
 
     # Looks.
 
     async def _look(self) -> Mapping[str, Mapping[str, int]]:
         """Return the counts of a few sections, or now and then of all, by section."""
-        plan, draw = self._shop.plan, self.draw
+        plan, draw = self.shop.plan, self.draw
         query = {}
         if draw.random() > 0.05:
             some = draw.sample(plan.sections, min(3, len(plan.sections)))
@@ -202,16 +222,16 @@ class WebBuyer:
         await self._look_at(query, section=section, least_version=version, waits=True)
 
     async def _look_at(self, query: Mapping[str, str], **what: Any) -> tuple[Kind, Answer]:
-        path = f"/v1/events/{self._shop.event_id}/availability"
-        kind, answer = await self._ask(Act.LOOK, "GET", path, query=query, **what)
-        self._shop.stale_answers += bool(answer.get("stale"))
+        path = f"/v1/events/{self.shop.event_id}/availability"
+        kind, answer = await self.ask(Act.LOOK, "GET", path, query=query, **what)
+        self.shop.stale_answers += bool(answer.get("stale"))
         return kind, answer
 
     # Reservations.
 
     async def _reserve(self, wish: Wish) -> Answer | None:
         """Return the reservation as it stands when it is known; None for a refusal."""
-        path = f"/v1/events/{self._shop.event_id}/reservations"
+        path = f"/v1/events/{self.shop.event_id}/reservations"
         what: dict[str, Any] = {
             "section": wish.section,
             "key": wish.key,
@@ -220,7 +240,7 @@ class WebBuyer:
         }
         is_cut_off = self.draw.random() < 0.03
         for _ in range(TRIES_MAX):
-            kind, answer = await self._ask(
+            kind, answer = await self.ask(
                 Act.RESERVE,
                 "POST",
                 path,
@@ -246,15 +266,15 @@ class WebBuyer:
         """Ask again with the same key, now and then, and rarely for something else with it."""
         chance = self.draw.random()
         if chance < 0.05:
-            await self._ask(Act.RESERVE, "POST", path, json=wish.body(), **what)
+            await self.ask(Act.RESERVE, "POST", path, json=wish.body(), **what)
         elif chance < 0.06:
             other = replace(wish, quantity=wish.quantity % 4 + 1, seats=())
             what = {**what, "quantity": other.quantity, "seats": ()}
-            await self._ask(Act.RESERVE, "POST", path, json=other.body(), **what)
+            await self.ask(Act.RESERVE, "POST", path, json=other.body(), **what)
 
     async def _decide(self, wish: Wish, hold: Answer) -> None:
         """Pay, mostly; or cancel, ask for more time, forget."""
-        draw, shop = self.draw, self._shop
+        draw, shop = self.draw, self.shop
         place, epoch = hold["reservation_id"], hold["epoch"]
         fate = 1.0 if shop.is_last_call else draw.random()
         if fate < 0.03:
@@ -265,7 +285,7 @@ class WebBuyer:
             await self._show(place, wish.section)
             return
         if fate < 0.2:
-            key = self._key()
+            key = self.new_key()
             for _ in range(1 + (draw.random() < 0.2)):
                 extended = await self._insist(
                     Act.EXTEND, "POST", f"{place}:extend", wish.section, key, {"epoch": epoch}
@@ -281,14 +301,14 @@ class WebBuyer:
 
     async def _return(self, place: str, section: str, outcome_id: str) -> None:
         """Want the money back, and wait for it."""
-        await self._insist(Act.REFUND, "POST", f"{place}:refund", section, self._key())
+        await self._insist(Act.REFUND, "POST", f"{place}:refund", section, self.new_key())
         if self.draw.random() < WATCHED:
             await self._watch(place, section, GIVEN_BACK)
         await self._follow(place, section, outcome_id, {"REFUNDED"})
 
     async def _pay(self, place: str, section: str, epoch: int) -> None:
         """Begin to pay; now and then twice with the same key."""
-        key = self._key()
+        key = self.new_key()
         for _ in range(1 + (self.draw.random() < 0.1)):
             await self._insist(
                 Act.PAY,
@@ -299,10 +319,10 @@ class WebBuyer:
                 {"epoch": epoch, "method": METHOD, "gateway": GATEWAY},
             )
 
-    def _key(self) -> str:
+    def new_key(self) -> str:
         """Return a new idempotency key."""
         self._numbers += 1
-        return f"{self._user}-{self._numbers}"
+        return f"{self.user}-{self._numbers}"
 
     async def _follow(self, place: str, section: str, outcome_id: str, ends: set[str]) -> Answer:
         """Wait until a reservation has come to one of its ends; return how it stands."""
@@ -320,7 +340,7 @@ class WebBuyer:
         """Wait until a payment has come to one of its ends."""
         revision = ""
         for _ in range(TRIES_MAX):
-            _, answer = await self._ask(
+            _, answer = await self.ask(
                 Act.PAYMENT,
                 "GET",
                 f"/v1/payments/{place}",
@@ -339,7 +359,7 @@ class WebBuyer:
     async def _show(
         self, place: str, section: str, *, wait_s: int = 0, changed_from: str = ""
     ) -> tuple[Kind, Answer]:
-        return await self._ask(
+        return await self.ask(
             Act.SHOW,
             "GET",
             f"/v1/reservations/{place}",
@@ -361,7 +381,7 @@ class WebBuyer:
     ) -> Answer:
         """Ask until the answer is certain; return it where it is a good one."""
         for _ in range(TRIES_MAX):
-            kind, answer = await self._ask(
+            kind, answer = await self.ask(
                 act,
                 method,
                 f"/v1/reservations/{place}",
@@ -377,7 +397,7 @@ class WebBuyer:
             await asyncio.sleep(RETRY_S)
         return {}
 
-    async def _ask(
+    async def ask(
         self,
         act: Act,
         method: str,
@@ -394,7 +414,7 @@ class WebBuyer:
         what: further fields of the Exchange.
         """
         self._numbers += 1
-        correlation_id = f"{self._user}.{self._numbers}"
+        correlation_id = f"{self.user}.{self._numbers}"
         headers = {"Authorization": self._authorization, "X-Correlation-Id": correlation_id}
         if what.get("key"):
             headers["Idempotency-Key"] = what["key"]
@@ -417,18 +437,13 @@ class WebBuyer:
             act,
             invoked_ns,
             monotonic_ns(),
-            self._user,
-            self._shop.event_id,
+            self.user,
+            self.shop.event_id,
             correlation_id=correlation_id,
             status=status,
             body=body,
             **what,
         )
-        self._shop.note(exchange)
+        self.shop.note(exchange)
         answer = exchange.document()
         return exchange.kind(answer), answer
-
-
-def is_for_later(answer: Mapping[str, Any]) -> bool:
-    """Say whether a refusal speaks of the pod and not of the request."""
-    return answer.get("status") in {429, 503}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.examples import of_whole
 from support.logs.http_histories import EVENT_ID, PARTITIONS, Judged, sound_history
 
+from scripts.auditing.facts import Traces
 from scripts.auditing.http import (
     OUTCOME_OF,
     Before,
@@ -19,8 +20,9 @@ from scripts.auditing.http import (
     as_text,
     audit_http,
     reservation_id,
+    reservation_ids,
 )
-from scripts.auditing.http_history import Act, Exchange, Kind, Sighting
+from scripts.auditing.http_history import Act, Exchange, History, Kind, Sighting
 
 Answer = dict[str, Any]
 Mutation = Callable[[Judged], None]
@@ -362,3 +364,68 @@ def test_the_last_view_must_be_the_state(sound: Judged, change: str) -> None:
         view["sections"].append({**view["sections"][0], "section": "NOWHERE"})
     judged.history.final_view = json.dumps(view).encode()
     assert judge(judged).view_mismatches == 1
+
+
+# --- carts -----------------------------------------------------------------------------------
+
+CART = f"{'a' * 26}-1"
+
+
+def part(status: str, *seats: int) -> Answer:
+    return {"status": status, "seats": [{"row": 0, "seat": seat} for seat in seats]}
+
+
+def told_of_cart(status: str, *parts: Answer, on_failure: str = "release") -> HttpReport:
+    """Judge one answer about a cart; its parts 0 and 1 are held, 0 was sold, 2 is refused."""
+    body = {"cart_id": CART, "status": status, "on_failure": on_failure, "parts": parts}
+    one = Exchange(Act.CART, 1, 2, "u", EVENT_ID, status=200, body=json.dumps(body).encode())
+    history = History(EVENT_ID, 5_000, [one])
+    wanted = reservation_ids(history, PARTITIONS)
+    assert wanted == {f"{CART}_{number}" for number in range(len(parts))}
+    traces = Traces(wanted)
+    held = {"seats": [{"row": 0, "first": 0, "count": 2}]}
+    traces.outcomes[f"{CART}_0"] = {
+        "1": ("SeatsHeld", held),
+        "2": ("ReservationConfirmed", held),
+    }
+    traces.outcomes[f"{CART}_1"] = {"3": ("SeatsHeld", held)}
+    traces.outcomes[f"{CART}_2"] = {"4": ("ReservationRejected", {})}
+    return audit_http(history, traces, PARTITIONS)
+
+
+@pytest.mark.parametrize(
+    ("status", "parts", "on_failure"),
+    [
+        ("HELD", [part("HELD", 0, 1), part("HELD", 0, 1)], "release"),
+        ("HELD", [part("SOLD", 0, 1), part("HELD", 0, 1)], "release"),
+        ("ASKING", [part("HELD", 0, 1), part("PENDING"), part("REJECTED")], "release"),
+        ("HELD", [part("HELD", 0, 1), part("HELD", 0, 1), part("REJECTED")], "keep"),
+    ],
+)
+def test_a_cart_whose_parts_were_so_passes(
+    status: str, parts: list[Answer], on_failure: str
+) -> None:
+    report = told_of_cart(status, *parts, on_failure=on_failure)
+    assert (report.disagreements, report.ok) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("anomaly", "status", "parts"),
+    [
+        ("no such event", "SOLD", [part("SOLD", 0, 1), part("SOLD", 0, 1)]),
+        ("other seats", "HELD", [part("HELD", 0, 2), part("HELD", 0, 1)]),
+        ("half held", "HELD", [part("HELD", 0, 1), part("HELD", 0, 1), part("REJECTED")]),
+    ],
+)
+def test_a_cart_that_was_told_otherwise_is_flagged(
+    anomaly: str, status: str, parts: list[Answer]
+) -> None:
+    assert {one.anomaly for one in told_of_cart(status, *parts).disagreements} == {anomaly}
+
+
+def test_the_refusal_of_a_cart_names_no_outcome_and_is_none_of_the_judge_s() -> None:
+    body = {"status": 409, "reason": "SOLD_OUT", "cart_id": CART, "decided": True}
+    one = Exchange(Act.CART, 1, 2, "u", EVENT_ID, status=409, body=json.dumps(body).encode())
+    history = History(EVENT_ID, 5_000, [one])
+    report = audit_http(history, Traces(reservation_ids(history, PARTITIONS)), PARTITIONS)
+    assert (report.disagreements, report.refused) == ([], 1)

@@ -10,6 +10,7 @@ from infra.stack.processes import wait_until
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS, Topic
 from scripts.sale import buyers as module
 from scripts.sale.buyers import EVENT_ID, Buyers
+from scripts.sale.carts import ShopSale
 from serdes.avro.codegen import decoder
 from serdes.registry.ids import SchemaIds, counted_ids
 from state.plans.reading import parse_plan
@@ -222,6 +223,24 @@ def test_who_holds_seats_begins_a_payment_and_what_payments_are_told_answers_nob
     shop.tell("ReservationReleased", buyer, 10, epoch=1, cause="DECLINED", seats=[])
     assert shop.buyers.waiting == waiting - 1
     assert "ReservationConfirmed" not in shop.buyers.by_reason
+
+
+def test_a_hold_that_a_shop_was_paid_for_is_confirmed_in_its_buyers_name(shop: Shop) -> None:
+    part = f"{'a' * 26}-3_1"
+    shop.tell("SeatsHeld", part, 1, epoch=1, deadlineMs=9, seats=[], **PRICE)
+    assert (shop.buyers.outcomes, shop.buyers.holds) == (0, 0)
+    shop.buyers.confirm(ShopSale(part, "web1", 0, 1))
+    [(key, value)] = shop.sender.records
+    assert key == KEY
+    reservation_id, user, _, section, event_id, _, epoch = decoder(
+        f"{COMMANDS}ConfirmReservation"
+    )(value, 5)
+    assert (reservation_id, user) == (part.encode(), b"web1")
+    assert (section, event_id, epoch) == (b"A", EVENT_ID, 1)
+    assert shop.buyers.waiting == 1
+    sold: dict[str, Any] = {"epoch": 1, "seats": [], "reacquired": False}
+    shop.tell("ReservationConfirmed", part, 9, **sold, **PRICE)
+    assert shop.buyers.waiting == 0
 
 
 def test_a_refusal_is_counted_by_its_reason(shop: Shop) -> None:

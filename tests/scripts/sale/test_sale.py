@@ -150,6 +150,23 @@ def test_what_is_never_answered_is_not_waited_for_for_ever(
     assert f"not settled, open intents: {left}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("counts", "said"), [((2, 1, 0), ""), ((3,), "3 seats are locked still")])
+def test_locks_that_go_by_themselves_are_waited_for_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    counts: tuple[int, ...],
+    said: str,
+) -> None:
+    left, clock = list(counts), ticking()
+    monkeypatch.setattr(module, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(
+        module, "read_locks", lambda _: (None,) * (left.pop(0) if len(left) > 1 else left[0])
+    )
+    sale_of(Process(), Web()).until_unlocked("redis://nowhere:1")
+    assert left == [counts[-1]]
+    assert said in capsys.readouterr().out
+
+
 def test_the_last_view_is_the_pods_own_where_nothing_came_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

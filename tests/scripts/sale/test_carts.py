@@ -1,0 +1,169 @@
+"""Seats in several sections are asked for as one, and a shop confirms what is paid for."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from scripts.auditing.http_history import Act, Exchange, History
+from scripts.processes.keys import DevelopmentKeys
+from scripts.sale import carts
+from scripts.sale.carts import ShopSale
+from scripts.sale.web_buyers import WebBuyer, WebBuyers
+from state.plans.reading import parse_plan
+
+PLAN = parse_plan(
+    b'{"event": "e", "sections": [{"section": "A", "rows": 2, "seats": 5},'
+    b' {"section": "B", "rows": 2, "seats": 5}, {"section": "C", "rows": 2, "seats": 5}]}'
+)
+ID = f"{'a' * 26}-3"
+COUNTS = [
+    {"section": name, "version": 3, "free": 9, "held": 1, "largest_block": 5, "as_of_ms": 1}
+    for name in "ABC"
+]
+
+
+def cart(status: str, *parts: str, revision: str = "1") -> dict[str, Any]:
+    told = [{"status": one, "seats": []} for one in parts]
+    return {"cart_id": ID, "status": status, "parts": told, "revision": revision}
+
+
+class Fated(random.Random):
+    """Draws as random does, but for these first chances."""
+
+    def __init__(self, *chances: float) -> None:
+        super().__init__(3)
+        self._chances = list(chances)
+
+    def random(self) -> float:
+        return self._chances.pop(0) if self._chances else super().random()
+
+    def getrandbits(self, k: int) -> int:
+        # Samples and whole numbers take no chance.
+        return super().getrandbits(k)
+
+
+class Pod:
+    """Answers each request about carts with the next of these: a status and a body."""
+
+    def __init__(self, *answers: tuple[int, dict[str, Any]]) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str]] = []
+        self.wanted: list[dict[str, Any]] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        if "availability" in request.path:
+            look = {"sections": COUNTS, "stale": False, "staleness_ms": 0}
+            return web.json_response(look)
+        self.asked.append((request.method, request.path_qs))
+        if request.path.endswith("/carts"):
+            self.wanted.append(await request.json())
+        status, body = self.answers.pop(0)
+        return web.json_response(body, status=status)
+
+
+def visit(
+    pod: Pod, folder: Path, chances: Sequence[float]
+) -> tuple[list[Exchange], list[ShopSale]]:
+    """Let one buyer want a cart; return what was written down, and what a shop has to confirm."""
+    history = History(1, 5_000)
+
+    async def whole() -> list[ShopSale]:
+        pages = web.Application()
+        pages.router.add_route("*", "/{path:.*}", pod.handle)
+        runner = web.AppRunner(pages, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            keys = DevelopmentKeys(folder)
+            shop = WebBuyers(PLAN, address, keys, history, seed=1)
+            async with aiohttp.ClientSession(address) as session:
+                # The first chance is that of a look at all sections, the second that of a cart.
+                draw = Fated(0.0, 0.0, *chances)
+                await WebBuyer(session, "web1", keys.token("web1"), draw, shop).visit()
+            return list(shop.shop_sales)
+        finally:
+            await runner.cleanup()
+
+    sales = asyncio.run(whole())
+    assert not pod.answers, "less was asked than was told"
+    return [one for one in history.exchanges if one.act is Act.CART], sales
+
+
+@pytest.fixture(autouse=True)
+def two_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everybody want seats in two sections, and nobody wait for long."""
+    monkeypatch.setattr(carts, "SECTIONS_MAX", 2)
+    monkeypatch.setattr(carts, "RETRY_S", 0.0)
+
+
+def of_wishes(*others: float) -> list[float]:
+    """Return the chances of two wishes for the best seats, and what comes then."""
+    return [0.5, 0.9, 0.5, 0.9, *others]
+
+
+def test_what_a_buyer_pays_for_is_confirmed_part_by_part(tmp_path: Path) -> None:
+    pod = Pod(
+        (201, cart("HELD", "HELD", "HELD")),
+        (200, cart("HELD", "SOLD", "HELD", revision="2")),
+        (200, cart("SOLD", "SOLD", "SOLD", revision="3")),
+    )
+    exchanges, sales = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.9))
+    assert [sale.reservation_id for sale in sales] == [f"{ID}_0", f"{ID}_1"]
+    assert {(sale.user, sale.epoch) for sale in sales} == {("web1", 1)}
+    names = [PLAN.sections[sale.index].section for sale in sales]
+    [wanted] = pod.wanted
+    assert [item["section"] for item in wanted["items"]] == names
+    assert wanted["on_failure"] == "release"
+    assert pod.asked[1:] == [
+        ("GET", f"/v1/carts/{ID}?changed_from=1"),
+        ("GET", f"/v1/carts/{ID}?changed_from=2"),
+    ]
+    assert [one.waits for one in exchanges] == [False, True, True]
+
+
+def test_what_is_pending_is_followed_until_it_is_known(tmp_path: Path) -> None:
+    pod = Pod(
+        (202, {"cart_id": ID, "status": "PENDING"}),
+        (404, {"status": 404, "reason": "NOT_FOUND"}),
+        (200, cart("ASKING", "HELD", "PENDING")),
+        (200, cart("REJECTED", "RELEASED", "REJECTED", revision="2")),
+    )
+    _, sales = visit(pod, tmp_path, of_wishes(0.9))
+    assert not sales
+    assert pod.asked[-1] == ("GET", f"/v1/carts/{ID}?changed_from=1")
+
+
+def test_with_keep_only_what_is_held_is_paid_for(tmp_path: Path) -> None:
+    pod = Pod((201, cart("HELD", "REJECTED", "HELD")), (200, cart("SOLD", "REJECTED", "SOLD")))
+    _, sales = visit(pod, tmp_path, of_wishes(0.1, 0.9, 0.9))
+    assert pod.wanted[0]["on_failure"] == "keep"
+    assert [sale.reservation_id for sale in sales] == [f"{ID}_1"]
+
+
+def test_a_cart_may_be_given_back_or_be_made_to_last_longer(tmp_path: Path) -> None:
+    held, ended = (201, cart("HELD", "HELD", "HELD")), (200, cart("RELEASED", *["RELEASED"] * 2))
+    pod = Pod(held, (503, {"status": 503, "reason": "NOT_READY"}), ended, ended)
+    _, sales = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.2))
+    assert (sales, [method for method, _ in pod.asked]) == (
+        [],
+        ["POST", "DELETE", "DELETE", "GET"],
+    )
+    pod = Pod(held, (200, cart("HELD", "HELD", "HELD")), (200, cart("SOLD", "SOLD", "SOLD")))
+    exchanges, sales = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.4))
+    assert pod.asked[1] == ("POST", f"/v1/carts/{ID}:extend")
+    assert exchanges[1].key != exchanges[0].key
+    assert len(sales) == 2
+
+
+@pytest.mark.parametrize("reason", ["SEAT_LOCKED", "SOLD_OUT"])
+def test_who_is_refused_asks_no_more(tmp_path: Path, reason: str) -> None:
+    pod = Pod((409, {"status": 409, "reason": reason}))
+    exchanges, sales = visit(pod, tmp_path, of_wishes(0.9))
+    assert (len(exchanges), sales) == (1, [])
