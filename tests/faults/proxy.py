@@ -1,5 +1,7 @@
 """A TCP proxy in front of a broker: late requests, lost and rewritten answers, a link cut one way.
 
+`Link` is one in front of anything else.
+
 Runs in a thread with an event loop of its own. Kafka's framing is understood as far as needed:
 four bytes of length, then API key and version of a request.
 """
@@ -24,6 +26,8 @@ ADD_PARTITIONS_TO_TXN = 24
 ADD_OFFSETS_TO_TXN = 25
 END_TXN = 26
 TXN_OFFSET_COMMIT = 28
+
+_CHUNK_BYTES = 1 << 16
 
 Verdict = Callable[[int, bytes], float]
 """(API key, request) -> seconds to hold the request back."""
@@ -211,6 +215,46 @@ class Proxy:
             await self._whole[Way.TO_CLIENT].wait()
             answer = self.rewrite(asked, frame[4:])
             sink.write(len(answer).to_bytes(4, "big") + answer)
+            await sink.drain()
+
+
+class Link(Proxy):
+    """A proxy in front of anything else than a broker: bytes pass as they come.
+
+    loses: told of what a client sends; where it says so, the server gets it and acts, and the
+           connection ends before the answer comes back. lost: how often that was.
+    """
+
+    def __init__(self, port: int, target_port: Callable[[], int]) -> None:
+        super().__init__(port, target_port)
+        self.loses: Callable[[bytes], bool] = lambda _: False
+        self.lost = 0
+
+    async def _requests(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        expected: list[tuple[Asked, bool]],
+    ) -> None:
+        while sent := await source.read(_CHUNK_BYTES):
+            await self._whole[Way.TO_BROKER].wait()
+            if self.loses(sent):
+                expected.append((Asked(0, 0, sent), True))
+            sink.write(sent)
+            await sink.drain()
+
+    async def _answers(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        expected: list[tuple[Asked, bool]],
+    ) -> None:
+        while answer := await source.read(_CHUNK_BYTES):
+            if expected:
+                self.lost += 1
+                return
+            await self._whole[Way.TO_CLIENT].wait()
+            sink.write(answer)
             await sink.drain()
 
 

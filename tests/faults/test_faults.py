@@ -17,7 +17,7 @@ from aiokafka.protocol.commit import OffsetCommitResponse_v3
 from faults import catalogue
 from faults.broker_answers import OFFSET_COMMIT, UNKNOWN_TOPIC_OR_PARTITION, BrokerAnswers
 from faults.limits import file_size_limit, memory_limit
-from faults.proxy import OFFSET_FETCH, Asked, Proxy, Way
+from faults.proxy import OFFSET_FETCH, Asked, Link, Proxy, Way
 
 from infra.stack.ports import free_ports
 
@@ -151,6 +151,18 @@ def test_a_link_that_is_cut_one_way_is_silent_and_then_delivers_all(echo: int, w
                 client.recv(100)
         client.settimeout(10)
         assert client.recv(100) == request(0, b"b")
+
+
+def test_a_link_loses_an_answer_after_the_server_has_heard_the_question(echo: int) -> None:
+    (port,) = free_ports(1)
+    with Link(port, lambda: echo) as link:
+        link.loses = lambda sent: b"lost" in sent
+        with closing(socket.create_connection(("127.0.0.1", port), 10)) as client:
+            client.sendall(request(0, b"heard"))
+            assert client.recv(100) == request(0, b"heard")
+            client.sendall(request(0, b"lost"))
+            assert client.recv(100) == b""
+        assert link.lost == 1
 
 
 def test_every_injection_stands_in_the_catalogue_and_is_drawn_or_left_out_with_a_reason() -> None:
