@@ -29,8 +29,8 @@ from scripts.command_line import parser_of, printable, until_stopped
 EXIT_CODES = """exit codes:
   0  everything is as it must be
   1  something is not; the first bad offset of each kind and its records are printed
-  2  not at rest: nothing is wrong so far, but commands wait to be decided, or payments or
-     carts are under way; or an argument does not fit
+  2  not at rest: nothing is wrong so far, but commands wait to be decided, payments or
+     carts are under way, or locks may yet go; or an argument does not fit
   3  the log cannot be read"""
 
 EXIT_CODE_BY_VERDICT = {"exact": 0, "wrong": 1, "not at rest": 2}
