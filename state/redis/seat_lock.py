@@ -18,6 +18,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -225,7 +226,9 @@ async def acquire_all(
                 return NotAll(keys, claim)
             claims.append(claim)
     except BaseException:
-        await release_all(locks, claims)
+        # What cannot be given up ends by itself; why we leave must not be lost over it.
+        with suppress(Exception):
+            await release_all(locks, claims)
         raise
     return tuple(claims)
 

@@ -33,6 +33,7 @@ from infra.stack.processes import wait_until
 from infra.stack.redis_server import RedisServer
 from state.redis.client import cluster_of
 from state.redis.keys import LockKeys, seat_locks
+from state.redis.line import NoAnswer
 from state.redis.seat_lock import (
     LIFE_MS,
     Busy,
@@ -329,6 +330,37 @@ def test_l14_two_who_want_the_same_sections_in_any_order_never_hold_a_part_each(
                 assert await locks.release(claim) == 1
 
     asyncio.run(at(request, url_of, test))
+
+
+class Leaving(SeatLock):
+    """Grants the first, and is left with this at the second; nothing can be given up any more."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(self._gone)
+        self.error = error
+        self.asked = 0
+
+    async def _gone(self, *_: object) -> Any:
+        self.asked += 1
+        if self.asked == 1:
+            return [1, 1]
+        if self.asked == 2:
+            raise self.error
+        raise NoAnswer
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), TimeoutError("too slow")])
+def test_who_leaves_in_the_middle_is_told_why_whatever_becomes_of_the_locks(
+    error: BaseException,
+) -> None:
+    async def go() -> None:
+        locks = Leaving(error)
+        groups = [(fresh_section()(1), ANN) for _ in range(2)]
+        with pytest.raises(type(error)):
+            await acquire_all(locks, groups, TTL_MS)
+        assert locks.asked == 3
+
+    asyncio.run(go())
 
 
 async def at(
