@@ -83,6 +83,16 @@ def test_f80_a_cold_view_is_not_ready_and_refuses_nothing() -> None:
 # --- look-ups and counters -------------------------------------------------------------------
 
 
+def test_a_section_is_known_once_it_was_read_and_to_ask_that_is_no_look_up(fed: Fed) -> None:
+    lookups, misses = fed.view.counters.lookups, fed.view.counters.misses
+    assert fed.view.knows(EVENT, "A")
+    assert not fed.view.knows(EVENT, "NOWHERE")
+    assert not fed.view.knows(EVENT + 1, "A")
+    fed.tell(counts(1, 4), "NEW")
+    assert fed.view.knows(EVENT, "NEW")
+    assert (fed.view.counters.lookups, fed.view.counters.misses) == (lookups, misses)
+
+
 def test_look_ups_and_misses_are_counted(fed: Fed) -> None:
     fed.view.get(EVENT, "A")
     fed.view.get(EVENT, "Z")
