@@ -36,7 +36,7 @@ class LockSweeper:
     url:      of Redis; empty for none, and nothing is done then.
     outcomes: what this pod remembers of reservations; owners: who know the others.
     swept:    locks that were removed. locks: how many the last look left, where this pod looked.
-    evicts:   Redis would drop keys for room, when it was asked last: no pod starts with it.
+    evicts:   Redis would drop keys for room, when it answered last: no pod starts with it.
     """
 
     def __init__(
@@ -89,7 +89,8 @@ class LockSweeper:
             if await lease.hold():
                 await self._sweep(ask)
         except (RedisError, OSError, TimeoutError, Evicts) as error:
-            self.evicts = isinstance(error, Evicts)
+            # One that does not answer has told nothing else.
+            self.evicts |= isinstance(error, Evicts)
             if not self._is_troubled:
                 log.error("locks are not looked through: %s: %s", type(error).__name__, error)
             self._is_troubled = True

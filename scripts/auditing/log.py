@@ -174,7 +174,7 @@ def look_at_locks(log: Log, redis_url: str) -> None:
     log.locks_read_ms = int(time() * 1000)
     try:
         log.locks = read_locks(redis_url)
-    except RedisError as error:
+    except (RedisError, ValueError) as error:
         raise CannotRead(f"Redis does not tell its locks: {error}") from error
 
 

@@ -100,7 +100,7 @@ async def follow(buyer: "WebBuyer", place: str, answer: Answer, ends: frozenset[
             reservation_id=place.rpartition("/")[2],
             waits=True,
         )
-        if not answer:
+        if not answer or is_for_later(answer):
             await asyncio.sleep(RETRY_S)
     return answer
 

@@ -72,6 +72,7 @@ class PreLocks:
 
     url:    empty for no Redis: then every request is skipped.
     ttl_ms: how long a lock lasts before its seats are held; 0 for no locks at all.
+    clock_s: the monotonic clock, by which claims end and a Redis that failed is left alone.
     now_ms: the wall clock, by which a hold's deadline is told.
     """
 
@@ -84,7 +85,9 @@ class PreLocks:
         now_ms: Callable[[], float] = lambda: time.time() * 1000,
     ) -> None:
         self._line = (
-            RedisLine(url, "without it no seats are locked before the log holds them")
+            RedisLine(
+                url, "without it no seats are locked before the log holds them", clock_s=clock_s
+            )
             if url and ttl_ms
             else None
         )

@@ -201,7 +201,8 @@ class SeatLock:
         return await self._release(keys, owner, "")
 
     async def _extend(self, keys: LockKeys, owner: str, token: str, ttl_ms: int) -> int:
-        lasts_ms: int = await _EXTEND.run(self._ask, keys.locks, (owner, token, ttl_ms))
+        values = (owner, token, ttl_ms, FENCES_MS)
+        lasts_ms: int = await _EXTEND.run(self._ask, (keys.fence, *keys.locks), values)
         return lasts_ms
 
     async def _release(self, keys: LockKeys, owner: str, token: str) -> int:

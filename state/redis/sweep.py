@@ -20,6 +20,10 @@ from state.redis.seat_lock import SeatLock, owner_of, split_owner
 PAGE: Final = 500
 """Keys that one SCAN looks at: the server serves others in between."""
 
+_NOBODY: Final = "", 0
+_ENDED, _ENDLESS = -2, -1
+"""What PTTL says of a key that is not there, and of one without an end."""
+
 _FENCES: Final = frozenset({b"hash", "hash", b"none", "none"})
 
 IsOver = Callable[[bytes, str, int], Awaitable[bool]]
@@ -48,6 +52,8 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
         found.locks += len(page)
         owners = await asyncio.gather(*(_owner(ask, key) for key in page))
         for key, owner in zip(page, owners, strict=True):
+            if owner == _NOBODY:
+                continue
             place = split_seat_lock(key.decode(errors="replace"))
             if place is None or owner is None:
                 found.repaired += await ask("DEL", key)
@@ -65,14 +71,20 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
 
 
 async def _owner(ask: Ask, key: bytes) -> tuple[str, int] | None:
-    """Return whose lock it is; None for what is none of ours, or is gone meanwhile."""
+    """Return whose lock it is; None for what is none of ours.
+
+    `_NOBODY` where it has ended meanwhile: what lies there by now is another's.
+    """
     try:
         owner, *others = await ask("HMGET", key, "o", "t", "f")
     except ResponseError as error:
         if "WRONGTYPE" not in str(error):
             raise
         return None
-    if owner is None or None in others or await ask("PTTL", key) == -1:
+    left_ms = await ask("PTTL", key)
+    if left_ms == _ENDED:
+        return _NOBODY
+    if owner is None or None in others or left_ms == _ENDLESS:
         return None
     return split_owner(owner)
 

@@ -14,7 +14,7 @@ from support.pods.reservation_pods import NotAppended, Seats, pod_over
 from support.pods.reservations_asked import ANN, BOB, create, problem
 from support.records.status_records import Fed
 from support.redis.locking import TTL_MS, redis_at
-from support.seats.section_commands import EVENT, A
+from support.seats.section_commands import EVENT, A, confirm, start_payment
 
 from api.pod import Pod
 from infra.stack.ports import free_ports
@@ -45,7 +45,7 @@ def view_of(*sections: str) -> SectionStatuses:
     return fed.view
 
 
-def asking(url: str, test: Test, *, known: Sequence[str] = (A,), **rules: int) -> None:
+def asking(url: str, test: Test, *, known: Sequence[str] = (A,), **rules: Any) -> None:
     """Run a test over an open section A of a row of six, with locks at a real Redis.
 
     known: sections that the pod's view knows. rules: of the section.
@@ -174,6 +174,25 @@ def test_a_lock_lasts_as_long_as_its_hold_is_made_to_last(redis_url: str) -> Non
         assert pod.pre_locks.counters.skipped == 0
 
     asking(redis_url, test, hold_ms=TTL_MS, max_hold_ms=4 * TTL_MS)
+
+
+def test_f67_a_lock_that_ends_while_its_hold_is_paid_for_frees_no_seat(redis_url: str) -> None:
+    async def test(seats: Seats, pod: Pod, asked: httpx.AsyncClient, client: Redis) -> None:
+        held = (await create(asked, "k1", chosen(1), Prefer="wait=5")).json()
+        place = f"/v1/reservations/{held['reservation_id']}"
+        seats.append(0, start_payment(held["reservation_id"]))
+        assert (await asked.get(place, headers=ANN)).json()["status"] == "PAYING"
+        for key in keys_of(1).locks:
+            await client.pexpireat(key, 1)
+        answer = await create(asked, "k2", chosen(1), BOB, Prefer="wait=5")
+        assert problem(answer, 409, "SEAT_TAKEN")["decided"] is True
+        # It was granted the lock, which is none of the seat, and has given it back.
+        assert pod.pre_locks.counters.locked == 2
+        assert not await client.exists(*keys_of(1).locks)
+        seats.append(0, confirm(held["reservation_id"]))
+        assert (await asked.get(place, headers=ANN)).json()["status"] == "SOLD"
+
+    asking(redis_url, test, currency="EUR", amounts=[500])
 
 
 def test_f64_without_redis_the_log_alone_decides() -> None:

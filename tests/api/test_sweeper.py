@@ -114,8 +114,12 @@ def test_f64_a_redis_that_is_gone_or_evicts_is_asked_again_later(tmp_path: Path)
             await client.config_set("maxmemory-policy", "noeviction")
             await sweeper._round(own, client.execute_command)
             assert (own.is_held, sweeper.evicts) == (True, False)
+            await client.config_set("maxmemory-policy", "allkeys-lru")
+            await sweeper._round(own, client.execute_command)
             server.kill()
             await sweeper._round(own, client.execute_command)
+            # Nobody has told that it keeps what it was given.
+            assert sweeper.evicts
 
     with servers(tmp_path, 1) as [started]:
         asyncio.run(go(started))

@@ -25,7 +25,7 @@ class SeenLock:
 
 
 def read_locks(url: str) -> tuple[SeenLock, ...]:
-    """Return all locks, sorted by key; raises RedisError where it does not answer."""
+    """Return all locks, sorted by key; raises RedisError, and ValueError for no address."""
     with Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S) as redis:
         found = (seen(redis, key) for key in sorted({*redis.scan_iter(LOCKS, PAGE)}))
         return tuple(one for one in found if one is not None)
@@ -33,11 +33,16 @@ def read_locks(url: str) -> tuple[SeenLock, ...]:
 
 def seen(redis: Any, key: bytes) -> SeenLock | None:
     """Return what lies under a key; None where it has ended meanwhile."""
-    try:
-        owner, *others = redis.hmget(key, ["o", "t", "f", "u"])
-    except ResponseError:
-        owner, others = None, []
-    left_ms = redis.pttl(key)
+    # At one moment: another may take a seat whose lock has just ended.
+    fields, left_ms = (
+        redis.pipeline().hmget(key, ["o", "t", "f", "u"]).pttl(key).execute(raise_on_error=False)
+    )
     if left_ms == -2:
         return None
-    return SeenLock(key, None if None in others else owner, left_ms)
+    if isinstance(fields, ResponseError) and str(fields).startswith("WRONGTYPE"):
+        return SeenLock(key, None, left_ms)
+    for answer in (fields, left_ms):
+        # Who may not read it does not know whose it is.
+        if isinstance(answer, Exception):
+            raise answer
+    return SeenLock(key, None if None in fields else fields[0], left_ms)

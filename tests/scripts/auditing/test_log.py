@@ -13,7 +13,7 @@ from support.pages.serving import Page, serving
 
 from schemas.topics import SECTION_COMMANDS, SECTION_STATUS
 from scripts.auditing import log as reading
-from scripts.auditing.log import CannotRead, read_topic, read_topics, writers_of
+from scripts.auditing.log import CannotRead, look_at_locks, read_topic, read_topics, writers_of
 
 
 class Message(NamedTuple):
@@ -153,6 +153,16 @@ def test_a_ledger_is_read_where_one_is_named_and_none_is_no_empty_one(tmp_path: 
     ledger.write_bytes(b"{}\n")
     with pytest.raises(CannotRead, match="line 1 cannot be read"):
         read_topics(broker, {}, ledger)
+
+
+def test_locks_are_read_where_redis_is_named_and_none_are_no_empty_ones() -> None:
+    log = read_topics(cast("Consumer", Broker()), {})
+    look_at_locks(log, "")
+    assert log.locks is None
+    for address in ("localhost:6379", "redis://127.0.0.1:1"):
+        with pytest.raises(CannotRead, match="Redis does not tell its locks"):
+            look_at_locks(log, address)
+    assert log.locks is None
 
 
 def test_purchases_are_read_before_what_they_follow_from() -> None:

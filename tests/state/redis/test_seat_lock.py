@@ -35,6 +35,7 @@ from state.redis.client import cluster_of
 from state.redis.keys import LockKeys, seat_locks
 from state.redis.line import NoAnswer
 from state.redis.seat_lock import (
+    FENCES_MS,
     LIFE_MS,
     Busy,
     Granted,
@@ -233,6 +234,29 @@ def test_l08_a_section_keeps_one_fence_whatever_seats_were_named_in_it(redis_url
         fences: Any = await client.hgetall(section(0).fence)
         assert fences == {b"next": b"3"}
         assert await locks.acquire(section(7), BEN, TTL_MS, fence=2) == Stale(3)
+
+    run(redis_url, test)
+
+
+@pytest.mark.parametrize("is_by_owner", [False, True])
+def test_l09_a_fence_outlives_locks_however_often_they_are_extended(
+    redis_url: str, is_by_owner: bool
+) -> None:
+    """A lease that one process keeps for days would begin to count anew."""
+    long_ms = 2 * FENCES_MS
+
+    async def test(locks: SeatLock, client: Redis) -> None:
+        keys = fresh_section()(1)
+        claim = await granted(locks, keys, ANN)
+        if is_by_owner:
+            assert await locks.extend_of(keys, ANN, long_ms) == long_ms
+        else:
+            assert await locks.extend(claim, long_ms) is not None
+        lasts_ms = await client.pttl(keys.fence)
+        assert lasts_ms > long_ms
+        assert await locks.extend(claim, TTL_MS) is not None
+        # Nothing cuts it short.
+        assert await client.pttl(keys.fence) > lasts_ms - TTL_MS
 
     run(redis_url, test)
 

@@ -81,6 +81,36 @@ def test_b80_what_is_no_lock_of_ours_goes_and_what_is_no_lock_at_all_stays(
     asyncio.run(go())
 
 
+def test_a_lock_that_ended_while_it_was_looked_at_may_be_another_s_by_now(redis_url: str) -> None:
+    """Who looks through all of them has no word in whose seat it is."""
+
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            await clear(client)
+            locks, event = SeatLock(client.execute_command), next(EVENT)
+            ann, ben = owner_of("ann", 1), owner_of("ben", 1)
+            stays, ends = (seat_locks(event, "A", [(0, seat)]) for seat in (1, 2))
+            for keys in (stays, ends):
+                assert isinstance(await locks.acquire(keys, ann, TTL_MS), Granted)
+
+            async def ask(*command: Any) -> Any:
+                if command[0] == "HMGET" and command[1].decode() in ends.locks:
+                    await locks.release_of(ends, ann)
+                return await ask_of(client)(*command)
+
+            async def is_over(*_: object) -> bool:
+                # Asked about the one that stays: meanwhile somebody takes what is free.
+                await locks.release_of(ends, ann)
+                assert isinstance(await locks.acquire(ends, ben, TTL_MS), Granted)
+                return False
+
+            found = await sweep(ask, is_over)
+            assert (found.orphans, found.repaired) == (0, 0)
+            assert await client.hget(ends.locks[0], "o") == b"ben:1"
+
+    asyncio.run(go())
+
+
 def test_only_scan_looks_at_keys_and_every_page_of_it(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 from itertools import count
 
+import pytest
 from redis import Redis
+from redis.exceptions import NoPermissionError
 from support.redis.locking import TTL_MS, locks_at
 
 from scripts.auditing.locks.reading import LOCKS, read_locks
@@ -40,6 +42,22 @@ def test_every_lock_is_read_with_its_owner_and_its_end(redis_url: str) -> None:
     ends = [one.left_ms for one in found]
     assert all(0 < left_ms <= TTL_MS for left_ms in ends[:2])
     assert ends[2:] == [-1, -1]
+
+
+def test_who_may_not_read_locks_is_told_so_and_finds_no_strange_ones(redis_url: str) -> None:
+    name = f"blind{next(EVENT)}"
+    key = f"{PREFIX}lock:{{{next(EVENT)}-A}}:0-0"
+    with Redis.from_url(redis_url) as client:
+        client.hset(key, mapping={"o": "ben:1"})
+        client.acl_setuser(
+            name, enabled=True, nopass=True, keys=["*"], commands=["+scan", "+pttl"]
+        )
+        try:
+            with pytest.raises(NoPermissionError):
+                read_locks(redis_url.replace("redis://", f"redis://{name}:x@"))
+        finally:
+            client.acl_deluser(name)
+            client.delete(key)
 
 
 def test_the_pattern_is_that_of_the_pods() -> None:
