@@ -184,11 +184,11 @@ class Buyers:
 
     def confirm(self, sale: ShopSale) -> None:
         """Sell a hold of somebody else's, whose money a shop has."""
-        name, key = self.plan.sections[sale.index].section, sale.reservation_id.encode()
+        name, key = self.plan.sections[sale.place].section, sale.reservation_id.encode()
         identity = self._encoders.identity(
             sale.reservation_id, sale.user, name, self.event_id, f"s{sale.reservation_id}"
         )
-        self._holds[key] = Hold(sale.index, identity)
+        self._holds[key] = Hold(sale.place, identity)
         self._send(key, self._encoders.confirm(identity, sale.epoch))
 
     def read(self, timeout_s: float) -> None:

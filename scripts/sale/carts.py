@@ -31,11 +31,14 @@ SETTLED = ENDED | {"HELD"}
 
 
 class ShopSale(NamedTuple):
-    """One hold of a cart that somebody has paid a shop for. index: of its section in the plan."""
+    """One hold of a cart that somebody has paid a shop for.
+
+    place: index of its section in the plan.
+    """
 
     reservation_id: str
     user: str
-    index: int
+    place: int
     epoch: int
 
 

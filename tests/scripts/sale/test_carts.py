@@ -117,7 +117,7 @@ def test_what_a_buyer_pays_for_is_confirmed_part_by_part(tmp_path: Path) -> None
     exchanges, sales = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.9))
     assert [sale.reservation_id for sale in sales] == [f"{ID}_0", f"{ID}_1"]
     assert {(sale.user, sale.epoch) for sale in sales} == {("web1", 1)}
-    names = [PLAN.sections[sale.index].section for sale in sales]
+    names = [PLAN.sections[sale.place].section for sale in sales]
     [wanted] = pod.wanted
     assert [item["section"] for item in wanted["items"]] == names
     assert wanted["on_failure"] == "release"

@@ -12,7 +12,8 @@ from aiohttp import web
 from scripts.auditing.http_history import NO_ANSWER, Act, History
 from scripts.processes.keys import DevelopmentKeys
 from scripts.sale import web_buyers as module
-from scripts.sale.web_buyers import WebBuyer, WebBuyers, Wish, is_for_later
+from scripts.sale.carts import is_for_later
+from scripts.sale.web_buyers import WebBuyer, WebBuyers, Wish
 from state.plans.reading import parse_plan
 
 PLAN = parse_plan(b'{"event": "e", "sections": [{"section": "A", "rows": 2, "seats": 5}]}')

@@ -269,7 +269,7 @@ def test_a_claim_that_stands_may_be_given_a_fence_below_a_later_one_beside_it(
     async def test(locks: SeatLock, _: Redis) -> None:
         section = fresh_section()
         claim = await granted(locks, section(1), ANN)
-        for _ in range(3):
+        for _turn in range(3):
             await granted(locks, section(2), BEN)
         again = await granted(locks, section(1), ANN, token=claim.token, fence=claim.fence + 1)
         assert again.fence == claim.fence + 1
