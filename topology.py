@@ -135,7 +135,7 @@ def take_payments(
         role=TAKES_PAYMENTS,
         source=PAYMENT_COMMANDS.name,
         handler=payments.take_payments(setup),
-        to=(PAYMENT_EVENTS.name, SECTION_COMMANDS.name),
+        to=(PAYMENT_EVENTS.name, SECTION_COMMANDS.name, CART_COMMANDS.name),
         changelog=PURCHASES_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
         progress=payments.progress,
@@ -156,7 +156,8 @@ def hold_carts(codecs: CartCodecs) -> Route:
         role="carts",
         source=CART_COMMANDS.name,
         handler=carts.hold_carts(codecs),
-        to=(SECTION_COMMANDS.name,),
+        # The payment of a cart lies on the cart's own partition.
+        to=(SECTION_COMMANDS.name, PAYMENT_COMMANDS.name),
         by_key=(SECTION_COMMANDS.name,),
         changelog=CARTS_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,

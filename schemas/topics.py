@@ -229,6 +229,8 @@ CART_COMMANDS = Topic(
         _CARTS + "ExtendCart",
         _CARTS + "PartDecided",
         _CARTS + "CartTick",
+        _CARTS + "PayCart",
+        _CARTS + "SettleCart",
     ),
     cleanup="delete",
     group="seats",

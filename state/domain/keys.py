@@ -27,6 +27,7 @@ CART: Final = b"k"
 
 _CART_ID: Final = re.compile(rb"[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})")
 _PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-7])")
+_CART_PAYMENT_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_c")
 PART_ID_BYTES_MIN: Final = 30
 _PAYMENT_OF_GATEWAY: Final = re.compile(rb"[a-z0-9_-]{1,32}:[!-~]{1,128}")
 _ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,5})")
@@ -81,6 +82,21 @@ def split_part_id(reservation_id: bytes) -> tuple[bytes, int] | None:
     """Return cart id and number of a part, or None for any other reservation's id."""
     match = _PART_ID.fullmatch(reservation_id)
     return None if match is None else (match[1], int(match[2]))
+
+
+def cart_payment_id(cart_id: bytes) -> bytes:
+    """Return what stands for a reservation id where a cart is paid for as a whole.
+
+    Carts and reservations have ids of one form, so the cart's own id could be a reservation's too.
+    No section ever holds anything under this one.
+    """
+    return b"%s_c" % cart_id
+
+
+def cart_of_payment(payment_id: bytes) -> bytes | None:
+    """Return the cart whose payment has this id, or None where it is a reservation's."""
+    match = _CART_PAYMENT_ID.fullmatch(payment_id)
+    return None if match is None else match[1]
 
 
 class Order(NamedTuple):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.topics import CART_COMMANDS
+from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS
 from serdes.avro.codegen import Encode, encoder
 from serdes.decoding import TopicDecoder
 from serdes.encoding import encoders
@@ -11,6 +11,7 @@ from serdes.registry.ids import SchemaIds
 from state.domain.carts.cart import Cart
 from state.records.carts import CARTS
 from state.records.commands import CommandEncoders
+from state.records.payments import PAYMENTS
 
 _CART: Final = "io.seatstream.state.Cart"
 
@@ -21,21 +22,26 @@ class CartCodecs:
 
     records:  bytes of cart-commands to records; learns other ids while it is used.
     commands: values of section-commands, by which sections are asked.
-    tick:     fields to a value of the wire, header included.
+    payment_requested, sale_decided, tick: fields to a value of the wire, header included.
     cart:     fields to a value of the store, without header.
     """
 
     records: TopicDecoder
     commands: CommandEncoders
+    payment_requested: Encode
+    sale_decided: Encode
     tick: Encode
     cart: Encode
 
     @classmethod
     def of(cls, ids: SchemaIds) -> "CartCodecs":
         """Return the codecs that write these ids."""
+        of_payments = encoders(PAYMENT_COMMANDS, ids)
         return cls(
             records=TopicDecoder(CART_COMMANDS, ids),
             commands=CommandEncoders(ids),
+            payment_requested=of_payments[PAYMENTS + "PaymentRequested"],
+            sale_decided=of_payments[PAYMENTS + "SaleDecided"],
             tick=encoders(CART_COMMANDS, ids)[CARTS + "CartTick"],
             cart=encoder(_CART),
         )

@@ -9,6 +9,7 @@ from serdes.avro.stored import stored_decoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
 from state.domain.carts.cart import Cart, OnFailure, Part, Standing
+from state.domain.carts.payment import CartPayment
 from state.domain.layout import SeatPosition, SeatRange
 
 CARTS: Final = "io.seatstream.carts."
@@ -61,13 +62,43 @@ class PartDecided(NamedTuple):
     standing: tuple[Any, ...]
 
 
+class PayCart(NamedTuple):
+    """The buyer pays for all that is held; amount, currency: what he saw as its price."""
+
+    cart_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    event_id: int
+    amount: int
+    currency: bytes
+    gateway: bytes
+    method: bytes
+    parameters: bytes
+
+
+class SettleCart(NamedTuple):
+    """What became of the money of a cart; asked: number of a Say; failure: why there is none."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    epoch: int
+    asked: int
+    failure: int
+
+
 _read = stored_decoder(_CART)
 
 
 def cart_of(payload: bytes) -> Cart:
     """Return the cart of a stored record; raises Refused for bytes that are none."""
     cart = Cart(*_read(payload, 0))
-    return cart._replace(parts=tuple(_part(*fields) for fields in cart.parts))
+    return cart._replace(
+        parts=tuple(_part(*fields) for fields in cart.parts), payment=CartPayment(*cart.payment)
+    )
 
 
 def standing_of(fields: tuple[Any, ...]) -> Standing:
@@ -89,9 +120,12 @@ def _part(
     asked: int,
     is_extending: bool,
     standing: tuple[Any, ...],
+    is_paid: bool,
 ) -> Part:
-    return part_wanted(section, seat_count, chosen)._replace(
-        asked=asked, is_extending=is_extending, standing=standing_of(standing)
+    wanted = part_wanted(section, seat_count, chosen)
+    stands = standing_of(standing)
+    return wanted._replace(
+        asked=asked, is_extending=is_extending, standing=stands, is_paid=is_paid
     )
 
 
@@ -106,6 +140,7 @@ class CartEncoders:
         self._open = by_name[CARTS + "OpenCart"]
         self._release = by_name[CARTS + "ReleaseCart"]
         self._extend = by_name[CARTS + "ExtendCart"]
+        self._pay = by_name[CARTS + "PayCart"]
 
     def open_cart(
         self,
@@ -128,3 +163,29 @@ class CartEncoders:
     def extend_cart(self, cart_id: str, user: str, correlation: str, event_id: int) -> bytes:
         """Return the command that lets a cart last longer."""
         return self._extend(cart_id.encode(), user.encode(), correlation.encode(), event_id)
+
+    def pay_cart(
+        self,
+        cart_id: str,
+        user: str,
+        correlation: str,
+        event_id: int,
+        price: tuple[int, str],
+        way: tuple[str, str, bytes],
+    ) -> bytes:
+        """Return the command that lets the buyer pay for all that is held.
+
+        price: amount and currency that the buyer saw. way: gateway, method and parameters.
+        """
+        (amount, currency), (gateway, method, parameters) = price, way
+        return self._pay(
+            cart_id.encode(),
+            user.encode(),
+            correlation.encode(),
+            event_id,
+            amount,
+            currency.encode(),
+            gateway.encode(),
+            method.encode(),
+            parameters,
+        )

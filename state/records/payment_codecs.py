@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS
+from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, PAYMENT_EVENTS
 from serdes.avro.codegen import Decode, Encode, encoder
 from serdes.avro.stored import stored_decoder
 from serdes.decoding import TopicDecoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
+from state.records.carts import CARTS
 from state.records.commands import CommandEncoders
 from state.records.names import IDENTITY_FIELDS
 from state.records.payments import PAYMENTS, PurchaseRecord
@@ -74,12 +75,14 @@ class PaymentCodecs:
 
     records:  decodes payment-commands; learns further schema ids while it is used.
     commands: encodes the section-commands by which the section is told.
+    settle_cart: encodes the cart-command by which a cart is told.
     changed .. tick: encode values of records, header included.
     The rest: encode and decode values of the store, without header.
     """
 
     records: TopicDecoder
     commands: CommandEncoders
+    settle_cart: Encode
     changed: Encode
     answered: Encode
     tick: Encode
@@ -98,6 +101,7 @@ class PaymentCodecs:
         return cls(
             records=TopicDecoder(PAYMENT_COMMANDS, ids),
             commands=CommandEncoders(ids),
+            settle_cart=encoders(CART_COMMANDS, ids)[CARTS + "SettleCart"],
             changed=encoders(PAYMENT_EVENTS, ids)[PAYMENTS + "PaymentChanged"],
             answered=by_name[PAYMENTS + "GatewayAnswered"],
             tick=by_name[PAYMENTS + "PaymentTick"],

@@ -10,7 +10,14 @@ from state.domain.carts.cart import Standing
 from state.domain.keys import RESERVATION, cart_key, split_part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
-from state.records.names import Command, ExtendHold, Hold, ReleaseReservation
+from state.records.names import (
+    Command,
+    ExtendHold,
+    Hold,
+    ReleaseReservation,
+    SaleCommand,
+    StartPayment,
+)
 from streams.change_sections.fold import SectionFold
 
 
@@ -33,7 +40,9 @@ def tell_undecided(fold: SectionFold, command: Command, reason: Reason) -> None:
     Of an extension only that it is answered: what is held stays held.
     """
     is_wish = isinstance(command, ExtendHold)
-    is_asked = is_wish or isinstance(command, Hold | ReleaseReservation)
+    is_asked = is_wish or isinstance(
+        command, Hold | ReleaseReservation | StartPayment | SaleCommand
+    )
     if is_asked and split_part_id(command.reservation_id) is not None:
         why = Reason.UNSPECIFIED if is_wish else reason
         unknown = Standing(offset=fold.offset, reason=why)

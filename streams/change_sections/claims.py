@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from state.domain.keys import split_part_id
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import Later, Status, refusal_to_claim
@@ -21,6 +22,9 @@ def claim_payment(
     held = known_buyer(fold, command, stored)
     if isinstance(held, Refused):
         return held._replace(payments=claimed(fold, command))
+    if split_part_id(command.reservation_id) is not None:
+        # Its cart alone is paid for; `check_claims` lets no such claim through.
+        return Refused(Reason.CONFLICT)
     paid = command.amount, command.currency
     reason = refusal_to_claim(held, command.epoch, command.gateway, *paid)
     if reason is not None:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, SEAT_UNLOCK
-from state.domain.keys import LAYOUT, PROGRESS_KEY, RESERVATION, SECTION, partition_of
+from state.domain.keys import (
+    LAYOUT,
+    PROGRESS_KEY,
+    RESERVATION,
+    SECTION,
+    partition_of,
+    split_part_id,
+)
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import LaterOutcome, Reservation, Status
@@ -177,8 +184,11 @@ class SectionFold(Fold):
         )
 
     def tell_payments(self, reservation_id: bytes, told: bytes) -> None:
-        """Publish a record for payments; nothing for an empty one."""
-        if told:
+        """Publish a record for payments; nothing for an empty one.
+
+        Nor for a part: its cart is told of it, and asks for the money of all parts at once.
+        """
+        if told and split_part_id(reservation_id) is None:
             self.effects.to(self.beside.payments).append((reservation_id, told))
 
     def tell_locks(self, held: Reservation) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from state.domain.allocation import best_available, chosen
-from state.domain.keys import RESERVATION
+from state.domain.keys import RESERVATION, cart_of_payment
 from state.domain.layout import SeatPosition, SeatRange, range_masks
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
@@ -48,6 +48,9 @@ def _hold(
     wanted: tuple[Seat, ...] | None,
 ) -> Decision:
     """Decide a hold; `wanted` is None for best available seats."""
+    if cart_of_payment(command.reservation_id) is not None:
+        # The id of a cart's payment: it would be two payments.
+        return Refused(Reason.CONFLICT)
     if stored is not None:
         return _hold_again(fold, command, fold.reservation(stored), wanted or ())
     found = _choose(fold, command, known, wanted)

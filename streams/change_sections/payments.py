@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from state.domain.keys import split_part_id
 from state.domain.open_section import KnownSection
 from state.domain.purchase import Say
 from state.domain.reasons import Reason
@@ -88,7 +89,7 @@ def start_payment(
     if closed is not None:
         return Refused(closed)
     section = known.section
-    if held.is_free_of_charge:
+    if _is_sold_at_once(held):
         section.sell(seat_count(held))
         return ended(fold, known, held, Later.CONFIRMED, command.request, held.epoch)
     started, paying = begun_now(fold, command, known, held)
@@ -99,6 +100,11 @@ def start_payment(
         paying,
         payments=_requested(fold, command, paying, started),
     )
+
+
+def _is_sold_at_once(held: Reservation) -> bool:
+    """Say whether there is no payment to wait for; a part waits for that of its cart."""
+    return held.is_free_of_charge and split_part_id(held.reservation_id) is None
 
 
 def begun_now(
@@ -133,7 +139,7 @@ def _begins_ms(fold: SectionFold) -> int:
 
 def _begun_before(held: Reservation, command: StartPayment) -> LaterOutcome | None:
     """Return what a start that asked for the same as this one led to; None where none did."""
-    if held.is_free_of_charge:
+    if _is_sold_at_once(held):
         begun, meanwhile = held.last(Later.CONFIRMED), Status.SOLD
     elif held.gateway == command.gateway:
         begun, meanwhile = held.last(Later.PAYMENT_STARTED), Status.PAYING

@@ -14,7 +14,13 @@ from typing import Final, NamedTuple
 from infra.process.record_ids import followed
 from schemas.topics import SECTION_COMMANDS
 from serdes.decoding import Decoded, Undecodable
-from state.domain.keys import Order, partition_of, split_order_id
+from state.domain.keys import (
+    Order,
+    cart_of_payment,
+    partition_of,
+    split_order_id,
+    split_part_id,
+)
 from state.domain.money import AMOUNT_MAX, MINOR_DIGITS
 from state.domain.reasons import Reason
 from state.records.claim_codecs import ClaimCodecs
@@ -110,7 +116,7 @@ def _checked(
     """Return the claim and its order, or why they contradict one another or the record."""
     order = split_order_id(said.order_id.decode())
     section_key = b"%d-%s" % (said.event_id, said.section)
-    if order is None or order.epoch > _EPOCH_MAX:
+    if order is None or order.epoch > _EPOCH_MAX or _is_of_cart(order.reservation_id.encode()):
         return _Dead("BAD_ORDER", f"{said.order_id!r} is no order of ours")
     if record.key != section_key:
         return _Dead(Reason.KEY_MISMATCH.name, f"under another key than {section_key!r}")
@@ -126,6 +132,12 @@ def _checked(
     if said.currency.decode() not in MINOR_DIGITS:
         return _Dead(Reason.WRONG_CURRENCY.name, f"{said.currency!r} is no currency")
     return said, order
+
+
+def _is_of_cart(reservation_id: bytes) -> bool:
+    """Say whether only the buyer of a cart can pay for this, here and as a whole."""
+    is_part = split_part_id(reservation_id) is not None
+    return is_part or cart_of_payment(reservation_id) is not None
 
 
 def _claim(commands: CommandEncoders, said: PaymentCompleted, order: Order) -> bytes:

@@ -5,16 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from state.domain.carts.cart import PARTS_MAX, Cart, OnFailure, begin, cancelled, extended, heard
-from state.domain.keys import CART, cart_key, is_cart_id, partition_of, split_part_id
+from state.domain.carts.cart import (
+    PARTS_MAX,
+    Cart,
+    OnFailure,
+    Standing,
+    begin,
+    cancelled,
+    extended,
+    heard,
+    paid,
+    refusal_to_pay,
+    settled,
+)
+from state.domain.carts.payment import Answer, Ask, CartPayment
+from state.domain.keys import (
+    CART,
+    cart_key,
+    cart_of_payment,
+    is_cart_id,
+    partition_of,
+    split_part_id,
+)
+from state.domain.purchase import Say
 from state.domain.reasons import Reason
-from state.domain.reservation import Status
+from state.domain.reservation import PaymentFailure, SaleDecision, Status
 from state.records.carts import (
     CARTS,
     ExtendCart,
     OpenCart,
     PartDecided,
+    PayCart,
     ReleaseCart,
+    SettleCart,
     cart_of,
     part_wanted,
     standing_of,
@@ -29,7 +52,7 @@ UNKNOWN: Final = "UNKNOWN_CART"
 ORPHAN: Final = "ORPHAN_PART"
 """A hold with the id of a part that no cart knows: it is given back."""
 
-Said = OpenCart | ReleaseCart | ExtendCart | PartDecided
+Said = OpenCart | ReleaseCart | ExtendCart | PartDecided | PayCart | SettleCart
 
 
 def key_of(fields: Fields) -> bytes:
@@ -104,18 +127,71 @@ def _part_decided(fold: CartFold, _: Record, told: PartDecided, known: Cart | No
     cart_id, number = place
     if known is None or not _is_of(told, known) or not _has(known, number, told.section):
         fold.count(UNKNOWN)
-        if standing.status == Status.HELD:
-            _give_back(fold, told)
+        if standing.status in {Status.HELD, Status.PAYING}:
+            _give_back(fold, told, standing)
         return
     fold.change(cart_id, known, heard(known, number, standing, told.answers, fold.log_time_ms))
+    is_killed = standing.status == Status.UNSPECIFIED and standing.reason == Reason.INTERNAL
+    if is_killed and told.answers == known.turn_id and known.parts[number].asked > Ask.RELEASE:
+        fold.cannot_tell(cart_id, known)
 
 
-def _give_back(fold: CartFold, told: PartDecided) -> None:
+def _pay(fold: CartFold, _: Record, asked: PayCart, known: Cart | None) -> None:
+    """Begin to pay for a cart, once: each part is asked to wait for the payment."""
+    if known is None or not _is_of(asked, known):
+        fold.count(UNKNOWN)
+        return
+    if known.payment.wish == asked.correlation_id and known.payment.step:
+        fold.count("REPEATED")
+        return
+    reason = refusal_to_pay(known, asked.amount, asked.currency)
+    if reason is not None:
+        # Who asked sees that nothing was begun: the cart has another revision.
+        fold.count(reason.name)
+        fold.store(asked.cart_id, known._replace(applied_offset=fold.offset))
+        return
+    wish = CartPayment(
+        wish=asked.correlation_id,
+        amount=asked.amount,
+        currency=asked.currency,
+        gateway=asked.gateway,
+        method=asked.method,
+        parameters=asked.parameters,
+    )
+    fold.change(asked.cart_id, known, paid(known, wish, fold.log_time_ms))
+
+
+def _settle(fold: CartFold, _: Record, said: SettleCart, known: Cart | None) -> None:
+    """Do with all parts as payments tell, and answer them when it is done."""
+    cart_id = cart_of_payment(said.reservation_id)
+    if cart_id is None:
+        fold.count(UNKNOWN)
+        return
+    is_ours = known is not None and bool(known.payment.step)
+    if known is None or not is_ours or fold.payment_request(cart_id, known) != said.request:
+        # Money may have come in for it all the same: then it goes back.
+        fold.count(UNKNOWN)
+        unknown = Answer(SaleDecision.REFUSED, Reason.UNKNOWN_RESERVATION)
+        fold.tell_payments(cart_id, said.request, said.asked, unknown, said.epoch)
+        return
+    if not said.asked:
+        # A word that this code does not know.
+        return
+    after = settled(known, Say(said.asked), said.failure, fold.log_time_ms)
+    fold.change(cart_id, known, after)
+    if after.payment.turn == known.payment.turn or after.payment.saying != known.payment.saying:
+        fold.answer(cart_id, after)
+
+
+def _give_back(fold: CartFold, told: PartDecided, standing: Standing) -> None:
     """Release a hold that looks like a part's and belongs to no cart."""
     fold.count(ORPHAN)
-    key = b"%d-%s" % (told.event_id, told.section)
-    value = fold.codecs.commands.release(told.request)
-    fold.effects.to(fold.section_commands).append((key, value))
+    key, commands = b"%d-%s" % (told.event_id, told.section), fold.codecs.commands
+    if standing.status == Status.HELD:
+        value = commands.release(told.request)
+    else:
+        value = commands.fail_payment(told.request, standing.epoch, PaymentFailure.DECLINED)
+    fold.effects.to(fold.asked.sections).append((key, value))
 
 
 def _is_of(said: Said, cart: Cart) -> bool:
@@ -134,6 +210,8 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Said], _Decide]]] = {
     CARTS + "ReleaseCart": (ReleaseCart._make, _release),
     CARTS + "ExtendCart": (ExtendCart._make, _extend),
     CARTS + "PartDecided": (PartDecided._make, _part_decided),
+    CARTS + "PayCart": (PayCart._make, _pay),
+    CARTS + "SettleCart": (SettleCart._make, _settle),
 }
 
 
@@ -143,4 +221,6 @@ def emit_again(fold: CartFold, records: Sequence[Record]) -> None:
     keys = list(dict.fromkeys(key_of(fields) for fields in decoded if len(fields) > 1))
     for key, stored in zip(keys, fold.state.get_many(keys), strict=True):
         if stored is not None:
-            fold.ask_again(key.removeprefix(CART), cart_of(stored))
+            cart_id, cart = key.removeprefix(CART), cart_of(stored)
+            fold.ask_again(cart_id, cart)
+            fold.answer(cart_id, cart)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from schemas.topics import SECTION_COMMANDS
-from state.domain.carts.cart import Ask, Cart, CartStatus, Part, given_up
-from state.domain.keys import CART, PROGRESS_KEY, part_id, section_key
+from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
+from state.domain.carts.cart import Cart, CartStatus, Part, given_up
+from state.domain.carts.payment import Answer, Ask, Step, answer
+from state.domain.keys import CART, PROGRESS_KEY, cart_payment_id, part_id, section_key
+from state.domain.reasons import Reason
+from state.domain.reservation import PaymentFailure, SaleDecision
 from state.records.cart_codecs import CartCodecs
 from state.records.carts import CARTS, cart_of
 from streams.batch import Batch, State
@@ -25,16 +29,34 @@ UNDECIDED_MS: Final = 900_000
 """After this time a hold that kills each worker that looks at it is not waited for any more."""
 
 
+PAYMENT_EPOCH: Final = 1
+"""Of each payment of a cart: it is paid for once."""
+
+_METHOD: Final = "CART"
+"""How a part is paid for: no gateway's word, for those are small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Names of the topics by which sections and payments are asked."""
+
+    sections: str = SECTION_COMMANDS.name
+    payments: str = PAYMENT_COMMANDS.name
+
+
+ASKED: Final = Asked()
+
+
 class CartFold(Fold):
     """One batch of cart-commands being folded into its partition.
 
-    section_commands: name of the topic by which sections are asked.
+    asked: names of the topics by which sections and payments are asked.
     """
 
     tick_name = CARTS + "CartTick"
     progress_key = PROGRESS_KEY
 
-    __slots__ = ("codecs", "section_commands")
+    __slots__ = ("asked", "codecs")
 
     def __init__(
         self,
@@ -42,14 +64,14 @@ class CartFold(Fold):
         batch: Batch,
         state: State,
         log_time_ms: int,
-        section_commands: str = SECTION_COMMANDS.name,
+        asked: Asked = ASKED,
     ) -> None:
         super().__init__(codecs.records, batch, state, log_time_ms)
         self.codecs = codecs
-        self.section_commands = section_commands
+        self.asked = asked
 
     def change(self, cart_id: bytes, before: Cart | None, after: Cart) -> None:
-        """Store what has become of a cart, and ask its sections what they were not asked yet."""
+        """Store what has become of a cart, and ask and answer what was not asked or known yet."""
         is_extended = before is not None and before.extension != after.extension
         for number, part in enumerate(after.parts):
             known = Ask.NOTHING if before is None else before.parts[number].asked
@@ -57,6 +79,7 @@ class CartFold(Fold):
                 self.ask(cart_id, after, number, Ask(part.asked))
             if is_extended and part.is_extending:
                 self._extend(cart_id, after, number)
+        self._follow_payment(cart_id, before, after)
         if before is None or before.status != after.status:
             self.count("CART_" + CartStatus(after.status).name)
         self.store(cart_id, after._replace(applied_offset=self.offset))
@@ -68,7 +91,9 @@ class CartFold(Fold):
     def ask(self, cart_id: bytes, cart: Cart, number: int, ask: Ask) -> None:
         """Send the section of a part what it is asked; nothing for NOTHING."""
         part, commands = cart.parts[number], self.codecs.commands
-        identity = self._identity(cart_id, cart, number, cart.correlation_id)
+        epoch = part.standing.epoch
+        correlation = cart.correlation_id if ask <= Ask.RELEASE else cart.turn_id
+        identity = self._identity(cart_id, cart, number, correlation)
         match ask:
             case Ask.HOLD if part.chosen:
                 self._send(cart, part, commands.hold_chosen(identity, part.chosen))
@@ -76,6 +101,83 @@ class CartFold(Fold):
                 self._send(cart, part, commands.hold_best(identity, part.seat_count))
             case Ask.RELEASE:
                 self._send(cart, part, commands.release(identity))
+            case Ask.START_PAYMENT:
+                gateway = cart.payment.gateway.decode()
+                start = commands.start_payment(identity, epoch, gateway, _METHOD, b"")
+                self._send(cart, part, start)
+            case Ask.SELL:
+                self._send(cart, part, commands.confirm(identity, epoch))
+            case Ask.FAIL_PAYMENT:
+                cause = PaymentFailure(cart.payment.failure or PaymentFailure.DECLINED)
+                self._send(cart, part, commands.fail_payment(identity, epoch, cause))
+            case Ask.TAKE_BACK:
+                self._send(cart, part, commands.refund_seats(identity, epoch))
+
+    def payment_request(self, cart_id: bytes, cart: Cart) -> bytes:
+        """Return the identity of a cart's payment; it names the section of the first part."""
+        return self.codecs.commands.identity(
+            cart_payment_id(cart_id).decode(),
+            cart.user_id.decode(),
+            cart.parts[0].section.decode(),
+            cart.event_id,
+            cart.payment.wish.decode(),
+        )
+
+    def tell_payments(
+        self, cart_id: bytes, request: bytes, asked: int, said: Answer, epoch: int = PAYMENT_EPOCH
+    ) -> None:
+        """Answer what payments told a cart; asked: number of the Say; request: of the payment.
+
+        The payment lies on the partition of its cart.
+        """
+        is_known = said.reason not in {Reason.INTERNAL, Reason.UNKNOWN_RESERVATION}
+        value = self.codecs.sale_decided(
+            request,
+            self.outcome_id(),
+            asked,
+            epoch,
+            said.decision,
+            said.reason,
+            PAYMENT_EPOCH if is_known else 0,
+        )
+        self.effects.to(self.asked.payments).append((cart_payment_id(cart_id), value))
+
+    def answer(self, cart_id: bytes, cart: Cart) -> None:
+        """Tell payments what a cart did, once it is done."""
+        if (said := answer(cart.payment, cart.paid)) is not None:
+            request = self.payment_request(cart_id, cart)
+            self.tell_payments(cart_id, request, cart.payment.saying, said)
+
+    def cannot_tell(self, cart_id: bytes, cart: Cart) -> None:
+        """Tell payments that no worker of a section survives what they told the cart."""
+        if cart.payment.saying:
+            request = self.payment_request(cart_id, cart)
+            unknown = Answer(SaleDecision.REFUSED, Reason.INTERNAL)
+            self.tell_payments(cart_id, request, cart.payment.saying, unknown)
+
+    def _follow_payment(self, cart_id: bytes, before: Cart | None, after: Cart) -> None:
+        if before is None or before.payment.turn == after.payment.turn:
+            return
+        self.count("CART_PAYMENT_" + Step(after.payment.step).name)
+        if after.payment.step == Step.CHARGING:
+            self._ask_payments(cart_id, after)
+        if before.payment.saying == after.payment.saying:
+            self.answer(cart_id, after)
+
+    def _ask_payments(self, cart_id: bytes, cart: Cart) -> None:
+        payment = cart.payment
+        value = self.codecs.payment_requested(
+            self.payment_request(cart_id, cart),
+            self.outcome_id(),
+            PAYMENT_EPOCH,
+            payment.amount,
+            payment.currency,
+            payment.gateway,
+            payment.method,
+            payment.parameters,
+            cart.payment_deadline_ms,
+        )
+        self.effects.to(self.asked.payments).append((cart_payment_id(cart_id), value))
 
     def tell_again(self) -> None:
         """Ask sections once more that have not answered for too long, or whose holds are over."""
@@ -90,6 +192,9 @@ class CartFold(Fold):
 
     def ask_again(self, cart_id: bytes, cart: Cart) -> None:
         """Ask again whoever has not answered, or should have told of an end by now."""
+        if cart.payment.step == Step.CHARGING:
+            self._ask_payments(cart_id, cart)
+            self.count("ASKED_AGAIN")
         for number, part in enumerate(cart.parts):
             is_overdue = 0 < part.over_ms <= self.log_time_ms
             # A hold that is there is not held anew: its section says how it stands.
@@ -118,7 +223,7 @@ class CartFold(Fold):
 
     def _send(self, cart: Cart, part: Part, value: bytes) -> None:
         key = section_key(cart.event_id, part.section.decode())
-        self.effects.to(self.section_commands).append((key, value))
+        self.effects.to(self.asked.sections).append((key, value))
 
 
 def _due_ms(cart: Cart, now_ms: int) -> int:
@@ -128,7 +233,7 @@ def _due_ms(cart: Cart, now_ms: int) -> int:
     """
     due = [_next_look_ms(part.over_ms, now_ms) for part in cart.parts if part.over_ms]
     if cart.is_waiting:
-        due.append(_next_look_ms(cart.changed_at_ms, now_ms))
+        due.append(_next_look_ms(cart.waits_since_ms, now_ms))
     if any(part.is_extending and part.over_ms > now_ms for part in cart.parts):
         # Without growing pauses: a hold is soon over, and then asked about as such.
         due.append(now_ms + TELL_AGAIN_MS - (now_ms - cart.changed_at_ms) % TELL_AGAIN_MS)

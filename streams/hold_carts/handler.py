@@ -1,4 +1,4 @@
-"""Cart commands in; holds, releases and extensions of their sections out.
+"""Cart commands in; what their sections and payments are asked and told, out.
 
 The only writer of carts: the state of a partition is a fold of its records. A buyer's carts of an
 event share a key, so that one writer knows all of them. Nothing is locked and nobody waits: each
@@ -16,23 +16,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from schemas.topics import SECTION_COMMANDS
+from state.domain.carts.payment import Answer
+from state.domain.keys import cart_of_payment
+from state.domain.reasons import Reason
+from state.domain.reservation import SaleDecision
 from state.records.cart_codecs import CartCodecs
+from state.records.carts import CARTS, SettleCart
 from streams.batch import Batch, Effects, Handler, Record, State
 from streams.folding.batches import fold_batch, pass_over, progress_of
 from streams.hold_carts.decide import decide_all, emit_again
-from streams.hold_carts.fold import CartFold
+from streams.hold_carts.fold import ASKED, Asked, CartFold
 
 
-def hold_carts(codecs: CartCodecs, *, section_commands: str = SECTION_COMMANDS.name) -> Handler:
+def hold_carts(codecs: CartCodecs, *, asked: Asked = ASKED) -> Handler:
     """Return the handler.
 
-    section_commands: name of the topic by which sections are asked.
+    asked: names of the topics by which sections and payments are asked.
     """
 
     def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
-        fold = CartFold(codecs, batch, state, log_time_ms, section_commands)
-        # Carts tell nobody but sections: how they stand is asked of their owner.
+        fold = CartFold(codecs, batch, state, log_time_ms, asked)
+        # How carts stand is told nobody: it is asked of their owner.
         return fold_batch(
             fold, "", tell_again=emit_again, decide=decide_all, settle=lambda _: None
         )
@@ -48,12 +52,18 @@ def refuse_poison(codecs: CartCodecs) -> Callable[[Batch, State, Record, int], E
     """Return what becomes of a record that no handler survived: nothing follows from it.
 
     A cart that could not be begun holds nothing. What a section told is asked of it again, when
-    it was waited for, or when its hold should be over, paid for or not.
+    it was waited for, or when its hold should be over, paid for or not. Payments are answered that
+    the cart cannot tell what became of its seats.
     """
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
         fold = CartFold(codecs, batch, state, log_time_ms)
-        pass_over(fold, record)
+        read = pass_over(fold, record)
+        if read is not None and read.name == CARTS + SettleCart.__name__:
+            said = SettleCart._make(read.fields)
+            if (cart_id := cart_of_payment(said.reservation_id)) is not None:
+                unknown = Answer(SaleDecision.REFUSED, Reason.INTERNAL)
+                fold.tell_payments(cart_id, said.request, said.asked, unknown, said.epoch)
         return fold.effects
 
     return refuse

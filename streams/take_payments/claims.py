@@ -72,7 +72,4 @@ def tell_spent(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord
         return
     # The purchase is of another epoch, so of another order, and goes on by itself. It does not
     # tell the section again: if this command is lost, a repeated start leads here again.
-    key = b"%d-%s" % (asked.event_id, asked.section)
-    commands = fold.setup.codecs.commands
-    failed = commands.fail_payment(asked.request, asked.epoch, PaymentFailure.DIFFERED)
-    fold.effects.to(fold.setup.section_commands).append((key, failed))
+    fold.send(asked, Say.RELEASE_SEATS, PaymentFailure.DIFFERED)

@@ -22,7 +22,7 @@ from state.records.payment_codecs import PaymentCodecs
 from state.records.payments import PurchaseRecord, purchase_of
 from streams.folding.progress import read_progress
 from streams.intents import INTENT, read_intent
-from streams.take_payments.questions import id_of
+from streams.take_payments.questions import home_of, id_of
 
 Contradiction = Callable[[Iterable[tuple[bytes, bytes]], int, int], str]
 
@@ -75,9 +75,8 @@ class _Found:
     def _purchase(self, reservation_id: bytes, record: PurchaseRecord) -> str:
         if record.reservation_id != reservation_id:
             return f"payment {reservation_id!r} is another's"
-        section = b"%d-%s" % (record.event_id, record.section)
-        if partition_of(section, self.place[1]) != self.place[0]:
-            return f"payment {reservation_id!r} is of a section of another partition"
+        if partition_of(home_of(record), self.place[1]) != self.place[0]:
+            return f"payment {reservation_id!r} is of seats of another partition"
         status = PurchaseStatus(record.status)
         self.counts[status] += 1
         is_listed = reservation_id in self.needs_person

@@ -50,7 +50,7 @@ from streams.take_payments.claims import (
     tell_spent,
 )
 from streams.take_payments.fold import UNDECIDED_MS, PaymentFold
-from streams.take_payments.questions import refusal_to_charge
+from streams.take_payments.questions import home_of, refusal_to_charge
 
 # A record that is not of the present purchase, or of none, is counted so and changes nothing.
 STALE: Final = "STALE"
@@ -121,10 +121,10 @@ def _requested(
 
 def _misplaced(fold: PaymentFold, asked: PaymentRequested) -> tuple[str, str] | None:
     """Return reason and detail where there can be no such purchase in this partition."""
-    section_key = b"%d-%s" % (asked.event_id, asked.section)
-    if partition_of(section_key, fold.batch.partitions) != fold.partition:
-        # Another partition's worker sells this section, and would not be told.
-        return Reason.WRONG_PARTITION.name, f"section {section_key!r}"
+    home = home_of(asked)
+    if partition_of(home, fold.batch.partitions) != fold.partition:
+        # Another partition's worker sells these seats, and would not be told.
+        return Reason.WRONG_PARTITION.name, f"seats of {home!r}"
     if asked.epoch < 1:
         # No gateway's answer could be told: such an order has no name.
         return "BAD_EPOCH", f"epoch {asked.epoch}: they begin with 1"

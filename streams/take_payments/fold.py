@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from schemas.topics import SECTION_COMMANDS
+from schemas.topics import CART_COMMANDS, SECTION_COMMANDS
 from state.domain.keys import (
     COMPENSATION,
     PAYMENT_OF_GATEWAY,
     PROGRESS_KEY,
     PURCHASE,
     PURCHASE_COUNTS_KEY,
+    cart_key,
+    cart_of_payment,
 )
 from state.domain.purchase import Followed, PurchaseStatus, Say, booking_number
 from state.domain.reservation import PaymentFailure
+from state.records.names import PaymentRequested
 from state.records.payment_codecs import PaymentCodecs
 from state.records.payments import PAYMENTS, PurchaseRecord, purchase_of
 from streams.batch import Batch, State
@@ -51,6 +54,7 @@ class Setup:
 
     codecs: PaymentCodecs
     section_commands: str = SECTION_COMMANDS.name
+    cart_commands: str = CART_COMMANDS.name
     call_ms: int = CALL_MS
 
 
@@ -111,20 +115,31 @@ class PaymentFold(Fold):
         self.emit(record.reservation_id, self.setup.codecs.told(record), decision)
 
     def tell_section(self, record: PurchaseRecord) -> None:
-        """Send the section the command that the purchase has for it, if there is one."""
+        """Send whoever has the seats the command that the purchase has for it, if there is one."""
+        if record.saying:
+            cause = _FAILURES.get(PurchaseStatus(record.status), PaymentFailure.DIFFERED)
+            self.send(record, Say(record.saying), cause)
+
+    def send(self, about: PurchaseRecord | PaymentRequested, say: Say, cause: int) -> None:
+        """Tell a section, or the cart that is paid for as a whole, what its seats must become.
+
+        cause: why they are released, where they are. Both lie on the partition of the payment.
+        """
+        if cart_of_payment(about.reservation_id) is not None:
+            failure = cause if say == Say.RELEASE_SEATS else PaymentFailure.UNSPECIFIED
+            value = self.setup.codecs.settle_cart(about.request, about.epoch, say, failure)
+            key = cart_key(about.event_id, about.user_id)
+            self.effects.to(self.setup.cart_commands).append((key, value))
+            return
         commands = self.setup.codecs.commands
-        match record.saying:
+        match say:
             case Say.SELL_SEATS:
-                value = commands.confirm(record.request, record.epoch)
+                value = commands.confirm(about.request, about.epoch)
             case Say.RELEASE_SEATS:
-                status = PurchaseStatus(record.status)
-                cause = _FAILURES.get(status, PaymentFailure.DIFFERED)
-                value = commands.fail_payment(record.request, record.epoch, cause)
+                value = commands.fail_payment(about.request, about.epoch, PaymentFailure(cause))
             case Say.TAKE_SEATS_BACK:
-                value = commands.refund_seats(record.request, record.epoch)
-            case _:
-                return
-        key = b"%d-%s" % (record.event_id, record.section)
+                value = commands.refund_seats(about.request, about.epoch)
+        key = b"%d-%s" % (about.event_id, about.section)
         self.effects.to(self.setup.section_commands).append((key, value))
 
     def tell_again(self) -> None:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from state.domain.keys import Order, split_order_id
+from state.domain.keys import Order, cart_key, cart_of_payment, split_order_id
 from state.domain.purchase import Heard, Question
+from state.records.names import PaymentRequested
 from state.records.payment_codecs import PaymentCodecs
 from state.records.payments import PurchaseRecord
 from streams.gateways.calls import json_object
@@ -74,6 +75,13 @@ class Word(NamedTuple):
 
     def payload(self) -> bytes:
         return json.dumps(self).encode()
+
+
+def home_of(about: PurchaseRecord | PaymentRequested) -> bytes:
+    """Return the key whose partition a payment lies on: of its cart, else of its section."""
+    if cart_of_payment(about.reservation_id) is not None:
+        return cart_key(about.event_id, about.user_id)
+    return b"%d-%s" % (about.event_id, about.section)
 
 
 def order_of(record: PurchaseRecord, partition: int) -> Order:

@@ -13,8 +13,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from state.domain.carts import payment as paying
+from state.domain.carts.payment import UNDER_WAY, UNPAID, Ask, CartPayment, Step
 from state.domain.layout import SeatPosition, SeatRange
 from state.domain.outcome import WITH_DEADLINE, rank_of
+from state.domain.purchase import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause, Status
 
@@ -28,11 +31,14 @@ class CartStatus(IntEnum):
     # Some section has not answered yet.
     ASKING = 1
     HELD = 2
-    # It comes to its end: some part has to be given back, or a payment of it has to end.
+    # It comes to its end: some part has to be given back.
     ENDING = 3
     REJECTED = 4
     RELEASED = 5
     SOLD = 6
+    # It is being paid for as a whole.
+    PAYING = 7
+    REFUNDED = 8
 
 
 class OnFailure(IntEnum):
@@ -41,14 +47,6 @@ class OnFailure(IntEnum):
     UNSPECIFIED = 0
     RELEASE = 1
     KEEP = 2
-
-
-class Ask(IntEnum):
-    """What a part's section is asked until it answers; numbers as in Avro."""
-
-    NOTHING = 0
-    HOLD = 1
-    RELEASE = 2
 
 
 class CartEnd(IntEnum):
@@ -60,26 +58,30 @@ class CartEnd(IntEnum):
     CANCELLED = 2
     # The hold of a part ended: it lapsed, or somebody gave it back.
     PART_ENDED = 3
+    # Its payment failed, or its money went back.
+    UNPAID = 4
 
 
-AT_REST: Final = frozenset(
-    {CartStatus.HELD, CartStatus.REJECTED, CartStatus.RELEASED, CartStatus.SOLD}
+_OVER: Final = frozenset(
+    {CartStatus.REJECTED, CartStatus.RELEASED, CartStatus.SOLD, CartStatus.REFUNDED}
 )
+AT_REST: Final = frozenset({CartStatus.HELD, *_OVER})
 """Where nothing more comes unless something happens to a part."""
 
 # To ENDING also from where nothing was held any more: a refused hold that somebody sends again may
 # be held after all, and is given back; money that came late may take seats again.
-_ENDS: Final = frozenset(
-    {CartStatus.ENDING, CartStatus.REJECTED, CartStatus.RELEASED, CartStatus.SOLD}
-)
+_ENDS: Final = frozenset({CartStatus.ENDING, *_OVER})
+_ON: Final = frozenset({CartStatus.PAYING, *_ENDS})
 TRANSITIONS: Final[dict[CartStatus, frozenset[CartStatus]]] = {
     CartStatus.UNSPECIFIED: frozenset({CartStatus.ASKING}),
     CartStatus.ASKING: frozenset({CartStatus.HELD}) | _ENDS,
-    CartStatus.HELD: _ENDS,
-    CartStatus.ENDING: _ENDS,
+    CartStatus.HELD: _ON,
+    CartStatus.PAYING: _ENDS,
+    CartStatus.ENDING: _ON,
     CartStatus.REJECTED: _ENDS,
-    CartStatus.RELEASED: _ENDS,
-    CartStatus.SOLD: _ENDS,
+    CartStatus.RELEASED: _ON,
+    CartStatus.SOLD: _ON,
+    CartStatus.REFUNDED: _ENDS,
 }
 
 
@@ -129,6 +131,7 @@ class Part(NamedTuple):
     chosen: the seats that the buyer named; empty for best available ones.
     asked:  number of an Ask.
     is_extending: its section was asked to extend it and has not answered.
+    is_paid: the cart's payment is for it too.
     """
 
     section: bytes
@@ -137,6 +140,7 @@ class Part(NamedTuple):
     asked: int = Ask.NOTHING
     is_extending: bool = False
     standing: Standing = Standing()
+    is_paid: bool = False
 
     @property
     def status(self) -> int:
@@ -190,6 +194,7 @@ class Cart(NamedTuple):
     applied_offset: int
     extension: bytes
     parts: tuple[Part, ...]
+    payment: CartPayment = CartPayment()
 
     @property
     def deadline_ms(self) -> int:
@@ -199,8 +204,28 @@ class Cart(NamedTuple):
 
     @property
     def is_waiting(self) -> bool:
-        """Say whether some section has not answered yet."""
-        return any(part.asked for part in self.parts)
+        """Say whether some section has not answered yet, or payments have not told."""
+        return self.payment.step == Step.CHARGING or any(part.asked for part in self.parts)
+
+    @property
+    def waits_since_ms(self) -> int:
+        """Return when what is waited for began, Unix ms."""
+        return max(self.changed_at_ms, self.payment.since_ms)
+
+    @property
+    def turn_id(self) -> bytes:
+        """Return the correlation id of what this step of its payment asks of sections."""
+        return b"pay.%d" % self.payment.turn
+
+    @property
+    def paid(self) -> frozenset[Status]:
+        """Return how those parts stand that its payment is for."""
+        return frozenset(Status(part.status) for part in self.parts if part.is_paid)
+
+    @property
+    def payment_deadline_ms(self) -> int:
+        """Return when its payment has to be settled: by the first of its parts' deadlines."""
+        return min(part.standing.deadline_ms for part in self.parts if part.is_paid)
 
 
 def begin(
@@ -228,6 +253,7 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
     answers: correlation id of the command that is answered; empty for none.
     """
     part = cart.parts[number]
+    is_answered = part.is_paid and answers == cart.turn_id
     if part.is_extending and answers == cart.extension:
         part = part._replace(is_extending=False)
     if told.status == Status.UNSPECIFIED:
@@ -239,7 +265,52 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
             # Nothing is left that could last longer, whatever became of the wish.
             part = part._replace(is_extending=False)
     parts = (*cart.parts[:number], part, *cart.parts[number + 1 :])
-    return _settled(cart._replace(parts=parts), now_ms)
+    cart = cart._replace(parts=parts)
+    # A section that no worker survives refuses to begin; what is to be sold is asked again.
+    is_said = told.status != Status.UNSPECIFIED or cart.payment.step == Step.STARTING
+    is_refused = is_answered and is_said
+    is_refused = is_refused and not paying.is_as_asked(cart.payment, Status(part.status))
+    return _settled(cart, now_ms, is_refused=is_refused)
+
+
+def refusal_to_pay(cart: Cart, amount: int, currency: bytes) -> Reason | None:
+    """Return why a cart cannot be paid for now, or None.
+
+    amount, currency: what the buyer saw as its price.
+    """
+    if cart.payment.step:
+        return Reason.PAYMENT_IN_PROGRESS
+    if cart.status != CartStatus.HELD:
+        return Reason.NOT_HELD
+    held = [part.standing for part in cart.parts if part.status == Status.HELD]
+    if len(held) < sum(part.is_open for part in cart.parts):
+        return Reason.PAYMENT_IN_PROGRESS
+    if not all(one.currency for one in held):
+        return Reason.NOT_PRICED
+    if {one.currency for one in held} != {currency}:
+        return Reason.WRONG_CURRENCY
+    return None if sum(one.amount for one in held) == amount else Reason.WRONG_AMOUNT
+
+
+def paid(cart: Cart, wish: CartPayment, now_ms: int) -> Cart:
+    """Return a cart that can be paid for after its buyer wants to: its held parts wait for it.
+
+    wish: with what the buyer saw and named, at no step yet.
+    """
+    parts = tuple(
+        part._replace(is_paid=part.status == Status.HELD, is_extending=False)
+        for part in cart.parts
+    )
+    begun = cart._replace(parts=parts, payment=wish.at(Step.STARTING, now_ms))
+    return _settled(begun, now_ms)
+
+
+def settled(cart: Cart, say: Say, failure: int, now_ms: int) -> Cart:
+    """Return a cart after payments have told what became of its money.
+
+    failure: number of a PaymentFailure, why seats are given back.
+    """
+    return _settled(cart._replace(payment=paying.told(cart.payment, say, failure, now_ms)), now_ms)
 
 
 def cancelled(cart: Cart, now_ms: int) -> Cart:
@@ -248,7 +319,8 @@ def cancelled(cart: Cart, now_ms: int) -> Cart:
     Not while a part is being paid for, nor once nothing is held.
     """
     standing = {Status(part.status) for part in cart.parts}
-    if cart.end or Status.PAYING in standing or not standing & _OPEN:
+    is_paid_for = cart.payment.step in UNDER_WAY or Status.PAYING in standing
+    if cart.end or is_paid_for or not standing & _OPEN:
         return cart
     return _settled(cart._replace(end=CartEnd.CANCELLED), now_ms)
 
@@ -288,10 +360,15 @@ def _undecided(part: Part, told: Standing) -> Part:
     return doubtful if told.reason == Reason.INTERNAL else _never_held(doubtful)
 
 
-def _settled(cart: Cart, now_ms: int) -> Cart:
-    """Return the cart with what follows from its parts: its end, what is asked, its status."""
+def _settled(cart: Cart, now_ms: int, *, is_refused: bool = False) -> Cart:
+    """Return the cart with what follows from its parts: its end, what is asked, its status.
+
+    is_refused: a section has refused what the present step of its payment asked of it.
+    """
+    payment = paying.followed(cart.payment, cart.paid, now_ms, is_refused=is_refused)
+    cart = cart._replace(payment=payment)
     cart = cart._replace(end=_end(cart))
-    cart = cart._replace(parts=tuple(_given_back(cart, part) for part in cart.parts))
+    cart = cart._replace(parts=tuple(_asked(cart, part) for part in cart.parts))
     status = _status(cart)
     if status == cart.status:
         return cart
@@ -305,26 +382,39 @@ def _end(cart: Cart) -> int:
     """Return what ends it, once something does."""
     failed = [part.has_failed for part in cart.parts]
     is_over = all(failed) if cart.on_failure == OnFailure.KEEP else any(failed)
-    if cart.end or not is_over:
+    if cart.end:
         return cart.end
+    if cart.payment.step in UNPAID:
+        return CartEnd.UNPAID
+    if not is_over:
+        return CartEnd.UNSPECIFIED
     return CartEnd.PART_ENDED if cart.was_held else CartEnd.REFUSED
 
 
-def _given_back(cart: Cart, part: Part) -> Part:
-    """Return a part, asked back where it may not be held.
+def _asked(cart: Cart, part: Part) -> Part:
+    """Return a part with what its section is asked.
 
-    Also one that is being asked for: what comes to its section behind its hold, or instead of it,
-    sees to it that nothing is held.
+    It is asked back where it may not be held. Also one that is being asked for: what comes to its
+    section behind its hold, or instead of it, sees to it that nothing is held.
     """
+    for_payment = paying.asked_of(cart.payment, Status(part.status))
+    if for_payment is not None and (part.is_paid or part.status == Status.PAYING):
+        return part._replace(asked=for_payment)
     may_hold = part.status in {Status.UNSPECIFIED, Status.HELD}
     if part.is_doubtful or (cart.end and may_hold):
         return part._replace(asked=Ask.RELEASE, is_extending=False)
-    return part
+    return part._replace(asked=part.asked if part.asked in _OF_HOLDS else Ask.NOTHING)
+
+
+_OF_HOLDS: Final = frozenset({Ask.HOLD, Ask.RELEASE})
 
 
 def _status(cart: Cart) -> CartStatus:
     standing = {Status(part.status) for part in cart.parts}
-    if cart.end and standing & _OPEN:
+    if cart.payment.step in UNDER_WAY:
+        return CartStatus.PAYING
+    is_ending = cart.payment.step in {Step.GIVING_BACK, Step.TAKING_BACK}
+    if is_ending or (cart.end and standing & _OPEN):
         return CartStatus.ENDING
     if Status.UNSPECIFIED in standing:
         return CartStatus.ASKING
@@ -332,4 +422,6 @@ def _status(cart: Cart) -> CartStatus:
         return CartStatus.HELD
     if Status.SOLD in standing:
         return CartStatus.SOLD
+    if Status.REFUNDED in standing:
+        return CartStatus.REFUNDED
     return CartStatus.REJECTED if cart.end == CartEnd.REFUSED else CartStatus.RELEASED

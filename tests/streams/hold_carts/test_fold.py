@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from support.carts.carting import (
     CARTS,
     CODECS,
@@ -15,11 +14,12 @@ from support.carts.carting import (
     cart_id_of,
     extend_cart,
     open_cart,
+    pay_cart,
     release_cart,
 )
 from support.seats.section_commands import EVENT
 
-from schemas.topics import SECTION_COMMANDS
+from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.domain.carts.cart import CartStatus, Standing
@@ -125,26 +125,54 @@ def world_that_is_held() -> Carting:
     return world
 
 
-@pytest.mark.parametrize("other", [Status.RELEASED, Status.SOLD])
-def test_a_part_that_is_paid_for_is_asked_about_until_its_end_is_told(other: Status) -> None:
-    world = world_that_is_held()
-    until_ms = world.cart(ID).deadline_ms
-    tell(world, 0, A, Standing(5, 0, Status.PAYING, 1, until_ms))
-    tell(world, 1, B, Standing(5, 0, other, 1))
+def test_a_part_that_is_paid_for_is_asked_about_until_its_end_is_told() -> None:
+    world = world_that_is_paid_for()
     asked(world)
     pass_time(world, HOLD_MS)
     assert asked(world) == []
-    # After one, two, four and eight minutes: a gateway may be away for long.
+    # Together with what payments are asked, after growing pauses: a gateway may be away for long.
     counts = []
-    for _ in range(8):
+    for _ in range(16):
         pass_time(world, MINUTE_MS)
-        counts.append(asked(world))
-    once = [f"HoldBestAvailable {A}"]
-    assert counts == [once, once, [], once, [], [], [], once]
-    tell(world, 0, A, Standing(9, 0, Status.SOLD, 1))
-    assert world.cart(ID).status == CartStatus.SOLD
+        counts.append(set(asked(world)))
+    once = {f"HoldBestAvailable {A}", f"HoldChosenSeats {B}"}
+    assert counts[0] == once
+    assert counts.count(once) < counts.count(set())
+    for number, section in enumerate((A, B)):
+        tell(world, number, section, Standing(9, 0, Status.SOLD, 1))
     pass_time(world, HOLD_MS)
     assert asked(world) == []
+
+
+def world_that_is_paid_for() -> Carting:
+    """Return a world with a cart whose sections wait for its payment."""
+    world = world_that_waits()
+    held_until_ms = world.driver.log_time_ms + HOLD_MS
+    priced = Standing(4, 0, Status.HELD, 1, held_until_ms, amount=700, currency=b"EUR")
+    for number, section in enumerate((A, B)):
+        tell(world, number, section, priced)
+    world.send(pay_cart(ID, 1_400))
+    for number, section in enumerate((A, B)):
+        tell(world, number, section, priced._replace(offset=5, status=Status.PAYING), b"pay.1")
+    return world
+
+
+def test_nobody_waits_for_a_payment_that_was_not_begun_for_the_cart() -> None:
+    world = world_that_is_held()
+    until_ms = world.cart(ID).deadline_ms
+    asked(world)
+    tell(world, 0, A, Standing(5, 0, Status.PAYING, 1, until_ms))
+    assert asked(world) == [f"FailPayment {A}"]
+
+
+def test_payments_that_say_nothing_are_asked_again() -> None:
+    world = world_that_is_paid_for()
+    counts = []
+    for _ in range(4):
+        pass_time(world, MINUTE_MS)
+        counts.append(len(world.told(PAYMENT_COMMANDS.name)))
+    # The first one with the question itself.
+    assert counts == [2, 1, 0, 1]
 
 
 def test_an_extension_that_was_lost_is_asked_again_until_it_is_answered() -> None:

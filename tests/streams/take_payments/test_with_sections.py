@@ -1,7 +1,5 @@
 """Both handlers, a gateway that loses answers, buyers in any order: seats and money add up."""
 
-from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -9,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import of_whole
 from support.payments.deadly import Deadly, dying
+from support.payments.ledger import SLOW_MS, Ledger, said
 from support.payments.paying import BY_NAME, CODECS, IDS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import (
@@ -44,61 +43,12 @@ DECODERS = {SEATS: SEAT_CODECS.commands, PAYMENTS: CODECS.records}
 # What may kill workers: words about money to sections, and what payments hear.
 WORDS = frozenset({"ConfirmReservation", "FailPayment", "RefundSeats"})
 HEARD = frozenset({"PaymentRequested", "GatewayAnswered", "SaleDecided"})
-SLOW_MS = 300_000
-"""So long a charge may be on its way to the gateway at most."""
 
 
 class Named:
     """A gateway of which only the name is asked."""
 
     name = "mock"
-
-
-@dataclass
-class Ledger:
-    """A gateway that acts once for an order; what it answers may be lost.
-
-    captured, refunded: amounts by order id. declined: orders that it did not charge for good.
-    asked_for: orders for which payments asked it for a charge.
-    on_their_way: charges that have not arrived, by order, with the time by which they do.
-    """
-
-    captured: dict[str, int] = field(default_factory=dict)
-    refunded: dict[str, int] = field(default_factory=dict)
-    declined: set[str] = field(default_factory=set)
-    on_their_way: dict[str, int] = field(default_factory=dict)
-    charges: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    asked_for: set[str] = field(default_factory=set)
-
-    def charge(self, order_id: str, amount: int) -> None:
-        if order_id not in self.captured and order_id not in self.declined:
-            self.captured[order_id] = amount
-            self.charges[order_id] += 1
-
-    def arrive(self, now_ms: int) -> None:
-        """Let arrive what cannot be on its way any longer."""
-        for order_id, until_ms in list(self.on_their_way.items()):
-            if until_ms <= now_ms:
-                del self.on_their_way[order_id]
-                self.charge(order_id, 2 * PRICE)
-
-    def do(self, asked: Asked, amount: int) -> Word:
-        order_id = asked.order_id
-        if asked.question == Question.CHARGE:
-            self.asked_for.add(order_id)
-            self.charge(order_id, amount)
-        elif asked.question == Question.REFUND:
-            assert asked.amount == self.captured[order_id]
-            self.refunded[order_id] = asked.amount
-        if order_id in self.refunded:
-            return Word(Heard.REFUNDED)
-        if order_id in self.captured:
-            paid = self.captured[order_id]
-            return Word(Heard.CAPTURED, "", paid, "EUR", f"ch_{order_id}")
-        return Word(Heard.DECLINED if order_id in self.declined else Heard.NOT_FOUND)
-
-    def kept(self, order_id: str) -> int:
-        return self.captured.get(order_id, 0) - self.refunded.get(order_id, 0)
 
 
 class World:
@@ -159,7 +109,7 @@ class World:
             self.ledger.declined.add(asked.order_id)
             answer = said(self.ledger.do(asked, amount))
         elif how == "slow" and is_charge:
-            self.ledger.on_their_way.setdefault(asked.order_id, self.now_ms + SLOW_MS)
+            self.ledger.send_slowly(asked.order_id, amount, self.now_ms + SLOW_MS)
         elif how == "lost":
             self.ledger.do(asked, amount)
         elif how != "slow":
@@ -290,10 +240,6 @@ class World:
                 assert is_claim or end.kind == Later.REACQUIRED or buyer in self.kept
             # Nobody pays in two places.
             assert not (kept and buyer in self.kept)
-
-
-def said(word: Word) -> Answer:
-    return Answer(result=Result.ANSWERED, payload=word.payload())
 
 
 # What happens oftener, so that what only follows from several steps is reached.

@@ -61,6 +61,20 @@ def extend_cart(cart_id: str, wish: str, user: str = "ann") -> Pair:
     return cart_key(EVENT, user.encode()), PODS.extend_cart(cart_id, user, wish, EVENT)
 
 
+def pay_cart(
+    cart_id: str,
+    amount: int,
+    user: str = "ann",
+    *,
+    currency: str = "EUR",
+    wish: str = "w-pay",
+    gateway: str = "mock",
+) -> Pair:
+    price, way = (amount, currency), (gateway, "card", b"")
+    value = PODS.pay_cart(cart_id, user, wish, EVENT, price, way)
+    return cart_key(EVENT, user.encode()), value
+
+
 class Carting:
     """A driver of both routes; rows: seats of each section, drawn.
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from state.domain.carts.cart import (
     AT_REST,
     TRANSITIONS,
-    Ask,
     Cart,
     CartEnd,
     CartStatus,
@@ -23,6 +22,7 @@ from state.domain.carts.cart import (
     given_up,
     heard,
 )
+from state.domain.carts.payment import Ask
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
 
