@@ -5,14 +5,14 @@ sections, and the cart on its buyer's: so carts are read at once, before any par
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.model import partition_of
-from scripts.auditing.purchases import last_values
+from scripts.auditing.purchases import Payment, last_values
 from scripts.auditing.report import Notes, Report, decimal
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import check_envelope, opened
@@ -42,18 +42,34 @@ class StoredCart:
     fields: Fields
 
 
+@dataclass(frozen=True, slots=True)
+class PaidCart:
+    """The payment of a cart.
+
+    kept:       minor units of the buyer's money that are kept, by currency.
+    is_settled: it waits for nothing. is_asked: its gateway is still asked.
+    """
+
+    payment: Payment
+    kept: Counter[str]
+    is_settled: bool
+    is_asked: bool
+
+
 @dataclass(slots=True)
 class Carts:
     """The carts of all partitions.
 
     told:   what sections told carts, by the section's partition, in the order of the topic.
     stored: by cart id.
+    payments: what became of its money, by cart id.
     truth:  how the reservation of each part stands, by its id, as the oracle has it; with its
             section's partition.
     """
 
     told: dict[int, list[PartTold]] = field(default_factory=lambda: defaultdict(list))
     stored: dict[str, StoredCart] = field(default_factory=dict)
+    payments: dict[str, PaidCart] = field(default_factory=dict)
     truth: dict[str, tuple[int, Fields]] = field(default_factory=dict)
 
 

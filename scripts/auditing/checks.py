@@ -104,6 +104,7 @@ def judge(
     for check in FAMILIES:
         check(facts, notes)
     money.add_claims(facts, claims)
+    money.add_carts(facts, of_carts)
     carts.add_parts(facts, of_carts)
     if traces is not None:
         traces.sections |= facts.oracle.sections

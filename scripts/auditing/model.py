@@ -41,6 +41,8 @@ OF_MONEY = {
     "FailPayment": "RELEASE_SEATS",
     "RefundSeats": "TAKE_SEATS_BACK",
 }
+# What else a cart asks of its parts.
+OF_PARTS = {"ReleaseReservation", "StartPayment"}
 # How seats stand by an outcome that such a command led to.
 DECISIONS = {
     "ReservationConfirmed": "SOLD",
@@ -64,6 +66,8 @@ FAILURES = {
 FREE_OF_CHARGE = {"amount": 0, "currency": ""}
 # The reservation of a cart's part, which tells its cart whatever becomes of it.
 PART_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_[0-7]")
+# What the payment of a whole cart has instead of a reservation's id.
+CART_PAYMENT_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_c")
 # How a part stands of which nothing is known.
 NOWHERE = {
     "ordinal": 0,
@@ -158,10 +162,10 @@ class Oracle:
             if name in {"", "Tick"}:
                 return []
             if name in OF_MONEY:
-                self.payments = self._answer(name, fields, "REFUSED", "INTERNAL", 0)
+                self._tell_payments(self._answer(name, fields, "REFUSED", "INTERNAL", 0))
             self._tell_unknown(name, fields, "INTERNAL")
             if name == "ClaimPayment":
-                self.payments = self._claimed(fields, FREE_OF_CHARGE, 0)
+                self._tell_payments(self._claimed(fields, FREE_OF_CHARGE, 0))
             return [self._refusal("", fields["request"], "INTERNAL", foreign=True)]
         outcomes = self._lapse(min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS))
         if name and name != "Tick":
@@ -222,7 +226,7 @@ class Oracle:
             astray = "WRONG_PARTITION"
         if astray:
             if name in OF_MONEY:
-                self.payments = self._answer(name, command, "REFUSED", astray, 0)
+                self._tell_payments(self._answer(name, command, "REFUSED", astray, 0))
             self._tell_unknown(name, command, astray)
             return self._refusal(name, request, astray, foreign=True)
         outcome = self._decide_here(where, name, command)
@@ -240,7 +244,7 @@ class Oracle:
         if name == "ChangeSaleWindow":
             return self._change_window(where, command)
         outcome = self._change(name, command)
-        self.payments = self._told_of(name, command, outcome)
+        self._tell_payments(self._told_of(name, command, outcome))
         return outcome
 
     # Carts.
@@ -272,7 +276,7 @@ class Oracle:
         """Note what a cart must be told where nobody has looked for its part."""
         # Of an extension only that it is answered.
         is_wish = name == "ExtendHold"
-        is_asked = is_wish or name in HOLDS or name == "ReleaseReservation"
+        is_asked = is_wish or name in HOLDS or name in OF_PARTS or name in OF_MONEY
         request = command["request"]
         if is_asked and PART_ID.fullmatch(request["reservationId"]):
             why = "UNSPECIFIED" if is_wish else reason
@@ -287,6 +291,11 @@ class Oracle:
         self.carts.append(("PartDecided", told | {"answers": answers, "standing": standing}))
 
     # Payments.
+
+    def _tell_payments(self, told: Outcome | None) -> None:
+        """Note what payments must be told; nothing of a part, which its cart is told of."""
+        if told is not None and not PART_ID.fullmatch(told[1]["request"]["reservationId"]):
+            self.payments = told
 
     def _told_of(self, name: str, command: Command, outcome: Outcome) -> Outcome | None:
         """Return what payments are told of a command about a reservation, None for nothing."""
@@ -351,6 +360,8 @@ class Oracle:
     def _hold(self, command: Command) -> Outcome:
         request = command["request"]
         chosen = [(seat["row"], seat["seat"]) for seat in command.get("seats", [])]
+        if CART_PAYMENT_ID.fullmatch(request["reservationId"]):
+            return self._refusal("", request, "CONFLICT")
         known = self.reservations.get(request["reservationId"])
         if known is not None:
             return self._hold_again(known, command, chosen)
@@ -463,6 +474,8 @@ class Oracle:
             return self._refusal(name, request, "CONFLICT")
         if record["request"]["userId"] != request["userId"]:
             return self._refusal(name, request, "FORBIDDEN")
+        if name == "ClaimPayment" and PART_ID.fullmatch(request["reservationId"]):
+            return self._refusal(name, request, "CONFLICT")
         status = record["status"]
         if status == "REJECTED":
             return self._refusal(name, request, "NOT_HELD")
@@ -848,8 +861,9 @@ def started_before(held: Reservation, command: Command) -> Outcome | None:
 
 
 def is_free(record: dict[str, Any]) -> bool:
-    """Say whether seats have a price, and that is nothing."""
-    return bool(record["currency"]) and record["amount"] == 0
+    """Say whether seats are sold without a payment; a part waits for that of its cart."""
+    is_part = PART_ID.fullmatch(record["request"]["reservationId"])
+    return bool(record["currency"]) and record["amount"] == 0 and not is_part
 
 
 def price_told(record: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS, PURCHASES_CHANGELOG
 from scripts.auditing.log import Log, LogRecord
-from scripts.auditing.model import partition_of
+from scripts.auditing.model import CART_PAYMENT_ID, partition_of
 from scripts.auditing.report import Notes, offset_of
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import (
@@ -154,6 +154,11 @@ def id_of(fields: Fields) -> str:
     return str(fields.get("reservationId") or fields["request"]["reservationId"])
 
 
+def is_of_cart(payment_id: str) -> bool:
+    """Say whether a payment is that of a whole cart, and lies where the cart does."""
+    return CART_PAYMENT_ID.fullmatch(payment_id) is not None
+
+
 def hear(
     log: Log, notes: Notes, purchases: Purchases, record: LogRecord, name: str, fields: Fields
 ) -> None:
@@ -165,7 +170,8 @@ def hear(
         purchases.texts.append((id_of(fields), PAYMENT_COMMANDS.name, text))
     if name == "PaymentRequested":
         request = fields["request"]
-        home = f"{request['eventId']}-{request['section']}".encode()
+        whose = request["userId" if is_of_cart(id_of(fields)) else "section"]
+        home = f"{request['eventId']}-{whose}".encode()
         is_here = partition_of(home, log.partitions) == notes.partition
         payment.is_claimed |= fields["method"] == "COMPLETED"
         if payment.is_refused:

@@ -1,6 +1,7 @@
-"""I8, I25: carts are told of each of their parts, and at rest no cart is half held.
+"""I8, I10, I25: carts are told of each of their parts, and at rest none is half held or half paid.
 
-What a cart believes is compared with how its parts stand by the oracle, however it came there.
+What a cart believes is compared with how its parts stand by the oracle, however it came there, and
+the money that is kept for it with the price of those that are sold.
 """
 
 from collections import Counter
@@ -10,7 +11,7 @@ from scripts.auditing.facts import Facts
 from scripts.auditing.model import PART_ID
 from scripts.auditing.report import Notes, Report, differences, offset_of
 
-UNDER_WAY = {"ASKING", "ENDING"}
+UNDER_WAY = {"ASKING", "ENDING", "PAYING"}
 GONE = {"REJECTED", "RELEASED", "REFUNDED"}
 # A part of which its section knows nothing: nobody survived it, or it went astray.
 NEVER: dict[str, str] = {"status": "UNSPECIFIED"}
@@ -69,6 +70,14 @@ def judge_carts(carts: Carts, report: Report) -> None:
         return
     for cart_id, cart in carts.stored.items():
         judge_cart(cart_id, cart, carts, report)
+        judge_payment(cart_id, cart, carts, report)
+    for cart_id, paid in carts.payments.items():
+        if cart_id not in carts.stored and paid.kept:
+            message = f"{dict(paid.kept)} is kept for a cart that nobody knows"
+            notes = Notes(-1, report)
+            notes.bad(
+                "I10", "stranded money", paid.payment.offset, message, reservation_id=cart_id
+            )
     for reservation_id, (partition, record) in carts.truth.items():
         cart_id, _, number = reservation_id.partition("_")
         known = carts.stored.get(cart_id)
@@ -97,6 +106,47 @@ def judge_cart(cart_id: str, cart: StoredCart, carts: Carts, report: Report) -> 
         report.carts_half_held += 1
         message = f"{', '.join(standings)}; ended: {fields['end']}"
         notes.bad("I25", "half held", cart.offset, message, **where)
-    if (fields["status"] == "HELD") != bool({"HELD", "PAYING"}.intersection(standings)):
+    if "PAYING" in standings:
+        message = "a part waits for a payment that is not under way"
+        notes.bad("I9", "stranded seats", cart.offset, message, **where)
+    if (fields["status"] == "HELD") != ("HELD" in standings):
         message = f"{fields['status']} with parts that are {', '.join(standings)}"
         notes.bad("I25", "cart unlike parts", cart.offset, message, **where)
+
+
+def judge_payment(cart_id: str, cart: StoredCart, carts: Carts, report: Report) -> None:
+    """Compare the payment of a cart at rest with its seats: all are sold and paid for, or none."""
+    fields, notes, paid = cart.fields, Notes(cart.partition, report), carts.payments.get(cart_id)
+    known, where = fields["payment"], {"reservation_id": cart_id}
+
+    def bad(invariant: str, anomaly: str, message: str) -> None:
+        notes.bad(invariant, anomaly, cart.offset, message, **where)
+
+    if known["method"] or known["parameters"]:
+        bad("I24", "kept secret", "what the gateway wants to know of the buyer is kept")
+    records = [
+        carts.truth.get(f"{cart_id}_{number}", (0, NEVER))[1]
+        for number, part in enumerate(fields["parts"])
+        if part["isPaid"]
+    ]
+    standings = {record["status"] for record in records}
+    costs = sum(record.get("amount", 0) for record in records)
+    stored = None if paid is None else paid.payment.stored
+    if paid is None or stored is None:
+        if known["step"] == "SOLD" and known["amount"]:
+            bad("I10", "sold without money", "nobody keeps a purchase for what was sold")
+        return
+    payment, status = paid.payment, paid.payment.status
+    if not paid.is_settled or status == "COMPENSATION_REQUIRED":
+        return
+    if (stored["amount"], known["amount"]) != (costs, costs):
+        message = f"{stored['amount']} of {known['amount']}, and the parts were held for {costs}"
+        bad("I10", "wrong amount", message)
+    if status == "DONE" and standings != {"SOLD"}:
+        bad("I10", "stranded money", f"paid for, and the parts are {', '.join(sorted(standings))}")
+    if status != "DONE" and "SOLD" in standings and "found PAID_ELSEWHERE" not in payment.heard:
+        bad("I10", "sold without money", f"{status}, and some part is sold")
+    due = Counter({stored["currency"]: costs} if status == "DONE" else {})
+    if paid.kept != due and not paid.is_asked:
+        report.money_mismatch += 1
+        bad("I10", "stranded money", f"{dict(paid.kept)} is kept, and {dict(due)} is to be")

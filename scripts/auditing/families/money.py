@@ -13,8 +13,9 @@ from itertools import pairwise
 
 from infra.gateway.books import Operation
 from scripts.auditing.accounts import GATEWAY, Account, Order, accounts_of
+from scripts.auditing.carts import Carts, PaidCart
 from scripts.auditing.facts import Facts
-from scripts.auditing.purchases import TERMS, Payment
+from scripts.auditing.purchases import TERMS, Payment, is_of_cart
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
 
@@ -98,7 +99,8 @@ def check(facts: Facts, notes: Notes) -> None:
     for reservation_id, payment in facts.purchases.by_id.items():
         payment.is_waiting |= reservation_id in waiting
         judge_payment(facts, notes, reservation_id, payment)
-        if is_settled(payment):
+        # The seats of a cart lie on several partitions: it is judged when all are read.
+        if is_settled(payment) and not is_of_cart(reservation_id):
             settled[reservation_id] = payment
             judge_seats(facts, notes, reservation_id, payment)
     judge_sales(facts, notes)
@@ -383,6 +385,21 @@ def has_card(text: str) -> bool:
         if (sum(digits[::2]) + sum(doubled)) % 10 == 0:
             return True
     return False
+
+
+def add_carts(facts: Facts, carts: Carts) -> None:
+    """Add the payments of carts, each with the money that is kept of it."""
+    accounts: Mapping[Order, Account] = {}
+    if facts.log.ledger is not None:
+        accounts = accounts_of(facts.log.ledger, facts.partition, facts.log.partitions)
+    for payment_id, payment in facts.purchases.by_id.items():
+        if not is_of_cart(payment_id):
+            continue
+        stored, kept = payment.stored, kept_of(payment)
+        if facts.log.ledger is not None and stored is not None and stored["gateway"] == GATEWAY:
+            kept = accounts.get((payment_id, stored["epoch"]), Account("")).kept
+        paid = PaidCart(payment, kept, is_settled=is_settled(payment), is_asked=is_asked(payment))
+        carts.payments[payment_id.removesuffix("_c")] = paid
 
 
 def add_claims(facts: Facts, claims: Claims) -> None:

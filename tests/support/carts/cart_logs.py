@@ -14,14 +14,17 @@ from support.carts.carting import (
     open_cart,
     release_cart,
 )
+from support.carts.paid_carts import PAYMENT_MS, PAYMENTS, PaidCarts, id_of, user_of
+from support.logs.audit_logs import letter_headers
 from support.payments.shop import WIRE
 from support.seats.section_commands import confirm, hold
 
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_STATUS
+from schemas.topics import PAYMENT_EVENTS, RESERVATION_OUTCOMES, SECTION_STATUS
 from scripts.auditing.log import Log, LogRecord, Records
 from state.domain.carts.cart import OnFailure
 from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore
+from streams.driver import PipedRecord
 
 A, B, C = SECTIONS
 HELD, SPLIT, KEPT, RELEASED, SOLD = (cart_id_of(number) for number in range(5))
@@ -51,6 +54,59 @@ def log_of(world: Carting) -> Log:
     log.statuses = records(world, SECTION_STATUS.name)
     log.changelog, log.carts_state = changelog(world, SEATS), changelog(world, CARTS)
     return log
+
+
+def log_with_payments(world: PaidCarts) -> Log:
+    """Return all topics, with those of payments; the gateway's ledger cannot be read."""
+    log = log_of(world)
+    log.payments, log.told = records(world, PAYMENTS), records(world, PAYMENT_EVENTS.name)
+    log.purchases = changelog(world, PAYMENTS)
+    for number in range(PARTITIONS):
+        log.dead_letters[number] = []
+    for letter in world.driver.dead_letters:
+        original = letter.record
+        assert isinstance(original, PipedRecord)
+        place, reason = original.partition, letter.reason.encode()
+        headers = dict(letter_headers(place, original.offset, reason))
+        headers["dead-letter-topic"] = original.topic.encode()
+        listed = log.dead_letters[place]
+        told = LogRecord(len(listed), 0, original.key, original.value, (*headers.items(),))
+        listed.append(told)
+    return log
+
+
+def paid() -> PaidCarts:
+    """Return a world in which payments of carts have gone every way there is, and are at rest.
+
+    Cart 0 is sold, 1 declined, 2 refunded, 3 was paid for when the seats of a part were gone.
+    """
+    world = PaidCarts(("......",) * 3, (4_000, 0, 2_500))
+    first, second, third = SECTIONS
+    for number, how in enumerate(("answered", "declined", "answered")):
+        user = user_of(number)
+        world.send(open_cart(id_of(number), best(first, 1), best(second, 2), user=user))
+        world.relay_all()
+        world.pay(id_of(number), user)
+        world.answer_all(how)
+    world.want_refund(id_of(2), user_of(2), first)
+    world.answer_all()
+    late = id_of(3)
+    world.send(open_cart(late, best(first, 1), best(third, 3), user=user_of(3)))
+    world.relay_all()
+    world.pay(late, user_of(3))
+    world.relay_all()
+    world.pass_time(PAYMENT_MS)
+    [charge] = world.driver.intents(PAYMENTS, due=True)
+    world.answer(charge, "away")
+    world.pass_time(5_000)
+    world.answer_all()
+    world.ask(hold("other", 5, section=third))
+    world.ledger.charge(world.order(late), 4_000 + 3 * 2_500)
+    world.hint(late)
+    world.answer_all()
+    world.settle()
+    world.check()
+    return world
 
 
 def records(world: Carting, topic: str) -> Records:

@@ -5,16 +5,26 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.carts.cart_logs import HELD, KEPT, SPLIT, A, log_of, sold_out
+from support.carts.cart_logs import (
+    HELD,
+    KEPT,
+    SPLIT,
+    A,
+    log_of,
+    log_with_payments,
+    paid,
+    sold_out,
+)
 from support.carts.carting import CODECS, Carting, best, open_cart, release_cart
+from support.carts.paid_carts import id_of
 from support.examples import of_whole
-from support.seats.section_commands import EVENT, extend, hold
+from support.seats.section_commands import EVENT, extend, hold, refund_seats
 
 from scripts.auditing.checks import audit
 from scripts.auditing.log import Log
 from scripts.auditing.report import Report
 from state.domain.carts.cart import Cart, CartStatus, OnFailure
-from state.domain.keys import CART, section_key
+from state.domain.keys import CART, PURCHASE, cart_payment_id, section_key
 from state.domain.reservation import Status
 from state.records.carts import cart_of
 from state.stores import envelope
@@ -169,3 +179,48 @@ def test_whatever_buyers_want_the_oracle_tells_carts_what_sections_do(
             case "pass":
                 world.driver.advance(count * 150_000, step_ms=50_000)
     assert audit(log_of(world)).violations == []
+
+
+# Carts that were paid for.
+
+
+def test_i10_carts_that_were_paid_for_are_sound_and_their_money_is_that_of_their_seats() -> None:
+    report = audit(log_with_payments(paid()))
+    assert report.violations == []
+    assert report.money_mismatch == 0
+    kept = report.captured - report.refunded
+    assert kept == report.price_of_sold == {"EUR": 4_000}
+    assert (report.payments, report.declined) == (4, 1)
+
+
+SALE = id_of(0)
+
+
+def paid_as(change: Callable[[Cart], Cart]) -> Log:
+    """Return the topics of those carts, where the one that was sold is kept otherwise."""
+    return with_cart(log_with_payments(paid()), SALE, change)
+
+
+def test_i10_a_cart_whose_parts_cost_another_sum_is_flagged() -> None:
+    log = paid_as(lambda cart: cart._replace(payment=cart.payment._replace(amount=1)))
+    assert found(log) == {("I10", "wrong amount")}
+
+
+def test_i24_what_a_gateway_wants_to_know_of_a_buyer_is_not_kept_with_the_cart() -> None:
+    log = paid_as(lambda cart: cart._replace(payment=cart.payment._replace(parameters=b"tok")))
+    assert found(log) == {("I24", "kept secret")}
+
+
+def test_i10_a_cart_that_is_sold_and_has_no_purchase_is_flagged() -> None:
+    log = log_with_payments(paid())
+    key = PURCHASE + cart_payment_id(SALE.encode())
+    for listed in log.purchases.values():
+        listed[:] = [record for record in listed if record.key != key]
+    assert {("I8", "lost purchase"), ("I10", "sold without money")} <= found(log)
+
+
+def test_i10_money_of_a_cart_of_which_a_part_is_not_sold_is_flagged() -> None:
+    world = paid()
+    world.ask(refund_seats(f"{SALE}_0", section=A))
+    world.relay_all()
+    assert ("I10", "stranded money") in found(log_with_payments(world))
