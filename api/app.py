@@ -23,6 +23,7 @@ from api.availability import stream as streaming
 from api.availability.encoded import AGE_HEADERS
 from api.availability.endpoints import QuickLookUps
 from api.carts import endpoints as carts
+from api.carts import payments as cart_payments
 from api.events import endpoints as events
 from api.events import seat_maps
 from api.http1.framing import check_head
@@ -295,6 +296,7 @@ def with_endpoints() -> FastAPI:
         streaming,
         reservations,
         carts,
+        cart_payments,
         payments,
         compensations,
         webhooks,

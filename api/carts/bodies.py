@@ -4,8 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from api.payments.bodies import PaymentStatus, PaymentWay
 from api.seat_bodies import STRICT, BestAvailable, ChosenSeats, SeatBody, seat_body
 from api.web.consistency_tokens import TOKEN_FORM, token_of
+from api.web.whole_numbers import INT64_MAX
 from state.domain.carts.cart import PARTS_MAX, Cart, CartStatus, OnFailure, Part
 from state.domain.outcome import WITH_DEADLINE, reason_of
 from state.domain.reasons import Reason
@@ -60,21 +62,56 @@ class PartBody(BaseModel):
     seat: SeatBody | None = None
 
 
+CartStanding = Literal[
+    "ASKING", "HELD", "ENDING", "REJECTED", "RELEASED", "SOLD", "PAYING", "REFUNDED"
+]
+
+
 class CartBody(BaseModel):
     """A cart as it stands, with its parts in the order in which they were asked for.
 
-    ASKING: some section has not answered; ENDING: seats are being given back. `deadline_ms` is
+    ASKING: some section has not answered; ENDING: seats are being given back; PAYING: all that is
+    held is being paid for. `deadline_ms` is
     that of the hold that lapses first; `amount` is the price of all that is held or sold.
     """
 
     cart_id: str = Field(description="Opaque; part of this cart's address.")
-    status: Literal["ASKING", "HELD", "ENDING", "REJECTED", "RELEASED", "SOLD"]
+    status: CartStanding
     event_id: int
     on_failure: Literal["release", "keep"]
     deadline_ms: int | None = Field(description="Unix ms.")
     amount: int = Field(description="In the currency's minor unit, such as cents.")
     currency: str = Field(description="ISO 4217; empty where nothing has a price.")
     parts: list[PartBody]
+    revision: str = Field(description="Opaque; for `changed_from`.")
+
+
+class CartPaymentStart(PaymentWay):
+    """How a buyer pays for all that a cart holds, and what he saw as its price.
+
+    Sections say what is charged; where that is another sum, nothing begins. `parameters` are for
+    the gateway: a token that its own page gave to the buyer, never a card.
+    """
+
+    amount: int = Field(ge=0, le=INT64_MAX, description="`amount` of the cart, as last seen.")
+    currency: str = Field(pattern="^[A-Z]{3}$", description="`currency` of the cart.")
+
+
+class CartPaymentBody(BaseModel):
+    """How the payment of a cart stands.
+
+    NOT_STARTED: nobody has begun one. FAILED without a gateway: some part could not be paid for,
+    so nobody was asked for money. COMPENSATION_REQUIRED: a person looks after the money.
+    """
+
+    payment_id: str
+    status: PaymentStatus
+    cart_status: CartStanding
+    amount: int = Field(description="In the currency's minor unit, such as cents.")
+    currency: str = Field(description="ISO 4217; empty where nothing is charged.")
+    gateway: str | None
+    booking_number: str | None = Field(description="Null until all seats are sold.")
+    deadline_ms: int | None = Field(description="Unix ms; null unless the payment is under way.")
     revision: str = Field(description="Opaque; for `changed_from`.")
 
 

@@ -295,6 +295,8 @@ def _check_unpaid(cart: Cart, cart_id: str) -> None:
     Beside parts that are sold, what may be kept by itself is given back by itself.
     """
     standing = {Status(part.status) for part in cart.parts}
+    if cart.status == CartStatus.PAYING:
+        standing.add(Status.PAYING)
     is_given_back = cart.end == CartEnd.CANCELLED and Status.RELEASED in standing
     if cart.on_failure == OnFailure.KEEP and (standing & _MAY_HOLD or is_given_back):
         standing.discard(Status.SOLD)

@@ -8,12 +8,13 @@ from api.access.identity import Identity
 from api.pod import Pod
 from api.standing import UNANSWERED
 from api.web.problems import Problem, told_as
-from schemas.topics import CART_COMMANDS
+from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS
 from state.domain.carts.cart import Cart
-from state.domain.keys import CART
+from state.domain.keys import CART, PURCHASE, cart_payment_id
 from state.domain.reasons import ApiReason
 from state.domain.tickets import split_issued_id
 from state.records.carts import cart_of
+from state.records.payments import PurchaseRecord, purchase_of
 
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
@@ -64,3 +65,21 @@ def own_cart(cart: Cart | None, who: Identity) -> Cart:
             ApiReason.NOT_FOUND, "There is none, or none of yours; it may be there later."
         )
     return cart
+
+
+async def purchase_of_cart(pod: Pod, cart_id: str, cart: Cart) -> PurchaseRecord | None:
+    """Return the purchase of a cart by its owner's word; None where none was begun yet.
+
+    Raises Problem (503) where the owner cannot be asked, or is behind the cart.
+    """
+    parts = split_issued_id(cart_id)
+    assert parts is not None
+    if not cart.payment.amount:
+        return None
+    key = PURCHASE + cart_payment_id(cart_id.encode())
+    with told_as(UNANSWERED):
+        stored = await pod.owners.get(PAYMENT_COMMANDS.name, parts.partition, key)
+    if stored is None and cart.payment.saying:
+        # Payments have told the cart of it, so its owner will know it.
+        raise Problem.of(ApiReason.NOT_READY, "The payment's owner is behind; ask again shortly.")
+    return None if stored is None else purchase_of(stored)

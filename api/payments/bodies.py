@@ -1,11 +1,13 @@
 """What requests and answers about payments look like."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.web.problems import bad
+from streams.gateways.protocol import Gateway
 
 PARAMETERS_BYTES_MAX: Final = 4_096
 """Most bytes of all parameters together, encoded as in the log."""
@@ -13,23 +15,24 @@ PARAMETERS_BYTES_MAX: Final = 4_096
 _INT_MAX: Final = 2**31 - 1
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
-Gateway = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+GatewayName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Method = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 _Value = Annotated[str, StringConstraints(max_length=2_048)]
 
 
-class PaymentStart(BaseModel):
-    """How a buyer pays for the seats of a hold. Their price was fixed when they were held.
+class PaymentWay(BaseModel):
+    """How a buyer pays.
 
     `parameters` are for the gateway: a token that its own page gave to the buyer, never a card.
     """
 
     model_config = _STRICT
 
-    epoch: int = Field(ge=1, le=_INT_MAX, description="The reservation's epoch, as last seen.")
     method: Method = Field(description="The gateway's name for it, such as `card`.")
-    gateway: Gateway | None = Field(default=None, description="If absent: the pod's first one.")
+    gateway: GatewayName | None = Field(
+        default=None, description="If absent: the pod's first one."
+    )
     parameters: dict[_Name, _Value] = Field(default={}, max_length=32)
 
     def encoded_parameters(self) -> bytes:
@@ -40,6 +43,29 @@ class PaymentStart(BaseModel):
         if len(encoded) > PARAMETERS_BYTES_MAX:
             bad("body.parameters", f"at most {PARAMETERS_BYTES_MAX} bytes as JSON")
         return encoded
+
+    def checked(self, names: Sequence[str], gateways: Mapping[str, Gateway]) -> tuple[str, bytes]:
+        """Return the gateway's name and the parameters as the log has them.
+
+        names: of the gateways that this pod takes, the first one being that of who names none.
+        Raises Problem before anything is written, since a log can be read for a long time.
+        """
+        name = self.gateway or names[0]
+        if name not in names:
+            bad("body.gateway", f"one of {', '.join(names)}")
+        wrong = gateways[name].wrong_detail(self.method, self.parameters)
+        if wrong is not None:
+            bad(f"body.{wrong.where}", wrong.why)
+        return name, self.encoded_parameters()
+
+
+class PaymentStart(PaymentWay):
+    """How a buyer pays for the seats of a hold. Their price was fixed when they were held.
+
+    `parameters` are for the gateway: a token that its own page gave to the buyer, never a card.
+    """
+
+    epoch: int = Field(ge=1, le=_INT_MAX, description="The reservation's epoch, as last seen.")
 
 
 PaymentStatus = Literal[

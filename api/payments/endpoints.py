@@ -19,7 +19,7 @@ from api.standing import own, standing_of
 from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
-from api.web.problems import Problem, bad
+from api.web.problems import Problem
 from api.web.waits import caller_of
 from infra.process.record_ids import record_headers
 from state.domain.keys import section_key
@@ -56,14 +56,7 @@ async def start_payment(
     """Pay for the seats of a hold. A repeat with the same key gets the same answer."""
     pod = pod_of(request)
     held = own(await standing_of(pod, reservation_id), who)
-    gateway = body.gateway or pod.settings.gateways[0]
-    if gateway not in pod.settings.gateways:
-        bad("body.gateway", f"one of {', '.join(pod.settings.gateways)}")
-    wrong = pod.payments.gateways[gateway].wrong_detail(body.method, body.parameters)
-    if wrong is not None:
-        # Refused before anything is written, since a log can be read for a long time.
-        bad(f"body.{wrong.where}", wrong.why)
-    parameters = body.encoded_parameters()
+    gateway, parameters = body.checked(pod.settings.gateways, pod.payments.gateways)
     desk = pod.desk
     # The section recognizes a repeat by its correlation id, which is made of the key: so a repeat
     # is known even where Redis has forgotten the key.

@@ -1,0 +1,222 @@
+"""Paying for a cart over HTTP: begin it, see how it stands, ask for the money back.
+
+As with reservations, a pod appends one record and answers 202; it waits neither for a gateway nor
+for all workers. A cart is paid for once, whatever is repeated.
+"""
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from api.access.identity import Identity
+from api.carts.bodies import CartPaymentBody, CartPaymentStart
+from api.carts.standing import awaited_cart, cart_at_owner, own_cart, purchase_of_cart
+from api.guard import buyer, limited, pod_of
+from api.headers import AskedWait, Key
+from api.payments.bodies import PaymentPending
+from api.pod import Pod
+from api.web.answers import json_answer
+from api.web.ids import ReservationIdInPath
+from api.web.problems import Header as ProblemHeader
+from api.web.problems import Problem
+from api.web.waits import caller_of
+from state.domain.carts.cart import Cart, CartStatus, refusal_to_pay
+from state.domain.carts.payment import UNDER_WAY, Step
+from state.domain.keys import cart_key, cart_payment_id
+from state.domain.purchase import PurchaseStatus
+from state.domain.reasons import ApiReason, Reason
+from state.domain.tickets import split_issued_id, ticket_of
+from state.records.payments import PurchaseRecord
+from state.redis.idempotency import Claim, digest_of
+
+router = APIRouter(tags=["carts"])
+
+Buyer = Annotated[Identity, Depends(buyer)]
+
+LOOKS_EVERY_S: Final = 0.5
+"""How often cart and purchase are read while a caller waits: neither has outcomes."""
+
+_COME_BACK: Final[ProblemHeader] = ("Retry-After", "1")
+_ADVICE: Final = {
+    Reason.NOT_HELD: "Read the cart again: there is nothing that could be paid for.",
+    Reason.NOT_PRICED: "Some of the seats have no price.",
+    Reason.PAYMENT_IN_PROGRESS: "A cart is paid for once.",
+}
+_OPEN_PURCHASE: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})
+
+
+@router.post(
+    "/v1/carts/{cart_id}/payments",
+    status_code=202,
+    response_model=PaymentPending,
+    dependencies=[Depends(limited("create"))],
+)
+async def pay_cart(
+    request: Request,
+    cart_id: ReservationIdInPath,
+    body: CartPaymentStart,
+    who: Buyer,
+    key: Key,
+    wait: AskedWait,
+) -> Response:
+    """Pay for all that a cart holds, as one. A repeat with the same key gets the same answer."""
+    pod = pod_of(request)
+    cart = own_cart(await cart_at_owner(pod, cart_id), who)
+    gateway, parameters = body.checked(pod.settings.gateways, pod.payments.gateways)
+    # The cart recognizes a repeat by its correlation id, which is made of the key.
+    ticket = ticket_of(who.user_id, key)
+    claim = await pod.desk.keys.claim(ticket, digest_of({"pay": cart_id, **body.model_dump()}))
+    if claim is Claim.OTHER:
+        raise Problem.of(
+            ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each different request."
+        )
+
+    def refusal(one: Cart) -> Reason | None:
+        is_begun = one.payment.wish == ticket.encode()
+        return None if is_begun else refusal_to_pay(one, body.amount, body.currency.encode())
+
+    def is_met(one: Cart) -> bool:
+        return one.payment.wish == ticket.encode() or refusal(one) is not None
+
+    _refuse(cart_id, refusal(cart))
+    value = pod.carts.encoders.pay_cart(
+        cart_id,
+        who.user_id,
+        ticket,
+        cart.event_id,
+        (body.amount, body.currency),
+        (gateway, body.method, parameters),
+    )
+    owner = cart_key(cart.event_id, who.user_id.encode())
+    await pod.carts.tell(owner, pod.desk.partition_of(owner), value, request.state.correlation)
+    if wait.headers:
+        # Only who demands to wait for it is told that the cart has changed meanwhile.
+        begun = await pod.waits.of(
+            caller_of(request, who.user_id),
+            lambda: awaited_cart(pod, cart_id, is_met, wait.seconds),
+        )
+        _refuse(cart_id, None if begun is None else refusal(begun))
+    return _pending(cart_id, wait.headers)
+
+
+@router.get(
+    "/v1/carts/{cart_id}/payment",
+    response_model=CartPaymentBody,
+    dependencies=[Depends(limited("position"))],
+)
+async def show_cart_payment(
+    request: Request,
+    cart_id: ReservationIdInPath,
+    who: Buyer,
+    wait: AskedWait,
+    changed_from: Annotated[
+        str | None, Query(max_length=200, description="A revision: wait until it is another.")
+    ] = None,
+) -> Response:
+    """Show how the payment of a cart stands; wait until that has changed."""
+    pod = pod_of(request)
+    cart = own_cart(await cart_at_owner(pod, cart_id), who)
+    shown = _body(cart_id, cart, await purchase_of_cart(pod, cart_id, cart))
+    if changed_from == shown["revision"] and wait.seconds > 0:
+        shown = await pod.waits.of(
+            caller_of(request, who.user_id),
+            lambda: _changed(pod, cart_id, who, changed_from, wait.seconds),
+        )
+    return json_answer(shown, 200, wait.headers)
+
+
+@router.post(
+    "/v1/carts/{cart_id}:refund",
+    status_code=202,
+    response_model=PaymentPending,
+    dependencies=[Depends(limited("cancel"))],
+)
+async def refund_cart(
+    request: Request, cart_id: ReservationIdInPath, who: Buyer, key: Key
+) -> Response:
+    """Give all seats of a cart back and get the money back: all of it."""
+    pod = pod_of(request)
+    cart = own_cart(await cart_at_owner(pod, cart_id), who)
+    is_paid = cart.status in {CartStatus.SOLD, CartStatus.REFUNDED}
+    if not is_paid or await purchase_of_cart(pod, cart_id, cart) is None:
+        raise Problem.of(
+            Reason.NOT_PAID, "No payment of this cart has sold its seats.", cart_id=cart_id
+        )
+    payment_id, parts = _payment_id(cart_id), split_issued_id(cart_id)
+    assert parts is not None
+    identity = pod.desk.encoders.identity(
+        payment_id,
+        who.user_id,
+        cart.parts[0].section.decode(),
+        cart.event_id,
+        ticket_of(who.user_id, key),
+    )
+    value = pod.payments.encoders.refund_requested(identity)
+    await pod.payments.tell(payment_id, parts.partition, value, request.state.correlation)
+    return _pending(cart_id, ())
+
+
+def _refuse(cart_id: str, reason: Reason | None) -> None:
+    """Raise Problem for a reason not to begin a payment."""
+    if reason is not None:
+        advice = _ADVICE.get(reason, "Read the cart again, and name its amount and currency.")
+        raise Problem.of(reason, advice, cart_id=cart_id)
+
+
+def _payment_id(cart_id: str) -> str:
+    return cart_payment_id(cart_id.encode()).decode()
+
+
+def _step(cart: Cart) -> tuple[int, int]:
+    return cart.status, cart.payment.turn
+
+
+def _status(cart: Cart, purchase: PurchaseRecord | None) -> str:
+    if purchase is not None:
+        return PurchaseStatus(purchase.status).name
+    step = Step(cart.payment.step)
+    if step == Step.SOLD:
+        return "DONE"
+    if step in UNDER_WAY:
+        return "PENDING"
+    return "FAILED" if step else "NOT_STARTED"
+
+
+def _body(cart_id: str, cart: Cart, purchase: PurchaseRecord | None) -> dict[str, Any]:
+    """Return the members of a CartPaymentBody."""
+    is_open = purchase is not None and purchase.status in _OPEN_PURCHASE
+    told = "" if purchase is None else f"{purchase.status}.{purchase.changed_at_ms}"
+    status, turn = _step(cart)
+    return {
+        "payment_id": _payment_id(cart_id),
+        "status": _status(cart, purchase),
+        "cart_status": CartStatus(status).name,
+        "amount": cart.payment.amount,
+        "currency": cart.payment.currency.decode(),
+        "gateway": None if purchase is None else purchase.gateway.decode(),
+        "booking_number": (purchase.booking_number.decode() or None) if purchase else None,
+        "deadline_ms": purchase.deadline_ms if purchase is not None and is_open else None,
+        "revision": f"{status}.{turn}/{told}",
+    }
+
+
+async def _changed(
+    pod: Pod, cart_id: str, who: Identity, revision: str, wait_s: float
+) -> dict[str, Any]:
+    """Return how a payment stands once it has another revision, or `wait_s` has passed."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + wait_s
+    while True:
+        cart = own_cart(await cart_at_owner(pod, cart_id), who)
+        shown = _body(cart_id, cart, await purchase_of_cart(pod, cart_id, cart))
+        left_s = until_s - loop.time()
+        if shown["revision"] != revision or left_s <= 0 or pod.draining.is_set():
+            return shown
+        await asyncio.sleep(min(left_s, LOOKS_EVERY_S))
+
+
+def _pending(cart_id: str, headers: tuple[ProblemHeader, ...]) -> Response:
+    place: ProblemHeader = ("Location", f"/v1/carts/{cart_id}/payment")
+    body = {"payment_id": _payment_id(cart_id), "status": "PENDING"}
+    return json_answer(body, 202, (place, _COME_BACK, *headers))

@@ -1,0 +1,123 @@
+"""Paying for a cart over HTTP: once, for what the buyer saw, all seats or none."""
+
+import httpx
+from support.carts.carting import MINUTE_MS, SECTIONS
+from support.carts.paid_carts import PRICE, PaidCarts
+from support.pods.carts_asked import ANN, BOB
+from support.pods.carts_paid import asking, held, pay, shown
+from support.pods.reservations_asked import problem
+
+from api.pod import Pod
+from state.domain.reservation import Status
+
+A, B, C = SECTIONS
+WAIT = {"Prefer": "wait=1"}
+
+
+def test_a_cart_is_paid_for_shown_and_given_back() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        assert (await shown(client, cart))["status"] == "NOT_STARTED"
+        begun = await pay(client, cart)
+        assert begun.status_code == 202, begun.text
+        place = f"/v1/carts/{cart['cart_id']}/payment"
+        assert begun.headers["location"] == place
+        assert begun.json() == {"payment_id": f"{cart['cart_id']}_c", "status": "PENDING"}
+        now = await shown(client, cart)
+        assert (now["status"], now["cart_status"]) == ("PENDING", "PAYING")
+        assert (now["amount"], now["currency"], now["gateway"]) == (2 * PRICE, "EUR", "mock")
+        assert now["deadline_ms"]
+        world.answer_all()
+        done = await shown(client, cart)
+        assert (done["status"], done["cart_status"]) == ("DONE", "SOLD")
+        assert done["booking_number"].startswith("BK-")
+        assert done["revision"] != now["revision"]
+        path = f"/v1/carts/{cart['cart_id']}:refund"
+        asked = await client.post(path, headers={**ANN, "Idempotency-Key": "r1"})
+        assert asked.status_code == 202, asked.text
+        world.answer_all()
+        assert (await shown(client, cart))["status"] == "REFUNDED"
+        assert world.truth(cart["cart_id"], A, B) == [Status.REFUNDED] * 2
+        world.settle()
+        world.check()
+
+    asking(test)
+
+
+def test_a_repeat_pays_once_and_another_payment_is_refused() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        first, again = await pay(client, cart), await pay(client, cart, headers=WAIT)
+        assert first.json() == again.json()
+        problem(await pay(client, cart, "p2"), 409, "PAYMENT_IN_PROGRESS")
+        problem(await pay(client, cart, amount=1), 422, "IDEMPOTENCY_KEY_REUSED")
+        world.answer_all()
+        assert (await pay(client, cart)).status_code == 202
+        assert world.ledger.charges == {world.order(cart["cart_id"]): 1}
+
+    asking(test)
+
+
+def test_another_sum_than_that_of_the_cart_begins_nothing() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        problem(await pay(client, cart, amount=PRICE), 409, "WRONG_AMOUNT")
+        problem(await pay(client, cart, "p2", currency="USD"), 409, "WRONG_CURRENCY")
+        problem(await pay(client, cart, "p3", gateway="nobody"), 400, "MALFORMED")
+        problem(await pay(client, cart, "p4", BOB), 404, "NOT_FOUND")
+        assert world.truth(cart["cart_id"], A, B) == [Status.HELD] * 2
+
+    asking(test)
+
+
+def test_what_costs_nothing_is_sold_at_once_and_has_no_money_to_give_back() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        assert (await pay(client, cart)).status_code == 202
+        now = await shown(client, cart)
+        assert (now["status"], now["cart_status"], now["gateway"]) == ("DONE", "SOLD", None)
+        path = f"/v1/carts/{cart['cart_id']}:refund"
+        asked = await client.post(path, headers={**ANN, "Idempotency-Key": "r1"})
+        problem(asked, 409, "NOT_PAID")
+
+    asking(test, prices=(0, 0, 0))
+
+
+def test_while_it_is_paid_for_a_cart_is_neither_given_back_nor_extended() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        await pay(client, cart)
+        path = f"/v1/carts/{cart['cart_id']}"
+        problem(await client.delete(path, headers=ANN), 409, "PAYMENT_IN_PROGRESS")
+        longer = await client.post(f"{path}:extend", headers={**ANN, "Idempotency-Key": "x"})
+        problem(longer, 409, "NOT_HELD")
+        asked = await client.post(f"{path}:refund", headers={**ANN, "Idempotency-Key": "r"})
+        problem(asked, 409, "NOT_PAID")
+
+    asking(test)
+
+
+def test_a_change_is_waited_for() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        now = await shown(client, cart)
+        await pay(client, cart)
+        later = await shown(client, cart, f"?changed_from={now['revision']}")
+        assert later["status"] == "PENDING"
+        same = await client.get(
+            f"/v1/carts/{cart['cart_id']}/payment?changed_from={later['revision']}",
+            headers={**ANN, "Prefer": "wait=0"},
+        )
+        assert same.json()["revision"] == later["revision"]
+
+    asking(test)
+
+
+def test_a_cart_that_has_lapsed_is_not_paid_for() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        world.pass_time(20 * MINUTE_MS)
+        problem(await pay(client, cart), 409, "NOT_HELD")
+        assert (await shown(client, cart))["status"] == "NOT_STARTED"
+
+    asking(test)
