@@ -118,10 +118,11 @@ async def show_cart_payment(
     pod = pod_of(request)
     cart = own_cart(await cart_at_owner(pod, cart_id), who)
     shown = _body(cart_id, cart, await purchase_of_cart(pod, cart_id, cart))
-    if changed_from == shown["revision"] and wait.seconds > 0:
+    revision: str = shown["revision"]
+    if changed_from == revision and wait.seconds > 0:
         shown = await pod.waits.of(
             caller_of(request, who.user_id),
-            lambda: _changed(pod, cart_id, who, changed_from, wait.seconds),
+            lambda: _changed(pod, cart_id, who, revision, wait.seconds),
         )
     return json_answer(shown, 200, wait.headers)
 

@@ -132,13 +132,12 @@ class PaymentFold(Fold):
             self.effects.to(self.setup.cart_commands).append((key, value))
             return
         commands = self.setup.codecs.commands
-        match say:
-            case Say.SELL_SEATS:
-                value = commands.confirm(about.request, about.epoch)
-            case Say.RELEASE_SEATS:
-                value = commands.fail_payment(about.request, about.epoch, PaymentFailure(cause))
-            case Say.TAKE_SEATS_BACK:
-                value = commands.refund_seats(about.request, about.epoch)
+        if say == Say.SELL_SEATS:
+            value = commands.confirm(about.request, about.epoch)
+        elif say == Say.RELEASE_SEATS:
+            value = commands.fail_payment(about.request, about.epoch, PaymentFailure(cause))
+        else:
+            value = commands.refund_seats(about.request, about.epoch)
         key = b"%d-%s" % (about.event_id, about.section)
         self.effects.to(self.setup.section_commands).append((key, value))
 

@@ -3,8 +3,8 @@
 import httpx
 from support.carts.carting import MINUTE_MS, SECTIONS
 from support.carts.paid_carts import PRICE, PaidCarts
+from support.carts.paid_over_http import asking, held, pay, shown
 from support.pods.carts_asked import ANN, BOB
-from support.pods.carts_paid import asking, held, pay, shown
 from support.pods.reservations_asked import problem
 
 from api.pod import Pod

@@ -7,7 +7,8 @@ from support.seats.section_commands import IDS
 from schemas.topics import CART_COMMANDS, subject
 from serdes.avro.schema_files import current
 from serdes.wire import schema_id_of
-from state.domain.carts.cart import Ask, CartEnd, CartStatus, OnFailure
+from state.domain.carts.cart import CartEnd, CartStatus, OnFailure
+from state.domain.carts.payment import Ask, Step
 from state.records.carts import CARTS
 
 
@@ -23,6 +24,7 @@ def test_a_tick_is_one() -> None:
         (OnFailure, "OnFailure"),
         (Ask, "PartQuestion"),
         (CartEnd, "CartEnd"),
+        (Step, "CartPaymentStep"),
     ],
 )
 def test_numbers_of_the_domain_are_those_of_the_schemas(kind: type, name: str) -> None:

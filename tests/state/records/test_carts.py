@@ -12,7 +12,6 @@ from serdes.avro.field_names import field_names
 from serdes.avro.refused import Refused
 from serdes.decoding import Decoded
 from state.domain.carts.cart import (
-    Ask,
     Cart,
     CartEnd,
     CartStatus,
@@ -20,11 +19,13 @@ from state.domain.carts.cart import (
     Part,
     Standing,
 )
+from state.domain.carts.payment import Ask, CartPayment, Step
 from state.domain.layout import SeatPosition, SeatRange
+from state.domain.purchase import Say
 from state.domain.reasons import Reason
-from state.domain.reservation import ReleaseCause, Status
+from state.domain.reservation import PaymentFailure, ReleaseCause, Status
 from state.records import carts
-from state.records.carts import CARTS, ExtendCart, OpenCart, ReleaseCart, cart_of
+from state.records.carts import CARTS, ExtendCart, OpenCart, PayCart, ReleaseCart, cart_of
 
 NUMBERS = st.integers(0, 1 << 40)
 SMALL = st.integers(0, 9)
@@ -46,7 +47,28 @@ STANDINGS = st.builds(
     cause=st.sampled_from(ReleaseCause),
 )
 PARTS = st.builds(
-    Part, st.just(b"A-1"), NUMBERS, SEATS, st.sampled_from(Ask), st.booleans(), STANDINGS
+    Part,
+    st.just(b"A-1"),
+    NUMBERS,
+    SEATS,
+    st.sampled_from(Ask),
+    st.booleans(),
+    STANDINGS,
+    st.booleans(),
+)
+PAYMENTS = st.builds(
+    CartPayment,
+    step=st.sampled_from(Step),
+    turn=SMALL,
+    since_ms=NUMBERS,
+    wish=st.sampled_from([b"", b"w"]),
+    amount=NUMBERS,
+    currency=st.sampled_from([b"", b"EUR"]),
+    gateway=st.sampled_from([b"", b"mock"]),
+    method=st.sampled_from([b"", b"card"]),
+    parameters=st.binary(max_size=9),
+    saying=st.sampled_from([0, *Say]),
+    failure=st.sampled_from(PaymentFailure),
 )
 STORED = st.builds(
     Cart,
@@ -62,6 +84,7 @@ STORED = st.builds(
     applied_offset=NUMBERS,
     extension=st.sampled_from([b"", b"w"]),
     parts=st.lists(PARTS, max_size=3).map(tuple),
+    payment=PAYMENTS,
 )
 
 
@@ -79,7 +102,9 @@ def snake(names: list[str]) -> list[str]:
     return [re.sub("([A-Z])", lambda match: "_" + match[1].lower(), name) for name in names]
 
 
-@pytest.mark.parametrize("name", ["OpenCart", "ReleaseCart", "ExtendCart", "PartDecided"])
+@pytest.mark.parametrize(
+    "name", ["OpenCart", "ReleaseCart", "ExtendCart", "PartDecided", "PayCart"]
+)
 def test_each_record_has_its_fields_named_in_order(name: str) -> None:
     kind: Any = getattr(carts, name)
     assert snake(list(field_names(CARTS + name))) == list(kind._fields)
@@ -87,7 +112,12 @@ def test_each_record_has_its_fields_named_in_order(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "record"),
-    [(Cart, "state.Cart"), (Part, "types.CartPart"), (Standing, "types.PartStanding")],
+    [
+        (Cart, "state.Cart"),
+        (Part, "types.CartPart"),
+        (Standing, "types.PartStanding"),
+        (CartPayment, "types.CartPayment"),
+    ],
 )
 def test_values_of_the_domain_have_their_fields_in_the_order_of_their_records(
     kind: Any, record: str
@@ -107,6 +137,9 @@ def test_pods_say_what_workers_read() -> None:
     )
     assert read(released, ()) == Decoded(CARTS + "ReleaseCart", ReleaseCart(*who))
     assert read(extended, ()) == Decoded(CARTS + "ExtendCart", ExtendCart(*who))
+    paid = PODS.pay_cart(cart_id, "ann", "c", 7, (900, "EUR"), ("mock", "card", b"{}"))
+    price_and_way = 900, b"EUR", b"mock", b"card", b"{}"
+    assert read(paid, ()) == Decoded(CARTS + "PayCart", PayCart(*who, *price_and_way))
 
 
 def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
@@ -126,8 +159,10 @@ def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
                 True, 1, 2, 3, b"", (part,))  # fmt: skip
     # Nothing is known of the part: offset -1, and 12 fields of one zero byte, `seat` being null.
     standing = b"\x01" + bytes(12)
+    # Not paid for; a payment that was never begun is eleven zero bytes.
     assert CODECS.stored(cart) == (
         b"\x06ann" + b"\x0e" + b"\x00" + b"\x02" + b"\x06" + b"\x04" + b"\x01"
         + b"\x02\x04\x06" + b"\x00" + b"\x02"
         + b"\x02B" + b"\x02" + b"\x00" + b"\x04" + b"\x01" + standing + b"\x00"
+        + b"\x00" + bytes(11)
     )  # fmt: skip

@@ -81,6 +81,8 @@ DEAD: dict[str, tuple[Written, str]] = {
     "no Avro, signed": (signed(section_key(7, A), b'{"amount": 1}'), "BAD_WIRE_HEADER"),
     "bytes behind it": (signed(section_key(7, A), (GOOD.value or b"") + b"\0"), "BAD_BODY"),
     "no order": (signed(*completed("r1", PRICE, order_id="order-5")), "BAD_ORDER"),
+    "a cart's part": (signed(*completed(f"{'a' * 26}-0_1", PRICE)), "BAD_ORDER"),
+    "a whole cart": (signed(*completed(f"{'a' * 26}-0_c", PRICE)), "BAD_ORDER"),
     "epoch 0": (signed(*completed("r1", PRICE, epoch=0)), "BAD_ORDER"),
     "an epoch that is none": (signed(*completed("r1", PRICE, epoch=2**31)), "BAD_ORDER"),
     "another partition's order": (signed(*completed("r1", PRICE, partition=3)), "OTHER_ORDER"),
