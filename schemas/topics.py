@@ -242,8 +242,8 @@ CART_COMMANDS = Topic(
 
 CARTS_CHANGELOG = Topic(
     name="carts-changelog",
-    key="store tag byte + cart id; on the same partition number as the command",
-    records=(_STATE + "Cart",),
+    key="store tag byte + cart id, or + key of the buyer; on the partition number of the command",
+    records=(_STATE + "Cart", _STATE + "BuyerCarts"),
     # Never "compact,delete": a hold whose cart is forgotten is given back.
     cleanup="compact",
     group="seats",

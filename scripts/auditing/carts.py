@@ -19,9 +19,11 @@ from scripts.auditing.stored import check_envelope, opened
 
 Fields = dict[str, Any]
 
-CART, PROGRESS = b"k", b"p"
-STATE_BY_TAG = {CART: "Cart", PROGRESS: "Progress"}
-KEY = re.compile(rb"k[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})|p")
+CART, BUYER, PROGRESS = b"k", b"h", b"p"
+STATE_BY_TAG = {CART: "Cart", BUYER: "BuyerCarts", PROGRESS: "Progress"}
+KEY = re.compile(
+    rb"k[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})|h(?:0|[1-9][0-9]{0,18})-.{1,64}|p", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,6 @@ def read_state(log: Log, notes: Notes, carts: Carts) -> int:
             continue
         if tag == CART:
             carts.stored[rest] = StoredCart(notes.partition, offset, fields)
-        else:
+        elif tag == PROGRESS:
             next_offset = fields["nextOffset"]
     return next_offset

@@ -24,10 +24,12 @@ PURCHASE_COUNTS_KEY: Final = b"n"
 
 # Of the store of carts, beside the progress.
 CART: Final = b"k"
+BUYER: Final = b"h"
 
 _CART_ID: Final = re.compile(rb"[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})")
 _PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-7])")
 _CART_PAYMENT_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_c")
+_CART_KEY: Final = re.compile(rb"(?:0|[1-9][0-9]{0,18})-.{1,64}", re.DOTALL)
 PART_ID_BYTES_MIN: Final = 30
 _PAYMENT_OF_GATEWAY: Final = re.compile(rb"[a-z0-9_-]{1,32}:[!-~]{1,128}")
 _ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,5})")
@@ -144,12 +146,15 @@ def may_store_of_payments(store_key: bytes, _partition: int, _partitions: int) -
     return store_key in {PROGRESS_KEY, PURCHASE_COUNTS_KEY}
 
 
-def may_store_of_carts(store_key: bytes, _partition: int, _partitions: int) -> bool:
-    """Say whether a partition's store of carts may have a key; none tells its partition for sure.
+def may_store_of_carts(store_key: bytes, partition: int, partitions: int) -> bool:
+    """Say whether a partition's store of carts may have a key.
 
     A cart's id names its partition, but whoever appends it may have made it up.
     """
     tag, rest = store_key[:1], store_key[1:]
+    if tag == BUYER:
+        is_buyer = _CART_KEY.fullmatch(rest) is not None
+        return is_buyer and partition_of(rest, partitions) == partition
     return is_cart_id(rest) if tag == CART else store_key == PROGRESS_KEY
 
 

@@ -23,7 +23,7 @@ class CartCodecs:
     records:  bytes of cart-commands to records; learns other ids while it is used.
     commands: values of section-commands, by which sections are asked.
     payment_requested, sale_decided, tick: fields to a value of the wire, header included.
-    cart:     fields to a value of the store, without header.
+    cart, buyer: fields to a value of the store, without header.
     """
 
     records: TopicDecoder
@@ -32,6 +32,7 @@ class CartCodecs:
     sale_decided: Encode
     tick: Encode
     cart: Encode
+    buyer: Encode
 
     @classmethod
     def of(cls, ids: SchemaIds) -> "CartCodecs":
@@ -44,6 +45,7 @@ class CartCodecs:
             sale_decided=of_payments[PAYMENTS + "SaleDecided"],
             tick=encoders(CART_COMMANDS, ids)[CARTS + "CartTick"],
             cart=encoder(_CART),
+            buyer=encoder("io.seatstream.state.BuyerCarts"),
         )
 
     def stored(self, cart: Cart) -> bytes:

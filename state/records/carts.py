@@ -9,6 +9,7 @@ from serdes.avro.stored import stored_decoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
 from state.domain.carts.cart import Cart, OnFailure, Part, Standing
+from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.carts.payment import CartPayment
 from state.domain.layout import SeatPosition, SeatRange
 
@@ -20,7 +21,10 @@ Wanted = tuple[bytes, int, tuple[tuple[int, int], ...]]
 
 
 class OpenCart(NamedTuple):
-    """Hold seats in several sections as one; on_failure: number of an OnFailure."""
+    """Hold seats in several sections as one; on_failure: number of an OnFailure.
+
+    max_seats_per_user, max_open_holds_per_user: of the event, 0 for no limit.
+    """
 
     cart_id: bytes
     user_id: bytes
@@ -28,6 +32,8 @@ class OpenCart(NamedTuple):
     event_id: int
     on_failure: int
     items: tuple[Wanted, ...]
+    max_seats_per_user: int = 0
+    max_open_holds_per_user: int = 0
 
 
 class ReleaseCart(NamedTuple):
@@ -91,6 +97,7 @@ class SettleCart(NamedTuple):
 
 
 _read = stored_decoder(_CART)
+_read_buyer = stored_decoder("io.seatstream.state.BuyerCarts")
 
 
 def cart_of(payload: bytes) -> Cart:
@@ -99,6 +106,12 @@ def cart_of(payload: bytes) -> Cart:
     return cart._replace(
         parts=tuple(_part(*fields) for fields in cart.parts), payment=CartPayment(*cart.payment)
     )
+
+
+def carts_of_buyer(payload: bytes) -> tuple[bytes, ...]:
+    """Return the ids in a stored list of a buyer's carts; raises Refused for other bytes."""
+    (ids,) = _read_buyer(payload, 0)
+    return tuple(ids)
 
 
 def standing_of(fields: tuple[Any, ...]) -> Standing:
@@ -150,11 +163,14 @@ class CartEncoders:
         event_id: int,
         on_failure: OnFailure,
         items: tuple[Wanted, ...],
+        limits: Limits = UNLIMITED,
     ) -> bytes:
-        """Return the command that holds all these, or what can be had of them."""
-        return self._open(
-            cart_id.encode(), user.encode(), correlation.encode(), event_id, on_failure, items
-        )
+        """Return the command that holds all these, or what can be had of them.
+
+        limits: what the event allows each buyer.
+        """
+        who = cart_id.encode(), user.encode(), correlation.encode(), event_id
+        return self._open(*who, on_failure, items, *limits)
 
     def release_cart(self, cart_id: str, user: str, correlation: str, event_id: int) -> bytes:
         """Return the command that gives a cart back."""

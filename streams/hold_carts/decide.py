@@ -16,8 +16,10 @@ from state.domain.carts.cart import (
     heard,
     paid,
     refusal_to_pay,
+    refused,
     settled,
 )
+from state.domain.carts.limits import LISTED_MAX, Limits, exceeds
 from state.domain.carts.payment import Answer, Ask, CartPayment
 from state.domain.keys import (
     CART,
@@ -95,13 +97,30 @@ def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -
             wanted,
             fold.log_time_ms,
         )
-        fold.change(asked.cart_id, None, cart)
+        fold.change(asked.cart_id, None, _within_limits(fold, asked, cart))
     else:
         # Whoever asks for other things under a known id finds what is stored, and can compare.
         asked_before = [part[:3] for part in known.parts]
         is_same = _is_of(asked, known) and known.on_failure == on_failure
         is_repeat = is_same and asked_before == [part[:3] for part in wanted]
         fold.count("REPEATED" if is_repeat else Reason.CONFLICT.name)
+
+
+def _within_limits(fold: CartFold, asked: OpenCart, cart: Cart) -> Cart:
+    """Return a new cart, refused where its buyer would have more of the event than allowed.
+
+    All carts of a buyer and event are decided here, one after the other.
+    """
+    limits = Limits(asked.max_seats_per_user, asked.max_open_holds_per_user)
+    if not any(limits):
+        return cart
+    listed = fold.of_buyer(cart_key(asked.event_id, asked.user_id))
+    stored = fold.state.get_many([CART + cart_id for cart_id in listed])
+    carts = [cart_of(one) for one in stored if one is not None]
+    limited = cart._replace(is_limited=True)
+    if len(listed) >= LISTED_MAX or exceeds(limits, carts, cart.parts):
+        return refused(limited, Reason.HOLD_LIMIT, fold.log_time_ms)
+    return limited
 
 
 def _release(fold: CartFold, _: Record, asked: ReleaseCart, known: Cart | None) -> None:

@@ -7,12 +7,21 @@ from typing import Final
 
 from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
 from state.domain.carts.cart import Cart, CartStatus, Part, given_up
+from state.domain.carts.limits import is_counted
 from state.domain.carts.payment import Answer, Ask, Step, answer
-from state.domain.keys import CART, PROGRESS_KEY, cart_payment_id, part_id, section_key
+from state.domain.keys import (
+    BUYER,
+    CART,
+    PROGRESS_KEY,
+    cart_key,
+    cart_payment_id,
+    part_id,
+    section_key,
+)
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, SaleDecision
 from state.records.cart_codecs import CartCodecs
-from state.records.carts import CARTS, cart_of
+from state.records.carts import CARTS, cart_of, carts_of_buyer
 from streams.batch import Batch, State
 from streams.folding.fold import Fold
 
@@ -80,9 +89,26 @@ class CartFold(Fold):
             if is_extended and part.is_extending:
                 self._extend(cart_id, after, number)
         self._follow_payment(cart_id, before, after)
+        if is_counted(after) != (before is not None and is_counted(before)):
+            self._list(cart_id, after)
         if before is None or before.status != after.status:
             self.count("CART_" + CartStatus(after.status).name)
         self.store(cart_id, after._replace(applied_offset=self.offset))
+
+    def of_buyer(self, buyer: bytes) -> tuple[bytes, ...]:
+        """Return the ids of a buyer's carts that count for limits; buyer: key of its records."""
+        stored = self.state.get(BUYER + buyer)
+        return () if stored is None else carts_of_buyer(stored)
+
+    def _list(self, cart_id: bytes, cart: Cart) -> None:
+        """Note that a cart counts, or does so no more."""
+        buyer = cart_key(cart.event_id, cart.user_id)
+        others = tuple(one for one in self.of_buyer(buyer) if one != cart_id)
+        listed = (*others, cart_id) if is_counted(cart) else others
+        if listed:
+            self.state.put(BUYER + buyer, self.codecs.buyer(listed))
+        else:
+            self.state.delete(BUYER + buyer)
 
     def store(self, cart_id: bytes, cart: Cart) -> None:
         """Store a cart, with the time at which a section is asked again."""

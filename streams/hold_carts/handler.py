@@ -9,7 +9,8 @@ Order of every decision: unreadable records, and those under a wrong key or on a
 go to the dead letters; log time moves, and sections that have not answered are asked again; then
 the cart's rules are asked.
 
-Keys of the store: `k` + cart id: Cart; `p`: progress.
+Keys of the store: `k` + cart id: Cart; `h` + key of the buyer: those of his carts that count
+for limits; `p`: progress.
 """
 
 from __future__ import annotations

@@ -180,6 +180,7 @@ class Cart(NamedTuple):
     applied_offset: of the last record about it.
     extension:     correlation id of the last wish to extend it.
     was_held:      all parts had answered once, and something was held.
+    is_limited:    it counts for what its buyer may have of the event.
     """
 
     user_id: bytes
@@ -195,6 +196,7 @@ class Cart(NamedTuple):
     extension: bytes
     parts: tuple[Part, ...]
     payment: CartPayment = CartPayment()
+    is_limited: bool = False
 
     @property
     def deadline_ms(self) -> int:
@@ -245,6 +247,13 @@ def begin(
         user_id, event_id, correlation_id, on_failure, CartStatus.ASKING, CartEnd.UNSPECIFIED,
         False, now_ms, now_ms, -1, b"", parts,
     )  # fmt: skip
+
+
+def refused(cart: Cart, reason: Reason, now_ms: int) -> Cart:
+    """Return a new cart that nobody is asked for: each of its parts is refused."""
+    unheld = Standing(status=Status.REJECTED, reason=reason)
+    parts = tuple(part._replace(asked=Ask.NOTHING, standing=unheld) for part in cart.parts)
+    return _settled(cart._replace(parts=parts), now_ms)
 
 
 def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) -> Cart:

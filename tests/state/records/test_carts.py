@@ -25,7 +25,7 @@ from state.domain.purchase import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, ReleaseCause, Status
 from state.records import carts
-from state.records.carts import CARTS, ExtendCart, OpenCart, PayCart, ReleaseCart, cart_of
+from state.records.carts import CARTS, ExtendCart, OpenCart, PayCart, ReleaseCart, cart_of, carts_of_buyer
 
 NUMBERS = st.integers(0, 1 << 40)
 SMALL = st.integers(0, 9)
@@ -85,12 +85,18 @@ STORED = st.builds(
     extension=st.sampled_from([b"", b"w"]),
     parts=st.lists(PARTS, max_size=3).map(tuple),
     payment=PAYMENTS,
+    is_limited=st.booleans(),
 )
 
 
 @given(STORED)
 def test_what_is_stored_of_a_cart_is_read_as_it_was(cart: Cart) -> None:
     assert cart_of(CODECS.stored(cart)) == cart
+
+
+@given(st.lists(st.sampled_from([b"a", b"bc", b""]), max_size=3).map(tuple))
+def test_what_is_stored_of_a_buyer_is_read_as_it_was(ids: tuple[bytes, ...]) -> None:
+    assert carts_of_buyer(CODECS.buyer(ids)) == ids
 
 
 def test_bytes_that_are_no_cart_are_refused() -> None:
@@ -153,16 +159,18 @@ def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
         + b"\x06A-1" + b"\x04" + b"\x00"
         # One character, one seat, a block of one seat: row 0, seat 3; the ends of both blocks.
         + b"\x02B" + b"\x02" + b"\x02\x00\x06\x00" + b"\x00"
+        # No limits.
+        + b"\x00\x00"
     )  # fmt: skip
     part = Part(b"B", 1, (), Ask.RELEASE, is_extending=True, standing=Standing(-1))
     cart = Cart(b"ann", 7, b"", OnFailure.RELEASE, CartStatus.ENDING, CartEnd.CANCELLED,
                 True, 1, 2, 3, b"", (part,))  # fmt: skip
     # Nothing is known of the part: offset -1, and 12 fields of one zero byte, `seat` being null.
     standing = b"\x01" + bytes(12)
-    # Not paid for; a payment that was never begun is eleven zero bytes.
+    # Not paid for; a payment that was never begun is eleven zero bytes; no limits.
     assert CODECS.stored(cart) == (
         b"\x06ann" + b"\x0e" + b"\x00" + b"\x02" + b"\x06" + b"\x04" + b"\x01"
         + b"\x02\x04\x06" + b"\x00" + b"\x02"
         + b"\x02B" + b"\x02" + b"\x00" + b"\x04" + b"\x01" + standing + b"\x00"
-        + b"\x00" + bytes(11)
+        + b"\x00" + bytes(11) + b"\x00"
     )  # fmt: skip

@@ -8,6 +8,7 @@ from support.seats.section_commands import EVENT, IDS, Pair, open_section
 
 from schemas.topics import CART_COMMANDS, SECTION_COMMANDS
 from state.domain.carts.cart import Cart, OnFailure
+from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.keys import CART, RESERVATION, cart_key, part_id, partition_of, section_key
 from state.domain.reservation import Reservation, Status
 from state.records.cart_codecs import CartCodecs
@@ -48,8 +49,9 @@ def open_cart(
     user: str = "ann",
     on_failure: OnFailure = OnFailure.RELEASE,
     event: int = EVENT,
+    limits: Limits = UNLIMITED,
 ) -> Pair:
-    value = PODS.open_cart(cart_id, user, "c-1", event, on_failure, items)
+    value = PODS.open_cart(cart_id, user, "c-1", event, on_failure, items, limits)
     return cart_key(event, user.encode()), value
 
 
