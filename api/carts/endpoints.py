@@ -23,6 +23,7 @@ from api.carts.bodies import (
 from api.carts.standing import IsMet, awaited_cart, cart_at_owner, own_cart
 from api.commands.desk import Wait
 from api.commands.idempotency_keys import IdempotencyKey
+from api.events.catalogue import limits_of
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
@@ -74,6 +75,7 @@ async def open_cart(
 ) -> Response:
     """Hold seats in several sections as one. A repeat gets the cart as it stands."""
     pod = pod_of(request)
+    limits = limits_of(pod, event_id)
     owner = cart_key(event_id, who.user_id.encode())
     partition = pod.desk.partition_of(owner)
     ticket = ticket_of(who.user_id, key)
@@ -87,7 +89,7 @@ async def open_cart(
         locks = await _refuse_certain(pod, event_id, body, ticket, cart_id)
     correlation = request.state.correlation
     value = pod.carts.encoders.open_cart(
-        cart_id, who.user_id, correlation.id, event_id, body.policy, body.wanted()
+        cart_id, who.user_id, correlation.id, event_id, body.policy, body.wanted(), limits
     )
     try:
         await pod.carts.tell(owner, partition, value, correlation)
@@ -314,6 +316,7 @@ _ADVICE: Final = {
     Reason.NOT_OPEN: "See the event's sale_starts_ms.",
     Reason.BAD_COUNT: "A section allows fewer seats in one hold.",
     Reason.UNKNOWN_SEAT: "Name seats of the section's map, each once.",
+    Reason.HOLD_LIMIT: "See the event's limits: ask for less, or give something back.",
 }
 
 

@@ -15,6 +15,7 @@ from state.domain.layout import (
 
 EVENT_ID_MAX: Final = 2**63 - 1
 NAME_BYTES_MAX: Final = 200
+LIMIT_MAX: Final = 1_000
 NOT_FOR_SALE_MAX: Final = 100
 
 _DEFAULTS: Final = Rules()
@@ -50,6 +51,20 @@ class Opening(BaseModel):
         le=PAYMENT_MS_MAX,
         description="How long a payment may take; its hold does not lapse meanwhile.",
     )
+    max_seats_per_user: int = Field(
+        0,
+        ge=0,
+        le=LIMIT_MAX,
+        description="Seats that one buyer may hold or have bought; 0 for no limit. With a limit, "
+        "seats are held by carts only.",
+    )
+    max_open_holds_per_user: int = Field(
+        0,
+        ge=0,
+        le=LIMIT_MAX,
+        description="Holds that one buyer may have before they are sold; 0 for no limit. With a "
+        "limit, seats are held by carts only.",
+    )
     plan: dict[str, Any]
     not_for_sale: list[Annotated[str, Field(max_length=NAME_BYTES_MAX)]] = Field(
         [],
@@ -77,6 +92,8 @@ class EventBody(BaseModel):
     capacity: int
     sections: int
     currency: str = Field(description="ISO 4217, or empty.")
+    max_seats_per_user: int = Field(description="0 for no limit.")
+    max_open_holds_per_user: int = Field(description="0 for no limit.")
 
 
 class EventPage(BaseModel):
@@ -134,6 +151,8 @@ def event_body(event: Event, now_ms: int) -> dict[str, Any]:
         "capacity": event.capacity,
         "sections": len(event.sections),
         "currency": event.currency,
+        "max_seats_per_user": event.limits.max_seats,
+        "max_open_holds_per_user": event.limits.max_open_holds,
     }
 
 

@@ -13,6 +13,7 @@ import orjson
 from api.events.bodies import NAME_BYTES_MAX, Opening
 from api.web.problems import Problem, bad
 from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX
+from state.domain.carts.limits import Limits
 from state.domain.event import Event, EventStatus, SectionDescription, time_fault
 from state.domain.layout import OrphanRule, Rules, categories_of
 from state.domain.price import UNPRICED
@@ -83,6 +84,7 @@ def prepared(opening: Opening, user_id: str, encoders: CommandEncoders) -> Prepa
         opened_by=user_id,
         changed_at_ms=0,
         currency=plan.prices.currency,
+        limits=Limits(opening.max_seats_per_user, opening.max_open_holds_per_user),
     )
     return Prepared(event, plan.sections, rules)
 
@@ -125,6 +127,9 @@ def _digest(opening: Opening, plan: SeatingPlan, rules: Rules, encoders: Command
     digest = sha256(
         orjson.dumps([opening.event_id, opening.name, opening.venue, opening.starts_at_ms])
     )
+    limits = opening.max_seats_per_user, opening.max_open_holds_per_user
+    if any(limits):
+        digest.update(orjson.dumps(limits))
     for section in plan.sections:
         value = encoders.open_section(b"", section, rules)
         if len(value) + _IDENTITY_BYTES_MAX > VALUE_BYTES_MAX:

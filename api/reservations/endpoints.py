@@ -14,6 +14,7 @@ from api import pre_locks
 from api.access.identity import Identity
 from api.commands.desk import Command, Wait
 from api.commands.idempotency_keys import IdempotencyKey
+from api.events.catalogue import limits_of
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
@@ -100,6 +101,7 @@ async def reserve(
     """Hold seats: the best available, or those chosen."""
     pod = pod_of(request)
     desk = pod.desk
+    _refuse_limited(pod, event_id)
     section = section_key(event_id, body.section)
     partition = desk.partition_of(section)
     ticket = ticket_of(who.user_id, key)
@@ -284,6 +286,14 @@ async def extend(
 
 
 # --- before a command ------------------------------------------------------------------------
+
+
+def _refuse_limited(pod: Pod, event_id: int) -> None:
+    """Raise Problem where the event limits its buyers: only carts are counted, in one place."""
+    if any(limits_of(pod, event_id)):
+        raise Problem.of(
+            ApiReason.CART_NEEDED, "Ask for a cart of one item: /v1/events/{event}/carts."
+        )
 
 
 async def _claim(pod: Pod, ticket: str, partition: int, digest: str) -> Claim:

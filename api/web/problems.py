@@ -51,6 +51,7 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     Reason.WRONG_PARTITION: (500, "An error of ours"),
     Reason.INTERNAL: (500, "An error of ours"),
     Reason.UNSPECIFIED: (500, "A reason that this release does not know"),
+    ApiReason.CART_NEEDED: (409, "Seats of this event are held by carts"),
     ApiReason.UNAUTHENTICATED: (401, "A valid token is needed"),
     ApiReason.NOT_ALLOWED: (403, "The token does not allow this"),
     ApiReason.NOT_FOUND: (404, "There is nothing here"),

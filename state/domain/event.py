@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, Final, NamedTuple
 
+from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.layout import TIME_MS_MAX
 
 
@@ -84,6 +85,7 @@ class Event:
     revision:       rises by one with each change, from 1.
     opening_digest: of what the event was opened with; the same opening has the same.
     currency:       of all prices; empty where seats have none.
+    limits:         what each buyer may have of it; they never change.
     """
 
     event_id: int
@@ -99,6 +101,7 @@ class Event:
     opened_by: str
     changed_at_ms: int
     currency: str = ""
+    limits: Limits = UNLIMITED
 
     @property
     def capacity(self) -> int:
@@ -133,6 +136,7 @@ def _rank(event: Event) -> tuple[Any, ...]:
         event.opening_digest,
         event.opened_by,
         event.currency,
+        event.limits,
     )
 
 

@@ -78,3 +78,5 @@ class ApiReason(StrEnum):
     IDEMPOTENCY_KEY_MISSING = auto()
     IDEMPOTENCY_KEY_REUSED = auto()
     STILL_RUNNING = auto()
+    # What is asked of an event in another way.
+    CART_NEEDED = auto()

@@ -5,6 +5,7 @@ from typing import Final
 from schemas.topics import EVENTS
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
+from state.domain.carts.limits import Limits
 from state.domain.event import Event, EventStatus, SectionDescription
 from state.records.names import EventDescription
 
@@ -42,6 +43,7 @@ def event_of(told: EventDescription) -> Event:
         opened_by=told.opened_by.decode(),
         changed_at_ms=told.changed_at_ms,
         currency=told.currency.decode(),
+        limits=Limits(told.max_seats_per_user, told.max_open_holds_per_user),
     )
 
 
@@ -77,4 +79,5 @@ class EventEncoder:
             event.opened_by.encode(),
             event.changed_at_ms,
             event.currency.encode(),
+            *event.limits,
         )

@@ -284,3 +284,5 @@ class EventDescription(NamedTuple):
     opened_by: bytes
     changed_at_ms: int
     currency: bytes
+    max_seats_per_user: int
+    max_open_holds_per_user: int

@@ -7,11 +7,13 @@ import pytest
 from support.carts.carting import MINUTE_MS, SECTIONS, Carting
 from support.pods.carts_asked import ANN, BOB, asking, create, log_of, owners_of, wish
 from support.pods.reservations_asked import problem
+from support.records.event_values import event
 from support.records.status_records import Fed
 from support.seats.section_commands import EVENT, confirm, hold
 
 from api.pod import Pod
 from schemas.topics import RESERVATION_OUTCOMES
+from state.domain.carts.limits import Limits
 from state.domain.reservation import Status
 from state.domain.status import SectionStatus
 from state.kafka.command_log import AppendUnknown, NotAppended
@@ -286,5 +288,46 @@ def test_seats_of_others_are_not_waited_for() -> None:
     async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
         world.ask(hold("r1", 4, section=A))
         problem(await create(client, BOTH), 409, "SOLD_OUT")
+
+    asking(test)
+
+
+def limited_pod(pod: Pod, **limits: int) -> None:
+    """Let the pod know that the event has limits."""
+    catalogue: Any = pod.catalogue
+    catalogue.described[EVENT] = event(EVENT, limits=Limits(**limits))
+
+
+def test_a_buyer_has_no_more_of_an_event_than_its_limit() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        limited_pod(pod, max_seats=3)
+        first = (await create(client, wish((A, 2)))).json()
+        refused = problem(await create(client, wish((B, 1), (C, 1)), "k2"), 409, "HOLD_LIMIT")
+        assert refused["decided"]
+        assert (await create(client, wish((B, 1), (C, 1)), "k3", BOB)).status_code == 201
+        await client.delete(f"/v1/carts/{first['cart_id']}", headers=ANN)
+        assert (await create(client, wish((B, 1), (C, 1)), "k4")).status_code == 201
+
+    asking(test)
+
+
+def test_seats_of_an_event_with_limits_are_held_by_carts_only() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        limited_pod(pod, max_open_holds=3)
+        path, body = f"/v1/events/{EVENT}/reservations", {"section": A, "quantity": 1}
+        asked = await client.post(path, json=body, headers={**ANN, "Idempotency-Key": "k"})
+        problem(asked, 409, "CART_NEEDED")
+
+    asking(test)
+
+
+def test_a_pod_that_does_not_know_an_events_limits_lets_nobody_hold() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        catalogue: Any = pod.catalogue
+        catalogue.age_ms = 10**6
+        problem(await create(client, wish((A, 1))), 503, "NOT_READY")
+        # What is known is never too old: limits do not change.
+        limited_pod(pod, max_seats=1)
+        assert (await create(client, wish((A, 1)))).status_code == 201
 
     asking(test)

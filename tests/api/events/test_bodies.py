@@ -59,6 +59,8 @@ def test_an_event_by_hand() -> None:
         "capacity": 100,
         "sections": 1,
         "currency": "",
+        "max_seats_per_user": 0,
+        "max_open_holds_per_user": 0,
     }
     [section] = event(7).sections
     assert section_body(section) == {

@@ -25,7 +25,15 @@ from state.domain.purchase import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, ReleaseCause, Status
 from state.records import carts
-from state.records.carts import CARTS, ExtendCart, OpenCart, PayCart, ReleaseCart, cart_of, carts_of_buyer
+from state.records.carts import (
+    CARTS,
+    ExtendCart,
+    OpenCart,
+    PayCart,
+    ReleaseCart,
+    cart_of,
+    carts_of_buyer,
+)
 
 NUMBERS = st.integers(0, 1 << 40)
 SMALL = st.integers(0, 9)
@@ -144,8 +152,8 @@ def test_pods_say_what_workers_read() -> None:
     assert read(released, ()) == Decoded(CARTS + "ReleaseCart", ReleaseCart(*who))
     assert read(extended, ()) == Decoded(CARTS + "ExtendCart", ExtendCart(*who))
     paid = PODS.pay_cart(cart_id, "ann", "c", 7, (900, "EUR"), ("mock", "card", b"{}"))
-    price_and_way = 900, b"EUR", b"mock", b"card", b"{}"
-    assert read(paid, ()) == Decoded(CARTS + "PayCart", PayCart(*who, *price_and_way))
+    wanted = PayCart(*who, 900, b"EUR", b"mock", b"card", b"{}")
+    assert read(paid, ()) == Decoded(CARTS + "PayCart", wanted)
 
 
 def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:

@@ -19,13 +19,16 @@ from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
-from schemas.topics import PAYMENT_COMMANDS
+from schemas.topics import EVENTS, PAYMENT_COMMANDS
+from serdes.decoding import TopicDecoder
+from state.domain.event import Event
 from state.domain.keys import partition_of, section_key
 from state.kafka.command_log import Appended, AppendUnknown, NotAppended
 from state.owners.lookup import OwnerLookup, OwnerNotReady, _payloads, _Question
 from state.owners.protocol import LISTED_MAX, framed
 from state.redis.idempotency import Claim, IdempotencyKeys
 from state.views.availability.statuses import SectionStatuses
+from state.views.events.catalogue import Events
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
 from state.views.outcomes.feed import OutcomeFeed
 from streams.gateways.registry import opened
@@ -274,6 +277,24 @@ class Owners(OwnerLookup):
         return _payloads("one", status, headers, stored.get(key, b""), 1, least)
 
 
+class FreshEvents(Events):
+    """A catalogue that has read everything; `age_ms` says how long ago.
+
+    described: what is known of events, by id.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(TopicDecoder(EVENTS, IDS))
+        self.described: dict[int, Event] = {}
+        self.age_ms = 0
+
+    def get(self, event_id: int) -> Event | None:
+        return self.described.get(event_id)
+
+    def staleness_ms(self) -> int:
+        return self.age_ms
+
+
 def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: Any) -> Pod:
     """Return a pod over these seats, ready; inside a running loop."""
     feed = Feed()
@@ -293,6 +314,7 @@ def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: A
         desk=desk,
         owners=owners,
         payments=PaymentDesk(IDS, payment_log, opened(chosen.gateways, {})),
+        catalogue=FreshEvents(),
         view=view or Fed().view,
         metrics=metrics,
     )

@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from state.domain.carts.limits import Limits
 from state.domain.event import Event, EventStatus, SectionDescription
 
 HOUR_MS = 3_600_000
@@ -33,6 +34,7 @@ events = st.builds(
     opened_by=st.just("operator-1"),
     changed_at_ms=times,
     currency=st.sampled_from(["", "EUR", "KRW"]),
+    limits=st.builds(Limits, st.integers(0, 9), st.integers(0, 9)),
 )
 
 
