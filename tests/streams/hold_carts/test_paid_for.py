@@ -1,5 +1,6 @@
 """Carts that are paid for as one: all is sold or nothing, and seats and money add up."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -19,7 +20,15 @@ from support.carts.carting import (
     pay_cart,
     release_cart,
 )
-from support.carts.paid_carts import PAYMENT_MS, PAYMENTS, PRICE, PaidCarts, id_of, user_of
+from support.carts.paid_carts import (
+    PAYMENT_MS,
+    PAYMENTS,
+    PRICE,
+    TOPICS,
+    PaidCarts,
+    id_of,
+    user_of,
+)
 from support.examples import of_whole
 from support.seats.section_commands import (
     claim_payment,
@@ -210,25 +219,46 @@ def test_an_id_of_a_carts_payment_is_held_by_nobody() -> None:
     world.check()
 
 
+@pytest.mark.parametrize("lost", range(4))
 @pytest.mark.parametrize("topic", [SEATS, CARTS, PAYMENTS])
-def test_whatever_is_lost_once_is_asked_or_told_again(topic: str) -> None:
+def test_whatever_is_lost_once_is_asked_or_told_again(topic: str, lost: int) -> None:
     world = held(A, B)
     world.pay(ID)
-    for _ in range(60):
-        # Everything that is under way at this moment, on every partition.
-        for number in range(PARTITIONS):
-            world.driver.pass_over(topic, number)
+    met = 0
+    for _ in range(12):
+        for one, number in product(TOPICS, range(PARTITIONS)):
+            is_lost = one == topic and met == lost
+            decide = world.driver.pass_over if is_lost else world.driver.relay
+            met += bool(decide(one, number)) and one == topic
+        for pending in world.driver.intents(PAYMENTS, due=True):
+            world.answer(pending)
+    for _ in range(4):
         world.pass_time(2 * MINUTE_MS)
         world.answer_all()
-        if status_of_known(world) in {PurchaseStatus.DONE, PurchaseStatus.EXPIRED}:
-            break
+    assert (world.cart(ID).status, status_of(world)) == (CartStatus.SOLD, PurchaseStatus.DONE)
     world.settle()
     world.check()
 
 
-def status_of_known(world: PaidCarts) -> int:
-    purchase = world.purchase(ID)
-    return PurchaseStatus.UNSPECIFIED if purchase is None else purchase.status
+def test_a_sale_that_killed_its_workers_and_is_sent_again_is_taken_back() -> None:
+    world = paying(A, B)
+    world.deadly.names = {"ConfirmReservation"}
+    world.answer_all()
+    killed = [letter.record for letter in world.driver.dead_letters]
+    assert len(killed) == 2
+    # A person looks after it once nobody hopes for the sections any more.
+    world.pass_time(60 * MINUTE_MS)
+    assert status_of(world) == PurchaseStatus.COMPENSATION_REQUIRED
+    world.deadly.names = set()
+    world.resolve(ID, looks_again=False)
+    world.relay_all()
+    assert world.truth(ID, A, B) == [S.RELEASED, S.RELEASED]
+    for record in killed:
+        world.driver.pipe(SEATS, record.key, record.value)
+    world.relay_all()
+    assert world.truth(ID, A, B) == [S.REFUNDED, S.REFUNDED]
+    world.settle()
+    world.check()
 
 
 # In any order, against what the gateway's books and the sections say.
