@@ -64,6 +64,9 @@ class Carts:
 
     told:   what sections told carts, by the section's partition, in the order of the topic.
     stored: by cart id.
+    limits: most seats and open holds that a buyer was ever allowed, by the key of its carts; 0 for
+            no limit.
+    listed: ids of the carts that count for a buyer, by that key, as they are kept.
     payments: what became of its money, by cart id.
     truth:  how the reservation of each part stands, by its id, as the oracle has it; with its
             section's partition.
@@ -71,6 +74,8 @@ class Carts:
 
     told: dict[int, list[PartTold]] = field(default_factory=lambda: defaultdict(list))
     stored: dict[str, StoredCart] = field(default_factory=dict)
+    limits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    listed: dict[str, list[str]] = field(default_factory=dict)
     payments: dict[str, PaidCart] = field(default_factory=dict)
     truth: dict[str, tuple[int, Fields]] = field(default_factory=dict)
 
@@ -89,12 +94,22 @@ def read_carts(log: Log, report: Report) -> Carts:
                 continue
             if name != "CartTick" and record.offset >= next_offset:
                 report.pending += 1
+            if name == "OpenCart":
+                allow(carts, fields)
             if name == "PartDecided":
                 is_home = partition_of(record.key or b"", log.partitions) == partition
                 told = PartTold(record, fields, is_home)
                 carts.told[section_partition(fields)].append(told)
     report.carts = len(carts.stored)
     return carts
+
+
+def allow(carts: Carts, asked: Fields) -> None:
+    """Remember what a buyer was allowed when he asked for a cart."""
+    buyer = f"{asked['eventId']}-{asked['userId']}"
+    known = carts.limits.get(buyer, (0, 0))
+    named = asked["maxSeatsPerUser"], asked["maxOpenHoldsPerUser"]
+    carts.limits[buyer] = max(known[0], named[0]), max(known[1], named[1])
 
 
 def section_partition(told: Fields) -> int:
@@ -119,6 +134,8 @@ def read_state(log: Log, notes: Notes, carts: Carts) -> int:
             continue
         if tag == CART:
             carts.stored[rest] = StoredCart(notes.partition, offset, fields)
+        elif tag == BUYER:
+            carts.listed[rest] = fields["cartIds"]
         elif tag == PROGRESS:
             next_offset = fields["nextOffset"]
     return next_offset

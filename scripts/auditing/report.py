@@ -67,6 +67,7 @@ class Report:
                rest that hold some of their seats and not all, though all or nothing was wanted.
     locks:     of seats, in Redis; locks_left: those whose owner has no hold; locks_waiting: those
                of them that may yet go by themselves.
+    held_over_limit: buyers who have more of an event than it allows, at rest.
     digest:    of everything that was expected: equal for equal logs.
     """
 
@@ -110,6 +111,7 @@ class Report:
     locks: int = 0
     locks_left: int = 0
     locks_waiting: int = 0
+    held_over_limit: int = 0
     foreign: dict[str, Remark] = field(default_factory=dict)
     superseded: dict[str, Remark] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)

@@ -4,7 +4,7 @@ What a cart believes is compared with how its parts stand by the oracle, however
 the money that is kept for it with the price of those that are sold.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from scripts.auditing.carts import Carts, PartTold, StoredCart
 from scripts.auditing.facts import Facts
@@ -13,6 +13,7 @@ from scripts.auditing.report import Notes, Report, differences, offset_of
 
 UNDER_WAY = {"ASKING", "ENDING", "PAYING"}
 GONE = {"REJECTED", "RELEASED", "REFUNDED"}
+HAS_SEATS = {"UNSPECIFIED", "HELD", "PAYING", "SOLD"}
 # A part of which its section knows nothing: nobody survived it, or it went astray.
 NEVER: dict[str, str] = {"status": "UNSPECIFIED"}
 
@@ -71,6 +72,7 @@ def judge_carts(carts: Carts, report: Report) -> None:
     for cart_id, cart in carts.stored.items():
         judge_cart(cart_id, cart, carts, report)
         judge_payment(cart_id, cart, carts, report)
+    judge_limits(carts, report)
     for cart_id, paid in carts.payments.items():
         if cart_id not in carts.stored and paid.kept:
             message = f"{dict(paid.kept)} is kept for a cart that nobody knows"
@@ -150,3 +152,29 @@ def judge_payment(cart_id: str, cart: StoredCart, carts: Carts, report: Report) 
     if paid.kept != due and not paid.is_asked:
         report.money_mismatch += 1
         bad("I10", "stranded money", f"{dict(paid.kept)} is kept, and {dict(due)} is to be")
+
+
+def judge_limits(carts: Carts, report: Report) -> None:
+    """Count what buyers have above their limits, and judge the lists by which that is known.
+
+    Money that came late may have sold seats again to a buyer who had taken others meanwhile.
+    """
+    counted: dict[str, list[str]] = defaultdict(list)
+    seats: Counter[str] = Counter()
+    holds: Counter[str] = Counter()
+    for cart_id, cart in carts.stored.items():
+        buyer = f"{cart.fields['eventId']}-{cart.fields['userId']}"
+        standings = [part["standing"]["status"] for part in cart.fields["parts"]]
+        if not cart.fields["isLimited"] or not HAS_SEATS.intersection(standings):
+            continue
+        counted[buyer].append(cart_id)
+        for part, standing in zip(cart.fields["parts"], standings, strict=True):
+            seats[buyer] += part["seatCount"] * (standing in HAS_SEATS)
+            holds[buyer] += standing in HAS_SEATS - {"SOLD"}
+    for buyer in counted.keys() | carts.listed.keys():
+        if sorted(counted[buyer]) != sorted(carts.listed.get(buyer, [])):
+            message = f"carts {sorted(counted[buyer])} count for {buyer}, and others are listed"
+            Notes(-1, report).bad("I14", "wrong list", -1, message)
+    for buyer, (most_seats, most_holds) in carts.limits.items():
+        is_over = 0 < most_seats < seats[buyer] or 0 < most_holds < holds[buyer]
+        report.held_over_limit += is_over

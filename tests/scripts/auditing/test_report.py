@@ -19,7 +19,8 @@ from scripts.auditing.report import (
 
 # What scripts and runbooks read: a figure that goes is missed by somebody.
 KEYS = {
-    "carts", "carts_half_held", "locks", "locks_left", "locks_waiting", "carts_under_way",
+    "carts", "carts_half_held", "held_over_limit", "locks", "locks_left", "locks_waiting",
+    "carts_under_way",
     "captured", "charged_twice", "compensations", "declined", "money_mismatch", "open_intents",
     "payments", "price_of_sold", "refunded", "sold_elsewhere", "under_way",
     "ahead", "blocked", "commands", "dead_letters", "digest", "distinct_outcomes",

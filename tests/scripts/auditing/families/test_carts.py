@@ -15,7 +15,7 @@ from support.carts.cart_logs import (
     paid,
     sold_out,
 )
-from support.carts.carting import CODECS, Carting, best, open_cart, release_cart
+from support.carts.carting import CODECS, Carting, best, cart_id_of, open_cart, release_cart
 from support.carts.paid_carts import id_of
 from support.examples import of_whole
 from support.seats.section_commands import EVENT, extend, hold, refund_seats
@@ -24,7 +24,8 @@ from scripts.auditing.checks import audit
 from scripts.auditing.log import Log
 from scripts.auditing.report import Report
 from state.domain.carts.cart import Cart, CartStatus, OnFailure
-from state.domain.keys import CART, PURCHASE, cart_payment_id, section_key
+from state.domain.carts.limits import Limits
+from state.domain.keys import BUYER, CART, PURCHASE, cart_payment_id, section_key
 from state.domain.reservation import Status
 from state.records.carts import cart_of
 from state.stores import envelope
@@ -224,3 +225,34 @@ def test_i10_money_of_a_cart_of_which_a_part_is_not_sold_is_flagged() -> None:
     world.ask(refund_seats(f"{SALE}_0", section=A))
     world.relay_all()
     assert ("I10", "stranded money") in found(log_with_payments(world))
+
+
+# What a buyer may have.
+
+
+def limited() -> Carting:
+    """Return a world in which a buyer has all that one may have of the event, and was refused."""
+    world = Carting(("....",) * 3)
+    three = Limits(max_seats=3, max_open_holds=2)
+    for number, count in enumerate((2, 3, 1)):
+        world.send(open_cart(cart_id_of(number), best(A, count), limits=three))
+    return world
+
+
+def test_i14_carts_that_count_for_a_buyer_are_those_that_are_listed() -> None:
+    report = audit(log_of(limited()))
+    assert (report.violations, report.held_over_limit) == ([], 0)
+    log = log_of(limited())
+    for listed in log.carts_state.values():
+        listed[:] = [record for record in listed if not (record.key or b"").startswith(BUYER)]
+    assert found(log) == {("I14", "wrong list")}
+
+
+def test_a_buyer_who_has_more_than_he_was_ever_allowed_is_counted() -> None:
+    log = log_of(limited())
+
+    def many(cart: Cart) -> Cart:
+        [part] = cart.parts
+        return cart._replace(parts=(part._replace(seat_count=9),))
+
+    assert audit(with_cart(log, cart_id_of(0), many)).held_over_limit == 1
