@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.pod import Pod
 from api.web.ids import SECTION_FORM
 from api.web.problems import Problem
+from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.layout import SEATS_PER_HOLD_MAX
-from state.domain.reasons import Reason
+from state.domain.reasons import ApiReason, Reason
 
 INT_MAX: Final = 2**31 - 1
 
@@ -73,3 +74,20 @@ def refuse_certain(
         staleness_ms=0 if known is None else known.staleness_ms,
         version=0 if known is None else known.version,
     )
+
+
+def limits_of(pod: Pod, event_id: int) -> Limits:
+    """Return what an event allows each buyer; raises Problem (503) where this pod cannot know.
+
+    Limits never change, so what is known of them is true however old it is. An event that nobody
+    has described has none.
+    """
+    catalogue = pod.catalogue
+    event = catalogue.get(event_id)
+    if event is not None:
+        return event.limits
+    if catalogue.staleness_ms() > pod.settings.stale_after_ms:
+        raise Problem.of(
+            ApiReason.NOT_READY, "This pod does not know now what an event allows; ask again."
+        )
+    return UNLIMITED

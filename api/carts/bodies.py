@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.payments.bodies import PaymentStatus, PaymentWay
+from api.commands.payment_way import PaymentStatus, PaymentWay
 from api.seat_bodies import STRICT, BestAvailable, ChosenSeats, SeatBody, seat_body
 from api.web.consistency_tokens import TOKEN_FORM, token_of
 from api.web.whole_numbers import INT64_MAX

@@ -23,11 +23,10 @@ from api.carts.bodies import (
 from api.carts.standing import IsMet, awaited_cart, cart_at_owner, own_cart
 from api.commands.desk import Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.events.catalogue import limits_of
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
-from api.seat_bodies import refuse_certain, seat_body
+from api.seat_bodies import limits_of, refuse_certain, seat_body
 from api.web.answers import json_answer
 from api.web.ids import EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader

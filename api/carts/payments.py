@@ -12,9 +12,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from api.access.identity import Identity
 from api.carts.bodies import CartPaymentBody, CartPaymentStart
 from api.carts.standing import awaited_cart, cart_at_owner, own_cart, purchase_of_cart
+from api.commands.payment_way import PaymentPending
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
-from api.payments.bodies import PaymentPending
 from api.pod import Pod
 from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath

@@ -9,7 +9,6 @@ from api.guard import pod_of
 from api.pod import Pod
 from api.web.problems import Problem
 from api.web.waits import CERTAIN_S, Caller
-from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.event import Event
 from state.domain.reasons import ApiReason
 from state.views.events.catalogue import Events
@@ -54,20 +53,3 @@ async def known_event(pod: Pod, caller: Caller, event_id: int) -> Event:
     if event is None:
         raise Problem.of(ApiReason.NOT_FOUND, "There is no such event; see /v1/events.")
     return event
-
-
-def limits_of(pod: Pod, event_id: int) -> Limits:
-    """Return what an event allows each buyer; raises Problem (503) where this pod cannot know.
-
-    Limits never change, so what is known of them is true however old it is. An event that nobody
-    has described has none.
-    """
-    catalogue: Events = pod.catalogue
-    event = catalogue.get(event_id)
-    if event is not None:
-        return event.limits
-    if catalogue.staleness_ms() > pod.settings.stale_after_ms:
-        raise Problem.of(
-            ApiReason.NOT_READY, "This pod does not know now what an event allows; ask again."
-        )
-    return UNLIMITED

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.access.identity import Identity
 from api.commands.desk import Command
+from api.commands.payment_way import PaymentPending
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
-from api.payments.bodies import PaymentBody, PaymentPending, PaymentStart
+from api.payments.bodies import PaymentBody, PaymentStart
 from api.payments.standing import changed_payment, payment_body, payment_of, purchase_at_owner
 from api.standing import own, standing_of
 from api.web.answers import json_answer

@@ -14,7 +14,6 @@ from api import pre_locks
 from api.access.identity import Identity
 from api.commands.desk import Command, Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.events.catalogue import limits_of
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
@@ -25,7 +24,7 @@ from api.reservations.bodies import (
     pending_body,
     reservation_body,
 )
-from api.seat_bodies import BestAvailable, ChosenSeats, refuse_certain, seat_body
+from api.seat_bodies import BestAvailable, ChosenSeats, limits_of, refuse_certain, seat_body
 from api.standing import awaited, own, standing_of, unknown
 from api.web.answers import json_answer
 from api.web.consistency_tokens import token_of

@@ -1,0 +1,80 @@
+"""How a buyer pays, for whatever it is, and how that may stand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.web.problems import bad
+from streams.gateways.protocol import Gateway
+
+PARAMETERS_BYTES_MAX: Final = 4_096
+"""Most bytes of all parameters together, encoded as in the log."""
+
+_STRICT: Final = ConfigDict(extra="forbid", strict=True)
+
+GatewayName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+Method = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_Value = Annotated[str, StringConstraints(max_length=2_048)]
+
+
+class PaymentWay(BaseModel):
+    """How a buyer pays.
+
+    `parameters` are for the gateway: a token that its own page gave to the buyer, never a card.
+    """
+
+    model_config = _STRICT
+
+    method: Method = Field(description="The gateway's name for it, such as `card`.")
+    gateway: GatewayName | None = Field(
+        default=None, description="If absent: the pod's first one."
+    )
+    parameters: dict[_Name, _Value] = Field(default={}, max_length=32)
+
+    def encoded_parameters(self) -> bytes:
+        """Return the parameters as the log has them; raises Problem for too many bytes."""
+        if not self.parameters:
+            return b""
+        encoded = orjson.dumps(self.parameters, option=orjson.OPT_SORT_KEYS)
+        if len(encoded) > PARAMETERS_BYTES_MAX:
+            bad("body.parameters", f"at most {PARAMETERS_BYTES_MAX} bytes as JSON")
+        return encoded
+
+    def checked(self, names: Sequence[str], gateways: Mapping[str, Gateway]) -> tuple[str, bytes]:
+        """Return the gateway's name and the parameters as the log has them.
+
+        names: of the gateways that this pod takes, the first one being that of who names none.
+        Raises Problem before anything is written, since a log can be read for a long time.
+        """
+        name = self.gateway or names[0]
+        if name not in names:
+            bad("body.gateway", f"one of {', '.join(names)}")
+        wrong = gateways[name].wrong_detail(self.method, self.parameters)
+        if wrong is not None:
+            bad(f"body.{wrong.where}", wrong.why)
+        return name, self.encoded_parameters()
+
+
+PaymentStatus = Literal[
+    "NOT_STARTED",
+    "PENDING",
+    "PROCESSING",
+    "CAPTURED",
+    "DONE",
+    "REJECTED",
+    "FAILED",
+    "EXPIRED",
+    "REFUND_DUE",
+    "REFUNDED",
+    "COMPENSATION_REQUIRED",
+]
+
+
+class PaymentPending(BaseModel):
+    """A payment or refund was asked for. `Location` is where to see what becomes of it."""
+
+    payment_id: str
+    status: Literal["PENDING"]
