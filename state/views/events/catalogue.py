@@ -201,6 +201,10 @@ class Events:
         """Return the highest age of an answer; `UNKNOWN_AGE_MS` or more before the start."""
         return age_ms(self._reading.all_known_ns(), self._clock_ns())
 
+    def is_unreadable(self, event_id: int) -> bool:
+        """Say whether only unreadable records came of an event, so that nobody can say of it."""
+        return event_id in self._reading.unreadable
+
     async def certain(self, event_id: int, timeout_s: float) -> bool:
         """Wait until the catalogue has read all that was visible of an event at this call.
 
@@ -214,10 +218,10 @@ class Events:
             of_event = partition_of(event_key(event_id), len(partitions))
             return partitions[of_event].known_ns >= asked_ns
 
-        if event_id in self._reading.unreadable:
+        if self.is_unreadable(event_id):
             return False
         self.refresh()
-        return await self.until(is_read, timeout_s) and event_id not in self._reading.unreadable
+        return await self.until(is_read, timeout_s) and not self.is_unreadable(event_id)
 
     def refresh(self) -> None:
         """Ask for the topic's end now. Does nothing here: `EventCatalogue` has a broker."""
