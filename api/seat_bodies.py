@@ -8,14 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.pod import Pod
 from api.web.ids import SECTION_FORM
 from api.web.problems import Problem
-from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.layout import SEATS_PER_HOLD_MAX
-from state.domain.reasons import ApiReason, Reason
+from state.domain.reasons import Reason
 
 INT_MAX: Final = 2**31 - 1
-
-CATALOGUE_AGE_MS_MAX: Final = 10_000
-"""So old a catalogue may be that knows nothing of an event; it hears of its end each second."""
 
 STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
@@ -77,21 +73,3 @@ def refuse_certain(
         staleness_ms=0 if known is None else known.staleness_ms,
         version=0 if known is None else known.version,
     )
-
-
-def limits_of(pod: Pod, event_id: int) -> Limits:
-    """Return what an event allows each buyer; raises Problem (503) where this pod cannot know.
-
-    Limits never change, so what is known of them is true however old it is. An event that nobody
-    has described has none; one of which nothing can be read may have some.
-    """
-    catalogue = pod.catalogue
-    event = catalogue.get(event_id)
-    if event is not None:
-        return event.limits
-    is_current = catalogue.staleness_ms() <= CATALOGUE_AGE_MS_MAX
-    if not is_current or catalogue.is_unreadable(event_id):
-        raise Problem.of(
-            ApiReason.NOT_READY, "This pod does not know now what an event allows; ask again."
-        )
-    return UNLIMITED

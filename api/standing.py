@@ -1,4 +1,4 @@
-"""How a reservation stands, by whoever knows: this pod's memory, or the owner of its partition."""
+"""How a reservation or an event stands, by whoever knows: this pod's memory, owners, brokers."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from api.pod import Pod
 from api.web.problems import Problem, ToldAs, told_as
 from api.web.waits import CERTAIN_S
 from schemas.topics import SECTION_COMMANDS
+from state.domain.carts.limits import UNLIMITED, Limits
+from state.domain.event import Event
 from state.domain.outcome import Outcome, ReservationView, as_stored, moves, newer_view
 from state.domain.reasons import ApiReason, Reason
 from state.domain.tickets import split_issued_id
@@ -108,3 +110,32 @@ async def _stored(pod: Pod, partition: int, key: bytes) -> ReservationView | Non
     view = newer_view(stored, pod.outcomes.get(key))
     pod.outcomes.told(view.outcome_id.encode())
     return view
+
+
+async def described(pod: Pod, event_id: int) -> Event | None:
+    """Return what stands of an event.
+
+    None only where it is certain that nobody was told of one before this was asked. Raises Problem
+    (503) where the brokers do not tell in time.
+    """
+    event: Event | None = pod.catalogue.get(event_id)
+    if event is None:
+        # Another pod may have told what has not reached us.
+        is_certain = await pod.catalogue.certain(event_id, CERTAIN_S)
+        event = pod.catalogue.get(event_id)
+        if event is None and not is_certain:
+            raise Problem.of(
+                ApiReason.NOT_READY,
+                "The brokers do not tell yet whether there is one; ask again shortly.",
+            )
+    return event
+
+
+async def limits_of(pod: Pod, event_id: int) -> Limits:
+    """Return what an event allows each buyer; raises Problem (503) where this pod cannot know.
+
+    Limits never change, so what is known of them is true however old it is; and they are told
+    before any section of their event is open. An event that nobody has described has none.
+    """
+    event = await described(pod, event_id)
+    return UNLIMITED if event is None else event.limits

@@ -26,7 +26,8 @@ from api.commands.idempotency_keys import IdempotencyKey
 from api.guard import buyer, limited, pod_of
 from api.headers import AskedWait, Key
 from api.pod import Pod
-from api.seat_bodies import limits_of, refuse_certain, seat_body
+from api.seat_bodies import refuse_certain, seat_body
+from api.standing import limits_of
 from api.web.answers import json_answer
 from api.web.ids import EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
@@ -74,7 +75,7 @@ async def open_cart(
 ) -> Response:
     """Hold seats in several sections as one. A repeat gets the cart as it stands."""
     pod = pod_of(request)
-    limits = limits_of(pod, event_id)
+    limits = await limits_of(pod, event_id)
     owner = cart_key(event_id, who.user_id.encode())
     partition = pod.desk.partition_of(owner)
     ticket = ticket_of(who.user_id, key)

@@ -7,8 +7,9 @@ from fastapi import Depends, Request
 
 from api.guard import pod_of
 from api.pod import Pod
+from api.standing import described
 from api.web.problems import Problem
-from api.web.waits import CERTAIN_S, Caller
+from api.web.waits import Caller
 from state.domain.event import Event
 from state.domain.reasons import ApiReason
 from state.views.events.catalogue import Events
@@ -42,14 +43,7 @@ async def known_event(pod: Pod, caller: Caller, event_id: int) -> Event:
     catalogue: Events = pod.catalogue
     event = catalogue.get(event_id)
     if event is None:
-        # Another pod may have told what has not reached us.
-        is_certain = await pod.waits.of(caller, lambda: catalogue.certain(event_id, CERTAIN_S))
-        event = catalogue.get(event_id)
-        if event is None and not is_certain:
-            raise Problem.of(
-                ApiReason.NOT_READY,
-                "The brokers do not tell yet whether there is one; ask again shortly.",
-            )
+        event = await pod.waits.of(caller, lambda: described(pod, event_id))
     if event is None:
         raise Problem.of(ApiReason.NOT_FOUND, "There is no such event; see /v1/events.")
     return event

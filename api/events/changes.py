@@ -1,8 +1,10 @@
 """Events opened and closed by operators: one command to every section, then the event's record.
 
-The sections come first when an event is opened, so that what is listed as on sale is. The record
-comes first when a sale is closed: it says until when, and repeating the request closes what was
-left. Either may be repeated at any pod until nothing is pending.
+The sections come first when an event is opened, so that what is listed as on sale is; but where it
+limits its buyers, a record that it is being opened comes before them, so that whoever finds seats
+finds the limits too. The record comes first when a sale is closed: it says until when, and
+repeating the request closes what was left. Either may be repeated at any pod until nothing is
+pending.
 """
 
 import asyncio
@@ -117,10 +119,13 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
         ) from error
     await _claim(desk, by.ticket, event.opening_digest)
 
+    sections = [section.section for section in plan.sections]
+    if any(event.limits) and not await _is_told(writer, event, by):
+        return _answer(202, event, sections, by)
+
     def value(identity: bytes, number: int) -> bytes:
         return desk.encoders.open_section(identity, plan.sections[number], plan.rules)
 
-    sections = [section.section for section in plan.sections]
     answers = await _ask(by, event.event_id, sections, "open", OutcomeKind.OPENED, value)
     _check_refusals(answers)
     if not answers.done and answers.not_taken is not None:
@@ -193,6 +198,19 @@ class Answers:
     refused: dict[str, Reason] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
     not_taken: Problem | None = None
+
+
+async def _is_told(writer: EventWriter, event: Event, by: Asked) -> bool:
+    """Write that an event is being opened, unless it says so; return whether that is certain."""
+
+    def decide(stands: Event | None) -> Event | None:
+        if stands is None:
+            return opened(event, now_ms(), is_complete=False)
+        if stands.opening_digest != event.opening_digest:
+            raise _other_event()
+        return None
+
+    return (await _written(writer, event.event_id, decide, by))[1]
 
 
 async def _end_sale(

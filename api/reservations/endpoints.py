@@ -24,8 +24,8 @@ from api.reservations.bodies import (
     pending_body,
     reservation_body,
 )
-from api.seat_bodies import BestAvailable, ChosenSeats, limits_of, refuse_certain, seat_body
-from api.standing import awaited, own, standing_of, unknown
+from api.seat_bodies import BestAvailable, ChosenSeats, refuse_certain, seat_body
+from api.standing import awaited, limits_of, own, standing_of, unknown
 from api.web.answers import json_answer
 from api.web.consistency_tokens import token_of
 from api.web.ids import SECTION_FORM, EventIdInPath, ReservationIdInPath
@@ -100,7 +100,7 @@ async def reserve(
     """Hold seats: the best available, or those chosen."""
     pod = pod_of(request)
     desk = pod.desk
-    _refuse_limited(pod, event_id)
+    await _refuse_limited(pod, event_id)
     section = section_key(event_id, body.section)
     partition = desk.partition_of(section)
     ticket = ticket_of(who.user_id, key)
@@ -287,11 +287,14 @@ async def extend(
 # --- before a command ------------------------------------------------------------------------
 
 
-def _refuse_limited(pod: Pod, event_id: int) -> None:
+async def _refuse_limited(pod: Pod, event_id: int) -> None:
     """Raise Problem where the event limits its buyers: only carts are counted, in one place."""
-    if any(limits_of(pod, event_id)):
+    if any(await limits_of(pod, event_id)):
         raise Problem.of(
-            ApiReason.CART_NEEDED, "Ask for a cart of one item: /v1/events/{event}/carts."
+            ApiReason.CART_NEEDED,
+            "This event limits what a buyer may have of it, and only carts are counted: hold the"
+            f" same seats by a cart of one item, POST /v1/events/{event_id}/carts.",
+            headers=(("Location", f"/v1/events/{event_id}/carts"),),
         )
 
 

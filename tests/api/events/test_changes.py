@@ -311,6 +311,26 @@ async def test_f02_a_record_of_unknown_fate_is_pending_and_never_failed(
 
 
 @scenario
+async def test_limits_are_told_before_any_section_is_open(
+    client: httpx.AsyncClient, stage: Stage
+) -> None:
+    """A pod that sees a section on sale finds what a buyer may have of it."""
+    asked_at: list[int] = []
+    stage.events.before = lambda: asked_at.append(len(stage.worker.commands))
+    body = opening(max_seats_per_user=4)
+    stage.events.error = AppendUnknown("lost")
+    unsure = await post(client, body)
+    assert (unsure.status_code, unsure.json()["pending_sections"]) == (202, ["A", "B"])
+    assert not stage.worker.commands
+    stage.events.error = None
+    opened = await post(client, body)
+    assert (opened.status_code, opened.json()["sale_state"]) == (201, "on_sale")
+    assert asked_at == [0, 0, 2]
+    other = await post(client, opening(max_seats_per_user=5), "key-2")
+    assert reason_of(other) == (409, "CONFLICT")
+
+
+@scenario
 async def test_an_id_that_is_another_events_is_refused_and_no_section_asked(
     client: httpx.AsyncClient, stage: Stage
 ) -> None:

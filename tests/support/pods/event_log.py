@@ -27,10 +27,6 @@ class FollowedEvents(Events):
         self.log = log
         self.reading = self.new_reading(1)
 
-    def staleness_ms(self) -> int:
-        # Nobody follows the log in time: what it has is there at once.
-        return super().staleness_ms() if self.is_cut_off else 0
-
     def refresh(self) -> None:
         if self.is_cut_off:
             return

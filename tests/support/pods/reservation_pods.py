@@ -278,7 +278,7 @@ class Owners(OwnerLookup):
 
 
 class FreshEvents(Events):
-    """A catalogue that has read everything; `age_ms` says how long ago.
+    """A catalogue that has read everything, unless it is cut off.
 
     described: what is known of events, by id.
     """
@@ -286,13 +286,13 @@ class FreshEvents(Events):
     def __init__(self) -> None:
         super().__init__(TopicDecoder(EVENTS, IDS))
         self.described: dict[int, Event] = {}
-        self.age_ms = 0
+        self.is_cut_off = False
 
     def get(self, event_id: int) -> Event | None:
         return self.described.get(event_id)
 
-    def staleness_ms(self) -> int:
-        return self.age_ms
+    async def certain(self, event_id: int, timeout_s: float) -> bool:  # noqa: ARG002
+        return not self.is_cut_off
 
 
 def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: Any) -> Pod:
