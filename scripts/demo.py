@@ -3,11 +3,11 @@
 Starts a Kafka, a schema registry, a Redis and a payment gateway of its own, creates the topics,
 registers the schemas, starts the workers, opens the arena and lets buyers in until every seat is
 sold and paid: most send commands as fast as they may, some go through an API pod over HTTP, which
-locks the seats that they choose, and now and then hold seats in several sections as one. On the
-way one worker is killed (kill -9), one is paused past its session, and the gateway is away for a
-while. Then the whole log is read again and compared with an independent model, with every answer
-that HTTP has given, and with the gateway's ledger. Nothing is left running afterwards, whatever
-happens.
+locks the seats that they choose, and now and then hold seats in several sections and pay for them
+as one. On the way one worker is killed (kill -9), one is paused past its session, and the gateway
+is away for a while. Then the whole log is read again and compared with an independent model, with
+every answer that HTTP has given, and with the gateway's ledger. Nothing is left running
+afterwards, whatever happens.
 """
 
 import argparse

@@ -13,12 +13,11 @@ from typing import Any
 
 from schemas.topics import SECTION_STATUS
 from scripts.auditing.http_history import Sighting
-from scripts.sale.carts import ShopSale
-from scripts.sale.web_buyers import METHOD
+from scripts.sale.carts import METHOD
 from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
 from scripts.traffic.workload import chosen_seats
 from serdes.registry.ids import SchemaIds
-from state.domain.keys import section_key
+from state.domain.keys import cart_payment_id, section_key, split_part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause
 from state.plans.seating import SeatingPlan
@@ -75,7 +74,6 @@ class Buyers:
     paying:    share of those who pay at the gateway.
     waiting:   commands sent whose outcome has not come.
     keep_free: seats that these buyers leave to others for now.
-    refunds:   sales whose seats were given back.
     sightings: versions of sections, as they were read.
     """
 
@@ -96,7 +94,6 @@ class Buyers:
         self.lapses = 0
         self.holds = 0
         self.keep_free = 0
-        self.refunds = 0
         self.sightings: list[Sighting] = []
         self.by_reason: Counter[str] = Counter()
         self.latencies_ms: list[float] = []
@@ -117,6 +114,7 @@ class Buyers:
         self._payers: set[bytes] = set()
         self._lapsed: set[bytes] = set()
         self._returned: set[bytes] = set()
+        self._refunds: set[bytes] = set()
         self._numbers = 0
         self._budget_from = perf_counter()
         self._spent = 0
@@ -135,6 +133,11 @@ class Buyers:
     def waiting(self) -> int:
         """Return how many commands have no outcome yet."""
         return self._sender.sent - self.outcomes
+
+    @property
+    def refunds(self) -> int:
+        """Return how many payments there are whose seats were given back, or some of them."""
+        return len(self._refunds)
 
     @property
     def free(self) -> int:
@@ -181,15 +184,6 @@ class Buyers:
         while self._spent < allowed and self._ask():
             pass
         self._sender.poll()
-
-    def confirm(self, sale: ShopSale) -> None:
-        """Sell a hold of somebody else's, whose money a shop has."""
-        name, key = self.plan.sections[sale.place].section, sale.reservation_id.encode()
-        identity = self._encoders.identity(
-            sale.reservation_id, sale.user, name, self.event_id, f"s{sale.reservation_id}"
-        )
-        self._holds[key] = Hold(sale.place, identity)
-        self._send(key, self._encoders.confirm(identity, sale.epoch))
 
     def read(self, timeout_s: float) -> None:
         """Take in outcomes and statuses."""
@@ -268,7 +262,7 @@ class Buyers:
             self.by_reason["LAPSED"] += 1
             return
         if name == "ReservationRefunded":
-            self._refunded(reader.fields_of(outcome))
+            self._refunded(reservation_id, reader.fields_of(outcome))
             return
         sent = self._sent_at.get(reservation_id)
         if sent is None:
@@ -292,13 +286,15 @@ class Buyers:
             if not sent:
                 self._decide(reservation_id, reader.fields_of(outcome)[EPOCH], now)
 
-    def _refunded(self, outcome: tuple[Any, ...]) -> None:
+    def _refunded(self, reservation_id: bytes, outcome: tuple[Any, ...]) -> None:
         """Remember from which version on the seats are free again."""
         if outcome[OUTCOME_ID] in self._returned:
             # Told again.
             return
         self._returned.add(outcome[OUTCOME_ID])
-        self.refunds += 1
+        part = split_part_id(reservation_id)
+        # A cart is paid for, and given back, as one.
+        self._refunds.add(reservation_id if part is None else cart_payment_id(part[0]))
         index = self._index_by_key[section_key(self.event_id, outcome[SECTION].decode())]
         section = self.sections[index]
         section.refunded = max(section.refunded, outcome[VERSION])

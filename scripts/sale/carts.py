@@ -1,15 +1,15 @@
 """Buyers of the demo who want seats in several sections as one, over HTTP.
 
-A cart is held, looked at, made to last longer, given back or forgotten by who asked for it. Money
-for a cart goes to a shop, which confirms each of its holds by itself, as shops do that are not
-this one: `ShopSale` says of what.
+A cart is held, looked at, made to last longer, given back, forgotten or paid for as one by who
+asked for it; and now and then its money goes back.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from scripts.auditing.http_history import Act, Kind
+from streams.gateways.mock import NAME as GATEWAY
 
 if TYPE_CHECKING:
     from scripts.sale.web_buyers import WebBuyer, Wish
@@ -25,21 +25,12 @@ KEEPING = 0.2
 SECTIONS_MAX = 3
 TRIES_MAX = 60
 RETRY_S = 0.25
-FIRST_EPOCH = 1
+RETURNED = 0.3
+"""Share of the sales whose buyers want their money back."""
+
+METHOD = "card"
 ENDED = frozenset({"REJECTED", "RELEASED", "SOLD"})
 SETTLED = ENDED | {"HELD"}
-
-
-class ShopSale(NamedTuple):
-    """One hold of a cart that somebody has paid a shop for.
-
-    place: index of its section in the plan.
-    """
-
-    reservation_id: str
-    user: str
-    place: int
-    epoch: int
 
 
 async def visit(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> None:
@@ -47,21 +38,29 @@ async def visit(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> None:
     cart = await hold(buyer, wishes)
     if cart is None or cart["status"] != "HELD":
         return
-    place, draw = f"/v1/carts/{cart['cart_id']}", buyer.draw
-    fate = draw.random()
+    cart_id, draw = cart["cart_id"], buyer.draw
+    place, fate = f"/v1/carts/{cart_id}", draw.random()
     if fate < 0.05:
         return  # forgotten: its holds will lapse
     if fate < 0.3:
-        await insist(buyer, "DELETE", place, cart["cart_id"])
-    else:
-        if fate < 0.45:
-            await insist(buyer, "POST", f"{place}:extend", cart["cart_id"], buyer.new_key())
-        for number, (wish, part) in enumerate(zip(wishes, cart["parts"], strict=True)):
-            if part["status"] == "HELD":
-                part_id = f"{cart['cart_id']}_{number}"
-                sale = ShopSale(part_id, buyer.user, wish.index, FIRST_EPOCH)
-                buyer.shop.shop_sales.append(sale)
-    await follow(buyer, place, cart, ENDED)
+        await insist(buyer, "DELETE", place, cart_id)
+        await follow(buyer, place, cart, ENDED)
+        return
+    if fate < 0.45:
+        await insist(buyer, "POST", f"{place}:extend", cart_id, buyer.new_key())
+    await pay(buyer, place, cart)
+    ended = await follow(buyer, place, cart, ENDED)
+    if ended.get("status") == "SOLD" and buyer.shop.may_return and draw.random() < RETURNED:
+        await insist(buyer, "POST", f"{place}:refund", cart_id, buyer.new_key())
+        await follow(buyer, place, ended, frozenset({"REFUNDED"}))
+
+
+async def pay(buyer: "WebBuyer", place: str, cart: Answer) -> None:
+    """Begin to pay all that is held, as it was seen; now and then twice with the same key."""
+    sum_seen = {"amount": cart["amount"], "currency": cart["currency"]}
+    json, key = {**sum_seen, "method": METHOD, "gateway": GATEWAY}, buyer.new_key()
+    for _ in range(1 + (buyer.draw.random() < 0.1)):
+        await insist(buyer, "POST", f"{place}/payments", cart["cart_id"], key, json)
 
 
 async def hold(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> Answer | None:
@@ -108,11 +107,21 @@ async def follow(buyer: "WebBuyer", place: str, answer: Answer, ends: frozenset[
     return answer
 
 
-async def insist(buyer: "WebBuyer", method: str, path: str, cart_id: str, key: str = "") -> None:
-    """Ask until the answer is certain."""
+async def insist(
+    buyer: "WebBuyer",
+    method: str,
+    path: str,
+    cart_id: str,
+    key: str = "",
+    json: Answer | None = None,
+) -> None:
+    """Ask until the answer is certain, or the wish was taken."""
     for _ in range(TRIES_MAX):
-        kind, answer = await buyer.ask(Act.CART, method, path, key=key, reservation_id=cart_id)
-        if kind is Kind.OK or (kind is Kind.REFUSED and not is_for_later(answer)):
+        kind, answer = await buyer.ask(
+            Act.CART, method, path, json=json, key=key, reservation_id=cart_id
+        )
+        is_taken = kind is Kind.OK or bool(answer.get("payment_id"))
+        if is_taken or (kind is Kind.REFUSED and not is_for_later(answer)):
             return
         await asyncio.sleep(RETRY_S)
 

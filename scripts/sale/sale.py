@@ -236,8 +236,6 @@ class Sale:
         """
         while not condition():
             self.buyers.step()
-            while self.web.shop_sales:
-                self.buyers.confirm(self.web.shop_sales.popleft())
             self.payments.read()
             self.web.is_last_call = self.buyers.is_last_call
             # Later than the outage: a refund that fails rests for half a minute at the least.

@@ -106,6 +106,7 @@ def summary_of(elapsed_s: float, sale: Sale, report: Report, http: HttpReport) -
         "carts": report.carts,
         "carts_half_held": report.carts_half_held,
         "locks_left": report.locks_left,
+        "held_over_limit": report.held_over_limit,
     }
     if sale.faults:
         figures["faults"] = list(sale.faults)

@@ -11,7 +11,6 @@ import asyncio
 import random
 import re
 import threading
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic_ns
@@ -22,7 +21,7 @@ import aiohttp
 from scripts.auditing.http_history import NO_ANSWER, Act, Exchange, History, Kind
 from scripts.processes.keys import DevelopmentKeys
 from scripts.sale import carts
-from scripts.sale.carts import ShopSale, is_for_later
+from scripts.sale.carts import METHOD, RETURNED, is_for_later
 from scripts.traffic.workload import chosen_seats
 from state.plans.seating import SeatingPlan
 from streams.gateways.mock import NAME as GATEWAY
@@ -34,10 +33,8 @@ PATIENCE_S = 20.0
 CUT_OFF_S = 0.01
 TRIES_MAX = 60
 RETRY_S = 0.25
-# Share of the sales whose money somebody wants back, and of the payments that are watched.
-RETURNED = 0.3
+# Share of the payments that are watched.
 WATCHED = 0.5
-METHOD = "card"
 PAID = frozenset({"DONE", "FAILED", "EXPIRED", "REJECTED", "COMPENSATION_REQUIRED"})
 GIVEN_BACK = frozenset({"REFUNDED", "COMPENSATION_REQUIRED"})
 
@@ -50,7 +47,6 @@ class WebBuyers:
     is_last_call: set when few seats are left: nobody hesitates any more.
     may_return:   set while somebody may want the money of a sale back.
     failure:      what ended the thread before its time, a mistake of ours.
-    shop_sales:   holds of carts that a shop was paid for, and has to confirm; any thread takes.
     """
 
     def __init__(
@@ -66,7 +62,6 @@ class WebBuyers:
         self.may_return = False
         self.failure: BaseException | None = None
         self.stale_answers = 0
-        self.shop_sales: deque[ShopSale] = deque()
         self.plan = plan
         self._url = url
         self._keys = keys

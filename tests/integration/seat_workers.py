@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from confluent_kafka import Consumer
 from faults.append_times import forged_append_times
 from integration.workers import (
     ROOT,
@@ -14,10 +15,12 @@ from integration.workers import (
     read_committed,
     run,
 )
+from support.payments.shop import WIRE
 from support.seats.section_commands import PARTITIONS, Pair, Told, told
 
 from infra.stack.processes import child_environment
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
+from scripts.auditing.log import Log, read_topics
 from state.domain.keys import partition_of
 
 
@@ -71,6 +74,25 @@ class Seats:
 
     def names(self, reservation: str) -> list[str]:
         return [outcome.name for outcome in self.outcomes(reservation)]
+
+    def log(self, ledger: Path | None = None) -> Log:
+        """Return all topics as an audit reads them; ledger: of the gateway, if there is one."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.brokers,
+                "group.id": "audit-never-commits",
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "error",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        try:
+            log = read_topics(consumer, {}, ledger)
+        finally:
+            consumer.close()
+        log.wire = WIRE
+        return log
 
     def forged_append_times(self) -> AbstractContextManager[None]:
         """Let whoever appends choose the append time of commands: a broker's clock as we like."""

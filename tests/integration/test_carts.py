@@ -8,12 +8,10 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Consumer
 from integration.conftest import FAST_SESSIONS
 from integration.seat_workers import Seats
 from integration.workers import producing
 from support.carts.carting import SECTIONS, best, cart_id_of, open_cart, release_cart
-from support.payments.shop import WIRE
 from support.seats.section_commands import PARTITIONS, Pair, open_section
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
@@ -21,7 +19,6 @@ from infra.stack.processes import wait_until
 from schemas.topics import CART_COMMANDS
 from scripts.auditing.carts import read_carts
 from scripts.auditing.checks import audit
-from scripts.auditing.log import Log, read_topics
 from scripts.auditing.report import Report, as_text
 from state.domain.keys import partition_of
 
@@ -59,27 +56,9 @@ class Box:
                 partition = partition_of(key, PARTITIONS)
                 producer.produce(CART_COMMANDS.name, value, key, partition)
 
-    def log(self) -> Log:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.seats.brokers,
-                "group.id": "audit-never-commits",
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "error",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
-        )
-        try:
-            log = read_topics(consumer, {})
-        finally:
-            consumer.close()
-        log.wire = WIRE
-        return log
-
     def statuses(self) -> dict[str, str]:
         """Return how every cart stands, by its id."""
-        stored = read_carts(self.log(), Report()).stored
+        stored = read_carts(self.seats.log(), Report()).stored
         return {cart_id: cart.fields["status"] for cart_id, cart in stored.items()}
 
 
@@ -123,7 +102,7 @@ def test_i25_a_kill_at_any_step_leaves_no_cart_half_held(box: Box) -> None:
         f"{box.statuses()}\n{worker.tail()}"
     )
     assert worker.terminate() == 0
-    report = audit(box.log())
+    report = audit(box.seats.log())
     assert report.violations == [], "\n".join(as_text(report))
     assert (report.verdict, report.carts, report.carts_half_held) == ("exact", len(expected), 0)
     # Of each life one cart holds three seats, and nothing else is held.

@@ -8,14 +8,12 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Consumer
 from integration.conftest import FAST_SESSIONS
 from integration.seat_workers import Seats
 from integration.workers import ROOT, Worker, producing, read_committed, run
 from support.gateways.running import API_KEY, SECRET, RunningGateway, charge, running_gateway
 from support.payments.claims import TYPE, completed, signed
 from support.payments.paying import EVENTS_READ, PODS
-from support.payments.shop import WIRE
 from support.seats.section_commands import (
     EVENT,
     IDS,
@@ -39,7 +37,6 @@ from schemas.topics import (
     subject,
 )
 from scripts.auditing.checks import audit
-from scripts.auditing.log import read_topics
 from scripts.auditing.report import Report, as_text
 from serdes.avro.field_names import position
 from serdes.decoding import Decoded
@@ -152,22 +149,7 @@ class Box:
 
     def audit(self) -> Report:
         """Return what the audit says of seats and money; nothing may be wrong."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self.seats.brokers,
-                "group.id": "audit-never-commits",
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "error",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
-        )
-        try:
-            log = read_topics(consumer, {}, self.gateway.process.ledger)
-        finally:
-            consumer.close()
-        log.wire = WIRE
-        report = audit(log)
+        report = audit(self.seats.log(self.gateway.process.ledger))
         assert report.violations == [], "\n".join(as_text(report))
         return report
 

@@ -58,13 +58,13 @@ SUMMARY_KEYS = [
     "view_mismatches",
     *("payments", "declined", "captured", "refunded", "price_of_sold"),
     *("money_mismatch", "charged_twice", "open_intents", "compensations", "sold_elsewhere"),
-    *("carts", "carts_half_held", "locks_left"),
+    *("carts", "carts_half_held", "locks_left", "held_over_limit"),
 ]
 EXACT = [
     *("held", "free", "sold_twice", "lost", "duplicate_outcomes", "status_mismatches"),
     *("http_disagreements", "http_wrong_refusals", "view_mismatches"),
     *("money_mismatch", "charged_twice", "open_intents", "compensations"),
-    *("carts_half_held", "locks_left"),
+    *("carts_half_held", "locks_left", "held_over_limit"),
 ]
 
 

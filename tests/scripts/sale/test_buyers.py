@@ -10,7 +10,6 @@ from infra.stack.processes import wait_until
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS, SECTION_STATUS, Topic
 from scripts.sale import buyers as module
 from scripts.sale.buyers import EVENT_ID, Buyers
-from scripts.sale.carts import ShopSale
 from serdes.avro.codegen import decoder
 from serdes.registry.ids import SchemaIds, counted_ids
 from state.plans.reading import parse_plan
@@ -225,21 +224,11 @@ def test_who_holds_seats_begins_a_payment_and_what_payments_are_told_answers_nob
     assert "ReservationConfirmed" not in shop.buyers.by_reason
 
 
-def test_a_hold_that_a_shop_was_paid_for_is_confirmed_in_its_buyers_name(shop: Shop) -> None:
-    part = f"{'a' * 26}-3_1"
-    shop.tell("SeatsHeld", part, 1, epoch=1, deadlineMs=9, seats=[], **PRICE)
-    assert (shop.buyers.outcomes, shop.buyers.holds) == (0, 0)
-    shop.buyers.confirm(ShopSale(part, "web1", 0, 1))
-    [(key, value)] = shop.sender.records
-    assert key == KEY
-    reservation_id, user, _, section, event_id, _, epoch = decoder(
-        f"{COMMANDS}ConfirmReservation"
-    )(value, 5)
-    assert (reservation_id, user) == (part.encode(), b"web1")
-    assert (section, event_id, epoch) == (b"A", EVENT_ID, 1)
-    assert shop.buyers.waiting == 1
-    sold: dict[str, Any] = {"epoch": 1, "seats": [], "reacquired": False}
-    shop.tell("ReservationConfirmed", part, 9, **sold, **PRICE)
+def test_the_parts_of_a_cart_are_one_payment_whose_seats_were_given_back(shop: Shop) -> None:
+    back: dict[str, Any] = {"epoch": 1, "seats": []}
+    for at, part in enumerate((f"{'a' * 26}-3_1", f"{'a' * 26}-3_0", f"{'b' * 26}-3_0"), start=1):
+        shop.tell("ReservationRefunded", part, at, **back, **PRICE)
+    assert shop.buyers.refunds == 2
     assert shop.buyers.waiting == 0
 
 

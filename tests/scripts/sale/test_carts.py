@@ -1,4 +1,4 @@
-"""Seats in several sections are asked for as one, and a shop confirms what is paid for."""
+"""Seats in several sections are asked for, paid for and given back as one."""
 
 import asyncio
 import random
@@ -13,7 +13,6 @@ from aiohttp import web
 from scripts.auditing.http_history import Act, Exchange, History
 from scripts.processes.keys import DevelopmentKeys
 from scripts.sale import carts
-from scripts.sale.carts import ShopSale
 from scripts.sale.web_buyers import WebBuyer, WebBuyers
 from state.plans.reading import parse_plan
 
@@ -30,7 +29,11 @@ COUNTS = [
 
 def cart(status: str, *parts: str, revision: str = "1") -> dict[str, Any]:
     told = [{"status": one, "seats": []} for one in parts]
-    return {"cart_id": ID, "status": status, "parts": told, "revision": revision}
+    price = {"amount": 9_000, "currency": "EUR"}
+    return {"cart_id": ID, "status": status, "parts": told, "revision": revision, **price}
+
+
+TAKEN = (202, {"payment_id": f"{ID}_c", "status": "PENDING"})
 
 
 class Fated(random.Random):
@@ -61,19 +64,19 @@ class Pod:
             look = {"sections": COUNTS, "stale": False, "staleness_ms": 0}
             return web.json_response(look)
         self.asked.append((request.method, request.path_qs))
-        if request.path.endswith("/carts"):
+        if request.path.endswith(("/carts", "/payments")):
             self.wanted.append(await request.json())
         status, body = self.answers.pop(0)
         return web.json_response(body, status=status)
 
 
 def visit(
-    pod: Pod, folder: Path, chances: Sequence[float]
-) -> tuple[list[Exchange], list[ShopSale]]:
-    """Let one buyer want a cart; return what was written down, and what a shop has to confirm."""
+    pod: Pod, folder: Path, chances: Sequence[float], *, may_return: bool = False
+) -> list[Exchange]:
+    """Let one buyer want a cart; return what was written down."""
     history = History(1, 5_000)
 
-    async def whole() -> list[ShopSale]:
+    async def whole() -> None:
         pages = web.Application()
         pages.router.add_route("*", "/{path:.*}", pod.handle)
         runner = web.AppRunner(pages, shutdown_timeout=0.1)
@@ -83,17 +86,17 @@ def visit(
             address = f"http://127.0.0.1:{runner.addresses[0][1]}"
             keys = DevelopmentKeys(folder)
             shop = WebBuyers(PLAN, address, keys, history, seed=1)
+            shop.may_return = may_return
             async with aiohttp.ClientSession(address) as session:
                 # The first chance is that of a look at all sections, the second that of a cart.
                 draw = Fated(0.0, 0.0, *chances)
                 await WebBuyer(session, "web1", keys.token("web1"), draw, shop).visit()
-            return list(shop.shop_sales)
         finally:
             await runner.cleanup()
 
-    sales = asyncio.run(whole())
+    asyncio.run(whole())
     assert not pod.answers, "less was asked than was told"
-    return [one for one in history.exchanges if one.act is Act.CART], sales
+    return [one for one in history.exchanges if one.act is Act.CART]
 
 
 @pytest.fixture(autouse=True)
@@ -108,24 +111,48 @@ def of_wishes(*others: float) -> list[float]:
     return [0.5, 0.9, 0.5, 0.9, *others]
 
 
-def test_what_a_buyer_pays_for_is_confirmed_part_by_part(tmp_path: Path) -> None:
+def test_a_buyer_pays_for_the_whole_as_he_sees_it(tmp_path: Path) -> None:
     pod = Pod(
         (201, cart("HELD", "HELD", "HELD")),
-        (200, cart("HELD", "SOLD", "HELD", revision="2")),
+        TAKEN,
+        (200, cart("PAYING", "PAYING", "PAYING", revision="2")),
         (200, cart("SOLD", "SOLD", "SOLD", revision="3")),
     )
-    exchanges, sales = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.9))
-    assert [sale.reservation_id for sale in sales] == [f"{ID}_0", f"{ID}_1"]
-    assert {(sale.user, sale.epoch) for sale in sales} == {("web1", 1)}
-    names = [PLAN.sections[sale.place].section for sale in sales]
-    [wanted] = pod.wanted
-    assert [item["section"] for item in wanted["items"]] == names
-    assert wanted["on_failure"] == "release"
+    exchanges = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.9, 0.9))
+    asked, paid = pod.wanted
+    assert asked["on_failure"] == "release"
+    assert (paid["amount"], paid["currency"], paid["gateway"]) == (9_000, "EUR", "mock")
     assert pod.asked[1:] == [
+        ("POST", f"/v1/carts/{ID}/payments"),
         ("GET", f"/v1/carts/{ID}?changed_from=1"),
         ("GET", f"/v1/carts/{ID}?changed_from=2"),
     ]
-    assert [one.waits for one in exchanges] == [False, True, True]
+    assert [one.waits for one in exchanges] == [False, False, True, True]
+
+
+def test_a_payment_is_asked_for_until_it_is_taken_and_may_be_repeated(tmp_path: Path) -> None:
+    away = (503, {"status": 503, "reason": "NOT_READY"})
+    sold = (200, cart("SOLD", "SOLD", "SOLD"))
+    pod = Pod((201, cart("HELD", "HELD", "HELD")), away, TAKEN, TAKEN, sold)
+    exchanges = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.9, 0.05))
+    keys = [one.key for one in exchanges[1:4]]
+    assert len(set(keys)) == 1
+    assert keys[0] != exchanges[0].key
+
+
+def test_money_may_be_wanted_back_as_a_whole(tmp_path: Path) -> None:
+    pod = Pod(
+        (201, cart("HELD", "HELD", "HELD")),
+        TAKEN,
+        (200, cart("SOLD", "SOLD", "SOLD", revision="2")),
+        TAKEN,
+        (200, cart("REFUNDED", "REFUNDED", "REFUNDED", revision="3")),
+    )
+    visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.9, 0.9, 0.1), may_return=True)
+    assert pod.asked[-2:] == [
+        ("POST", f"/v1/carts/{ID}:refund"),
+        ("GET", f"/v1/carts/{ID}?changed_from=2"),
+    ]
 
 
 def test_what_is_pending_is_followed_until_it_is_known(tmp_path: Path) -> None:
@@ -135,35 +162,30 @@ def test_what_is_pending_is_followed_until_it_is_known(tmp_path: Path) -> None:
         (200, cart("ASKING", "HELD", "PENDING")),
         (200, cart("REJECTED", "RELEASED", "REJECTED", revision="2")),
     )
-    _, sales = visit(pod, tmp_path, of_wishes(0.9))
-    assert not sales
+    visit(pod, tmp_path, of_wishes(0.9))
     assert pod.asked[-1] == ("GET", f"/v1/carts/{ID}?changed_from=1")
 
 
-def test_with_keep_only_what_is_held_is_paid_for(tmp_path: Path) -> None:
-    pod = Pod((201, cart("HELD", "REJECTED", "HELD")), (200, cart("SOLD", "REJECTED", "SOLD")))
-    _, sales = visit(pod, tmp_path, of_wishes(0.1, 0.9, 0.9))
+def test_with_keep_what_is_held_is_paid_for(tmp_path: Path) -> None:
+    kept = (201, cart("HELD", "REJECTED", "HELD"))
+    pod = Pod(kept, TAKEN, (200, cart("SOLD", "REJECTED", "SOLD")))
+    visit(pod, tmp_path, of_wishes(0.1, 0.9, 0.9, 0.9))
     assert pod.wanted[0]["on_failure"] == "keep"
-    assert [sale.reservation_id for sale in sales] == [f"{ID}_1"]
 
 
 def test_a_cart_may_be_given_back_or_be_made_to_last_longer(tmp_path: Path) -> None:
     held, ended = (201, cart("HELD", "HELD", "HELD")), (200, cart("RELEASED", *["RELEASED"] * 2))
     pod = Pod(held, (503, {"status": 503, "reason": "NOT_READY"}), ended, ended)
-    _, sales = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.2))
-    assert (sales, [method for method, _ in pod.asked]) == (
-        [],
-        ["POST", "DELETE", "DELETE", "GET"],
-    )
-    pod = Pod(held, (200, cart("HELD", "HELD", "HELD")), (200, cart("SOLD", "SOLD", "SOLD")))
-    exchanges, sales = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.4))
+    visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.2))
+    assert [method for method, _ in pod.asked] == ["POST", "DELETE", "DELETE", "GET"]
+    longer, sold = (200, cart("HELD", "HELD", "HELD")), (200, cart("SOLD", "SOLD", "SOLD"))
+    pod = Pod(held, longer, TAKEN, sold)
+    exchanges = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.4, 0.9))
     assert pod.asked[1] == ("POST", f"/v1/carts/{ID}:extend")
-    assert exchanges[1].key != exchanges[0].key
-    assert len(sales) == 2
+    assert len({one.key for one in exchanges[:3]}) == 3
 
 
 @pytest.mark.parametrize("reason", ["SEAT_LOCKED", "SOLD_OUT"])
 def test_who_is_refused_asks_no_more(tmp_path: Path, reason: str) -> None:
     pod = Pod((409, {"status": 409, "reason": reason}))
-    exchanges, sales = visit(pod, tmp_path, of_wishes(0.9))
-    assert (len(exchanges), sales) == (1, [])
+    assert len(visit(pod, tmp_path, of_wishes(0.9))) == 1
