@@ -43,6 +43,8 @@ _ADVICE: Final = {
     Reason.NOT_PRICED: "Some of the seats have no price.",
     Reason.PAYMENT_IN_PROGRESS: "A cart is paid for once.",
 }
+# Also while its seats are taken back: whoever asks again has asked before.
+_SOLD: Final = frozenset({Step.SOLD, Step.TAKING_BACK, Step.TAKEN_BACK})
 _OPEN_PURCHASE: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})
 
 
@@ -139,8 +141,7 @@ async def refund_cart(
     """Give all seats of a cart back and get the money back: all of it."""
     pod = pod_of(request)
     cart = own_cart(await cart_at_owner(pod, cart_id), who)
-    is_paid = cart.status in {CartStatus.SOLD, CartStatus.REFUNDED}
-    if not is_paid or await purchase_of_cart(pod, cart_id, cart) is None:
+    if cart.payment.step not in _SOLD or await purchase_of_cart(pod, cart_id, cart) is None:
         raise Problem.of(
             Reason.NOT_PAID, "No payment of this cart has sold its seats.", cart_id=cart_id
         )

@@ -1,9 +1,9 @@
 """Paying for a cart over HTTP: once, for what the buyer saw, all seats or none."""
 
 import httpx
-from support.carts.carting import MINUTE_MS, SECTIONS
-from support.carts.paid_carts import PRICE, PaidCarts
-from support.carts.paid_over_http import asking, held, pay, shown
+from support.carts.carting import CARTS, MINUTE_MS, SECTIONS
+from support.carts.paid_carts import PAYMENTS, PRICE, PaidCarts
+from support.carts.paid_over_http import asking, held, home_of, pay, shown
 from support.pods.carts_asked import ANN, BOB
 from support.pods.reservations_asked import problem
 
@@ -38,6 +38,27 @@ def test_a_cart_is_paid_for_shown_and_given_back() -> None:
         world.answer_all()
         assert (await shown(client, cart))["status"] == "REFUNDED"
         assert world.truth(cart["cart_id"], A, B) == [Status.REFUNDED] * 2
+        world.settle()
+        world.check()
+
+    asking(test)
+
+
+def test_who_asks_for_the_money_again_while_the_seats_go_back_is_told_the_same() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        await pay(client, cart)
+        world.answer_all()
+        path = f"/v1/carts/{cart['cart_id']}:refund"
+        asked = await client.post(path, headers={**ANN, "Idempotency-Key": "r1"})
+        [pending] = world.driver.intents(PAYMENTS, due=True)
+        world.answer(pending)
+        # The cart knows that its money is back, and no section does.
+        for topic in (PAYMENTS, CARTS):
+            world.driver.relay(topic, home_of(cart))
+        assert (await shown(client, cart))["cart_status"] == "ENDING"
+        again = await client.post(path, headers={**ANN, "Idempotency-Key": "r1"})
+        assert (again.status_code, again.json()) == (202, asked.json())
         world.settle()
         world.check()
 
