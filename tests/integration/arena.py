@@ -29,7 +29,7 @@ PAYERS = 60
 TICK_MS = 500
 WAVE_S = 60
 PAYING = {
-    "SEATSTREAM_ROLES": "seats,payments",
+    "SEATSTREAM_ROLES": "seats,carts,payments",
     "SEATSTREAM_GATEWAY_CALL_S": "2",
     "SEATSTREAM_CIRCUIT_OPEN_S": "2",
     "SEATSTREAM_CALLS_END_S": "0.5",

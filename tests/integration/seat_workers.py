@@ -85,6 +85,8 @@ class Seats:
                 "auto.offset.reset": "error",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                # The brokers say at once where a partition ends.
+                "fetch.wait.max.ms": 10,
             }
         )
         try:

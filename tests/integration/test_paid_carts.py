@@ -83,8 +83,11 @@ class Box:
             log = self.seats.log(self.gateway.process.ledger)
             stored = read_carts(log, Report()).stored
             statuses = {cart_id: stored[cart_id].fields["status"] for cart_id in stored}
-            stood[:] = [statuses, *as_text(report := audit(log))]
-            return statuses == expected and report.is_exact and not report.open_intents
+            stood[:] = [statuses]
+            if statuses != expected:
+                return False
+            stood.extend(as_text(report := audit(log)))
+            return report.is_exact and not report.open_intents
 
         assert wait_until(is_reached, PATIENCE_S), f"{stood}\n{worker}"
 

@@ -11,7 +11,7 @@ from support.pods.conditions import until
 from support.pods.event_log import ENCODE, EventLog, FollowedEvents
 from support.records.event_values import event
 
-import api.events.catalogue
+import api.standing
 from api.events.catalogue import catalogue_of, known_event, now_ms
 from api.pod import Pod
 from api.web.problems import Problem
@@ -100,7 +100,7 @@ async def test_s8_what_another_pod_told_is_waited_for(stage: Stage) -> None:
 def test_s8_while_the_brokers_do_not_tell_nothing_is_denied(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(api.events.catalogue, "CERTAIN_S", 0.001)
+    monkeypatch.setattr(api.standing, "CERTAIN_S", 0.001)
 
     @scenario
     async def play(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from support.pods.event_log import ENCODE, EventLog, FollowedEvents
 from support.records import event_values
 from support.records.event_values import HOUR_MS, event, events
 
-import api.events.catalogue
+import api.standing
 from api.events.catalogue import now_ms
 from state.domain.event import Event, EventStatus, SaleState, SectionDescription, sale_state
 from state.records.event import event_key
@@ -267,7 +267,7 @@ def test_s8_a_pod_behind_another_pods_201_waits_for_the_event_and_does_not_deny_
 def test_s8_an_event_is_not_denied_while_the_brokers_do_not_answer(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.events.catalogue, "CERTAIN_S", 0.001)
+    monkeypatch.setattr(api.standing, "CERTAIN_S", 0.001)
 
     async def play(client: httpx.AsyncClient, known: Told) -> None:
         known.catalogue.is_cut_off = True
