@@ -112,23 +112,19 @@ async def _stored(pod: Pod, partition: int, key: bytes) -> ReservationView | Non
     return view
 
 
-async def described(pod: Pod, event_id: int) -> Event | None:
-    """Return what stands of an event.
+async def described(pod: Pod, event_id: int) -> tuple[Event | None, bool]:
+    """Return what stands of an event, and whether that is certain.
 
-    None only where it is certain that nobody was told of one before this was asked. Raises Problem
-    (503) where the brokers do not tell in time.
+    None is certain where nobody was told of one before this was asked; not where the brokers do
+    not tell in time, nor where what they have cannot be read.
     """
     event: Event | None = pod.catalogue.get(event_id)
-    if event is None:
-        # Another pod may have told what has not reached us.
-        is_certain = await pod.catalogue.certain(event_id, CERTAIN_S)
-        event = pod.catalogue.get(event_id)
-        if event is None and not is_certain:
-            raise Problem.of(
-                ApiReason.NOT_READY,
-                "The brokers do not tell yet whether there is one; ask again shortly.",
-            )
-    return event
+    if event is not None:
+        return event, True
+    # Another pod may have told what has not reached us.
+    is_certain = await pod.catalogue.certain(event_id, CERTAIN_S)
+    event = pod.catalogue.get(event_id)
+    return event, is_certain or event is not None
 
 
 async def limits_of(pod: Pod, event_id: int) -> Limits:
@@ -137,5 +133,11 @@ async def limits_of(pod: Pod, event_id: int) -> Limits:
     Limits never change, so what is known of them is true however old it is; and they are told
     before any section of their event is open. An event that nobody has described has none.
     """
-    event = await described(pod, event_id)
+    event, is_certain = await described(pod, event_id)
+    if event is None and pod.catalogue.is_unreadable(event_id):
+        raise Problem.of(ApiReason.NOT_READY, "This pod cannot read what the event allows.")
+    if event is None and not is_certain:
+        raise Problem.of(
+            ApiReason.BROKER_UNAVAILABLE, "They do not tell what the event allows; ask again."
+        )
     return UNLIMITED if event is None else event.limits

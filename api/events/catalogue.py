@@ -43,7 +43,12 @@ async def known_event(pod: Pod, caller: Caller, event_id: int) -> Event:
     catalogue: Events = pod.catalogue
     event = catalogue.get(event_id)
     if event is None:
-        event = await pod.waits.of(caller, lambda: described(pod, event_id))
+        event, is_certain = await pod.waits.of(caller, lambda: described(pod, event_id))
+        if event is None and not is_certain:
+            raise Problem.of(
+                ApiReason.NOT_READY,
+                "The brokers do not tell yet whether there is one; ask again shortly.",
+            )
     if event is None:
         raise Problem.of(ApiReason.NOT_FOUND, "There is no such event; see /v1/events.")
     return event

@@ -331,7 +331,7 @@ def test_a_pod_that_does_not_know_an_events_limits_lets_nobody_hold() -> None:
     async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
         catalogue: Any = pod.catalogue
         catalogue.is_cut_off = True
-        problem(await create(client, wish((A, 1))), 503, "NOT_READY")
+        problem(await create(client, wish((A, 1))), 503, "BROKER_UNAVAILABLE")
         # What is known is never too old: limits do not change.
         limited_pod(pod, max_seats=1)
         assert (await create(client, wish((A, 1)))).status_code == 201
