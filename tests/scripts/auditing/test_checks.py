@@ -724,6 +724,7 @@ def strange_records(draw: st.DrawFn) -> tuple[str, int, bytes | None, bytes | No
 SOUND = sound_log(SEED, 120)
 
 
+@settings(max_examples=of_whole(40))
 @given(st.lists(strange_records(), min_size=1, max_size=5))
 @example([("changelog", 0, b"\xffdue", None, [])])
 def test_what_strangers_write_is_counted_and_never_taken_for_ours(records: list[Any]) -> None:
@@ -758,6 +759,7 @@ def test_s7_state_of_another_partition_is_foreign(sound: Log) -> None:
 UNREADABLE = st.sampled_from([b"", b"garbage", b"\x02" + bytes(40), b"\x01" + bytes(20)])
 
 
+@settings(max_examples=of_whole(30))
 @given(st.integers(0, 10_000), UNREADABLE, st.data())
 def test_s9_only_an_unreadable_value_that_is_the_last_of_its_key_is_a_violation(
     at: int, noise: bytes, data: st.DataObject

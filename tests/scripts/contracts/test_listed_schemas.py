@@ -19,7 +19,7 @@ CONFIRM = "io.seatstream.commands.ConfirmReservation"
 FIRST = 40
 
 
-@settings(max_examples=of_whole(20))
+@settings(max_examples=of_whole(5))
 @given(st.permutations(sorted(set(subjects().values()))), st.lists(st.integers(0, 3)))
 def test_s2_an_empty_registry_gets_the_ids_of_any_list(
     records: list[str], gaps: list[int]
