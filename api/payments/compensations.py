@@ -15,7 +15,7 @@ from api.pod import Pod
 from api.standing import UNANSWERED
 from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
-from api.web.problems import Problem, told_as
+from api.web.problems import Problem, bad, told_as
 from api.web.whole_numbers import USUAL_FORM
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import COMPENSATION, PURCHASE, RESERVATION_ID
@@ -23,7 +23,7 @@ from state.domain.purchase import Finding as Found
 from state.domain.purchase import PurchaseStatus
 from state.domain.reasons import ApiReason, Reason
 from state.owners.protocol import LISTED_MAX
-from state.records.payments import PurchaseRecord, purchase_of
+from state.records.payments import OtherPayment, PurchaseRecord, purchase_of
 
 router = APIRouter(tags=["payments"])
 
@@ -45,6 +45,10 @@ class CompensationBody(BaseModel):
 
     Where a capture is known, `gateway_payment_id` is the gateway's id of it, and `amount` is what
     was captured. Otherwise the id is empty, and `amount` is what was charged.
+
+    With `beside`, another shop tells of this payment beside the one that the reservation has:
+    nobody here has asked its gateway, and `amount` is what the seats cost, 0 where nobody knows.
+    Whoever resolves it names `gateway` and `gateway_payment_id`.
     """
 
     partition: int = Field(description="Part of the compensation's address.")
@@ -56,6 +60,7 @@ class CompensationBody(BaseModel):
     gateway_payment_id: str
     amount: int = Field(description="In the currency's minor unit, such as cents.")
     currency: str
+    beside: bool = Field(description="Another payment of a reservation that has one already.")
     seats_sold: bool = Field(description="Whether its seats are known to be sold, by whomever.")
     changed_at_ms: int = Field(description="Unix ms.")
     detail: str = Field(description="The gateway's last answer, for people.")
@@ -79,11 +84,27 @@ class Finding(BaseModel):
     REFUNDED: the money is back; UNPAID: it never moved. LOOK_AGAIN: what was in the way is mended,
     ask the gateway again, and tell the section by what it says. PAID_ELSEWHERE: the seats are
     sold, and paid for elsewhere, so they stay so; nothing is left of this payment.
+
+    `gateway` and `gateway_payment_id`, both or none, name a payment beside it: REFUNDED or UNPAID.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     finding: Literal["REFUNDED", "UNPAID", "LOOK_AGAIN", "PAID_ELSEWHERE"]
+    gateway: str = Field("", max_length=32)
+    gateway_payment_id: str = Field("", max_length=4_096)
+
+    def check_whole(self) -> None:
+        """Raise Problem where only half of a payment beside it is named, or nothing ends it."""
+        if bool(self.gateway) != bool(self.gateway_payment_id):
+            bad("body.gateway", "with gateway_payment_id, or neither")
+        if self.gateway and self.finding not in {"REFUNDED", "UNPAID"}:
+            bad("body.finding", "of a payment beside it: REFUNDED or UNPAID")
+
+    def is_of(self, other: OtherPayment) -> bool:
+        """Say whether this is about a payment that still needs a person."""
+        named = self.gateway.encode(), self.gateway_payment_id.encode()
+        return other[:2] == named and not other.finding
 
 
 class Resolving(BaseModel):
@@ -125,10 +146,11 @@ async def list_compensations(
         after = at.payment_id if partition == at.partition else b""
         try:
             async for purchase in _open_in(pod, partition, after):
-                if len(found) == limit:
+                # All of one reservation stand on one page, which may be a little longer for it.
+                if len(found) >= limit:
                     last = found[-1]
                     return _listed(found, f"{last['partition']}:{last['payment_id']}", unknown)
-                found.append(_body(partition, purchase))
+                found += _bodies(partition, purchase)
         except _UNANSWERED:
             # A partition that does not answer must not hide the compensations of the others.
             unknown.append(partition)
@@ -150,10 +172,37 @@ async def resolve_compensation(
 ) -> Response:
     """Say what became of the money of a payment that a person has looked after."""
     pod = pod_of(request)
+    body.check_whole()
     known = pod.payments.has_partition(partition)
     purchase = await _purchase(pod, partition, payment_id.encode()) if known else None
-    if purchase is None or purchase.status != PurchaseStatus.COMPENSATION_REQUIRED:
+    if purchase is None or not _needs_person(purchase, body):
         raise Problem.of(ApiReason.NOT_FOUND, "No such payment needs a person.")
+    _check_finding(purchase, body)
+    identity = pod.desk.encoders.identity(
+        payment_id,
+        who.user_id,
+        purchase.section.decode(),
+        purchase.event_id,
+        request.state.correlation.id,
+    )
+    value = pod.payments.encoders.resolved(
+        identity, _FOUND[body.finding], body.gateway, body.gateway_payment_id
+    )
+    await pod.payments.tell(payment_id, partition, value, request.state.correlation)
+    return json_answer({"payment_id": payment_id, "status": "PENDING"}, 202)
+
+
+def _needs_person(purchase: PurchaseRecord, body: Finding) -> bool:
+    """Say whether the payment that a finding is about needs a person."""
+    if body.gateway:
+        return any(map(body.is_of, purchase.others))
+    return purchase.status == PurchaseStatus.COMPENSATION_REQUIRED
+
+
+def _check_finding(purchase: PurchaseRecord, body: Finding) -> None:
+    """Raise Problem (409) for a finding that contradicts what is known of a payment."""
+    if body.gateway:
+        return
     if body.finding == "UNPAID" and purchase.payment_id:
         raise Problem.of(
             Reason.REFUND_DUE,
@@ -166,16 +215,6 @@ async def resolve_compensation(
             "Its seats are not known to be sold; LOOK_AGAIN tells more.",
             decided=False,
         )
-    identity = pod.desk.encoders.identity(
-        payment_id,
-        who.user_id,
-        purchase.section.decode(),
-        purchase.event_id,
-        request.state.correlation.id,
-    )
-    value = pod.payments.encoders.resolved(identity, _FOUND[body.finding])
-    await pod.payments.tell(payment_id, partition, value, request.state.correlation)
-    return json_answer({"payment_id": payment_id, "status": "PENDING"}, 202)
 
 
 # --- what owners know -------------------------------------------------------------------------
@@ -189,7 +228,7 @@ async def _open_in(pod: Pod, partition: int, after: bytes) -> AsyncIterator[Purc
         for key in keys:
             purchase = await _stored(pod, partition, key.removeprefix(COMPENSATION))
             # The compensation may have been resolved since its key was listed.
-            if purchase is not None and purchase.status == PurchaseStatus.COMPENSATION_REQUIRED:
+            if purchase is not None and purchase.needs_person:
                 yield purchase
         if len(keys) < LISTED_MAX:
             return
@@ -217,9 +256,10 @@ def _place_of(cursor: str | None) -> Place:
     return Place(int(partition), payment_id.encode())
 
 
-def _body(partition: int, purchase: PurchaseRecord) -> dict[str, Any]:
+def _bodies(partition: int, purchase: PurchaseRecord) -> list[dict[str, Any]]:
+    """Return the bodies of a payment, if it needs a person, and of those beside it that do."""
     is_captured = bool(purchase.payment_id)
-    return {
+    own = {
         "partition": partition,
         "payment_id": purchase.reservation_id.decode(),
         "user_id": purchase.user_id.decode(),
@@ -229,9 +269,28 @@ def _body(partition: int, purchase: PurchaseRecord) -> dict[str, Any]:
         "gateway_payment_id": purchase.payment_id.decode(),
         "amount": purchase.paid if is_captured else purchase.amount,
         "currency": (purchase.paid_currency if is_captured else purchase.currency).decode(),
+        "beside": False,
         "seats_sold": purchase.is_sold,
         "changed_at_ms": purchase.changed_at_ms,
         "detail": purchase.detail.decode(errors="replace"),
+    }
+    is_lost = purchase.status == PurchaseStatus.COMPENSATION_REQUIRED
+    return [own] * is_lost + [
+        own | _beside(other) for other in purchase.others if not other.finding
+    ]
+
+
+def _beside(other: OtherPayment) -> dict[str, Any]:
+    """Return what the body of another payment has otherwise."""
+    return {
+        "user_id": other.user_id.decode(),
+        "gateway": other.gateway.decode(),
+        "gateway_payment_id": other.payment_id.decode(errors="replace"),
+        "amount": other.amount,
+        "currency": other.currency.decode(),
+        "beside": True,
+        "changed_at_ms": other.told_at_ms,
+        "detail": f"another shop says that this was paid, for epoch {other.epoch}",
     }
 
 

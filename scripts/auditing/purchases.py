@@ -217,7 +217,7 @@ def words_of(payment: Payment, name: str, fields: Fields) -> set[str]:
             return {"sold" if fields["decision"] == "SOLD" else "lost"}
         case "RefundRequested" if request["userId"] == whose["userId"]:
             return {"refund asked"}
-        case "CompensationResolved":
+        case "CompensationResolved" if not fields["gateway"]:
             return {f"found {fields['finding']}"}
     return set()
 

@@ -58,6 +58,7 @@ class CompensationResolved(NamedTuple):
     """An operator has found out about a payment.
 
     finding: number of a Finding, 0 for one that only newer code knows.
+    gateway, payment_id: of the payment beside it that was found out about; empty for itself.
     """
 
     reservation_id: bytes
@@ -67,6 +68,8 @@ class CompensationResolved(NamedTuple):
     event_id: int
     request: bytes
     finding: int
+    gateway: bytes = b""
+    payment_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,22 @@ COMPLETED: Final = b"COMPLETED"
 _PURCHASE: Final = "io.seatstream.state.Purchase"
 
 
+class OtherPayment(NamedTuple):
+    """A payment that another shop tells of beside a purchase; fields as in Avro.
+
+    told_at_ms: Unix ms of the log. finding: number of a Finding; 0 while a person has to look.
+    """
+
+    gateway: bytes
+    payment_id: bytes
+    user_id: bytes
+    epoch: int
+    amount: int
+    currency: bytes
+    told_at_ms: int
+    finding: int = 0
+
+
 class PurchaseRecord(NamedTuple):
     """A stored purchase.
 
@@ -32,6 +48,8 @@ class PurchaseRecord(NamedTuple):
     hints, hints_since_ms: ids of the webhooks that were heard in a window, and when that began.
     number, due_ms, until_ms: as in Asking, of the open question; 0 without one.
     paid, paid_currency: what was captured.
+    claimed_id: the gateway's id of the capture as another shop tells it.
+    others:   an OtherPayment for each payment that is told of beside this one.
     """
 
     reservation_id: bytes
@@ -69,6 +87,14 @@ class PurchaseRecord(NamedTuple):
     undecided_since_ms: int = 0
     hints: tuple[bytes, ...] = ()
     hints_since_ms: int = 0
+    claimed_id: bytes = b""
+    others: tuple[OtherPayment, ...] = ()
+
+    @property
+    def needs_person(self) -> bool:
+        """Say whether a person has to find out about it, or about a payment beside it."""
+        is_lost = self.status == PurchaseStatus.COMPENSATION_REQUIRED
+        return is_lost or any(not one.finding for one in self.others)
 
     @property
     def purchase(self) -> Purchase:
@@ -124,7 +150,8 @@ _read = stored_decoder(_PURCHASE)
 
 def purchase_of(payload: bytes) -> PurchaseRecord:
     """Return the purchase in a stored record; raises Refused for other bytes."""
-    return PurchaseRecord._make(_read(payload, 0))
+    record = PurchaseRecord._make(_read(payload, 0))
+    return record._replace(others=tuple(map(OtherPayment._make, record.others)))
 
 
 class PaymentEncoders:
@@ -155,6 +182,11 @@ class PaymentEncoders:
         """
         return self._refund(identity)
 
-    def resolved(self, identity: bytes, finding: Finding) -> bytes:
-        """Return what an operator has found."""
-        return self._resolved(identity, finding)
+    def resolved(
+        self, identity: bytes, finding: Finding, gateway: str = "", payment_id: str = ""
+    ) -> bytes:
+        """Return what an operator has found.
+
+        gateway, payment_id: of a payment that another shop told of beside the payment's own.
+        """
+        return self._resolved(identity, finding, gateway.encode(), payment_id.encode())

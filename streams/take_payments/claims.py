@@ -4,6 +4,9 @@ A claim that the section refused has a purchase too, with the deadline 0, so tha
 asked for its money, and gives it back. Such a purchase gives way to a payment that the section
 asks for, once that can make nobody forget the money: for the same order, or when nothing is left
 to be asked.
+
+A claim of other money than the purchase's is kept beside it, for a person: a reservation has one
+purchase, whose gateway alone is asked.
 """
 
 from __future__ import annotations
@@ -13,11 +16,15 @@ from typing import Final
 from state.domain.purchase import Followed, PurchaseStatus, Say
 from state.domain.reservation import PaymentFailure
 from state.records.names import PaymentRequested
-from state.records.payments import COMPLETED, PurchaseRecord
+from state.records.payments import COMPLETED, OtherPayment, PurchaseRecord
+from streams.batch import Record
 from streams.take_payments.fold import PaymentFold
 
 _IDENTITY: Final = ("user_id", "correlation_id", "section", "event_id", "request")
 _UNPAID: Final = frozenset({PurchaseStatus.FAILED, PurchaseStatus.EXPIRED})
+OTHERS_MAX: Final = 16
+"""So many payments are kept beside one; who tells of more has not one reservation in mind."""
+
 _SELLS: Final = frozenset({PurchaseStatus.CAPTURED, PurchaseStatus.DONE})
 
 
@@ -47,9 +54,39 @@ def is_same_order(known: PurchaseRecord, asked: PaymentRequested) -> bool:
     return (known.epoch, known.gateway) == (asked.epoch, asked.gateway)
 
 
-def paid_as(known: PurchaseRecord) -> bytes:
-    """Return the gateway's id of the capture, else the id in the claim; empty without both."""
-    return known.payment_id or (known.parameters if known.method == COMPLETED else b"")
+def ids_of(known: PurchaseRecord) -> frozenset[bytes]:
+    """Return what the money of a purchase is called: by its gateway, and by who claimed it."""
+    return frozenset({known.payment_id, known.claimed_id} - {b""})
+
+
+def is_of_other_money(known: PurchaseRecord, asked: PaymentRequested) -> bool:
+    """Say whether a claim is about other money than a purchase is.
+
+    A capture has its id at one gateway, whoever tells of it, for whom and under which order.
+    """
+    ids = ids_of(known)
+    if asked.gateway == known.gateway and asked.parameters in ids:
+        return False
+    return bool(ids) or not is_same_order(known, asked) or asked.user_id != known.user_id
+
+
+def list_other(
+    fold: PaymentFold, record: Record, asked: PaymentRequested, known: PurchaseRecord
+) -> PurchaseRecord:
+    """Keep a claim of other money beside a purchase, once; return the purchase."""
+    other = OtherPayment(
+        asked.gateway, asked.parameters, asked.user_id, asked.epoch, asked.amount, asked.currency,
+        fold.log_time_ms,
+    )  # fmt: skip
+    if any(one[:2] == other[:2] for one in known.others):
+        fold.tell(known, "REPEATED")
+        return known
+    if len(known.others) >= OTHERS_MAX:
+        fold.bury(record, "OTHER_PAYMENT", "beside too many others", is_strangers=True)
+        return known
+    fold.count("ANOTHER_PAYMENT")
+    after = known._replace(others=(*known.others, other))
+    return fold.change(known, after, Followed(known.purchase))
 
 
 def tell_spent(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord) -> None:

@@ -81,7 +81,7 @@ class _Found:
         self.counts[status] += 1
         is_listed = reservation_id in self.needs_person
         self.needs_person.discard(reservation_id)
-        if is_listed != (status == PurchaseStatus.COMPENSATION_REQUIRED):
+        if is_listed != record.needs_person:
             return f"payment {reservation_id!r} is {status.name}, and listed: {is_listed}"
         if record.question:
             self.questions.add(id_of(record, self.place[0]))

@@ -43,10 +43,12 @@ from streams.folding.fold import Fields
 from streams.folding.reading import read
 from streams.take_payments.claims import (
     gives_way,
+    ids_of,
     is_claim,
     is_empty,
+    is_of_other_money,
     is_same_order,
-    paid_as,
+    list_other,
     tell_spent,
 )
 from streams.take_payments.fold import UNDECIDED_MS, PaymentFold
@@ -62,6 +64,8 @@ wrong: a gateway that tells of money before it can be asked for it is believed t
 
 HINTS_MAX: Final = 16
 """Of more webhooks in that time the oldest are forgotten; each has one look made at most."""
+
+_ENDS_OTHERS: Final = frozenset({Finding.REFUNDED, Finding.FOUND_UNPAID})
 
 HINT_BYTES: Final = 255
 """So much of the payment id in a claim tells it from other claims."""
@@ -102,9 +106,10 @@ def _requested(
         begin_anew(fold, asked, known)
     elif not known.deadline_ms and asked.deadline_ms:
         if is_claim(asked) and not is_same_order(known, asked):
-            # Nobody looks for this claim's own money: a person has to.
-            fold.bury(record, "OTHER_PAYMENT", "after a claim of another order", is_strangers=True)
+            known = _listed(fold, record, asked, known)
         tell_spent(fold, asked, known)
+    elif is_claim(asked) and is_of_other_money(known, asked):
+        list_other(fold, record, asked, known)
     elif known.epoch != asked.epoch:
         detail = f"paid for under epoch {known.epoch} already"
         fold.bury(record, "OTHER_EPOCH", detail, is_strangers=is_claim(asked))
@@ -112,11 +117,25 @@ def _requested(
         detail = f"begun with another {differ}"
         fold.bury(record, "OTHER_PAYMENT", detail, is_strangers=is_claim(asked))
     elif is_claim(asked):
+        if not known.claimed_id:
+            # Also if the gateway should call it otherwise, it is known when it comes again.
+            claimed = known._replace(claimed_id=asked.parameters)
+            known = fold.change(known, claimed, Followed(known.purchase))
         # Anybody who may write can copy a claim, so it counts as seldom as a webhook does.
         _follow_hint(fold, known, b"claim:" + asked.parameters[:HINT_BYTES])
         fold.tell(known, "REPEATED")
     else:
         fold.tell(known, "REPEATED")
+
+
+def _listed(
+    fold: PaymentFold, record: Record, asked: PaymentRequested, known: PurchaseRecord
+) -> PurchaseRecord:
+    """Keep the money of a claim of another order in mind: nobody looks for it but a person."""
+    if is_of_other_money(known, asked):
+        return list_other(fold, record, asked, known)
+    fold.bury(record, "OTHER_PAYMENT", "after a claim of another order", is_strangers=True)
+    return known
 
 
 def _misplaced(fold: PaymentFold, asked: PaymentRequested) -> tuple[str, str] | None:
@@ -135,14 +154,12 @@ def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
     """Name the first field in which a request differs from the one that began a purchase.
 
     `method` and `parameters` are not compared: the purchase forgets them, and a repeated request
-    may have others.
+    may have others. A claim of another capture does not come here.
     """
     compared = ["user_id", "gateway"]
     if asked.currency or not is_claim(asked):
         # Else the section does not say what the claimed hold costs; the purchase knows.
         compared += ["amount", "currency"]
-    if is_claim(asked) and asked.parameters != (paid_as(known) or asked.parameters):
-        return "payment id"
     return next((name for name in compared if getattr(asked, name) != getattr(known, name)), None)
 
 
@@ -159,6 +176,8 @@ def begun(
     followed = begin_claimed(*terms) if is_claimed else Followed(begin(*terms))
     purchase = followed.purchase
     record = _record_of(fold, asked, purchase)
+    if is_claimed:
+        record = record._replace(claimed_id=asked.parameters)
     if is_claimed:
         is_open = purchase.status == PurchaseStatus.PENDING
         return record if is_open else record._replace(method=b"", parameters=b""), followed
@@ -189,7 +208,9 @@ def never_begun(
     failed = never_asked(*terms)
     fold.count("PAYMENT_REFUSED")
     begun_as = _record_of(fold, asked._replace(method=b"", parameters=b""), failed.purchase)
-    fold.change(known, begun_as._replace(detail=b"no worker survived its request"), failed)
+    others = () if known is None else known.others
+    why = b"no worker survived its request"
+    fold.change(known, begun_as._replace(detail=why, others=others), failed)
 
 
 def _record_of(fold: PaymentFold, asked: PaymentRequested, purchase: Purchase) -> PurchaseRecord:
@@ -214,7 +235,9 @@ def _record_of(fold: PaymentFold, asked: PaymentRequested, purchase: Purchase) -
 def begin_anew(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord | None) -> None:
     """Begin a purchase; it may replace a claim that came to nothing."""
     number = 0 if known is None else known.asked
-    after = fold.change(known, *begun(fold, asked, number))
+    record, followed = begun(fold, asked, number)
+    others = () if known is None else known.others
+    after = fold.change(known, record._replace(others=others), followed)
     if known is not None and known.status == after.status:
         # The status is the same, but amount, epoch or gateway may have changed: tell them.
         fold.tell(after, "REPEATED")
@@ -234,12 +257,15 @@ def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRe
         heard = Heard.ANOTHERS
     answer = Answer(said.number, heard, said.amount, said.currency, said.payment_id, said.wait_ms)
     followed = answered(known.purchase, answer, fold.log_time_ms)
-    if heard == Heard.CAPTURED and paid_as(known) not in {b"", said.payment_id}:
+    if heard == Heard.CAPTURED and ids_of(known) and said.payment_id not in ids_of(known):
         # The gateway has the money under another id than the claim; the gateway is believed.
         fold.count("CLAIM_DIFFERED")
     if heard == Heard.CAPTURED and followed.purchase.status == PurchaseStatus.REFUND_DUE:
         fold.count("PAYMENT_DIFFERED")
-    fold.change(known, known._replace(detail=said.detail), followed)
+    # What was told of beside it may turn out to be its own money.
+    own = (known.gateway, followed.purchase.payment_id)
+    others = tuple(one for one in known.others if one[:2] != own)
+    fold.change(known, known._replace(detail=said.detail, others=others), followed)
 
 
 def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> None:
@@ -329,10 +355,24 @@ def _resolved(fold: PaymentFold, found: CompensationResolved, known: PurchaseRec
     if (found.section, found.event_id) != (known.section, known.event_id):
         fold.count(Reason.CONFLICT.name)
         return
+    if found.gateway:
+        _other_resolved(fold, found, known)
+        return
     followed = Followed(known.purchase)
     if found.finding:
         followed = resolved(known.purchase, Finding(found.finding), fold.log_time_ms)
     _follow_wish(fold, known, followed)
+
+
+def _other_resolved(fold: PaymentFold, found: CompensationResolved, known: PurchaseRecord) -> None:
+    """Keep what a person has found about a payment beside this one: nothing is left to do."""
+    about, is_end = (found.gateway, found.payment_id), found.finding in _ENDS_OTHERS
+    others = tuple(
+        one._replace(finding=one.finding or found.finding) if is_end and one[:2] == about else one
+        for one in known.others
+    )
+    fold.change(known, known._replace(others=others), Followed(known.purchase))
+    fold.tell(known, "REPEATED")
 
 
 def _follow_wish(fold: PaymentFold, known: PurchaseRecord, followed: Followed) -> None:

@@ -92,6 +92,7 @@ class PaymentFold(Fold):
         if is_moved:
             after = self._moved(after)
             self._count(before, after)
+        self._list(before, after)
         self._ask(before, after)
         if followed.say is not None:
             self.tell_section(after)
@@ -180,7 +181,7 @@ class PaymentFold(Fold):
         return record
 
     def _count(self, before: PurchaseRecord | None, after: PurchaseRecord) -> None:
-        """Update the counts by status, and the list of purchases that need a person."""
+        """Update the counts by status."""
         codecs = self.setup.codecs
         if self.counts is None:
             stored = self.state.get(PURCHASE_COUNTS_KEY)
@@ -189,10 +190,16 @@ class PaymentFold(Fold):
         self.counts[after.status] += 1
         if before is not None:
             self.counts[before.status] -= 1
-        key = COMPENSATION + after.reservation_id
-        if after.status == PurchaseStatus.COMPENSATION_REQUIRED:
-            self.state.put(key, codecs.compensation(self.log_time_ms))
-        elif before is not None and before.status == PurchaseStatus.COMPENSATION_REQUIRED:
+
+    def _list(self, before: PurchaseRecord | None, after: PurchaseRecord) -> None:
+        """Update the list of purchases that need a person."""
+        is_listed, key = (
+            before is not None and before.needs_person,
+            COMPENSATION + after.reservation_id,
+        )
+        if after.needs_person and not is_listed:
+            self.state.put(key, self.setup.codecs.compensation(self.log_time_ms))
+        elif is_listed and not after.needs_person:
             self.state.delete(key)
 
     def _ask(self, before: PurchaseRecord | None, after: PurchaseRecord) -> None:

@@ -349,7 +349,11 @@ def judge_beside(facts: Facts, notes: Notes) -> None:
     questions: set[str] = set()
     for reservation_id, payment in purchases.by_id.items():
         bad, stored = finding(notes, reservation_id, payment), payment.stored
-        if payment.is_listed != (payment.status == "COMPENSATION_REQUIRED"):
+        beside = [] if stored is None else stored["others"]
+        to_find_out = sum(one["finding"] == "UNSPECIFIED" for one in beside)
+        notes.report.compensations += to_find_out
+        needs_person = payment.status == "COMPENSATION_REQUIRED" or to_find_out > 0
+        if payment.is_listed != needs_person:
             listed = "listed" if payment.is_listed else "not listed"
             status = payment.status or "unknown"
             bad("I14", "wrong list", f"{status}, and {listed} among those that need a person")

@@ -14,6 +14,7 @@ from api.pod import Pod
 from state.domain.keys import COMPENSATION
 from state.domain.purchase import PurchaseStatus
 from state.owners.lookup import OwnerNotReady
+from state.records.payments import OtherPayment
 
 OPERATOR = bearer(sub="olga", roles=["operator"])
 PATH = "/v1/compensations"
@@ -167,5 +168,55 @@ def test_a_finding_about_what_needs_nobody_is_refused() -> None:
         )
         problem(answer, 400, "MALFORMED")
         assert not log_of(pod).told
+
+    asking(test)
+
+
+def test_payments_beside_one_are_listed_and_resolved_by_themselves() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        need(pod, "p1")
+        told_of = OtherPayment(b"toss", b"ch_2", b"eve", 2, 4_500, b"EUR", 7)
+        found = told_of._replace(payment_id=b"ch_3", finding=1)
+        store_purchase(pod, "p1", PurchaseStatus.DONE, others=(told_of, found))
+        [one] = [each for each in (await listed(client))["compensations"] if not each["partition"]]
+        assert (one["payment_id"], one["beside"], one["user_id"]) == ("p1", True, "eve")
+        assert (one["gateway"], one["gateway_payment_id"], one["amount"]) == (
+            "toss",
+            "ch_2",
+            4_500,
+        )
+
+        async def resolve(finding: str, **named: str) -> httpx.Response:
+            body = {"finding": finding, **named}
+            return await client.post(f"{PATH}/0/p1:resolve", json=body, headers=OPERATOR)
+
+        beside = {"gateway": "toss", "gateway_payment_id": "ch_2"}
+        problem(await resolve("REFUNDED"), 404, "NOT_FOUND")
+        problem(
+            await resolve("REFUNDED", **(beside | {"gateway_payment_id": "ch_3"})),
+            404,
+            "NOT_FOUND",
+        )
+        problem(await resolve("REFUNDED", gateway="toss"), 400, "MALFORMED")
+        problem(await resolve("LOOK_AGAIN", **beside), 400, "MALFORMED")
+        assert not log_of(pod).told
+        assert (await resolve("UNPAID", **beside)).status_code == 202
+        [(_, key, value)] = log_of(pod).told
+        said = told(value)
+        assert (key, said.finding, said.gateway, said.paymentId) == (b"p1", 2, b"toss", b"ch_2")
+
+    asking(test)
+
+
+def test_a_payment_and_those_beside_it_stand_on_one_page() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        need(pod, "p1", "p2")
+        others = tuple(OtherPayment(b"toss", b"ch_%d" % n, b"ann", 1, 0, b"", 7) for n in (1, 2))
+        store_purchase(pod, "p1", NEEDED, others=others)
+        page = await listed(client, limit=1)
+        found = [(one["payment_id"], one["beside"]) for one in page["compensations"]]
+        assert found == [("p1", False), ("p1", True), ("p1", True)]
+        behind = await listed(client, limit=1, cursor=page["next_cursor"])
+        assert [one["payment_id"] for one in behind["compensations"]] == ["p2"]
 
     asking(test)

@@ -1,5 +1,6 @@
 """Claims of other shops beside our own payments: money is looked for, and in nobody's way."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from state.records.payments import COMPLETED
 from streams.intents import Answer, Result
+from streams.take_payments.claims import OTHERS_MAX
 from streams.take_payments.questions import Word
 
 KEPT: dict[str, Any] = {"method": COMPLETED, "parameters": b"ch_1"}
@@ -182,29 +184,131 @@ def test_a_claim_of_which_the_section_knows_no_price_has_a_known_order_looked_up
     assert names(paying) == ["FailPayment", "ConfirmReservation"]
 
 
-OTHERS: dict[str, tuple[dict[str, Any], str]] = {
-    "another payment id": ({"parameters": b"ch_2"}, "OTHER_PAYMENT"),
-    "another gateway": ({"gateway": b"other"}, "OTHER_PAYMENT"),
+SAME_MONEY: dict[str, tuple[dict[str, Any], str]] = {
     "another buyer": ({"identity": Paying().identity("r1", "eve")}, "OTHER_PAYMENT"),
     "another epoch": ({"epoch": 2}, "OTHER_EPOCH"),
 }
+OTHER_MONEY: dict[str, dict[str, Any]] = {
+    "another payment id": {"parameters": b"ch_2"},
+    "another gateway": {"gateway": b"other"},
+    "another payment id and epoch": {"parameters": b"ch_2", "epoch": 2},
+    "another payment id and buyer": {
+        "parameters": b"ch_2",
+        "identity": Paying().identity("r1", "eve"),
+    },
+}
 
 
-@pytest.mark.parametrize("is_paid", [False, True])
-@pytest.mark.parametrize("case", OTHERS)
-def test_a_second_claim_that_is_another_one_is_a_dead_letter_and_changes_nothing(
-    case: str, *, is_paid: bool
-) -> None:
-    changed, reason = OTHERS[case]
+def claimed_and_sold() -> Paying:
     paying = claimed()
-    if is_paid:
-        paying.captures(id_="ch_1")
-        paying.sold()
+    paying.captures(id_="ch_1")
+    paying.sold()
+    return paying
+
+
+@pytest.mark.parametrize("first", [claimed, claimed_and_sold])
+@pytest.mark.parametrize("case", SAME_MONEY)
+def test_a_second_claim_of_the_same_money_is_a_dead_letter_and_changes_nothing(
+    case: str, first: Callable[[], Paying]
+) -> None:
+    changed, reason = SAME_MONEY[case]
+    paying = first()
     before = paying.record()
     paying.start(**(REFUSED | changed))
     [letter] = paying.driver.dead_letters
     assert (letter.reason, letter.is_strangers) == (reason, True)
     assert paying.record() == before
+
+
+@pytest.mark.parametrize("first", [claimed, claimed_and_sold])
+@pytest.mark.parametrize("case", OTHER_MONEY)
+def test_a_claim_of_other_money_is_listed_once_for_a_person_and_moves_nothing(
+    case: str, first: Callable[[], Paying]
+) -> None:
+    paying = first()
+    before = paying.record()
+    assert before is not None
+    terms = REFUSED | OTHER_MONEY[case]
+    for _ in range(3):
+        paying.start(**terms)
+        check(paying)
+    record = paying.record()
+    assert record is not None
+    assert record._replace(others=()) == before
+    [other] = record.others
+    about = terms.get("gateway", b"mock"), terms["parameters"]
+    assert (other[:2], other.epoch) == (about, terms.get("epoch", 1))
+    assert paying.needs_person()
+    beside = (about[0].decode(), about[1].decode())
+    # To look again at what nobody has looked at ends nothing, nor does a word about another.
+    paying.resolve(Finding.LOOK_AGAIN, beside=beside)
+    paying.resolve(Finding.REFUNDED, beside=("elsewhere", beside[1]))
+    paying.resolve(Finding.REFUNDED)
+    assert paying.needs_person()
+    paying.resolve(Finding.REFUNDED, beside=beside)
+    assert not paying.needs_person()
+    # What was found stays found.
+    paying.start(**terms)
+    assert not paying.needs_person()
+    check(paying)
+
+
+def test_both_a_payment_and_one_beside_it_may_need_a_person() -> None:
+    paying = claimed(**OF_NOBODY)
+    paying.start(**(REFUSED | {"gateway": b"other"}))
+    paying.captures()
+    paying.says(Heard.REFUSED)
+    paying.resolve(Finding.REFUNDED)
+    assert (paying.status(), paying.needs_person()) == (PurchaseStatus.REFUNDED, True)
+    check(paying)
+    paying.resolve(Finding.FOUND_UNPAID, beside=("other", "ch_1"))
+    assert not paying.needs_person()
+    check(paying)
+
+
+def test_more_claims_than_anybody_looks_at_are_dead_letters() -> None:
+    paying = claimed_and_sold()
+    for number in range(OTHERS_MAX + 2):
+        paying.start(**(REFUSED | {"parameters": b"other_%d" % number}))
+    record = paying.record()
+    assert record is not None
+    assert len(record.others) == OTHERS_MAX
+    assert [letter.reason for letter in paying.driver.dead_letters] == ["OTHER_PAYMENT"] * 2
+
+
+def test_what_turns_out_to_be_the_payments_own_money_needs_nobody() -> None:
+    paying = claimed()
+    paying.start(**(KEPT | {"parameters": b"ch_2"}))
+    assert paying.needs_person()
+    paying.captures(id_="ch_2")
+    assert not paying.needs_person()
+    paying.sold()
+    check(paying)
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_a_claim_whose_money_the_gateway_calls_otherwise_is_the_same_one_when_it_comes_again(
+    *, is_own: bool
+) -> None:
+    paying = Paying() if is_own else claimed()
+    if is_own:
+        paying.start()
+        paying.says(Heard.OPEN)
+        paying.start(**KEPT)
+    paying.captures(id_="ch_9")
+    paying.sold()
+    before = paying.record()
+    for terms in (KEPT, REFUSED, REFUSED | {"parameters": b"ch_9"}):
+        paying.start(**terms)
+    assert paying.record() == before
+    assert names(paying) == ["ConfirmReservation"]
+    paying.refund()
+    paying.says(Heard.REFUNDED)
+    paying.decided(Say.TAKE_SEATS_BACK, SaleDecision.REFUNDED)
+    before = paying.record()
+    paying.start(**REFUSED)
+    assert (paying.record(), paying.question()) == (before, None)
+    check(paying)
 
 
 def test_what_a_shop_says_of_the_payment_id_is_forgotten_with_what_it_was_asked_for() -> None:
@@ -222,9 +326,9 @@ BESIDE: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     "a kept claim at another gateway": (
         KEPT | {"gateway": b"other"},
         ["FailPayment"],
-        ["OTHER_PAYMENT"],
+        [],
     ),
-    "a refused claim at another gateway": (REFUSED | {"gateway": b"other"}, [], ["OTHER_PAYMENT"]),
+    "a refused claim at another gateway": (REFUSED | {"gateway": b"other"}, [], []),
     "a refused claim under another epoch": (REFUSED | {"epoch": 2}, [], ["OTHER_EPOCH"]),
 }
 
@@ -238,6 +342,7 @@ def test_money_of_a_refused_claim_is_looked_for_whatever_begins_beside_it(case: 
     assert paying.asked()[0] == looked_for
     assert names(paying) == told
     assert [letter.reason for letter in paying.driver.dead_letters] == letters
+    assert paying.needs_person() == ("claim at another gateway" in case)
     paying.captures(id_="ch_1")
     assert paying.status() is PurchaseStatus.CAPTURED
 

@@ -8,7 +8,7 @@ from serdes.avro.field_names import field_names
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.encoding import encoders
 from serdes.registry.ids import counted_ids
-from state.domain.keys import PURCHASE, partition_of, section_key
+from state.domain.keys import COMPENSATION, PURCHASE, partition_of, section_key
 from state.domain.purchase import Finding, Heard, PurchaseStatus, Question, Say
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
@@ -130,9 +130,22 @@ class Paying:
         identity = self.identity(payment, user, section)
         self.send(payment, PODS.refund_requested(identity))
 
-    def resolve(self, finding: Finding, payment: str = "r1", section: str = SECTION) -> None:
+    def resolve(
+        self,
+        finding: Finding,
+        payment: str = "r1",
+        section: str = SECTION,
+        *,
+        beside: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Say what a person found; beside: gateway and payment id of a payment beside it."""
         identity = self.identity(payment, "operator", section)
-        self.send(payment, PODS.resolved(identity, finding))
+        self.send(payment, PODS.resolved(identity, finding, *beside))
+
+    def needs_person(self, payment: str = "r1") -> bool:
+        """Say whether a payment is listed for a person."""
+        state = self.driver.state(PAYMENT_COMMANDS.name, PARTITION)
+        return state.get(COMPENSATION + payment.encode()) is not None
 
     # --- the gateway -----------------------------------------------------------------------
 

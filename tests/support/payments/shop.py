@@ -173,8 +173,8 @@ class Shop:
         value = PODS.refund_requested(identity(payment))
         self.pipe(PAYMENTS, payment.encode(), value)
 
-    def resolve(self, payment: str, finding: Finding) -> None:
-        value = PODS.resolved(identity(payment, user="operator"), finding)
+    def resolve(self, payment: str, finding: Finding, *beside: str) -> None:
+        value = PODS.resolved(identity(payment, user="operator"), finding, *beside)
         self.pipe(PAYMENTS, payment.encode(), value)
 
     def pass_to(self, at_ms: int) -> None:

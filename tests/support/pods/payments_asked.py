@@ -11,7 +11,7 @@ from api.pod import Pod
 from state.domain.keys import PURCHASE
 from state.domain.purchase import PurchaseStatus
 from state.records.payment_codecs import PaymentCodecs
-from state.records.payments import PurchaseRecord
+from state.records.payments import OtherPayment, PurchaseRecord
 
 PRICES: Any = {"currency": "EUR", "amounts": [4_500]}
 CARD = {"epoch": 1, "method": "card", "parameters": {"token": "tok-1"}}
@@ -57,6 +57,7 @@ def store_purchase(
     payment_id: bytes = b"",
     *,
     is_sold: bool = False,
+    others: tuple[OtherPayment, ...] = (),
 ) -> None:
     """Have the payments role keep a purchase of ann's."""
     record = PurchaseRecord(
@@ -77,5 +78,6 @@ def store_purchase(
         changed_at_ms=at_ms,
         payment_id=payment_id,
         is_sold=is_sold,
+        others=others,
     )
     owners_of(pod).purchases[PURCHASE + reservation_id.encode()] = CODECS.stored(record)

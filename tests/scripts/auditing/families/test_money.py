@@ -101,6 +101,23 @@ def test_i10_every_way_together_passes_and_the_money_is_the_price_of_what_is_sol
         assert told in as_text(report)
 
 
+def test_payments_beside_one_are_counted_until_a_person_has_found_out() -> None:
+    shop = Shop()
+    shop.claimed("r1", 0)
+    shop.claim("r1", gateway="toss")
+    shop.claim("r1", payment_id="ch_other")
+    report = audit(shop.log())
+    assert (report.violations, report.payments, report.compensations) == ([], 1, 2)
+    shop.resolve("r1", Finding.REFUNDED, "toss", "ch_r1")
+    report = audit(shop.log())
+    assert (report.violations, report.compensations) == ([], 1)
+    # Nothing of that was said of the payment itself.
+    shop.resolve("r1", Finding.FOUND_UNPAID, "mock", "ch_other")
+    report = audit(shop.log())
+    assert (report.is_exact, report.compensations) == (True, 0)
+    assert report.price_of_sold == {"EUR": PRICE}
+
+
 # What is not over yet.
 
 
