@@ -146,7 +146,10 @@ def followed(
             step = Step.GIVEN_BACK
         case Step.TAKING_BACK if not parts & {*_OPEN, Status.SOLD}:
             step = Step.TAKEN_BACK
-        case Step.TAKEN_BACK if Status.SOLD in parts:
+        case Step.GIVEN_BACK if parts & _OPEN:
+            # Whatever has come back to life is given back before anybody is told again.
+            step = Step.GIVING_BACK
+        case Step.TAKEN_BACK if parts & {*_OPEN, Status.SOLD}:
             # A sale that killed its workers, sent again.
             step = Step.TAKING_BACK
     after = payment.at(step, now_ms)

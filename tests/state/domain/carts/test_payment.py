@@ -53,6 +53,9 @@ def after(step: Step, *parts: Status, is_refused: bool = False, amount: int = 70
         (Step.TAKING_BACK, (S.REFUNDED, S.RELEASED), Step.TAKEN_BACK),
         # A sale that killed its workers was sent again, when its money had gone back.
         (Step.TAKEN_BACK, (S.SOLD, S.REFUNDED), Step.TAKING_BACK),
+        # Nobody is told that it is over while a part waits for money, however that came about.
+        (Step.TAKEN_BACK, (S.PAYING,), Step.TAKING_BACK),
+        (Step.GIVEN_BACK, (S.PAYING, S.RELEASED), Step.GIVING_BACK),
     ],
 )
 def test_a_step_ends_when_all_parts_stand_as_it_wants(
