@@ -161,8 +161,9 @@ def inspect_store(*, as_json: bool) -> int:
 @click.argument("section")
 @click.argument("row")
 @click.argument("seat")
+@json_option
 @failing(*FAILURES)
-def explain_seat(*, event_id: int, section: str, row: str, seat: str) -> int:
+def explain_seat(*, event_id: int, section: str, row: str, seat: str, as_json: bool) -> int:
     """Say who had a seat, from when to when, and by which command.
 
     ROW and SEAT are labels as on the ticket; @0 is an index.
@@ -172,18 +173,19 @@ def explain_seat(*, event_id: int, section: str, row: str, seat: str) -> int:
     places = found.layout.find(row, seat)
     if not places:
         raise CannotRead(f"section {section} has no seat {row} {seat}; @0 names one by its index")
+    lines = []
     for place in places:
-        say(f"seat {found.layout.label(place)}")
-        for line in rendering.seat_history(found.timeline, place):
-            say(f"  {line}")
-    _warn(found.unread)
+        lines.append(f"seat {found.layout.label(place)}")
+        lines += [f"  {line}" for line in rendering.seat_history(found.timeline, place)]
+    _tell(lines, found.unread, as_json=as_json)
     return DONE
 
 
 @command("reservation")
 @click.argument("reservation_id")
+@json_option
 @failing(*FAILURES)
-def explain_reservation(*, reservation_id: str) -> int:
+def explain_reservation(*, reservation_id: str, as_json: bool) -> int:
     """Say what was asked for a reservation, what was decided, and why.
 
     Ends with 1 where the log has nothing of it.
@@ -202,12 +204,20 @@ def explain_reservation(*, reservation_id: str) -> int:
     for letter in _letters_of(where, reservation_id):
         place = (letter.partition, letter.origin.offset, 2)
         lines.append((place, f"dead letter {line_of(letter, was_sent=False).strip()}"))
-    for _, line in sorted(lines, key=lambda one: one[0]):
-        say(line)
-    _warn(str(unread))
-    if not lines and not unread.count:
+    in_order = [line for _, line in sorted(lines, key=lambda one: one[0])]
+    _tell(in_order, str(unread), as_json=as_json)
+    if not lines and not unread.count and not as_json:
         click.echo("the log has nothing of this reservation: see retention in docs/operations.md")
     return DONE if lines else FOUND
+
+
+def _tell(lines: list[str], unread: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"lines": lines, "unread": unread}, indent=2))
+        return
+    for line in lines:
+        say(line)
+    _warn(unread)
 
 
 def _warn(unread: str) -> None:

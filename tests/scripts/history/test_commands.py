@@ -139,6 +139,18 @@ def test_u9_a_seat_is_explained_by_its_labels(
     assert run(["explain", "seat", *section, "@99", "@0"]) == 2
 
 
+def test_u9_what_is_explained_can_be_had_as_json(
+    section: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = next(fields["request"]["reservationId"] for _, fields in held())
+    for words in (("explain", "seat", *section, "@0", "@0"), ("explain", "reservation", one)):
+        lines = said(*words, code=0, capsys=capsys).splitlines()
+        told = json.loads(said(*words, "--json", code=0, capsys=capsys))
+        assert told == {"lines": lines, "unread": ""}
+    nobody = said("explain", "reservation", "nobody", "--json", code=1, capsys=capsys)
+    assert json.loads(nobody)["lines"] == []
+
+
 def test_the_store_is_counted_by_partition(capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(said("inspect", "store", "--json", code=0, capsys=capsys))
     assert [one["partition"] for one in told] == list(range(PARTITIONS))
