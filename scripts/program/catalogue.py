@@ -177,6 +177,12 @@ COMMANDS = (
         is_ours=True,
     ),
     Command(
+        ("reset",),
+        "Have the state of a role made anew from its commands, while no worker runs.",
+        "scripts.offsets.reset:reset",
+        is_ours=True,
+    ),
+    Command(
         ("transactions", "list"),
         "List open transactions.",
         "scripts.hanging_transactions:main",

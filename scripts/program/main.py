@@ -164,6 +164,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our lines has gone, as `head` does; what was to be done is not done.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return STOPPED
+    except ModuleNotFoundError as error:
+        # The wheel lacks what only who changes the code needs.
+        click.echo(f"this command needs the package {error.name}, which is not here", err=True)
+        return CANNOT
     except Exception:  # noqa: BLE001 (Python's own code for it says that something was found)
         traceback.print_exc()
         return CANNOT

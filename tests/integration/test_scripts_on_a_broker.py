@@ -346,6 +346,45 @@ def journal(live: Live) -> list[dict[str, Any]]:
     return [one for one in found if one.get("operator-action") == b"rebuild"]
 
 
+def test_p5_a_state_is_made_anew_from_its_commands_and_is_what_it_was(live: Live) -> None:
+    """The last one here of this worker: outcomes are told again."""
+    load = ("load_test", "--event-id", "19", "--sections", "4", "--wait", "120")
+    live.run(*load, "--commands", "300", "--flat-out")
+    waits = ("program", "offsets", "show", SECTION_COMMANDS.name)
+    assert wait_until(lambda: live.done(*waits).returncode == 0, 120), live.tail()
+    shows = [("program", "inspect", "section", "19", name) for name in section_names(live, 19)]
+    assert shows
+    before = [live.run(*show) for show in shows]
+    worker, supervisor = live.worker, live.supervisor
+    assert worker is not None
+    assert supervisor is not None
+    resets = ("program", "reset", "--role", "seats", "--data-dir", str(worker.stores.parent))
+    refused = live.plain(*resets, "--yes")
+    assert refused.returncode == 2
+    assert "stop all workers" in refused.stderr
+    supervisor.away.add(worker.name)
+    worker.terminate()
+    assert wait_until(lambda: worker.exit_code() is not None, 120)
+    # It leaves the group, or is given up by it.
+    assert wait_until(lambda: live.done(*resets, "--dry-run").returncode == 1, 120)
+    assert live.run(*resets, "--yes", "--reason", "torn")["done"]
+    worker.start()
+    supervisor.away.discard(worker.name)
+    assert wait_until(lambda: live.done(*waits).returncode == 0, 120), live.tail()
+    again = [live.run(*show) for show in shows]
+    assert [one["rows"] for one in again] == [one["rows"] for one in before]
+    assert [one["holders"] for one in again] == [one["holders"] for one in before]
+    report = live.result(at_rest(lambda: live.done("audit", "--allow-repeats")), 0)
+    assert (report["violations"], report["lost"]) == (0, 0), report
+
+
+def section_names(live: Live, event_id: int) -> list[str]:
+    records = read_committed(live.where.brokers, SECTION_STATUS.name, SECTION_STATUS.partitions)
+    begin = f"{event_id}-"
+    keys = {(one.key or b"").decode(errors="replace") for one in records}
+    return sorted(key.removeprefix(begin) for key in keys if key.startswith(begin))
+
+
 def live_id(live: Live, record_name: str) -> int:
     by_subject = schema_ids(live.where.registry_url).id_by_subject
     return by_subject[f"{SECTION_COMMANDS.name}-io.seatstream.commands.{record_name}"]

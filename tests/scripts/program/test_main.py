@@ -132,6 +132,11 @@ def test_completion_offers_the_options_of_a_script(monkeypatch: pytest.MonkeyPat
         (SystemExit(1), 1, ""),
         (SystemExit(None), 0, ""),
         (SystemExit("why"), 2, ""),
+        (
+            ModuleNotFoundError("none", name="avro"),
+            2,
+            "needs the package avro, which is not here\n",
+        ),
         # Nothing was found: nobody knows what was.
         (ValueError("our mistake"), 2, "ValueError: our mistake\n"),
     ],
