@@ -19,6 +19,7 @@ from schemas.topics import (
     PAYMENT_COMMANDS,
     PAYMENT_COMPLETED,
     PAYMENT_EVENTS,
+    PURCHASE_CONFIRMED,
     PURCHASES_CHANGELOG,
     RESERVATION_OUTCOMES,
     SEAT_UNLOCK,
@@ -35,12 +36,13 @@ from state.domain.keys import may_store, may_store_of_carts, may_store_of_paymen
 from state.kafka.schema_id_log import SchemaIdLog
 from state.records.cart_codecs import CartCodecs
 from state.records.claim_codecs import ClaimCodecs
+from state.records.issued.codecs import IssuingCodecs
 from state.records.lock_codecs import LockCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from state.redis.policy import Evicts, check_policy_at
 from state.redis.unlock import Unlocker
-from streams import release_locks
+from streams import issue_purchases, release_locks
 from streams.change_sections import (
     change_sections,
     contradiction,
@@ -69,6 +71,9 @@ log = logging.getLogger("seatstream.runtime")
 
 TAKES_PAYMENTS, CHECKS_CLAIMS, RELEASES_LOCKS = "payments", "claims", "locks"
 
+# Played where they are named only: each is scaled apart, in a consumer group of its own.
+WORKERS = (issue_purchases.ROLE,)
+
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (SECTION_STATUS.name, RESERVATION_OUTCOMES.name, EVENTS.name)
 POD_WRITES = (SECTION_COMMANDS.name, EVENTS.name, PAYMENT_COMMANDS.name, CART_COMMANDS.name)
@@ -84,12 +89,14 @@ def routes(
     gateway_call_ms: int = CALL_MS,
     shops: claims.Setup | None = None,
     locks: release_locks.Setup | None = None,
+    workers: Sequence[Route] = (),
 ) -> tuple[Route, ...]:
     """Return the whole flow.
 
     cached_seats: bounds the decoded sections of one partition. gateways: those that may be asked.
     shops: who else may say that a payment was made; None for nobody. locks: whose locks go with
-           their holds; None where there is no Redis.
+           their holds; None where there is no Redis. workers: those of what happens after the
+           money that are played here.
     """
     performers = GatewayPerformers(gateways)
     return (
@@ -98,7 +105,20 @@ def routes(
         hold_carts(of_carts),
         *((check_claims(shops),) if shops else ()),
         *((unlock_seats(locks),) if locks else ()),
+        *workers,
     )
+
+
+def workers(
+    codecs: IssuingCodecs, settings: Settings, roles: Sequence[str] = WORKERS
+) -> tuple[Route, ...]:
+    """Return the routes of those roles that do one thing for each event after the money."""
+    made = {
+        issue_purchases.ROLE: partial(
+            issue_purchases.route, codecs, settings.retries, settings.inbox_retention_ms
+        )
+    }
+    return tuple(made[role]() for role in WORKERS if role in roles)
 
 
 def seats(codecs: SeatCodecs, cached_seats: int) -> Route:
@@ -135,7 +155,11 @@ def take_payments(
         role=TAKES_PAYMENTS,
         source=PAYMENT_COMMANDS.name,
         handler=payments.take_payments(setup),
-        to=(PAYMENT_EVENTS.name, SECTION_COMMANDS.name, CART_COMMANDS.name),
+        to=(
+            *(PAYMENT_EVENTS.name, SECTION_COMMANDS.name, CART_COMMANDS.name),
+            PURCHASE_CONFIRMED.name,
+        ),
+        by_key=(PURCHASE_CONFIRMED.name,),
         changelog=PURCHASES_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
         progress=payments.progress,
@@ -271,9 +295,10 @@ def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> Ba
     cached_seats = settings.section_cache_seats // SECTION_COMMANDS.partitions
     codecs, of_payments, of_carts = SeatCodecs.of(ids), PaymentCodecs.of(ids), CartCodecs.of(ids)
     of_claims, of_locks = ClaimCodecs.of(ids), LockCodecs.of(ids)
+    of_issuing = IssuingCodecs.of(ids)
     decoders = (
         *(codecs.commands, of_payments.records, of_carts.records),
-        *(of_claims.records, of_locks.records),
+        *(of_claims.records, of_locks.records, of_issuing.confirmed, of_issuing.told),
     )
     flow = routes(
         codecs,
@@ -284,6 +309,7 @@ def build_app(settings: Settings, environ: Mapping[str, str] = os.environ) -> Ba
         gateway_call_ms=settings.gateway_call_ms,
         shops=_shops(settings, of_claims),
         locks=_locks(settings, of_locks),
+        workers=workers(of_issuing, settings, settings.roles),
     )
     return BatchApp(
         settings,

@@ -13,6 +13,7 @@ _CARTS = "io.seatstream.carts."
 _COMMANDS = "io.seatstream.commands."
 _OUTCOMES = "io.seatstream.outcomes."
 _PAYMENTS = "io.seatstream.payments."
+_PURCHASES = "io.seatstream.purchases."
 _LOCKS = "io.seatstream.locks."
 _STATE = "io.seatstream.state."
 
@@ -219,6 +220,42 @@ PURCHASES_CHANGELOG = Topic(
     config=SEATS_CHANGELOG.config,
 )
 
+PURCHASE_CONFIRMED = Topic(
+    name="purchase-confirmed",
+    # By buyer and not by section: one writer knows all that somebody has bought of an event.
+    key="{eventId}-{userId}; what begins with a zero byte is its workers' own",
+    records=(_PAYMENTS + "PurchaseConfirmed", _PAYMENTS + "PurchaseRevoked"),
+    cleanup="delete",
+    group="seats",
+    # What failed is tried again by the time of this log.
+    log_append_time=True,
+    # As for payment-commands, and for the same reasons.
+    config=PAYMENT_COMMANDS.config,
+)
+
+PURCHASE_CREATED = Topic(
+    name="purchase-created",
+    key="{eventId}-{userId}; what begins with a zero byte is its workers' own",
+    records=(_PURCHASES + "PurchaseCreated", _PURCHASES + "PurchaseChanged"),
+    cleanup="delete",
+    group="seats",
+    # As for purchase-confirmed, and for the same reason.
+    log_append_time=True,
+    config=PAYMENT_COMMANDS.config,
+)
+
+ISSUED_CHANGELOG = Topic(
+    name="issued-changelog",
+    key="store tag byte + purchase id; on the same partition number as the record",
+    records=(_STATE + "IssuedPurchase",),
+    # Never "compact,delete": tickets are not forgotten.
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    # As for seats-changelog, and for the same reasons.
+    config=SEATS_CHANGELOG.config,
+)
+
 CART_COMMANDS = Topic(
     name="cart-commands",
     # By buyer and not by section: one writer knows all that somebody holds of an event.
@@ -392,6 +429,9 @@ TOPICS = (
     SEAT_UNLOCK,
     SEAT_UNLOCKED,
     UNLOCKS_CHANGELOG,
+    PURCHASE_CONFIRMED,
+    PURCHASE_CREATED,
+    ISSUED_CHANGELOG,
 )
 
 

@@ -22,6 +22,7 @@ from serdes.registry.ids import counted_ids
 from state.domain import event, purchase, reservation
 from state.records.cart_codecs import CartCodecs
 from state.records.claim_codecs import ClaimCodecs
+from state.records.issued.codecs import IssuingCodecs
 from state.records.lock_codecs import LockCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
@@ -29,7 +30,8 @@ from streams import release_locks
 from streams.check_claims.handler import Setup
 from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
 from streams.route import Route
-from topology import POD_READS, POD_WRITES, routes
+from streams.settings import Settings
+from topology import POD_READS, POD_WRITES, routes, workers
 
 BEGIN = "<!-- topology -->"
 END = "<!-- /topology -->"
@@ -49,7 +51,8 @@ def all_routes() -> tuple[Route, ...]:
     nobody = Secrets(bytes(SECRET_BYTES_MIN))
     shops = Setup(ClaimCodecs.of(ids), nobody)
     locks = release_locks.Setup(LockCodecs.of(ids))
-    return routes(*codecs, cached_seats=1_000_000, shops=shops, locks=locks)
+    after = workers(IssuingCodecs.of(ids), Settings.from_env({}))
+    return routes(*codecs, cached_seats=1_000_000, shops=shops, locks=locks, workers=after)
 
 
 def as_text(flow: Sequence[Route]) -> str:

@@ -7,6 +7,7 @@ the handlers that it judges. All times are Unix ms of the log.
 import heapq
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -309,7 +310,8 @@ class Oracle:
                 return None
             reason = fields.get("reason", "UNSPECIFIED")
             epoch = 0 if held is None else held.record["epoch"]
-            return self._answer(name, command, DECISIONS[told], reason, epoch)
+            seats = held.record["seats"] if held is not None else []
+            return self._answer(name, command, DECISIONS[told], reason, epoch, seats)
         if name == "ClaimPayment":
             kept_ms = fields["deadlineMs"] if told == "PaymentStarted" else 0
             # Whose seats are not meant, nobody knows a price for.
@@ -342,7 +344,13 @@ class Oracle:
         }
 
     def _answer(
-        self, name: str, command: Command, decision: str, reason: str, epoch: int
+        self,
+        name: str,
+        command: Command,
+        decision: str,
+        reason: str,
+        epoch: int,
+        seats: Sequence[Any] = (),
     ) -> Outcome:
         request = command["request"]
         return "SaleDecided", {
@@ -353,6 +361,7 @@ class Oracle:
             "decision": decision,
             "reason": reason,
             "newEpoch": epoch,
+            "seats": list(seats) if decision == "SOLD" else [],
         }
 
     # Holds.

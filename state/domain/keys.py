@@ -26,6 +26,9 @@ PURCHASE_COUNTS_KEY: Final = b"n"
 CART: Final = b"k"
 BUYER: Final = b"h"
 
+# Of the store of issued purchases.
+ISSUED: Final = b"i"
+
 _CART_ID: Final = re.compile(rb"[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})")
 _PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-7])")
 _CART_PAYMENT_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_c")
@@ -64,6 +67,11 @@ def split_section_key(key: bytes) -> tuple[int, str] | None:
 def cart_key(event_id: int, user_id: bytes) -> bytes:
     """Return the record key of everything that belongs to a buyer's carts of an event."""
     return b"%d-%s" % (event_id, user_id)
+
+
+def buyer_key(event_id: int, user_id: bytes) -> bytes:
+    """Return the record key of all that a buyer has bought of an event."""
+    return cart_key(event_id, user_id)
 
 
 def is_cart_id(cart_id: bytes) -> bool:

@@ -252,6 +252,7 @@ class SaleDecided(NamedTuple):
     """What the section did when it heard of a payment's money.
 
     asked: number of a Say; decision: of a SaleDecision; reason: of a Reason.
+    seats: those that are sold by it.
     """
 
     reservation_id: bytes
@@ -266,6 +267,7 @@ class SaleDecided(NamedTuple):
     decision: int
     reason: int
     new_epoch: int
+    seats: tuple[SeatRange, ...] = ()
 
 
 class EventDescription(NamedTuple):

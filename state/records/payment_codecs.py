@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, PAYMENT_EVENTS
+from schemas.topics import (
+    CART_COMMANDS,
+    PAYMENT_COMMANDS,
+    PAYMENT_EVENTS,
+    PURCHASE_CONFIRMED,
+)
 from serdes.avro.codegen import Decode, Encode, encoder
 from serdes.avro.stored import stored_decoder
 from serdes.decoding import TopicDecoder
@@ -79,7 +84,7 @@ class PaymentCodecs:
     records:  decodes payment-commands; learns further schema ids while it is used.
     commands: encodes the section-commands by which the section is told.
     settle_cart: encodes the cart-command by which a cart is told.
-    changed .. tick: encode values of records, header included.
+    changed .. revoked: encode values of records, header included.
     The rest: encode and decode values of the store, without header.
     """
 
@@ -89,6 +94,8 @@ class PaymentCodecs:
     changed: Encode
     answered: Encode
     tick: Encode
+    confirmed: Encode
+    revoked: Encode
     purchase: Encode
     of_gateway: Encode
     read_of_gateway: Decode
@@ -101,6 +108,7 @@ class PaymentCodecs:
     def of(cls, ids: SchemaIds) -> "PaymentCodecs":
         """Return the codecs that write these ids."""
         by_name = encoders(PAYMENT_COMMANDS, ids)
+        of_confirmed = encoders(PURCHASE_CONFIRMED, ids)
         return cls(
             records=TopicDecoder(PAYMENT_COMMANDS, ids),
             commands=CommandEncoders(ids),
@@ -108,6 +116,8 @@ class PaymentCodecs:
             changed=encoders(PAYMENT_EVENTS, ids)[PAYMENTS + "PaymentChanged"],
             answered=by_name[PAYMENTS + "GatewayAnswered"],
             tick=by_name[PAYMENTS + "PaymentTick"],
+            confirmed=of_confirmed[PAYMENTS + "PurchaseConfirmed"],
+            revoked=of_confirmed[PAYMENTS + "PurchaseRevoked"],
             purchase=encoder(_STATE + "Purchase"),
             of_gateway=encoder(_STATE + "PaymentOfGateway"),
             read_of_gateway=stored_decoder(_STATE + "PaymentOfGateway"),

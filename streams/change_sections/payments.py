@@ -218,7 +218,7 @@ def telling(decide: Decide) -> Decide:
             return decision
         end = held.last_end
         assert end is not None
-        return decision._replace(payments=_decided(fold, command, end))
+        return decision._replace(payments=_decided(fold, command, held, end))
 
     return decided
 
@@ -244,6 +244,7 @@ def refused(fold: SectionFold, command: SaleCommand, reason: Reason, epoch: int)
         SaleDecision.REFUSED,
         reason,
         epoch,
+        (),
     )
 
 
@@ -259,7 +260,7 @@ def told_before(
     named = _SALE_COMMANDS.get(name)
     if named is None or _is_plain(command := named(fields), held):
         return b""
-    return _decided(fold, command, later)
+    return _decided(fold, command, held, later)
 
 
 def _requested(
@@ -305,13 +306,17 @@ def claimed(
     )
 
 
-def _decided(fold: SectionFold, command: SaleCommand, end: LaterOutcome) -> bytes:
+def _decided(
+    fold: SectionFold, command: SaleCommand, held: Reservation, end: LaterOutcome
+) -> bytes:
+    decision = _DECIDED_BY[Later(end.kind)]
     return fold.codecs.sale_decided(
         command.request,
         fold.outcome_id(),
         _ASKED[type(command)],
         command.epoch,
-        _DECIDED_BY[Later(end.kind)],
+        decision,
         Reason.UNSPECIFIED,
         end.epoch,
+        held.seats if decision == SaleDecision.SOLD else (),
     )

@@ -165,6 +165,7 @@ class CartFold(Fold):
             said.decision,
             said.reason,
             PAYMENT_EPOCH if is_known else 0,
+            (),
         )
         self.effects.to(self.asked.payments).append((cart_payment_id(cart_id), value))
 

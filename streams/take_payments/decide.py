@@ -294,6 +294,8 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
     if heard == known and followed == Followed(purchase):
         fold.count(STALE)
         return
+    if told.decision == SaleDecision.SOLD:
+        heard = heard._replace(seats=told.seats)
     fold.change(known, heard, followed)
 
 
@@ -401,7 +403,7 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Any], Decide]]] = {
 
 
 def emit_again(fold: PaymentFold, records: Sequence[Record]) -> None:
-    """Tell again how the purchases of rewound records stand, and what their sections must do."""
+    """Tell again how the purchases of rewound records stand, and whoever acts on that."""
     _, decoded = read(fold, records)
     keys = dict.fromkeys(key_of(fields) for fields in decoded if len(fields) > 1)
     for stored in fold.state.get_many(list(keys)):
@@ -409,3 +411,4 @@ def emit_again(fold: PaymentFold, records: Sequence[Record]) -> None:
             record = purchase_of(stored)
             fold.tell(record, "REPEATED")
             fold.tell_section(record)
+            fold.tell_issuer(record)

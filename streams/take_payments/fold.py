@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from schemas.topics import CART_COMMANDS, SECTION_COMMANDS
+from infra.process.record_ids import Headers
+from schemas.topics import CART_COMMANDS, PURCHASE_CONFIRMED, SECTION_COMMANDS
 from state.domain.keys import (
     COMPENSATION,
     PAYMENT_OF_GATEWAY,
     PROGRESS_KEY,
     PURCHASE,
     PURCHASE_COUNTS_KEY,
+    buyer_key,
     cart_key,
     cart_of_payment,
 )
@@ -20,10 +22,11 @@ from state.domain.reservation import PaymentFailure
 from state.records.names import PaymentRequested
 from state.records.payment_codecs import PaymentCodecs
 from state.records.payments import PAYMENTS, PurchaseRecord, purchase_of
-from streams.batch import Batch, State
+from streams.batch import Batch, Outgoing, State
 from streams.folding.fold import Fold
 from streams.intents import open_intent, settle_intent
 from streams.take_payments.questions import CALL_MS, id_of, intent_of, order_of
+from streams.working.events import headers_of_event
 
 TELL_AGAIN_MS: Final = 60_000
 """So long a section is waited for, before it is told once more; at first.
@@ -55,6 +58,7 @@ class Setup:
     codecs: PaymentCodecs
     section_commands: str = SECTION_COMMANDS.name
     cart_commands: str = CART_COMMANDS.name
+    confirmed: str = PURCHASE_CONFIRMED.name
     call_ms: int = CALL_MS
 
 
@@ -90,7 +94,7 @@ class PaymentFold(Fold):
             after = after.unsaid()._replace(saying=followed.say, saying_since_ms=self.log_time_ms)
         is_moved = before is None or before.status != after.status
         if is_moved:
-            after = self._moved(after)
+            after = self._moved(after, 1 + (before.turns if before is not None else 0))
             self._count(before, after)
         self._list(before, after)
         self._ask(before, after)
@@ -99,6 +103,8 @@ class PaymentFold(Fold):
         self.store(after)
         if is_moved:
             self.tell(after, "PAYMENT_" + PurchaseStatus(after.status).name)
+            if PurchaseStatus.DONE in {after.status, before.status if before else None}:
+                self.tell_issuer(after)
         return after
 
     def store(self, record: PurchaseRecord) -> None:
@@ -142,6 +148,35 @@ class PaymentFold(Fold):
         key = b"%d-%s" % (about.event_id, about.section)
         self.effects.to(self.setup.section_commands).append((key, value))
 
+    def tell_issuer(self, record: PurchaseRecord) -> None:
+        """Tell whose the seats of a purchase are that was done once; nothing of any other.
+
+        Each turn of a purchase has an event id of its own for ever, however often it is told.
+        """
+        if not record.booking_number:
+            return
+        is_done = record.status == PurchaseStatus.DONE
+        codecs, order_id = self.setup.codecs, order_of(record, self.partition).id
+        value = (codecs.confirmed if is_done else codecs.revoked)(
+            record.request,
+            order_id.encode(),
+            record.turns,
+            record.amount,
+            record.currency,
+            record.booking_number,
+            record.seats,
+            record.changed_at_ms,
+        )
+        headers: Headers = headers_of_event(
+            f"{order_id}:{record.turns}",
+            "PURCHASE_CONFIRMED" if is_done else "PURCHASE_REVOKED",
+            self.cause,
+            "payments",
+            record.changed_at_ms,
+        )
+        key = buyer_key(record.event_id, record.user_id)
+        self.effects.to(self.setup.confirmed).append(Outgoing(key, value, headers))
+
     def tell_again(self) -> None:
         """Send their commands again to the sections that have not answered for too long."""
         for _, stored in self.due():
@@ -165,9 +200,9 @@ class PaymentFold(Fold):
         if self.counts is not None:
             self.state.put(PURCHASE_COUNTS_KEY, self.setup.codecs.counts(tuple(self.counts)))
 
-    def _moved(self, record: PurchaseRecord) -> PurchaseRecord:
+    def _moved(self, record: PurchaseRecord, turns: int) -> PurchaseRecord:
         """Return a purchase with the fields that depend on its changed status."""
-        record = record._replace(changed_at_ms=self.log_time_ms)
+        record = record._replace(changed_at_ms=self.log_time_ms, turns=turns)
         if record.status not in _MAY_BE_CHARGED:
             # The gateway needs the buyer's token no more, so it must not lie in the store.
             record = record._replace(method=b"", parameters=b"")

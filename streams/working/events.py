@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from infra.process.record_ids import CORRELATION, CORRELATION_ID, followed
+from infra.process.record_ids import CORRELATION, CORRELATION_ID, Headers, followed
 from serdes.decoding import (
     BAD_RECORD_HEADERS,
     Decoded,
@@ -111,10 +111,17 @@ def headers_of_caused(
     ids = dict(followed(cause.headers or ()))
     if event.correlation_id:
         ids[CORRELATION] = event.correlation_id.encode()
+    return headers_of_event(event_id, event_type, tuple(ids.items()), source, now_ms)
+
+
+def headers_of_event(
+    event_id: str, event_type: str, ids: Headers, source: str, now_ms: int
+) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers of a new event; ids: those of its cause that go on."""
     return (
         (EVENT_ID, event_id.encode()),
         *((EVENT_TYPE, event_type.encode()) for _ in event_type[:1]),
-        *ids.items(),
+        *ids,
         (TIMESTAMP, b"%d" % now_ms),
         (SOURCE, source.encode()),
         (VERSION, METADATA_VERSION),

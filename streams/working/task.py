@@ -63,6 +63,11 @@ class Task:
         self._kept = kept
         self._role = role
 
+    @property
+    def partition(self) -> int:
+        """Return the number of the partition that the event lies in."""
+        return int(self._source.rpartition(":")[2])
+
     def get(self, key: bytes) -> bytes | None:
         """Return what the partition's store has under a key of the worker's own."""
         _check(key)

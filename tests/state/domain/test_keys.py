@@ -8,6 +8,7 @@ from state.domain.keys import (
     RESERVATION_ID,
     SECTION_ID,
     Order,
+    buyer_key,
     is_cart_id,
     may_store_of_carts,
     murmur2,
@@ -122,3 +123,7 @@ def test_what_looks_nearly_like_a_part_is_none(other: bytes) -> None:
 def test_a_store_of_carts_has_carts_and_its_progress() -> None:
     keys = (b"k" + CART_ID, b"p", b"k" + CART_ID + b"_0", b"k", b"r" + CART_ID, b"")
     assert [may_store_of_carts(key, 0, 4) for key in keys] == [True, True, *[False] * 4]
+
+
+def test_what_a_buyer_has_bought_of_an_event_has_one_key() -> None:
+    assert buyer_key(7, b"ann") == b"7-ann"

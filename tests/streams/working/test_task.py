@@ -97,3 +97,7 @@ def test_a_store_that_cannot_be_read_is_raised_whatever_is_caught(*, catches: bo
 
     with pytest.raises(OSError, match="unreadable"):
         run(work, task)
+
+
+def test_it_knows_the_partition_of_its_event(task: Task) -> None:
+    assert task.partition == 0

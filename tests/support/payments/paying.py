@@ -33,6 +33,7 @@ EVENT, SECTION = 7, "A-1"
 PARTITION = partition_of(section_key(EVENT, SECTION), PARTITIONS)
 PRICE = 12_500
 PAYMENT_MS = 900_000
+SEATS = ((2, 5, 2), (3, 5, 1))
 WAYS = {
     Say.SELL_SEATS: "ConfirmReservation",
     Say.RELEASE_SEATS: "FailPayment",
@@ -111,7 +112,8 @@ class Paying:
         identity: bytes = b"",
     ) -> None:
         """Have the section answer what it was told."""
-        fields = (b"section-commands:0:2:0", asked, epoch, decision, reason, epoch)
+        seats = SEATS if decision == SaleDecision.SOLD else ()
+        fields = (b"section-commands:0:2:0", asked, epoch, decision, reason, epoch, seats)
         value = BY_NAME[PAYMENTS + "SaleDecided"](identity or self.identity(payment), *fields)
         self.send(payment, value)
 

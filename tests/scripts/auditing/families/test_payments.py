@@ -25,6 +25,7 @@ FIELDS = {
     "decision": "SOLD",
     "reason": "UNSPECIFIED",
     "newEpoch": 1,
+    "seats": [],
 }
 RECORD = LogRecord(9, START_MS, b"r1", value_of("SaleDecided", FIELDS))
 

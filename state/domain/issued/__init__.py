@@ -1,0 +1,1 @@
+"""What was bought: purchases of buyers, and their tickets."""

@@ -1,0 +1,87 @@
+"""What a buyer has bought of an event: orders, and the tickets that follow from them. Pure.
+
+Everything that one buyer has bought of one event is one purchase, for ever: so there cannot be two
+active ones. It is active while one of its orders is valid. Of each order the newest word counts,
+in whatever order words come, and however often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from state.domain.tickets import issued_id, ticket_of
+
+
+class IssuedOrder(NamedTuple):
+    """One payment of a purchase, and the seats that it bought; fields in the order of its record.
+
+    turns:         of two words about the order the one with more is newer.
+    is_valid:      whether the seats are the buyer's.
+    amount:        in the currency's minor unit.
+    seats:         (row, first seat, count), indexes from 0.
+    changed_at_ms: when it was confirmed or revoked, Unix ms.
+    """
+
+    order_id: bytes
+    reservation_id: bytes
+    section: bytes
+    turns: int
+    is_valid: bool
+    amount: int
+    currency: bytes
+    booking_number: bytes
+    seats: tuple[tuple[int, int, int], ...]
+    changed_at_ms: int
+
+
+class IssuedTicket(NamedTuple):
+    """One seat of an order: row and seat are indexes from 0."""
+
+    order: IssuedOrder
+    row: int
+    seat: int
+
+    @property
+    def id(self) -> str:
+        """Return its id, `{order id}.{row}.{seat}`: the same seat of the same order for ever."""
+        return f"{self.order.order_id.decode()}.{self.row}.{self.seat}"
+
+
+class IssuedPurchase(NamedTuple):
+    """All that one buyer has bought of one event; orders by ascending id."""
+
+    purchase_id: bytes
+    user_id: bytes
+    event_id: int
+    orders: tuple[IssuedOrder, ...] = ()
+
+    @property
+    def is_active(self) -> bool:
+        return any(order.is_valid for order in self.orders)
+
+    @property
+    def revision(self) -> int:
+        """Return a number that each change raises, whatever came before it."""
+        return sum(order.turns for order in self.orders)
+
+    def tickets(self) -> Iterator[IssuedTicket]:
+        """Yield the tickets of the valid orders, in an order that stays."""
+        for order in self.orders:
+            for row, first, count in order.seats if order.is_valid else ():
+                yield from (IssuedTicket(order, row, first + at) for at in range(count))
+
+    def taking(self, order: IssuedOrder) -> IssuedPurchase:
+        """Return the purchase with what an order says now; the same one if that is known."""
+        by_id = {known.order_id: known for known in self.orders}
+        known = by_id.get(order.order_id)
+        if known is not None and known.turns >= order.turns:
+            return self
+        by_id[order.order_id] = order
+        return self._replace(orders=tuple(by_id[order_id] for order_id in sorted(by_id)))
+
+
+def purchase_id(user_id: bytes, event_id: int, partition: int) -> str:
+    """Return the id of all that a buyer has bought of an event, on the partition of that key."""
+    # No idempotency key has a control character: nobody gets this ticket for a reservation.
+    return issued_id(ticket_of(user_id.decode(), f"\x01purchase:{event_id}"), partition)

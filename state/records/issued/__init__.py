@@ -1,0 +1,1 @@
+"""Purchases as Avro records, and back."""

@@ -1,0 +1,129 @@
+"""Paid and sold seats in; purchases and their tickets, and word of new purchases, out.
+
+A buyer has one purchase of an event. What would be a second one, or comes again, is none: the
+orders join the purchase that is there, so nobody who has paid is without tickets. An order that is
+revoked loses its tickets; a purchase without a valid order has ended.
+
+What an order is known by is in the record and not in its headers: order and turn. One correlation
+id may stand on several orders, such as those of a cart, so it does not tell steps apart here.
+
+Keys of the store, beside those of `streams.working`: `i` + purchase id: IssuedPurchase.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schemas.topics import (
+    DEAD_LETTER_QUEUE,
+    ISSUED_CHANGELOG,
+    PURCHASE_CONFIRMED,
+    PURCHASE_CREATED,
+)
+from serdes.decoding import Decoded, Undecodable
+from state.domain.issued.purchase import IssuedPurchase, purchase_id
+from state.domain.keys import ISSUED, buyer_key, partition_of, split_order_id
+from state.domain.reasons import Reason
+from state.records.issued.codecs import (
+    IssuingCodecs,
+    OrderWord,
+    issued_purchase,
+    stored_purchase,
+)
+from state.records.payments import PAYMENTS
+from streams.batch import Batch, Record
+from streams.folding.reading import told
+from streams.patience import RETRIES, Retries
+from streams.route import Route
+from streams.settings import INBOX_RETENTION_MS
+from streams.working.events import Identify, by_headers
+from streams.working.fold import Work
+from streams.working.inbox import Event
+from streams.working.route import work_route
+from streams.working.task import Failed, Task
+
+ROLE: Final = "issue_purchases"
+_CONFIRMED: Final = PAYMENTS + "PurchaseConfirmed"
+
+
+def route(
+    codecs: IssuingCodecs, retries: Retries = RETRIES, retention_ms: int = INBOX_RETENTION_MS
+) -> Route:
+    """Return the route of the only writer of issued purchases."""
+    issue = Issue(codecs)
+    work = Work(
+        ROLE,
+        PURCHASE_CONFIRMED.name,
+        issue,
+        patience=retries.of(ROLE),
+        retention_ms=retention_ms,
+        identify=identified(codecs),
+    )
+    return work_route(
+        work,
+        to=(PURCHASE_CREATED.name,),
+        changelog=ISSUED_CHANGELOG.name,
+        dead_letters=DEAD_LETTER_QUEUE.name,
+    )
+
+
+def identified(codecs: IssuingCodecs) -> Identify:
+    """Return what knows an event by its order and turn, and refuses what is in a wrong place."""
+
+    def identify(batch: Batch, record: Record) -> Event | Undecodable | None:
+        event = by_headers(batch, record)
+        if not isinstance(event, Event):
+            return event
+        said = told(codecs.confirmed, batch, record)
+        if not isinstance(said, Decoded):
+            return said
+        word = OrderWord(*said.fields)
+        return _misplaced(batch, record, word) or Event(f"{word.order_id.decode()}:{word.turns}")
+
+    return identify
+
+
+def _misplaced(batch: Batch, record: Record, word: OrderWord) -> Undecodable | None:
+    """Return why another key or partition would have to have this; None where it is right."""
+    key = buyer_key(word.event_id, word.user_id)
+    if record.key != key:
+        return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
+    if partition_of(key, batch.partitions) != batch.partition:
+        return Undecodable(Reason.WRONG_PARTITION.name, f"buyer {key!r:.100}")
+    order = split_order_id(word.order_id.decode())
+    if order is None or order.reservation_id.encode() != word.reservation_id:
+        return Undecodable("BAD_ORDER", f"{word.order_id!r} of {word.reservation_id!r}")
+    return None
+
+
+class Issue:
+    """One attempt: what an order says now goes into the purchase of its buyer and event."""
+
+    def __init__(self, codecs: IssuingCodecs) -> None:
+        self._codecs = codecs
+
+    def __call__(self, task: Task) -> None:
+        said = self._codecs.confirmed.decode(task.value)
+        if not isinstance(said, Decoded):
+            raise Failed(f"cannot be read any more: {said}")
+        word = OrderWord(*said.fields)
+        order = word.order(is_valid=said.name == _CONFIRMED)
+        own_id = purchase_id(word.user_id, word.event_id, task.partition).encode()
+        stored = task.get(ISSUED + own_id)
+        before = (
+            IssuedPurchase(own_id, word.user_id, word.event_id)
+            if stored is None
+            else issued_purchase(stored)
+        )
+        after = before.taking(order)
+        if after == before:
+            # A purchase has it already: that is success.
+            return
+        task.put(ISSUED + own_id, stored_purchase(after))
+        head = own_id, word.user_id, word.event_id, after.revision
+        if after.is_active and not before.is_active:
+            value = self._codecs.created(*head, order)
+            task.emit(PURCHASE_CREATED.name, task.key, value, "PURCHASE_CREATED")
+        elif after.is_active or before.is_active:
+            value = self._codecs.changed(*head, after.is_active, order)
+            task.emit(PURCHASE_CREATED.name, task.key, value, "PURCHASE_CHANGED")

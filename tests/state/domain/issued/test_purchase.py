@@ -1,0 +1,71 @@
+"""Of each order the newest word counts; a purchase is active while one of its orders is valid."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.domain.issued.purchase import IssuedOrder, IssuedPurchase, purchase_id
+from state.domain.tickets import IDEMPOTENCY_KEY, split_issued_id
+
+EMPTY = IssuedPurchase(b"p", b"ann", 7)
+
+
+def order(name: str, turns: int) -> IssuedOrder:
+    """Return what the payments say at a turn: it follows from order and turn alone."""
+    seats = ((turns, 3, 2), (9, 0, 1))
+    own_id = name.encode()
+    return IssuedOrder(own_id, own_id, b"A", turns, turns % 2 == 1, 900, b"EUR", b"BK", seats, 1)
+
+
+orders = st.builds(order, st.sampled_from("abc"), st.integers(1, 5))
+
+
+def taken(given_orders: list[IssuedOrder]) -> IssuedPurchase:
+    purchase = EMPTY
+    for one in given_orders:
+        purchase = purchase.taking(one)
+    return purchase
+
+
+@given(st.lists(orders).flatmap(lambda some: st.tuples(st.just(some), st.permutations(some * 2))))
+def test_order_and_repetition_of_words_do_not_matter(
+    both: tuple[list[IssuedOrder], list[IssuedOrder]],
+) -> None:
+    assert taken(both[0]) == taken(both[1])
+
+
+@given(st.lists(orders))
+def test_each_change_raises_the_revision_and_nothing_else_does(some: list[IssuedOrder]) -> None:
+    purchase = EMPTY
+    for one in some:
+        after = purchase.taking(one)
+        assert (after.revision > purchase.revision) == (after != purchase)
+        purchase = after
+
+
+def test_a_ticket_is_one_seat_of_a_valid_order() -> None:
+    purchase = taken([order("b", 1), order("a", 2), order("c", 3)])
+    assert [one.order_id for one in purchase.orders] == [b"a", b"b", b"c"]
+    assert [ticket.id for ticket in purchase.tickets()] == [
+        *("b.1.3", "b.1.4", "b.9.0"),
+        *("c.3.3", "c.3.4", "c.9.0"),
+    ]
+    assert purchase.is_active
+
+
+def test_a_purchase_without_a_valid_order_has_ended() -> None:
+    ended = taken([order("a", 1), order("a", 2)])
+    assert (ended.is_active, list(ended.tickets())) == (False, [])
+    assert not EMPTY.is_active
+
+
+def test_an_id_is_of_one_buyer_and_event_and_tells_its_partition() -> None:
+    ids = {purchase_id(user, event, 3) for user in (b"ann", b"bob") for event in (7, 71)}
+    assert len(ids) == 4
+    for one in ids:
+        parts = split_issued_id(one)
+        assert parts is not None
+        assert parts.partition == 3
+
+
+def test_no_idempotency_key_leads_to_the_id_of_a_purchase() -> None:
+    assert IDEMPOTENCY_KEY.fullmatch("\x01purchase:7") is None

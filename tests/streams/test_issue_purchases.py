@@ -1,0 +1,181 @@
+"""Paid seats become tickets of one purchase for each buyer and event, whatever comes how often."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.issuing.orders import CODECS, EVENT, IDS, PARTITIONS, SOURCE, TO, Issuing, word
+
+from schemas.topics import PURCHASE_CREATED
+from serdes.avro.field_names import field_names
+from serdes.decoding import Decoded, TopicDecoder
+from state.domain.issued.purchase import IssuedPurchase, purchase_id
+from state.domain.keys import partition_of
+from streams.driver import PipedRecord
+from streams.issue_purchases import route
+
+# What the payments role may say of few orders of few buyers: each turn confirms or revokes, and
+# always says the same.
+buyers = st.sampled_from([("ann", 7), ("bob", 7), ("ann", 8)])
+words = st.tuples(buyers, st.sampled_from(["r1", "r2", "r3"]), st.integers(1, 4))
+
+
+def said(one: tuple[tuple[str, int], str, int]) -> tuple[bytes, bytes]:
+    (user, event), reservation, turns = one
+    return word(
+        f"{user}-{event}-{reservation}", turns, is_valid=turns % 2 == 1, user=user, event=event
+    )
+
+
+def issued(given_words: list[Any]) -> list[IssuedPurchase]:
+    issuing = Issuing()
+    for one in given_words:
+        issuing.hears(*said(one))
+    assert issuing.driver.dead_letters == []
+    return issuing.purchases()
+
+
+@given(
+    st.lists(words, max_size=8).flatmap(
+        lambda some: st.tuples(st.just(some), st.permutations(some + some))
+    )
+)
+def test_shuffled_and_doubled_words_give_the_same_end(
+    given_words: tuple[list[Any], list[Any]],
+) -> None:
+    in_order, shuffled = given_words
+    assert issued(in_order) == issued(shuffled)
+
+
+@given(st.lists(words, max_size=10))
+def test_a_buyer_has_one_purchase_of_an_event_and_every_ticket_of_a_valid_order(
+    some: list[Any],
+) -> None:
+    found = issued(some)
+    whose = [(one.user_id.decode(), one.event_id) for one in found]
+    assert len(set(whose)) == len(whose) == len({buyer for buyer, _, _ in some})
+    newest: dict[tuple[Any, str], int] = {}
+    for buyer, reservation, turns in some:
+        newest[buyer, reservation] = max(turns, newest.get((buyer, reservation), 0))
+    for one in found:
+        buyer = (one.user_id.decode(), one.event_id)
+        valid = sum(turns % 2 for (who, _), turns in newest.items() if who == buyer)
+        tickets = [ticket.id for ticket in one.tickets()]
+        assert len(set(tickets)) == len(tickets) == 2 * valid
+        assert one.is_active == (valid > 0)
+
+
+@given(st.lists(words, max_size=8))
+def test_f34_a_rewind_to_the_beginning_changes_nothing(some: list[Any]) -> None:
+    issuing = Issuing()
+    for one in some:
+        issuing.hears(*said(one))
+    before = issuing.purchases()
+    issuing.told()
+    for partition in range(PARTITIONS):
+        if log := issuing.driver.log(SOURCE, partition):
+            issuing.driver.replay(SOURCE, partition, log)
+    assert (issuing.purchases(), issuing.told()) == (before, [])
+
+
+def test_the_first_order_creates_a_purchase_and_its_ids_go_on() -> None:
+    issuing = Issuing()
+    key, value = word()
+    issuing.hears(key, value, (("event-id", b"r1.1.0:3"), ("correlation-id", b"c1")))
+    [record] = issuing.driver.read(TO)
+    headers = dict(record.headers)
+    assert (record.key, headers["correlation-id"]) == (key, b"c1")
+    assert (headers["event-type"], headers["source"]) == (b"PURCHASE_CREATED", b"issue_purchases")
+    name, fields = read(record)
+    assert name == "PurchaseCreated"
+    own_id = purchase_id(b"ann", EVENT, partition_of(key, PARTITIONS)).encode()
+    assert (fields["purchaseId"], fields["userId"], fields["revision"]) == (own_id, b"ann", 3)
+    purchase = issuing.purchase()
+    assert (purchase.purchase_id, purchase.is_active) == (own_id, True)
+    assert [ticket.id for ticket in purchase.tickets()] == ["r1.1.0.2.5", "r1.1.0.2.6"]
+
+
+def read(record: PipedRecord) -> tuple[str, dict[str, Any]]:
+    verdict = TopicDecoder(PURCHASE_CREATED, IDS).decode(record.value, record.headers)
+    assert isinstance(verdict, Decoded), verdict
+    named = zip(field_names(verdict.name), verdict.fields, strict=True)
+    return verdict.name.rpartition(".")[2], dict(named)
+
+
+def test_s002_11_a_second_order_makes_no_second_purchase_and_that_is_success() -> None:
+    """Who has paid twice for seats of one event has all of them, in one purchase."""
+    issuing = Issuing()
+    issuing.hears(*word("r1"))
+    issuing.hears(*word("r2", seats=((4, 1, 1),)))
+    assert issuing.told() == ["PurchaseCreated", "PurchaseChanged"]
+    assert len(list(issuing.purchase().tickets())) == 3
+    assert issuing.driver.dead_letters == []
+
+
+def test_orders_of_one_cart_are_all_issued_though_one_correlation_id_stands_on_them() -> None:
+    issuing = Issuing()
+    ids = (("correlation-id", b"c1"), ("event-type", b"PURCHASE_CONFIRMED"))
+    for number in range(3):
+        issuing.hears(*word(f"r{number}", seats=((number, 0, 1),)), ids)
+    assert len(list(issuing.purchase().tickets())) == 3
+
+
+def test_what_a_refund_revokes_has_no_tickets_and_the_last_of_them_ends_the_purchase() -> None:
+    issuing = Issuing()
+    issuing.hears(*word("r1"))
+    issuing.hears(*word("r2"))
+    issuing.hears(*word("r1", 4, is_valid=False))
+    assert [ticket.order.order_id for ticket in issuing.purchase().tickets()] == [b"r2.1.0"] * 2
+    assert issuing.purchase().is_active
+    issuing.hears(*word("r2", 4, is_valid=False))
+    assert not issuing.purchase().is_active
+    [*_, last] = issuing.driver.read(TO)
+    assert read(last)[1]["isActive"] is False
+    # Whoever buys again has a purchase again, under the same id.
+    issuing.hears(*word("r3"))
+    assert issuing.told() == ["PurchaseCreated"]
+
+
+def test_a_word_that_is_older_than_what_is_known_changes_nothing() -> None:
+    issuing = Issuing()
+    issuing.hears(*word("r1", 4, is_valid=False))
+    issuing.hears(*word("r1", 3))
+    assert not issuing.purchase().is_active
+    assert issuing.told() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"key": b"7-bob"}, "KEY_MISMATCH"),
+        ({"key": None}, "KEY_MISMATCH"),
+        ({"partition": 1}, "WRONG_PARTITION"),
+        ({"value": b"rubbish"}, "BAD_WIRE_HEADER"),
+        ({"value": b""}, "EMPTY_VALUE"),
+    ],
+)
+def test_what_is_no_word_about_this_buyer_is_one_dead_letter(
+    changed: dict[str, Any], reason: str
+) -> None:
+    issuing = Issuing()
+    key, value = word()
+    own = partition_of(key, PARTITIONS)
+    assert own != 1
+    place: dict[str, Any] = {"key": key, "value": value, "partition": own} | changed
+    issuing.driver.pipe(SOURCE, place["key"], place["value"], partition=place["partition"])
+    assert [letter.reason for letter in issuing.driver.dead_letters] == [reason]
+    assert issuing.purchases() == []
+
+
+def test_an_order_of_another_reservation_is_refused() -> None:
+    key, value = word("r1")
+    issuing = Issuing()
+    issuing.hears(key, value.replace(b"r1.1.0", b"r2.1.0"))
+    assert [letter.reason for letter in issuing.driver.dead_letters] == ["BAD_ORDER"]
+
+
+def test_the_role_has_the_figures_of_its_document() -> None:
+    made = route(CODECS)
+    assert (made.role, made.source) == ("issue_purchases", "purchase-confirmed")
+    assert made.to == ("purchase-created",)
