@@ -336,6 +336,14 @@ class WireFormat:
         _, writer = self._writers[int.from_bytes(value[1:HEADER_BYTES], "big")]
         return value[HEADER_BYTES:] if writer is None else self.avro.encode(name, fields)
 
+    def unsaid(self, value: bytes, fields: Fields) -> Fields:
+        """Return those fields that the schema which a record was written with has not got."""
+        _, writer = self._writers[int.from_bytes(value[1:HEADER_BYTES], "big")]
+        if writer is None:
+            return {}
+        said = {field["name"] for field in writer["fields"]}
+        return {name: content for name, content in fields.items() if name not in said}
+
     def decode(self, value: bytes, topic: Topic | None = None) -> tuple[str, Fields]:
         """Return name and fields of a record; raise Unreadable.
 
