@@ -30,6 +30,7 @@ from api.http1.framing import check_head
 from api.payments import compensations, webhooks
 from api.payments import endpoints as payments
 from api.pod import Pod
+from api.purchases import endpoints as purchases
 from api.reservations import endpoints as reservations
 from api.settings import ApiSettings
 from api.web import openapi
@@ -299,6 +300,7 @@ def with_endpoints() -> FastAPI:
         cart_payments,
         payments,
         compensations,
+        purchases,
         webhooks,
         events,
         seat_maps,

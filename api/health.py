@@ -4,6 +4,7 @@
     GET /health/ready  every part has read what it must, and the pod was not told to end
     GET /metrics       Prometheus' text format
     GET /info          version, revision, schemas
+    GET /.well-known/jwks.json  the keys that doors check tickets with
 
 Neither page depends on brokers or Redis once the pod is ready: a pod whose brokers are gone still
 answers look-ups with their age, and a restart would take that away.
@@ -43,6 +44,8 @@ async def answer(pod: Pod, path: str, send: Send) -> bool:
         await _reply(send, 200, CONTENT_TYPE, pod.metrics.exposition())
     elif path == "/info":
         await _json(send, 200, {**info(), "revision": pod.settings.revision})
+    elif path == "/.well-known/jwks.json":
+        await _json(send, 200, pod.ticket_keys.jwks())
     else:
         return False
     return True

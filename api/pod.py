@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 from api import pod_readings
 from api.access.identity import TokenVerifier
+from api.access.ticket_keys import TicketKeys
 from api.access.tokens import KeySet
 from api.commands.cart_desk import CartDesk
 from api.commands.desk import FAILPOINTS, CommandDesk
@@ -84,6 +85,7 @@ class Pod:
     commands:  where commands are appended.
     desk:      where handlers hand commands in and get outcomes.
     owners:    committed records of the partitions' owners.
+    issued:    those of the workers that issue purchases, which are another group.
     seat_maps: maps of sections that are asked for often.
     catalogue: what is known of every event.
     descriptions: where changes of events are appended.
@@ -103,6 +105,7 @@ class Pod:
     commands = _Part[CommandLog]()
     desk = _Part[CommandDesk]()
     owners = _Part[OwnerLookup]()
+    issued = _Part[OwnerLookup]()
     seat_maps = _Part[SeatMapCache]()
     catalogue = _Part[Events]()
     descriptions = _Part[CommandLog]()
@@ -120,6 +123,7 @@ class Pod:
         commands: CommandLog | None = None,
         desk: CommandDesk | None = None,
         owners: OwnerLookup | None = None,
+        issued: OwnerLookup | None = None,
         catalogue: Events | None = None,
         descriptions: CommandLog | None = None,
         ids: SchemaIds | None = None,
@@ -136,6 +140,7 @@ class Pod:
         )
         self.limits = limits or RateLimits("")
         self.pre_locks = pre_locks or PreLocks("", 0)
+        self.ticket_keys = TicketKeys(settings.ticket_key, settings.old_ticket_key)
         self.metrics = metrics or ApiMetrics(settings.revision)
         self.has_started = False
         self._is_stopped = False
@@ -157,6 +162,7 @@ class Pod:
             if owners and view and outcomes
             else None
         )
+        self._issued = issued
         self._catalogue = catalogue
         self._descriptions = descriptions
         self._ids = ids
@@ -212,6 +218,12 @@ class Pod:
                 schemas.ids(), CommandLog(brokers, topic=CART_COMMANDS.name, kafka=kafka)
             ),
             owners=owners,
+            issued=OwnerLookup(
+                brokers,
+                settings.purchases_group,
+                settings.lookup_token,
+                kafka=settings.kafka.aiokafka(),
+            ),
             limits=RateLimits(settings.redis_url),
             pre_locks=PreLocks(settings.redis_url, settings.pre_lock_ms),
             sweeper=LockSweeper(settings.redis_url, outcomes, owners),
@@ -343,7 +355,7 @@ class Pod:
     def _parts(self) -> list[Part]:
         followed = self._followed().values()
         appended = self._commands, self._descriptions, self._payments, self._carts
-        parts = (*followed, *appended, self._owners, self._sweeper)
+        parts = (*followed, *appended, self._owners, self._issued, self._sweeper)
         return [part for part in parts if isinstance(part, Part)]
 
     def _readings(self) -> Iterator[Reading]:

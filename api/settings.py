@@ -8,6 +8,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from api.access.addresses import network_in
+from api.access.ticket_keys import private_key
 from infra.process.environment import (
     BadSetting,
     Environment,
@@ -59,6 +60,11 @@ def _networks(text: str) -> tuple[str, ...]:
     return tuple(str(network_in(network)) for network in text.split(","))
 
 
+def _ticket_key(text: str) -> str:
+    private_key(text)
+    return text
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class ApiSettings(SharedSettings):
     """Settings of one API pod, beside those of `SharedSettings`.
@@ -92,6 +98,12 @@ class ApiSettings(SharedSettings):
     limit_network:  SEATSTREAM_API_LIMIT_NETWORK, requests from one network address.
     pre_lock_ms:    SEATSTREAM_API_PRE_LOCK_MS, how long chosen seats are locked in Redis before
                     the log holds them; 0 for no such locks.
+    ticket_key, old_ticket_key: SEATSTREAM_API_TICKET_KEY, or in the file
+                    SEATSTREAM_API_TICKET_KEY_FILE, and SEATSTREAM_API_OLD_TICKET_KEY: PEM of the
+                    Ed25519 key that tickets are signed with, and of the one before it; the same
+                    for all pods; without one tickets have no code.
+    purchases_group: SEATSTREAM_API_PURCHASES_GROUP, consumer group of the workers that issue,
+                    their SEATSTREAM_APP_ID.
     revision:       SEATSTREAM_API_REVISION, of the source; only shown.
     """
 
@@ -122,6 +134,9 @@ class ApiSettings(SharedSettings):
     limit_other: Limit | None = setting(API + "LIMIT_OTHER", _limit, OTHER)
     limit_network: Limit | None = setting(API + "LIMIT_NETWORK", _limit, NETWORK)
     pre_lock_ms: int = setting(API + "PRE_LOCK_MS", whole(0, 60_000), 0)
+    ticket_key: str = setting(API + "TICKET_KEY", _ticket_key, "", is_secret=True)
+    old_ticket_key: str = setting(API + "OLD_TICKET_KEY", _ticket_key, "", is_secret=True)
+    purchases_group: str = setting(API + "PURCHASES_GROUP", name, "purchase-creation-workers")
     revision: str = setting(API + "REVISION", name, "")
 
     @classmethod
@@ -142,7 +157,8 @@ class ApiSettings(SharedSettings):
         shown["redis_url"] = without_password(self.redis_url)
         shown["registry_url"] = without_password(self.registry_url)
         shown["jwks"] = without_password(self.jwks)
-        shown["lookup_token"] = "(set)" if self.lookup_token else ""
+        for secret in ("lookup_token", "ticket_key", "old_ticket_key"):
+            shown[secret] = "(set)" if getattr(self, secret) else ""
         return shown
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.issuing.purchases_asked import pem
 
 from api.settings import ApiSettings, BadSetting, without_password
 from state.redis.rate_limit import Limit
@@ -103,3 +104,12 @@ def test_no_text_gets_past_as_another_error(text: str) -> None:
             ApiSettings.from_env({variable: text})
         except BadSetting as error:
             assert variable in str(error)  # noqa: PT017
+
+
+def test_a_ticket_key_is_one_of_ed25519_and_is_never_shown() -> None:
+    shown = ApiSettings.from_env({"SEATSTREAM_API_TICKET_KEY": pem()})
+    assert shown.shown()["ticket_key"] == "(set)"
+    assert "PRIVATE" not in repr(shown)
+    with pytest.raises(BadSetting, match="SEATSTREAM_API_OLD_TICKET_KEY") as refused:
+        ApiSettings.from_env({"SEATSTREAM_API_OLD_TICKET_KEY": "my secret"})
+    assert "my secret" not in str(refused.value)

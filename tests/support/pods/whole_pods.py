@@ -50,6 +50,7 @@ def whole_pod() -> Pod:
         commands=decided.commands,
         desk=decided.desk,
         owners=owners,
+        issued=owners,
         catalogue=log.catalogue(),
         descriptions=descriptions,
         ids=IDS,

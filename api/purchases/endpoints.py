@@ -1,0 +1,123 @@
+"""Purchases over HTTP: a buyer sees what is bought, and the tickets with their codes.
+
+What is shown is what the role that issues has stored. It is asked at the owner of the partition
+that the purchase's id names.
+"""
+
+from importlib import import_module
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from api.access.identity import Identity
+from api.guard import buyer, limited, pod_of
+from api.pod import Pod
+from api.purchases.bodies import PurchaseBody, TicketBody, claims_of, purchase_body, ticket_body
+from api.standing import UNANSWERED
+from api.web.answers import json_answer
+from api.web.problems import Problem, told_as
+from api.web.whole_numbers import Int64
+from schemas.topics import PURCHASE_CONFIRMED
+from state.domain.issued.purchase import IssuedPurchase, IssuedTicket, purchase_id
+from state.domain.keys import ISSUED, buyer_key
+from state.domain.reasons import ApiReason
+from state.domain.tickets import split_issued_id
+from state.records.issued.codecs import issued_purchase
+
+router = APIRouter(tags=["purchases"])
+
+Buyer = Annotated[Identity, Depends(buyer)]
+PurchaseIdInPath = Annotated[str, Path(pattern=r"^[a-z2-7]{26}-(0|[1-9][0-9]{0,5})$")]
+TicketIdInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+
+_NO_PURCHASE: Final = "There is no such purchase of yours, or it is not issued yet."
+_NO_TICKET: Final = "There is no such ticket, or its order was refunded."
+_NO_CODE: Final = "This pod signs no tickets, or draws none."
+
+Look: Final = Depends(limited("position"))
+
+
+@router.get("/v1/purchases", response_model=PurchaseBody, dependencies=[Look])
+async def find_purchase(
+    request: Request,
+    who: Buyer,
+    event_id: Annotated[Int64, Query(description="Id of the event.")],
+) -> Response:
+    """Show what the caller has bought of an event."""
+    pod = pod_of(request)
+    user = who.user_id.encode()
+    partition = pod.desk.partition_of(buyer_key(event_id, user))
+    found = await _purchase(pod, purchase_id(user, event_id, partition), who)
+    return json_answer(purchase_body(found, pod.ticket_keys))
+
+
+@router.get("/v1/purchases/{purchase_id}", response_model=PurchaseBody, dependencies=[Look])
+async def show_purchase(request: Request, purchase_id: PurchaseIdInPath, who: Buyer) -> Response:
+    """Show a purchase and its tickets."""
+    pod = pod_of(request)
+    return json_answer(purchase_body(await _purchase(pod, purchase_id, who), pod.ticket_keys))
+
+
+@router.get(
+    "/v1/purchases/{purchase_id}/tickets/{ticket_id}",
+    response_model=TicketBody,
+    dependencies=[Look],
+)
+async def show_ticket(
+    request: Request, purchase_id: PurchaseIdInPath, ticket_id: TicketIdInPath, who: Buyer
+) -> Response:
+    """Show one ticket."""
+    pod = pod_of(request)
+    found = await _purchase(pod, purchase_id, who)
+    return json_answer(ticket_body(found, _ticket(found, ticket_id), pod.ticket_keys))
+
+
+@router.get(
+    "/v1/purchases/{purchase_id}/tickets/{ticket_id}/qr",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {}}, "description": "The code, to be scanned."}},
+    dependencies=[Look],
+)
+async def draw_ticket(
+    request: Request, purchase_id: PurchaseIdInPath, ticket_id: TicketIdInPath, who: Buyer
+) -> Response:
+    """Draw the code of a ticket, as an SVG document."""
+    pod = pod_of(request)
+    found = await _purchase(pod, purchase_id, who)
+    ticket = _ticket(found, ticket_id)
+    if not pod.ticket_keys.can_sign:
+        raise Problem.of(ApiReason.NOT_FOUND, _NO_CODE)
+    code = pod.ticket_keys.code(claims_of(found, ticket))
+    headers = {"Cache-Control": "no-store"}
+    return Response(_drawn(code), media_type="image/svg+xml", headers=headers)
+
+
+def _drawn(code: str) -> bytes:
+    try:
+        # What draws is an extra: who shows codes in another way needs no package for it.
+        drawn: bytes = import_module("api.purchases.drawn").qr_code(code)
+    except ModuleNotFoundError as error:
+        raise Problem.of(ApiReason.NOT_FOUND, _NO_CODE) from error
+    return drawn
+
+
+async def _purchase(pod: Pod, own_id: str, who: Identity) -> IssuedPurchase:
+    """Return a purchase of the caller; raises Problem (404, 503)."""
+    parts = split_issued_id(own_id)
+    assert parts is not None
+    stored = None
+    with told_as(UNANSWERED):
+        if parts.partition < pod.commands.partitions:
+            key = ISSUED + own_id.encode()
+            stored = await pod.issued.get(PURCHASE_CONFIRMED.name, parts.partition, key)
+    found = None if stored is None else issued_purchase(stored)
+    if found is None or found.user_id != who.user_id.encode():
+        raise Problem.of(ApiReason.NOT_FOUND, _NO_PURCHASE)
+    return found
+
+
+def _ticket(purchase: IssuedPurchase, ticket_id: str) -> IssuedTicket:
+    for ticket in purchase.tickets():
+        if ticket.id == ticket_id:
+            return ticket
+    raise Problem.of(ApiReason.NOT_FOUND, _NO_TICKET)

@@ -1,0 +1,31 @@
+"""What is said of a ticket follows from what is stored, and names no buyer."""
+
+from api.access.ticket_keys import TicketKeys
+from api.purchases.bodies import PurchaseBody, claims_of, purchase_body
+from state.domain.issued.purchase import IssuedOrder, IssuedPurchase
+
+ORDER = IssuedOrder(
+    b"r1.1.0", b"r1", b"A-1", 3, True, 9_000, b"EUR", b"BK-1-0", ((2, 5, 2),), 61_999
+)
+BOUGHT = IssuedPurchase(b"p-0", b"ann", 7, (ORDER,))
+
+
+def test_the_members_are_those_of_the_document() -> None:
+    body = purchase_body(BOUGHT, TicketKeys(""))
+    assert PurchaseBody.model_validate(body).model_dump() == body
+    ended = BOUGHT._replace(orders=(ORDER._replace(is_valid=False),))
+    assert purchase_body(ended, TicketKeys(""))["status"] == "ENDED"
+
+
+def test_a_code_says_which_seat_and_since_when_and_not_whose() -> None:
+    first, second = BOUGHT.tickets()
+    assert claims_of(BOUGHT, first) == {
+        "sub": "r1.1.0.2.5",
+        "iat": 61,
+        "event": 7,
+        "section": "A-1",
+        "row": 2,
+        "seat": 5,
+        "booking": "BK-1-0",
+    }
+    assert claims_of(BOUGHT, second)["seat"] == 6
