@@ -42,7 +42,7 @@ from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from state.redis.policy import Evicts, check_policy_at
 from state.redis.unlock import Unlocker
-from streams import issue_purchases, release_locks
+from streams import allocate_purchases, issue_purchases, release_locks
 from streams.change_sections import (
     change_sections,
     contradiction,
@@ -72,7 +72,7 @@ log = logging.getLogger("seatstream.runtime")
 TAKES_PAYMENTS, CHECKS_CLAIMS, RELEASES_LOCKS = "payments", "claims", "locks"
 
 # Played where they are named only: each is scaled apart, in a consumer group of its own.
-WORKERS = (issue_purchases.ROLE,)
+WORKERS = (issue_purchases.ROLE, allocate_purchases.ROLE)
 
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (SECTION_STATUS.name, RESERVATION_OUTCOMES.name, EVENTS.name)
@@ -113,12 +113,17 @@ def workers(
     codecs: IssuingCodecs, settings: Settings, roles: Sequence[str] = WORKERS
 ) -> tuple[Route, ...]:
     """Return the routes of those roles that do one thing for each event after the money."""
+    figures = settings.retries, settings.inbox_retention_ms
+    service = allocate_purchases.AllocationService(settings.admin_service_url)
+    if allocate_purchases.ROLE in settings.roles and not settings.admin_service_url:
+        raise BadSetting(f"ADMIN_SERVICE_URL: the role {allocate_purchases.ROLE} asks there")
     made = {
-        issue_purchases.ROLE: partial(
-            issue_purchases.route, codecs, settings.retries, settings.inbox_retention_ms
-        )
+        issue_purchases.ROLE: issue_purchases.route(codecs, *figures),
+        allocate_purchases.ROLE: allocate_purchases.route(
+            codecs, service.perform, *figures, close=service.close
+        ),
     }
-    return tuple(made[role]() for role in WORKERS if role in roles)
+    return tuple(made[role] for role in WORKERS if role in roles)
 
 
 def seats(codecs: SeatCodecs, cached_seats: int) -> Route:

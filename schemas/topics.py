@@ -256,6 +256,29 @@ ISSUED_CHANGELOG = Topic(
     config=SEATS_CHANGELOG.config,
 )
 
+SEATS_ALLOCATED = Topic(
+    name="seats-allocated",
+    key="{eventId}-{userId}; what begins with a zero byte is its workers' own",
+    records=(_PURCHASES + "SeatsAllocated",),
+    cleanup="delete",
+    group="seats",
+    # As for purchase-confirmed, and for the same reason.
+    log_append_time=True,
+    config=PAYMENT_COMMANDS.config,
+)
+
+ALLOCATIONS_CHANGELOG = Topic(
+    name="allocations-changelog",
+    key="store tag byte + purchase id; on the same partition number as the record",
+    records=(_STATE + "Allocation",),
+    # Never "compact,delete": what is allocated is not forgotten.
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    # As for seats-changelog, and for the same reasons.
+    config=SEATS_CHANGELOG.config,
+)
+
 CART_COMMANDS = Topic(
     name="cart-commands",
     # By buyer and not by section: one writer knows all that somebody holds of an event.
@@ -432,6 +455,8 @@ TOPICS = (
     PURCHASE_CONFIRMED,
     PURCHASE_CREATED,
     ISSUED_CHANGELOG,
+    SEATS_ALLOCATED,
+    ALLOCATIONS_CHANGELOG,
 )
 
 

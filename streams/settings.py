@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from infra.process.environment import (
@@ -39,6 +40,14 @@ def _roles(text: str) -> tuple[str, ...]:
 def _listed(text: str) -> tuple[str, ...]:
     """Split a list; whoever opens what it names says which names are none."""
     return tuple(part.strip() for part in text.split(","))
+
+
+def _http_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        message = "no http:// or https:// address without a user"
+        raise ValueError(message)
+    return text.rstrip("/")
 
 
 def _seconds_in_ms(text: str) -> int:
@@ -89,6 +98,8 @@ class Settings(SharedSettings):
     gateway_call_ms:     SEATSTREAM_GATEWAY_CALL_S, how long a question to one may take.
     retries:             SEATSTREAM_RETRIES, how often workers try an event, and when again.
     inbox_retention_ms:  SEATSTREAM_INBOX_RETENTION_S, how long they remember one.
+    admin_service_url:   ADMIN_SERVICE_URL, or what ADMIN_SERVICE_URL_FILE holds: the service that
+                         allocates seats to purchases.
     claim_secret, old_claim_secret: SEATSTREAM_CLAIM_SECRET, or in the file
                          SEATSTREAM_CLAIM_SECRET_FILE, and SEATSTREAM_OLD_CLAIM_SECRET: what other
                          shops sign payment-completed with; without one nobody reads that topic.
@@ -132,6 +143,7 @@ class Settings(SharedSettings):
     inbox_retention_ms: int = setting(
         PREFIX + "INBOX_RETENTION_S", _retention_in_ms, INBOX_RETENTION_MS
     )
+    admin_service_url: str = setting("ADMIN_SERVICE_URL", _http_address, "", is_secret=True)
     claim_secret: str = setting(PREFIX + "CLAIM_SECRET", str, "", is_secret=True)
     old_claim_secret: str = setting(PREFIX + "OLD_CLAIM_SECRET", str, "", is_secret=True)
     revision: str = setting(PREFIX + "REVISION", name, "")

@@ -17,6 +17,7 @@ from serdes.registry.ids import counted_ids
 from serdes.schema_source import SchemaSource
 from serdes.wire import header_of
 from state.records.claim_codecs import ClaimCodecs
+from state.records.issued.codecs import IssuingCodecs
 from state.records.lock_codecs import LockCodecs
 from streams.settings import BadSetting, Settings
 
@@ -164,3 +165,20 @@ def test_an_unknown_id_is_asked_once_for_all_that_a_worker_reads(tmp_path: Path)
         value = header_of(learned) + b"\0"
         assert not isinstance(commands.decode(value), UnknownSchema)
         assert not isinstance(payments.decode(value), UnknownSchema)
+
+
+def test_what_happens_after_the_money_is_played_where_it_is_named_only() -> None:
+    codecs = IssuingCodecs.of(counted_ids())
+    for roles in ((), ("seats",), ("issue_purchases",)):
+        settings = Settings(roles=roles)
+        played = [route.role for route in topology.workers(codecs, settings, settings.roles)]
+        assert played == [role for role in roles if role in topology.WORKERS]
+
+
+def test_the_role_that_allocates_is_not_played_without_a_service() -> None:
+    codecs, roles = IssuingCodecs.of(counted_ids()), ("allocate_purchases",)
+    with pytest.raises(BadSetting, match="ADMIN_SERVICE_URL"):
+        topology.workers(codecs, Settings(roles=roles), roles)
+    with_service = Settings(roles=roles, admin_service_url="http://127.0.0.1:3010")
+    [route] = topology.workers(codecs, with_service, roles)
+    assert route.close is not None

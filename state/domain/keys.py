@@ -26,8 +26,9 @@ PURCHASE_COUNTS_KEY: Final = b"n"
 CART: Final = b"k"
 BUYER: Final = b"h"
 
-# Of the store of issued purchases.
+# Of the stores of issued purchases, and of what is allocated to them.
 ISSUED: Final = b"i"
+ALLOCATED: Final = b"l"
 
 _CART_ID: Final = re.compile(rb"[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})")
 _PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-7])")

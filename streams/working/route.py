@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -30,10 +30,11 @@ def work_route(
     changelog: str,
     dead_letters: str,
     performers: Mapping[str, Performer] = NOBODY,
+    close: Callable[[], Awaitable[None]] | None = None,
 ) -> Route:
     """Return the route of a piece of work.
 
-    The source has to carry the broker's append time.
+    The source has to carry the broker's append time. close: what performers hold open.
     """
     return Route(
         role=work.role,
@@ -48,6 +49,7 @@ def work_route(
         refuse=refuse_poison(work),
         performers=performers,
         answer=partial(tell, work.role),
+        close=close,
     )
 
 

@@ -133,3 +133,17 @@ def test_no_text_gets_past_as_another_error(text: str) -> None:
             Settings.from_env({name: text})
         except BadSetting as error:
             assert name in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "text", ["admin:3010", "ftp://admin", "http://", "http://u:secret@admin", "http://[::1"]
+)
+def test_an_address_of_a_service_is_http_and_holds_no_password(text: str) -> None:
+    with pytest.raises(BadSetting, match="ADMIN_SERVICE_URL") as refused:
+        Settings.from_env({"ADMIN_SERVICE_URL": text})
+    assert "secret" not in str(refused.value)
+
+
+def test_the_address_of_the_document_is_one() -> None:
+    read = Settings.from_env({"ADMIN_SERVICE_URL": "http://admin-service:3010/"})
+    assert read.admin_service_url == "http://admin-service:3010"

@@ -1,1 +1,1 @@
-"""Purchases as Avro records, and back."""
+"""Purchases and allocations as Avro records, and back."""

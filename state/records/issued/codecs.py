@@ -1,9 +1,9 @@
-"""Decoders and encoders of purchases, and of what is told about them; made once at start."""
+"""Decoders and encoders of purchases, tickets' orders and allocations; made once at start."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED
+from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
 from serdes.avro.codegen import Encode, encoder
 from serdes.avro.stored import stored_decoder
 from serdes.decoding import TopicDecoder
@@ -70,18 +70,31 @@ class Changed(NamedTuple):
     order: tuple[object, ...]
 
 
+class Allocation(NamedTuple):
+    """What is allocated to a purchase.
+
+    revision: the newest of the purchase that was acted on.
+    allocation_id, status: empty for none.
+    """
+
+    revision: int
+    allocation_id: bytes = b""
+    status: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class IssuingCodecs:
     """Codecs by the role they play.
 
     confirmed, told: decode purchase-confirmed and purchase-created; they learn other schema ids.
-    created, changed: encode values of records, header included.
+    created, changed, allocated: encode values of records, header included.
     """
 
     confirmed: TopicDecoder
     told: TopicDecoder
     created: Encode
     changed: Encode
+    allocated: Encode
 
     @classmethod
     def of(cls, ids: SchemaIds) -> "IssuingCodecs":
@@ -92,11 +105,14 @@ class IssuingCodecs:
             told=TopicDecoder(PURCHASE_CREATED, ids),
             created=by_name[PURCHASES + "PurchaseCreated"],
             changed=by_name[PURCHASES + "PurchaseChanged"],
+            allocated=encoders(SEATS_ALLOCATED, ids)[PURCHASES + "SeatsAllocated"],
         )
 
 
 _purchase = encoder(_STATE + "IssuedPurchase")
 _read_purchase = stored_decoder(_STATE + "IssuedPurchase")
+_allocation = encoder(_STATE + "Allocation")
+_read_allocation = stored_decoder(_STATE + "Allocation")
 
 
 def stored_purchase(purchase: IssuedPurchase) -> bytes:
@@ -110,3 +126,14 @@ def issued_purchase(payload: bytes) -> IssuedPurchase:
     purchase_id, user_id, event_id, orders = _read_purchase(payload, 0)
     kept = tuple(IssuedOrder(*order) for order in orders)
     return IssuedPurchase(purchase_id, user_id, event_id, kept)
+
+
+def stored_allocation(allocation: Allocation) -> bytes:
+    """Return the Allocation record for the store."""
+    stored: bytes = _allocation(*allocation)
+    return stored
+
+
+def allocation_of(payload: bytes) -> Allocation:
+    """Return the allocation in a stored record; raises Refused for other bytes."""
+    return Allocation(*_read_allocation(payload, 0))

@@ -1,11 +1,11 @@
-"""Purchases are written under their own ids and read back."""
+"""Purchases and allocations are written under their own ids and read back."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.issuing.orders import CODECS, IDS, word
 
-from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, subject
+from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED, subject
 from serdes.avro.codegen import decoder
 from serdes.avro.refused import Refused
 from serdes.decoding import Decoded
@@ -13,10 +13,13 @@ from serdes.wire import HEADER_BYTES, schema_id_of
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase
 from state.records.issued.codecs import (
     PURCHASES,
+    Allocation,
     Changed,
     Created,
     OrderWord,
+    allocation_of,
     issued_purchase,
+    stored_allocation,
     stored_purchase,
 )
 
@@ -42,6 +45,7 @@ def test_records_have_the_ids_of_their_topics() -> None:
     written = {
         (PURCHASE_CREATED, "PurchaseCreated"): CODECS.created(*head, ORDER),
         (PURCHASE_CREATED, "PurchaseChanged"): CODECS.changed(*head, False, ORDER),
+        (SEATS_ALLOCATED, "SeatsAllocated"): CODECS.allocated(*head, b"al-1", b"approved"),
     }
     for (topic, name), value in written.items():
         full = PURCHASES + name
@@ -70,6 +74,13 @@ def test_a_purchase_is_stored_and_read_back(turns: list[int], is_valid: bool) ->
     assert issued_purchase(stored_purchase(purchase)) == purchase
 
 
-def test_other_bytes_are_refused() -> None:
+def test_an_allocation_is_stored_and_read_back() -> None:
+    for allocation in (Allocation(3), Allocation(4, b"al-1", b"approved")):
+        assert allocation_of(stored_allocation(allocation)) == allocation
+
+
+@pytest.mark.parametrize("read", [issued_purchase, allocation_of])
+def test_other_bytes_are_refused(read: object) -> None:
+    assert callable(read)
     with pytest.raises(Refused):
-        issued_purchase(b"\xff" * 30)
+        read(b"\xff" * 30)

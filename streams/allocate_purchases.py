@@ -1,0 +1,214 @@
+"""New purchases in; what the allocation service has allocated to them, out.
+
+The service is asked for each purchase that is active and has no allocation, by an intent: its
+answer is a record. A call that timed out may have succeeded; it is made again under the same key,
+and the service allocates nothing twice. A purchase that ended has no allocation any more, so that
+a buyer who buys again gets one. Of a purchase the newest word counts, whatever comes later.
+
+Keys of the store, beside those of `streams.working`: `l` + purchase id: Allocation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from schemas.topics import (
+    ALLOCATIONS_CHANGELOG,
+    DEAD_LETTER_QUEUE,
+    PURCHASE_CREATED,
+    SEATS_ALLOCATED,
+)
+from serdes.decoding import Decoded, Undecodable
+from state.domain.keys import ALLOCATED, buyer_key
+from state.domain.reasons import Reason
+from state.records.issued.codecs import (
+    PURCHASES,
+    Allocation,
+    Changed,
+    Created,
+    IssuingCodecs,
+    allocation_of,
+    stored_allocation,
+)
+from streams.batch import Batch, Record
+from streams.folding.reading import told
+from streams.gateways.calls import HttpCalls
+from streams.gateways.protocol import Unavailable, Unknown
+from streams.intents import Intent, NotDone, Performer
+from streams.patience import RETRIES, Retries
+from streams.route import Route
+from streams.settings import INBOX_RETENTION_MS
+from streams.working.events import Identify, by_headers
+from streams.working.fold import Work
+from streams.working.inbox import Event
+from streams.working.route import work_route
+from streams.working.task import Failed, Task
+
+ROLE: Final = "allocate_purchases"
+SERVICE: Final = "allocation"
+CALL_MS: Final = 30_000
+PATH: Final = "/v1/allocations"
+
+# The service's client gets less time than the executor gives, so that it can say why.
+_SHARE_OF_TIME: Final = 0.9
+_KEPT: Final = frozenset({b"approved", b"active"})
+_ID_BYTES_MAX: Final = 128
+_CREATED: Final = PURCHASES + "PurchaseCreated"
+
+
+class ServiceTrouble(Exception):
+    """The service gave no answer that could be used; nobody knows what it did.
+
+    Operator action: look at the allocation service. It is asked again, under the same key.
+    """
+
+
+def route(
+    codecs: IssuingCodecs,
+    performer: Performer,
+    retries: Retries = RETRIES,
+    retention_ms: int = INBOX_RETENTION_MS,
+    close: Callable[[], Awaitable[None]] | None = None,
+) -> Route:
+    """Return the route of the only writer of allocations."""
+    allocate = Allocate(codecs)
+    work = Work(
+        ROLE,
+        PURCHASE_CREATED.name,
+        allocate.begin,
+        allocate.answered,
+        patience=retries.of(ROLE),
+        retention_ms=retention_ms,
+        identify=identified(codecs),
+        call_ms=CALL_MS,
+    )
+    return work_route(
+        work,
+        to=(SEATS_ALLOCATED.name,),
+        changelog=ALLOCATIONS_CHANGELOG.name,
+        dead_letters=DEAD_LETTER_QUEUE.name,
+        performers={SERVICE: performer},
+        close=close,
+    )
+
+
+def identified(codecs: IssuingCodecs) -> Identify:
+    """Return what knows an event by its purchase and revision."""
+
+    def identify(batch: Batch, record: Record) -> Event | Undecodable | None:
+        event = by_headers(batch, record)
+        if not isinstance(event, Event):
+            return event
+        said = told(codecs.told, batch, record)
+        if not isinstance(said, Decoded):
+            return said
+        word = _word(said)
+        if record.key != buyer_key(word.event_id, word.user_id):
+            return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
+        return Event(f"{word.purchase_id.decode()}:{word.revision}")
+
+    return identify
+
+
+def _word(said: Decoded) -> Created | Changed:
+    return Created(*said.fields) if said.name == _CREATED else Changed(*said.fields)
+
+
+class Allocate:
+    """One attempt: ask the service, unless the purchase has its seats already."""
+
+    def __init__(self, codecs: IssuingCodecs) -> None:
+        self._codecs = codecs
+
+    def begin(self, task: Task) -> None:
+        word = self._said(task)
+        key = ALLOCATED + word.purchase_id
+        stored = task.get(key)
+        known = Allocation(0) if stored is None else allocation_of(stored)
+        if word.revision <= known.revision:
+            # Older than what was acted on.
+            return
+        if isinstance(word, Changed) and not word.is_active:
+            task.put(key, stored_allocation(Allocation(word.revision)))
+        elif known.status in _KEPT:
+            # It has an allocation, and a second one would violate the rule: that is success.
+            task.put(key, stored_allocation(known._replace(revision=word.revision)))
+        else:
+            task.call(SERVICE, _request(word))
+
+    def answered(self, task: Task, payload: bytes) -> None:
+        word = self._said(task)
+        allocation_id, status = _answer(payload)
+        kept = Allocation(word.revision, allocation_id, status)
+        task.put(ALLOCATED + word.purchase_id, stored_allocation(kept))
+        head = word.purchase_id, word.user_id, word.event_id, word.revision
+        value = self._codecs.allocated(*head, allocation_id, status)
+        task.emit(SEATS_ALLOCATED.name, task.key, value, "SEATS_ALLOCATED")
+
+    def _said(self, task: Task) -> Created | Changed:
+        said = self._codecs.told.decode(task.value)
+        if not isinstance(said, Decoded):
+            raise Failed(f"cannot be read any more: {said}")
+        return _word(said)
+
+
+def _request(word: Created | Changed) -> bytes:
+    """Return what the service is asked, as JSON."""
+    asked = {
+        "purchase_id": word.purchase_id.decode(),
+        "user_id": word.user_id.decode(),
+        "event_id": word.event_id,
+    }
+    return json.dumps(asked, sort_keys=True).encode()
+
+
+def _answer(payload: bytes) -> tuple[bytes, bytes]:
+    """Return id and status of what was allocated; raises Failed where nothing was."""
+    said: Any = json.loads(payload)
+    allocation_id, status = (said.get(name) for name in ("allocation_id", "status"))
+    if not isinstance(allocation_id, str) or not isinstance(status, str):
+        raise Failed("an answer without allocation_id and status")
+    own_id = allocation_id.encode()
+    if not 1 <= len(own_id) <= _ID_BYTES_MAX:
+        raise Failed(f"an allocation id of {len(own_id)} bytes")
+    if status.encode() not in _KEPT:
+        raise Failed(f"not allocated: {status:.32}")
+    return own_id, status.encode()
+
+
+class AllocationService:
+    """Asks the allocation service over HTTP.
+
+    url: its address, `ADMIN_SERVICE_URL`; empty where there is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._calls = HttpCalls(url, {}) if url else None
+
+    async def perform(self, intent: Intent) -> bytes:
+        """Make one call; return the body of a 2xx answer.
+
+        Raises NotDone where the service was not reached or sent us away, else ServiceTrouble.
+        """
+        if self._calls is None:
+            raise NotDone("this worker has no allocation service: see ADMIN_SERVICE_URL")
+        said = await self._calls.ask(
+            "POST",
+            PATH,
+            _SHARE_OF_TIME * intent.call_ms / 1000,
+            body=json.loads(intent.payload),
+            headers={"Idempotency-Key": intent.idempotency_key},
+        )
+        if isinstance(said, Unavailable):
+            raise NotDone(said.why, int(said.retry_after_s * 1000))
+        if isinstance(said, Unknown):
+            raise ServiceTrouble(said.why)
+        if not 200 <= said.status < 300:
+            raise ServiceTrouble(f"status {said.status}")
+        return said.content
+
+    async def close(self) -> None:
+        if self._calls is not None:
+            await self._calls.close()

@@ -1,0 +1,38 @@
+"""The service over HTTP: made now, there already, or refused."""
+
+import asyncio
+from pathlib import Path
+
+from aiohttp.test_utils import TestClient, TestServer
+
+from infra.allocation.books import Books
+from infra.allocation.server import application
+
+BODY = {"user_id": "ann", "event_id": 7, "purchase_id": "p-0"}
+PATH = "/v1/allocations"
+
+
+def test_statuses_say_what_was_done() -> None:
+    async def run() -> None:
+        with Books(Path(":memory:")) as books:
+            async with asyncio.timeout(60), TestClient(TestServer(application(books))) as client:
+
+                async def status(key: str, data: object) -> int:
+                    headers = {"Idempotency-Key": key} if key else {}
+                    async with client.post(PATH, json=data, headers=headers) as answer:
+                        return answer.status
+
+                assert await status("k1", BODY) == 201
+                assert await status("k1", BODY) == 200
+                assert await status("k2", BODY) == 200
+                assert await status("k1", BODY | {"user_id": "bob"}) == 422
+                assert await status("", BODY) == 400
+                assert await status("k3", {"user_id": "ann"}) == 400
+                for text in (b"", b"\xff", b"{", b"[" * 10_000):
+                    headers = {"Idempotency-Key": "k4"}
+                    async with client.post(PATH, data=text, headers=headers) as answer:
+                        assert answer.status == 400
+                async with client.get(PATH) as answer:
+                    assert [one["user_id"] for one in await answer.json()] == ["ann"]
+
+    asyncio.run(run())
