@@ -1,0 +1,147 @@
+"""From the hold to the allocation: sections, payments, gateway, tickets and service together."""
+
+import json
+from collections.abc import Sequence
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.issuing.orders import CODECS
+from support.payments.shop import PAYMENTS, SEATS, Shop, whole_sale
+from support.seats.section_commands import hold_chosen, start_payment
+
+from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
+from state.domain.issued.purchase import IssuedPurchase
+from state.domain.keys import ALLOCATED, ISSUED, PURCHASE
+from state.domain.purchase import PurchaseStatus
+from state.records.issued.codecs import issued_purchase
+from state.records.payments import purchase_of
+from streams import allocate_purchases, issue_purchases
+from streams.driver import PipedRecord, TopologyDriver
+from streams.intents import Answer, Intent, Result
+
+CONFIRMED, CREATED, ALLOCATED_TO = (
+    topic.name for topic in (PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED)
+)
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+IDS = (("correlation-id", b"c1"), ("traceparent", TRACE))
+
+
+async def nobody(_: Intent) -> bytes:
+    raise NotImplementedError
+
+
+class After:
+    """The two roles that come after the money, in memory, over what payments have told."""
+
+    def __init__(self) -> None:
+        issue, allocate = issue_purchases.route(CODECS), allocate_purchases.route(CODECS, nobody)
+        self.driver = TopologyDriver([issue, allocate])
+
+    def hears(self, records: Sequence[PipedRecord]) -> None:
+        for record in records:
+            self.driver.pipe(CONFIRMED, record.key, record.value, headers=record.headers)
+            self.serve()
+
+    def serve(self) -> None:
+        """Let the service answer: one allocation for each purchase."""
+        for pending in self.driver.intents(CREATED, due=True):
+            own_id = json.loads(pending.intent.payload)["purchase_id"]
+            said = json.dumps({"allocation_id": f"al-{own_id}", "status": "approved"})
+            self.driver.answer(pending, Answer(result=Result.ANSWERED, payload=said.encode()))
+
+    def purchases(self) -> list[IssuedPurchase]:
+        stored = self.driver.stored(CONFIRMED, 0).items()
+        return [issued_purchase(value) for key, value in stored if key.startswith(ISSUED)]
+
+    def tickets(self) -> list[tuple[str, int, int]]:
+        """Return (reservation, row, seat) of every ticket."""
+        return sorted(
+            (ticket.order.reservation_id.decode(), ticket.row, ticket.seat)
+            for purchase in self.purchases()
+            for ticket in purchase.tickets()
+        )
+
+    def allocations(self) -> dict[bytes, bytes]:
+        stored = self.driver.stored(CREATED, 0).items()
+        return {key: value for key, value in stored if key.startswith(ALLOCATED)}
+
+
+def paid_for(shop: Shop) -> list[tuple[str, int, int]]:
+    """Return (reservation, row, seat) of all that payments know as done."""
+    stored = shop.driver.stored(PAYMENTS, 0).items()
+    purchases = [purchase_of(value) for key, value in stored if key.startswith(PURCHASE)]
+    return sorted(
+        (one.reservation_id.decode(), row, first + at)
+        for one in purchases
+        if one.status == PurchaseStatus.DONE
+        for row, first, count in one.seats
+        for at in range(count)
+    )
+
+
+def test_every_way_that_a_payment_goes_leads_to_tickets_for_what_is_done_and_to_no_others() -> (
+    None
+):
+    shop, after = whole_sale(), After()
+    after.hears(shop.driver.log(CONFIRMED, 0))
+    assert [name for name, _, _ in after.tickets()] == ["lost-other", "paid", "reacquired"]
+    assert after.tickets() == paid_for(shop)
+    assert after.driver.dead_letters == []
+
+
+ways = st.sampled_from(["paid", "declined", "refunded", "late", "claimed", "unclear"])
+
+
+@given(st.lists(ways, max_size=5), st.randoms(use_true_random=False))
+def test_s002_13_shuffled_and_repeated_words_lead_to_the_same_tickets(
+    given_ways: list[str], random: Random
+) -> None:
+    shop = Shop()
+    for seat, way in enumerate(given_ways):
+        getattr(shop, way)(f"r{seat}", seat)
+    told = shop.driver.log(CONFIRMED, 0)
+    # A rewind of payments tells all of it again.
+    shop.driver.replay(PAYMENTS, 0, shop.driver.log(PAYMENTS, 0))
+    twice = shop.driver.log(CONFIRMED, 0) + told
+    random.shuffle(twice)
+    after, again = After(), After()
+    after.hears(told)
+    again.hears(twice)
+    assert after.tickets() == again.tickets() == paid_for(shop)
+    assert bool(after.allocations()) == bool(told)
+
+
+def test_s002_19_the_correlation_id_is_the_same_from_the_payment_to_the_allocation() -> None:
+    shop, after = Shop(), After()
+    shop.pipe(SEATS, *hold_chosen("r1", [(0, 1)]))
+    key, value = start_payment("r1", parameters=b"")
+    shop.driver.pipe(SEATS, key, value, headers=IDS)
+    shop.go_on()
+    shop.ask("r1")
+    after.hears(shop.driver.log(CONFIRMED, 0))
+    records = [
+        *shop.driver.log(CONFIRMED, 0),
+        *[one for one in after.driver.log(CREATED, 0) if not (one.key or b"").startswith(b"\0")],
+        *after.driver.log(ALLOCATED_TO, 0),
+    ]
+    types = [dict(one.headers)["event-type"].decode() for one in records]
+    assert types == ["PURCHASE_CONFIRMED", "PURCHASE_CREATED", "SEATS_ALLOCATED"]
+    for record in records:
+        assert set(IDS) <= set(record.headers)
+    assert len({dict(one.headers)["event-id"] for one in records}) == 3
+
+
+def test_s002_a_replay_of_every_topic_from_its_beginning_changes_nothing() -> None:
+    shop, after = whole_sale(), After()
+    after.hears(shop.driver.log(CONFIRMED, 0))
+    before = after.tickets(), after.allocations(), len(after.driver.log(ALLOCATED_TO, 0))
+    for topic in (CONFIRMED, CREATED):
+        after.driver.replay(topic, 0, after.driver.log(topic, 0))
+        after.serve()
+    assert before == (
+        after.tickets(),
+        after.allocations(),
+        len(after.driver.log(ALLOCATED_TO, 0)),
+    )
+    assert after.driver.dead_letters == []
