@@ -21,6 +21,7 @@ from schemas.topics import (
     SEATS_ALLOCATED,
 )
 from serdes.decoding import Decoded, Undecodable
+from state.domain.issued.purchase import is_purchase_of
 from state.domain.keys import ALLOCATED, buyer_key
 from state.domain.reasons import Reason
 from state.records.issued.codecs import (
@@ -89,9 +90,15 @@ def route(
         to=(SEATS_ALLOCATED.name,),
         changelog=ALLOCATIONS_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
+        owns=owns,
         performers={SERVICE: performer},
         close=close,
     )
+
+
+def owns(store_key: bytes, partition: int, _partitions: int) -> bool:
+    """Say whether a partition's store may have a key of this worker's own."""
+    return store_key[:1] == ALLOCATED and is_purchase_of(store_key[1:], partition)
 
 
 def identified(codecs: IssuingCodecs) -> Identify:
@@ -126,7 +133,8 @@ class Allocate:
         word = self._said(task)
         key = ALLOCATED + word.purchase_id
         stored = task.get(key)
-        known = Allocation(0) if stored is None else allocation_of(stored)
+        # Below every revision: an order of before turns were counted has 0.
+        known = Allocation(-1) if stored is None else allocation_of(stored)
         if word.revision <= known.revision:
             # Older than what was acted on.
             return

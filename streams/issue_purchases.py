@@ -21,7 +21,7 @@ from schemas.topics import (
     PURCHASE_CREATED,
 )
 from serdes.decoding import Decoded, Undecodable
-from state.domain.issued.purchase import IssuedPurchase, purchase_id
+from state.domain.issued.purchase import IssuedPurchase, is_purchase_of, purchase_id
 from state.domain.keys import ISSUED, buyer_key, partition_of, split_order_id
 from state.domain.reasons import Reason
 from state.records.issued.codecs import (
@@ -64,7 +64,13 @@ def route(
         to=(PURCHASE_CREATED.name,),
         changelog=ISSUED_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
+        owns=owns,
     )
+
+
+def owns(store_key: bytes, partition: int, _partitions: int) -> bool:
+    """Say whether a partition's store may have a key of this worker's own."""
+    return store_key[:1] == ISSUED and is_purchase_of(store_key[1:], partition)
 
 
 def identified(codecs: IssuingCodecs) -> Identify:

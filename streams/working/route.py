@@ -16,6 +16,10 @@ from streams.working.answers import ANSWER_KEY, TICK, TICK_KEY, Said, clock_of, 
 from streams.working.events import known
 from streams.working.fold import Work, WorkFold
 from streams.working.inbox import Event
+from streams.working.task import FIRST_OF_OURS
+
+KEYS_OF_OURS: Final = bytes([FIRST_OF_OURS])
+"""Begins the store keys of lines, marks and progress."""
 
 NOBODY: Final[Mapping[str, Performer]] = MappingProxyType({})
 
@@ -31,10 +35,14 @@ def work_route(
     dead_letters: str,
     performers: Mapping[str, Performer] = NOBODY,
     close: Callable[[], Awaitable[None]] | None = None,
+    owns: Callable[[bytes, int, int], bool] | None = None,
 ) -> Route:
     """Return the route of a piece of work.
 
-    The source has to carry the broker's append time. close: what performers hold open.
+    The source has to carry the broker's append time.
+
+    close: what performers hold open. owns: whether the partition's store may have a key of the
+           worker's own, as `Route.owns`; None where keys do not tell.
     """
     return Route(
         role=work.role,
@@ -50,7 +58,12 @@ def work_route(
         performers=performers,
         answer=partial(tell, work.role),
         close=close,
+        owns=None if owns is None else _owning(owns),
     )
+
+
+def _owning(owns: Callable[[bytes, int, int], bool]) -> Callable[[bytes, int, int], bool]:
+    return lambda key, *place: key[:1] == KEYS_OF_OURS or owns(key, *place)
 
 
 def handler(work: Work) -> Handler:

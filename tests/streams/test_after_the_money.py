@@ -145,3 +145,18 @@ def test_s002_a_replay_of_every_topic_from_its_beginning_changes_nothing() -> No
         len(after.driver.log(ALLOCATED_TO, 0)),
     )
     assert after.driver.dead_letters == []
+
+
+def test_a_store_owns_what_its_role_has_put_there_and_nothing_of_another_partition() -> None:
+    shop, after = whole_sale(), After()
+    after.hears(shop.driver.log(CONFIRMED, 0))
+    routes = [issue_purchases.route(CODECS), allocate_purchases.route(CODECS, nobody)]
+    for route in routes:
+        assert route.may_store is not None
+        keys = list(after.driver.stored(route.source, 0))
+        assert keys
+        assert all(route.may_store(key, 0, 20) for key in keys)
+        own = [key for key in keys if key[:1] in {ISSUED, ALLOCATED}]
+        assert own
+        assert not any(route.may_store(key, 1, 20) for key in own)
+        assert not route.may_store(b"s7-A", 0, 20)

@@ -153,6 +153,14 @@ def test_a_call_that_timed_out_and_in_truth_succeeded_makes_no_second_allocation
     assert len(allocating.active) == 1
 
 
+def test_a_purchase_of_before_turns_were_counted_is_allocated_too() -> None:
+    """Its only order was done when nobody counted: it has the revision 0."""
+    allocating = Allocating()
+    allocating.hears("ann", 0, "created")
+    allocating.answer_all()
+    assert allocating.told() == [(b"ann", b"al-0-ann")]
+
+
 def test_whoever_buys_again_after_a_refund_is_allocated_again() -> None:
     allocating = Allocating()
     for revision in (1, 3, 4):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from state.domain.tickets import issued_id, ticket_of
+from state.domain.tickets import issued_id, split_issued_id, ticket_of
 
 
 class IssuedOrder(NamedTuple):
@@ -85,3 +85,10 @@ def purchase_id(user_id: bytes, event_id: int, partition: int) -> str:
     """Return the id of all that a buyer has bought of an event, on the partition of that key."""
     # No idempotency key has a control character: nobody gets this ticket for a reservation.
     return issued_id(ticket_of(user_id.decode(), f"\x01purchase:{event_id}"), partition)
+
+
+def is_purchase_of(own_id: bytes, partition: int) -> bool:
+    """Say whether an id is one of a purchase that lies on a partition."""
+    # What is no text has a character that no id has.
+    parts = split_issued_id(own_id.decode(errors="replace"))
+    return parts is not None and parts.partition == partition

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.domain.issued.purchase import IssuedOrder, IssuedPurchase, purchase_id
+from state.domain.issued.purchase import IssuedOrder, IssuedPurchase, is_purchase_of, purchase_id
 from state.domain.tickets import IDEMPOTENCY_KEY, split_issued_id
 
 EMPTY = IssuedPurchase(b"p", b"ann", 7)
@@ -69,3 +69,15 @@ def test_an_id_is_of_one_buyer_and_event_and_tells_its_partition() -> None:
 
 def test_no_idempotency_key_leads_to_the_id_of_a_purchase() -> None:
     assert IDEMPOTENCY_KEY.fullmatch("\x01purchase:7") is None
+
+
+@given(st.binary(max_size=40))
+def test_other_bytes_are_the_id_of_no_purchase(own_id: bytes) -> None:
+    assert not is_purchase_of(own_id, 3)
+
+
+def test_a_purchase_lies_on_the_partition_that_its_id_names() -> None:
+    own_id = purchase_id(b"ann", 7, 3).encode()
+    assert is_purchase_of(own_id, 3)
+    assert not is_purchase_of(own_id, 13)
+    assert not is_purchase_of(own_id + b"0", 3)
