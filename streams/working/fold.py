@@ -31,7 +31,7 @@ from streams.intents import (
 from streams.patience import Patience
 from streams.settings import INBOX_RETENTION_MS
 from streams.working.answers import OURS, ROLE, Said
-from streams.working.events import Identify, by_headers
+from streams.working.events import Identify, by_headers, known
 from streams.working.inbox import Event, Inbox
 from streams.working.kept import (
     ATTEMPTS_EXHAUSTED,
@@ -51,6 +51,7 @@ ALONE: Final = b"\xfca"
 """Store key of the time, Unix ms, until which each record leads to one attempt at most."""
 
 ALONE_MS: Final = 60_000
+_READ: Final = "waiting records read"
 _UNSURVIVED: Final = "no worker survived it"
 
 _PATIENCE: Final = Patience()
@@ -105,6 +106,20 @@ class WorkFold(Fold):
         self.ready: deque[bytes] = deque()
 
     # --- records ---------------------------------------------------------------------------
+
+    def read_waiting(self) -> None:
+        """Read once whatever a former owner has left waiting, before anything is decided.
+
+        Raises UnknownSchema and NewerProducer: this process may never have met their schemas, and
+        an attempt that cannot read its event would fail as if the event were to blame.
+        """
+        if _READ in self.state.cache:
+            return
+        for key in self.state.keys(WAITING):
+            stored = self.state.get(key)
+            assert stored is not None, f"{key!r} waits and is not there"
+            known(self.work.identify, self.batch, Kept.of_stored(stored))
+        self.state.cache[_READ] = True
 
     def do_due(self, *, is_tick: bool) -> None:
         """Forget marks whose time is over, and try again what is due.

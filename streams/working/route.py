@@ -119,6 +119,7 @@ def _follow(fold: WorkFold, record: Record, told: Told) -> None:
 
 def _decide(fold: WorkFold, records: Sequence[Record]) -> None:
     # All are read before anything is decided.
+    fold.read_waiting()
     told = [_read(fold, record) for record in records]
     for record, said in zip(records, told, strict=True):
         _follow(fold, record, said)

@@ -1,5 +1,6 @@
 """Paid seats become tickets of one purchase for each buyer and event, whatever comes how often."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,18 @@ from support.issuing.orders import CODECS, EVENT, IDS, PARTITIONS, SOURCE, TO, I
 from schemas.topics import PURCHASE_CREATED
 from serdes.avro.field_names import field_names
 from serdes.decoding import Decoded, TopicDecoder
+from serdes.wire import HEADER_BYTES, header_of
 from state.domain.issued.purchase import IssuedPurchase, purchase_id
 from state.domain.keys import partition_of
-from streams.driver import PipedRecord
+from state.records.issued.codecs import IssuingCodecs
+from state.stores.partition_state import PartitionState
+from streams.batch import Batch, Effects, State, UnknownSchema
+from streams.driver import PipedRecord, TopologyDriver
 from streams.issue_purchases import route
+from streams.route import Route
+from streams.working.fold import Work
+from streams.working.route import handler
+from streams.working.task import Failed, Task
 
 # What the payments role may say of few orders of few buyers: each turn confirms or revokes, and
 # always says the same.
@@ -179,3 +188,39 @@ def test_the_role_has_the_figures_of_its_document() -> None:
     made = route(CODECS)
     assert (made.role, made.source) == ("issue_purchases", "purchase-confirmed")
     assert made.to == ("purchase-created",)
+
+
+def test_what_waits_over_a_restart_is_read_before_anything_is_decided() -> None:
+    """The new process has not met its schema: it is asked for, and the event is not to blame."""
+    key, value = word("r1")
+    of_old, of_new = IssuingCodecs.of(IDS), IssuingCodecs.of(IDS)
+    header = value[:HEADER_BYTES]
+    foreign = header_of(900)
+    of_old.confirmed.by_header[foreign] = of_old.confirmed.by_header[header]
+    old = TopologyDriver([failing(route(of_old))])
+    old.pipe(SOURCE, key, foreign + value[HEADER_BYTES:])
+    waiting = old.state(SOURCE, 0).store
+    new = TopologyDriver([route(of_new)])
+    new._states[SOURCE, 0] = PartitionState(waiting)
+    # This tick lies where the old one has read already.
+    new.advance(1)
+    with pytest.raises(UnknownSchema) as asked:
+        new.advance(1_000)
+    assert asked.value.schema_ids == {900}
+    of_new.confirmed.by_header[foreign] = of_new.confirmed.by_header[header]
+    new.advance(1_000)
+    assert [one.key for one in new.read(TO)] == [key]
+    assert new.dead_letters == []
+
+
+def failing(sound: Route) -> Route:
+    """Return a route each of whose first attempts fails."""
+
+    def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
+        def fails(_: Task) -> None:
+            raise Failed("not now")
+
+        work = Work("issue_purchases", SOURCE, fails)
+        return handler(work)(batch, state, log_time_ms)
+
+    return replace(sound, handler=handle)
