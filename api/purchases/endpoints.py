@@ -28,7 +28,7 @@ router = APIRouter(tags=["purchases"])
 
 Buyer = Annotated[Identity, Depends(buyer)]
 PurchaseIdInPath = Annotated[str, Path(pattern=r"^[a-z2-7]{26}-(0|[1-9][0-9]{0,5})$")]
-TicketIdInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+TicketIdInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,150}$")]
 
 _NO_PURCHASE: Final = "There is no such purchase of yours, or it is not issued yet."
 _NO_TICKET: Final = "There is no such ticket, or its order was refunded."

@@ -310,7 +310,9 @@ class Oracle:
                 return None
             reason = fields.get("reason", "UNSPECIFIED")
             epoch = 0 if held is None else held.record["epoch"]
-            seats = held.record["seats"] if held is not None else []
+            section = command["request"]["section"]
+            held_seats = held.record["seats"] if held is not None else []
+            seats = [{"section": section, **one} for one in held_seats]
             return self._answer(name, command, DECISIONS[told], reason, epoch, seats)
         if name == "ClaimPayment":
             kept_ms = fields["deadlineMs"] if told == "PaymentStarted" else 0

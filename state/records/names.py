@@ -17,6 +17,8 @@ OWN_FIELDS: Final = IDENTITY_FIELDS + 1
 
 Seat = tuple[int, int]
 SeatRange = tuple[int, int, int]
+# section, row, first seat, count
+SoldSeats = tuple[bytes, int, int, int]
 # label, seat_count, first_number, number_step, seat_labels, aisles, category, seat_categories
 RowPlan = tuple[bytes, int, int, int, tuple[bytes, ...], tuple[int, ...], bytes, tuple[bytes, ...]]
 # category, amount
@@ -267,7 +269,7 @@ class SaleDecided(NamedTuple):
     decision: int
     reason: int
     new_epoch: int
-    seats: tuple[SeatRange, ...] = ()
+    seats: tuple[SoldSeats, ...] = ()
 
 
 class EventDescription(NamedTuple):

@@ -10,7 +10,7 @@ from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
 from state.domain.keys import split_order_id
 from state.domain.purchase import Asking, Finding, Purchase, PurchaseStatus, Question
-from state.records.names import SeatRange
+from state.records.names import SoldSeats
 
 PAYMENTS: Final = "io.seatstream.payments."
 
@@ -51,7 +51,7 @@ class PurchaseRecord(NamedTuple):
     paid, paid_currency: what was captured.
     claimed_id: the gateway's id of the capture as another shop tells it.
     others:   an OtherPayment for each payment that is told of beside this one.
-    turns:    how often its status has changed. seats: what its section has sold.
+    turns:    how often its status has changed. seats: what was sold.
     """
 
     reservation_id: bytes
@@ -92,7 +92,7 @@ class PurchaseRecord(NamedTuple):
     claimed_id: bytes = b""
     others: tuple[OtherPayment, ...] = ()
     turns: int = 0
-    seats: tuple[SeatRange, ...] = ()
+    seats: tuple[SoldSeats, ...] = ()
 
     @property
     def needs_person(self) -> bool:

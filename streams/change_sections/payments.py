@@ -310,6 +310,8 @@ def _decided(
     fold: SectionFold, command: SaleCommand, held: Reservation, end: LaterOutcome
 ) -> bytes:
     decision = _DECIDED_BY[Later(end.kind)]
+    is_sold = decision == SaleDecision.SOLD
+    sold = [(held.section_id, *seats) for seats in held.seats] if is_sold else ()
     return fold.codecs.sale_decided(
         command.request,
         fold.outcome_id(),
@@ -318,5 +320,5 @@ def _decided(
         decision,
         Reason.UNSPECIFIED,
         end.epoch,
-        held.seats if decision == SaleDecision.SOLD else (),
+        sold,
     )

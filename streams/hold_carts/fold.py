@@ -22,6 +22,7 @@ from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, SaleDecision
 from state.records.cart_codecs import CartCodecs
 from state.records.carts import CARTS, cart_of, carts_of_buyer
+from state.records.names import SoldSeats
 from streams.batch import Batch, State
 from streams.folding.fold import Fold
 
@@ -150,11 +151,17 @@ class CartFold(Fold):
         )
 
     def tell_payments(
-        self, cart_id: bytes, request: bytes, asked: int, said: Answer, epoch: int = PAYMENT_EPOCH
+        self,
+        cart_id: bytes,
+        request: bytes,
+        asked: int,
+        said: Answer,
+        epoch: int = PAYMENT_EPOCH,
+        sold: tuple[SoldSeats, ...] = (),
     ) -> None:
         """Answer what payments told a cart; asked: number of the Say; request: of the payment.
 
-        The payment lies on the partition of its cart.
+        The payment lies on the partition of its cart. sold: the seats that are sold by it.
         """
         is_known = said.reason not in {Reason.INTERNAL, Reason.UNKNOWN_RESERVATION}
         value = self.codecs.sale_decided(
@@ -165,7 +172,7 @@ class CartFold(Fold):
             said.decision,
             said.reason,
             PAYMENT_EPOCH if is_known else 0,
-            (),
+            sold,
         )
         self.effects.to(self.asked.payments).append((cart_payment_id(cart_id), value))
 
@@ -173,7 +180,8 @@ class CartFold(Fold):
         """Tell payments what a cart did, once it is done."""
         if (said := answer(cart.payment, cart.paid)) is not None:
             request = self.payment_request(cart_id, cart)
-            self.tell_payments(cart_id, request, cart.payment.saying, said)
+            sold = cart.sold if said.decision == SaleDecision.SOLD else ()
+            self.tell_payments(cart_id, request, cart.payment.saying, said, sold=sold)
 
     def cannot_tell(self, cart_id: bytes, cart: Cart) -> None:
         """Tell payments that no worker of a section survives what they told the cart."""

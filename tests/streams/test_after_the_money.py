@@ -6,11 +6,14 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.carts.carting import PARTITIONS, SECTIONS, best, open_cart
+from support.carts.paid_carts import PRICE, PaidCarts, id_of
 from support.issuing.orders import CODECS
 from support.payments.shop import PAYMENTS, SEATS, Shop, whole_sale
 from support.seats.section_commands import hold_chosen, start_payment
 
 from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
+from state.domain.carts.cart import OnFailure
 from state.domain.issued.purchase import IssuedPurchase
 from state.domain.keys import ALLOCATED, ISSUED, PURCHASE
 from state.domain.purchase import PurchaseStatus
@@ -24,6 +27,7 @@ CONFIRMED, CREATED, ALLOCATED_TO = (
     topic.name for topic in (PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED)
 )
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+CART = id_of(0)
 IDS = (("correlation-id", b"c1"), ("traceparent", TRACE))
 
 
@@ -34,9 +38,10 @@ async def nobody(_: Intent) -> bytes:
 class After:
     """The two roles that come after the money, in memory, over what payments have told."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int = 1) -> None:
         issue, allocate = issue_purchases.route(CODECS), allocate_purchases.route(CODECS, nobody)
-        self.driver = TopologyDriver([issue, allocate])
+        self.partitions = partitions
+        self.driver = TopologyDriver([issue, allocate], partitions=partitions)
 
     def hears(self, records: Sequence[PipedRecord]) -> None:
         for record in records:
@@ -51,8 +56,12 @@ class After:
             self.driver.answer(pending, Answer(result=Result.ANSWERED, payload=said.encode()))
 
     def purchases(self) -> list[IssuedPurchase]:
-        stored = self.driver.stored(CONFIRMED, 0).items()
-        return [issued_purchase(value) for key, value in stored if key.startswith(ISSUED)]
+        return [
+            issued_purchase(value)
+            for number in range(self.partitions)
+            for key, value in self.driver.stored(CONFIRMED, number).items()
+            if key.startswith(ISSUED)
+        ]
 
     def tickets(self) -> list[tuple[str, int, int]]:
         """Return (reservation, row, seat) of every ticket."""
@@ -63,8 +72,12 @@ class After:
         )
 
     def allocations(self) -> dict[bytes, bytes]:
-        stored = self.driver.stored(CREATED, 0).items()
-        return {key: value for key, value in stored if key.startswith(ALLOCATED)}
+        return {
+            key: value
+            for number in range(self.partitions)
+            for key, value in self.driver.stored(CREATED, number).items()
+            if key.startswith(ALLOCATED)
+        }
 
 
 def paid_for(shop: Shop) -> list[tuple[str, int, int]]:
@@ -75,7 +88,7 @@ def paid_for(shop: Shop) -> list[tuple[str, int, int]]:
         (one.reservation_id.decode(), row, first + at)
         for one in purchases
         if one.status == PurchaseStatus.DONE
-        for row, first, count in one.seats
+        for _, row, first, count in one.seats
         for at in range(count)
     )
 
@@ -130,6 +143,60 @@ def test_s002_19_the_correlation_id_is_the_same_from_the_payment_to_the_allocati
     for record in records:
         assert set(IDS) <= set(record.headers)
     assert len({dict(one.headers)["event-id"] for one in records}) == 3
+
+
+def told_by(world: PaidCarts) -> list[PipedRecord]:
+    """Return what payments have confirmed and revoked, in any order of buyers."""
+    return [one for number in range(PARTITIONS) for one in world.driver.log(CONFIRMED, number)]
+
+
+def test_a_cart_that_is_paid_as_one_is_issued_as_one_with_tickets_of_all_sections() -> None:
+    world, after = PaidCarts(), After(PARTITIONS)
+    world.send(open_cart(CART, *(best(section, 2) for section in SECTIONS)))
+    world.relay_all()
+    world.pay(CART)
+    world.answer_all()
+    after.hears(told_by(world))
+    [purchase] = after.purchases()
+    [order] = purchase.orders
+    assert (order.order_id.decode(), order.amount) == (world.order(CART), 6 * PRICE)
+    tickets = [(one.section.decode(), one.row, one.seat) for one in purchase.tickets()]
+    assert tickets == [(section, 0, seat) for section in SECTIONS for seat in (0, 1)]
+    assert len({one.id for one in purchase.tickets()}) == 6
+    assert len(after.allocations()) == 1
+
+    world.want_refund(CART, "ann", SECTIONS[0])
+    world.answer_all()
+    after.hears(told_by(world))
+    assert [(one.is_active, list(one.tickets())) for one in after.purchases()] == [(False, [])]
+    assert after.driver.dead_letters == []
+
+
+def test_a_cart_of_which_only_a_part_could_be_had_has_the_tickets_of_that_part() -> None:
+    world, after = PaidCarts(rows=("...", "..", "...")), After(PARTITIONS)
+    wanted = best(SECTIONS[0], 1), best(SECTIONS[1], 3)
+    world.send(open_cart(CART, *wanted, on_failure=OnFailure.KEEP))
+    world.relay_all()
+    world.pay(CART)
+    world.answer_all()
+    after.hears(told_by(world))
+    [purchase] = after.purchases()
+    assert [one.section.decode() for one in purchase.tickets()] == [SECTIONS[0]]
+
+
+def test_two_carts_and_a_single_payment_of_a_buyer_for_one_event_are_one_purchase() -> None:
+    """One is active for each buyer and event, and whoever has paid is not without tickets."""
+    world, after = PaidCarts(), After(PARTITIONS)
+    for cart_id in (CART, id_of(1)):
+        world.send(open_cart(cart_id, best(SECTIONS[0], 1), best(SECTIONS[1], 1)))
+        world.relay_all()
+        world.pay(cart_id)
+        world.answer_all()
+    after.hears(told_by(world))
+    [purchase] = after.purchases()
+    assert len(purchase.orders) == 2
+    assert len({one.id for one in purchase.tickets()}) == 4
+    assert len(after.allocations()) == 1
 
 
 def test_s002_a_replay_of_every_topic_from_its_beginning_changes_nothing() -> None:

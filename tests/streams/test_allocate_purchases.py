@@ -26,7 +26,7 @@ from streams.driver import Pending, TopologyDriver
 from streams.intents import Answer, Intent, NotDone, Result
 
 SOURCE, TO = PURCHASE_CREATED.name, SEATS_ALLOCATED.name
-ORDER = IssuedOrder(b"r1.1.0", b"r1", b"A", 3, True, 900, b"EUR", b"BK", ((0, 0, 1),), 1_000)
+ORDER = IssuedOrder(b"r1.1.0", b"r1", 3, True, 900, b"EUR", b"BK", ((b"A", 0, 0, 1),), 1_000)
 
 
 async def nobody(_: Intent) -> bytes:

@@ -225,6 +225,12 @@ class Cart(NamedTuple):
         return frozenset(Status(part.status) for part in self.parts if part.is_paid)
 
     @property
+    def sold(self) -> tuple[tuple[bytes, int, int, int], ...]:
+        """Return what is sold of that: (section, row, first seat, count)."""
+        parts = [part for part in self.parts if part.is_paid and part.status == Status.SOLD]
+        return tuple((part.section, *seats) for part in parts for seats in part.standing.seats)
+
+    @property
     def payment_deadline_ms(self) -> int:
         """Return when its payment has to be settled: by the first of its parts' deadlines."""
         return min(part.standing.deadline_ms for part in self.parts if part.is_paid)

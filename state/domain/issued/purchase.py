@@ -19,19 +19,18 @@ class IssuedOrder(NamedTuple):
     turns:         of two words about the order the one with more is newer.
     is_valid:      whether the seats are the buyer's.
     amount:        in the currency's minor unit.
-    seats:         (row, first seat, count), indexes from 0.
+    seats:         (section, row, first seat, count), indexes from 0.
     changed_at_ms: when it was confirmed or revoked, Unix ms.
     """
 
     order_id: bytes
     reservation_id: bytes
-    section: bytes
     turns: int
     is_valid: bool
     amount: int
     currency: bytes
     booking_number: bytes
-    seats: tuple[tuple[int, int, int], ...]
+    seats: tuple[tuple[bytes, int, int, int], ...]
     changed_at_ms: int
 
 
@@ -39,13 +38,14 @@ class IssuedTicket(NamedTuple):
     """One seat of an order: row and seat are indexes from 0."""
 
     order: IssuedOrder
+    section: bytes
     row: int
     seat: int
 
     @property
     def id(self) -> str:
-        """Return its id, `{order id}.{row}.{seat}`: the same seat of the same order for ever."""
-        return f"{self.order.order_id.decode()}.{self.row}.{self.seat}"
+        """Return its id, `{order id}.{section}.{row}.{seat}`: the same for ever."""
+        return f"{self.order.order_id.decode()}.{self.section.decode()}.{self.row}.{self.seat}"
 
 
 class IssuedPurchase(NamedTuple):
@@ -68,8 +68,9 @@ class IssuedPurchase(NamedTuple):
     def tickets(self) -> Iterator[IssuedTicket]:
         """Yield the tickets of the valid orders, in an order that stays."""
         for order in self.orders:
-            for row, first, count in order.seats if order.is_valid else ():
-                yield from (IssuedTicket(order, row, first + at) for at in range(count))
+            for section, row, first, count in order.seats if order.is_valid else ():
+                for seat in range(first, first + count):
+                    yield IssuedTicket(order, section, row, seat)
 
     def taking(self, order: IssuedOrder) -> IssuedPurchase:
         """Return the purchase with what an order says now; the same one if that is known."""

@@ -10,7 +10,7 @@ from serdes.decoding import TopicDecoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase
-from state.records.names import SeatRange
+from state.records.names import SoldSeats
 
 PURCHASES: Final = "io.seatstream.purchases."
 _STATE: Final = "io.seatstream.state."
@@ -30,7 +30,7 @@ class OrderWord(NamedTuple):
     amount: int
     currency: bytes
     booking_number: bytes
-    seats: tuple[SeatRange, ...]
+    seats: tuple[SoldSeats, ...]
     changed_at_ms: int
 
     def order(self, *, is_valid: bool) -> IssuedOrder:
@@ -38,7 +38,6 @@ class OrderWord(NamedTuple):
         return IssuedOrder(
             self.order_id,
             self.reservation_id,
-            self.section,
             self.turns,
             is_valid,
             self.amount,

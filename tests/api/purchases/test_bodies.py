@@ -5,7 +5,7 @@ from api.purchases.bodies import PurchaseBody, claims_of, purchase_body
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase
 
 ORDER = IssuedOrder(
-    b"r1.1.0", b"r1", b"A-1", 3, True, 9_000, b"EUR", b"BK-1-0", ((2, 5, 2),), 61_999
+    b"r1.1.0", b"r1", 3, True, 9_000, b"EUR", b"BK-1-0", ((b"A-1", 2, 5, 2),), 61_999
 )
 BOUGHT = IssuedPurchase(b"p-0", b"ann", 7, (ORDER,))
 
@@ -20,7 +20,7 @@ def test_the_members_are_those_of_the_document() -> None:
 def test_a_code_says_which_seat_and_since_when_and_not_whose() -> None:
     first, second = BOUGHT.tickets()
     assert claims_of(BOUGHT, first) == {
-        "sub": "r1.1.0.2.5",
+        "sub": "r1.1.0.A-1.2.5",
         "iat": 61,
         "event": 7,
         "section": "A-1",

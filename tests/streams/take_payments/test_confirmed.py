@@ -163,7 +163,7 @@ def test_its_bytes_are_those_that_were_worked_out_by_hand() -> None:
     body = CODECS.confirmed(who, b"r1.1.0", 3, 12_500, b"EUR", b"BK-1-a", SEATS, 1_000)
     # Strings behind their length, numbers in zigzag, arrays behind their count and before a zero.
     identity = b"\x04r1\x06ann\x02t\x06A-1\x0e"
-    seats = b"\x04" + b"\x04\x0a\x04" + b"\x06\x0a\x02" + b"\0"
+    seats = b"\x04" + b"\x06A-1\x04\x0a\x04" + b"\x06A-1\x06\x0a\x02" + b"\0"
     by_hand = identity + b"\x0cr1.1.0\x06" + b"\xa8\xc3\x01\x06EUR\x0cBK-1-a" + seats + b"\xd0\x0f"
     assert body[HEADER_BYTES:] == by_hand
     revoked = CODECS.revoked(who, b"r1.1.0", 3, 12_500, b"EUR", b"BK-1-a", SEATS, 1_000)

@@ -7,6 +7,7 @@ from state.domain.issued.purchase import IssuedPurchase
 from state.domain.keys import ISSUED, buyer_key, partition_of
 from state.records.commands import CommandEncoders
 from state.records.issued.codecs import IssuingCodecs, issued_purchase
+from state.records.names import SoldSeats
 from state.records.payment_codecs import PaymentCodecs
 from streams.driver import TopologyDriver
 from streams.issue_purchases import route
@@ -29,14 +30,17 @@ def word(
     user: str = "ann",
     event: int = EVENT,
     seats: tuple[tuple[int, int, int], ...] = ((2, 5, 2),),
+    also: tuple[SoldSeats, ...] = (),
 ) -> tuple[bytes, bytes]:
-    """Return key and value of a word about an order; what it says follows from its arguments."""
+    """Return key and value of a word about an order; what it says follows from its arguments.
+
+    seats: of the order's section. also: of others, as of a cart.
+    """
     encode = PAYMENTS.confirmed if is_valid else PAYMENTS.revoked
     identity = COMMANDS.identity(reservation, user, "A-1", event, "ticket")
     order_id = f"{reservation}.1.0".encode()
-    value = encode(
-        identity, order_id, turns, 9_000, b"EUR", b"BK-1-00000000", seats, 1_000 * turns
-    )
+    sold = *((b"A-1", *one) for one in seats), *also
+    value = encode(identity, order_id, turns, 9_000, b"EUR", b"BK-1-00000000", sold, 1_000 * turns)
     return buyer_key(event, user.encode()), value
 
 

@@ -33,7 +33,7 @@ EVENT, SECTION = 7, "A-1"
 PARTITION = partition_of(section_key(EVENT, SECTION), PARTITIONS)
 PRICE = 12_500
 PAYMENT_MS = 900_000
-SEATS = ((2, 5, 2), (3, 5, 1))
+SEATS = ((b"A-1", 2, 5, 2), (b"A-1", 3, 5, 1))
 WAYS = {
     Say.SELL_SEATS: "ConfirmReservation",
     Say.RELEASE_SEATS: "FailPayment",

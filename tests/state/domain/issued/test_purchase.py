@@ -11,9 +11,9 @@ EMPTY = IssuedPurchase(b"p", b"ann", 7)
 
 def order(name: str, turns: int) -> IssuedOrder:
     """Return what the payments say at a turn: it follows from order and turn alone."""
-    seats = ((turns, 3, 2), (9, 0, 1))
+    seats = ((b"A", turns, 3, 2), (b"B", 9, 0, 1))
     own_id = name.encode()
-    return IssuedOrder(own_id, own_id, b"A", turns, turns % 2 == 1, 900, b"EUR", b"BK", seats, 1)
+    return IssuedOrder(own_id, own_id, turns, turns % 2 == 1, 900, b"EUR", b"BK", seats, 1)
 
 
 orders = st.builds(order, st.sampled_from("abc"), st.integers(1, 5))
@@ -46,8 +46,8 @@ def test_a_ticket_is_one_seat_of_a_valid_order() -> None:
     purchase = taken([order("b", 1), order("a", 2), order("c", 3)])
     assert [one.order_id for one in purchase.orders] == [b"a", b"b", b"c"]
     assert [ticket.id for ticket in purchase.tickets()] == [
-        *("b.1.3", "b.1.4", "b.9.0"),
-        *("c.3.3", "c.3.4", "c.9.0"),
+        *("b.A.1.3", "b.A.1.4", "b.B.9.0"),
+        *("c.A.3.3", "c.A.3.4", "c.B.9.0"),
     ]
     assert purchase.is_active
 

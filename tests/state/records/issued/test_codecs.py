@@ -25,19 +25,19 @@ from state.records.issued.codecs import (
 
 PURCHASE_ID = b"a" * 26 + b"-0"
 ORDER = IssuedOrder(
-    b"r1.1.0", b"r1", b"A-1", 3, True, 9_000, b"EUR", b"BK-1-0", ((2, 5, 2),), 3_000
+    b"r1.1.0", b"r1", 3, True, 9_000, b"EUR", b"BK-1-0", ((b"A-1", 2, 5, 2),), 3_000
 )
 
 
 def test_what_payments_say_of_an_order_is_what_a_purchase_keeps() -> None:
-    _, value = word(seats=((2, 5, 2), (3, 1, 1)))
+    _, value = word(also=((b"B", 3, 1, 1),))
     said = CODECS.confirmed.decode(value)
     assert isinstance(said, Decoded)
     read = OrderWord(*said.fields)
     assert (read.user_id, read.event_id, read.turns) == (b"ann", 7, 3)
     kept = read.order(is_valid=True)
-    assert (kept.order_id, kept.reservation_id, kept.section) == (b"r1.1.0", b"r1", b"A-1")
-    assert (kept.seats, kept.changed_at_ms) == (((2, 5, 2), (3, 1, 1)), 3_000)
+    assert (kept.order_id, kept.reservation_id) == (b"r1.1.0", b"r1")
+    assert (kept.seats, kept.changed_at_ms) == (((b"A-1", 2, 5, 2), (b"B", 3, 1, 1)), 3_000)
 
 
 def test_records_have_the_ids_of_their_topics() -> None:
