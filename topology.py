@@ -120,7 +120,7 @@ def workers(
     made = {
         issue_purchases.ROLE: issue_purchases.route(codecs, *figures),
         allocate_purchases.ROLE: allocate_purchases.route(
-            codecs, service.perform, *figures, close=service.close
+            codecs, service.perform, *figures, _answer_seal(settings), close=service.close
         ),
     }
     return tuple(made[role] for role in WORKERS if role in roles)
@@ -255,14 +255,25 @@ def _gateways(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, 
 
 def _shops(settings: Settings, codecs: ClaimCodecs) -> claims.Setup | None:
     """Return how other shops are believed; None where nobody here reads what they say."""
-    given = [secret for secret in (settings.claim_secret, settings.old_claim_secret) if secret]
+    given = settings.claim_secret, settings.old_claim_secret
     # Without a secret only whoever asks for the role is told that it cannot be played.
-    if CHECKS_CLAIMS not in settings.roles and (settings.roles or not given):
+    if CHECKS_CLAIMS not in settings.roles and (settings.roles or not any(given)):
         return None
+    return claims.Setup(codecs, _secrets("SEATSTREAM_CLAIM_SECRET", *given))
+
+
+def _answer_seal(settings: Settings) -> Secrets | None:
+    """Return what the answers of calls are signed with; None where nobody set a secret."""
+    given = settings.answer_secret, settings.old_answer_secret
+    return _secrets("SEATSTREAM_ANSWER_SECRET", *given) if any(given) else None
+
+
+def _secrets(name: str, *given: str) -> Secrets:
+    """Return those that are set; raises BadSetting for the setting of this name."""
     try:
-        return claims.Setup(codecs, Secrets(*(secret.encode() for secret in given)))
+        return Secrets(*(secret.encode() for secret in given if secret))
     except ValueError as error:
-        raise BadSetting(f"SEATSTREAM_CLAIM_SECRET: {error}") from error
+        raise BadSetting(f"{name}: {error}") from error
 
 
 def _locks(settings: Settings, codecs: LockCodecs) -> release_locks.Setup | None:

@@ -41,6 +41,7 @@ from streams.intents import Intent, NotDone, Performer
 from streams.patience import RETRIES, Retries
 from streams.route import Route
 from streams.settings import INBOX_RETENTION_MS
+from streams.working.answers import Seal
 from streams.working.events import Identify, by_headers
 from streams.working.fold import Work
 from streams.working.inbox import Event
@@ -71,6 +72,7 @@ def route(
     performer: Performer,
     retries: Retries = RETRIES,
     retention_ms: int = INBOX_RETENTION_MS,
+    seal: Seal | None = None,
     close: Callable[[], Awaitable[None]] | None = None,
 ) -> Route:
     """Return the route of the only writer of allocations."""
@@ -84,6 +86,7 @@ def route(
         retention_ms=retention_ms,
         identify=identified(codecs),
         call_ms=CALL_MS,
+        seal=seal,
     )
     return work_route(
         work,
@@ -91,6 +94,7 @@ def route(
         changelog=ALLOCATIONS_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
         owns=owns,
+        stored={ALLOCATED: allocation_of},
         performers={SERVICE: performer},
         close=close,
     )
@@ -132,9 +136,8 @@ class Allocate:
     def begin(self, task: Task) -> None:
         word = self._said(task)
         key = ALLOCATED + word.purchase_id
-        stored = task.get(key)
         # Below every revision: an order of before turns were counted has 0.
-        known = Allocation(-1) if stored is None else allocation_of(stored)
+        known = task.read(key, allocation_of) or Allocation(-1)
         if word.revision <= known.revision:
             # Older than what was acted on.
             return

@@ -4,8 +4,8 @@ A buyer has one purchase of an event. What would be a second one, or comes again
 orders join the purchase that is there, so nobody who has paid is without tickets. An order that is
 revoked loses its tickets; a purchase without a valid order has ended.
 
-What an order is known by is in the record and not in its headers: order and turn. One correlation
-id may stand on several orders, such as those of a cart, so it does not tell steps apart here.
+What an order is known by is in the record and not in its headers: order and turn. A buyer may use
+one correlation id for several orders, so it does not tell steps apart here.
 
 Keys of the store, beside those of `streams.working`: `i` + purchase id: IssuedPurchase.
 """
@@ -65,6 +65,7 @@ def route(
         changelog=ISSUED_CHANGELOG.name,
         dead_letters=DEAD_LETTER_QUEUE.name,
         owns=owns,
+        stored={ISSUED: issued_purchase},
     )
 
 
@@ -115,12 +116,8 @@ class Issue:
         word = OrderWord(*said.fields)
         order = word.order(is_valid=said.name == _CONFIRMED)
         own_id = purchase_id(word.user_id, word.event_id, task.partition).encode()
-        stored = task.get(ISSUED + own_id)
-        before = (
-            IssuedPurchase(own_id, word.user_id, word.event_id)
-            if stored is None
-            else issued_purchase(stored)
-        )
+        known = task.read(ISSUED + own_id, issued_purchase)
+        before = known or IssuedPurchase(own_id, word.user_id, word.event_id)
         after = before.taking(order)
         if after == before:
             # A purchase has it already: that is success.

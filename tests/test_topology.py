@@ -130,6 +130,24 @@ def test_b26_other_shops_are_believed_by_a_secret_alone_and_without_one_nobody_r
             topology._shops(wrong, codecs)
 
 
+def test_answers_of_calls_are_signed_where_a_secret_is_set_and_none_is_shown() -> None:
+    good, old = "a secret of the workers", "the secret before it"
+    assert topology._answer_seal(Settings()) is None
+    settings = Settings(answer_secret=good, old_answer_secret=old)
+    seal, former = (
+        topology._answer_seal(settings),
+        topology._answer_seal(Settings(answer_secret=old)),
+    )
+    assert seal is not None
+    assert former is not None
+    assert seal.signed_any([b"x"], [former.sign([b"x"])])
+    assert not former.signed_any([b"x"], [seal.sign([b"x"])])
+    assert good not in f"{seal} {settings}"
+    for wrong in (Settings(answer_secret="short"), Settings(old_answer_secret="short")):
+        with pytest.raises(BadSetting, match="SEATSTREAM_ANSWER_SECRET"):
+            topology._answer_seal(wrong)
+
+
 @pytest.mark.redis
 def test_l26_a_redis_that_drops_keys_refuses_who_was_told_to_unlock_and_nobody_who_sells(
     tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -54,17 +54,25 @@ class Secrets:
     def __repr__(self) -> str:
         return f"Secrets(<{len(self._secrets)}>)"
 
+    def sign(self, content: Sequence[bytes]) -> bytes:
+        """Return the signature of the joined content by the first secret, in lower-case hex."""
+        return _mac(self._secrets[0], content)
+
     def signed_any(self, content: Sequence[bytes], signatures: Sequence[bytes]) -> bool:
         """Say in constant time whether one of the signatures is over the joined content."""
         found = False
         for secret in self._secrets:
-            own = hmac.new(secret, digestmod=sha256)
-            for part in content:
-                own.update(part)
-            wanted = own.hexdigest().encode()
+            wanted = _mac(secret, content)
             for signature in signatures:
                 found |= hmac.compare_digest(wanted, signature)
         return found
+
+
+def _mac(secret: bytes, content: Sequence[bytes]) -> bytes:
+    own = hmac.new(secret, digestmod=sha256)
+    for part in content:
+        own.update(part)
+    return own.hexdigest().encode()
 
 
 def refusal_of(

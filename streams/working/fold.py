@@ -30,7 +30,7 @@ from streams.intents import (
 )
 from streams.patience import Patience
 from streams.settings import INBOX_RETENTION_MS
-from streams.working.answers import OURS, ROLE, Said
+from streams.working.answers import OURS, ROLE, Said, Seal
 from streams.working.events import Identify, by_headers, known
 from streams.working.inbox import Event, Inbox
 from streams.working.kept import (
@@ -71,6 +71,8 @@ class Work:
     retention_ms: how long the inbox remembers an event, by the log's time.
     is_critical:  whether what fails for good is a dead letter; else it is only logged.
     call_ms:      how long a call may take.
+    seal:         what its workers sign answers with; None where whoever may write events is
+                  believed about them.
     """
 
     role: str
@@ -82,6 +84,7 @@ class Work:
     is_critical: bool = True
     identify: Identify = by_headers
     call_ms: int = 30_000
+    seal: Seal | None = None
 
     def __post_init__(self) -> None:
         if ROLE.fullmatch(self.role) is None:
@@ -162,7 +165,8 @@ class WorkFold(Fold):
     def _take_answer(self, said: Said) -> None:
         intent = intent_of(self.state, said.intent_id)
         stored = self.state.get(waiting_key(said.line, said.offset))
-        if intent is None or intent.attempt != said.attempt or stored is None:
+        is_of_it = intent is not None and said.idempotency_key == intent.idempotency_key
+        if intent is None or not is_of_it or intent.attempt != said.attempt or stored is None:
             self.count("STALE")
             return
         self._answered(Kept.of_stored(stored), intent, said.answer)

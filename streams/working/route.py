@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -10,18 +10,24 @@ from typing import Final
 from serdes.decoding import Undecodable
 from streams.batch import Batch, Effects, Handler, Record, State
 from streams.folding.batches import fold_batch, progress_of
+from streams.folding.progress import read_progress
 from streams.intents import Performer
 from streams.route import Route
 from streams.working.answers import ANSWER_KEY, TICK, TICK_KEY, Said, clock_of, said_in, tell
 from streams.working.events import known
 from streams.working.fold import Work, WorkFold
 from streams.working.inbox import Event
+from streams.working.kept import LINE, WAITING, Kept, offsets_of
 from streams.working.task import FIRST_OF_OURS
 
+PROGRESS: Final = WorkFold.progress_key
 KEYS_OF_OURS: Final = bytes([FIRST_OF_OURS])
 """Begins the store keys of lines, marks and progress."""
 
 NOBODY: Final[Mapping[str, Performer]] = MappingProxyType({})
+
+Stored = Mapping[bytes, Callable[[bytes], object]]
+NOTHING: Final[Stored] = MappingProxyType({})
 
 Told = int | Said | Event | Undecodable | None
 """What a record says: a tick's clock, an answer, an event; None for nothing to work on."""
@@ -36,14 +42,17 @@ def work_route(
     performers: Mapping[str, Performer] = NOBODY,
     close: Callable[[], Awaitable[None]] | None = None,
     owns: Callable[[bytes, int, int], bool] | None = None,
+    stored: Stored = NOTHING,
 ) -> Route:
     """Return the route of a piece of work.
 
     The source has to carry the broker's append time.
 
     close: what performers hold open. owns: whether the partition's store may have a key of the
-           worker's own, as `Route.owns`; None where keys do not tell.
+           worker's own, as `Route.owns`; None where keys do not tell. stored: what reads the
+           payloads under those keys, by first byte, and raises for what it cannot read.
     """
+    owning = None if owns is None else _owning(owns)
     return Route(
         role=work.role,
         source=work.source,
@@ -56,14 +65,37 @@ def work_route(
         isolate=isolate(work),
         refuse=refuse_poison(work),
         performers=performers,
-        answer=partial(tell, work.role),
+        answer=partial(tell, work.role, work.seal),
         close=close,
-        owns=None if owns is None else _owning(owns),
+        owns=owning,
+        contradiction=contradiction(owning, stored),
     )
 
 
 def _owning(owns: Callable[[bytes, int, int], bool]) -> Callable[[bytes, int, int], bool]:
     return lambda key, *place: key[:1] == KEYS_OF_OURS or owns(key, *place)
+
+
+def contradiction(
+    owns: Callable[[bytes, int, int], bool] | None, stored: Stored
+) -> Callable[[Iterable[tuple[bytes, bytes]], int, int], str]:
+    """Return what finds the first thing in a partition's whole state that cannot be."""
+    ours: Stored = {WAITING: Kept.of_stored, LINE: offsets_of, PROGRESS: read_progress}
+
+    def find(items: Iterable[tuple[bytes, bytes]], partition: int, partitions: int) -> str:
+        key = b""
+        try:
+            for key, payload in items:
+                if owns is not None and not owns(key, partition, partitions):
+                    return f"{key!r} has no place in partition {partition}"
+                read = ours.get(key[:2]) or stored.get(key[:1])
+                if read is not None:
+                    read(payload)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it cannot be read)
+            return f"{key!r} cannot be read: {error!r}"
+        return ""
+
+    return find
 
 
 def handler(work: Work) -> Handler:
@@ -148,7 +180,7 @@ def _read_ours(fold: WorkFold, record: Record) -> int | Said | Undecodable | Non
         return clock_of(record)
     # Another role's answer concerns us as little as an event that we do not read.
     is_answer = record.key == ANSWER_KEY + fold.work.role.encode()
-    return said_in(record) if is_answer else None
+    return said_in(record, fold.work.seal) if is_answer else None
 
 
 def _again(fold: WorkFold, records: Sequence[Record]) -> None:

@@ -75,6 +75,14 @@ class Task:
             return self.puts[key]
         return self._read(lambda: self._state.get(key))
 
+    def read(self, key: bytes, decode: Callable[[bytes], _Read]) -> _Read | None:
+        """Return what is stored under a key, decoded; None where nothing is.
+
+        What cannot be decoded is the store's trouble: no event is to blame for it.
+        """
+        stored = self.get(key)
+        return None if stored is None else self._read(lambda: decode(stored))
+
     def put(self, key: bytes, value: bytes) -> None:
         """Store a value; a key begins with a byte below 0xFC."""
         _check(key)

@@ -10,10 +10,11 @@ from support.issuing.orders import CODECS, EVENT, IDS, PARTITIONS, SOURCE, TO, I
 
 from schemas.topics import PURCHASE_CREATED
 from serdes.avro.field_names import field_names
+from serdes.avro.refused import Refused
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.wire import HEADER_BYTES, header_of
 from state.domain.issued.purchase import IssuedPurchase, purchase_id
-from state.domain.keys import partition_of
+from state.domain.keys import ISSUED, partition_of
 from state.records.issued.codecs import IssuingCodecs
 from state.stores.partition_state import PartitionState
 from streams.batch import Batch, Effects, State, UnknownSchema
@@ -102,7 +103,7 @@ def test_the_first_order_creates_a_purchase_and_its_ids_go_on() -> None:
     assert (fields["purchaseId"], fields["userId"], fields["revision"]) == (own_id, b"ann", 3)
     purchase = issuing.purchase()
     assert (purchase.purchase_id, purchase.is_active) == (own_id, True)
-    assert [ticket.id for ticket in purchase.tickets()] == ["r1.1.0.2.5", "r1.1.0.2.6"]
+    assert [ticket.id for ticket in purchase.tickets()] == ["r1.1.0.A-1.2.5", "r1.1.0.A-1.2.6"]
 
 
 def read(record: PipedRecord) -> tuple[str, dict[str, Any]]:
@@ -188,6 +189,38 @@ def test_the_role_has_the_figures_of_its_document() -> None:
     made = route(CODECS)
     assert (made.role, made.source) == ("issue_purchases", "purchase-confirmed")
     assert made.to == ("purchase-created",)
+
+
+@pytest.mark.parametrize("rotten", [b"", b"\xff" * 30, None])
+def test_a_purchase_that_cannot_be_read_is_the_stores_fault_and_no_dead_letter(
+    rotten: bytes | None,
+) -> None:
+    """A dead letter would take the tickets of who has paid, though nothing is wrong with it."""
+    issuing, made = Issuing(), route(CODECS)
+    key, value = word("r1")
+    issuing.hears(key, value)
+    partition = partition_of(key, PARTITIONS)
+    state = issuing.driver.state(SOURCE, partition)
+    [stored] = list(state.keys(ISSUED))
+    whole = state.get(stored)
+    assert whole is not None
+    state.put(stored, whole[:-3] if rotten is None else rotten)
+    with pytest.raises(Refused):
+        issuing.hears(*word("r2"))
+    assert issuing.driver.dead_letters == []
+    assert made.contradiction is not None
+    found = made.contradiction([(stored, state.get(stored) or b"")], partition, PARTITIONS)
+    assert "cannot be read" in found
+
+
+def test_a_store_of_the_role_contradicts_itself_nowhere_and_foreign_keys_have_no_place() -> None:
+    issuing, made = Issuing(), route(CODECS)
+    issuing.hears(*word("r1"))
+    assert made.contradiction is not None
+    for number in range(PARTITIONS):
+        items = issuing.driver.stored(SOURCE, number).items()
+        assert made.contradiction(items, number, PARTITIONS) == ""
+    assert "no place" in made.contradiction([(b"s7-A", b"")], 0, PARTITIONS)
 
 
 def test_what_waits_over_a_restart_is_read_before_anything_is_decided() -> None:

@@ -1,6 +1,7 @@
 """A piece of work as a route: two groups on one topic, batches of any size, poison, rewinds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,8 +13,11 @@ from support.workers.postings import DONE, SOURCE, Office, headers
 
 from streams.batch import Batch
 from streams.driver import PipedRecord, TopologyDriver
-from streams.intents import Answer, Result
-from streams.working.fold import Work
+from streams.gateways.webhooks import Secrets
+from streams.intents import Answer, Result, intent_of
+from streams.working.answers import BAD_ANSWER, tell
+from streams.working.fold import Work, WorkFold
+from streams.working.kept import LINE, WAITING
 
 
 def test_a_role_is_a_word() -> None:
@@ -35,6 +39,64 @@ def test_two_groups_on_one_topic_both_act_and_hear_their_own_answers_only() -> N
     assert other.answer_all() == 1
     assert other.posted("ann") == ["e1"]
     assert other.letters() == []
+
+
+SEAL = Secrets(b"a secret of the workers")
+SAID = Answer(result=Result.ANSWERED, payload=b"said")
+
+
+def test_a_stranger_on_the_topic_cannot_answer_a_call() -> None:
+    office = Office(calls=True, seal=SEAL)
+    office.order("ann", "e1")
+    [pending] = office.driver.intents(SOURCE)
+    for seal in (None, Secrets(b"a secret of a stranger")):
+        forged = tell("post", seal, pending.intent, SAID)
+        office.driver.pipe(SOURCE, *forged, partition=0)
+    assert office.posted("ann") == []
+    assert [reason for _, reason, _ in office.letters()] == [BAD_ANSWER] * 2
+    assert office.answer_all() == 1
+    assert office.posted("ann") == ["e1"]
+
+
+def test_a_forged_answer_that_kills_is_no_failed_attempt_at_the_event() -> None:
+    office = Office(calls=True, seal=SEAL)
+    office.order("ann", "e1")
+    [pending] = office.driver.intents(SOURCE)
+    record = PipedRecord(SOURCE, 0, 1, 1, *tell("post", None, pending.intent, SAID))
+    batch = Batch(SOURCE, 0, 1, [record], frozenset())
+    state = office.driver.state(SOURCE, 0)
+    assert office.route.refuse is not None
+    effects = office.route.refuse(batch, state, record, 1)
+    assert effects.dead_letters == []
+    assert intent_of(state, pending.intent.id) == pending.intent
+
+
+def test_an_answer_to_another_event_at_the_same_place_of_another_partition_is_stale() -> None:
+    """Records without a key are known by their offsets, which partitions have in common."""
+    office = Office(calls=True, seal=SEAL)
+    office.driver.pipe(SOURCE, None, b"v", partition=0, headers=headers("e1"))
+    [pending] = office.driver.intents(SOURCE)
+    foreign = replace(pending.intent, idempotency_key="post:e2")
+    office.driver.pipe(SOURCE, *tell("post", SEAL, foreign, SAID), partition=0)
+    assert office.posted("") == []
+    assert office.answer_all() == 1
+    assert office.posted("") == ["v"]
+
+
+def test_what_waits_and_cannot_be_read_contradicts_a_state() -> None:
+    office = Office(calls=True)
+    office.order("ann", "e1")
+    find = office.route.contradiction
+    assert find is not None
+    items = {
+        key: value
+        for key, value in office.driver.stored(SOURCE, 0).items()
+        if key.startswith(b"\xfc")
+    }
+    assert {key[:2] for key in items} == {LINE, WAITING, WorkFold.progress_key}
+    assert find(items.items(), 0, 1) == ""
+    for key in items:
+        assert "cannot be read" in find({**items, key: b"\xff"}.items(), 0, 1)
 
 
 events = st.tuples(st.sampled_from("ab"), st.integers(0, 6), st.integers(0, 3))
