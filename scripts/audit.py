@@ -1,14 +1,14 @@
 """Judges the whole log of seats and money: nothing lost, no seat sold twice, nobody charged twice.
 
-Reads all ten topics read committed up to a snapshot of their ends, folds the commands with an
+Reads all thirteen topics read committed up to a snapshot of their ends, folds the commands with an
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
 state, the status of every section and the dead letters with it. Payments are followed by the
 words of their table, and their money is compared with the seats; carts are compared with
-their parts, and locks in Redis with the holds that they are for. Records that strangers wrote into
-these topics are counted and passed over; so are values of the state that cannot be read where a
-newer one follows. The log must be at rest, which is when the group has
-committed every command: stop the buyers, and let the workers finish. Until then there is no
-verdict, but what is wrong already is told.
+their parts, tickets with what is paid for, and locks in Redis with the holds that they are for.
+Records that strangers wrote into these topics are counted and passed over; so are values of the
+state that cannot be read where a newer one follows. The log must be at rest, which is when the
+group has committed every command: stop the buyers, and let the workers finish. Until then there is
+no verdict, but what is wrong already is told.
 
     python -m scripts.audit
 """

@@ -5,7 +5,8 @@ registers the schemas, starts the workers, opens the arena and lets buyers in un
 sold and paid: most send commands as fast as they may, some go through an API pod over HTTP, which
 locks the seats that they choose, and now and then hold seats in several sections and pay for them
 as one. On the way one worker is killed (kill -9), one is paused past its session, and the gateway
-is away for a while. Then the whole log is read again and compared with an independent model, with
+is away for a while. What is paid for there is issued, and a service allocates to it, by a worker
+that is killed, too. Then the whole log is read again and compared with an independent model, with
 every answer that HTTP has given, and with the gateway's ledger. Nothing is left running
 afterwards, whatever happens.
 """
@@ -35,6 +36,7 @@ from scripts.sale.arena import demo_plan
 from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import draw_faults
 from scripts.sale.gateway import GatewayControl
+from scripts.sale.issuing import Issuing
 from scripts.sale.payments import Payments
 from scripts.sale.sale import SESSION_TIMEOUT_S, DemoFailed, Sale
 from scripts.sale.setting_up import open_arena, prepare_topics, registry_beside, running, stop
@@ -129,21 +131,21 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         web = WebBuyers(seating, pod.url, keys, history, seed=arguments.seed)
         payments = Payments(ids, where.brokers)
         opened.callback(payments.close)
+        after = opened.enter_context(Issuing(where, home, WORKER_SETTINGS, display.say))
         gateway = GatewayControl(stack.gateway.control_url, arguments.seed)
         supervisor = Supervisor(workers, display.say)
         open_arena(where, seating, ids, supervisor, display)
         display.begin_table()
         faults = draw_faults(random.Random(arguments.seed)) if arguments.faults else ()  # noqa: S311
         sale = Sale(
-            buyers, web, supervisor, pod, payments, gateway, display, faults, arguments.seed
+            buyers, web, supervisor, pod, payments, gateway, display, after, faults, arguments.seed
         )
         sale.run()
         display.end_table()
         display.say("the workers decide what is left, and leave")
         history.final_view = sale.last_view(where, keys.token("auditor"))
         # Later than the pod has ended: until then webhooks came in.
-        sale.until_settled(where)
-        sale.until_unlocked(stack.redis_url)
+        sale.until_over(where, stack.redis_url)
         stop(workers)
         display.say("reading the whole log again, read committed")
         log = read_log(where, ledger=stack.gateway.ledger, redis_url=stack.redis_url)

@@ -28,6 +28,8 @@ from scripts.auditing.families import (
     statuses,
     versions,
 )
+from scripts.auditing.issued.judging import judge_issued, judge_payments
+from scripts.auditing.issued.reading import read_issued
 from scripts.auditing.locks.judging import add_owners, judge_locks, sorted_out
 from scripts.auditing.log import Log
 from scripts.auditing.report import Notes, Report, excerpt
@@ -60,16 +62,18 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
     report = Report()
     digest = sha256()
     claims: money.Claims = defaultdict(list)
-    of_carts = read_carts(log, report)
+    of_carts, issued = read_carts(log, report), read_issued(log, report)
     locks = sorted_out(log)
     for partition in range(log.partitions):
         notes = Notes(partition, report)
         facts = judge(
             log, notes, digest, claims, of_carts, allow_repeats=allow_repeats, traces=traces
         )
+        judge_payments(facts, issued, report)
         add_owners(facts, locks)
     money.judge_claims(claims, report)
     carts.judge_carts(of_carts, report)
+    judge_issued(issued, report)  # I26: tickets of what is paid for
     judge_locks(log, locks, report)  # I21: locks of seats
     report.digest = digest.hexdigest()[:16]
     for name, violation in report.first_by_invariant().items():

@@ -18,8 +18,11 @@ from schemas.topics import (
     DEAD_LETTER_QUEUE,
     PAYMENT_COMMANDS,
     PAYMENT_EVENTS,
+    PURCHASE_CONFIRMED,
+    PURCHASE_CREATED,
     PURCHASES_CHANGELOG,
     RESERVATION_OUTCOMES,
+    SEATS_ALLOCATED,
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
     SECTION_STATUS,
@@ -74,6 +77,7 @@ class Log:
     moved:     partitions whose state was written again while the log was read.
     payments:  payment-commands. told: payment-events. purchases: purchases-changelog.
     carts:     cart-commands. carts_state: carts-changelog.
+    confirmed: purchase-confirmed. issued: purchase-created. allocated: seats-allocated.
     ledger:    what the mock gateway has decided; None where nobody gave it.
     locks:     those of seats in Redis; None where nobody named it. locks_read_ms: when, Unix ms.
     """
@@ -93,6 +97,9 @@ class Log:
     purchases: Records = field(default_factory=dict)
     carts: Records = field(default_factory=dict)
     carts_state: Records = field(default_factory=dict)
+    confirmed: Records = field(default_factory=dict)
+    issued: Records = field(default_factory=dict)
+    allocated: Records = field(default_factory=dict)
     ledger: tuple[Entry, ...] | None = None
     locks: tuple[SeenLock, ...] | None = None
     locks_read_ms: int = 0
@@ -101,7 +108,7 @@ class Log:
 def read_log(
     where: Servers, group: str = "", ledger: Path | None = None, redis_url: str = ""
 ) -> Log:
-    """Read all ten topics, and the locks of seats; raises CannotRead.
+    """Read all thirteen topics, and the locks of seats; raises CannotRead.
 
     group:     of the workers, the default one where it is empty.
     ledger:    file of the mock gateway, `DIR/ledger`.
@@ -144,7 +151,10 @@ def wire_of(where: Servers, log: Log) -> WireFormat:
     """Return what reads the values of a log; raises CannotRead where ids are contradictory."""
     values = [
         records
-        for topic in (log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts)
+        for topic in (
+            *(log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts),
+            *(log.confirmed, log.issued, log.allocated),
+        )
         for records in topic.values()
     ]
     ids = {
@@ -183,8 +193,11 @@ def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | No
     log = Log(WireFormat(Avro(), {}), partition_count(consumer, SECTION_COMMANDS), committed)
     # Effects first and causes last: what the commands' snapshot lacks cannot have effects. What a
     # purchase knows of seats and gateways is read before these, and what moved it after them.
+    log.allocated = read_topic(consumer, SEATS_ALLOCATED)
+    log.issued = read_topic(consumer, PURCHASE_CREATED)
     log.carts_state = read_topic(consumer, CARTS_CHANGELOG)
     log.purchases = read_topic(consumer, PURCHASES_CHANGELOG)
+    log.confirmed = read_topic(consumer, PURCHASE_CONFIRMED)
     log.told = read_topic(consumer, PAYMENT_EVENTS)
     if ledger is not None:
         log.ledger = entries_of(ledger)

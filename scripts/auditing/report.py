@@ -68,6 +68,9 @@ class Report:
     locks:     of seats, in Redis; locks_left: those whose owner has no hold; locks_waiting: those
                of them that may yet go by themselves.
     held_over_limit: buyers who have more of an event than it allows, at rest.
+    purchases: that are active; tickets: seats of theirs; allocations: to them; unissued: orders
+               whose newest word nobody has acted on; unallocated: purchases without allocation.
+    issued_twice: purchases told of twice, buyers with two, seats and allocations that are double.
     digest:    of everything that was expected: equal for equal logs.
     """
 
@@ -112,6 +115,12 @@ class Report:
     locks_left: int = 0
     locks_waiting: int = 0
     held_over_limit: int = 0
+    purchases: int = 0
+    tickets: int = 0
+    allocations: int = 0
+    unissued: int = 0
+    unallocated: int = 0
+    issued_twice: int = 0
     foreign: dict[str, Remark] = field(default_factory=dict)
     superseded: dict[str, Remark] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -263,6 +272,11 @@ def as_text(report: Report) -> list[str]:
     if report.locks:
         waiting = f"{report.locks_waiting} of these may go by themselves"
         lines.append(f"{report.locks} locks, {report.locks_left} of them of no hold; {waiting}")
+    if report.purchases or report.unissued:
+        waiting = f"{report.unissued} orders and {report.unallocated} purchases wait"
+        purchases = f"{report.purchases} purchases with {report.tickets} tickets"
+        twice = f"issued twice {report.issued_twice}"
+        lines.append(f"{purchases}, {report.allocations} allocations; {twice}; {waiting}")
     remarks = (
         ("foreign records in", report.foreign),
         ("unreadable and replaced by newer values in", report.superseded),

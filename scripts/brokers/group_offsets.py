@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from schemas.topics import SECTION_COMMANDS, Topic
 from scripts.brokers.addresses import Servers
 from streams.folding.ticks import is_tick_key
+from streams.working.answers import TICK_KEY
 
 COMMANDS = SECTION_COMMANDS.name
 ANSWER_S = 15.0
@@ -129,7 +130,7 @@ def _with_commands(
             if place not in left:
                 continue
             if error is None:
-                if not is_tick_key(message.key()):
+                if not (is_tick_key(message.key()) or message.key() == TICK_KEY):
                     found[place] = left.pop(place)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (its public name)
                 del left[place]

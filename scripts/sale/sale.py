@@ -20,6 +20,7 @@ from scripts.processes.workers import Supervisor, Worker, WorkerFailed
 from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import strike
 from scripts.sale.gateway import OUTAGE_S, GatewayControl
+from scripts.sale.issuing import Issuing
 from scripts.sale.payments import Payments
 from scripts.sale.table import Display
 from scripts.sale.web_buyers import BUYERS, WebBuyers
@@ -71,6 +72,7 @@ class Sale:
         payments: Payments,
         gateway: GatewayControl,
         display: Display,
+        issuing: Issuing,
         faults: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
@@ -84,6 +86,7 @@ class Sale:
         self.payments = payments
         self.gateway = gateway
         self.display = display
+        self.issuing = issuing
         self.story = Story()
         self._moved: tuple[tuple[int, ...], float] = ((), monotonic())
         self._outage_to_s: float | None = None
@@ -104,6 +107,8 @@ class Sale:
         self.sell_to(OUTAGE_AT)
         self.break_down()
         self.sell_to(PAUSE_AT)
+        self.issuing.kill()
+        story.kills += 1
         self.pause(self.workers[-1])
         for share, fault in zip((GROUP_FAULT_AT, STORE_FAULT_AT), self.faults, strict=False):
             self.sell_to(share)
@@ -132,6 +137,7 @@ class Sale:
         self.pod.start()
         self.until_ready("the pod", self.pod)
         self.gateway.tell_of_decisions(self.pod.url)
+        self.issuing.start()
         self.web.start()
         self.buyers.keep_free = int(KEPT * self.buyers.plan.seat_count)
         self.display.say(f"{BUYERS} buyers use it")
@@ -245,6 +251,7 @@ class Sale:
                 raise DemoFailed(f"the broker did not take a command: {self.buyers.failed[0]}")
             if watched:
                 self.supervisor.revive()
+                self.issuing.revive()
             self.check_pod()
             self.check_progress()
 
@@ -264,6 +271,13 @@ class Sale:
                 return False
             self.supervisor.revive()
             sleep(REST_EVERY_S)
+
+    def until_over(self, where: Servers, redis_url: str) -> None:
+        """Wait until nothing is left to decide, to ask, to issue or to unlock; not for ever."""
+        self.until_settled(where)
+        self.issuing.until_done()
+        self.issuing.stop()
+        self.until_unlocked(redis_url)
 
     def until_settled(self, where: Servers) -> None:
         """Wait until nobody has anything to decide, nor to ask a gateway; but not for ever."""

@@ -39,10 +39,12 @@ def finish(
 
 
 def is_exact(report: Report, http: HttpReport, seats: int) -> bool:
-    """Return whether all seats were sold, each command answered once, and nothing is wrong."""
+    """Return whether all was sold, answered, issued and allocated once, and nothing is wrong."""
     sold_out = report.sold == report.seats == seats
     answered = answers_in(report) == report.commands
-    return report.is_exact and http.is_exact and is_balanced(report) and sold_out and answered
+    is_issued = not (report.unissued or report.unallocated or report.issued_twice)
+    is_as_sold = is_balanced(report) and is_issued
+    return report.is_exact and http.is_exact and is_as_sold and sold_out and answered
 
 
 def is_balanced(report: Report) -> bool:
@@ -107,6 +109,10 @@ def summary_of(elapsed_s: float, sale: Sale, report: Report, http: HttpReport) -
         "carts_half_held": report.carts_half_held,
         "locks_left": report.locks_left,
         "held_over_limit": report.held_over_limit,
+        "purchases": report.purchases,
+        "tickets": report.tickets,
+        "allocations": report.allocations,
+        "issued_twice": report.issued_twice,
     }
     if sale.faults:
         figures["faults"] = list(sale.faults)

@@ -1,83 +1,26 @@
 """From the hold to the allocation: sections, payments, gateway, tickets and service together."""
 
-import json
-from collections.abc import Sequence
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 from support.carts.carting import PARTITIONS, SECTIONS, best, open_cart
 from support.carts.paid_carts import PRICE, PaidCarts, id_of
+from support.issuing.after_the_money import ALLOCATED_TO, CONFIRMED, CREATED, After, nobody
 from support.issuing.orders import CODECS
 from support.payments.shop import PAYMENTS, SEATS, Shop, whole_sale
 from support.seats.section_commands import hold_chosen, start_payment
 
-from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
 from state.domain.carts.cart import OnFailure
-from state.domain.issued.purchase import IssuedPurchase
 from state.domain.keys import ALLOCATED, ISSUED, PURCHASE
 from state.domain.purchase import PurchaseStatus
-from state.records.issued.codecs import issued_purchase
 from state.records.payments import purchase_of
 from streams import allocate_purchases, issue_purchases
-from streams.driver import PipedRecord, TopologyDriver
-from streams.intents import Answer, Intent, Result
+from streams.driver import PipedRecord
 
-CONFIRMED, CREATED, ALLOCATED_TO = (
-    topic.name for topic in (PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED)
-)
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CART = id_of(0)
 IDS = (("correlation-id", b"c1"), ("traceparent", TRACE))
-
-
-async def nobody(_: Intent) -> bytes:
-    raise NotImplementedError
-
-
-class After:
-    """The two roles that come after the money, in memory, over what payments have told."""
-
-    def __init__(self, partitions: int = 1) -> None:
-        issue, allocate = issue_purchases.route(CODECS), allocate_purchases.route(CODECS, nobody)
-        self.partitions = partitions
-        self.driver = TopologyDriver([issue, allocate], partitions=partitions)
-
-    def hears(self, records: Sequence[PipedRecord]) -> None:
-        for record in records:
-            self.driver.pipe(CONFIRMED, record.key, record.value, headers=record.headers)
-            self.serve()
-
-    def serve(self) -> None:
-        """Let the service answer: one allocation for each purchase."""
-        for pending in self.driver.intents(CREATED, due=True):
-            own_id = json.loads(pending.intent.payload)["purchase_id"]
-            said = json.dumps({"allocation_id": f"al-{own_id}", "status": "approved"})
-            self.driver.answer(pending, Answer(result=Result.ANSWERED, payload=said.encode()))
-
-    def purchases(self) -> list[IssuedPurchase]:
-        return [
-            issued_purchase(value)
-            for number in range(self.partitions)
-            for key, value in self.driver.stored(CONFIRMED, number).items()
-            if key.startswith(ISSUED)
-        ]
-
-    def tickets(self) -> list[tuple[str, int, int]]:
-        """Return (reservation, row, seat) of every ticket."""
-        return sorted(
-            (ticket.order.reservation_id.decode(), ticket.row, ticket.seat)
-            for purchase in self.purchases()
-            for ticket in purchase.tickets()
-        )
-
-    def allocations(self) -> dict[bytes, bytes]:
-        return {
-            key: value
-            for number in range(self.partitions)
-            for key, value in self.driver.stored(CREATED, number).items()
-            if key.startswith(ALLOCATED)
-        }
 
 
 def paid_for(shop: Shop) -> list[tuple[str, int, int]]:

@@ -12,6 +12,7 @@ from scripts.processes.workers import Supervisor, Worker
 from scripts.sale import sale as module
 from scripts.sale.buyers import Buyers
 from scripts.sale.gateway import GatewayControl
+from scripts.sale.issuing import Issuing
 from scripts.sale.payments import Payments
 from scripts.sale.sale import Sale
 from scripts.sale.table import Display
@@ -77,6 +78,7 @@ def sale_of(pod: Process, web: Web, *workers: Asking) -> Sale:
         cast("Payments", None),
         cast("GatewayControl", None),
         Display(),
+        cast("Issuing", None),
     )
 
 

@@ -47,6 +47,13 @@ def test_a_sale_with_one_fault_in_the_log_is_not_exact(report: Report) -> None:
     assert not is_exact(report, HTTP, 6)
 
 
+@pytest.mark.parametrize("fault", ["unissued", "unallocated", "issued_twice"])
+def test_i26_a_sale_of_which_not_all_is_issued_once_is_not_exact(fault: str) -> None:
+    report = replace(SOUND)
+    setattr(report, fault, 1)
+    assert not is_exact(report, HTTP, 6)
+
+
 @pytest.mark.parametrize(
     "http", [replace(HTTP, wrong_refusals=1), replace(HTTP, view_mismatches=1)]
 )

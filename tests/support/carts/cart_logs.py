@@ -19,7 +19,12 @@ from support.logs.audit_logs import letter_headers
 from support.payments.shop import WIRE
 from support.seats.section_commands import confirm, hold
 
-from schemas.topics import PAYMENT_EVENTS, RESERVATION_OUTCOMES, SECTION_STATUS
+from schemas.topics import (
+    PAYMENT_EVENTS,
+    PURCHASE_CONFIRMED,
+    RESERVATION_OUTCOMES,
+    SECTION_STATUS,
+)
 from scripts.auditing.log import Log, LogRecord, Records
 from state.domain.carts.cart import OnFailure
 from state.stores.envelope import order_of
@@ -61,6 +66,7 @@ def log_with_payments(world: PaidCarts) -> Log:
     log = log_of(world)
     log.payments, log.told = records(world, PAYMENTS), records(world, PAYMENT_EVENTS.name)
     log.purchases = changelog(world, PAYMENTS)
+    log.confirmed = records(world, PURCHASE_CONFIRMED.name)
     for number in range(PARTITIONS):
         log.dead_letters[number] = []
     for letter in world.driver.dead_letters:

@@ -15,6 +15,7 @@ from schemas.topics import (
     PAYMENT_COMMANDS,
     PAYMENT_COMPLETED,
     PAYMENT_EVENTS,
+    PURCHASE_CONFIRMED,
     RESERVATION_OUTCOMES,
     SECTION_COMMANDS,
     SECTION_STATUS,
@@ -297,6 +298,7 @@ class Shop:
             payments={0: self._records(PAYMENTS)},
             told={0: self._records(PAYMENT_EVENTS.name)},
             purchases={0: self._changelog(PAYMENTS)},
+            confirmed={0: self._records(PURCHASE_CONFIRMED.name)},
             ledger=tuple(self.ledger),
             dead_letters={0: self._letters()},
         )

@@ -89,7 +89,7 @@ def test_what_strangers_write_is_foreign() -> None:
 def test_an_answer_of_a_release_that_told_no_seats_is_right_without_them() -> None:
     """A log is audited over an update: what was written before it does not become wrong."""
     made = facts()
-    present = FIELDS | {"seats": seats(0, 0, 1)}
+    present = FIELDS | {"seats": [{"section": "A", **one} for one in seats(0, 0, 1)]}
     record = replace(RECORD, value=value_of("SaleDecided", present))
     told = Told(record, "SaleDecided", present, 0)
     made.payments[told.outcome_id] = expected_as(told, 0)

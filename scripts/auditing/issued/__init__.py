@@ -1,0 +1,1 @@
+"""What was issued for paid seats, and whether it is just that."""

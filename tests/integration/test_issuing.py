@@ -1,0 +1,215 @@
+"""From a payment to its tickets and allocation, by real workers over a real service.
+
+Whatever dies at whichever step: a purchase is issued once, and the service allocates once.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import jwt
+import pytest
+from confluent_kafka import Consumer
+from integration.conftest import FAST_SESSIONS
+from integration.pods import PodProcess, Servers
+from integration.seat_workers import Seats
+from integration.workers import LoggedRecord, Worker, producing, read_committed
+from support.gateways.running import API_KEY, SECRET, RunningGateway, running_gateway
+from support.issuing.purchases_asked import pem
+from support.payments.paying import PODS
+from support.payments.shop import WIRE
+from support.seats.section_commands import (
+    EVENT,
+    PARTITIONS,
+    hold,
+    identity,
+    open_section,
+    sections_of,
+    start_payment,
+)
+
+from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack.processes import wait_until
+from schemas.topics import (
+    DEAD_LETTER_QUEUE,
+    PAYMENT_COMMANDS,
+    PURCHASE_CONFIRMED,
+    PURCHASE_CREATED,
+    SEATS_ALLOCATED,
+    SECTION_COMMANDS,
+    Topic,
+)
+from scripts.auditing.checks import audit
+from scripts.auditing.log import read_topics
+from scripts.auditing.report import Report, as_text
+from scripts.processes.allocation import AllocationService
+from streams.runtime.process.failpoints import OF_INTENTS
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+PATIENCE_S = 120.0
+"""Bound of each wait: a machine may be many times slower than ours."""
+
+USER, PRICE = "eve", 4_500
+PARTITION = 1
+SECTION = sections_of(PARTITION, 1)[0]
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+IDS = [("correlation-id", b"c-eve"), ("traceparent", TRACE)]
+# After the effect, mark and word were produced, and before and after they were committed.
+OF_ISSUING = ("records_produced", "commit_requested", "commit_acknowledged")
+
+
+class Box:
+    """One section on sale, its workers, their gateway, and the allocation service."""
+
+    def __init__(self, seats: Seats, gateway: RunningGateway, service: AllocationService) -> None:
+        self.seats = seats
+        self.gateway = gateway
+        self.service = service
+        self.paying = seats.worker(
+            "paying",
+            SEATSTREAM_ROLES="seats,payments",
+            MOCK_GATEWAY_URL=gateway.process.url,
+            MOCK_GATEWAY_API_KEY=API_KEY,
+            MOCK_GATEWAY_WEBHOOK_SECRET=SECRET,
+        )
+        self.issuing = seats.worker(
+            "issuing",
+            SEATSTREAM_ROLES="issue_purchases,allocate_purchases",
+            SEATSTREAM_APP_ID="purchase-creation-workers",
+            SEATSTREAM_ANSWER_SECRET="the secret of these workers",
+            ADMIN_SERVICE_URL=service.url,
+            # Who comes back under its name is not waited for.
+            SEATSTREAM_STATIC_MEMBERSHIP="true",
+            SEATSTREAM_SESSION_TIMEOUT_S="30",
+        )
+
+    def pay(self, buyer: str) -> None:
+        """Have somebody hold two seats and begin to pay, with ids that go on."""
+        who = {"section": SECTION, "user": USER}
+        pairs = hold(buyer, 2, **who), start_payment(buyer, parameters=b"", **who)
+        with producing(self.seats.brokers) as producer:
+            for key, value in pairs:
+                assert isinstance(value, bytes)
+                producer.produce(SECTION_COMMANDS.name, value, key, PARTITION, headers=list(IDS))
+
+    def give_back(self, buyer: str) -> None:
+        """Have the buyer give the seats of a sale back."""
+        wish = PODS.refund_requested(identity(buyer, section=SECTION, user=USER))
+        with producing(self.seats.brokers) as producer:
+            producer.produce(PAYMENT_COMMANDS.name, wish, buyer.encode(), PARTITION)
+
+    def told(self, topic: Topic) -> list[LoggedRecord]:
+        """Return the events of a topic; not what workers send themselves."""
+        records = read_committed(self.seats.brokers, topic.name, PARTITIONS)
+        return [one for one in records if not (one.key or b"").startswith(b"\0")]
+
+    def tells(self, topic: Topic, count: int, worker: Worker) -> list[LoggedRecord]:
+        """Wait until a topic has so many events; return them."""
+        assert wait_until(lambda: len(self.told(topic)) >= count, PATIENCE_S), worker.tail()
+        found = self.told(topic)
+        assert len(found) == count
+        return found
+
+    def audit(self) -> Report:
+        """Return what the audit says; nothing may be wrong."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.seats.brokers,
+                "group.id": "audit-never-commits",
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "error",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        try:
+            log = read_topics(consumer, {}, self.gateway.process.ledger)
+        finally:
+            consumer.close()
+        log.wire = WIRE
+        report = audit(log)
+        assert report.violations == [], "\n".join(as_text(report))
+        return report
+
+
+@pytest.fixture
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    directory = tmp_path_factory.mktemp("issuing")
+    with ExitStack() as opened:
+        service = AllocationService(directory / "allocation")
+        opened.callback(service.finish)
+        opened.callback(service.terminate)
+        service.start()
+        gateway = opened.enter_context(running_gateway())
+        stack = opened.enter_context(
+            ephemeral_stack(
+                "tests-issuing",
+                parts={"kafka"},
+                kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
+                fast_jit=True,
+            )
+        )
+        seats = Seats(stack.kafka_brokers, directory)
+        opened.callback(seats.stop)
+        seats.create_topics()
+        seats.send(
+            open_section("." * 60, section=SECTION, currency="EUR", amounts=(PRICE,), limit=2)
+        )
+        yield Box(seats, gateway, service)
+
+
+def test_s002_19_a_kill_at_each_step_issues_once_and_allocates_once(box: Box) -> None:
+    box.paying.start("topology")
+    servers = Servers(box.seats.brokers, "", "", box.seats.directory)
+    pod = PodProcess(servers, "pod", USER, SEATSTREAM_API_TICKET_KEY=pem())
+    try:
+        box.pay("r1")
+        [confirmed] = box.tells(PURCHASE_CONFIRMED, 1, box.paying)
+        die_at_each_step(box.issuing)
+        [allocated] = box.tells(SEATS_ALLOCATED, 1, box.issuing.start("topology"))
+        [created] = box.tells(PURCHASE_CREATED, 1, box.issuing)
+        assert len(httpx.get(f"{box.service.url}/v1/allocations", timeout=60).json()) == 1
+        types = [one.header("event-type") for one in (confirmed, created, allocated)]
+        assert types == ["PURCHASE_CONFIRMED", "PURCHASE_CREATED", "SEATS_ALLOCATED"]
+        for record in (confirmed, created, allocated):
+            assert set(IDS) <= set(record.headers)
+        assert box.told(DEAD_LETTER_QUEUE) == []
+        assert_tickets_are_good_offline(pod.wait_ready())
+        report = box.audit()
+        figures = report.purchases, report.tickets, report.allocations, report.issued_twice
+        assert (*figures, report.unissued) == (1, 2, 1, 0, 0)
+        box.give_back("r1")
+        changed = box.tells(PURCHASE_CREATED, 2, box.issuing)[-1]
+        assert changed.header("event-type") == "PURCHASE_CHANGED"
+        shown = pod.client.get("/v1/purchases", params={"event_id": EVENT}).json()
+        assert (shown["status"], shown["tickets"]) == ("ENDED", [])
+    finally:
+        pod.end()
+
+
+def die_at_each_step(worker: Worker) -> None:
+    """Let a worker come so far, each time, and lose its machine once."""
+    for step in (*OF_ISSUING, *OF_INTENTS):
+        worker.start("topology", FAILPOINTS=f"{step}:kill:1")
+        assert worker.ended(PATIENCE_S, why=f"before {step}") == -signal.SIGKILL
+        if step == "call_answered":
+            worker.wipe()
+
+
+def assert_tickets_are_good_offline(pod: PodProcess) -> None:
+    """A door has the keys, and no connection."""
+    found = pod.client.get("/v1/purchases", params={"event_id": EVENT})
+    assert found.status_code == 200, found.text
+    keys = jwt.PyJWKSet.from_dict(pod.client.get("/.well-known/jwks.json").json())
+    tickets = found.json()["tickets"]
+    assert len(tickets) == 2
+    for ticket in tickets:
+        head = jwt.get_unverified_header(ticket["code"])
+        assert head["typ"] == "ticket+jwt"
+        said = jwt.decode(ticket["code"], keys[head["kid"]], algorithms=["EdDSA"])
+        assert (said["sub"], said["event"], said["section"]) == (
+            *(ticket["ticket_id"], EVENT),
+            SECTION,
+        )
