@@ -208,7 +208,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
 
 def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked) -> None:
     one, two = locked.worker("one"), locked.worker("two")
-    pod = locked.pod("pod")
+    pod, after = locked.pod("pod"), list[Worker]()
     try:
         one.start("topology")
         one.wait_ready()
@@ -235,6 +235,14 @@ def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked)
         assert pod.becomes(at, "RELEASED"), (
             f"{pod.show(at).text}\n{two.page('/ready')}\n{two.tail(60)}\n{pod.child.output()[-3000:]}"
         )
+        # Those that issue and allocate are groups of their own, and the pod asks the first.
+        after += after_the_money(locked)
+        issuing, allocating = after
+        assert issuing.wait_ready().is_alive()
+        assert allocating.wait_ready().is_alive()
+        bought = f"/v1/purchases?event_id={EVENT}"
+        assert wait_until(lambda: pod.client.get(bought).status_code == 404, 60)
+        assert (issuing.terminate(), allocating.terminate()) == (0, 0)
         plan = locked.directory / "plan.json"
         plan.write_text(json.dumps(PLAN))
         by_password = locked.login("open_event", "PLAIN")
@@ -243,14 +251,32 @@ def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked)
         load = ("--event-id", "9", "--sections", "4", "--commands", "100", "--flat-out")
         locked.script(by_certificate, "load_test", *load)
         run_audit(locked._servers(locked.certificate("audit")))
-        for process in (one.output(), two.output(), pod.child.output()):
+        logs = [worker.output() for worker in (one, two, issuing, allocating)]
+        for process in (*logs, pod.child.output()):
             assert "AUTHORIZATION" not in process.upper(), process
             assert SECRET not in process
     finally:
         pod.end()
-        for worker in (one, two):
+        for worker in (one, two, *after):
             if worker.child is not None:
                 worker.kill()
+
+
+def after_the_money(locked: Locked) -> list[Worker]:
+    """Start the workers of what happens after the money."""
+    groups = {
+        "issue_purchases": "purchase-creation-workers",
+        "allocate_purchases": "trainer-allocation-workers",
+    }
+    return [
+        locked.worker(
+            role,
+            SEATSTREAM_ROLES=role,
+            SEATSTREAM_APP_ID=group,
+            ADMIN_SERVICE_URL="http://127.0.0.1:9",
+        ).start("topology")
+        for role, group in groups.items()
+    ]
 
 
 def test_what_only_operators_do_is_done_with_the_documented_rights(locked: Locked) -> None:
