@@ -54,12 +54,12 @@ def ticket_body(
 def claims_of(purchase: IssuedPurchase, ticket: IssuedTicket) -> dict[str, Any]:
     """Return what a ticket's code says; of its buyer it says nothing.
 
-    iat: when the seats were sold, Unix s. Of two codes for one seat the later one is good: the
-    seat was given back in between.
+    iat: when the seats were sold, Unix s, to the millisecond. Of two codes for one seat the later
+    one is good: the seat was given back in between.
     """
     return {
         "sub": ticket.id,
-        "iat": ticket.order.changed_at_ms // 1000,
+        "iat": ticket.order.changed_at_ms / 1000,
         "event": purchase.event_id,
         "section": ticket.section.decode(),
         "row": ticket.row,

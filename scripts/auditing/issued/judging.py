@@ -66,8 +66,7 @@ def judge_issued(issued: Issued, report: Report) -> None:
     report.allocations = sum(len(issued.allocated.get(own_id, ())) for own_id in active)
     report.unallocated = sum(not issued.allocated.get(own_id) for own_id in active)
     report.unissued = sum(
-        order_id not in issued.orders or issued.orders[order_id].turns < word.turns
-        for order_id, word in issued.newest.items()
+        is_unissued(word, issued.orders.get(order_id)) for order_id, word in issued.newest.items()
     )
     seats: Counter[tuple[int, str, int, int]] = Counter(seats_of(issued))
     report.tickets = seats.total()
@@ -83,6 +82,14 @@ def judge_issued(issued: Issued, report: Report) -> None:
         if count > 1:
             report.issued_twice += 1
             Notes(-1, report).bad("I26", "seat on two tickets", -1, f"{seat}: {count} tickets")
+
+
+def is_unissued(word: Word, order: Word | None) -> bool:
+    """Say whether nobody has acted on the newest word about an order yet.
+
+    One that was revoked before anybody issued it has no tickets, and nothing is told of it.
+    """
+    return word.is_valid if order is None else order.turns < word.turns
 
 
 def seats_of(issued: Issued) -> Iterator[tuple[int, str, int, int]]:

@@ -21,7 +21,7 @@ def test_a_code_says_which_seat_and_since_when_and_not_whose() -> None:
     first, second = BOUGHT.tickets()
     assert claims_of(BOUGHT, first) == {
         "sub": "r1.1.0.A-1.2.5",
-        "iat": 61,
+        "iat": 61.999,
         "event": 7,
         "section": "A-1",
         "row": 2,

@@ -11,6 +11,8 @@ from support.payments.shop import WIRE, whole_sale
 
 from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED, Topic
 from scripts.auditing.checks import audit
+from scripts.auditing.issued.judging import is_unissued
+from scripts.auditing.issued.reading import Word
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.report import Report, as_text
 from serdes.wire import HEADER_BYTES
@@ -59,6 +61,16 @@ def test_what_nobody_issues_is_counted_and_no_fault() -> None:
     assert report.violations == []
     assert report.unissued > 0
     assert (report.purchases, report.issued_twice) == (0, 0)
+
+
+def test_an_order_that_was_revoked_before_it_was_issued_waits_for_nobody() -> None:
+    said = {"turns": 4, "seats": []}
+    revoked, confirmed = (Word(0, 1, is_valid, said, ("ann", 7)) for is_valid in (False, True))
+    assert not is_unissued(revoked, None)
+    assert is_unissued(confirmed, None)
+    before = Word(0, 0, True, {"turns": 3}, ("ann", 7))
+    assert is_unissued(revoked, before)
+    assert not is_unissued(revoked, revoked)
 
 
 def lose_a_word(log: Log) -> None:
