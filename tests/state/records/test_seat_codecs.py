@@ -43,7 +43,7 @@ TOLD_TO_PAYMENTS = [
         "PaymentRequested",
         (WHO, ID, 1, 9000, b"EUR", b"mock", b"card", b"\0token", 800),
     ),
-    ("sale_decided", "SaleDecided", (WHO, ID, 1, 1, 4, 13, 2, SEATS)),
+    ("sale_decided", "SaleDecided", (WHO, ID, 1, 1, 1, 0, 2, ((b"BLOCK-3", 0, 2, 2),))),
 ]
 
 
