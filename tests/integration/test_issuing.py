@@ -47,7 +47,7 @@ from scripts.auditing.report import Report, as_text
 from scripts.processes.allocation import AllocationService
 from streams.runtime.process.failpoints import OF_INTENTS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 PATIENCE_S = 120.0
 """Bound of each wait: a machine may be many times slower than ours."""
