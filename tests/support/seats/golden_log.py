@@ -50,7 +50,7 @@ from support.seats.section_commands import (
 from infra.paths import ROOT
 from schemas.topics import SECTION_COMMANDS, subject
 from serdes.avro.codegen import Decode, Encode, decoder, encoder_of
-from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, load
+from serdes.avro.schema_files import HISTORY, SCHEMA_ROOT, current, load
 from serdes.avro.stored import stored_decoder
 from serdes.registry.ids import RegisteredSchema
 from serdes.wire import HEADER_BYTES, header_of
@@ -138,25 +138,37 @@ def replayed(log: list[Step], release_name: str) -> Iterator[tuple[list[bytes], 
 
 
 @cache
-def _forms(release: str, name: str) -> tuple[Decode, Decode, Encode, int]:
-    """Return today's decoders of a record, a release's encoder, and where what it had ends.
+def _forms(release: str, name: str) -> tuple[Decode, Decode, Encode, slice]:
+    """Return today's decoders of a record, a release's encoder, and which fields that takes.
 
     The second decoder also reads what releases wrote.
     """
     former = load(SCHEMA_ROOT / HISTORY / release).inlined(name)
-    end = len(former["fields"]) + IDENTITY_FIELDS
-    return decoder(name), stored_decoder(name), encoder_of(former), end
+    # An identity is read as its fields and its bytes, and written as its bytes.
+    first = former["fields"][0]["type"]
+    begin = IDENTITY_FIELDS if isinstance(first, dict) and first["type"] == "record" else 0
+    had = slice(begin, begin + len(former["fields"]))
+    return decoder(name), stored_decoder(name), encoder_of(former), had
+
+
+@cache
+def is_as_in(release: str, name: str) -> bool:
+    """Say whether today's code writes a record as a release did."""
+    former = load(SCHEMA_ROOT / HISTORY / release)
+    return name in former.by_name and former.fingerprint(name) == current().fingerprint(name)
 
 
 def in_form_of(release: str, name: str, body: bytes) -> bytes:
-    """Return a record that begins with an identity as a release wrote it.
+    """Return a record as a release wrote it.
 
     Fails where something that the release could not say is more than a default.
     """
-    decode, decode_stored, encode, end = _forms(release, name)
+    if is_as_in(release, name):
+        return body
+    decode, decode_stored, encode, had = _forms(release, name)
     fields = decode(body, 0)
-    former = encode(*fields[IDENTITY_FIELDS:end])
-    assert decode_stored(former, 0) == fields, f"{name}: {fields[end:]}"
+    former = encode(*fields[had])
+    assert decode_stored(former, 0) == fields, f"{name}: {fields[had.stop :]}"
     return former
 
 
