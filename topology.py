@@ -41,8 +41,8 @@ from state.records.lock_codecs import LockCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from state.redis.policy import Evicts, check_policy_at
-from state.redis.unlock import Unlocker
-from streams import allocate_purchases, issue_purchases, release_locks
+from state.redis.unlock import Caches, Unlocker
+from streams import allocate_purchases, invalidate_caches, issue_purchases, release_locks
 from streams.change_sections import (
     change_sections,
     contradiction,
@@ -72,7 +72,7 @@ log = logging.getLogger("seatstream.runtime")
 TAKES_PAYMENTS, CHECKS_CLAIMS, RELEASES_LOCKS = "payments", "claims", "locks"
 
 # Played where they are named only: each is scaled apart, in a consumer group of its own.
-WORKERS = (issue_purchases.ROLE, allocate_purchases.ROLE)
+WORKERS = (issue_purchases.ROLE, allocate_purchases.ROLE, invalidate_caches.ROLE)
 
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (SECTION_STATUS.name, RESERVATION_OUTCOMES.name, EVENTS.name)
@@ -117,10 +117,26 @@ def workers(
     service = allocate_purchases.AllocationService(settings.admin_service_url)
     if allocate_purchases.ROLE in settings.roles and not settings.admin_service_url:
         raise BadSetting(f"ADMIN_SERVICE_URL: the role {allocate_purchases.ROLE} asks there")
+    caches = Caches(settings.redis_url) if settings.redis_url else None
+    if invalidate_caches.ROLE in settings.roles and caches is None:
+        raise BadSetting(f"REDIS_URL: the role {invalidate_caches.ROLE} deletes there")
+    if {allocate_purchases.ROLE, invalidate_caches.ROLE} <= {*settings.roles}:
+        # A group reads each record of a topic once.
+        raise BadSetting(
+            f"SEATSTREAM_ROLES: {settings.roles} read one topic: they need two groups"
+        )
+    seal = _answer_seal(settings)
     made = {
         issue_purchases.ROLE: issue_purchases.route(codecs, *figures),
         allocate_purchases.ROLE: allocate_purchases.route(
-            codecs, service.perform, *figures, _answer_seal(settings), close=service.close
+            codecs, service.perform, *figures, seal, close=service.close
+        ),
+        invalidate_caches.ROLE: invalidate_caches.route(
+            codecs,
+            invalidate_caches.performer(caches.forget if caches else None),
+            *figures,
+            seal,
+            close=caches.close if caches else None,
         ),
     }
     return tuple(made[role] for role in WORKERS if role in roles)

@@ -279,6 +279,17 @@ ALLOCATIONS_CHANGELOG = Topic(
     config=SEATS_CHANGELOG.config,
 )
 
+CACHES_CHANGELOG = Topic(
+    name="caches-changelog",
+    key="store key of the progress, a mark, an intent, or what waits; on the source's partition",
+    records=(),
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    # As for seats-changelog, and for the same reasons.
+    config=SEATS_CHANGELOG.config,
+)
+
 CART_COMMANDS = Topic(
     name="cart-commands",
     # By buyer and not by section: one writer knows all that somebody holds of an event.
@@ -457,6 +468,7 @@ TOPICS = (
     ISSUED_CHANGELOG,
     SEATS_ALLOCATED,
     ALLOCATIONS_CHANGELOG,
+    CACHES_CHANGELOG,
 )
 
 

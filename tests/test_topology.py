@@ -24,6 +24,7 @@ from streams.settings import BadSetting, Settings
 ROOT = Path(__file__).parent.parent
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
 ROUTES = all_routes()
+SOURCES = Counter(route.source for route in ROUTES)
 
 
 def test_every_topic_of_a_route_is_in_the_catalogue() -> None:
@@ -36,8 +37,13 @@ def test_every_store_has_one_writer() -> None:
     assert max(Counter(route.changelog for route in ROUTES).values()) == 1
 
 
-def test_every_source_has_one_handler() -> None:
-    assert max(Counter(route.source for route in ROUTES).values()) == 1
+def test_every_source_has_one_handler_in_a_group() -> None:
+    shared = [source for source, count in SOURCES.items() if count > 1]
+    assert shared == ["purchase-created"]
+    roles = ("allocate_purchases", "invalidate_caches")
+    with_both = Settings(roles=roles, admin_service_url="http://a:1", redis_url="redis://a")
+    with pytest.raises(BadSetting, match="two groups"):
+        topology.workers(IssuingCodecs.of(counted_ids()), with_both, roles)
 
 
 def test_every_topic_of_a_route_has_the_partitions_of_its_source() -> None:
@@ -199,4 +205,12 @@ def test_the_role_that_allocates_is_not_played_without_a_service() -> None:
         topology.workers(codecs, Settings(roles=roles), roles)
     with_service = Settings(roles=roles, admin_service_url="http://127.0.0.1:3010")
     [route] = topology.workers(codecs, with_service, roles)
+    assert route.close is not None
+
+
+def test_the_role_that_deletes_from_caches_is_not_played_without_a_redis() -> None:
+    codecs, roles = IssuingCodecs.of(counted_ids()), ("invalidate_caches",)
+    with pytest.raises(BadSetting, match="REDIS_URL"):
+        topology.workers(codecs, Settings(roles=roles), roles)
+    [route] = topology.workers(codecs, Settings(roles=roles, redis_url="redis://127.0.0.1"), roles)
     assert route.close is not None

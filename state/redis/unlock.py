@@ -1,4 +1,4 @@
-"""Removes the locks of holds that are over, by their exact keys and owner."""
+"""Removes what is over: locks of holds, by their exact keys and owner, and what others keep."""
 
 from collections.abc import Sequence
 
@@ -27,3 +27,21 @@ class Unlocker:
         """
         keys = seat_locks(event_id, section, seats)
         return await self._locks.release_of(keys, owner_of(reservation_id, epoch))
+
+
+class Caches:
+    """Of one Redis; connects to nothing before the first key is deleted."""
+
+    def __init__(self, url: str) -> None:
+        # Whoever asks tries again by themselves, with pauses that the log remembers.
+        self._client = client_of(url, retries=0)
+
+    async def forget(self, keys: Sequence[str]) -> int:
+        """Return how many of the keys there were; raises RedisError where Redis does not answer.
+
+        One key after the other: those of a cluster may lie on several nodes. Twice does nothing.
+        """
+        return sum([int(await self._client.delete(key)) for key in keys])
+
+    async def close(self) -> None:
+        await self._client.aclose()

@@ -237,12 +237,11 @@ def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked)
         )
         # Those that issue and allocate are groups of their own, and the pod asks the first.
         after += after_the_money(locked)
-        issuing, allocating = after
-        assert issuing.wait_ready().is_alive()
-        assert allocating.wait_ready().is_alive()
+        for worker in after:
+            assert worker.wait_ready().is_alive()
         bought = f"/v1/purchases?event_id={EVENT}"
         assert wait_until(lambda: pod.client.get(bought).status_code == 404, 60)
-        assert (issuing.terminate(), allocating.terminate()) == (0, 0)
+        assert [worker.terminate() for worker in after] == [0, 0, 0]
         plan = locked.directory / "plan.json"
         plan.write_text(json.dumps(PLAN))
         by_password = locked.login("open_event", "PLAIN")
@@ -251,7 +250,7 @@ def test_seats_are_sold_with_the_documented_rights_and_no_others(locked: Locked)
         load = ("--event-id", "9", "--sections", "4", "--commands", "100", "--flat-out")
         locked.script(by_certificate, "load_test", *load)
         run_audit(locked._servers(locked.certificate("audit")))
-        logs = [worker.output() for worker in (one, two, issuing, allocating)]
+        logs = [worker.output() for worker in (one, two, *after)]
         for process in (*logs, pod.child.output()):
             assert "AUTHORIZATION" not in process.upper(), process
             assert SECRET not in process
@@ -267,6 +266,7 @@ def after_the_money(locked: Locked) -> list[Worker]:
     groups = {
         "issue_purchases": "purchase-creation-workers",
         "allocate_purchases": "trainer-allocation-workers",
+        "invalidate_caches": "cache-invalidation-workers",
     }
     return [
         locked.worker(
@@ -274,6 +274,7 @@ def after_the_money(locked: Locked) -> list[Worker]:
             SEATSTREAM_ROLES=role,
             SEATSTREAM_APP_ID=group,
             ADMIN_SERVICE_URL="http://127.0.0.1:9",
+            REDIS_URL="redis://127.0.0.1:9",
         ).start("topology")
         for role, group in groups.items()
     ]

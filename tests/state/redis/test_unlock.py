@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import RedisError
-from support.redis.locking import TTL_MS, locks_at
+from support.redis.locking import TTL_MS, locks_at, redis_at
 
 from infra.stack.ports import free_ports
 from state.redis.keys import seat_locks
 from state.redis.seat_lock import Busy, Granted, owner_of
-from state.redis.unlock import Unlocker
+from state.redis.unlock import Caches, Unlocker
 
 EVENT = count(4_000_000)
 SEATS = [(0, 1), (0, 2), (3, 0)]
@@ -46,5 +46,37 @@ def test_f64_a_redis_that_is_gone_is_an_error_of_its_own() -> None:
         with pytest.raises(RedisError):
             await unlocker.unlock(1, "A", SEATS, "ann", 1)
         await unlocker.close()
+
+    asyncio.run(go())
+
+
+def test_s002_5_what_is_named_is_deleted_and_nothing_beside_it(redis_url: str) -> None:
+    # Of a name that would be a pattern, or two words, anywhere else.
+    named, others = (
+        ["user:home:a*b c\u00e9", "user:tickets:a"],
+        ["user:home:axb", "user:tickets:ab"],
+    )
+
+    async def go() -> None:
+        caches = Caches(redis_url)
+        async with redis_at(redis_url) as client:
+            for key in (*named, *others):
+                await client.set(key, "page", ex=60)
+            assert await caches.forget([*named, "user:home:nobody"]) == 2
+            assert await caches.forget(named) == 0
+            assert await client.exists(*named) == 0
+            assert await client.exists(*others) == 2
+            await client.delete(*others)
+        await caches.close()
+
+    asyncio.run(go())
+
+
+def test_a_redis_that_is_not_there_is_no_redis_without_keys() -> None:
+    async def go() -> None:
+        caches = Caches(f"redis://127.0.0.1:{free_ports(1)[0]}")
+        with pytest.raises(RedisError):
+            await caches.forget(["user:home:a"])
+        await caches.close()
 
     asyncio.run(go())

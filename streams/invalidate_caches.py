@@ -1,0 +1,98 @@
+"""New purchases in; what caches say of their buyers and events, forgotten.
+
+Whoever keeps pages in Redis reads them anew then. That is a kindness and no promise: such a page
+ends by itself, so what could not be deleted in three attempts is logged, and nobody waits for it.
+
+Keys of the store: those of `streams.working` alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from schemas.topics import CACHES_CHANGELOG, DEAD_LETTER_QUEUE, PURCHASE_CREATED
+from serdes.decoding import Decoded
+from state.records.issued.codecs import PURCHASES, Changed, Created, IssuingCodecs
+from streams.intents import Intent, NotDone, Performer
+from streams.patience import RETRIES, Retries
+from streams.route import Route
+from streams.settings import INBOX_RETENTION_MS
+from streams.working.answers import Seal
+from streams.working.events import by_record
+from streams.working.fold import Work
+from streams.working.inbox import Event
+from streams.working.route import work_route
+from streams.working.task import Failed, Task
+
+ROLE: Final = "invalidate_caches"
+CACHES: Final = "caches"
+CALL_MS: Final = 5_000
+_CREATED: Final = PURCHASES + "PurchaseCreated"
+
+Forget = Callable[[Sequence[str]], Awaitable[int]]
+"""Deletes these keys, and returns how many there were; raises where Redis does not answer."""
+
+
+def route(
+    codecs: IssuingCodecs,
+    performer: Performer,
+    retries: Retries = RETRIES,
+    retention_ms: int = INBOX_RETENTION_MS,
+    seal: Seal | None = None,
+    close: Callable[[], Awaitable[None]] | None = None,
+) -> Route:
+    """Return the route that has caches forgotten."""
+
+    def begin(task: Task) -> None:
+        said = codecs.told.decode(task.value)
+        if not isinstance(said, Decoded):
+            raise Failed(f"cannot be read any more: {said}")
+        task.call(CACHES, json.dumps(keys_of(_word(said))).encode())
+
+    work = Work(
+        ROLE,
+        PURCHASE_CREATED.name,
+        begin,
+        patience=retries.of(ROLE),
+        retention_ms=retention_ms,
+        is_critical=False,
+        identify=by_record(codecs.told, _known_by),
+        call_ms=CALL_MS,
+        seal=seal,
+    )
+    return work_route(
+        work,
+        changelog=CACHES_CHANGELOG.name,
+        dead_letters=DEAD_LETTER_QUEUE.name,
+        performers={CACHES: performer},
+        close=close,
+        owns=lambda *_: False,
+    )
+
+
+def keys_of(word: Created | Changed) -> list[str]:
+    """Return the keys under which others keep what a purchase changes."""
+    user = word.user_id.decode()
+    return [f"user:home:{user}", f"user:tickets:{user}", f"event:availability:{word.event_id}"]
+
+
+def performer(forget: Forget | None) -> Performer:
+    """Return what performs intents for `CACHES`; forget: None where there is no Redis."""
+
+    async def perform(intent: Intent) -> bytes:
+        if forget is None:
+            raise NotDone("this worker has no Redis: see REDIS_URL")
+        return b"%d" % await forget(json.loads(intent.payload))
+
+    return perform
+
+
+def _word(said: Decoded) -> Created | Changed:
+    return Created(*said.fields) if said.name == _CREATED else Changed(*said.fields)
+
+
+def _known_by(said: Decoded, _: Event) -> Event:
+    word = _word(said)
+    return Event(f"{word.purchase_id.decode()}:{word.revision}")
