@@ -6,15 +6,15 @@ with swapped(registry, tmp_path / "another"):
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra.stack.registry import SchemaRegistry
 from schemas.topics import subjects
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
-from scripts.contracts.registering import COMPATIBILITY
 from serdes.avro.schema_files import current
-from serdes.registry.client import quoted
+from serdes.registry.client import QUESTIONS_AT_ONCE, quoted
 
 
 def fill(url: str, *, others: int = 0, exchanged: Sequence[str] = ()) -> None:
@@ -24,17 +24,22 @@ def fill(url: str, *, others: int = 0, exchanged: Sequence[str] = ()) -> None:
     exchanged: full names of two records, each registered in the other's turn.
     """
     registry = PatientRegistry(url, PATIENCE_S)
-    for number in range(others):
-        text = f'{{"type":"fixed","name":"Other{number}","size":1}}'
-        registry.call("POST", f"subjects/other-{number}/versions", {"schema": text})
+
+    def register(subject: str, text: str) -> None:
+        registry.call("POST", f"subjects/{quoted(subject)}/versions", {"schema": text})
+
+    def register_other(number: int) -> None:
+        register(f"other-{number}", f'{{"type":"fixed","name":"Other{number}","size":1}}')
+
+    # Whichever of them has which id.
+    with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as threads:
+        list(threads.map(register_other, range(others)))
     turns = list(subjects().items())
     if exchanged:
         first, second = ([record for _, record in turns].index(name) for name in exchanged)
         turns[first], turns[second] = turns[second], turns[first]
     for subject, record in turns:
-        registry.call("PUT", f"config/{quoted(subject)}", {"compatibility": COMPATIBILITY})
-        path = f"subjects/{quoted(subject)}/versions"
-        registry.call("POST", path, {"schema": current().text(record)})
+        register(subject, current().text(record))
 
 
 @contextmanager
@@ -42,13 +47,14 @@ def swapped(registry: SchemaRegistry, directory: Path) -> Iterator[None]:
     """Serve the data of another directory at the registry's address; afterwards its own again."""
     own = registry._directory
     try:
-        _serve(registry, directory)
+        serve(registry, directory)
         yield
     finally:
-        _serve(registry, own)
+        serve(registry, own)
 
 
-def _serve(registry: SchemaRegistry, directory: Path) -> None:
+def serve(registry: SchemaRegistry, directory: Path) -> None:
+    """Serve the data of another directory from now on."""
     registry.kill()
     registry._directory = directory
     registry.restart()

@@ -11,21 +11,28 @@ from infra.stack.processes import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
-ROUNDS = 10
-SEED = 20_260_101
+# It kills and stops workers, with and without their stores, and pauses one longer than a session.
+SEED, ROUNDS = 20_260_111, 6
 
 
+@pytest.mark.parametrize(
+    ("seed", "rounds"),
+    [
+        (SEED, ROUNDS),
+        pytest.param(20_260_101, 60, marks=[pytest.mark.soak, pytest.mark.timeout(1_200)]),
+    ],
+)
 def test_every_word_is_counted_once_whatever_happens_to_the_workers(
-    new_fleet: Callable[..., Fleet],
+    new_fleet: Callable[..., Fleet], seed: int, rounds: int
 ) -> None:
     fleet = new_fleet(partitions=6, SEATSTREAM_TRANSACTION_RECORDS="1000", SEATSTREAM_WATCHDOG="1")
-    chance = random.Random(SEED)
+    chance = random.Random(seed)
     workers = [fleet.worker(name).start() for name in ("one", "two")]
     for worker in workers:
         worker.wait_ready()
     done = []
-    with fleet.load(3_000) as sent:
-        for _ in range(ROUNDS):
+    with fleet.load(1_500) as sent:
+        for _ in range(rounds):
             worker = chance.choice(workers)
             done.append(_disturb(worker, chance))
             breather_s = time.monotonic() + chance.uniform(0.5, 4.0)

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
 
 @pytest.mark.parametrize(
     "rounds",
-    [6, pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(1_200)])],
+    [3, pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(1_200)])],
 )
 def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
     new_fleet: Callable[..., Fleet], rounds: int
@@ -26,8 +26,9 @@ def test_f25_f28_a_rebalance_storm_commits_batches_whole_and_ends_no_worker(
     for worker in residents:
         worker.wait_ready()
     guest = fleet.worker("guest")
+    # The first guest becomes ready, the second and third leave in the middle of the takeover.
     chance = random.Random(25)
-    with fleet.load(5_000) as sent:
+    with fleet.load(2_000) as sent:
         for _ in range(rounds):
             before = sum(fleet.committed().values())
             guest.start()

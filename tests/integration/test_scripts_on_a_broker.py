@@ -129,20 +129,26 @@ class Live:
         return f"{restarts}\nworker, exit code {self.worker.exit_code()}:\n{self.worker.log()}"
 
 
+@pytest.fixture(scope="module")
+def filled_registry() -> Iterator[str]:
+    """Give the address of a registry with all schemas."""
+    with ephemeral_stack("test-scripts", parts={"registry"}, fast_jit=True) as stack:
+        register(PatientRegistry(stack.registry_url, PATIENCE_S))
+        yield stack.registry_url
+
+
 @contextmanager
-def prepared_servers() -> Iterator[Servers]:
+def prepared_servers(registry_url: str) -> Iterator[Servers]:
     """Give servers with all topics and schemas."""
-    with ephemeral_stack("test-scripts", parts={"kafka", "registry"}, fast_jit=True) as stack:
-        where = Servers(stack.kafka_brokers, stack.registry_url)
+    with ephemeral_stack("test-scripts", parts={"kafka"}, fast_jit=True) as stack:
         with Display() as display:
-            prepare_topics(where.brokers, display)
-        register(PatientRegistry(where.registry_url, PATIENCE_S))
-        yield where
+            prepare_topics(stack.kafka_brokers, display)
+        yield Servers(stack.kafka_brokers, registry_url)
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with prepared_servers() as where:
+def live(filled_registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with prepared_servers(filled_registry) as where:
         abort_a_transaction(where.brokers)
         worker = Worker("worker-1", where, tmp_path_factory.mktemp("workers"))
         restarts: list[str] = []
@@ -392,9 +398,9 @@ def live_id(live: Live, record_name: str) -> int:
 
 
 @pytest.fixture
-def without_worker() -> Iterator[Live]:
+def without_worker(filled_registry: str) -> Iterator[Live]:
     """Give servers whose log may be spoiled."""
-    with prepared_servers() as where:
+    with prepared_servers(filled_registry) as where:
         yield Live(where)
 
 

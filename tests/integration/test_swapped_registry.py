@@ -4,11 +4,11 @@ What their messages and docs/operations.md tell an operator to do is done word f
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from faults.swapped_registry import fill, swapped
+from faults.swapped_registry import fill, serve, swapped
 from integration.pods import PodProcess, Servers, run_audit, run_script, script
 from integration.workers import ENDED_ITSELF
 
@@ -46,15 +46,22 @@ class Place:
         return Worker(name, where, self.directory)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("swapped")
     with ephemeral_stack("tests-swapped", parts={"kafka", "registry"}, fast_jit=True) as stack:
         registry = stack._registry
         assert registry is not None
         fill(stack.registry_url, others=OTHERS)
-        servers = Servers(stack.kafka_brokers, stack.registry_url, "", tmp_path)
+        servers = Servers(stack.kafka_brokers, stack.registry_url, "", folder)
         run_script(servers, "create_topics", "--partitions", "2")
-        yield Place(servers, registry, tmp_path)
+        yield Place(servers, registry, folder)
+
+
+@pytest.fixture
+def place(cluster: Place, tmp_path: Path) -> Place:
+    """Give the cluster with a directory that knows nothing of it."""
+    return replace(cluster, directory=tmp_path)
 
 
 def refused(output: str) -> bool:
@@ -132,13 +139,13 @@ def test_s2_a_registry_whose_data_are_lost_is_filled_by_the_list_of_the_log(plac
     (place.directory / "plan.json").write_text(PLAN, encoding="utf-8")
     kept, empty = place.worker("kept"), place.worker("empty")
     assert waited(kept).is_ready(), kept.log()
-    run_script(place.servers, *opens, "7")
+    run_script(place.servers, *opens, "9")
     before = SchemaIdLog(place.servers.brokers).read()
     encoders = CommandEncoders(schema_ids(place.servers.registry_url, place.servers.brokers))
     left(kept)
     # What was taken while nobody decides must not become a dead letter under another registry.
     sender = CommandSender(place.servers.brokers)
-    sender.send(section_key(7, "A"), encoders.hold_best(encoders.identity("r", "u", "A", 7), 2))
+    sender.send(section_key(9, "A"), encoders.hold_best(encoders.identity("r9", "u", "A", 9), 2))
     assert sender.flush() == 0
 
     with swapped(place.registry, place.directory / "fresh"):
@@ -162,7 +169,7 @@ def test_s2_a_registry_whose_data_are_lost_is_filled_by_the_list_of_the_log(plac
         assert waited(empty).exit_code() == ENDED_ITSELF
         assert "is not that of the log" in empty.log()
         left(kept)
-    with swapped(place.registry, place.directory / "another"):
+        serve(place.registry, place.directory / "another")
         done = script(place.servers, "register_schemas", "register", "--listed")
         assert done.returncode == 0, done.stderr
         for worker in (kept, empty):
