@@ -33,7 +33,8 @@ def put_an_old_store_back(worker: Worker) -> None:
 @pytest.mark.parametrize(
     ("disturb", "membership"),
     [
-        (leave_the_store, "dynamic"),
+        (leave_the_store, "static"),
+        # The group waits for the dead until their session is over.
         (lose_the_store, "dynamic"),
         (put_an_old_store_back, "static"),
     ],

@@ -58,7 +58,12 @@ def _has_come_to(count: Callable[[], float], until: float) -> bool:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("poison", "exit_code"),
-    [(b"segfault", -signal.SIGSEGV), (b"kill", -signal.SIGKILL), (b"hog", ENDED_ITSELF)],
+    [
+        (b"segfault", -signal.SIGSEGV),
+        (b"hog", ENDED_ITSELF),
+        # By another signal than the first: the same once more.
+        pytest.param(b"kill", -signal.SIGKILL, marks=pytest.mark.soak),
+    ],
 )
 def test_c5_f26_a_record_that_kills_without_a_word_is_set_aside_alone(
     new_fleet: Callable[..., Fleet], poison: bytes, exit_code: int
@@ -162,18 +167,20 @@ def test_r21_a_share_of_dead_letters_stops_the_partition(new_fleet: Callable[...
     assert worker.is_alive()
 
 
-@pytest.mark.parametrize("place", ["fetched", "decided", "offsets_added", "store_written"])
 def test_f23_an_unexpected_error_ends_the_process_and_says_why(
-    new_fleet: Callable[..., Fleet], place: str
+    new_fleet: Callable[..., Fleet],
 ) -> None:
     fleet = new_fleet(**STATIC)
-    fleet.produce(500)
-    worker = fleet.worker("one").start(FAILPOINTS=f"{place}:raise:1")
-    assert worker.ended() == ENDED_ITSELF
-    assert "worker ends: unexpected FailpointReached" in worker.output()
+    worker = fleet.worker("one")
+    places = ("fetched", "decided", "offsets_added", "store_written")
+    for life, place in enumerate(places, start=1):
+        fleet.produce(200, seed=life)
+        worker.start(FAILPOINTS=f"{place}:raise:1")
+        assert worker.ended(why=place) == ENDED_ITSELF
+        assert worker.output().count("worker ends: unexpected FailpointReached") == life
     worker.start().wait_ready()
     fleet.settle()
-    assert fleet.verify() == 500
+    assert fleet.verify() == 200 * len(places)
 
 
 def test_f85_an_unknown_schema_holds_up_its_own_partition_only(

@@ -72,14 +72,16 @@ def test_f38_a_flipped_byte_costs_its_partition_a_restore_and_nobody_else_anythi
     assert "its store is damaged" in worker.output()
 
 
-@pytest.mark.parametrize("pattern", ["*/CURRENT", "*/*.sst"])
 def test_f39_a_store_without_one_of_its_files_is_restored_whole(
-    new_fleet: Callable[..., Fleet], pattern: str
+    new_fleet: Callable[..., Fleet],
 ) -> None:
     fleet = new_fleet(partitions=2)
     worker = worked_through(fleet, 2_000)
-    for file in worker.stores.glob(pattern):
-        file.unlink()
+    for pattern in ("*-0.db/CURRENT", "*-1.db/*.sst"):
+        files = list(worker.stores.glob(pattern))
+        assert files, pattern
+        for file in files:
+            file.unlink()
     fleet.produce(500, seed=2)
     worker.start().wait_ready()
     fleet.settle()
@@ -142,10 +144,12 @@ def _identity_of(path: Path) -> str:
     return identity.decode()
 
 
-def append_to_changelog(fleet: Fleet, key: bytes, *values: bytes | None) -> None:
+def append_to_changelog(
+    fleet: Fleet, key: bytes, *values: bytes | None, partition: int = 0
+) -> None:
     with producing(fleet.brokers) as producer:
         for value in values:
-            producer.produce(fleet.topics.changelog, value, key, 0)
+            producer.produce(fleet.topics.changelog, value, key, partition)
 
 
 def test_f42_a_malformed_record_with_a_newer_valid_one_is_passed_over(
@@ -289,22 +293,26 @@ def told(fleet: Fleet) -> int:
     return totals.total()
 
 
-@pytest.mark.parametrize("malformed", [b"", b"garbage", b"\x01" * 5_000])
 def test_f42_a_malformed_record_without_a_newer_one_sets_its_partition_aside_until_there_is_one(
-    new_fleet: Callable[..., Fleet], malformed: bytes
+    new_fleet: Callable[..., Fleet],
 ) -> None:
-    fleet = new_fleet(partitions=2)
-    worker = worked_through(fleet, 500)
-    stored = latest_in_changelog(fleet, KEY_TAG + b"0-0")
-    append_to_changelog(fleet, KEY_TAG + b"0-0", malformed)
+    fleet = new_fleet(partitions=4)
+    worker = worked_through(fleet, 1_000)
+    malformed = (b"", b"garbage", b"\x01" * 5_000)
+    keys = [KEY_TAG + b"%d-0" % partition for partition in range(len(malformed))]
+    stored = [latest_in_changelog(fleet, key) for key in keys]
+    for partition, value in enumerate(malformed):
+        append_to_changelog(fleet, keys[partition], value, partition=partition)
     worker.wipe()
-    worker.start().wait_set_aside(1, "changelog values cannot be read")
-    # The other partition goes on, and so does this one once it is mended.
-    fleet.append([b"w"] * 100, 1)
-    assert wait_until(lambda: fleet.committed()[1] == fleet.ends()[1], 60), worker.tail()
-    append_to_changelog(fleet, KEY_TAG + b"0-0", stored)
+    worker.start().wait_set_aside(len(malformed), "changelog values cannot be read")
+    # The other partition goes on, and so do these once they are mended.
+    fleet.append([b"w"] * 100, 3)
+    assert wait_until(lambda: fleet.committed()[3] == fleet.ends()[3], 60), worker.tail()
+    for partition, value in enumerate(stored):
+        append_to_changelog(fleet, keys[partition], value, partition=partition)
     worker.wait_ready()
-    fleet.append([b"w"] * 100, 0)
+    for partition in range(len(malformed)):
+        fleet.append([b"w"] * 100, partition)
     fleet.settle()
     assert worker.exit_codes == [0]
 
