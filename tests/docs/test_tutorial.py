@@ -16,7 +16,7 @@ from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.ports import free_ports
 from infra.stack.processes import child_environment
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -54,7 +54,7 @@ def run(program: str, environment: dict[str, str]) -> tuple[int, str]:
         encoding="utf-8",
         start_new_session=True,
     )
-    late = threading.Timer(240, _end, [shell])
+    late = threading.Timer(500, _end, [shell])
     late.start()
     try:
         told, _ = shell.communicate()

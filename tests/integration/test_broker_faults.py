@@ -24,7 +24,7 @@ from integration.workers import Fleet, create_topics, leader_of
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
 from infra.stack.processes import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 QUICK_LEAVE = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
 

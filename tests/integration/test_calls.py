@@ -29,7 +29,7 @@ from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from streams.runtime.process.failpoints import OF_INTENTS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 PATIENCE_S = 150.0
 """Bound of each wait: a machine may be many times slower than ours."""

@@ -22,7 +22,7 @@ from scripts.auditing.checks import audit
 from scripts.auditing.report import Report, as_text
 from state.domain.keys import partition_of
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 PATIENCE_S = 150.0
 """Bound of each wait: a machine may be many times slower than ours."""

@@ -9,7 +9,7 @@ from integration.workers import SESSION_TIMEOUT_S, Fleet, Worker
 
 from infra.stack.processes import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 # It kills and stops workers, with and without their stores, and pauses one longer than a session.
 SEED, ROUNDS = 20_260_111, 6

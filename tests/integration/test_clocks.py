@@ -17,7 +17,7 @@ from support.seats.section_commands import PARTITIONS, B, hold, open_section, se
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 HOUR_MS = 3_600_000
 DOUBT = "this worker's clock and the brokers' are more than 5 s apart"

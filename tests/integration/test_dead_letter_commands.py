@@ -30,7 +30,7 @@ from state.domain.keys import partition_of
 from streams.batch import DeadLetter
 from streams.runtime.transactions.dead_letters import dead_letter_record
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 PARTITIONS = 4
 KEYS = [b"1-A", b"1-B", b"1-C"]

@@ -33,7 +33,7 @@ from serdes.avro.varints import write_long
 from state.domain.keys import partition_of, section_key
 from streams.runtime.transactions.schema_questions import WAIT_S
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 EVENT, PARTITIONS = 7, 2
 PLAN = """{"event": "Hall", "sections": [

@@ -33,7 +33,7 @@ from infra.stack import QUICK_RESTART
 from infra.stack.processes import wait_until
 from state.owners.lookup import CommittedOwners, OwnerUnreachable
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 
 @pytest.fixture(scope="module")

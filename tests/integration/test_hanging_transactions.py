@@ -17,7 +17,7 @@ from infra.stack.processes import wait_until
 from state.views.events.catalogue import EventCatalogue
 from state.views.outcomes.feed import OutcomeFeed
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 TRANSACTION_TIMEOUT_MS = 4_000
 

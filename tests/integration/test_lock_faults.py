@@ -34,7 +34,7 @@ from state.redis.keys import LockKeys, seat_locks
 from state.redis.pre_lock import HoldOfSeats, PreLocks, Taken
 from state.redis.seat_lock import Granted, SeatLock, owner_of
 
-pytestmark = [pytest.mark.redis, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(420)]
 
 ANNA, BEN = owner_of("ann", 1), owner_of("ben", 1)
 Test = Callable[[Seats, Pod, httpx.AsyncClient], Awaitable[None]]

@@ -33,7 +33,7 @@ from state.domain.keys import partition_of, section_key
 from state.views.availability.view import AvailabilityView
 from streams.settings import Settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 SECTIONS = [f"ST-{number}" for number in range(40)]
 

@@ -26,7 +26,7 @@ from scripts.auditing.report import Report, as_text
 from state.domain.carts.limits import Limits
 from state.domain.keys import Order, cart_payment_id, partition_of
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 PATIENCE_S = 150.0
 """Bound of each wait: a machine may be many times slower than ours."""

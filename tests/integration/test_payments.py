@@ -45,7 +45,7 @@ from state.records.payments import PAYMENTS
 from streams.gateways.protocol import Captured
 from streams.runtime.process.failpoints import OF_INTENTS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 PATIENCE_S = 150.0
 """Bound of each wait: a machine may be many times slower than ours."""

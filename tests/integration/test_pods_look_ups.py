@@ -314,7 +314,7 @@ def many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_5000_clients_follow_one_event_in_one_pod_and_leave_nothing_behind(
     servers: Servers, many_files: None
 ) -> None:

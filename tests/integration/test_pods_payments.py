@@ -21,7 +21,7 @@ from state.domain.tickets import split_issued_id
 from state.records.payments import PAYMENTS
 from state.redis.keys import seat_locks
 
-pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.timeout(600)]
 
 EVENT = 7
 PARTITIONS = 4

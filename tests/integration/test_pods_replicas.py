@@ -27,7 +27,7 @@ from state.views.availability.statuses import STALE_AFTER_MS
 from state.views.availability.view import AvailabilityView
 
 # The largest but one, so that it runs beside the demo: its clients take much of the processors.
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 EVENT = 7
 PARTITIONS = 3

@@ -55,7 +55,7 @@ def _has_come_to(count: Callable[[], float], until: float) -> bool:
     return count() >= until
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize(
     ("poison", "exit_code"),
     [

@@ -8,7 +8,7 @@ from integration.workers import Fleet
 
 from infra.stack.processes import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(

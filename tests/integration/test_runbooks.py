@@ -52,7 +52,7 @@ from serdes.registry.client import Registry
 from state.kafka.schema_id_log import SchemaIdLog
 from streams.settings import Settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 SECTIONS = [f"S{number}" for number in range(8)]
 OPENING = {

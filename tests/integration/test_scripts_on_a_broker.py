@@ -47,7 +47,7 @@ from scripts.sale.table import Display
 from scripts.traffic.sending import schema_ids
 from streams.settings import Settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 SUMMARY_KEYS = [
     *("commands", "outcomes", "duplicate_outcomes", "seats", "sold", "held", "free"),
@@ -472,7 +472,7 @@ def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=360,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

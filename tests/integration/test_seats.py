@@ -26,7 +26,7 @@ from schemas.topics import SECTION_COMMANDS
 from streams.runtime.process.failpoints import OF_RECORDS
 from streams.settings import Settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 RATE = 500
 COMMANDS_MAX = 150 * RATE

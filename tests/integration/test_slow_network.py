@@ -28,7 +28,7 @@ from infra.stack import QUICK_RESTART
 from infra.stack.processes import wait_until
 from streams.settings import REQUEST_TIMEOUT_MS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 LATE_S = REQUEST_TIMEOUT_MS / 1000 + 2
 

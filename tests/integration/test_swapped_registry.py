@@ -24,7 +24,7 @@ from serdes.registry.client import fetch_ids
 from state.domain.keys import section_key
 from state.kafka.schema_id_log import SchemaIdLog
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 CONFIRM = "io.seatstream.commands.ConfirmReservation"
 RELEASE = "io.seatstream.commands.ReleaseReservation"

@@ -13,7 +13,7 @@ from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from streams.settings import Settings
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 
 MODULE = "docs.examples.allocate_once"
 PATIENCE_S = 90.0

@@ -538,7 +538,7 @@ def run(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
     print(f"{module} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")  # noqa: T201 - what a failure needs
