@@ -34,6 +34,7 @@ from integration.counting import KEY_TAG, PROGRESS_KEY, Topics
 
 from infra.stack.processes import Child, child_environment, tail, wait_until
 from scripts.contracts.topics import wait_until_led
+from state.kafka.message_headers import headers_of
 from state.stores import envelope
 from state.stores.partition_state import SIGNED_KEYS
 
@@ -388,7 +389,7 @@ def producing(brokers: str, **config: str | int) -> Iterator[Producer]:
     """Give a producer; at the end everything must have been acknowledged."""
     producer = Producer({"bootstrap.servers": brokers, "acks": "all", "linger.ms": 5, **config})
     yield producer
-    assert producer.flush(30) == 0, "not everything was acknowledged"
+    assert producer.flush(150) == 0, "not everything was acknowledged"
 
 
 def _append(producer: Producer, topic: str, value: bytes, key: bytes, partition: int) -> None:
@@ -435,7 +436,8 @@ class LoggedRecord:
         assert value is None or isinstance(value, bytes)
         key = message.key() or b""
         assert isinstance(key, bytes)
-        headers: Any = message.headers() or ()
+        # Of a stranger's record with a name that is not UTF-8, none.
+        headers: Any = headers_of(message)
         return cls(partition, offset, key, value, tuple(headers))
 
     def header(self, name: str) -> str:
