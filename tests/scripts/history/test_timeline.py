@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import of_whole
 from support.logs.audit_logs import WIRE, sound_log
 
 from scripts.auditing.facts import quarantined_of
@@ -88,6 +89,7 @@ def played(log: Log, partition: int, until: int) -> Maps:
     return seen_by(oracle)
 
 
+@settings(max_examples=of_whole(40))
 @given(st.sampled_from(SEEDS), st.integers(0, PARTITIONS - 1), st.randoms(use_true_random=False))
 def test_u9_the_map_at_an_offset_is_the_oracles_after_that_command(
     seed: int, partition: int, draw: random.Random
@@ -115,6 +117,7 @@ def test_u9_the_map_now_needs_no_outcome(seed: int) -> None:
             assert found.timeline.seats(NOW) == seats
 
 
+@settings(max_examples=of_whole(40))
 @given(st.sampled_from(SEEDS), st.integers(0, PARTITIONS - 1), st.integers(0, 400))
 def test_what_retention_removed_changes_no_use_of_a_seat_behind_it(
     seed: int, partition: int, first: int
