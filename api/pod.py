@@ -95,6 +95,8 @@ class Pod:
     limits:    rate limits; none at all in a pod that is given none.
     pre_locks: locks of chosen seats; none at all in a pod that is given none.
     waits:     requests that wait for a reservation, an event or a seat map.
+    unlimited: events that nobody has described when a section of theirs was open: none of them
+               limits its buyers.
     sweeper:   looks for locks of holds that are over.
     draining:  set once the pod was told to end: streams end then, long polls answer.
     failed:    set once the pod must end by itself; why is in the log.
@@ -139,6 +141,7 @@ class Pod:
             KeySet(settings.jwks), settings.jwt_audience, settings.jwt_issuer
         )
         self.limits = limits or RateLimits("")
+        self.unlimited: set[int] = set()
         self.pre_locks = pre_locks or PreLocks("", 0)
         self.ticket_keys = TicketKeys(settings.ticket_key, settings.old_ticket_key)
         self.metrics = metrics or ApiMetrics(settings.revision)

@@ -1,7 +1,7 @@
 """How a reservation or an event stands, by whoever knows: this pod's memory, owners, brokers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from api.access.identity import Identity
@@ -127,17 +127,30 @@ async def described(pod: Pod, event_id: int) -> tuple[Event | None, bool]:
     return event, is_certain or event is not None
 
 
-async def limits_of(pod: Pod, event_id: int) -> Limits:
+async def limits_of(pod: Pod, event_id: int, sections: Iterable[str]) -> Limits:
     """Return what an event allows each buyer; raises Problem (503) where this pod cannot know.
 
     Limits never change, so what is known of them is true however old it is; and they are told
-    before any section of their event is open. An event that nobody has described has none.
+    before any section of their event is open. So an event that nobody has described has none, and
+    once a section of it was open it never will.
+
+    sections: those that are asked for.
     """
+    event: Event | None = pod.catalogue.get(event_id)
+    if event is not None:
+        return event.limits
+    if event_id in pod.unlimited:
+        return UNLIMITED
+    is_open = any(pod.view.knows(event_id, section) for section in sections)
     event, is_certain = await described(pod, event_id)
-    if event is None and pod.catalogue.is_unreadable(event_id):
+    if event is not None:
+        return event.limits
+    if pod.catalogue.is_unreadable(event_id):
         raise Problem.of(ApiReason.NOT_READY, "This pod cannot read what the event allows.")
-    if event is None and not is_certain:
+    if not is_certain:
         raise Problem.of(
             ApiReason.BROKER_UNAVAILABLE, "They do not tell what the event allows; ask again."
         )
-    return UNLIMITED if event is None else event.limits
+    if is_open:
+        pod.unlimited.add(event_id)
+    return UNLIMITED

@@ -75,7 +75,7 @@ async def open_cart(
 ) -> Response:
     """Hold seats in several sections as one. A repeat gets the cart as it stands."""
     pod = pod_of(request)
-    limits = await limits_of(pod, event_id)
+    limits = await limits_of(pod, event_id, [item.section for item in body.items])
     owner = cart_key(event_id, who.user_id.encode())
     partition = pod.desk.partition_of(owner)
     ticket = ticket_of(who.user_id, key)

@@ -100,7 +100,7 @@ async def reserve(
     """Hold seats: the best available, or those chosen."""
     pod = pod_of(request)
     desk = pod.desk
-    await _refuse_limited(pod, event_id)
+    await _refuse_limited(pod, event_id, body.section)
     section = section_key(event_id, body.section)
     partition = desk.partition_of(section)
     ticket = ticket_of(who.user_id, key)
@@ -287,9 +287,9 @@ async def extend(
 # --- before a command ------------------------------------------------------------------------
 
 
-async def _refuse_limited(pod: Pod, event_id: int) -> None:
+async def _refuse_limited(pod: Pod, event_id: int, section: str) -> None:
     """Raise Problem where the event limits its buyers: only carts are counted, in one place."""
-    if any(await limits_of(pod, event_id)):
+    if any(await limits_of(pod, event_id, [section])):
         raise Problem.of(
             ApiReason.CART_NEEDED,
             "This event limits what a buyer may have of it, and only carts are counted: hold the"

@@ -337,3 +337,25 @@ def test_a_pod_that_does_not_know_an_events_limits_lets_nobody_hold() -> None:
         assert (await create(client, wish((A, 1)))).status_code == 201
 
     asking(test)
+
+
+def test_an_event_on_sale_that_nobody_has_described_is_asked_about_once() -> None:
+    fed = Fed()
+
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        catalogue: Any = pod.catalogue
+        # Its limits may still be told, before it is open.
+        assert (await create(client, wish((A, 1)))).status_code == 201
+        catalogue.is_cut_off = True
+        problem(await create(client, wish((A, 1)), "k2"), 503, "BROKER_UNAVAILABLE")
+        catalogue.is_cut_off = False
+        fed.tell(SectionStatus(1, 5, 4, 0, 4), A)
+        fed.heartbeat()
+        assert (await create(client, wish((A, 1)), "k3")).status_code == 201
+        catalogue.is_cut_off = True
+        assert (await create(client, wish((A, 1)), "k4")).status_code == 201
+        # Whoever limits it afterwards is heard.
+        limited_pod(pod, max_open_holds=1)
+        problem(await create(client, wish((A, 1), (B, 1)), "k5"), 409, "HOLD_LIMIT")
+
+    asking(test, view=fed.view)
