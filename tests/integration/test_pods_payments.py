@@ -100,7 +100,7 @@ class Shop:
         return shown
 
     def order(self, reservation_id: str) -> str:
-        parts = split_issued_id(reservation_id)
+        parts = split_issued_id(reservation_id.removesuffix("_c"))
         assert parts is not None
         return Order(reservation_id, 1, parts.partition).id
 
@@ -194,6 +194,36 @@ def test_i25_a_cart_is_held_held_longer_and_given_back_as_one(shop: Shop) -> Non
     given_back = client.delete(place, headers={"Prefer": "wait=60"})
     assert given_back.json()["status"] == "RELEASED"
     assert client.get(place).json()["status"] == "RELEASED"
+
+
+def test_i10_a_cart_is_paid_for_and_given_back_as_one_and_its_webhooks_are_in_the_log(
+    shop: Shop,
+) -> None:
+    client, items = shop.pod.client, [{"section": "A", "quantity": count} for count in (1, 2)]
+    answer = client.post(
+        f"/v1/events/{EVENT}/carts",
+        json={"items": items},
+        headers={"Idempotency-Key": "cart-2", "Prefer": "wait=60"},
+    )
+    assert answer.status_code == 201, f"{answer.text}\n{shop.worker.tail()}"
+    cart, place = answer.json(), answer.headers["location"]
+    way = {"amount": cart["amount"], "currency": cart["currency"], "method": "card"}
+    key = {"Idempotency-Key": "pay-cart"}
+    begun, again = (client.post(f"{place}/payments", json=way, headers=key) for _ in range(2))
+    assert (begun.status_code, again.json()) == (202, begun.json()), again.text
+    payment, where = begun.json()["payment_id"], begun.headers["location"]
+    paid = shop.reach(where, "DONE")
+    assert (paid["cart_status"], paid["amount"]) == ("SOLD", 3 * PRICE)
+    assert shop.kept(payment) == 3 * PRICE
+    assert {part["status"] for part in client.get(place).json()["parts"]} == {"SOLD"}
+    assert wait_until(lambda: shop.hints(payment) > 0, PATIENCE_S)
+    for _ in range(2):
+        asked = client.post(f"{place}:refund", headers={"Idempotency-Key": "cart-back"})
+        assert asked.status_code == 202, asked.text
+    back = shop.reach(where, "REFUNDED")
+    assert back["booking_number"] == paid["booking_number"]
+    assert wait_until(lambda: client.get(place).json()["status"] == "REFUNDED", PATIENCE_S)
+    assert shop.kept(payment) == 0
 
 
 def test_who_is_declined_has_no_seats_and_pays_nothing(shop: Shop) -> None:
