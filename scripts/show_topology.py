@@ -26,12 +26,12 @@ from state.records.issued.codecs import IssuingCodecs
 from state.records.lock_codecs import LockCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
-from streams import release_locks
+from streams import allocate_purchases, invalidate_caches, release_locks
 from streams.check_claims.handler import Setup
 from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
 from streams.route import Route
-from streams.settings import Settings
-from topology import POD_READS, POD_WRITES, routes, workers
+from streams.wiring import Parts
+from topology import POD_READS, POD_WRITES, routes
 
 BEGIN = "<!-- topology -->"
 END = "<!-- /topology -->"
@@ -47,12 +47,18 @@ _By = TypeVar("_By", bound=Enum)
 def all_routes() -> tuple[Route, ...]:
     """Return the routes as a worker plays them, without a registry or a broker."""
     ids = counted_ids()
-    codecs = SeatCodecs.of(ids), PaymentCodecs.of(ids), CartCodecs.of(ids)
-    nobody = Secrets(bytes(SECRET_BYTES_MIN))
-    shops = Setup(ClaimCodecs.of(ids), nobody)
-    locks = release_locks.Setup(LockCodecs.of(ids))
-    after = workers(IssuingCodecs.of(ids), Settings.from_env({}))
-    return routes(*codecs, cached_seats=1_000_000, shops=shops, locks=locks, workers=after)
+    issuing, service = IssuingCodecs.of(ids), allocate_purchases.AllocationService("")
+    parts = Parts(
+        SeatCodecs.of(ids),
+        PaymentCodecs.of(ids),
+        CartCodecs.of(ids),
+        shops=Setup(ClaimCodecs.of(ids), Secrets(bytes(SECRET_BYTES_MIN))),
+        locks=release_locks.Setup(LockCodecs.of(ids)),
+        issuing=issuing,
+        allocating=allocate_purchases.Setup(issuing, service.perform),
+        caches=invalidate_caches.Setup(issuing, invalidate_caches.performer(None)),
+    )
+    return routes(parts)
 
 
 def as_text(flow: Sequence[Route]) -> str:

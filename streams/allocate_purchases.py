@@ -12,14 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.topics import (
-    ALLOCATIONS_CHANGELOG,
-    DEAD_LETTER_QUEUE,
-    PURCHASE_CREATED,
-    SEATS_ALLOCATED,
-)
+from schemas.topics import SEATS_ALLOCATED
 from serdes.decoding import Decoded, Undecodable
 from state.domain.issued.purchase import is_purchase_of
 from state.domain.keys import ALLOCATED, buyer_key
@@ -39,7 +35,7 @@ from streams.gateways.calls import HttpCalls
 from streams.gateways.protocol import Unavailable, Unknown
 from streams.intents import Intent, NotDone, Performer
 from streams.patience import RETRIES, Retries
-from streams.route import Route
+from streams.route import RoleTopics, Route
 from streams.settings import INBOX_RETENTION_MS
 from streams.working.answers import Seal
 from streams.working.events import Identify, by_headers
@@ -67,36 +63,48 @@ class ServiceTrouble(Exception):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker has for this role.
+
+    perform: asks the service once. close: what performing holds open. seal: of the answers that
+             are told.
+    """
+
+    codecs: IssuingCodecs
+    perform: Performer
+    close: Callable[[], Awaitable[None]] | None = None
+    seal: Seal | None = None
+
+
 def route(
-    codecs: IssuingCodecs,
-    performer: Performer,
+    topics: RoleTopics,
+    setup: Setup,
     retries: Retries = RETRIES,
     retention_ms: int = INBOX_RETENTION_MS,
-    seal: Seal | None = None,
-    close: Callable[[], Awaitable[None]] | None = None,
 ) -> Route:
     """Return the route of the only writer of allocations."""
-    allocate = Allocate(codecs)
+    allocate = Allocate(setup.codecs)
     work = Work(
-        ROLE,
-        PURCHASE_CREATED.name,
+        topics.role,
+        topics.source,
         allocate.begin,
         allocate.answered,
-        patience=retries.of(ROLE),
+        patience=retries.of(topics.role),
         retention_ms=retention_ms,
-        identify=identified(codecs),
+        identify=identified(setup.codecs),
         call_ms=CALL_MS,
-        seal=seal,
+        seal=setup.seal,
     )
     return work_route(
         work,
-        to=(SEATS_ALLOCATED.name,),
-        changelog=ALLOCATIONS_CHANGELOG.name,
-        dead_letters=DEAD_LETTER_QUEUE.name,
+        to=topics.to,
+        changelog=topics.changelog,
+        dead_letters=topics.dead_letters,
         owns=owns,
         stored={ALLOCATED: allocation_of},
-        performers={SERVICE: performer},
-        close=close,
+        performers={SERVICE: setup.perform},
+        close=setup.close,
     )
 
 

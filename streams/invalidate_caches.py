@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from schemas.topics import CACHES_CHANGELOG, DEAD_LETTER_QUEUE, PURCHASE_CREATED
 from serdes.decoding import Decoded
 from state.records.issued.codecs import PURCHASES, Changed, Created, IssuingCodecs
 from streams.intents import Intent, NotDone, Performer
 from streams.patience import RETRIES, Retries
-from streams.route import Route
+from streams.route import RoleTopics, Route
 from streams.settings import INBOX_RETENTION_MS
 from streams.working.answers import Seal
 from streams.working.events import by_record
@@ -35,15 +35,24 @@ Forget = Callable[[Sequence[str]], Awaitable[int]]
 """Deletes these keys, and returns how many there were; raises where Redis does not answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker has for this role; fields as those of `allocate_purchases.Setup`."""
+
+    codecs: IssuingCodecs
+    perform: Performer
+    close: Callable[[], Awaitable[None]] | None = None
+    seal: Seal | None = None
+
+
 def route(
-    codecs: IssuingCodecs,
-    performer: Performer,
+    topics: RoleTopics,
+    setup: Setup,
     retries: Retries = RETRIES,
     retention_ms: int = INBOX_RETENTION_MS,
-    seal: Seal | None = None,
-    close: Callable[[], Awaitable[None]] | None = None,
 ) -> Route:
     """Return the route that has caches forgotten."""
+    codecs = setup.codecs
 
     def begin(task: Task) -> None:
         said = codecs.told.decode(task.value)
@@ -52,22 +61,22 @@ def route(
         task.call(CACHES, json.dumps(keys_of(_word(said))).encode())
 
     work = Work(
-        ROLE,
-        PURCHASE_CREATED.name,
+        topics.role,
+        topics.source,
         begin,
-        patience=retries.of(ROLE),
+        patience=retries.of(topics.role),
         retention_ms=retention_ms,
         is_critical=False,
         identify=by_record(codecs.told, _known_by),
         call_ms=CALL_MS,
-        seal=seal,
+        seal=setup.seal,
     )
     return work_route(
         work,
-        changelog=CACHES_CHANGELOG.name,
-        dead_letters=DEAD_LETTER_QUEUE.name,
-        performers={CACHES: performer},
-        close=close,
+        changelog=topics.changelog,
+        dead_letters=topics.dead_letters,
+        performers={CACHES: setup.perform},
+        close=setup.close,
         owns=lambda *_: False,
     )
 

@@ -14,12 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from schemas.topics import (
-    DEAD_LETTER_QUEUE,
-    ISSUED_CHANGELOG,
-    PURCHASE_CONFIRMED,
-    PURCHASE_CREATED,
-)
+from schemas.topics import PURCHASE_CREATED
 from serdes.decoding import Decoded, Undecodable
 from state.domain.issued.purchase import IssuedPurchase, is_purchase_of, purchase_id
 from state.domain.keys import ISSUED, buyer_key, partition_of, split_order_id
@@ -34,7 +29,7 @@ from state.records.payments import PAYMENTS
 from streams.batch import Batch, Record
 from streams.folding.reading import told
 from streams.patience import RETRIES, Retries
-from streams.route import Route
+from streams.route import RoleTopics, Route
 from streams.settings import INBOX_RETENTION_MS
 from streams.working.events import Identify, by_headers
 from streams.working.fold import Work
@@ -47,23 +42,25 @@ _CONFIRMED: Final = PAYMENTS + "PurchaseConfirmed"
 
 
 def route(
-    codecs: IssuingCodecs, retries: Retries = RETRIES, retention_ms: int = INBOX_RETENTION_MS
+    topics: RoleTopics,
+    codecs: IssuingCodecs,
+    retries: Retries = RETRIES,
+    retention_ms: int = INBOX_RETENTION_MS,
 ) -> Route:
     """Return the route of the only writer of issued purchases."""
-    issue = Issue(codecs)
     work = Work(
-        ROLE,
-        PURCHASE_CONFIRMED.name,
-        issue,
-        patience=retries.of(ROLE),
+        topics.role,
+        topics.source,
+        Issue(codecs),
+        patience=retries.of(topics.role),
         retention_ms=retention_ms,
         identify=identified(codecs),
     )
     return work_route(
         work,
-        to=(PURCHASE_CREATED.name,),
-        changelog=ISSUED_CHANGELOG.name,
-        dead_letters=DEAD_LETTER_QUEUE.name,
+        to=topics.to,
+        changelog=topics.changelog,
+        dead_letters=topics.dead_letters,
         owns=owns,
         stored={ISSUED: issued_purchase},
     )

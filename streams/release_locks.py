@@ -37,10 +37,12 @@ from streams.intents import (
     open_intent,
     settle_intent,
 )
+from streams.route import RoleTopics, Route
 
 _UNLOCK: Final = LOCKS + "SeatUnlock"
 _RELEASED: Final = LOCKS + "LocksReleased"
 
+ROLE: Final = "locks"
 REDIS: Final = "redis"
 CALL_MS: Final = 5_000
 SEATS_MAX: Final = 100
@@ -118,6 +120,19 @@ class UnlockFold(Fold):
     def __init__(self, setup: Setup, batch: Batch, state: State, log_time_ms: int) -> None:
         super().__init__(setup.codecs.records, batch, state, log_time_ms)
         self.setup = setup
+
+
+def route(topics: RoleTopics, setup: Setup) -> Route:
+    """Return the route that removes the locks of holds that are over."""
+    return Route(
+        *topics.through(release_locks(setup)),
+        progress=progress,
+        refuse=refuse_poison(setup),
+        owns=owns,
+        performers={REDIS: performer(setup.unlocker)},
+        answer=told_answers(setup.codecs),
+        close=None if setup.unlocker is None else setup.unlocker.close,
+    )
 
 
 def release_locks(setup: Setup) -> Handler:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from infra.process.environment import BadSetting
+from schemas.topics import DEAD_LETTER_QUEUE, Topic
 from streams.batch import Batch, Effects, Handler, Record, State
 from streams.intents import INTENT, TRACE, Answer, Intent, Performer
 from streams.settings import ROLES
@@ -48,6 +49,36 @@ class Retold:
     topic: str
     prefix: bytes
     tell: Callable[[State, Sequence[bytes]], list[tuple[bytes | None, bytes]]]
+
+
+class RoleTopics(NamedTuple):
+    """The topics of one role: a line of the topology's table. Fields as those of `Route`."""
+
+    role: str
+    source: str
+    to: tuple[str, ...]
+    changelog: str
+    dead_letters: str
+    by_key: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        role: str,
+        source: Topic,
+        *,
+        to: tuple[Topic, ...],
+        changelog: Topic,
+        dead_letters: Topic = DEAD_LETTER_QUEUE,
+        by_key: tuple[Topic, ...] = (),
+    ) -> RoleTopics:
+        """Return the names of these topics."""
+        names, keyed = (tuple(topic.name for topic in topics) for topics in (to, by_key))
+        return cls(role, source.name, names, changelog.name, dead_letters.name, keyed)
+
+    def through(self, handler: Handler) -> tuple[str, str, Handler, tuple[str, ...], str, str]:
+        """Return the first arguments of the role's `Route`, with its handler."""
+        return self.role, self.source, handler, self.to, self.changelog, self.dead_letters
 
 
 @dataclass(frozen=True, slots=True)

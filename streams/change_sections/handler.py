@@ -19,23 +19,45 @@ from typing import Final
 
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_STATUS
 from serdes.decoding import Decoded
-from state.domain.keys import PROGRESS_KEY, SECTION
+from state.domain.keys import PROGRESS_KEY, SECTION, may_store
 from state.domain.reasons import Reason
 from state.records.names import ClaimPayment, SaleCommand
 from state.records.seat_codecs import SeatCodecs
 from state.records.section import write_section
 from streams.batch import Batch, Effects, Handler, Record, State, Told
 from streams.change_sections.carts import tell_cart, tell_undecided
+from streams.change_sections.contradictions import contradiction
 from streams.change_sections.decide import command_of, decide_all
 from streams.change_sections.fold import BESIDE, STATE_BYTES_MAX, Beside, SectionFold, keys_of
 from streams.change_sections.payments import claimed, refused, told_before
-from streams.change_sections.statuses import status_of
+from streams.change_sections.statuses import retold_statuses, status_of
+from streams.emit_ticks import emit_ticks
 from streams.folding.batches import fold_batch, pass_over, progress_of
 from streams.folding.causes import each_followed
 from streams.folding.reading import read
+from streams.route import RoleTopics, Route
+
+ROLE: Final = "seats"
 
 # Sections kept decoded for each partition, counted in seats; about 2 bytes of memory a seat.
 CACHED_SEATS_MAX: Final = 5_000_000
+
+
+def route(topics: RoleTopics, codecs: SeatCodecs, cached_seats: int) -> Route:
+    """Return the route of the only writer of seats: section state is a fold of its topic.
+
+    cached_seats: as `change_sections` says of `cached_seats_max`.
+    """
+    return Route(
+        *topics.through(change_sections(codecs, cached_seats_max=cached_seats)),
+        by_key=topics.by_key,
+        progress=progress,
+        tick=emit_ticks(codecs.tick),
+        retold=retold_statuses(codecs),
+        refuse=refuse_poison(codecs),
+        owns=may_store,
+        contradiction=contradiction(codecs),
+    )
 
 
 def change_sections(

@@ -37,7 +37,9 @@ from streams.check_claims.signatures import unbelieved
 from streams.folding.reading import told
 from streams.gateways.protocol import GATEWAY_NAME
 from streams.gateways.webhooks import Secrets
+from streams.route import RoleTopics, Route
 
+ROLE: Final = "claims"
 CORRELATION: Final = "payment-completed"
 """Correlation id of claims. A pod must not take a claim's outcome for that of its own command."""
 
@@ -73,6 +75,11 @@ class Setup:
     codecs: ClaimCodecs
     secrets: Secrets
     section_commands: str = SECTION_COMMANDS.name
+
+
+def route(topics: RoleTopics, setup: Setup) -> Route:
+    """Return the route that believes other shops: it remembers nothing, and forwards."""
+    return Route(*topics.through(check_claims(setup)))
 
 
 def check_claims(setup: Setup) -> Handler:

@@ -16,17 +16,36 @@ for limits; `p`: progress.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from state.domain.carts.payment import Answer
-from state.domain.keys import cart_of_payment
+from state.domain.keys import cart_of_payment, may_store_of_carts
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from state.records.cart_codecs import CartCodecs
 from state.records.carts import CARTS, SettleCart
 from streams.batch import Batch, Effects, Handler, Record, State
+from streams.emit_ticks import emit_ticks
 from streams.folding.batches import fold_batch, pass_over, progress_of
+from streams.hold_carts.contradictions import contradiction
 from streams.hold_carts.decide import decide_all, emit_again
 from streams.hold_carts.fold import ASKED, Asked, CartFold
+from streams.route import RoleTopics, Route
+
+ROLE: Final = "carts"
+
+
+def route(topics: RoleTopics, codecs: CartCodecs) -> Route:
+    """Return the route of the only writer of carts: each buyer's of an event lie together."""
+    return Route(
+        *topics.through(hold_carts(codecs)),
+        by_key=topics.by_key,
+        progress=progress,
+        tick=emit_ticks(codecs.tick),
+        refuse=refuse_poison(codecs),
+        owns=may_store_of_carts,
+        contradiction=contradiction,
+    )
 
 
 def hold_carts(codecs: CartCodecs, *, asked: Asked = ASKED) -> Handler:

@@ -14,16 +14,21 @@ that this capture is for; `c` + reservation id: the purchase needs a person; `n`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from schemas.topics import PAYMENT_EVENTS
-from state.domain.keys import PURCHASE_COUNTS_KEY
+from state.domain.keys import PURCHASE_COUNTS_KEY, may_store_of_payments
 from state.domain.purchase import Heard, PurchaseStatus
 from state.records.names import PaymentRequested
 from state.records.payment_codecs import GatewayAnswered, PaymentCodecs
 from state.records.payments import PAYMENTS, purchase_of
 from streams.batch import Batch, Effects, Handler, Record, State
+from streams.emit_ticks import emit_ticks
 from streams.folding.batches import fold_batch, pass_over, progress_of
+from streams.gateways.protocol import Gateway
+from streams.route import RoleTopics, Route
+from streams.take_payments.contradictions import contradiction
 from streams.take_payments.decide import (
     REQUESTED,
     decide_all,
@@ -33,6 +38,36 @@ from streams.take_payments.decide import (
     never_begun,
 )
 from streams.take_payments.fold import PaymentFold, Setup
+from streams.take_payments.performers import GatewayPerformers
+from streams.take_payments.questions import CALL_MS, told_answers
+
+ROLE: Final = "payments"
+
+
+def route(
+    topics: RoleTopics,
+    codecs: PaymentCodecs,
+    gateways: Sequence[Gateway],
+    call_ms: int = CALL_MS,
+) -> Route:
+    """Return the route of the only writer of purchases, and the only one that calls gateways.
+
+    gateways: those that may be asked. call_ms: how long one call may take.
+    """
+    setup, performers = Setup(codecs, call_ms=call_ms), GatewayPerformers(gateways)
+    return Route(
+        *topics.through(take_payments(setup)),
+        by_key=topics.by_key,
+        progress=progress,
+        tick=emit_ticks(codecs.tick),
+        refuse=refuse_poison(setup),
+        counts=counts(codecs),
+        owns=may_store_of_payments,
+        contradiction=contradiction(codecs),
+        performers=performers.by_destination,
+        answer=told_answers(codecs),
+        close=performers.close,
+    )
 
 
 def take_payments(setup: Setup, *, events: str = PAYMENT_EVENTS.name) -> Handler:

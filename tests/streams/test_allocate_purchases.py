@@ -21,9 +21,10 @@ from serdes.wire import HEADER_BYTES
 from state.domain.issued.purchase import IssuedOrder, purchase_id
 from state.domain.keys import ALLOCATED, buyer_key, partition_of
 from state.records.issued.codecs import PURCHASES, Allocation, allocation_of
-from streams.allocate_purchases import CALL_MS, AllocationService, ServiceTrouble, route
+from streams.allocate_purchases import CALL_MS, AllocationService, ServiceTrouble, Setup, route
 from streams.driver import Pending, TopologyDriver
 from streams.intents import Answer, Intent, NotDone, Result
+from topology import ALLOCATING
 
 SOURCE, TO = PURCHASE_CREATED.name, SEATS_ALLOCATED.name
 ORDER = IssuedOrder(b"r1.1.0", b"r1", 3, True, 900, b"EUR", b"BK", ((b"A", 0, 0, 1),), 1_000)
@@ -47,7 +48,9 @@ class Allocating:
     """A driver of the role, and a service that keeps the rule; it is asked by `answer_all`."""
 
     def __init__(self) -> None:
-        self.driver = TopologyDriver([route(CODECS, nobody)], partitions=PARTITIONS)
+        self.driver = TopologyDriver(
+            [route(ALLOCATING, Setup(CODECS, nobody))], partitions=PARTITIONS
+        )
         self.active: dict[tuple[str, int], str] = {}
         self.asked: list[str] = []
 
@@ -303,7 +306,7 @@ def test_a_service_that_is_not_there_did_nothing() -> None:
 
 
 def test_the_role_has_the_figures_of_its_document() -> None:
-    made = route(CODECS, nobody)
+    made = route(ALLOCATING, Setup(CODECS, nobody))
     assert (made.role, made.source, made.to) == (
         "allocate_purchases",
         "purchase-created",

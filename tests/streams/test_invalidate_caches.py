@@ -14,8 +14,9 @@ from state.domain.issued.purchase import IssuedOrder, purchase_id
 from state.domain.keys import buyer_key
 from streams.driver import TopologyDriver
 from streams.intents import INTENT, Answer, Intent, NotDone, Result
-from streams.invalidate_caches import CACHES, performer, route
+from streams.invalidate_caches import CACHES, Setup, performer, route
 from streams.working.kept import WAITING
+from topology import CACHES as CACHES_OF
 
 SOURCE = PURCHASE_CREATED.name
 ORDER = IssuedOrder(b"r1.1.0", b"r1", 3, True, 900, b"EUR", b"BK", ((b"A", 0, 0, 1),), 1_000)
@@ -30,7 +31,7 @@ class Shown:
     asked: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.driver = TopologyDriver([route(CODECS, performer(None))])
+        self.driver = TopologyDriver([route(CACHES_OF, Setup(CODECS, performer(None)))])
 
     def bought(self, user: str, revision: int = 3, *, is_active: bool = True) -> None:
         own_id = purchase_id(user.encode(), EVENT, 0).encode()
@@ -104,7 +105,7 @@ def test_what_is_no_purchase_is_a_dead_letter_and_none_of_its_store_is_anothers(
     shown = Shown()
     shown.driver.pipe(SOURCE, b"7-ann", b"rubbish")
     assert len(shown.driver.dead_letters) == 1
-    made = route(CODECS, performer(None))
+    made = route(CACHES_OF, Setup(CODECS, performer(None)))
     assert made.may_store is not None
     assert made.contradiction is not None
     items = shown.driver.stored(SOURCE, 0)

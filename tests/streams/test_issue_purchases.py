@@ -24,6 +24,7 @@ from streams.route import Route
 from streams.working.fold import Work
 from streams.working.route import handler
 from streams.working.task import Failed, Task
+from topology import ISSUING
 
 # What the payments role may say of few orders of few buyers: each turn confirms or revokes, and
 # always says the same.
@@ -186,7 +187,7 @@ def test_an_order_of_another_reservation_is_refused() -> None:
 
 
 def test_the_role_has_the_figures_of_its_document() -> None:
-    made = route(CODECS)
+    made = route(ISSUING, CODECS)
     assert (made.role, made.source) == ("issue_purchases", "purchase-confirmed")
     assert made.to == ("purchase-created",)
 
@@ -196,7 +197,7 @@ def test_a_purchase_that_cannot_be_read_is_the_stores_fault_and_no_dead_letter(
     rotten: bytes | None,
 ) -> None:
     """A dead letter would take the tickets of who has paid, though nothing is wrong with it."""
-    issuing, made = Issuing(), route(CODECS)
+    issuing, made = Issuing(), route(ISSUING, CODECS)
     key, value = word("r1")
     issuing.hears(key, value)
     partition = partition_of(key, PARTITIONS)
@@ -214,7 +215,7 @@ def test_a_purchase_that_cannot_be_read_is_the_stores_fault_and_no_dead_letter(
 
 
 def test_a_store_of_the_role_contradicts_itself_nowhere_and_foreign_keys_have_no_place() -> None:
-    issuing, made = Issuing(), route(CODECS)
+    issuing, made = Issuing(), route(ISSUING, CODECS)
     issuing.hears(*word("r1"))
     assert made.contradiction is not None
     for number in range(PARTITIONS):
@@ -230,10 +231,10 @@ def test_what_waits_over_a_restart_is_read_before_anything_is_decided() -> None:
     header = value[:HEADER_BYTES]
     foreign = header_of(900)
     of_old.confirmed.by_header[foreign] = of_old.confirmed.by_header[header]
-    old = TopologyDriver([failing(route(of_old))])
+    old = TopologyDriver([failing(route(ISSUING, of_old))])
     old.pipe(SOURCE, key, foreign + value[HEADER_BYTES:])
     waiting = old.state(SOURCE, 0).store
-    new = TopologyDriver([route(of_new)])
+    new = TopologyDriver([route(ISSUING, of_new)])
     new._states[SOURCE, 0] = PartitionState(waiting)
     # This tick lies where the old one has read already.
     new.advance(1)

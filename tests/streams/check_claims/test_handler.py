@@ -14,9 +14,9 @@ from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.domain.keys import section_key
 from streams.batch import Batch, UnknownSchema
-from streams.check_claims.handler import PaymentCompleted, check_claims
+from streams.check_claims.handler import PaymentCompleted, check_claims, route
 from streams.driver import PipedRecord, TopologyDriver
-from topology import check_claims as route_of
+from topology import CLAIMS
 
 PRICE = 9_000
 SECTION_READ = TopicDecoder(SECTION_COMMANDS, counted_ids())
@@ -27,7 +27,7 @@ class Shop:
     """The route alone, over four partitions; the section of the tests lies on the first one."""
 
     def __init__(self) -> None:
-        self.driver = TopologyDriver([route_of(SETUP)], partitions=4)
+        self.driver = TopologyDriver([route(CLAIMS, SETUP)], partitions=4)
 
     def write(self, record: Written, partition: int = 0) -> None:
         key, value, headers = record

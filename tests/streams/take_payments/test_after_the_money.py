@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.carts.carting import PARTITIONS, SECTIONS, best, open_cart
 from support.carts.paid_carts import PRICE, PaidCarts, id_of
-from support.issuing.after_the_money import ALLOCATED_TO, CONFIRMED, CREATED, After, nobody
-from support.issuing.orders import CODECS
+from support.issuing.after_the_money import ALLOCATED_TO, CONFIRMED, CREATED, After, both_routes
 from support.payments.shop import PAYMENTS, SEATS, Shop, whole_sale
 from support.seats.section_commands import hold_chosen, start_payment
 
@@ -15,7 +14,6 @@ from state.domain.carts.cart import OnFailure
 from state.domain.keys import ALLOCATED, ISSUED, PURCHASE
 from state.domain.purchase import PurchaseStatus
 from state.records.payments import purchase_of
-from streams import allocate_purchases, issue_purchases
 from streams.driver import PipedRecord
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -160,8 +158,7 @@ def test_s002_a_replay_of_every_topic_from_its_beginning_changes_nothing() -> No
 def test_a_store_owns_what_its_role_has_put_there_and_nothing_of_another_partition() -> None:
     shop, after = whole_sale(), After()
     after.hears(shop.driver.log(CONFIRMED, 0))
-    routes = [issue_purchases.route(CODECS), allocate_purchases.route(CODECS, nobody)]
-    for route in routes:
+    for route in both_routes():
         assert route.may_store is not None
         keys = list(after.driver.stored(route.source, 0))
         assert keys

@@ -33,6 +33,7 @@ from state.records.reservation import read_reservation
 from streams.driver import Pending, TopologyDriver
 from streams.intents import Answer, Result
 from streams.take_payments.questions import Asked, Word
+from streams.wiring import Parts
 from topology import routes
 
 SEATS, PAYMENTS = SECTION_COMMANDS.name, PAYMENT_COMMANDS.name
@@ -56,7 +57,7 @@ class World:
 
     def __init__(self) -> None:
         named: Any = [Named()]
-        flow = routes(SEAT_CODECS, CODECS, CartCodecs.of(IDS), cached_seats=1_000, gateways=named)
+        flow = routes(Parts(SEAT_CODECS, CODECS, CartCodecs.of(IDS), 1_000, named))
         self.routes = {route.source: route for route in flow}
         self.deadly = Deadly()
         flow = tuple(dying(route, DECODERS, self.deadly) for route in flow)

@@ -6,6 +6,7 @@ from typing import Any
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import EVENT, IDS, Pair, open_section
 
+import topology
 from schemas.topics import CART_COMMANDS, SECTION_COMMANDS
 from state.domain.carts.cart import Cart, OnFailure
 from state.domain.carts.limits import UNLIMITED, Limits
@@ -14,9 +15,10 @@ from state.domain.reservation import Reservation, Status
 from state.records.cart_codecs import CartCodecs
 from state.records.carts import CartEncoders, Wanted, cart_of
 from state.records.reservation import read_reservation
+from streams.change_sections import handler as seats
 from streams.driver import TopologyDriver
+from streams.hold_carts import handler as carts
 from streams.route import Route
-from topology import hold_carts, seats
 
 CODECS = CartCodecs.of(IDS)
 PODS = CartEncoders(IDS)
@@ -29,7 +31,7 @@ SECTIONS = ("BLOCK-0", "BLOCK-1", "BLOCK-2")
 
 
 def flow() -> tuple[Route, Route]:
-    return seats(SEAT_CODECS, 1_000_000), hold_carts(CODECS)
+    return seats.route(topology.SEATS, SEAT_CODECS, 1_000_000), carts.route(topology.CARTS, CODECS)
 
 
 def cart_id_of(number: int = 0, user: str = "ann", partitions: int = PARTITIONS) -> str:

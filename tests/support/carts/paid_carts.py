@@ -30,6 +30,7 @@ from state.records.payments import PurchaseRecord, purchase_of
 from streams.driver import Pending, TopologyDriver
 from streams.intents import Answer, Result
 from streams.take_payments.questions import Asked, Word
+from streams.wiring import Parts
 from topology import routes
 
 PAYMENTS = PAYMENT_COMMANDS.name
@@ -62,7 +63,7 @@ class PaidCarts(Carting):
         self, rows: Sequence[str] = ("...",) * 3, prices: Sequence[int] = (PRICE,) * 3
     ) -> None:
         named: Any = [Named()]
-        flow = routes(SEAT_CODECS, CODECS, CART_CODECS, cached_seats=1_000, gateways=named)
+        flow = routes(Parts(SEAT_CODECS, CODECS, CART_CODECS, 1_000, named))
         self.routes = {route.source: route for route in flow}
         self.deadly = Deadly()
         dead = tuple(dying(route, DECODERS, self.deadly) for route in flow)

@@ -13,6 +13,8 @@ from state.records.issued.codecs import issued_purchase
 from streams import allocate_purchases, issue_purchases
 from streams.driver import PipedRecord, TopologyDriver
 from streams.intents import Answer, Intent, Result
+from streams.route import Route
+from topology import ALLOCATING, ISSUING
 
 CONFIRMED, CREATED, ALLOCATED_TO = (
     topic.name for topic in (PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED)
@@ -23,13 +25,20 @@ async def nobody(_: Intent) -> bytes:
     raise NotImplementedError
 
 
+def both_routes() -> list[Route]:
+    setup = allocate_purchases.Setup(CODECS, nobody)
+    return [
+        issue_purchases.route(ISSUING, CODECS),
+        allocate_purchases.route(ALLOCATING, setup),
+    ]
+
+
 class After:
     """The two roles that come after the money, in memory, over what payments have told."""
 
     def __init__(self, partitions: int = 1) -> None:
-        issue, allocate = issue_purchases.route(CODECS), allocate_purchases.route(CODECS, nobody)
         self.partitions = partitions
-        self.driver = TopologyDriver([issue, allocate], partitions=partitions)
+        self.driver = TopologyDriver(both_routes(), partitions=partitions)
 
     def hears(self, records: Sequence[PipedRecord]) -> None:
         for record in records:

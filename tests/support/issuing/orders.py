@@ -11,6 +11,7 @@ from state.records.names import SoldSeats
 from state.records.payment_codecs import PaymentCodecs
 from streams.driver import TopologyDriver
 from streams.issue_purchases import route
+from topology import ISSUING
 
 IDS = counted_ids()
 CODECS = IssuingCodecs.of(IDS)
@@ -48,7 +49,7 @@ class Issuing:
     """A driver of the role that issues."""
 
     def __init__(self) -> None:
-        self.driver = TopologyDriver([route(CODECS)], partitions=PARTITIONS)
+        self.driver = TopologyDriver([route(ISSUING, CODECS)], partitions=PARTITIONS)
         self._told = TopicDecoder(PURCHASE_CREATED, IDS)
 
     def hears(

@@ -38,6 +38,7 @@ from streams.check_claims import handler as claims
 from streams.driver import PipedRecord, TopologyDriver
 from streams.gateways.webhooks import Secrets
 from streams.route import Route
+from streams.wiring import Parts
 from topology import routes
 
 FOLDER = ROOT / "tests" / "golden" / "logs"
@@ -96,7 +97,7 @@ def flow(ids: SchemaIds) -> tuple[tuple[Route, ...], tuple[TopicDecoder, ...]]:
         IssuingCodecs.of(ids),
     )
     named: Any = [NamedGateway()]
-    played = routes(
+    parts = Parts(
         of_seats,
         of_payments,
         of_carts,
@@ -104,16 +105,10 @@ def flow(ids: SchemaIds) -> tuple[tuple[Route, ...], tuple[TopicDecoder, ...]]:
         gateways=named,
         shops=claims.Setup(of_claims, Secrets(SECRET)),
         locks=release_locks.Setup(of_locks),
-        workers=(
-            issue_purchases.route(of_issuing),
-            allocate_purchases.route(of_issuing, nobody),
-        ),
+        issuing=of_issuing,
+        allocating=allocate_purchases.Setup(of_issuing, nobody),
     )
-    decoders = (
-        *(of_seats.commands, of_payments.records, of_carts.records),
-        *(of_claims.records, of_locks.records, of_issuing.confirmed, of_issuing.told),
-    )
-    return played, decoders
+    return routes(parts), parts.decoders
 
 
 def recorded() -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import topology
 from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS, SECTION_COMMANDS, Topic
 from serdes.avro.field_names import field_names
 from serdes.decoding import Decoded, TopicDecoder
@@ -17,10 +18,9 @@ from state.records.payments import PAYMENTS, PaymentEncoders, PurchaseRecord, pu
 from streams.driver import Pending, TopologyDriver
 from streams.intents import Answer, Result
 from streams.route import Route
+from streams.take_payments import handler
 from streams.take_payments.contradictions import contradiction
-from streams.take_payments.performers import GatewayPerformers
 from streams.take_payments.questions import Asked, Word
-from topology import take_payments
 
 IDS = counted_ids()
 CODECS = PaymentCodecs.of(IDS)
@@ -50,7 +50,7 @@ class NamedGateway:
 
 def route_of(gateways: Sequence[str] = ("mock",)) -> Route:
     named: Any = [NamedGateway(name) for name in gateways]
-    return take_payments(CODECS, GatewayPerformers(named), 10_000)
+    return handler.route(topology.PAYMENTS, CODECS, named, 10_000)
 
 
 class Told(NamedTuple):

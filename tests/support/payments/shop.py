@@ -30,6 +30,7 @@ from state.stores.memory import MemoryStore
 from streams.driver import PipedRecord, TopologyDriver
 from streams.intents import Answer, Result
 from streams.take_payments.questions import Asked, Word
+from streams.wiring import Parts
 from topology import routes
 
 SEATS, PAYMENTS = SECTION_COMMANDS.name, PAYMENT_COMMANDS.name
@@ -59,7 +60,7 @@ class Shop:
         self.is_slow = is_slow
         named: Any = [Named()]
         codecs = SEAT_CODECS, CODECS, CartCodecs.of(IDS)
-        flow = routes(*codecs, cached_seats=1_000, gateways=named, shops=SETUP)
+        flow = routes(Parts(*codecs, cached_seats=1_000, gateways=named, shops=SETUP))
         self.deadly = Deadly()
         flow = tuple(dying(route, DECODERS, self.deadly) for route in flow)
         # One batch after the other, as workers do: else answers are published before questions.

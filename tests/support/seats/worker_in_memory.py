@@ -21,6 +21,7 @@ from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
 from streams.driver import TopologyDriver
+from streams.wiring import Parts
 from topology import routes
 
 IDS = counted_ids()
@@ -46,12 +47,7 @@ class WorkerInMemory:
         self.commands: list[str] = []
         self.outcomes: list[Outcome] = []
         self._driver = TopologyDriver(
-            routes(
-                SeatCodecs.of(IDS),
-                PaymentCodecs.of(IDS),
-                CartCodecs.of(IDS),
-                cached_seats=1_000_000,
-            ),
+            routes(Parts(SeatCodecs.of(IDS), PaymentCodecs.of(IDS), CartCodecs.of(IDS))),
             partitions=self.partitions,
         )
         self._decoder = TopicDecoder(RESERVATION_OUTCOMES, IDS)

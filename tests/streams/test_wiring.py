@@ -1,0 +1,152 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from support.records.registry_fake import fake_registry, fill
+from support.redis.nodes import servers
+
+from infra.process.environment import BadSetting
+from schemas import topics
+from serdes.avro.schema_files import current
+from serdes.decoding import TopicDecoder, UnknownSchema
+from serdes.registry.ids import counted_ids
+from serdes.schema_source import SchemaSource
+from serdes.wire import header_of
+from state.records.claim_codecs import ClaimCodecs
+from state.records.lock_codecs import LockCodecs
+from streams import wiring
+from streams.settings import Settings
+from topology import routes
+
+
+def test_gateways_of_a_worker_are_opened_where_it_takes_payments_and_refused_by_name() -> None:
+    secrets = {"TOSS_API_KEY": "key_of_a_test", "TOSS_WEBHOOK_SECRET": "a secret of this test"}
+    both = wiring._gateways(Settings(gateways=("mock", "toss")), secrets)
+    assert [gateway.name for gateway in both] == ["mock", "toss"]
+    assert wiring._gateways(Settings(gateways=("nobody",), roles=("seats",)), {}) == ()
+    for wrong in (("nobody",), ("mock", "mock"), ("",)):
+        with pytest.raises(BadSetting, match="SEATSTREAM_GATEWAYS"):
+            wiring._gateways(Settings(gateways=wrong), {})
+    with pytest.raises(BadSetting, match="MOCK_GATEWAY_URL"):
+        wiring._gateways(Settings(), {"MOCK_GATEWAY_URL": "nowhere"})
+
+
+def test_b26_other_shops_are_believed_by_a_secret_alone_and_without_one_nobody_reads() -> None:
+    codecs = ClaimCodecs.of(counted_ids())
+    good, old = "a secret of two shops", "the secret before that"
+    assert wiring._shops(Settings(), codecs) is None
+    assert wiring._shops(Settings(claim_secret=good, roles=("seats",)), codecs) is None
+    for settings in (
+        Settings(claim_secret=good),
+        Settings(claim_secret=good, old_claim_secret=old, roles=("claims",)),
+    ):
+        shops = wiring._shops(settings, codecs)
+        assert shops is not None
+        assert good not in f"{shops} {settings}"
+    for wrong in (
+        Settings(roles=("claims",)),
+        Settings(claim_secret="short"),
+        Settings(claim_secret=good, old_claim_secret="short"),
+    ):
+        with pytest.raises(BadSetting, match="SEATSTREAM_CLAIM_SECRET"):
+            wiring._shops(wrong, codecs)
+
+
+def test_answers_of_calls_are_signed_where_a_secret_is_set_and_none_is_shown() -> None:
+    good, old = "a secret of the workers", "the secret before it"
+    assert wiring._answer_seal(Settings()) is None
+    settings = Settings(answer_secret=good, old_answer_secret=old)
+    seal, former = (
+        wiring._answer_seal(settings),
+        wiring._answer_seal(Settings(answer_secret=old)),
+    )
+    assert seal is not None
+    assert former is not None
+    assert seal.signed_any([b"x"], [former.sign([b"x"])])
+    assert not former.signed_any([b"x"], [seal.sign([b"x"])])
+    assert good not in f"{seal} {settings}"
+    for wrong in (Settings(answer_secret="short"), Settings(old_answer_secret="short")):
+        with pytest.raises(BadSetting, match="SEATSTREAM_ANSWER_SECRET"):
+            wiring._answer_seal(wrong)
+
+
+@pytest.mark.redis
+def test_l26_a_redis_that_drops_keys_refuses_who_was_told_to_unlock_and_nobody_who_sells(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    codecs = LockCodecs.of(counted_ids())
+    with servers(tmp_path, 1, "--maxmemory-policy", "allkeys-lru") as [server]:
+        with pytest.raises(BadSetting, match=r"REDIS_URL.*allkeys-lru.*noeviction"):
+            wiring._locks(Settings(redis_url=server.url, roles=("locks",)), codecs)
+        assert wiring._locks(Settings(redis_url=server.url, roles=("seats",)), codecs) is None
+        assert not caplog.records
+        sells = wiring._locks(Settings(redis_url=server.url), codecs)
+    assert sells is not None
+    assert sells.unlocker is not None
+    asyncio.run(sells.unlocker.close())
+    [line] = caplog.records
+    assert (line.levelname, "maxmemory-policy noeviction" in line.message) == ("WARNING", True)
+
+
+def test_an_unknown_id_is_asked_once_for_all_that_a_worker_reads(tmp_path: Path) -> None:
+    with fake_registry() as fake:
+        fill(fake)
+        source = SchemaSource(fake.url, tmp_path / "ids.json")
+        ids = source.ids()
+        commands = TopicDecoder(topics.SECTION_COMMANDS, ids)
+        payments = TopicDecoder(topics.PAYMENT_COMMANDS, ids)
+        tick = current().text("io.seatstream.commands.Tick")
+        learned = fake.add(topics.subject(topics.SECTION_COMMANDS, "io.seatstream.commands.Tick"),
+                           tick.replace('"doc":"', '"doc":"Now: ', 1))  # fmt: skip
+        for schema_id, known in ((learned, True), (learned + 1, None)):
+            fake.requests.clear()
+            assert wiring._ask(source, (commands, payments), schema_id) is known
+            assert len(fake.requests) == len(set(fake.requests))
+        value = header_of(learned) + b"\0"
+        assert not isinstance(commands.decode(value), UnknownSchema)
+        assert not isinstance(payments.decode(value), UnknownSchema)
+
+
+def roles_of(settings: Settings) -> list[str]:
+    parts = wiring.parts_of(settings, {}, counted_ids())
+    return [route.role for route in routes(parts)]
+
+
+def test_what_happens_after_the_money_is_played_where_it_is_named_only() -> None:
+    always = ["seats", "payments", "carts"]
+    assert roles_of(Settings()) == roles_of(Settings(roles=("seats",))) == always
+    assert roles_of(Settings(roles=("issue_purchases",))) == [*always, "issue_purchases"]
+
+
+def test_the_role_that_allocates_is_not_played_without_a_service() -> None:
+    roles = ("allocate_purchases",)
+    with pytest.raises(BadSetting, match="ADMIN_SERVICE_URL"):
+        roles_of(Settings(roles=roles))
+    with_service = Settings(roles=roles, admin_service_url="http://127.0.0.1:3010")
+    parts = wiring.parts_of(with_service, {}, counted_ids())
+    assert parts.allocating is not None
+    assert parts.allocating.close is not None
+    assert routes(parts)[-1].close == parts.allocating.close
+
+
+def test_each_part_that_reads_a_topic_is_told_of_new_schemas() -> None:
+    claims = "a secret of two shops"
+    every = Settings(roles=("claims", "issue_purchases"), claim_secret=claims)
+    parts = wiring.parts_of(every, {}, counted_ids())
+    assert parts.shops is not None
+    assert parts.issuing is not None
+    assert parts.shops.codecs.records in parts.decoders
+    assert parts.issuing.confirmed in parts.decoders
+    few = wiring.parts_of(Settings(roles=("seats",)), {}, counted_ids())
+    assert few.decoders == (few.seats.commands, few.payments.records, few.carts.records)
+
+
+def test_the_role_that_deletes_from_caches_has_a_redis_and_a_group_of_its_own() -> None:
+    roles = ("invalidate_caches",)
+    with pytest.raises(BadSetting, match="REDIS_URL"):
+        roles_of(Settings(roles=roles))
+    with_redis = Settings(roles=roles, redis_url="redis://127.0.0.1")
+    assert wiring.parts_of(with_redis, {}, counted_ids()).caches is not None
+    both = ("allocate_purchases", "invalidate_caches")
+    with pytest.raises(BadSetting, match="two groups"):
+        roles_of(Settings(roles=both, admin_service_url="http://a:1", redis_url="redis://a"))
