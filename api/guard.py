@@ -1,6 +1,6 @@
 """What a documented endpoint demands before it runs: a role, and room under the limits.
 
-    @router.post(..., dependencies=[Depends(limited("create"))])
+    @router.post(..., dependencies=limited("create"))
     async def reserve(who: Buyer, ...)
 
 Look-ups from memory demand a token only: they cost neither broker nor Redis.
@@ -9,7 +9,7 @@ Look-ups from memory demand a token only: they cost neither broker nor Redis.
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final, Literal
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Security, params
 from fastapi.security import HTTPBearer
 
 from api.access.addresses import counted_network
@@ -63,8 +63,8 @@ Buyer = Annotated[Identity, Depends(buyer)]
 Operator = Annotated[Identity, Depends(operator)]
 
 
-def limited(kind: LimitKind) -> Callable[[Request, Identity], Awaitable[None]]:
-    """Return a dependency that counts a request by its user's limit and by its network's."""
+def limited(kind: LimitKind) -> list[params.Depends]:
+    """Return the dependency that counts a request by its user's limit and by its network's."""
 
     async def count(request: Request, identity: Anyone) -> None:
         pod = pod_of(request)
@@ -87,4 +87,4 @@ def limited(kind: LimitKind) -> Callable[[Request, Identity], Awaitable[None]]:
                 headers=(retry_after(refused.retry_ms),),
             )
 
-    return count
+    return [params.Depends(count)]

@@ -1,12 +1,30 @@
-"""Headers of requests that become commands: which wish it is, and how long the answer may take."""
+"""What endpoints of buyers are given: who asks, for how long, under which key."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request, Response
 
-from api.commands.desk import Wait, wait_of
+from api.access.identity import Identity
+from api.commands.desk import Command, Wait, wait_of
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import pod_of
+from api.guard import Buyer, limited, pod_of
+from api.pod import Pod
+from api.web.answers import json_answer
+from api.web.problems import Header as ProblemHeader
+from api.web.problems import Problem
+from api.web.requests import Receive
+from api.web.waits import Caller, Waiting
+from infra.process.log_lines import Correlation
+from infra.process.record_ids import record_headers
+from state.domain.keys import section_key
+from state.domain.outcome import OutcomeKind
+from state.domain.reasons import ApiReason
+from state.domain.tickets import ticket_of
+from state.redis.idempotency import Claim, digest_of
+
+T = TypeVar("T")
 
 Key = Annotated[
     IdempotencyKey,
@@ -32,3 +50,112 @@ async def _asked_wait(
 
 
 AskedWait = Annotated[Wait, Depends(_asked_wait)]
+
+ChangedFrom = Annotated[
+    str | None, Query(max_length=200, description="A revision: wait until it is another.")
+]
+
+COME_BACK: Final[ProblemHeader] = ("Retry-After", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A buyer's request: who asks, the pod that answers, and how long the answer may take.
+
+    receive: tells when the client has gone.
+    """
+
+    who: Identity
+    pod: Pod
+    wait: Wait
+    correlation: Correlation
+    receive: Receive
+
+    async def until(self, waiting: Waiting[T]) -> T:
+        """Wait as one of this buyer's requests that wait; raises Problem where they are many."""
+        return await self.pod.waits.of(Caller(self.who.user_id, self.receive), waiting)
+
+    def ticket(self, key: str) -> str:
+        """Return what this buyer's idempotency key stands for."""
+        return ticket_of(self.who.user_id, key)
+
+    def identity(self, reservation_id: str, where: tuple[int, str], correlation: str) -> bytes:
+        """Return the first fields of a command for a reservation; where: event and section."""
+        event_id, section = where
+        return self.pod.desk.encoders.identity(
+            reservation_id, self.who.user_id, section, event_id, correlation
+        )
+
+    def command(
+        self,
+        reservation_id: str,
+        where: tuple[int, str],
+        value: bytes,
+        kinds: frozenset[OutcomeKind],
+        correlation: str,
+    ) -> Command:
+        """Return a command for a reservation; where: event and section. Others as of Command."""
+        key = section_key(*where)
+        return Command(
+            reservation_id.encode(),
+            key,
+            self.pod.desk.partition_of(key),
+            value,
+            kinds,
+            correlation.encode(),
+            record_headers(self.correlation),
+        )
+
+    async def claim(self, ticket: str, wish: Mapping[str, Any]) -> Claim:
+        """Take a key for a wish; raises Problem (422) where it stands for another."""
+        claim = await self.pod.desk.keys.claim(ticket, digest_of(wish))
+        if claim is Claim.OTHER:
+            raise reused()
+        return claim
+
+
+async def _by_buyer(request: Request, who: Buyer, wait: AskedWait) -> Asked:
+    return Asked(who, pod_of(request), wait, request.state.correlation, request.receive)
+
+
+ByBuyer = Annotated[Asked, Depends(_by_buyer)]
+
+
+def reused() -> Problem:
+    """Return the problem of an idempotency key that stands for another wish."""
+    return Problem.of(
+        ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each different request."
+    )
+
+
+def still_running(place: str, **named: str) -> Problem:
+    """Return the problem of a wish that is asked for again before anybody knows what became of it.
+
+    place: where it is shown. named: the id of what was asked for.
+    """
+    return Problem.of(
+        ApiReason.STILL_RUNNING,
+        "Ask at Location, or again with the same key.",
+        headers=(("Location", place), COME_BACK),
+        **named,
+    )
+
+
+def pending(model: Any) -> dict[int | str, dict[str, Any]]:
+    """Return the document of an answer that comes before the decision; model: of its body."""
+    description = "Taken, not decided yet: ask at Location after Retry-After seconds."
+    return {202: {"model": model, "description": description}}
+
+
+def later(model: Any, until_decided: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what there is beside a later wish's own: its answers, and the limit it counts for."""
+    return {
+        "response_model": model,
+        "responses": until_decided,
+        "dependencies": limited("cancel"),
+    }
+
+
+def taken(place: str, body: Any, headers: tuple[ProblemHeader, ...]) -> Response:
+    """Return the answer to a wish that is in the log; place: where it is shown."""
+    return json_answer(body, 202, (("Location", place), COME_BACK, *headers))

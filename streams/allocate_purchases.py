@@ -30,7 +30,6 @@ from state.records.issued.codecs import (
     stored_allocation,
 )
 from streams.batch import Batch, Record
-from streams.folding.reading import told
 from streams.gateways.calls import HttpCalls
 from streams.gateways.protocol import Unavailable, Unknown
 from streams.intents import Intent, NotDone, Performer
@@ -38,7 +37,7 @@ from streams.patience import RETRIES, Retries
 from streams.route import RoleTopics, Route
 from streams.settings import INBOX_RETENTION_MS
 from streams.working.answers import Seal
-from streams.working.events import Identify, by_headers
+from streams.working.events import Identify, by_content
 from streams.working.fold import Work
 from streams.working.inbox import Event
 from streams.working.route import work_route
@@ -116,19 +115,13 @@ def owns(store_key: bytes, partition: int, _partitions: int) -> bool:
 def identified(codecs: IssuingCodecs) -> Identify:
     """Return what knows an event by its purchase and revision."""
 
-    def identify(batch: Batch, record: Record) -> Event | Undecodable | None:
-        event = by_headers(batch, record)
-        if not isinstance(event, Event):
-            return event
-        said = told(codecs.told, batch, record)
-        if not isinstance(said, Decoded):
-            return said
+    def known_by(_batch: Batch, record: Record, said: Decoded, _: Event) -> Event | Undecodable:
         word = _word(said)
         if record.key != buyer_key(word.event_id, word.user_id):
             return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
         return Event(f"{word.purchase_id.decode()}:{word.revision}")
 
-    return identify
+    return by_content(codecs.told, known_by)
 
 
 def _word(said: Decoded) -> Created | Changed:

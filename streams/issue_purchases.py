@@ -27,11 +27,10 @@ from state.records.issued.codecs import (
 )
 from state.records.payments import PAYMENTS
 from streams.batch import Batch, Record
-from streams.folding.reading import told
 from streams.patience import RETRIES, Retries
 from streams.route import RoleTopics, Route
 from streams.settings import INBOX_RETENTION_MS
-from streams.working.events import Identify, by_headers
+from streams.working.events import Identify, by_content
 from streams.working.fold import Work
 from streams.working.inbox import Event
 from streams.working.route import work_route
@@ -74,17 +73,11 @@ def owns(store_key: bytes, partition: int, _partitions: int) -> bool:
 def identified(codecs: IssuingCodecs) -> Identify:
     """Return what knows an event by its order and turn, and refuses what is in a wrong place."""
 
-    def identify(batch: Batch, record: Record) -> Event | Undecodable | None:
-        event = by_headers(batch, record)
-        if not isinstance(event, Event):
-            return event
-        said = told(codecs.confirmed, batch, record)
-        if not isinstance(said, Decoded):
-            return said
+    def known_by(batch: Batch, record: Record, said: Decoded, _: Event) -> Event | Undecodable:
         word = OrderWord(*said.fields)
         return _misplaced(batch, record, word) or Event(f"{word.order_id.decode()}:{word.turns}")
 
-    return identify
+    return by_content(codecs.confirmed, known_by)
 
 
 def _misplaced(batch: Batch, record: Record, word: OrderWord) -> Undecodable | None:

@@ -5,39 +5,34 @@ for all workers. A cart is paid for once, whatever is repeated.
 """
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api.access.identity import Identity
 from api.carts.bodies import CartPaymentBody, CartPaymentStart
 from api.carts.standing import awaited_cart, cart_at_owner, own_cart, purchase_of_cart
-from api.commands.payment_way import PaymentPending
-from api.guard import buyer, limited, pod_of
-from api.headers import AskedWait, Key
+from api.commands.payment_way import TAKEN
+from api.guard import Buyer, limited, pod_of
+from api.headers import ByBuyer, ChangedFrom, Key, taken
 from api.pod import Pod
 from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
-from api.web.waits import caller_of
 from state.domain.carts.cart import Cart, CartStatus, refusal_to_pay
 from state.domain.carts.payment import UNDER_WAY, Step
 from state.domain.keys import cart_key, cart_payment_id
 from state.domain.purchase import PurchaseStatus
-from state.domain.reasons import ApiReason, Reason
+from state.domain.reasons import Reason
 from state.domain.tickets import split_issued_id, ticket_of
 from state.records.payments import PurchaseRecord
-from state.redis.idempotency import Claim, digest_of
 
 router = APIRouter(tags=["carts"])
-
-Buyer = Annotated[Identity, Depends(buyer)]
 
 LOOKS_EVERY_S: Final = 0.5
 """How often cart and purchase are read while a caller waits: neither has outcomes."""
 
-_COME_BACK: Final[ProblemHeader] = ("Retry-After", "1")
 _ADVICE: Final = {
     Reason.NOT_HELD: "Read the cart again: there is nothing that could be paid for.",
     Reason.NOT_PRICED: "Some of the seats have no price.",
@@ -48,31 +43,17 @@ _SOLD: Final = frozenset({Step.SOLD, Step.TAKING_BACK, Step.TAKEN_BACK})
 _OPEN_PURCHASE: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})
 
 
-@router.post(
-    "/v1/carts/{cart_id}/payments",
-    status_code=202,
-    response_model=PaymentPending,
-    dependencies=[Depends(limited("create"))],
-)
+@router.post("/v1/carts/{cart_id}/payments", dependencies=limited("create"), **TAKEN)
 async def pay_cart(
-    request: Request,
-    cart_id: ReservationIdInPath,
-    body: CartPaymentStart,
-    who: Buyer,
-    key: Key,
-    wait: AskedWait,
+    by: ByBuyer, cart_id: ReservationIdInPath, body: CartPaymentStart, key: Key
 ) -> Response:
     """Pay for all that a cart holds, as one. A repeat with the same key gets the same answer."""
-    pod = pod_of(request)
+    pod, who, wait = by.pod, by.who, by.wait
     cart = own_cart(await cart_at_owner(pod, cart_id), who)
     gateway, parameters = body.checked(pod.settings.gateways, pod.payments.gateways)
     # The cart recognizes a repeat by its correlation id, which is made of the key.
-    ticket = ticket_of(who.user_id, key)
-    claim = await pod.desk.keys.claim(ticket, digest_of({"pay": cart_id, **body.model_dump()}))
-    if claim is Claim.OTHER:
-        raise Problem.of(
-            ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each different request."
-        )
+    ticket = by.ticket(key)
+    await by.claim(ticket, {"pay": cart_id, **body.model_dump()})
 
     def refusal(one: Cart) -> Reason | None:
         is_begun = one.payment.wish == ticket.encode()
@@ -91,13 +72,10 @@ async def pay_cart(
         (gateway, body.method, parameters),
     )
     owner = cart_key(cart.event_id, who.user_id.encode())
-    await pod.carts.tell(owner, pod.desk.partition_of(owner), value, request.state.correlation)
+    await pod.carts.tell(owner, pod.desk.partition_of(owner), value, by.correlation)
     if wait.headers:
         # Only who demands to wait for it is told that the cart has changed meanwhile.
-        begun = await pod.waits.of(
-            caller_of(request, who.user_id),
-            lambda: awaited_cart(pod, cart_id, is_met, wait.seconds),
-        )
+        begun = await by.until(lambda: awaited_cart(pod, cart_id, is_met, wait.seconds))
         _refuse(cart_id, None if begun is None else refusal(begun))
     return _pending(cart_id, wait.headers)
 
@@ -105,36 +83,22 @@ async def pay_cart(
 @router.get(
     "/v1/carts/{cart_id}/payment",
     response_model=CartPaymentBody,
-    dependencies=[Depends(limited("position"))],
+    dependencies=limited("position"),
 )
 async def show_cart_payment(
-    request: Request,
-    cart_id: ReservationIdInPath,
-    who: Buyer,
-    wait: AskedWait,
-    changed_from: Annotated[
-        str | None, Query(max_length=200, description="A revision: wait until it is another.")
-    ] = None,
+    by: ByBuyer, cart_id: ReservationIdInPath, changed_from: ChangedFrom = None
 ) -> Response:
     """Show how the payment of a cart stands; wait until that has changed."""
-    pod = pod_of(request)
+    pod, who = by.pod, by.who
     cart = own_cart(await cart_at_owner(pod, cart_id), who)
     shown = _body(cart_id, cart, await purchase_of_cart(pod, cart_id, cart))
-    revision: str = shown["revision"]
-    if changed_from == revision and wait.seconds > 0:
-        shown = await pod.waits.of(
-            caller_of(request, who.user_id),
-            lambda: _changed(pod, cart_id, who, revision, wait.seconds),
-        )
-    return json_answer(shown, 200, wait.headers)
+    revision, wait_s = shown["revision"], by.wait.seconds
+    if changed_from == revision and wait_s > 0:
+        shown = await by.until(lambda: _changed(pod, cart_id, who, revision, wait_s))
+    return json_answer(shown, 200, by.wait.headers)
 
 
-@router.post(
-    "/v1/carts/{cart_id}:refund",
-    status_code=202,
-    response_model=PaymentPending,
-    dependencies=[Depends(limited("cancel"))],
-)
+@router.post("/v1/carts/{cart_id}:refund", dependencies=limited("cancel"), **TAKEN)
 async def refund_cart(
     request: Request, cart_id: ReservationIdInPath, who: Buyer, key: Key
 ) -> Response:
@@ -219,6 +183,5 @@ async def _changed(
 
 
 def _pending(cart_id: str, headers: tuple[ProblemHeader, ...]) -> Response:
-    place: ProblemHeader = ("Location", f"/v1/carts/{cart_id}/payment")
     body = {"payment_id": _payment_id(cart_id), "status": "PENDING"}
-    return json_answer(body, 202, (place, _COME_BACK, *headers))
+    return taken(f"/v1/carts/{cart_id}/payment", body, headers)

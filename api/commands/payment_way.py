@@ -1,7 +1,7 @@
 """How a buyer pays, for whatever it is, and how that may stand."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -78,3 +78,7 @@ class PaymentPending(BaseModel):
 
     payment_id: str
     status: Literal["PENDING"]
+
+
+TAKEN: Final[dict[str, Any]] = {"status_code": 202, "response_model": PaymentPending}
+"""How an endpoint answers that asks for a payment or a refund."""

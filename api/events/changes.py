@@ -97,7 +97,7 @@ ByOperator = Annotated[Asked, Depends(asked)]
     status_code=201,
     response_model=ChangedEvent,
     responses=_PENDING,
-    dependencies=[Depends(operator), Depends(limited("other"))],
+    dependencies=[Depends(operator), *limited("other")],
 )
 async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> Response:
     """Open an event: every section of its plan, then the event itself."""
@@ -151,7 +151,7 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     "/v1/events/{event_id}:close",
     response_model=ChangedEvent,
     responses=_PENDING,
-    dependencies=[Depends(operator), Depends(limited("other"))],
+    dependencies=[Depends(operator), *limited("other")],
 )
 async def close_event(by: ByOperator, _: Catalogue, event_id: EventIdInPath) -> Response:
     """Close the sale of an event now: what is held may still be paid, nothing more is held."""

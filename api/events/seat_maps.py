@@ -96,7 +96,7 @@ class SectionLayout(BaseModel):
 @router.get(
     "/v1/events/{event_id}/sections/{section}/seats",
     response_model=FreeSeats,
-    dependencies=[Depends(limited("other"))],
+    dependencies=limited("other"),
     responses=UNMODIFIED,
 )
 async def free_seats(
@@ -137,7 +137,7 @@ async def free_seats(
 @router.get(
     "/v1/events/{event_id}/sections/{section}/layout",
     response_model=SectionLayout,
-    dependencies=[Depends(anyone), Depends(limited("other"))],
+    dependencies=[Depends(anyone), *limited("other")],
     responses=UNMODIFIED,
 )
 async def layout(

@@ -127,7 +127,7 @@ class Place(NamedTuple):
 @router.get(
     "/v1/compensations",
     response_model=CompensationPage,
-    dependencies=[Depends(operator), Depends(limited("other"))],
+    dependencies=[Depends(operator), *limited("other")],
 )
 async def list_compensations(
     request: Request,
@@ -161,7 +161,7 @@ async def list_compensations(
     "/v1/compensations/{partition}/{payment_id}:resolve",
     status_code=202,
     response_model=Resolving,
-    dependencies=[Depends(limited("other"))],
+    dependencies=limited("other"),
 )
 async def resolve_compensation(
     request: Request,

@@ -5,15 +5,13 @@ waits neither for a gateway nor for a worker. A hold is paid for once, whatever 
 a payment has the id of its reservation, and the section begins one payment for an epoch.
 """
 
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from api.access.identity import Identity
-from api.commands.desk import Command
-from api.commands.payment_way import PaymentPending
-from api.guard import buyer, limited, pod_of
-from api.headers import AskedWait, Key
+from api.commands.payment_way import TAKEN
+from api.guard import Buyer, limited, pod_of
+from api.headers import ByBuyer, ChangedFrom, Key, taken
 from api.payments.bodies import PaymentBody, PaymentStart
 from api.payments.standing import changed_payment, payment_body, payment_of, purchase_at_owner
 from api.standing import own, standing_of
@@ -21,71 +19,39 @@ from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
-from api.web.waits import caller_of
-from infra.process.record_ids import record_headers
-from state.domain.keys import section_key
 from state.domain.outcome import OutcomeKind, ReservationView
-from state.domain.reasons import ApiReason, Reason
+from state.domain.reasons import Reason
 from state.domain.reservation import Status
 from state.domain.tickets import split_issued_id, ticket_of
-from state.redis.idempotency import Claim, digest_of
 
 router = APIRouter(tags=["payments"])
-
-Buyer = Annotated[Identity, Depends(buyer)]
 
 # Seats that cost nothing are sold without a payment.
 _STARTS: Final = frozenset({OutcomeKind.PAYMENT_STARTED, OutcomeKind.CONFIRMED})
 
-_COME_BACK: Final[ProblemHeader] = ("Retry-After", "1")
 
-
-@router.post(
-    "/v1/reservations/{reservation_id}/payments",
-    status_code=202,
-    response_model=PaymentPending,
-    dependencies=[Depends(limited("create"))],
-)
+@router.post("/v1/reservations/{reservation_id}/payments", dependencies=limited("create"), **TAKEN)
 async def start_payment(
-    request: Request,
-    reservation_id: ReservationIdInPath,
-    body: PaymentStart,
-    who: Buyer,
-    key: Key,
-    wait: AskedWait,
+    by: ByBuyer, reservation_id: ReservationIdInPath, body: PaymentStart, key: Key
 ) -> Response:
     """Pay for the seats of a hold. A repeat with the same key gets the same answer."""
-    pod = pod_of(request)
-    held = own(await standing_of(pod, reservation_id), who)
+    pod, wait = by.pod, by.wait
+    held = own(await standing_of(pod, reservation_id), by.who)
     gateway, parameters = body.checked(pod.settings.gateways, pod.payments.gateways)
     desk = pod.desk
     # The section recognizes a repeat by its correlation id, which is made of the key: so a repeat
     # is known even where Redis has forgotten the key.
-    ticket = ticket_of(who.user_id, key)
-    asked = {"pay": reservation_id, **body.model_dump()}
-    claim = await desk.keys.claim(ticket, digest_of(asked))
-    if claim is Claim.OTHER:
-        raise Problem.of(
-            ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for each different request."
-        )
+    ticket = by.ticket(key)
+    await by.claim(ticket, {"pay": reservation_id, **body.model_dump()})
     reason = _refusal(held)
     if reason is not None:
         raise Problem.of(reason, _ADVICE[reason], decided=False, reservation_id=reservation_id)
-    identity = desk.encoders.identity(
-        reservation_id, who.user_id, held.section, held.event_id, ticket
-    )
-    section = section_key(held.event_id, held.section)
-    command = Command(
-        reservation_id.encode(),
-        section,
-        desk.partition_of(section),
-        desk.encoders.start_payment(identity, body.epoch, gateway, body.method, parameters),
-        _STARTS,
-        ticket.encode(),
-        record_headers(request.state.correlation),
-    )
+    where = held.event_id, held.section
+    identity = by.identity(reservation_id, where, ticket)
+    value = desk.encoders.start_payment(identity, body.epoch, gateway, body.method, parameters)
+    command = by.command(reservation_id, where, value, _STARTS, ticket)
     # A caller that demands no wait gets a decision that is there already, and waits for none.
-    outcome = await desk.decided(command, wait.seconds if wait.headers else 0, request.receive)
+    outcome = await desk.decided(command, wait.seconds if wait.headers else 0, by.receive)
     if outcome is not None and outcome.is_refusal:
         refused = Reason(outcome.reason)
         raise Problem.of(
@@ -120,34 +86,22 @@ def _refusal(held: ReservationView) -> Reason | None:
 @router.get(
     "/v1/payments/{payment_id}",
     response_model=PaymentBody,
-    dependencies=[Depends(limited("position"))],
+    dependencies=limited("position"),
 )
 async def show_payment(
-    request: Request,
-    payment_id: ReservationIdInPath,
-    who: Buyer,
-    wait: AskedWait,
-    changed_from: Annotated[
-        str | None, Query(max_length=200, description="A revision: wait until it is another.")
-    ] = None,
+    by: ByBuyer, payment_id: ReservationIdInPath, changed_from: ChangedFrom = None
 ) -> Response:
     """Show how a payment stands; wait until that has changed."""
-    pod = pod_of(request)
-    payment = await payment_of(pod, payment_id, who)
-    if changed_from == payment.revision and wait.seconds > 0:
-        payment = await pod.waits.of(
-            caller_of(request, who.user_id),
-            lambda: changed_payment(pod, payment_id, who, payment.revision, wait.seconds),
+    payment = await payment_of(by.pod, payment_id, by.who)
+    wait_s = by.wait.seconds
+    if changed_from == payment.revision and wait_s > 0:
+        payment = await by.until(
+            lambda: changed_payment(by.pod, payment_id, by.who, payment.revision, wait_s)
         )
-    return json_answer(payment_body(payment), 200, wait.headers)
+    return json_answer(payment_body(payment), 200, by.wait.headers)
 
 
-@router.post(
-    "/v1/reservations/{reservation_id}:refund",
-    status_code=202,
-    response_model=PaymentPending,
-    dependencies=[Depends(limited("cancel"))],
-)
+@router.post("/v1/reservations/{reservation_id}:refund", dependencies=limited("cancel"), **TAKEN)
 async def refund(
     request: Request, reservation_id: ReservationIdInPath, who: Buyer, key: Key
 ) -> Response:
@@ -182,6 +136,5 @@ async def refund(
 
 
 def _pending(payment_id: str, headers: tuple[ProblemHeader, ...]) -> Response:
-    place: ProblemHeader = ("Location", f"/v1/payments/{payment_id}")
     body = {"payment_id": payment_id, "status": "PENDING"}
-    return json_answer(body, 202, (place, _COME_BACK, *headers))
+    return taken(f"/v1/payments/{payment_id}", body, headers)

@@ -7,10 +7,10 @@ that the purchase's id names.
 from importlib import import_module
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.access.identity import Identity
-from api.guard import buyer, limited, pod_of
+from api.guard import Buyer, limited, pod_of
 from api.pod import Pod
 from api.purchases.bodies import PurchaseBody, TicketBody, claims_of, purchase_body, ticket_body
 from api.standing import UNANSWERED
@@ -26,7 +26,6 @@ from state.records.issued.codecs import issued_purchase
 
 router = APIRouter(tags=["purchases"])
 
-Buyer = Annotated[Identity, Depends(buyer)]
 PurchaseIdInPath = Annotated[str, Path(pattern=r"^[a-z2-7]{26}-(0|[1-9][0-9]{0,5})$")]
 TicketIdInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,150}$")]
 
@@ -34,10 +33,11 @@ _NO_PURCHASE: Final = "There is no such purchase of yours, or it is not issued y
 _NO_TICKET: Final = "There is no such ticket, or its order was refunded."
 _NO_CODE: Final = "This pod signs no tickets, or draws none."
 
-Look: Final = Depends(limited("position"))
+_TICKET: Final = "/v1/purchases/{purchase_id}/tickets/{ticket_id}"
+_LOOK: Final = limited("position")
 
 
-@router.get("/v1/purchases", response_model=PurchaseBody, dependencies=[Look])
+@router.get("/v1/purchases", response_model=PurchaseBody, dependencies=_LOOK)
 async def find_purchase(
     request: Request,
     who: Buyer,
@@ -51,43 +51,37 @@ async def find_purchase(
     return json_answer(purchase_body(found, pod.ticket_keys))
 
 
-@router.get("/v1/purchases/{purchase_id}", response_model=PurchaseBody, dependencies=[Look])
+@router.get("/v1/purchases/{purchase_id}", response_model=PurchaseBody, dependencies=_LOOK)
 async def show_purchase(request: Request, purchase_id: PurchaseIdInPath, who: Buyer) -> Response:
     """Show a purchase and its tickets."""
     pod = pod_of(request)
     return json_answer(purchase_body(await _purchase(pod, purchase_id, who), pod.ticket_keys))
 
 
-@router.get(
-    "/v1/purchases/{purchase_id}/tickets/{ticket_id}",
-    response_model=TicketBody,
-    dependencies=[Look],
-)
+@router.get(_TICKET, response_model=TicketBody, dependencies=_LOOK)
 async def show_ticket(
     request: Request, purchase_id: PurchaseIdInPath, ticket_id: TicketIdInPath, who: Buyer
 ) -> Response:
     """Show one ticket."""
-    pod = pod_of(request)
-    found = await _purchase(pod, purchase_id, who)
-    return json_answer(ticket_body(found, _ticket(found, ticket_id), pod.ticket_keys))
+    found, ticket = await _ticket(request, purchase_id, ticket_id, who)
+    return json_answer(ticket_body(found, ticket, pod_of(request).ticket_keys))
 
 
 @router.get(
-    "/v1/purchases/{purchase_id}/tickets/{ticket_id}/qr",
+    _TICKET + "/qr",
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}}, "description": "The code, to be scanned."}},
-    dependencies=[Look],
+    dependencies=_LOOK,
 )
 async def draw_ticket(
     request: Request, purchase_id: PurchaseIdInPath, ticket_id: TicketIdInPath, who: Buyer
 ) -> Response:
     """Draw the code of a ticket, as an SVG document."""
-    pod = pod_of(request)
-    found = await _purchase(pod, purchase_id, who)
-    ticket = _ticket(found, ticket_id)
-    if not pod.ticket_keys.can_sign:
+    found, ticket = await _ticket(request, purchase_id, ticket_id, who)
+    keys = pod_of(request).ticket_keys
+    if not keys.can_sign:
         raise Problem.of(ApiReason.NOT_FOUND, _NO_CODE)
-    code = pod.ticket_keys.code(claims_of(found, ticket))
+    code = keys.code(claims_of(found, ticket))
     headers = {"Cache-Control": "no-store"}
     return Response(_drawn(code), media_type="image/svg+xml", headers=headers)
 
@@ -116,8 +110,12 @@ async def _purchase(pod: Pod, own_id: str, who: Identity) -> IssuedPurchase:
     return found
 
 
-def _ticket(purchase: IssuedPurchase, ticket_id: str) -> IssuedTicket:
+async def _ticket(
+    request: Request, own_id: str, ticket_id: str, who: Identity
+) -> tuple[IssuedPurchase, IssuedTicket]:
+    """Return a ticket of the caller and its purchase; raises Problem (404, 503)."""
+    purchase = await _purchase(pod_of(request), own_id, who)
     for ticket in purchase.tickets():
         if ticket.id == ticket_id:
-            return ticket
+            return purchase, ticket
     raise Problem.of(ApiReason.NOT_FOUND, _NO_TICKET)

@@ -82,13 +82,14 @@ def known(identify: Identify, batch: Batch, record: Record) -> Event | Undecodab
     return event
 
 
-def by_record(
-    decoder: TopicDecoder, known_by: Callable[[Decoded, Event], Event | None]
+def by_content(
+    decoder: TopicDecoder,
+    known_by: Callable[[Batch, Record, Decoded, Event], Event | Undecodable | None],
 ) -> Identify:
-    """Return what identifies events that are Avro records.
+    """Return what identifies events that are Avro records, by all that is known of a record.
 
-    known_by: returns the event of what a record says, which its headers tell so far; None for a
-              record that this worker has nothing to do with.
+    known_by: returns the event of what a record says, which its headers tell so far; Undecodable
+              for a contradiction; None for a record that this worker has nothing to do with.
     """
 
     def identify(batch: Batch, record: Record) -> Event | Undecodable | None:
@@ -96,9 +97,16 @@ def by_record(
         if not isinstance(event, Event):
             return event
         said = told(decoder, batch, record)
-        return known_by(said, event) if isinstance(said, Decoded) else said
+        return known_by(batch, record, said, event) if isinstance(said, Decoded) else said
 
     return identify
+
+
+def by_record(
+    decoder: TopicDecoder, known_by: Callable[[Decoded, Event], Event | None]
+) -> Identify:
+    """Return what identifies events by what their records say, as `by_content`."""
+    return by_content(decoder, lambda _batch, _record, said, event: known_by(said, event))
 
 
 def headers_of_caused(

@@ -32,7 +32,7 @@ def guarded(application: FastAPI) -> None:
     async def ask_operator(who: Annotated[Identity, Depends(operator)]) -> str:
         return who.user_id
 
-    @application.post("/test/create", dependencies=[Depends(limited("create"))])
+    @application.post("/test/create", dependencies=limited("create"))
     async def create() -> str:
         return "created"
 
