@@ -22,7 +22,6 @@ from state.domain.reservation import (
     Reservation,
     SaleDecision,
     Status,
-    epoch_meant,
     refusal_to_fail,
     refusal_to_pay,
     refusal_to_refund,
@@ -39,7 +38,14 @@ from state.records.payments import COMPLETED
 from state.records.reservation import correlation_of
 from streams.change_sections.decisions import Again, Changed, Decision, Refused
 from streams.change_sections.fold import COMMANDS, Decide, SectionFold
-from streams.change_sections.reservations import ended, give_back, known_buyer, seat_count
+from streams.change_sections.reservations import (
+    ended,
+    give_back,
+    of_end,
+    of_hold,
+    of_money,
+    seat_count,
+)
 from streams.folding.fold import Fields
 
 SILENCE_MS_MAX: Final = 86_400_000
@@ -65,15 +71,10 @@ _DECIDED_BY: Final = {
 }
 
 
+@of_hold
 def start_payment(
-    fold: SectionFold,
-    command: StartPayment,
-    known: KnownSection | None,
-    stored: bytes | None,
+    fold: SectionFold, command: StartPayment, known: KnownSection | None, held: Reservation
 ) -> Decision:
-    held = known_buyer(fold, command, stored)
-    if isinstance(held, Refused):
-        return held
     begun = _begun_before(held, command)
     if begun is not None:
         # The request may have been lost, or set aside: whoever asks again has it made again.
@@ -152,41 +153,19 @@ def _begun_before(held: Reservation, command: StartPayment) -> LaterOutcome | No
     return begun if is_same else None
 
 
+@of_end(of_money(refusal_to_fail), Status.RELEASED)
 def fail_payment(
-    fold: SectionFold,
-    command: FailPayment,
-    known: KnownSection | None,
-    stored: bytes | None,
+    fold: SectionFold, command: FailPayment, known: KnownSection, paying: Reservation
 ) -> Decision:
-    paying = known_buyer(fold, command, stored)
-    if isinstance(paying, Refused):
-        return paying
-    reason = refusal_to_fail(paying, epoch_meant(paying, command.epoch))
-    if reason is not None:
-        return Refused(reason)
-    if paying.status == Status.RELEASED:
-        return fold.end_again(paying)
-    assert known is not None
     give_back(known.section, paying)
     kind = FAILED_BY[PaymentFailure(command.cause)]
     return ended(fold, known, paying, kind, command.request, paying.epoch)
 
 
+@of_end(of_money(refusal_to_refund), Status.REFUNDED)
 def refund_seats(
-    fold: SectionFold,
-    command: RefundSeats,
-    known: KnownSection | None,
-    stored: bytes | None,
+    fold: SectionFold, command: RefundSeats, known: KnownSection, sold: Reservation
 ) -> Decision:
-    sold = known_buyer(fold, command, stored)
-    if isinstance(sold, Refused):
-        return sold
-    reason = refusal_to_refund(sold, epoch_meant(sold, command.epoch))
-    if reason is not None:
-        return Refused(reason)
-    if sold.status == Status.REFUNDED:
-        return fold.end_again(sold)
-    assert known is not None
     known.section.unsell(seat_count(sold))
     give_back(known.section, sold)
     return ended(fold, known, sold, Later.REFUNDED, command.request, sold.epoch)

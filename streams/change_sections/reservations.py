@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from state.domain.keys import section_key
 from state.domain.layout import range_masks
 from state.domain.open_section import KnownSection
@@ -23,7 +26,7 @@ from state.records.names import ConfirmReservation, ExtendHold, LaterCommand, Re
 from state.records.reservation import correlation_of
 from streams.change_sections.carts import tell_lapsed
 from streams.change_sections.decisions import Again, Changed, Decision, Refused
-from streams.change_sections.fold import SectionFold
+from streams.change_sections.fold import Decide, SectionFold
 from streams.change_sections.holds import decided_now
 
 
@@ -34,33 +37,61 @@ def known_buyer(
     if stored is None:
         return Refused(Reason.UNKNOWN_RESERVATION)
     reservation = fold.reservation(stored)
-    if (reservation.section_id, reservation.event_id) != (
-        command.section,
-        command.event_id,
-    ):
+    if (reservation.section_id, reservation.event_id) != (command.section, command.event_id):
         return Refused(Reason.CONFLICT)
     if reservation.user_id != command.user_id:
         return Refused(Reason.FORBIDDEN)
     return reservation
 
 
+OfHold = Callable[[SectionFold, Any, KnownSection | None, Reservation], Decision]
+OfEnd = Callable[[SectionFold, Any, KnownSection, Reservation], Decision]
+Refusal = Callable[[Reservation, int], Reason | None]
+"""Returns why a reservation refuses what is asked of it under an epoch; None where it does not."""
+
+
+def of_hold(decide: OfHold) -> Decide:
+    """Return what decides a command by the reservation that its buyer asks about."""
+
+    def decided(
+        fold: SectionFold, command: LaterCommand, known: KnownSection | None, stored: bytes | None
+    ) -> Decision:
+        held = known_buyer(fold, command, stored)
+        return held if isinstance(held, Refused) else decide(fold, command, known, held)
+
+    return decided
+
+
+def of_end(refusal: Refusal, end: Status) -> Callable[[OfEnd], Decide]:
+    """Return what decides a command that brings a reservation to this end; a repeat is told so."""
+
+    def deciding(decide: OfEnd) -> Decide:
+        def decided(
+            fold: SectionFold, command: LaterCommand, known: KnownSection | None, held: Reservation
+        ) -> Decision:
+            reason = refusal(held, command.epoch)
+            if reason is not None:
+                return Refused(reason)
+            if held.status == end:
+                return fold.end_again(held)
+            assert known is not None
+            return decide(fold, command, known, held)
+
+        return of_hold(decided)
+
+    return deciding
+
+
+def of_money(refusal: Refusal) -> Refusal:
+    """Return the refusal to who knows of money: the epoch is what such a one means by it."""
+    return lambda held, epoch: refusal(held, epoch_meant(held, epoch))
+
+
+@of_end(of_money(refusal_to_confirm), Status.SOLD)
 def confirm(
-    fold: SectionFold,
-    command: ConfirmReservation,
-    known: KnownSection | None,
-    stored: bytes | None,
+    fold: SectionFold, command: ConfirmReservation, known: KnownSection, reservation: Reservation
 ) -> Decision:
-    reservation = known_buyer(fold, command, stored)
-    if isinstance(reservation, Refused):
-        return reservation
-    epoch = epoch_meant(reservation, command.epoch)
-    reason = refusal_to_confirm(reservation, epoch)
-    if reason is not None:
-        return Refused(reason)
-    if reservation.status == Status.SOLD:
-        return fold.end_again(reservation)
-    assert known is not None
-    section = known.section
+    section, epoch = known.section, reservation.epoch
     kind = Later.CONFIRMED
     if reservation.status == Status.RELEASED:
         rows = section.rows
@@ -75,6 +106,14 @@ def confirm(
     return ended(fold, known, reservation, kind, command.request, epoch)
 
 
+@of_end(refusal_to_release, Status.RELEASED)
+def _release(
+    fold: SectionFold, command: ReleaseReservation, known: KnownSection, held: Reservation
+) -> Decision:
+    give_back(known.section, held)
+    return ended(fold, known, held, Later.CANCELLED, command.request, held.epoch)
+
+
 def release(
     fold: SectionFold,
     command: ReleaseReservation,
@@ -85,28 +124,13 @@ def release(
         # The cancellation came before its hold: remembered, so that the hold will be refused.
         cancelled = decided_now(fold, command, known, Status.RELEASED, Reason.CANCELLED)
         return Changed(fold.first_outcome(cancelled), "CANCELLED_EARLY", cancelled)
-    reservation = known_buyer(fold, command, stored)
-    if isinstance(reservation, Refused):
-        return reservation
-    reason = refusal_to_release(reservation, command.epoch)
-    if reason is not None:
-        return Refused(reason)
-    if reservation.status == Status.RELEASED:
-        return fold.end_again(reservation)
-    assert known is not None
-    give_back(known.section, reservation)
-    return ended(fold, known, reservation, Later.CANCELLED, command.request, reservation.epoch)
+    return _release(fold, command, known, stored)
 
 
+@of_hold
 def extend(
-    fold: SectionFold,
-    command: ExtendHold,
-    known: KnownSection | None,
-    stored: bytes | None,
+    fold: SectionFold, command: ExtendHold, known: KnownSection | None, held: Reservation
 ) -> Decision:
-    held = known_buyer(fold, command, stored)
-    if isinstance(held, Refused):
-        return held
     reason = refusal_to_extend(held, command.epoch)
     if reason is not None:
         return Refused(reason)
