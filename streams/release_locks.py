@@ -20,7 +20,8 @@ from typing import Final, NamedTuple, Protocol
 from schemas.topics import SEAT_UNLOCKED
 from state.domain.keys import PROGRESS_KEY, RESERVATION_ID, partition_of, split_section_key
 from state.domain.reasons import Reason
-from state.records.lock_codecs import LOCKS, LockCodecs, LocksReleased, SeatUnlock
+from state.records.lock_codecs import LOCKS, LockCodecs, LocksReleased
+from state.records.names import SeatUnlock
 from streams.batch import Batch, Effects, Handler, Record, State
 from streams.folding.batches import fold_batch, pass_over, progress_of
 from streams.folding.fold import Fold

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS
-from serdes.avro.codegen import Encode, encoder
+from serdes.avro.codegen import Encode
+from serdes.codecs import Codecs, made, read_from, stored_as, written_to
 from serdes.decoding import TopicDecoder
-from serdes.encoding import encoders
-from serdes.registry.ids import SchemaIds
 from state.domain.carts.cart import Cart
 from state.records.carts import CARTS
 from state.records.commands import CommandEncoders
@@ -17,7 +16,7 @@ _CART: Final = "io.seatstream.state.Cart"
 
 
 @dataclass(frozen=True, slots=True)
-class CartCodecs:
+class CartCodecs(Codecs):
     """Codecs by the role they play; forms of decoded values as told in `codegen`.
 
     records:  bytes of cart-commands to records; learns other ids while it is used.
@@ -26,27 +25,13 @@ class CartCodecs:
     cart, buyer: fields to a value of the store, without header.
     """
 
-    records: TopicDecoder
-    commands: CommandEncoders
-    payment_requested: Encode
-    sale_decided: Encode
-    tick: Encode
-    cart: Encode
-    buyer: Encode
-
-    @classmethod
-    def of(cls, ids: SchemaIds) -> "CartCodecs":
-        """Return the codecs that write these ids."""
-        of_payments = encoders(PAYMENT_COMMANDS, ids)
-        return cls(
-            records=TopicDecoder(CART_COMMANDS, ids),
-            commands=CommandEncoders(ids),
-            payment_requested=of_payments[PAYMENTS + "PaymentRequested"],
-            sale_decided=of_payments[PAYMENTS + "SaleDecided"],
-            tick=encoders(CART_COMMANDS, ids)[CARTS + "CartTick"],
-            cart=encoder(_CART),
-            buyer=encoder("io.seatstream.state.BuyerCarts"),
-        )
+    records: TopicDecoder = read_from(CART_COMMANDS)
+    commands: CommandEncoders = made(CommandEncoders)
+    payment_requested: Encode = written_to(PAYMENT_COMMANDS, PAYMENTS + "PaymentRequested")
+    sale_decided: Encode = written_to(PAYMENT_COMMANDS, PAYMENTS + "SaleDecided")
+    tick: Encode = written_to(CART_COMMANDS, CARTS + "CartTick")
+    cart: Encode = stored_as(_CART)
+    buyer: Encode = stored_as("io.seatstream.state.BuyerCarts")
 
     def stored(self, cart: Cart) -> bytes:
         """Return the Cart record."""

@@ -54,20 +54,6 @@ class ExtendCart(NamedTuple):
     event_id: int
 
 
-class PartDecided(NamedTuple):
-    """How the reservation of a cart's part stands, by its section's word."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    request: bytes
-    outcome_id: bytes
-    answers: bytes
-    standing: tuple[Any, ...]
-
-
 class PayCart(NamedTuple):
     """The buyer pays for all that is held; amount, currency: what he saw as its price."""
 

@@ -3,23 +3,18 @@
 from dataclasses import dataclass
 
 from schemas.topics import PAYMENT_COMPLETED
+from serdes.codecs import Codecs, made, read_from
 from serdes.decoding import TopicDecoder
-from serdes.registry.ids import SchemaIds
 from state.records.commands import CommandEncoders
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimCodecs:
+class ClaimCodecs(Codecs):
     """Codecs by the role they play.
 
     records:  bytes of payment-completed to records; learns other ids while it is used.
     commands: values of section-commands, by which sections are told.
     """
 
-    records: TopicDecoder
-    commands: CommandEncoders
-
-    @classmethod
-    def of(cls, ids: SchemaIds) -> "ClaimCodecs":
-        """Return the codecs that write these ids."""
-        return cls(TopicDecoder(PAYMENT_COMPLETED, ids), CommandEncoders(ids))
+    records: TopicDecoder = read_from(PAYMENT_COMPLETED)
+    commands: CommandEncoders = made(CommandEncoders)

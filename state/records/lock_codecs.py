@@ -5,27 +5,10 @@ from typing import Final, NamedTuple
 
 from schemas.topics import SEAT_UNLOCK, SEAT_UNLOCKED
 from serdes.avro.codegen import Encode
+from serdes.codecs import Codecs, read_from, written_to
 from serdes.decoding import TopicDecoder
-from serdes.encoding import encoders
-from serdes.registry.ids import SchemaIds
-from state.records.names import SeatRange
 
 LOCKS: Final = "io.seatstream.locks."
-
-
-class SeatUnlock(NamedTuple):
-    """A hold is over, and locks of its seats may go; cause: number of an UnlockCause."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    request: bytes
-    outcome_id: bytes
-    epoch: int
-    cause: int
-    seats: tuple[SeatRange, ...]
 
 
 class LocksReleased(NamedTuple):
@@ -40,22 +23,13 @@ class LocksReleased(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class LockCodecs:
+class LockCodecs(Codecs):
     """Codecs by the role they play.
 
     records:  bytes of seat-unlock to records; learns other ids while it is used.
     released, unlocked: fields to values of the wire, header included.
     """
 
-    records: TopicDecoder
-    released: Encode
-    unlocked: Encode
-
-    @classmethod
-    def of(cls, ids: SchemaIds) -> "LockCodecs":
-        """Return the codecs that write these ids."""
-        return cls(
-            records=TopicDecoder(SEAT_UNLOCK, ids),
-            released=encoders(SEAT_UNLOCK, ids)[LOCKS + "LocksReleased"],
-            unlocked=encoders(SEAT_UNLOCKED, ids)[LOCKS + "SeatUnlocked"],
-        )
+    records: TopicDecoder = read_from(SEAT_UNLOCK)
+    released: Encode = written_to(SEAT_UNLOCK, LOCKS + "LocksReleased")
+    unlocked: Encode = written_to(SEAT_UNLOCKED, LOCKS + "SeatUnlocked")

@@ -4,7 +4,7 @@ The order is the schema's; see `serdes.avro.codegen` for the form of each field.
 field or two of a record, or is in a hurry, asks `serdes.avro.field_names.position` instead.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from serdes.avro.codegen import IDENTITY
 from serdes.avro.field_names import field_names, position
@@ -79,64 +79,64 @@ class HoldChosenSeats(NamedTuple):
     seats: tuple[Seat, ...]
 
 
-class ConfirmReservation(NamedTuple):
+class _OfHold(NamedTuple):
+    """What asks about a hold, and needs no more than to name it."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    epoch: int
+
+
+class ConfirmReservation(_OfHold):
     """The seats of a hold are paid for."""
 
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    request: bytes
-    epoch: int
+    __slots__ = ()
 
 
-class ReleaseReservation(NamedTuple):
+class ReleaseReservation(_OfHold):
     """The buyer gives the seats of a hold back."""
 
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    request: bytes
-    epoch: int
+    __slots__ = ()
 
 
-class ExtendHold(NamedTuple):
+class ExtendHold(_OfHold):
     """Let a hold run a full hold time from now, never beyond its absolute cap."""
 
+    __slots__ = ()
+
+
+class RefundSeats(_OfHold):
+    """The money of a sale went back."""
+
+    __slots__ = ()
+
+
+class _OfSeats(NamedTuple):
+    """What an operator wants of some seats."""
+
     reservation_id: bytes
     user_id: bytes
     correlation_id: bytes
     section: bytes
     event_id: int
     request: bytes
-    epoch: int
+    seats: tuple[SeatRange, ...]
 
 
-class BlockSeats(NamedTuple):
+class BlockSeats(_OfSeats):
     """Take free seats out of sale, all or none."""
 
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    request: bytes
-    seats: tuple[SeatRange, ...]
+    __slots__ = ()
 
 
-class UnblockSeats(NamedTuple):
+class UnblockSeats(_OfSeats):
     """Bring blocked seats back on sale, all or none."""
 
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    request: bytes
-    seats: tuple[SeatRange, ...]
+    __slots__ = ()
 
 
 class ChangeSaleWindow(NamedTuple):
@@ -194,18 +194,6 @@ class FailPayment(NamedTuple):
     request: bytes
     epoch: int
     cause: int
-
-
-class RefundSeats(NamedTuple):
-    """The money of a sale went back."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    request: bytes
-    epoch: int
 
 
 Hold = HoldBestAvailable | HoldChosenSeats
@@ -270,6 +258,35 @@ class SaleDecided(NamedTuple):
     reason: int
     new_epoch: int
     seats: tuple[SoldSeats, ...] = ()
+
+
+class SeatUnlock(NamedTuple):
+    """A hold is over, and locks of its seats may go; cause: number of an UnlockCause."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    outcome_id: bytes
+    epoch: int
+    cause: int
+    seats: tuple[SeatRange, ...]
+
+
+class PartDecided(NamedTuple):
+    """How the reservation of a cart's part stands, by its section's word."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    outcome_id: bytes
+    answers: bytes
+    standing: tuple[Any, ...]
 
 
 class EventDescription(NamedTuple):

@@ -9,11 +9,9 @@ from schemas.topics import (
     PAYMENT_EVENTS,
     PURCHASE_CONFIRMED,
 )
-from serdes.avro.codegen import Decode, Encode, encoder
-from serdes.avro.stored import stored_decoder
+from serdes.avro.codegen import Decode, Encode
+from serdes.codecs import Codecs, made, read_as, read_from, stored_as, written_to
 from serdes.decoding import TopicDecoder
-from serdes.encoding import encoders
-from serdes.registry.ids import SchemaIds
 from state.records.carts import CARTS
 from state.records.commands import CommandEncoders
 from state.records.names import IDENTITY_FIELDS
@@ -78,7 +76,7 @@ class CompensationResolved(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentCodecs:
+class PaymentCodecs(Codecs):
     """Codecs by their use; `codegen` tells the forms of decoded values.
 
     records:  decodes payment-commands; learns further schema ids while it is used.
@@ -88,44 +86,21 @@ class PaymentCodecs:
     The rest: encode and decode values of the store, without header.
     """
 
-    records: TopicDecoder
-    commands: CommandEncoders
-    settle_cart: Encode
-    changed: Encode
-    answered: Encode
-    tick: Encode
-    confirmed: Encode
-    revoked: Encode
-    purchase: Encode
-    of_gateway: Encode
-    read_of_gateway: Decode
-    compensation: Encode
-    read_compensation: Decode
-    counts: Encode
-    read_counts: Decode
-
-    @classmethod
-    def of(cls, ids: SchemaIds) -> "PaymentCodecs":
-        """Return the codecs that write these ids."""
-        by_name = encoders(PAYMENT_COMMANDS, ids)
-        of_confirmed = encoders(PURCHASE_CONFIRMED, ids)
-        return cls(
-            records=TopicDecoder(PAYMENT_COMMANDS, ids),
-            commands=CommandEncoders(ids),
-            settle_cart=encoders(CART_COMMANDS, ids)[CARTS + "SettleCart"],
-            changed=encoders(PAYMENT_EVENTS, ids)[PAYMENTS + "PaymentChanged"],
-            answered=by_name[PAYMENTS + "GatewayAnswered"],
-            tick=by_name[PAYMENTS + "PaymentTick"],
-            confirmed=of_confirmed[PAYMENTS + "PurchaseConfirmed"],
-            revoked=of_confirmed[PAYMENTS + "PurchaseRevoked"],
-            purchase=encoder(_STATE + "Purchase"),
-            of_gateway=encoder(_STATE + "PaymentOfGateway"),
-            read_of_gateway=stored_decoder(_STATE + "PaymentOfGateway"),
-            compensation=encoder(_STATE + "OpenCompensation"),
-            read_compensation=stored_decoder(_STATE + "OpenCompensation"),
-            counts=encoder(_STATE + "PurchaseCounts"),
-            read_counts=stored_decoder(_STATE + "PurchaseCounts"),
-        )
+    records: TopicDecoder = read_from(PAYMENT_COMMANDS)
+    commands: CommandEncoders = made(CommandEncoders)
+    settle_cart: Encode = written_to(CART_COMMANDS, CARTS + "SettleCart")
+    changed: Encode = written_to(PAYMENT_EVENTS, PAYMENTS + "PaymentChanged")
+    answered: Encode = written_to(PAYMENT_COMMANDS, PAYMENTS + "GatewayAnswered")
+    tick: Encode = written_to(PAYMENT_COMMANDS, PAYMENTS + "PaymentTick")
+    confirmed: Encode = written_to(PURCHASE_CONFIRMED, PAYMENTS + "PurchaseConfirmed")
+    revoked: Encode = written_to(PURCHASE_CONFIRMED, PAYMENTS + "PurchaseRevoked")
+    purchase: Encode = stored_as(_STATE + "Purchase")
+    of_gateway: Encode = stored_as(_STATE + "PaymentOfGateway")
+    read_of_gateway: Decode = read_as(_STATE + "PaymentOfGateway")
+    compensation: Encode = stored_as(_STATE + "OpenCompensation")
+    read_compensation: Decode = read_as(_STATE + "OpenCompensation")
+    counts: Encode = stored_as(_STATE + "PurchaseCounts")
+    read_counts: Decode = read_as(_STATE + "PurchaseCounts")
 
     def stored(self, record: PurchaseRecord) -> bytes:
         """Return the Purchase record for the store."""

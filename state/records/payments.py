@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.topics import PAYMENT_COMMANDS
 from serdes.avro.stored import stored_decoder
@@ -106,23 +106,9 @@ class PurchaseRecord(NamedTuple):
         asking = None
         if self.question:
             asking = Asking(Question(self.question), self.number, self.due_ms, self.until_ms)
-        return Purchase(
-            self.amount,
-            self.currency,
-            self.deadline_ms,
-            PurchaseStatus(self.status),
-            asking,
-            self.asked,
-            self.tries,
-            self.overtime,
-            self.payment_id,
-            self.is_sold,
-            self.paid,
-            self.paid_currency,
-            is_hinted=self.is_hinted,
-            is_paid_elsewhere=self.is_paid_elsewhere,
-            may_charge=self.method != COMPLETED,
-        )
+        status, may_charge = PurchaseStatus(self.status), self.method != COMPLETED
+        terms = self.amount, self.currency, self.deadline_ms
+        return Purchase(*terms, status, asking, may_charge=may_charge, **_shared(self))
 
     def unsaid(self) -> PurchaseRecord:
         """Return the record of a purchase whose section is told nothing any more."""
@@ -130,23 +116,26 @@ class PurchaseRecord(NamedTuple):
 
     def with_purchase(self, purchase: Purchase) -> PurchaseRecord:
         """Return this record with what the rules have changed of its purchase."""
-        asking = purchase.asking
+        question, number, due_ms, until_ms = purchase.asking or (0, 0, 0, 0)
         return self._replace(
             status=purchase.status,
-            question=asking.question if asking else 0,
-            number=asking.number if asking else 0,
-            due_ms=asking.due_ms if asking else 0,
-            until_ms=asking.until_ms if asking else 0,
-            asked=purchase.asked,
-            tries=purchase.tries,
-            overtime=purchase.overtime,
-            payment_id=purchase.payment_id,
-            is_sold=purchase.is_sold,
-            paid=purchase.paid,
-            paid_currency=purchase.paid_currency,
-            is_hinted=purchase.is_hinted,
-            is_paid_elsewhere=purchase.is_paid_elsewhere,
+            question=question,
+            number=number,
+            due_ms=due_ms,
+            until_ms=until_ms,
+            **_shared(purchase),
         )
+
+
+# What the rules change that a record stores as it is.
+_SHARED: Final = (
+    *("asked", "tries", "overtime", "payment_id", "is_sold", "paid", "paid_currency"),
+    *("is_hinted", "is_paid_elsewhere"),
+)
+
+
+def _shared(of: Purchase | PurchaseRecord) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in _SHARED}
 
 
 _read = stored_decoder(_PURCHASE)

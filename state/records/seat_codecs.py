@@ -11,11 +11,9 @@ from schemas.topics import (
     SECTION_STATUS,
     subject,
 )
-from serdes.avro.codegen import Decode, Encode, encoder
-from serdes.avro.stored import stored_decoder
+from serdes.avro.codegen import Decode, Encode
+from serdes.codecs import Codecs, made, read_as, read_from, stored_as, written_to
 from serdes.decoding import TopicDecoder
-from serdes.encoding import encoders
-from serdes.registry.ids import SchemaIds
 from state.records.held import HeldWriter
 
 _CARTS = "io.seatstream.carts."
@@ -26,7 +24,7 @@ _STATE = "io.seatstream.state."
 
 
 @dataclass(frozen=True, slots=True)
-class SeatCodecs:
+class SeatCodecs(Codecs):
     """Codecs by the role they play; forms of decoded values as told in `codegen`.
 
     commands: bytes of section-commands to records; learns other ids while it is used.
@@ -35,67 +33,33 @@ class SeatCodecs:
     The rest: values of the store, without header.
     """
 
-    commands: TopicDecoder
-    held: Encode
-    new_hold: HeldWriter
-    rejected: Encode
-    confirmed: Encode
-    released: Encode
-    extended: Encode
-    opened: Encode
-    blocked: Encode
-    unblocked: Encode
-    window_changed: Encode
-    refused: Encode
-    payment_started: Encode
-    refunded: Encode
-    payment_requested: Encode
-    sale_decided: Encode
-    part_decided: Encode
-    unlock: Encode
-    status: Encode
-    tick: Encode
-    read_reservation: Decode
-    reservation: Encode
-    read_section: Decode
-    section: Encode
-    read_layout: Decode
-    layout: Encode
-    read_blocked: Decode
-    blocked_seats: Encode
-
-    @classmethod
-    def of(cls, ids: SchemaIds) -> "SeatCodecs":
-        """Return the codecs that write these ids."""
-        outcomes = encoders(RESERVATION_OUTCOMES, ids)
-        payments = encoders(PAYMENT_COMMANDS, ids)
-        return cls(
-            commands=TopicDecoder(SECTION_COMMANDS, ids),
-            held=outcomes[_SEATS_HELD],
-            new_hold=HeldWriter(ids.id_by_subject[subject(RESERVATION_OUTCOMES, _SEATS_HELD)]),
-            rejected=outcomes[_OUTCOMES + "ReservationRejected"],
-            confirmed=outcomes[_OUTCOMES + "ReservationConfirmed"],
-            released=outcomes[_OUTCOMES + "ReservationReleased"],
-            extended=outcomes[_OUTCOMES + "HoldExtended"],
-            opened=outcomes[_OUTCOMES + "SectionOpened"],
-            blocked=outcomes[_OUTCOMES + "SeatsBlocked"],
-            unblocked=outcomes[_OUTCOMES + "SeatsUnblocked"],
-            window_changed=outcomes[_OUTCOMES + "SaleWindowChanged"],
-            refused=outcomes[_OUTCOMES + "CommandRefused"],
-            payment_started=outcomes[_OUTCOMES + "PaymentStarted"],
-            refunded=outcomes[_OUTCOMES + "ReservationRefunded"],
-            payment_requested=payments[_PAYMENTS + "PaymentRequested"],
-            sale_decided=payments[_PAYMENTS + "SaleDecided"],
-            part_decided=encoders(CART_COMMANDS, ids)[_CARTS + "PartDecided"],
-            unlock=encoders(SEAT_UNLOCK, ids)["io.seatstream.locks.SeatUnlock"],
-            status=encoders(SECTION_STATUS, ids)["io.seatstream.status.SectionStatusEvent"],
-            tick=encoders(SECTION_COMMANDS, ids)["io.seatstream.commands.Tick"],
-            read_reservation=stored_decoder(_STATE + "Reservation"),
-            reservation=encoder(_STATE + "Reservation"),
-            read_section=stored_decoder(_STATE + "SectionState"),
-            section=encoder(_STATE + "SectionState"),
-            read_layout=stored_decoder(_STATE + "SectionLayout"),
-            layout=encoder(_STATE + "SectionLayout"),
-            read_blocked=stored_decoder(_STATE + "BlockedSeats"),
-            blocked_seats=encoder(_STATE + "BlockedSeats"),
-        )
+    commands: TopicDecoder = read_from(SECTION_COMMANDS)
+    held: Encode = written_to(RESERVATION_OUTCOMES, _SEATS_HELD)
+    new_hold: HeldWriter = made(
+        lambda ids: HeldWriter(ids.id_by_subject[subject(RESERVATION_OUTCOMES, _SEATS_HELD)])
+    )
+    rejected: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "ReservationRejected")
+    confirmed: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "ReservationConfirmed")
+    released: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "ReservationReleased")
+    extended: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "HoldExtended")
+    opened: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "SectionOpened")
+    blocked: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "SeatsBlocked")
+    unblocked: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "SeatsUnblocked")
+    window_changed: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "SaleWindowChanged")
+    refused: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "CommandRefused")
+    payment_started: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "PaymentStarted")
+    refunded: Encode = written_to(RESERVATION_OUTCOMES, _OUTCOMES + "ReservationRefunded")
+    payment_requested: Encode = written_to(PAYMENT_COMMANDS, _PAYMENTS + "PaymentRequested")
+    sale_decided: Encode = written_to(PAYMENT_COMMANDS, _PAYMENTS + "SaleDecided")
+    part_decided: Encode = written_to(CART_COMMANDS, _CARTS + "PartDecided")
+    unlock: Encode = written_to(SEAT_UNLOCK, "io.seatstream.locks.SeatUnlock")
+    status: Encode = written_to(SECTION_STATUS, "io.seatstream.status.SectionStatusEvent")
+    tick: Encode = written_to(SECTION_COMMANDS, "io.seatstream.commands.Tick")
+    read_reservation: Decode = read_as(_STATE + "Reservation")
+    reservation: Encode = stored_as(_STATE + "Reservation")
+    read_section: Decode = read_as(_STATE + "SectionState")
+    section: Encode = stored_as(_STATE + "SectionState")
+    read_layout: Decode = read_as(_STATE + "SectionLayout")
+    layout: Encode = stored_as(_STATE + "SectionLayout")
+    read_blocked: Decode = read_as(_STATE + "BlockedSeats")
+    blocked_seats: Encode = stored_as(_STATE + "BlockedSeats")

@@ -36,7 +36,6 @@ from state.records.carts import (
     CARTS,
     ExtendCart,
     OpenCart,
-    PartDecided,
     PayCart,
     ReleaseCart,
     SettleCart,
@@ -44,6 +43,7 @@ from state.records.carts import (
     part_wanted,
     standing_of,
 )
+from state.records.names import PartDecided
 from streams.batch import Record
 from streams.folding.commands import each_command
 from streams.folding.fold import Fields
@@ -169,14 +169,8 @@ def _pay(fold: CartFold, _: Record, asked: PayCart, known: Cart | None) -> None:
         fold.count(reason.name)
         fold.store(asked.cart_id, known._replace(applied_offset=fold.offset))
         return
-    wish = CartPayment(
-        wish=asked.correlation_id,
-        amount=asked.amount,
-        currency=asked.currency,
-        gateway=asked.gateway,
-        method=asked.method,
-        parameters=asked.parameters,
-    )
+    way = asked.gateway, asked.method, asked.parameters
+    wish = CartPayment(0, 0, 0, asked.correlation_id, asked.amount, asked.currency, *way)
     fold.change(asked.cart_id, known, paid(known, wish, fold.log_time_ms))
 
 

@@ -29,7 +29,7 @@ from state.domain.purchase import (
 )
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
-from state.records.names import PaymentRequested, SaleDecided
+from state.records.names import OWN_FIELDS, PaymentRequested, SaleDecided
 from state.records.payment_codecs import (
     CompensationResolved,
     GatewayAnswered,
@@ -214,22 +214,12 @@ def never_begun(
 
 
 def _record_of(fold: PaymentFold, asked: PaymentRequested, purchase: Purchase) -> PurchaseRecord:
-    return PurchaseRecord(
-        asked.reservation_id,
-        asked.user_id,
-        asked.correlation_id,
-        asked.section,
-        asked.event_id,
-        asked.request,
-        asked.epoch,
-        asked.amount,
-        asked.currency,
-        asked.gateway,
-        asked.method,
-        asked.parameters,
-        deadline_ms=asked.deadline_ms,
-        changed_at_ms=fold.log_time_ms,
-    ).with_purchase(purchase)
+    *kept, deadline_ms = asked
+    # The id of the outcome that asked is of no use any more.
+    del kept[OWN_FIELDS]
+    changed_at_ms = fold.log_time_ms
+    record = PurchaseRecord(*kept, deadline_ms=deadline_ms, changed_at_ms=changed_at_ms)
+    return record.with_purchase(purchase)
 
 
 def begin_anew(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord | None) -> None:

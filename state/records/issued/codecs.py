@@ -6,9 +6,8 @@ from typing import Final, NamedTuple
 from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
 from serdes.avro.codegen import Encode, encoder
 from serdes.avro.stored import stored_decoder
+from serdes.codecs import Codecs, read_from, written_to
 from serdes.decoding import TopicDecoder
-from serdes.encoding import encoders
-from serdes.registry.ids import SchemaIds
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase
 from state.records.names import SoldSeats
 
@@ -82,30 +81,18 @@ class Allocation(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class IssuingCodecs:
+class IssuingCodecs(Codecs):
     """Codecs by the role they play.
 
     confirmed, told: decode purchase-confirmed and purchase-created; they learn other schema ids.
     created, changed, allocated: encode values of records, header included.
     """
 
-    confirmed: TopicDecoder
-    told: TopicDecoder
-    created: Encode
-    changed: Encode
-    allocated: Encode
-
-    @classmethod
-    def of(cls, ids: SchemaIds) -> "IssuingCodecs":
-        """Return the codecs that write these ids."""
-        by_name = encoders(PURCHASE_CREATED, ids)
-        return cls(
-            confirmed=TopicDecoder(PURCHASE_CONFIRMED, ids),
-            told=TopicDecoder(PURCHASE_CREATED, ids),
-            created=by_name[PURCHASES + "PurchaseCreated"],
-            changed=by_name[PURCHASES + "PurchaseChanged"],
-            allocated=encoders(SEATS_ALLOCATED, ids)[PURCHASES + "SeatsAllocated"],
-        )
+    confirmed: TopicDecoder = read_from(PURCHASE_CONFIRMED)
+    told: TopicDecoder = read_from(PURCHASE_CREATED)
+    created: Encode = written_to(PURCHASE_CREATED, PURCHASES + "PurchaseCreated")
+    changed: Encode = written_to(PURCHASE_CREATED, PURCHASES + "PurchaseChanged")
+    allocated: Encode = written_to(SEATS_ALLOCATED, PURCHASES + "SeatsAllocated")
 
 
 _purchase = encoder(_STATE + "IssuedPurchase")

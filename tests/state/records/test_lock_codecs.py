@@ -5,7 +5,8 @@ from serdes.avro.codegen import IDENTITY, encoder
 from serdes.decoding import Decoded
 from serdes.encoding import encoders
 from serdes.registry.ids import counted_ids
-from state.records.lock_codecs import LOCKS, LockCodecs, LocksReleased, SeatUnlock
+from state.records.lock_codecs import LOCKS, LockCodecs, LocksReleased
+from state.records.names import SeatUnlock
 
 IDS = counted_ids()
 CODECS = LockCodecs.of(IDS)

@@ -12,8 +12,12 @@ from state.records import names
 
 NAMED = {
     kind.__name__: kind
-    for kind in vars(names).values()
-    if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+    for name, kind in vars(names).items()
+    # What several records begin with is none itself.
+    if not name.startswith("_")
+    and isinstance(kind, type)
+    and issubclass(kind, tuple)
+    and hasattr(kind, "_fields")
 }
 FULL_NAMES = {full_name.rpartition(".")[2]: full_name for full_name in current().by_name}
 

@@ -23,7 +23,8 @@ from serdes.decoding import Decoded
 from state.domain.carts.cart import Standing
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause, Status
-from state.records.carts import CARTS, PartDecided, standing_of
+from state.records.carts import CARTS, standing_of
+from state.records.names import PartDecided
 from streams.change_sections.handler import refuse_poison
 
 PART = f"{'a' * 26}-3_0"
