@@ -7,7 +7,7 @@ sections, and the cart on its buyer's: so carts are read at once, before any par
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
 from scripts.auditing.log import Log, LogRecord
@@ -26,8 +26,7 @@ KEY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PartTold:
+class PartTold(NamedTuple):
     """A PartDecided as it lies in the topic; is_home: on the partition of its key."""
 
     record: LogRecord
@@ -35,8 +34,7 @@ class PartTold:
     is_home: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCart:
+class StoredCart(NamedTuple):
     """A cart as it is kept; offset: of its value in the changelog of that partition."""
 
     partition: int

@@ -68,20 +68,6 @@ class PayCart(NamedTuple):
     parameters: bytes
 
 
-class SettleCart(NamedTuple):
-    """What became of the money of a cart; asked: number of a Say; failure: why there is none."""
-
-    reservation_id: bytes
-    user_id: bytes
-    correlation_id: bytes
-    section: bytes
-    event_id: int
-    request: bytes
-    epoch: int
-    asked: int
-    failure: int
-
-
 _read = stored_decoder(_CART)
 _read_buyer = stored_decoder("io.seatstream.state.BuyerCarts")
 

@@ -289,6 +289,20 @@ class PartDecided(NamedTuple):
     standing: tuple[Any, ...]
 
 
+class SettleCart(NamedTuple):
+    """What became of the money of a cart; asked: number of a Say; failure: why there is none."""
+
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    epoch: int
+    asked: int
+    failure: int
+
+
 class EventDescription(NamedTuple):
     """What is known of one event beside its seats."""
 

@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 from state.redis.keys import LockKeys
 from state.redis.line import NoAnswer, TooManyAsk
 from state.redis.seat_lock import (
-    LIFE_MS,
     Busy,
     Claimed,
     Granted,
@@ -69,23 +68,14 @@ class Redlock:
         self._node_timeout_s = node_timeout_s
         self._clock_s = clock_s
 
-    async def acquire(
-        self,
-        keys: LockKeys,
-        owner: str,
-        ttl_ms: int,
-        *,
-        fence: int = 0,
-        token: str = "",
-        life_ms: int = LIFE_MS,
-    ) -> Claimed:
+    async def acquire(self, keys: LockKeys, owner: str, ttl_ms: int, *, fence: int = 0) -> Claimed:
         """Claim it at a majority, or leave nothing of it anywhere; as `SeatLock.acquire`.
 
         Where too few nodes answer it is Busy, without a name of what another has.
         """
-        token = token or new_token()
+        token = new_token()
         for left in reversed(range(self._tries)):
-            claimed = await self._try(keys, owner, ttl_ms, fence, token, life_ms)
+            claimed = await self._try(keys, owner, ttl_ms, fence, token)
             if not isinstance(claimed, Busy) or not left:
                 return claimed
             least_ms, more_ms = PAUSE_MS
@@ -111,15 +101,13 @@ class Redlock:
         return max(await self._each(lambda node: node.release_of(keys, owner)), default=0)
 
     async def _try(
-        self, keys: LockKeys, owner: str, ttl_ms: int, fence: int, token: str, life_ms: int
+        self, keys: LockKeys, owner: str, ttl_ms: int, fence: int, token: str
     ) -> Claimed:
         began_s = self._clock_s()
 
         async def ask(number: int) -> _Round:
             answers = await self._each(
-                lambda node: node.acquire(
-                    keys, owner, ttl_ms, fence=number, token=token, life_ms=life_ms
-                )
+                lambda node: node.acquire(keys, owner, ttl_ms, fence=number, token=token)
             )
             return _Round(
                 [one for one in answers if isinstance(one, Granted)],

@@ -95,16 +95,7 @@ class NotAll:
 class Locking(Protocol):
     """One Redis, or a majority of several: claims are made and given up alike."""
 
-    async def acquire(
-        self,
-        keys: LockKeys,
-        owner: str,
-        ttl_ms: int,
-        *,
-        fence: int = 0,
-        token: str = "",
-        life_ms: int = LIFE_MS,
-    ) -> Claimed: ...
+    async def acquire(self, keys: LockKeys, owner: str, ttl_ms: int) -> Claimed: ...
     async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None: ...
     async def release(self, claim: Granted) -> int: ...
 

@@ -38,12 +38,11 @@ from state.records.carts import (
     OpenCart,
     PayCart,
     ReleaseCart,
-    SettleCart,
     cart_of,
     part_wanted,
     standing_of,
 )
-from state.records.names import PartDecided
+from state.records.names import PartDecided, SettleCart
 from streams.batch import Record
 from streams.folding.commands import each_command
 from streams.folding.fold import Fields

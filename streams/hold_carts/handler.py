@@ -23,7 +23,8 @@ from state.domain.keys import cart_of_payment, may_store_of_carts
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from state.records.cart_codecs import CartCodecs
-from state.records.carts import CARTS, SettleCart
+from state.records.carts import CARTS
+from state.records.names import SettleCart
 from streams.batch import Batch, Effects, Handler, Record, State
 from streams.emit_ticks import emit_ticks
 from streams.folding.batches import fold_batch, pass_over, progress_of
