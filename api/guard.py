@@ -88,3 +88,7 @@ def limited(kind: LimitKind) -> list[params.Depends]:
             )
 
     return [params.Depends(count)]
+
+
+LOOKS: Final = limited("position")
+"""What every look at what one has counts for."""

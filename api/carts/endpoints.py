@@ -22,7 +22,7 @@ from api.carts.bodies import (
 from api.carts.standing import IsMet, awaited_cart, cart_at_owner, own_cart
 from api.commands.desk import Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import limited
+from api.guard import LOOKS, limited
 from api.headers import Asked, ByBuyer, Key, later, pending, reused, still_running, taken
 from api.pod import Pod
 from api.seat_bodies import refuse_certain, seat_body
@@ -46,6 +46,7 @@ LOOK_FOR_S: Final = 0.5
 """How long an id that nobody knows is looked for: its cart may not be begun yet."""
 
 _PENDING: Final = pending(CartPending)
+_LATER: Final = later(CartBody, _PENDING)
 
 ChangedFrom = Annotated[
     str | None, Query(max_length=32, description="A revision: wait until it is another.")
@@ -104,7 +105,7 @@ async def open_cart(by: ByBuyer, event_id: EventIdInPath, body: CartWish, key: K
     return json_answer(cart_body(cart_id, cart), 201, headers)
 
 
-@router.get("/v1/carts/{cart_id}", response_model=CartBody, dependencies=limited("position"))
+@router.get("/v1/carts/{cart_id}", response_model=CartBody, dependencies=LOOKS)
 async def show_cart(
     by: ByBuyer, cart_id: ReservationIdInPath, changed_from: ChangedFrom = None
 ) -> Response:
@@ -120,9 +121,6 @@ async def show_cart(
     if wait_s > 0 and (cart is None or not is_met(cart)):
         cart = await by.until(lambda: awaited_cart(pod, cart_id, is_met, wait_s))
     return json_answer(cart_body(cart_id, own_cart(cart, who)), 200, by.wait.headers)
-
-
-_LATER: Final = later(CartBody, _PENDING)
 
 
 @router.delete("/v1/carts/{cart_id}", **_LATER)

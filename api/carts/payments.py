@@ -13,7 +13,7 @@ from api.access.identity import Identity
 from api.carts.bodies import CartPaymentBody, CartPaymentStart
 from api.carts.standing import awaited_cart, cart_at_owner, own_cart, purchase_of_cart
 from api.commands.payment_way import TAKEN
-from api.guard import Buyer, limited, pod_of
+from api.guard import LOOKS, Buyer, limited, pod_of
 from api.headers import ByBuyer, ChangedFrom, Key, taken
 from api.pod import Pod
 from api.web.answers import json_answer
@@ -80,11 +80,7 @@ async def pay_cart(
     return _pending(cart_id, wait.headers)
 
 
-@router.get(
-    "/v1/carts/{cart_id}/payment",
-    response_model=CartPaymentBody,
-    dependencies=limited("position"),
-)
+@router.get("/v1/carts/{cart_id}/payment", response_model=CartPaymentBody, dependencies=LOOKS)
 async def show_cart_payment(
     by: ByBuyer, cart_id: ReservationIdInPath, changed_from: ChangedFrom = None
 ) -> Response:

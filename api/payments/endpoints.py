@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from api.commands.payment_way import TAKEN
-from api.guard import Buyer, limited, pod_of
+from api.guard import LOOKS, Buyer, limited, pod_of
 from api.headers import ByBuyer, ChangedFrom, Key, taken
 from api.payments.bodies import PaymentBody, PaymentStart
 from api.payments.standing import changed_payment, payment_body, payment_of, purchase_at_owner
@@ -83,11 +83,7 @@ def _refusal(held: ReservationView) -> Reason | None:
     return None if held.currency else Reason.NOT_PRICED
 
 
-@router.get(
-    "/v1/payments/{payment_id}",
-    response_model=PaymentBody,
-    dependencies=limited("position"),
-)
+@router.get("/v1/payments/{payment_id}", response_model=PaymentBody, dependencies=LOOKS)
 async def show_payment(
     by: ByBuyer, payment_id: ReservationIdInPath, changed_from: ChangedFrom = None
 ) -> Response:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.access.identity import Identity
-from api.guard import Buyer, limited, pod_of
+from api.guard import LOOKS, Buyer, pod_of
 from api.pod import Pod
 from api.purchases.bodies import PurchaseBody, TicketBody, claims_of, purchase_body, ticket_body
 from api.standing import UNANSWERED
@@ -34,10 +34,9 @@ _NO_TICKET: Final = "There is no such ticket, or its order was refunded."
 _NO_CODE: Final = "This pod signs no tickets, or draws none."
 
 _TICKET: Final = "/v1/purchases/{purchase_id}/tickets/{ticket_id}"
-_LOOK: Final = limited("position")
 
 
-@router.get("/v1/purchases", response_model=PurchaseBody, dependencies=_LOOK)
+@router.get("/v1/purchases", response_model=PurchaseBody, dependencies=LOOKS)
 async def find_purchase(
     request: Request,
     who: Buyer,
@@ -51,14 +50,14 @@ async def find_purchase(
     return json_answer(purchase_body(found, pod.ticket_keys))
 
 
-@router.get("/v1/purchases/{purchase_id}", response_model=PurchaseBody, dependencies=_LOOK)
+@router.get("/v1/purchases/{purchase_id}", response_model=PurchaseBody, dependencies=LOOKS)
 async def show_purchase(request: Request, purchase_id: PurchaseIdInPath, who: Buyer) -> Response:
     """Show a purchase and its tickets."""
     pod = pod_of(request)
     return json_answer(purchase_body(await _purchase(pod, purchase_id, who), pod.ticket_keys))
 
 
-@router.get(_TICKET, response_model=TicketBody, dependencies=_LOOK)
+@router.get(_TICKET, response_model=TicketBody, dependencies=LOOKS)
 async def show_ticket(
     request: Request, purchase_id: PurchaseIdInPath, ticket_id: TicketIdInPath, who: Buyer
 ) -> Response:
@@ -71,7 +70,7 @@ async def show_ticket(
     _TICKET + "/qr",
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}}, "description": "The code, to be scanned."}},
-    dependencies=_LOOK,
+    dependencies=LOOKS,
 )
 async def draw_ticket(
     request: Request, purchase_id: PurchaseIdInPath, ticket_id: TicketIdInPath, who: Buyer

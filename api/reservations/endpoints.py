@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Query, Response
 from api import pre_locks
 from api.commands.desk import Command, Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import limited
+from api.guard import LOOKS, limited
 from api.headers import (
     COME_BACK,
     Asked,
@@ -65,6 +65,7 @@ _RELEASES: Final = frozenset({OutcomeKind.RELEASED})
 _EXTENSIONS: Final = frozenset({OutcomeKind.EXTENDED})
 
 _PENDING: Final = pending(PendingBody)
+_LATER: Final = later(ReservationBody, _PENDING)
 
 KeyOfHold = Annotated[
     IdempotencyKey | None,
@@ -142,7 +143,7 @@ async def reserve(
 @router.get(
     "/v1/reservations/{reservation_id}",
     response_model=ReservationBody,
-    dependencies=limited("position"),
+    dependencies=LOOKS,
 )
 async def show(
     by: ByBuyer,
@@ -175,9 +176,6 @@ async def show(
             version=view.version,
         )
     return _shown(view, 200, by.wait.headers)
-
-
-_LATER: Final = later(ReservationBody, _PENDING)
 
 
 @router.delete("/v1/reservations/{reservation_id}", **_LATER)

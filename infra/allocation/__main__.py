@@ -2,19 +2,14 @@
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
-
-from aiohttp import web
 
 from infra.allocation.books import Books
 from infra.allocation.server import application
-
-_LOOPBACK: Final = "127.0.0.1"
-_LEAVE_S: Final = 2.0
+from infra.listening import leaving_by, listen
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -33,18 +28,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 async def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     ended = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, ended.set)
+    leaving_by(ended.set)
     with Books(options.directory / "allocations.sqlite") as books:
         service = application(books, lambda: asyncio.sleep(options.delay_ms / 1000))
-        runner = web.AppRunner(service, access_log=None, shutdown_timeout=_LEAVE_S)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, _LOOPBACK, options.port).start()
-            print(f"allocation: http://{_LOOPBACK}:{runner.addresses[0][1]}", flush=True)
+        async with AsyncExitStack() as opened:
+            print(f"allocation: {await listen(opened, service, options.port)}", flush=True)
             await ended.wait()
-        finally:
-            await runner.cleanup()
     return 0
 
 

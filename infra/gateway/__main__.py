@@ -3,27 +3,23 @@
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
 from infra.gateway.control import Control
 from infra.gateway.faults import FaultPlan
 from infra.gateway.ledger import CorruptLedger, Ledger
 from infra.gateway.server import GatewayServer
 from infra.gateway.webhooks import Webhooks
+from infra.listening import leaving_by, listen
 
 WEBHOOK_SECRET: Final = "MOCK_GATEWAY_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
 API_KEY: Final = "MOCK_GATEWAY_API_KEY"
 # A secret that everybody knows, for people who play with the gateway and set none.
 PUBLIC_WEBHOOK_SECRET: Final = "the mock gateway's webhook secret"  # noqa: S105
-_LOOPBACK: Final = "127.0.0.1"
-_LEAVE_S: Final = 2.0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -59,27 +55,14 @@ async def run(options: argparse.Namespace) -> int:
             delay_ms=options.delay_ms,
             late_ms=options.late_ms,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, server.leaving.set)
+        leaving_by(server.leaving.set)
         async with AsyncExitStack() as opened:
             opened.push_async_callback(webhooks.close)
-            public = await _listen(opened, server.application(), options.port)
-            control = await _listen(opened, Control(server).application(), options.control_port)
+            public = await listen(opened, server.application(), options.port)
+            control = await listen(opened, Control(server).application(), options.control_port)
             print(f"gateway: ready at {public}, control at {control}", flush=True)
             await server.leaving.wait()
     return 0
-
-
-async def _listen(opened: AsyncExitStack, application: web.Application, port: int) -> str:
-    """Serve an application on loopback; return its address."""
-    # Without an access log, which would be a second ledger, and slower than the first.
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_LEAVE_S)
-    await runner.setup()
-    opened.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, _LOOPBACK, port)
-    await site.start()
-    host, bound = runner.addresses[0][:2]
-    return f"http://{host}:{bound}"
 
 
 def main() -> int:

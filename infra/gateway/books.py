@@ -13,16 +13,6 @@ from hashlib import sha256
 from typing import Any, Final
 
 
-class Operation(StrEnum):
-    """What led to an entry. SETTLE comes from the control side, for an order that was pending."""
-
-    CHARGE = "charge"
-    REFUND = "refund"
-    SETTLE = "settle"
-    LOOK_UP = "look_up"
-    """Writes no entry, but may have faults."""
-
-
 class Outcome(StrEnum):
     """What was decided."""
 
@@ -41,6 +31,16 @@ class Refusal(StrEnum):
     PARTIAL_REFUND = "PARTIAL_REFUND"
     NOT_FOUND = "NOT_FOUND"
     STILL_PENDING = "STILL_PENDING"
+
+
+class Operation(StrEnum):
+    """What led to an entry. SETTLE comes from the control side, for an order that was pending."""
+
+    CHARGE = "charge"
+    REFUND = "refund"
+    SETTLE = "settle"
+    LOOK_UP = "look_up"
+    """Writes no entry, but may have faults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

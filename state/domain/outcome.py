@@ -192,8 +192,7 @@ def as_stored(held: Reservation, outcome_prefix: str) -> ReservationView:
 
     outcome_prefix: `{command topic}:{partition}:`.
     """
-    last = held.later[-1] if held.later else None
-    offset, ordinal = (held.decided_offset, 0) if last is None else (last.offset, last.ordinal)
+    offset, ordinal, version, decided_at_ms = held.last_decision
     status = Status(held.status)
     return ReservationView(
         reservation_id=held.reservation_id.decode(),
@@ -204,8 +203,8 @@ def as_stored(held: Reservation, outcome_prefix: str) -> ReservationView:
         epoch=held.epoch,
         seats=held.seats,
         deadline_ms=held.deadline_ms if status in WITH_DEADLINE else 0,
-        version=held.decided_version if last is None else last.version,
-        decided_at_ms=held.held_at_ms if last is None else last.at_ms,
+        version=version,
+        decided_at_ms=decided_at_ms,
         outcome_id=f"{outcome_prefix}{offset}:{ordinal}",
         reason=reason_of(held.reason) if status == Status.REJECTED else Reason.UNSPECIFIED,
         seat=held.seat,

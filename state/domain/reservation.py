@@ -215,6 +215,14 @@ class Reservation(NamedTuple):
         """Return the newest decision that ended a hold, a payment or a sale."""
         return self.last(*_ENDS)
 
+    @property
+    def last_decision(self) -> tuple[int, int, int, int]:
+        """Return offset, ordinal, version and log time of the newest decision."""
+        if not self.later:
+            return self.decided_offset, 0, self.decided_version, self.held_at_ms
+        last = self.later[-1]
+        return last.offset, last.ordinal, last.version, last.at_ms
+
     def last(self, *kinds: Later) -> LaterOutcome | None:
         """Return the newest later decision of these kinds."""
         for later in reversed(self.later):

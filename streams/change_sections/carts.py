@@ -67,19 +67,19 @@ def _tell(fold: SectionFold, held: Reservation, answers: bytes, outcome_id: byte
 
 def standing_of(held: Reservation) -> Standing:
     """Return how a stored reservation stands."""
-    last = held.later[-1] if held.later else None
+    offset, ordinal, version, decided_at_ms = held.last_decision
     is_timed = held.status in {Status.HELD, Status.PAYING}
     return Standing(
-        offset=held.decided_offset if last is None else last.offset,
-        ordinal=0 if last is None else last.ordinal,
+        offset=offset,
+        ordinal=ordinal,
         status=held.status,
         epoch=held.epoch,
-        deadline_ms=held.deadline_ms if is_timed else 0,
-        version=held.decided_version if last is None else last.version,
-        decided_at_ms=held.held_at_ms if last is None else last.at_ms,
+        version=version,
+        decided_at_ms=decided_at_ms,
         seats=held.seats,
         amount=held.amount,
         currency=held.currency,
+        deadline_ms=held.deadline_ms if is_timed else 0,
         reason=held.reason,
         seat=held.seat,
         cause=held.cause,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Final
 
 from serdes.wire import VALUE_BYTES_MAX
@@ -25,18 +24,8 @@ TYPE: Final = b"io.seatstream.payments.PaymentCompleted"
 KEY_BYTES_MAX: Final = 1024
 _SIGNATURE: Final = re.compile(rb"[0-9a-f]{64}")
 
-
-class Unbelieved(StrEnum):
-    """Why a record is not believed; the reason of its dead letter."""
-
-    NO_CONTENT = "NO_CONTENT"
-    """No key or no value: a stranger wrote it, since shops delete nothing here."""
-    TOO_LARGE = "TOO_LARGE"
-    NO_SIGNATURE = "NO_SIGNATURE"
-    MANY_SIGNATURE_HEADERS = "MANY_SIGNATURE_HEADERS"
-    MALFORMED_SIGNATURE = "MALFORMED_SIGNATURE"
-    WRONG_SIGNATURE = "WRONG_SIGNATURE"
-    """Forged, changed on its way, or signed with a secret that we do not have (any more)."""
+NO_CONTENT: Final = "NO_CONTENT"
+"""Why a record without key or value is not believed: shops delete nothing here."""
 
 
 def signed_content(key: bytes, value: bytes) -> tuple[bytes, ...]:
@@ -45,24 +34,27 @@ def signed_content(key: bytes, value: bytes) -> tuple[bytes, ...]:
     return tuple(piece for part in parts for piece in (len(part).to_bytes(8, "big"), part))
 
 
-def unbelieved(record: Record, secrets: Secrets) -> Unbelieved | None:
-    """Return why a record is not believed; None where one of the secrets signed it."""
+def unbelieved(record: Record, secrets: Secrets) -> str | None:
+    """Return why a record is not believed; None where one of the secrets signed it.
+
+    WRONG_SIGNATURE: forged, changed on its way, or signed with a secret that we do not have.
+    """
     key, value = record.key, record.value
     if key is None or value is None:
-        return Unbelieved.NO_CONTENT
+        return NO_CONTENT
     if len(value) > VALUE_BYTES_MAX or len(key) > KEY_BYTES_MAX:
-        return Unbelieved.TOO_LARGE
+        return WebhookRefusal.TOO_LARGE
     signature = _only_signature(record.headers)
-    if isinstance(signature, Unbelieved):
+    if isinstance(signature, WebhookRefusal):
         return signature
     is_signed = secrets.signed_any(signed_content(key, value), (signature,))
-    return None if is_signed else Unbelieved.WRONG_SIGNATURE
+    return None if is_signed else WebhookRefusal.WRONG_SIGNATURE
 
 
-def _only_signature(headers: Sequence[tuple[str, bytes]]) -> bytes | Unbelieved:
+def _only_signature(headers: Sequence[tuple[str, bytes]]) -> bytes | WebhookRefusal:
     named = [(name.encode("utf-8", "surrogateescape"), value) for name, value in headers or ()]
     found = only_header(HEADER.encode(), named)
     if isinstance(found, WebhookRefusal):
-        return Unbelieved(found)
+        return found
     # A Kafka header may have no value at all.
-    return found if found and _SIGNATURE.fullmatch(found) else Unbelieved.MALFORMED_SIGNATURE
+    return found if found and _SIGNATURE.fullmatch(found) else WebhookRefusal.MALFORMED_SIGNATURE

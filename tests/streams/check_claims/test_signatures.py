@@ -22,9 +22,9 @@ from schemas.topics import PAYMENT_COMPLETED, subject
 from serdes.decoding import Decoded
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.keys import partition_of, split_order_id
-from streams.check_claims.signatures import HEADER, Unbelieved, signed_content, unbelieved
+from streams.check_claims.signatures import HEADER, NO_CONTENT, signed_content, unbelieved
 from streams.check_claims.signatures import TYPE as SIGNED_TYPE
-from streams.gateways.webhooks import Secrets
+from streams.gateways.webhooks import Secrets, WebhookRefusal
 
 BOTH, NEW_ONLY = Secrets(SECRET, OLD_SECRET), Secrets(SECRET)
 KEY, VALUE = completed("r1", 9_000)
@@ -52,7 +52,7 @@ def test_a_signed_record_is_believed_beside_any_other_header() -> None:
 def test_b72_the_old_secret_holds_while_they_change_and_no_longer() -> None:
     old = Raw(headers=signed(KEY, VALUE, OLD_SECRET).headers)
     assert unbelieved(old, BOTH) is None
-    assert unbelieved(old, NEW_ONLY) is Unbelieved.WRONG_SIGNATURE
+    assert unbelieved(old, NEW_ONLY) is WebhookRefusal.WRONG_SIGNATURE
 
 
 def test_the_signature_of_a_record_by_hand() -> None:
@@ -77,36 +77,37 @@ def test_the_record_of_the_document_is_what_a_shop_has_to_write() -> None:
     assert order.partition == partition_of(record.key or b"", PAYMENT_COMPLETED.partitions)
 
 
-REFUSED: dict[str, tuple[Raw, Unbelieved]] = {
-    "no headers": (Raw(headers=()), Unbelieved.NO_SIGNATURE),
-    "another header": (Raw(headers=(("signature", GOOD),)), Unbelieved.NO_SIGNATURE),
-    "two signatures": (Raw(headers=((HEADER, GOOD),) * 2), Unbelieved.MANY_SIGNATURE_HEADERS),
+REFUSED: dict[str, tuple[Raw, str]] = {
+    "no headers": (Raw(headers=()), WebhookRefusal.NO_SIGNATURE),
+    "another header": (Raw(headers=(("signature", GOOD),)), WebhookRefusal.NO_SIGNATURE),
+    "two signatures": (Raw(headers=((HEADER, GOOD),) * 2), WebhookRefusal.MANY_SIGNATURE_HEADERS),
     "two in other letters": (
-        Raw(headers=((HEADER, GOOD), (HEADER.upper(), GOOD))), Unbelieved.MANY_SIGNATURE_HEADERS,
+        Raw(headers=((HEADER, GOOD), (HEADER.upper(), GOOD))),
+        WebhookRefusal.MANY_SIGNATURE_HEADERS,
     ),
-    "empty": (Raw(headers=((HEADER, b""),)), Unbelieved.MALFORMED_SIGNATURE),
-    "null": (Raw(headers=((HEADER, None),)), Unbelieved.MALFORMED_SIGNATURE),  # type: ignore[arg-type]
-    "not hex": (Raw(headers=((HEADER, b"g" * 64),)), Unbelieved.MALFORMED_SIGNATURE),
-    "large hex": (Raw(headers=((HEADER, GOOD.upper()),)), Unbelieved.MALFORMED_SIGNATURE),
-    "a line more": (Raw(headers=((HEADER, GOOD + b"\n"),)), Unbelieved.MALFORMED_SIGNATURE),
-    "half of it": (Raw(headers=((HEADER, GOOD[:32]),)), Unbelieved.MALFORMED_SIGNATURE),
+    "empty": (Raw(headers=((HEADER, b""),)), WebhookRefusal.MALFORMED_SIGNATURE),
+    "null": (Raw(headers=((HEADER, None),)), WebhookRefusal.MALFORMED_SIGNATURE),  # type: ignore[arg-type]
+    "not hex": (Raw(headers=((HEADER, b"g" * 64),)), WebhookRefusal.MALFORMED_SIGNATURE),
+    "large hex": (Raw(headers=((HEADER, GOOD.upper()),)), WebhookRefusal.MALFORMED_SIGNATURE),
+    "a line more": (Raw(headers=((HEADER, GOOD + b"\n"),)), WebhookRefusal.MALFORMED_SIGNATURE),
+    "half of it": (Raw(headers=((HEADER, GOOD[:32]),)), WebhookRefusal.MALFORMED_SIGNATURE),
     "of another secret": (
         Raw(headers=signed(KEY, VALUE, b"what a stranger would guess").headers),
-        Unbelieved.WRONG_SIGNATURE,
+        WebhookRefusal.WRONG_SIGNATURE,
     ),
     "of another type": (
         Raw(headers=((HEADER, signature(KEY, VALUE, name="io.seatstream.payments.Other")),)),
-        Unbelieved.WRONG_SIGNATURE,
+        WebhookRefusal.WRONG_SIGNATURE,
     ),
-    "of another key": (Raw(key=b"7-ELSEWHERE"), Unbelieved.WRONG_SIGNATURE),
-    "of another value": (Raw(value=VALUE + b"\0"), Unbelieved.WRONG_SIGNATURE),
+    "of another key": (Raw(key=b"7-ELSEWHERE"), WebhookRefusal.WRONG_SIGNATURE),
+    "of another value": (Raw(value=VALUE + b"\0"), WebhookRefusal.WRONG_SIGNATURE),
     "a byte moved from value to key": (
-        Raw(key=KEY + VALUE[:1], value=VALUE[1:]), Unbelieved.WRONG_SIGNATURE,
+        Raw(key=KEY + VALUE[:1], value=VALUE[1:]), WebhookRefusal.WRONG_SIGNATURE,
     ),
-    "no key": (Raw(key=None), Unbelieved.NO_CONTENT),
-    "no value": (Raw(value=None), Unbelieved.NO_CONTENT),
-    "a large value": (Raw(value=bytes(VALUE_BYTES_MAX + 1)), Unbelieved.TOO_LARGE),
-    "a large key": (Raw(key=bytes(2_000)), Unbelieved.TOO_LARGE),
+    "no key": (Raw(key=None), NO_CONTENT),
+    "no value": (Raw(value=None), NO_CONTENT),
+    "a large value": (Raw(value=bytes(VALUE_BYTES_MAX + 1)), WebhookRefusal.TOO_LARGE),
+    "a large key": (Raw(key=bytes(2_000)), WebhookRefusal.TOO_LARGE),
 }  # fmt: skip
 
 
@@ -134,4 +135,4 @@ def test_b69_no_bytes_are_believed_nor_kill_who_looks_at_them(
 @given(st.integers(0, len(VALUE) - 1), st.integers(1, 255))
 def test_b69_one_changed_byte_is_a_forgery(at: int, by: int) -> None:
     changed = bytes([*VALUE[:at], VALUE[at] ^ by, *VALUE[at + 1 :]])
-    assert unbelieved(Raw(value=changed), BOTH) is Unbelieved.WRONG_SIGNATURE
+    assert unbelieved(Raw(value=changed), BOTH) is WebhookRefusal.WRONG_SIGNATURE
