@@ -9,7 +9,7 @@ from fastapi import Depends, Header, Query, Request, Response
 from api.access.identity import Identity
 from api.commands.desk import Command, Wait, wait_of
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import Buyer, limited, pod_of
+from api.guard import Buyer, LimitKind, limited, pod_of
 from api.pod import Pod
 from api.web.answers import json_answer
 from api.web.problems import Header as ProblemHeader
@@ -141,18 +141,16 @@ def still_running(place: str, **named: str) -> Problem:
     )
 
 
-def pending(model: Any) -> dict[int | str, dict[str, Any]]:
-    """Return the document of an answer that comes before the decision; model: of its body."""
+def decided_as(model: Any, model_before: Any, kind: LimitKind) -> dict[str, Any]:
+    """Return what a command's endpoint says of itself: its answers, and the limit it counts for.
+
+    model: of what was decided; model_before: of an answer that comes before the decision.
+    """
     description = "Taken, not decided yet: ask at Location after Retry-After seconds."
-    return {202: {"model": model, "description": description}}
-
-
-def later(model: Any, until_decided: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what there is beside a later wish's own: its answers, and the limit it counts for."""
     return {
         "response_model": model,
-        "responses": until_decided,
-        "dependencies": limited("cancel"),
+        "responses": {202: {"model": model_before, "description": description}},
+        "dependencies": limited(kind),
     }
 
 

@@ -57,11 +57,11 @@ def route(
     )
     return work_route(
         work,
+        owns=owns,
+        stored={ISSUED: issued_purchase},
         to=topics.to,
         changelog=topics.changelog,
         dead_letters=topics.dead_letters,
-        owns=owns,
-        stored={ISSUED: issued_purchase},
     )
 
 

@@ -55,13 +55,13 @@ TICK_S: Final = 1.0
 COMMENT_TICKS: Final = 15
 """Ticks between two comments; so many groups of clients get theirs one tick apart."""
 
+LIFE_S: Final = 3_600
+"""A stream ends after this, so that its client shows a valid token again."""
+
 QUEUED_FRAMES_MAX: Final = 16
 QUEUED_BYTES_MAX: Final = 256 * 1024
 STUCK_S: Final = 20
 """A client that takes nothing for so long, or has so much waiting, is dropped."""
-
-LIFE_S: Final = 3_600
-"""A stream ends after this, so that its client shows a valid token again."""
 
 CATCH_UP_S: Final = 2.0
 """How long a client waits for a pod that has not read as far as the client's former one."""

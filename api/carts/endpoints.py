@@ -22,8 +22,8 @@ from api.carts.bodies import (
 from api.carts.standing import IsMet, awaited_cart, cart_at_owner, own_cart
 from api.commands.desk import Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import LOOKS, limited
-from api.headers import Asked, ByBuyer, Key, later, pending, reused, still_running, taken
+from api.guard import LOOKS
+from api.headers import Asked, ByBuyer, Key, decided_as, reused, still_running, taken
 from api.pod import Pod
 from api.seat_bodies import refuse_certain, seat_body
 from api.standing import limits_of
@@ -45,8 +45,8 @@ router = APIRouter(tags=["carts"])
 LOOK_FOR_S: Final = 0.5
 """How long an id that nobody knows is looked for: its cart may not be begun yet."""
 
-_PENDING: Final = pending(CartPending)
-_LATER: Final = later(CartBody, _PENDING)
+_FIRST: Final = decided_as(CartBody, CartPending, "create")
+_LATER: Final = decided_as(CartBody, CartPending, "cancel")
 
 ChangedFrom = Annotated[
     str | None, Query(max_length=32, description="A revision: wait until it is another.")
@@ -61,13 +61,7 @@ KeyOfCart = Annotated[
 ]
 
 
-@router.post(
-    "/v1/events/{event_id}/carts",
-    status_code=201,
-    response_model=CartBody,
-    responses=_PENDING,
-    dependencies=limited("create"),
-)
+@router.post("/v1/events/{event_id}/carts", status_code=201, **_FIRST)
 async def open_cart(by: ByBuyer, event_id: EventIdInPath, body: CartWish, key: Key) -> Response:
     """Hold seats in several sections as one. A repeat gets the cart as it stands."""
     pod, who = by.pod, by.who

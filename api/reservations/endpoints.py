@@ -13,14 +13,13 @@ from fastapi import APIRouter, Header, Query, Response
 from api import pre_locks
 from api.commands.desk import Command, Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import LOOKS, limited
+from api.guard import LOOKS
 from api.headers import (
     COME_BACK,
     Asked,
     ByBuyer,
     Key,
-    later,
-    pending,
+    decided_as,
     reused,
     still_running,
     taken,
@@ -64,8 +63,8 @@ _HOLDS: Final = frozenset({OutcomeKind.HELD, OutcomeKind.REJECTED})
 _RELEASES: Final = frozenset({OutcomeKind.RELEASED})
 _EXTENSIONS: Final = frozenset({OutcomeKind.EXTENDED})
 
-_PENDING: Final = pending(PendingBody)
-_LATER: Final = later(ReservationBody, _PENDING)
+_FIRST: Final = decided_as(ReservationBody, PendingBody, "create")
+_LATER: Final = decided_as(ReservationBody, PendingBody, "cancel")
 
 KeyOfHold = Annotated[
     IdempotencyKey | None,
@@ -92,13 +91,7 @@ _ADVICE: Final = {
 }
 
 
-@router.post(
-    "/v1/events/{event_id}/reservations",
-    status_code=201,
-    response_model=ReservationBody,
-    responses=_PENDING,
-    dependencies=limited("create"),
-)
+@router.post("/v1/events/{event_id}/reservations", status_code=201, **_FIRST)
 async def reserve(
     by: ByBuyer, event_id: EventIdInPath, body: BestAvailable | ChosenSeats, key: Key
 ) -> Response:

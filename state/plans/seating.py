@@ -222,12 +222,10 @@ def section_id(text: str, path: str) -> str:
 
 def check_label(label: str, path: str) -> str:
     """Return the label of a row or a seat, or refuse one that is too long for a ticket."""
-    if len(label.encode()) > LABEL_BYTES_MAX:
-        raise PlanFault(
-            path,
-            f"a label has at most {LABEL_BYTES_MAX} bytes, this one has {len(label.encode())}",
-            "Shorten the label",
-        )
+    size = len(label.encode())
+    if size > LABEL_BYTES_MAX:
+        fault = f"a label has at most {LABEL_BYTES_MAX} bytes, this one has {size}"
+        raise PlanFault(path, fault, "Shorten the label")
     return label
 
 

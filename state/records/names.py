@@ -290,7 +290,7 @@ class PartDecided(NamedTuple):
 
 
 class SettleCart(NamedTuple):
-    """What became of the money of a cart; asked: number of a Say; failure: why there is none."""
+    """What became of the money of a cart; asked: number of a Say; cause: why there is none."""
 
     reservation_id: bytes
     user_id: bytes
@@ -300,7 +300,7 @@ class SettleCart(NamedTuple):
     request: bytes
     epoch: int
     asked: int
-    failure: int
+    cause: int
 
 
 class EventDescription(NamedTuple):

@@ -43,29 +43,24 @@ def each_command(
     end_due: ends what `fold.due` names.
     Raises UnknownSchema or NewerProducer before the first command.
     """
-    return each_followed(fold, _turns(fold, records, key_of, end_due))
 
+    def turns() -> Iterator[Turn]:
+        names, decoded = read(fold, records)
+        says_nothing = {"", fold.tick_name}
+        # The look-up wants a key for every record. What it finds for these is never used, so any
+        # key that exists will do.
+        keys = [
+            fold.progress_key if name in says_nothing else key_of(fields)
+            for name, fields in zip(names, decoded, strict=True)
+        ]
+        found = fold.look_up(keys)
+        for record, name, fields, key, stored in zip(
+            records, names, decoded, keys, found, strict=True
+        ):
+            fold.follow(record, name, fields)
+            end_due(fold)
+            if name not in says_nothing:
+                now = fold.state.get(key) if key in fold.look_again else stored
+                yield Turn(record, name, fields, now)
 
-def _turns(
-    fold: AnyFold,
-    records: Sequence[Record],
-    key_of: Callable[[Fields], bytes],
-    end_due: Callable[[AnyFold], None],
-) -> Iterator[Turn]:
-    names, decoded = read(fold, records)
-    says_nothing = {"", fold.tick_name}
-    # The look-up wants a key for every record. What it finds for these is never used, so any key
-    # that exists will do.
-    keys = [
-        fold.progress_key if name in says_nothing else key_of(fields)
-        for name, fields in zip(names, decoded, strict=True)
-    ]
-    found = fold.look_up(keys)
-    for record, name, fields, key, stored in zip(
-        records, names, decoded, keys, found, strict=True
-    ):
-        fold.follow(record, name, fields)
-        end_due(fold)
-        if name not in says_nothing:
-            now = fold.state.get(key) if key in fold.look_again else stored
-            yield Turn(record, name, fields, now)
+    return each_followed(fold, turns())

@@ -189,7 +189,7 @@ def _settle(fold: CartFold, _: Record, said: SettleCart, known: Cart | None) -> 
     if not said.asked:
         # A word that this code does not know.
         return
-    after = settled(known, Say(said.asked), said.failure, fold.log_time_ms)
+    after = settled(known, Say(said.asked), said.cause, fold.log_time_ms)
     fold.change(cart_id, known, after)
     if after.payment.turn == known.payment.turn or after.payment.saying != known.payment.saying:
         fold.answer(cart_id, after)
