@@ -104,11 +104,11 @@ def routes(parts: Parts) -> tuple[Route, ...]:
     if parts.locks:
         flow.append(release_locks.route(LOCKS, parts.locks))
     if parts.issuing:
-        flow.append(issue_purchases.route(ISSUING, parts.issuing, *parts.patience))
+        flow.append(issue_purchases.route(ISSUING, parts.issuing, parts.figures))
     if parts.allocating:
-        flow.append(allocate_purchases.route(ALLOCATING, parts.allocating, *parts.patience))
+        flow.append(allocate_purchases.route(ALLOCATING, parts.allocating, parts.figures))
     if parts.caches:
-        flow.append(invalidate_caches.route(CACHES, parts.caches, *parts.patience))
+        flow.append(invalidate_caches.route(CACHES, parts.caches, parts.figures))
     return tuple(flow)
 
 

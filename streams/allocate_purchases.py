@@ -33,9 +33,8 @@ from streams.batch import Batch, Record
 from streams.gateways.calls import HttpCalls
 from streams.gateways.protocol import Unavailable, Unknown
 from streams.intents import Intent, NotDone, Performer
-from streams.patience import RETRIES, Retries
 from streams.route import RoleTopics, Route
-from streams.settings import INBOX_RETENTION_MS
+from streams.settings import FIGURES, Figures
 from streams.working.answers import Seal
 from streams.working.events import Identify, by_content
 from streams.working.fold import Work
@@ -76,14 +75,10 @@ class Setup:
     seal: Seal | None = None
 
 
-def route(
-    topics: RoleTopics,
-    setup: Setup,
-    retries: Retries = RETRIES,
-    retention_ms: int = INBOX_RETENTION_MS,
-) -> Route:
+def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route:
     """Return the route of the only writer of allocations."""
     allocate = Allocate(setup.codecs)
+    retries, retention_ms = figures
     work = Work(
         topics.role,
         topics.source,

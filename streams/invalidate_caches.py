@@ -16,9 +16,8 @@ from typing import Final
 from serdes.decoding import Decoded
 from state.records.issued.codecs import PURCHASES, Changed, Created, IssuingCodecs
 from streams.intents import Intent, NotDone, Performer
-from streams.patience import RETRIES, Retries
 from streams.route import RoleTopics, Route
-from streams.settings import INBOX_RETENTION_MS
+from streams.settings import FIGURES, Figures
 from streams.working.answers import Seal
 from streams.working.events import by_record
 from streams.working.fold import Work
@@ -45,12 +44,7 @@ class Setup:
     seal: Seal | None = None
 
 
-def route(
-    topics: RoleTopics,
-    setup: Setup,
-    retries: Retries = RETRIES,
-    retention_ms: int = INBOX_RETENTION_MS,
-) -> Route:
+def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route:
     """Return the route that has caches forgotten."""
     codecs = setup.codecs
 
@@ -60,6 +54,7 @@ def route(
             raise Failed(f"cannot be read any more: {said}")
         task.call(CACHES, json.dumps(keys_of(_word(said))).encode())
 
+    retries, retention_ms = figures
     work = Work(
         topics.role,
         topics.source,

@@ -27,9 +27,8 @@ from state.records.issued.codecs import (
 )
 from state.records.payments import PAYMENTS
 from streams.batch import Batch, Record
-from streams.patience import RETRIES, Retries
 from streams.route import RoleTopics, Route
-from streams.settings import INBOX_RETENTION_MS
+from streams.settings import FIGURES, Figures
 from streams.working.events import Identify, by_content
 from streams.working.fold import Work
 from streams.working.inbox import Event
@@ -40,13 +39,9 @@ ROLE: Final = "issue_purchases"
 _CONFIRMED: Final = PAYMENTS + "PurchaseConfirmed"
 
 
-def route(
-    topics: RoleTopics,
-    codecs: IssuingCodecs,
-    retries: Retries = RETRIES,
-    retention_ms: int = INBOX_RETENTION_MS,
-) -> Route:
+def route(topics: RoleTopics, codecs: IssuingCodecs, figures: Figures = FIGURES) -> Route:
     """Return the route of the only writer of issued purchases."""
+    retries, retention_ms = figures
     work = Work(
         topics.role,
         topics.source,

@@ -26,6 +26,10 @@ from streams.patience import RETRIES, Retries, retries
 INBOX_RETENTION_MS = 8 * 86_400_000
 """A day longer than our source topics keep records: what may be read again is known."""
 
+Figures = tuple[Retries, int]
+FIGURES: Figures = (RETRIES, INBOX_RETENTION_MS)
+"""Of workers that do one thing for each event: how often it is tried, how long it is known."""
+
 __all__ = ["BadSetting", "Settings"]
 
 ROLES = PREFIX + "ROLES"

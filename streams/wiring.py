@@ -31,11 +31,10 @@ from streams.check_claims import handler as claims
 from streams.gateways.protocol import Gateway
 from streams.gateways.registry import SETTING, gateway_names, opened
 from streams.gateways.webhooks import Secrets
-from streams.patience import RETRIES, Retries
 from streams.route import Route, played
 from streams.runtime.app import BatchApp
 from streams.runtime.process.fatal import end_process
-from streams.settings import INBOX_RETENTION_MS, Settings
+from streams.settings import FIGURES, Figures, Settings
 from streams.take_payments import handler as payments
 from streams.take_payments.questions import CALL_MS
 
@@ -52,7 +51,7 @@ class Parts:
     locks:        whose locks go with their holds; None where there is no Redis.
     issuing, allocating, caches: what happens after the money; None where it is not played here.
                   Each is scaled apart, in a consumer group of its own.
-    patience:     figures of those two.
+    figures:      of those three.
     """
 
     seats: SeatCodecs
@@ -66,7 +65,7 @@ class Parts:
     issuing: IssuingCodecs | None = None
     allocating: allocate_purchases.Setup | None = None
     caches: invalidate_caches.Setup | None = None
-    patience: tuple[Retries, int] = (RETRIES, INBOX_RETENTION_MS)
+    figures: Figures = FIGURES
 
     @property
     def decoders(self) -> tuple[TopicDecoder, ...]:
@@ -93,7 +92,7 @@ def parts_of(settings: Settings, environ: Mapping[str, str], ids: SchemaIds) -> 
         issuing=issuing if issue_purchases.ROLE in settings.roles else None,
         allocating=_allocating(settings, issuing),
         caches=_caches(settings, issuing),
-        patience=(settings.retries, settings.inbox_retention_ms),
+        figures=(settings.retries, settings.inbox_retention_ms),
     )
 
 

@@ -6,9 +6,10 @@ first one; whoever asks again under an idempotency key gets what it led to.
 
 import json
 import sqlite3
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 _TABLES: Final = """
@@ -61,16 +62,13 @@ class KeyReused(Exception):
     """
 
 
-class Books:
+class Books(AbstractContextManager["Books"]):
     """The allocations of one file; used from one thread."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = sqlite3.connect(path, isolation_level=None)
         self._file.executescript(_TABLES)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,

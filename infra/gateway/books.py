@@ -43,6 +43,10 @@ class Operation(StrEnum):
     """Writes no entry, but may have faults."""
 
 
+# The currency that a gateway with a fault takes instead.
+OTHER_CURRENCY: Final = {"EUR": "USD"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One decision, and one line of the ledger.
@@ -109,10 +113,6 @@ class RefundRequest:
 def fingerprint(request: ChargeRequest | RefundRequest) -> str:
     kind = type(request).__name__
     return sha256(json.dumps([kind, asdict(request)], sort_keys=True).encode()).hexdigest()
-
-
-# The currency that a gateway with a fault takes instead.
-OTHER_CURRENCY: Final = {"EUR": "USD"}
 
 
 class Books:

@@ -4,7 +4,7 @@ The order is the schema's; see `serdes.avro.codegen` for the form of each field.
 field or two of a record, or is in a hurry, asks `serdes.avro.field_names.position` instead.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from serdes.avro.codegen import IDENTITY
 from serdes.avro.field_names import field_names, position
@@ -15,6 +15,8 @@ IDENTITY_FIELDS: Final = len(field_names(IDENTITY))
 # Where a command's own fields begin.
 OWN_FIELDS: Final = IDENTITY_FIELDS + 1
 
+# reservation_id, user_id, correlation_id, section, event_id, request
+Identity = tuple[bytes, bytes, bytes, bytes, int, bytes]
 Seat = tuple[int, int]
 SeatRange = tuple[int, int, int]
 # section, row, first seat, count
@@ -321,3 +323,8 @@ class EventDescription(NamedTuple):
     currency: bytes
     max_seats_per_user: int
     max_open_holds_per_user: int
+
+
+def identity_of(fields: tuple[object, ...]) -> Identity:
+    """Return what a command begins with, and what was told of one: the request's fields."""
+    return cast(Identity, fields[:OWN_FIELDS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from state.domain.allocation import best_available, chosen
 from state.domain.keys import RESERVATION, cart_of_payment
@@ -10,7 +10,14 @@ from state.domain.layout import SeatPosition, SeatRange, range_masks
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
-from state.records.names import OWN_FIELDS, Command, Hold, HoldBestAvailable, HoldChosenSeats, Seat
+from state.records.names import (
+    Command,
+    Hold,
+    HoldBestAvailable,
+    HoldChosenSeats,
+    Seat,
+    identity_of,
+)
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
 from streams.change_sections.fold import SectionFold
 
@@ -169,10 +176,8 @@ def decided_now(
     fold: SectionFold, command: Command, known: KnownSection | None, status: Status, reason: Reason
 ) -> Reservation:
     """Return a reservation that this record decides, without seats."""
-    # Both begin with the same fields, under the same names but for the section's.
-    asked: tuple[Any, ...] = command[:OWN_FIELDS]
     return Reservation(
-        *asked,
+        *identity_of(command),
         seat_count=0,
         chosen=(),
         status=status,

@@ -29,7 +29,7 @@ from state.domain.purchase import (
 )
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
-from state.records.names import OWN_FIELDS, PaymentRequested, SaleDecided
+from state.records.names import PaymentRequested, SaleDecided, identity_of
 from state.records.payment_codecs import (
     CompensationResolved,
     GatewayAnswered,
@@ -214,12 +214,17 @@ def never_begun(
 
 
 def _record_of(fold: PaymentFold, asked: PaymentRequested, purchase: Purchase) -> PurchaseRecord:
-    *kept, deadline_ms = asked
-    # The id of the outcome that asked is of no use any more.
-    del kept[OWN_FIELDS]
-    changed_at_ms = fold.log_time_ms
-    record = PurchaseRecord(*kept, deadline_ms=deadline_ms, changed_at_ms=changed_at_ms)
-    return record.with_purchase(purchase)
+    return PurchaseRecord(
+        *identity_of(asked),
+        asked.epoch,
+        asked.amount,
+        asked.currency,
+        asked.gateway,
+        asked.method,
+        asked.parameters,
+        deadline_ms=asked.deadline_ms,
+        changed_at_ms=fold.log_time_ms,
+    ).with_purchase(purchase)
 
 
 def begin_anew(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord | None) -> None:
