@@ -8,6 +8,23 @@ from typing import Final
 ATTEMPTS_MAX: Final = 100
 PAUSE_S_MAX: Final = 86_400.0
 
+TELL_AGAIN_MS: Final = 60_000
+"""How long an answer of a section is waited for before the section is told again; at first.
+
+The pause doubles with the time since it was told first, up to `TELL_AGAIN_MS_MAX`. A slow section
+has the command in its log. But brokers lose records, and operators pass over commands that kill
+workers: then nobody else would bring the two sides together. A section that is told twice answers
+twice.
+"""
+
+TELL_AGAIN_MS_MAX: Final = 3_600_000
+
+UNDECIDED_MS: Final = 900_000
+"""How long a section is told again whose answer is that each try kills its workers.
+
+Then a payment needs a person, and a cart waits no longer.
+"""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Patience:

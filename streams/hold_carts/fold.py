@@ -25,19 +25,7 @@ from state.records.carts import CARTS, cart_of, carts_of_buyer
 from state.records.names import SoldSeats
 from streams.batch import Batch, State
 from streams.folding.fold import Fold
-
-TELL_AGAIN_MS: Final = 60_000
-"""So long a section is waited for, before it is asked once more; at first.
-
-The pause doubles, up to an hour: it grows with the time since the cart came to its status, or
-since the hold should have been over. A section that is slow has the question in its log; but
-brokers lose records, and operators pass over such commands. Whoever is told twice answers twice.
-"""
-
-TELL_AGAIN_MS_MAX: Final = 3_600_000
-UNDECIDED_MS: Final = 900_000
-"""After this time a hold that kills each worker that looks at it is not waited for any more."""
-
+from streams.patience import TELL_AGAIN_MS, TELL_AGAIN_MS_MAX, UNDECIDED_MS
 
 PAYMENT_EPOCH: Final = 1
 """Of each payment of a cart: it is paid for once."""

@@ -41,6 +41,7 @@ from streams.batch import Record
 from streams.folding.commands import each_command
 from streams.folding.fold import Fields
 from streams.folding.reading import read
+from streams.patience import UNDECIDED_MS
 from streams.take_payments.claims import (
     gives_way,
     ids_of,
@@ -51,7 +52,7 @@ from streams.take_payments.claims import (
     list_other,
     tell_spent,
 )
-from streams.take_payments.fold import UNDECIDED_MS, PaymentFold
+from streams.take_payments.fold import PaymentFold
 from streams.take_payments.questions import home_of, refusal_to_charge
 
 # A record that is not of the present purchase, or of none, is counted so and changes nothing.

@@ -25,21 +25,9 @@ from state.records.payments import PAYMENTS, PurchaseRecord, purchase_of
 from streams.batch import Batch, Outgoing, State
 from streams.folding.fold import Fold
 from streams.intents import open_intent, settle_intent
+from streams.patience import TELL_AGAIN_MS, TELL_AGAIN_MS_MAX
 from streams.take_payments.questions import CALL_MS, id_of, intent_of, order_of
 from streams.working.events import headers_of_event
-
-TELL_AGAIN_MS: Final = 60_000
-"""So long a section is waited for, before it is told once more; at first.
-
-The pause grows with the time since the section was told first: it doubles, up to an hour.
-What it was told is in the log with the batch that said so. But brokers lose records, and operators
-pass over such commands: then nobody else would bring seats and money together.
-"""
-
-TELL_AGAIN_MS_MAX: Final = 3_600_000
-UNDECIDED_MS: Final = 900_000
-"""So long after it has said so first, a section that cannot decide, because each try kills its
-workers, is told no more: a person has to look."""
 
 _MAY_BE_CHARGED: Final = frozenset({PurchaseStatus.PENDING, PurchaseStatus.PROCESSING})
 _FAILURES: Final = {

@@ -27,7 +27,7 @@ from state.domain.keys import cart_key, part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
 from state.records.seat_codecs import SeatCodecs
-from streams.hold_carts.fold import UNDECIDED_MS
+from streams.patience import UNDECIDED_MS
 
 A, B, C = SECTIONS
 ID = cart_id_of()

@@ -18,7 +18,7 @@ from state.domain.purchase import (
 )
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
-from streams.take_payments.fold import TELL_AGAIN_MS, TELL_AGAIN_MS_MAX, UNDECIDED_MS
+from streams.patience import TELL_AGAIN_MS, TELL_AGAIN_MS_MAX, UNDECIDED_MS
 
 P = PurchaseStatus
 

@@ -36,8 +36,8 @@ from state.domain.reservation import PaymentFailure, SaleDecision
 from streams.batch import Batch
 from streams.driver import PipedRecord
 from streams.intents import Answer, Result
+from streams.patience import TELL_AGAIN_MS
 from streams.take_payments.decide import HINTS_MAX, HINTS_MS
-from streams.take_payments.fold import TELL_AGAIN_MS
 from streams.take_payments.handler import counts, progress
 from streams.take_payments.questions import Word, told_answers
 
