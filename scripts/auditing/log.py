@@ -1,6 +1,7 @@
 """The topics of seats and payments as they lie on the broker, read committed up to a snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -48,6 +49,10 @@ from streams.settings import Settings
 
 BROKER_TIMEOUT_S = 15.0
 SILENCE_S_MAX = 30.0
+
+
+GROUP = "audit-never-commits"
+"""Named because a consumer must name one; nothing is ever committed under it."""
 
 
 class CannotRead(Exception):
@@ -105,6 +110,39 @@ class Log:
     locks_read_ms: int = 0
 
 
+@contextmanager
+def reading(where: Servers, *, committed: bool = True) -> Iterator[Consumer]:
+    """Give a consumer; raises CannotRead for what the brokers do not answer.
+
+    committed: False tells ends behind open transactions too; nothing is read with it.
+    """
+    refusals = Refusals()
+    consumer = Consumer(
+        {
+            "bootstrap.servers": where.brokers,
+            "group.id": GROUP,
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "socket.timeout.ms": 10_000,
+            "queued.max.messages.kbytes": 64 * 1024,
+            "log_level": 0,
+            "error_cb": refusals,
+            **where.kafka,
+        }
+    )
+    try:
+        yield consumer
+    except KafkaException as error:
+        consumer.poll(0)
+        why = refusals.told_with(error.args[0].str())
+        raise CannotRead(f"{why}. Is the broker at {where.brokers} up?") from error
+    finally:
+        consumer.close()
+
+
 def read_log(
     where: Servers, group: str = "", ledger: Path | None = None, redis_url: str = ""
 ) -> Log:
@@ -114,33 +152,12 @@ def read_log(
     ledger:    file of the mock gateway, `DIR/ledger`.
     redis_url: empty for no look at locks.
     """
-    refusals = Refusals()
-    consumer = Consumer(
-        {
-            "bootstrap.servers": where.brokers,
-            "group.id": "audit-never-commits",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "socket.timeout.ms": 10_000,
-            "queued.max.messages.kbytes": 64 * 1024,
-            "error_cb": refusals,
-            **where.kafka,
-        }
-    )
     try:
-        committed = committed_offsets(where, group or Settings().app_id)
-        log = read_topics(consumer, committed, ledger)
+        with reading(where) as consumer:
+            committed = committed_offsets(where, group or Settings().app_id)
+            log = read_topics(consumer, committed, ledger)
     except OffsetsUnknown as error:
         raise CannotRead(str(error)) from error
-    except KafkaException as error:
-        consumer.poll(0)
-        why = refusals.told_with(error.args[0].str())
-        raise CannotRead(f"{why}. Is the broker at {where.brokers} up?") from error
-    finally:
-        consumer.close()
     log.wire = wire_of(where, log)
     # Last: what has begun since the log was read is waited for, and not judged by it.
     look_at_locks(log, redis_url)

@@ -1,7 +1,6 @@
 """Reads topics committed and to a fixed end, for commands that look and commit nothing."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -14,48 +13,12 @@ from scripts.auditing.log import (
     CannotRead,
     LogRecord,
     partition_count,
+    reading,
     record_of,
 )
 from scripts.brokers.addresses import Servers
-from state.kafka.refusals import Refusals
-
-GROUP = "audit-never-commits"
-"""Named because a consumer must name one; nothing is ever committed under it."""
 
 Span = tuple[int, int]  # first offset, and the one behind the last
-
-
-@contextmanager
-def reading(where: Servers, *, committed: bool = True) -> Iterator[Consumer]:
-    """Give a consumer; raises CannotRead for what the brokers do not answer.
-
-    committed: False tells ends behind open transactions too; nothing is read with it.
-    """
-    refusals = Refusals()
-    consumer = Consumer(
-        {
-            "bootstrap.servers": where.brokers,
-            "group.id": GROUP,
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed" if committed else "read_uncommitted",
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "socket.timeout.ms": 10_000,
-            "queued.max.messages.kbytes": 64 * 1024,
-            "log_level": 0,
-            "error_cb": refusals,
-            **where.kafka,
-        }
-    )
-    try:
-        yield consumer
-    except KafkaException as error:
-        consumer.poll(0)
-        why = refusals.told_with(error.args[0].str())
-        raise CannotRead(f"{why}. Is the broker at {where.brokers} up?") from error
-    finally:
-        consumer.close()
 
 
 def spans_of(where: Servers, topic: Topic, *, committed: bool = False) -> dict[int, Span]:

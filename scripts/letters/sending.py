@@ -13,9 +13,9 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from schemas.topics import DEAD_LETTER_QUEUE, TOPICS
-from scripts.auditing.log import partition_count
+from scripts.auditing.log import partition_count, reading
 from scripts.brokers.addresses import Servers
-from scripts.brokers.reading import read_spans, reading, spans_of
+from scripts.brokers.reading import read_spans, spans_of
 from scripts.letters.letter import Foreign, Letter, Mark, Sent, mark_of, read_letter, sent_back
 from scripts.letters.plan import Step, batches, pause_s
 from state.kafka.refusals import Refusals

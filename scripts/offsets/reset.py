@@ -30,17 +30,8 @@ from scripts.offsets.commands import FAILURES
 from scripts.offsets.local_stores import InUse, check, clear
 from scripts.offsets.moving import committed_at_rest, move_group, settings_for
 from scripts.offsets.plan import NOWHERE, At, Impossible, Move
+from scripts.program import options
 from scripts.program.catalogue import DONE, FOUND
-from scripts.program.options import (
-    command,
-    confirmed,
-    dry_run_option,
-    failing,
-    json_option,
-    reason_option,
-    somebody,
-    yes_option,
-)
 from scripts.rebuilding.recreating import Refused, recreate
 from streams.settings import Settings
 
@@ -76,7 +67,7 @@ class Anew(NamedTuple):
         ]
 
 
-@command("reset")
+@options.command("reset")
 @click.option(
     "--role", "roles", type=click.Choice([*ROLES]), multiple=True, required=True, help="Whose."
 )
@@ -87,11 +78,11 @@ class Anew(NamedTuple):
     multiple=True,
     help="Of a worker on this machine; may be repeated.",
 )
-@reason_option
-@dry_run_option
-@yes_option
-@json_option
-@failing(*FAILURES, InUse, Refused)
+@options.reason_option
+@options.dry_run_option
+@options.yes_option
+@options.json_option
+@options.failing(*FAILURES, InUse, Refused)
 def reset(
     *,
     roles: tuple[str, ...],
@@ -122,11 +113,11 @@ def reset(
         click.echo(json.dumps({"done": False, "steps": lines}))
     if dry_run:
         return FOUND
-    confirmed(f"Make the state of {', '.join(roles)} anew?", yes=yes)
+    options.confirmed(f"Make the state of {', '.join(roles)} anew?", yes=yes)
     asyncio.run(fence_owners(settings, (move.owner for move in moved)))
     # First: an old state that reads its commands again changes nothing, wherever this stops. The
     # broker refuses it where a worker came meanwhile.
-    asyncio.run(move_group(settings, moved, somebody(), reason))
+    asyncio.run(move_group(settings, moved, options.somebody(), reason))
     for one in anew:
         recreate(where, one.create)
     for directory in data_dirs:

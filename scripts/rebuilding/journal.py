@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from schemas.topics import DEAD_LETTER_QUEUE, SECTION_STATUS
-from scripts.auditing.log import LogRecord
+from scripts.auditing.log import LogRecord, reading
 from scripts.brokers.addresses import Servers
-from scripts.brokers.reading import read_spans, reading, spans_of
+from scripts.brokers.reading import read_spans, spans_of
 from scripts.letters.letter import Sent, text
 from scripts.offsets.moving import ACTION
 
