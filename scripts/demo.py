@@ -38,6 +38,7 @@ from scripts.sale.faults import draw_faults
 from scripts.sale.gateway import GatewayControl
 from scripts.sale.issuing import Issuing
 from scripts.sale.payments import Payments
+from scripts.sale.rebuild import Rebuild, rebuilding, retelling
 from scripts.sale.sale import SESSION_TIMEOUT_S, DemoFailed, Sale
 from scripts.sale.setting_up import open_arena, prepare_topics, registry_beside, running, stop
 from scripts.sale.table import Display
@@ -73,13 +74,13 @@ WENT_WRONG = (DemoFailed, CannotRead, OffsetsUnknown, WorkerFailed, PodFailed)
 NOTHING_STARTED = (StackError, NoBroker, RegistryUnavailableError, RegistryRefusedError)
 
 
-def worker_settings(stack: Stack) -> dict[str, str]:
+def worker_settings(stack: Stack, rebuild: Rebuild | None) -> dict[str, str]:
     """Return the settings of workers that ask a gateway, and unlock seats."""
     addresses = {
         "MOCK_GATEWAY_URL": stack.addresses.gateway_url,
         "REDIS_URL": stack.redis_url,
     }
-    return WORKER_SETTINGS | addresses
+    return WORKER_SETTINGS | addresses | retelling(rebuild)
 
 
 @contextmanager
@@ -110,8 +111,9 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         prepare_topics(stack.kafka_brokers, display)
         where = Servers(stack.kafka_brokers, registry.result())
         display.say(f"Kafka at {where.brokers}, registry at {where.registry_url}")
+        rebuild = opened.enter_context(rebuilding(where, home)) if arguments.rebuild else None
         workers = [
-            Worker(f"worker-{number}", where, home, worker_settings(stack))
+            Worker(f"worker-{number}", where, home, worker_settings(stack, rebuild))
             for number in range(1, arguments.workers + 1)
         ]
         opened.enter_context(running(workers))
@@ -137,9 +139,8 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         open_arena(where, seating, ids, supervisor, display)
         display.begin_table()
         faults = draw_faults(random.Random(arguments.seed)) if arguments.faults else ()  # noqa: S311
-        sale = Sale(
-            buyers, web, supervisor, pod, payments, gateway, display, after, faults, arguments.seed
-        )
+        beside = (after, faults, arguments.seed, rebuild)
+        sale = Sale(buyers, web, supervisor, pod, payments, gateway, display, *beside)
         sale.run()
         display.end_table()
         display.say("the workers decide what is left, and leave")
@@ -166,6 +167,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the buyers and the faults")
     parser.add_argument("--workers", type=int, default=2, help="worker processes, default 2")
     parser.add_argument("--faults", action="store_true", help="two more, drawn by the seed")
+    parser.add_argument("--rebuild", action="store_true", help="write the statuses anew meanwhile")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write the figures as JSON")
     arguments = parser.parse_args(argv)
     if arguments.seats is not None and not 1 <= arguments.seats <= 2_000_000:

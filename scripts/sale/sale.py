@@ -22,6 +22,7 @@ from scripts.sale.faults import strike
 from scripts.sale.gateway import OUTAGE_S, GatewayControl
 from scripts.sale.issuing import Issuing
 from scripts.sale.payments import Payments
+from scripts.sale.rebuild import Rebuild
 from scripts.sale.table import Display
 from scripts.sale.web_buyers import BUYERS, WebBuyers
 from streams.settings import Settings
@@ -75,8 +76,10 @@ class Sale:
         issuing: Issuing,
         faults: Sequence[str] = (),
         seed: int = 0,
+        rebuild: Rebuild | None = None,
     ) -> None:
         self.faults = faults
+        self.rebuild = rebuild
         self._draw = random.Random(seed)  # noqa: S311 - seeded
         self.buyers = buyers
         self.web = web
@@ -103,7 +106,14 @@ class Sale:
         self.display.say(f"first reservation held {story.first_hold_s:.1f} s after the start")
         self.open_web()
         self.sell_to(KILL_AT)
+        if self.rebuild is not None:
+            self.say("section-status is written anew beside all that comes next")
+            self.rebuild.start()
         self.kill(self.payer())
+        if self.rebuild is not None:
+            self.say("kill -9 the rebuild, which goes on when it starts again")
+            self.rebuild.kill()
+            self.rebuild.start()
         self.sell_to(OUTAGE_AT)
         self.break_down()
         self.sell_to(PAUSE_AT)
@@ -119,6 +129,9 @@ class Sale:
         story.sale_to_s = monotonic()
         self.display.show(buyers, self.web, now=True)
         self.display.say("sold out")
+        if self.rebuild is not None:
+            self.until(self.rebuild.has_ended)
+            self.say(f"section-status is written anew: {self.rebuild.figures}")
         self.web.close()
         self.until(
             lambda: (

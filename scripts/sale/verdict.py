@@ -29,7 +29,9 @@ def finish(
     if report.verdict == "not at rest":
         display.say("NOT AT REST: nothing is wrong so far, but commands wait to be decided")
         return 2
-    exact = is_exact(report, http, sale.buyers.plan.seat_count)
+    exact = is_exact(report, http, sale.buyers.plan.seat_count) and (
+        sale.rebuild is None or sale.rebuild.is_exact
+    )
     display.say(
         "EXACT: nothing lost, nothing doubled, nothing told that was not so"
         if exact
@@ -116,6 +118,8 @@ def summary_of(elapsed_s: float, sale: Sale, report: Report, http: HttpReport) -
     }
     if sale.faults:
         figures["faults"] = list(sale.faults)
+    if sale.rebuild is not None:
+        figures |= sale.rebuild.figures
     return figures
 
 
