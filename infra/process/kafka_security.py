@@ -106,13 +106,17 @@ class KafkaSecurity:
     def aiokafka(self) -> dict[str, Any]:
         """Return arguments of aiokafka's clients beside the brokers; none for plain ones.
 
-        Under TLS all clients of the process hang up soon from then on.
+        From then on all clients of the process ask again where brokers name none, and hang up soon
+        under TLS.
         """
+        # Loaded here, so that whoever speaks through librdkafka alone need not load aiokafka.
+        from infra.process.no_brokers import wait_for_brokers  # noqa: PLC0415
+
+        wait_for_brokers()
         if self.protocol == PLAINTEXT:
             return {}
         arguments: dict[str, Any] = {"security_protocol": self.protocol}
         if self.uses_tls:
-            # Loaded here, so that whoever speaks through librdkafka alone need not load aiokafka.
             from infra.process.hanging_up import hang_up_soon  # noqa: PLC0415
 
             hang_up_soon()
