@@ -89,7 +89,8 @@ class Ownership(TableManager):
     ) -> None:
         self._tables_registered.set()
         await self.app.close_generation()
-        self.app.open_generation(assigned, generation_id)
+        if not self.app.should_stop:
+            self.app.open_generation(assigned, generation_id)
 
 
 class WithoutWeb(BootStrategy):
@@ -143,6 +144,7 @@ class BatchApp(faust.App):
         self.worker_settings = settings
         self.routes = {route.source: route for route in routes}
         self.generation: Generation | None = None
+        self._left: Generation | None = None
         self.observer = Observer(settings.stall_s, settings.takeover_timeout_s, settings.revision)
         client = {"bootstrap.servers": settings.brokers, **settings.kafka.librdkafka()}
         self._transactions = TransactionWatch(client, self.routes, self.observer)
@@ -291,10 +293,15 @@ class BatchApp(faust.App):
             await self.generation.finish()
 
     async def close_generation(self) -> None:
-        """Close the present generation, if any; returns when nothing of it is under way."""
-        generation, self.generation = self.generation, None
-        if generation is not None:
-            await generation.close()
+        """Close the present generation, if any; returns when nothing of it is under way.
+
+        Whoever leaves while a rebalance closes it waits too: the threads and clients that it is
+        closed with end behind this.
+        """
+        if self.generation is not None:
+            self._left, self.generation = self.generation, None
+        if self._left is not None:
+            await self._left.close()
 
     async def _open(self, generation: Generation, assigned: Any) -> None:
         if not await generation.open() or self.generation is not generation:

@@ -169,17 +169,20 @@ class Generation:
             return
         self._closed_once = True
         self._closing.set()
-        await self._opened.wait()
-        await self.finish()
-        while self._mending:
-            await asyncio.wait(set(self._mending))
-        await self.committed.close()
-        for partition in self.partitions.values():
-            await self._close_store(partition, None)
-        if self._producers_run:
-            await self._producers.stop()
-        self._observer.closed(self.id)
-        self._closed.set()
+        try:
+            await self._opened.wait()
+            await self.finish()
+            while self._mending:
+                await asyncio.wait(set(self._mending))
+            await self.committed.close()
+            for partition in self.partitions.values():
+                await self._close_store(partition, None)
+            if self._producers_run:
+                await self._producers.stop()
+            self._observer.closed(self.id)
+        finally:
+            # Who waits for this call is not told how it ended, and never waits for ever.
+            self._closed.set()
 
     def stop_intake(self) -> None:
         """Take no more records: the partitions are being revoked."""

@@ -13,7 +13,7 @@ import pytest
 from infra.paths import ROOT
 from infra.stack.processes import child_environment
 from state.stores.rocksdb import CorruptStore
-from streams.runtime.app import PlainWorker, kept_in
+from streams.runtime.app import BatchApp, Ownership, PlainWorker, kept_in
 
 # Nothing listens there, and nobody has to wait long to be refused.
 NOWHERE = "127.0.0.1:1"
@@ -59,6 +59,41 @@ def test_a_worker_that_has_stopped_waits_for_what_was_cancelled_and_else_for_not
         waiting.cancel()
         await PlainWorker._sentinel_task(worker)
         assert waiting.cancelled()
+
+    asyncio.run(test())
+
+
+class Closing:
+    """A generation that is closed when the test says so."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def close(self) -> None:
+        await self.may_end.wait()
+
+
+def test_f23_who_leaves_while_a_rebalance_closes_the_generation_waits_for_it() -> None:
+    async def test() -> None:
+        opened: list[Any] = []
+        generation = Closing()
+        app: Any = SimpleNamespace(
+            generation=generation,
+            _left=None,
+            should_stop=False,
+            open_generation=lambda *asked: opened.append(asked),
+        )
+        app.close_generation = lambda: BatchApp.close_generation(app)
+        ownership: Any = SimpleNamespace(app=app, _tables_registered=asyncio.Event())
+        rebalance = asyncio.create_task(Ownership.on_rebalance(ownership, set(), set(), set(), 2))
+        await asyncio.sleep(0)
+        app.should_stop = True
+        leaving = asyncio.create_task(app.close_generation())
+        await asyncio.sleep(0)
+        assert not leaving.done()
+        generation.may_end.set()
+        await asyncio.gather(rebalance, leaving)
+        assert not opened
 
     asyncio.run(test())
 
