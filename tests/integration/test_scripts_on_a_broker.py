@@ -146,16 +146,22 @@ def prepared_servers(registry_url: str) -> Iterator[Servers]:
         yield Servers(stack.kafka_brokers, registry_url)
 
 
+@contextmanager
+def with_worker(where: Servers, directory: Path) -> Iterator[Live]:
+    worker = Worker("worker-1", where, directory)
+    restarts: list[str] = []
+    supervisor = Supervisor([worker], restarts.append)
+    with running([worker]), supervised(supervisor):
+        supervisor.wait_until_ready(120)
+        yield Live(where, worker, restarts, supervisor)
+
+
 @pytest.fixture(scope="module")
 def live(filled_registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with prepared_servers(filled_registry) as where:
         abort_a_transaction(where.brokers)
-        worker = Worker("worker-1", where, tmp_path_factory.mktemp("workers"))
-        restarts: list[str] = []
-        supervisor = Supervisor([worker], restarts.append)
-        with running([worker]), supervised(supervisor):
-            supervisor.wait_until_ready(120)
-            yield Live(where, worker, restarts, supervisor)
+        with with_worker(where, tmp_path_factory.mktemp("workers")) as live:
+            yield live
 
 
 @contextmanager
@@ -353,8 +359,15 @@ def journal(live: Live) -> list[dict[str, Any]]:
     return [one for one in found if one.get("operator-action") == b"rebuild"]
 
 
-def test_p5_a_state_is_made_anew_from_its_commands_and_is_what_it_was(live: Live) -> None:
-    """The last one here of this worker: outcomes are told again."""
+@pytest.fixture
+def undisturbed(filled_registry: str, tmp_path: Path) -> Iterator[Live]:
+    """Give servers with a worker to whom no stranger wrote, and whose log may be told again."""
+    with prepared_servers(filled_registry) as where, with_worker(where, tmp_path) as live:
+        yield live
+
+
+def test_p5_a_state_is_made_anew_from_its_commands_and_is_what_it_was(undisturbed: Live) -> None:
+    live = undisturbed
     load = ("load_test", "--event-id", "19", "--sections", "4", "--wait", "120")
     live.run(*load, "--commands", "300", "--flat-out")
     waits = ("program", "offsets", "show", SECTION_COMMANDS.name)

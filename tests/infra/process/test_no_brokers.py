@@ -43,7 +43,7 @@ def test_a_cluster_that_names_no_broker_is_trouble_that_passes() -> None:
 def test_a_broker_that_is_named_is_asked() -> None:
     KafkaSecurity().aiokafka()
 
-    async def ask() -> int:
+    async def ask() -> Any:
         return told((7, "127.0.0.1", 1, None)).get_random_node()
 
     assert asyncio.run(ask()) == 7
