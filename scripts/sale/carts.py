@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 
 SHARE = 0.1
-"""Of all wishes."""
+"""Of all wishes, once a cart is held."""
 
 KEEPING = 0.2
 """Share of those who take what can be had."""
@@ -38,6 +38,7 @@ async def visit(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> None:
     cart = await hold(buyer, wishes)
     if cart is None or cart["status"] != "HELD":
         return
+    buyer.shop.wants_cart = False
     cart_id, draw = cart["cart_id"], buyer.draw
     place, fate = f"/v1/carts/{cart_id}", 1.0 if buyer.shop.is_last_call else draw.random()
     if fate < 0.05:

@@ -46,6 +46,7 @@ class WebBuyers:
 
     is_last_call: set when few seats are left: nobody hesitates any more.
     may_return:   set while somebody may want the money of a sale back.
+    wants_cart:   set until somebody holds a cart: in a short sale too seats are wanted as one.
     failure:      what ended the thread before its time, a mistake of ours.
     """
 
@@ -60,6 +61,7 @@ class WebBuyers:
     ) -> None:
         self.is_last_call = False
         self.may_return = False
+        self.wants_cart = True
         self.failure: BaseException | None = None
         self.stale_answers = 0
         self.plan = plan
@@ -160,7 +162,7 @@ class WebBuyer:
         known = await self._look()
         if not known:
             return
-        if draw.random() < carts.SHARE:
+        if draw.random() < carts.SHARE or self.shop.wants_cart:
             wishes = self._wishes(known)
             if len(wishes) > 1:
                 await carts.visit(self, wishes)

@@ -71,7 +71,12 @@ class Pod:
 
 
 def visit(
-    pod: Pod, folder: Path, chances: Sequence[float], *, may_return: bool = False
+    pod: Pod,
+    folder: Path,
+    chances: Sequence[float],
+    *,
+    may_return: bool = False,
+    of_a_cart: float = 0.0,
 ) -> list[Exchange]:
     """Let one buyer want a cart; return what was written down."""
     history = History(1, 5_000)
@@ -89,7 +94,7 @@ def visit(
             shop.may_return = may_return
             async with aiohttp.ClientSession(address) as session:
                 # The first chance is that of a look at all sections, the second that of a cart.
-                draw = Fated(0.0, 0.0, *chances)
+                draw = Fated(0.0, of_a_cart, *chances)
                 await WebBuyer(session, "web1", keys.token("web1"), draw, shop).visit()
         finally:
             await runner.cleanup()
@@ -189,3 +194,8 @@ def test_a_cart_may_be_given_back_or_be_made_to_last_longer(tmp_path: Path) -> N
 def test_who_is_refused_asks_no_more(tmp_path: Path, reason: str) -> None:
     pod = Pod((409, {"status": 409, "reason": reason}))
     assert len(visit(pod, tmp_path, of_wishes(0.9))) == 1
+
+
+def test_until_one_is_held_everybody_wants_a_cart(tmp_path: Path) -> None:
+    pod = Pod((409, {"status": 409, "reason": "SOLD_OUT"}))
+    assert len(visit(pod, tmp_path, of_wishes(0.9), of_a_cart=0.99)) == 1
