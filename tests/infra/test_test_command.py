@@ -162,7 +162,7 @@ def test_the_tests_of_a_file_run_in_one_process_and_in_their_order(tmp_path: Pat
         (tmp_path / f"test_{name}.py").write_text(TESTS_OF_A_FILE)
     command = [
         *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist.plugin", "-v"),
-        *re.findall(r"--numprocesses 3 .*reorder", SCRIPT)[0].split(),
+        *("--numprocesses", "3", *re.findall(r"--dist .*reorder", SCRIPT)[0].split()),
     ]
     done = subprocess.run(
         command,
