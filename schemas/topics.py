@@ -5,6 +5,10 @@ The one list: creation, registration, documentation and tests derive from it.
 
 from dataclasses import dataclass
 
+# 20 for section-status, and so for all that is co-partitioned with it.
+# One partition orders all events: there are thousands, changed by hand.
+PARTITIONS_BY_GROUP = {"seats": 20, "events": 1}
+
 _CARTS = "io.seatstream.carts."
 _COMMANDS = "io.seatstream.commands."
 _OUTCOMES = "io.seatstream.outcomes."
@@ -12,10 +16,6 @@ _PAYMENTS = "io.seatstream.payments."
 _PURCHASES = "io.seatstream.purchases."
 _LOCKS = "io.seatstream.locks."
 _STATE = "io.seatstream.state."
-
-# 20 for section-status, and so for all that is co-partitioned with it.
-# One partition orders all events: there are thousands, changed by hand.
-PARTITIONS_BY_GROUP = {"seats": 20, "events": 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,10 +67,10 @@ class TopologyDriver:
         start_ms: int = 1_700_000_000_000,
         relays: bool = True,
     ) -> None:
-        self.dead_letters: list[DeadLetter] = []
         self.relays = relays
         self.partitions = partitions
         self.log_time_ms = start_ms
+        self.dead_letters: list[DeadLetter] = []
         self.given_up: list[DeadLetter] = []
         self._routes = {route.source: route for route in routes}
         self._log: dict[tuple[str, int], list[PipedRecord]] = defaultdict(list)

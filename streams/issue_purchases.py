@@ -52,11 +52,11 @@ def route(topics: RoleTopics, codecs: IssuingCodecs, figures: Figures = FIGURES)
     )
     return work_route(
         work,
-        owns=owns,
-        stored={ISSUED: issued_purchase},
         to=topics.to,
         changelog=topics.changelog,
         dead_letters=topics.dead_letters,
+        owns=owns,
+        stored={ISSUED: issued_purchase},
     )
 
 

@@ -44,32 +44,32 @@ from state.views.availability.statuses import SectionStatuses
 
 SUFFIX: Final = "/availability/stream"
 
-_HEADERS: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
-
 STREAMS_MAX: Final = 10_000
 TICK_S: Final = 1.0
 COMMENT_TICKS: Final = 15
 """Ticks between two comments; so many groups of clients get theirs one tick apart."""
 
-LIFE_S: Final = 3_600
-"""A stream ends after this, so that its client shows a valid token again."""
+GATHER_S: Final = 0.1
+GATHER_S_PER_CLIENT: Final = 0.0001
+"""Changes of an event gather for the first, or for the second times its clients if longer: handing
+a frame to one client takes about a third of it, so that streams leave room for look-ups."""
 
 QUEUED_FRAMES_MAX: Final = 16
 QUEUED_BYTES_MAX: Final = 256 * 1024
 STUCK_S: Final = 20
 """A client that takes nothing for so long, or has so much waiting, is dropped."""
 
+LIFE_S: Final = 3_600
+"""A stream ends after this, so that its client shows a valid token again."""
+
 CATCH_UP_S: Final = 2.0
 """How long a client waits for a pod that has not read as far as the client's former one."""
 
-GATHER_S: Final = 0.1
-GATHER_S_PER_CLIENT: Final = 0.0001
-"""Changes of an event gather for the first, or for the second times its clients if longer: handing
-a frame to one client takes about a third of it, so that streams leave room for look-ups."""
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
 
 ChannelKey = tuple[int, tuple[str, ...]]
 

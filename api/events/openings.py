@@ -72,13 +72,13 @@ def prepared(opening: Opening, user_id: str, encoders: CommandEncoders) -> Prepa
         ) from fault
     event = Event(
         event_id=opening.event_id,
-        status=EventStatus.OPENING,
-        revision=1,
         name=opening.name,
         venue=opening.venue,
         starts_at_ms=opening.starts_at_ms,
         sale_starts_ms=opening.sale_starts_ms,
         sale_ends_ms=sale_ends_ms,
+        status=EventStatus.OPENING,
+        revision=1,
         sections=sections,
         opening_digest=digest,
         opened_by=user_id,

@@ -102,8 +102,9 @@ async def refund(
     request: Request, reservation_id: ReservationIdInPath, who: Buyer, key: Key
 ) -> Response:
     """Give seats back and get the money back: all of it, for there are no partial refunds."""
-    pod, parts = pod_of(request), split_issued_id(reservation_id)
+    pod = pod_of(request)
     held = own(await standing_of(pod, reservation_id), who)
+    parts = split_issued_id(reservation_id)
     assert parts is not None
     if held.status not in {Status.SOLD, Status.REFUNDED}:
         raise Problem.of(

@@ -6,9 +6,7 @@ first one; whoever asks again under an idempotency key gets what it led to.
 
 import json
 import sqlite3
-from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from uuid import uuid4
 
@@ -62,7 +60,7 @@ class KeyReused(Exception):
     """
 
 
-class Books(AbstractContextManager["Books"]):
+class Books:
     """The allocations of one file; used from one thread."""
 
     def __init__(self, path: Path) -> None:
@@ -70,10 +68,10 @@ class Books(AbstractContextManager["Books"]):
         self._file = sqlite3.connect(path, isolation_level=None)
         self._file.executescript(_TABLES)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def allocate(self, key: str, asked: Asked) -> tuple[dict[str, Any], bool]:

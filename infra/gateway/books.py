@@ -13,6 +13,16 @@ from hashlib import sha256
 from typing import Any, Final
 
 
+class Operation(StrEnum):
+    """What led to an entry. SETTLE comes from the control side, for an order that was pending."""
+
+    CHARGE = "charge"
+    REFUND = "refund"
+    SETTLE = "settle"
+    LOOK_UP = "look_up"
+    """Writes no entry, but may have faults."""
+
+
 class Outcome(StrEnum):
     """What was decided."""
 
@@ -31,20 +41,6 @@ class Refusal(StrEnum):
     PARTIAL_REFUND = "PARTIAL_REFUND"
     NOT_FOUND = "NOT_FOUND"
     STILL_PENDING = "STILL_PENDING"
-
-
-class Operation(StrEnum):
-    """What led to an entry. SETTLE comes from the control side, for an order that was pending."""
-
-    CHARGE = "charge"
-    REFUND = "refund"
-    SETTLE = "settle"
-    LOOK_UP = "look_up"
-    """Writes no entry, but may have faults."""
-
-
-# The currency that a gateway with a fault takes instead.
-OTHER_CURRENCY: Final = {"EUR": "USD"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +109,10 @@ class RefundRequest:
 def fingerprint(request: ChargeRequest | RefundRequest) -> str:
     kind = type(request).__name__
     return sha256(json.dumps([kind, asdict(request)], sort_keys=True).encode()).hexdigest()
+
+
+# The currency that a gateway with a fault takes instead.
+OTHER_CURRENCY: Final = {"EUR": "USD"}
 
 
 class Books:

@@ -1,9 +1,9 @@
 """What the gateway does wrong on demand: at the next requests that match, or by a seeded rate."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
-from typing import NamedTuple
 
 from infra.gateway.books import Operation
 
@@ -31,7 +31,8 @@ class Fault(StrEnum):
     WRONG_TYPES = "wrong_types"
 
 
-class Order(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
     """A fault for the next requests that match.
 
     operation, order_id: None for any. times: how many requests have the fault.
@@ -80,7 +81,7 @@ class FaultPlan:
         for place, order in enumerate(self._orders):
             if order.matches(operation, order_id):
                 if order.times > 1:
-                    self._orders[place] = order._replace(times=order.times - 1)
+                    self._orders[place] = replace(order, times=order.times - 1)
                 else:
                     del self._orders[place]
                 return order.fault

@@ -7,7 +7,7 @@ sections, and the cart on its buyer's: so carts are read at once, before any par
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
 from scripts.auditing.log import Log, LogRecord
@@ -26,7 +26,8 @@ KEY = re.compile(
 )
 
 
-class PartTold(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PartTold:
     """A PartDecided as it lies in the topic; is_home: on the partition of its key."""
 
     record: LogRecord
@@ -34,7 +35,8 @@ class PartTold(NamedTuple):
     is_home: bool
 
 
-class StoredCart(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StoredCart:
     """A cart as it is kept; offset: of its value in the changelog of that partition."""
 
     partition: int

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from secrets import token_urlsafe
 from time import monotonic, sleep
-from types import TracebackType
 from typing import Self
 
 from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED
@@ -44,10 +43,7 @@ class Issuing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:

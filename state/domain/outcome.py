@@ -195,12 +195,12 @@ def as_stored(held: Reservation, outcome_prefix: str) -> ReservationView:
     offset, ordinal, version, decided_at_ms = held.last_decision
     status = Status(held.status)
     return ReservationView(
-        status=status,
-        epoch=held.epoch,
         reservation_id=held.reservation_id.decode(),
         user_id=held.user_id.decode(),
         event_id=held.event_id,
         section=held.section_id.decode(),
+        status=status,
+        epoch=held.epoch,
         seats=held.seats,
         deadline_ms=held.deadline_ms if status in WITH_DEADLINE else 0,
         version=version,

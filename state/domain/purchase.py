@@ -105,10 +105,10 @@ class IllegalTurn(Exception):
 
 def advance(status: PurchaseStatus, turn: Turn) -> PurchaseStatus:
     """Return the status that `turn` leads to; raise IllegalTurn where none does."""
-    after = TRANSITIONS[status].get(turn)
-    if after is None:
-        raise IllegalTurn(f"{status.name} x {turn.name}")
-    return after
+    try:
+        return TRANSITIONS[status][turn]
+    except KeyError:
+        raise IllegalTurn(f"{status.name} x {turn.name}") from None
 
 
 class Question(IntEnum):

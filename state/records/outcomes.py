@@ -56,35 +56,53 @@ def _refusal(reason: int, seat: Any) -> dict[str, Any]:
 # What follows the fields that all outcomes have, by kind.
 _REST: Final[dict[OutcomeKind, Callable[..., dict[str, Any]]]] = {
     OutcomeKind.HELD: lambda epoch, deadline_ms, seats, *price: {
-        "epoch": epoch, "deadline_ms": deadline_ms, "seats": _seats(seats), **_price(*price),
+        "epoch": epoch,
+        "deadline_ms": deadline_ms,
+        "seats": _seats(seats),
+        **_price(*price),
     },
     OutcomeKind.REJECTED: _refusal,
     OutcomeKind.REFUSED: _refusal,
     OutcomeKind.CONFIRMED: lambda epoch, seats, reacquired, *price: {
-        "epoch": epoch, "seats": _seats(seats), "reacquired": reacquired, **_price(*price),
+        "epoch": epoch,
+        "seats": _seats(seats),
+        "reacquired": reacquired,
+        **_price(*price),
     },
     OutcomeKind.RELEASED: lambda epoch, cause, seats, *price: {
-        "epoch": epoch, "cause": cause, "seats": _seats(seats), **_price(*price),
+        "epoch": epoch,
+        "cause": cause,
+        "seats": _seats(seats),
+        **_price(*price),
     },
     OutcomeKind.EXTENDED: lambda epoch, deadline_ms, *price: {
-        "epoch": epoch, "deadline_ms": deadline_ms, **_price(*price),
+        "epoch": epoch,
+        "deadline_ms": deadline_ms,
+        **_price(*price),
     },
     OutcomeKind.PAYMENT_STARTED: lambda epoch, deadline_ms, seats, amount, currency, gateway: {
-        "epoch": epoch, "deadline_ms": deadline_ms, "seats": _seats(seats),
-        "gateway": gateway, **_price(amount, currency),
+        "epoch": epoch,
+        "deadline_ms": deadline_ms,
+        "seats": _seats(seats),
+        "gateway": gateway,
+        **_price(amount, currency),
     },
     OutcomeKind.REFUNDED: lambda epoch, seats, *price: {
-        "epoch": epoch, "seats": _seats(seats), **_price(*price),
+        "epoch": epoch,
+        "seats": _seats(seats),
+        **_price(*price),
     },
     OutcomeKind.OPENED: lambda capacity, blocked_count: {
-        "capacity": capacity, "blocked_count": blocked_count,
+        "capacity": capacity,
+        "blocked_count": blocked_count,
     },
     OutcomeKind.WINDOW_CHANGED: lambda starts_ms, ends_ms: {
-        "sale_starts_ms": starts_ms, "sale_ends_ms": ends_ms,
+        "sale_starts_ms": starts_ms,
+        "sale_ends_ms": ends_ms,
     },
     OutcomeKind.BLOCKED: lambda seats: {"seats": _seats(seats)},
     OutcomeKind.UNBLOCKED: lambda seats: {"seats": _seats(seats)},
-}  # fmt: skip
+}
 
 KIND_BY_NAME: Final = {_NAMESPACE + kind.value: kind for kind in OutcomeKind}
 

@@ -106,9 +106,15 @@ class PurchaseRecord(NamedTuple):
         asking = None
         if self.question:
             asking = Asking(Question(self.question), self.number, self.due_ms, self.until_ms)
-        status, may_charge = PurchaseStatus(self.status), self.method != COMPLETED
-        terms = self.amount, self.currency, self.deadline_ms
-        return Purchase(*terms, status, asking, may_charge=may_charge, **_shared(self))
+        return Purchase(
+            self.amount,
+            self.currency,
+            self.deadline_ms,
+            PurchaseStatus(self.status),
+            asking,
+            may_charge=self.method != COMPLETED,
+            **_shared(self),
+        )
 
     def unsaid(self) -> PurchaseRecord:
         """Return the record of a purchase whose section is told nothing any more."""
@@ -129,8 +135,15 @@ class PurchaseRecord(NamedTuple):
 
 # What the rules change that a record stores as it is.
 _SHARED: Final = (
-    *("asked", "tries", "overtime", "payment_id", "is_sold", "paid", "paid_currency"),
-    *("is_hinted", "is_paid_elsewhere"),
+    "asked",
+    "tries",
+    "overtime",
+    "payment_id",
+    "is_sold",
+    "paid",
+    "paid_currency",
+    "is_hinted",
+    "is_paid_elsewhere",
 )
 
 

@@ -88,10 +88,24 @@ def reject(
     fold.state.put(
         RESERVATION + reservation_id,
         codecs.reservation(
-            request, count, wanted, _REJECTED, 0, log_time_ms, 0,
-            fold.offset, version, (), reason, seat, (), 0, b"", b"",
+            request,
+            count,
+            wanted,
+            _REJECTED,
+            0,
+            log_time_ms,
+            0,
+            fold.offset,
+            version,
+            (),
+            reason,
+            seat,
+            (),
+            0,
+            b"",
+            b"",
         ),
-    )  # fmt: skip
+    )
     outcome = codecs.rejected(request, fold.outcome_id(), version, log_time_ms, reason, seat)
     fold.emit(reservation_id, outcome, _NAME_BY_REASON[reason])
 

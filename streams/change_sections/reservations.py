@@ -131,7 +131,8 @@ def release(
 def extend(
     fold: SectionFold, command: ExtendHold, known: KnownSection | None, held: Reservation
 ) -> Decision:
-    if (reason := refusal_to_extend(held, command.epoch)) is not None:
+    reason = refusal_to_extend(held, command.epoch)
+    if reason is not None:
         return Refused(reason)
     assert known is not None
     for before in held.later:

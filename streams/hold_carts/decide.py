@@ -168,8 +168,14 @@ def _pay(fold: CartFold, _: Record, asked: PayCart, known: Cart | None) -> None:
         fold.count(reason.name)
         fold.store(asked.cart_id, known._replace(applied_offset=fold.offset))
         return
-    way = asked.gateway, asked.method, asked.parameters
-    wish = CartPayment(0, 0, 0, asked.correlation_id, asked.amount, asked.currency, *way)
+    wish = CartPayment(
+        wish=asked.correlation_id,
+        amount=asked.amount,
+        currency=asked.currency,
+        gateway=asked.gateway,
+        method=asked.method,
+        parameters=asked.parameters,
+    )
     fold.change(asked.cart_id, known, paid(known, wish, fold.log_time_ms))
 
 

@@ -64,9 +64,9 @@ class CartFold(Fold):
         log_time_ms: int,
         asked: Asked = ASKED,
     ) -> None:
+        super().__init__(codecs.records, batch, state, log_time_ms)
         self.codecs = codecs
         self.asked = asked
-        super().__init__(codecs.records, batch, state, log_time_ms)
 
     def change(self, cart_id: bytes, before: Cart | None, after: Cart) -> None:
         """Store what has become of a cart, and ask and answer what was not asked or known yet."""

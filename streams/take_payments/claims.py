@@ -75,9 +75,14 @@ def list_other(
 ) -> PurchaseRecord:
     """Keep a claim of other money beside a purchase, once; return the purchase."""
     other = OtherPayment(
-        asked.gateway, asked.parameters, asked.user_id, asked.epoch, asked.amount, asked.currency,
+        asked.gateway,
+        asked.parameters,
+        asked.user_id,
+        asked.epoch,
+        asked.amount,
+        asked.currency,
         fold.log_time_ms,
-    )  # fmt: skip
+    )
     if any(one[:2] == other[:2] for one in known.others):
         fold.tell(known, "REPEATED")
         return known

@@ -250,9 +250,19 @@ def begin(
     """
     parts = tuple(part._replace(asked=Ask.HOLD) for part in wanted)
     return Cart(
-        user_id, event_id, correlation_id, on_failure, CartStatus.ASKING, CartEnd.UNSPECIFIED,
-        False, now_ms, now_ms, -1, b"", parts,
-    )  # fmt: skip
+        user_id,
+        event_id,
+        correlation_id,
+        on_failure,
+        CartStatus.ASKING,
+        CartEnd.UNSPECIFIED,
+        False,
+        now_ms,
+        now_ms,
+        -1,
+        b"",
+        parts,
+    )
 
 
 def refused(cart: Cart, reason: Reason, now_ms: int) -> Cart:

@@ -60,17 +60,17 @@ class IssuedPurchase(NamedTuple):
     def is_active(self) -> bool:
         return any(order.is_valid for order in self.orders)
 
+    @property
+    def revision(self) -> int:
+        """Return a number that each change raises, whatever came before it."""
+        return sum(order.turns for order in self.orders)
+
     def tickets(self) -> Iterator[IssuedTicket]:
         """Yield the tickets of the valid orders, in an order that stays."""
         for order in self.orders:
             for section, row, first, count in order.seats if order.is_valid else ():
                 for seat in range(first, first + count):
                     yield IssuedTicket(order, section, row, seat)
-
-    @property
-    def revision(self) -> int:
-        """Return a number that each change raises, whatever came before it."""
-        return sum(order.turns for order in self.orders)
 
     def taking(self, order: IssuedOrder) -> IssuedPurchase:
         """Return the purchase with what an order says now; the same one if that is known."""

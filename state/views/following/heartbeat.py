@@ -105,10 +105,10 @@ class Heartbeat:
         self._interval_ns = interval_ns
         self._clock_ns = clock_ns
         self._counters = counters
+        self.is_wanted = False
+        self._rest_ns = REST_NS_MIN
         self._rests_until_ns = clock_ns()
         self._identified_ns = clock_ns()
-        self._rest_ns = REST_NS_MIN
-        self.is_wanted = False
         self._ends: Mapping[TopicPartition, Future[Any]] = {}
         self._identity: Future[Any] | None = None
         # End offsets behind the records of open transactions, asked for along with the identity.

@@ -117,11 +117,12 @@ def _check_route(
             raise WorkerMustEnd(message)
     policy = configs[route.changelog].get("cleanup.policy")
     if policy != "compact":
-        raise WorkerMustEnd(
+        message = (
             f"{route.changelog} has cleanup.policy={policy}: it must be compact, and nothing "
             "else, or state older than its retention is lost. If nothing was lost yet: python -m "
             "scripts.create_topics --apply-configs"
         )
+        raise WorkerMustEnd(message)
     stamp = configs[route.source].get("message.timestamp.type")
     if log_append_time and stamp != "LogAppendTime":
         message = (

@@ -155,5 +155,6 @@ class ClockWatch:
     def silent(self, brokers: set[str]) -> set[str]:
         """Return the brokers of whose clock nothing fresh is known."""
         since_s = self.own.monotonic_s() - _FRESH_S
-        return {b for b in brokers if b not in self._readings or
-                self._readings[b].taken_s < since_s}  # fmt: skip
+        return {
+            b for b in brokers if b not in self._readings or self._readings[b].taken_s < since_s
+        }

@@ -7,9 +7,7 @@ from typing import Final
 
 from infra.process.metrics import Metrics, counter, gauge, histogram
 
-_SECONDS: Final = (
-    (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
-)  # fmt: skip
+_SECONDS: Final = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
 _CALL_SECONDS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _RECORDS: Final = (1, 10, 100, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
 

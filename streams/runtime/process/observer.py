@@ -86,8 +86,15 @@ class Observer:
 
     # --- reported by the runtime -----------------------------------------------------------
 
-    def opened(self, generation: int, fenced: Sequence[str], partitions: int,
-               restored: int, fence_s: float, restore_s: float) -> None:  # fmt: skip
+    def opened(
+        self,
+        generation: int,
+        fenced: Sequence[str],
+        partitions: int,
+        restored: int,
+        fence_s: float,
+        restore_s: float,
+    ) -> None:
         self._running = True
         self.metrics.generations.inc()
         self.metrics.partitions.set(partitions)
@@ -95,8 +102,13 @@ class Observer:
         self.log.info(
             "generation %d runs: %d partitions, fenced %s, fence and claim %.3f s, "
             "restored %d records in %.3f s",
-            generation, partitions, ", ".join(fenced) or "nobody", fence_s, restored, restore_s,
-        )  # fmt: skip
+            generation,
+            partitions,
+            ", ".join(fenced) or "nobody",
+            fence_s,
+            restored,
+            restore_s,
+        )
 
     def assigned(self, places: Iterable[Place]) -> None:
         """Take in which partitions are ours from now on: of others their new owners tell.
@@ -162,16 +174,23 @@ class Observer:
         self.metrics.dead_letters.labels(letter.reason).inc()
         self.log.warning(
             "dead letter: %s offset %d: %s, %s",
-            place, letter.record.offset, letter.reason, letter.detail, extra=about(letter.record),
-        )  # fmt: skip
+            place,
+            letter.record.offset,
+            letter.reason,
+            letter.detail,
+            extra=about(letter.record),
+        )
 
     def given_up(self, place: str, letter: DeadLetter) -> None:
         """Take in what was given up for good, and is no dead letter."""
         self.log.warning(
             "given up: %s offset %d after %d attempts: %s",
-            place, letter.record.offset, letter.attempts, letter.detail,
+            place,
+            letter.record.offset,
+            letter.attempts,
+            letter.detail,
             extra=about(letter.record),
-        )  # fmt: skip
+        )
 
     def parked(self, place: str, why: str) -> None:
         """A running partition waits for a schema, or for newer code."""
@@ -237,8 +256,10 @@ class Observer:
         for broker in off.keys() - self._clocks_off.keys():
             self.log.error(
                 "the clock of broker %s is wrong by %+.1f s: lapses and sale windows of its "
-                "partitions wait where it jumped; set that machine's clock", broker, off[broker],
-            )  # fmt: skip
+                "partitions wait where it jumped; set that machine's clock",
+                broker,
+                off[broker],
+            )
         for broker in self._clocks_off.keys() - off.keys():
             self.log.warning("the clock of broker %s is right again", broker)
         self._clocks_off = dict(off)
@@ -248,8 +269,9 @@ class Observer:
         for name in missing - self._missing:
             self.log.error(
                 "topic %s is missing: nothing is decided until it is there again; see `a topic is "
-                "lost` in docs/operations.md before it is created anew", name,
-            )  # fmt: skip
+                "lost` in docs/operations.md before it is created anew",
+                name,
+            )
         for name in self._missing - missing:
             self.log.warning("topic %s is there again", name)
         self._missing = missing
@@ -273,8 +295,10 @@ class Observer:
             self.log.error(
                 "%s: append times leaped by %.0f s and no tick's clock confirms it: holds do not "
                 "lapse and sale windows stay as they were; compare the clocks of this machine and "
-                "of the partition's leader", place, paused[place],
-            )  # fmt: skip
+                "of the partition's leader",
+                place,
+                paused[place],
+            )
             self._time_told.add(place)
         for place in self._time_told - paused.keys():
             self.log.warning("%s: time goes on", place)
