@@ -1,7 +1,7 @@
 """Reads what a section or a reservation left in the topics, committed, and only that."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -73,7 +73,7 @@ def lines_of(
 
 @dataclass(slots=True)
 class Unread:
-    """Records that were left out because they cannot be read: how many, and the first.
+    """Records that were left out because they cannot be read: how many, the first, and where.
 
     A stranger's junk is among them, and so is all that was written with schemas of another
     registry: who is told nothing of them takes a log for empty that is not.
@@ -81,11 +81,13 @@ class Unread:
 
     count: int = 0
     first: str = ""
+    partitions: set[int] = field(default_factory=set)
 
     def note(self, topic: Topic, partition: int, offset: int, why: str) -> None:
         """Count one."""
         self.first = self.first or f"{topic.name}-{partition}, offset {offset}: {why}"
         self.count += 1
+        self.partitions.add(partition)
 
     def __str__(self) -> str:
         return f"{self.count} cannot be read, the first at {self.first}" if self.count else ""

@@ -6,9 +6,9 @@ what lies before those offsets is removed.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
@@ -18,6 +18,7 @@ from schemas.topics import SECTION_STATUS
 from scripts.auditing.log import CannotRead
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import Span, spans_of
+from scripts.history.reading import Unread
 from scripts.rebuilding.recreating import (
     ANSWER_S,
     PAUSE_S,
@@ -25,7 +26,9 @@ from scripts.rebuilding.recreating import (
     Refused,
     Told,
     newest_statuses,
+    states_of,
 )
+from state.domain.keys import partition_of
 
 TOPIC = SECTION_STATUS.name
 
@@ -38,15 +41,34 @@ def admin_of(where: Servers) -> AdminClient:
     return AdminClient({"bootstrap.servers": where.brokers, "log_level": 0, **where.kafka})
 
 
-def needless(newest: Mapping[str, Told], spans: Mapping[int, Span]) -> dict[int, int]:
+class Nudged(NamedTuple):
+    """What was not removed at the front, and why.
+
+    slow:   in how many partitions statuses lie, or should, and nothing was removed.
+    unread: what could not be read, in words; empty where all could.
+    """
+
+    slow: int
+    unread: str = ""
+
+
+def needless(
+    newest: Mapping[str, Told], spans: Mapping[int, Span], untold: Collection[int]
+) -> dict[int, int]:
     """Return by partition the offset before which no section has its newest status.
 
     Partitions in which that removes nothing are left out.
+
+    untold: partitions in which a section has no status: there it may be one that nobody sees.
     """
     needed = {part: end for part, (_, end) in spans.items()}
     for told in newest.values():
         needed[told.partition] = min(needed[told.partition], told.offset)
-    return {part: offset for part, offset in needed.items() if offset > spans[part][0]}
+    return {
+        part: offset
+        for part, offset in needed.items()
+        if offset > spans[part][0] and part not in untold
+    }
 
 
 @contextmanager
@@ -110,17 +132,37 @@ def _is_policy(error: Exception) -> bool:
     )
 
 
-def nudge(where: Servers, admin: AdminClient) -> int:
+def nudge(where: Servers, admin: AdminClient) -> Nudged:
     """Remove what nobody needs at the front: workers that see it tell all statuses again at once.
 
-    Return in how many partitions there is nothing of that kind, and statuses lie: there workers do
-    so by themselves within SEATSTREAM_RETELL_S, or when they start.
+    Where nothing is removed, workers do so by themselves within SEATSTREAM_RETELL_S, or when they
+    start. Nothing is removed while anything of the topic cannot be read, as where a registry does
+    not know what wrote it: each of those may be the newest status of a section.
     """
+    # Before the statuses: whichever section is known has one by then.
+    states = states_of(where)
     spans = spans_of(where, SECTION_STATUS, committed=True)
-    newest = newest_statuses(where)
-    befores = needless(newest, spans)
+    unread = Unread()
+    newest = newest_statuses(where, unread=unread)
+    untold = untold_in(states, newest, len(spans))
+    befores = {} if unread.count else needless(newest, spans, untold)
     remove(admin, befores)
-    return len({told.partition for told in newest.values()} - befores.keys())
+    parts = untold | {told.partition for told in newest.values()} | unread.partitions
+    return Nudged(len(parts - befores.keys()), str(unread))
+
+
+def untold_in(states: Collection[str], newest: Mapping[str, Told], count: int) -> set[int]:
+    """Return the partitions in which a section that there is has no status.
+
+    count: of partitions.
+    """
+    owners = {key: partition_of(key.encode(), count) for key in states}
+    return {
+        part
+        for key, part in owners.items()
+        # One that lies elsewhere is a stranger's.
+        if key not in newest or newest[key].partition != part
+    }
 
 
 def wait_until_told(

@@ -66,7 +66,7 @@ def rebuild(
     Workers tell every status again, behind what lies there. Once each is verified, what lies
     before is removed. Workers do so at once, or within SEATSTREAM_RETELL_S, or when they start.
     Stopped anywhere, run it again: it goes on. A run that starts ends any other.
-    Ends with 1 where a status is missing or wrong: then nothing was removed.
+    Ends with 1 where a status is missing or wrong: then no newest status was removed.
     Example: seatstream topics rebuild section-status --report rebuilt.md
     """
     where = servers()
@@ -121,11 +121,18 @@ def rebuilt(
     until = time.monotonic() + wait_s
     admin, begins = live.admin_of(where), entry.by_partition
     with live.deletable(admin):
-        slow = live.nudge(where, admin) if entry.step is Step.BEGUN else 0
-        if slow:
+        nudged = live.nudge(where, admin) if entry.step is Step.BEGUN else live.Nudged(0)
+        if nudged.unread:
             click.echo(
-                f"in {slow} partitions workers tell again within SEATSTREAM_RETELL_S of each, or"
-                " when they start: restart them one at a time to be quicker",
+                f"{nudged.unread}. Does SCHEMA_REGISTRY_URL belong to these brokers, and is this"
+                " program as new as the workers? Nothing is removed until each section's status"
+                " is verified behind what lies there",
+                err=True,
+            )
+        if nudged.slow:
+            click.echo(
+                f"in {nudged.slow} partitions workers tell again within SEATSTREAM_RETELL_S of"
+                " each, or when they start: restart them one at a time to be quicker",
                 err=True,
             )
         told = options.counted("sections written anew")

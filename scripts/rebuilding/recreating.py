@@ -12,7 +12,7 @@ from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from scripts.brokers.reading import spans_of
 from scripts.contracts.topics import Create, carry_out, existing_topics, plan
-from scripts.history.reading import decoded, each_line, readable, stored
+from scripts.history.reading import Unread, decoded, each_line, readable, stored
 from scripts.rebuilding.comparing import Comparison, Counts, compare, counts_of
 
 ANSWER_S = 30.0
@@ -152,16 +152,24 @@ class Told(NamedTuple):
     fields: Fields
 
 
-def newest_statuses(where: Servers, begins: Begins | None = None) -> dict[str, Told]:
-    """Return the newest status of each section; begins: as above."""
+def newest_statuses(
+    where: Servers, begins: Begins | None = None, unread: Unread | None = None
+) -> dict[str, Told]:
+    """Return the newest status of each section; begins: as above.
+
+    unread: counts what may be somebody's newest status, and cannot be told whose.
+    """
+    unread = Unread() if unread is None else unread
     # One by one, in the order of each partition: a topic that is not compacted yet is long.
     records = each_line(
         where, SECTION_STATUS, lambda record: record.value is not None, None, begins
     )
     newest: dict[str, Told] = {}
-    for partition, record, _, fields in decoded(where, SECTION_STATUS, records):
+    for partition, record, _, fields in decoded(where, SECTION_STATUS, records, unread):
         key = f"{fields['eventId']}-{fields['section']}"
-        # What lies under another key is a stranger's: pods leave it out too.
         if record.key == key.encode():
             newest[key] = Told(partition, record.offset, fields)
+        else:
+            # A stranger's, which pods leave out too, or read by the schema of another registry.
+            unread.note(SECTION_STATUS, partition, record.offset, f"its value is of {key}")
     return newest

@@ -12,11 +12,14 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.topics import SECTION_STATUS
 from scripts.auditing.log import CannotRead
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import Span
+from scripts.history.reading import Unread
 from scripts.rebuilding import live
 from scripts.rebuilding.recreating import Begins, Refused, Told
+from state.domain.keys import partition_of
 
 WHERE = Servers("localhost:1", "http://localhost:1")
 
@@ -24,14 +27,17 @@ WHERE = Servers("localhost:1", "http://localhost:1")
 @given(
     st.dictionaries(st.text("ab", max_size=3), st.tuples(st.integers(0, 2), st.integers(0, 20))),
     st.tuples(*[st.integers(0, 5)] * 3),
+    st.sets(st.integers(0, 2)),
 )
 def test_no_newest_status_is_removed_and_all_before_the_first_of_them_is(
-    at: dict[str, tuple[int, int]], firsts: tuple[int, int, int]
+    at: dict[str, tuple[int, int]], firsts: tuple[int, int, int], untold: set[int]
 ) -> None:
     newest = {key: Told(part, firsts[part] + offset, {}) for key, (part, offset) in at.items()}
     spans = {part: (first, first + 21) for part, first in enumerate(firsts)}
-    found = live.needless(newest, spans)
-    for part, (first, end) in spans.items():
+    found = live.needless(newest, spans, untold)
+    assert not found.keys() & untold
+    for part in spans.keys() - untold:
+        first, end = spans[part]
         offsets = [told.offset for told in newest.values() if told.partition == part]
         assert found.get(part, first) == min(offsets, default=end)
 
@@ -99,15 +105,65 @@ def test_f84_the_topic_has_its_own_policy_again_whatever_happens_meanwhile() -> 
     }
 
 
-def test_the_front_is_removed_and_partitions_without_one_are_counted(
-    monkeypatch: pytest.MonkeyPatch,
+class Topic:
+    """Statuses in three partitions, and the state; unread: partitions of what nobody can read."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, Any] = dict.fromkeys(("1-A", "1-B", "1-C"))
+        self.unread: list[int] = []
+        # As the keys of sections are spread.
+        parts = {key: partition_of(key.encode(), 3) for key in self.states}
+        self.newest = {key: Told(parts[key], 4 + at, {}) for at, key in enumerate(parts)}
+        self.spans = dict.fromkeys(range(3), (2, 9))
+
+    def newest_statuses(self, _: Servers, unread: Unread) -> dict[str, Told]:
+        for part in self.unread:
+            unread.note(SECTION_STATUS, part, 5, "nobody knows its schema")
+        return self.newest
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
+    made = Topic()
+    monkeypatch.setattr(live, "states_of", lambda _: made.states)
+    monkeypatch.setattr(live, "spans_of", lambda *_, **__: made.spans)
+    monkeypatch.setattr(live, "newest_statuses", made.newest_statuses)
+    return made
+
+
+def test_the_front_is_removed_and_partitions_without_one_are_counted(topic: Topic) -> None:
+    admin: Any = Admin()
+    first = min(topic.newest.values(), key=lambda told: told.offset)
+    topic.spans[first.partition] = (first.offset, 9)
+    assert live.nudge(WHERE, admin) == (1, "")
+    rest = {told.partition for told in topic.newest.values()} - {first.partition}
+    assert rest <= admin.removed.keys()
+    assert first.partition not in admin.removed
+
+
+def test_s3_9_nothing_is_removed_while_anything_cannot_be_read(topic: Topic) -> None:
+    """Each may be a newest status, as where the registry is another one, or an older copy."""
+    admin: Any = Admin()
+    topic.unread = [1]
+    found = live.nudge(WHERE, admin)
+    assert admin.removed == {}
+    assert found.slow == len({1} | {told.partition for told in topic.newest.values()})
+    assert "section-status-1, offset 5" in found.unread
+
+
+def test_s3_9_nothing_is_removed_where_a_section_of_the_state_has_no_status(
+    topic: Topic,
 ) -> None:
     admin: Any = Admin()
-    newest = {"1-A": Told(0, 4, {}), "1-B": Told(0, 7, {}), "1-C": Told(1, 2, {})}
-    monkeypatch.setattr(live, "spans_of", lambda *_, **__: {0: (2, 9), 1: (2, 5), 2: (0, 0)})
-    monkeypatch.setattr(live, "newest_statuses", lambda _: newest)
-    assert live.nudge(WHERE, admin) == 1
-    assert admin.removed == {0: 4}
+    lost = topic.newest.pop("1-B")
+    live.nudge(WHERE, admin)
+    assert lost.partition not in admin.removed
+    assert admin.removed
+    # One that a stranger wrote elsewhere is none.
+    topic.newest["1-B"] = Told((lost.partition + 1) % 3, 8, {})
+    again: Any = Admin()
+    live.nudge(WHERE, again)
+    assert lost.partition not in again.removed
 
 
 def told_by(

@@ -32,7 +32,7 @@ class World:
         self.found: Comparison = compare(STATE, TOLD)
         self.dies_at = ""
         self.fenced_at = ""
-        self.slow = 0
+        self.nudged = live.Nudged(0)
 
     def step(self, name: str) -> None:
         if name == self.dies_at:
@@ -48,9 +48,9 @@ class World:
         self.step(entry.step)
         self.lines.append(entry)
 
-    def nudge(self, *_: object) -> int:
+    def nudge(self, *_: object) -> live.Nudged:
         self.step("nudge")
-        return self.slow
+        return self.nudged
 
     def remove(self, _: Any, befores: dict[int, int]) -> None:
         self.step("remove")
@@ -148,9 +148,19 @@ def test_nothing_is_removed_where_a_status_is_missing_or_wrong(
 def test_what_takes_long_is_said_with_what_is_quicker(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world.slow = 3
+    world.nudged = live.Nudged(3)
     assert run([*WORDS, "--yes"]) == 0
     assert "in 3 partitions workers tell again within" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_said_with_what_may_be_the_cause(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.nudged = live.Nudged(1, "2 cannot be read, the first at section-status-0, offset 5: x")
+    assert run([*WORDS, "--yes"]) == 0
+    said = capsys.readouterr().err
+    assert "2 cannot be read, the first at section-status-0, offset 5" in said
+    assert "SCHEMA_REGISTRY_URL" in said
 
 
 def test_a_dry_run_changes_nothing_and_says_what_is_under_way(

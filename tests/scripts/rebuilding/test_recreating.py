@@ -6,6 +6,7 @@ Brokers are two functions here: what they do is for
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, Rest
 from scripts.contracts.topics import Create, Existing
 from scripts.history import reading
+from scripts.history.reading import Unread
 from scripts.rebuilding import recreating
 from scripts.rebuilding.comparing import Comparison, Counts, compare
 from scripts.rebuilding.recreating import Refused
@@ -187,3 +189,28 @@ def test_f82_statuses_of_a_sound_log_are_those_of_its_state(
     found = recreating.compared(WHERE)
     assert found.verdicts
     assert found.is_well, found.why
+
+
+def test_s3_9_what_may_be_a_newest_status_and_cannot_be_read_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = sound_log(3, 300, PARTITIONS)
+    lying = [(part, one) for part, records in log.statuses.items() for one in records]
+    monkeypatch.setattr(recreating, "each_line", lambda *_: lying)
+
+    def counted(writers: dict[int, tuple[str, None]]) -> Unread:
+        monkeypatch.setattr(reading, "writers_of", lambda *_: (writers, []))
+        unread = Unread()
+        recreating.newest_statuses(WHERE, unread=unread)
+        return unread
+
+    writers = {number: (name, None) for name, number in ID_BY_NAME.items()}
+    assert counted(writers).count == 0
+    # A registry that does not know the ids.
+    found = counted({})
+    assert found.count == len(lying)
+    assert found.partitions == {part for part, _ in lying}
+    # A value of another section than its key's.
+    lying[0] = (lying[0][0], replace(lying[0][1], key=b"9-elsewhere"))
+    found = counted(writers)
+    assert (found.count, found.partitions) == (1, {lying[0][0]})
