@@ -1,15 +1,15 @@
 """`seatstream dead-letters`: list, show, redrive."""
 
 import json
-import os
 import time
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
 from infra.process.environment import BadSetting
+from schemas.topics import DEAD_LETTER_QUEUE
 from scripts.auditing.log import CannotRead
 from scripts.auditing.schemas import Avro
 from scripts.brokers.addresses import NotUp, Servers, servers
@@ -39,7 +39,9 @@ from scripts.program import options
 from scripts.program.catalogue import DONE, FOUND
 from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.registry.client import Registry
-from streams.settings import Settings
+
+REDRIVE: Final = f"{DEAD_LETTER_QUEUE.name}-redrive"
+"""Transactional id: one for the queue, as that is one for all groups of workers."""
 
 FAILURES = (BadSetting, CannotRead, NoBroker, NoFunction, NotSent, NotUp)
 
@@ -196,9 +198,8 @@ def redrive(
         steps, _ = _planned(where, asked)
         _tell(steps, 0, as_json=as_json)
         return FOUND if any(step.standing is not Standing.SENT for step in steps) else DONE
-    app_id = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
     words = Words(options.somebody(), reason)
-    with sender(where, f"{app_id}-redrive") as producer:
+    with sender(where, REDRIVE) as producer:
         # Behind the fence: nobody else can mark anything from here on.
         steps, values = _planned(where, asked)
         topics = {step.letter.origin.topic for step in steps if step.standing is Standing.SEND}

@@ -1,10 +1,9 @@
 """`seatstream topics rebuild`: section-status written anew while seats are sold."""
 
 import json
-import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import click
 from confluent_kafka import Producer
@@ -20,9 +19,11 @@ from scripts.rebuilding.commands import FAILURES, report_option, topic_argument
 from scripts.rebuilding.comparing import Comparison
 from scripts.rebuilding.journal import Entry, Step, read_journal, record_of, unfinished
 from scripts.rebuilding.recreating import Begins, Refused, compared_in_time, states_of
-from streams.settings import Settings
 
 COMPARED_S = 60.0
+
+REBUILD: Final = f"{SECTION_STATUS.name}-rebuild"
+"""Transactional id: one for the topic, whichever workers a shell is set up for."""
 
 
 class Journal(NamedTuple):
@@ -70,13 +71,12 @@ def rebuild(
     Example: seatstream topics rebuild section-status --report rebuilt.md
     """
     where = servers()
-    group = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
     lines = ["give the rebuild up"] if give_up else planned(where)
     if options.is_all(lines, dry_run=dry_run, as_json=as_json):
         return FOUND
     if not give_up:
         options.confirmed(f"Write {topic} anew?", yes=yes)
-    with sender(where, f"{group}-rebuild") as producer:
+    with sender(where, REBUILD) as producer:
         # Behind the fence: whoever was at it writes nothing more.
         journal = Journal(producer, options.somebody(), reason)
         entry = unfinished(read_journal(where), ends_of(where))

@@ -80,6 +80,16 @@ def test_b83_a_second_redrive_sends_nothing_twice(
     assert run(["dead-letters", "list", "--sent"]) == 1
 
 
+def test_s3_5_two_redrives_fence_each_other_whichever_workers_their_shells_are_set_up_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue is one for all groups."""
+    assert run(["dead-letters", "redrive", "--yes"]) == 0
+    monkeypatch.setenv("SEATSTREAM_APP_ID", "purchase-creation-workers")
+    assert run(["dead-letters", "redrive", "--yes"]) == 0
+    assert world.fenced == ["dead-letter-queue-redrive"] * 2
+
+
 def test_a_dry_run_changes_nothing_and_fences_nobody(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

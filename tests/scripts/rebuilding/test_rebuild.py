@@ -33,6 +33,7 @@ class World:
         self.dies_at = ""
         self.fenced_at = ""
         self.nudged = live.Nudged(0)
+        self.fenced: list[str] = []
 
     def step(self, name: str) -> None:
         if name == self.dies_at:
@@ -70,7 +71,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
 
     @contextmanager
-    def sender(*_: object) -> Iterator[None]:
+    def sender(_: Servers, transactional_id: str) -> Iterator[None]:
+        made.fenced.append(transactional_id)
         yield
 
     for name, value in (
@@ -132,6 +134,15 @@ def test_f84_who_was_overtaken_removes_nothing(
     assert "somebody else began" in capsys.readouterr().err
     assert "remove" not in world.done
     assert world.done[-1] == "close"
+
+
+def test_s3_5_two_rebuilds_fence_each_other_whichever_workers_their_shells_are_set_up_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run([*WORDS, "--yes"]) == 0
+    monkeypatch.setenv("SEATSTREAM_APP_ID", "purchase-creation-workers")
+    assert run([*WORDS, "--yes"]) == 0
+    assert world.fenced == ["section-status-rebuild"] * 2
 
 
 def test_nothing_is_removed_where_a_status_is_missing_or_wrong(
