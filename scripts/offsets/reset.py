@@ -30,6 +30,7 @@ from scripts.offsets.commands import FAILURES
 from scripts.offsets.local_stores import InUse, check, clear
 from scripts.offsets.moving import committed_at_rest, move_group, settings_for
 from scripts.offsets.plan import NOWHERE, At, Impossible, Move
+from scripts.offsets.undecided import check_decided
 from scripts.program import options
 from scripts.program.catalogue import DONE, FOUND
 from scripts.rebuilding.recreating import Refused, recreate
@@ -94,14 +95,18 @@ def reset(
 ) -> int:
     """Have the state of a role made anew from its commands: offsets, changelog, local stores.
 
-    All workers must have been stopped. Refused where commands are gone: what they decided would
-    be forgotten. Outcomes are told again. Stopped on the way, run it again.
+    All workers must have been stopped. Refused where commands are gone, for what they decided
+    would be forgotten, and where some were passed over as dead letters, or the letters are gone:
+    they would be decided now, before what came behind them. Outcomes are told again. Stopped on
+    the way, run it again.
     Example: seatstream reset --role seats --data-dir /var/lib/seatstream --dry-run
     """
     where = servers()
     settings = settings_for(where.brokers)
     anew = [planned(where, role) for role in dict.fromkeys(roles)]
     moved = [move for one in anew for move in moves_of(settings, one)]
+    for one in anew:
+        check_decided(where, one.source, {part: (0, end) for part, end in one.ends.items()})
     for directory in data_dirs:
         check(directory)
     lines = [line for one in anew for line in one.lines]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from schemas.topics import Topic
 from scripts.brokers.addresses import Servers
 from scripts.brokers.lost_commands import Refused
 from scripts.contracts.topics import Create, Existing
 from scripts.offsets import reset
-from scripts.offsets.plan import NOWHERE, At, Move
+from scripts.offsets.plan import NOWHERE, At, Impossible, Move
 from scripts.program.main import run
 
 COMMANDS, CHANGELOG = "section-commands", "seats-changelog"
@@ -26,6 +27,7 @@ class World:
         self.topics = {COMMANDS: Existing(2, 3, {}), CHANGELOG: Existing(2, 2, {})}
         self.spans = {0: (0, 50), 1: (0, 9)}
         self.members = 0
+        self.passed_over = ""
 
     async def committed(self, _: object, topic: str) -> dict[tuple[str, int], At]:
         if self.members:
@@ -37,6 +39,11 @@ class World:
 
     async def move(self, _: object, moved: list[Move], *__: object) -> None:
         self.done.append(moved)
+
+    def check(self, _: object, source: Topic, spans: dict[int, tuple[int, int]]) -> None:
+        assert (source.name, spans) == (COMMANDS, self.spans)
+        if self.passed_over:
+            raise Impossible(self.passed_over)
 
     def recreate(self, _: object, step: Create) -> None:
         self.done.append((step.name, step.partitions, step.replication))
@@ -56,6 +63,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         ("fence_owners", made.fence),
         ("move_group", made.move),
         ("recreate", made.recreate),
+        ("check_decided", made.check),
     ):
         monkeypatch.setattr(reset, name, value)
     return made
@@ -113,6 +121,16 @@ def test_what_was_decided_by_commands_that_are_gone_is_not_forgotten(
     assert "section-commands-1 begins at 3" in capsys.readouterr().err
     del world.topics[COMMANDS]
     assert run([*WORDS, "--yes"]) == 2
+    assert world.done == []
+
+
+@pytest.mark.parametrize("how", ["--yes", "--dry-run"])
+def test_s3_1_what_was_passed_over_is_not_decided_after_all(
+    how: str, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.passed_over = "2 commands were passed over"
+    assert run([*WORDS, how]) == 2
+    assert "2 commands were passed over" in capsys.readouterr().err
     assert world.done == []
 
 
