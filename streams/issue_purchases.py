@@ -2,7 +2,8 @@
 
 A buyer has one purchase of an event. What would be a second one, or comes again, is none: the
 orders join the purchase that is there, so nobody who has paid is without tickets. An order that is
-revoked loses its tickets; a purchase without a valid order has ended.
+revoked loses its tickets; a purchase without a valid order has ended. An order with which it would
+be longer than decoders read is a dead letter, and nothing of it is stored.
 
 What an order is known by is in the record and not in its headers: order and turn. A buyer may use
 one correlation id for several orders, so it does not tell steps apart here.
@@ -15,7 +16,9 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.topics import PURCHASE_CREATED
+from serdes.avro.codegen import encoder
 from serdes.decoding import Decoded, Undecodable
+from serdes.wire import VALUE_BYTES_MAX
 from state.domain.issued.purchase import IssuedPurchase, is_purchase_of, purchase_id
 from state.domain.keys import ISSUED, buyer_key, partition_of, split_order_id
 from state.domain.reasons import Reason
@@ -33,9 +36,14 @@ from streams.working.events import Identify, by_content
 from streams.working.fold import Work
 from streams.working.inbox import Event
 from streams.working.route import work_route
-from streams.working.task import Failed, Task
+from streams.working.task import Failed, Hopeless, Task
 
 ROLE: Final = "issue_purchases"
+PURCHASE_FULL: Final = "PURCHASE_FULL"
+"""Cause of the dead letter of an order with which its purchase could not be read any more."""
+
+# Of any length, only to know it.
+_measured: Final = encoder("io.seatstream.state.IssuedPurchase")
 _CONFIRMED: Final = PAYMENTS + "PurchaseConfirmed"
 
 
@@ -107,11 +115,30 @@ class Issue:
         if after == before:
             # A purchase has it already: that is success.
             return
-        task.put(ISSUED + own_id, stored_purchase(after))
+        task.put(ISSUED + own_id, stored_purchase(_fitting(after)))
         head = own_id, word.user_id, word.event_id, after.revision
         if after.is_active and not before.is_active:
             value = self._codecs.created(*head, order)
-            task.emit(PURCHASE_CREATED.name, task.key, value, "PURCHASE_CREATED")
+            task.emit(PURCHASE_CREATED.name, task.key, _readable(value), "PURCHASE_CREATED")
         elif after.is_active or before.is_active:
             value = self._codecs.changed(*head, after.is_active, order)
-            task.emit(PURCHASE_CREATED.name, task.key, value, "PURCHASE_CHANGED")
+            task.emit(PURCHASE_CREATED.name, task.key, _readable(value), "PURCHASE_CHANGED")
+
+
+def _fitting(purchase: IssuedPurchase) -> IssuedPurchase:
+    """Return the purchase, shortened if it has to be; raises Hopeless if it is still too long.
+
+    Stored, a longer one would stop the buyers of the whole partition.
+    """
+    if len(_measured(*purchase)) > VALUE_BYTES_MAX:
+        purchase = purchase.shortened
+        _readable(_measured(*purchase))
+    return purchase
+
+
+def _readable(value: bytes) -> bytes:
+    """Return a value that decoders read; raises Hopeless for a longer one."""
+    if len(value) > VALUE_BYTES_MAX:
+        why = f"with this order its purchase takes {len(value)} bytes of {VALUE_BYTES_MAX}"
+        raise Hopeless(PURCHASE_FULL, why)
+    return value

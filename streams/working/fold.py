@@ -4,8 +4,9 @@
                      -> failed: it waits in the store, its key waits behind it, and it is due again
                      -> calls: it waits for the answer, which is a record on the same topic
 
-After the last attempt it is one dead letter, or, of a worker that is not critical, given up; then
-its key goes on. A dead letter marks nothing as consumed: sent again, it is worked on.
+After the last attempt, or the first that says that none could do it, it is one dead letter, or, of
+a worker that is not critical, given up; then its key goes on. A dead letter marks nothing as
+consumed: sent again, it is worked on.
 """
 
 from __future__ import annotations
@@ -244,7 +245,7 @@ class WorkFold(Fold):
             return
         task = self._task(kept)
         if why := run(self.work.begin, task):
-            self._failed(kept, why, None)
+            self._failed(kept, why, None, hopeless=task.hopeless)
         elif task.asked is None:
             self._done(kept, task)
         elif self._may_wait(kept):
@@ -260,7 +261,7 @@ class WorkFold(Fold):
             self._call_again(kept, intent, answer, pause_ms)
             self.count(answer.result)
             return
-        why = f"{answer.result}: {answer.detail}"
+        why, hopeless = f"{answer.result}: {answer.detail}", ""
         if answer.result is Result.ANSWERED:
             # The same event may have been answered under another key meanwhile.
             if (seen := self.inbox.seen(kept.event)) is not None:
@@ -274,21 +275,29 @@ class WorkFold(Fold):
                 settle_intent(self.state, intent.id)
                 self._done(kept, task)
                 return
-        self._failed(kept, why, intent, answer)
+            hopeless = task.hopeless
+        self._failed(kept, why, intent, answer, hopeless=hopeless)
 
     def _failed(
-        self, kept: Kept, why: str, intent: Intent | None, answer: Answer | None = None
+        self,
+        kept: Kept,
+        why: str,
+        intent: Intent | None,
+        answer: Answer | None = None,
+        *,
+        hopeless: str = "",
     ) -> None:
         """Take a failed attempt in.
 
         intent, answer: of the call that it made; None where it made none.
+        hopeless:       why no later attempt could do it; empty where one could.
         """
         patience = self.work.patience
         kept = kept.after_failure(why, self.log_time_ms)
-        if kept.failed >= patience.attempts:
+        if hopeless or kept.failed >= patience.attempts:
             if intent is not None:
                 settle_intent(self.state, intent.id)
-            self._give_up(kept)
+            self._give_up(kept, hopeless)
             return
         self.count("FAILED")
         pause_ms = patience.pause_ms(kept.failed)
@@ -308,11 +317,16 @@ class WorkFold(Fold):
         self.count("DONE")
         self._leave_line(kept)
 
-    def _give_up(self, kept: Kept) -> None:
+    def _give_up(self, kept: Kept, hopeless: str) -> None:
+        # What our rules do not allow is no fault of ours: who asks for it often stops nobody else.
+        is_strangers = bool(hopeless)
+        letter = kept.letter(
+            hopeless or ATTEMPTS_EXHAUSTED, self.work.role, is_strangers=is_strangers
+        )
         if self.work.is_critical:
-            self._bury(kept, ATTEMPTS_EXHAUSTED)
+            self.effects.dead_letters.append(letter)
         else:
-            self.effects.given_up.append(kept.letter(ATTEMPTS_EXHAUSTED, self.work.role))
+            self.effects.given_up.append(letter)
             self.inbox.mark(kept.event, self.log_time_ms)
             self.count("GIVEN_UP")
         self._leave_line(kept)

@@ -102,8 +102,10 @@ class Kept:
             return replace(self, failed=1, first_ms=now_ms, first=why, last_ms=now_ms, last=why)
         return replace(self, failed=self.failed + 1, last_ms=now_ms, last=why)
 
-    def letter(self, reason: str, operation: str, detail: str = "") -> DeadLetter:
-        """Return the dead letter of this record."""
+    def letter(
+        self, reason: str, operation: str, detail: str = "", *, is_strangers: bool = False
+    ) -> DeadLetter:
+        """Return the dead letter of this record; is_strangers as there."""
         failures = Failures(
             operation,
             self.event.id,
@@ -112,7 +114,8 @@ class Kept:
             self.first,
             self.last_ms,
         )
-        return DeadLetter(self, reason, detail or self.last, max(1, self.failed), failures)
+        attempts = max(1, self.failed)
+        return DeadLetter(self, reason, detail or self.last, attempts, failures, is_strangers)
 
     def _place(self) -> bytes:
         # A hash, because a key may be any bytes, and many.

@@ -27,6 +27,19 @@ class Failed(Exception):
     """
 
 
+class Hopeless(Failed):
+    """Raised by a worker's code: a rule forbids it now and later, so it is a dead letter at once.
+
+    The limits of dead letters do not count it.
+
+    reason: the dead letter's cause. Operator action: what the cause asks for; then send it again.
+    """
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
+
+
 class Asked(NamedTuple):
     """The call that an attempt asks for."""
 
@@ -58,6 +71,8 @@ class Task:
         self.asked: Asked | None = None
         # What the store itself failed with, whatever became of the exception.
         self.trouble: Exception | None = None
+        # The cause of its dead letter, where no later attempt could do it.
+        self.hopeless = ""
         self._state = state
         self._source = source
         self._kept = kept
@@ -139,6 +154,7 @@ def run(work: Callable[..., Any], task: Task, *given: bytes) -> str:
         raise
     except Exception as error:  # noqa: BLE001  (whatever it is, only this key waits)
         why = said(error)
+        task.hopeless = error.reason if isinstance(error, Hopeless) else ""
     if task.trouble is not None:
         # Not even code that caught it may go on as if there were nothing in the store.
         raise task.trouble

@@ -8,6 +8,7 @@ from serdes.wire import VALUE_BYTES_MAX
 from state.domain.reasons import Reason
 from streams.change_sections.fold import STATE_BYTES_MAX
 from streams.folding.log_time import CLOCK_SKEW_MS
+from streams.issue_purchases import PURCHASE_FULL
 from streams.runtime.transactions.crash_journal import DEATHS_LIMIT
 from streams.runtime.transactions.dead_letters import LOST
 from streams.runtime.transactions.input_partition import QUARANTINED
@@ -37,6 +38,7 @@ CAUSES = {
     ATTEMPTS_EXHAUSTED,
     TOO_LARGE_TO_WAIT,
     LINE_FULL,
+    PURCHASE_FULL,
     BAD_ANSWER,
     BAD_EVENT_ID,
 }

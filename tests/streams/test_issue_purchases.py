@@ -1,5 +1,6 @@
 """Paid seats become tickets of one purchase for each buyer and event, whatever comes how often."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,17 +10,18 @@ from hypothesis import strategies as st
 from support.issuing.orders import CODECS, EVENT, IDS, PARTITIONS, SOURCE, TO, Issuing, word
 
 from schemas.topics import PURCHASE_CREATED
+from serdes.avro.codegen import encoder
 from serdes.avro.field_names import field_names
 from serdes.avro.refused import Refused
 from serdes.decoding import Decoded, TopicDecoder
-from serdes.wire import HEADER_BYTES, header_of
-from state.domain.issued.purchase import IssuedPurchase, purchase_id
+from serdes.wire import HEADER_BYTES, VALUE_BYTES_MAX, header_of
+from state.domain.issued.purchase import IssuedOrder, IssuedPurchase, purchase_id
 from state.domain.keys import ISSUED, partition_of
-from state.records.issued.codecs import IssuingCodecs
+from state.records.issued.codecs import IssuingCodecs, stored_purchase
 from state.stores.partition_state import PartitionState
 from streams.batch import Batch, Effects, State, UnknownSchema
 from streams.driver import PipedRecord, TopologyDriver
-from streams.issue_purchases import route
+from streams.issue_purchases import PURCHASE_FULL, route
 from streams.route import Route
 from streams.working.fold import Work
 from streams.working.route import handler
@@ -190,6 +192,78 @@ def test_the_role_has_the_figures_of_its_document() -> None:
     made = route(ISSUING, CODECS)
     assert (made.role, made.source) == ("issue_purchases", "purchase-confirmed")
     assert made.to == ("purchase-created",)
+
+
+def many(number: int) -> tuple[bytes, bytes]:
+    """Return the word of a large order of a box office, which has one user id."""
+    also = tuple((b"BLOCK-NORTH-UPPER-TRIBUNE-%06d" % number, row, 0, 9) for row in range(100))
+    return word(f"box-{number:04d}", also=also)
+
+
+def test_an_order_that_makes_a_purchase_too_long_to_be_read_is_a_dead_letter_of_its_own() -> None:
+    """Stored, it would stop all buyers of the partition: nobody could read it again."""
+    issuing, told = Issuing(), 0
+    for number in range(40):
+        issuing.hears(*many(number))
+        if issuing.driver.dead_letters:
+            break
+        told += 1
+    [letter] = issuing.driver.dead_letters
+    assert (letter.reason, letter.attempts) == (PURCHASE_FULL, 1)
+    assert f"{VALUE_BYTES_MAX}" in letter.detail
+    assert len(issuing.purchase().orders) == told > 1
+    assert issuing.told() == ["PurchaseCreated", *["PurchaseChanged"] * (told - 1)]
+    # The next word of the same buyer is read and decided: a smaller one has its tickets.
+    issuing.hears(*word("small"))
+    # What is revoked makes room, and the letter can be sent back.
+    issuing.hears(*word("box-0000", 4, is_valid=False))
+    issuing.hears(*many(told))
+    valid = {order.order_id for order in issuing.purchase().orders if order.is_valid}
+    names = [*(f"box-{number:04d}" for number in range(1, told + 1)), "small"]
+    assert valid == {f"{name}.1.0".encode() for name in names}
+    assert len(issuing.driver.dead_letters) == 1
+    assert not any(map(contradictions(issuing), range(PARTITIONS)))
+
+
+def test_who_pays_and_is_refunded_without_end_stops_nobody() -> None:
+    issuing = Issuing()
+    # As if it had happened before: of each order its name and turns are left.
+    before = IssuedPurchase(own_id_of("ann"), b"ann", EVENT)
+    orders = tuple(
+        IssuedOrder(f"{name:022d}.1.0".encode(), f"{name:022d}".encode(), 4, *NOTHING_LEFT)
+        for name in range(1_500)
+    )
+    of_any_length = encoder("io.seatstream.state.IssuedPurchase")
+    while len(of_any_length(*before._replace(orders=orders))) > VALUE_BYTES_MAX:
+        orders = orders[:-1]
+    partition = partition_of(word()[0], PARTITIONS)
+    key = ISSUED + before.purchase_id
+    issuing.driver.state(SOURCE, partition).put(
+        key, stored_purchase(before._replace(orders=orders))
+    )
+    for turns in (3, 4):
+        issuing.hears(*word("one-more-than-fits-" + "x" * 44, turns, is_valid=turns == 3))
+        issuing.hears(*word(user="bob", turns=turns))
+    assert {letter.reason for letter in issuing.driver.dead_letters} == {PURCHASE_FULL}
+    assert issuing.purchase("bob").is_active
+    assert issuing.purchase().orders == orders
+    assert contradictions(issuing)(partition) == ""
+
+
+NOTHING_LEFT: Any = (False, 0, b"", b"", (), 0)
+
+
+def own_id_of(user: str) -> bytes:
+    partition = partition_of(word(user=user)[0], PARTITIONS)
+    return purchase_id(user.encode(), EVENT, partition).encode()
+
+
+def contradictions(issuing: Issuing) -> Callable[[int], str]:
+    """Return what says what a partition's state cannot be."""
+    made = route(ISSUING, CODECS)
+    assert made.contradiction is not None
+    find = made.contradiction
+    return lambda part: find(issuing.driver.stored(SOURCE, part).items(), part, PARTITIONS)
 
 
 @pytest.mark.parametrize("rotten", [b"", b"\xff" * 30, None])

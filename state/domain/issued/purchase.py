@@ -33,6 +33,18 @@ class IssuedOrder(NamedTuple):
     seats: tuple[tuple[bytes, int, int, int], ...]
     changed_at_ms: int
 
+    @property
+    def shortened(self) -> IssuedOrder:
+        """Return the same order with what is needed of it: name and turns, if it is not valid.
+
+        Older words about it are known by them.
+        """
+        if self.is_valid:
+            return self
+        return IssuedOrder(
+            self.order_id, self.reservation_id, self.turns, False, 0, b"", b"", (), 0
+        )
+
 
 class IssuedTicket(NamedTuple):
     """One seat of an order: row and seat are indexes from 0."""
@@ -80,6 +92,11 @@ class IssuedPurchase(NamedTuple):
             return self
         by_id[order.order_id] = order
         return self._replace(orders=tuple(by_id[order_id] for order_id in sorted(by_id)))
+
+    @property
+    def shortened(self) -> IssuedPurchase:
+        """Return the same purchase without what is not needed of its revoked orders."""
+        return self._replace(orders=tuple(order.shortened for order in self.orders))
 
 
 def purchase_id(user_id: bytes, event_id: int, partition: int) -> str:

@@ -269,6 +269,37 @@ def test_a_call_that_fails_is_made_again_with_one_key_and_then_a_dead_letter() -
     assert office.posted("ann") == ["a2"]
 
 
+@pytest.mark.parametrize("calls", [False, True])
+def test_what_no_later_attempt_could_do_is_a_dead_letter_now_and_its_line_goes_on(
+    *, calls: bool
+) -> None:
+    office = Office(calls=calls)
+    office.hopeless = {"a1"}
+    office.order("ann", "a1")
+    office.order("ann", "a2")
+    office.answer_all()
+    assert office.letters() == [("a1", "NO_ROOM", 1)]
+    [letter] = office.driver.dead_letters
+    # One that asks for such things often sets nothing aside.
+    assert (letter.detail, letter.is_strangers) == ("for a1", True)
+    office.answer_all()
+    assert office.posted("ann") == ["a2"]
+    assert office.driver.intents(SOURCE) == []
+    # Sent again it is worked on: a dead letter marks nothing as consumed.
+    office.hopeless = set()
+    office.order("ann", "a1")
+    office.answer_all()
+    assert office.posted("ann") == ["a2", "a1"]
+
+
+def test_what_no_later_attempt_could_do_is_given_up_where_the_work_is_not_critical() -> None:
+    office = Office(is_critical=False)
+    office.hopeless = {"a1"}
+    office.order("ann", "a1")
+    assert office.letters() == []
+    assert office.posted("ann") == []
+
+
 def test_what_nobody_tried_uses_up_no_attempt() -> None:
     office = Office(calls=True)
     office.order("ann", "a1")

@@ -10,7 +10,7 @@ from streams.patience import Patience
 from streams.route import Route
 from streams.working.fold import Work
 from streams.working.route import work_route
-from streams.working.task import Failed, Task
+from streams.working.task import Failed, Hopeless, Task
 
 SOURCE, DONE = "orders", "posted"
 PATIENCE = Patience(3, 1_000, 30_000)
@@ -31,6 +31,7 @@ class Office:
 
     fails: how often attempts at an event id fail, before one succeeds.
     kills: event ids whose attempts kill the worker, once they fail no more.
+    hopeless: event ids that no attempt could do.
     begun: event ids in the order of their attempts; posted: values of a key, in their order.
     """
 
@@ -38,6 +39,7 @@ class Office:
         self.calls = calls
         self.fails: Counter[str] = Counter()
         self.kills: set[str] = set()
+        self.hopeless: set[str] = set()
         self.begun: list[str] = []
         work = Work(role, SOURCE, self._begin, self._answered, PATIENCE, **fields)
         self.route: Route = work_route(
@@ -67,6 +69,8 @@ class Office:
         if self.fails[task.event.id]:
             self.fails[task.event.id] -= 1
             raise Failed(f"{task.event.id} again")
+        if task.event.id in self.hopeless:
+            raise Hopeless("NO_ROOM", f"for {task.event.id}")
         if task.event.id in self.kills:
             raise MemoryError
 

@@ -52,6 +52,24 @@ def test_a_ticket_is_one_seat_of_a_valid_order() -> None:
     assert purchase.is_active
 
 
+@given(st.lists(orders), st.lists(orders))
+def test_a_shortened_purchase_has_the_same_tickets_and_takes_the_same_words(
+    before: list[IssuedOrder], later: list[IssuedOrder]
+) -> None:
+    whole = taken(before)
+    short = whole.shortened
+    for one in (None, *later):
+        whole, short = (whole, short) if one is None else (whole.taking(one), short.taking(one))
+        assert [*short.tickets()] == [*whole.tickets()]
+        assert (short.is_active, short.revision) == (whole.is_active, whole.revision)
+
+
+def test_of_a_revoked_order_its_name_and_turns_are_left_when_the_purchase_is_shortened() -> None:
+    purchase = taken([order("a", 2), order("b", 1)])
+    revoked = IssuedOrder(b"a", b"a", 2, False, 0, b"", b"", (), 0)
+    assert purchase.shortened.orders == (revoked, order("b", 1))
+
+
 def test_a_purchase_without_a_valid_order_has_ended() -> None:
     ended = taken([order("a", 1), order("a", 2)])
     assert (ended.is_active, list(ended.tickets())) == (False, [])
