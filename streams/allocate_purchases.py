@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from schemas.topics import SEATS_ALLOCATED
 from serdes.decoding import Decoded, Undecodable
-from state.domain.issued.purchase import is_purchase_of
-from state.domain.keys import ALLOCATED, buyer_key
+from state.domain.issued.purchase import is_purchase_of, purchase_id
+from state.domain.keys import ALLOCATED, buyer_key, partition_of
 from state.domain.reasons import Reason
 from state.records.issued.codecs import (
     PURCHASES,
@@ -110,13 +110,24 @@ def owns(store_key: bytes, partition: int, _partitions: int) -> bool:
 def identified(codecs: IssuingCodecs) -> Identify:
     """Return what knows an event by its purchase and revision."""
 
-    def known_by(_batch: Batch, record: Record, said: Decoded, _: Event) -> Event | Undecodable:
+    def known_by(batch: Batch, record: Record, said: Decoded, _: Event) -> Event | Undecodable:
         word = _word(said)
-        if record.key != buyer_key(word.event_id, word.user_id):
-            return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
-        return Event(f"{word.purchase_id.decode()}:{word.revision}")
+        wrong = _misplaced(batch, record, word)
+        return wrong or Event(f"{word.purchase_id.decode()}:{word.revision}")
 
     return by_content(codecs.told, known_by)
+
+
+def _misplaced(batch: Batch, record: Record, word: Created | Changed) -> Undecodable | None:
+    """Return why no buyer of this key and partition has this purchase; None where he has."""
+    key = buyer_key(word.event_id, word.user_id)
+    if record.key != key:
+        return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
+    if partition_of(key, batch.partitions) != batch.partition:
+        return Undecodable(Reason.WRONG_PARTITION.name, f"buyer {key!r:.100}")
+    if purchase_id(word.user_id, word.event_id, batch.partition).encode() != word.purchase_id:
+        return Undecodable("BAD_PURCHASE", f"{word.purchase_id!r} of buyer {key!r:.100}")
+    return None
 
 
 def _word(said: Decoded) -> Created | Changed:

@@ -211,6 +211,30 @@ def test_what_lies_under_another_key_is_one_dead_letter() -> None:
     assert reasons == ["KEY_MISMATCH", "BAD_WIRE_HEADER"]
 
 
+def test_under_an_id_that_is_not_the_buyers_purchase_nothing_is_stored_or_asked() -> None:
+    """It would lie where no store may have it, or hide the purchase of another buyer."""
+    key, _ = word("ann", 1, "created")
+    own = partition_of(key, PARTITIONS)
+    other = (own + 1) % PARTITIONS
+    right, elsewhere = (purchase_id(b"ann", 7, part).encode() for part in (own, other))
+    bobs, later = purchase_id(b"bob", 7, own).encode(), purchase_id(b"ann", 8, own).encode()
+    allocating = Allocating()
+    for own_id in (bobs, elsewhere, later):
+        for value in (
+            CODECS.created(own_id, b"ann", 7, 3, ORDER),
+            CODECS.changed(own_id, b"ann", 7, 2**30, False, ORDER),
+        ):
+            allocating.driver.pipe(SOURCE, key, value)
+    elsewhere_too = CODECS.created(elsewhere, b"ann", 7, 3, ORDER)
+    allocating.driver.pipe(SOURCE, key, elsewhere_too, partition=other)
+    reasons = [letter.reason for letter in allocating.driver.dead_letters]
+    assert reasons == ["BAD_PURCHASE"] * 6 + ["WRONG_PARTITION"]
+    assert (allocating.allocations(), allocating.driver.intents(SOURCE)) == ({}, [])
+    allocating.driver.pipe(SOURCE, key, CODECS.created(right, b"ann", 7, 3, ORDER))
+    allocating.answer_all()
+    assert [*allocating.allocations()] == [ALLOCATED + right]
+
+
 # --- over HTTP -----------------------------------------------------------------------------
 
 
