@@ -4,7 +4,8 @@ A worker sets a partition aside whose next command is not in the log any more. T
 partition which offsets are lost; with --yes it writes that down twice, as a dead letter LOST for
 people and as a record in the changelog for workers, and moves the group behind them, all in one
 transaction a partition. Nothing else is changed: what the lost commands asked for never happened,
-and whoever sent them has to ask again. With --topic payment-commands the same for payments.
+and whoever sent them has to ask again. Commands are those of the role `seats`, or of --role, which
+may be named by its topic, too, where no other role reads that.
 
 Stop all workers of the group before. Without --yes nothing is changed.
 
@@ -25,16 +26,10 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
-from scripts.brokers.lost_commands import (
-    BY_SOURCE,
-    SEATS,
-    Lost,
-    Refused,
-    Topics,
-    find_lost,
-    give_up,
-)
+from scripts.brokers.lost_commands import Lost, Refused, Topics, find_lost, give_up
+from scripts.brokers.roles import ROLES, SOURCES, readers_of
 from scripts.command_line import parser_of, until_stopped
+from scripts.show_topology import all_routes
 from streams.settings import Settings
 
 _DONE, _REFUSED, _USAGE = 0, 1, 2
@@ -76,17 +71,27 @@ async def run(settings: Settings, topics: Topics, *, yes: bool, as_text: Any = t
     return _DONE if yes or not lost else _REFUSED
 
 
+def topics_of(role: str) -> Topics:
+    """Return the topics of a role, and how its state is read, from the topology."""
+    [route] = [route for route in all_routes() if route.role == role]
+    return Topics.of(route)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = parser_of(__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="only say what is lost (the default)")
     what.add_argument("--yes", action="store_true", help="give it up")
-    parser.add_argument(
-        "--topic", choices=[*BY_SOURCE], default=SEATS.source, help="whose commands (%(default)s)"
-    )
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--role", choices=[*ROLES], default="seats", help="whose (%(default)s)")
+    whose.add_argument("--topic", choices=[*SOURCES], help="the same, by what one role reads")
     parser.add_argument("--json", action="store_true", help="one object instead of lines")
     parser.add_argument("--brokers", help="host:port, instead of KAFKA_BROKERS")
     asked = parser.parse_args(arguments)
+    roles = readers_of(asked.topic) if asked.topic else [asked.role]
+    if len(roles) > 1:
+        # Each has a state of its own, and a group.
+        parser.error(f"{asked.topic} is read by {' and '.join(roles)}: name one with --role")
     environment = dict(os.environ)
     if asked.brokers:
         environment["KAFKA_BROKERS"] = asked.brokers
@@ -96,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_env(environment)
         as_text = as_json if asked.json else told
-        return asyncio.run(run(settings, BY_SOURCE[asked.topic], yes=asked.yes, as_text=as_text))
+        return asyncio.run(run(settings, topics_of(roles[0]), yes=asked.yes, as_text=as_text))
     except Refused as refused:
         print(refused, file=sys.stderr)
         return _REFUSED

@@ -3,28 +3,19 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
-from schemas.topics import (
-    CART_COMMANDS,
-    CARTS_CHANGELOG,
-    DEAD_LETTER_QUEUE,
-    PAYMENT_COMMANDS,
-    PURCHASES_CHANGELOG,
-    SEATS_CHANGELOG,
-    SECTION_COMMANDS,
-)
-from serdes.avro.codegen import decoder
-from state.domain.keys import PROGRESS_KEY, may_store, may_store_of_carts, may_store_of_payments
 from state.kafka.group_offsets import committed_in
 from state.stores.envelope import pack, seed_of, unpack
 from state.stores.memory import MemoryStore
-from state.stores.partition_state import SKIPPED_KEY
+from state.stores.partition_state import SKIPPED_KEY, PartitionState, Store
+from streams.batch import State
+from streams.route import Progress, Route
 from streams.runtime.ownership.changelog import ChangelogReader, Owns
 from streams.runtime.ownership.restore import restore
 from streams.runtime.ownership.timeline import pack_pairs, pairs_of
@@ -44,14 +35,28 @@ class Refused(Exception):
 
 
 class Topics(NamedTuple):
-    """The topics of one route, and what tells how far its state has come."""
+    """The topics of one route, and what tells how far its state has come; fields as its."""
 
     source: str
     changelog: str
     dead_letters: str
-    progress_key: bytes
-    next_offset: Callable[[bytes], int]
-    owns: Owns | None
+    progress: Callable[[State], Progress] | None
+    may_store: Owns | None
+
+    @classmethod
+    def of(cls, route: Route) -> "Topics":
+        return cls(
+            route.source, route.changelog, route.dead_letters, route.progress, route.may_store
+        )
+
+    def next_offset(self, store: Store, committed: int) -> int:
+        """Return the offset that a partition goes on from; 0 where it has not begun.
+
+        committed: of the group, -1 for none; without a progress nothing else tells.
+        """
+        if self.progress is None:
+            return max(0, committed)
+        return self.progress(PartitionState(store)).next_offset
 
 
 class Lost(NamedTuple):
@@ -65,27 +70,6 @@ class Lost(NamedTuple):
     behind: int
     owner: str
     store: MemoryStore
-
-
-SEATS = Topics(
-    SECTION_COMMANDS.name,
-    SEATS_CHANGELOG.name,
-    DEAD_LETTER_QUEUE.name,
-    PROGRESS_KEY,
-    lambda payload: int(decoder("io.seatstream.state.Progress")(payload, 0)[0]),
-    may_store,
-)
-PAYMENTS = SEATS._replace(
-    source=PAYMENT_COMMANDS.name,
-    changelog=PURCHASES_CHANGELOG.name,
-    owns=may_store_of_payments,
-)
-CARTS = SEATS._replace(
-    source=CART_COMMANDS.name,
-    changelog=CARTS_CHANGELOG.name,
-    owns=may_store_of_carts,
-)
-BY_SOURCE: Final = {topics.source: topics for topics in (SEATS, PAYMENTS, CARTS)}
 
 
 async def find_lost(settings: Settings, topics: Topics) -> list[Lost]:
@@ -113,13 +97,12 @@ async def find_lost(settings: Settings, topics: Topics) -> list[Lost]:
     lost = []
     for number, store in stores.items():
         tp = TopicPartition(topics.source, number)
-        [stored] = store.get_many([topics.progress_key])
-        first = 0 if stored is None else topics.next_offset(unpack(stored, store.seed)[0])
         offset, owner = committed.get(tp, (-1, ""))
+        first = stands = topics.next_offset(store, offset)
         given_up = _given_up(store)
         for begin, behind in sorted(given_up):
             first = behind if begin <= first < behind else first
-        if first < low[tp] and (stored is not None or offset >= 0):
+        if first < low[tp] and (stands or offset >= 0):
             lost.append(Lost(number, first, low[tp], owner, store))
     return lost
 
@@ -168,7 +151,7 @@ async def _states(
     places = {number: (topics.changelog, number) for number in ends}
     stores = {number: MemoryStore(seed_of(*place)) for number, place in places.items()}
     readers = {
-        place: ChangelogReader(*place, stores[number], partitions, topics.owns)
+        place: ChangelogReader(*place, stores[number], partitions, topics.may_store)
         for number, place in places.items()
     }
     with ThreadPoolExecutor(1) as executor:

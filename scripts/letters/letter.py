@@ -9,18 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from schemas.topics import (
-    CART_COMMANDS,
-    PAYMENT_COMMANDS,
-    PAYMENT_COMPLETED,
-    SEAT_UNLOCK,
-    SECTION_COMMANDS,
-    TOPICS,
-)
+from schemas.topics import PAYMENT_COMMANDS, TOPICS
 from scripts.auditing.families.dead_letters import is_of_operator
 from scripts.auditing.log import LogRecord
+from scripts.brokers.roles import SOURCES
 from state.domain.keys import partition_of
 from streams.folding.ticks import is_tick_key
+from streams.working.answers import OURS
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -30,12 +25,8 @@ REDRIVEN_FROM: Final = "redriven-from"
 """Header of a record that was sent back: the id of the original."""
 
 LOST: Final = "LOST"
-BY_KEY: Final = frozenset(
-    topic.name for topic in (SECTION_COMMANDS, CART_COMMANDS, PAYMENT_COMPLETED, SEAT_UNLOCK)
-)
-"""Topics whose records lie on the partition of their key, but for ticks."""
-SOURCES: Final = BY_KEY | {PAYMENT_COMMANDS.name}
-"""Topics that workers read, and so those that a letter may be sent back to."""
+BY_KEY: Final = SOURCES.keys() - {PAYMENT_COMMANDS.name}
+"""Topics whose records lie on the partition of their key, but for what workers send themselves."""
 
 _BYTES_MAX: Final = {
     # Kafka's own default where a topic sets none.
@@ -124,9 +115,11 @@ class Letter:
 
     def partition_to(self, partitions: int) -> int:
         """Return the partition that it is sent back to; partitions: of its topic."""
-        if self.origin.topic in BY_KEY and self.key is not None and not is_tick_key(self.key):
-            return partition_of(self.key, partitions)
-        return self.origin.partition
+        key = self.key
+        if key is None or self.origin.topic not in BY_KEY:
+            return self.origin.partition
+        is_ours = is_tick_key(key) or key.startswith(OURS)
+        return self.origin.partition if is_ours else partition_of(key, partitions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,12 @@ import click
 from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
-from schemas.topics import (
-    CART_COMMANDS,
-    PAYMENT_COMMANDS,
-    PAYMENT_COMPLETED,
-    SEAT_UNLOCK,
-    SECTION_COMMANDS,
-)
 from scripts.auditing.log import CannotRead
 from scripts.brokers.addresses import NotUp, servers
 from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from scripts.brokers.lost_commands import Refused, fence_owners
 from scripts.brokers.reading import spans_of
+from scripts.brokers.roles import SOURCES
 from scripts.offsets.moving import committed_at_rest, move_group, settings_for
 from scripts.offsets.plan import NOWHERE, At, Impossible, as_text, moves
 from scripts.program.catalogue import DONE, FOUND
@@ -44,16 +38,6 @@ FAILURES = (
     OSError,
     Refused,
 )
-SOURCES = {
-    topic.name: topic
-    for topic in (
-        SECTION_COMMANDS,
-        PAYMENT_COMMANDS,
-        CART_COMMANDS,
-        PAYMENT_COMPLETED,
-        SEAT_UNLOCK,
-    )
-}
 topic_argument = click.argument("topic", type=click.Choice([*SOURCES]))
 
 

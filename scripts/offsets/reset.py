@@ -3,28 +3,17 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import click
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from schemas.topics import (
-    CART_COMMANDS,
-    CARTS_CHANGELOG,
-    CLAIMS_CHANGELOG,
-    PAYMENT_COMMANDS,
-    PAYMENT_COMPLETED,
-    PURCHASES_CHANGELOG,
-    SEAT_UNLOCK,
-    SEATS_CHANGELOG,
-    SECTION_COMMANDS,
-    UNLOCKS_CHANGELOG,
-    Topic,
-)
+from schemas.topics import Topic
 from scripts.brokers.addresses import Servers, servers
 from scripts.brokers.lost_commands import fence_owners
 from scripts.brokers.reading import spans_of
+from scripts.brokers.roles import ROLES
 from scripts.contracts.topics import Create, existing_topics, plan
 from scripts.offsets.commands import FAILURES
 from scripts.offsets.local_stores import InUse, check, clear
@@ -35,15 +24,6 @@ from scripts.program import options
 from scripts.program.catalogue import DONE, FOUND
 from scripts.rebuilding.recreating import Refused, recreate
 from streams.settings import Settings
-
-ROLES: Final = {
-    "seats": (SECTION_COMMANDS, SEATS_CHANGELOG),
-    "payments": (PAYMENT_COMMANDS, PURCHASES_CHANGELOG),
-    "carts": (CART_COMMANDS, CARTS_CHANGELOG),
-    "claims": (PAYMENT_COMPLETED, CLAIMS_CHANGELOG),
-    "locks": (SEAT_UNLOCK, UNLOCKS_CHANGELOG),
-}
-"""Source and changelog of each role."""
 
 ELSEWHERE = (
     "on every other machine of a worker remove stores, crash-journal.json and deciding in its"
@@ -156,9 +136,18 @@ def planned(where: Servers, role: str) -> Anew:
 
 
 def moves_of(settings: Settings, anew: Anew) -> list[Move]:
-    """Return a move to offset 0 for each partition; raises while the group has members."""
+    """Return a move to offset 0 for each partition; raises while the group has members.
+
+    A group that never read the commands is not that of the role: its workers may be running.
+    """
     name = anew.source.name
     committed = asyncio.run(committed_at_rest(settings, name))
+    if not committed and any(anew.ends.values()):
+        raise Impossible(
+            f"group {settings.app_id} has no offsets in {name}: set SEATSTREAM_APP_ID to that of"
+            f" the workers of {anew.role}. Where its offsets expired, set them first:"
+            f" seatstream offsets set {name} --to 0"
+        )
     places = [(name, part) for part in anew.ends]
     ats = [(place, committed.get(place, At(NOWHERE))) for place in places]
     return [Move(place, at.offset, 0, at.owner) for place, at in ats]

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from state.kafka.group_offsets import NOTHING_COMMITTED
+from streams.route import Route
 from streams.runtime.process.fatal import PartitionTrouble
 
 Place = tuple[str, int]
@@ -51,10 +52,10 @@ async def watermarks(
     )
 
 
-def believed(place: Place, changelog: str, committed: int, marks: Watermarks) -> int:
+def believed(place: Place, route: Route, committed: int, marks: Watermarks) -> int:
     """Return the offset to go on from; raise PartitionTrouble where none can be believed.
 
-    changelog: topic of its changelog. committed: NOTHING_COMMITTED where there is none.
+    route: of the place. committed: NOTHING_COMMITTED where there is none.
     """
     known = None if committed == NOTHING_COMMITTED else committed
     name = f"{place[0]}-{place[1]}"
@@ -65,7 +66,7 @@ def believed(place: Place, changelog: str, committed: int, marks: Watermarks) ->
     if known is None and marks.changelog_high[place] > 0:
         # An owner commits an offset before it writes state, so the group once had one.
         message = (
-            f"{name}: {changelog} holds state, but the group has no committed offset: the "
+            f"{name}: {route.changelog} holds state, but the group has no committed offset: the "
             "offsets expired or were deleted. Stop all workers of the group, set its offset "
             "here to 0, and start them: nothing is applied twice, but outcomes are told again"
         )
@@ -82,7 +83,7 @@ def believed(place: Place, changelog: str, committed: int, marks: Watermarks) ->
         message = (
             f"{name}: the committed offset {offset} lies before the first record "
             f"{low}: retention removed commands that were never processed. To see which, and "
-            f"to give them up: python -m scripts.skip_lost_commands --topic {place[0]}"
+            f"to give them up: python -m scripts.skip_lost_commands --role {route.role}"
         )
         raise PartitionTrouble(message, "offsets")
     return offset

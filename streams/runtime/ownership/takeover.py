@@ -293,7 +293,7 @@ class TakeOver:
                     at = committed[TopicPartition(*place)]
                     if isinstance(at, KafkaError):
                         raise _not_told(at)
-                    offsets[place] = believed(place, changelogs[place][0], at.offset, marks)
+                    offsets[place] = believed(place, self._routes[place[0]], at.offset, marks)
                 except PartitionTrouble as trouble:
                     taken.troubles[place] = trouble
             claims = {TopicPartition(*place): (at, self._name) for place, at in offsets.items()}
@@ -426,7 +426,7 @@ class TakeOver:
                     f"{route.changelog} lost records, or the group was moved forward. Stop all "
                     f"workers of the group, set its offset here to {first}, and start them. Where "
                     "the topic begins behind that, set it to the first offset there is, and run "
-                    f"python -m scripts.skip_lost_commands --topic {topic}"
+                    f"python -m scripts.skip_lost_commands --role {route.role}"
                 )
                 raise PartitionTrouble(message, "offsets")
         return InputPartition(

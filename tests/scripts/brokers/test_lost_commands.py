@@ -1,15 +1,19 @@
 """Where a state stands, and what was given up before; moving a group is shown on brokers."""
 
-from support.logs.audit_logs import AVRO
+import pytest
+from support.issuing.orders import SOURCE, Issuing, word
 
-from schemas.topics import PAYMENT_COMMANDS
-from scripts.brokers.lost_commands import BY_SOURCE, PAYMENTS, SEATS, _given_up
-from state.domain.keys import PROGRESS_KEY
+from scripts.brokers.lost_commands import Topics, _given_up
+from scripts.show_topology import all_routes
+from state.domain.keys import partition_of
 from state.stores.envelope import pack
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import SKIPPED_KEY, Changes
+from streams.intents import INTENT
+from streams.route import Route
 from streams.runtime.ownership.timeline import pack_pairs
-from streams.take_payments.fold import PaymentFold
+
+ROUTES = all_routes()
 
 
 def store_with(*pairs: tuple[int, int]) -> MemoryStore:
@@ -20,16 +24,26 @@ def store_with(*pairs: tuple[int, int]) -> MemoryStore:
     return store
 
 
-def test_the_progress_of_the_seats_says_which_command_is_next() -> None:
-    fields = {"nextOffset": 41, "logTimeMs": 1, "timerMs": 1, "logicVersion": 1}
-    assert SEATS.progress_key == PROGRESS_KEY
-    assert SEATS.next_offset(AVRO.encode("Progress", fields)) == 41
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.role)
+def test_every_role_has_its_own_topics_state_and_progress(route: Route) -> None:
+    topics = Topics.of(route)
+    assert (topics.source, topics.changelog) == (route.source, route.changelog)
+    # What is asked outside lies in the state too, and is no stranger's.
+    may_store = topics.may_store
+    assert may_store is None or may_store(INTENT + b"x", 0, 4) == bool(route.performers)
+    # Nothing was applied; where nothing is remembered the group alone tells.
+    is_told_by_group = route.progress is None
+    assert topics.next_offset(store_with(), 41) == (41 if is_told_by_group else 0)
+    assert topics.next_offset(store_with(), -1) == 0
 
 
-def test_payments_have_their_own_commands_and_state_and_the_same_progress() -> None:
-    assert BY_SOURCE[PAYMENT_COMMANDS.name] == PAYMENTS
-    assert (PAYMENTS.changelog, PAYMENTS.dead_letters) == ("purchases-changelog", SEATS[2])
-    assert PAYMENTS.progress_key == PaymentFold.progress_key
+def test_the_state_of_a_role_says_which_record_is_next() -> None:
+    issuing = Issuing()
+    [topics] = [Topics.of(route) for route in ROUTES if route.source == SOURCE]
+    for number in range(3):
+        issuing.hears(*word(f"r{number}"))
+    store = issuing.driver.state(SOURCE, partition_of(word()[0], 4)).store
+    assert topics.next_offset(store, 0) == 3
 
 
 def test_what_was_given_up_before_is_read_from_the_state() -> None:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, SECTION_COMMANDS
+from schemas.topics import (
+    CART_COMMANDS,
+    PAYMENT_COMMANDS,
+    PURCHASE_CONFIRMED,
+    PURCHASE_CREATED,
+    SECTION_COMMANDS,
+)
 from scripts.auditing.log import LogRecord
 from scripts.letters.letter import (
     PREFIX,
@@ -21,6 +27,7 @@ from scripts.letters.letter import (
 from state.domain.keys import partition_of
 from streams.batch import DeadLetter
 from streams.runtime.transactions.dead_letters import dead_letter_record, lost_record
+from streams.working.answers import ANSWER_KEY
 
 PARTITION, PARTITIONS = 3, 20
 names = st.text("abz-", max_size=8)
@@ -131,7 +138,9 @@ def test_a_record_goes_to_the_partition_of_its_key_and_a_tick_or_a_payment_back_
 
     assert to(SECTION_COMMANDS.name, b"1-A") == partition_of(b"1-A", PARTITIONS)
     assert to(CART_COMMANDS.name, b"1-ann") == partition_of(b"1-ann", PARTITIONS)
+    assert to(PURCHASE_CONFIRMED.name, b"1-ann") == partition_of(b"1-ann", PARTITIONS)
     assert to(SECTION_COMMANDS.name, b"tick-2") == PARTITION
+    assert to(PURCHASE_CREATED.name, ANSWER_KEY + b"allocate_purchases") == PARTITION
     assert to(SECTION_COMMANDS.name, None) == PARTITION
     assert to(PAYMENT_COMMANDS.name, b"r1") == PARTITION
 

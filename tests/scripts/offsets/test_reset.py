@@ -28,11 +28,12 @@ class World:
         self.spans = {0: (0, 50), 1: (0, 9)}
         self.members = 0
         self.passed_over = ""
+        self.has_read = True
 
     async def committed(self, _: object, topic: str) -> dict[tuple[str, int], At]:
         if self.members:
             raise Refused(f"the group has {self.members} members: stop all workers")
-        return {(topic, 0): At(50, "w1")}
+        return {(topic, 0): At(50, "w1")} if self.has_read else {}
 
     async def fence(self, _: object, owners: Iterable[str]) -> None:
         self.done.append([one for one in owners if one])
@@ -110,6 +111,16 @@ def test_p5_while_workers_live_nothing_is_changed(
     world.members = 2
     assert run([*WORDS, "--yes"]) == 2
     assert "stop all workers" in capsys.readouterr().err
+    assert world.done == []
+
+
+def test_for_another_group_than_that_of_the_role_nothing_is_changed(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has no members; those of the role may be at work over the changelog."""
+    world.has_read = False
+    assert run([*WORDS, "--yes"]) == 2
+    assert "has no offsets in section-commands: set SEATSTREAM_APP_ID" in capsys.readouterr().err
     assert world.done == []
 
 
