@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from schemas.topics import Topic, subject
 from serdes.avro.codegen import encoder
-from serdes.avro.stored import stored_decoder
+from serdes.avro.stored import stored_decoder, stored_encoder
 from serdes.decoding import TopicDecoder
 from serdes.registry.ids import SchemaIds
 from serdes.wire import header_of
@@ -51,8 +51,8 @@ def written_to(topic: Topic, record: str) -> Any:
 
 
 def stored_as(record: str) -> Any:
-    """Declare an Encode: fields to a value of the store, without header."""
-    return made(lambda _: encoder(record))
+    """Declare an Encode: fields to a value of the store, without header; see `stored_encoder`."""
+    return made(lambda _: stored_encoder(record))
 
 
 def read_as(record: str) -> Any:

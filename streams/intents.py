@@ -14,8 +14,9 @@ from enum import StrEnum
 from typing import Final
 
 from infra.process.record_ids import Headers, followed
-from serdes.avro.codegen import decoder, encoder
+from serdes.avro.codegen import decoder
 from serdes.avro.refused import Refused
+from serdes.avro.stored import stored_encoder
 from streams.batch import State
 
 TRACE: Final = b"\xfd"
@@ -34,7 +35,7 @@ and of a batch's changes.
 
 _RECORD: Final = "io.seatstream.state.OpenIntent"
 _decode = decoder(_RECORD)
-_encode = encoder(_RECORD)
+_encode = stored_encoder(_RECORD)
 
 ID_BYTES_MAX: Final = 200
 PAYLOAD_BYTES_MAX: Final = 32 * 1024

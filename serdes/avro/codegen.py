@@ -69,9 +69,12 @@ def decoder_of(schema: Schema) -> Decode:
     return DecoderSource(schema).compiled("decode")
 
 
-def encoder_of(schema: Schema, prefix: bytes = b"") -> Encode:
-    """Return the encoder of a self-contained record schema."""
-    return EncoderSource(schema, prefix).compiled("encode")
+def encoder_of(schema: Schema, prefix: bytes = b"", bytes_max: int | None = None) -> Encode:
+    """Return the encoder of a self-contained record schema.
+
+    bytes_max: it raises TooLong for a longer record; None for no such check.
+    """
+    return EncoderSource(schema, prefix, bytes_max).compiled("encode")
 
 
 def source_of(function: Callable[..., Any]) -> str:

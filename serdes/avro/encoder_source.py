@@ -2,6 +2,7 @@
 
 from serdes.avro import varints
 from serdes.avro.generated_source import Source
+from serdes.avro.refused import TooLong
 from serdes.avro.schema_files import Schema
 from serdes.avro.varints import Remembered
 
@@ -18,7 +19,8 @@ _REMEMBERED_ITEMS_MAX = 16
 class EncoderSource(Source):
     """Writes `encode(*fields)`: one join of the fields' bytes, behind the lines that make them."""
 
-    def __init__(self, schema: Schema, prefix: bytes) -> None:
+    def __init__(self, schema: Schema, prefix: bytes, bytes_max: int | None = None) -> None:
+        """Write it; bytes_max: beyond it TooLong is raised, None for no such check."""
         super().__init__(schema)
         self.constants |= {
             "LAST": varints.LAST,
@@ -27,6 +29,7 @@ class EncoderSource(Source):
             "write_int": varints.write_int,
             "known": varints.KNOWN.get,
             "write_recent": varints.write_recent,
+            "TooLong": TooLong,
         }
         fields = schema["fields"]
         names = [self.fresh(field["name"]) for field in fields]
@@ -35,7 +38,14 @@ class EncoderSource(Source):
         pieces = [self.constant("prefix", prefix)] if prefix else []
         for field, name in zip(fields, names, strict=True):
             pieces += self._pieces(field["type"], name)
-        self.line(f"return {_joined(pieces)}")
+        if bytes_max is None:
+            self.line(f"return {_joined(pieces)}")
+            return
+        record = self.fresh("record")
+        self.line(f"{record} = {_joined(pieces)}")
+        self.line(f"if len({record}) > {bytes_max}:")
+        self.line(f"    raise TooLong(f'{{len({record})}} bytes, the limit is {bytes_max}')")
+        self.line(f"return {record}")
 
     def _pieces(self, schema: Schema, name: str) -> list[str]:
         """Return expressions for the bytes of the value in the variable `name`, to be joined.

@@ -1,4 +1,4 @@
-"""Decoders of records in stores and changelogs, which have no schema id beside them.
+"""Decoders and encoders of records in stores and changelogs, which have no schema id beside them.
 
 Releases only add fields at the end of a record, and every decoder demands that its last field ends
 the bytes. So the bytes of a record satisfy the decoder of one release at most: the one it is of.
@@ -8,10 +8,21 @@ import copy
 from functools import cache
 from typing import Any
 
-from serdes.avro.codegen import Decode, decoder, decoder_of
+from serdes.avro.codegen import Decode, Encode, decoder, decoder_of, encoder_of
 from serdes.avro.generated_source import named_types
 from serdes.avro.refused import Refused
 from serdes.avro.schema_files import Schema, fingerprint_of, inlined, releases
+from serdes.wire import VALUE_BYTES_MAX
+
+
+@cache
+def stored_encoder(full_name: str) -> Encode:
+    """Return `encode(*fields)` as `encoder` does; it writes nothing that could not be read again.
+
+    It raises TooLong for a record that is longer than decoders take. Stored, that record would
+    take its whole partition out of service; so who asks for it is refused.
+    """
+    return encoder_of(inlined(full_name), bytes_max=VALUE_BYTES_MAX)
 
 
 @cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from serdes.avro.codegen import decoder, encoder
+from serdes.avro.codegen import decoder
+from serdes.avro.stored import stored_encoder
 
 _RECORD: Final = "io.seatstream.state.Progress"
 _read: Final = decoder(_RECORD)
-_write: Final = encoder(_RECORD)
+_write: Final = stored_encoder(_RECORD)
 
 
 class KeptProgress(NamedTuple):

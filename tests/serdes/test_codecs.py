@@ -1,7 +1,8 @@
 from dataclasses import dataclass, replace
 
 from schemas.topics import SECTION_COMMANDS, subject
-from serdes.avro.codegen import Decode, Encode, encoder
+from serdes.avro.codegen import Decode, Encode
+from serdes.avro.stored import stored_encoder
 from serdes.codecs import Codecs, made, read_as, read_from, stored_as, written_to
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.encoding import encoders
@@ -25,7 +26,7 @@ def test_each_field_is_what_it_declares_with_the_ids_that_are_given() -> None:
     codecs = TickCodecs.of(ids)
     assert codecs.tick(7) == encoders(SECTION_COMMANDS, ids)[TICK](7)
     assert codecs.records.decode(codecs.tick(7), ()) == Decoded(TICK, (7,))
-    assert codecs.progress is encoder(PROGRESS)
+    assert codecs.progress is stored_encoder(PROGRESS)
     assert codecs.source == ids.source
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
-from serdes.avro.codegen import Encode, encoder
-from serdes.avro.stored import stored_decoder
+from serdes.avro.codegen import Encode
+from serdes.avro.stored import stored_decoder, stored_encoder
 from serdes.codecs import Codecs, read_from, written_to
 from serdes.decoding import TopicDecoder
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase
@@ -95,9 +95,9 @@ class IssuingCodecs(Codecs):
     allocated: Encode = written_to(SEATS_ALLOCATED, PURCHASES + "SeatsAllocated")
 
 
-_purchase = encoder(_STATE + "IssuedPurchase")
+_purchase = stored_encoder(_STATE + "IssuedPurchase")
 _read_purchase = stored_decoder(_STATE + "IssuedPurchase")
-_allocation = encoder(_STATE + "Allocation")
+_allocation = stored_encoder(_STATE + "Allocation")
 _read_allocation = stored_decoder(_STATE + "Allocation")
 
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serdes.avro.codegen import decoder, encoder, encoder_of
-from serdes.avro.refused import Refused
+from serdes.avro.refused import Refused, TooLong
 from serdes.avro.schema_files import SCHEMA_ROOT, enum_symbols, load
-from serdes.avro.stored import stored_decoder
+from serdes.avro.stored import stored_decoder, stored_encoder
+from serdes.wire import VALUE_BYTES_MAX
 
 RESERVATION = "io.seatstream.state.Reservation"
 FORMER = encoder_of(load(SCHEMA_ROOT / "history" / "v1").inlined(RESERVATION))
@@ -62,3 +63,19 @@ def test_no_bytes_raise_anything_but_refused(rubbish: bytes) -> None:
 def test_a_record_that_no_release_had_otherwise_costs_no_second_look() -> None:
     name = "io.seatstream.state.Progress"
     assert stored_decoder(name).__code__.co_filename == decoder(name).__code__.co_filename
+
+
+@pytest.mark.parametrize("more", range(-2, 3))
+def test_s3_8_what_could_not_be_read_again_is_not_written(more: int) -> None:
+    # A state of a section: a length of three bytes before the bitmap, and nine fields before that.
+    name = "io.seatstream.state.SectionState"
+    free = bytes(VALUE_BYTES_MAX + more - len(encoder(name)(7, b"A", *[0] * 7, b"")) - 2)
+    fields = 7, b"A", *[0] * 7, free
+    whole = encoder(name)(*fields)
+    assert len(whole) == VALUE_BYTES_MAX + more
+    if more > 0:
+        with pytest.raises(TooLong, match=f"{len(whole)} bytes, the limit is {VALUE_BYTES_MAX}"):
+            stored_encoder(name)(*fields)
+    else:
+        assert stored_encoder(name)(*fields) == whole
+        assert stored_decoder(name)(whole, 0) == fields

@@ -6,11 +6,27 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.seats.section_commands import (
+    CODECS,
+    PARTITIONS,
+    Pair,
+    hold,
+    open_section,
+    sale_window,
+    told,
+)
 from support.workers.echo import FakeRecord
 
+import topology
+from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
+from serdes.avro.refused import TooLong
+from serdes.wire import VALUE_BYTES_MAX
+from state.domain.reasons import Reason
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState
 from streams.batch import Batch, Effects, Record, State
+from streams.change_sections import handler as seats
+from streams.driver import PipedRecord
 from streams.route import Route
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
 from streams.runtime.transactions.crash_journal import CrashJournal
@@ -214,3 +230,52 @@ def test_r20_a_quarantined_record_is_a_dead_letter_and_touches_no_state(tmp_path
     assert decided.changes.puts == []
     assert decided.effects.outgoing == {}
     assert decided.next_offset == 101
+
+
+ROUTE = seats.route(topology.SEATS, CODECS, 1_000_000)
+
+
+def length(pair: Pair) -> int:
+    return len(pair[1] or b"")
+
+
+def largest_opening() -> Pair:
+    """Return an OpenSection that is exactly as long as a record may be."""
+    rows = VALUE_BYTES_MAX // (length(open_section(".\n.")) - length(open_section(".")))
+    while (left := VALUE_BYTES_MAX - length(open_section("\n".join("." * rows)))) < 0:
+        rows -= 1
+    return open_section("\n".join("." * rows), correlation="c" * left)
+
+
+def test_s3_8_what_could_not_be_read_again_is_a_dead_letter_and_the_next_record_is_decided(
+    tmp_path: Path,
+) -> None:
+    # With a window its layout would be longer than what was read of the command that opened it.
+    pairs = [largest_opening(), sale_window(1_600_000_000_000, 1_900_000_000_000), hold("r1", 1)]
+    assert length(pairs[0]) == VALUE_BYTES_MAX
+    place = SECTION_COMMANDS.name, 0
+    log = [PipedRecord(*place, at, 1_700_000_000_000, *pair) for at, pair in enumerate(pairs)]
+    store, journal = MemoryStore(), CrashJournal(tmp_path / "journal.json")
+    letters, outcomes, deaths, at = [], [], 0, 0
+    while at < len(log):
+        state = PartitionState(store)
+        partition = InputPartition(ROUTE, *place, PARTITIONS, state, at, 0, journal)
+        partition.feed(log[at:], at)
+        while taken := partition.take(10):
+            try:
+                decided = partition.decide(taken)
+            except TooLong:
+                assert partition.contradiction() == ""
+                journal.note_death(partition.place, taken[0].offset, taken[-1].offset)
+                deaths += 1
+                break
+            state.write(decided.changes, None)
+            state.release()
+            at = decided.next_offset
+            journal.note_passed(partition.place, at)
+            letters += [(one.record.offset, one.reason) for one in decided.effects.dead_letters]
+            outcomes += decided.effects.outgoing.get(RESERVATION_OUTCOMES.name, [])
+    assert (letters, deaths <= 4) == ([(1, QUARANTINED)], True)
+    opened, refused, held = (told(one[1]) for one in outcomes)
+    assert (opened.name, held.name) == ("SectionOpened", "SeatsHeld")
+    assert (refused.name, refused.reason) == ("CommandRefused", Reason.INTERNAL)
