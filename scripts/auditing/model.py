@@ -35,6 +35,8 @@ LAPSES_PER_RECORD = 1_000
 EXTENSIONS_KEPT = 16
 # The section's record has 512 kB at most; its other fields take less than 128 bytes.
 FREE_BYTES_MAX = 512 * 1024 - 128
+# Of more seats than any section lets anybody hold, none is remembered.
+LISTED_MAX = 16
 HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
 # What each command asks for that tells what became of money.
 OF_MONEY = {
@@ -371,11 +373,12 @@ class Oracle:
     def _hold(self, command: Command) -> Outcome:
         request = command["request"]
         chosen = [(seat["row"], seat["seat"]) for seat in command.get("seats", [])]
+        kept = chosen if len(chosen) <= LISTED_MAX else []
         if CART_PAYMENT_ID.fullmatch(request["reservationId"]):
             return self._refusal("", request, "CONFLICT")
         known = self.reservations.get(request["reservationId"])
         if known is not None:
-            return self._hold_again(known, command, chosen)
+            return self._hold_again(known, command, kept)
         where = (request["eventId"], request["section"])
         section = self.sections.get(where)
         count = command["seatCount"]
@@ -384,7 +387,7 @@ class Oracle:
         record = {
             "request": request,
             "seatCount": count,
-            "chosen": [{"row": row, "seat": seat} for row, seat in chosen],
+            "chosen": [{"row": row, "seat": seat} for row, seat in kept],
             "status": "HELD",
             "epoch": 1,
             "heldAtMs": self.log_time_ms,
@@ -426,7 +429,7 @@ class Oracle:
         heapq.heappush(self._due, (deadline_ms, request["reservationId"]))
         return outcome
 
-    def _hold_again(self, known: Reservation, command: Command, chosen: list[Place]) -> Outcome:
+    def _hold_again(self, known: Reservation, command: Command, kept: list[Place]) -> Outcome:
         request = command["request"]
         record = known.record
         same = all(
@@ -437,7 +440,7 @@ class Oracle:
             reason = "CANCELLED" if same else "CONFLICT"
             return self._refusal("Hold" if same else "", request, reason)
         listed = [(seat["row"], seat["seat"]) for seat in record["chosen"]]
-        if same and record["seatCount"] == command["seatCount"] and listed == chosen:
+        if same and record["seatCount"] == command["seatCount"] and listed == kept:
             return known.first
         return self._refusal("", request, "CONFLICT")
 

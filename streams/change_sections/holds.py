@@ -6,7 +6,7 @@ from typing import Final
 
 from state.domain.allocation import best_available, chosen
 from state.domain.keys import RESERVATION, cart_of_payment
-from state.domain.layout import SeatPosition, SeatRange, range_masks
+from state.domain.layout import SEATS_PER_HOLD_MAX, SeatPosition, SeatRange, range_masks
 from state.domain.open_section import KnownSection
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status
@@ -58,14 +58,23 @@ def _hold(
     if cart_of_payment(command.reservation_id) is not None:
         # The id of a cart's payment: it would be two payments.
         return Refused(Reason.CONFLICT)
+    kept = _kept(wanted or ())
     if stored is not None:
-        return _hold_again(fold, command, fold.reservation(stored), wanted or ())
+        return _hold_again(fold, command, fold.reservation(stored), kept)
     found = _choose(fold, command, known, wanted)
     if isinstance(found, list):
         assert known is not None
-        return _set_aside(fold, known, command, wanted or (), tuple(found))
+        return _set_aside(fold, known, command, kept, tuple(found))
     reason, seat = found
-    return Rejected(reason, seat, wanted or (), is_stored=True)
+    return Rejected(reason, seat, kept, is_stored=True)
+
+
+def _kept(wanted: tuple[Seat, ...]) -> tuple[Seat, ...]:
+    """Return what is stored of the listed seats: none of more than any section lets anybody hold.
+
+    Such a list is rejected whatever it says, and as long as its sender likes.
+    """
+    return wanted if len(wanted) <= SEATS_PER_HOLD_MAX else ()
 
 
 def reject(
@@ -136,7 +145,7 @@ def _choose(
 def _hold_again(
     fold: SectionFold, command: Hold, reservation: Reservation, wanted: tuple[Seat, ...]
 ) -> Decision:
-    """Answer a hold whose id is known: as before, or with a conflict."""
+    """Answer a hold whose id is known: as before, or with a conflict; wanted: as it is kept."""
     same_buyer = (reservation.user_id, reservation.section_id, reservation.event_id) == (
         command.user_id,
         command.section,
@@ -145,7 +154,8 @@ def _hold_again(
     if same_buyer and reservation.status == Status.RELEASED and not reservation.was_held:
         # The cancellation overtook its hold; it stands, and is not overwritten.
         return Rejected(Reason.CANCELLED)
-    if same_buyer and (reservation.seat_count, reservation.chosen) == (command.seat_count, wanted):
+    before = reservation.seat_count, _kept(reservation.chosen)
+    if same_buyer and before == (command.seat_count, wanted):
         return Again(fold.first_outcome(reservation))
     return Refused(Reason.CONFLICT)
 

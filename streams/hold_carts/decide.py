@@ -29,6 +29,7 @@ from state.domain.keys import (
     partition_of,
     split_part_id,
 )
+from state.domain.layout import SEATS_PER_HOLD_MAX
 from state.domain.purchase import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, SaleDecision, Status
@@ -87,6 +88,9 @@ def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -
         fold.bury(record, "BAD_CART_ID", f"{asked.cart_id!r} names another place")
     elif not 1 <= len(wanted) <= PARTS_MAX:
         fold.bury(record, Reason.BAD_COUNT.name, f"{len(wanted)} parts")
+    elif (listed := max(len(part.chosen) for part in wanted)) > SEATS_PER_HOLD_MAX:
+        # No section would hold them, and the cart could not be read again.
+        fold.bury(record, Reason.BAD_COUNT.name, f"{listed} seats in a part")
     elif known is None:
         cart = begin(
             asked.user_id,

@@ -260,3 +260,29 @@ def test_b39_f10_the_same_id_with_another_request_conflicts(other: Pair) -> None
         *("outcomeId", "version", "decidedAtMs", "reason", "seat"),
     }
     assert partition.send(hold("r1", 2)) == [held]
+
+
+@pytest.mark.parametrize("count", [2, 17, 21_000])
+@pytest.mark.parametrize("listed", [17, 21_000])
+def test_s3_8_a_list_of_more_seats_than_a_hold_has_is_rejected_and_not_stored(
+    listed: int, count: int
+) -> None:
+    partition = opened("." * 60)
+    asked = hold_chosen("r1", [(0, at % 60) for at in range(listed)], count)
+    (rejected,) = partition.send(asked)
+    assert (rejected.name, rejected.reason) == ("ReservationRejected", Reason.BAD_COUNT)
+    assert len(partition.stored()[RESERVATION + b"r1"]) < 100
+    partition.forget()
+    assert partition.send(asked) == [rejected]
+    assert partition.send(hold_chosen("r1", [(0, 1)]))[0].reason is Reason.CONFLICT
+    (refused,) = partition.send(release("r1"))
+    assert refused.name == "CommandRefused"
+    assert partition.send(hold("r2", 1))[0].name == "SeatsHeld"
+
+
+def test_s3_8_a_list_as_long_as_a_hold_may_be_is_stored() -> None:
+    partition = opened("." * 60, limit=16)
+    seats = [(0, at) for at in range(16)]
+    (held,) = partition.send(hold_chosen("r1", seats))
+    assert partition.send(hold_chosen("r1", seats)) == [held]
+    assert partition.send(hold_chosen("r1", seats[::-1]))[0].reason is Reason.CONFLICT

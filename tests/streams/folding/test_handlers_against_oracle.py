@@ -146,6 +146,25 @@ def test_a_hold_lapses_even_when_an_earlier_one_lapsed_in_the_same_batch() -> No
     assert report.free == 8
 
 
+def test_s3_8_both_forget_the_seats_of_a_list_that_no_section_takes() -> None:
+    buyers = RandomBuyers(0, 1, ids=ID_BY_NAME)
+    inputs = [buyers.send("OpenSection", open_section("S0", 7, [row_plan("1", 60)]))]
+    for name, listed in (("r1", 16), ("r2", 17), ("r2", 17), ("r2", 16), ("r3", 5_000)):
+        hold = {
+            "request": identity(name, "u", "S0", 7),
+            "seatCount": listed,
+            "seats": [{"row": 0, "seat": at % 60} for at in range(listed)],
+        }
+        inputs.append(buyers.send("HoldChosenSeats", hold))
+    records = [
+        PipedRecord(SECTION_COMMANDS.name, 0, offset, START_MS, key, value)
+        for offset, (_, key, value, _) in enumerate(inputs)
+    ]
+    report = audit(log_of_driver({0: records}, Batches(3, 3)))
+    assert report.first_by_invariant() == {}
+    assert report.reasons["BAD_COUNT"] >= 3
+
+
 class Batches(random.Random):
     """Gives batch sizes as they are listed."""
 

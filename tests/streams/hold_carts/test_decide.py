@@ -17,11 +17,16 @@ from support.seats.section_commands import EVENT, Pair, hold
 
 from state.domain.carts.cart import CartStatus
 from state.domain.keys import cart_key, partition_of
+from state.records.carts import Wanted
 from streams.hold_carts.decide import key_of
 
 A, B, C = SECTIONS
 ID = cart_id_of()
 HOME = partition_of(cart_key(EVENT, b"ann"), PARTITIONS)
+
+
+def chosen_of(section: str, count: int) -> Wanted:
+    return section.encode(), count, tuple((0, at % 60) for at in range(count))
 
 
 def test_a_cart_is_found_by_its_own_id_and_by_its_parts() -> None:
@@ -33,6 +38,9 @@ def test_a_cart_is_found_by_its_own_id_and_by_its_parts() -> None:
     [
         (open_cart(ID), "BAD_COUNT"),
         (open_cart(ID, *[best(A, 1)] * 9), "BAD_COUNT"),
+        (open_cart(ID, best(A, 1), chosen_of(B, 17)), "BAD_COUNT"),
+        # Just below what a decoder takes: stored as a cart it would be above it.
+        (open_cart(ID, *[chosen_of(A, 4_050)] * 8), "BAD_COUNT"),
         (open_cart(f"{'a' * 26}-{HOME + 1}", best(A, 1)), "BAD_CART_ID"),
         (open_cart(f"{'1' * 26}-{HOME}", best(A, 1)), "BAD_CART_ID"),
         ((b"7-eve", open_cart(ID, best(A, 1))[1]), "KEY_MISMATCH"),
@@ -67,3 +75,10 @@ def test_a_part_with_a_number_that_its_cart_lacks_is_given_back() -> None:
     assert world.truth_of(ID, 1, B).name == "RELEASED"
     assert world.truth_of(ID, 0, B).name == "RELEASED"
     assert world.cart(ID).status == CartStatus.HELD
+
+
+def test_s3_8_a_cart_that_names_as_many_seats_as_parts_may_have_is_kept() -> None:
+    world = Carting()
+    world.send(open_cart(ID, *[chosen_of(A, 16)] * 8), release_cart(ID))
+    assert world.driver.dead_letters == []
+    assert len(world.cart(ID).parts) == 8
