@@ -33,8 +33,8 @@ JUMP_MS = 60_000
 SILENCE_MS_MAX = 86_400_000
 LAPSES_PER_RECORD = 1_000
 EXTENSIONS_KEPT = 16
-# The section's record has 512 kB at most; its other fields take less than 128 bytes.
-FREE_BYTES_MAX = 512 * 1024 - 128
+# The section's record has 64 KiB at most; its other fields take less than 128 bytes.
+FREE_BYTES_MAX = 64 * 1024 - 128
 # Of more seats than any section lets anybody hold, none is remembered.
 LISTED_MAX = 16
 HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}

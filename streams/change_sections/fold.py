@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, SEAT_UNLOCK
+from serdes.wire import VALUE_BYTES_MAX
 from state.domain.keys import (
     LAYOUT,
     PROGRESS_KEY,
@@ -44,8 +45,10 @@ TICK: Final = COMMANDS + "Tick"
 # Why nobody holds seats any more, by where their reservation stands; numbers as in Avro.
 _UNLOCKS: Final = {Status.SOLD: 1, Status.RELEASED: 2, Status.REFUNDED: 3}
 
-# Half of Kafka's default max.request.size: a state that outgrew it could never be stored again.
-STATE_BYTES_MAX: Final = 512 * 1024
+# The longest record that is read again. Of a section's, all but the bitmap of its seats takes less
+# than `BESIDE_SEATS_BYTES_MAX`, however high its numbers rise.
+STATE_BYTES_MAX: Final = VALUE_BYTES_MAX
+BESIDE_SEATS_BYTES_MAX: Final = 128
 
 # Where a partition's state keeps its decoded sections.
 _CACHE: Final = "sections"

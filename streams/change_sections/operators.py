@@ -17,10 +17,9 @@ from state.records.section import (
     read_layout,
     write_blocked,
     write_layout,
-    write_section,
 )
 from streams.change_sections.decisions import Changed, Decision, Refused
-from streams.change_sections.fold import SectionFold
+from streams.change_sections.fold import BESIDE_SEATS_BYTES_MAX, SectionFold
 
 
 def open_section(
@@ -43,13 +42,14 @@ def _open_new(fold: SectionFold, command: OpenSection) -> Refused | Changed:
     plan = plan_of(command)
     if invalid(plan) is not None:
         return Refused(Reason.BAD_LAYOUT)
-    section = Section.empty(Layout.of(plan.rows), plan.rules)
+    shape = Layout.of(plan.rows)
+    if shape.packed_bytes > fold.state_bytes_max - BESIDE_SEATS_BYTES_MAX:
+        return Refused(Reason.STATE_TOO_LARGE)
+    section = Section.empty(shape, plan.rules)
     for row, mask in range_masks(plan.blocked):
         section.block(row, mask)
     known = known_section(b"%d-%s" % (command.event_id, command.section), command, section)
     layout = write_layout(codecs, command)
-    if max(len(layout), len(write_section(codecs, known))) > fold.state_bytes_max:
-        return Refused(Reason.STATE_TOO_LARGE)
     section.version = 1
     puts = [(LAYOUT + known.key, layout)]
     if plan.blocked:

@@ -98,12 +98,25 @@ def test_a_plan_that_does_not_fit_opens_nothing() -> None:
 
 
 def test_a_section_whose_record_would_be_too_large_is_not_opened() -> None:
-    small = change_sections(CODECS, state_bytes_max=200)
+    small = change_sections(CODECS, state_bytes_max=300)
     partition = Partition(handler=small)
     (refused,) = partition.send(open_section("." * 1000 + "\n" + "." * 1000))
     assert (refused.name, refused.reason) == ("CommandRefused", Reason.STATE_TOO_LARGE)
     assert list(partition.stored()) == [b"p"]
     assert partition.send(open_section("." * 1000))[0].name == "SectionOpened"
+
+
+def test_s3_8_the_largest_section_that_is_opened_can_be_read_again() -> None:
+    # Of 65,536 bytes 128 are kept for all but a bit for each seat; a row takes whole bytes.
+    largest = 8 * (65_536 - 128)
+    rows, rest = divmod(largest, 1000)
+    text = "\n".join("." * 1000 for _ in range(rows))
+    partition = Partition()
+    (refused,) = partition.send(open_section(f"{text}\n{'.' * (rest + 1)}"))
+    assert (refused.name, refused.reason) == ("CommandRefused", Reason.STATE_TOO_LARGE)
+    assert partition.send(open_section(f"{text}\n{'.' * rest}"))[0].name == "SectionOpened"
+    partition.forget()
+    assert partition.send(hold("r1", 1))[0].name == "SeatsHeld"
 
 
 def test_blocked_seats_are_out_of_sale_until_they_are_unblocked() -> None:
