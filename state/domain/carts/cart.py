@@ -69,7 +69,9 @@ AT_REST: Final = frozenset({CartStatus.HELD, *_OVER})
 """Where nothing more comes unless something happens to a part."""
 
 # To ENDING also from where nothing was held any more: a refused hold that somebody sends again may
-# be held after all, and is given back; money that came late may take seats again.
+# be held after all, and is given back; money that came late may take seats again, or find that
+# somebody else had them refunded, and go back. To HELD from SOLD where somebody else sold a part,
+# and one that was refused is held after all.
 _ENDS: Final = frozenset({CartStatus.ENDING, *_OVER})
 _ON: Final = frozenset({CartStatus.PAYING, *_ENDS})
 TRANSITIONS: Final[dict[CartStatus, frozenset[CartStatus]]] = {
@@ -80,8 +82,8 @@ TRANSITIONS: Final[dict[CartStatus, frozenset[CartStatus]]] = {
     CartStatus.ENDING: _ON,
     CartStatus.REJECTED: _ENDS,
     CartStatus.RELEASED: _ON,
-    CartStatus.SOLD: _ON,
-    CartStatus.REFUNDED: _ENDS,
+    CartStatus.SOLD: frozenset({CartStatus.HELD}) | _ON,
+    CartStatus.REFUNDED: _ON,
 }
 
 
@@ -291,9 +293,10 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
             part = part._replace(is_extending=False)
     parts = (*cart.parts[:number], part, *cart.parts[number + 1 :])
     cart = cart._replace(parts=parts)
-    # A section that no worker survives refuses to begin; what is to be sold is asked again.
-    is_said = told.status != Status.UNSPECIFIED or cart.payment.step == Step.STARTING
-    is_refused = is_answered and is_said
+    # Where nobody could look it refuses to begin; what is to be sold is asked again.
+    is_unseen = told.status == Status.UNSPECIFIED
+    is_never = cart.payment.step == Step.STARTING and told.reason not in _SAYS_NOTHING
+    is_refused = is_answered and (is_never or not is_unseen)
     is_refused = is_refused and not paying.is_as_asked(cart.payment, Status(part.status))
     return _settled(cart, now_ms, is_refused=is_refused)
 
@@ -375,10 +378,15 @@ def _never_held(part: Part) -> Part:
     return part._replace(standing=standing, asked=Ask.NOTHING)
 
 
+# A word that this code does not know; and the words about a record that lay where no cart asks:
+# they are none of the part's section, which still has the cart's own question before it.
+_SAYS_NOTHING: Final = frozenset({Reason.UNSPECIFIED, Reason.KEY_MISMATCH, Reason.WRONG_PARTITION})
+
+
 def _undecided(part: Part, told: Standing) -> Part:
     """Return a part of which nothing is stored, or at which nobody could look."""
-    if part.status != Status.UNSPECIFIED or told.reason == Reason.UNSPECIFIED:
-        # What is known of it stands, and a word that this code does not know says nothing.
+    if part.status != Status.UNSPECIFIED or told.reason in _SAYS_NOTHING:
+        # What is known of it stands.
         return part
     doubtful = part._replace(standing=part.standing._replace(reason=told.reason))
     # A section that refuses without storing anything will never hold.
@@ -426,7 +434,7 @@ def _asked(cart: Cart, part: Part) -> Part:
     if for_payment is not None and (part.is_paid or part.status == Status.PAYING):
         return part._replace(asked=for_payment)
     may_hold = part.status in {Status.UNSPECIFIED, Status.HELD}
-    if part.is_doubtful or (cart.end and may_hold):
+    if part.is_doubtful or (_gives_back(cart) and may_hold):
         return part._replace(asked=Ask.RELEASE, is_extending=False)
     return part._replace(asked=part.asked if part.asked in _OF_HOLDS else Ask.NOTHING)
 
@@ -434,12 +442,20 @@ def _asked(cart: Cart, part: Part) -> Part:
 _OF_HOLDS: Final = frozenset({Ask.HOLD, Ask.RELEASE})
 
 
+def _gives_back(cart: Cart) -> bool:
+    """Say whether what is held and not paid for goes back.
+
+    A cart is paid for once: a part that is held behind that, after all, could only lapse.
+    """
+    return bool(cart.end or cart.payment.step)
+
+
 def _status(cart: Cart) -> CartStatus:
     standing = {Status(part.status) for part in cart.parts}
     if cart.payment.step in UNDER_WAY:
         return CartStatus.PAYING
     is_ending = cart.payment.step in {Step.GIVING_BACK, Step.TAKING_BACK}
-    if is_ending or (cart.end and standing & _OPEN):
+    if is_ending or (_gives_back(cart) and standing & _OPEN):
         return CartStatus.ENDING
     if Status.UNSPECIFIED in standing:
         return CartStatus.ASKING

@@ -31,6 +31,7 @@ from support.carts.paid_carts import (
 )
 from support.examples import of_whole
 from support.seats.section_commands import (
+    EVENT,
     claim_payment,
     confirm,
     fail_payment,
@@ -42,12 +43,14 @@ from support.seats.section_commands import (
 from scripts.auditing.checks import audit
 from state.domain.carts.cart import CartStatus, OnFailure
 from state.domain.carts.payment import Step
+from state.domain.keys import partition_of, section_key
 from state.domain.purchase import PurchaseStatus
 from state.domain.reservation import Status
 from streams.intents import Answer, Result
 
 A, B, C = SECTIONS
 ID = id_of(0)
+HOME = int(ID.rpartition("-")[2])
 S = Status
 
 
@@ -195,6 +198,30 @@ def test_with_keep_what_is_held_is_paid_for() -> None:
     world.answer_all()
     assert world.truth(ID, A, B) == [S.SOLD, S.REJECTED]
     assert world.ledger.captured == {world.order(ID): PRICE}
+    world.settle()
+    world.check()
+
+
+def on(section: str) -> int:
+    """Return the partition of a section."""
+    return partition_of(section_key(EVENT, section), PARTITIONS)
+
+
+def test_a_record_astray_that_names_a_part_neither_loses_it_nor_stops_its_sale() -> None:
+    world = PaidCarts()
+    world.send(open_cart(ID, best(A, 1), best(B, 1), on_failure=OnFailure.KEEP))
+    _, value = hold(f"{ID}_1", 1, section=B)
+    world.driver.pipe(SEATS, section_key(EVENT, A), value, partition=on(A))
+    for _ in range(2):
+        # The section of the other part is slow.
+        world.driver.relay(CARTS, HOME)
+        world.driver.relay(SEATS, on(A))
+    assert world.cart(ID).status == CartStatus.ASKING
+    world.relay_all()
+    assert world.truth(ID, A, B) == [S.HELD, S.HELD]
+    world.pay(ID)
+    world.answer_all()
+    assert (world.cart(ID).status, status_of(world)) == (CartStatus.SOLD, PurchaseStatus.DONE)
     world.settle()
     world.check()
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,14 +22,19 @@ from state.domain.carts.cart import (
     extended,
     given_up,
     heard,
+    paid,
+    refusal_to_pay,
+    settled,
 )
-from state.domain.carts.payment import Ask
+from state.domain.carts.payment import Ask, CartPayment, Step
+from state.domain.purchase import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
 
 NOW = 1_000_000
 C, S = CartStatus, Status
 NOTHING_KNOWN = Standing()
+WISH = CartPayment(wish=b"w", amount=700, currency=b"EUR", gateway=b"mock")
 
 
 def asked(*sections: bytes, on_failure: OnFailure = OnFailure.RELEASE) -> Cart:
@@ -102,9 +108,14 @@ def test_a_part_that_no_worker_survives_is_cancelled_before_it_may_be_held() -> 
     assert (late.status, questions(late)) == (C.ENDING, [Ask.RELEASE])
 
 
-def test_a_section_that_refuses_without_storing_it_never_holds() -> None:
-    astray = Standing(4, 0, S.UNSPECIFIED, reason=Reason.WRONG_PARTITION)
-    assert told(asked(b"A"), 0, astray).status == C.REJECTED
+@pytest.mark.parametrize("reason", [Reason.KEY_MISMATCH, Reason.WRONG_PARTITION])
+def test_what_lay_astray_says_nothing_of_the_part_that_it_named(reason: Reason) -> None:
+    """Anybody may have put it there; the cart's own question still lies before its section."""
+    astray = Standing(4, 0, S.UNSPECIFIED, reason=reason)
+    cart = asked(b"A")
+    assert told(cart, 0, astray) == cart
+    starting = paid(told(cart, 0, held(5)), WISH, NOW)
+    assert told(starting, 0, astray, starting.turn_id) == starting
 
 
 def test_a_word_that_only_newer_code_knows_says_nothing() -> None:
@@ -143,6 +154,50 @@ def test_a_cart_that_is_over_is_neither_cancelled_nor_extended() -> None:
     over = told(asked(b"A"), 0, Standing(4, 0, S.REJECTED, reason=Reason.SOLD_OUT))
     assert cancelled(over, NOW) == over
     assert extended(over, b"x") == over
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_part_that_is_held_after_all_is_given_back_beside_what_is_paid_for(
+    *, is_late: bool
+) -> None:
+    """Before the sale or behind it: the cart is paid for once, so nothing could come of it."""
+    cart = told(asked(b"A", b"B", on_failure=OnFailure.KEEP), 0, held(3))
+    cart = told(cart, 1, Standing(4, 0, S.UNSPECIFIED, reason=Reason.INTERNAL))
+    cart = paid(given_up(cart, NOW), WISH, NOW)
+    cart = told(cart, 0, Standing(6, 0, S.PAYING, 1), cart.turn_id)
+    if not is_late:
+        cart = told(cart, 1, held(9))
+        assert (cart.status, questions(cart)) == (C.PAYING, [Ask.NOTHING, Ask.RELEASE])
+    cart = settled(cart, Say.SELL_SEATS, 0, NOW)
+    cart = told(cart, 0, Standing(7, 0, S.SOLD, 1), cart.turn_id)
+    if is_late:
+        assert cart.status == C.SOLD
+        cart = told(cart, 1, held(9))
+    assert (cart.status, questions(cart)) == (C.ENDING, [Ask.NOTHING, Ask.RELEASE])
+    cart = told(cart, 1, Standing(10, 0, S.RELEASED))
+    assert (cart.status, cart.is_waiting) == (C.SOLD, False)
+
+
+def test_a_part_that_is_held_after_all_is_held_beside_one_that_somebody_else_has_sold() -> None:
+    cart = told(asked(b"A", b"B", on_failure=OnFailure.KEEP), 0, Standing(3, 0, S.SOLD, 1))
+    cart = told(cart, 1, Standing(4, 0, S.UNSPECIFIED, reason=Reason.INTERNAL))
+    cart = given_up(cart, NOW)
+    assert cart.status == C.SOLD
+    assert told(cart, 1, held(9)).status == C.HELD
+
+
+def test_late_money_for_what_somebody_else_had_sold_and_refunded_goes_back() -> None:
+    cart = paid(told(asked(b"A"), 0, held(3)), WISH, NOW)
+    cart = told(cart, 0, Standing(4, 0, S.PAYING, 1), cart.turn_id)
+    cart = settled(cart, Say.RELEASE_SEATS, 1, NOW)
+    cart = told(cart, 0, Standing(5, 0, S.RELEASED, 1), cart.turn_id)
+    for offset, status in ((6, S.SOLD), (7, S.REFUNDED)):
+        cart = told(cart, 0, Standing(offset, 0, status, 2))
+    assert cart.status == C.REFUNDED
+    cart = settled(cart, Say.SELL_SEATS, 0, NOW)
+    assert (cart.status, questions(cart)) == (C.PAYING, [Ask.SELL])
+    cart = told(cart, 0, Standing(7, 0, S.REFUNDED, 2), cart.turn_id)
+    assert cart.payment.step == Step.TAKEN_BACK
 
 
 def test_every_status_leads_where_the_table_says_and_nothing_begins_twice() -> None:
@@ -298,3 +353,58 @@ def test_nothing_of_a_whole_that_is_held_is_given_back(on_failure: OnFailure) ->
     world.settle()
     assert [seats.standing.status for seats in world.seats] == [S.HELD, S.HELD]
     assert [seats.given_back for seats in world.seats] == [0, 0]
+
+
+# Words and payments in any order: what sections may tell of a part behind what they told before.
+NEXT = {
+    S.UNSPECIFIED: (S.UNSPECIFIED, S.HELD, S.REJECTED, S.RELEASED),
+    S.HELD: (S.PAYING, S.RELEASED, S.SOLD),
+    S.PAYING: (S.SOLD, S.RELEASED),
+    S.RELEASED: (S.SOLD,),
+    S.SOLD: (S.REFUNDED,),
+    S.REJECTED: (S.REJECTED,),
+    S.REFUNDED: (S.REFUNDED,),
+}
+CAUSES = st.sampled_from([Reason.UNSPECIFIED, Reason.INTERNAL, Reason.KEY_MISMATCH])
+WORDS = st.tuples(st.just("word"), st.integers(0, 2), st.integers(0, 3), CAUSES, st.booleans())
+OTHERS = st.sampled_from(["pay", "cancel", "give up", *Say])
+
+
+def priced(offset: int, status: Status) -> Standing:
+    return Standing(offset, 0, status, 1, amount=700, currency=b"EUR")
+
+
+@given(
+    st.sampled_from([OnFailure.RELEASE, OnFailure.KEEP]),
+    st.booleans(),
+    st.lists(st.one_of(WORDS, WORDS, OTHERS), min_size=8, max_size=30),
+)
+def test_whatever_is_told_in_any_order_no_step_is_illegal(
+    on_failure: OnFailure, begins_paid: bool, happened: list[Any]
+) -> None:
+    cart = told(asked(b"A", b"B", b"C", on_failure=on_failure), 0, priced(3, S.HELD))
+    truth = [S.HELD, S.UNSPECIFIED, S.UNSPECIFIED]
+    if begins_paid:
+        # Two holds killed their workers, and the buyer pays for the third.
+        for number in (1, 2):
+            killed = Standing(4, 0, S.UNSPECIFIED, reason=Reason.INTERNAL)
+            cart = told(cart, number, killed)
+        cart = given_up(cart, NOW)
+        if refusal_to_pay(cart, 700, b"EUR") is None:
+            cart = paid(cart, WISH, NOW)
+    for offset, what in enumerate(happened, 10):
+        match what:
+            case ("word", number, which, reason, is_answer):
+                truth[number] = NEXT[truth[number]][which % len(NEXT[truth[number]])]
+                standing = priced(offset, truth[number])._replace(reason=reason)
+                cart = told(cart, number, standing, cart.turn_id if is_answer else b"")
+            case "pay":
+                count = sum(part.status == S.HELD for part in cart.parts)
+                if refusal_to_pay(cart, 700 * count, b"EUR") is None:
+                    cart = paid(cart, WISH._replace(amount=700 * count), NOW)
+            case "cancel":
+                cart = cancelled(cart, NOW)
+            case "give up":
+                cart = given_up(cart, NOW)
+            case Say() if cart.payment.step:
+                cart = settled(cart, what, 0, NOW)
