@@ -287,10 +287,15 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
         part = _undecided(part, told)
     elif told.rank >= part.standing.rank:
         # What is held though it was asked back is asked for as before: `_settled` sees to it.
-        part = part._replace(standing=told, asked=Ask.NOTHING)
+        is_asked_still = part.is_paid and cart.payment.step in paying.MAY_SELL
+        part = part._replace(standing=told, asked=part.asked if is_asked_still else Ask.NOTHING)
         if told.status != Status.HELD:
             # Nothing is left that could last longer, whatever became of the wish.
             part = part._replace(is_extending=False)
+    is_taking_back = is_answered and cart.payment.step == Step.TAKING_BACK
+    if is_taking_back and told.status != Status.UNSPECIFIED:
+        # Whatever it was asked to sell lies before this in its section: nothing is sold any more.
+        part = part._replace(asked=Ask.NOTHING)
     parts = (*cart.parts[:number], part, *cart.parts[number + 1 :])
     cart = cart._replace(parts=parts)
     # Where nobody could look it refuses to begin; what is to be sold is asked again.
@@ -398,7 +403,10 @@ def _settled(cart: Cart, now_ms: int, *, is_refused: bool = False) -> Cart:
 
     is_refused: a section has refused what the present step of its payment asked of it.
     """
-    payment = paying.followed(cart.payment, cart.paid, now_ms, is_refused=is_refused)
+    is_asked = any(part.is_paid and _is_asked_by_payment(part) for part in cart.parts)
+    payment = paying.followed(
+        cart.payment, cart.paid, now_ms, is_refused=is_refused, is_asked=is_asked
+    )
     cart = cart._replace(payment=payment)
     cart = cart._replace(end=_end(cart))
     cart = cart._replace(parts=tuple(_asked(cart, part) for part in cart.parts))
@@ -409,6 +417,11 @@ def _settled(cart: Cart, now_ms: int, *, is_refused: bool = False) -> Cart:
         raise IllegalStep(f"{CartStatus(cart.status).name} to {status.name}")
     was_held = cart.was_held or status == CartStatus.HELD
     return cart._replace(status=status, was_held=was_held, changed_at_ms=now_ms)
+
+
+def _is_asked_by_payment(part: Part) -> bool:
+    """Say whether its section has to answer what a payment asked; what is refunded stays so."""
+    return part.asked > Ask.RELEASE and part.status != Status.REFUNDED
 
 
 def _end(cart: Cart) -> int:
@@ -430,7 +443,8 @@ def _asked(cart: Cart, part: Part) -> Part:
     It is asked back where it may not be held. Also one that is being asked for: what comes to its
     section behind its hold, or instead of it, sees to it that nothing is held.
     """
-    for_payment = paying.asked_of(cart.payment, Status(part.status))
+    status, is_asked = Status(part.status), _is_asked_by_payment(part)
+    for_payment = paying.asked_of(cart.payment, status, is_asked=is_asked)
     if for_payment is not None and (part.is_paid or part.status == Status.PAYING):
         return part._replace(asked=for_payment)
     may_hold = part.status in {Status.UNSPECIFIED, Status.HELD}

@@ -52,6 +52,9 @@ class Step(IntEnum):
 UNDER_WAY: Final = frozenset({Step.STARTING, Step.CHARGING, Step.SELLING})
 """Where the buyer can neither give the cart back nor extend it."""
 
+MAY_SELL: Final = frozenset({Step.SELLING, Step.TAKING_BACK})
+"""Where some part may be sold by what was asked of it, whatever its section told before."""
+
 UNPAID: Final = frozenset({Step.GIVING_BACK, Step.GIVEN_BACK, Step.TAKING_BACK, Step.TAKEN_BACK})
 """Where the cart comes to its end, unless money comes late."""
 
@@ -121,12 +124,18 @@ def told(payment: CartPayment, say: Say, failure: int, now_ms: int) -> CartPayme
 
 
 def followed(
-    payment: CartPayment, parts: AbstractSet[Status], now_ms: int, *, is_refused: bool
+    payment: CartPayment,
+    parts: AbstractSet[Status],
+    now_ms: int,
+    *,
+    is_refused: bool,
+    is_asked: bool = False,
 ) -> CartPayment:
     """Return the payment after what has become of its parts.
 
     parts:      how those that it is for stand.
     is_refused: a section has answered what this step asked of it, and the part stands otherwise.
+    is_asked:   some section has not answered what the payment asked of it.
     """
     step = Step(payment.step)
     match step:
@@ -144,7 +153,8 @@ def followed(
             step = Step.TAKING_BACK
         case Step.GIVING_BACK if not parts & _OPEN:
             step = Step.GIVEN_BACK
-        case Step.TAKING_BACK if not parts & {*_OPEN, Status.SOLD}:
+        case Step.TAKING_BACK if not (is_asked or parts & {*_OPEN, Status.SOLD}):
+            # Not while a sale may be on its way: its word could be lost, and nobody would look.
             step = Step.TAKEN_BACK
         case Step.GIVEN_BACK if parts & _OPEN:
             # Whatever has come back to life is given back before anybody is told again.
@@ -154,17 +164,23 @@ def followed(
             step = Step.TAKING_BACK
     after = payment.at(step, now_ms)
     is_settling = after != payment and step in {Step.GIVING_BACK, Step.TAKING_BACK}
-    return followed(after, parts, now_ms, is_refused=False) if is_settling else after
+    if not is_settling:
+        return after
+    return followed(after, parts, now_ms, is_refused=False, is_asked=is_asked)
 
 
-def asked_of(payment: CartPayment, status: Status) -> Ask | None:
-    """Return what the section of a part is asked by this step; None where the step has no say."""
+def asked_of(payment: CartPayment, status: Status, *, is_asked: bool = False) -> Ask | None:
+    """Return what the section of a part is asked by this step; None where the step has no say.
+
+    is_asked: it has not answered what the payment asked of it.
+    """
     match payment.step:
         case Step.STARTING if status == Status.HELD:
             return Ask.START_PAYMENT
         case Step.SELLING:
             return Ask.NOTHING if status == Status.SOLD else Ask.SELL
-        case Step.TAKING_BACK if status == Status.SOLD:
+        case Step.TAKING_BACK if status == Status.SOLD or (is_asked and status != Status.PAYING):
+            # Also where nothing is known to be sold: the answer says that nothing will be.
             return Ask.TAKE_BACK
         case Step.STARTING | Step.CHARGING:
             return Ask.NOTHING

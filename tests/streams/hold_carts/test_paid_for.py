@@ -137,18 +137,24 @@ def test_where_one_part_cannot_wait_for_the_payment_none_does_and_nobody_is_char
     world.check()
 
 
-@pytest.mark.parametrize("is_taken", [False, True])
-def test_money_that_comes_after_the_release_gets_all_seats_again_or_goes_back(
-    *, is_taken: bool
-) -> None:
-    world = paying(A, B)
+def paid_late(*sections: str) -> PaidCarts:
+    """Return a world in which that cart was given back while its charge is slow."""
+    world = paying(*sections)
     world.driver.advance(PAYMENT_MS, step_ms=50_000)
     world.relay_all()
     [charge] = world.driver.intents(PAYMENTS)
     world.answer(charge, "slow")
     world.pass_time(5_000)
     world.answer_all()
-    assert world.truth(ID, A, B) == [S.RELEASED, S.RELEASED]
+    assert world.truth(ID, *sections) == [S.RELEASED] * len(sections)
+    return world
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_money_that_comes_after_the_release_gets_all_seats_again_or_goes_back(
+    *, is_taken: bool
+) -> None:
+    world = paid_late(A, B)
     if is_taken:
         world.ask(hold("other", 3, section=B, user="bob"))
     world.ledger.charge(world.order(ID), 2 * PRICE)
@@ -160,6 +166,31 @@ def test_money_that_comes_after_the_release_gets_all_seats_again_or_goes_back(
     world.check()
     expected = PurchaseStatus.REFUNDED if is_taken else PurchaseStatus.DONE
     assert status_of(world) == expected
+
+
+def test_a_sale_whose_word_is_lost_behind_the_refusal_of_another_part_is_taken_back() -> None:
+    """Late money: B's seats are gone, and what A did is heard by nobody."""
+    world = paid_late(A, B)
+    world.ask(hold("other", 3, section=B, user="bob"))
+    world.relay_all()
+    world.ledger.charge(world.order(ID), 2 * PRICE)
+    world.hint(ID)
+    world.relay_all()
+    for pending in world.driver.intents(PAYMENTS, due=True):
+        world.answer(pending)
+    for topic, number in ((PAYMENTS, HOME), (CARTS, HOME), (SEATS, on(B))):
+        world.driver.relay(topic, number)
+    # Both on their way to the cart: the refusal, and behind it the sale, which is lost.
+    asked = len(world.driver.log(SEATS, on(A)))
+    world.driver.relay(CARTS, HOME)
+    assert status_of(world) not in {PurchaseStatus.REFUNDED, PurchaseStatus.FAILED}
+    assert len(world.driver.log(SEATS, on(A))) == asked + 1
+    world.driver.relay(SEATS, on(A))
+    world.driver.pass_over(CARTS, HOME)
+    world.settle()
+    world.check()
+    assert world.truth(ID, A, B) == [S.REFUNDED, S.RELEASED]
+    assert status_of(world) == PurchaseStatus.REFUNDED
 
 
 def test_a_cart_is_paid_for_once_whatever_is_repeated() -> None:

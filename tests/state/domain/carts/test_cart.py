@@ -200,6 +200,52 @@ def test_late_money_for_what_somebody_else_had_sold_and_refunded_goes_back() -> 
     assert cart.payment.step == Step.TAKEN_BACK
 
 
+def test_what_may_be_sold_yet_is_taken_back_before_anybody_hears_that_nothing_was_sold() -> None:
+    """Late money: the second part is refused while the sale of the first is on its way."""
+    cart = given_back(b"A", b"B")
+    cart = settled(cart, Say.SELL_SEATS, 0, NOW)
+    selling = cart.turn_id
+    cart = told(cart, 1, Standing(5, 0, S.RELEASED, 1), selling)
+    assert (cart.payment.step, questions(cart)) == (Step.TAKING_BACK, [Ask.TAKE_BACK] * 2)
+    # Neither an older word of it nor the answer to the sale says that nothing more comes.
+    for answers in (b"", b"c", selling):
+        cart = told(cart, 0, Standing(5, 0, S.RELEASED, 1), answers)
+        cart = told(cart, 1, Standing(5, 0, S.RELEASED, 1), answers)
+        # Nor does one that killed its workers.
+        killed = Standing(8, 0, S.UNSPECIFIED, reason=Reason.INTERNAL)
+        cart = told(cart, 0, killed, cart.turn_id)
+        assert (cart.payment.step, questions(cart)) == (Step.TAKING_BACK, [Ask.TAKE_BACK] * 2)
+    cart = told(cart, 1, Standing(5, 0, S.RELEASED, 1), cart.turn_id)
+    assert questions(cart) == [Ask.TAKE_BACK, Ask.NOTHING]
+    cart = told(cart, 0, Standing(9, 0, S.REFUNDED, 2), cart.turn_id)
+    assert (cart.payment.step, cart.is_waiting) == (Step.TAKEN_BACK, False)
+
+
+@pytest.mark.parametrize("say", [Say.RELEASE_SEATS, Say.TAKE_SEATS_BACK])
+def test_what_payments_want_back_is_asked_back_though_nothing_is_known_to_be_sold(
+    say: Say,
+) -> None:
+    cart = settled(given_back(b"A"), Say.SELL_SEATS, 0, NOW)
+    cart = settled(cart, say, 0, NOW)
+    assert (cart.payment.step, questions(cart)) == (Step.TAKING_BACK, [Ask.TAKE_BACK])
+    cart = told(cart, 0, Standing(5, 0, S.RELEASED, 1), cart.turn_id)
+    assert cart.payment.step == Step.TAKEN_BACK
+
+
+def given_back(*sections: bytes) -> Cart:
+    """Return a cart whose payment brought nothing, and whose parts were given back."""
+    cart = asked(*sections)
+    for status, offset in ((S.HELD, 3), (S.PAYING, 4), (S.RELEASED, 5)):
+        for number in range(len(sections)):
+            cart = told(cart, number, Standing(offset, 0, status, 1), cart.turn_id)
+        if status == S.HELD:
+            cart = paid(cart, WISH, NOW)
+        elif status == S.PAYING:
+            cart = settled(cart, Say.RELEASE_SEATS, 1, NOW)
+    assert cart.payment.step == Step.GIVEN_BACK
+    return cart
+
+
 def test_every_status_leads_where_the_table_says_and_nothing_begins_twice() -> None:
     assert set(TRANSITIONS) == set(CartStatus)
     assert all(C.ASKING not in nexts for was, nexts in TRANSITIONS.items() if was)

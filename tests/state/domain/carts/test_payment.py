@@ -69,6 +69,16 @@ def test_a_part_that_cannot_be_sold_again_takes_the_others_back() -> None:
     assert after(Step.SELLING, S.RELEASED, is_refused=True) == Step.TAKEN_BACK
 
 
+@given(PARTS)
+def test_nothing_is_taken_back_before_every_section_that_was_asked_has_answered(
+    parts: set[Status],
+) -> None:
+    payment = followed(at(Step.TAKING_BACK), parts, NOW, is_refused=False, is_asked=True)
+    assert payment.step == Step.TAKING_BACK
+    selling = followed(at(Step.SELLING), parts, NOW, is_refused=True, is_asked=True)
+    assert selling.step == (Step.SOLD if parts == {S.SOLD} else Step.TAKING_BACK)
+
+
 def test_what_costs_nothing_is_sold_without_asking_for_money() -> None:
     assert after(Step.STARTING, S.PAYING, amount=0) == Step.SELLING
 
@@ -152,3 +162,14 @@ def test_each_part_is_asked_for_what_the_step_wants(
     step: Step, status: Status, expected: Ask | None
 ) -> None:
     assert asked_of(at(step), status) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(S.RELEASED, Ask.TAKE_BACK), (S.HELD, Ask.TAKE_BACK), (S.PAYING, Ask.FAIL_PAYMENT)],
+)
+def test_a_part_that_was_asked_to_sell_is_asked_back_however_it_stands(
+    status: Status, expected: Ask
+) -> None:
+    assert asked_of(at(Step.TAKING_BACK), status, is_asked=True) == expected
+    assert asked_of(at(Step.TAKEN_BACK), S.RELEASED, is_asked=True) is None
