@@ -83,7 +83,7 @@ async def open_cart(by: ByBuyer, event_id: EventIdInPath, body: CartWish, key: K
         await pre_locks.given_back(pod.pre_locks, locks)
         raise
     cart = await _settled(by, cart_id, lambda one: one.status in AT_REST)
-    is_reused = cart is not None and not _is_asked(cart, body)
+    is_reused = cart is not None and not _is_asked(cart, event_id, body)
     if cart is not None:
         held = () if is_reused else pre_locks.held_in(cart_id, cart)
         await pre_locks.kept(pod.pre_locks, locks, held)
@@ -204,10 +204,14 @@ async def _refuse_certain(
         raise
 
 
-def _is_asked(cart: Cart, body: CartWish) -> bool:
-    """Say whether a cart is what this body asks for."""
+def _is_asked(cart: Cart, event_id: int, body: CartWish) -> bool:
+    """Say whether a cart is what this body asks for, of this event.
+
+    Its id does not say: keys of two events may lie on one partition.
+    """
     wanted = [part[:3] for part in cart.parts]
-    return (wanted, cart.on_failure) == (list(body.wanted()), body.policy)
+    asked = event_id, list(body.wanted()), body.policy
+    return (cart.event_id, wanted, cart.on_failure) == asked
 
 
 def _advice(reason: Reason) -> str:

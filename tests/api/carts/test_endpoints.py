@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.carts.carting import MINUTE_MS, SECTIONS, Carting
+from support.carts.carting import MINUTE_MS, PARTITIONS, SECTIONS, Carting
 from support.pods.carts_asked import ANN, BOB, asking, create, log_of, owners_of, wish
 from support.pods.reservations_asked import problem
 from support.records.event_values import event
@@ -14,6 +14,7 @@ from support.seats.section_commands import EVENT, confirm, hold
 from api.pod import Pod
 from schemas.topics import RESERVATION_OUTCOMES
 from state.domain.carts.limits import Limits
+from state.domain.keys import cart_key, partition_of
 from state.domain.reservation import Status
 from state.domain.status import SectionStatus
 from state.kafka.command_log import AppendUnknown, NotAppended
@@ -75,6 +76,26 @@ def test_the_same_key_is_the_same_cart_and_another_body_is_refused(redis: str) -
         keep = BOTH | {"on_failure": "keep"}
         problem(await create(client, keep), 422, "IDEMPOTENCY_KEY_REUSED")
         assert (await create(client, wish((A, 1)), key="k2")).status_code == 201
+
+    asking(test)
+
+
+def test_one_key_for_two_events_is_no_cart_of_the_other_event() -> None:
+    """Redis does not remember, and both of the buyer's keys lie on one partition."""
+
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        keys: Any = pod.desk.keys
+        keys.is_down = True
+        home = partition_of(cart_key(EVENT, b"ann"), PARTITIONS)
+        other = next(
+            number
+            for number in range(EVENT + 1, EVENT + 100)
+            if partition_of(cart_key(number, b"ann"), PARTITIONS) == home
+        )
+        assert (await create(client, BOTH)).status_code == 201
+        headers = {**ANN, "Idempotency-Key": "k1"}
+        asked = await client.post(f"/v1/events/{other}/carts", json=BOTH, headers=headers)
+        problem(asked, 422, "IDEMPOTENCY_KEY_REUSED")
 
     asking(test)
 
