@@ -139,7 +139,9 @@ async def release_cart(
     value = pod.carts.encoders.release_cart(cart_id, who.user_id, by.correlation.id, event_id)
     await _tell(by, event_id, value)
     open_yet = {CartStatus.ASKING, CartStatus.HELD, CartStatus.ENDING}
-    ended = await _settled(by, cart_id, lambda one: one.status not in open_yet)
+    ended = await _settled(
+        by, cart_id, lambda one: one.status not in open_yet and not one.is_starting
+    )
     if ended is None:
         return _pending(cart_id, event_id, by.wait)
     _check_unpaid(ended, cart_id)
@@ -237,12 +239,14 @@ async def _settled(by: Asked, cart_id: str, is_met: IsMet) -> Cart | None:
 
 
 def _check_unpaid(cart: Cart, cart_id: str) -> None:
-    """Raise Problem (409) where parts are being paid for, or are sold.
+    """Raise Problem (409) where money may come in for parts, or they are sold.
 
     Beside parts that are sold, what may be kept by itself is given back by itself.
     """
     standing = {Status(part.status) for part in cart.parts}
-    if cart.status == CartStatus.PAYING:
+    if cart.is_starting:
+        standing.discard(Status.PAYING)
+    elif cart.status == CartStatus.PAYING:
         standing.add(Status.PAYING)
     is_given_back = cart.end == CartEnd.CANCELLED and Status.RELEASED in standing
     if cart.on_failure == OnFailure.KEEP and (standing & _MAY_HOLD or is_given_back):

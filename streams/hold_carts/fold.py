@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
-from state.domain.carts.cart import Cart, CartStatus, Part, given_up
+from state.domain.carts.cart import Cart, CartStatus, Part, given_up, unstarted
 from state.domain.carts.limits import is_counted
 from state.domain.carts.payment import Answer, Ask, Step, answer
 from state.domain.keys import (
@@ -209,6 +209,10 @@ class CartFold(Fold):
             is_doubtful = any(part.is_doubtful for part in cart.parts)
             if is_doubtful and self.log_time_ms - cart.changed_at_ms >= UNDECIDED_MS:
                 self.change(cart_id, cart, given_up(cart, self.log_time_ms))
+                continue
+            after = unstarted(cart, self.log_time_ms)
+            if after is not cart:
+                self.change(cart_id, cart, after)
                 continue
             self.ask_again(cart_id, cart)
             self.store(cart_id, cart)

@@ -212,6 +212,11 @@ class Cart(NamedTuple):
         return self.payment.step == Step.CHARGING or any(part.asked for part in self.parts)
 
     @property
+    def is_starting(self) -> bool:
+        """Say whether parts wait for the others before anybody is asked for money."""
+        return self.payment.step == Step.STARTING
+
+    @property
     def waits_since_ms(self) -> int:
         """Return when what is waited for began, Unix ms."""
         return max(self.changed_at_ms, self.payment.since_ms)
@@ -300,7 +305,7 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
     cart = cart._replace(parts=parts)
     # Where nobody could look it refuses to begin; what is to be sold is asked again.
     is_unseen = told.status == Status.UNSPECIFIED
-    is_never = cart.payment.step == Step.STARTING and told.reason not in _SAYS_NOTHING
+    is_never = cart.is_starting and told.reason not in _SAYS_NOTHING
     is_refused = is_answered and (is_never or not is_unseen)
     is_refused = is_refused and not paying.is_as_asked(cart.payment, Status(part.status))
     return _settled(cart, now_ms, is_refused=is_refused)
@@ -349,13 +354,24 @@ def settled(cart: Cart, say: Say, failure: int, now_ms: int) -> Cart:
 def cancelled(cart: Cart, now_ms: int) -> Cart:
     """Return the cart after its buyer has given it back: whatever is held is given back.
 
-    Not while a part is being paid for, nor once nothing is held.
+    Not while money may come in, nor once nothing is held.
     """
     standing = {Status(part.status) for part in cart.parts}
     is_paid_for = cart.payment.step in UNDER_WAY or Status.PAYING in standing
-    if cart.end or is_paid_for or not standing & _OPEN:
+    if cart.end or (is_paid_for and not cart.is_starting) or not standing & _OPEN:
         return cart
-    return _settled(cart._replace(end=CartEnd.CANCELLED), now_ms)
+    return _settled(cart._replace(end=CartEnd.CANCELLED), now_ms, is_refused=cart.is_starting)
+
+
+def unstarted(cart: Cart, now_ms: int) -> Cart:
+    """Return the cart whose payment did not begin in the time that parts wait for it.
+
+    Nobody was asked for money, so what waits is given back. The same where it is none.
+    """
+    waiting = [part for part in cart.parts if part.is_paid and part.status == Status.PAYING]
+    waits_ms = [part.over_ms for part in waiting]
+    is_over = cart.is_starting and min(waits_ms, default=now_ms + 1) <= now_ms
+    return _settled(cart, now_ms, is_refused=True) if is_over else cart
 
 
 def extended(cart: Cart, correlation_id: bytes) -> Cart:

@@ -50,7 +50,7 @@ class Step(IntEnum):
 
 
 UNDER_WAY: Final = frozenset({Step.STARTING, Step.CHARGING, Step.SELLING})
-"""Where the buyer can neither give the cart back nor extend it."""
+"""Where the buyer cannot extend the cart; nor give it back, once money was asked for."""
 
 MAY_SELL: Final = frozenset({Step.SELLING, Step.TAKING_BACK})
 """Where some part may be sold by what was asked of it, whatever its section told before."""

@@ -1,13 +1,17 @@
 """Paying for a cart over HTTP: once, for what the buyer saw, all seats or none."""
 
+from typing import Any
+
 import httpx
-from support.carts.carting import CARTS, MINUTE_MS, SECTIONS
+from support.carts.carting import CARTS, MINUTE_MS, PARTITIONS, SEATS, SECTIONS
 from support.carts.paid_carts import PAYMENTS, PRICE, PaidCarts
 from support.carts.paid_over_http import asking, held, home_of, pay, shown
 from support.pods.carts_asked import ANN, BOB
 from support.pods.reservations_asked import problem
+from support.seats.section_commands import EVENT
 
 from api.pod import Pod
+from state.domain.keys import partition_of, section_key
 from state.domain.reservation import Status
 
 A, B, C = SECTIONS
@@ -116,6 +120,38 @@ def test_while_it_is_paid_for_a_cart_is_neither_given_back_nor_extended() -> Non
         problem(asked, 409, "NOT_PAID")
 
     asking(test)
+
+
+def test_while_its_payment_only_begins_a_cart_is_given_back() -> None:
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        home, on_a, on_b = home_of(cart), place_of(A), place_of(B)
+        log: Any = pod.carts.log
+        # The section of the second part is away.
+        log.hears = lambda: relayed(world, (CARTS, home), (SEATS, on_a))
+        await pay(client, cart)
+        assert world.truth(cart["cart_id"], A, B) == [Status.PAYING, Status.HELD]
+        path = f"/v1/carts/{cart['cart_id']}"
+        pending = await client.delete(path, headers={**ANN, "Prefer": "wait=0"})
+        assert (pending.status_code, pending.json()["status"]) == (202, "PENDING")
+        assert world.truth(cart["cart_id"], A, B) == [Status.RELEASED, Status.HELD]
+        relayed(world, (SEATS, on_b), (CARTS, home))
+        given_back = await client.delete(path, headers=ANN)
+        assert (given_back.status_code, given_back.json()["status"]) == (200, "RELEASED")
+        world.settle()
+        world.check()
+
+    asking(test)
+
+
+def place_of(section: str) -> int:
+    return partition_of(section_key(EVENT, section), PARTITIONS)
+
+
+def relayed(world: PaidCarts, *places: tuple[str, int]) -> None:
+    """Let only these partitions decide what lies before them."""
+    while any(world.driver.relay(*place) for place in places):
+        pass
 
 
 def test_a_change_is_waited_for() -> None:

@@ -220,6 +220,39 @@ def test_while_it_is_paid_for_a_cart_neither_lapses_nor_can_be_given_back_or_ext
     assert world.cart(ID).extension == b""
 
 
+def without(world: PaidCarts, section: str) -> None:
+    """Let all but one section decide what lies before them."""
+    home = [(CARTS, HOME), (PAYMENTS, HOME)]
+    others = [(SEATS, on(one)) for one in SECTIONS if one != section]
+    while any(world.driver.relay(*place) for place in (*home, *others)):
+        pass
+
+
+@pytest.mark.parametrize("is_given_back", [False, True])
+def test_a_section_that_is_away_while_a_payment_starts_keeps_no_seat_of_another(
+    *, is_given_back: bool
+) -> None:
+    world = held(A, B)
+    world.pay(ID)
+    without(world, B)
+    assert world.truth(ID, A) == [S.PAYING]
+    if is_given_back:
+        world.send(release_cart(ID))
+    else:
+        # It hears of nothing that it is asked until then.
+        for _ in range(PAYMENT_MS // 50_000 + 2):
+            world.driver.pass_over(SEATS, on(B))
+            world.driver.advance(50_000)
+            without(world, B)
+    without(world, B)
+    assert world.truth(ID, A) == [S.RELEASED]
+    # It comes back; where the buyer did not wait, it has the start of the payment before it.
+    world.settle()
+    world.check()
+    assert world.truth(ID, A, B) == [S.RELEASED, S.RELEASED]
+    assert world.purchase(ID) is None
+
+
 def test_with_keep_what_is_held_is_paid_for() -> None:
     world = PaidCarts()
     world.ask(hold("other", 3, section=B, user="bob"))

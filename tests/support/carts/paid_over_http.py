@@ -22,11 +22,15 @@ Test = Callable[[PaidCarts, Pod, httpx.AsyncClient], Awaitable[None]]
 
 
 class PaidLog(CartLog):
-    """A CartLog of which all hear at once."""
+    """A CartLog of which all hear at once, or those whom `hears` lets hear."""
+
+    def __init__(self, world: PaidCarts) -> None:
+        super().__init__(world)
+        self.hears = world.relay_all
 
     async def send(self, *args: Any, **options: Any) -> Appended:
         appended = await super().send(*args, **options)
-        self.world.relay_all()
+        self.hears()
         return appended
 
 

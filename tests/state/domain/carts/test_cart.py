@@ -25,6 +25,7 @@ from state.domain.carts.cart import (
     paid,
     refusal_to_pay,
     settled,
+    unstarted,
 )
 from state.domain.carts.payment import Ask, CartPayment, Step
 from state.domain.purchase import Say
@@ -232,6 +233,37 @@ def test_what_payments_want_back_is_asked_back_though_nothing_is_known_to_be_sol
     assert cart.payment.step == Step.TAKEN_BACK
 
 
+def starting() -> Cart:
+    """Return a cart whose first part waits for its payment, and whose second has not answered."""
+    cart = asked(b"A", b"B")
+    for number in (0, 1):
+        cart = told(cart, number, held(3, 800))
+    cart = paid(cart, WISH, NOW)
+    return told(cart, 0, Standing(4, 0, S.PAYING, 1, deadline_ms=900), cart.turn_id)
+
+
+def test_a_payment_that_does_not_begin_in_time_gives_back_what_waits_for_it() -> None:
+    cart = starting()
+    assert unstarted(cart, 899) == cart
+    over = unstarted(cart, 900)
+    assert (over.status, questions(over)) == (C.ENDING, [Ask.FAIL_PAYMENT, Ask.RELEASE])
+    assert over.payment.step == Step.GIVING_BACK
+    # The start lay before the release in its section.
+    late = told(over, 1, Standing(5, 0, S.PAYING, 1))
+    assert questions(late) == [Ask.FAIL_PAYMENT, Ask.FAIL_PAYMENT]
+    charging = told(cart, 1, Standing(5, 0, S.PAYING, 1), cart.turn_id)
+    assert unstarted(charging, 10_000) == charging
+
+
+def test_a_cart_is_given_back_by_its_buyer_while_nobody_was_asked_for_money() -> None:
+    cart = starting()
+    ended = cancelled(cart, NOW)
+    assert (ended.status, ended.end) == (C.ENDING, CartEnd.CANCELLED)
+    assert questions(ended) == [Ask.FAIL_PAYMENT, Ask.RELEASE]
+    charging = told(cart, 1, Standing(5, 0, S.PAYING, 1), cart.turn_id)
+    assert cancelled(charging, NOW) == charging
+
+
 def given_back(*sections: bytes) -> Cart:
     """Return a cart whose payment brought nothing, and whose parts were given back."""
     cart = asked(*sections)
@@ -413,7 +445,7 @@ NEXT = {
 }
 CAUSES = st.sampled_from([Reason.UNSPECIFIED, Reason.INTERNAL, Reason.KEY_MISMATCH])
 WORDS = st.tuples(st.just("word"), st.integers(0, 2), st.integers(0, 3), CAUSES, st.booleans())
-OTHERS = st.sampled_from(["pay", "cancel", "give up", *Say])
+OTHERS = st.sampled_from(["pay", "cancel", "give up", "late", *Say])
 
 
 def priced(offset: int, status: Status) -> Standing:
@@ -452,5 +484,7 @@ def test_whatever_is_told_in_any_order_no_step_is_illegal(
                 cart = cancelled(cart, NOW)
             case "give up":
                 cart = given_up(cart, NOW)
+            case "late":
+                cart = unstarted(cart, NOW)
             case Say() if cart.payment.step:
                 cart = settled(cart, what, 0, NOW)
