@@ -223,8 +223,12 @@ class Cart(NamedTuple):
 
     @property
     def turn_id(self) -> bytes:
-        """Return the correlation id of what this step of its payment asks of sections."""
-        return b"pay.%d" % self.payment.turn
+        """Return the correlation id of what this step of its payment asks of sections.
+
+        It is never that of the buyer's request, which what is asked of holds has.
+        """
+        mark = b":" if self.correlation_id.startswith(b"pay.") else b"."
+        return b"pay%s%d" % (mark, self.payment.turn)
 
     @property
     def paid(self) -> frozenset[Status]:

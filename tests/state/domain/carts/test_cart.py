@@ -233,9 +233,18 @@ def test_what_payments_want_back_is_asked_back_though_nothing_is_known_to_be_sol
     assert cart.payment.step == Step.TAKEN_BACK
 
 
-def starting() -> Cart:
+@pytest.mark.parametrize("request_id", [b"c-1", b"pay.1", b"pay:1", b"pay.", b"pay.3"])
+def test_no_request_of_the_buyer_has_the_id_of_a_turn_of_his_payment(request_id: bytes) -> None:
+    """A hold that is answered twice would be taken for a refusal to wait, or to be sold."""
+    cart = starting(request_id)
+    assert told(cart, 1, held(3, 800), request_id) == cart
+    for turn in range(9):
+        assert cart._replace(payment=WISH._replace(turn=turn)).turn_id != request_id
+
+
+def starting(request_id: bytes = b"c") -> Cart:
     """Return a cart whose first part waits for its payment, and whose second has not answered."""
-    cart = asked(b"A", b"B")
+    cart = asked(b"A", b"B")._replace(correlation_id=request_id)
     for number in (0, 1):
         cart = told(cart, number, held(3, 800))
     cart = paid(cart, WISH, NOW)
