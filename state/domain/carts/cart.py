@@ -295,9 +295,7 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
     if told.status == Status.UNSPECIFIED:
         part = _undecided(part, told)
     elif told.rank >= part.standing.rank:
-        # What is held though it was asked back is asked for as before: `_settled` sees to it.
-        is_asked_still = part.is_paid and cart.payment.step in paying.MAY_SELL
-        part = part._replace(standing=told, asked=part.asked if is_asked_still else Ask.NOTHING)
+        part = part._replace(standing=told, asked=_asked_still(cart, part, told))
         if told.status != Status.HELD:
             # Nothing is left that could last longer, whatever became of the wish.
             part = part._replace(is_extending=False)
@@ -324,7 +322,12 @@ def refusal_to_pay(cart: Cart, amount: int, currency: bytes) -> Reason | None:
         return Reason.PAYMENT_IN_PROGRESS
     if cart.status != CartStatus.HELD:
         return Reason.NOT_HELD
-    held = [part.standing for part in cart.parts if part.status == Status.HELD]
+    held = [
+        part.standing
+        for part in cart.parts
+        # What is asked back is about to go, and no sum may have it.
+        if part.status == Status.HELD and part.asked != Ask.RELEASE
+    ]
     if len(held) < sum(part.is_open for part in cart.parts):
         return Reason.PAYMENT_IN_PROGRESS
     if not all(one.currency for one in held):
@@ -396,6 +399,17 @@ def given_up(cart: Cart, now_ms: int) -> Cart:
     """
     parts = tuple(_never_held(part) if part.is_doubtful else part for part in cart.parts)
     return _settled(cart._replace(parts=parts), now_ms)
+
+
+def _asked_still(cart: Cart, part: Part, told: Standing) -> Ask:
+    """Return what its section is asked behind this word; `_settled` adds what the cart asks."""
+    if part.is_paid and cart.payment.step in paying.MAY_SELL:
+        return Ask(part.asked)
+    is_asked_back = part.status == Status.HELD and part.asked == Ask.RELEASE
+    if told.status == Status.HELD and (part.status == Status.REJECTED or is_asked_back):
+        # It was given up, and its buyer may have others in its place by now.
+        return Ask.RELEASE
+    return Ask.NOTHING
 
 
 def _never_held(part: Part) -> Part:

@@ -179,6 +179,19 @@ def test_a_part_that_is_held_after_all_is_given_back_beside_what_is_paid_for(
     assert (cart.status, cart.is_waiting) == (C.SOLD, False)
 
 
+def test_a_part_that_was_given_up_and_is_held_after_all_is_given_back() -> None:
+    """Nobody counted it meanwhile: its buyer may have as much as he is allowed without it."""
+    cart = told(asked(b"A", b"B", on_failure=OnFailure.KEEP), 0, held(5))
+    cart = given_up(told(cart, 1, Standing(6, 0, S.UNSPECIFIED, reason=Reason.INTERNAL)), NOW)
+    # Also where its section says it again.
+    for word in (held(9), held(9), held(10)):
+        cart = told(cart, 1, word)
+        assert (cart.status, questions(cart)) == (C.HELD, [Ask.NOTHING, Ask.RELEASE])
+        assert refusal_to_pay(cart, 0, b"EUR") == Reason.PAYMENT_IN_PROGRESS
+    cart = told(cart, 1, Standing(11, 0, S.RELEASED))
+    assert (cart.status, questions(cart)) == (C.HELD, [Ask.NOTHING, Ask.NOTHING])
+
+
 def test_a_part_that_is_held_after_all_is_held_beside_one_that_somebody_else_has_sold() -> None:
     cart = told(asked(b"A", b"B", on_failure=OnFailure.KEEP), 0, Standing(3, 0, S.SOLD, 1))
     cart = told(cart, 1, Standing(4, 0, S.UNSPECIFIED, reason=Reason.INTERNAL))
