@@ -25,7 +25,8 @@ SKEW_MS: Final = 3_600_000
 DECIDED: Final = frozenset(
     (
         *(Reason.KEY_MISMATCH.name, Reason.WRONG_PARTITION.name, Reason.BAD_COUNT.name),
-        *("BAD_CART_ID", "OTHER_EPOCH", "OTHER_PAYMENT"),
+        *("BAD_CART_ID", "BAD_ORDER", "BAD_PURCHASE"),
+        *("OTHER_EPOCH", "OTHER_ORDER", "OTHER_PAYMENT", "PURCHASE_FULL"),
     )
 )
 """Causes of letters by a rule, which says the same of the same log."""
