@@ -78,23 +78,19 @@ class Setup:
 def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route:
     """Return the route of the only writer of allocations."""
     allocate = Allocate(setup.codecs)
-    retries, retention_ms = figures
     work = Work(
         topics.role,
         topics.source,
         allocate.begin,
         allocate.answered,
-        patience=retries.of(topics.role),
-        retention_ms=retention_ms,
+        *figures.of(topics.role),
         identify=identified(setup.codecs),
         call_ms=CALL_MS,
         seal=setup.seal,
     )
     return work_route(
         work,
-        to=topics.to,
-        changelog=topics.changelog,
-        dead_letters=topics.dead_letters,
+        **topics.written(),
         owns=owns,
         stored={ALLOCATED: allocation_of},
         performers={SERVICE: setup.perform},

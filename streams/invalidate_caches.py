@@ -20,7 +20,7 @@ from streams.route import RoleTopics, Route
 from streams.settings import FIGURES, Figures
 from streams.working.answers import Seal
 from streams.working.events import by_record
-from streams.working.fold import Work
+from streams.working.fold import Work, no_answer
 from streams.working.inbox import Event
 from streams.working.route import work_route
 from streams.working.task import Failed, Task
@@ -54,13 +54,12 @@ def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route
             raise Failed(f"cannot be read any more: {said}")
         task.call(CACHES, json.dumps(keys_of(_word(said))).encode())
 
-    retries, retention_ms = figures
     work = Work(
         topics.role,
         topics.source,
         begin,
-        patience=retries.of(topics.role),
-        retention_ms=retention_ms,
+        no_answer,
+        *figures.of(topics.role),
         is_critical=False,
         identify=by_record(codecs.told, _known_by),
         call_ms=CALL_MS,
@@ -68,8 +67,7 @@ def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route
     )
     return work_route(
         work,
-        changelog=topics.changelog,
-        dead_letters=topics.dead_letters,
+        **topics.written(),
         performers={CACHES: setup.perform},
         close=setup.close,
         owns=lambda *_: False,

@@ -33,7 +33,7 @@ from streams.batch import Batch, Record
 from streams.route import RoleTopics, Route
 from streams.settings import FIGURES, Figures
 from streams.working.events import Identify, by_content
-from streams.working.fold import Work
+from streams.working.fold import Work, no_answer
 from streams.working.inbox import Event
 from streams.working.route import work_route
 from streams.working.task import Failed, Hopeless, Task
@@ -49,20 +49,17 @@ _CONFIRMED: Final = PAYMENTS + "PurchaseConfirmed"
 
 def route(topics: RoleTopics, codecs: IssuingCodecs, figures: Figures = FIGURES) -> Route:
     """Return the route of the only writer of issued purchases."""
-    retries, retention_ms = figures
     work = Work(
         topics.role,
         topics.source,
         Issue(codecs),
-        patience=retries.of(topics.role),
-        retention_ms=retention_ms,
+        no_answer,
+        *figures.of(topics.role),
         identify=identified(codecs),
     )
     return work_route(
         work,
-        to=topics.to,
-        changelog=topics.changelog,
-        dead_letters=topics.dead_letters,
+        **topics.written(),
         owns=owns,
         stored={ISSUED: issued_purchase},
     )

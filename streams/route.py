@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict
 
 from infra.process.environment import BadSetting
 from schemas.topics import DEAD_LETTER_QUEUE, Topic
@@ -51,6 +51,14 @@ class Retold:
     tell: Callable[[State, Sequence[bytes]], list[tuple[bytes | None, bytes]]]
 
 
+class Written(TypedDict):
+    """Where a role writes to: names of topics, as `Route` and `work_route` ask for them."""
+
+    to: tuple[str, ...]
+    changelog: str
+    dead_letters: str
+
+
 class RoleTopics(NamedTuple):
     """The topics of one role: a line of the topology's table. Fields as those of `Route`."""
 
@@ -79,6 +87,10 @@ class RoleTopics(NamedTuple):
     def through(self, handler: Handler) -> tuple[str, str, Handler, tuple[str, ...], str, str]:
         """Return the first arguments of the role's `Route`, with its handler."""
         return self.role, self.source, handler, self.to, self.changelog, self.dead_letters
+
+    def written(self) -> Written:
+        """Return where the role writes to, for the `work_route` of its work."""
+        return Written(to=self.to, changelog=self.changelog, dead_letters=self.dead_letters)
 
 
 @dataclass(frozen=True, slots=True)

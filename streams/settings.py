@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -21,14 +21,27 @@ from infra.process.environment import (
     whole,
 )
 from infra.process.settings import PREFIX, SharedSettings
-from streams.patience import RETRIES, Retries, retries
+from streams.patience import RETRIES, Patience, Retries, retries
 
 INBOX_RETENTION_MS = 8 * 86_400_000
 """A day longer than our source topics keep records: what may be read again is known."""
 
-Figures = tuple[Retries, int]
-FIGURES: Figures = (RETRIES, INBOX_RETENTION_MS)
-"""Of workers that do one thing for each event: how often it is tried, how long it is known."""
+
+class Figures(NamedTuple):
+    """Of workers that do one thing for each event.
+
+    retries: how often, and when again. inbox_retention_ms: how long an event is known.
+    """
+
+    retries: Retries = RETRIES
+    inbox_retention_ms: int = INBOX_RETENTION_MS
+
+    def of(self, role: str) -> tuple[Patience, int]:
+        """Return the patience and the retention of one role, as its `Work` takes them."""
+        return self.retries.of(role), self.inbox_retention_ms
+
+
+FIGURES: Final = Figures()
 
 __all__ = ["BadSetting", "Settings"]
 

@@ -92,7 +92,7 @@ def parts_of(settings: Settings, environ: Mapping[str, str], ids: SchemaIds) -> 
         issuing=issuing if issue_purchases.ROLE in settings.roles else None,
         allocating=_allocating(settings, issuing),
         caches=_caches(settings, issuing),
-        figures=(settings.retries, settings.inbox_retention_ms),
+        figures=Figures(settings.retries, settings.inbox_retention_ms),
     )
 
 

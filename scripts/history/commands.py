@@ -46,6 +46,12 @@ class At(click.ParamType):
             self.fail(f"{value!r} is no offset and no time: 1234, 90m, ISO 8601", param, ctx)
 
 
+def of_reservation(function: Callable[..., int]) -> click.Command:
+    """Make a function the command `reservation ID`."""
+    asked = click.argument("reservation_id")(json_option(failing(*FAILURES)(function)))
+    return command("reservation")(asked)
+
+
 @command("section")
 @click.argument("event_id", type=click.IntRange(0))
 @click.argument("section")
@@ -91,10 +97,7 @@ def inspect_section(*, event_id: int, section: str, at: Until, as_json: bool) ->
     return DONE
 
 
-@command("reservation")
-@click.argument("reservation_id")
-@json_option
-@failing(*FAILURES)
+@of_reservation
 def inspect_reservation(*, reservation_id: str, as_json: bool) -> int:
     """Show a reservation as the changelog has it, wherever it lies.
 
@@ -181,10 +184,7 @@ def explain_seat(*, event_id: int, section: str, row: str, seat: str, as_json: b
     return DONE
 
 
-@command("reservation")
-@click.argument("reservation_id")
-@json_option
-@failing(*FAILURES)
+@of_reservation
 def explain_reservation(*, reservation_id: str, as_json: bool) -> int:
     """Say what was asked for a reservation, what was decided, and why.
 

@@ -48,11 +48,11 @@ async def visit(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> None:
         await follow(buyer, place, cart, ENDED)
         return
     if fate < 0.45:
-        await insist(buyer, "POST", f"{place}:extend", cart_id, buyer.new_key())
+        await insist(buyer, "POST", f"{place}:extend", cart_id, key=buyer.new_key())
     await pay(buyer, place, cart)
     ended = await follow(buyer, place, cart, ENDED)
     if ended.get("status") == "SOLD" and buyer.shop.may_return and draw.random() < RETURNED:
-        await insist(buyer, "POST", f"{place}:refund", cart_id, buyer.new_key())
+        await insist(buyer, "POST", f"{place}:refund", cart_id, key=buyer.new_key())
         await follow(buyer, place, ended, frozenset({"REFUNDED"}))
 
 
@@ -61,7 +61,7 @@ async def pay(buyer: "WebBuyer", place: str, cart: Answer) -> None:
     sum_seen = {"amount": cart["amount"], "currency": cart["currency"]}
     json, key = {**sum_seen, "method": METHOD, "gateway": GATEWAY}, buyer.new_key()
     for _ in range(1 + (buyer.draw.random() < 0.1)):
-        await insist(buyer, "POST", f"{place}/payments", cart["cart_id"], key, json)
+        await insist(buyer, "POST", f"{place}/payments", cart["cart_id"], key=key, json=json)
 
 
 async def hold(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> Answer | None:
@@ -108,23 +108,9 @@ async def follow(buyer: "WebBuyer", place: str, answer: Answer, ends: frozenset[
     return answer
 
 
-async def insist(
-    buyer: "WebBuyer",
-    method: str,
-    path: str,
-    cart_id: str,
-    key: str = "",
-    json: Answer | None = None,
-) -> None:
-    """Ask until the answer is certain, or the wish was taken."""
-    for _ in range(TRIES_MAX):
-        kind, answer = await buyer.ask(
-            Act.CART, method, path, json=json, key=key, reservation_id=cart_id
-        )
-        is_taken = kind is Kind.OK or bool(answer.get("payment_id"))
-        if is_taken or (kind is Kind.REFUSED and not is_for_later(answer)):
-            return
-        await asyncio.sleep(RETRY_S)
+async def insist(buyer: "WebBuyer", method: str, path: str, cart_id: str, **asked: Any) -> None:
+    """Insist on something of a cart; asked: its key and body, as `WebBuyer.ask` takes them."""
+    await buyer.insist(Act.CART, method, path, reservation_id=cart_id, **asked)
 
 
 def is_for_later(answer: Mapping[str, Any]) -> bool:

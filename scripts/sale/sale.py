@@ -61,36 +61,26 @@ class Story:
     first_hold_s: float | None = None
 
 
+@dataclass
 class Sale:
     """The sale, step by step: buyers buy while things happen to the workers."""
 
-    def __init__(
-        self,
-        buyers: Buyers,
-        web: WebBuyers,
-        supervisor: Supervisor,
-        pod: ApiPod,
-        payments: Payments,
-        gateway: GatewayControl,
-        display: Display,
-        issuing: Issuing,
-        faults: Sequence[str] = (),
-        seed: int = 0,
-        rebuild: Rebuild | None = None,
-    ) -> None:
-        self.faults = faults
-        self.rebuild = rebuild
-        self._draw = random.Random(seed)  # noqa: S311 - seeded
-        self.buyers = buyers
-        self.web = web
-        self.supervisor = supervisor
-        self.workers = supervisor.workers
-        self.pod = pod
-        self.payments = payments
-        self.gateway = gateway
-        self.display = display
-        self.issuing = issuing
+    buyers: Buyers
+    web: WebBuyers
+    supervisor: Supervisor
+    pod: ApiPod
+    payments: Payments
+    gateway: GatewayControl
+    display: Display
+    issuing: Issuing
+    faults: Sequence[str] = ()
+    seed: int = 0
+    rebuild: Rebuild | None = None
+
+    def __post_init__(self) -> None:
+        self.workers = self.supervisor.workers
         self.story = Story()
+        self._draw = random.Random(self.seed)  # noqa: S311 - seeded
         self._moved: tuple[tuple[int, ...], float] = ((), monotonic())
         self._outage_to_s: float | None = None
 

@@ -376,17 +376,21 @@ class WebBuyer:
         key: str = "",
         json: Answer | None = None,
     ) -> Answer:
-        """Ask until the answer is certain; return it where it is a good one."""
+        """Insist on something of a reservation; place: its id and what is asked of it."""
+        return await self.insist(
+            act,
+            method,
+            f"/v1/reservations/{place}",
+            json=json,
+            section=section,
+            key=key,
+            reservation_id=re.split("[:/]", place)[0],
+        )
+
+    async def insist(self, act: Act, method: str, path: str, **asked: Any) -> Answer:
+        """Ask until the answer is certain; return it where it is a good one. asked: as `ask`."""
         for _ in range(TRIES_MAX):
-            kind, answer = await self.ask(
-                act,
-                method,
-                f"/v1/reservations/{place}",
-                json=json,
-                section=section,
-                key=key,
-                reservation_id=re.split("[:/]", place)[0],
-            )
+            kind, answer = await self.ask(act, method, path, **asked)
             if kind is Kind.OK or answer.get("payment_id"):
                 return answer
             if kind is Kind.REFUSED and not is_for_later(answer):

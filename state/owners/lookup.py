@@ -40,7 +40,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 
 from schemas.topics import SECTION_COMMANDS
 from serdes.avro.stored import stored_decoder
-from state.domain.keys import BLOCKED, LAYOUT, RESERVATION, SECTION
+from state.domain.keys import LAYOUT, RESERVATION, SECTION
 from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
 from state.kafka.group_offsets import committed_in
@@ -106,22 +106,17 @@ class _Line:
 
 
 class SectionRecords(NamedTuple):
-    """All that is stored of a section, as of one moment.
+    """What is stored of a section and buyers may see, as of one moment.
 
     plan:   as it was opened, with the sale window as it is now.
-    layout: its shape; free, blocked: one bitmap a row, bit i for seat i. A seat that is neither
-            is held or sold.
+    layout: its shape; free: one bitmap a row, bit i is 1 while seat i is free.
     """
 
     plan: Plan
     layout: Layout
     version: int
     changed_at_ms: int
-    held_count: int
-    sold_count: int
-    blocked_count: int
     free: tuple[int, ...]
-    blocked: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +225,6 @@ class OwnerLookup:
         self._read_reservation = stored_decoder(_STATE + "Reservation")
         self._read_layout = stored_decoder(_STATE + "SectionLayout")
         self._read_section = stored_decoder(_STATE + "SectionState")
-        self._read_blocked = stored_decoder(_STATE + "BlockedSeats")
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -273,29 +267,15 @@ class OwnerLookup:
 
     async def section(self, partition: int, section_key: bytes) -> SectionRecords | None:
         """Return what is stored of an open section."""
-        keys = [tag + section_key for tag in (LAYOUT, SECTION, BLOCKED)]
-        layout_record, state, blocked_record = await self.get_many(
-            SECTION_COMMANDS.name, partition, keys
-        )
+        keys = [tag + section_key for tag in (LAYOUT, SECTION)]
+        layout_record, state = await self.get_many(SECTION_COMMANDS.name, partition, keys)
         if layout_record is None or state is None:
             return None
         plan = plan_of(SectionLayout._make(self._read_layout(layout_record, 0)))
         layout = Layout.of(plan.rows)
-        counts = SectionState._make(self._read_section(state, 0))
-        blocked = bytes(layout.packed_bytes)
-        if blocked_record is not None:
-            (blocked,) = self._read_blocked(blocked_record, 0)
-        return SectionRecords(
-            plan=plan,
-            layout=layout,
-            version=counts.version,
-            changed_at_ms=counts.changed_at_ms,
-            held_count=counts.held_count,
-            sold_count=counts.sold_count,
-            blocked_count=counts.blocked_count,
-            free=tuple(layout.unpack(counts.free)),
-            blocked=tuple(layout.unpack(blocked)),
-        )
+        stands = SectionState._make(self._read_section(state, 0))
+        free = tuple(layout.unpack(stands.free))
+        return SectionRecords(plan, layout, stands.version, stands.changed_at_ms, free)
 
     async def get(self, topic: str, partition: int, store_key: bytes) -> bytes | None:
         """Return the committed payload of one store key, or None where there is none.

@@ -172,25 +172,16 @@ class Observer:
     def dead_letter(self, place: str, letter: DeadLetter) -> None:
         """Take in a dead letter that was committed."""
         self.metrics.dead_letters.labels(letter.reason).inc()
-        self.log.warning(
-            "dead letter: %s offset %d: %s, %s",
-            place,
-            letter.record.offset,
-            letter.reason,
-            letter.detail,
-            extra=about(letter.record),
-        )
+        self._tell_letter(f"dead letter: {letter.reason}", place, letter)
 
     def given_up(self, place: str, letter: DeadLetter) -> None:
         """Take in what was given up for good, and is no dead letter."""
-        self.log.warning(
-            "given up: %s offset %d after %d attempts: %s",
-            place,
-            letter.record.offset,
-            letter.attempts,
-            letter.detail,
-            extra=about(letter.record),
-        )
+        self._tell_letter(f"given up after {letter.attempts} attempts", place, letter)
+
+    def _tell_letter(self, what: str, place: str, letter: DeadLetter) -> None:
+        record = letter.record
+        message = "%s: %s offset %d: %s"
+        self.log.warning(message, what, place, record.offset, letter.detail, extra=about(record))
 
     def parked(self, place: str, why: str) -> None:
         """A running partition waits for a schema, or for newer code."""

@@ -166,15 +166,12 @@ def test_reservations_and_sections_are_read_as_the_handler_stored_them(tmp_path:
             assert section is not None
             # First row: 0 and 1 are sold, 2 is held; second row: 0 and 3 are blocked.
             assert section.free == (0b1000, 0b0110)
-            assert section.blocked == (0b0000, 0b1001)
-            assert (section.held_count, section.sold_count, section.blocked_count) == (1, 2, 2)
             assert section.version == partition.status().version
             assert section.plan.rows[1].aisles == (2,)
             assert section.layout.seat_counts == (4, 4)
-            # A section whose seats were never blocked has no record of blocked ones.
             fresh = await pod.section(0, section_key(EVENT, B))
             assert fresh is not None
-            assert (fresh.free, fresh.blocked) == ((0b111,), (0,))
+            assert fresh.free == (0b111,)
             assert await pod.section(0, section_key(EVENT, "NONE")) is None
 
     with_owner(tmp_path, {SEATS: partition.store}, talk)

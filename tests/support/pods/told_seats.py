@@ -29,11 +29,7 @@ def records(
         layout=layout,
         version=version,
         changed_at_ms=1_764_000_000_000 + version,
-        held_count=len(taken),
-        sold_count=0,
-        blocked_count=0,
         free=tuple(free),
-        blocked=(0,) * len(rows),
     )
 
 
