@@ -185,7 +185,7 @@ async def resolve_compensation(
         purchase.event_id,
         request.state.correlation.id,
     )
-    value = pod.payments.encoders.resolved(
+    value = pod.payments.encoders.compensation_resolved(
         identity, _FOUND[body.finding], body.gateway, body.gateway_payment_id
     )
     await pod.payments.tell(payment_id, partition, value, request.state.correlation)

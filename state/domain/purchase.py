@@ -196,13 +196,16 @@ class Finding(IntEnum):
 class Purchase(NamedTuple):
     """One purchase.
 
+    asked:    number of the last question; 0 for none.
     is_sold:  its seats were sold; they stay so until the section has taken them back.
-    tries:    how often the present question, or the one before it, was left without an answer.
-    overtime: the same since the deadline; of a refund, how often nothing came of asking for it.
-    paid, paid_currency: what was captured, which is what may go back.
-    may_charge: nobody is charged whose money the gateway is said to have already.
-    is_hinted: a hint came since the open question was asked: a "no" may be older than the money.
-    is_paid_elsewhere: a person knows that its seats are: whatever comes here goes back.
+    tries:    how often the gateway left the question without an answer.
+    overtime: how often since the deadline; of a refund, how often the gateway did nothing.
+    paid, paid_currency: what was captured: as much goes back.
+    may_charge: False where another shop claims that the gateway has the money already.
+    is_hinted: a hint has come since the open question was asked. An answer "no money" may be
+              older than the money that the hint tells of.
+    is_paid_elsewhere: a person has found that the seats were paid for in another way. Money that
+              comes here goes back.
     """
 
     amount: int
@@ -251,9 +254,11 @@ REFUND_RETRIES: Final = Retries(first_ms=30_000, longest_ms=480_000, most=5)
 """For a REFUND that the gateway left open, or says that it cannot make."""
 
 WAIT_RETRIES: Final = Retries(first_ms=30_000, longest_ms=3_600_000, most=30)
-"""What holds no seats waits for a gateway for a day: a refund of which it did nothing or has not
-decided, and a look at a purchase that has ended without money. Then a person is asked. Where one
-is asked already, so long a look goes on."""
+"""For questions that keep no seats: about a day long, then a person is asked.
+
+They are a refund that the gateway has not begun or not decided, and VERIFY for a purchase that has
+ended without money.
+"""
 
 WAIT_MS_MAX: Final = 60_000
 """Longest pause that a gateway may ask for: it must not hold seats for as long as it likes."""
@@ -291,61 +296,66 @@ def begin_claimed(
     return Followed(ended, Say.RELEASE_SEATS if deadline_ms else None)
 
 
-def answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
-    """Return what follows from a gateway's answer; one that is not waited for changes nothing."""
+def after_answer(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
+    """Return what follows from a gateway's answer.
+
+    An answer to another question than the open one changes nothing.
+    """
     asking = purchase.asking
     if asking is None or answer.number != asking.number:
         return Followed(purchase)
     is_outdated = purchase.is_hinted and answer.heard in _NO_MONEY
-    purchase = _unasked(purchase)
+    purchase = _without_question(purchase)
     # Pauses begin when it was asked, and that was not before, also where the log's time stands
     # still or the clock of whoever asked is ahead. What is over, the log's time alone says.
     asked_ms = max(now_ms, asking.due_ms)
     if asking.question == Question.REFUND:
-        return _refund_answered(purchase, answer, asked_ms)
+        return _after_refund_answer(purchase, answer, asked_ms)
     if answer.heard == Heard.CAPTURED:
-        return _captured(purchase, answer, now_ms)
+        return _after_capture(purchase, answer, now_ms)
     if answer.heard == Heard.ANOTHERS:
         return Followed(_given_up(purchase))
     is_kept = purchase.status in _UNSETTLED and now_ms >= purchase.deadline_ms
     if is_outdated and asking.question == Question.VERIFY and not is_kept:
-        # The hint may tell of what happened after this was said. But hints keep no seats longer
+        # The hint may tell of money that came after this answer. But hints keep no seats longer
         # than the deadline.
         return Followed(_ask(purchase, Question.VERIFY, asked_ms))
     if purchase.status in _UNSETTLED:
         look_ms = asked_ms if is_outdated else 0
-        return _unsettled_answered(purchase, asking.question, answer, now_ms, asked_ms, look_ms)
+        return _after_answer_without_money(
+            purchase, asking.question, answer, now_ms, asked_ms, look_ms
+        )
     if answer.heard == Heard.REFUNDED and _may_be_back(purchase):
-        return _found_refunded(purchase)
-    return Followed(_looked_again(purchase, answer, now_ms, asked_ms))
+        return _after_found_refunded(purchase)
+    return Followed(_look_again(purchase, answer, now_ms, asked_ms))
 
 
-def never_asked(
+def begin_refused(
     amount: int, currency: bytes, deadline_ms: int, look_ms: int, asked: int
 ) -> Followed:
-    """Return a purchase that cannot be begun, whatever time it has, and what follows.
+    """Return a purchase that has failed before its gateway was asked, and what follows.
 
-    look_ms: when money is looked for that somebody else may have taken; 0 for never.
+    look_ms: when the gateway is asked for money that somebody else may have taken; 0 for never.
     """
     new = Purchase(amount, currency, deadline_ms, PurchaseStatus.PENDING, asked=asked)
     ended = _ended(new, Turn.DECLINED, look_ms)
     return ended if deadline_ms else ended._replace(say=None)
 
 
-def unasked(purchase: Purchase) -> Followed:
-    """Return what follows where nobody may be asked for the charge, and nobody was."""
-    return _ended(_unasked(purchase), Turn.DECLINED)
+def without_charge(purchase: Purchase) -> Followed:
+    """Return what follows where the charge is refused before the gateway was asked for it."""
+    return _ended(_without_question(purchase), Turn.DECLINED)
 
 
-def hinted(purchase: Purchase, now_ms: int) -> Followed:
-    """Return what follows from a word that money may have moved: the gateway is asked."""
+def after_hint(purchase: Purchase, now_ms: int) -> Followed:
+    """Return what follows from a hint that money may have moved: the gateway is asked."""
     # What was captured is known already, and what became of it.
     if purchase.status not in _HINTS_MATTER or purchase.payment_id:
         return Followed(purchase)
-    return Followed(_looked_for(purchase, now_ms))
+    return Followed(_look_for_money(purchase, now_ms))
 
 
-def seats_sold(purchase: Purchase) -> Followed:
+def after_seats_sold(purchase: Purchase) -> Followed:
     """Return what follows when the section has sold the seats.
 
     The section may have been told twice to sell, and have refused the first time. Then the money
@@ -359,29 +369,29 @@ def seats_sold(purchase: Purchase) -> Followed:
     return Followed(purchase._replace(is_sold=True), Say.TAKE_SEATS_BACK if is_back else None)
 
 
-def seats_lost(purchase: Purchase, now_ms: int) -> Followed:
+def after_seats_lost(purchase: Purchase, now_ms: int) -> Followed:
     """Return what follows when the section has no seats for the money: the money goes back."""
     if purchase.status != PurchaseStatus.CAPTURED:
         return Followed(purchase)
     return Followed(_give_back(_turn(purchase, Turn.SEATS_LOST), now_ms))
 
 
-def undecided(purchase: Purchase) -> Purchase:
+def after_no_decision(purchase: Purchase) -> Purchase:
     """Return a purchase whose section cannot decide: a person has to look after it.
 
-    But what its gateway is still asked goes on first, above all a refund that is due.
+    An open question to its gateway goes on first, above all a refund that is due.
     """
     if Turn.GAVE_UP in TRANSITIONS[purchase.status] and purchase.status not in _GOES_ON:
         return _turn(purchase, Turn.GAVE_UP)
     return purchase
 
 
-def sold_unpaid(purchase: Purchase) -> Followed:
+def after_sale_without_money(purchase: Purchase) -> Followed:
     """Return what follows when the seats of a purchase without money turn out to be sold.
 
-    Somebody else has confirmed them. Only a person knows what was paid for them, and where. A look
-    that is open goes on. Where that is known already nothing follows, nor while money goes back:
-    that comes first, and the section is told again meanwhile.
+    Somebody else has confirmed the reservation. Only a person can find out what was paid, and
+    where. Nothing follows where the sale is known already, or while money is on its way back; the
+    section is told again later, and says so again.
     """
     is_known = purchase.is_sold or purchase.is_paid_elsewhere
     if is_known or purchase.status not in {*_ENDED_UNPAID, PurchaseStatus.REFUNDED}:
@@ -389,14 +399,14 @@ def sold_unpaid(purchase: Purchase) -> Followed:
     return Followed(_turn(purchase, Turn.GAVE_UP)._replace(is_sold=True))
 
 
-def refund_asked(purchase: Purchase, now_ms: int) -> Followed:
+def after_refund_asked(purchase: Purchase, now_ms: int) -> Followed:
     """Return what follows when a buyer wants the money of a sale back: once, it goes back."""
     if purchase.status != PurchaseStatus.DONE:
         return Followed(purchase)
     return Followed(_give_back(_turn(purchase, Turn.REFUND_ASKED), now_ms))
 
 
-def resolved(purchase: Purchase, finding: Finding, now_ms: int) -> Followed:
+def after_finding(purchase: Purchase, finding: Finding, now_ms: int) -> Followed:
     """Return what follows from what a person found.
 
     Nothing follows where nobody has to look, where a capture is known and found unpaid, or where
@@ -406,18 +416,17 @@ def resolved(purchase: Purchase, finding: Finding, now_ms: int) -> Followed:
         return Followed(purchase)
     match finding:
         case Finding.REFUNDED:
-            return _found_refunded(purchase)
+            return _after_found_refunded(purchase)
         case Finding.FOUND_UNPAID if not purchase.payment_id:
-            # A look that is open goes on: it was hinted at money that the person may not have
-            # seen.
+            # An open question goes on: a hint told of money that the person may not have seen.
             ended = _ended(purchase, Turn.FOUND_UNPAID)
             return ended._replace(say=Say.TAKE_SEATS_BACK) if purchase.is_sold else ended
         case Finding.LOOK_AGAIN:
-            return Followed(_looked_for(purchase, now_ms))
+            return Followed(_look_for_money(purchase, now_ms))
         case Finding.PAID_ELSEWHERE if purchase.is_sold:
             kept = purchase._replace(is_sold=False, is_paid_elsewhere=True, tries=0)
             if purchase.payment_id:
-                return _refunded(_unasked(kept))
+                return _refunded(_without_question(kept))
             return Followed(_turn(kept, Turn.FOUND_UNPAID))
     return Followed(purchase)
 
@@ -464,11 +473,12 @@ def _ask(purchase: Purchase, question: Question, due_ms: int) -> Purchase:
     return purchase._replace(asking=asking, asked=number, is_hinted=False)
 
 
-def _looked_for(purchase: Purchase, now_ms: int) -> Purchase:
-    """Have the gateway asked what became of the order: once more at a time, however often.
+def _look_for_money(purchase: Purchase, now_ms: int) -> Purchase:
+    """Ask the gateway what became of the order.
 
-    Whatever is under way is waited for, and remembered: its answer may be older than what it is
-    now looked for. A question that waits is asked at once; that is no try of its own.
+    A question that is due may be under way: its answer is waited for, and `is_hinted` remembers
+    that it may be older than the money. A question that is due later is replaced by VERIFY, due
+    now; that counts as no further try.
     """
     asking = purchase.asking
     if asking is None:
@@ -479,11 +489,11 @@ def _looked_for(purchase: Purchase, now_ms: int) -> Purchase:
     return _ask(purchase._replace(tries=tries, overtime=overtime), Question.VERIFY, now_ms)
 
 
-def _unasked(purchase: Purchase) -> Purchase:
+def _without_question(purchase: Purchase) -> Purchase:
     return purchase._replace(asking=None, is_hinted=False)
 
 
-def _captured(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
+def _after_capture(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
     purchase = purchase._replace(
         payment_id=answer.payment_id, paid=answer.amount, paid_currency=answer.currency, tries=0
     )
@@ -511,7 +521,7 @@ def _given_up(purchase: Purchase) -> Purchase:
     return _turn(purchase, Turn.GAVE_UP)
 
 
-def _unsettled_answered(
+def _after_answer_without_money(
     purchase: Purchase,
     question: Question,
     answer: Answer,
@@ -521,7 +531,7 @@ def _unsettled_answered(
 ) -> Followed:
     """Go on after an answer without money.
 
-    look_ms: when it is looked for once more where the answer ends it; 0 for never.
+    look_ms: when the gateway is asked once more if the answer ends the purchase; 0 for never.
     """
     heard = answer.heard
     if heard in {Heard.DECLINED, Heard.REFUNDED}:
@@ -561,7 +571,7 @@ def _ask_again(
     return Followed(_ask(purchase, next_question, due_ms))
 
 
-def _looked_again(purchase: Purchase, answer: Answer, now_ms: int, asked_ms: int) -> Purchase:
+def _look_again(purchase: Purchase, answer: Answer, now_ms: int, asked_ms: int) -> Purchase:
     """Go on after a look at a purchase that has ended without money, or is a person's."""
     if answer.heard in _UNANSWERED:
         tries = purchase.tries + 1
@@ -573,7 +583,7 @@ def _looked_again(purchase: Purchase, answer: Answer, now_ms: int, asked_ms: int
         return _ask(purchase, Question.VERIFY, due_ms)
     last_ms = purchase.deadline_ms + LAST_LOOK_MS
     if answer.heard == Heard.NOT_FOUND and now_ms < last_ms:
-        # A hint, or a worker's clock that is ahead, made this look before the last one was due.
+        # A hint, or a worker whose clock is ahead, had this asked before the last look was due.
         due_ms = last_ms if asked_ms < last_ms else asked_ms + LATE_RETRIES.longest_ms
         return _ask(purchase, Question.VERIFY, due_ms)
     return purchase
@@ -587,7 +597,7 @@ def _give_back(purchase: Purchase, now_ms: int) -> Purchase:
     return _ask(purchase._replace(tries=0, overtime=0), Question.REFUND, now_ms)
 
 
-def _refund_answered(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
+def _after_refund_answer(purchase: Purchase, answer: Answer, now_ms: int) -> Followed:
     if answer.heard == Heard.REFUNDED:
         return _refunded(purchase)
     if answer.heard == Heard.NOT_DONE:
@@ -609,9 +619,9 @@ def _may_be_back(purchase: Purchase) -> bool:
     return is_open and bool(purchase.payment_id or not purchase.is_sold)
 
 
-def _found_refunded(purchase: Purchase) -> Followed:
+def _after_found_refunded(purchase: Purchase) -> Followed:
     """End what a person had to look after, and whose money is back."""
-    followed = _refunded(_unasked(purchase))
+    followed = _refunded(_without_question(purchase))
     if purchase.is_sold or purchase.is_paid_elsewhere:
         return followed
     # The seats may still be kept for it.

@@ -188,7 +188,7 @@ class PaymentEncoders:
         """
         return self._refund(identity)
 
-    def resolved(
+    def compensation_resolved(
         self, identity: bytes, finding: Finding, gateway: str = "", payment_id: str = ""
     ) -> bytes:
         """Return what an operator has found.

@@ -14,18 +14,18 @@ from state.domain.purchase import (
     Purchase,
     PurchaseStatus,
     Say,
-    answered,
+    after_answer,
+    after_finding,
+    after_hint,
+    after_no_decision,
+    after_refund_asked,
+    after_sale_without_money,
+    after_seats_lost,
+    after_seats_sold,
     begin,
     begin_claimed,
-    hinted,
-    never_asked,
-    refund_asked,
-    resolved,
-    seats_lost,
-    seats_sold,
-    sold_unpaid,
-    unasked,
-    undecided,
+    begin_refused,
+    without_charge,
 )
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
@@ -188,7 +188,7 @@ def begun(
     if not refusal:
         return record, Followed(purchase)
     fold.count("PAYMENT_REFUSED")
-    return record._replace(detail=refusal.encode()), unasked(purchase)
+    return record._replace(detail=refusal.encode()), without_charge(purchase)
 
 
 def never_begun(
@@ -206,7 +206,7 @@ def never_begun(
     number = 0 if known is None else known.asked
     look_ms = fold.log_time_ms if is_claim(asked) else 0
     terms = asked.amount, asked.currency, asked.deadline_ms, look_ms, number
-    failed = never_asked(*terms)
+    failed = begin_refused(*terms)
     fold.count("PAYMENT_REFUSED")
     begun_as = _record_of(fold, asked._replace(method=b"", parameters=b""), failed.purchase)
     others = () if known is None else known.others
@@ -252,7 +252,7 @@ def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRe
         fold.count("PAYMENT_OF_ANOTHER")
         heard = Heard.ANOTHERS
     answer = Answer(said.number, heard, said.amount, said.currency, said.payment_id, said.wait_ms)
-    followed = answered(known.purchase, answer, fold.log_time_ms)
+    followed = after_answer(known.purchase, answer, fold.log_time_ms)
     if heard == Heard.CAPTURED and ids_of(known) and said.payment_id not in ids_of(known):
         # The gateway has the money under another id than the claim; the gateway is believed.
         fold.count("CLAIM_DIFFERED")
@@ -270,20 +270,20 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
         fold.count(STALE)
         return
     if told.reason == Reason.INTERNAL:
-        _undecided(fold, told, known)
+        _sale_undecided(fold, told, known)
         return
     purchase = known.purchase
     followed = Followed(purchase)
     if told.asked == Say.SELL_SEATS and told.decision == SaleDecision.SOLD:
-        followed = seats_sold(purchase)
+        followed = after_seats_sold(purchase)
     elif told.asked == Say.SELL_SEATS:
-        followed = seats_lost(purchase, fold.log_time_ms)
+        followed = after_seats_lost(purchase, fold.log_time_ms)
     elif told.asked == Say.RELEASE_SEATS and told.reason == Reason.ALREADY_SOLD:
         if purchase.status == PurchaseStatus.REFUND_DUE:
             # Its money goes back first; then the section, which is told again, says so again.
             fold.count(STALE)
             return
-        followed = sold_unpaid(purchase)
+        followed = after_sale_without_money(purchase)
         if followed.purchase != purchase:
             fold.count("SOLD_UNPAID")
     heard = known.unsaid() if told.asked == known.saying else known
@@ -295,7 +295,7 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
     fold.change(known, heard, followed)
 
 
-def _undecided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> None:
+def _sale_undecided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> None:
     """Give up a purchase whose commands have killed the section's workers for too long.
 
     Until then the fold tells the section again.
@@ -308,12 +308,12 @@ def _undecided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -> N
         return
     if fold.log_time_ms - known.undecided_since_ms < UNDECIDED_MS:
         return
-    purchase = undecided(known.purchase)
+    purchase = after_no_decision(known.purchase)
     if purchase.status == PurchaseStatus.COMPENSATION_REQUIRED:
         fold.change(known, known.unsaid(), Followed(purchase))
 
 
-def _hinted(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -> None:
+def _payment_hint(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -> None:
     if (hint.epoch, hint.gateway) != (known.epoch, known.gateway):
         fold.count(STALE)
         return
@@ -322,7 +322,7 @@ def _hinted(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -> None
 
 def _follow_hint(fold: PaymentFold, known: PurchaseRecord, event_id: bytes) -> None:
     """Look for money once for each event, whatever is repeated."""
-    followed = hinted(known.purchase, fold.log_time_ms)
+    followed = after_hint(known.purchase, fold.log_time_ms)
     if followed.purchase == known.purchase:
         # Nothing to look for, or a look more is wanted already.
         fold.count("HINT")
@@ -346,23 +346,27 @@ def _refund_requested(fold: PaymentFold, asked: RefundRequested, known: Purchase
     ):
         fold.count(Reason.FORBIDDEN.name)
         return
-    _follow_wish(fold, known, refund_asked(known.purchase, fold.log_time_ms))
+    _follow_wish(fold, known, after_refund_asked(known.purchase, fold.log_time_ms))
 
 
-def _resolved(fold: PaymentFold, found: CompensationResolved, known: PurchaseRecord) -> None:
+def _compensation_resolved(
+    fold: PaymentFold, found: CompensationResolved, known: PurchaseRecord
+) -> None:
     if (found.section, found.event_id) != (known.section, known.event_id):
         fold.count(Reason.CONFLICT.name)
         return
     if found.gateway:
-        _other_resolved(fold, found, known)
+        _other_payment_resolved(fold, found, known)
         return
     followed = Followed(known.purchase)
     if found.finding:
-        followed = resolved(known.purchase, Finding(found.finding), fold.log_time_ms)
+        followed = after_finding(known.purchase, Finding(found.finding), fold.log_time_ms)
     _follow_wish(fold, known, followed)
 
 
-def _other_resolved(fold: PaymentFold, found: CompensationResolved, known: PurchaseRecord) -> None:
+def _other_payment_resolved(
+    fold: PaymentFold, found: CompensationResolved, known: PurchaseRecord
+) -> None:
     """Keep what a person has found about a payment beside this one: nothing is left to do."""
     about, is_end = (found.gateway, found.payment_id), found.finding in _ENDS_OTHERS
     others = tuple(
@@ -391,9 +395,9 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Any], Decide]]] = {
     for record, decide in (
         (GatewayAnswered, gateway_answered),
         (SaleDecided, _sale_decided),
-        (PaymentHint, _hinted),
+        (PaymentHint, _payment_hint),
         (RefundRequested, _refund_requested),
-        (CompensationResolved, _resolved),
+        (CompensationResolved, _compensation_resolved),
     )
 }
 

@@ -25,17 +25,17 @@ from state.domain.purchase import (
     Say,
     Turn,
     advance,
-    answered,
+    after_answer,
+    after_finding,
+    after_hint,
+    after_no_decision,
+    after_refund_asked,
+    after_sale_without_money,
+    after_seats_lost,
+    after_seats_sold,
     begin,
     begin_claimed,
-    hinted,
-    refund_asked,
-    resolved,
-    seats_lost,
-    seats_sold,
-    sold_unpaid,
-    unasked,
-    undecided,
+    without_charge,
 )
 
 P, T, F = PurchaseStatus, Turn, Finding
@@ -97,8 +97,8 @@ def answer(purchase: Purchase, heard: Heard, now_ms: int = NOW, amount: int = PR
     assert purchase.asking is not None
     number = purchase.asking.number
     if heard == Heard.CAPTURED:
-        return answered(purchase, Answer(number, heard, amount, EUR, b"ch_1"), now_ms)
-    return answered(purchase, Answer(number, heard), now_ms)
+        return after_answer(purchase, Answer(number, heard, amount, EUR, b"ch_1"), now_ms)
+    return after_answer(purchase, Answer(number, heard), now_ms)
 
 
 def question(purchase: Purchase) -> tuple[Question, int] | None:
@@ -115,7 +115,7 @@ def lost() -> Purchase:
 def test_a_captured_charge_sells_the_seats_and_is_done_once_they_are_sold() -> None:
     purchase, say = answer(started(), Heard.CAPTURED)
     assert (purchase.status, say) == (P.CAPTURED, Say.SELL_SEATS)
-    done = seats_sold(purchase).purchase
+    done = after_seats_sold(purchase).purchase
     assert (done.status, done.is_sold, done.asking) == (P.DONE, True, None)
 
 
@@ -144,7 +144,7 @@ def test_f53_a_refused_charge_is_looked_up_for_who_asked_before_may_have_been_he
 
 
 def test_what_nobody_may_be_asked_for_fails_without_a_look() -> None:
-    failed, say = unasked(started())
+    failed, say = without_charge(started())
     assert (failed.status, say, failed.asking) == (P.FAILED, Say.RELEASE_SEATS, None)
 
 
@@ -233,7 +233,7 @@ def test_a_last_look_that_nobody_answers_is_left_to_a_person() -> None:
 def test_a_hint_before_the_last_look_does_not_take_its_place() -> None:
     open_one = answer(started(), Heard.OPEN, DEADLINE).purchase
     expired = answer(open_one, Heard.NOT_FOUND, DEADLINE).purchase
-    asked = hinted(expired, DEADLINE + 2_000).purchase
+    asked = after_hint(expired, DEADLINE + 2_000).purchase
     assert question(asked) == (Question.VERIFY, DEADLINE + 2_000)
     looks = answer(asked, Heard.NOT_FOUND, DEADLINE + 3_000).purchase
     assert question(looks) == (Question.VERIFY, DEADLINE + LAST_LOOK_MS)
@@ -243,7 +243,7 @@ def test_a_hint_before_the_last_look_does_not_take_its_place() -> None:
 def test_a_gateway_that_wants_to_be_left_alone_is_for_a_minute_at_most() -> None:
     for wait_ms, pause_ms in ((0, 1_000), (5_000, 5_000), (3_600_000, 60_000)):
         sent_away = Answer(1, Heard.NOT_DONE, wait_ms=wait_ms)
-        again = answered(started(), sent_away, NOW).purchase
+        again = after_answer(started(), sent_away, NOW).purchase
         assert question(again) == (Question.CHARGE, NOW + pause_ms)
 
 
@@ -256,20 +256,20 @@ def test_a_capture_of_another_purchase_sells_nothing_and_is_left_to_a_person(now
     ):
         strange, say = answer(purchase, Heard.ANOTHERS, now_ms)
         assert (strange.status, say, strange.asking) == (P.COMPENSATION_REQUIRED, None, None)
-        asked = hinted(strange, now_ms).purchase
+        asked = after_hint(strange, now_ms).purchase
         assert answer(asked, Heard.ANOTHERS).purchase.status == P.COMPENSATION_REQUIRED
 
 
 def test_f57_seats_that_were_sold_while_their_money_went_back_are_given_back_too() -> None:
-    due = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
+    due = after_seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
     # The section was asked twice, and has found the seats free the second time.
-    sold, say = seats_sold(due)
+    sold, say = after_seats_sold(due)
     assert (sold.status, say) == (P.REFUND_DUE, None)
     assert answer(sold, Heard.REFUNDED).say == Say.TAKE_SEATS_BACK
     refunded = answer(due, Heard.REFUNDED).purchase
-    sold, say = seats_sold(refunded)
+    sold, say = after_seats_sold(refunded)
     assert (sold.status, say) == (P.REFUNDED, Say.TAKE_SEATS_BACK)
-    assert seats_sold(sold) == (sold, None)
+    assert after_seats_sold(sold) == (sold, None)
 
 
 def test_a_gateway_that_never_answers_again_is_left_to_a_person_with_the_seats_kept() -> None:
@@ -282,12 +282,12 @@ def test_a_gateway_that_never_answers_again_is_left_to_a_person_with_the_seats_k
     assert purchase.asking.due_ms > DEADLINE + 3_600_000
     purchase, say = answer(purchase, Heard.OPEN, DEADLINE)
     assert (purchase.status, say, purchase.asking) == (P.COMPENSATION_REQUIRED, None, None)
-    found = resolved(purchase, F.FOUND_UNPAID, NOW)
+    found = after_finding(purchase, F.FOUND_UNPAID, NOW)
     assert (found.purchase.status, found.say) == (P.FAILED, Say.RELEASE_SEATS)
-    back = resolved(purchase, F.REFUNDED, NOW)
+    back = after_finding(purchase, F.REFUNDED, NOW)
     assert (back.purchase.status, back.say) == (P.REFUNDED, Say.RELEASE_SEATS)
     # A webhook that comes after all is asked about, too.
-    assert question(hinted(purchase, DEADLINE).purchase) == (Question.VERIFY, DEADLINE)
+    assert question(after_hint(purchase, DEADLINE).purchase) == (Question.VERIFY, DEADLINE)
 
 
 @pytest.mark.parametrize(("amount", "currency"), [(PRICE - 1, EUR), (PRICE, b"USD")])
@@ -295,7 +295,7 @@ def test_f59_another_amount_or_currency_sells_nothing_and_goes_back(
     amount: int, currency: bytes
 ) -> None:
     other = Answer(1, Heard.CAPTURED, amount, currency, b"ch_1")
-    purchase, say = answered(started(), other, NOW)
+    purchase, say = after_answer(started(), other, NOW)
     assert (purchase.status, say) == (P.REFUND_DUE, Say.RELEASE_SEATS)
     assert question(purchase) == (Question.REFUND, NOW)
     # What goes back is what came.
@@ -304,23 +304,23 @@ def test_f59_another_amount_or_currency_sells_nothing_and_goes_back(
 
 def test_f57_money_without_seats_goes_back() -> None:
     captured = answer(started(), Heard.CAPTURED).purchase
-    due = seats_lost(captured, NOW).purchase
+    due = after_seats_lost(captured, NOW).purchase
     assert (due.status, question(due)) == (P.REFUND_DUE, (Question.REFUND, NOW))
     refunded = answer(due, Heard.REFUNDED)
     assert (refunded.purchase.status, refunded.say) == (P.REFUNDED, None)
 
 
 def test_a_refund_of_a_sale_gives_the_seats_back_after_the_money() -> None:
-    done = seats_sold(answer(started(), Heard.CAPTURED).purchase).purchase
-    asked = refund_asked(done, NOW)
+    done = after_seats_sold(answer(started(), Heard.CAPTURED).purchase).purchase
+    asked = after_refund_asked(done, NOW)
     assert (asked.purchase.status, asked.say) == (P.REFUND_DUE, None)
-    assert refund_asked(asked.purchase, NOW) == (asked.purchase, None)
+    assert after_refund_asked(asked.purchase, NOW) == (asked.purchase, None)
     refunded = answer(asked.purchase, Heard.REFUNDED)
     assert (refunded.purchase.status, refunded.say) == (P.REFUNDED, Say.TAKE_SEATS_BACK)
 
 
 def test_f61_a_refund_that_fails_is_tried_five_times_and_then_left_to_a_person() -> None:
-    purchase = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
+    purchase = after_seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
     pauses: list[int] = []
     for _ in range(REFUND_RETRIES.most - 1):
         purchase = answer(purchase, Heard.OPEN).purchase
@@ -330,13 +330,13 @@ def test_f61_a_refund_that_fails_is_tried_five_times_and_then_left_to_a_person()
     purchase = answer(purchase, Heard.OPEN).purchase
     assert (purchase.status, purchase.asking) == (P.COMPENSATION_REQUIRED, None)
     # A capture is known: no hint asks again, and nobody can find it unpaid.
-    assert hinted(purchase, NOW).purchase == purchase
-    assert resolved(purchase, F.FOUND_UNPAID, NOW).purchase == purchase
-    assert resolved(purchase, F.REFUNDED, NOW).purchase.status == P.REFUNDED
+    assert after_hint(purchase, NOW).purchase == purchase
+    assert after_finding(purchase, F.FOUND_UNPAID, NOW).purchase == purchase
+    assert after_finding(purchase, F.REFUNDED, NOW).purchase.status == P.REFUNDED
 
 
 def test_f61_an_outage_uses_up_no_try_of_a_refund_and_a_person_is_asked_after_a_day() -> None:
-    purchase = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
+    purchase = after_seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
     for _ in range(REFUND_RETRIES.most - 1):
         purchase = answer(purchase, Heard.OPEN).purchase
     for _ in range(WAIT_RETRIES.most - 1):
@@ -352,34 +352,34 @@ def test_f61_an_outage_uses_up_no_try_of_a_refund_and_a_person_is_asked_after_a_
 
 def test_seats_that_are_sold_without_money_are_a_persons_who_may_take_them_back() -> None:
     failed = answer(started(), Heard.DECLINED).purchase
-    sold, say = sold_unpaid(failed)
+    sold, say = after_sale_without_money(failed)
     assert (sold.status, sold.is_sold, say) == (P.COMPENSATION_REQUIRED, True, None)
     for finding, status in ((F.FOUND_UNPAID, P.FAILED), (F.REFUNDED, P.REFUNDED)):
-        found = resolved(sold, finding, NOW)
+        found = after_finding(sold, finding, NOW)
         assert (found.purchase.status, found.say) == (status, Say.TAKE_SEATS_BACK)
     # A look that is open may still find the money.
-    looking = sold_unpaid(answer(started(), Heard.REFUSED).purchase).purchase
+    looking = after_sale_without_money(answer(started(), Heard.REFUSED).purchase).purchase
     assert answer(looking, Heard.CAPTURED).purchase.status == P.CAPTURED
     # Where money is there, or comes, nothing follows.
     captured = answer(started(), Heard.CAPTURED).purchase
-    assert sold_unpaid(captured) == (captured, None)
+    assert after_sale_without_money(captured) == (captured, None)
 
 
 def test_a_refund_that_is_refused_is_left_to_a_person_at_once() -> None:
-    purchase = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
+    purchase = after_seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
     refused = answer(purchase, Heard.REFUSED).purchase
     assert (refused.status, refused.asking) == (P.COMPENSATION_REQUIRED, None)
 
 
 def test_f58_a_hint_asks_at_once_where_the_next_question_would_wait() -> None:
     waiting = answer(started(), Heard.OPEN).purchase
-    assert question(hinted(waiting, NOW).purchase) == (Question.VERIFY, NOW)
+    assert question(after_hint(waiting, NOW).purchase) == (Question.VERIFY, NOW)
 
 
 def flooded(purchase: Purchase) -> Purchase:
     """Return a purchase after so many hints as nobody needs."""
     for _ in range(1_000):
-        purchase = hinted(purchase, NOW).purchase
+        purchase = after_hint(purchase, NOW).purchase
     return purchase
 
 
@@ -399,9 +399,9 @@ def test_f58_hints_while_a_charge_is_under_way_have_it_looked_for_once_when_it_i
 
 
 def test_f58_hints_while_a_look_is_under_way_drop_no_answer_and_lead_to_one_look_more() -> None:
-    looking = hinted(answer(started(), Heard.OPEN).purchase, NOW).purchase
+    looking = after_hint(answer(started(), Heard.OPEN).purchase, NOW).purchase
     refused = answer(started(), Heard.REFUSED).purchase
-    for purchase in (looking, refused, hinted(lost(), NOW).purchase):
+    for purchase in (looking, refused, after_hint(lost(), NOW).purchase):
         again = flooded(purchase)
         assert again.asking == purchase.asking
         assert answer(again, Heard.CAPTURED).say == Say.SELL_SEATS
@@ -426,7 +426,7 @@ def test_f58_hints_do_not_use_up_the_patience_with_a_gateway_that_does_not_answe
     ):
         asked = purchase
         for _ in range(100):
-            asked = answer(hinted(asked, DEADLINE).purchase, heard, DEADLINE).purchase
+            asked = answer(after_hint(asked, DEADLINE).purchase, heard, DEADLINE).purchase
         assert asked.status == purchase.status
 
 
@@ -434,7 +434,7 @@ def test_f58_hints_do_not_use_up_the_patience_with_a_gateway_that_does_not_answe
 def test_f58_a_look_at_what_a_person_has_to_look_after_is_repeated_for_a_day(
     heard: Heard,
 ) -> None:
-    looking = hinted(lost(), NOW).purchase
+    looking = after_hint(lost(), NOW).purchase
     for _ in range(WAIT_RETRIES.most - 1):
         looking = answer(looking, heard).purchase
         assert looking.status == P.COMPENSATION_REQUIRED
@@ -447,18 +447,18 @@ def test_f58_a_look_at_what_a_person_has_to_look_after_is_repeated_for_a_day(
 
 def undecided_sale() -> Purchase:
     """Return a purchase whose money is there, and whose section could not decide."""
-    return undecided(answer(started(), Heard.CAPTURED).purchase)
+    return after_no_decision(answer(started(), Heard.CAPTURED).purchase)
 
 
 def test_f17_money_that_a_section_could_not_decide_about_sells_the_seats_after_all() -> None:
     stuck = undecided_sale()
     assert stuck.status == P.COMPENSATION_REQUIRED
-    looking = resolved(stuck, F.LOOK_AGAIN, NOW).purchase
+    looking = after_finding(stuck, F.LOOK_AGAIN, NOW).purchase
     assert (looking.status, question(looking)) == (stuck.status, (Question.VERIFY, NOW))
     told = answer(looking, Heard.CAPTURED)
     assert (told.purchase.status, told.say) == (P.CAPTURED, Say.SELL_SEATS)
-    assert seats_sold(told.purchase).purchase.status == P.DONE
-    assert seats_lost(told.purchase, NOW).purchase.status == P.REFUND_DUE
+    assert after_seats_sold(told.purchase).purchase.status == P.DONE
+    assert after_seats_lost(told.purchase, NOW).purchase.status == P.REFUND_DUE
     # Somebody has given it back at the gateway meanwhile.
     back = answer(looking, Heard.REFUNDED)
     assert (back.purchase.status, back.say) == (P.REFUNDED, Say.RELEASE_SEATS)
@@ -468,11 +468,11 @@ def test_f17_money_that_a_section_could_not_decide_about_sells_the_seats_after_a
 
 
 def test_f61_a_refund_that_was_given_up_goes_on_by_what_the_gateway_says_now() -> None:
-    due = seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
-    looking = resolved(answer(due, Heard.REFUSED).purchase, F.LOOK_AGAIN, NOW).purchase
+    due = after_seats_lost(answer(started(), Heard.CAPTURED).purchase, NOW).purchase
+    looking = after_finding(answer(due, Heard.REFUSED).purchase, F.LOOK_AGAIN, NOW).purchase
     again = answer(looking, Heard.CAPTURED)
     assert (again.purchase.status, again.say) == (P.CAPTURED, Say.SELL_SEATS)
-    assert question(seats_lost(again.purchase, NOW).purchase) == (Question.REFUND, NOW)
+    assert question(after_seats_lost(again.purchase, NOW).purchase) == (Question.REFUND, NOW)
     other = answer(looking, Heard.CAPTURED, amount=1)
     assert (other.purchase.status, other.say) == (P.REFUND_DUE, Say.RELEASE_SEATS)
 
@@ -480,52 +480,52 @@ def test_f61_a_refund_that_was_given_up_goes_on_by_what_the_gateway_says_now() -
 def test_seats_that_were_paid_for_elsewhere_stay_sold_and_money_that_comes_goes_back() -> None:
     failed = answer(started(), Heard.DECLINED).purchase
     # Nobody keeps seats that are not known to be sold.
-    assert resolved(lost(), F.PAID_ELSEWHERE, NOW) == (lost(), None)
-    sold = hinted(sold_unpaid(failed).purchase, NOW).purchase
+    assert after_finding(lost(), F.PAID_ELSEWHERE, NOW) == (lost(), None)
+    sold = after_hint(after_sale_without_money(failed).purchase, NOW).purchase
     # What became of the order here does not say who paid elsewhere.
     assert answer(sold, Heard.REFUNDED).purchase.status == P.COMPENSATION_REQUIRED
-    kept, say = resolved(sold, F.PAID_ELSEWHERE, NOW)
+    kept, say = after_finding(sold, F.PAID_ELSEWHERE, NOW)
     assert (kept.status, say, kept.asking) == (P.FAILED, None, sold.asking)
     # What the section says to a word that was told before is no news.
-    assert sold_unpaid(kept) == (kept, None)
+    assert after_sale_without_money(kept) == (kept, None)
     late, say = answer(kept, Heard.CAPTURED)
     assert (late.status, say, question(late)) == (P.REFUND_DUE, None, (Question.REFUND, NOW))
     back = answer(late, Heard.REFUNDED)
     assert (back.purchase.status, back.say) == (P.REFUNDED, None)
-    assert sold_unpaid(back.purchase) == (back.purchase, None)
+    assert after_sale_without_money(back.purchase) == (back.purchase, None)
     given_up = answer(late, Heard.REFUSED).purchase
     for finding in (F.REFUNDED, F.PAID_ELSEWHERE, F.FOUND_UNPAID):
-        assert resolved(given_up, finding, NOW).say is None
+        assert after_finding(given_up, finding, NOW).say is None
 
 
 def test_seats_that_another_has_sold_while_the_money_went_back_are_a_persons() -> None:
     differed = answer(started(), Heard.CAPTURED, amount=1).purchase
     # First the money.
-    assert sold_unpaid(differed) == (differed, None)
+    assert after_sale_without_money(differed) == (differed, None)
     refunded = answer(differed, Heard.REFUNDED).purchase
-    sold, say = sold_unpaid(refunded)
+    sold, say = after_sale_without_money(refunded)
     assert (sold.status, sold.is_sold, say) == (P.COMPENSATION_REQUIRED, True, None)
-    kept = resolved(sold, F.PAID_ELSEWHERE, NOW)
+    kept = after_finding(sold, F.PAID_ELSEWHERE, NOW)
     assert (kept.purchase.status, kept.say) == (P.REFUNDED, None)
-    taken = resolved(sold, F.REFUNDED, NOW)
+    taken = after_finding(sold, F.REFUNDED, NOW)
     assert (taken.purchase.status, taken.say) == (P.REFUNDED, Say.TAKE_SEATS_BACK)
-    assert sold_unpaid(taken.purchase) == (taken.purchase, None)
+    assert after_sale_without_money(taken.purchase) == (taken.purchase, None)
 
 
 @pytest.mark.parametrize("finding", list(Finding))
 def test_a_finding_about_what_needs_no_person_changes_nothing(finding: Finding) -> None:
     for purchase in (started(), answer(started(), Heard.DECLINED).purchase):
-        assert resolved(purchase, finding, NOW) == (purchase, None)
+        assert after_finding(purchase, finding, NOW) == (purchase, None)
 
 
 def test_f58_a_finding_does_not_end_a_look_that_a_hint_has_begun() -> None:
-    looking = hinted(lost(), NOW).purchase
-    failed, say = resolved(looking, F.FOUND_UNPAID, NOW)
+    looking = after_hint(lost(), NOW).purchase
+    failed, say = after_finding(looking, F.FOUND_UNPAID, NOW)
     assert (failed.status, say) == (P.FAILED, Say.RELEASE_SEATS)
     assert failed.asking == looking.asking
     late = answer(failed, Heard.CAPTURED)
     assert (late.purchase.status, late.say) == (P.CAPTURED, Say.SELL_SEATS)
-    assert resolved(looking, F.REFUNDED, NOW).purchase.asking is None
+    assert after_finding(looking, F.REFUNDED, NOW).purchase.asking is None
 
 
 @pytest.mark.parametrize("heard", Heard)
@@ -533,7 +533,7 @@ def test_an_answer_that_nobody_waits_for_changes_nothing(heard: Heard) -> None:
     asked_again = answer(answer(started(), Heard.OPEN).purchase, Heard.NOT_FOUND).purchase
     for number in (0, 1, 2, 4):
         late = Answer(number, heard, PRICE, EUR, b"ch_1")
-        assert answered(asked_again, late, NOW) == (asked_again, None)
+        assert after_answer(asked_again, late, NOW) == (asked_again, None)
 
 
 # --- in any order ----------------------------------------------------------------------------
@@ -601,7 +601,7 @@ class World:
     def hint(self) -> None:
         """Let a webhook come: it drops no answer that is under way, and asks nothing beside it."""
         before = self.purchase
-        self.follow(hinted(before, self.now_ms))
+        self.follow(after_hint(before, self.now_ms))
         is_under_way = before.asking is not None and before.asking.due_ms <= self.now_ms
         if is_under_way:
             assert self.purchase.asking == before.asking
@@ -615,14 +615,14 @@ class World:
         (number, heard), self.look = self.look, None
         told = Answer(number, heard, self.captured, EUR, b"ch_1")
         before = self.purchase
-        self.follow(answered(before, told, self.now_ms))
+        self.follow(after_answer(before, told, self.now_ms))
         self.is_hinted &= self.purchase == before
 
     def answer(self, heard: Heard) -> None:
         before = self.purchase
         assert before.asking is not None
         told = Answer(before.asking.number, heard, self.captured, EUR, b"ch_1")
-        self.follow(answered(before, told, self.now_ms))
+        self.follow(after_answer(before, told, self.now_ms))
         # It may have been said before what was hinted at, or be no answer: somebody looks again.
         is_open = self.is_hinted and heard in {Heard.NOT_FOUND, Heard.DECLINED, Heard.REFUNDED}
         is_open |= before.status == P.COMPENSATION_REQUIRED and heard in {
@@ -640,22 +640,22 @@ class World:
                 self.seats == "RELEASED" and not self.are_taken
             ):
                 self.seats = "SOLD"
-                self.follow(seats_sold(self.purchase))
+                self.follow(after_seats_sold(self.purchase))
             case Say.SELL_SEATS:
-                self.follow(seats_lost(self.purchase, self.now_ms))
+                self.follow(after_seats_lost(self.purchase, self.now_ms))
             case Say.RELEASE_SEATS if self.seats == "PAYING":
                 self.seats = "RELEASED"
             case Say.RELEASE_SEATS if self.seats == "SOLD":
                 if self.purchase.status == P.REFUND_DUE:
                     # It is told again.
                     self.told.append(Say.RELEASE_SEATS)
-                self.follow(sold_unpaid(self.purchase))
+                self.follow(after_sale_without_money(self.purchase))
             case Say.TAKE_SEATS_BACK if self.seats == "SOLD":
                 self.seats = "REFUNDED"
 
     def is_killed(self) -> None:
         """Let the section die of the oldest word for so long that a person is asked."""
-        self.follow(Followed(undecided(self.purchase)))
+        self.follow(Followed(after_no_decision(self.purchase)))
         if self.purchase.status == P.COMPENSATION_REQUIRED:
             self.told.pop(0)
 
@@ -664,7 +664,7 @@ class World:
         if finding in {F.REFUNDED, F.PAID_ELSEWHERE}:
             self.refunded = self.captured
         self.is_kept |= finding == F.PAID_ELSEWHERE
-        self.follow(resolved(self.purchase, finding, self.now_ms))
+        self.follow(after_finding(self.purchase, finding, self.now_ms))
 
     def findings(self) -> list[Finding]:
         """Return what an honest person may say."""
@@ -710,7 +710,7 @@ def step(world: World, draw: st.DataObject) -> None:
         case "hint":
             world.hint()
         case "refund":
-            world.follow(refund_asked(world.purchase, world.now_ms))
+            world.follow(after_refund_asked(world.purchase, world.now_ms))
         case "taken":
             world.are_taken = True
         case "hear":

@@ -96,7 +96,7 @@ def test_pods_append_what_workers_read() -> None:
     assert name == "RefundRequested"
     assert RefundRequested._make(fields).user_id == b"ann"
     for finding in Finding:
-        name, fields = read(PODS.resolved(WHO, finding))
+        name, fields = read(PODS.compensation_resolved(WHO, finding))
         assert name == "CompensationResolved"
         assert CompensationResolved._make(fields).finding == finding
 

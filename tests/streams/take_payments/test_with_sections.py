@@ -139,7 +139,7 @@ class World:
         order_id = f"{buyer}.1.0"
         if finding in {Finding.REFUNDED, Finding.PAID_ELSEWHERE} and self.ledger.kept(order_id):
             self.ledger.refunded[order_id] = self.ledger.captured[order_id]
-        value = PODS.resolved(identity(buyer, user="operator"), finding)
+        value = PODS.compensation_resolved(identity(buyer, user="operator"), finding)
         self.driver.pipe(PAYMENTS, buyer.encode(), value)
         if finding == Finding.PAID_ELSEWHERE:
             self.kept.add(buyer)

@@ -135,7 +135,7 @@ class PaidCarts(Carting):
             self.ledger.refunded[order_id] = self.ledger.captured[order_id]
             finding = Finding.REFUNDED
         who = identity(f"{cart_id}_c", user="operator", section=purchase.section.decode())
-        self.tell_payments(cart_id, PODS.resolved(who, finding))
+        self.tell_payments(cart_id, PODS.compensation_resolved(who, finding))
 
     def answer(self, pending: Pending, how: str = "answered") -> None:
         """Perform an intent that is due, as a gateway on a bad day does."""

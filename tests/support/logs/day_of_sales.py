@@ -232,7 +232,12 @@ class Day:
         values = [
             *[PODS.hint("mock", f"evt_{self.chance.randrange(4)}", order_id)] * 3,
             *[PODS.refund_requested(identity(rid, **who))] * 2,
-            *[PODS.resolved(identity(rid, **who), self.chance.choice(findings), *about)] * 2,
+            *[
+                PODS.compensation_resolved(
+                    identity(rid, **who), self.chance.choice(findings), *about
+                )
+            ]
+            * 2,
         ]
         self.driver.pipe(PAYMENT_COMMANDS.name, rid.encode(), self.chance.choice(values))
 

@@ -142,7 +142,7 @@ class Paying:
     ) -> None:
         """Say what a person found; beside: gateway and payment id of a payment beside it."""
         identity = self.identity(payment, "operator", section)
-        self.send(payment, PODS.resolved(identity, finding, *beside))
+        self.send(payment, PODS.compensation_resolved(identity, finding, *beside))
 
     def needs_person(self, payment: str = "r1") -> bool:
         """Say whether a payment is listed for a person."""

@@ -176,7 +176,7 @@ class Shop:
         self.pipe(PAYMENTS, payment.encode(), value)
 
     def resolve(self, payment: str, finding: Finding, *beside: str) -> None:
-        value = PODS.resolved(identity(payment, user="operator"), finding, *beside)
+        value = PODS.compensation_resolved(identity(payment, user="operator"), finding, *beside)
         self.pipe(PAYMENTS, payment.encode(), value)
 
     def pass_to(self, at_ms: int) -> None:
