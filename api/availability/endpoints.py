@@ -10,7 +10,6 @@ What an answer promises is told in `docs/http-api.md`.
 """
 
 import re
-from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from secrets import token_hex
@@ -35,6 +34,7 @@ from api.availability.questions import (
 from api.guard import Anyone, anyone, pod_of
 from api.http1.framing import is_plain_head
 from api.pod import PartAbsent, Pod
+from api.streaming.client import Direct
 from api.web.consistency_tokens import TOKENS_FORM, tokens_in
 from api.web.etags import matches
 from api.web.ids import EventId, EventIdInPath, SectionId
@@ -265,17 +265,6 @@ class BatchAvailability(BaseModel):
     stale: bool
     events: list[EventAvailability]
     unknown_events: list[EventId]
-
-
-class Direct(Response):
-    """Has a handler write the answer itself."""
-
-    def __init__(self, handler: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        super().__init__()
-        self._handler = handler
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._handler(scope, receive, send)
 
 
 async def directly(request: Request) -> Direct:

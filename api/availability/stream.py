@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 
 from api.availability.encoded import Encoded, LookUps, Piece
-from api.availability.endpoints import Direct, SectionList, lookups_of
+from api.availability.endpoints import SectionList, lookups_of
 from api.availability.questions import PREFIX, Question, event_id_in, question_in
 from api.availability.stream_frames import (
     RETRY,
@@ -33,6 +33,7 @@ from api.availability.stream_frames import (
 from api.availability.stream_positions import TEXT_BYTES_MAX, Position
 from api.guard import anyone, pod_of
 from api.pod import Pod
+from api.streaming.client import STREAMS_MAX, Client, Direct
 from api.web.ids import EventIdInPath
 from api.web.problems import Problem, bad
 from api.web.requests import Receive, Scope, Send
@@ -44,7 +45,6 @@ from state.views.availability.statuses import SectionStatuses
 
 SUFFIX: Final = "/availability/stream"
 
-STREAMS_MAX: Final = 10_000
 TICK_S: Final = 1.0
 COMMENT_TICKS: Final = 15
 """Ticks between two comments; so many groups of clients get theirs one tick apart."""
@@ -54,86 +54,10 @@ GATHER_S_PER_CLIENT: Final = 0.0001
 """Changes of an event gather for the first, or for the second times its clients if longer: handing
 a frame to one client takes about a third of it, so that streams leave room for look-ups."""
 
-QUEUED_FRAMES_MAX: Final = 16
-QUEUED_BYTES_MAX: Final = 256 * 1024
-STUCK_S: Final = 20
-"""A client that takes nothing for so long, or has so much waiting, is dropped."""
-
-LIFE_S: Final = 3_600
-"""A stream ends after this, so that its client shows a valid token again."""
-
 CATCH_UP_S: Final = 2.0
 """How long a client waits for a pod that has not read as far as the client's former one."""
 
-_HEADERS: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
-
 ChannelKey = tuple[int, tuple[str, ...]]
-
-
-class Client:
-    """One open stream: what waits to be sent to it.
-
-    is_over: nothing more is sent.
-    """
-
-    __slots__ = ("_bytes", "_frames", "_writer", "ends_s", "group", "is_over", "stuck_s", "wake")
-
-    def __init__(self, group: int, now_s: float) -> None:
-        self.group = group
-        self.ends_s = now_s + LIFE_S
-        self.stuck_s: float | None = None
-        self.is_over = False
-        self.wake = asyncio.Event()
-        self._frames: deque[bytes] = deque()
-        self._bytes = 0
-        self._writer = asyncio.current_task()
-
-    def offer(self, frame: bytes, now_s: float) -> bool:
-        """Queue a frame; False where the client reads too slowly."""
-        if self._frames:
-            self._bytes += len(frame)
-            if len(self._frames) >= QUEUED_FRAMES_MAX or self._bytes > QUEUED_BYTES_MAX:
-                return False
-        elif self.stuck_s is None:
-            self.stuck_s = now_s
-        self._frames.append(frame)
-        self.wake.set()
-        return True
-
-    def is_stuck(self, now_s: float) -> bool:
-        return self.stuck_s is not None and now_s - self.stuck_s > STUCK_S
-
-    def take(self) -> bytes:
-        """Return all that waits, as one piece."""
-        frames = self._frames
-        taken = frames.popleft() if len(frames) == 1 else b"".join(frames)
-        frames.clear()
-        self._bytes = 0
-        self.wake.clear()
-        return taken
-
-    def has_frames(self) -> bool:
-        return bool(self._frames)
-
-    def taken(self) -> None:
-        """Note that the connection took what was handed to it."""
-        self.stuck_s = None
-
-    def end(self) -> None:
-        """End the stream as soon as what is being sent has gone."""
-        self.is_over = True
-        self.wake.set()
-
-    def drop(self) -> None:
-        """End the stream now, even where the connection takes nothing."""
-        self.end()
-        self._frames.clear()
-        if self._writer is not None:
-            self._writer.cancel()
 
 
 class Channel:
@@ -206,25 +130,10 @@ class Streams:
         self._opened += 1
         client = Client(self._opened % COMMENT_TICKS, now_s)
         channel = self._join(key, client)
-        watcher = asyncio.create_task(_until_disconnected(receive, client))
         try:
             client.offer(self._first_frame(channel, last_event_id, why), now_s)
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            while not client.is_over:
-                if client.has_frames():
-                    body = client.take()
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
-                    client.taken()
-                else:
-                    await client.wake.wait()
-                    client.wake.clear()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except asyncio.CancelledError:
-            # Ours, to drop a client; anybody else's goes on.
-            if not client.is_over:
-                raise
+            await client.serve(receive, send)
         finally:
-            watcher.cancel()
             self._leave(channel, client)
 
     async def _until_not_behind(self, last_event_id: str) -> str:
@@ -422,12 +331,6 @@ class Streams:
 
 def _nothing() -> None:
     pass
-
-
-async def _until_disconnected(receive: Receive, client: Client) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    client.drop()
 
 
 def streams_of(pod: Pod) -> Streams:

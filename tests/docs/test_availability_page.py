@@ -8,6 +8,7 @@ from api.availability import endpoints as availability
 from api.availability import questions, stream_frames
 from api.availability import stream as streaming
 from api.availability.encoded import AGE_HEADERS
+from api.streaming import client as streamed
 
 PAGE = DOCS / "http-api.md"
 
@@ -23,13 +24,13 @@ def test_the_bounds_are_those_of_the_code() -> None:
         f"waits up to {streaming.CATCH_UP_S:.0f} s",
         f"gather for {1000 * streaming.GATHER_S:.0f} ms",
         f"{1000 * streaming.GATHER_S_PER_CLIENT:.1f} ms for each client",
-        f"takes nothing for {streaming.STUCK_S} s",
-        f"{streaming.QUEUED_FRAMES_MAX} frames or {streaming.QUEUED_BYTES_MAX // 1024} kB",
+        f"takes nothing for {streamed.STUCK_S} s",
+        f"{streamed.QUEUED_FRAMES_MAX} frames or {streamed.QUEUED_BYTES_MAX // 1024} kB",
         f"comment every {streaming.TICK_S * streaming.COMMENT_TICKS:.0f} s",
-        f"at most {streaming.STREAMS_MAX:,} streams",
+        f"at most {streamed.STREAMS_MAX:,} streams",
     ):
         assert said in streams
-    assert streaming.LIFE_S == 3_600
+    assert streamed.LIFE_S == 3_600
     assert stream_frames.RETRY == b"retry: 2000\n"
 
 

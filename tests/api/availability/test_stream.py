@@ -23,6 +23,7 @@ from support.records.status_records import (
 from api.availability import stream as streaming
 from api.availability.stream import streams_of
 from api.availability.stream_positions import Position
+from api.streaming import client as streamed
 from state.domain.keys import section_key
 from state.domain.status import SectionStatus
 from state.views.availability.contents import RECENT_MAX
@@ -522,7 +523,7 @@ def test_a_client_that_does_not_read_is_dropped_and_the_others_are_not_kept_wait
         slow, quick = open_stream(pod), open_stream(pod)
         await settle()
         slow.stop_reading()
-        for version in range(4, 4 + 2 * streaming.QUEUED_FRAMES_MAX):
+        for version in range(4, 4 + 2 * streamed.QUEUED_FRAMES_MAX):
             pod.fed.tell(counts(version, 9, largest=4))
             await settle()
         async with asyncio.timeout(10):
@@ -530,7 +531,7 @@ def test_a_client_that_does_not_read_is_dropped_and_the_others_are_not_kept_wait
         assert not slow.is_over, "an orderly end would look complete"
         assert streams_of(pod.pod).open == 1
         assert pod.pod.metrics.streams_dropped._value.get() == 1
-        assert len(quick.new_events()) == 1 + 2 * streaming.QUEUED_FRAMES_MAX
+        assert len(quick.new_events()) == 1 + 2 * streamed.QUEUED_FRAMES_MAX
         await quick.go_away()
 
     run(scenario())
@@ -539,7 +540,7 @@ def test_a_client_that_does_not_read_is_dropped_and_the_others_are_not_kept_wait
 def test_a_client_that_takes_nothing_is_dropped_though_nothing_happens(
     pod: LookUpPod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "STUCK_S", 0.0)
+    monkeypatch.setattr(streamed, "STUCK_S", 0.0)
 
     async def scenario() -> None:
         stream = open_stream(pod)
@@ -590,7 +591,7 @@ def test_a_pod_that_ends_ends_its_streams_in_order(pod: LookUpPod) -> None:
 
 
 def test_a_stream_ends_after_its_life(pod: LookUpPod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "LIFE_S", -1)
+    monkeypatch.setattr(streamed, "LIFE_S", -1)
 
     async def scenario() -> None:
         stream = open_stream(pod)

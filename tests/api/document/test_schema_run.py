@@ -31,6 +31,7 @@ from api.app import create_app
 from api.availability import stream as streaming
 from api.pod import Pod
 from api.settings import ApiSettings
+from api.streaming import client as streamed
 
 TOKEN = {"Authorization": "Bearer somebody:buyer,operator"}
 CHECKS = [
@@ -86,7 +87,7 @@ REQUEST_ARGUMENTS = {"method", "url", "headers", "files", "data", "params", "jso
 def asked() -> Iterator[Asked]:
     with pytest.MonkeyPatch.context() as patch:
         # Streams end as soon as they have begun: the client takes whole answers only.
-        patch.setattr(streaming, "LIFE_S", -1)
+        patch.setattr(streamed, "LIFE_S", -1)
         patch.setattr(streaming, "TICK_S", 0.01)
         yield from _asked()
 
