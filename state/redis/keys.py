@@ -27,6 +27,16 @@ _LOCK_OF_SEAT: Final = re.compile(
 )
 _LEASE: Final = re.compile(r"[a-z][a-z-]{0,31}")
 
+WAITING_ROOMS: Final = PREFIX + "waiting-rooms"
+"""Ids of the events that have a waiting room."""
+
+PROMOTION_CYCLES: Final = PREFIX + "promotion-cycles"
+"""Cycles of promotion that are under way, by the Unix ms until which somebody is at it."""
+
+_WAITING: Final = PREFIX + "waiting:"
+_PARTS_OF_ROOM: Final = ("room", "line", "seen", "active", "turns", "last", "log")
+_PROMOTION_ID: Final = re.compile(r"[0-9a-z-]{1,96}")
+
 ALL_LOCKS: Final = _LOCK + "*"
 ALL_FENCES: Final = PREFIX + "fence:*"
 """Patterns for SCAN."""
@@ -101,6 +111,31 @@ def lease(name: str) -> LockKeys:
     if _LEASE.fullmatch(name) is None:
         raise ValueError(f"no name of a lease: {name!r}")
     return LockKeys((name,), (f"{PREFIX}lease:{{{name}}}",), f"{PREFIX}lease-fence:{{{name}}}")
+
+
+def waiting_room(event_id: int) -> tuple[str, ...]:
+    """Return all keys of an event's waiting room, as `lua/waiting.lua` names them."""
+    return tuple(f"{_WAITING}{{{event_id}}}:{part}" for part in _PARTS_OF_ROOM)
+
+
+def promotion(event_id: int, promotion_id: str) -> str:
+    """Return where the answer to a promotion lies, beside the event's room.
+
+    promotion_id: of letters, digits and dashes.
+    """
+    if _PROMOTION_ID.fullmatch(promotion_id) is None:
+        raise ValueError(f"no id of a promotion: {promotion_id!r}")
+    return f"{_WAITING}{{{event_id}}}:promotion:{promotion_id}"
+
+
+def waits_in(user_id: str) -> str:
+    """Return where the one event lies that a user waits for."""
+    return f"{PREFIX}waits-in:{_digest(user_id)}"
+
+
+def promotion_tasks(cycle: str) -> tuple[str, str]:
+    """Return the task list of a cycle, and the list of what was taken from it."""
+    return f"{PREFIX}promotion-tasks:{{{cycle}}}", f"{PREFIX}promotion-taken:{{{cycle}}}"
 
 
 def _digest(text: str) -> str:

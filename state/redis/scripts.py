@@ -20,13 +20,14 @@ class Ask(Protocol):
 
 
 class Script:
-    """One file of the folder `lua`.
+    """Files of the folder `lua`, one behind the other.
 
-    name: without its suffix.
+    names: without their suffix; several scripts may begin alike.
     """
 
-    def __init__(self, name: str) -> None:
-        self.text = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+    def __init__(self, *names: str) -> None:
+        files = [(_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in names]
+        self.text = "\n".join(files)
         # Redis names scripts by SHA-1; nothing is secured by it.
         self._sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 

@@ -8,12 +8,15 @@ from redis.asyncio import Redis
 from support.pages.document_pages import DOCS, code_in, table_rows
 from support.redis.locking import TTL_MS, redis_at
 
+from state.domain.waiting.admission import RoomState
 from state.redis import keys
 from state.redis.idempotency import IdempotencyKeys
 from state.redis.lease import Lease
 from state.redis.pre_lock import HoldOfSeats, PreLocks
 from state.redis.rate_limit import Limit, RateLimits
 from state.redis.seat_lock import SeatLock
+from state.redis.waiting.rooms import WaitingRooms
+from state.redis.waiting.tasks import PromotionTasks
 
 PAGE = DOCS / "redis-keys.md"
 PLACE = re.compile(r"\{[a-z-]+\}")
@@ -43,8 +46,21 @@ async def write_all(url: str) -> None:
     await pre_locks.keep(claims[0], 1 << 45)
     async with redis_at(url) as client:
         assert await Lease(SeatLock(client.execute_command), "a-test", TTL_MS).hold()
+        await have_somebody_wait(client)
     for part in (limits, idempotency, pre_locks):
         await part.close()
+
+
+async def have_somebody_wait(client: Redis) -> None:
+    """Have a waiting room with somebody in it, and a cycle of promotion under way."""
+    rooms, tasks = WaitingRooms(client.execute_command), PromotionTasks(client.execute_command)
+    await rooms.configure(9_000_003, state=RoomState.OPEN, cap=1)
+    for user in ("ann", "ben"):
+        await rooms.enter(9_000_003, user)
+    assert await rooms.promote(9_000_003, "p-1", 1)
+    await client.set(keys.waits_in("ann"), 9_000_003, px=60_000)
+    cycle = await tasks.begin([9_000_003, 9_000_004])
+    assert await tasks.take(cycle) == 9_000_003
 
 
 async def found_at(client: Redis) -> dict[str, str]:

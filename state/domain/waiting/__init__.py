@@ -1,0 +1,1 @@
+"""The line before a sale: who waits, and who is let in."""

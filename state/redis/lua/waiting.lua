@@ -1,0 +1,68 @@
+-- What every script of a waiting room begins with.
+--
+-- KEYS[1] room:   hash of what the operator has set (state, cap, per_minute, message), of counters
+--                 (turn, joined, left, expired, done) and of what promotions remember (limit, pace,
+--                 paced, next)
+-- KEYS[2] line:   sorted set of who waits, by their turns
+-- KEYS[3] seen:   sorted set of the same, by the Unix ms at which they are given up
+-- KEYS[4] active: sorted set of who is admitted, by the Unix ms at which that ends
+-- KEYS[5] turns:  hash of the turn of everybody who waits, is admitted or was
+-- KEYS[6] last:   hash of who is admitted: Unix ms that no sign of life leads beyond
+-- KEYS[7] log:    stream of the last promotions
+local ROOM, LINE, SEEN, ACTIVE, TURNS, LAST, LOG = unpack(KEYS, 1, 7)
+
+local KEPT_MS = 7 * 86400000
+local PACE_MS = 60000
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- Numbers of 14 digits and more, as they are written.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- A key that was written ends a week after its last use at the latest.
+local function keep(...)
+  for _, key in ipairs({ ... }) do
+    if redis.call('PTTL', key) < KEPT_MS / 2 then
+      redis.call('PEXPIRE', key, KEPT_MS)
+    end
+  end
+end
+
+-- Promotions per second as they are at this moment: of none that are recent, none.
+local function pace_now(pace, paced)
+  return (tonumber(pace or '') or 0) * math.exp(math.min(0, (tonumber(paced or '') or now) - now) / PACE_MS)
+end
+
+-- Who stands where; beside it what `state/redis/waiting/rooms.py` makes a Place of.
+local function place_of(user)
+  local turn = redis.call('HGET', TURNS, user)
+  local rank = redis.call('ZRANK', LINE, user)
+  if rank then
+    return { 1, turn or '0', rank, '0', '0' }
+  end
+  local ends = redis.call('ZSCORE', ACTIVE, user)
+  if ends then
+    return { 2, turn or '0', 0, text(tonumber(ends)), redis.call('HGET', LAST, user) or '0' }
+  end
+  return { 0, turn or '0', 0, '0', '0' }
+end
+
+local FIELDS = {
+  'state', 'cap', 'per_minute', 'message', 'joined', 'left', 'expired', 'done', 'limit', 'pace', 'paced',
+}
+
+-- What `rooms.py` makes a Room of; nothing where there is none.
+local function room_now()
+  local room = redis.call('HMGET', ROOM, unpack(FIELDS))
+  if not room[1] then
+    return {}
+  end
+  local pace = string.format('%.6f', pace_now(room[10], room[11]))
+  return {
+    room[1], room[2], room[3], room[4], redis.call('ZCARD', LINE), redis.call('ZCARD', ACTIVE),
+    room[5], room[6], room[7], room[8], room[9], pace, text(now),
+  }
+end

@@ -1,0 +1,235 @@
+"""Waiting rooms in Redis: who waits, who is admitted, and who is next.
+
+Each operation is one script. All keys of an event lie on one node of a cluster. The clock is
+Redis' own, so that no pod's clock decides who comes first or who is gone. What is sent twice has
+the effect of once.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+from state.domain.waiting.admission import (
+    ADMITTED_MS,
+    NOT_OPEN_PATIENCE_MS,
+    PROMOTED_MAX,
+    REAPED_MAX,
+    SHOW_UP_MS,
+    SILENT_MS,
+    STALE_MS,
+    TURN_MAX,
+    Place,
+    Room,
+    RoomState,
+    Standing,
+    may_wait,
+)
+from state.redis.keys import WAITING_ROOMS, promotion, waiting_room
+from state.redis.scripts import Ask, Script
+
+LOOKED_AT_MAX: Final = 100
+"""Users that one script looks at."""
+
+ANSWER_MS: Final = 600_000
+"""How long the answer to a promotion is kept: twice as long as anybody may repeat one."""
+
+KEPT_MS: Final = 7 * 86_400_000
+"""How long a room is kept that nobody uses or looks after; the scripts say the same."""
+
+_CONFIGURE: Final = Script("waiting", "waiting_configure")
+_ENTER: Final = Script("waiting", "waiting_enter")
+_LOOK: Final = Script("waiting", "waiting_look")
+_LEAVE: Final = Script("waiting", "waiting_leave")
+_PROMOTE: Final = Script("waiting", "waiting_promote")
+_REAP: Final = Script("waiting", "waiting_reap")
+
+
+class RoomUnreadable(Exception):
+    """What lies in Redis under a room's key is none of ours: nobody is told anything of it.
+
+    Operator action: set the room up anew; who waited comes back with the turn that was shown.
+    """
+
+
+class Entry(IntEnum):
+    """What came of the wish to wait.
+
+    NEW:      a turn was given out. RESTORED: the one that was shown counts again.
+    WAITS, IS_ADMITTED: nothing has changed.
+    NO_ROOM, CLOSED: nobody enters here, or now. FULL: no turn is left.
+    """
+
+    NEW = 1
+    WAITS = 2
+    IS_ADMITTED = 3
+    RESTORED = 4
+    NO_ROOM = -1
+    CLOSED = -2
+    FULL = -3
+
+
+class Entered(NamedTuple):
+    """What came of the wish to wait; room: None where there is none."""
+
+    entry: Entry
+    place: Place
+    room: Room | None
+
+
+class Turn(NamedTuple):
+    """Whose turn it is, or was."""
+
+    user_id: str
+    turn: int
+
+
+class Reaped(NamedTuple):
+    """Who was given up: how many of those who waited, and who of those who were admitted.
+
+    room: as it is then; None where there is none.
+    """
+
+    waiting: int
+    admitted: tuple[Turn, ...]
+    room: Room | None
+
+
+class WaitingRooms:
+    """All rooms at one Redis, or of one cluster.
+
+    ask: raises for itself where Redis does not answer; so does each operation here.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def configure(
+        self,
+        event_id: int,
+        *,
+        state: RoomState | None = None,
+        cap: int | None = None,
+        per_minute: int | None = None,
+        message: str | None = None,
+    ) -> Room:
+        """Open a room, paused and with a cap of 0, or change one; None leaves what is."""
+        told = {"state": state, "cap": cap, "per_minute": per_minute, "message": message}
+        changes = [str(text) for pair in told.items() if pair[1] is not None for text in pair]
+        room = _room(await _CONFIGURE.run(self._ask, waiting_room(event_id), changes))
+        assert room is not None
+        # Behind the room: who promotes and finds none has nothing to do.
+        await self._list(event_id)
+        return room
+
+    async def enter(self, event_id: int, user_id: str, proved_turn: int = 0) -> Entered:
+        """Wait.
+
+        proved_turn: one that the user has certainly had; counts where Redis has lost it.
+        Raises ValueError for a name that nobody waits under.
+        """
+        if not may_wait(user_id):
+            raise ValueError("nobody waits under this name")
+        values = (user_id, proved_turn, STALE_MS, NOT_OPEN_PATIENCE_MS, TURN_MAX)
+        entry, place, room = await _ENTER.run(self._ask, waiting_room(event_id), values)
+        return Entered(Entry(entry), _place(place), _room(room))
+
+    async def look(
+        self, event_id: int, users: Sequence[str]
+    ) -> tuple[Room | None, tuple[Place, ...]]:
+        """Say where users stand, at most `LOOKED_AT_MAX` of them; each has given a sign of life.
+
+        Without a room nobody stands anywhere.
+        """
+        assert len(users) <= LOOKED_AT_MAX
+        values: list[str | int] = [STALE_MS, NOT_OPEN_PATIENCE_MS, SILENT_MS, *users]
+        room, places = await _LOOK.run(self._ask, waiting_room(event_id), values)
+        return _room(room), tuple(map(_place, places))
+
+    async def leave(self, event_id: int, user_id: str) -> Place:
+        """Give a turn up, and return where its user stood; NONE with the turn that was."""
+        standing, turn = await _LEAVE.run(self._ask, waiting_room(event_id), (user_id,))
+        return Place(Standing(standing), int(turn))
+
+    async def promote(
+        self, event_id: int, promotion_id: str, slots: int, most: int = -1
+    ) -> tuple[Turn, ...]:
+        """Admit those who are next, and return them in the order of their turns.
+
+        promotion_id: the same again gets the same answer, and admits nobody else.
+        slots: most that are promoted. most: that may be admitted at once, beside the room's own
+        cap; below 0 for no such bound.
+        """
+        keys = (*waiting_room(event_id), promotion(event_id, promotion_id))
+        bounded = min(slots, PROMOTED_MAX)
+        values = (promotion_id, bounded, most, SHOW_UP_MS, ADMITTED_MS, ANSWER_MS)
+        count, *promoted = await _PROMOTE.run(self._ask, keys, values)
+        turns = _turns(promoted)
+        assert len(turns) == int(count)
+        return turns
+
+    async def reap(self, event_id: int) -> Reaped:
+        """Give up those of whom nothing was heard for too long."""
+        gone, over, room = await _REAP.run(self._ask, waiting_room(event_id), (REAPED_MAX,))
+        return Reaped(gone, _turns(over), _room(room))
+
+    async def forget(self, event_id: int) -> None:
+        """Take an event out of those that have a room, unless it has one."""
+        await self._ask("SREM", WAITING_ROOMS, event_id)
+        # It may have been set up anew this very moment.
+        if await self._ask("EXISTS", waiting_room(event_id)[0]):
+            await self._list(event_id)
+
+    async def _list(self, event_id: int) -> None:
+        await self._ask("SADD", WAITING_ROOMS, event_id)
+        await self._ask("PEXPIRE", WAITING_ROOMS, KEPT_MS)
+
+    async def events(self) -> tuple[int, ...]:
+        """Return the ids of all events that have a room, found by SSCAN."""
+        found: set[int] = set()
+        await self._ask("PEXPIRE", WAITING_ROOMS, KEPT_MS)
+        cursor = b"0"
+        while True:
+            cursor, page = await self._ask("SSCAN", WAITING_ROOMS, cursor, "COUNT", 1_000)
+            # What is no number somebody else has put there.
+            found.update(int(event_id) for event_id in page if event_id.isdigit())
+            if int(cursor) == 0:
+                return tuple(sorted(found))
+
+
+def _room(told: Sequence[Any]) -> Room | None:
+    if not told:
+        return None
+    try:
+        return _read(told)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RoomUnreadable(str(error)) from error
+
+
+def _read(told: Sequence[Any]) -> Room:
+    state, cap, per_minute, message, waiting, admitted, *counts, pace, now_ms = told
+    joined, left, expired, done, limit = (int(count or 0) for count in counts)
+    return Room(
+        RoomState(state.decode()),
+        int(cap),
+        int(per_minute),
+        message.decode(),
+        waiting,
+        admitted,
+        joined,
+        left,
+        expired,
+        done,
+        limit,
+        float(pace),
+        int(now_ms),
+    )
+
+
+def _place(told: Sequence[Any]) -> Place:
+    standing, turn, rank, ends_ms, last_ms = map(int, told)
+    return Place(Standing(standing), turn, rank, ends_ms, last_ms)
+
+
+def _turns(told: Sequence[bytes]) -> tuple[Turn, ...]:
+    pairs = zip(told[::2], told[1::2], strict=True)
+    return tuple(Turn(user.decode(), int(turn)) for user, turn in pairs)
