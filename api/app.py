@@ -33,6 +33,8 @@ from api.pod import Pod
 from api.purchases import endpoints as purchases
 from api.reservations import endpoints as reservations
 from api.settings import ApiSettings
+from api.waiting_room import endpoints as waiting_room
+from api.waiting_room import stream as places
 from api.web import openapi
 from api.web.logs import access, correlation_of, log
 from api.web.methods import Methods, WithoutBody
@@ -58,7 +60,9 @@ Direct = Callable[[Pod, Scope, Receive, Send], Awaitable[None]]
 DIRECT: Final[Mapping[str, Direct]] = {
     "availability": availability.answer,
     "stream": streaming.answer,
+    "places": places.answer,
 }
+_STREAMS: Final = frozenset({"stream", "places"})
 
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -200,6 +204,8 @@ def direct_kind(path: str) -> str:
             return "availability"
         if path.endswith("/availability/stream"):
             return "stream"
+        if path.endswith("/waiting-room/stream"):
+            return "places"
     return ""
 
 
@@ -255,7 +261,7 @@ class Answer:
         seconds = time.perf_counter() - self._started_s
         status = str(self.status)
         pod.metrics.requests.labels(self.route, status).inc()
-        if self.route != "stream":
+        if self.route not in _STREAMS:
             pod.metrics.request_seconds.labels(self.route).observe(seconds)
         reason = self._scope["state"].get("reason", "")
         if reason:
@@ -304,6 +310,8 @@ def with_endpoints() -> FastAPI:
         webhooks,
         events,
         seat_maps,
+        waiting_room,
+        places,
     ):
         application.include_router(module.router)
     return application

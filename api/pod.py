@@ -7,12 +7,16 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final, Generic, Self, TypeVar
 
 from api import pod_readings
 from api.access.identity import TokenVerifier
 from api.access.ticket_keys import TicketKeys
 from api.access.tokens import KeySet
+from api.admission.desk import WaitingDesk
+from api.admission.passes import Passes
+from api.admission.promoter import Promoter, supply_of
 from api.commands.cart_desk import CartDesk
 from api.commands.desk import FAILPOINTS, CommandDesk
 from api.commands.payment_desk import PaymentDesk
@@ -98,6 +102,8 @@ class Pod:
     unlimited: events that nobody has described when a section of theirs was open: none of them
                limits its buyers.
     sweeper:   looks for locks of holds that are over.
+    waiting:   waiting rooms; none at all in a pod that is given none.
+    promoter:  lets in who waits there.
     draining:  set once the pod was told to end: streams end then, long polls answer.
     failed:    set once the pod must end by itself; why is in the log.
     """
@@ -134,6 +140,8 @@ class Pod:
         limits: RateLimits | None = None,
         pre_locks: PreLocks | None = None,
         sweeper: LockSweeper | None = None,
+        waiting: WaitingDesk | None = None,
+        promoter: Promoter | None = None,
         metrics: ApiMetrics | None = None,
     ) -> None:
         self.settings = settings
@@ -144,6 +152,7 @@ class Pod:
         self.unlimited: set[int] = set()
         self.pre_locks = pre_locks or PreLocks("", 0)
         self.ticket_keys = TicketKeys(settings.ticket_key, settings.old_ticket_key)
+        self.waiting = waiting or WaitingDesk("", None)
         self.metrics = metrics or ApiMetrics(settings.revision)
         self.has_started = False
         self._is_stopped = False
@@ -172,14 +181,17 @@ class Pod:
         self._payments = payments
         self._sweeper = sweeper
         self._carts = carts
+        self._promoter = promoter
         self.metrics.read_from(self._readings)
 
     @classmethod
     def of(cls, settings: ApiSettings) -> Self:
         """Build a pod of all parts, connected to nothing yet.
 
-        Raises as `SchemaSource.ids`, and as `opened` of its gateways.
+        Raises as `SchemaSource.ids`, as `opened` of its gateways, and as `Passes.read`.
         """
+        keys = settings.admission_keys
+        passes = Passes.read(Path(keys)) if keys else None
         brokers, kafka = settings.brokers, settings.kafka.librdkafka()
         cache = settings.cache_dir / "schema-ids.json"
         schemas = SchemaSource(settings.registry_url, cache, SchemaIdLog(brokers, kafka=kafka))
@@ -193,11 +205,12 @@ class Pod:
             decided=outcomes.decided,
         )
         metrics = ApiMetrics(settings.revision)
+        view = AvailabilityView(
+            brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms, kafka=kafka
+        )
         pod = cls(
             settings,
-            view=AvailabilityView(
-                brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms, kafka=kafka
-            ),
+            view=view,
             outcomes=outcomes,
             commands=commands,
             desk=CommandDesk(
@@ -230,6 +243,10 @@ class Pod:
             limits=RateLimits(settings.redis_url),
             pre_locks=PreLocks(settings.redis_url, settings.pre_lock_ms),
             sweeper=LockSweeper(settings.redis_url, outcomes, owners),
+            waiting=WaitingDesk(settings.redis_url, passes),
+            promoter=Promoter(
+                settings.redis_url, supply_of(view), members=settings.promoters if passes else 0
+            ),
             metrics=metrics,
         )
         schemas.told = pod.fail
@@ -266,7 +283,13 @@ class Pod:
         if self._is_stopped:
             return
         self._is_stopped = True
-        parts: list[Closing] = [*self._parts(), self.limits, self.pre_locks, self.verifier]
+        parts: list[Closing] = [
+            *self._parts(),
+            self.limits,
+            self.pre_locks,
+            self.verifier,
+            self.waiting,
+        ]
         if self._desk is not None:
             parts.append(self._desk)
         # Together: each may wait for brokers that are gone, and no request needs another any more.
@@ -303,10 +326,13 @@ class Pod:
     def troubles(self) -> dict[str, str]:
         """Say why a topic cannot be followed, or appended to, now, by part.
 
-        Answers grow old meanwhile, and what nobody can append is refused.
+        Answers grow old meanwhile, and what nobody can append is refused. Or why nobody is let in
+        from waiting rooms.
         """
         parts = {**self._followed(), **self._logs()}
         told = {name: part.trouble for name, part in parts.items()}
+        if self._promoter is not None:
+            told["waiting rooms"] = self._promoter.trouble
         return {name: trouble for name, trouble in told.items() if trouble}
 
     def partitions_fault(self) -> str:
@@ -358,13 +384,15 @@ class Pod:
     def _parts(self) -> list[Part]:
         followed = self._followed().values()
         appended = self._commands, self._descriptions, self._payments, self._carts
-        parts = (*followed, *appended, self._owners, self._issued, self._sweeper)
+        asked = self._owners, self._issued
+        parts = (*followed, *appended, *asked, self._sweeper, self._promoter)
         return [part for part in parts if isinstance(part, Part)]
 
     def _readings(self) -> Iterator[Reading]:
         yield ApiMetrics.troubles, len(self.troubles())
         yield from pod_readings.of_requests(self.limits, self.verifier)
         yield from pod_readings.of_pre_locks(self.pre_locks)
+        yield from pod_readings.of_waiting(self.waiting)
         readings: tuple[tuple[Any, Callable[[Any], Iterable[Reading]]], ...] = (
             (self._view, pod_readings.of_view),
             (self._outcomes, pod_readings.of_outcomes),
@@ -372,6 +400,7 @@ class Pod:
             (self._catalogue, pod_readings.of_events),
             (self._desk, pod_readings.of_desk),
             (self._sweeper, pod_readings.of_sweeper),
+            (self._promoter, pod_readings.of_promoter),
         )
         for appended in self._logs().values():
             yield from pod_readings.of_log(appended)

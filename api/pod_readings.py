@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from api.access.identity import TokenVerifier
+from api.admission.desk import WaitingDesk
+from api.admission.promoter import Promoter
 from api.commands.desk import CommandDesk
 from api.sweeper import LockSweeper
 from api.web.metrics import ApiMetrics as Table
@@ -36,6 +38,20 @@ def of_sweeper(sweeper: LockSweeper) -> Iterable[Reading]:
     yield Table.locks_swept, sweeper.swept
     yield Table.locks, sweeper.locks
     yield Table.redis_evicts, int(sweeper.evicts)
+
+
+def of_waiting(waiting: WaitingDesk) -> Iterable[Reading]:
+    yield Table.admissions_unchecked, waiting.unchecked
+
+
+def of_promoter(promoter: Promoter) -> Iterable[Reading]:
+    seen = promoter.counters
+    yield Table.promotion_cycles, seen.cycles
+    yield Table.promoted, seen.promoted
+    yield Table.waiting_gone, seen.gone
+    yield Table.promotion_failures, seen.failed
+    yield Table.promotion_unsure, seen.unsure
+    yield Table.promoting, promoter.is_it
 
 
 def of_desk(desk: CommandDesk) -> Iterator[Reading]:

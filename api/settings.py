@@ -33,6 +33,8 @@ POSITION: Final[Limit | None] = Limit(60, 60_000)
 OTHER: Final[Limit | None] = Limit(100, 60_000)
 NETWORK: Final[Limit | None] = Limit(1_000, 60_000)
 
+MEMBERS: Final = 10
+
 _UNIT_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 _LIMIT: Final = re.compile(r"([0-9]{1,9})/(s|min|h)")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
@@ -104,6 +106,11 @@ class ApiSettings(SharedSettings):
                     for all pods; without one tickets have no code.
     purchases_group: SEATSTREAM_API_PURCHASES_GROUP, consumer group of the workers that issue,
                     their SEATSTREAM_APP_ID.
+    admission_keys: SEATSTREAM_API_ADMISSION_KEYS, file of the private keys (JWKS, Ed25519) that
+                    turns of waiting rooms are signed with, the first of them; empty for a pod
+                    without waiting rooms.
+    promoters:      SEATSTREAM_API_PROMOTERS, rooms that this pod lets somebody in from at once; 0
+                    for none, where other pods do.
     revision:       SEATSTREAM_API_REVISION, of the source; only shown.
     """
 
@@ -137,6 +144,8 @@ class ApiSettings(SharedSettings):
     ticket_key: str = setting(API + "TICKET_KEY", _ticket_key, "", is_secret=True)
     old_ticket_key: str = setting(API + "OLD_TICKET_KEY", _ticket_key, "", is_secret=True)
     purchases_group: str = setting(API + "PURCHASES_GROUP", name, "purchase-creation-workers")
+    admission_keys: str = setting(API + "ADMISSION_KEYS", str, "")
+    promoters: int = setting(API + "PROMOTERS", whole(0, 1_000), MEMBERS)
     revision: str = setting(API + "REVISION", name, "")
 
     @classmethod

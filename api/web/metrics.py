@@ -53,6 +53,30 @@ class ApiMetrics(Metrics):
         "seatstream_api_pre_locks_skipped",
         "Locks of chosen seats that Redis did not answer for: the log decides without.",
     )
+    promotion_cycles = read_counter(
+        "seatstream_api_promotion_cycles", "Cycles of promotion that this pod ran to their ends."
+    )
+    promoted = read_counter(
+        "seatstream_api_promoted", "Users who were let in from waiting rooms by this pod."
+    )
+    waiting_gone = read_counter(
+        "seatstream_api_waiting_gone",
+        "Users who were given up, waiting or let in: nothing was heard of them.",
+    )
+    promotion_failures = read_counter(
+        "seatstream_api_promotion_failures", "Tries at waiting rooms that failed."
+    )
+    promotion_unsure = read_counter(
+        "seatstream_api_promotion_unsure",
+        "Cycles that let nobody into a room, for nobody knew what can be bought.",
+    )
+    promoting = read_gauge(
+        "seatstream_api_promoting", "1 at the pod that lets others in from waiting rooms."
+    )
+    admissions_unchecked = read_counter(
+        "seatstream_api_admissions_unchecked",
+        "Entry tokens that counted by themselves, for Redis did not answer.",
+    )
     locks_swept = read_counter(
         "seatstream_api_locks_swept",
         "Locks removed by looking through all of them: their holds were over, or none of ours.",

@@ -76,6 +76,13 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     ApiReason.IDEMPOTENCY_KEY_MISSING: (400, "An idempotency key is needed"),
     ApiReason.IDEMPOTENCY_KEY_REUSED: (422, "The idempotency key stands for another request"),
     ApiReason.STILL_RUNNING: (409, "The first request with this key is still under way"),
+    ApiReason.NO_WAITING_ROOM: (404, "The event has no waiting room"),
+    ApiReason.ROOM_CLOSED: (409, "The waiting room takes nobody in"),
+    ApiReason.ROOM_FULL: (503, "The waiting room has no turn left"),
+    ApiReason.ROOM_UNREACHABLE: (503, "The waiting room cannot be reached"),
+    ApiReason.WAITS_ELSEWHERE: (409, "The user waits for another event"),
+    ApiReason.TURN_NOT_PROVED: (401, "The token proves no turn here"),
+    ApiReason.ADMISSION_REQUIRED: (403, "The user has to be let in first"),
 }
 
 Header = tuple[str, str]

@@ -80,3 +80,11 @@ class ApiReason(StrEnum):
     STILL_RUNNING = auto()
     # What is asked of an event in another way.
     CART_NEEDED = auto()
+    # Waiting rooms.
+    NO_WAITING_ROOM = auto()
+    ROOM_CLOSED = auto()
+    ROOM_FULL = auto()
+    ROOM_UNREACHABLE = auto()
+    WAITS_ELSEWHERE = auto()
+    TURN_NOT_PROVED = auto()
+    ADMISSION_REQUIRED = auto()

@@ -32,6 +32,7 @@ from api.availability import stream as streaming
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.streaming import client as streamed
+from api.waiting_room import stream as places
 
 TOKEN = {"Authorization": "Bearer somebody:buyer,operator"}
 CHECKS = [
@@ -89,6 +90,7 @@ def asked() -> Iterator[Asked]:
         # Streams end as soon as they have begun: the client takes whole answers only.
         patch.setattr(streamed, "LIFE_S", -1)
         patch.setattr(streaming, "TICK_S", 0.01)
+        patch.setattr(places, "TICK_S", 0.01)
         yield from _asked()
 
 

@@ -11,9 +11,12 @@ from support.pods.told_seats import Owners, records
 from support.records.event_values import event
 from support.records.status_records import Fed, counts
 from support.seats.section_commands import IDS
+from support.waiting.model import ModelOfRoom
+from support.waiting.rooms_in_memory import DeskInMemory
 
 from api.commands.cart_desk import CartDesk
 from api.pod import Pod
+from state.domain.waiting.admission import RoomState
 
 EVENT = 7
 
@@ -56,4 +59,14 @@ def whole_pod() -> Pod:
         ids=IDS,
         payments=decided.payments,
         carts=CartDesk(IDS, cart_log),
+        waiting=waiting_for(EVENT),
     )
+
+
+def waiting_for(event: int) -> DeskInMemory:
+    """Return waiting rooms of which one is open; who is first there is let in."""
+    desk = DeskInMemory()
+    room = desk.rooms.models[event] = ModelOfRoom(state=RoomState.OPEN, cap=1)
+    room.enter("first", 0)
+    room.promote("p-1", 1, -1)
+    return desk

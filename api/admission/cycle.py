@@ -1,0 +1,150 @@
+"""One cycle of promotion: who is gone is given up, and the next ones of each open room are let in.
+
+A cycle writes a list of tasks, one for each open room where somebody waits. Members of a pool take
+one each, and run the script of that room. What a task does has an id that follows from cycle and
+event: done again, by who takes it over from one that died, it has the same effect and answer.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from api.admission.pool import Pool
+from api.web.logs import log
+from state.domain.waiting.admission import PROMOTED_MAX
+from state.redis.waiting.rooms import Turn, WaitingRooms
+from state.redis.waiting.tasks import PromotionTasks
+
+TRIES: Final = 3
+"""Of a task within one cycle; the next cycle has a task for the same room."""
+
+ROUNDS_MAX: Final = 25
+"""Scripts of one task: 5,000 promotions in a second and in one room are enough."""
+
+Supply = Callable[[int], int | None]
+"""Event -> seats that somebody who is let in now may hope for; None where nobody knows."""
+
+Promoted = Callable[[int, Sequence[Turn]], Awaitable[None]]
+"""Is told who was let in; what it raises makes the task fail, and so be done again."""
+
+
+async def nobody_is_told(_: int, __: Sequence[Turn]) -> None:
+    """Be told, and tell nobody."""
+
+
+@dataclass(slots=True)
+class CycleCounters:
+    """What cycles have done.
+
+    cycles: begun and ended. taken_over: of them, begun by another. promoted: who was let in.
+    gone: who was given up, waiting or admitted. failed: tries at tasks. given_up: tasks that were
+    left to the next cycle. unsure: rooms of which nobody knew what can be bought.
+    """
+
+    cycles: int = 0
+    taken_over: int = 0
+    promoted: int = 0
+    gone: int = 0
+    failed: int = 0
+    given_up: int = 0
+    unsure: int = 0
+
+
+class PromotionCycles:
+    """Runs cycles; one at a time in a process, any number in several."""
+
+    def __init__(
+        self,
+        rooms: WaitingRooms,
+        tasks: PromotionTasks,
+        pool: Pool,
+        supply: Supply,
+        *,
+        promoted: Promoted = nobody_is_told,
+        gone: Promoted = nobody_is_told,
+    ) -> None:
+        self._rooms = rooms
+        self._tasks = tasks
+        self._pool = pool
+        self._supply = supply
+        self._tell_promoted = promoted
+        self._tell_gone = gone
+        self.counters = CycleCounters()
+
+    async def run(self) -> None:
+        """Run one cycle, after those that others have left; raises as Redis where it fails."""
+        while (left := await self._tasks.take_over()) is not None:
+            self.counters.taken_over += 1
+            await self._work(*left)
+        events = await self._rooms.events()
+        looks = await self._pool.do_all([partial(self._look_at, event) for event in events])
+        due = [event for event, is_due in zip(events, looks, strict=True) if is_due is True]
+        for event, error in zip(events, looks, strict=True):
+            if isinstance(error, BaseException):
+                self._failed(event, error)
+        if due:
+            await self._work(await self._tasks.begin(due), len(due))
+
+    async def _look_at(self, event_id: int) -> bool:
+        """Give up who is gone from a room, and say whether somebody may be promoted there."""
+        reaped = await self._rooms.reap(event_id)
+        self.counters.gone += reaped.waiting + len(reaped.admitted)
+        if reaped.admitted:
+            await self._tell_gone(event_id, reaped.admitted)
+        room = reaped.room
+        if room is None:
+            # It has ended, or was lost: whoever sets it up anew has it promoted again.
+            await self._rooms.forget(event_id)
+        # Sold out or not is found by promoting: also where nobody may be.
+        return room is not None and room.is_open and room.waiting > 0
+
+    async def _work(self, cycle: str, count: int) -> None:
+        """Have the tasks of a cycle done, and end it."""
+        tries: Counter[int] = Counter()
+        while count:
+            ends = await self._pool.do_all([partial(self._one, cycle, tries)] * count)
+            errors = [end for end in ends if isinstance(end, BaseException)]
+            if errors:
+                # Whoever takes the cycle over does what is left of it.
+                raise errors[0]
+            count = sum(ends)
+        await self._tasks.end(cycle)
+        self.counters.cycles += 1
+
+    async def _one(self, cycle: str, tries: Counter[int]) -> bool:
+        """Take one task and do it; say whether it was given back."""
+        event = await self._tasks.take(cycle)
+        if event is None:
+            return False
+        try:
+            await self._promote(cycle, event)
+        except Exception as error:  # noqa: BLE001  (one room's trouble is its own)
+            self._failed(event, error)
+            tries[event] += 1
+            if tries[event] < TRIES:
+                await self._tasks.give_back(cycle, event)
+                return True
+            self.counters.given_up += 1
+        await self._tasks.done(cycle, event)
+        return False
+
+    async def _promote(self, cycle: str, event_id: int) -> None:
+        most = self._supply(event_id)
+        if most is None:
+            # Not known is not nothing, and not plenty either: who waits goes on to wait.
+            self.counters.unsure += 1
+            return
+        for turn in range(ROUNDS_MAX):
+            name = f"{cycle}-{event_id}-{turn}"
+            promoted = await self._rooms.promote(event_id, name, PROMOTED_MAX, most)
+            if promoted:
+                await self._tell_promoted(event_id, promoted)
+                self.counters.promoted += len(promoted)
+            if len(promoted) < PROMOTED_MAX:
+                return
+
+    def _failed(self, event_id: int, error: BaseException) -> None:
+        self.counters.failed += 1
+        log.error("the waiting room of event %d: %s: %s", event_id, type(error).__name__, error)

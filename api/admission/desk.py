@@ -1,0 +1,193 @@
+"""Waiting rooms as requests have them: refusals are problems, and a Redis that fails loses nobody.
+
+Who holds a proof of a turn keeps the place through anything that Redis does. So where Redis does
+not answer, everybody is told to hold the position, and nobody is let in or sent away by it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import ResponseError
+
+from api.access.identity import unauthenticated
+from api.admission.passes import ENTRY, QUEUE, NotProved, Passes
+from api.web.problems import Problem, ToldAs, retry_after, told_as
+from state.domain.reasons import ApiReason
+from state.domain.waiting.admission import (
+    STALE_MS,
+    Place,
+    Room,
+    RoomState,
+    Standing,
+    poll_after_ms,
+)
+from state.redis.keys import waits_in
+from state.redis.line import NoAnswer, RedisLine
+from state.redis.waiting.rooms import Entry, RoomUnreadable, WaitingRooms
+
+_UNREACHABLE: Final = (
+    ApiReason.ROOM_UNREACHABLE,
+    "Hold the position: every place is kept. Come back after Retry-After with the queue token.",
+)
+_TOLD: Final[ToldAs] = {
+    NoAnswer: _UNREACHABLE,
+    ResponseError: _UNREACHABLE,
+    RoomUnreadable: _UNREACHABLE,
+}
+_REFUSED: Final = {
+    Entry.CLOSED: (ApiReason.ROOM_CLOSED, "Nobody enters now; ask later."),
+    Entry.FULL: (ApiReason.ROOM_FULL, "No turn is left; tell whoever runs this sale."),
+}
+
+
+class Stand(NamedTuple):
+    """Where a user stands in a room, and what was made of a wish to enter."""
+
+    room: Room
+    place: Place
+    entry: Entry | None = None
+
+    @property
+    def poll_after_ms(self) -> int:
+        return poll_after_ms(self.place, self.room)
+
+
+class WaitingDesk:
+    """The waiting rooms of a pod; connects to nothing before the first question.
+
+    url:    of Redis; empty for none. passes: None for a pod without keys to sign with. Without
+            either there are no waiting rooms here.
+    rooms:  what asks Redis. unchecked: entries that were let through by their proof alone.
+    """
+
+    def __init__(self, url: str, passes: Passes | None) -> None:
+        self.passes = passes
+        self._line = RedisLine(url, "without it everybody keeps their places") if url else None
+        self.rooms = WaitingRooms(self._ask)
+        self.unchecked = 0
+
+    async def close(self) -> None:
+        if self._line is not None:
+            await self._line.close()
+
+    async def enter(self, event_id: int, user_id: str, queue_token: str | None) -> Stand:
+        """Wait, at the turn that a token proves or at the end; raises Problem."""
+        proved = 0
+        if queue_token is not None:
+            proved = self._turn_in(queue_token, QUEUE, event_id, user_id)
+        with told_as(_TOLD):
+            is_claimed = await self._claim(event_id, user_id)
+            entered = await self.rooms.enter(event_id, user_id, proved)
+            if entered.entry < 0 and is_claimed:
+                await self._ask("DEL", waits_in(user_id))
+        if entered.room is None:
+            raise no_room()
+        if entered.entry in _REFUSED:
+            headers = (retry_after(poll_after_ms(entered.place, entered.room)),)
+            raise Problem.of(*_REFUSED[entered.entry], headers=headers)
+        return Stand(entered.room, entered.place, entered.entry)
+
+    async def look(self, event_id: int, user_id: str) -> Stand:
+        """Return where a user stands; to ask is a sign of life. Raises Problem."""
+        with told_as(_TOLD):
+            (room, (place,)), _ = await asyncio.gather(
+                self.rooms.look(event_id, (user_id,)),
+                self._ask("PEXPIRE", waits_in(user_id), STALE_MS),
+            )
+        if room is None:
+            raise no_room()
+        return Stand(room, place)
+
+    async def look_all(
+        self, event_id: int, users: Sequence[str]
+    ) -> tuple[Room | None, tuple[Place, ...]]:
+        """Return where users stand, all at once; raises Problem."""
+        with told_as(_TOLD):
+            return await self.rooms.look(event_id, users)
+
+    async def leave(self, event_id: int, user_id: str) -> Place:
+        """Give a turn up, and return where the user stood; raises Problem."""
+        with told_as(_TOLD):
+            place = await self.rooms.leave(event_id, user_id)
+            if await self._ask("GET", waits_in(user_id)) == b"%d" % event_id:
+                await self._ask("DEL", waits_in(user_id))
+        return place
+
+    async def configure(
+        self,
+        event_id: int,
+        state: RoomState | None,
+        cap: int | None,
+        per_minute: int | None,
+        message: str | None,
+    ) -> Room:
+        """Set a room up, or change it; raises Problem."""
+        if self.passes is None:
+            raise no_room()
+        with told_as(_TOLD):
+            return await self.rooms.configure(
+                event_id, state=state, cap=cap, per_minute=per_minute, message=message
+            )
+
+    async def check_admitted(self, event_id: int, user_id: str, entry_token: str | None) -> None:
+        """Raise Problem unless a user was let in: 403, or 401 for a token that proves nothing.
+
+        The proof alone counts where Redis does not answer: whoever has one was let in.
+        """
+        if entry_token is None:
+            raise not_admitted()
+        self._turn_in(entry_token, ENTRY, event_id, user_id)
+        try:
+            _, (place,) = await self.rooms.look(event_id, (user_id,))
+        except (NoAnswer, ResponseError, RoomUnreadable):
+            self.unchecked += 1
+            return
+        if place.standing is not Standing.ADMITTED:
+            raise not_admitted()
+
+    async def _claim(self, event_id: int, user_id: str) -> bool:
+        """Have a user wait for one event at a time; say whether that is new. Raises Problem."""
+        name, text = waits_in(user_id), b"%d" % event_id
+        former = await self._ask("SET", name, event_id, "NX", "GET", "PX", STALE_MS)
+        if former is not None and former != text:
+            raise Problem.of(
+                ApiReason.WAITS_ELSEWHERE,
+                "One event at a time: leave the other waiting room first.",
+                event_id=int(former),
+            )
+        return former is None
+
+    def _turn_in(self, token: str, audience: str, event_id: int, user_id: str) -> int:
+        if self.passes is None:
+            raise no_room()
+        try:
+            return self.passes.turn_in(token, audience, event_id, user_id)
+        except NotProved as error:
+            raise not_proved(str(error)) from error
+
+    async def _ask(self, *command: Any) -> Any:
+        if self._line is None or self.passes is None:
+            raise no_room()
+        return await self._line.ask(*command)
+
+
+def no_room() -> Problem:
+    """Return the 404 of an event without a waiting room."""
+    return Problem.of(ApiReason.NO_WAITING_ROOM, "Ask for seats: nobody waits for this event.")
+
+
+def not_admitted() -> Problem:
+    """Return the 403 of who has to wait."""
+    return Problem.of(
+        ApiReason.ADMISSION_REQUIRED,
+        "Enter the event's waiting room, and send the entry token that it gives.",
+    )
+
+
+def not_proved(why: str) -> Problem:
+    """Return the 401 of a token that proves no turn here, or none any more."""
+    headers = unauthenticated("", "invalid_token").headers
+    return Problem.of(
+        ApiReason.TURN_NOT_PROVED, f"The token proves no turn here: {why}.", headers=headers
+    )

@@ -1,0 +1,140 @@
+"""Lets the next ones in, every second: one pod at a time does. Two that do change nothing."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from api.admission.cycle import CycleCounters, Promoted, PromotionCycles, Supply, nobody_is_told
+from api.admission.pool import Pool
+from api.web.logs import log
+from state.domain.waiting.admission import buyable
+from state.redis.client import client_of
+from state.redis.lease import Lease
+from state.redis.policy import Evicts, check_policy
+from state.redis.seat_lock import SeatLock
+from state.redis.waiting.rooms import WaitingRooms
+from state.redis.waiting.tasks import PromotionTasks
+from state.views.availability.statuses import SectionStatuses
+
+EVERY_S: Final = 1.0
+RETURNED_PERCENT: Final = 20
+"""Of what is held now, how much is expected back: holds lapse and are given back."""
+
+_LEASE_MS: Final = 5_000
+
+
+def supply_of(view: SectionStatuses) -> Supply:
+    """Return what tells of an event how many seats can be bought, by the availability view.
+
+    None for an event without sections, and where a section is not known for sure, or not fresh.
+    """
+
+    def supply(event_id: int) -> int | None:
+        sections = view.sections(event_id)
+        if (
+            not view.is_ready()
+            or not sections
+            or any(section.stale for section in sections.values())
+        ):
+            return None
+        free = sum(section.free for section in sections.values())
+        held = sum(section.held for section in sections.values())
+        return buyable(free, held, RETURNED_PERCENT)
+
+    return supply
+
+
+class Promoter:
+    """Runs cycles.
+
+    url: of Redis; empty for none, and nothing is done then. members: of the pool; 0 for a pod that
+    promotes nobody. is_it: whether this pod does it now.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        supply: Supply,
+        *,
+        members: int,
+        every_s: float = EVERY_S,
+        promoted: Promoted = nobody_is_told,
+        gone: Promoted = nobody_is_told,
+    ) -> None:
+        self._url = url
+        self._supply = supply
+        self._members = members
+        self._every_s = every_s
+        self._promoted = promoted
+        self._gone = gone
+        self._task: asyncio.Task[None] | None = None
+        self._is_closing = asyncio.Event()
+        self._trouble = ""
+        self.counters = CycleCounters()
+        self.is_it = False
+
+    @property
+    def trouble(self) -> str:
+        """Say why nobody is promoted by this pod though it should; empty where all is well."""
+        return self._trouble
+
+    async def start(self) -> None:
+        if self._url and self._members:
+            self._task = asyncio.create_task(self._run(), name="waiting rooms: promote")
+            self._task.add_done_callback(_tell_of_fault)
+
+    async def close(self) -> None:
+        """End after the cycle that is under way, which takes 30 s at most."""
+        task, self._task = self._task, None
+        self._is_closing.set()
+        if task is not None:
+            await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        client = client_of(self._url)
+        lease = Lease(SeatLock(client.execute_command), "promote", _LEASE_MS)
+        pool = Pool("promotions", self._members)
+        cycles = PromotionCycles(
+            WaitingRooms(client.execute_command),
+            PromotionTasks(client.execute_command),
+            pool,
+            self._supply,
+            promoted=self._promoted,
+            gone=self._gone,
+        )
+        self.counters = cycles.counters
+        try:
+            while not self._is_closing.is_set():
+                await self._round(lease, cycles, client)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._every_s):
+                        await self._is_closing.wait()
+        finally:
+            await pool.close()
+            with suppress(RedisError, OSError):
+                await lease.give_up()
+            await client.aclose()
+
+    async def _round(self, lease: Lease, cycles: PromotionCycles, client: object) -> None:
+        """Run a cycle, unless another pod does; Redis that fails is asked at the next one."""
+        try:
+            await check_policy(client.execute_command)  # type: ignore[attr-defined]
+            self.is_it = await lease.hold()
+            if self.is_it:
+                await cycles.run()
+        except (RedisError, OSError, TimeoutError, Evicts) as error:
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != self._trouble:
+                log.error("nobody is let in from waiting rooms: %s", trouble)
+            self._trouble = trouble
+            self.is_it = False
+        else:
+            self._trouble = ""
+
+
+def _tell_of_fault(task: "asyncio.Task[None]") -> None:
+    """Say that nobody here lets anybody in any more: a fault of ours, and nothing of seats."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("this pod promotes nobody any more", exc_info=task.exception())

@@ -1,0 +1,237 @@
+"""Where users stand, pushed every second as server-sent events.
+
+    GET /v1/events/{event}/waiting-room/stream
+
+place: where the user stands, whenever that has changed. hold: the waiting room cannot be reached;
+every place is kept. A connection is a sign of life, as a question is. Who comes back with the id
+of the last event is told nothing that was told already; who reads too slowly is told the newest
+place alone, and dropped when nothing is taken at all.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Annotated, Final
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import Response
+
+from api.access.identity import BUYER
+from api.admission.desk import Stand
+from api.guard import buyer, pod_of
+from api.pod import Pod
+from api.streaming.client import STREAMS_MAX, Client, Direct
+from api.waiting_room.bodies import place_body
+from api.web.ids import EventIdInPath
+from api.web.problems import Problem, bad
+from api.web.requests import Receive, Scope, Send
+from api.web.room import Room
+from api.web.whole_numbers import whole_in
+from state.domain.reasons import ApiReason
+from state.redis.waiting.rooms import LOOKED_AT_MAX
+
+PREFIX: Final = "/v1/events/"
+SUFFIX: Final = "/waiting-room/stream"
+
+TICK_S: Final = 1.0
+COMMENT_TICKS: Final = 5
+ID_BYTES_MAX: Final = 128
+
+_RETRY: Final = b"retry: 2000\n"
+_COMMENT: Final = b": still there\n"
+_HOLD: Final = b"event: hold\ndata: {}\n\n"
+
+
+class Follower(Client):
+    """One open stream, of one user at one event.
+
+    told: what was told last, as the id of an event; empty for that the room cannot be reached.
+    """
+
+    __slots__ = ("told", "user_id")
+
+    def __init__(self, user_id: str, group: int, now_s: float, told: str) -> None:
+        super().__init__(group, now_s)
+        self.user_id = user_id
+        self.told = told
+
+
+class PlaceStreams:
+    """All streams of one pod: one look at Redis for a hundred of them, every second."""
+
+    def __init__(self, pod: Pod) -> None:
+        self._pod = pod
+        self._followers: dict[int, set[Follower]] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._opened = 0
+        most_of_user = pod.settings.streams_per_user
+        self._room: Room[str] = Room(
+            STREAMS_MAX,
+            "This pod takes no more streams; ask another.",
+            most_of_user,
+            f"At most {most_of_user} streams of a user; end one of them.",
+        )
+
+    async def follow(
+        self, event_id: int, user_id: str, last_event_id: str, receive: Receive, send: Send
+    ) -> None:
+        """Stream until the client has gone, or until it is dropped; raises Problem before."""
+        if self._pod.draining.is_set():
+            raise Problem.of(ApiReason.NOT_READY, "This pod is ending; ask another.")
+        with self._room.of(user_id):
+            # Refusals are those of a question.
+            stand = await self._pod.waiting.look(event_id, user_id)
+            self._opened += 1
+            now_s = monotonic()
+            follower = Follower(user_id, self._opened % COMMENT_TICKS, now_s, last_event_id)
+            follower.offer(_RETRY + (self._frame(event_id, follower, stand) or _COMMENT), now_s)
+            self._followers.setdefault(event_id, set()).add(follower)
+            if self._keeper is None:
+                self._keeper = asyncio.create_task(self._keep(), name="waiting rooms: streams")
+            try:
+                await follower.serve(receive, send)
+            finally:
+                self._leave(event_id, follower)
+
+    def _leave(self, event_id: int, follower: Follower) -> None:
+        followers = self._followers.get(event_id, set())
+        followers.discard(follower)
+        if not followers:
+            self._followers.pop(event_id, None)
+
+    async def _keep(self) -> None:
+        """Look after all streams at every tick, until none is left."""
+        try:
+            tick = 0
+            while self._followers and not self._pod.draining.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_S):
+                        await self._pod.draining.wait()
+                tick += 1
+                await asyncio.gather(*map(self._look_at, list(self._followers)))
+                self._look_after(tick % COMMENT_TICKS)
+        finally:
+            self._keeper = None
+            for follower in self._all():
+                follower.end()
+
+    def _all(self) -> Iterable[Follower]:
+        return [one for followers in self._followers.values() for one in followers]
+
+    async def _look_at(self, event_id: int) -> None:
+        by_user: dict[str, list[Follower]] = {}
+        for follower in self._followers.get(event_id, ()):
+            by_user.setdefault(follower.user_id, []).append(follower)
+        users = list(by_user)
+        for first in range(0, len(users), LOOKED_AT_MAX):
+            part = users[first : first + LOOKED_AT_MAX]
+            self._tell(event_id, by_user, part, await self._places(event_id, part))
+
+    async def _places(self, event_id: int, users: Sequence[str]) -> Sequence[Stand | None]:
+        """Return where users stand; None where nobody can tell now."""
+        try:
+            room, places = await self._pod.waiting.look_all(event_id, users)
+        except Problem:
+            room, places = None, ()
+        if room is None:
+            return [None] * len(users)
+        return [Stand(room, place) for place in places]
+
+    def _tell(
+        self,
+        event_id: int,
+        by_user: dict[str, list[Follower]],
+        users: Sequence[str],
+        stands: Sequence[Stand | None],
+    ) -> None:
+        now_s = monotonic()
+        for user, stand in zip(users, stands, strict=True):
+            for follower in by_user[user]:
+                # Who has not taken the last one is told the newest once that is gone.
+                if follower.has_frames():
+                    continue
+                frame = self._frame(event_id, follower, stand)
+                if frame is not None:
+                    follower.offer(frame, now_s)
+
+    def _frame(self, event_id: int, follower: Follower, stand: Stand | None) -> bytes | None:
+        """Return what a follower has to be told; None where it knows."""
+        if stand is None:
+            told, follower.told = follower.told, ""
+            return _HOLD if told else None
+        here = id_of(stand)
+        if follower.told == here:
+            return None
+        follower.told = here
+        body = place_body(event_id, follower.user_id, stand, self._pod.waiting.passes)
+        return b"event: place\nid: %b\ndata: %b\n\n" % (here.encode(), orjson.dumps(body))
+
+    def _look_after(self, group: int) -> None:
+        now_s = monotonic()
+        for follower in self._all():
+            if follower.is_stuck(now_s):
+                follower.drop()
+            elif now_s > follower.ends_s:
+                follower.end()
+            elif follower.group == group and not follower.has_frames():
+                follower.offer(_COMMENT, now_s)
+
+
+def id_of(stand: Stand) -> str:
+    """Return what stands for all that a user has to be told of a stand."""
+    room, place = stand.room, stand.place
+    sold = "sold" if room.is_sold_out else "some"
+    # Of texts, whether they are others is enough.
+    message = orjson.dumps(room.message).hex()[-16:]
+    return f"{place.standing.name}-{place.turn}-{place.rank}-{room.state}-{sold}-{message}"
+
+
+def streams_of(pod: Pod) -> PlaceStreams:
+    """Return the streams of a pod, made when first asked for."""
+    return pod.made(PlaceStreams)
+
+
+async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with a stream; raises Problem."""
+    headers = dict(scope["headers"])
+    who = scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
+    if BUYER not in who.roles:
+        raise Problem.of(ApiReason.NOT_ALLOWED, f"Use a token with the role {BUYER}.")
+    path: str = scope["path"]
+    event_id = whole_in(path[len(PREFIX) : -len(SUFFIX)])
+    if event_id is None:
+        bad("path.event_id", "a whole number from 0 to 2^63 - 1")
+    if scope["query_string"]:
+        bad("query", "nothing")
+    last_event_id = headers.get(b"last-event-id", b"").decode("latin-1").strip()
+    await streams_of(pod).follow(event_id, who.user_id, last_event_id, receive, send)
+
+
+router: Final = APIRouter(tags=["waiting rooms"], dependencies=[Depends(buyer)])
+
+
+@router.get(
+    "/v1/events/{event_id}/waiting-room/stream",
+    response_class=Direct,
+    status_code=200,
+    responses={
+        200: {
+            "description": "Server-sent events: place, hold; see the manual.",
+            # Of an event, not of the stream: readers of the document differ in what a schema is.
+            "content": {"text/event-stream": {}},
+        }
+    },
+)
+async def place_stream(
+    request: Request,
+    event_id: EventIdInPath,  # noqa: ARG001
+    last_event_id: Annotated[  # noqa: ARG001
+        str | None,
+        Header(max_length=ID_BYTES_MAX, description="`id` of the last event that was received."),
+    ] = None,
+) -> Response:
+    """Follow where the user stands as it changes."""
+    pod = pod_of(request)
+    return Direct(lambda scope, receive, send: answer(pod, scope, receive, send))
