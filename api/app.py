@@ -26,6 +26,7 @@ from api.carts import endpoints as carts
 from api.carts import payments as cart_payments
 from api.events import endpoints as events
 from api.events import seat_maps
+from api.guard import ENTRY_TOKEN
 from api.http1.framing import check_head
 from api.payments import compensations, webhooks
 from api.payments import endpoints as payments
@@ -85,6 +86,7 @@ _ACCEPTED: Final = (
     "If-None-Match",
     "Last-Event-ID",
     "Prefer",
+    ENTRY_TOKEN,
     "X-Correlation-Id",
     "traceparent",
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response, params
 
 from api.access.identity import Identity
 from api.commands.desk import Command, Wait, wait_of
@@ -141,16 +141,19 @@ def still_running(place: str, **named: str) -> Problem:
     )
 
 
-def decided_as(model: Any, model_before: Any, kind: LimitKind) -> dict[str, Any]:
+def decided_as(
+    model: Any, model_before: Any, kind: LimitKind, *demands: params.Depends
+) -> dict[str, Any]:
     """Return what a command's endpoint says of itself: its answers, and the limit it counts for.
 
     model: of what was decided; model_before: of an answer that comes before the decision.
+    demands: what is demanded beside.
     """
     description = "Taken, not decided yet: ask at Location after Retry-After seconds."
     return {
         "response_model": model,
         "responses": {202: {"model": model_before, "description": description}},
-        "dependencies": limited(kind),
+        "dependencies": [*limited(kind), *demands],
     }
 
 

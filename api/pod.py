@@ -25,6 +25,7 @@ from api.settings import ApiSettings
 from api.sweeper import LockSweeper
 from api.web.logs import log
 from api.web.metrics import ApiMetrics
+from api.web.problems import Problem
 from api.web.waits import CERTAIN_S, WAITS_MAX, Waits
 from infra.process.failpoints import Failpoints
 from infra.process.metrics import Reading
@@ -38,6 +39,7 @@ from schemas.topics import (
 )
 from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
+from state.domain.reasons import ApiReason
 from state.kafka.command_log import CommandLog
 from state.kafka.schema_id_log import SchemaIdLog
 from state.owners.lookup import OwnerLookup
@@ -153,6 +155,7 @@ class Pod:
         self.pre_locks = pre_locks or PreLocks("", 0)
         self.ticket_keys = TicketKeys(settings.ticket_key, settings.old_ticket_key)
         self.waiting = waiting or WaitingDesk("", None)
+        self.waiting.is_demanded = self.demands_admission
         self.metrics = metrics or ApiMetrics(settings.revision)
         self.has_started = False
         self._is_stopped = False
@@ -357,6 +360,21 @@ class Pod:
             f'{told}. Partitions are never added to a topic of the seats. See "Partitions were '
             'added" in docs/operations.md'
         )
+
+    def demands_admission(self, event_id: int) -> bool:
+        """Say whether who asks for seats of an event has to be let in first.
+
+        Raises Problem (503) until the events were read once: not known is not no.
+        """
+        catalogue = self._catalogue
+        if catalogue is None:
+            return False
+        if not catalogue.is_ready():
+            raise Problem.of(
+                ApiReason.NOT_READY, "This pod still reads what there is; ask again, or another."
+            )
+        event = catalogue.get(event_id)
+        return event is not None and event.admission_required
 
     def ended(self) -> dict[str, str]:
         """Return what ended each part that can do nothing any more, by the part."""

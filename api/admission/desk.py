@@ -5,7 +5,7 @@ not answer, everybody is told to hold the position, and nobody is let in or sent
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from redis.exceptions import ResponseError
@@ -59,6 +59,7 @@ class WaitingDesk:
     url:    of Redis; empty for none. passes: None for a pod without keys to sign with. Without
             either there are no waiting rooms here.
     rooms:  what asks Redis. unchecked: entries that were let through by their proof alone.
+    is_demanded: says whether an event has to have a room; raises Problem where nobody knows.
     """
 
     def __init__(self, url: str, passes: Passes | None) -> None:
@@ -66,6 +67,7 @@ class WaitingDesk:
         self._line = RedisLine(url, "without it everybody keeps their places") if url else None
         self.rooms = WaitingRooms(self._ask)
         self.unchecked = 0
+        self.is_demanded: Callable[[int], bool] = lambda _: False
 
     async def close(self) -> None:
         if self._line is not None:
@@ -82,7 +84,7 @@ class WaitingDesk:
             if entered.entry < 0 and is_claimed:
                 await self._ask("DEL", waits_in(user_id))
         if entered.room is None:
-            raise no_room()
+            raise self._absent(event_id)
         if entered.entry in _REFUSED:
             headers = (retry_after(poll_after_ms(entered.place, entered.room)),)
             raise Problem.of(*_REFUSED[entered.entry], headers=headers)
@@ -96,7 +98,7 @@ class WaitingDesk:
                 self._ask("PEXPIRE", waits_in(user_id), STALE_MS),
             )
         if room is None:
-            raise no_room()
+            raise self._absent(event_id)
         return Stand(room, place)
 
     async def look_all(
@@ -135,6 +137,8 @@ class WaitingDesk:
 
         The proof alone counts where Redis does not answer: whoever has one was let in.
         """
+        if self.passes is None:
+            raise Problem.of(ApiReason.ROOM_UNREACHABLE, "This pod has no keys; ask another.")
         if entry_token is None:
             raise not_admitted()
         self._turn_in(entry_token, ENTRY, event_id, user_id)
@@ -157,6 +161,10 @@ class WaitingDesk:
                 event_id=int(former),
             )
         return former is None
+
+    def _absent(self, event_id: int) -> Problem:
+        """Return the problem of a room that Redis does not know: none, or one that it has lost."""
+        return Problem.of(*_UNREACHABLE) if self.is_demanded(event_id) else no_room()
 
     def _turn_in(self, token: str, audience: str, event_id: int, user_id: str) -> int:
         if self.passes is None:

@@ -22,7 +22,7 @@ from api.carts.bodies import (
 from api.carts.standing import IsMet, awaited_cart, cart_at_owner, own_cart
 from api.commands.desk import Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import LOOKS
+from api.guard import ADMITTED, LOOKS
 from api.headers import Asked, ByBuyer, Key, decided_as, reused, still_running, taken
 from api.pod import Pod
 from api.seat_bodies import refuse_certain, seat_body
@@ -45,7 +45,7 @@ router = APIRouter(tags=["carts"])
 LOOK_FOR_S: Final = 0.5
 """How long an id that nobody knows is looked for: its cart may not be begun yet."""
 
-_FIRST: Final = decided_as(CartBody, CartPending, "create")
+_FIRST: Final = decided_as(CartBody, CartPending, "create", *ADMITTED)
 _LATER: Final = decided_as(CartBody, CartPending, "cancel")
 
 ChangedFrom = Annotated[

@@ -71,6 +71,18 @@ class Opening(BaseModel):
         max_length=NOT_FOR_SALE_MAX,
         description="Categories of the plan whose seats are opened as blocked.",
     )
+    admission_required: bool = Field(
+        default=False,
+        description="Who asks for seats has to be let in from the waiting room first.",
+    )
+
+
+class AdmissionDemand(BaseModel):
+    """Whether who asks for seats has to be let in from the waiting room first."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    required: bool
 
 
 class EventBody(BaseModel):
@@ -94,6 +106,9 @@ class EventBody(BaseModel):
     currency: str = Field(description="ISO 4217, or empty.")
     max_seats_per_user: int = Field(description="0 for no limit.")
     max_open_holds_per_user: int = Field(description="0 for no limit.")
+    admission_required: bool = Field(
+        description="Whether seats are asked for with an entry token of the waiting room."
+    )
 
 
 class EventPage(BaseModel):
@@ -153,6 +168,7 @@ def event_body(event: Event, now_ms: int) -> dict[str, Any]:
         "currency": event.currency,
         "max_seats_per_user": event.limits.max_seats,
         "max_open_holds_per_user": event.limits.max_open_holds,
+        "admission_required": event.admission_required,
     }
 
 

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
+from api.admission.desk import no_room
 from api.commands.desk import APPEND_WAIT_S, Command, CommandDesk, Wait
-from api.events.bodies import ChangedEvent, Opening, event_body
+from api.events.bodies import AdmissionDemand, ChangedEvent, Opening, event_body
 from api.events.catalogue import Catalogue, known_event, now_ms
 from api.events.openings import check_times, opened, prepared
 from api.guard import Operator, limited, operator, pod_of
@@ -180,6 +181,38 @@ async def close_event(by: ByOperator, _: Catalogue, event_id: EventIdInPath) -> 
         return _moved(stands, Trigger.SALE_CLOSED)
 
     event, is_written = await _written(writer, event_id, close, by)
+    return _answer(200 if is_written else 202, event, (), by)
+
+
+@router.post(
+    "/v1/events/{event_id}:admission",
+    response_model=ChangedEvent,
+    responses=_PENDING,
+    dependencies=[Depends(operator), *limited("other")],
+)
+async def demand_admission(
+    by: ByOperator, _: Catalogue, event_id: EventIdInPath, demand: AdmissionDemand
+) -> Response:
+    """Demand that who asks for seats was let in from the waiting room, or demand it no more."""
+    await known_event(by.pod, by.caller, event_id)
+    if demand.required and by.pod.waiting.passes is None:
+        # Nobody could be let in.
+        raise no_room()
+    await _claim(by.pod.desk, by.ticket, f"admission {event_id} {demand.required}")
+
+    def demanded(stands: Event | None) -> Event | None:
+        if stands is None:
+            raise Problem.of(ApiReason.NOT_FOUND, "The event was removed meanwhile.")
+        if stands.admission_required is demand.required:
+            return None
+        return replace(
+            stands,
+            admission_required=demand.required,
+            revision=stands.revision + 1,
+            changed_at_ms=now_ms(),
+        )
+
+    event, is_written = await _written(_writer(by.pod), event_id, demanded, by)
     return _answer(200 if is_written else 202, event, (), by)
 
 

@@ -85,6 +85,7 @@ def prepared(opening: Opening, user_id: str, encoders: CommandEncoders) -> Prepa
         changed_at_ms=0,
         currency=plan.prices.currency,
         limits=Limits(opening.max_seats_per_user, opening.max_open_holds_per_user),
+        admission_required=opening.admission_required,
     )
     return Prepared(event, plan.sections, rules)
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Query, Response
 from api import pre_locks
 from api.commands.desk import Command, Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import LOOKS
+from api.guard import ADMITTED, LOOKS
 from api.headers import (
     COME_BACK,
     Asked,
@@ -63,7 +63,7 @@ _HOLDS: Final = frozenset({OutcomeKind.HELD, OutcomeKind.REJECTED})
 _RELEASES: Final = frozenset({OutcomeKind.RELEASED})
 _EXTENSIONS: Final = frozenset({OutcomeKind.EXTENDED})
 
-_FIRST: Final = decided_as(ReservationBody, PendingBody, "create")
+_FIRST: Final = decided_as(ReservationBody, PendingBody, "create", *ADMITTED)
 _LATER: Final = decided_as(ReservationBody, PendingBody, "cancel")
 
 KeyOfHold = Annotated[

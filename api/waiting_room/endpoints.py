@@ -4,13 +4,10 @@ Nothing here has an idempotency key, for nothing can be done twice: who enters a
 turn, who leaves again has left.
 """
 
-from typing import Annotated
-
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.access.identity import Identity
 from api.admission.desk import no_room
-from api.guard import anyone, buyer, limited, operator, pod_of
+from api.guard import LOOKS, Buyer, anyone, limited, operator, pod_of
 from api.waiting_room.bodies import (
     Entering,
     PlaceBody,
@@ -25,15 +22,13 @@ from state.redis.waiting.rooms import Entry
 
 router = APIRouter(tags=["waiting rooms"])
 
-Buyer = Annotated[Identity, Depends(buyer)]
-
 
 @router.post(
     "/v1/events/{event_id}/waiting-room",
     status_code=201,
     response_model=PlaceBody,
     responses={200: {"model": PlaceBody, "description": "The user was there already."}},
-    dependencies=[Depends(limited("create"))],
+    dependencies=limited("create"),
 )
 async def enter_waiting_room(
     request: Request, event_id: EventIdInPath, body: Entering, who: Buyer
@@ -49,7 +44,7 @@ async def enter_waiting_room(
 @router.get(
     "/v1/events/{event_id}/waiting-room",
     response_model=PlaceBody,
-    dependencies=[Depends(limited("position"))],
+    dependencies=LOOKS,
 )
 async def show_place(request: Request, event_id: EventIdInPath, who: Buyer) -> Response:
     """Tell where the user stands; to ask is a sign of life."""
@@ -61,7 +56,7 @@ async def show_place(request: Request, event_id: EventIdInPath, who: Buyer) -> R
 @router.delete(
     "/v1/events/{event_id}/waiting-room",
     response_model=PlaceBody,
-    dependencies=[Depends(limited("cancel"))],
+    dependencies=limited("cancel"),
 )
 async def leave_waiting_room(request: Request, event_id: EventIdInPath, who: Buyer) -> Response:
     """Give the turn up, or make room for the next one. A repeat gets the same answer."""
@@ -74,7 +69,7 @@ async def leave_waiting_room(request: Request, event_id: EventIdInPath, who: Buy
 @router.post(
     "/v1/events/{event_id}/waiting-room/state",
     response_model=RoomBody,
-    dependencies=[Depends(operator), Depends(limited("other"))],
+    dependencies=[Depends(operator), *limited("other")],
 )
 async def run_waiting_room(
     request: Request, event_id: EventIdInPath, body: RoomChange
@@ -88,7 +83,7 @@ async def run_waiting_room(
 @router.get(
     "/v1/events/{event_id}/waiting-room/state",
     response_model=RoomBody,
-    dependencies=[Depends(operator), Depends(limited("other"))],
+    dependencies=[Depends(operator), *limited("other")],
 )
 async def show_waiting_room(request: Request, event_id: EventIdInPath) -> Response:
     """Show how a waiting room is run, how many wait, and how fast they are let in."""

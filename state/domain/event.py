@@ -86,6 +86,7 @@ class Event:
     opening_digest: of what the event was opened with; the same opening has the same.
     currency:       of all prices; empty where seats have none.
     limits:         what each buyer may have of it; they never change.
+    admission_required: who asks for seats has to be let in from the waiting room first.
     """
 
     event_id: int
@@ -102,6 +103,7 @@ class Event:
     changed_at_ms: int
     currency: str = ""
     limits: Limits = UNLIMITED
+    admission_required: bool = False
 
     @property
     def capacity(self) -> int:
@@ -137,6 +139,7 @@ def _rank(event: Event) -> tuple[Any, ...]:
         event.opened_by,
         event.currency,
         event.limits,
+        event.admission_required,
     )
 
 

@@ -44,6 +44,7 @@ def event_of(told: EventDescription) -> Event:
         changed_at_ms=told.changed_at_ms,
         currency=told.currency.decode(),
         limits=Limits(told.max_seats_per_user, told.max_open_holds_per_user),
+        admission_required=told.admission_required,
     )
 
 
@@ -80,4 +81,5 @@ class EventEncoder:
             event.changed_at_ms,
             event.currency.encode(),
             *event.limits,
+            event.admission_required,
         )

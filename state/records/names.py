@@ -323,6 +323,7 @@ class EventDescription(NamedTuple):
     currency: bytes
     max_seats_per_user: int
     max_open_holds_per_user: int
+    admission_required: bool
 
 
 def identity_of(fields: tuple[object, ...]) -> Identity:

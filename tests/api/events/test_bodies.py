@@ -61,6 +61,7 @@ def test_an_event_by_hand() -> None:
         "currency": "",
         "max_seats_per_user": 0,
         "max_open_holds_per_user": 0,
+        "admission_required": False,
     }
     [section] = event(7).sections
     assert section_body(section) == {

@@ -159,6 +159,7 @@ def test_an_event_is_shown_with_its_sale_at_this_moment() -> None:
             "currency": "EUR",
             "max_seats_per_user": 0,
             "max_open_holds_per_user": 0,
+            "admission_required": False,
         }
         listed = await client.get("/v1/events/7/sections")
         assert listed.json()["sections"] == [

@@ -74,7 +74,7 @@ def test_f2_a_number_of_any_other_form_is_400_wherever_it_stands() -> None:
         client: httpx.AsyncClient, method: str, target: str, body: dict[str, object]
     ) -> None:
         headers = {**BUYER, "Idempotency-Key": "one"}
-        if target.endswith((":close", "/state")) or "/compensations" in target:
+        if target.endswith((":close", ":admission", "/state")) or "/compensations" in target:
             headers |= OPERATOR
         json = body if method == "post" else None
         answer = await client.request(method.upper(), target, headers=headers, json=json)

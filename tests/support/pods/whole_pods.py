@@ -32,14 +32,17 @@ class AnyOwners(Owners):
         return []
 
 
-def whole_pod() -> Pod:
-    """Return a pod of all parts with one event of one section; inside a running loop."""
+def whole_pod(**of_event: object) -> Pod:
+    """Return a pod of all parts with one event of one section; inside a running loop.
+
+    of_event: fields of the event that are not as usual.
+    """
     seats = Seats().open("." * 20)
     fed = Fed()
     fed.tell(counts(1, 20), event=EVENT)
     fed.heartbeat()
     log = EventLog()
-    log.append(b"7", ENCODE(event(EVENT)))
+    log.append(b"7", ENCODE(event(EVENT, **of_event)))
     owners: Any = AnyOwners()
     owners.tell(EVENT, "A", records(5, (0, 0)))
     decided = pod_over(seats, view=fed.view, wait_ms=20, wait_max_ms=20)

@@ -35,6 +35,7 @@ events = st.builds(
     changed_at_ms=times,
     currency=st.sampled_from(["", "EUR", "KRW"]),
     limits=st.builds(Limits, st.integers(0, 9), st.integers(0, 9)),
+    admission_required=st.booleans(),
 )
 
 
