@@ -72,6 +72,7 @@ class PromotionCycles:
         self._tell_promoted = promoted
         self._tell_gone = gone
         self.counters = CycleCounters()
+        self._troubles: dict[int, str] = {}
 
     async def run(self) -> None:
         """Run one cycle, after those that others have left; raises as Redis where it fails."""
@@ -81,9 +82,11 @@ class PromotionCycles:
         events = await self._rooms.events()
         looks = await self._pool.do_all([partial(self._look_at, event) for event in events])
         due = [event for event, is_due in zip(events, looks, strict=True) if is_due is True]
-        for event, error in zip(events, looks, strict=True):
-            if isinstance(error, BaseException):
-                self._failed(event, error)
+        for event, end in zip(events, looks, strict=True):
+            if isinstance(end, BaseException):
+                self._failed(event, end)
+            elif event not in due:
+                self._troubles.pop(event, None)
         if due:
             await self._work(await self._tasks.begin(due), len(due))
 
@@ -120,6 +123,7 @@ class PromotionCycles:
             return False
         try:
             await self._promote(cycle, event)
+            self._troubles.pop(event, None)
         except Exception as error:  # noqa: BLE001  (one room's trouble is its own)
             self._failed(event, error)
             tries[event] += 1
@@ -147,4 +151,8 @@ class PromotionCycles:
 
     def _failed(self, event_id: int, error: BaseException) -> None:
         self.counters.failed += 1
-        log.error("the waiting room of event %d: %s: %s", event_id, type(error).__name__, error)
+        trouble = f"{type(error).__name__}: {error}"
+        # Once, and not every second.
+        if self._troubles.get(event_id) != trouble:
+            log.error("the waiting room of event %d: %s", event_id, trouble)
+        self._troubles[event_id] = trouble

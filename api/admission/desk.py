@@ -23,7 +23,7 @@ from state.domain.waiting.admission import (
     poll_after_ms,
 )
 from state.redis.keys import waits_in
-from state.redis.line import NoAnswer, RedisLine
+from state.redis.line import NoAnswer, RedisLine, TooManyAsk
 from state.redis.waiting.rooms import Entry, RoomUnreadable, WaitingRooms
 
 _UNREACHABLE: Final = (
@@ -31,6 +31,7 @@ _UNREACHABLE: Final = (
     "Hold the position: every place is kept. Come back after Retry-After with the queue token.",
 )
 _TOLD: Final[ToldAs] = {
+    TooManyAsk: (ApiReason.OVERLOADED, "Too many ask; come back after Retry-After."),
     NoAnswer: _UNREACHABLE,
     ResponseError: _UNREACHABLE,
     RoomUnreadable: _UNREACHABLE,
@@ -144,6 +145,9 @@ class WaitingDesk:
         self._turn_in(entry_token, ENTRY, event_id, user_id)
         try:
             _, (place,) = await self.rooms.look(event_id, (user_id,))
+        except TooManyAsk as error:
+            # Busy is not gone: what is not checked for that is not let through.
+            raise Problem.of(*_TOLD[TooManyAsk]) from error
         except (NoAnswer, ResponseError, RoomUnreadable):
             self.unchecked += 1
             return

@@ -7,7 +7,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from api.admission.cycle import CycleCounters, Promoted, PromotionCycles, Supply, nobody_is_told
-from api.admission.pool import Pool
+from api.admission.pool import DRAIN_S, Pool
 from api.web.logs import log
 from state.domain.waiting.admission import buyable
 from state.redis.client import client_of
@@ -86,10 +86,12 @@ class Promoter:
             self._task.add_done_callback(_tell_of_fault)
 
     async def close(self) -> None:
-        """End after the cycle that is under way, which takes 30 s at most."""
+        """End after the cycle that is under way, or in the middle of one that does not end."""
         task, self._task = self._task, None
         self._is_closing.set()
         if task is not None:
+            await asyncio.wait({task}, timeout=DRAIN_S)
+            task.cancel()
             await asyncio.wait({task})
 
     async def _run(self) -> None:

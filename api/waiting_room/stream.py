@@ -127,17 +127,15 @@ class PlaceStreams:
         users = list(by_user)
         for first in range(0, len(users), LOOKED_AT_MAX):
             part = users[first : first + LOOKED_AT_MAX]
-            self._tell(event_id, by_user, part, await self._places(event_id, part))
-
-    async def _places(self, event_id: int, users: Sequence[str]) -> Sequence[Stand | None]:
-        """Return where users stand; None where nobody can tell now."""
-        try:
-            room, places = await self._pod.waiting.look_all(event_id, users)
-        except Problem:
-            room, places = None, ()
-        if room is None:
-            return [None] * len(users)
-        return [Stand(room, place) for place in places]
+            try:
+                room, places = await self._pod.waiting.look_all(event_id, part)
+            except Problem as problem:
+                if problem.reason is ApiReason.OVERLOADED:
+                    # Told at the next tick.
+                    continue
+                room, places = None, ()
+            stands = [None if room is None else Stand(room, place) for place in places]
+            self._tell(event_id, by_user, part, stands or [None] * len(part))
 
     def _tell(
         self,

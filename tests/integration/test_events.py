@@ -14,9 +14,14 @@ from confluent_kafka.admin import AdminClient
 from integration.workers import Worker
 from support.pods.api_client import BUYER, OPERATOR, TrustingVerifier
 from support.pods.api_pods import client_of
+from support.pods.conditions import PAUSE_S
+from support.waiting.keys import passes_of_today
 
+from api.admission.desk import WaitingDesk
+from api.admission.promoter import Promoter, supply_of
 from api.commands.desk import CommandDesk
 from api.events.catalogue import now_ms
+from api.guard import ENTRY_TOKEN
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
@@ -28,7 +33,7 @@ from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReade
 from serdes.schema_source import SchemaSource
 from state.domain.event import EventStatus
 from state.domain.keys import section_key
-from state.domain.reasons import Reason
+from state.domain.reasons import ApiReason, Reason
 from state.kafka.command_log import CommandLog
 from state.owners.lookup import OwnerLookup
 from state.records.event import event_key
@@ -40,6 +45,7 @@ from state.views.outcomes.feed import OutcomeFeed
 pytestmark = pytest.mark.kafka
 
 HOUR_MS = 3_600_000
+ADMISSION_REQUIRED = ApiReason.ADMISSION_REQUIRED.name
 IDS = SchemaSource("", Path()).ids()
 
 
@@ -69,14 +75,18 @@ def worker(brokers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 
 
 @asynccontextmanager
-async def pod_of(brokers: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Give an operator's client of a pod that is ready."""
+async def pod_of(brokers: str, redis_url: str = "") -> AsyncIterator[httpx.AsyncClient]:
+    """Give an operator's client of a pod that is ready; with Redis it has waiting rooms."""
     settings = ApiSettings(brokers=brokers, wait_ms=20_000, wait_max_ms=20_000)
     outcomes, commands, metrics = OutcomeFeed(brokers), CommandLog(brokers), ApiMetrics()
+    view = AvailabilityView(brokers)
+    promoter = Promoter(redis_url, supply_of(view), members=2, every_s=0.05)
     pod = Pod(
         settings,
         verifier=TrustingVerifier(),
-        view=AvailabilityView(brokers),
+        view=view,
+        waiting=WaitingDesk(redis_url, passes_of_today()),
+        promoter=promoter,
         outcomes=outcomes,
         commands=commands,
         desk=CommandDesk(IDS, commands, outcomes, metrics, in_flight_max=1_000),
@@ -89,6 +99,7 @@ async def pod_of(brokers: str) -> AsyncIterator[httpx.AsyncClient]:
     for part in (pod.view, outcomes, pod.catalogue, commands, pod.descriptions):
         part.start()  # type: ignore[union-attr]
     pod.owners.start()
+    await promoter.start()
     try:
         async with client_of(pod) as client:
             client.headers.update(OPERATOR)
@@ -223,6 +234,82 @@ def test_an_event_is_opened_sold_and_closed_and_every_pod_sees_it(
         async with pod_of(brokers) as late:
             kept = (await late.get("/v1/events/71")).json()
             assert (kept["sale_state"], kept["currency"]) == ("closed", "EUR")
+
+    asyncio.run(play())
+
+
+class Visitor:
+    """Waits for an event, and asks for its seats once let in."""
+
+    def __init__(self, client: httpx.AsyncClient, event: int, name: str) -> None:
+        self._client = client
+        self._event = f"/v1/events/{event}"
+        self._headers = {"Authorization": f"Bearer {name}:buyer", "Idempotency-Key": "one"}
+
+    async def enter(self) -> Any:
+        path = f"{self._event}/waiting-room"
+        return (await self._client.post(path, json={}, headers=self._headers)).json()
+
+    async def look(self) -> Any:
+        path = f"{self._event}/waiting-room"
+        return (await self._client.get(path, headers=self._headers)).json()
+
+    async def leave(self) -> None:
+        await self._client.delete(f"{self._event}/waiting-room", headers=self._headers)
+
+    async def entry_token(self) -> str:
+        """Return the token of who is let in, as soon as that is so."""
+        async with asyncio.timeout(60):
+            while True:
+                told = await self.look()
+                if told["state"] == "ADMITTED":
+                    token: str = told["entry_token"]
+                    return token
+                await asyncio.sleep(PAUSE_S)
+
+    async def reserve(self, seats: int, token: str | None = None) -> httpx.Response:
+        headers = self._headers | ({} if token is None else {ENTRY_TOKEN: token})
+        body = {"section": "A", "quantity": seats}
+        return await self._client.post(f"{self._event}/reservations", json=body, headers=headers)
+
+    async def give_back(self, place: str) -> None:
+        assert (await self._client.delete(place, headers=self._headers)).status_code == 200
+
+
+def test_u6_a_crowd_is_let_in_one_after_the_other_while_seats_can_be_bought(
+    brokers: str, worker: Worker, redis_url: str
+) -> None:
+    """Four seats: two buyers hold them all, and the third is let in once one gives them back."""
+
+    async def play() -> None:
+        async with pod_of(brokers, redis_url) as pod:
+            hall = {"section": "A", "rows": 1, "seats": 4}
+            await opened(
+                pod,
+                opening(77, plan={"event": "Hall", "sections": [hall]}, admission_required=True),
+            )
+            room = "/v1/events/77/waiting-room/state"
+            await pod.post(room, json={"state": "open", "cap": 2})
+            ann, ben, cy = (Visitor(pod, 77, name) for name in ("ann-77", "ben-77", "cy-77"))
+            for visitor in (ann, ben, cy):
+                refused = await visitor.reserve(2)
+                assert (refused.status_code, refused.json()["reason"]) == (403, ADMISSION_REQUIRED)
+                assert (await visitor.enter())["state"] in {"WAITING", "ADMITTED"}
+            tokens = [await ann.entry_token(), await ben.entry_token()]
+            held = [
+                await visitor.reserve(2, token)
+                for visitor, token in zip((ann, ben), tokens, strict=True)
+            ]
+            assert [answer.status_code for answer in held] == [201, 201]
+            # A token of another, and of who waits, buys nothing.
+            assert (await cy.reserve(2, tokens[0])).status_code == 401
+            assert (await cy.look())["state"] == "WAITING"
+            await ann.leave()
+            await ben.give_back(held[1].headers["location"])
+            token = await cy.entry_token()
+            assert (await cy.reserve(2, token)).status_code == 201
+            told = (await pod.get(room)).json()
+            assert (told["joined"], told["admitted"], told["done"]) == (3, 2, 1)
 
     asyncio.run(play())
 

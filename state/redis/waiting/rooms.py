@@ -5,7 +5,8 @@ Redis' own, so that no pod's clock decides who comes first or who is gone. What 
 the effect of once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
@@ -199,8 +200,14 @@ class WaitingRooms:
 def _room(told: Sequence[Any]) -> Room | None:
     if not told:
         return None
-    try:
+    with _as_unreadable():
         return _read(told)
+
+
+@contextmanager
+def _as_unreadable() -> Iterator[None]:
+    try:
+        yield
     except (ValueError, TypeError, AttributeError) as error:
         raise RoomUnreadable(str(error)) from error
 
@@ -226,10 +233,12 @@ def _read(told: Sequence[Any]) -> Room:
 
 
 def _place(told: Sequence[Any]) -> Place:
-    standing, turn, rank, ends_ms, last_ms = map(int, told)
-    return Place(Standing(standing), turn, rank, ends_ms, last_ms)
+    with _as_unreadable():
+        standing, turn, rank, ends_ms, last_ms = map(int, told)
+        return Place(Standing(standing), turn, rank, ends_ms, last_ms)
 
 
 def _turns(told: Sequence[bytes]) -> tuple[Turn, ...]:
     pairs = zip(told[::2], told[1::2], strict=True)
-    return tuple(Turn(user.decode(), int(turn)) for user, turn in pairs)
+    with _as_unreadable():
+        return tuple(Turn(user.decode(), int(turn)) for user, turn in pairs)

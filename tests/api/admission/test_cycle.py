@@ -117,7 +117,9 @@ def test_a_task_goes_on_until_no_slot_is_left(redis_url: str) -> None:
     run(redis_url, test)
 
 
-def test_s000_8_the_trouble_of_one_room_stops_no_other(redis_url: str) -> None:
+def test_s000_8_the_trouble_of_one_room_stops_no_other_and_is_told_once(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def test(client: Redis) -> None:
         first, bad, odd, last = await rooms_with(client, [2, 2, 2, 2])
         active = waiting_room(bad)[3]
@@ -139,6 +141,10 @@ def test_s000_8_the_trouble_of_one_room_stops_no_other(redis_url: str) -> None:
         assert await counts(client, odd) == (0, 2)
         assert cycles.counters.failed >= TRIES
         assert cycles.counters.given_up == 1
+        for _ in range(3):
+            await cycles.run()
+        told_of = [one for one in caplog.messages if f"event {bad}" in one]
+        assert len(told_of) == 1
         await client.delete(active)
         await cycles.run()
         assert await counts(client, bad) == (0, 2)

@@ -17,6 +17,7 @@ from support.waiting.keys import passes
 from api.admission.desk import WaitingDesk
 from api.guard import ENTRY_TOKEN
 from api.pod import Pod
+from state.redis.line import TooManyAsk
 
 KEYS = count()
 NOW_MS = 1_900_000_000_000
@@ -121,6 +122,20 @@ def test_f64_without_redis_the_proof_alone_lets_in(monkeypatch: pytest.MonkeyPat
         problem_of(await ask(client, "reservations"), 403, "ADMISSION_REQUIRED")
         assert (await ask(client, "reservations", token=entry())).status_code == 201
         assert pod.waiting.unchecked == 1
+
+    run(test, admission_required=True)
+
+
+def test_a_redis_that_is_busy_lets_nobody_through_unchecked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(client: httpx.AsyncClient, pod: Pod) -> None:
+        async def fail(*_: Any) -> Any:
+            raise TooManyAsk
+
+        monkeypatch.setattr(pod.waiting.rooms, "look", fail)
+        problem_of(await ask(client, "reservations", token=entry()), 429, "OVERLOADED")
+        assert pod.waiting.unchecked == 0
 
     run(test, admission_required=True)
 

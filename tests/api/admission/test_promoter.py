@@ -13,6 +13,8 @@ from support.redis.locking import redis_at
 
 from api.admission import promoter as promoting
 from api.admission.promoter import RETURNED_PERCENT, Promoter, supply_of
+from api.pod import Pod
+from api.settings import ApiSettings
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import RoomState
 from state.redis.keys import WAITING_ROOMS, lease, waiting_room
@@ -101,6 +103,16 @@ def test_a_pod_without_redis_or_without_members_promotes_nobody(url: str, member
         assert (promoter.trouble, promoter.counters.cycles) == ("", 0)
 
     asyncio.run(go())
+
+
+def test_a_pod_says_why_it_lets_nobody_in() -> None:
+    promoter = Promoter("", lambda _: 1_000, members=1)
+    pod = Pod(ApiSettings(), promoter=promoter)
+    assert pod.troubles() == {}
+    promoter._trouble = "Redis is gone"
+    assert pod.troubles() == {"waiting rooms": "Redis is gone"}
+    # Seats are sold all the same.
+    assert "waiting rooms" not in pod.readiness()
 
 
 def test_a_mistake_of_ours_is_told(

@@ -21,6 +21,7 @@ from api.streaming import client as streamed
 from api.waiting_room import stream as places
 from api.waiting_room.stream import streams_of
 from state.domain.waiting.admission import RoomState
+from state.redis.line import TooManyAsk
 
 EVENT = 7
 PATH = f"/v1/events/{EVENT}/waiting-room/stream"
@@ -190,6 +191,31 @@ def test_f64_a_room_that_cannot_be_reached_is_told_once_and_then_the_place_again
         assert stream.answer.body.count(b"event: hold") == 1
         monkeypatch.setattr(room.desk.rooms, "look", look)
         assert (await first(stream)).id == place.id
+
+    run(monkeypatch, test)
+
+
+def test_where_too_many_ask_nobody_is_told_to_hold_and_no_stream_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(room: Room) -> None:
+        await room.open()
+        await room.enter("ann", "ben")
+        stream = room.follow("ben")
+        await first(stream)
+        look = room.desk.rooms.look
+
+        async def fail(*_: Any) -> Any:
+            raise TooManyAsk
+
+        monkeypatch.setattr(room.desk.rooms, "look", fail)
+        refused = await request(room.app, PATH, headers=headers_of("ann"))
+        assert (refused.status, refused.json["reason"]) == (429, "OVERLOADED")
+        await comments(stream, stream.answer.body.count(b": still there") + 2)
+        monkeypatch.setattr(room.desk.rooms, "look", look)
+        room.promote("p-1", 1)
+        await until(stream, at(1))
+        assert b"event: hold" not in stream.answer.body
 
     run(monkeypatch, test)
 

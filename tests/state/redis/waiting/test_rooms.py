@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
-from support.redis.locking import ask_of, redis_at, twice
+from support.redis.locking import redis_at, twice
 from support.waiting.model import ModelOfRoom
 
 from infra.stack.redis_server import RedisServer
@@ -586,6 +586,11 @@ def test_b80_keys_of_another_type_trouble_their_own_event_alone(redis_url: str) 
         with pytest.raises(RoomUnreadable):
             await rooms.look(odd, ["ann"])
         assert await rooms.promote(odd, "p-1", 1) == ()
+        strange = await opened(rooms)
+        await rooms.enter(strange, "ann")
+        await client.hset(waiting_room(strange)[4], "ann", "strange")
+        with pytest.raises(RoomUnreadable):
+            await rooms.look(strange, ["ann"])
         assert (await rooms.enter(good, "ann")).entry is Entry.NEW
 
     run(redis_url, test)
@@ -800,7 +805,6 @@ def test_f66_a_redis_that_keeps_its_file_keeps_every_place(server: RedisServer) 
         event = await opened(rooms)
         await filled(rooms, event, 5)
         await rooms.promote(event, "p-1", 2)
-        await ask_of(client)("WAITAOF", 1, 0, 0)
         return event, await kept(client, event)
 
     async def go() -> None:
