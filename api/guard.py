@@ -9,14 +9,12 @@ Look-ups from memory demand a token only: they cost neither broker nor Redis.
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final, Literal
 
-from fastapi import Depends, Header, Request, Security, params
+from fastapi import Depends, Request, Security, params
 from fastapi.security import HTTPBearer
 
 from api.access.addresses import counted_network
 from api.access.identity import BUYER, OPERATOR, Identity
-from api.admission.passes import PASS_BYTES_MAX
 from api.pod import Pod
-from api.web.ids import EventIdInPath
 from api.web.problems import Problem, retry_after
 from state.domain.reasons import ApiReason
 from state.redis.keys import limit_of_network, limit_of_user
@@ -65,29 +63,6 @@ operator: Final = _demanding(OPERATOR)
 
 Buyer = Annotated[Identity, Depends(buyer)]
 Operator = Annotated[Identity, Depends(operator)]
-
-
-async def _admitted(
-    request: Request,
-    event_id: EventIdInPath,
-    identity: Buyer,
-    entry_token: Annotated[
-        str | None,
-        Header(
-            alias=ENTRY_TOKEN,
-            max_length=PASS_BYTES_MAX,
-            description="As the event's waiting room gave it out; where the event demands one.",
-        ),
-    ] = None,
-) -> None:
-    """Demand that a buyer was let in, where the event demands it; raises Problem."""
-    pod = pod_of(request)
-    if pod.demands_admission(event_id):
-        await pod.waiting.check_admitted(event_id, identity.user_id, entry_token)
-
-
-ADMITTED: Final = [params.Depends(_admitted)]
-"""What who asks for seats of an event has to be, where the event demands it."""
 
 
 def limited(kind: LimitKind) -> list[params.Depends]:

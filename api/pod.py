@@ -25,7 +25,6 @@ from api.settings import ApiSettings
 from api.sweeper import LockSweeper
 from api.web.logs import log
 from api.web.metrics import ApiMetrics
-from api.web.problems import Problem
 from api.web.waits import CERTAIN_S, WAITS_MAX, Waits
 from infra.process.failpoints import Failpoints
 from infra.process.metrics import Reading
@@ -39,7 +38,6 @@ from schemas.topics import (
 )
 from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
-from state.domain.reasons import ApiReason
 from state.kafka.command_log import CommandLog
 from state.kafka.schema_id_log import SchemaIdLog
 from state.owners.lookup import OwnerLookup
@@ -104,8 +102,7 @@ class Pod:
     unlimited: events that nobody has described when a section of theirs was open: none of them
                limits its buyers.
     sweeper:   looks for locks of holds that are over.
-    waiting:   waiting rooms; none at all in a pod that is given none.
-    promoter:  lets in who waits there.
+    waiting:   waiting rooms; those of its settings in a pod that is given none.
     draining:  set once the pod was told to end: streams end then, long polls answer.
     failed:    set once the pod must end by itself; why is in the log.
     """
@@ -143,7 +140,6 @@ class Pod:
         pre_locks: PreLocks | None = None,
         sweeper: LockSweeper | None = None,
         waiting: WaitingDesk | None = None,
-        promoter: Promoter | None = None,
         metrics: ApiMetrics | None = None,
     ) -> None:
         self.settings = settings
@@ -154,8 +150,7 @@ class Pod:
         self.unlimited: set[int] = set()
         self.pre_locks = pre_locks or PreLocks("", 0)
         self.ticket_keys = TicketKeys(settings.ticket_key, settings.old_ticket_key)
-        self.waiting = waiting or WaitingDesk("", None)
-        self.waiting.is_demanded = self.demands_admission
+        self.waiting = (waiting or _waiting_rooms(settings, view)).where(self.demands_admission)
         self.metrics = metrics or ApiMetrics(settings.revision)
         self.has_started = False
         self._is_stopped = False
@@ -184,7 +179,6 @@ class Pod:
         self._payments = payments
         self._sweeper = sweeper
         self._carts = carts
-        self._promoter = promoter
         self.metrics.read_from(self._readings)
 
     @classmethod
@@ -193,8 +187,6 @@ class Pod:
 
         Raises as `SchemaSource.ids`, as `opened` of its gateways, and as `Passes.read`.
         """
-        keys = settings.admission_keys
-        passes = Passes.read(Path(keys)) if keys else None
         brokers, kafka = settings.brokers, settings.kafka.librdkafka()
         cache = settings.cache_dir / "schema-ids.json"
         schemas = SchemaSource(settings.registry_url, cache, SchemaIdLog(brokers, kafka=kafka))
@@ -208,12 +200,11 @@ class Pod:
             decided=outcomes.decided,
         )
         metrics = ApiMetrics(settings.revision)
-        view = AvailabilityView(
-            brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms, kafka=kafka
-        )
         pod = cls(
             settings,
-            view=view,
+            view=AvailabilityView(
+                brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms, kafka=kafka
+            ),
             outcomes=outcomes,
             commands=commands,
             desk=CommandDesk(
@@ -246,10 +237,6 @@ class Pod:
             limits=RateLimits(settings.redis_url),
             pre_locks=PreLocks(settings.redis_url, settings.pre_lock_ms),
             sweeper=LockSweeper(settings.redis_url, outcomes, owners),
-            waiting=WaitingDesk(settings.redis_url, passes),
-            promoter=Promoter(
-                settings.redis_url, supply_of(view), members=settings.promoters if passes else 0
-            ),
             metrics=metrics,
         )
         schemas.told = pod.fail
@@ -286,13 +273,7 @@ class Pod:
         if self._is_stopped:
             return
         self._is_stopped = True
-        parts: list[Closing] = [
-            *self._parts(),
-            self.limits,
-            self.pre_locks,
-            self.verifier,
-            self.waiting,
-        ]
+        parts: list[Closing] = [*self._parts(), self.limits, self.pre_locks, self.verifier]
         if self._desk is not None:
             parts.append(self._desk)
         # Together: each may wait for brokers that are gone, and no request needs another any more.
@@ -334,8 +315,8 @@ class Pod:
         """
         parts = {**self._followed(), **self._logs()}
         told = {name: part.trouble for name, part in parts.items()}
-        if self._promoter is not None:
-            told["waiting rooms"] = self._promoter.trouble
+        if self.waiting.promoter is not None:
+            told["waiting rooms"] = self.waiting.promoter.trouble
         return {name: trouble for name, trouble in told.items() if trouble}
 
     def partitions_fault(self) -> str:
@@ -362,18 +343,8 @@ class Pod:
         )
 
     def demands_admission(self, event_id: int) -> bool:
-        """Say whether who asks for seats of an event has to be let in first.
-
-        Raises Problem (503) until the events were read once: not known is not no.
-        """
-        catalogue = self._catalogue
-        if catalogue is None:
-            return False
-        if not catalogue.is_ready():
-            raise Problem.of(
-                ApiReason.NOT_READY, "This pod still reads what there is; ask again, or another."
-            )
-        event = catalogue.get(event_id)
+        """Say whether an event, as far as this pod knows of it, demands that buyers are let in."""
+        event = None if self._catalogue is None else self._catalogue.get(event_id)
         return event is not None and event.admission_required
 
     def ended(self) -> dict[str, str]:
@@ -402,8 +373,7 @@ class Pod:
     def _parts(self) -> list[Part]:
         followed = self._followed().values()
         appended = self._commands, self._descriptions, self._payments, self._carts
-        asked = self._owners, self._issued
-        parts = (*followed, *appended, *asked, self._sweeper, self._promoter)
+        parts = (*followed, *appended, self._owners, self._issued, self._sweeper, self.waiting)
         return [part for part in parts if isinstance(part, Part)]
 
     def _readings(self) -> Iterator[Reading]:
@@ -418,10 +388,23 @@ class Pod:
             (self._catalogue, pod_readings.of_events),
             (self._desk, pod_readings.of_desk),
             (self._sweeper, pod_readings.of_sweeper),
-            (self._promoter, pod_readings.of_promoter),
+            (self.waiting.promoter, pod_readings.of_promoter),
         )
         for appended in self._logs().values():
             yield from pod_readings.of_log(appended)
         for part, of_part in readings:
             if part is not None:
                 yield from of_part(part)
+
+
+def _waiting_rooms(settings: ApiSettings, view: SectionStatuses | None) -> WaitingDesk:
+    """Return the waiting rooms of a pod; without keys there are none. Raises as `Passes.read`.
+
+    view: tells what can be bought; nobody is let in without one.
+    """
+    keys, url = settings.admission_keys, settings.redis_url
+    passes = Passes.read(Path(keys)) if keys else None
+    if view is None:
+        return WaitingDesk(url, passes)
+    promoter = Promoter(url, supply_of(view), members=settings.promoters if passes else 0)
+    return WaitingDesk(url, passes, promoter)

@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Annotated, Final
+
+from fastapi import Header, Request, params
 
 from api.access.identity import Identity
+from api.admission.passes import PASS_BYTES_MAX
 from api.commands.desk import own_outcome
+from api.guard import ENTRY_TOKEN, Buyer, pod_of
 from api.pod import Pod
+from api.web.ids import EventIdInPath
 from api.web.problems import Problem, ToldAs, told_as
 from api.web.waits import CERTAIN_S
 from schemas.topics import SECTION_COMMANDS
@@ -142,15 +147,46 @@ async def limits_of(pod: Pod, event_id: int, sections: Iterable[str]) -> Limits:
     if event_id in pod.unlimited:
         return UNLIMITED
     is_open = any(pod.view.knows(event_id, section) for section in sections)
+    event = await _described_for_sure(pod, event_id)
+    if event is None and is_open:
+        pod.unlimited.add(event_id)
+    return UNLIMITED if event is None else event.limits
+
+
+async def _described_for_sure(pod: Pod, event_id: int) -> Event | None:
+    """Return what stands of an event; raises Problem (503) where this pod cannot know."""
     event, is_certain = await described(pod, event_id)
-    if event is not None:
-        return event.limits
-    if pod.catalogue.is_unreadable(event_id):
+    if event is None and pod.catalogue.is_unreadable(event_id):
         raise Problem.of(ApiReason.NOT_READY, "This pod cannot read what the event allows.")
-    if not is_certain:
+    if event is None and not is_certain:
         raise Problem.of(
             ApiReason.BROKER_UNAVAILABLE, "They do not tell what the event allows; ask again."
         )
-    if is_open:
-        pod.unlimited.add(event_id)
-    return UNLIMITED
+    return event
+
+
+async def _admitted(
+    request: Request,
+    event_id: EventIdInPath,
+    identity: Buyer,
+    entry_token: Annotated[
+        str | None,
+        Header(
+            alias=ENTRY_TOKEN,
+            max_length=PASS_BYTES_MAX,
+            description="As the event's waiting room gave it out; where the event demands one.",
+        ),
+    ] = None,
+) -> None:
+    """Demand that a buyer was let in, where the event demands it; raises Problem."""
+    pod = pod_of(request)
+    event: Event | None = pod.catalogue.get(event_id)
+    if event is None and event_id not in pod.unlimited:
+        # Not known is not no.
+        event = await _described_for_sure(pod, event_id)
+    if event is not None and event.admission_required:
+        await pod.waiting.check_admitted(event_id, identity.user_id, entry_token)
+
+
+ADMITTED: Final = [params.Depends(_admitted)]
+"""What who asks for seats of an event has to be, where the event demands it."""

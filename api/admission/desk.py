@@ -6,12 +6,13 @@ not answer, everybody is told to hold the position, and nobody is let in or sent
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from redis.exceptions import ResponseError
 
 from api.access.identity import unauthenticated
 from api.admission.passes import ENTRY, QUEUE, NotProved, Passes
+from api.admission.promoter import Promoter
 from api.web.problems import Problem, ToldAs, retry_after, told_as
 from state.domain.reasons import ApiReason
 from state.domain.waiting.admission import (
@@ -55,22 +56,35 @@ class Stand(NamedTuple):
 
 
 class WaitingDesk:
-    """The waiting rooms of a pod; connects to nothing before the first question.
+    """The waiting rooms of a pod; asks nothing before the first question, but for its promoter.
 
     url:    of Redis; empty for none. passes: None for a pod without keys to sign with. Without
             either there are no waiting rooms here.
+    promoter: lets in who waits, from the start of the pod to its end.
     rooms:  what asks Redis. unchecked: entries that were let through by their proof alone.
-    is_demanded: says whether an event has to have a room; raises Problem where nobody knows.
+    is_demanded: says whether an event has to have a room.
     """
 
-    def __init__(self, url: str, passes: Passes | None) -> None:
+    def __init__(self, url: str, passes: Passes | None, promoter: Promoter | None = None) -> None:
         self.passes = passes
+        self.promoter = promoter
         self._line = RedisLine(url, "without it everybody keeps their places") if url else None
         self.rooms = WaitingRooms(self._ask)
         self.unchecked = 0
         self.is_demanded: Callable[[int], bool] = lambda _: False
 
+    def where(self, is_demanded: Callable[[int], bool]) -> Self:
+        """Return these waiting rooms; `is_demanded` says which events have to have one."""
+        self.is_demanded = is_demanded
+        return self
+
+    async def start(self) -> None:
+        if self.promoter is not None:
+            await self.promoter.start()
+
     async def close(self) -> None:
+        if self.promoter is not None:
+            await self.promoter.close()
         if self._line is not None:
             await self._line.close()
 

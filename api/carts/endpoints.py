@@ -22,11 +22,11 @@ from api.carts.bodies import (
 from api.carts.standing import IsMet, awaited_cart, cart_at_owner, own_cart
 from api.commands.desk import Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import ADMITTED, LOOKS
+from api.guard import LOOKS
 from api.headers import Asked, ByBuyer, Key, decided_as, reused, still_running, taken
 from api.pod import Pod
 from api.seat_bodies import refuse_certain, seat_body
-from api.standing import limits_of
+from api.standing import ADMITTED, limits_of
 from api.web.answers import json_answer
 from api.web.ids import EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader

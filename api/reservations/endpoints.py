@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Query, Response
 from api import pre_locks
 from api.commands.desk import Command, Wait
 from api.commands.idempotency_keys import IdempotencyKey
-from api.guard import ADMITTED, LOOKS
+from api.guard import LOOKS
 from api.headers import (
     COME_BACK,
     Asked,
@@ -33,7 +33,7 @@ from api.reservations.bodies import (
     reservation_body,
 )
 from api.seat_bodies import BestAvailable, ChosenSeats, refuse_certain, seat_body
-from api.standing import awaited, limits_of, own, standing_of, unknown
+from api.standing import ADMITTED, awaited, limits_of, own, standing_of, unknown
 from api.web.answers import json_answer
 from api.web.consistency_tokens import token_of
 from api.web.ids import SECTION_FORM, EventIdInPath, ReservationIdInPath

@@ -85,8 +85,7 @@ async def pod_of(brokers: str, redis_url: str = "") -> AsyncIterator[httpx.Async
         settings,
         verifier=TrustingVerifier(),
         view=view,
-        waiting=WaitingDesk(redis_url, passes_of_today()),
-        promoter=promoter,
+        waiting=WaitingDesk(redis_url, passes_of_today(), promoter),
         outcomes=outcomes,
         commands=commands,
         desk=CommandDesk(IDS, commands, outcomes, metrics, in_flight_max=1_000),
@@ -99,7 +98,7 @@ async def pod_of(brokers: str, redis_url: str = "") -> AsyncIterator[httpx.Async
     for part in (pod.view, outcomes, pod.catalogue, commands, pod.descriptions):
         part.start()  # type: ignore[union-attr]
     pod.owners.start()
-    await promoter.start()
+    await pod.waiting.start()
     try:
         async with client_of(pod) as client:
             client.headers.update(OPERATOR)

@@ -168,9 +168,15 @@ def test_a_pod_without_keys_lets_nobody_through_where_admission_is_demanded() ->
     run(test, admission_required=True)
 
 
-def test_until_the_events_are_read_nobody_is_let_through_by_not_knowing() -> None:
+def test_an_event_that_nobody_can_tell_of_now_lets_nobody_through_by_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def test(client: httpx.AsyncClient, pod: Pod) -> None:
-        pod.catalogue._is_ready = False
-        problem_of(await ask(client, "reservations"), 503, "NOT_READY")
+        async def uncertain(*_: Any) -> bool:
+            return False
 
-    run(test)
+        monkeypatch.setattr(pod.catalogue, "get", lambda _: None)
+        monkeypatch.setattr(pod.catalogue, "certain", uncertain)
+        problem_of(await ask(client, "reservations"), 503, "BROKER_UNAVAILABLE")
+
+    run(test, admission_required=True)

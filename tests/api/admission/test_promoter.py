@@ -12,6 +12,7 @@ from support.records.status_records import Fed, counts
 from support.redis.locking import redis_at
 
 from api.admission import promoter as promoting
+from api.admission.desk import WaitingDesk
 from api.admission.promoter import RETURNED_PERCENT, Promoter, supply_of
 from api.pod import Pod
 from api.settings import ApiSettings
@@ -107,7 +108,7 @@ def test_a_pod_without_redis_or_without_members_promotes_nobody(url: str, member
 
 def test_a_pod_says_why_it_lets_nobody_in() -> None:
     promoter = Promoter("", lambda _: 1_000, members=1)
-    pod = Pod(ApiSettings(), promoter=promoter)
+    pod = Pod(ApiSettings(), waiting=WaitingDesk("", None, promoter))
     assert pod.troubles() == {}
     promoter._trouble = "Redis is gone"
     assert pod.troubles() == {"waiting rooms": "Redis is gone"}
