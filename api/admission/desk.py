@@ -158,13 +158,16 @@ class WaitingDesk:
             raise not_admitted()
         self._turn_in(entry_token, ENTRY, event_id, user_id)
         try:
-            _, (place,) = await self.rooms.look(event_id, (user_id,))
+            room, (place,) = await self.rooms.look(event_id, (user_id,))
         except TooManyAsk as error:
             # Busy is not gone: what is not checked for that is not let through.
             raise Problem.of(*_TOLD[TooManyAsk]) from error
         except (NoAnswer, ResponseError, RoomUnreadable):
             self.unchecked += 1
             return
+        if room is None:
+            # Lost: nobody knows whether the admission is over, so it is neither.
+            raise Problem.of(*_UNREACHABLE)
         if place.standing is not Standing.ADMITTED:
             raise not_admitted()
 

@@ -12,7 +12,7 @@ from api.web.logs import log
 from state.domain.waiting.admission import buyable
 from state.redis.client import client_of
 from state.redis.lease import Lease
-from state.redis.policy import Evicts, check_policy
+from state.redis.policy import check_policy
 from state.redis.seat_lock import SeatLock
 from state.redis.waiting.rooms import WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
@@ -28,20 +28,19 @@ _LEASE_MS: Final = 5_000
 def supply_of(view: SectionStatuses) -> Supply:
     """Return what tells of an event how many seats can be bought, by the availability view.
 
-    None for an event without sections, and where a section is not known for sure, or not fresh.
+    Sections that are not known for sure, or not fresh, count as without seats. None for an event
+    without sections, and where all that is known is that those others have none.
     """
 
     def supply(event_id: int) -> int | None:
-        sections = view.sections(event_id)
-        if (
-            not view.is_ready()
-            or not sections
-            or any(section.stale for section in sections.values())
-        ):
+        sections = view.sections(event_id).values()
+        if not view.is_ready() or not sections:
             return None
-        free = sum(section.free for section in sections.values())
-        held = sum(section.held for section in sections.values())
-        return buyable(free, held, RETURNED_PERCENT)
+        known = [section for section in sections if not section.stale]
+        free = sum(section.free for section in known)
+        seats = buyable(free, sum(section.held for section in known), RETURNED_PERCENT)
+        # What is not known is not nothing: no end is told by it.
+        return seats if seats or len(known) == len(sections) else None
 
     return supply
 
@@ -120,13 +119,13 @@ class Promoter:
             await client.aclose()
 
     async def _round(self, lease: Lease, cycles: PromotionCycles, client: object) -> None:
-        """Run a cycle, unless another pod does; Redis that fails is asked at the next one."""
+        """Run a cycle, unless another pod does; whatever failed is tried at the next one."""
         try:
             await check_policy(client.execute_command)  # type: ignore[attr-defined]
             self.is_it = await lease.hold()
             if self.is_it:
                 await cycles.run()
-        except (RedisError, OSError, TimeoutError, Evicts) as error:
+        except Exception as error:  # noqa: BLE001  (nothing that lies in Redis ends a promoter)
             trouble = f"{type(error).__name__}: {error}"
             if trouble != self._trouble:
                 log.error("nobody is let in from waiting rooms: %s", trouble)

@@ -1,8 +1,8 @@
 """Events opened and closed by operators: one command to every section, then the event's record.
 
 The sections come first when an event is opened, so that what is listed as on sale is; but where it
-limits its buyers, a record that it is being opened comes before them, so that whoever finds seats
-finds the limits too. The record comes first when a sale is closed: it says until when, and
+limits its buyers or admits them, a record that it is being opened comes before them, so that
+whoever finds seats finds that too. The record comes first when a sale is closed: it says until when, and
 repeating the request closes what was left. Either may be repeated at any pod until nothing is
 pending.
 """
@@ -111,6 +111,7 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     if known is not None and known.status is not EventStatus.OPENING:
         return _answer(201, known, (), by)
     check_times(event, now_ms())
+    _check_admission(pod, is_required=event.admission_required)
     writer = _writer(pod)
     try:
         writer.check_size(event)
@@ -121,7 +122,8 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     await _claim(desk, by.ticket, event.opening_digest)
 
     sections = [section.section for section in plan.sections]
-    if any(event.limits) and not await _is_told(writer, event, by):
+    is_limited = any(event.limits) or event.admission_required
+    if is_limited and not await _is_told(writer, event, by):
         return _answer(202, event, sections, by)
 
     def value(identity: bytes, number: int) -> bytes:
@@ -195,9 +197,7 @@ async def demand_admission(
 ) -> Response:
     """Demand that who asks for seats was let in from the waiting room, or demand it no more."""
     await known_event(by.pod, by.caller, event_id)
-    if demand.required and by.pod.waiting.passes is None:
-        # Nobody could be let in.
-        raise no_room()
+    _check_admission(by.pod, is_required=demand.required)
     await _claim(by.pod.desk, by.ticket, f"admission {event_id} {demand.required}")
 
     def demanded(stands: Event | None) -> Event | None:
@@ -363,6 +363,12 @@ def _refusals(refused: Mapping[str, Reason]) -> list[dict[str, str]]:
 
 
 # --- records -------------------------------------------------------------------------------------
+
+
+def _check_admission(pod: Pod, *, is_required: bool) -> None:
+    """Raise Problem (404) where admission is demanded and nobody could be let in."""
+    if is_required and pod.waiting.passes is None:
+        raise no_room()
 
 
 def _writer(pod: Pod) -> EventWriter:

@@ -131,6 +131,8 @@ def _digest(opening: Opening, plan: SeatingPlan, rules: Rules, encoders: Command
     limits = opening.max_seats_per_user, opening.max_open_holds_per_user
     if any(limits):
         digest.update(orjson.dumps(limits))
+    if opening.admission_required:
+        digest.update(b"admission")
     for section in plan.sections:
         value = encoders.open_section(b"", section, rules)
         if len(value) + _IDENTITY_BYTES_MAX > VALUE_BYTES_MAX:

@@ -6,7 +6,8 @@
 -- KEYS[2] line:   sorted set of who waits, by their turns
 -- KEYS[3] seen:   sorted set of the same, by the Unix ms at which they are given up
 -- KEYS[4] active: sorted set of who is admitted, by the Unix ms at which that ends
--- KEYS[5] turns:  hash of the turn of everybody who waits, is admitted or was
+-- KEYS[5] turns:  hash of the turn of everybody who waits, is admitted or was; of who was given up
+--                 while waiting one below it. A later one than is here counts when it is shown
 -- KEYS[6] last:   hash of who is admitted: Unix ms that no sign of life leads beyond
 -- KEYS[7] log:    stream of the last promotions
 local ROOM, LINE, SEEN, ACTIVE, TURNS, LAST, LOG = unpack(KEYS, 1, 7)
@@ -29,6 +30,17 @@ local function keep(...)
       redis.call('PEXPIRE', key, KEPT_MS)
     end
   end
+end
+
+-- Take out of the line, and have the turn count when it is shown; what was used up before does not.
+local function give_up(user)
+  local turn = redis.call('ZSCORE', LINE, user)
+  redis.call('ZREM', SEEN, user)
+  if turn and redis.call('ZREM', LINE, user) > 0 then
+    redis.call('HSET', TURNS, user, text(tonumber(turn) - 1))
+    return 1
+  end
+  return 0
 end
 
 -- Promotions per second as they are at this moment: of none that are recent, none.

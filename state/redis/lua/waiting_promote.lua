@@ -41,16 +41,22 @@ local promoted, expired = 0, 0
 for i = 1, #members, 2 do
   local user, turn = members[i], text(tonumber(members[i + 1]))
   local seen = tonumber(redis.call('ZSCORE', SEEN, user) or '0')
+  local known = redis.call('HGET', TURNS, user)
   -- The first write takes memory from nobody, so that a server without room goes on to promote.
-  redis.call('ZREM', LINE, user)
-  redis.call('ZREM', SEEN, user)
   if redis.call('ZSCORE', ACTIVE, user) then
     -- In already: whoever is in does not wait as well.
-  elseif redis.call('HGET', TURNS, user) ~= turn or seen <= now then
-    -- Of no form of ours, or gone: a turn that is shown again counts.
-    redis.call('HDEL', TURNS, user)
+    redis.call('ZREM', LINE, user)
+    redis.call('ZREM', SEEN, user)
+  elseif known == turn and seen <= now then
+    expired = expired + give_up(user)
+  elseif known ~= turn then
+    -- Nobody was given this turn; what is known of the user stays so.
+    redis.call('ZREM', LINE, user)
+    redis.call('ZREM', SEEN, user)
     expired = expired + 1
   else
+    redis.call('ZREM', LINE, user)
+    redis.call('ZREM', SEEN, user)
     redis.call('ZADD', ACTIVE, text(now + tonumber(ARGV[4])), user)
     redis.call('HSET', LAST, user, text(now + tonumber(ARGV[5])))
     promoted = promoted + 1

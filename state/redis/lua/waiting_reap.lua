@@ -6,11 +6,8 @@
 local most, at = tonumber(ARGV[1]), text(now)
 local stale = redis.call('ZRANGEBYSCORE', SEEN, '-inf', at, 'LIMIT', 0, most)
 local gone = 0
-if #stale > 0 then
-  redis.call('ZREM', SEEN, unpack(stale))
-  gone = redis.call('ZREM', LINE, unpack(stale))
-  -- A turn that is shown again counts: nothing here says that it was used up.
-  redis.call('HDEL', TURNS, unpack(stale))
+for _, user in ipairs(stale) do
+  gone = gone + give_up(user)
 end
 local over = redis.call('ZRANGEBYSCORE', ACTIVE, '-inf', at, 'LIMIT', 0, most)
 local admitted = {}

@@ -5,6 +5,7 @@ nothing, for another takes over a cycle that nobody is at any more. Each task is
 what it does has an id that follows from cycle and event.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 from uuid import uuid4
@@ -20,6 +21,8 @@ HELD_MS: Final = 10_000
 
 _TASKS_MAX: Final = 1_000
 """Tasks that one script writes."""
+
+_CYCLE: Final = re.compile(rb"[0-9a-f]{32}")
 
 _BEGIN: Final = Script("tasks_begin")
 _TAKE: Final = Script("tasks_take")
@@ -48,8 +51,13 @@ class PromotionTasks:
     async def take(self, cycle: str) -> int | None:
         """Return the event of a task that nobody else has taken; None where none is left."""
         await self._hold(cycle)
-        task = await _TAKE.run(self._ask, promotion_tasks(cycle), (LISTED_MS,))
-        return None if task is None else int(task)
+        tasks, taken = promotion_tasks(cycle)
+        while (task := await _TAKE.run(self._ask, (tasks, taken), (LISTED_MS,))) is not None:
+            if task.isdigit():
+                return int(task)
+            # None of ours.
+            await self._ask("LREM", taken, 1, task)
+        return None
 
     async def done(self, cycle: str, event_id: int) -> None:
         """Forget a task that was taken."""
@@ -64,9 +72,14 @@ class PromotionTasks:
 
         Those that were taken, and not done, are among them.
         """
-        cycle = await _HOLD.run(self._ask, (PROMOTION_CYCLES,), (HELD_MS, LISTED_MS))
-        if cycle is None:
-            return None
+        while True:
+            cycle = await _HOLD.run(self._ask, (PROMOTION_CYCLES,), (HELD_MS, LISTED_MS))
+            if cycle is None:
+                return None
+            if _CYCLE.fullmatch(cycle):
+                break
+            # None of ours.
+            await self._ask("ZREM", PROMOTION_CYCLES, cycle)
         name: str = cycle.decode()
         left: int = await _BACK.run(self._ask, promotion_tasks(name), (LISTED_MS,))
         return name, left

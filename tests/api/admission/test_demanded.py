@@ -151,6 +151,9 @@ def test_f66_a_room_that_was_lost_is_out_of_reach_and_no_event_without_one() -> 
             await client.get(f"{path}/stream", headers=headers),
         ):
             problem_of(answer, 503, "ROOM_UNREACHABLE")
+        # Of who was let in nobody knows whether that is over: lost is neither yes nor no.
+        answer = await ask(client, "reservations", token=entry())
+        problem_of(answer, 503, "ROOM_UNREACHABLE")
         # Whoever sets it up is told that there is none.
         answer = await client.get(f"{path}/state", headers=OPERATOR)
         problem_of(answer, 404, "NO_WAITING_ROOM")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from support.pods.conditions import PAUSE_S, until
-from support.records.status_records import Fed, counts
+from support.records.status_records import MS, Fed, counts, partition_of_section
 from support.redis.locking import redis_at
 
 from api.admission import promoter as promoting
@@ -18,7 +18,14 @@ from api.pod import Pod
 from api.settings import ApiSettings
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import RoomState
-from state.redis.keys import WAITING_ROOMS, lease, waiting_room
+from state.redis.keys import (
+    PROMOTION_CYCLES,
+    WAITING_ROOMS,
+    lease,
+    promotion_tasks,
+    waiting_room,
+)
+from state.redis.policy import Evicts
 from state.redis.waiting.rooms import WaitingRooms
 
 EVENTS = count(9_000_000)
@@ -94,6 +101,47 @@ def test_f64_a_redis_that_is_gone_is_told_once_and_promotes_again_when_it_is_bac
     assert 1 <= len(told) <= 5
 
 
+@pytest.mark.redis
+def test_b80_what_others_have_put_among_the_cycles_ends_no_promoter(redis_url: str) -> None:
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            event = await room_with(client, 2)
+            for name in (b"\xff\xfe", b"no cycle of ours"):
+                await client.zadd(PROMOTION_CYCLES, {name: 1})
+            known = "0" * 32
+            await client.zadd(PROMOTION_CYCLES, {known: 1})
+            await client.rpush(promotion_tasks(known)[0], b"\xff", b"no event", event)
+            promoter = Promoter(redis_url, lambda _: 1_000, members=2, every_s=0.01)
+            await promoter.start()
+            await until_admitted(client, event, 2)
+            await promoter.close()
+            assert not promoter.trouble
+            assert not await client.exists(PROMOTION_CYCLES)
+
+    asyncio.run(go())
+
+
+def test_an_error_that_nobody_foresaw_is_told_and_ends_no_promoter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    errors = iter([ZeroDivisionError("seen once")])
+
+    async def check(*_: Any) -> None:
+        for error in errors:
+            raise error
+        raise Evicts("seen then")
+
+    monkeypatch.setattr(promoting, "check_policy", check)
+
+    async def go() -> None:
+        promoter = Promoter("redis://127.0.0.1:1", lambda _: 1_000, members=1, every_s=0.01)
+        await promoter.start()
+        await until(lambda: "seen then" in promoter.trouble)
+        await promoter.close()
+
+    asyncio.run(go())
+
+
 @pytest.mark.parametrize(("url", "members"), [("", 5), ("redis://127.0.0.1:1", 0)])
 def test_a_pod_without_redis_or_without_members_promotes_nobody(url: str, members: int) -> None:
     async def go() -> None:
@@ -146,7 +194,18 @@ def test_u6_d35_what_can_be_bought_is_what_is_free_and_what_holds_bring_back() -
         fed.tell(counts(1, 60, held=40), event=7)
         fed.heartbeat()
         assert supply(7) == 60 + 40 * RETURNED_PERCENT // 100
+        # A section that nobody knows anything of keeps nobody from buying in the others.
+        fed.tell(counts(1, 30), "B", event=7)
+        assert partition_of_section("A") != (old := partition_of_section("B"))
+        fed.now_ms += fed.view.stale_after_ms + 1
+        for number, partition in enumerate(fed.contents.partitions):
+            if number != old:
+                partition.ends_at(partition.position, fed.now_ms * MS)
+        assert supply(7) == 60 + 40 * RETURNED_PERCENT // 100
         fed.tell(counts(2, 0), event=7)
+        assert supply(7) is None
+        fed.tell(counts(2, 0), "B", event=7)
+        fed.heartbeat()
         assert supply(7) == 0
         # Of another event nobody knows anything.
         assert supply(8) is None

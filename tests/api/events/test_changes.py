@@ -13,7 +13,10 @@ from support.pods.conditions import until
 from support.pods.event_log import EventLog
 from support.records.event_values import HOUR_MS
 from support.seats.worker_in_memory import IDS, WorkerInMemory
+from support.waiting.keys import passes
 
+from api.admission.desk import WaitingDesk
+from api.admission.passes import Passes
 from api.commands.desk import CommandDesk
 from api.events.catalogue import now_ms
 from api.events.changes import AT_ONCE_MAX
@@ -58,7 +61,7 @@ class Stage:
         self.settings = pod_settings
         self.catalogue: Events = self.events.catalogue()
 
-    def client(self) -> Any:
+    def client(self, keys: Passes | None = None) -> Any:
         metrics = ApiMetrics()
         worker: Any = self.worker
         desk = CommandDesk(IDS, worker, worker, metrics, in_flight_max=1_000, keys=self.keys)
@@ -69,6 +72,7 @@ class Stage:
             catalogue=self.events.catalogue(),
             descriptions=self.events,
             ids=IDS,
+            waiting=WaitingDesk("", keys),
         )
 
 
@@ -308,6 +312,25 @@ async def test_f02_a_record_of_unknown_fate_is_pending_and_never_failed(
     assert reason_of(await post(client, body)) == (503, "BROKER_UNAVAILABLE")
     stage.events.error = None
     assert (await post(client, body)).status_code == 201
+
+
+@scenario
+async def test_what_admits_is_told_before_any_section_is_open(
+    client: httpx.AsyncClient, stage: Stage
+) -> None:
+    """A pod that sees a section on sale finds that buyers have to be let in."""
+    body = opening(admission_required=True)
+    # Nobody could be let in by a pod without keys.
+    assert reason_of(await post(client, body)) == (404, "NO_WAITING_ROOM")
+    asked_at: list[int] = []
+    stage.events.before = lambda: asked_at.append(len(stage.worker.commands))
+    async with stage.client(passes()) as with_keys:
+        with_keys.headers.update(OPERATOR)
+        opened = await post(with_keys, body)
+        assert (opened.status_code, opened.json()["admission_required"]) == (201, True)
+        assert asked_at == [0, 2]
+        other = await post(with_keys, opening(), "key-2")
+        assert reason_of(other) == (409, "CONFLICT")
 
 
 @scenario

@@ -60,6 +60,7 @@ openings = st.builds(
             "payment_ms": st.integers(899_999, 900_001),
             "max_seats_per_user": st.integers(0, 2),
             "max_open_holds_per_user": st.integers(0, 2),
+            "admission_required": st.booleans(),
         },
     ),
 )
@@ -99,6 +100,7 @@ def test_an_event_is_described_as_it_was_asked_for_and_is_not_on_sale_yet(drawn:
     assert (ready.rules.hold_ms, ready.rules.max_hold_ms) == (asked.hold_ms, asked.max_hold_ms)
     assert ready.rules.payment_ms == asked.payment_ms
     assert event_now.limits == (asked.max_seats_per_user, asked.max_open_holds_per_user)
+    assert event_now.admission_required == asked.admission_required
     assert ready.rules.max_seats_per_hold == asked.max_seats_per_hold
     # A sale that nobody ends is over when the event begins, for sections as for the event.
     assert ready.rules.sale_ends_ms == event_now.sale_ends_ms == asked.starts_at_ms

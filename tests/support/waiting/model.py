@@ -93,7 +93,7 @@ class ModelOfRoom:
             turn = self.waiting.pop(user)
             if user in self.silent:
                 self.silent.discard(user)
-                del self.known[user]
+                self.known[user] = turn - 1
                 self.expired += 1
             else:
                 self.admitted[user] = turn
@@ -104,7 +104,8 @@ class ModelOfRoom:
     def reap(self) -> tuple[int, set[str]]:
         gone, over = set(self.silent), set(self.lapsed)
         for user in gone:
-            del self.waiting[user], self.known[user]
+            # What was given up counts when it is shown; what was used up before does not.
+            self.known[user] = self.waiting.pop(user) - 1
         self.silent.clear()
         self.expired += len(gone)
         for user in over:

@@ -453,10 +453,42 @@ def test_s000_17_who_waits_and_does_not_ask_leaves_every_set_and_keeps_what_was_
         await silence(client, event, names[1])
         assert await standing(rooms, event, names[1]) is Standing.WAITING
         assert (await rooms.reap(event))[:2] == (1, ())
-        assert names[0] not in (await kept(client, event))["known"]
+        known = (await kept(client, event))["known"]
+        assert known[names[0]] < turn
         # Who comes back with the turn has the place; who comes back without, the last.
         back = await rooms.enter(event, names[0], proved_turn=turn)
         assert (back.entry, back.place.rank, back.place.turn) == (Entry.RESTORED, 0, turn)
+
+    run(redis_url, test)
+
+
+@pytest.mark.parametrize("is_promoted", [False, True])
+def test_q06_a_turn_that_was_used_up_stays_so_though_a_later_one_was_given_up(
+    redis_url: str, is_promoted: bool
+) -> None:
+    """A turn is let in once: no silence makes one good again that was spent before."""
+
+    async def test(rooms: WaitingRooms, client: Redis) -> None:
+        event = await opened(rooms)
+        first, *_ = names = await filled(rooms, event, 2)
+        turns = [(await rooms.enter(event, first)).place.turn]
+        if is_promoted:
+            assert await names_of(rooms.promote(event, "p-1", 1)) == [first]
+        await rooms.leave(event, first)
+        for end in ("reap", "promote"):
+            turns.append((await rooms.enter(event, first)).place.turn)
+            await silence(client, event, first)
+            if end == "reap":
+                await rooms.reap(event)
+            else:
+                await rooms.promote(event, "p-2", 9)
+            for used in turns[:-1]:
+                again = await rooms.enter(event, first, proved_turn=used)
+                assert again.entry is Entry.NEW
+                assert again.place.turn > turns[-1]
+                turns.append(again.place.turn)
+                await rooms.leave(event, first)
+        assert len(names) == 2
 
     run(redis_url, test)
 
