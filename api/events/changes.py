@@ -2,9 +2,9 @@
 
 The sections come first when an event is opened, so that what is listed as on sale is; but where it
 limits its buyers or admits them, a record that it is being opened comes before them, so that
-whoever finds seats finds that too. The record comes first when a sale is closed: it says until when, and
-repeating the request closes what was left. Either may be repeated at any pod until nothing is
-pending.
+whoever finds seats finds that too. The record comes first when a sale is closed: it says until
+when, and repeating the request closes what was left. Either may be repeated at any pod until
+nothing is pending.
 """
 
 import asyncio

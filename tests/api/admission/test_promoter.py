@@ -196,7 +196,8 @@ def test_u6_d35_what_can_be_bought_is_what_is_free_and_what_holds_bring_back() -
         assert supply(7) == 60 + 40 * RETURNED_PERCENT // 100
         # A section that nobody knows anything of keeps nobody from buying in the others.
         fed.tell(counts(1, 30), "B", event=7)
-        assert partition_of_section("A") != (old := partition_of_section("B"))
+        old = partition_of_section("B")
+        assert partition_of_section("A") != old
         fed.now_ms += fed.view.stale_after_ms + 1
         for number, partition in enumerate(fed.contents.partitions):
             if number != old:
