@@ -74,6 +74,7 @@ SECTION_COMMANDS = Topic(
         _COMMANDS + "FailPayment",
         _COMMANDS + "RefundSeats",
         _COMMANDS + "ClaimPayment",
+        _COMMANDS + "HoldInPieces",
     ),
     cleanup="delete",
     group="seats",

@@ -13,12 +13,14 @@ from typing import Any
 
 from scripts.auditing.seats import (
     BLOCKED,
+    Choice,
     Command,
     Place,
     Row,
     Section,
     best_available,
     each_place,
+    in_pieces,
     is_sound,
     is_window,
     places_of,
@@ -37,7 +39,7 @@ EXTENSIONS_KEPT = 16
 FREE_BYTES_MAX = 64 * 1024 - 128
 # Of more seats than any section lets anybody hold, none is remembered.
 LISTED_MAX = 16
-HOLDS = {"HoldBestAvailable", "HoldChosenSeats"}
+HOLDS = {"HoldBestAvailable", "HoldInPieces", "HoldChosenSeats"}
 # What each command asks for that tells what became of money.
 OF_MONEY = {
     "ConfirmReservation": "SELL_SEATS",
@@ -239,7 +241,7 @@ class Oracle:
     def _decide_here(self, where: tuple[int, str], name: str, command: Command) -> Outcome:
         self._touched.add(where)
         if name in HOLDS:
-            return self._hold(command)
+            return self._hold(name, command)
         if name == "OpenSection":
             return self._open(where, command)
         if name in {"BlockSeats", "UnblockSeats"}:
@@ -370,7 +372,7 @@ class Oracle:
 
     # Holds.
 
-    def _hold(self, command: Command) -> Outcome:
+    def _hold(self, name: str, command: Command) -> Outcome:
         request = command["request"]
         chosen = [(seat["row"], seat["seat"]) for seat in command.get("seats", [])]
         kept = chosen if len(chosen) <= LISTED_MAX else []
@@ -383,7 +385,8 @@ class Oracle:
         section = self.sections.get(where)
         count = command["seatCount"]
         listed = chosen if "seats" in command else None
-        answer = self._choose(section, count, listed)
+        choice = in_pieces if name == "HoldInPieces" else best_available
+        answer = self._choose(section, count, listed, choice)
         record = {
             "request": request,
             "seatCount": count,
@@ -445,7 +448,11 @@ class Oracle:
         return self._refusal("", request, "CONFLICT")
 
     def _choose(
-        self, section: Section | None, count: int, chosen: list[Place] | None
+        self,
+        section: Section | None,
+        count: int,
+        chosen: list[Place] | None,
+        choice: Choice,
     ) -> list[Place] | tuple[str, dict[str, int] | None]:
         if section is None:
             return "UNKNOWN_SECTION", None
@@ -457,7 +464,7 @@ class Oracle:
         if not 1 <= count <= rules["maxSeatsPerHold"]:
             return "BAD_COUNT", None
         if chosen is None:
-            return best_available(section, count)
+            return choice(section, count)
         if len(chosen) != count:
             return "BAD_COUNT", None
         for index, place in enumerate(chosen):

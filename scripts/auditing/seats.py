@@ -3,7 +3,7 @@
 A seat is None while free, BLOCKED, or the id of the reservation that has it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,6 +135,78 @@ def best_available(
         return "ORPHAN_SEAT", None
     first = next(section.rows[able[0]].places(count))
     return [(able[0], seat) for seat in range(first, first + count)]
+
+
+Choice = Callable[[Section, int], list[Place] | tuple[str, dict[str, int] | None]]
+"""What chooses so many seats of a section, or says why it cannot."""
+
+
+def in_pieces(section: Section, count: int) -> list[Place] | tuple[str, dict[str, int] | None]:
+    """Return seats in as few runs as can be, in the nearest rows, and of these the frontmost.
+
+    Then nobody is left alone who need not: no seat beside them, and nobody of them.
+    """
+    found = best_available(section, count)
+    if isinstance(found, list) or found[0] == "SOLD_OUT":
+        return found
+    rule = section.opened["orphanRule"]
+    least_tidy = rule == "STRICT"
+    runs = [run for index, row in enumerate(section.rows) for run in runs_of(index, row)]
+    for pieces in range(2, count + 1):
+        if pieces_of(runs, pieces, count, 1, least_tidy) is None:
+            continue
+        for span in range(len(section.rows)):
+            for front in range(len(section.rows) - span):
+                near = [run for run in runs if front <= run[0][0] <= front + span]
+                if pieces_of(near, pieces, count, 1, least_tidy) is None:
+                    continue
+                for tidy in (True, False) if rule == "PREFER" else (least_tidy,):
+                    for least in range(count // pieces, 0, -1):
+                        places = pieces_of(near, pieces, count, least, tidy)
+                        if places is not None:
+                            return places
+    return "ORPHAN_SEAT", None
+
+
+def runs_of(index: int, row: Row) -> list[list[Place]]:
+    """Return the free seats of a row, run by run."""
+    runs: list[list[Place]] = []
+    for seat, holder in enumerate(row.seats):
+        if holder is not None:
+            continue
+        if row.free(seat - 1) and row.joined(seat - 1):
+            runs[-1].append((index, seat))
+        else:
+            runs.append([(index, seat)])
+    return runs
+
+
+def pieces_of(
+    runs: list[list[Place]], pieces: int, count: int, least: int, tidy: bool
+) -> list[Place] | None:
+    """Return the beginnings of so many runs, the first that fit; None where none do.
+
+    least: seats of each. tidy: no run keeps a single seat.
+    """
+    in_vain: set[tuple[int, int, int]] = set()
+
+    def search(at: int, pieces: int, count: int) -> list[Place] | None:
+        if not pieces:
+            return None if count else []
+        if (at, pieces, count) in in_vain:
+            return None
+        for number in range(at, len(runs)):
+            run = runs[number]
+            for length in range(min(len(run), count), least - 1, -1):
+                if tidy and length == len(run) - 1:
+                    continue
+                others = search(number + 1, pieces - 1, count - length)
+                if others is not None:
+                    return run[:length] + others
+        in_vain.add((at, pieces, count))
+        return None
+
+    return search(0, pieces, count)
 
 
 def ranges(section: Section, places: list[Place]) -> list[dict[str, int]]:

@@ -21,6 +21,7 @@ class CommandEncoders:
         self._identity = encoder(IDENTITY)
         self._open = by_name[_COMMANDS + "OpenSection"]
         self._best = by_name[_COMMANDS + "HoldBestAvailable"]
+        self._pieces = by_name[_COMMANDS + "HoldInPieces"]
         self._chosen = by_name[_COMMANDS + "HoldChosenSeats"]
         self._confirm = by_name[_COMMANDS + "ConfirmReservation"]
         self._release = by_name[_COMMANDS + "ReleaseReservation"]
@@ -77,6 +78,10 @@ class CommandEncoders:
     def hold_best(self, identity: bytes, count: int) -> bytes:
         """Return the command that holds adjacent seats of the section's choice."""
         return self._best(identity, count)
+
+    def hold_in_pieces(self, identity: bytes, count: int) -> bytes:
+        """Return the command that holds seats of the section's choice, parted if need be."""
+        return self._pieces(identity, count)
 
     def hold_chosen(self, identity: bytes, seats: Sequence[tuple[int, int]]) -> bytes:
         """Return the command that holds these (row, seat)."""

@@ -56,8 +56,8 @@ class OpenSection(NamedTuple):
 SectionLayout = OpenSection
 
 
-class HoldBestAvailable(NamedTuple):
-    """Set aside adjacent seats of one row, chosen by the section."""
+class _OfChoice(NamedTuple):
+    """Set aside seats of the section's choice."""
 
     reservation_id: bytes
     user_id: bytes
@@ -66,6 +66,18 @@ class HoldBestAvailable(NamedTuple):
     event_id: int
     request: bytes
     seat_count: int
+
+
+class HoldBestAvailable(_OfChoice):
+    """Set aside adjacent seats of one row, chosen by the section."""
+
+    __slots__ = ()
+
+
+class HoldInPieces(_OfChoice):
+    """Set aside seats in few pieces near each other, chosen by the section."""
+
+    __slots__ = ()
 
 
 class HoldChosenSeats(NamedTuple):
@@ -198,7 +210,7 @@ class FailPayment(NamedTuple):
     cause: int
 
 
-Hold = HoldBestAvailable | HoldChosenSeats
+Hold = HoldBestAvailable | HoldInPieces | HoldChosenSeats
 # What the payment's side tells of the money of a reservation.
 SaleCommand = ConfirmReservation | FailPayment | RefundSeats
 # Asks something of a hold that is there.

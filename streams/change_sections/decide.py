@@ -26,6 +26,7 @@ from state.records.names import (
     Hold,
     HoldBestAvailable,
     HoldChosenSeats,
+    HoldInPieces,
     OpenSection,
     RefundSeats,
     ReleaseReservation,
@@ -38,7 +39,13 @@ from streams.change_sections.carts import tell_cart, tell_undecided
 from streams.change_sections.claims import claim_payment
 from streams.change_sections.decisions import Again, Changed, Decision, Refused, Rejected
 from streams.change_sections.fold import COMMANDS, TICK, Decide, SectionFold, keys_of
-from streams.change_sections.holds import hold_best, hold_chosen, reject, reject_unstored
+from streams.change_sections.holds import (
+    hold_best,
+    hold_chosen,
+    hold_in_pieces,
+    reject,
+    reject_unstored,
+)
 from streams.change_sections.operators import (
     block_seats,
     change_sale_window,
@@ -66,6 +73,7 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Command], Decide]]] = {
     for record, decide in (
         (OpenSection, open_section),
         (HoldBestAvailable, hold_best),
+        (HoldInPieces, hold_in_pieces),
         (HoldChosenSeats, hold_chosen),
         (ConfirmReservation, telling(confirm)),
         (ReleaseReservation, release),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from state.domain.allocation import best_available, chosen
+from state.domain.carts.splitting import in_pieces
 from state.domain.keys import RESERVATION, cart_of_payment
 from state.domain.layout import SEATS_PER_HOLD_MAX, SeatPosition, SeatRange, range_masks
 from state.domain.open_section import KnownSection
@@ -15,6 +16,7 @@ from state.records.names import (
     Hold,
     HoldBestAvailable,
     HoldChosenSeats,
+    HoldInPieces,
     Seat,
     identity_of,
 )
@@ -38,6 +40,15 @@ def hold_best(
     return _hold(fold, command, known, stored, None)
 
 
+def hold_in_pieces(
+    fold: SectionFold,
+    command: HoldInPieces,
+    known: KnownSection | None,
+    stored: bytes | None,
+) -> Decision:
+    return _hold(fold, command, known, stored, None)
+
+
 def hold_chosen(
     fold: SectionFold,
     command: HoldChosenSeats,
@@ -54,7 +65,7 @@ def _hold(
     stored: bytes | None,
     wanted: tuple[Seat, ...] | None,
 ) -> Decision:
-    """Decide a hold; `wanted` is None for best available seats."""
+    """Decide a hold; `wanted` is None for seats of the section's choice."""
     if cart_of_payment(command.reservation_id) is not None:
         # The id of a cart's payment: it would be two payments.
         return Refused(Reason.CONFLICT)
@@ -134,6 +145,9 @@ def _choose(
         return closed, None
     if not 1 <= count <= known.max_seats_per_hold:
         return Reason.BAD_COUNT, None
+    if isinstance(command, HoldInPieces):
+        pieces = in_pieces(known.section, count)
+        return (pieces, None) if isinstance(pieces, Reason) else pieces
     if wanted is None:
         found = best_available(known.section, count)
         return (found, None) if isinstance(found, Reason) else [SeatRange(*found, count)]

@@ -54,6 +54,16 @@ def test_a_hold_is_sold_once_however_often_it_is_confirmed() -> None:
         assert told.counts() == (2, 0, 2)
 
 
+def test_d12_a_party_is_held_in_pieces_where_no_run_is_as_long() -> None:
+    told = Told()
+    told.hold("r1", 1)
+    told.hold("r2", 1)
+    told.of("ReleaseReservation", "r1", epoch=1)
+    assert told.of("HoldInPieces", "r3", seatCount=3) == [("SeatsHeld", 1)]
+    assert told.counts() == (0, 4, 0)
+    assert told.of("HoldInPieces", "r4", seatCount=2) == [("ReservationRejected", "SOLD_OUT")]
+
+
 def test_the_same_request_again_is_told_the_same_and_another_is_a_conflict() -> None:
     told = Told()
     told.hold("r1", 2)

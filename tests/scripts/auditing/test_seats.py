@@ -3,12 +3,14 @@
 In a row, `.` is a free seat, `x` a taken one, and `|` an aisle.
 """
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.logs.audit_logs import open_section, prices, row_plan
+from support.seats.seatmap import section as shown
 
 from scripts.auditing.seats import (
     AMOUNT_MAX,
@@ -19,12 +21,16 @@ from scripts.auditing.seats import (
     Section,
     best_available,
     category_of,
+    in_pieces,
     is_sound,
     is_window,
     places_of,
     price_of,
     ranges,
 )
+from state.domain.carts import splitting
+from state.domain.layout import OrphanRule
+from state.domain.reasons import Reason
 
 
 def section_of(*rows: str, rule: str = "PREFER") -> Section:
@@ -65,6 +71,25 @@ def test_the_first_place_from_the_front_that_leaves_no_single_seat(
 ) -> None:
     found = best_available(section_of(*rows), count)
     assert found == [(place[0], place[1] + more) for more in range(count)]
+
+
+@given(
+    st.lists(st.text("..x|", min_size=1, max_size=9), min_size=1, max_size=5),
+    st.integers(1, 9),
+    st.sampled_from(OrphanRule),
+)
+def test_d12_pieces_are_those_that_sections_give(
+    rows: list[str], count: int, rule: OrphanRule
+) -> None:
+    lines = [row for text in rows if (row := re.sub(r"\|+", "|", text).strip("|"))] or ["."]
+    found = in_pieces(section_of(*lines, rule=rule.name), count)
+    given_ = splitting.in_pieces(shown("\n".join(lines), rule), count)
+    if isinstance(given_, Reason):
+        assert found == (given_.name, None)
+    else:
+        assert found == [
+            (row, seat) for row, first, length in given_ for seat in range(first, first + length)
+        ]
 
 
 def test_rules_decide_what_a_single_seat_is_worth() -> None:

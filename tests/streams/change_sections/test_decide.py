@@ -19,6 +19,7 @@ from support.seats.section_commands import (
     fail_payment,
     hold,
     hold_chosen,
+    hold_in_pieces,
     logs,
     open_section,
     opened,
@@ -42,6 +43,7 @@ from streams.driver import PipedRecord
 PAIRS = {
     "OpenSection": open_section(".."),
     "HoldBestAvailable": hold("r1", 1),
+    "HoldInPieces": hold_in_pieces("r1", 3),
     "HoldChosenSeats": hold_chosen("r1", [(0, 0)]),
     "ConfirmReservation": confirm("r1"),
     "ReleaseReservation": release("r1"),

@@ -20,6 +20,7 @@ from support.seats.section_commands import (
     extend,
     hold,
     hold_chosen,
+    hold_in_pieces,
     logs,
     open_section,
     opened,
@@ -43,6 +44,26 @@ def test_a_hold_gets_adjacent_seats_an_epoch_and_a_deadline() -> None:
     assert (held.epoch, held.decidedAtMs, held.deadlineMs) == (1, START_MS, START_MS + 60_000)
     assert (held.version, held.outcomeId) == (2, b"section-commands:0:1:0")
     assert (held.userId, held.correlationId, held.section) == (b"ann", b"c", A.encode())
+
+
+def test_d12_a_party_that_may_be_parted_is_held_in_pieces_as_one() -> None:
+    partition = opened("..|..\n....", currency="EUR", amounts=(100, 1))
+    (held,) = partition.send(hold_in_pieces("r1", 6))
+    assert (held.name, held.seats) == ("SeatsHeld", ((0, 0, 2), (1, 0, 4)))
+    assert (held.epoch, held.amount) == (1, 204)
+    # The same request gets the same answer, and gives all of it back.
+    assert partition.send(hold_in_pieces("r1", 6)) == [held]
+    (conflict,) = partition.send(hold_in_pieces("r1", 5))
+    assert (conflict.name, conflict.reason) == ("CommandRefused", Reason.CONFLICT)
+    (refused,) = partition.send(hold_in_pieces("r2", 3))
+    assert (refused.name, refused.reason) == ("ReservationRejected", Reason.SOLD_OUT)
+    partition.send(release("r1"))
+    (whole,) = partition.send(hold_in_pieces("r3", 8))
+    assert whole.seats == ((0, 0, 2), (0, 2, 2), (1, 0, 4))
+    # As many as one hold may have, and one more.
+    for count in (0, 9):
+        (bad,) = partition.send(hold_in_pieces(f"r{count}x", count))
+        assert bad.reason is Reason.BAD_COUNT
 
 
 def test_chosen_seats_are_held_as_ranges() -> None:

@@ -1,0 +1,154 @@
+"""Which seats a party gets that fits into no block: in few pieces, near each other.
+
+A piece is a run of adjacent free seats, or the beginning of one. What is chosen has, in order,
+
+1. as few pieces as can be;
+2. as few rows from the first to the last of them as can be;
+3. the frontmost such rows;
+4. under the rule PREFER no new single seat beside it, if that can be; under STRICT never one;
+5. nobody more alone than need be: the smallest piece is as large as can be;
+6. the frontmost runs, and of these the first ones as long as can be.
+
+To begin a run costs nothing: a piece in its middle leaves as much of it, and may leave a single
+seat on two sides. For the same reason two pieces of one run do no more than one.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from state.domain.allocation import best_available
+from state.domain.layout import OrphanRule, SeatRange
+from state.domain.reasons import Reason
+from state.domain.section import Section
+
+# Bit s: so many seats can be had in so many pieces, for each number of pieces from 0.
+_Sums = list[int]
+
+_NOTHING_TAKEN: Final = 1
+
+
+def in_pieces(section: Section, count: int) -> list[SeatRange] | Reason:
+    """Choose `count` free seats in as few pieces as can be, front first; or why there are none.
+
+    count: 1 .. SEATS_PER_HOLD_MAX; the section's own limit is the caller's business.
+    Refuses with SOLD_OUT, or (strict orphan rule only) ORPHAN_SEAT.
+    """
+    found = best_available(section, count)
+    if not isinstance(found, Reason):
+        return [SeatRange(*found, count)]
+    if found is Reason.SOLD_OUT:
+        return found
+    rule = section.rules.orphan_rule
+    is_strict = rule is OrphanRule.STRICT
+    rows = _runs(section)
+    lengths = [Counter(_capped(run, count) for run in runs) for runs in rows]
+    whole = sum(lengths, Counter[int]())
+    for pieces in range(2, count + 1):
+        if _can(whole, pieces, count, is_strict):
+            first, last = _nearest(lengths, pieces, count, is_strict)
+            near = [run for runs in rows[first : last + 1] for run in runs]
+            return _chosen(near, pieces, count, rule)
+    return Reason.ORPHAN_SEAT
+
+
+def _runs(section: Section) -> list[list[SeatRange]]:
+    """Return the runs of adjacent free seats of each row."""
+    return [section.layout.ranges(row, free) for row, free in enumerate(section.rows)]
+
+
+def _capped(run: SeatRange, count: int) -> int:
+    """Return a run's length, as far as it matters: all longer ones give what this one gives."""
+    return min(run.seat_count, count + 2)
+
+
+def _takes(length: int, least: int, most: int, is_clean: bool) -> list[int]:
+    """Return how many seats from its beginning a run may give, the most first."""
+    return [
+        take
+        for take in range(min(length, most), least - 1, -1)
+        if not (is_clean and take == length - 1)
+    ]
+
+
+def _can(lengths: Counter[int], pieces: int, count: int, is_clean: bool) -> bool:
+    """Say whether runs of these lengths give so many seats in exactly so many pieces."""
+    longest = sorted(lengths.elements(), reverse=True)[:pieces]
+    if len(longest) < pieces or sum(longest) < count:
+        return False
+    if not is_clean:
+        return True
+    sums = [_NOTHING_TAKEN] + [0] * pieces
+    for length in sorted(lengths, reverse=True):
+        for _ in range(min(lengths[length], pieces)):
+            sums = _with(sums, _takes(length, 1, count, is_clean))
+            if sums[pieces] >> count & 1:
+                return True
+    return False
+
+
+def _with(sums: _Sums, takes: Sequence[int]) -> _Sums:
+    """Return what can be had where a run may give one of these as well."""
+    more = list(sums)
+    for pieces, had in enumerate(sums[:-1]):
+        for take in takes:
+            more[pieces + 1] |= had << take
+    return more
+
+
+def _nearest(
+    lengths: Sequence[Counter[int]], pieces: int, count: int, is_clean: bool
+) -> tuple[int, int]:
+    """Return the first and last of the fewest rows beside each other that have it; frontmost."""
+    best = 0, len(lengths) - 1
+    near = Counter[int]()
+    last = -1
+    for first, of_row in enumerate(lengths):
+        while not _can(near, pieces, count, is_clean):
+            last += 1
+            if last == len(lengths):
+                return best
+            near += lengths[last]
+        if last - first < best[1] - best[0]:
+            best = first, last
+        near -= of_row
+    return best
+
+
+def _chosen(
+    runs: Sequence[SeatRange], pieces: int, count: int, rule: OrphanRule
+) -> list[SeatRange]:
+    """Choose pieces from runs that are known to have them."""
+    cleans = {OrphanRule.STRICT: (True,), OrphanRule.PREFER: (True, False)}.get(rule, (False,))
+    for is_clean in cleans:
+        for least in range(count // pieces, 0, -1):
+            found = _frontmost(runs, pieces, count, least, is_clean)
+            if found:
+                return found
+    raise AssertionError("rows were said to have it")
+
+
+def _frontmost(
+    runs: Sequence[SeatRange], pieces: int, count: int, least: int, is_clean: bool
+) -> list[SeatRange]:
+    """Choose the first pieces of at least so many seats; nothing where they do not do."""
+    takes = [_takes(run.seat_count, least, count, is_clean) for run in runs]
+    # What the runs from each on can give.
+    from_here = [[_NOTHING_TAKEN] + [0] * pieces]
+    for of_run in reversed(takes):
+        from_here.append(_with(from_here[-1], of_run))
+    from_here.reverse()
+    if not from_here[0][pieces] >> count & 1:
+        return []
+    found: list[SeatRange] = []
+    for run, of_run, beyond in zip(runs, takes, from_here[1:], strict=True):
+        fits = (
+            take
+            for take in of_run
+            if pieces and take <= count and beyond[pieces - 1] >> (count - take) & 1
+        )
+        take = next(fits, 0)
+        if take:
+            found.append(SeatRange(run.row, run.first, take))
+            pieces, count = pieces - 1, count - take
+    return found
