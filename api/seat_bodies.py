@@ -35,6 +35,11 @@ class BestAvailable(BaseModel):
     section: Section
     quantity: int = Field(ge=1, le=SEATS_PER_HOLD_MAX)
 
+    @property
+    def are_adjacent(self) -> bool:
+        """Say whether they are one run of seats, or nothing."""
+        return True
+
 
 class ChosenSeats(BaseModel):
     """Exactly these seats, all or none."""
@@ -59,9 +64,9 @@ def refuse_certain(
 
     advice: what a client does about a reason.
     """
-    is_best = isinstance(body, BestAvailable)
+    are_adjacent = isinstance(body, BestAvailable) and body.are_adjacent
     quantity = body.quantity if isinstance(body, BestAvailable) else len(body.seats)
-    reason = pod.view.can_refuse(event_id, body.section, quantity, adjacent=is_best)
+    reason = pod.view.can_refuse(event_id, body.section, quantity, adjacent=are_adjacent)
     if reason is None:
         return
     known = pod.view.get(event_id, body.section)

@@ -15,6 +15,20 @@ from state.domain.reservation import ReleaseCause, Status
 from state.records.carts import Wanted
 
 
+class Party(BestAvailable):
+    """Seats of the section's choice, which are adjacent; or with `split` need not be.
+
+    Where no run of seats has room for all, it is then held in as few pieces as can be, in rows as
+    near each other as can be.
+    """
+
+    split: bool = False
+
+    @property
+    def are_adjacent(self) -> bool:
+        return not self.split
+
+
 class CartWish(BaseModel):
     """Seats in several sections of an event, at most eight holds.
 
@@ -24,7 +38,7 @@ class CartWish(BaseModel):
 
     model_config = STRICT
 
-    items: list[BestAvailable | ChosenSeats] = Field(min_length=1, max_length=PARTS_MAX)
+    items: list[Party | ChosenSeats] = Field(min_length=1, max_length=PARTS_MAX)
     on_failure: Literal["release", "keep"] = "release"
 
     @property
@@ -34,12 +48,13 @@ class CartWish(BaseModel):
     def wanted(self) -> tuple[Wanted, ...]:
         """Return the items as carts are asked for them."""
         return tuple(
-            (item.section.encode(), item.quantity, ())
-            if isinstance(item, BestAvailable)
+            (item.section.encode(), item.quantity, (), item.split)
+            if isinstance(item, Party)
             else (
                 item.section.encode(),
                 len(item.seats),
                 tuple((seat.row, seat.seat) for seat in item.seats),
+                False,
             )
             for item in self.items
         )

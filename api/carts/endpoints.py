@@ -211,7 +211,7 @@ def _is_asked(cart: Cart, event_id: int, body: CartWish) -> bool:
 
     Its id does not say: keys of two events may lie on one partition.
     """
-    wanted = [part[:3] for part in cart.parts]
+    wanted = [part.wanted for part in cart.parts]
     asked = event_id, list(body.wanted()), body.policy
     return (cart.event_id, wanted, cart.on_failure) == asked
 

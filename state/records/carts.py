@@ -16,8 +16,9 @@ from state.domain.layout import SeatPosition, SeatRange
 CARTS: Final = "io.seatstream.carts."
 _CART: Final = "io.seatstream.state.Cart"
 
-# section, seat_count, chosen seats; none of them for best available ones.
-Wanted = tuple[bytes, int, tuple[tuple[int, int], ...]]
+# section, seat_count, chosen seats; none of them for best available ones; whether these may be
+# several pieces.
+Wanted = tuple[bytes, int, tuple[tuple[int, int], ...], bool]
 
 
 class OpenCart(NamedTuple):
@@ -93,9 +94,12 @@ def standing_of(fields: tuple[Any, ...]) -> Standing:
     return found._replace(seats=tuple(SeatRange(*one) for one in found.seats), seat=seat)
 
 
-def part_wanted(section: bytes, seat_count: int, chosen: tuple[Any, ...]) -> Part:
+def part_wanted(
+    section: bytes, seat_count: int, chosen: tuple[Any, ...], may_be_parted: bool
+) -> Part:
     """Return the part of a new cart that one of its items asks for."""
-    return Part(section, seat_count, tuple(SeatPosition(*seat) for seat in chosen))
+    seats = tuple(SeatPosition(*seat) for seat in chosen)
+    return Part(section, seat_count, seats, may_be_parted=may_be_parted)
 
 
 def _part(
@@ -106,8 +110,9 @@ def _part(
     is_extending: bool,
     standing: tuple[Any, ...],
     is_paid: bool,
+    may_be_parted: bool,
 ) -> Part:
-    wanted = part_wanted(section, seat_count, chosen)
+    wanted = part_wanted(section, seat_count, chosen, may_be_parted)
     stands = standing_of(standing)
     return wanted._replace(
         asked=asked, is_extending=is_extending, standing=stands, is_paid=is_paid

@@ -103,9 +103,9 @@ def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -
         fold.change(asked.cart_id, None, _within_limits(fold, asked, cart))
     else:
         # Whoever asks for other things under a known id finds what is stored, and can compare.
-        asked_before = [part[:3] for part in known.parts]
+        asked_before = [part.wanted for part in known.parts]
         is_same = _is_of(asked, known) and known.on_failure == on_failure
-        is_repeat = is_same and asked_before == [part[:3] for part in wanted]
+        is_repeat = is_same and asked_before == [part.wanted for part in wanted]
         fold.count("REPEATED" if is_repeat else Reason.CONFLICT.name)
 
 

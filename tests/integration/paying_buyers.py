@@ -107,7 +107,9 @@ class Buyers:
             for number in draw.sample(range(SECTIONS), draw.randint(2, 3))
         ]
         amount = sum(count * PRICES[number % len(PRICES)] for number, count in wanted)
-        items: tuple[Wanted, ...] = tuple((b"S%d" % number, count, ()) for number, count in wanted)
+        items: tuple[Wanted, ...] = tuple(
+            (b"S%d" % number, count, (), False) for number, count in wanted
+        )
         on_failure = OnFailure.KEEP if draw.random() < 0.2 else OnFailure.RELEASE
 
         def tell(value: bytes) -> Callable[[], None]:

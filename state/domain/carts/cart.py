@@ -134,6 +134,7 @@ class Part(NamedTuple):
     asked:  number of an Ask.
     is_extending: its section was asked to extend it and has not answered.
     is_paid: the cart's payment is for it too.
+    may_be_parted: its seats may be several pieces where they cannot be adjacent.
     """
 
     section: bytes
@@ -143,6 +144,12 @@ class Part(NamedTuple):
     is_extending: bool = False
     standing: Standing = Standing()
     is_paid: bool = False
+    may_be_parted: bool = False
+
+    @property
+    def wanted(self) -> tuple[bytes, int, tuple[SeatPosition, ...], bool]:
+        """Return what was asked for, whatever has become of it."""
+        return *self[:3], self.may_be_parted
 
     @property
     def status(self) -> int:

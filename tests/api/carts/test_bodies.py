@@ -2,7 +2,7 @@
 
 from support.carts.carting import SECTIONS
 
-from api.carts.bodies import CartWish, cart_body, first_refusal
+from api.carts.bodies import CartWish, Party, cart_body, first_refusal
 from state.domain.carts.cart import Cart, OnFailure, Part, Standing, begin, heard
 from state.domain.layout import SeatRange
 from state.domain.reasons import Reason
@@ -22,11 +22,17 @@ def test_a_wish_says_what_carts_are_asked() -> None:
             "items": [
                 {"section": A, "quantity": 2},
                 {"section": B, "seats": [{"row": 0, "seat": 3}, {"row": 1, "seat": 0}]},
+                {"section": A, "quantity": 9, "split": True},
             ],
             "on_failure": "keep",
         }
     )
-    assert wish.wanted() == ((A.encode(), 2, ()), (B.encode(), 2, ((0, 3), (1, 0))))
+    assert wish.wanted() == (
+        (A.encode(), 2, (), False),
+        (B.encode(), 2, ((0, 3), (1, 0)), False),
+        (A.encode(), 9, (), True),
+    )
+    assert [item.section for item in wish.items if isinstance(item, Party)] == [A, A]
     assert wish.policy is OnFailure.KEEP
 
 

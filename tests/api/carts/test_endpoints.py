@@ -43,6 +43,42 @@ def test_all_sections_are_held_by_one_request() -> None:
     asking(test)
 
 
+def test_d12_a_party_larger_than_any_block_is_held_in_pieces_where_it_may_be_parted() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        item: dict[str, Any] = {"section": A, "quantity": 5}
+        whole = {"items": [item, *wish((B, 1))["items"]]}
+        refused = problem(await create(client, whole), 409, "NO_ADJACENT_SEATS")
+        assert refused["section"] == A
+        parted = {"items": [{**item, "split": True}, *wish((B, 1))["items"]]}
+        answer = await create(client, parted, "k2")
+        assert answer.status_code == 201, answer.text
+        seats = [(seat["row"], seat["seat"]) for seat in answer.json()["parts"][0]["seats"]]
+        assert seats == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
+        again = await create(client, parted, "k2")
+        assert again.json() == answer.json()
+        # Under the same key another wish, whatever Redis has forgotten.
+        pod.desk.keys.digest_by_ticket.clear()  # type: ignore[attr-defined]
+        problem(await create(client, whole, "k2"), 422, "IDEMPOTENCY_KEY_REUSED")
+
+    asking(test, ("..\n...\n..", "....", "...."))
+
+
+def test_d12_the_view_refuses_no_party_that_may_be_parted_for_its_largest_block() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        items = {"section": A, "quantity": 5}, {"section": A, "quantity": 5, "split": True}
+        refused = problem(await create(client, {"items": [items[0]]}), 409, "NO_ADJACENT_SEATS")
+        assert refused["source"] == "view"
+        answer = await create(client, {"items": [items[1]]})
+        assert answer.status_code == 201, answer.text
+        many = {"items": [{**items[1], "quantity": 8}]}
+        assert problem(await create(client, many, "k2"), 409, "SOLD_OUT")["source"] == "view"
+
+    fed = Fed()
+    fed.tell(SectionStatus(1, 5, 7, 0, 3), A)
+    fed.heartbeat()
+    asking(test, ("..\n...\n..", "....", "...."), view=fed.view)
+
+
 def test_a_refused_part_is_the_answer_and_nothing_is_held() -> None:
     async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
         refused = problem(await create(client, BOTH), 409, "SOLD_OUT")

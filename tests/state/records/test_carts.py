@@ -140,7 +140,7 @@ def test_values_of_the_domain_have_their_fields_in_the_order_of_their_records(
 def test_pods_say_what_workers_read() -> None:
     cart_id = f"{'a' * 26}-3"
     who = cart_id.encode(), b"ann", b"c", 7
-    items = (b"A-1", 2, ()), (b"B", 1, ((0, 3),))
+    items = (b"A-1", 2, (), True), (b"B", 1, ((0, 3),), False)
     asked = PODS.open_cart(cart_id, "ann", "c", 7, OnFailure.KEEP, items)
     read = CODECS.records.decode
     assert read(asked, ()) == Decoded(CARTS + "OpenCart", OpenCart(*who, OnFailure.KEEP, items))
@@ -156,15 +156,15 @@ def test_pods_say_what_workers_read() -> None:
 
 def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
     cart_id = f"{'a' * 26}-3"
-    items = (b"A-1", 2, ()), (b"B", 1, ((0, 3),))
+    items = (b"A-1", 2, (), True), (b"B", 1, ((0, 3),), False)
     value = PODS.open_cart(cart_id, "ann", "c", 7, OnFailure.KEEP, items)
     # A header of five bytes; then 28, 3 and 1 characters, event 7, KEEP, a block of two items.
     assert value[5:] == (
         bytes([56]) + cart_id.encode() + b"\x06ann" + b"\x02c" + b"\x0e" + b"\x04" + b"\x04"
-        # Three characters, two seats, none named.
-        + b"\x06A-1" + b"\x04" + b"\x00"
-        # One character, one seat, a block of one seat: row 0, seat 3; the ends of both blocks.
-        + b"\x02B" + b"\x02" + b"\x02\x00\x06\x00" + b"\x00"
+        # Three characters, two seats, none named, that may be parted.
+        + b"\x06A-1" + b"\x04" + b"\x00" + b"\x01"
+        # One character, one seat, a block of one seat: row 0, seat 3; not parted; both ends.
+        + b"\x02B" + b"\x02" + b"\x02\x00\x06\x00" + b"\x00" + b"\x00"
         # No limits.
         + b"\x00\x00"
     )  # fmt: skip
@@ -173,10 +173,10 @@ def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
                 True, 1, 2, 3, b"", (part,))  # fmt: skip
     # Nothing is known of the part: offset -1, and 12 fields of one zero byte, `seat` being null.
     standing = b"\x01" + bytes(12)
-    # Not paid for; a payment that was never begun is eleven zero bytes; no limits.
+    # Not paid for, not to be parted; a payment never begun is eleven zero bytes; no limits.
     assert CODECS.stored(cart) == (
         b"\x06ann" + b"\x0e" + b"\x00" + b"\x02" + b"\x06" + b"\x04" + b"\x01"
         + b"\x02\x04\x06" + b"\x00" + b"\x02"
-        + b"\x02B" + b"\x02" + b"\x00" + b"\x04" + b"\x01" + standing + b"\x00"
+        + b"\x02B" + b"\x02" + b"\x00" + b"\x04" + b"\x01" + standing + b"\x00\x00"
         + b"\x00" + bytes(11) + b"\x00"
     )  # fmt: skip

@@ -14,6 +14,7 @@ from support.carts.carting import (
     cart_id_of,
     extend_cart,
     open_cart,
+    party,
     pay_cart,
     release_cart,
 )
@@ -51,7 +52,7 @@ def world_that_waits() -> Carting:
     """Return a world with a cart whose sections say nothing."""
     world = Carting(is_alone=True)
     asked(world)
-    world.send(open_cart(ID, best(A, 2), (B.encode(), 1, ((0, 1),))))
+    world.send(open_cart(ID, best(A, 2), (B.encode(), 1, ((0, 1),), False)))
     return world
 
 
@@ -62,6 +63,15 @@ def pass_time(world: Carting, ms: int) -> None:
 
 def test_each_part_is_asked_in_the_way_that_was_wanted() -> None:
     assert asked(world_that_waits()) == [f"HoldBestAvailable {A}", f"HoldChosenSeats {B}"]
+
+
+def test_d12_a_party_that_may_be_parted_is_asked_for_in_pieces_each_time() -> None:
+    world = Carting(is_alone=True)
+    asked(world)
+    world.send(open_cart(ID, party(A, 2), best(B, 1)))
+    assert asked(world) == [f"HoldInPieces {A}", f"HoldBestAvailable {B}"]
+    pass_time(world, MINUTE_MS)
+    assert asked(world) == [f"HoldInPieces {A}", f"HoldBestAvailable {B}"]
 
 
 def test_who_does_not_answer_is_asked_again_after_growing_pauses() -> None:

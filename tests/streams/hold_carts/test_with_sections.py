@@ -17,6 +17,7 @@ from support.carts.carting import (
     cart_id_of,
     extend_cart,
     open_cart,
+    party,
     release_cart,
 )
 from support.examples import of_whole
@@ -39,7 +40,7 @@ def test_the_sections_lie_on_several_partitions() -> None:
 
 def test_all_or_nothing_over_three_sections() -> None:
     world = Carting()
-    world.send(open_cart(ID, best(A, 2), best(B, 3), (C.encode(), 1, ((0, 1),))))
+    world.send(open_cart(ID, best(A, 2), best(B, 3), (C.encode(), 1, ((0, 1),), False)))
     cart = world.cart(ID)
     assert cart.status == CartStatus.HELD
     assert world.truth(ID, A, B, C) == [S.HELD, S.HELD, S.HELD]
@@ -56,6 +57,23 @@ def test_a_section_that_is_sold_out_has_the_others_given_back() -> None:
     world.ask(hold("x", 4, section=A))
     world.send(open_cart(cart_id_of(1), best(C, 4)))
     assert world.truth(cart_id_of(1), C) == [S.HELD]
+
+
+def test_d12_a_party_that_may_be_parted_is_one_hold_in_pieces_and_another_is_refused() -> None:
+    world = Carting(("..\n...\n..", "....", "...."))
+    world.send(open_cart(ID, best(A, 5), best(B, 1)))
+    assert world.truth(ID, A, B) == [S.REJECTED, S.RELEASED]
+    ours = cart_id_of(1)
+    world.send(open_cart(ours, party(A, 5), best(B, 1)))
+    cart = world.cart(ours)
+    assert cart.status == CartStatus.HELD
+    assert cart.parts[0].standing.seats == ((0, 0, 2), (1, 0, 3))
+    assert world.truth(ours, A, B) == [S.HELD, S.HELD]
+    # What is stored tells that it was asked for otherwise.
+    world.send(open_cart(ours, best(A, 5), best(B, 1)))
+    assert [part.wanted for part in world.cart(ours).parts] == [party(A, 5), best(B, 1)]
+    world.send(release_cart(ours))
+    assert world.truth(ours, A, B) == [S.RELEASED, S.RELEASED]
 
 
 def test_with_keep_the_others_stay() -> None:

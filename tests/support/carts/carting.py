@@ -42,7 +42,12 @@ def cart_id_of(number: int = 0, user: str = "ann", partitions: int = PARTITIONS)
 
 
 def best(section: str, count: int) -> Wanted:
-    return section.encode(), count, ()
+    return section.encode(), count, (), False
+
+
+def party(section: str, count: int) -> Wanted:
+    """Return what a party wants that may be parted."""
+    return section.encode(), count, (), True
 
 
 def open_cart(
