@@ -22,6 +22,9 @@ SHARE = 0.1
 KEEPING = 0.2
 """Share of those who take what can be had."""
 
+PARTY = 3
+"""As many as would rather be parted than go without."""
+
 SECTIONS_MAX = 3
 TRIES_MAX = 60
 RETRY_S = 0.25
@@ -69,7 +72,7 @@ async def hold(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> Answer | None:
     path, key = f"/v1/events/{buyer.shop.event_id}/carts", buyer.new_key()
     keeps = buyer.draw.random() < KEEPING
     json = {
-        "items": [wish.body() for wish in wishes],
+        "items": [item_of(wish) for wish in wishes],
         "on_failure": "keep" if keeps else "release",
     }
     for _ in range(TRIES_MAX):
@@ -86,6 +89,11 @@ async def hold(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> Answer | None:
                 return answer
         await asyncio.sleep(RETRY_S)
     return None
+
+
+def item_of(wish: "Wish") -> Answer:
+    """Return an item of a cart: a party would rather be parted than go without."""
+    return wish.body() | ({} if wish.seats or wish.quantity < PARTY else {"split": True})
 
 
 async def follow(buyer: "WebBuyer", place: str, answer: Answer, ends: frozenset[str]) -> Answer:

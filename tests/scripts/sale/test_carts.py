@@ -13,7 +13,7 @@ from aiohttp import web
 from scripts.auditing.http_history import Act, Exchange, History
 from scripts.processes.keys import DevelopmentKeys
 from scripts.sale import carts
-from scripts.sale.web_buyers import WebBuyer, WebBuyers
+from scripts.sale.web_buyers import WebBuyer, WebBuyers, Wish
 from state.plans.reading import parse_plan
 
 PLAN = parse_plan(
@@ -188,6 +188,14 @@ def test_a_cart_may_be_given_back_or_be_made_to_last_longer(tmp_path: Path) -> N
     exchanges = visit(pod, tmp_path, of_wishes(0.9, 0.9, 0.4, 0.9))
     assert pod.asked[1] == ("POST", f"/v1/carts/{ID}:extend")
     assert len({one.key for one in exchanges[:3]}) == 3
+
+
+def test_a_party_may_be_parted_but_not_two_nor_who_chooses_seats() -> None:
+    items = [
+        carts.item_of(Wish(0, "A", count, seats, "k"))
+        for count, seats in ((2, ()), (3, ()), (3, ((0, 1), (0, 2), (1, 0))))
+    ]
+    assert [item.get("split", False) for item in items] == [False, True, False]
 
 
 @pytest.mark.parametrize("reason", ["SEAT_LOCKED", "SOLD_OUT"])
