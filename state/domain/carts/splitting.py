@@ -73,17 +73,18 @@ def _takes(length: int, least: int, most: int, is_clean: bool) -> list[int]:
 
 def _can(lengths: Counter[int], pieces: int, count: int, is_clean: bool) -> bool:
     """Say whether runs of these lengths give so many seats in exactly so many pieces."""
-    longest = sorted(lengths.elements(), reverse=True)[:pieces]
-    if len(longest) < pieces or sum(longest) < count:
+    # More runs of one length than there are pieces are no more than these.
+    useful = [(length, min(lengths[length], pieces)) for length in sorted(lengths, reverse=True)]
+    runs = [length for length, number in useful for _ in range(number)]
+    if len(runs) < pieces or sum(runs[:pieces]) < count:
         return False
     if not is_clean:
         return True
     sums = [_NOTHING_TAKEN] + [0] * pieces
-    for length in sorted(lengths, reverse=True):
-        for _ in range(min(lengths[length], pieces)):
-            sums = _with(sums, _takes(length, 1, count, is_clean))
-            if sums[pieces] >> count & 1:
-                return True
+    for length in runs:
+        sums = _with(sums, _takes(length, 1, count, is_clean))
+        if sums[pieces] >> count & 1:
+            return True
     return False
 
 
