@@ -211,9 +211,8 @@ def _is_asked(cart: Cart, event_id: int, body: CartWish) -> bool:
 
     Its id does not say: keys of two events may lie on one partition.
     """
-    wanted = [part.wanted for part in cart.parts]
     asked = event_id, list(body.wanted()), body.policy
-    return (cart.event_id, wanted, cart.on_failure) == asked
+    return (cart.event_id, cart.wanted, cart.on_failure) == asked
 
 
 def _advice(reason: Reason) -> str:

@@ -94,12 +94,9 @@ def standing_of(fields: tuple[Any, ...]) -> Standing:
     return found._replace(seats=tuple(SeatRange(*one) for one in found.seats), seat=seat)
 
 
-def part_wanted(
-    section: bytes, seat_count: int, chosen: tuple[Any, ...], may_be_parted: bool
-) -> Part:
+def part_wanted(section: bytes, seat_count: int, chosen: tuple[Any, ...]) -> Part:
     """Return the part of a new cart that one of its items asks for."""
-    seats = tuple(SeatPosition(*seat) for seat in chosen)
-    return Part(section, seat_count, seats, may_be_parted=may_be_parted)
+    return Part(section, seat_count, tuple(SeatPosition(*seat) for seat in chosen))
 
 
 def _part(
@@ -110,9 +107,8 @@ def _part(
     is_extending: bool,
     standing: tuple[Any, ...],
     is_paid: bool,
-    may_be_parted: bool,
 ) -> Part:
-    wanted = part_wanted(section, seat_count, chosen, may_be_parted)
+    wanted = part_wanted(section, seat_count, chosen)
     stands = standing_of(standing)
     return wanted._replace(
         asked=asked, is_extending=is_extending, standing=stands, is_paid=is_paid

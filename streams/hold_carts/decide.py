@@ -82,7 +82,8 @@ def decide_all(fold: CartFold, records: Sequence[Record]) -> None:
 
 def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -> None:
     """Begin a cart: each section is asked for its part, and none waits for another."""
-    wanted = tuple(part_wanted(*item) for item in asked.items)
+    wanted = tuple(part_wanted(*item[:3]) for item in asked.items)
+    parted = tuple(number for number, item in enumerate(asked.items) if item[3])
     on_failure = OnFailure(asked.on_failure or OnFailure.RELEASE)
     if not is_cart_id(asked.cart_id) or not asked.cart_id.endswith(b"-%d" % fold.batch.partition):
         fold.bury(record, "BAD_CART_ID", f"{asked.cart_id!r} names another place")
@@ -99,13 +100,14 @@ def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -
             on_failure,
             wanted,
             fold.log_time_ms,
+            parted,
         )
         fold.change(asked.cart_id, None, _within_limits(fold, asked, cart))
     else:
         # Whoever asks for other things under a known id finds what is stored, and can compare.
-        asked_before = [part.wanted for part in known.parts]
+        asked_before = [part[:3] for part in known.parts], known.parted
         is_same = _is_of(asked, known) and known.on_failure == on_failure
-        is_repeat = is_same and asked_before == [part.wanted for part in wanted]
+        is_repeat = is_same and asked_before == ([part[:3] for part in wanted], parted)
         fold.count("REPEATED" if is_repeat else Reason.CONFLICT.name)
 
 

@@ -112,7 +112,7 @@ class CartFold(Fold):
         match ask:
             case Ask.HOLD if part.chosen:
                 self._send(cart, part, commands.hold_chosen(identity, part.chosen))
-            case Ask.HOLD if part.may_be_parted:
+            case Ask.HOLD if number in cart.parted:
                 pieces = commands.hold_in_pieces(identity, part.seat_count)
                 self._send(cart, part, pieces)
             case Ask.HOLD:

@@ -134,7 +134,6 @@ class Part(NamedTuple):
     asked:  number of an Ask.
     is_extending: its section was asked to extend it and has not answered.
     is_paid: the cart's payment is for it too.
-    may_be_parted: its seats may be several pieces where they cannot be adjacent.
     """
 
     section: bytes
@@ -144,12 +143,6 @@ class Part(NamedTuple):
     is_extending: bool = False
     standing: Standing = Standing()
     is_paid: bool = False
-    may_be_parted: bool = False
-
-    @property
-    def wanted(self) -> tuple[bytes, int, tuple[SeatPosition, ...], bool]:
-        """Return what was asked for, whatever has become of it."""
-        return *self[:3], self.may_be_parted
 
     @property
     def status(self) -> int:
@@ -190,6 +183,8 @@ class Cart(NamedTuple):
     extension:     correlation id of the last wish to extend it.
     was_held:      all parts had answered once, and something was held.
     is_limited:    it counts for what its buyer may have of the event.
+    parted:        numbers of the parts whose seats may be several pieces where they cannot be
+                   adjacent.
     """
 
     user_id: bytes
@@ -206,6 +201,12 @@ class Cart(NamedTuple):
     parts: tuple[Part, ...]
     payment: CartPayment = CartPayment()
     is_limited: bool = False
+    parted: tuple[int, ...] = ()
+
+    @property
+    def wanted(self) -> list[tuple[bytes, int, tuple[SeatPosition, ...], bool]]:
+        """Return what was asked for, part by part, whatever has become of it."""
+        return [(*part[:3], number in self.parted) for number, part in enumerate(self.parts)]
 
     @property
     def deadline_ms(self) -> int:
@@ -261,10 +262,11 @@ def begin(
     on_failure: OnFailure,
     wanted: tuple[Part, ...],
     now_ms: int,
+    parted: tuple[int, ...] = (),
 ) -> Cart:
     """Return a new cart, each section of which is asked for its hold.
 
-    wanted: 1 to `PARTS_MAX`, of which nothing is known yet.
+    wanted: 1 to `PARTS_MAX`, of which nothing is known yet. parted: as in Cart.
     """
     parts = tuple(part._replace(asked=Ask.HOLD) for part in wanted)
     return Cart(
@@ -280,6 +282,7 @@ def begin(
         -1,
         b"",
         parts,
+        parted=parted,
     )
 
 

@@ -94,6 +94,7 @@ STORED = st.builds(
     parts=st.lists(PARTS, max_size=3).map(tuple),
     payment=PAYMENTS,
     is_limited=st.booleans(),
+    parted=st.lists(st.integers(0, 7), unique=True).map(tuple),
 )
 
 
@@ -173,10 +174,10 @@ def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
                 True, 1, 2, 3, b"", (part,))  # fmt: skip
     # Nothing is known of the part: offset -1, and 12 fields of one zero byte, `seat` being null.
     standing = b"\x01" + bytes(12)
-    # Not paid for, not to be parted; a payment never begun is eleven zero bytes; no limits.
+    # Not paid for; a payment never begun is eleven zero bytes; no limits, nothing parted.
     assert CODECS.stored(cart) == (
         b"\x06ann" + b"\x0e" + b"\x00" + b"\x02" + b"\x06" + b"\x04" + b"\x01"
         + b"\x02\x04\x06" + b"\x00" + b"\x02"
-        + b"\x02B" + b"\x02" + b"\x00" + b"\x04" + b"\x01" + standing + b"\x00\x00"
-        + b"\x00" + bytes(11) + b"\x00"
+        + b"\x02B" + b"\x02" + b"\x00" + b"\x04" + b"\x01" + standing + b"\x00"
+        + b"\x00" + bytes(11) + b"\x00" + b"\x00"
     )  # fmt: skip
