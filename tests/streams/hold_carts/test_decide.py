@@ -26,7 +26,7 @@ HOME = partition_of(cart_key(EVENT, b"ann"), PARTITIONS)
 
 
 def chosen_of(section: str, count: int) -> Wanted:
-    return section.encode(), count, tuple((0, at % 60) for at in range(count))
+    return section.encode(), count, tuple((0, at % 60) for at in range(count)), False
 
 
 def test_a_cart_is_found_by_its_own_id_and_by_its_parts() -> None:
