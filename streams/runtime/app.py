@@ -468,11 +468,13 @@ class BatchApp(faust.App):
         try:
             ends = await thread.call_thread(end_offsets, thread._consumer, tps)
         except Exception as error:  # noqa: BLE001  (the group may be rebalancing)
-            self.observer.log.info("end offsets are not to be had: %r", error)
+            self.observer.log.info(
+                "the brokers did not tell end offsets, so the lag is unknown: %r", error
+            )
             return {}
         for tp, end in ends.items():
             if not isinstance(end, int):
-                self.observer.log.info("%s-%d does not tell its end: %r", *tp, end)
+                self.observer.log.info("the end of %s-%d is unknown, and so its lag: %r", *tp, end)
         positions = [
             partition.committed_offset
             if partition.committed_offset < partition.next_offset

@@ -80,7 +80,10 @@ class Ticker:
             await asyncio.sleep((self._every_ms - self._own.now_ms() % self._every_ms) / 1000)
             stepped_ms = self._own.jumps_ms() - jumps_ms
             if abs(stepped_ms) > LIMIT_MS:
-                self._observer.log.error("this worker's clock jumped by %.1f s", stepped_ms / 1000)
+                self._observer.log.error(
+                    "this worker's clock jumped by %.1f s: the brokers are asked for their time",
+                    stepped_ms / 1000,
+                )
                 jumps_ms += stepped_ms
                 await self._ask(self._brokers())
             await self._tick(self._producer)
@@ -125,7 +128,9 @@ class Ticker:
                 topic, value, key=key, partition=partition
             )
         except KafkaError as error:
-            self._observer.log.warning("no tick for %s-%d: %r", topic, partition, error)
+            self._observer.log.warning(
+                "a tick could not be appended to %s-%d: %r", topic, partition, error
+            )
             return None
         leader = producer.client.cluster.leader_for_partition(TopicPartition(topic, partition))
         answer.add_done_callback(partial(self._answered, leader, sent))
@@ -160,7 +165,11 @@ class Ticker:
             try:
                 partitions = sorted(await producer.partitions_for(topic))
             except KafkaError as error:
-                self._observer.log.warning("no clock to be had from %s: %r", topic, error)
+                self._observer.log.warning(
+                    "nobody tells which brokers lead topic %s: their clocks are not asked: %r",
+                    topic,
+                    error,
+                )
                 continue
             for number in partitions:
                 leader = producer.client.cluster.leader_for_partition(

@@ -40,16 +40,23 @@ class TopicKeeper:
             self._observer.topics(look.missing)
             for topic in look.renewed:
                 self._end_if_lost(topic)
-                self._observer.log.error("topic %s was created anew: what it had is gone", topic)
+                self._observer.log.error(
+                    "topic %s was created anew: its records are gone. Those that the state still "
+                    "knows are written again",
+                    topic,
+                )
             for topic, partition in look.shortened:
                 self._observer.log.error(
-                    "%s-%d: its first records were removed: all is told again", topic, partition
+                    "%s-%d: its first records were removed. Those that the state still knows are "
+                    "written again",
+                    topic,
+                    partition,
                 )
             for topic, count in look.counts.items():
                 end_process(
                     f"topic {topic} had {self._had[topic]} partitions when this worker started "
-                    f"and has {count} now: partitions must never be added. A restart says what to "
-                    "do"
+                    f"and has {count} now: partitions must never be added. See "
+                    '"Partitions were added" in docs/operations.md'
                 )
             group_commit = self._group_commit()
             if group_commit is not None:

@@ -312,7 +312,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             async with asyncio.timeout(_LEAVE_S):
                 await super().on_thread_stop()
         except TimeoutError:
-            self.log.warning("left %.0f s ago, and connections are still open", _LEAVE_S)
+            self.log.warning(
+                "brokers did not close their connections within %.0f s: leaving without", _LEAVE_S
+            )
 
 
 class BatchConsumer(driver.Consumer):

@@ -219,7 +219,7 @@ def test_s4_a_partition_whose_fetches_fail_is_set_aside_until_it_can_be_read_aga
             ),
             60,
         ), worker.tail()
-        assert "goes on" not in worker.output()
+        assert "runs again" not in worker.output()
         assert worker.page("/live")[0] == 200
         assert fleet.committed() != ends
 

@@ -123,9 +123,11 @@ class AnswerLog:
     def _note(self, error: Exception | None) -> None:
         """Log once that the brokers do not take answers, and once that they do again."""
         if error is not None and not self._is_troubled:
-            self._observer.log.error("answers wait for the brokers: %r", error)
+            self._observer.log.error(
+                "answers wait for the brokers, which do not take them: %r", error
+            )
         elif error is None and self._is_troubled:
-            self._observer.log.warning("answers are appended again")
+            self._observer.log.warning("the brokers take answers again")
         self._is_troubled = error is not None
 
     async def _started(self) -> Appending:
@@ -164,6 +166,8 @@ class AnswerLog:
             async with asyncio.timeout(limit_s):
                 await step
         except Exception as error:  # noqa: BLE001  (whatever it is, another producer goes on)
-            self._observer.log.warning("a producer of answers does not stop: %r", error)
+            self._observer.log.warning(
+                "a producer of answers does not stop, and another takes its place: %r", error
+            )
             return False
         return True

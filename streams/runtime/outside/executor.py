@@ -229,7 +229,8 @@ class IntentExecutor:
             _, left = await asyncio.wait(tasks, timeout=patience_s)
             for task in left:
                 self._observer.log.error(
-                    "%s does not end though it was cancelled", task.get_name()
+                    "%s goes on though it was cancelled: its performer ignores that",
+                    task.get_name(),
                 )
         # A call that goes on uses no store, but a survey does. So the store must not be closed
         # before the survey ends, however long the disk takes.
@@ -374,7 +375,8 @@ class IntentExecutor:
         Until the call ends it takes its place in the bulkhead, and its intent stays open.
         """
         self._observer.log.error(
-            "%s: the call of intent %s does not end though its time is over",
+            "%s: the call of intent %s goes on though its time is over and it was cancelled. It "
+            "counts as failed, and takes a place of its destination until it ends",
             call.bulkhead.destination,
             call.intent.id,
         )
@@ -441,8 +443,8 @@ class IntentExecutor:
         """Show an intent that stays open, because nobody can be told of it."""
         call.box.untold[call.intent.id] = call.bulkhead.destination
         self._observer.log.error(
-            "%s: %s. It stays open, and its handler hears nothing; the code of its route is "
-            "wrong. %s",
+            "%s: %s. The intent stays open, and its handler is told nothing: mend `answer` of its "
+            "route. %s",
             call.box.partition.place,
             error,
             what,
@@ -505,7 +507,7 @@ class IntentExecutor:
             box.named.add(destination)
             self._observer.log.error(
                 "%s: %d open intents are for %r, which is none of its performers: %s. Nobody "
-                "performs them: give the route its performer back, or let its handler settle them",
+                "performs them. Give the route that performer, or have its handler settle them",
                 box.partition.place,
                 box.found.open[destination],
                 destination,

@@ -199,7 +199,9 @@ class Generation:
     def _lost(self, error: Exception) -> None:
         """Log that the group has moved on; a rebalance brings the next generation."""
         if not self.is_closing():
-            self._observer.log.info("generation %d lost: %r", self.id, error)
+            self._observer.log.info(
+                "the group has moved on from generation %d: %r", self.id, error
+            )
 
     def _damaged(self, place: Place, error: Exception) -> None:
         """Set a partition aside whose store a look-up found damaged."""

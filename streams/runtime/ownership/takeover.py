@@ -177,7 +177,9 @@ class TakeOver:
             await loop.run_in_executor(self._executor, _close, store, forget)
         except STORE_ERRORS as error:
             # No value is lost: those that the store lacks are in the changelog.
-            self._observer.log.error("a store could not be closed: %s", error)  # noqa: TRY400
+            self._observer.log.error(  # noqa: TRY400
+                "a store could not be closed, and is read again from its changelog: %s", error
+            )
 
     async def _unless_closing(self, step: Coroutine[Any, Any, T]) -> T | None:
         """Run a step that may wait for brokers; on closing, cancel it and return None."""
@@ -204,7 +206,8 @@ class TakeOver:
             if number >= count:
                 message = (
                     f"{source} had {count} partitions when this worker started, and the group "
-                    f"gives it number {number}: partitions were added"
+                    f"assigns it partition {number}: partitions were added. See "
+                    '"Partitions were added" in docs/operations.md'
                 )
                 raise WorkerMustEnd(message)
         for source in {topic for topic, _ in places}:
@@ -224,8 +227,8 @@ class TakeOver:
             timeline.check_writer(source, changelog, writer, count, self._identities[source])
         if unread and not writers:
             message = (
-                f"nobody can tell what the state in {changelog} was made from: no answer in time "
-                f"for {len(unread)} of its partitions. Look at the brokers"
+                f"nobody can tell what the state in {changelog} was made from: the brokers did "
+                f"not answer in time for {len(unread)} of its partitions. Look at the brokers"
             )
             raise PartitionTrouble(message, "changelog")
 
@@ -249,7 +252,7 @@ class TakeOver:
             if generation_of(owner) > self._generation_id:
                 message = (
                     f"{owner} owns a partition and is younger than generation "
-                    f"{self._generation_id}: this worker was away too long"
+                    f"{self._generation_id}: this worker was away too long. Start it again"
                 )
                 raise WorkerMustEnd(message)
         owners = sorted(by_owner)
@@ -346,15 +349,15 @@ class TakeOver:
         )
         for changelog in unknown:
             message = (
-                "it could not be read in time whether its store is a copy of this changelog. "
+                "the brokers did not tell in time whether its store is a copy of this changelog. "
                 "Look at the brokers"
             )
             taken.troubles[place_of[changelog]] = PartitionTrouble(message, "changelog")
         for changelog in sorted(strangers):
             place = place_of[changelog]
             self._observer.log.warning(
-                "%s: its store copies another history of %s, or was written before that could be "
-                "told: it is made anew",
+                "%s: its store copies another history of %s, or is of a release that did not "
+                "note which. A new store is read from the changelog",
                 _name_of(place),
                 changelog[0],
             )

@@ -191,7 +191,7 @@ class Observer:
     def unparked(self, place: str) -> None:
         self._aside.pop(place, None)
         self._count_aside()
-        self.log.warning("%s goes on", place)
+        self.log.warning("%s runs again", place)
 
     def left(self, place: str) -> None:
         """A partition has stopped running."""
@@ -246,8 +246,8 @@ class Observer:
             self.metrics.broker_clock.labels(broker).set(offset_s)
         for broker in off.keys() - self._clocks_off.keys():
             self.log.error(
-                "the clock of broker %s is wrong by %+.1f s: lapses and sale windows of its "
-                "partitions wait where it jumped; set that machine's clock",
+                "the clock of broker %s is wrong by %+.1f s: on partitions that it leads, holds "
+                "may lapse late and sale windows open or close late. Set that machine's clock",
                 broker,
                 off[broker],
             )
@@ -259,8 +259,8 @@ class Observer:
         """Take in which topics of the routes the brokers do not have."""
         for name in missing - self._missing:
             self.log.error(
-                "topic %s is missing: nothing is decided until it is there again; see `a topic is "
-                "lost` in docs/operations.md before it is created anew",
+                "topic %s is missing: nothing is decided until it is there again. Before you "
+                'create it, read "A topic is lost" in docs/operations.md',
                 name,
             )
         for name in self._missing - missing:
@@ -271,9 +271,9 @@ class Observer:
     def brokers_silent(self, is_silent: bool) -> None:
         """Take in whether no broker answers fetches."""
         if is_silent and not self._is_silent:
-            self.log.error("no broker answers fetches: nothing is read. Look at the brokers")
+            self.log.error("no broker answers: no partition is read. Look at the brokers")
         elif self._is_silent and not is_silent:
-            self.log.warning("the brokers are not waited for any more")
+            self.log.warning("brokers answer again")
         self._is_silent = is_silent
         self.metrics.brokers_silent.set(is_silent)
 
@@ -284,15 +284,15 @@ class Observer:
         # but the tick that confirms it follows at once.
         for place in self._time_paused.keys() & paused.keys() - self._time_told:
             self.log.error(
-                "%s: append times leaped by %.0f s and no tick's clock confirms it: holds do not "
-                "lapse and sale windows stay as they were; compare the clocks of this machine and "
-                "of the partition's leader",
+                "%s: append times jumped by %.0f s, and no tick confirms the new time. Until one "
+                "does, holds do not lapse and sale windows neither open nor close. Compare the "
+                "clocks of this machine and of the partition's leader",
                 place,
                 paused[place],
             )
             self._time_told.add(place)
         for place in self._time_told - paused.keys():
-            self.log.warning("%s: time goes on", place)
+            self.log.warning("%s: ticks confirm the time again", place)
             self._time_told.discard(place)
         self._time_paused = paused
         self.metrics.time_paused.set(len(paused))
@@ -319,7 +319,7 @@ class Observer:
         for place in hanging.keys() - self._hanging.keys():
             self.log.error("%s", hanging[place])
         for topic, partition in self._hanging.keys() - hanging.keys():
-            self.log.warning("%s-%d: the transaction has ended", topic, partition)
+            self.log.warning("%s-%d: the open transaction has ended", topic, partition)
         self._hanging = hanging
 
     def kept(self, found: Mapping[str, Kept | None]) -> None:
@@ -399,7 +399,13 @@ class Observer:
                 self._stalled.pop(place, None)
             elif place not in self._aside and now - since > self._stall_s:
                 if place not in self._stalled:
-                    self.log.error("%s stands still at %d of %d", place, position, end)
+                    self.log.error(
+                        "%s stands still: its position is %d and its end %d. Look for lines about "
+                        "it above, and at the brokers",
+                        place,
+                        position,
+                        end,
+                    )
                 self._stalled[place] = now - since
         known_ms = [log_ms for behind, log_ms in self._lags.values() if behind and log_ms]
         self.metrics.lag_seconds.set(max(0, now_ms - min(known_ms, default=now_ms)) / 1000)

@@ -54,7 +54,7 @@ class TransactionWatch:
                 self._admin = AdminClient(self._client)
             ends = await loop.run_in_executor(None, ask_ends, self._admin, places, _TIMEOUT_S)
         except KafkaException as error:
-            self._observer.log.info("stable offsets are not to be had: %r", error)
+            self._observer.log.info("the brokers did not tell the last stable offsets: %r", error)
             return
         now_s = self._clock_s()
         self._known.forget_others(places)

@@ -249,7 +249,11 @@ class GroupCommit:
             )
             raise WorkerMustEnd(message)
         self._observer.log.error(
-            "%s-%d goes on at offset %d: it lost records", topic, partition, offset
+            "%s-%d lost records: it goes on at offset %d. What the state still knows is written "
+            "there again; consumers that read the lost records keep them",
+            topic,
+            partition,
+            offset,
         )
         self.tell_again(topic)
 

@@ -113,7 +113,8 @@ class InputPartition:
         if first < self.next_offset:
             message = (
                 f"{self.place}: expected offset {self.next_offset}, got {first}: the log went "
-                "backwards; was the topic created anew?"
+                "backwards, so the topic was created anew or lost records. Restore the brokers "
+                'from a backup, or begin anew. See "A backup" in docs/operations.md'
             )
             raise PartitionTrouble(message, "input")
         lost = [(start, end) for start, end in holes if end > self.next_offset]
@@ -123,7 +124,8 @@ class InputPartition:
             start, end = min(lost)
             message = (
                 f"{self.place}: offsets {start} to {end - 1} are not in the log, which is not "
-                "compacted: input was lost"
+                "compacted: input was lost. Restore the brokers from a backup, or begin anew. See "
+                '"A backup" in docs/operations.md'
             )
             raise PartitionTrouble(message, "input")
         self.next_offset = last + 1
