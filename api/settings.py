@@ -12,6 +12,7 @@ from api.access.ticket_keys import private_key
 from infra.process.environment import (
     BadSetting,
     Environment,
+    flag,
     host,
     name,
     setting,
@@ -111,6 +112,7 @@ class ApiSettings(SharedSettings):
                     without waiting rooms.
     promoters:      SEATSTREAM_API_PROMOTERS, rooms that this pod lets somebody in from at once; 0
                     for none, where other pods do.
+    described_only: SEATSTREAM_API_DESCRIBED_ONLY, seats are held of described events only.
     revision:       SEATSTREAM_API_REVISION, of the source; only shown.
     """
 
@@ -146,6 +148,7 @@ class ApiSettings(SharedSettings):
     purchases_group: str = setting(API + "PURCHASES_GROUP", name, "purchase-creation-workers")
     admission_keys: str = setting(API + "ADMISSION_KEYS", str, "")
     promoters: int = setting(API + "PROMOTERS", whole(0, 1_000), MEMBERS)
+    described_only: bool = setting(API + "DESCRIBED_ONLY", flag, False)
     revision: str = setting(API + "REVISION", name, "")
 
     @classmethod

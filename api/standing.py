@@ -133,7 +133,7 @@ async def described(pod: Pod, event_id: int) -> tuple[Event | None, bool]:
 
 
 async def limits_of(pod: Pod, event_id: int, sections: Iterable[str]) -> Limits:
-    """Return what an event allows each buyer; raises Problem (503) where this pod cannot know.
+    """Return what an event allows each buyer; raises Problem where this pod cannot know.
 
     Limits never change, so what is known of them is true however old it is; and they are told
     before any section of their event is open. So an event that nobody has described has none, and
@@ -154,13 +154,24 @@ async def limits_of(pod: Pod, event_id: int, sections: Iterable[str]) -> Limits:
 
 
 async def _described_for_sure(pod: Pod, event_id: int) -> Event | None:
-    """Return what stands of an event; raises Problem (503) where this pod cannot know."""
+    """Return what stands of an event; raises Problem where this pod cannot know.
+
+    None where nobody has described it: opened by commands alone, or its description is lost, with
+    what it demands. No pod can tell these two apart, so an operator who describes all events says
+    so, and nothing of another is held.
+    """
     event, is_certain = await described(pod, event_id)
     if event is None and pod.catalogue.is_unreadable(event_id):
         raise Problem.of(ApiReason.NOT_READY, "This pod cannot read what the event allows.")
     if event is None and not is_certain:
         raise Problem.of(
             ApiReason.BROKER_UNAVAILABLE, "They do not tell what the event allows; ask again."
+        )
+    if event is None and pod.settings.described_only:
+        raise Problem.of(
+            ApiReason.NOT_DESCRIBED,
+            "What it allows is not known, so nothing of it is held. Where it is sold, an operator"
+            " opens it again with what it was opened with: that changes nothing else.",
         )
     return event
 

@@ -52,6 +52,7 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     Reason.INTERNAL: (500, "An error of ours"),
     Reason.UNSPECIFIED: (500, "A reason that this release does not know"),
     ApiReason.CART_NEEDED: (409, "Seats of this event are held by carts"),
+    ApiReason.NOT_DESCRIBED: (409, "Nobody has described this event"),
     ApiReason.UNAUTHENTICATED: (401, "A valid token is needed"),
     ApiReason.NOT_ALLOWED: (403, "The token does not allow this"),
     ApiReason.NOT_FOUND: (404, "There is nothing here"),

@@ -80,6 +80,7 @@ class ApiReason(StrEnum):
     STILL_RUNNING = auto()
     # What is asked of an event in another way.
     CART_NEEDED = auto()
+    NOT_DESCRIBED = auto()
     # Waiting rooms.
     NO_WAITING_ROOM = auto()
     ROOM_CLOSED = auto()

@@ -1,5 +1,6 @@
 """Carts over HTTP: one wish, one answer, whatever its sections, pods and clients do."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -380,6 +381,26 @@ def test_seats_of_an_event_with_limits_are_held_by_carts_only() -> None:
             asked.headers["location"], json=wish((A, 1)), headers={**ANN, "Idempotency-Key": "k"}
         )
         assert there.status_code == 201
+
+    asking(test)
+
+
+def test_s3_11_a_pod_of_described_events_sells_none_whose_description_is_gone() -> None:
+    """What it limits is not known then: seats beyond the limit would be held."""
+
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        pod.settings = replace(pod.settings, described_only=True)
+        limited_pod(pod, max_seats=3)
+        assert (await create(client, wish((A, 3)))).status_code == 201
+        catalogue: Any = pod.catalogue
+        catalogue.described.clear()
+        refused = problem(await create(client, wish((B, 3)), "k2"), 409, "NOT_DESCRIBED")
+        assert "opens it again" in refused["detail"]
+        path, body = f"/v1/events/{EVENT}/reservations", {"section": B, "quantity": 3}
+        asked = await client.post(path, json=body, headers={**ANN, "Idempotency-Key": "k"})
+        problem(asked, 409, "NOT_DESCRIBED")
+        limited_pod(pod, max_seats=3)
+        problem(await create(client, wish((C, 1)), "k3"), 409, "HOLD_LIMIT")
 
     asking(test)
 
