@@ -235,7 +235,11 @@ class Oracle:
             self._tell_unknown(name, command, astray)
             return self._refusal(name, request, astray, foreign=True)
         outcome = self._decide_here(where, name, command)
-        self._tell_cart(request["reservationId"], request["correlationId"])
+        held = self.reservations.get(request["reservationId"])
+        if held is None or is_of(held, request):
+            self._tell_cart(request["reservationId"], request["correlationId"])
+        else:
+            self._tell_unknown(name, command, "CONFLICT")
         return outcome
 
     def _decide_here(self, where: tuple[int, str], name: str, command: Command) -> Outcome:
@@ -435,9 +439,7 @@ class Oracle:
     def _hold_again(self, known: Reservation, command: Command, kept: list[Place]) -> Outcome:
         request = command["request"]
         record = known.record
-        same = all(
-            record["request"][name] == request[name] for name in ("userId", "section", "eventId")
-        )
+        same = is_of(known, request)
         if known.first[0] == "ReservationReleased":
             # Cancelled before it came.
             reason = "CANCELLED" if same else "CONFLICT"
@@ -864,6 +866,12 @@ class Oracle:
         version = 0 if foreign or section is None else section.version
         record = "ReservationRejected" if name == "Hold" or name in HOLDS else "CommandRefused"
         return record, self._head(request, version) | {"reason": reason, "seat": seat}
+
+
+def is_of(held: Reservation, request: dict[str, Any]) -> bool:
+    """Say whether a reservation is what a request of this buyer and section names."""
+    names = ("userId", "section", "eventId")
+    return all(held.record["request"][name] == request[name] for name in names)
 
 
 def started_before(held: Reservation, command: Command) -> Outcome | None:

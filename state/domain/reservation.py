@@ -186,6 +186,10 @@ class Reservation(NamedTuple):
         last = self.last(Later.EXTENDED, Later.PAYMENT_STARTED)
         return self.first_deadline_ms if last is None else last.deadline_ms
 
+    def is_of(self, user_id: bytes, event_id: int, section_id: bytes) -> bool:
+        """Say whether it is what a request of this buyer and section names."""
+        return (self.user_id, self.event_id, self.section_id) == (user_id, event_id, section_id)
+
     @property
     def was_held(self) -> bool:
         """Say whether it ever had seats."""

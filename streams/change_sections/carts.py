@@ -25,17 +25,24 @@ def tell_cart(fold: SectionFold, command: Command) -> None:
     """Tell a cart how its part stands after a command; nothing where the id is no part's.
 
     Nor is anything told where nothing is stored: only a hold or a release would have been, and
-    whatever else was asked of a part before its hold says nothing of that.
+    whatever else was asked of a part before its hold says nothing of that. Where another buyer has
+    that id, or another section, who asked hears that it will never be held; and who has it nothing,
+    as nobody asked for it.
     """
     if split_part_id(command.reservation_id) is None:
         return
     stored = fold.state.get(RESERVATION + command.reservation_id)
-    if stored is not None:
-        _tell(fold, fold.reservation(stored), command.correlation_id, fold.outcome_id())
+    if stored is None:
+        return
+    held = fold.reservation(stored)
+    if held.is_of(command.user_id, command.event_id, command.section):
+        _tell(fold, held, command.correlation_id, fold.outcome_id())
+    else:
+        tell_undecided(fold, command, Reason.CONFLICT)
 
 
 def tell_undecided(fold: SectionFold, command: Command, reason: Reason) -> None:
-    """Tell a cart that its part was not looked at, and why.
+    """Tell a cart that nothing is known of its part here, and why.
 
     Of an extension only that it is answered: what is held stays held.
     """

@@ -160,11 +160,7 @@ def _hold_again(
     fold: SectionFold, command: Hold, reservation: Reservation, wanted: tuple[Seat, ...]
 ) -> Decision:
     """Answer a hold whose id is known: as before, or with a conflict; wanted: as it is kept."""
-    same_buyer = (reservation.user_id, reservation.section_id, reservation.event_id) == (
-        command.user_id,
-        command.section,
-        command.event_id,
-    )
+    same_buyer = reservation.is_of(command.user_id, command.event_id, command.section)
     if same_buyer and reservation.status == Status.RELEASED and not reservation.was_held:
         # The cancellation overtook its hold; it stands, and is not overwritten.
         return Rejected(Reason.CANCELLED)

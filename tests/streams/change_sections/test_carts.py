@@ -81,10 +81,28 @@ def test_a_refused_hold_is_told_with_its_reason() -> None:
 def test_whatever_is_refused_of_a_part_it_is_told_how_it_stands() -> None:
     partition = opened("....")
     [held] = told(partition, hold(PART, 2))
-    for command in (release(PART, user="bob"), confirm(PART, epoch=7), start_payment(PART)):
+    for command in (confirm(PART, epoch=7), start_payment(PART)):
         [after] = told(partition, command)
         assert standing(after) == standing(held)
         assert after.user_id == b"ann"
+
+
+def test_s3_15_whoever_asks_for_what_another_buyer_has_hears_that_and_he_hears_nothing() -> None:
+    """Else a stranger's command could pass for the answer that a cart waits for."""
+    partition = opened("....")
+    told(partition, hold(PART, 2))
+    for command in (
+        hold(PART, 1, user="bob"),
+        release(PART, user="bob"),
+        confirm(PART, user="bob"),
+    ):
+        [never] = told(partition, command)
+        assert never.user_id == b"bob"
+        now = standing(never)
+        assert (now.status, now.reason) == (Status.UNSPECIFIED, Reason.CONFLICT)
+    # A wish is only answered.
+    [wish] = told(partition, extend(PART, user="bob"))
+    assert (wish.user_id, standing(wish).reason) == (b"bob", Reason.UNSPECIFIED)
 
 
 def test_what_is_asked_of_a_part_before_its_hold_says_nothing_of_it() -> None:

@@ -17,6 +17,7 @@ from support.seats.section_commands import EVENT, Pair, hold
 
 from state.domain.carts.cart import CartStatus
 from state.domain.keys import cart_key, partition_of
+from state.domain.reasons import Reason
 from state.records.carts import Wanted
 from streams.hold_carts.decide import key_of
 
@@ -75,6 +76,16 @@ def test_a_part_with_a_number_that_its_cart_lacks_is_given_back() -> None:
     assert world.truth_of(ID, 1, B).name == "RELEASED"
     assert world.truth_of(ID, 0, B).name == "RELEASED"
     assert world.cart(ID).status == CartStatus.HELD
+
+
+def test_s3_15_a_cart_one_of_whose_ids_another_buyer_has_in_that_section_is_refused() -> None:
+    world = Carting()
+    world.ask(hold(f"{ID}_1", 1, section=B, user="bob"))
+    world.send(open_cart(ID, best(A, 1), best(B, 1)))
+    cart = world.cart(ID)
+    assert (cart.status, cart.is_waiting) == (CartStatus.REJECTED, False)
+    assert cart.parts[1].standing.reason == Reason.CONFLICT
+    assert [one.name for one in world.truth(ID, A)] == ["RELEASED"]
 
 
 def test_s3_8_a_cart_that_names_as_many_seats_as_parts_may_have_is_kept() -> None:
