@@ -26,8 +26,8 @@ def tell_cart(fold: SectionFold, command: Command) -> None:
 
     Nor is anything told where nothing is stored: only a hold or a release would have been, and
     whatever else was asked of a part before its hold says nothing of that. Where another buyer has
-    that id, or another section, who asked hears that it will never be held; and who has it nothing,
-    as nobody asked for it.
+    that id, or another section, who asked hears that it will never be held, and who has it hears
+    nothing.
     """
     if split_part_id(command.reservation_id) is None:
         return
