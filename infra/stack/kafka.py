@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.paths import KAFKA_LIB
-from infra.stack.java import java
+from infra.stack.java import archive_of, from_archive, java, to_archive
 from infra.stack.ports import free_ports
 from infra.stack.processes import (
     Child,
@@ -89,6 +89,7 @@ class KafkaCluster:
 
     properties: what differs from `PROPERTIES`; {node_id}, {port} and {controller_port} in a value
                 are the node's own, for whoever adds a listener.
+    record:     where a broker that stops writes the archive of its classes; it uses none then.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class KafkaCluster:
         properties: Mapping[str, str],
         *,
         fast_jit: bool,
+        record: Path | None = None,
     ) -> None:
         if brokers not in {1, 3}:
             raise ValueError(f"1 or 3 brokers, not {brokers}: a quorum of 2 is lost with either")
@@ -105,6 +107,7 @@ class KafkaCluster:
         self._count = brokers
         self._properties = dict(properties)
         self._fast_jit = fast_jit
+        self._record = record
         self._nodes: dict[int, Node] = {}
         self._formats: list[tuple[Node, Child]] = []
         self.children: dict[int, Child] = {}
@@ -155,7 +158,7 @@ class KafkaCluster:
         (node.directory / "log4j2.properties").write_text(LOGGING, encoding="utf-8")
 
     def _begin_format(self, node: Node) -> Child:
-        command = java(node.directory, 128, fast_jit=True)
+        command = java(node.directory, 128, fast_jit=True) + from_archive(archive_of(KAFKA_LIB))
         command += ["-cp", f"{KAFKA_LIB}/*", "kafka.tools.StorageTool", "format"]
         command += ["-t", self._cluster_id(), "-c", "server.properties", "--ignore-formatted"]
         return Child(command, node.directory, node.directory / "format.log")
@@ -185,6 +188,8 @@ class KafkaCluster:
         size = server_log.stat().st_size if server_log.exists() else 0
         self._log_start_bytes[node.node_id] = size
         command = java(node.directory, HEAP_MB, fast_jit=self._fast_jit)
+        record = self._record
+        command += to_archive(record) if record else from_archive(archive_of(KAFKA_LIB))
         command += ["-XX:MaxMetaspaceSize=128m", "-Dkafka.logs.dir=."]
         command += ["-Dlog4j2.configurationFile=log4j2.properties"]
         command += ["-cp", f"{KAFKA_LIB}/*", "kafka.Kafka", "server.properties"]

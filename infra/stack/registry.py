@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.paths import APICURIO_HOME
-from infra.stack.java import java
+from infra.stack.java import archive_of, from_archive, java, to_archive
 from infra.stack.loopback import answers_well
 from infra.stack.ports import free_ports, is_listening
 from infra.stack.processes import Child, wait_until_ready
@@ -18,10 +18,14 @@ COMPATIBILITY: Final = "FULL_TRANSITIVE"
 
 
 class SchemaRegistry:
-    """One registry over `directory`; its schemas outlive the process."""
+    """One registry over `directory`; its schemas outlive the process.
 
-    def __init__(self, directory: Path) -> None:
+    record: where it writes the archive of its classes when it stops; it uses none then.
+    """
+
+    def __init__(self, directory: Path, record: Path | None = None) -> None:
         self._directory = directory
+        self._record = record
         self._port, self._management_port = 0, 0
         self.child: Child | None = None
 
@@ -56,6 +60,8 @@ class SchemaRegistry:
         }
         # The registry is never what is measured, so it always starts the quick way.
         command = java(self._directory, HEAP_MB, fast_jit=True)
+        record = self._record
+        command += to_archive(record) if record else from_archive(archive_of(APICURIO_HOME))
         command += [f"-D{name}={value}" for name, value in settings.items()]
         command += ["-jar", str(APICURIO_HOME / "quarkus-run.jar")]
         self.child = Child(command, self._directory, self._directory / "registry.log")

