@@ -7,7 +7,7 @@ event: done again, by who takes it over from one that died, it has the same effe
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Final
 
@@ -52,35 +52,30 @@ class CycleCounters:
     unsure: int = 0
 
 
+@dataclass(eq=False)
 class PromotionCycles:
-    """Runs cycles; one at a time in a process, any number in several."""
+    """Runs cycles; one at a time in a process, any number in several.
 
-    def __init__(
-        self,
-        rooms: WaitingRooms,
-        tasks: PromotionTasks,
-        pool: Pool,
-        supply: Supply,
-        *,
-        promoted: Promoted = nobody_is_told,
-        gone: Promoted = nobody_is_told,
-    ) -> None:
-        self._rooms = rooms
-        self._tasks = tasks
-        self._pool = pool
-        self._supply = supply
-        self._tell_promoted = promoted
-        self._tell_gone = gone
-        self.counters = CycleCounters()
-        self._troubles: dict[int, str] = {}
+    promoted, gone: are told who was let in, and whose admission has ended.
+    """
+
+    rooms: WaitingRooms
+    tasks: PromotionTasks
+    pool: Pool
+    supply: Supply
+    _: KW_ONLY
+    promoted: Promoted = nobody_is_told
+    gone: Promoted = nobody_is_told
+    counters: CycleCounters = field(init=False, default_factory=CycleCounters)
+    _troubles: dict[int, str] = field(init=False, default_factory=dict)
 
     async def run(self) -> None:
         """Run one cycle, after those that others have left; raises as Redis where it fails."""
-        while (left := await self._tasks.take_over()) is not None:
+        while (left := await self.tasks.take_over()) is not None:
             self.counters.taken_over += 1
             await self._work(*left)
-        events = await self._rooms.events()
-        looks = await self._pool.do_all([partial(self._look_at, event) for event in events])
+        events = await self.rooms.events()
+        looks = await self.pool.do_all([partial(self._look_at, event) for event in events])
         due = [event for event, is_due in zip(events, looks, strict=True) if is_due is True]
         for event, end in zip(events, looks, strict=True):
             if isinstance(end, BaseException):
@@ -88,18 +83,18 @@ class PromotionCycles:
             elif event not in due:
                 self._troubles.pop(event, None)
         if due:
-            await self._work(await self._tasks.begin(due), len(due))
+            await self._work(await self.tasks.begin(due), len(due))
 
     async def _look_at(self, event_id: int) -> bool:
         """Give up who is gone from a room, and say whether somebody may be promoted there."""
-        reaped = await self._rooms.reap(event_id)
+        reaped = await self.rooms.reap(event_id)
         self.counters.gone += reaped.waiting + len(reaped.admitted)
         if reaped.admitted:
-            await self._tell_gone(event_id, reaped.admitted)
+            await self.gone(event_id, reaped.admitted)
         room = reaped.room
         if room is None:
             # It has ended, or was lost: whoever sets it up anew has it promoted again.
-            await self._rooms.forget(event_id)
+            await self.rooms.forget(event_id)
         # Sold out or not is found by promoting: also where nobody may be.
         return room is not None and room.is_open and room.waiting > 0
 
@@ -107,18 +102,18 @@ class PromotionCycles:
         """Have the tasks of a cycle done, and end it."""
         tries: Counter[int] = Counter()
         while count:
-            ends = await self._pool.do_all([partial(self._one, cycle, tries)] * count)
+            ends = await self.pool.do_all([partial(self._one, cycle, tries)] * count)
             errors = [end for end in ends if isinstance(end, BaseException)]
             if errors:
                 # Whoever takes the cycle over does what is left of it.
                 raise errors[0]
             count = sum(ends)
-        await self._tasks.end(cycle)
+        await self.tasks.end(cycle)
         self.counters.cycles += 1
 
     async def _one(self, cycle: str, tries: Counter[int]) -> bool:
         """Take one task and do it; say whether it was given back."""
-        event = await self._tasks.take(cycle)
+        event = await self.tasks.take(cycle)
         if event is None:
             return False
         try:
@@ -128,23 +123,23 @@ class PromotionCycles:
             self._failed(event, error)
             tries[event] += 1
             if tries[event] < TRIES:
-                await self._tasks.give_back(cycle, event)
+                await self.tasks.give_back(cycle, event)
                 return True
             self.counters.given_up += 1
-        await self._tasks.done(cycle, event)
+        await self.tasks.done(cycle, event)
         return False
 
     async def _promote(self, cycle: str, event_id: int) -> None:
-        most = self._supply(event_id)
+        most = self.supply(event_id)
         if most is None:
             # Not known is not nothing, and not plenty either: who waits goes on to wait.
             self.counters.unsure += 1
             return
         for turn in range(ROUNDS_MAX):
             name = f"{cycle}-{event_id}-{turn}"
-            promoted = await self._rooms.promote(event_id, name, PROMOTED_MAX, most)
+            promoted = await self.rooms.promote(event_id, name, PROMOTED_MAX, most)
             if promoted:
-                await self._tell_promoted(event_id, promoted)
+                await self.promoted(event_id, promoted)
                 self.counters.promoted += len(promoted)
             if len(promoted) < PROMOTED_MAX:
                 return

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -45,42 +46,30 @@ def supply_of(view: SectionStatuses) -> Supply:
     return supply
 
 
+@dataclass(eq=False)
 class Promoter:
     """Runs cycles.
 
     url: of Redis; empty for none, and nothing is done then. members: of the pool; 0 for a pod that
-    promotes nobody. is_it: whether this pod does it now.
+    promotes nobody. is_it: whether this pod does it now. trouble: why nobody is promoted by this
+    pod though it should; empty where all is well.
     """
 
-    def __init__(
-        self,
-        url: str,
-        supply: Supply,
-        *,
-        members: int,
-        every_s: float = EVERY_S,
-        promoted: Promoted = nobody_is_told,
-        gone: Promoted = nobody_is_told,
-    ) -> None:
-        self._url = url
-        self._supply = supply
-        self._members = members
-        self._every_s = every_s
-        self._promoted = promoted
-        self._gone = gone
-        self._task: asyncio.Task[None] | None = None
-        self._is_closing = asyncio.Event()
-        self._trouble = ""
-        self.counters = CycleCounters()
-        self.is_it = False
-
-    @property
-    def trouble(self) -> str:
-        """Say why nobody is promoted by this pod though it should; empty where all is well."""
-        return self._trouble
+    url: str
+    supply: Supply
+    _: KW_ONLY
+    members: int
+    every_s: float = EVERY_S
+    promoted: Promoted = nobody_is_told
+    gone: Promoted = nobody_is_told
+    counters: CycleCounters = field(init=False, default_factory=CycleCounters)
+    is_it: bool = field(init=False, default=False)
+    trouble: str = field(init=False, default="")
+    _task: "asyncio.Task[None] | None" = field(init=False, default=None)
+    _is_closing: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     async def start(self) -> None:
-        if self._url and self._members:
+        if self.url and self.members:
             self._task = asyncio.create_task(self._run(), name="waiting rooms: promote")
             self._task.add_done_callback(_tell_of_fault)
 
@@ -94,23 +83,23 @@ class Promoter:
             await asyncio.wait({task})
 
     async def _run(self) -> None:
-        client = client_of(self._url)
+        client = client_of(self.url)
         lease = Lease(SeatLock(client.execute_command), "promote", _LEASE_MS)
-        pool = Pool("promotions", self._members)
+        pool = Pool("promotions", self.members)
         cycles = PromotionCycles(
             WaitingRooms(client.execute_command),
             PromotionTasks(client.execute_command),
             pool,
-            self._supply,
-            promoted=self._promoted,
-            gone=self._gone,
+            self.supply,
+            promoted=self.promoted,
+            gone=self.gone,
         )
         self.counters = cycles.counters
         try:
             while not self._is_closing.is_set():
                 await self._round(lease, cycles, client)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._every_s):
+                    async with asyncio.timeout(self.every_s):
                         await self._is_closing.wait()
         finally:
             await pool.close()
@@ -127,12 +116,12 @@ class Promoter:
                 await cycles.run()
         except Exception as error:  # noqa: BLE001  (nothing that lies in Redis ends a promoter)
             trouble = f"{type(error).__name__}: {error}"
-            if trouble != self._trouble:
+            if trouble != self.trouble:
                 log.error("nobody is let in from waiting rooms: %s", trouble)
-            self._trouble = trouble
+            self.trouble = trouble
             self.is_it = False
         else:
-            self._trouble = ""
+            self.trouble = ""
 
 
 def _tell_of_fault(task: "asyncio.Task[None]") -> None:

@@ -33,11 +33,10 @@ from api.availability.stream_frames import (
 from api.availability.stream_positions import TEXT_BYTES_MAX, Position
 from api.guard import anyone, pod_of
 from api.pod import Pod
-from api.streaming.client import STREAMS_MAX, Client, Direct
+from api.streaming.client import Client, Direct, every_tick, room_for_streams
 from api.web.ids import EventIdInPath
 from api.web.problems import Problem, bad
 from api.web.requests import Receive, Scope, Send
-from api.web.room import Room
 from api.web.waits import Caller, while_here
 from state.domain.reasons import ApiReason
 from state.views.availability.contents import Change
@@ -45,7 +44,6 @@ from state.views.availability.statuses import SectionStatuses
 
 SUFFIX: Final = "/availability/stream"
 
-TICK_S: Final = 1.0
 COMMENT_TICKS: Final = 15
 """Ticks between two comments; so many groups of clients get theirs one tick apart."""
 
@@ -90,13 +88,7 @@ class Streams:
         self._keeper: asyncio.Task[None] | None = None
         self._end_listening: Callable[[], None] = _nothing
         self._opened = 0
-        most_of_user = pod.settings.streams_per_user
-        self._room: Room[str] = Room(
-            STREAMS_MAX,
-            "This pod takes no more streams; ask another.",
-            most_of_user,
-            f"At most {most_of_user} streams of a user; end one of them.",
-        )
+        self._room = room_for_streams(pod.settings.streams_per_user)
         self.open = 0
 
     # --- one client ------------------------------------------------------------------------
@@ -294,22 +286,18 @@ class Streams:
         client.drop()
 
     async def _keep(self) -> None:
-        """Look after all streams at every tick, until none is left."""
         try:
-            tick = 0
-            while self._channels and not self._pod.draining.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK_S):
-                        await self._pod.draining.wait()
-                tick += 1
-                for channel in list(self._channels.values()):
-                    self._look_after(channel, tick % COMMENT_TICKS)
+            await every_tick(self._channels, self._pod.draining, self._at_tick)
         finally:
             self._end_listening()
             self._keeper = None
             for channel in list(self._channels.values()):
                 for client in list(channel.clients):
                     client.end()
+
+    async def _at_tick(self, tick: int) -> None:
+        for channel in list(self._channels.values()):
+            self._look_after(channel, tick % COMMENT_TICKS)
 
     def _look_after(self, channel: Channel, group: int) -> None:
         now_s = monotonic()

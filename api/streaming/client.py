@@ -5,15 +5,20 @@ A client that does not read is dropped: it comes back, and is told what it has m
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sized
+from contextlib import suppress
 from typing import Final
 
 from fastapi.responses import Response
 
 from api.web.requests import Receive, Scope, Send
+from api.web.room import Room
 
 STREAMS_MAX: Final = 10_000
 """Streams of one kind that a pod has open."""
+
+TICK_S: Final = 1.0
+"""How often all streams are looked after."""
 
 QUEUED_FRAMES_MAX: Final = 16
 QUEUED_BYTES_MAX: Final = 256 * 1024
@@ -28,6 +33,32 @@ _HEADERS: Final = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
+
+
+def room_for_streams(most_of_user: int) -> Room[str]:
+    """Return the room for the streams of one kind, of all users and of each."""
+    return Room(
+        STREAMS_MAX,
+        "This pod takes no more streams; ask another.",
+        most_of_user,
+        f"At most {most_of_user} streams of a user; end one of them.",
+    )
+
+
+async def every_tick(
+    streams: Sized, draining: asyncio.Event, look_after: Callable[[int], Awaitable[None]]
+) -> None:
+    """Look after streams at every tick, until none is left or the pod is draining.
+
+    look_after: is told the number of the tick, from 1.
+    """
+    tick = 0
+    while streams and not draining.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TICK_S):
+                await draining.wait()
+        tick += 1
+        await look_after(tick)
 
 
 class Direct(Response):

@@ -10,7 +10,6 @@ place alone, and dropped when nothing is taken at all.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import Annotated, Final
 
@@ -22,12 +21,11 @@ from api.access.identity import BUYER
 from api.admission.desk import Stand
 from api.guard import buyer, pod_of
 from api.pod import Pod
-from api.streaming.client import STREAMS_MAX, Client, Direct
+from api.streaming.client import Client, Direct, every_tick, room_for_streams
 from api.waiting_room.bodies import place_body
 from api.web.ids import EventIdInPath
 from api.web.problems import Problem, bad
 from api.web.requests import Receive, Scope, Send
-from api.web.room import Room
 from api.web.whole_numbers import whole_in
 from state.domain.reasons import ApiReason
 from state.redis.waiting.rooms import LOOKED_AT_MAX
@@ -35,7 +33,6 @@ from state.redis.waiting.rooms import LOOKED_AT_MAX
 PREFIX: Final = "/v1/events/"
 SUFFIX: Final = "/waiting-room/stream"
 
-TICK_S: Final = 1.0
 COMMENT_TICKS: Final = 5
 ID_BYTES_MAX: Final = 128
 
@@ -66,13 +63,7 @@ class PlaceStreams:
         self._followers: dict[int, set[Follower]] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._opened = 0
-        most_of_user = pod.settings.streams_per_user
-        self._room: Room[str] = Room(
-            STREAMS_MAX,
-            "This pod takes no more streams; ask another.",
-            most_of_user,
-            f"At most {most_of_user} streams of a user; end one of them.",
-        )
+        self._room = room_for_streams(pod.settings.streams_per_user)
 
     async def follow(
         self, event_id: int, user_id: str, last_event_id: str, receive: Receive, send: Send
@@ -102,20 +93,16 @@ class PlaceStreams:
             self._followers.pop(event_id, None)
 
     async def _keep(self) -> None:
-        """Look after all streams at every tick, until none is left."""
         try:
-            tick = 0
-            while self._followers and not self._pod.draining.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK_S):
-                        await self._pod.draining.wait()
-                tick += 1
-                await asyncio.gather(*map(self._look_at, list(self._followers)))
-                self._look_after(tick % COMMENT_TICKS)
+            await every_tick(self._followers, self._pod.draining, self._at_tick)
         finally:
             self._keeper = None
             for follower in self._all():
                 follower.end()
+
+    async def _at_tick(self, tick: int) -> None:
+        await asyncio.gather(*map(self._look_at, list(self._followers)))
+        self._look_after(tick % COMMENT_TICKS)
 
     def _all(self) -> Iterable[Follower]:
         return [one for followers in self._followers.values() for one in followers]

@@ -61,7 +61,7 @@ class Story:
     first_hold_s: float | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Sale:
     """The sale, step by step: buyers buy while things happen to the workers."""
 

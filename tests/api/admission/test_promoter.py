@@ -158,7 +158,7 @@ def test_a_pod_says_why_it_lets_nobody_in() -> None:
     promoter = Promoter("", lambda _: 1_000, members=1)
     pod = Pod(ApiSettings(), waiting=WaitingDesk("", None, promoter))
     assert pod.troubles() == {}
-    promoter._trouble = "Redis is gone"
+    promoter.trouble = "Redis is gone"
     assert pod.troubles() == {"waiting rooms": "Redis is gone"}
     # Seats are sold all the same.
     assert "waiting rooms" not in pod.readiness()

@@ -38,7 +38,7 @@ def _at_once() -> Iterator[None]:
         patch.setattr(streaming, "GATHER_S", 0.0)
         patch.setattr(streaming, "GATHER_S_PER_CLIENT", 0.0)
         patch.setattr(streaming, "CATCH_UP_S", 0.0)
-        patch.setattr(streaming, "TICK_S", 0.02)
+        patch.setattr(streamed, "TICK_S", 0.02)
         yield
 
 
@@ -480,7 +480,7 @@ def test_a_cold_pod_opens_no_stream() -> None:
 def test_so_many_streams_are_open_and_the_next_one_is_turned_away(
     pod: LookUpPod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "STREAMS_MAX", 2)
+    monkeypatch.setattr(streamed, "STREAMS_MAX", 2)
 
     async def scenario() -> None:
         streams = [open_stream(pod) for _ in range(2)]
@@ -497,7 +497,7 @@ def test_a_stream_that_waits_to_go_on_takes_its_room_already(
     pod: LookUpPod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else all who come back at once pass a limit that counts only whom it has let in."""
-    monkeypatch.setattr(streaming, "STREAMS_MAX", 1)
+    monkeypatch.setattr(streamed, "STREAMS_MAX", 1)
 
     async def scenario() -> None:
         ahead = Position.of(snapshot_of(pod.fed), "")

@@ -28,11 +28,9 @@ from schemathesis.specs.openapi.checks import (
 from support.pods.whole_pods import whole_pod
 
 from api.app import create_app
-from api.availability import stream as streaming
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.streaming import client as streamed
-from api.waiting_room import stream as places
 
 TOKEN = {"Authorization": "Bearer somebody:buyer,operator"}
 CHECKS = [
@@ -89,8 +87,7 @@ def asked() -> Iterator[Asked]:
     with pytest.MonkeyPatch.context() as patch:
         # Streams end as soon as they have begun: the client takes whole answers only.
         patch.setattr(streamed, "LIFE_S", -1)
-        patch.setattr(streaming, "TICK_S", 0.01)
-        patch.setattr(places, "TICK_S", 0.01)
+        patch.setattr(streamed, "TICK_S", 0.01)
         yield from _asked()
 
 

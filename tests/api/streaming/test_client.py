@@ -125,3 +125,35 @@ def test_a_handler_writes_the_answer_itself() -> None:
         assert connection.body == b"mine"
 
     asyncio.run(go())
+
+
+def test_streams_are_looked_after_at_every_tick_until_none_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streamed, "TICK_S", 0.001)
+
+    async def conversation() -> list[int]:
+        streams, ticks = [1, 2, 3], list[int]()
+
+        async def look_after(tick: int) -> None:
+            ticks.append(tick)
+            streams.pop()
+
+        await streamed.every_tick(streams, asyncio.Event(), look_after)
+        return ticks
+
+    assert asyncio.run(conversation()) == [1, 2, 3]
+
+
+def test_a_pod_that_is_draining_looks_after_its_streams_no_more() -> None:
+    async def conversation() -> list[int]:
+        draining, ticks = asyncio.Event(), list[int]()
+
+        async def look_after(tick: int) -> None:
+            ticks.append(tick)
+
+        draining.set()
+        await streamed.every_tick([1], draining, look_after)
+        return ticks
+
+    assert asyncio.run(conversation()) == []

@@ -18,7 +18,6 @@ from api.app import ASGIApp, create_app
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.streaming import client as streamed
-from api.waiting_room import stream as places
 from api.waiting_room.stream import streams_of
 from state.domain.waiting.admission import RoomState
 from state.redis.line import TooManyAsk
@@ -59,7 +58,7 @@ def headers_of(user: str, role: str = "buyer") -> dict[str, str]:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, test: Test, **settings: Any) -> None:
-    monkeypatch.setattr(places, "TICK_S", 0.005)
+    monkeypatch.setattr(streamed, "TICK_S", 0.005)
 
     async def go() -> None:
         desk = DeskInMemory()
