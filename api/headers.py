@@ -18,10 +18,9 @@ from api.web.requests import Receive
 from api.web.waits import Caller, Waiting
 from infra.process.log_lines import Correlation
 from infra.process.record_ids import record_headers
-from state.domain.keys import section_key
+from state.domain.keys import section_key, ticket_of
 from state.domain.outcome import OutcomeKind
 from state.domain.reasons import ApiReason
-from state.domain.tickets import ticket_of
 from state.redis.idempotency import Claim, digest_of
 
 T = TypeVar("T")

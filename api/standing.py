@@ -17,9 +17,9 @@ from api.web.waits import CERTAIN_S
 from schemas.topics import SECTION_COMMANDS
 from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.event import Event
+from state.domain.keys import split_issued_id
 from state.domain.outcome import Outcome, ReservationView, as_stored, moves, newer_view
 from state.domain.reasons import ApiReason, Reason
-from state.domain.tickets import split_issued_id
 from state.kafka.command_log import NotAppended
 from state.owners.lookup import OwnerNotReady, OwnerUnreachable
 

@@ -33,10 +33,9 @@ from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
 from api.web.whole_numbers import Int64
 from state.domain.carts.cart import AT_REST, Cart, CartEnd, CartStatus, OnFailure
-from state.domain.keys import cart_key, part_id
+from state.domain.keys import cart_key, issued_id, part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
-from state.domain.tickets import issued_id
 from state.redis.idempotency import Claim
 from state.redis.seat_lock import Granted
 

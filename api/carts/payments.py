@@ -22,10 +22,9 @@ from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
 from state.domain.carts.cart import Cart, CartStatus, refusal_to_pay
 from state.domain.carts.payment import UNDER_WAY, Step
-from state.domain.keys import cart_key, cart_payment_id
+from state.domain.keys import cart_key, cart_payment_id, split_issued_id, ticket_of
 from state.domain.purchase import PurchaseStatus
 from state.domain.reasons import Reason
-from state.domain.tickets import split_issued_id, ticket_of
 from state.records.payments import PurchaseRecord
 
 router = APIRouter(tags=["carts"])

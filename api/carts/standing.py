@@ -10,9 +10,8 @@ from api.standing import UNANSWERED
 from api.web.problems import Problem, told_as
 from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS
 from state.domain.carts.cart import Cart
-from state.domain.keys import CART, PURCHASE, cart_payment_id
+from state.domain.keys import CART, PURCHASE, cart_payment_id, split_issued_id
 from state.domain.reasons import ApiReason
-from state.domain.tickets import split_issued_id
 from state.records.carts import cart_of
 from state.records.payments import PurchaseRecord, purchase_of
 

@@ -28,11 +28,11 @@ from api.web.problems import STATUS, Problem, ToldAs, retry_after, told_as
 from api.web.waits import Caller, caller_of
 from infra.process.log_lines import Correlation
 from infra.process.record_ids import record_headers
-from state.domain.event import Event, EventStatus, Trigger, advance, closing_window
-from state.domain.keys import section_key
+from state.domain.event import TRANSITIONS, Event, EventStatus, Trigger, closing_window
+from state.domain.keys import section_key, ticket_of
 from state.domain.outcome import Outcome, OutcomeKind, reason_of
 from state.domain.reasons import ApiReason, Reason
-from state.domain.tickets import ticket_of
+from state.domain.transitions import advance
 from state.kafka.command_log import AppendUnknown, NotAppended, TooLarge
 from state.records.event import EventEncoder
 from state.redis.idempotency import Claim
@@ -412,7 +412,7 @@ async def _written(
 def _moved(stands: Event, trigger: Trigger) -> Event:
     return replace(
         stands,
-        status=advance(stands.status, trigger),
+        status=advance(TRANSITIONS, stands.status, trigger),
         revision=stands.revision + 1,
         changed_at_ms=now_ms(),
     )

@@ -19,10 +19,10 @@ from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
+from state.domain.keys import split_issued_id, ticket_of
 from state.domain.outcome import OutcomeKind, ReservationView
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
-from state.domain.tickets import split_issued_id, ticket_of
 
 router = APIRouter(tags=["payments"])
 

@@ -13,12 +13,11 @@ from api.pod import Pod
 from api.standing import UNANSWERED, is_news, own, standing_of
 from api.web.problems import Problem, told_as
 from schemas.topics import PAYMENT_COMMANDS
-from state.domain.keys import PURCHASE
+from state.domain.keys import PURCHASE, split_issued_id
 from state.domain.outcome import ReservationView
 from state.domain.purchase import PurchaseStatus
 from state.domain.reasons import ApiReason
 from state.domain.reservation import Status
-from state.domain.tickets import split_issued_id
 from state.records.payments import PurchaseRecord, purchase_of
 
 LOOKS_EVERY_S: Final = 2.0

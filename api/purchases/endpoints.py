@@ -19,9 +19,8 @@ from api.web.problems import Problem, told_as
 from api.web.whole_numbers import Int64
 from schemas.topics import PURCHASE_CONFIRMED
 from state.domain.issued.purchase import IssuedPurchase, IssuedTicket, purchase_id
-from state.domain.keys import ISSUED, buyer_key
+from state.domain.keys import ISSUED, buyer_key, split_issued_id
 from state.domain.reasons import ApiReason
-from state.domain.tickets import split_issued_id
 from state.records.issued.codecs import issued_purchase
 
 router = APIRouter(tags=["purchases"])

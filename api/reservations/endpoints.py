@@ -40,7 +40,7 @@ from api.web.ids import SECTION_FORM, EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
 from api.web.whole_numbers import Int32, Int64
-from state.domain.keys import section_key
+from state.domain.keys import issued_id, section_key
 from state.domain.layout import SeatRange
 from state.domain.outcome import (
     Outcome,
@@ -50,7 +50,6 @@ from state.domain.outcome import (
     reason_of,
 )
 from state.domain.reasons import ApiReason, Reason
-from state.domain.tickets import issued_id
 from state.redis.idempotency import Claim
 from state.redis.seat_lock import Granted
 

@@ -20,8 +20,7 @@ from infra.stack.loopback import tell
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.traffic.sending import CommandEncoders
 from serdes.wire import header_of
-from state.domain.keys import partition_of, section_key
-from state.domain.tickets import issued_id, ticket_of
+from state.domain.keys import issued_id, partition_of, section_key, ticket_of
 
 HELD = "SeatsHeld"
 SOLD = "ReservationConfirmed"

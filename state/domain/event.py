@@ -35,13 +35,6 @@ class SaleState(StrEnum):
     PAST = "past"
 
 
-class IllegalTransition(Exception):
-    """An event cannot go this way.
-
-    Operator action: none; the event is where somebody else brought it.
-    """
-
-
 TRANSITIONS: Final[dict[EventStatus, dict[Trigger, EventStatus]]] = {
     EventStatus.UNSPECIFIED: {},
     EventStatus.OPENING: {
@@ -52,14 +45,6 @@ TRANSITIONS: Final[dict[EventStatus, dict[Trigger, EventStatus]]] = {
     EventStatus.ON_SALE: {Trigger.SALE_CLOSED: EventStatus.CLOSED},
     EventStatus.CLOSED: {},
 }
-
-
-def advance(status: EventStatus, trigger: Trigger) -> EventStatus:
-    """Return the next status. Raises IllegalTransition."""
-    try:
-        return TRANSITIONS[status][trigger]
-    except KeyError:
-        raise IllegalTransition(f"{status.name}: {trigger}") from None
 
 
 class SectionDescription(NamedTuple):

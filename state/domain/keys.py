@@ -1,7 +1,15 @@
-"""Ids, keys and partitions: the only place where a key is built or split."""
+"""Ids, keys and partitions: the only place where a key is built or split.
+
+A reservation id that a pod gives out is `{ticket}-{partition}`. The ticket is a digest of user and
+idempotency key, so the same request has the same id in every pod, without a store that all of them
+would have to ask; nobody else can have it, and it tells nothing about the user. The partition says
+where the reservation lives without the section being named.
+"""
 
 import re
+from base64 import b32encode
 from functools import lru_cache
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 # Patterns are over bytes because ids are checked where they are read: in the record.
@@ -40,6 +48,14 @@ _ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][
 _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
 _EVENT_ID_MAX: Final = 2**63 - 1
 
+TICKET_CHARS: Final = 26
+"""Five bits each: two requests of the same ticket are not expected in the life of the universe."""
+
+# What a header may carry and a human may read; RFC 9110's visible characters and the space.
+IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+
+_ISSUED_ID: Final = re.compile(r"([a-z2-7]{26})-(0|[1-9][0-9]{0,5})")
+
 # Kafka's DefaultPartitioner hashes keys with MurmurHash2 (32 bits) and this seed.
 _SEED: Final = 0x9747B28C
 _MULTIPLIER: Final = 0x5BD1E995
@@ -76,7 +92,7 @@ def buyer_key(event_id: int, user_id: bytes) -> bytes:
 
 
 def is_cart_id(cart_id: bytes) -> bool:
-    """Say whether an id has the form of a cart's: that of `state.domain.tickets`."""
+    """Say whether an id has the form of a cart's: one that a pod gives out."""
     return _CART_ID.fullmatch(cart_id) is not None
 
 
@@ -191,3 +207,28 @@ def partition_of(key: bytes, partitions: int) -> int:
     """
     # Kafka clears the sign bit instead of taking the absolute value.
     return (murmur2(key) & _31_BITS) % partitions
+
+
+class IssuedId(NamedTuple):
+    """The parts of a reservation id that a pod gave out."""
+
+    ticket: str
+    partition: int
+
+
+def ticket_of(user_id: str, idempotency_key: str) -> str:
+    """Return the ticket of a user's key: 26 characters of `[a-z2-7]`."""
+    # A user id has no control characters, so the zero byte ends it beyond doubt.
+    digest = sha256(user_id.encode() + b"\0" + idempotency_key.encode()).digest()
+    return b32encode(digest)[:TICKET_CHARS].decode().lower()
+
+
+def issued_id(ticket: str, partition: int) -> str:
+    """Return the reservation id of a ticket whose section lives on this partition."""
+    return f"{ticket}-{partition}"
+
+
+def split_issued_id(reservation_id: str) -> IssuedId | None:
+    """Return the parts of an id, or None for an id that no pod gave out."""
+    match = _ISSUED_ID.fullmatch(reservation_id)
+    return None if match is None else IssuedId(match[1], int(match[2]))

@@ -11,6 +11,8 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from state.domain.transitions import advance
+
 
 class PurchaseStatus(IntEnum):
     """Where a purchase stands; the number is the index of the symbol in the Avro enum."""
@@ -94,21 +96,6 @@ TRANSITIONS: Final[dict[PurchaseStatus, dict[Turn, PurchaseStatus]]] = {
         Turn.FOUND_UNPAID: PurchaseStatus.FAILED,
     },
 }
-
-
-class IllegalTurn(Exception):
-    """A turn that the table does not allow. The fault is in our rules, never in the input.
-
-    Operator action: none helps. The batch is not committed; report the exception.
-    """
-
-
-def advance(status: PurchaseStatus, turn: Turn) -> PurchaseStatus:
-    """Return the status that `turn` leads to; raise IllegalTurn where none does."""
-    try:
-        return TRANSITIONS[status][turn]
-    except KeyError:
-        raise IllegalTurn(f"{status.name} x {turn.name}") from None
 
 
 class Question(IntEnum):
@@ -274,7 +261,7 @@ def begin(amount: int, currency: bytes, deadline_ms: int, now_ms: int, asked: in
     """
     new = Purchase(amount, currency, deadline_ms, PurchaseStatus.PENDING, asked=asked)
     if now_ms >= deadline_ms:
-        return new._replace(status=advance(new.status, Turn.EXPIRED))
+        return new._replace(status=advance(TRANSITIONS, new.status, Turn.EXPIRED))
     return _ask(new, Question.CHARGE, now_ms)
 
 
@@ -463,7 +450,7 @@ _HINTS_MATTER: Final = {
 
 
 def _turn(purchase: Purchase, turn: Turn) -> Purchase:
-    return purchase._replace(status=advance(purchase.status, turn))
+    return purchase._replace(status=advance(TRANSITIONS, purchase.status, turn))
 
 
 def _ask(purchase: Purchase, question: Question, due_ms: int) -> Purchase:

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from state.domain.layout import SeatPosition, SeatRange
 from state.domain.reasons import Reason
+from state.domain.transitions import advance
 
 
 class Status(IntEnum):
@@ -112,21 +113,6 @@ _ENDS: Final = (*RELEASED_BY, Later.CONFIRMED, Later.REACQUIRED, Later.REFUNDED)
 
 EXTENSIONS_KEPT: Final = 16
 """Extensions that a reservation remembers: each a key whose late repeat extends nothing again."""
-
-
-class IllegalTransition(Exception):
-    """A decision that the table does not allow: a fault in our rules, never in the input.
-
-    Operator action: none that helps; the worker ends and nothing of the batch is visible.
-    """
-
-
-def advance(status: Status, later: Later) -> Status:
-    """Return the status that `later` leads to; raise IllegalTransition where none does."""
-    try:
-        return TRANSITIONS[status][later]
-    except KeyError:
-        raise IllegalTransition(f"{status.name} x {later.name}") from None
 
 
 class LaterOutcome(NamedTuple):
@@ -244,7 +230,7 @@ class Reservation(NamedTuple):
             # Nothing but extensions comes before another one.
             kept = kept[max(0, len(kept) + 1 - extensions) :]
         return self._replace(
-            status=advance(Status(self.status), Later(later.kind)),
+            status=advance(TRANSITIONS, Status(self.status), Later(later.kind)),
             epoch=later.epoch,
             later=(*kept, later),
         )

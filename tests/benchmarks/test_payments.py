@@ -15,8 +15,7 @@ from benchmarks.pod_runs.arena import EVENT_ID, Arena, Command, openings
 from schemas.topics import SECTION_COMMANDS
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
-from state.domain.keys import partition_of, section_key
-from state.domain.tickets import split_issued_id
+from state.domain.keys import partition_of, section_key, split_issued_id
 from state.records.commands import CommandEncoders
 from state.records.names import OpenSection
 

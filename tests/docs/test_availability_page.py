@@ -26,7 +26,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
         f"{1000 * streaming.GATHER_S_PER_CLIENT:.1f} ms for each client",
         f"takes nothing for {streamed.STUCK_S} s",
         f"{streamed.QUEUED_FRAMES_MAX} frames or {streamed.QUEUED_BYTES_MAX // 1024} kB",
-        f"comment every {streaming.TICK_S * streaming.COMMENT_TICKS:.0f} s",
+        f"comment every {streamed.TICK_S * streaming.COMMENT_TICKS:.0f} s",
         f"at most {streamed.STREAMS_MAX:,} streams",
     ):
         assert said in streams

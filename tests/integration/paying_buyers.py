@@ -22,9 +22,16 @@ from scripts.brokers.addresses import servers
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import CommandEncoders, schema_ids
 from state.domain.carts.cart import OnFailure
-from state.domain.keys import Order, cart_key, cart_payment_id, partition_of, section_key
+from state.domain.keys import (
+    Order,
+    cart_key,
+    cart_payment_id,
+    issued_id,
+    partition_of,
+    section_key,
+    ticket_of,
+)
 from state.domain.layout import Rules
-from state.domain.tickets import issued_id, ticket_of
 from state.plans.reading import parse_plan
 from state.records.carts import CartEncoders, Wanted
 from state.records.payments import PaymentEncoders

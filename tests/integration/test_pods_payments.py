@@ -16,8 +16,7 @@ from infra.stack.processes import wait_until
 from schemas.topics import PAYMENT_COMMANDS
 from scripts.traffic.sending import schema_ids
 from serdes.wire import header_of
-from state.domain.keys import Order
-from state.domain.tickets import split_issued_id
+from state.domain.keys import Order, split_issued_id
 from state.records.payments import PAYMENTS
 from state.redis.keys import seat_locks
 

@@ -21,8 +21,7 @@ from integration.workers import read_committed
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
 from infra.stack.processes import wait_until
 from schemas.topics import SECTION_COMMANDS
-from state.domain.keys import partition_of, section_key
-from state.domain.tickets import issued_id, ticket_of
+from state.domain.keys import issued_id, partition_of, section_key, ticket_of
 from state.views.availability.statuses import STALE_AFTER_MS
 from state.views.availability.view import AvailabilityView
 

@@ -26,8 +26,7 @@ from infra.stack.processes import wait_until
 from infra.stack.running import ephemeral_directory
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.traffic.sending import schema_ids
-from state.domain.keys import partition_of, section_key
-from state.domain.tickets import issued_id, ticket_of
+from state.domain.keys import issued_id, partition_of, section_key, ticket_of
 from state.records.commands import CommandEncoders
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]

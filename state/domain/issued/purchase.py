@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from state.domain.tickets import issued_id, split_issued_id, ticket_of
+from state.domain.keys import issued_id, split_issued_id, ticket_of
 
 
 class IssuedOrder(NamedTuple):

@@ -11,8 +11,8 @@ from support.pods.reservations_asked import ANN, BOB, asking, owners_of, problem
 from support.seats.section_commands import EVENT, confirm, fail_payment, release, told
 
 from api.pod import Pod
+from state.domain.keys import ticket_of
 from state.domain.purchase import PurchaseStatus
-from state.domain.tickets import ticket_of
 from state.owners.lookup import OwnerUnreachable
 
 

@@ -27,8 +27,8 @@ from support.records.status_records import Fed
 from support.seats.section_commands import ELSEWHERE, EVENT, A, confirm
 
 from api.pod import Pod
+from state.domain.keys import issued_id, ticket_of
 from state.domain.status import SectionStatus
-from state.domain.tickets import issued_id, ticket_of
 
 
 def test_a_hold_is_answered_with_its_committed_outcome() -> None:

@@ -13,8 +13,8 @@ from support.pods.reservation_pods import Feed, Owners, Seats, pod_over
 from support.seats.section_commands import EVENT, A, confirm, extend, release, tick
 
 from api.pod import Pod
+from state.domain.keys import issued_id, ticket_of
 from state.domain.outcome import Place, place_of
-from state.domain.tickets import issued_id, ticket_of
 from state.owners.lookup import OwnerNotReady, OwnerUnreachable
 
 PATH = f"/v1/events/{EVENT}/reservations"

@@ -25,7 +25,7 @@ from api.availability.endpoints import lookups_of
 from api.availability.stream import streams_of
 from api.commands import desk as answers
 from api.web.waits import USER_WAITS_MAX, ClientGone, while_here
-from state.domain.tickets import issued_id, ticket_of
+from state.domain.keys import issued_id, ticket_of
 
 PATH = f"/v1/events/{EVENT}/availability"
 SECTIONS = 800

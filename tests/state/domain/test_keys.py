@@ -4,22 +4,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.domain.keys import (
+    IDEMPOTENCY_KEY,
     PART_ID_BYTES_MIN,
     RESERVATION_ID,
     SECTION_ID,
     Order,
     buyer_key,
     is_cart_id,
+    issued_id,
     may_store_of_carts,
     murmur2,
     part_id,
     partition_of,
     section_key,
+    split_issued_id,
     split_order_id,
     split_part_id,
     split_section_key,
+    ticket_of,
 )
-from state.domain.tickets import issued_id, split_issued_id, ticket_of
+
+KEYS = st.from_regex(IDEMPOTENCY_KEY, fullmatch=True)
+USERS = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=16)
 
 # From the tests of Apache Kafka's Java client (UtilsTest), there as signed numbers.
 GOLDEN = {
@@ -127,3 +133,37 @@ def test_a_store_of_carts_has_carts_and_its_progress() -> None:
 
 def test_what_a_buyer_has_bought_of_an_event_has_one_key() -> None:
     assert buyer_key(7, b"ann") == b"7-ann"
+
+
+@given(USERS, KEYS, st.integers(0, 999_999))
+def test_an_id_given_out_is_one_that_commands_may_carry_and_tells_its_parts(
+    user: str, key: str, partition: int
+) -> None:
+    ticket = ticket_of(user, key)
+    reservation_id = issued_id(ticket, partition)
+    assert RESERVATION_ID.fullmatch(reservation_id.encode())
+    assert split_issued_id(reservation_id) == (ticket, partition)
+
+
+@given(st.tuples(USERS, KEYS), st.tuples(USERS, KEYS))
+def test_tickets_are_the_same_for_the_same_user_and_key_only(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    assert (ticket_of(*one) == ticket_of(*other)) == (one == other)
+
+
+def test_no_user_can_shift_characters_between_name_and_key() -> None:
+    assert ticket_of("ann", "bc") != ticket_of("an", "nbc")
+
+
+@given(st.one_of(st.text(max_size=40), st.from_regex(r"[a-z2-7]{26}-[0-9]{1,8}")))
+def test_whatever_is_split_is_put_together_as_it_was(text: str) -> None:
+    parts = split_issued_id(text)
+    assert parts is None or issued_id(*parts) == text
+
+
+def test_an_id_that_only_looks_alike_is_none_of_ours() -> None:
+    ticket = ticket_of("ann", "k")
+    for text in (ticket, f"{ticket}-", f"{ticket}-01", f"{ticket}--1", f"{ticket.upper()}-1"):
+        assert split_issued_id(text) is None
+        assert split_issued_id(text + "\n") is None

@@ -18,13 +18,11 @@ from state.domain.purchase import (
     Finding,
     Followed,
     Heard,
-    IllegalTurn,
     Purchase,
     PurchaseStatus,
     Question,
     Say,
     Turn,
-    advance,
     after_answer,
     after_finding,
     after_hint,
@@ -37,6 +35,7 @@ from state.domain.purchase import (
     begin_claimed,
     without_charge,
 )
+from state.domain.transitions import IllegalTransition, advance
 
 P, T, F = PurchaseStatus, Turn, Finding
 NOW, DEADLINE = 1_000_000, 1_900_000
@@ -75,10 +74,10 @@ LEGAL = {
 @pytest.mark.parametrize(("status", "turn"), list(itertools.product(P, T)))
 def test_only_what_the_table_allows_may_follow(status: PurchaseStatus, turn: Turn) -> None:
     if (status, turn) in LEGAL:
-        assert advance(status, turn) is LEGAL[status, turn]
+        assert advance(TRANSITIONS, status, turn) is LEGAL[status, turn]
     else:
-        with pytest.raises(IllegalTurn, match=f"{status.name} x {turn.name}"):
-            advance(status, turn)
+        with pytest.raises(IllegalTransition, match=f"{status.name} x {turn.name}"):
+            advance(TRANSITIONS, status, turn)
 
 
 def test_every_status_has_a_row_in_the_table() -> None:

@@ -14,7 +14,6 @@ from state.domain.reservation import (
     FAILED_BY,
     RELEASED_BY,
     TRANSITIONS,
-    IllegalTransition,
     Later,
     LaterOutcome,
     PaymentFailure,
@@ -22,7 +21,6 @@ from state.domain.reservation import (
     Reservation,
     SaleDecision,
     Status,
-    advance,
     epoch_meant,
     extended_deadline_ms,
     refusal_to_confirm,
@@ -32,6 +30,7 @@ from state.domain.reservation import (
     refusal_to_refund,
     refusal_to_release,
 )
+from state.domain.transitions import IllegalTransition, advance
 
 LEGAL = {
     (Status.HELD, Later.EXTENDED): Status.HELD,
@@ -64,10 +63,10 @@ def reservation(status: Status, *kinds: Later, epoch: int = 1, **fields: Any) ->
 @pytest.mark.parametrize(("status", "later"), list(itertools.product(Status, Later)))
 def test_only_what_the_table_allows_may_follow(status: Status, later: Later) -> None:
     if (status, later) in LEGAL:
-        assert advance(status, later) is LEGAL[status, later]
+        assert advance(TRANSITIONS, status, later) is LEGAL[status, later]
     else:
         with pytest.raises(IllegalTransition, match=f"{status.name} x {later.name}"):
-            advance(status, later)
+            advance(TRANSITIONS, status, later)
 
 
 def test_every_status_has_a_row_in_the_table() -> None:
@@ -112,7 +111,10 @@ def test_whatever_releases_a_reservation_is_its_cause_by_the_same_name() -> None
 
 def test_a_payment_may_end_a_hold_by_each_failure() -> None:
     assert FAILED_BY.keys() == set(PaymentFailure)
-    assert all(advance(Status.PAYING, later) == Status.RELEASED for later in FAILED_BY.values())
+    assert all(
+        advance(TRANSITIONS, Status.PAYING, later) == Status.RELEASED
+        for later in FAILED_BY.values()
+    )
 
 
 def test_the_deadline_is_that_of_the_hold_and_then_that_of_its_payment() -> None:

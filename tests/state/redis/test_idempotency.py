@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from state.domain.tickets import ticket_of
+from state.domain.keys import ticket_of
 from state.redis.idempotency import LIFETIME_S, Claim, IdempotencyKeys, digest_of
 from state.redis.keys import idempotency
 

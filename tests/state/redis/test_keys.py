@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.domain.tickets import ticket_of
+from state.domain.keys import ticket_of
 from state.redis.keys import PREFIX, idempotency, limit_of_network, limit_of_user
 
 LIMITS = (limit_of_user, limit_of_network)

@@ -15,7 +15,7 @@ from support.seats.section_commands import IDS
 from api.commands.cart_desk import CartDesk
 from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
-from state.domain.tickets import split_issued_id
+from state.domain.keys import split_issued_id
 from state.kafka.command_log import Appended
 
 Test = Callable[[PaidCarts, Pod, httpx.AsyncClient], Awaitable[None]]

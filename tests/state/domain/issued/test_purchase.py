@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase, is_purchase_of, purchase_id
-from state.domain.tickets import IDEMPOTENCY_KEY, split_issued_id
+from state.domain.keys import IDEMPOTENCY_KEY, split_issued_id
 
 EMPTY = IssuedPurchase(b"p", b"ann", 7)
 
