@@ -9,12 +9,13 @@ the key is the id in decimal, the value JSON, all on partition 0.
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from time import monotonic
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
+from infra.process.kafka_security import KafkaOptions
 from schemas.topics import SCHEMA_IDS
 from serdes.registry.known_ids import IdLogUnavailableError, KnownId, SchemaIdsError
 from state.kafka.refusals import Refusals
@@ -29,6 +30,7 @@ _LACKING: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
 class SchemaIdLog:
     """The list of one cluster. Every call connects anew, and blocks up to `timeout_s`.
 
@@ -36,18 +38,11 @@ class SchemaIdLog:
     kafka: further options of librdkafka, such as for TLS and SASL.
     """
 
-    def __init__(
-        self,
-        brokers: str,
-        *,
-        topic: str = SCHEMA_IDS.name,
-        kafka: KafkaOptions = NO_OPTIONS,
-        timeout_s: float = TIMEOUT_S,
-    ) -> None:
-        self._brokers = brokers
-        self._topic = topic
-        self._kafka = kafka
-        self._timeout_s = timeout_s
+    brokers: str
+    _: KW_ONLY
+    topic: str = SCHEMA_IDS.name
+    kafka: KafkaOptions = field(default_factory=dict)
+    timeout_s: float = TIMEOUT_S
 
     def read(self) -> list[KnownId]:
         """Return what was said first of each id, up to the end that the list has now.
@@ -89,56 +84,54 @@ class SchemaIdLog:
                 **self._options(refusals),
                 "acks": "all",
                 "enable.idempotence": True,
-                "delivery.timeout.ms": int(self._timeout_s * 1000),
+                "delivery.timeout.ms": int(self.timeout_s * 1000),
             },
             logger=log,
         )
         for one in known:
             value = {"record": one.record, "fingerprint": one.fingerprint}
             producer.produce(
-                self._topic,
+                self.topic,
                 json.dumps(value).encode(),
                 str(one.schema_id).encode(),
                 _PARTITION,
                 on_delivery=note,
             )
-        missing = producer.flush(self._timeout_s + 1)
+        missing = producer.flush(self.timeout_s + 1)
         if failed or missing:
             why = failed[0].str() if failed else f"{missing} records without an answer"
-            raise IdLogUnavailableError(
-                refusals.told_with(f"{self._topic} was not written: {why}")
-            )
+            raise IdLogUnavailableError(refusals.told_with(f"{self.topic} was not written: {why}"))
 
     def _options(self, refusals: Refusals) -> dict[str, Any]:
         return {
-            "bootstrap.servers": self._brokers,
+            "bootstrap.servers": self.brokers,
             "client.id": "seatstream-schema-ids",
             "allow.auto.create.topics": False,
             "socket.timeout.ms": 10_000,
             "error_cb": refusals,
-            **self._kafka,
+            **self.kafka,
         }
 
     def _read(self, consumer: Consumer) -> list[KnownId]:
-        where = TopicPartition(self._topic, _PARTITION)
+        where = TopicPartition(self.topic, _PARTITION)
         low, end = self._watermarks(consumer, where)
         if low > 0:
             raise SchemaIdsError(
-                f"topic {self._topic} begins at offset {low}: its first records were removed, and "
+                f"topic {self.topic} begins at offset {low}: its first records were removed, and "
                 "with them what is known of schema ids. Its retention must be -1: python -m "
                 "scripts.create_topics --apply-configs; then delete and create the topic, once "
                 "the registry is certainly the one that the log was written with"
             )
         first: dict[int, KnownId] = {}
         position = 0
-        consumer.assign([TopicPartition(self._topic, _PARTITION, 0)])
-        deadline = monotonic() + self._timeout_s
+        consumer.assign([TopicPartition(self.topic, _PARTITION, 0)])
+        deadline = monotonic() + self.timeout_s
         while position < end:
             message = consumer.poll(max(0.0, min(0.5, deadline - monotonic())))
             if message is None:
                 if monotonic() >= deadline:
                     raise KafkaException(
-                        f"topic {self._topic} was not read to its end in {self._timeout_s:.0f} s"
+                        f"topic {self.topic} was not read to its end in {self.timeout_s:.0f} s"
                     )
                 continue
             error, offset = message.error(), message.offset()
@@ -153,24 +146,24 @@ class SchemaIdLog:
 
     def _watermarks(self, consumer: Consumer, where: TopicPartition) -> tuple[int, int]:
         # Asked for first: without it an unknown topic is told only after the whole time.
-        found = consumer.list_topics(self._topic, timeout=self._timeout_s).topics[self._topic]
+        found = consumer.list_topics(self.topic, timeout=self.timeout_s).topics[self.topic]
         if found.error is not None:
             code = found.error.code()
             if code in _LACKING:
                 raise SchemaIdsError(
-                    f"there is no topic {self._topic}. Create the topics first: python -m "
+                    f"there is no topic {self.topic}. Create the topics first: python -m "
                     "scripts.create_topics"
                 )
             if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 raise SchemaIdsError(
-                    f"topic {self._topic}: {found.error}. Grant the rights that SECURITY.md lists"
+                    f"topic {self.topic}: {found.error}. Grant the rights that SECURITY.md lists"
                 )
             raise KafkaException(found.error)
-        low, end = consumer.get_watermark_offsets(where, timeout=self._timeout_s)
+        low, end = consumer.get_watermark_offsets(where, timeout=self.timeout_s)
         return int(low), int(end)
 
     def _known_of(self, message: Message) -> KnownId | None:
-        source = f"the list in topic {self._topic} (offset {message.offset()})"
+        source = f"the list in topic {self.topic} (offset {message.offset()})"
         try:
             said = json.loads(message.value() or b"")
             schema_id = int(message.key() or b"")

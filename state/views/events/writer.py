@@ -7,7 +7,7 @@ the last record of an event, which is the one that compaction keeps, is the one 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Final, Protocol
 
 from serdes.wire import VALUE_BYTES_MAX
@@ -46,25 +46,19 @@ class Appender(Protocol):
     ) -> Appended: ...
 
 
+@dataclass(frozen=True, slots=True)
 class EventWriter:
     """Writes a pod's changes of events; all methods belong to one loop."""
 
-    def __init__(
-        self,
-        catalogue: Events,
-        log: Appender,
-        encode: EventEncoder,
-        *,
-        read_back_s: float = READ_BACK_S,
-    ) -> None:
-        self._catalogue = catalogue
-        self._log = log
-        self._encode = encode
-        self._read_back_s = read_back_s
+    catalogue: Events
+    log: Appender
+    encode: EventEncoder
+    _: KW_ONLY
+    read_back_s: float = READ_BACK_S
 
     def check_size(self, event: Event) -> None:
         """Raise TooLarge for an event whose record would be above the readers' limit."""
-        size = len(self._encode(event))
+        size = len(self.encode(event))
         if size > VALUE_BYTES_MAX:
             raise TooLarge(f"a record of {size} bytes, the limit is {VALUE_BYTES_MAX}")
 
@@ -82,7 +76,7 @@ class EventWriter:
         """
         was_overtaken = False
         for _ in range(ATTEMPTS_MAX):
-            known = self._catalogue.get(event_id)
+            known = self.catalogue.get(event_id)
             refusal: Exception | None = None
             try:
                 wanted = decide(known)
@@ -99,18 +93,18 @@ class EventWriter:
             assert wanted.revision == (1 if known is None else known.revision + 1)
             self.check_size(wanted)
             key = event_key(event_id)
-            appended = await self._log.send(
+            appended = await self.log.send(
                 key,
-                self._encode(wanted),
-                partition=partition_of(key, self._log.partitions),
+                self.encode(wanted),
+                partition=partition_of(key, self.log.partitions),
                 headers=headers,
             )
-            is_read = await self._catalogue.has_read(
-                appended.partition, appended.offset, self._read_back_s
+            is_read = await self.catalogue.has_read(
+                appended.partition, appended.offset, self.read_back_s
             )
             if not is_read:
                 raise AppendUnknown(f"event {event_id}: in the log, but not read back")
-            if self._catalogue.get(event_id) == wanted:
+            if self.catalogue.get(event_id) == wanted:
                 if refusal is not None:
                     raise refusal
                 return wanted
