@@ -87,7 +87,7 @@ class LockSweeper:
             await check_policy(ask)
             self.evicts = False
             if await lease.hold():
-                await self._sweep(ask)
+                await self._sweep(lease, ask)
         except (RedisError, OSError, TimeoutError, Evicts) as error:
             # One that does not answer has told nothing else.
             self.evicts |= isinstance(error, Evicts)
@@ -97,13 +97,18 @@ class LockSweeper:
         else:
             self._is_troubled = False
 
-    async def _sweep(self, ask: Ask) -> None:
+    async def _sweep(self, lease: Lease, ask: Ask) -> None:
         known: dict[tuple[bytes, str, int], bool] = {}
+        silent: set[int] = set()
 
         async def is_over(section: bytes, reservation_id: str, epoch: int) -> bool:
             hold = section, reservation_id, epoch
             if hold not in known:
-                known[hold] = await self._is_over(*hold)
+                before = len(silent)
+                known[hold] = await self._is_over(*hold, silent)
+                if len(silent) > before:
+                    # That took its patience: no other pod begins beside this one meanwhile.
+                    await lease.hold()
             return known[hold]
 
         found = await sweep(ask, is_over)
@@ -118,26 +123,37 @@ class LockSweeper:
                 found.repaired,
             )
 
-    async def _is_over(self, section: bytes, reservation_id: str, epoch: int) -> bool:
-        """Say whether a hold has certainly ended; one that nobody knows may yet begin."""
+    async def _is_over(
+        self, section: bytes, reservation_id: str, epoch: int, silent: set[int]
+    ) -> bool:
+        """Say whether a hold has certainly ended; one that nobody knows may yet begin.
+
+        silent: partitions whose owner did not answer in this look. None of them is asked again in
+                it, and those that do not answer now are added.
+        """
         view = self._outcomes.get(reservation_id.encode())
         if view is None:
-            view = await self._stored(section, reservation_id)
+            view = await self._stored(section, reservation_id, silent)
         if view is None:
             return False
         # Where it was rejected there never was an epoch.
         is_past = view.epoch > epoch or view.status is Status.REJECTED
         return is_past or (view.epoch == epoch and view.status not in _HOLDING)
 
-    async def _stored(self, section: bytes, reservation_id: str) -> ReservationView | None:
+    async def _stored(
+        self, section: bytes, reservation_id: str, silent: set[int]
+    ) -> ReservationView | None:
         """Return how it stands by its owner's word; None where there is none, or no word."""
         if not self._outcomes.partitions:
             return None
         # By the section: the id of a cart's part names the partition of its cart.
         partition = partition_of(section, self._outcomes.partitions)
+        if partition in silent:
+            return None
         try:
             held = await self._owners.reservation(partition, reservation_id.encode())
         except _UNANSWERED:
+            silent.add(partition)
             return None
         prefix = f"{SECTION_COMMANDS.name}:{partition}:"
         return None if held is None else as_stored(held, prefix)

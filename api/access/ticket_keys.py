@@ -6,6 +6,7 @@ same code at every pod that has the same key. Workers have no key, and nothing s
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ TYPE: Final = "ticket+jwt"
 """No access token is of this type: nobody can use one for the other."""
 
 ALGORITHM: Final = "EdDSA"
+
+_CODES_KEPT: Final = 8_192
+"""Codes of tickets that were looked at last: who polls has the same ones each time."""
 
 
 class TicketKeys:
@@ -36,6 +40,7 @@ class TicketKeys:
         known = [self._key] if self._key is not None else []
         known += [private_key(old) for old in olds if old]
         self._public = [_public(one) for one in known]
+        self._code = lru_cache(_CODES_KEPT)(self._signed)
 
     @property
     def can_sign(self) -> bool:
@@ -43,6 +48,9 @@ class TicketKeys:
 
     def code(self, claims: Mapping[str, Any]) -> str:
         """Return the code that says this of a ticket."""
+        return self._code(tuple(claims.items()))
+
+    def _signed(self, claims: tuple[tuple[str, Any], ...]) -> str:
         assert self._key is not None, "nobody signs here"
         headers = {"kid": self._public[0]["kid"], "typ": TYPE}
         return jwt.encode(dict(claims), self._key, algorithm=ALGORITHM, headers=headers)

@@ -46,14 +46,15 @@ async def find_purchase(
     user = who.user_id.encode()
     partition = pod.desk.partition_of(buyer_key(event_id, user))
     found = await _purchase(pod, purchase_id(user, event_id, partition), who)
-    return json_answer(purchase_body(found, pod.ticket_keys))
+    return json_answer(await purchase_body(found, pod.ticket_keys))
 
 
 @router.get("/v1/purchases/{purchase_id}", response_model=PurchaseBody, dependencies=LOOKS)
 async def show_purchase(request: Request, purchase_id: PurchaseIdInPath, who: Buyer) -> Response:
     """Show a purchase and its tickets."""
     pod = pod_of(request)
-    return json_answer(purchase_body(await _purchase(pod, purchase_id, who), pod.ticket_keys))
+    found = await _purchase(pod, purchase_id, who)
+    return json_answer(await purchase_body(found, pod.ticket_keys))
 
 
 @router.get(_TICKET, response_model=TicketBody, dependencies=LOOKS)

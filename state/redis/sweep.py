@@ -8,19 +8,19 @@ until then it is somebody's, and its seats are told to be taken.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from redis.exceptions import ResponseError
 
 from state.domain.keys import section_key
 from state.redis.keys import ALL_FENCES, ALL_LOCKS, seat_locks, split_seat_lock
-from state.redis.scripts import Ask
+from state.redis.scripts import Ask, Script
 from state.redis.seat_lock import SeatLock, owner_of, split_owner
 
 PAGE: Final = 500
 """Keys that one SCAN looks at: the server serves others in between."""
 
-_NOBODY: Final = "", 0
+_REPAIR: Final = Script("repair")
 _ENDED, _ENDLESS = -2, -1
 """What PTTL says of a key that is not there, and of one without an end."""
 
@@ -29,6 +29,17 @@ _FENCES: Final = frozenset({b"hash", "hash", b"none", "none"})
 IsOver = Callable[[bytes, str, int], Awaitable[bool]]
 """(section's key, reservation id, epoch) -> whether that hold has certainly ended, or its seats
 were sold."""
+
+
+class _Seen(NamedTuple):
+    """What lay under a key of a lock.
+
+    owner: whose lock it is; None for what is none of ours.
+    told:  what `repair` is told, so that it removes nothing else.
+    """
+
+    owner: tuple[str, int] | None
+    told: tuple[Any, ...] = ("", "", "", "")
 
 
 @dataclass(slots=True)
@@ -50,43 +61,48 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
     locks = SeatLock(ask)
     async for page in _pages(ask, ALL_LOCKS):
         found.locks += len(page)
-        owners = await asyncio.gather(*(_owner(ask, key) for key in page))
-        for key, owner in zip(page, owners, strict=True):
-            if owner == _NOBODY:
+        every = await asyncio.gather(*(_look(ask, key) for key in page))
+        for key, seen in zip(page, every, strict=True):
+            if seen is None:
                 continue
             place = split_seat_lock(key.decode(errors="replace"))
-            if place is None or owner is None:
+            if place is None:
+                # Nobody of ours ever has a lock of that name.
                 found.repaired += await ask("DEL", key)
                 continue
+            if seen.owner is None:
+                found.repaired += await _REPAIR.run(ask, [key], seen.told)
+                continue
             event_id, section, seat = place
-            if await is_over(section_key(event_id, section), *owner):
+            if await is_over(section_key(event_id, section), *seen.owner):
                 keys = seat_locks(event_id, section, [seat])
                 # By its owner again: meanwhile another may have it.
-                found.orphans += await locks.release_of(keys, owner_of(*owner))
+                found.orphans += await locks.release_of(keys, owner_of(*seen.owner))
     async for page in _pages(ask, ALL_FENCES):
         for key in page:
             if await ask("TYPE", key) not in _FENCES:
-                found.repaired += await ask("DEL", key)
+                found.repaired += await _REPAIR.run(ask, [key], ("", "", "", "fence"))
     return found
 
 
-async def _owner(ask: Ask, key: bytes) -> tuple[str, int] | None:
-    """Return whose lock it is; None for what is none of ours.
+async def _look(ask: Ask, key: bytes) -> _Seen | None:
+    """Return what lies under the key of a lock; None where it has ended meanwhile.
 
-    `_NOBODY` where it has ended meanwhile: what lies there by now is another's.
+    Two questions, between which it may end and be another's: what is removed is compared again.
     """
     try:
-        owner, *others = await ask("HMGET", key, "o", "t", "f")
+        fields = await ask("HMGET", key, "o", "t", "f")
     except ResponseError as error:
         if "WRONGTYPE" not in str(error):
             raise
-        return None
+        return _Seen(None)
     left_ms = await ask("PTTL", key)
     if left_ms == _ENDED:
-        return _NOBODY
-    if owner is None or None in others or left_ms == _ENDLESS:
         return None
-    return split_owner(owner)
+    told = tuple(b"" if one is None else one for one in fields)
+    if left_ms == _ENDLESS:
+        return _Seen(None, (*told, "endless"))
+    return _Seen(None if None in fields else split_owner(fields[0]), (*told, ""))
 
 
 async def _pages(ask: Ask, pattern: str) -> AsyncIterator[list[bytes]]:

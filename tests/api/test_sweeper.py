@@ -74,9 +74,13 @@ def test_where_nobody_who_knows_can_be_asked_every_lock_stays(redis_url: str) ->
         owners_of(pod).failure = OwnerNotReady("it restores")
         sweeper = LockSweeper(redis_url, pod.outcomes, pod.owners)
         section = section_key(EVENT, A)
-        assert not await sweeper._is_over(section, ENDED, 1)
+        silent = set[int]()
+        assert not await sweeper._is_over(section, ENDED, 1, silent)
+        # In this look nobody waits for them again.
         owners_of(pod).failure = None
-        assert await sweeper._is_over(section, ENDED, 1)
+        assert not await sweeper._is_over(section, ENDED, 1, silent)
+        assert len(silent) == 1
+        assert await sweeper._is_over(section, ENDED, 1, set())
 
     asyncio.run(go())
 

@@ -111,6 +111,73 @@ def test_a_lock_that_ended_while_it_was_looked_at_may_be_another_s_by_now(redis_
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("asks", ["HMGET", "PTTL"])
+def test_s3_16_a_lock_that_is_granted_between_two_questions_is_nobody_elses_to_remove(
+    redis_url: str, asks: str
+) -> None:
+    """One that has just ended has no owner; what lies there a moment later has one."""
+
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            await clear(client)
+            locks, event = SeatLock(client.execute_command), next(EVENT)
+            keys = seat_locks(event, "A", [(0, 1)])
+            assert isinstance(await locks.acquire(keys, owner_of("ann", 1), TTL_MS), Granted)
+
+            async def ask(*command: Any) -> Any:
+                said = await ask_of(client)(*command)
+                if command[0] == "SCAN" and asks == "HMGET":
+                    await locks.release_of(keys, owner_of("ann", 1))
+                if command[0] == asks:
+                    # The other one has the seat, whole and in time, behind what was answered.
+                    await client.delete(*keys.locks)
+                    claim = await locks.acquire(keys, owner_of("ben", 1), TTL_MS)
+                    assert isinstance(claim, Granted)
+                return [None] * 3 if command[0] == asks == "HMGET" else said
+
+            found = await sweep(ask, lambda _, *hold: over(set(), *hold))
+            assert (found.orphans, found.repaired) == (0, 0)
+            assert await client.hget(keys.locks[0], "o") == b"ben:1"
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("kind", ["text", "no owner", "endless"])
+def test_s3_16_what_became_a_lock_of_ours_while_it_was_repaired_stays(
+    redis_url: str, kind: str
+) -> None:
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            await clear(client)
+            locks, event = SeatLock(client.execute_command), next(EVENT)
+            keys = seat_locks(event, "A", [(0, 1)])
+            [key] = keys.locks
+            if kind == "text":
+                await client.set(key, "somebody's")
+            else:
+                whole = {"o": "eve:1", "t": "x", "f": "1"} if kind == "endless" else {"o": "eve:1"}
+                await client.hset(key, mapping=whole)
+            await client.set(keys.fence, "no hash")
+
+            async def ask(*command: Any) -> Any:
+                if command[0] == "EVALSHA" and key in map(str_of, command):
+                    await client.delete(key, keys.fence)
+                    claim = await locks.acquire(keys, owner_of("ben", 1), TTL_MS)
+                    assert isinstance(claim, Granted)
+                return await ask_of(client)(*command)
+
+            found = await sweep(ask, lambda _, *hold: over(set(), *hold))
+            assert found == Swept(1, 0, 0)
+            assert await client.hget(key, "o") == b"ben:1"
+            assert await client.exists(keys.fence)
+
+    asyncio.run(go())
+
+
+def str_of(part: Any) -> str:
+    return part.decode() if isinstance(part, bytes) else str(part)
+
+
 def test_only_scan_looks_at_keys_and_every_page_of_it(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
