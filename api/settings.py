@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import urlsplit, urlunsplit
 
 from api.access.addresses import network_in
 from api.access.ticket_keys import private_key
@@ -17,6 +16,7 @@ from infra.process.environment import (
     name,
     setting,
     whole,
+    without_password,
 )
 from infra.process.settings import PREFIX, SharedSettings
 from state.redis.rate_limit import Limit
@@ -175,13 +175,3 @@ class ApiSettings(SharedSettings):
 
     def __repr__(self) -> str:
         return f"ApiSettings({self.shown()})"
-
-
-def without_password(url: str) -> str:
-    """Return an address without the secrets that it may carry."""
-    parts = urlsplit(url)
-    if not parts.netloc:
-        return url
-    place = parts.netloc.rpartition("@")[2]
-    query = "..." if parts.query else ""
-    return urlunsplit(parts._replace(netloc=place, query=query))

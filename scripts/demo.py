@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         paying = min(1.0, PAYING_PER_S / rate)
         prepare_topics(stack.kafka_brokers, display)
         where = Servers(stack.kafka_brokers, registry.result())
-        display.say(f"Kafka at {where.brokers}, registry at {where.registry_url}")
+        display.say(str(where))
         rebuild = opened.enter_context(rebuilding(where, home)) if arguments.rebuild else None
         workers = [
             Worker(f"worker-{number}", where, home, worker_settings(stack, rebuild))

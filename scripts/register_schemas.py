@@ -125,7 +125,7 @@ def _register_and_print(options: argparse.Namespace) -> int:
         print("register_schemas: the registry refuses a schema; see diff", file=sys.stderr)
         return _DIFFERENT
     ids = {each.subject: each.schema_id for each in done if each.schema_id is not None}
-    found = SchemaIds(ids, f"the registry {options.registry}")
+    found = SchemaIds(ids, f"the registry {registry.url}")
     if options.pin and len(ids) == len(done):
         write_ids(PINS_FILE, found)
     try:

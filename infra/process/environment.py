@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 Value = TypeVar("Value")
 Number = TypeVar("Number", int, float)
@@ -226,3 +226,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def without_password(url: str) -> str:
+    """Return an address without the secrets that it may carry."""
+    parts = urlsplit(url)
+    if not parts.netloc:
+        return url
+    place = parts.netloc.rpartition("@")[2]
+    query = "..." if parts.query else ""
+    return urlunsplit(parts._replace(netloc=place, query=query))

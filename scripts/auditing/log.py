@@ -188,7 +188,7 @@ def wire_of(where: Servers, log: Log) -> WireFormat:
         lost = [one for one in known.all() if one.schema_id in ids - writers.keys()]
         if lost:
             # Or commands that were decided would count as a stranger's bytes.
-            raise forgotten(lost[0], where.registry_url)
+            raise forgotten(lost[0], Registry(where.registry_url).url)
     except (SchemaIdsError, IdLogUnavailableError) as error:
         raise CannotRead(f"schema ids: {error}") from error
     return WireFormat(Avro(), writers)
@@ -345,11 +345,11 @@ def writers_of(
                 continue
             raise CannotRead(f"registry: {error}") from error
         except (RegistryUnavailableError, LookupError, TypeError) as error:
-            raise CannotRead(f"registry at {registry_url}: {error!r}. Is it up?") from error
+            raise CannotRead(f"registry at {registry.url}: {error!r}. Is it up?") from error
         named = avro.own_record(text)
         if named is not None:
             writers[schema_id] = named
             told.append(
-                RegisteredSchema((), text).known_as(schema_id, f"the registry {registry_url}")
+                RegisteredSchema((), text).known_as(schema_id, f"the registry {registry.url}")
             )
     return writers, told

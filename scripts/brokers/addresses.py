@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.paths import STACK_HOME
-from infra.process.environment import BadSetting
+from infra.process.environment import BadSetting, without_password
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 from infra.stack.addresses import configured
 
@@ -31,6 +31,9 @@ class Servers:
     def kafka(self) -> Mapping[str, str]:
         """Return what every client of librdkafka is given on top of the brokers."""
         return self.security.librdkafka()
+
+    def __str__(self) -> str:
+        return f"Kafka at {self.brokers}, registry at {without_password(self.registry_url)}"
 
 
 def servers() -> Servers:

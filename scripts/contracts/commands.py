@@ -91,7 +91,7 @@ def promote_schemas(
     has = versions_in(from_, subjects())
     if not any(has.values()):
         # Else any target would have "all of them".
-        raise Contradicted(f"{source} has none of our subjects: is it the right registry?")
+        raise Contradicted(f"{from_.url} has none of our subjects: is it the right registry?")
     promotions = planned(has, versions_in(to, subjects()))
     against = [f"{one.subject}: {one.why}" for one in promotions if one.why]
     if against:
@@ -107,7 +107,7 @@ def promote_schemas(
         click.echo(json.dumps({"promoted": [], "lacks": lines, "unknown": unknown}))
     if dry_run or not lines:
         return FOUND if lines or unknown else DONE
-    confirmed(f"Register {len(lines)} versions in {target}?", yes=yes)
+    confirmed(f"Register {len(lines)} versions in {to.url}?", yes=yes)
     done = promote(to, promotions)
     left = planned(versions_in(from_, subjects()), versions_in(to, subjects()))
     if as_json:

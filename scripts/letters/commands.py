@@ -161,7 +161,9 @@ def show_letter(*, place: str, as_json: bool) -> int:
 @filtered
 @click.option("--rate", type=click.FloatRange(0), default=0.0, help="Most a second; 0: no bound.")
 @click.option("--leave-earlier", is_flag=True, help="Overtake letters of a key that stay behind.")
-@click.option("--upgrade", is_flag=True, help="Write values by the present schema.")
+@click.option(
+    "--upgrade", is_flag=True, help="Write values by the present schema; not what shops signed."
+)
 @click.option(
     "--transform",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

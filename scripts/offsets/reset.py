@@ -16,7 +16,7 @@ from scripts.brokers.reading import spans_of
 from scripts.brokers.roles import ROLES
 from scripts.contracts.topics import Create, existing_topics, plan
 from scripts.offsets.commands import FAILURES
-from scripts.offsets.local_stores import InUse, check, clear
+from scripts.offsets.local_stores import InUse, clear, held
 from scripts.offsets.moving import committed_at_rest, move_group, settings_for
 from scripts.offsets.plan import NOWHERE, At, Impossible, Move
 from scripts.offsets.undecided import check_decided
@@ -87,29 +87,29 @@ def reset(
     moved = [move for one in anew for move in moves_of(settings, one)]
     for one in anew:
         check_decided(where, one.source, {part: (0, end) for part, end in one.ends.items()})
-    for directory in data_dirs:
-        check(directory)
-    lines = [line for one in anew for line in one.lines]
-    lines += [f"remove the stores in {directory}" for directory in data_dirs]
-    if not as_json:
-        for line in (*lines, ELSEWHERE):
-            click.echo(line)
-    elif dry_run:
-        click.echo(json.dumps({"done": False, "steps": lines}))
-    if dry_run:
-        return FOUND
-    options.confirmed(f"Make the state of {', '.join(roles)} anew?", yes=yes)
-    asyncio.run(fence_owners(settings, (move.owner for move in moved)))
-    # First: an old state that reads its commands again changes nothing, wherever this stops. The
-    # broker refuses it where a worker came meanwhile.
-    asyncio.run(move_group(settings, moved, options.somebody(), reason))
-    for one in anew:
-        recreate(where, one.create)
-    for directory in data_dirs:
-        clear(directory)
-    if as_json:
-        click.echo(json.dumps({"done": True, "steps": lines}))
-    return DONE
+    # All the time: no supervisor starts a worker on stores that are about to go.
+    with held(data_dirs):
+        lines = [line for one in anew for line in one.lines]
+        lines += [f"remove the stores in {directory}" for directory in data_dirs]
+        if not as_json:
+            for line in (*lines, ELSEWHERE):
+                click.echo(line)
+        elif dry_run:
+            click.echo(json.dumps({"done": False, "steps": lines}))
+        if dry_run:
+            return FOUND
+        options.confirmed(f"Make the state of {', '.join(roles)} anew?", yes=yes)
+        asyncio.run(fence_owners(settings, (move.owner for move in moved)))
+        # First: an old state that reads its commands again changes nothing, wherever this stops.
+        # The broker refuses it where a worker came meanwhile.
+        asyncio.run(move_group(settings, moved, options.somebody(), reason))
+        for one in anew:
+            recreate(where, one.create)
+        for directory in data_dirs:
+            clear(directory)
+        if as_json:
+            click.echo(json.dumps({"done": True, "steps": lines}))
+        return DONE
 
 
 def planned(where: Servers, role: str) -> Anew:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.process.dropped import unless_dropped
+from infra.process.environment import without_password
 from schemas.topics import subjects
 from serdes.avro.schema_files import current
 from serdes.registry.ids import NOT_A_SCHEMA, RegisteredSchema, SchemaIds, schema_identity
@@ -63,7 +64,9 @@ class Registry:
     """
 
     def __init__(self, url: str, timeout_s: float = 5.0) -> None:
-        self.url = url.rstrip("/")
+        self._address = url.rstrip("/")
+        # What people are told: an address may carry a password, or a token.
+        self.url = without_password(self._address)
         self._timeout_s = timeout_s
         # The registry is a neighbour: a proxy for the internet cannot reach it.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -74,8 +77,13 @@ class Registry:
         Raises RegistryRefusedError for an error of the registry, RegistryUnavailableError for
         everything else that is not an answer.
         """
+        if "@" in urllib.parse.urlsplit(self._address).netloc:
+            # Taken for a part of the host's name, which an error would show.
+            raise RegistryUnavailableError(
+                f"{self.url}: an address with a user or a password is not understood"
+            )
         request = urllib.request.Request(  # noqa: S310 (the scheme is checked by `build_opener`)
-            f"{self.url}/{path}",
+            f"{self._address}/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": _MEDIA_TYPE, "Accept": f"{_MEDIA_TYPE}, application/json"},

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.issuing.purchases_asked import pem
 
-from api.settings import ApiSettings, BadSetting, without_password
+from api.settings import ApiSettings, BadSetting
+from infra.process.environment import without_password
 from state.redis.rate_limit import Limit
 
 

@@ -10,7 +10,7 @@ import fastavro
 import pytest
 from support.logs.audit_logs import AVRO, WIRE, identity, open_section, row_plan, value_of
 
-from schemas.topics import SECTION_COMMANDS, subjects
+from schemas.topics import PAYMENT_COMPLETED, SECTION_COMMANDS, subjects
 from scripts.auditing.schemas import Unreadable
 from scripts.letters.letter import Letter, Origin
 from scripts.letters.rewriting import NoFunction, change_in, rewritten, unchanged, with_values
@@ -36,6 +36,13 @@ def test_a_record_that_is_not_changed_is_the_same_under_our_own_id() -> None:
     subject = "section-commands-io.seatstream.commands.ReleaseReservation"
     assert int.from_bytes(value[1:5], "big") == IDS[subject]
     assert value[5:] == value_of("ReleaseReservation", RELEASE)[5:]
+
+
+def test_s3_16_what_a_shop_has_signed_is_not_written_anew() -> None:
+    """Other bytes would be refused again: nobody here has signed them."""
+    for change in (unchanged, lambda fields: fields | {"amount": 1}):
+        with pytest.raises(Unreadable, match="signed"):
+            made(RELEASE, change, topic=PAYMENT_COMPLETED.name)
 
 
 def test_a_field_that_the_writer_did_not_know_gets_its_default() -> None:

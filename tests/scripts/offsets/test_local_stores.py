@@ -1,11 +1,12 @@
 """What a worker keeps is removed while it is away, and of nobody else."""
 
-import fcntl
 from pathlib import Path
 
 import pytest
 
-from scripts.offsets.local_stores import OF_WORKERS, InUse, clear
+from scripts.offsets.local_stores import OF_WORKERS, InUse, clear, held
+from streams.runtime.app import lock_data_dir
+from streams.runtime.process.fatal import WorkerMustEnd
 
 
 @pytest.fixture
@@ -27,15 +28,25 @@ def test_what_a_worker_keeps_is_removed_once_and_what_else_lies_there_stays(
 
 
 def test_p5_a_directory_that_a_worker_has_is_left_alone(data_dir: Path) -> None:
-    with (data_dir / "lock").open("w", encoding="utf-8") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(InUse, match="stop it"):
-            clear(data_dir)
+    with (
+        lock_data_dir(data_dir),
+        pytest.raises(InUse, match="stop it"),
+        held([data_dir]),
+    ):
+        clear(data_dir)
     assert (data_dir / "stores").exists()
+
+
+def test_s3_16_no_worker_starts_where_stores_are_about_to_be_removed(data_dir: Path) -> None:
+    with held([data_dir, data_dir / "stores" / ".."]):
+        with pytest.raises(WorkerMustEnd):
+            lock_data_dir(data_dir)
+        clear(data_dir)
+    lock_data_dir(data_dir).close()
 
 
 def test_a_directory_of_somebody_else_is_left_alone(data_dir: Path) -> None:
     (data_dir / "lock").unlink()
-    with pytest.raises(InUse, match="no data directory"):
+    with pytest.raises(InUse, match="no data directory"), held([data_dir]):
         clear(data_dir)
     assert (data_dir / OF_WORKERS[0]).exists()

@@ -45,6 +45,17 @@ def filled(fake: FakeRegistry) -> Registry:
     return Registry(fake.url, timeout_s=5)
 
 
+@pytest.mark.parametrize("place", ["u:geheim@127.0.0.1:1", "u:geheim@there", "geheim@127.0.0.1:1"])
+def test_s3_16_no_message_shows_a_password_of_an_address(place: str) -> None:
+    registry = Registry(f"http://{place}")
+    with pytest.raises(RegistryUnavailableError, match="user or a password") as caught:
+        registry.call("GET", "subjects")
+    assert "geheim" not in str(caught.value) + registry.url
+    with pytest.raises(RegistryUnavailableError) as refused:
+        Registry("http://127.0.0.1:1/?token=geheim", timeout_s=0.1).call("GET", "subjects")
+    assert "geheim" not in str(refused.value)
+
+
 def test_ids_are_those_of_our_exact_texts(fake: FakeRegistry) -> None:
     fake.add("a-subject-of-others", '"string"')
     registry = filled(fake)
