@@ -155,7 +155,8 @@ def test_s3_16_what_became_a_lock_of_ours_while_it_was_repaired_stays(
             if kind == "text":
                 await client.set(key, "somebody's")
             else:
-                whole = {"o": "eve:1", "t": "x", "f": "1"} if kind == "endless" else {"o": "eve:1"}
+                whole: dict[Any, Any] = {"o": "eve:1"}
+                whole |= {"t": "x", "f": "1"} if kind == "endless" else {}
                 await client.hset(key, mapping=whole)
             await client.set(keys.fence, "no hash")
 
