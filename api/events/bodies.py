@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.web.ids import EventId
 from state.domain.event import Event, SaleState, SectionDescription, sale_state
 from state.domain.layout import (
     HOLD_MS_MAX,
@@ -13,7 +14,6 @@ from state.domain.layout import (
     Rules,
 )
 
-EVENT_ID_MAX: Final = 2**63 - 1
 NAME_BYTES_MAX: Final = 200
 LIMIT_MAX: Final = 1_000
 NOT_FOR_SALE_MAX: Final = 100
@@ -31,7 +31,7 @@ class Opening(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    event_id: int = Field(ge=0, le=EVENT_ID_MAX)
+    event_id: EventId
     name: str = Field(min_length=1, max_length=NAME_BYTES_MAX)
     venue: str = Field("", max_length=NAME_BYTES_MAX)
     starts_at_ms: int = Field(ge=0, le=TIME_MS_MAX, description="When it begins, Unix ms.")

@@ -46,7 +46,7 @@ PART_ID_BYTES_MIN: Final = 30
 _PAYMENT_OF_GATEWAY: Final = re.compile(rb"[a-z0-9_-]{1,32}:[!-~]{1,128}")
 _ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,5})")
 _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
-_EVENT_ID_MAX: Final = 2**63 - 1
+EVENT_ID_MAX: Final = 2**63 - 1
 
 TICKET_CHARS: Final = 26
 """Five bits each: two requests of the same ticket are not expected in the life of the universe."""
@@ -78,7 +78,7 @@ def split_section_key(key: bytes) -> tuple[int, str] | None:
     if match is None:
         return None
     event_id = int(match[1])
-    return (event_id, match[2].decode()) if event_id <= _EVENT_ID_MAX else None
+    return (event_id, match[2].decode()) if event_id <= EVENT_ID_MAX else None
 
 
 def cart_key(event_id: int, user_id: bytes) -> bytes:

@@ -25,7 +25,7 @@ from confluent_kafka import Message
 from schemas.topics import EVENTS
 from serdes.decoding import Decoded, Headers, Tombstone, TopicDecoder
 from state.domain.event import Event, newer_of, searchable
-from state.domain.keys import partition_of
+from state.domain.keys import EVENT_ID_MAX, partition_of
 from state.kafka.message_headers import headers_of
 from state.records.event import EventEncoder, event_key, event_of
 from state.records.names import EventDescription
@@ -108,7 +108,7 @@ class CatalogueReading(Reading):
         """Take in one record; say whether it changed anything. Never raises on bad bytes."""
         self._counters.records += 1
         event_id = None if key is None or _KEY.fullmatch(key) is None else int(key)
-        if event_id is None or event_id >= 1 << 63:
+        if event_id is None or event_id > EVENT_ID_MAX:
             return self._skip(BAD_KEY, repr(key))
         verdict = verdict_on(self._decoder, self._learn, value, headers)
         if isinstance(verdict, Tombstone):

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from support.records.event_values import HOUR_MS, NOW_MS, event, events
 
 from api.events.bodies import (
-    EVENT_ID_MAX,
     NAME_BYTES_MAX,
     NOT_FOR_SALE_MAX,
     ChangedEvent,
@@ -17,6 +16,7 @@ from api.events.bodies import (
     event_body,
     section_body,
 )
+from api.web.whole_numbers import INT64_MAX
 from state.domain.event import Event, sale_state
 from state.domain.layout import (
     HOLD_MS_MAX,
@@ -98,7 +98,7 @@ def test_what_an_opening_must_say_it_must(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "most"),
     [
-        ("event_id", EVENT_ID_MAX),
+        ("event_id", INT64_MAX),
         ("starts_at_ms", TIME_MS_MAX),
         ("sale_starts_ms", TIME_MS_MAX),
         ("sale_ends_ms", TIME_MS_MAX),
