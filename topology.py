@@ -7,9 +7,15 @@
 import os
 
 from schemas import topics
-from streams import allocate_purchases, invalidate_caches, issue_purchases, release_locks
+from streams import (
+    allocate_purchases,
+    invalidate_caches,
+    issue_purchases,
+    release_locks,
+)
 from streams.change_sections import handler as seats
 from streams.check_claims import handler as claims
+from streams.fill_tables import handler as tables_handler
 from streams.hold_carts import handler as carts
 from streams.route import RoleTopics, Route
 from streams.runtime.app import BatchApp
@@ -82,6 +88,19 @@ CACHES = RoleTopics.of(
     changelog=topics.CACHES_CHANGELOG,
 )
 
+PURCHASE_TABLES = RoleTopics.of(
+    tables_handler.ROLE,
+    topics.PURCHASE_CREATED,
+    to=(),
+    changelog=topics.PURCHASE_TABLES_CHANGELOG,
+)
+ALLOCATION_TABLES = RoleTopics.of(
+    tables_handler.ROLE,
+    topics.SEATS_ALLOCATED,
+    to=(),
+    changelog=topics.ALLOCATION_TABLES_CHANGELOG,
+)
+
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (topics.SECTION_STATUS.name, topics.RESERVATION_OUTCOMES.name, topics.EVENTS.name)
 POD_WRITES = (
@@ -109,6 +128,10 @@ def routes(parts: Parts) -> tuple[Route, ...]:
         flow.append(allocate_purchases.route(ALLOCATING, parts.allocating, parts.figures))
     if parts.caches:
         flow.append(invalidate_caches.route(CACHES, parts.caches, parts.figures))
+    if parts.tables:
+        codecs = parts.tables.codecs
+        flow.append(tables_handler.route(PURCHASE_TABLES, parts.tables, codecs.told))
+        flow.append(tables_handler.route(ALLOCATION_TABLES, parts.tables, codecs.heard))
     return tuple(flow)
 
 

@@ -291,6 +291,21 @@ CACHES_CHANGELOG = Topic(
     config=SEATS_CHANGELOG.config,
 )
 
+# One for each topic that the tables are told of.
+PURCHASE_TABLES_CHANGELOG, ALLOCATION_TABLES_CHANGELOG = (
+    Topic(
+        name=f"{what}-tables-changelog",
+        key="none yet: the database remembers what it was told",
+        records=(),
+        cleanup="compact",
+        group="seats",
+        log_append_time=False,
+        # As for seats-changelog, and for the same reasons.
+        config=SEATS_CHANGELOG.config,
+    )
+    for what in ("purchase", "allocation")
+)
+
 CART_COMMANDS = Topic(
     name="cart-commands",
     # By buyer and not by section: one writer knows all that somebody holds of an event.
@@ -470,6 +485,8 @@ TOPICS = (
     SEATS_ALLOCATED,
     ALLOCATIONS_CHANGELOG,
     CACHES_CHANGELOG,
+    PURCHASE_TABLES_CHANGELOG,
+    ALLOCATION_TABLES_CHANGELOG,
 )
 
 

@@ -28,6 +28,7 @@ from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from streams import allocate_purchases, invalidate_caches, release_locks
 from streams.check_claims.handler import Setup
+from streams.fill_tables import handler as tables_handler
 from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
 from streams.route import Route
 from streams.wiring import Parts
@@ -44,6 +45,11 @@ _From = TypeVar("_From", bound=Enum)
 _By = TypeVar("_By", bound=Enum)
 
 
+async def _nobody(words: Sequence[object]) -> list[str]:
+    """Write nothing: nobody plays these routes."""
+    raise NotImplementedError(f"{len(words)} words")
+
+
 def all_routes() -> tuple[Route, ...]:
     """Return the routes as a worker plays them, without a registry or a broker."""
     ids = counted_ids()
@@ -57,6 +63,7 @@ def all_routes() -> tuple[Route, ...]:
         issuing=issuing,
         allocating=allocate_purchases.Setup(issuing, service.perform),
         caches=invalidate_caches.Setup(issuing, invalidate_caches.performer(None)),
+        tables=tables_handler.Setup(issuing, _nobody),
     )
     return routes(parts)
 

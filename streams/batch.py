@@ -128,6 +128,7 @@ class Effects:
     """What a handler wants published, in order for each topic.
 
     given_up:  what failed too often and matters too little for a dead letter: only logged.
+    projected: records with what they say to whoever `Route.project` writes for.
     decisions: outcomes by reason, for the metrics.
     is_innocent: by `Route.refuse` alone: the record is no dead letter, for another was to blame.
     """
@@ -135,6 +136,7 @@ class Effects:
     outgoing: dict[str, list[Told]] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     given_up: list[DeadLetter] = field(default_factory=list)
+    projected: list[tuple[Record, Any]] = field(default_factory=list)
     decisions: dict[str, int] = field(default_factory=dict)
     is_innocent: bool = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 from infra.process.environment import BadSetting
 from schemas.topics import DEAD_LETTER_QUEUE, Topic
@@ -115,6 +115,10 @@ class Route:
     owns:      whether a partition's store may have a key: (store key, partition, partitions); None
                where keys do not tell.
     performers: by destination; with one for `OTHERS`, intents may be for any.
+    project: makes what a batch projects (`Effects.projected`) durable outside Kafka, before the
+             offsets of the batch are committed; whatever of it is there already changes nothing.
+             Returns for each what is wrong with it, empty for nothing: such a record becomes a
+             dead letter. Raises what sets the partition aside. Ended by `close`.
     """
 
     role: str
@@ -135,6 +139,7 @@ class Route:
     performers: Mapping[str, Performer] = field(default_factory=dict)
     answer: Callable[[Intent, Answer], tuple[bytes | None, bytes]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
+    project: Callable[[Sequence[Any]], Awaitable[Sequence[str]]] | None = None
 
     def __post_init__(self) -> None:
         if self.progress is not None and self.refuse is None:

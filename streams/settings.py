@@ -13,6 +13,7 @@ from infra.process.environment import (
     BadSetting,
     Environment,
     between,
+    database_address,
     flag,
     host,
     megabytes,
@@ -117,6 +118,8 @@ class Settings(SharedSettings):
     inbox_retention_ms:  SEATSTREAM_INBOX_RETENTION_S, how long they remember one.
     admin_service_url:   ADMIN_SERVICE_URL, or what ADMIN_SERVICE_URL_FILE holds: the service that
                          allocates seats to purchases.
+    database_url:        DATABASE_URL, or what DATABASE_URL_FILE holds: the PostgreSQL whose tables
+                         the role fill_tables keeps.
     answer_secret, old_answer_secret: SEATSTREAM_ANSWER_SECRET, or in the file
                          SEATSTREAM_ANSWER_SECRET_FILE, and SEATSTREAM_OLD_ANSWER_SECRET: what the
                          workers that call services sign the answers with; empty: nobody does.
@@ -164,6 +167,7 @@ class Settings(SharedSettings):
         PREFIX + "INBOX_RETENTION_S", _retention_in_ms, INBOX_RETENTION_MS
     )
     admin_service_url: str = setting("ADMIN_SERVICE_URL", _http_address, "", is_secret=True)
+    database_url: str = setting("DATABASE_URL", database_address, "", is_secret=True)
     answer_secret: str = setting(PREFIX + "ANSWER_SECRET", str, "", is_secret=True)
     old_answer_secret: str = setting(PREFIX + "OLD_ANSWER_SECRET", str, "", is_secret=True)
     claim_secret: str = setting(PREFIX + "CLAIM_SECRET", str, "", is_secret=True)

@@ -26,8 +26,15 @@ from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from state.redis.policy import Evicts, check_policy_at
 from state.redis.unlock import Caches, Unlocker
-from streams import allocate_purchases, invalidate_caches, issue_purchases, release_locks
+from state.tables.opening import tables_at
+from streams import (
+    allocate_purchases,
+    invalidate_caches,
+    issue_purchases,
+    release_locks,
+)
 from streams.check_claims import handler as claims
+from streams.fill_tables import handler as tables_handler
 from streams.gateways.protocol import Gateway
 from streams.gateways.registry import SETTING, gateway_names, opened
 from streams.gateways.webhooks import Secrets
@@ -52,6 +59,7 @@ class Parts:
     issuing, allocating, caches: what happens after the money; None where it is not played here.
                   Each is scaled apart, in a consumer group of its own.
     figures:      of those three.
+    tables:       what tells a database of it; None where that is not played here.
     """
 
     seats: SeatCodecs
@@ -66,6 +74,7 @@ class Parts:
     allocating: allocate_purchases.Setup | None = None
     caches: invalidate_caches.Setup | None = None
     figures: Figures = FIGURES
+    tables: tables_handler.Setup | None = None
 
     @property
     def decoders(self) -> tuple[TopicDecoder, ...]:
@@ -73,13 +82,15 @@ class Parts:
         found = [self.seats.commands, self.payments.records, self.carts.records]
         found += [part.codecs.records for part in (self.shops, self.locks) if part]
         found += [self.issuing.confirmed] if self.issuing else []
-        found += [part.codecs.told for part in (self.allocating, self.caches) if part]
+        found += [part.codecs.told for part in (self.allocating, self.caches, self.tables) if part]
+        found += [self.tables.codecs.heard] if self.tables else []
         return tuple(found)
 
 
 def parts_of(settings: Settings, environ: Mapping[str, str], ids: SchemaIds) -> Parts:
     """Return the parts of a worker. Raises BadSetting for what is wrong with any of them."""
     issuing = IssuingCodecs.of(ids)
+    _check_that_each_reads_alone(settings.roles)
     return Parts(
         SeatCodecs.of(ids),
         PaymentCodecs.of(ids),
@@ -93,6 +104,7 @@ def parts_of(settings: Settings, environ: Mapping[str, str], ids: SchemaIds) -> 
         allocating=_allocating(settings, issuing),
         caches=_caches(settings, issuing),
         figures=Figures(settings.retries, settings.inbox_retention_ms),
+        tables=_tables(settings, issuing),
     )
 
 
@@ -133,6 +145,16 @@ def _ask(source: SchemaSource, decoders: Sequence[TopicDecoder], schema_id: int)
     if answer is Answer.UNKNOWN:
         return None
     return answer is Answer.KNOWN
+
+
+def _check_that_each_reads_alone(roles: Sequence[str]) -> None:
+    """Raise BadSetting for roles of one worker that read the same topic."""
+    # A group reads each record of a topic once.
+    readers = allocate_purchases.ROLE, invalidate_caches.ROLE, tables_handler.ROLE
+    if len(set(readers) & set(roles)) > 1:
+        raise BadSetting(
+            f"SEATSTREAM_ROLES: {roles} read one topic: each needs a group of its own"
+        )
 
 
 def _gateways(settings: Settings, environ: Mapping[str, str]) -> tuple[Gateway, ...]:
@@ -206,11 +228,15 @@ def _caches(settings: Settings, codecs: IssuingCodecs) -> invalidate_caches.Setu
         return None
     if not settings.redis_url:
         raise BadSetting(f"REDIS_URL: the role {invalidate_caches.ROLE} deletes there")
-    if allocate_purchases.ROLE in settings.roles:
-        # A group reads each record of a topic once.
-        raise BadSetting(
-            f"SEATSTREAM_ROLES: {settings.roles} read one topic: they need two groups"
-        )
     caches = Caches(settings.redis_url)
     perform = invalidate_caches.performer(caches.forget)
     return invalidate_caches.Setup(codecs, perform, caches.close, _answer_seal(settings))
+
+
+def _tables(settings: Settings, codecs: IssuingCodecs) -> tables_handler.Setup | None:
+    """Return how tables are told; None where nobody here has to."""
+    if tables_handler.ROLE not in settings.roles:
+        return None
+    by = f"the role {tables_handler.ROLE}"
+    tables = tables_at(settings.database_url, settings.app_id, by)
+    return tables_handler.Setup(codecs, tables.write, tables.close)

@@ -170,6 +170,13 @@ def redis_address(text: str) -> str:
     return text
 
 
+def database_address(text: str) -> str:
+    if urlsplit(text).scheme not in {"postgresql", "postgres"}:
+        message = "not a postgresql:// address"
+        raise ValueError(message)
+    return text
+
+
 def host(text: str) -> str:
     """Parse a host name or address without a port."""
     # An address of IPv6 has colons; brackets and ports belong elsewhere.

@@ -47,6 +47,7 @@ GROUPS = {
     "commands": "What became of the commands of sections and payments.",
     "events": "Open events for sale.",
     "offsets": "Show where the workers' group stands, and move it.",
+    "tables": "The tables that a back office asks.",
     "transactions": "Find transactions that nobody ends, and end one.",
 }
 """Words that have commands below them, and what `--help` says of each."""
@@ -180,6 +181,12 @@ COMMANDS = (
         ("reset",),
         "Have the state of a role made anew from its commands, while no worker runs.",
         "scripts.offsets.reset:reset",
+        is_ours=True,
+    ),
+    Command(
+        ("tables", "rebuild"),
+        "Write the tables of a back office anew, from what workers have stored.",
+        "scripts.tables.commands:rebuild",
         is_ours=True,
     ),
     Command(

@@ -147,3 +147,12 @@ def test_an_address_of_a_service_is_http_and_holds_no_password(text: str) -> Non
 def test_the_address_of_the_document_is_one() -> None:
     read = Settings.from_env({"ADMIN_SERVICE_URL": "http://admin-service:3010/"})
     assert read.admin_service_url == "http://admin-service:3010"
+
+
+@pytest.mark.parametrize("text", ["mysql://h/d", "h:5432", "//ann:secret@h/d"])
+def test_an_address_of_a_database_is_of_postgresql_and_is_not_repeated(text: str) -> None:
+    with pytest.raises(BadSetting, match="DATABASE_URL: not a postgresql:// address") as refused:
+        Settings.from_env({"DATABASE_URL": text})
+    assert "secret" not in str(refused.value)
+    told = Settings.from_env({"DATABASE_URL": "postgresql://ann:secret@h/d"})
+    assert told.database_url == "postgresql://ann:secret@h/d"

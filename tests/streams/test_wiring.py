@@ -148,5 +148,24 @@ def test_the_role_that_deletes_from_caches_has_a_redis_and_a_group_of_its_own() 
     with_redis = Settings(roles=roles, redis_url="redis://127.0.0.1")
     assert wiring.parts_of(with_redis, {}, counted_ids()).caches is not None
     both = ("allocate_purchases", "invalidate_caches")
-    with pytest.raises(BadSetting, match="two groups"):
+    with pytest.raises(BadSetting, match="group of its own"):
         roles_of(Settings(roles=both, admin_service_url="http://a:1", redis_url="redis://a"))
+
+
+def test_the_role_that_fills_tables_has_a_database_and_a_group_of_its_own() -> None:
+    roles = ("fill_tables",)
+    with pytest.raises(BadSetting, match="DATABASE_URL: the role fill_tables writes there"):
+        roles_of(Settings(roles=roles))
+    url = "postgresql://ann:secret@h/d"
+    with_database = Settings(roles=roles, database_url=url)
+    assert "secret" not in repr(with_database)
+    parts = wiring.parts_of(with_database, {}, counted_ids())
+    assert parts.tables is not None
+    assert {parts.tables.codecs.told, parts.tables.codecs.heard} <= set(parts.decoders)
+    assert [route.source for route in routes(parts) if route.role == "fill_tables"] == [
+        "purchase-created",
+        "seats-allocated",
+    ]
+    both = ("fill_tables", "invalidate_caches")
+    with pytest.raises(BadSetting, match="group of its own"):
+        roles_of(Settings(roles=both, database_url=url, redis_url="redis://a"))

@@ -68,6 +68,17 @@ class Changed(NamedTuple):
     order: tuple[object, ...]
 
 
+class Allocated(NamedTuple):
+    """A SeatsAllocated."""
+
+    purchase_id: bytes
+    user_id: bytes
+    event_id: int
+    revision: int
+    allocation_id: bytes
+    status: bytes
+
+
 class Allocation(NamedTuple):
     """What is allocated to a purchase.
 
@@ -84,12 +95,14 @@ class Allocation(NamedTuple):
 class IssuingCodecs(Codecs):
     """Codecs by the role they play.
 
-    confirmed, told: decode purchase-confirmed and purchase-created; they learn other schema ids.
+    confirmed, told, heard: decode purchase-confirmed, purchase-created and seats-allocated; they
+                     learn other schema ids.
     created, changed, allocated: encode values of records, header included.
     """
 
     confirmed: TopicDecoder = read_from(PURCHASE_CONFIRMED)
     told: TopicDecoder = read_from(PURCHASE_CREATED)
+    heard: TopicDecoder = read_from(SEATS_ALLOCATED)
     created: Encode = written_to(PURCHASE_CREATED, PURCHASES + "PurchaseCreated")
     changed: Encode = written_to(PURCHASE_CREATED, PURCHASES + "PurchaseChanged")
     allocated: Encode = written_to(SEATS_ALLOCATED, PURCHASES + "SeatsAllocated")

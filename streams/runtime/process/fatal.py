@@ -23,7 +23,9 @@ before_end: list[Callable[[], None]] = []
 """Called in the thread that ends this process, just before; must not raise."""
 
 
-Reason = Literal["offsets", "changelog", "store", "input", "schema", "handler", "dead_letters"]
+Reason = Literal[
+    "offsets", "changelog", "store", "input", "schema", "handler", "dead_letters", "database"
+]
 """What is wrong with a partition that is set aside, in one word, for the metrics.
 
 offsets:      its owner, committed offset or ends cannot be read, or do not fit together.
@@ -33,6 +35,7 @@ input:        its records cannot be read, or some are missing.
 schema:       a record needs a schema or code that this worker does not have.
 handler:      deciding a record failed.
 dead_letters: too many of its records were unreadable.
+database:     what its records say could not be written to a database.
 """
 REASONS: tuple[Reason, ...] = get_args(Reason)
 

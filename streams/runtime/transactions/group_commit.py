@@ -20,6 +20,7 @@ from typing import Any
 
 from serdes.registry.known_ids import SchemaIdsError
 from streams.batch import NewerProducer, Record, UnknownSchema
+from streams.runtime.outside.projecting import project
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, end_process
 from streams.runtime.process.observer import about
@@ -306,6 +307,11 @@ class GroupCommit:
             try:
                 with self._journal.deciding(partition.place, records):
                     one = partition.decide(records)
+                if one.effects.projected:
+                    # Not within `deciding`: who dies while a database is slow was killed by no
+                    # record.
+                    await project(one, self._settings.transaction_timeout_ms / 1000)
+                with self._journal.deciding(partition.place, records):
                     self._count_dead_letters(partition, records, one)
                     fill(transaction, one)
             except UnknownSchema as unknown:

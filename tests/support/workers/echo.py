@@ -1,5 +1,6 @@
 """A route whose handler publishes what it reads, and does as it is told by some values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streams.batch import Batch, DeadLetter, Effects, NewerProducer, State, UnknownSchema
@@ -13,6 +14,8 @@ BOOM = b"boom"
 """The handler fails over it, after it has changed the state."""
 NEWER = b"newer"
 """Only newer code knows it."""
+SAID = b"said "
+"""Begins a value that goes to a database, and is published nowhere."""
 NAMED = b"schema "
 """Begins a value that needs the schema id behind it."""
 
@@ -32,10 +35,13 @@ class Echo:
 
     known:        schema ids that it can read.
     contradicts:  what it says of its state when it is asked; empty for a sound one.
+    written:      what a database was told; database_trouble: why it takes nothing.
     """
 
     known: set[int] = field(default_factory=set)
     contradicts: str = ""
+    written: list[bytes] = field(default_factory=list)
+    database_trouble: str = ""
 
     def __call__(self, batch: Batch, state: State, _log_time_ms: int) -> Effects:
         effects = Effects()
@@ -49,6 +55,9 @@ class Echo:
                 raise NewerProducer("a type of tomorrow")
             if value == BAD:
                 effects.dead_letters.append(DeadLetter(record, "BAD", "told so"))
+                continue
+            if value.startswith(SAID):
+                effects.projected.append((record, value))
                 continue
             effects.to(OUT).append((record.key, value))
             effects.decisions["ECHOED"] = effects.decisions.get("ECHOED", 0) + 1
@@ -66,7 +75,14 @@ class Echo:
             CHANGELOG,
             DEAD,
             contradiction=lambda _items, _partition, _partitions: self.contradicts,
+            project=self._write,
         )
+
+    async def _write(self, values: Sequence[bytes]) -> list[str]:
+        if self.database_trouble:
+            raise ConnectionError(self.database_trouble)
+        self.written += values
+        return ["is wrong" if value == SAID + BAD else "" for value in values]
 
 
 def echoed(first: int, *values: bytes) -> list[FakeRecord]:

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 from support.pods.conditions import until
-from support.workers.echo import BAD, BOOM, CHANGELOG, DEAD, NEWER, OUT, SOURCE, Echo, echoed
+from support.workers.echo import (
+    BAD,
+    BOOM,
+    CHANGELOG,
+    DEAD,
+    NEWER,
+    OUT,
+    SAID,
+    SOURCE,
+    Echo,
+    echoed,
+)
 from support.workers.parts import Consumer, partition_in_memory, parts_over
 from support.workers.producers_in_memory import ProducersInMemory
 
@@ -211,6 +222,40 @@ def test_too_many_dead_letters_set_their_partition_aside_before_one_is_written(
         assert len(bench.producers.values(DEAD)) == 1
 
     on_a_bench(tmp_path, talk, dead_letter_run_limit=2)
+
+
+def test_57_what_goes_to_a_database_is_there_before_its_offsets_and_what_is_wrong_is_a_letter(
+    tmp_path: Path,
+) -> None:
+    async def talk(bench: Bench) -> None:
+        bench.producers.goes.clear()
+        bench.fetch(p0=[b"a", SAID + b"1", SAID + BAD], p1=[SAID + b"2"])
+        await until(lambda: bench.producers.begun == 1)
+        assert sorted(bench.echo.written) == [SAID + b"1", SAID + b"2", SAID + BAD]
+        assert bench.partitions[0].committed_offset == 0
+        bench.producers.goes.set()
+        await bench.committed(p0=3, p1=1)
+        assert bench.producers.values(DEAD) == [SAID + BAD]
+        assert bench.out == [b"a"]
+
+    on_a_bench(tmp_path, talk)
+
+
+def test_63_a_database_in_trouble_sets_those_aside_who_write_there_and_passes_nothing_over(
+    tmp_path: Path,
+) -> None:
+    async def talk(bench: Bench) -> None:
+        bench.echo.database_trouble = "the server is starting up"
+        bench.fetch(p0=[b"a", SAID + b"1"], p1=[b"b"])
+        await bench.committed(p1=1)
+        assert bench.left[0].reason == "database"
+        assert "in-0 says could not be written: the server is starting" in str(bench.left[0])
+        assert (bench.partitions[0].committed_offset, bench.out) == (0, [b"b"])
+        # No record is to blame.
+        assert bench.parts.journal.deaths("in-0") == 0
+        assert bench.producers.values(DEAD) == []
+
+    on_a_bench(tmp_path, talk)
 
 
 def test_a_partition_that_needs_a_schema_waits_and_the_others_go_on(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Purchases and allocations, told to the tables of a back office."""

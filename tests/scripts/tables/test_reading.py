@@ -1,0 +1,107 @@
+"""The tables are made anew of the last values that are of their changelog and partition."""
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tables.words import ANN, PARTITIONS, histories, rows_after, words_of
+
+from schemas.topics import ALLOCATIONS_CHANGELOG, ISSUED_CHANGELOG, Topic
+from scripts.auditing.log import LogRecord
+from scripts.tables.reading import Found, rows_in
+from state.domain.issued.purchase import IssuedPurchase
+from state.domain.keys import ALLOCATED, ISSUED
+from state.records.issued.codecs import Allocation, stored_allocation, stored_purchase
+from state.stores import envelope
+from state.tables.rows import AllocationRow
+
+ID = ANN.purchase_id
+WHERE = int(ID.rpartition(b"-")[2])
+
+
+class Changelogs:
+    """Two changelogs, as they lie."""
+
+    def __init__(self) -> None:
+        self.lying: dict[Topic, list[tuple[int, LogRecord]]] = {
+            ISSUED_CHANGELOG: [],
+            ALLOCATIONS_CHANGELOG: [],
+        }
+
+    def read(self, topic: Topic) -> Iterable[tuple[int, LogRecord]]:
+        return self.lying[topic]
+
+    def put(
+        self, topic: Topic, key: bytes, payload: bytes | None, partition: int, seed: int = 0
+    ) -> None:
+        own = seed or envelope.seed_of(topic.name, partition)
+        value = None if payload is None else envelope.pack(payload, seed=own)
+        records = self.lying[topic]
+        records.append((partition, LogRecord(len(records), 1_000, key, value, ())))
+
+    def keep(self, purchase: IssuedPurchase) -> None:
+        own_id = purchase.purchase_id
+        partition = int(own_id.rpartition(b"-")[2])
+        self.put(ISSUED_CHANGELOG, ISSUED + own_id, stored_purchase(purchase), partition)
+
+    def keep_allocation(self, row: AllocationRow) -> None:
+        kept = Allocation(row.revision, row.allocation_id.encode(), row.status.encode())
+        partition = int(row.purchase_id.rpartition("-")[2])
+        key = ALLOCATED + row.purchase_id.encode()
+        self.put(ALLOCATIONS_CHANGELOG, key, stored_allocation(kept), partition)
+
+
+@given(histories(), st.booleans())
+def test_the_rows_are_those_that_live_tables_have(
+    history: list[IssuedPurchase], is_compacted: bool
+) -> None:
+    changelogs, found = Changelogs(), Found()
+    last = list({one.purchase_id: one for one in history}.values())
+    for purchase in last if is_compacted else history:
+        changelogs.keep(purchase)
+    for word in words_of(history):
+        for row in word.rows:
+            if isinstance(row, AllocationRow):
+                changelogs.keep_allocation(row)
+    rows = list(rows_in(changelogs.read, found))
+    assert set(rows) == rows_after(history)
+    assert len(rows) == sum(found.rows.values())
+    assert found.left_out == 0
+
+
+def test_what_is_nobodys_is_left_out_and_told_and_takes_nobodys_place() -> None:
+    changelogs, found = Changelogs(), Found()
+    changelogs.keep(ANN)
+    topic, key = ISSUED_CHANGELOG, ISSUED + ID
+    foreign = stored_purchase(ANN._replace(orders=()))
+    for case in (
+        (key, foreign, WHERE, envelope.seed_of("another-changelog", WHERE)),
+        (key, foreign, (WHERE + 1) % PARTITIONS, 0),
+        (ISSUED + b"no-id", foreign, WHERE, 0),
+    ):
+        changelogs.put(topic, *case)
+    # What else a worker stores, and what a stranger would delete.
+    changelogs.put(topic, b"\xfcp", b"progress", WHERE)
+    changelogs.put(topic, key, None, WHERE)
+    assert set(rows_in(changelogs.read, found)) == rows_after([ANN]) - {
+        row for row in rows_after([ANN]) if isinstance(row, AllocationRow)
+    }
+    assert (found.left_out, found.first[:20]) == (3, f"issued-changelog-{WHERE}, ")
+
+
+def test_an_allocation_of_no_purchase_is_left_out_and_one_that_is_none_is_passed_over() -> None:
+    changelogs, found = Changelogs(), Found()
+    changelogs.keep_allocation(AllocationRow(ID.decode(), "ann", 7, 1, "", ""))
+    assert list(rows_in(changelogs.read, found)) == []
+    assert found.left_out == 0
+    changelogs.keep_allocation(AllocationRow(ID.decode(), "ann", 7, 1, "al", "approved"))
+    assert list(rows_in(changelogs.read, found)) == []
+    assert (found.left_out, "is no purchase" in found.first) == (1, True)
+
+
+def test_what_cannot_be_decoded_is_left_out() -> None:
+    changelogs, found = Changelogs(), Found()
+    changelogs.put(ISSUED_CHANGELOG, ISSUED + ID, b"\xff", WHERE)
+    changelogs.put(ALLOCATIONS_CHANGELOG, ALLOCATED + ID, b"\xff", WHERE)
+    assert list(rows_in(changelogs.read, found)) == []
+    assert found.left_out == 2

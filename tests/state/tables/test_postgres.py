@@ -1,0 +1,306 @@
+"""A real PostgreSQL says what words say, whoever writes, repeats, dies or is cut off."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.tables.postgres_server import PASSWORD, PostgresServer
+from support.tables.words import (
+    ANN,
+    EVENT,
+    histories,
+    rows_after,
+    words_of,
+)
+
+from state.domain.issued.purchase import IssuedPurchase
+from state.tables.migrations import TablesTrouble
+from state.tables.postgres import WORDS_MAX, Tables
+from state.tables.rows import AllocationRow, OrderRow, PurchaseRow, Row, TicketRow, Word
+
+pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
+
+GROUP = "back-office-workers"
+LOOPBACK = "127.0.0.1"
+KINDS: dict[str, type[PurchaseRow | OrderRow | AllocationRow | TicketRow]] = {
+    "purchases": PurchaseRow,
+    "orders": OrderRow,
+    "allocations": AllocationRow,
+    "tickets": TicketRow,
+}
+OWN_ID = ANN.purchase_id.decode()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    made = PostgresServer(tmp_path_factory.mktemp("postgres") / "server")
+    made.create()
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def empty(server: PostgresServer) -> PostgresServer:
+    server.do("DROP SCHEMA IF EXISTS seatstream CASCADE")
+    return server
+
+
+def with_tables(url: str, talk: Callable[[Tables], Awaitable[None]], group: str = GROUP) -> None:
+    async def run() -> None:
+        tables = Tables(url, group)
+        try:
+            async with asyncio.timeout(120):
+                await talk(tables)
+        finally:
+            await tables.close()
+
+    asyncio.run(run())
+
+
+def everything(server: PostgresServer) -> set[object]:
+    """Return all rows of all tables, marks apart."""
+    found: set[object] = set()
+    for table, kind in KINDS.items():
+        for fields in server.rows(f"SELECT {', '.join(kind._fields)} FROM {table}"):
+            row = kind(*fields)  # type: ignore[arg-type]
+            if isinstance(row, OrderRow):
+                row = row._replace(seats=tuple(tuple(one) for one in row.seats))  # type: ignore[misc]
+            found.add(row)
+    return found
+
+
+def with_tickets(rows: set[Row]) -> set[object]:
+    orders = [row for row in rows if isinstance(row, OrderRow)]
+    return {*rows, *(ticket for order in orders for ticket in order.tickets())}
+
+
+def marks(server: PostgresServer) -> set[tuple[object, ...]]:
+    return set(server.rows("SELECT consumer_group, topic, event_id FROM processed_events"))
+
+
+@st.composite
+def told_to_two(draw: st.DrawFn) -> tuple[list[IssuedPurchase], list[list[Word]]]:
+    """Give what happened, and its words as two writers tell them, each in an order of its own."""
+    history = draw(histories())
+    words = words_of(history)
+    return history, [draw(st.permutations(words)) for _ in range(2)]
+
+
+def test_59_two_writers_who_tell_all_in_other_orders_leave_what_a_rebuild_makes(
+    empty: PostgresServer,
+) -> None:
+    @settings(max_examples=8, deadline=None)
+    @given(told_to_two())
+    def holds(told: tuple[list[IssuedPurchase], list[list[Word]]]) -> None:
+        history, (ones, others) = told
+
+        async def talk(tables: Tables) -> None:
+            await tables.replace(list)
+            zombie = Tables(empty.url, GROUP)
+            try:
+                wrong = await asyncio.gather(tables.write(ones), zombie.write(others))
+            finally:
+                await zombie.close()
+            assert not any(why for some in wrong for why in some)
+            live = everything(empty)
+            assert live == with_tickets(rows_after(history))
+            assert marks(empty) == {(GROUP, *word.mark) for word in ones}
+            assert await tables.replace(lambda: rows_after(history)) == len(rows_after(history))
+            assert everything(empty) == live
+
+        with_tables(empty.url, talk)
+
+    holds()
+
+
+def word(*rows: Row, event_id: str = "e") -> Word:
+    return Word("purchase-created", 0, event_id, "PURCHASE_CREATED", "c", rows)
+
+
+def test_one_word_that_breaks_a_rule_or_cannot_be_stored_costs_no_other(
+    empty: PostgresServer,
+) -> None:
+    purchase = PurchaseRow(OWN_ID, "ann", EVENT, 1, is_active=True)
+    foreign = purchase._replace(purchase_id="another")
+    zero = AllocationRow("third", "x\0y", EVENT, 1, "al", "approved")
+    fine = AllocationRow(OWN_ID, "ann", EVENT, 1, "al-1", "approved")
+    told = [word(one, event_id=f"e{at}") for at, one in enumerate((purchase, foreign, zero, fine))]
+
+    async def talk(tables: Tables) -> None:
+        wrong = await tables.write(told)
+        assert [bool(why) for why in wrong] == [False, True, True, False]
+        assert "one_active_purchase" in wrong[1]
+        assert "NUL" in wrong[2]
+
+    with_tables(empty.url, talk)
+    assert everything(empty) == {purchase, fine}
+    assert len(marks(empty)) == 2
+
+
+def test_groups_of_their_own_each_mark_what_they_have_acted_on(empty: PostgresServer) -> None:
+    words = words_of([ANN])
+
+    async def talk(tables: Tables) -> None:
+        assert not any(await tables.write(words))
+
+    for group in ("one", "two"):
+        with_tables(empty.url, talk, group)
+    assert len(marks(empty)) == 2 * len(words)
+
+
+class CutAtCommit:
+    """Goes between; lets the COMMIT of marks through, and cuts the line before it is answered."""
+
+    def __init__(self, url: str) -> None:
+        self._port = int(url.rpartition(":")[2].partition("/")[0])
+        self._has_marks = False
+        self.has_cut = False
+        self.is_over = asyncio.Event()
+
+    async def go_between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(LOOPBACK, self._port)
+        answers = asyncio.create_task(self._relay(inner_reader, writer))
+        while not self.has_cut and (sent := await reader.read(1 << 16)):
+            self.has_cut = self._has_marks and b"COMMIT" in sent
+            self._has_marks = self._has_marks or b"INSERT INTO processed_events" in sent
+            if self.has_cut:
+                answers.cancel()
+                await asyncio.wait({answers})
+            inner_writer.write(sent)
+            await inner_writer.drain()
+        if self.has_cut:
+            # It answers once it has committed.
+            await inner_reader.read(1 << 16)
+        answers.cancel()
+        await asyncio.wait({answers})
+        for one in (inner_writer, writer):
+            one.close()
+            await one.wait_closed()
+        self.is_over.set()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while answer := await reader.read(1 << 16):
+            writer.write(answer)
+            await writer.drain()
+
+
+def test_a_line_that_is_cut_at_the_commit_is_trouble_and_the_repeat_finds_its_marks(
+    empty: PostgresServer,
+) -> None:
+    words = words_of([ANN])
+
+    async def talk(direct: Tables) -> None:
+        await direct.replace(list)
+        cut = CutAtCommit(empty.url)
+        between = await asyncio.start_server(cut.go_between, LOOPBACK, 0)
+        port = between.sockets[0].getsockname()[1]
+        address = f"{empty.url.rpartition(':')[0]}:{port}/postgres"
+        tables = Tables(address, GROUP)
+        try:
+            with pytest.raises(TablesTrouble):
+                await tables.write(words)
+        finally:
+            await tables.close()
+            between.close()
+            await cut.is_over.wait()
+        assert cut.has_cut
+        before = everything(empty), marks(empty)
+        assert len(before[1]) == len(words)
+        assert not any(await direct.write(words))
+        assert (everything(empty), marks(empty)) == before
+
+    with_tables(empty.url, talk)
+
+
+def test_a_server_that_dies_while_much_is_written_has_whole_words_and_takes_the_rest_after(
+    empty: PostgresServer,
+) -> None:
+    users = [f"u{at}" for at in range(8 * WORDS_MAX)]
+    words = [
+        word(PurchaseRow(f"p-{user}", user, EVENT, 1, is_active=True), event_id=user)
+        for user in users
+    ]
+
+    async def talk(tables: Tables) -> None:
+        assert not any(await tables.write(words[:1]))
+        writing = asyncio.create_task(tables.write(words))
+        # As soon as something of it is committed.
+        while len(await asyncio.to_thread(marks, empty)) == 1:
+            assert not writing.done()
+        await asyncio.to_thread(empty.kill)
+        with pytest.raises(TablesTrouble):
+            await writing
+        await asyncio.to_thread(empty.start)
+        found = {row[0] for row in empty.rows("SELECT user_id FROM purchases")}
+        assert found == {row[2] for row in marks(empty)}
+        assert len(found) < len(words)
+        again = Tables(empty.url, GROUP)
+        assert not any(await again.write(words))
+        await again.close()
+
+    with_tables(empty.url, talk)
+    assert len(everything(empty)) == len(marks(empty)) == len(words)
+
+
+def test_a_rebuild_that_fails_in_the_middle_changes_nothing(empty: PostgresServer) -> None:
+    def rows() -> Iterator[Row]:
+        yield PurchaseRow("another", "bob", EVENT, 1, is_active=True)
+        raise RuntimeError("no broker answers")
+
+    async def talk(tables: Tables) -> None:
+        await tables.write(words_of([ANN]))
+        before = everything(empty), marks(empty)
+        with pytest.raises(RuntimeError):
+            await tables.replace(rows)
+        assert (everything(empty), marks(empty)) == before
+
+    with_tables(empty.url, talk)
+
+
+def test_tables_of_newer_code_are_left_alone_and_the_message_says_what_to_do(
+    empty: PostgresServer,
+) -> None:
+    async def talk(tables: Tables) -> None:
+        await tables.write(words_of([ANN]))
+        await tables.close()
+        empty.do("INSERT INTO schema_migrations VALUES (999, 'later', '0')")
+        with pytest.raises(TablesTrouble, match="Roll this worker out"):
+            await tables.write(words_of([ANN]))
+
+    with_tables(empty.url, talk)
+
+
+@pytest.mark.parametrize("wrong", ["password", "database", "port"])
+def test_no_message_has_the_password_whatever_is_wrong(wrong: str, empty: PostgresServer) -> None:
+    url = {
+        "password": empty.url.replace(PASSWORD, f"{PASSWORD}-of-another"),
+        "database": empty.url.replace("/postgres", "/none"),
+        "port": f"{empty.url.rpartition(':')[0]}:1/postgres",
+    }[wrong]
+
+    async def talk(tables: Tables) -> None:
+        with pytest.raises(TablesTrouble) as first:
+            await tables.write(words_of([ANN]))
+        # So soon nobody is asked again.
+        with pytest.raises(TablesTrouble) as second:
+            await tables.write(words_of([ANN]))
+        assert str(first.value) == str(second.value)
+        assert PASSWORD not in str(first.value)
+
+    with_tables(url, talk)
+
+
+def test_words_are_written_in_transactions_of_a_bounded_size(empty: PostgresServer) -> None:
+    words: Sequence[Word] = [
+        word(PurchaseRow(f"p{at}", f"u{at}", EVENT, 1, is_active=True), event_id=f"{at}")
+        for at in range(WORDS_MAX + 1)
+    ]
+
+    async def talk(tables: Tables) -> None:
+        assert len(await tables.write(words)) == len(words)
+
+    with_tables(empty.url, talk)
+    assert len(set(empty.rows("SELECT DISTINCT processed_at FROM processed_events"))) == 2
