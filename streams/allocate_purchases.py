@@ -2,8 +2,8 @@
 
 The service is asked for each purchase that is active and has no allocation, by an intent: its
 answer is a record. A call that timed out may have succeeded; it is made again under the same key,
-and the service allocates nothing twice. A purchase that ended has no allocation any more, so that
-a buyer who buys again gets one. Of a purchase the newest word counts, whatever comes later.
+and the service allocates nothing twice. The allocation of a purchase ends with it, and whoever
+buys again gets one. Of a purchase the newest word counts, whatever comes later.
 
 Keys of the store, beside those of `streams.working`: `l` + purchase id: Allocation.
 """
@@ -50,6 +50,8 @@ PATH: Final = "/v1/allocations"
 # The service's client gets less time than the executor gives, so that it can say why.
 _SHARE_OF_TIME: Final = 0.9
 _KEPT: Final = frozenset({b"approved", b"active"})
+ENDED: Final = b"ended"
+"""Our own word for the status of what a purchase had before it ended."""
 _ID_BYTES_MAX: Final = 128
 _CREATED: Final = PURCHASES + "PurchaseCreated"
 
@@ -145,20 +147,30 @@ class Allocate:
             # Older than what was acted on.
             return
         if isinstance(word, Changed) and not word.is_active:
-            task.put(key, stored_allocation(Allocation(word.revision)))
+            self._end(task, word, known)
         elif known.status in _KEPT:
             # It has an allocation, and a second one would violate the rule: that is success.
             task.put(key, stored_allocation(known._replace(revision=word.revision)))
         else:
             task.call(SERVICE, _request(word))
 
+    def _end(self, task: Task, word: Changed, known: Allocation) -> None:
+        status = ENDED if known.allocation_id else b""
+        kept = Allocation(word.revision, known.allocation_id, status)
+        task.put(ALLOCATED + word.purchase_id, stored_allocation(kept))
+        if known.status in _KEPT:
+            self._tell(task, word, kept)
+
     def answered(self, task: Task, payload: bytes) -> None:
         word = self._said(task)
         allocation_id, status = _answer(payload)
         kept = Allocation(word.revision, allocation_id, status)
         task.put(ALLOCATED + word.purchase_id, stored_allocation(kept))
+        self._tell(task, word, kept)
+
+    def _tell(self, task: Task, word: Created | Changed, kept: Allocation) -> None:
         head = word.purchase_id, word.user_id, word.event_id, word.revision
-        value = self._codecs.allocated(*head, allocation_id, status)
+        value = self._codecs.allocated(*head, kept.allocation_id, kept.status)
         task.emit(SEATS_ALLOCATED.name, task.key, value, "SEATS_ALLOCATED")
 
     def _said(self, task: Task) -> Created | Changed:

@@ -1,8 +1,10 @@
 """From a payment to its tickets and allocation, by real workers over a real service.
 
-Whatever dies at whichever step: a purchase is issued once, and the service allocates once.
+Whatever dies at whichever step: a purchase is issued once, the service allocates once, and the
+tables of a back office say just that.
 """
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +17,14 @@ from confluent_kafka import Consumer
 from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers
 from integration.seat_workers import Seats
-from integration.workers import LoggedRecord, Worker, producing, read_committed
+from integration.workers import (
+    LoggedRecord,
+    Worker,
+    environment_without_settings,
+    producing,
+    read_committed,
+    run,
+)
 from support.gateways.running import API_KEY, SECRET, RunningGateway, running_gateway
 from support.issuing.purchases_asked import pem
 from support.payments.paying import PODS
@@ -29,6 +38,7 @@ from support.seats.section_commands import (
     sections_of,
     start_payment,
 )
+from support.tables.postgres_server import PASSWORD, PostgresServer
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
@@ -62,9 +72,16 @@ OF_ISSUING = ("records_produced", "commit_requested", "commit_acknowledged")
 
 
 class Box:
-    """One section on sale, its workers, their gateway, and the allocation service."""
+    """One section on sale, its workers, their gateway, the allocation service, and a database."""
 
-    def __init__(self, seats: Seats, gateway: RunningGateway, service: AllocationService) -> None:
+    def __init__(
+        self,
+        seats: Seats,
+        gateway: RunningGateway,
+        service: AllocationService,
+        database: PostgresServer,
+    ) -> None:
+        self.database = database
         self.seats = seats
         self.gateway = gateway
         self.service = service
@@ -82,6 +99,15 @@ class Box:
             SEATSTREAM_ANSWER_SECRET="the secret of these workers",
             ADMIN_SERVICE_URL=service.url,
             # Who comes back under its name is not waited for.
+            SEATSTREAM_STATIC_MEMBERSHIP="true",
+            SEATSTREAM_SESSION_TIMEOUT_S="30",
+        )
+
+        self.tables = seats.worker(
+            "tables",
+            SEATSTREAM_ROLES="fill_tables",
+            SEATSTREAM_APP_ID="back-office-workers",
+            DATABASE_URL=database.url,
             SEATSTREAM_STATIC_MEMBERSHIP="true",
             SEATSTREAM_SESSION_TIMEOUT_S="30",
         )
@@ -145,6 +171,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         opened.callback(service.finish)
         opened.callback(service.terminate)
         service.start()
+        database = PostgresServer(directory / "database")
+        opened.callback(database.kill)
+        database.create()
         gateway = opened.enter_context(running_gateway())
         stack = opened.enter_context(
             ephemeral_stack(
@@ -160,7 +189,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         seats.send(
             open_section("." * 60, section=SECTION, currency="EUR", amounts=(PRICE,), limit=2)
         )
-        yield Box(seats, gateway, service)
+        yield Box(seats, gateway, service, database)
 
 
 def test_s002_19_a_kill_at_each_step_issues_once_and_allocates_once(box: Box) -> None:
@@ -188,8 +217,70 @@ def test_s002_19_a_kill_at_each_step_issues_once_and_allocates_once(box: Box) ->
         assert changed.header("event-type") == "PURCHASE_CHANGED"
         ended = shown(pod)
         assert (ended["status"], ended["tickets"]) == ("ENDED", [])
+        box.tells(SEATS_ALLOCATED, 2, box.issuing)
+        assert_tables_follow(box)
     finally:
         pod.end()
+
+
+def rows(box: Box) -> dict[str, list[tuple[object, ...]]]:
+    """Return what the tables say; not the version of an allocation, which may lag its purchase."""
+    queries = {
+        "purchases": "SELECT * FROM purchases",
+        "orders": "SELECT * FROM orders",
+        "tickets": "SELECT * FROM tickets ORDER BY ticket_id",
+        "allocations": "SELECT purchase_id, user_id, event_id, allocation_id, status"
+        " FROM allocations",
+    }
+    return {table: box.database.rows(query) for table, query in queries.items()}
+
+
+def assert_tables_follow(box: Box) -> None:
+    """A death between both commits, and a database that is away, lose and double nothing."""
+    database, tables = box.database, box.tables
+    database.start()
+    tables.start("topology", FAILPOINTS="decided:kill:1")
+    assert tables.ended(PATIENCE_S, why="behind the commit there") == -signal.SIGKILL
+    assert database.rows("SELECT count(*) FROM processed_events")[0] > (0,)
+    database.kill()
+    tables.start("topology")
+    why = "could not be written: connection failed"
+    assert wait_until(
+        lambda: any(why in one for one in tables.set_aside().values()), PATIENCE_S
+    ), tables.tail()
+    database.start()
+
+    def has_all() -> bool:
+        told = database.rows("SELECT topic, event_type FROM processed_events ORDER BY 1, 2")
+        return told == [
+            ("purchase-created", "PURCHASE_CHANGED"),
+            ("purchase-created", "PURCHASE_CREATED"),
+            *(("seats-allocated", "SEATS_ALLOCATED"),) * 2,
+        ]
+
+    assert wait_until(has_all, PATIENCE_S), tables.tail()
+    live = rows(box)
+    assert [(one[1], one[3:]) for one in live["purchases"]] == [(USER, (4, False))]
+    assert [one[-1] for one in live["tickets"]] == [False, False]
+    assert [one[-1] for one in live["allocations"]] == ["ended"]
+    environment = {
+        **environment_without_settings(),
+        "KAFKA_BROKERS": box.seats.brokers,
+        "SCHEMA_REGISTRY_URL": "http://127.0.0.1:1",
+        "DATABASE_URL": database.url,
+    }
+    done = run(environment, "scripts.program", "tables", "rebuild", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "purchases": 1,
+        "orders": 1,
+        "allocations": 1,
+        "left_out": 0,
+        "first_left_out": "",
+    }
+    assert rows(box) == live
+    assert box.told(DEAD_LETTER_QUEUE) == []
+    assert PASSWORD not in tables.output()
 
 
 def die_at_each_step(worker: Worker) -> None:

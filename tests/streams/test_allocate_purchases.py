@@ -98,7 +98,7 @@ def ended_as(some: list[tuple[str, int]]) -> list[tuple[bytes, int, bool]]:
         allocating.answer_all()
     assert allocating.driver.dead_letters == []
     return [
-        (key, kept.revision, bool(kept.allocation_id))
+        (key, kept.revision, kept.status == b"approved")
         for key, kept in sorted(allocating.allocations().items())
     ]
 
@@ -162,6 +162,25 @@ def test_a_purchase_of_before_turns_were_counted_is_allocated_too() -> None:
     allocating.hears("ann", 0, "created")
     allocating.answer_all()
     assert allocating.told() == [(b"ann", b"al-0-ann")]
+
+
+def test_the_allocation_of_a_purchase_that_ends_is_told_as_ended_once() -> None:
+    allocating = Allocating()
+    for revision, kind in ((1, "created"), (3, "ended"), (3, "ended"), (6, "ended")):
+        allocating.hears("ann", revision, kind)
+        allocating.answer_all()
+    [kept] = allocating.allocations().values()
+    assert kept == Allocation(6, b"al-0-ann", b"ended")
+    read = decoder(PURCHASES + "SeatsAllocated")
+    told = [read(one.value or b"", HEADER_BYTES)[3:] for one in allocating.driver.read(TO)]
+    assert told == [(1, b"al-0-ann", b"approved"), (3, b"al-0-ann", b"ended")]
+
+
+def test_the_end_of_a_purchase_that_had_no_allocation_is_told_to_nobody() -> None:
+    allocating = Allocating()
+    allocating.hears("ann", 3, "ended")
+    assert allocating.told() == []
+    assert list(allocating.allocations().values()) == [Allocation(3)]
 
 
 def test_whoever_buys_again_after_a_refund_is_allocated_again() -> None:

@@ -56,7 +56,7 @@ class Issued:
     orders:    the last that was issued, by order id.
     told:      each record about a purchase, by purchase id and revision.
     is_active: by purchase id, by its highest revision.
-    allocated: ids of the service's allocations, by purchase id.
+    allocated: ids of the service's allocations that have not ended, by purchase id.
     """
 
     confirmed: dict[tuple[str, int], Word] = field(default_factory=dict)
@@ -98,7 +98,10 @@ def read_issued(log: Log, report: Report) -> Issued:
         if revision > known_revision:
             issued.is_active[word.purchase_id] = revision, is_active
     for _, _, _, fields in decoded(log, log.allocated, SEATS_ALLOCATED, report):
-        issued.allocated[str(fields["purchaseId"])].add(str(fields["allocationId"]))
+        allocations = issued.allocated[str(fields["purchaseId"])]
+        # One that has ended makes room for another.
+        change = allocations.discard if fields["status"] == "ended" else allocations.add
+        change(str(fields["allocationId"]))
     return issued
 
 
