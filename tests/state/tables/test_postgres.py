@@ -127,7 +127,8 @@ def test_one_word_that_breaks_a_rule_or_cannot_be_stored_costs_no_other(
     foreign = purchase._replace(purchase_id="another")
     zero = AllocationRow("third", "x\0y", EVENT, 1, "al", "approved")
     fine = AllocationRow(OWN_ID, "ann", EVENT, 1, "al-1", "approved")
-    told = [word(one, event_id=f"e{at}") for at, one in enumerate((purchase, foreign, zero, fine))]
+    rows: list[Row] = [purchase, foreign, zero, fine]
+    told = [word(one, event_id=f"e{at}") for at, one in enumerate(rows)]
 
     async def talk(tables: Tables) -> None:
         wrong = await tables.write(told)
