@@ -15,7 +15,7 @@ from streams import (
 )
 from streams.change_sections import handler as seats
 from streams.check_claims import handler as claims
-from streams.fill_tables import handler as tables_handler
+from streams.fill_tables import handler as filling
 from streams.hold_carts import handler as carts
 from streams.route import RoleTopics, Route
 from streams.runtime.app import BatchApp
@@ -89,13 +89,13 @@ CACHES = RoleTopics.of(
 )
 
 PURCHASE_TABLES = RoleTopics.of(
-    tables_handler.ROLE,
+    filling.PURCHASES,
     topics.PURCHASE_CREATED,
     to=(),
     changelog=topics.PURCHASE_TABLES_CHANGELOG,
 )
 ALLOCATION_TABLES = RoleTopics.of(
-    tables_handler.ROLE,
+    filling.ALLOCATIONS,
     topics.SEATS_ALLOCATED,
     to=(),
     changelog=topics.ALLOCATION_TABLES_CHANGELOG,
@@ -130,8 +130,8 @@ def routes(parts: Parts) -> tuple[Route, ...]:
         flow.append(invalidate_caches.route(CACHES, parts.caches, parts.figures))
     if parts.tables:
         codecs = parts.tables.codecs
-        flow.append(tables_handler.route(PURCHASE_TABLES, parts.tables, codecs.told))
-        flow.append(tables_handler.route(ALLOCATION_TABLES, parts.tables, codecs.heard))
+        flow.append(filling.route(PURCHASE_TABLES, parts.tables, codecs.told))
+        flow.append(filling.route(ALLOCATION_TABLES, parts.tables, codecs.heard))
     return tuple(flow)
 
 

@@ -28,7 +28,7 @@ from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
 from streams import allocate_purchases, invalidate_caches, release_locks
 from streams.check_claims.handler import Setup
-from streams.fill_tables import handler as tables_handler
+from streams.fill_tables import handler as filling
 from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
 from streams.route import Route
 from streams.wiring import Parts
@@ -63,7 +63,7 @@ def all_routes() -> tuple[Route, ...]:
         issuing=issuing,
         allocating=allocate_purchases.Setup(issuing, service.perform),
         caches=invalidate_caches.Setup(issuing, invalidate_caches.performer(None)),
-        tables=tables_handler.Setup(issuing, _nobody),
+        tables=filling.Setup(issuing, _nobody),
     )
     return routes(parts)
 

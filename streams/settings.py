@@ -119,7 +119,7 @@ class Settings(SharedSettings):
     admin_service_url:   ADMIN_SERVICE_URL, or what ADMIN_SERVICE_URL_FILE holds: the service that
                          allocates seats to purchases.
     database_url:        DATABASE_URL, or what DATABASE_URL_FILE holds: the PostgreSQL whose tables
-                         the role fill_tables keeps.
+                         the roles purchase_tables and allocation_tables keep.
     answer_secret, old_answer_secret: SEATSTREAM_ANSWER_SECRET, or in the file
                          SEATSTREAM_ANSWER_SECRET_FILE, and SEATSTREAM_OLD_ANSWER_SECRET: what the
                          workers that call services sign the answers with; empty: nobody does.

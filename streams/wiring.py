@@ -34,7 +34,7 @@ from streams import (
     release_locks,
 )
 from streams.check_claims import handler as claims
-from streams.fill_tables import handler as tables_handler
+from streams.fill_tables import handler as filling
 from streams.gateways.protocol import Gateway
 from streams.gateways.registry import SETTING, gateway_names, opened
 from streams.gateways.webhooks import Secrets
@@ -74,7 +74,7 @@ class Parts:
     allocating: allocate_purchases.Setup | None = None
     caches: invalidate_caches.Setup | None = None
     figures: Figures = FIGURES
-    tables: tables_handler.Setup | None = None
+    tables: filling.Setup | None = None
 
     @property
     def decoders(self) -> tuple[TopicDecoder, ...]:
@@ -150,7 +150,7 @@ def _ask(source: SchemaSource, decoders: Sequence[TopicDecoder], schema_id: int)
 def _check_that_each_reads_alone(roles: Sequence[str]) -> None:
     """Raise BadSetting for roles of one worker that read the same topic."""
     # A group reads each record of a topic once.
-    readers = allocate_purchases.ROLE, invalidate_caches.ROLE, tables_handler.ROLE
+    readers = allocate_purchases.ROLE, invalidate_caches.ROLE, filling.PURCHASES
     if len(set(readers) & set(roles)) > 1:
         raise BadSetting(
             f"SEATSTREAM_ROLES: {roles} read one topic: each needs a group of its own"
@@ -233,10 +233,11 @@ def _caches(settings: Settings, codecs: IssuingCodecs) -> invalidate_caches.Setu
     return invalidate_caches.Setup(codecs, perform, caches.close, _answer_seal(settings))
 
 
-def _tables(settings: Settings, codecs: IssuingCodecs) -> tables_handler.Setup | None:
+def _tables(settings: Settings, codecs: IssuingCodecs) -> filling.Setup | None:
     """Return how tables are told; None where nobody here has to."""
-    if tables_handler.ROLE not in settings.roles:
+    played = [role for role in filling.ROLES if role in settings.roles]
+    if not played:
         return None
-    by = f"the role {tables_handler.ROLE}"
+    by = f"the role {played[0]}"
     tables = tables_at(settings.database_url, settings.app_id, by)
-    return tables_handler.Setup(codecs, tables.write, tables.close)
+    return filling.Setup(codecs, tables.write, tables.close)

@@ -25,6 +25,8 @@ ROLES: Final = {
     "issue_purchases": Role(topics.PURCHASE_CONFIRMED, topics.ISSUED_CHANGELOG),
     "allocate_purchases": Role(topics.PURCHASE_CREATED, topics.ALLOCATIONS_CHANGELOG),
     "invalidate_caches": Role(topics.PURCHASE_CREATED, topics.CACHES_CHANGELOG),
+    "purchase_tables": Role(topics.PURCHASE_CREATED, topics.PURCHASE_TABLES_CHANGELOG),
+    "allocation_tables": Role(topics.SEATS_ALLOCATED, topics.ALLOCATION_TABLES_CHANGELOG),
 }
 
 SOURCES: Final = {role.source.name: role.source for role in ROLES.values()}

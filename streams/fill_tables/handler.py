@@ -19,7 +19,9 @@ from streams.fill_tables.words import word_of
 from streams.route import RoleTopics, Route
 from streams.working.answers import OURS
 
-ROLE: Final = "fill_tables"
+PURCHASES: Final = "purchase_tables"
+ALLOCATIONS: Final = "allocation_tables"
+ROLES: Final = (PURCHASES, ALLOCATIONS)
 
 Write = Callable[[Sequence[Any]], Awaitable[list[str]]]
 """Writes words with their marks, and says of each what is wrong with it: `Route.project`."""
@@ -27,7 +29,7 @@ Write = Callable[[Sequence[Any]], Awaitable[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker has for this role: its tables."""
+    """What a worker has for these roles: its tables."""
 
     codecs: IssuingCodecs
     write: Write

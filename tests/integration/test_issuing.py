@@ -105,7 +105,7 @@ class Box:
 
         self.tables = seats.worker(
             "tables",
-            SEATSTREAM_ROLES="fill_tables",
+            SEATSTREAM_ROLES="purchase_tables,allocation_tables",
             SEATSTREAM_APP_ID="back-office-workers",
             DATABASE_URL=database.url,
             SEATSTREAM_STATIC_MEMBERSHIP="true",

@@ -267,7 +267,7 @@ def after_the_money(locked: Locked) -> list[Worker]:
         "issue_purchases": "purchase-creation-workers",
         "allocate_purchases": "trainer-allocation-workers",
         "invalidate_caches": "cache-invalidation-workers",
-        "fill_tables": "back-office-workers",
+        "purchase_tables,allocation_tables": "back-office-workers",
     }
     return [
         locked.worker(

@@ -153,8 +153,8 @@ def test_the_role_that_deletes_from_caches_has_a_redis_and_a_group_of_its_own() 
 
 
 def test_the_role_that_fills_tables_has_a_database_and_a_group_of_its_own() -> None:
-    roles = ("fill_tables",)
-    with pytest.raises(BadSetting, match="DATABASE_URL: the role fill_tables writes there"):
+    roles = ("purchase_tables", "allocation_tables")
+    with pytest.raises(BadSetting, match="DATABASE_URL: the role purchase_tables writes there"):
         roles_of(Settings(roles=roles))
     url = "postgresql://ann:secret@h/d"
     with_database = Settings(roles=roles, database_url=url)
@@ -162,10 +162,10 @@ def test_the_role_that_fills_tables_has_a_database_and_a_group_of_its_own() -> N
     parts = wiring.parts_of(with_database, {}, counted_ids())
     assert parts.tables is not None
     assert {parts.tables.codecs.told, parts.tables.codecs.heard} <= set(parts.decoders)
-    assert [route.source for route in routes(parts) if route.role == "fill_tables"] == [
-        "purchase-created",
-        "seats-allocated",
+    assert [(route.role, route.source) for route in routes(parts) if route.role in roles] == [
+        ("purchase_tables", "purchase-created"),
+        ("allocation_tables", "seats-allocated"),
     ]
-    both = ("fill_tables", "invalidate_caches")
+    both = ("purchase_tables", "invalidate_caches")
     with pytest.raises(BadSetting, match="group of its own"):
         roles_of(Settings(roles=both, database_url=url, redis_url="redis://a"))

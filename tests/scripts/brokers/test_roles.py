@@ -36,4 +36,5 @@ def test_a_letter_of_any_source_can_be_sent_back_to_where_it_belongs(source: str
 
 def test_who_reads_a_topic_is_told_with_all_roles() -> None:
     assert readers_of("section-commands") == ["seats"]
-    assert readers_of("purchase-created") == ["allocate_purchases", "invalidate_caches"]
+    readers = ["allocate_purchases", "invalidate_caches", "purchase_tables"]
+    assert readers_of("purchase-created") == readers

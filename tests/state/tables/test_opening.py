@@ -7,13 +7,13 @@ import pytest
 from infra.process.environment import BadSetting
 from state.tables.opening import tables_at
 
-BY = "the role fill_tables"
+BY = "the role purchase_tables"
 
 
 def test_without_an_address_and_without_the_driver_it_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(BadSetting, match="DATABASE_URL: the role fill_tables writes there"):
+    with pytest.raises(BadSetting, match="DATABASE_URL: the role purchase_tables writes there"):
         tables_at("", "g", BY)
     monkeypatch.setitem(sys.modules, "state.tables.postgres", None)
     with pytest.raises(BadSetting, match=r"pip install 'seatstream\[postgres\]'"):

@@ -51,6 +51,6 @@ def test_its_two_routes_publish_nothing_and_write_before_they_commit() -> None:
     setup = Setup(CODECS, nobody)
     for topics, decoder in ((PURCHASE_TABLES, CODECS.told), (ALLOCATION_TABLES, CODECS.heard)):
         made = route(topics, setup, decoder)
-        assert (made.role, made.to, made.project) == ("fill_tables", (), nobody)
+        assert (made.role, made.to, made.project) == (topics.role, (), nobody)
         assert made.owns is not None
         assert not made.owns(b"i", 0, 1)
