@@ -271,7 +271,7 @@ def after_the_money(locked: Locked) -> list[Worker]:
     }
     return [
         locked.worker(
-            role,
+            group,
             SEATSTREAM_ROLES=role,
             SEATSTREAM_APP_ID=group,
             ADMIN_SERVICE_URL="http://127.0.0.1:9",

@@ -55,6 +55,7 @@ def test_a_topic_that_two_groups_read_says_not_whose_state_is_meant(
     with pytest.raises(SystemExit) as ended:
         main(["--topic", "purchase-created", "--brokers", "127.0.0.1:1"])
     assert ended.value.code == 2
-    assert "allocate_purchases and invalidate_caches: name one with --role" in (
-        capsys.readouterr().err
+    assert (
+        "allocate_purchases and invalidate_caches and purchase_tables: name one with --role"
+        in (capsys.readouterr().err)
     )
