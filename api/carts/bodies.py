@@ -1,18 +1,18 @@
 """What requests and answers about carts look like."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from api.commands.payment_way import PaymentStatus, PaymentWay
-from api.seat_bodies import STRICT, BestAvailable, ChosenSeats, SeatBody, seat_body
+from api.seat_bodies import STRICT, BestAvailable, ChosenSeats, SeatBody, Section, seat_body
 from api.web.consistency_tokens import TOKEN_FORM, token_of
 from api.web.whole_numbers import INT64_MAX
-from state.domain.carts.cart import PARTS_MAX, Cart, CartStatus, OnFailure, Part
+from state.domain.carts.cart import PARTS_MAX, Cart, CartStatus, OnFailure, Part, Wanted
+from state.domain.layout import SEATS_PER_HOLD_MAX
 from state.domain.outcome import WITH_DEADLINE, reason_of
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause, Status
-from state.records.carts import Wanted
 
 
 class Party(BestAvailable):
@@ -22,42 +22,81 @@ class Party(BestAvailable):
     near each other as can be.
     """
 
-    split: bool = False
+    # Left out where it says nothing, so that a body has one digest, whichever pod reads it.
+    split: bool = Field(default=False, exclude_if=lambda split: not split)
 
     @property
     def are_adjacent(self) -> bool:
         return not self.split
 
 
-class CartWish(BaseModel):
-    """Seats in several sections of an event, at most eight holds.
+class PartyOfSections(BaseModel):
+    """Seats of a party that may sit in several sections, in one of them if that can be.
 
-    `on_failure`: `release` holds all or nothing, and gives all back when one hold ends; `keep`
-    holds what can be had, each as long as its own hold.
+    The first of them that has room for all, in pieces or not, holds all. Where none has, the
+    first one holds as many as it can, the next one as many of the rest, and the last one the rest.
     """
 
     model_config = STRICT
 
-    items: list[Party | ChosenSeats] = Field(min_length=1, max_length=PARTS_MAX)
+    sections: list[Section] = Field(min_length=2, max_length=PARTS_MAX)
+    quantity: int = Field(ge=1, le=SEATS_PER_HOLD_MAX)
+    split: Literal[True]
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        if len(set(self.sections)) < len(self.sections):
+            raise ValueError("each section is named once")
+        return self
+
+
+class CartWish(BaseModel):
+    """Seats in several sections of an event, at most eight holds.
+
+    `on_failure`: `release` holds all or nothing, and gives all back when one hold ends; `keep`
+    holds what can be had, each as long as its own hold. A party of several sections counts as a
+    hold of each, and is never kept by halves.
+    """
+
+    model_config = STRICT
+
+    items: list[Party | PartyOfSections | ChosenSeats] = Field(min_length=1, max_length=PARTS_MAX)
     on_failure: Literal["release", "keep"] = "release"
 
     @property
     def policy(self) -> OnFailure:
         return OnFailure.KEEP if self.on_failure == "keep" else OnFailure.RELEASE
 
+    @property
+    def sections(self) -> list[str]:
+        """Return where seats are wanted, as often as an item names it."""
+        return [section for item in self.items for section in sections_of(item)]
+
+    @model_validator(mode="after")
+    def _can_be_parts(self) -> Self:
+        if len(self.sections) > PARTS_MAX:
+            raise ValueError(f"a cart has at most {PARTS_MAX} holds")
+        spreads = any(isinstance(item, PartyOfSections) for item in self.items)
+        if spreads and self.policy is OnFailure.KEEP:
+            raise ValueError("a party of several sections is not kept by halves")
+        return self
+
     def wanted(self) -> tuple[Wanted, ...]:
         """Return the items as carts are asked for them."""
-        return tuple(
-            (item.section.encode(), item.quantity, (), item.split)
-            if isinstance(item, Party)
-            else (
-                item.section.encode(),
-                len(item.seats),
-                tuple((seat.row, seat.seat) for seat in item.seats),
-                False,
-            )
-            for item in self.items
-        )
+        return tuple(map(_wanted, self.items))
+
+
+def sections_of(item: Party | PartyOfSections | ChosenSeats) -> list[str]:
+    """Return where an item may be, in the order in which these are asked."""
+    return item.sections if isinstance(item, PartyOfSections) else [item.section]
+
+
+def _wanted(item: Party | PartyOfSections | ChosenSeats) -> Wanted:
+    first, *others = (section.encode() for section in sections_of(item))
+    if isinstance(item, ChosenSeats):
+        seats = tuple((seat.row, seat.seat) for seat in item.seats)
+        return first, len(seats), seats, False, ()
+    return first, item.quantity, (), item.split, tuple(others)
 
 
 class PartBody(BaseModel):
@@ -84,6 +123,8 @@ CartStanding = Literal[
 
 class CartBody(BaseModel):
     """A cart as it stands, with its parts in the order in which they were asked for.
+
+    A party of several sections has a part for each that holds some of it, behind the others.
 
     ASKING: some section has not answered; ENDING: seats are being given back; PAYING: all that is
     held is being paid for. `deadline_ms` is
@@ -154,7 +195,7 @@ def cart_body(cart_id: str, cart: Cart) -> dict[str, Any]:
         "deadline_ms": cart.deadline_ms or None,
         "amount": sum(one.amount for one in priced),
         "currency": currency.decode(),
-        "parts": [_part_body(cart, part) for part in cart.parts],
+        "parts": [_part_body(cart, part) for part in _shown(cart)],
         "revision": revision_of(cart),
     }
 
@@ -167,6 +208,12 @@ def revision_of(cart: Cart) -> str:
 def pending_cart(cart_id: str, event_id: int) -> dict[str, Any]:
     """Return the members of a CartPending."""
     return {"cart_id": cart_id, "status": "PENDING", "event_id": event_id}
+
+
+def _shown(cart: Cart) -> list[Part]:
+    """Return the parts of a cart but those for which another section was asked."""
+    over = cart.passed_over
+    return [part for number, part in enumerate(cart.parts) if number not in over]
 
 
 def _part_body(cart: Cart, part: Part) -> dict[str, Any]:
@@ -197,7 +244,7 @@ def _part_body(cart: Cart, part: Part) -> dict[str, Any]:
 
 def first_refusal(cart: Cart) -> tuple[Reason, Part]:
     """Return the first part that was refused, with the reason, of a cart that is REJECTED."""
-    for part in cart.parts:
+    for part in _shown(cart):
         if part.status == Status.REJECTED:
             return reason_of(part.standing.reason), part
     # One was cancelled before it was held: somebody did, or no worker survived its hold.

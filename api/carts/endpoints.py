@@ -14,6 +14,7 @@ from api.carts.bodies import (
     CartBody,
     CartPending,
     CartWish,
+    PartyOfSections,
     cart_body,
     first_refusal,
     pending_cart,
@@ -64,7 +65,7 @@ KeyOfCart = Annotated[
 async def open_cart(by: ByBuyer, event_id: EventIdInPath, body: CartWish, key: Key) -> Response:
     """Hold seats in several sections as one. A repeat gets the cart as it stands."""
     pod, who = by.pod, by.who
-    limits = await limits_of(pod, event_id, [item.section for item in body.items])
+    limits = await limits_of(pod, event_id, body.sections)
     partition = pod.desk.partition_of(cart_key(event_id, who.user_id.encode()))
     ticket = by.ticket(key)
     cart_id = issued_id(ticket, partition)
@@ -191,12 +192,14 @@ async def _refuse_certain(
     if pod.outcomes.get(part_id(cart_id.encode(), 0)) is not None:
         # It is no new one, whatever Redis has forgotten.
         return ()
+    # Of a party that may sit elsewhere the view of one section proves nothing.
     parts = [
         (item, part_id(cart_id.encode(), number).decode())
         for number, item in enumerate(body.items)
+        if not isinstance(item, PartyOfSections)
     ]
     try:
-        for item in body.items:
+        for item, _ in parts:
             refuse_certain(pod, event_id, item, _advice)
         return await pre_locks.taken(pod, event_id, parts)
     except Problem:

@@ -18,6 +18,7 @@ from scripts.auditing.seats import (
     Place,
     Row,
     Section,
+    as_many_in_pieces,
     best_available,
     each_place,
     in_pieces,
@@ -70,7 +71,7 @@ FAILURES = {
 }
 FREE_OF_CHARGE = {"amount": 0, "currency": ""}
 # The reservation of a cart's part, which tells its cart whatever becomes of it.
-PART_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_[0-7]")
+PART_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_([0-9]|1[0-5])")
 # What the payment of a whole cart has instead of a reservation's id.
 CART_PAYMENT_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_c")
 # How a part stands of which nothing is known.
@@ -389,8 +390,7 @@ class Oracle:
         section = self.sections.get(where)
         count = command["seatCount"]
         listed = chosen if "seats" in command else None
-        choice = in_pieces if name == "HoldInPieces" else best_available
-        answer = self._choose(section, count, listed, choice)
+        answer = self._choose(section, *wanted_of(name, command, section), listed)
         record = {
             "request": request,
             "seatCount": count,
@@ -417,8 +417,8 @@ class Oracle:
             return outcome
         assert section is not None
         section.give(answer, request["reservationId"])
-        section.free -= count
-        section.held += count
+        section.free -= len(answer)
+        section.held += len(answer)
         self._changed(where, section)
         deadline_ms = self.log_time_ms + section.opened["holdMs"]
         seats = ranges(section, answer)
@@ -452,9 +452,9 @@ class Oracle:
     def _choose(
         self,
         section: Section | None,
+        choice: Choice,
         count: int,
         chosen: list[Place] | None,
-        choice: Choice,
     ) -> list[Place] | tuple[str, dict[str, int] | None]:
         if section is None:
             return "UNKNOWN_SECTION", None
@@ -872,6 +872,14 @@ def is_of(held: Reservation, request: dict[str, Any]) -> bool:
     """Say whether a reservation is what a request of this buyer and section names."""
     names = ("userId", "section", "eventId")
     return all(held.record["request"][name] == request[name] for name in names)
+
+
+def wanted_of(name: str, command: Command, section: Section | None) -> tuple[Choice, int]:
+    """Return what chooses the seats of a hold that lists none, and how many it is to choose."""
+    count = command["seatCount"]
+    if command.get("orFewer") and section is not None:
+        return as_many_in_pieces, min(count, section.opened["maxSeatsPerHold"])
+    return (in_pieces if name == "HoldInPieces" else best_available), count
 
 
 def started_before(held: Reservation, command: Command) -> Outcome | None:

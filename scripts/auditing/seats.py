@@ -168,6 +168,14 @@ def in_pieces(section: Section, count: int) -> list[Place] | tuple[str, dict[str
     return "ORPHAN_SEAT", None
 
 
+def as_many_in_pieces(
+    section: Section, count: int
+) -> list[Place] | tuple[str, dict[str, int] | None]:
+    """Return as many of these seats as can be had."""
+    found = [in_pieces(section, fewer) for fewer in range(count, 0, -1)]
+    return next((places for places in found if isinstance(places, list)), found[-1])
+
+
 def runs_of(index: int, row: Row) -> list[list[Place]]:
     """Return the free seats of a row, run by run."""
     runs: list[list[Place]] = []

@@ -39,7 +39,7 @@ ISSUED: Final = b"i"
 ALLOCATED: Final = b"l"
 
 _CART_ID: Final = re.compile(rb"[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})")
-_PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-7])")
+_PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-9]|1[0-5])")
 _CART_PAYMENT_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_c")
 _CART_KEY: Final = re.compile(rb"(?:0|[1-9][0-9]{0,18})-.{1,64}", re.DOTALL)
 PART_ID_BYTES_MIN: Final = 30
@@ -97,7 +97,7 @@ def is_cart_id(cart_id: bytes) -> bool:
 
 
 def part_id(cart_id: bytes, number: int) -> bytes:
-    """Return the reservation id of a cart's part; number: from 0 to 7.
+    """Return the reservation id of a cart's part; number: from 0 to 15.
 
     No pod gives out such an id for anything else, so that nobody holds or ends a part but as one
     of its cart.

@@ -8,17 +8,17 @@ from schemas.topics import CART_COMMANDS
 from serdes.avro.stored import stored_decoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
-from state.domain.carts.cart import Cart, OnFailure, Part, Standing
+from state.domain.carts.cart import Cart, OnFailure, Part, Standing, Wanted
 from state.domain.carts.limits import UNLIMITED, Limits
+from state.domain.carts.parties import Party
 from state.domain.carts.payment import CartPayment
 from state.domain.layout import SeatPosition, SeatRange
 
 CARTS: Final = "io.seatstream.carts."
 _CART: Final = "io.seatstream.state.Cart"
 
-# section, seat_count, chosen seats; none of them for best available ones; whether these may be
-# several pieces.
-Wanted = tuple[bytes, int, tuple[tuple[int, int], ...], bool]
+# A named section.
+_Named = tuple[bytes]
 
 
 class OpenCart(NamedTuple):
@@ -32,7 +32,7 @@ class OpenCart(NamedTuple):
     correlation_id: bytes
     event_id: int
     on_failure: int
-    items: tuple[Wanted, ...]
+    items: tuple[tuple[bytes, int, tuple[tuple[int, int], ...], bool, tuple[_Named, ...]], ...]
     max_seats_per_user: int = 0
     max_open_holds_per_user: int = 0
 
@@ -77,7 +77,9 @@ def cart_of(payload: bytes) -> Cart:
     """Return the cart of a stored record; raises Refused for bytes that are none."""
     cart = Cart(*_read(payload, 0))
     return cart._replace(
-        parts=tuple(_part(*fields) for fields in cart.parts), payment=CartPayment(*cart.payment)
+        parts=tuple(_part(*fields) for fields in cart.parts),
+        payment=CartPayment(*cart.payment),
+        parties=tuple(Party(*fields) for fields in cart.parties),
     )
 
 
@@ -95,8 +97,15 @@ def standing_of(fields: tuple[Any, ...]) -> Standing:
 
 
 def part_wanted(section: bytes, seat_count: int, chosen: tuple[Any, ...]) -> Part:
-    """Return the part of a new cart that one of its items asks for."""
+    """Return the part of a new cart that one of its items asks for first."""
     return Part(section, seat_count, tuple(SeatPosition(*seat) for seat in chosen))
+
+
+def party_wanted(number: int, item: tuple[Any, ...]) -> Party | None:
+    """Return the party that an item of OpenCart is, None for none; number: of its first part."""
+    section, _, chosen, may_be_parted, others = item
+    named = tuple(other for (other,) in others)
+    return Party((section, *named), (number,)) if may_be_parted and not chosen else None
 
 
 def _part(
@@ -143,7 +152,8 @@ class CartEncoders:
         limits: what the event allows each buyer.
         """
         who = cart_id.encode(), user.encode(), correlation.encode(), event_id
-        return self._open(*who, on_failure, items, *limits)
+        named = tuple((*item[:4], tuple((other,) for other in item[4])) for item in items)
+        return self._open(*who, on_failure, named, *limits)
 
     def release_cart(self, cart_id: str, user: str, correlation: str, event_id: int) -> bytes:
         """Return the command that gives a cart back."""

@@ -79,9 +79,12 @@ class CommandEncoders:
         """Return the command that holds adjacent seats of the section's choice."""
         return self._best(identity, count)
 
-    def hold_in_pieces(self, identity: bytes, count: int) -> bytes:
-        """Return the command that holds seats of the section's choice, parted if need be."""
-        return self._pieces(identity, count)
+    def hold_in_pieces(self, identity: bytes, count: int, *, or_fewer: bool = False) -> bytes:
+        """Return the command that holds seats of the section's choice, parted if need be.
+
+        or_fewer: as many as can be had, where not all can.
+        """
+        return self._pieces(identity, count, or_fewer)
 
     def hold_chosen(self, identity: bytes, seats: Sequence[tuple[int, int]]) -> bytes:
         """Return the command that holds these (row, seat)."""

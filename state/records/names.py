@@ -56,8 +56,8 @@ class OpenSection(NamedTuple):
 SectionLayout = OpenSection
 
 
-class _OfChoice(NamedTuple):
-    """Set aside seats of the section's choice."""
+class HoldBestAvailable(NamedTuple):
+    """Set aside adjacent seats of one row, chosen by the section."""
 
     reservation_id: bytes
     user_id: bytes
@@ -68,16 +68,20 @@ class _OfChoice(NamedTuple):
     seat_count: int
 
 
-class HoldBestAvailable(_OfChoice):
-    """Set aside adjacent seats of one row, chosen by the section."""
+class HoldInPieces(NamedTuple):
+    """Set aside seats in few pieces near each other, chosen by the section.
 
-    __slots__ = ()
+    or_fewer: as many as can be had, where not all can.
+    """
 
-
-class HoldInPieces(_OfChoice):
-    """Set aside seats in few pieces near each other, chosen by the section."""
-
-    __slots__ = ()
+    reservation_id: bytes
+    user_id: bytes
+    correlation_id: bytes
+    section: bytes
+    event_id: int
+    request: bytes
+    seat_count: int
+    or_fewer: bool
 
 
 class HoldChosenSeats(NamedTuple):

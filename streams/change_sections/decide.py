@@ -64,7 +64,6 @@ from streams.folding.causes import each_followed
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 
-_UNDERSCORE: Final = ord("_")
 HOLD_BEST: Final = COMMANDS + HoldBestAvailable.__name__
 
 # By full name: what gives a command's fields their names, and what decides it.
@@ -144,7 +143,7 @@ def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:
             or not known.sale_starts_ms <= log_time_ms < known.sale_ends_ms
             or not 0 < count <= known.max_seats_per_hold
             # It may be a part, whose cart is told: most ids are shorter than those.
-            or (len(reservation_id) >= PART_ID_BYTES_MIN and reservation_id[-2] == _UNDERSCORE)
+            or (len(reservation_id) >= PART_ID_BYTES_MIN and b"_" in reservation_id[-3:])
         ):
             _decide(fold, name, record, fields, stored)
             continue

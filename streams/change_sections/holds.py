@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from state.domain.allocation import best_available, chosen
-from state.domain.carts.splitting import in_pieces
+from state.domain.carts.splitting import as_many_in_pieces, in_pieces
 from state.domain.keys import RESERVATION, cart_of_payment
 from state.domain.layout import SEATS_PER_HOLD_MAX, SeatPosition, SeatRange, range_masks
 from state.domain.open_section import KnownSection
@@ -143,10 +143,14 @@ def _choose(
     closed = known.refusal_at(fold.log_time_ms)
     if closed is not None:
         return closed, None
+    takes_fewer = isinstance(command, HoldInPieces) and command.or_fewer
+    if takes_fewer:
+        count = min(count, known.max_seats_per_hold)
     if not 1 <= count <= known.max_seats_per_hold:
         return Reason.BAD_COUNT, None
     if isinstance(command, HoldInPieces):
-        pieces = in_pieces(known.section, count)
+        choose = as_many_in_pieces if takes_fewer else in_pieces
+        pieces = choose(known.section, count)
         return (pieces, None) if isinstance(pieces, Reason) else pieces
     if wanted is None:
         found = best_available(known.section, count)

@@ -58,7 +58,12 @@ def _of_cart(
     listed.discard(named)
     if not cart.parts:
         return "has no parts"
-    is_whole = all(part.status in _HAS_SEATS for part in cart.parts)
+    asked = [number for party in cart.parties for number in party.parts]
+    if len(set(asked)) < len(asked) or not set(asked) <= set(range(len(cart.parts))):
+        return f"has parties of the parts {asked}"
+    over = cart.passed_over
+    stand = [part.status for number, part in enumerate(cart.parts) if number not in over]
+    is_whole = all(status in _HAS_SEATS for status in stand)
     is_kept = cart.on_failure == OnFailure.KEEP
     if cart.status == CartStatus.HELD and not is_kept and not is_whole:
         return "is held by halves"

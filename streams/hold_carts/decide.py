@@ -41,6 +41,7 @@ from state.records.carts import (
     ReleaseCart,
     cart_of,
     part_wanted,
+    party_wanted,
     standing_of,
 )
 from state.records.names import PartDecided, SettleCart
@@ -83,12 +84,17 @@ def decide_all(fold: CartFold, records: Sequence[Record]) -> None:
 def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -> None:
     """Begin a cart: each section is asked for its part, and none waits for another."""
     wanted = tuple(part_wanted(*item[:3]) for item in asked.items)
-    parted = tuple(number for number, item in enumerate(asked.items) if item[3])
+    found = (party_wanted(number, item) for number, item in enumerate(asked.items))
+    parties = tuple(party for party in found if party is not None)
+    more = sum(len(party.sections) - 1 for party in parties)
     on_failure = OnFailure(asked.on_failure or OnFailure.RELEASE)
     if not is_cart_id(asked.cart_id) or not asked.cart_id.endswith(b"-%d" % fold.batch.partition):
         fold.bury(record, "BAD_CART_ID", f"{asked.cart_id!r} names another place")
-    elif not 1 <= len(wanted) <= PARTS_MAX:
-        fold.bury(record, Reason.BAD_COUNT.name, f"{len(wanted)} parts")
+    elif not (wanted and len(wanted) + more <= PARTS_MAX):
+        fold.bury(record, Reason.BAD_COUNT.name, f"{len(wanted) + more} parts")
+    elif more and on_failure == OnFailure.KEEP:
+        # What can be had of a party is not what it wants.
+        fold.bury(record, Reason.BAD_COUNT.name, "a party of several sections is held by halves")
     elif (listed := max(len(part.chosen) for part in wanted)) > SEATS_PER_HOLD_MAX:
         # No section would hold them, and the cart could not be read again.
         fold.bury(record, Reason.BAD_COUNT.name, f"{listed} seats in a part")
@@ -100,14 +106,14 @@ def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -
             on_failure,
             wanted,
             fold.log_time_ms,
-            parted,
+            parties,
         )
         fold.change(asked.cart_id, None, _within_limits(fold, asked, cart))
     else:
         # Whoever asks for other things under a known id finds what is stored, and can compare.
-        asked_before = [part[:3] for part in known.parts], known.parted
         is_same = _is_of(asked, known) and known.on_failure == on_failure
-        is_repeat = is_same and asked_before == ([part[:3] for part in wanted], parted)
+        new = known._replace(parts=wanted, parties=parties)
+        is_repeat = is_same and known.wanted == new.wanted
         fold.count("REPEATED" if is_repeat else Reason.CONFLICT.name)
 
 
@@ -123,7 +129,7 @@ def _within_limits(fold: CartFold, asked: OpenCart, cart: Cart) -> Cart:
     stored = fold.state.get_many([CART + cart_id for cart_id in listed])
     carts = [cart_of(one) for one in stored if one is not None]
     limited = cart._replace(is_limited=True)
-    if len(listed) >= LISTED_MAX or exceeds(limits, carts, cart.parts):
+    if len(listed) >= LISTED_MAX or exceeds(limits, [*carts, cart]):
         return refused(limited, Reason.HOLD_LIMIT, fold.log_time_ms)
     return limited
 

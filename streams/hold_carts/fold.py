@@ -72,7 +72,9 @@ class CartFold(Fold):
         """Store what has become of a cart, and ask and answer what was not asked or known yet."""
         is_extended = before is not None and before.extension != after.extension
         for number, part in enumerate(after.parts):
-            known = Ask.NOTHING if before is None else before.parts[number].asked
+            known = Ask.NOTHING
+            if before is not None and number < len(before.parts):
+                known = Ask(before.parts[number].asked)
             if part.asked != known:
                 self.ask(cart_id, after, number, Ask(part.asked))
             if is_extended and part.is_extending:
@@ -112,8 +114,9 @@ class CartFold(Fold):
         match ask:
             case Ask.HOLD if part.chosen:
                 self._send(cart, part, commands.hold_chosen(identity, part.chosen))
-            case Ask.HOLD if number in cart.parted:
-                pieces = commands.hold_in_pieces(identity, part.seat_count)
+            case Ask.HOLD if (party := cart.party_of(number)) is not None:
+                or_fewer = party.takes_fewer(number)
+                pieces = commands.hold_in_pieces(identity, part.seat_count, or_fewer=or_fewer)
                 self._send(cart, part, pieces)
             case Ask.HOLD:
                 self._send(cart, part, commands.hold_best(identity, part.seat_count))

@@ -21,7 +21,7 @@ from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, SECTION_COMMANDS
 from scripts.brokers.addresses import servers
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import CommandEncoders, schema_ids
-from state.domain.carts.cart import OnFailure
+from state.domain.carts.cart import OnFailure, Wanted
 from state.domain.keys import (
     Order,
     cart_key,
@@ -33,7 +33,7 @@ from state.domain.keys import (
 )
 from state.domain.layout import Rules
 from state.plans.reading import parse_plan
-from state.records.carts import CartEncoders, Wanted
+from state.records.carts import CartEncoders
 from state.records.payments import PaymentEncoders
 
 SECTIONS = 12
@@ -115,7 +115,7 @@ class Buyers:
         ]
         amount = sum(count * PRICES[number % len(PRICES)] for number, count in wanted)
         items: tuple[Wanted, ...] = tuple(
-            (b"S%d" % number, count, (), False) for number, count in wanted
+            (b"S%d" % number, count, (), False, ()) for number, count in wanted
         )
         on_failure = OnFailure.KEEP if draw.random() < 0.2 else OnFailure.RELEASE
 

@@ -5,8 +5,9 @@ the money that is kept for it with the price of those that are sold.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
-from scripts.auditing.carts import Carts, PartTold, StoredCart
+from scripts.auditing.carts import Carts, Fields, PartTold, StoredCart
 from scripts.auditing.facts import Facts
 from scripts.auditing.model import PART_ID
 from scripts.auditing.report import Notes, Report, differences, offset_of
@@ -103,7 +104,13 @@ def judge_cart(cart_id: str, cart: StoredCart, carts: Carts, report: Report) -> 
         if not is_known:
             message = f"part {number} is {record['status']} and believed to be {believed}"
             notes.bad("I25", "cart unlike parts", cart.offset, message, **where)
-    held, gone = standings.count("HELD"), len(GONE.intersection(standings))
+    gone = any(standings[number] in GONE for number in relied_on(fields, standings))
+    held = standings.count("HELD")
+    short = any(is_short(fields["parts"], party["parts"]) for party in fields["parties"])
+    if held and short and fields["end"] == "UNSPECIFIED":
+        report.carts_half_held += 1
+        message = "a party has fewer seats than it wants"
+        notes.bad("I25", "half held", cart.offset, message, **where)
     if held and (fields["end"] != "UNSPECIFIED" or (gone and fields["onFailure"] != "KEEP")):
         report.carts_half_held += 1
         message = f"{', '.join(standings)}; ended: {fields['end']}"
@@ -114,6 +121,30 @@ def judge_cart(cart_id: str, cart: StoredCart, carts: Carts, report: Report) -> 
     if (fields["status"] == "HELD") != ("HELD" in standings):
         message = f"{fields['status']} with parts that are {', '.join(standings)}"
         notes.bad("I25", "cart unlike parts", cart.offset, message, **where)
+
+
+def relied_on(fields: Fields, standings: Sequence[str]) -> set[int]:
+    """Return the parts without which a cart is no whole: no refused one of a party elsewhere."""
+    passed_over = {
+        number
+        for party in fields["parties"]
+        for number in party["parts"][:-1]
+        if standings[number] == "REJECTED"
+    }
+    return set(range(len(standings))) - passed_over
+
+
+def is_short(parts: Sequence[Fields], numbers: Sequence[int]) -> bool:
+    """Say whether a party has fewer seats than its first part is for; numbers: of its parts."""
+    wanted: int = parts[numbers[0]]["seatCount"]
+    return seats_in([parts[number] for number in numbers]) < wanted
+
+
+def seats_in(parts: Sequence[Fields]) -> int:
+    """Return how many seats these parts have."""
+    standings = [part["standing"] for part in parts]
+    ranges = [one for now in standings if now["status"] not in GONE for one in now["seats"]]
+    return sum(one["count"] for one in ranges)
 
 
 def judge_payment(cart_id: str, cart: StoredCart, carts: Carts, report: Report) -> None:
@@ -168,8 +199,13 @@ def judge_limits(carts: Carts, report: Report) -> None:
         if not cart.fields["isLimited"] or not HAS_SEATS.intersection(standings):
             continue
         counted[buyer].append(cart_id)
-        for part, standing in zip(cart.fields["parts"], standings, strict=True):
-            seats[buyer] += part["seatCount"] * (standing in HAS_SEATS)
+        of_parties = {one for party in cart.fields["parties"] for one in party["parts"]}
+        for number, part in enumerate(cart.fields["parts"]):
+            standing = standings[number]
+            # Of a party, some section may hold fewer than it was asked for.
+            is_told = number in of_parties and standing != "UNSPECIFIED"
+            has = seats_in([part]) if is_told else part["seatCount"]
+            seats[buyer] += has * (standing in HAS_SEATS)
             holds[buyer] += standing in HAS_SEATS - {"SOLD"}
     for buyer in counted.keys() | carts.listed.keys():
         if sorted(counted[buyer]) != sorted(carts.listed.get(buyer, [])):

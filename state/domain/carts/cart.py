@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from state.domain.carts import payment as paying
+from state.domain.carts.parties import Party
 from state.domain.carts.payment import UNDER_WAY, UNPAID, Ask, CartPayment, Step
 from state.domain.layout import SeatPosition, SeatRange
 from state.domain.outcome import WITH_DEADLINE, rank_of
@@ -22,6 +23,7 @@ from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause, Status
 
 PARTS_MAX: Final = 8
+"""Most sections of what a cart wants; who may sit in several counts once for each of them."""
 
 
 class CartStatus(IntEnum):
@@ -96,6 +98,11 @@ class IllegalStep(Exception):
 
 _GONE: Final = frozenset({Status.REJECTED, Status.RELEASED, Status.REFUNDED})
 _OPEN: Final = frozenset({Status.UNSPECIFIED, Status.HELD, Status.PAYING})
+_HAS: Final = frozenset({Status.HELD, Status.PAYING, Status.SOLD})
+
+# Section, count, (row, seat) that the buyer named, whether it may be parted, and where else it may
+# sit then.
+Wanted = tuple[bytes, int, tuple[tuple[int, int], ...], bool, tuple[bytes, ...]]
 
 
 class Standing(NamedTuple):
@@ -150,6 +157,11 @@ class Part(NamedTuple):
         return self.standing.status
 
     @property
+    def held_count(self) -> int:
+        """Return how many seats it holds, or has sold."""
+        return sum(seats.seat_count for seats in self.standing.seats) if self.status in _HAS else 0
+
+    @property
     def is_open(self) -> bool:
         """Say whether nobody knows yet what it will come to."""
         return self.status in _OPEN
@@ -183,8 +195,8 @@ class Cart(NamedTuple):
     extension:     correlation id of the last wish to extend it.
     was_held:      all parts had answered once, and something was held.
     is_limited:    it counts for what its buyer may have of the event.
-    parted:        numbers of the parts whose seats may be several pieces where they cannot be
-                   adjacent.
+    parts:         what was wanted, in that order; behind it what parties were asked for later.
+    parties:       whose seats may be several pieces where they cannot be adjacent.
     """
 
     user_id: bytes
@@ -201,12 +213,38 @@ class Cart(NamedTuple):
     parts: tuple[Part, ...]
     payment: CartPayment = CartPayment()
     is_limited: bool = False
-    parted: tuple[int, ...] = ()
+    parties: tuple[Party, ...] = ()
 
     @property
-    def wanted(self) -> list[tuple[bytes, int, tuple[SeatPosition, ...], bool]]:
-        """Return what was asked for, part by part, whatever has become of it."""
-        return [(*part[:3], number in self.parted) for number, part in enumerate(self.parts)]
+    def wanted(self) -> list[Wanted]:
+        """Return what was asked for, whatever has become of it."""
+        later = {number for party in self.parties for number in party.parts[1:]}
+        found: list[Wanted] = []
+        for number, part in enumerate(self.parts):
+            if number not in later:
+                party = self.party_of(number)
+                others = () if party is None else party.sections[1:]
+                found.append((*part[:3], party is not None, others))
+        return found
+
+    def party_of(self, number: int) -> Party | None:
+        """Return the party that a part is for; None where its seats are adjacent or chosen."""
+        return next((party for party in self.parties if number in party.parts), None)
+
+    @property
+    def passed_over(self) -> frozenset[int]:
+        """Return the numbers of refused parts for which another section was asked."""
+        return frozenset(
+            number
+            for party in self.parties
+            for number in party.parts[:-1]
+            if self.parts[number].status == Status.REJECTED
+        )
+
+    def seats_of(self, party: Party) -> int:
+        """Return how many seats a party has by now."""
+        parts = [self.parts[number] for number in party.parts]
+        return sum(part.held_count for part in parts)
 
     @property
     def deadline_ms(self) -> int:
@@ -262,11 +300,12 @@ def begin(
     on_failure: OnFailure,
     wanted: tuple[Part, ...],
     now_ms: int,
-    parted: tuple[int, ...] = (),
+    parties: tuple[Party, ...] = (),
 ) -> Cart:
     """Return a new cart, each section of which is asked for its hold.
 
-    wanted: 1 to `PARTS_MAX`, of which nothing is known yet. parted: as in Cart.
+    wanted: 1 to `PARTS_MAX`, of which nothing is known yet. parties: with the part of each that is
+    for all of it.
     """
     parts = tuple(part._replace(asked=Ask.HOLD) for part in wanted)
     return Cart(
@@ -282,7 +321,7 @@ def begin(
         -1,
         b"",
         parts,
-        parted=parted,
+        parties=parties,
     )
 
 
@@ -314,13 +353,33 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
         # Whatever it was asked to sell lies before this in its section: nothing is sold any more.
         part = part._replace(asked=Ask.NOTHING)
     parts = (*cart.parts[:number], part, *cart.parts[number + 1 :])
-    cart = cart._replace(parts=parts)
+    cart = _asked_on(cart._replace(parts=parts), number)
     # Where nobody could look it refuses to begin; what is to be sold is asked again.
     is_unseen = told.status == Status.UNSPECIFIED
     is_never = cart.is_starting and told.reason not in _SAYS_NOTHING
     is_refused = is_answered and (is_never or not is_unseen)
     is_refused = is_refused and not paying.is_as_asked(cart.payment, Status(part.status))
     return _settled(cart, now_ms, is_refused=is_refused)
+
+
+def _asked_on(cart: Cart, number: int) -> Cart:
+    """Return the cart with the next question for a party, where its last answer was not enough.
+
+    What is refused without being stored may be held yet, so nobody else is asked for it.
+    """
+    party, part = cart.party_of(number), cart.parts[number]
+    if party is None or party.parts[-1] != number or cart.end:
+        return cart
+    lacking = cart.parts[party.parts[0]].seat_count - cart.seats_of(party)
+    is_refused = part.status == Status.REJECTED and part.standing.offset >= 0
+    is_short = part.status == Status.HELD and lacking > 0
+    section = party.next_section() if is_refused or is_short else None
+    if section is None:
+        return cart
+    asked = Part(section, lacking, (), asked=Ask.HOLD)
+    on = party._replace(parts=(*party.parts, len(cart.parts)))
+    others = tuple(on if one is party else one for one in cart.parties)
+    return cart._replace(parts=(*cart.parts, asked), parties=others)
 
 
 def refusal_to_pay(cart: Cart, amount: int, currency: bytes) -> Reason | None:
@@ -470,7 +529,8 @@ def _is_asked_by_payment(part: Part) -> bool:
 
 def _end(cart: Cart) -> int:
     """Return what ends it, once something does."""
-    failed = [part.has_failed for part in cart.parts]
+    over = cart.passed_over
+    failed = [part.has_failed for number, part in enumerate(cart.parts) if number not in over]
     is_over = all(failed) if cart.on_failure == OnFailure.KEEP else any(failed)
     if cart.end:
         return cart.end

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from state.domain.carts.cart import Cart, Part
+from state.domain.carts.parties import Party
 from state.domain.reservation import Status
 
 LISTED_MAX: Final = 1_000
@@ -32,22 +33,39 @@ def is_counted(cart: Cart) -> bool:
     return cart.is_limited and any(map(_has_seats, cart.parts))
 
 
-def exceeds(limits: Limits, carts: Sequence[Cart], wanted: Sequence[Part]) -> bool:
-    """Say whether a buyer who has these carts may not have these parts too.
+def exceeds(limits: Limits, carts: Sequence[Cart]) -> bool:
+    """Say whether a buyer may not have all these carts.
 
     What a section has not answered yet counts as held.
     """
-    parts = [part for cart in carts for part in cart.parts]
-    # No section holds less than nothing, whatever somebody asks for.
-    seats = sum(max(0, part.seat_count) for part in (*filter(_has_seats, parts), *wanted))
-    holds = sum(map(_is_open, parts)) + len(wanted)
+    seats, holds = (sum(numbers) for numbers in zip(*map(_claims, carts), strict=True))
     is_over = bool(limits.max_seats) and seats > limits.max_seats
     return is_over or (bool(limits.max_open_holds) and holds > limits.max_open_holds)
 
 
-def _is_open(part: Part) -> bool:
-    return part.status in _OPEN
+def _claims(cart: Cart) -> Limits:
+    """Return how many seats a cart has or may get, and how many holds that are not sold.
+
+    A party that is being asked for has its seats once, and may get a hold of each section.
+    """
+    asked = [party for party in cart.parties if _is_asked(cart, party)]
+    others = {number for party in asked for number in party.parts}
+    parts = [part for number, part in enumerate(cart.parts) if number not in others]
+    wholes = [cart.parts[party.parts[0]].seat_count for party in asked]
+    # No section holds less than nothing, whatever somebody asks for.
+    seats = sum(max(0, count) for count in (*map(_seats, parts), *wholes))
+    holds = sum(part.status in _OPEN for part in parts)
+    return Limits(seats, holds + sum(len(party.sections) for party in asked))
+
+
+def _is_asked(cart: Cart, party: Party) -> bool:
+    return cart.parts[party.parts[-1]].status == Status.UNSPECIFIED
+
+
+def _seats(part: Part) -> int:
+    # Of a party's, some section may hold fewer than it was asked for.
+    return part.held_count or (part.seat_count if _has_seats(part) else 0)
 
 
 def _has_seats(part: Part) -> bool:
-    return part.status == Status.SOLD or _is_open(part)
+    return part.status == Status.SOLD or part.status in _OPEN

@@ -52,6 +52,16 @@ def in_pieces(section: Section, count: int) -> list[SeatRange] | Reason:
     return Reason.ORPHAN_SEAT
 
 
+def as_many_in_pieces(section: Section, count: int) -> list[SeatRange] | Reason:
+    """Choose as many as can be had of `count` free seats, or why there is none; as `in_pieces`."""
+    found: list[SeatRange] | Reason = Reason.SOLD_OUT
+    for fewer in range(count, 0, -1):
+        found = in_pieces(section, fewer)
+        if not isinstance(found, Reason):
+            break
+    return found
+
+
 def _runs(section: Section) -> list[list[SeatRange]]:
     """Return the runs of adjacent free seats of each row."""
     return [section.layout.ranges(row, free) for row, free in enumerate(section.rows)]

@@ -28,9 +28,9 @@ def test_a_wish_says_what_carts_are_asked() -> None:
         }
     )
     assert wish.wanted() == (
-        (A.encode(), 2, (), False),
-        (B.encode(), 2, ((0, 3), (1, 0)), False),
-        (A.encode(), 9, (), True),
+        (A.encode(), 2, (), False, ()),
+        (B.encode(), 2, ((0, 3), (1, 0)), False, ()),
+        (A.encode(), 9, (), True, ()),
     )
     assert [item.section for item in wish.items if isinstance(item, Party)] == [A, A]
     assert wish.policy is OnFailure.KEEP

@@ -80,6 +80,54 @@ def test_d12_the_view_refuses_no_party_that_may_be_parted_for_its_largest_block(
     asking(test, ("..\n...\n..", "....", "...."), view=fed.view)
 
 
+def test_d12_a_party_is_parted_over_the_sections_that_are_named_where_none_has_room() -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        over = {"sections": [A, B], "quantity": 6, "split": True}
+        answer = await create(client, {"items": [over, *wish((C, 1))["items"]]})
+        assert answer.status_code == 201, answer.text
+        cart = answer.json()
+        # Who refused all of them is not shown.
+        shown = [(part["section"], len(part["seats"])) for part in cart["parts"]]
+        assert shown == [(C, 1), (A, 4), (B, 2)]
+        assert [part["status"] for part in cart["parts"]] == ["HELD"] * 3
+        again = await create(client, {"items": [over, *wish((C, 1))["items"]]})
+        assert again.json() == cart
+        pod.desk.keys.digest_by_ticket.clear()  # type: ignore[attr-defined]
+        other = {"items": [over | {"sections": [B, A]}, *wish((C, 1))["items"]]}
+        problem(await create(client, other), 422, "IDEMPOTENCY_KEY_REUSED")
+        given_back = await client.delete(answer.headers["location"], headers=ANN)
+        assert [part["status"] for part in given_back.json()["parts"]] == ["RELEASED"] * 3
+        many = {"items": [over | {"quantity": 9}]}
+        refused = problem(await create(client, many, "k2"), 409, "SOLD_OUT")
+        assert (refused["section"], refused["decided"]) == (B, True)
+
+    asking(test, ("....", "....", "...."))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sections": [A, B], "quantity": 6},
+        {"sections": [A, B], "quantity": 6, "split": False},
+        {"sections": [A], "quantity": 6, "split": True},
+        {"sections": [A, A], "quantity": 6, "split": True},
+        {"sections": [A, B], "section": C, "quantity": 6, "split": True},
+        {"sections": ["a", B], "quantity": 6, "split": True},
+        {"sections": [A, B], "quantity": 17, "split": True},
+        {"sections": [f"S-{number}" for number in range(8)], "quantity": 6, "split": True},
+    ],
+)
+def test_d12_what_is_no_party_of_sections_is_no_request(wrong: dict[str, Any]) -> None:
+    async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
+        answer = await create(client, {"items": [wrong, *wish((C, 1))["items"]]})
+        assert answer.status_code == 400, answer.text
+        right = {"sections": [A, B], "quantity": 6, "split": True}
+        kept = await create(client, {"items": [right], "on_failure": "keep"})
+        assert kept.status_code == 400, kept.text
+
+    asking(test)
+
+
 def test_a_refused_part_is_the_answer_and_nothing_is_held() -> None:
     async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
         refused = problem(await create(client, BOTH), 409, "SOLD_OUT")

@@ -64,6 +64,15 @@ def test_d12_a_party_is_held_in_pieces_where_no_run_is_as_long() -> None:
     assert told.of("HoldInPieces", "r4", seatCount=2) == [("ReservationRejected", "SOLD_OUT")]
 
 
+def test_d12_as_many_of_a_party_are_held_as_can_be() -> None:
+    told = Told()
+    told.hold("r1", 1)
+    assert told.of("HoldInPieces", "r2", seatCount=9, orFewer=True) == [("SeatsHeld", 1)]
+    assert told.counts() == (0, 4, 0)
+    told.of("ReleaseReservation", "r2", epoch=1)
+    assert told.counts() == (3, 1, 0)
+
+
 def test_the_same_request_again_is_told_the_same_and_another_is_a_conflict() -> None:
     told = Told()
     told.hold("r1", 2)

@@ -102,7 +102,7 @@ def test_b26_what_is_no_order_of_ours_is_none(text: str) -> None:
     assert split_order_id(text) is None
 
 
-@given(st.text(max_size=9), st.integers(0, 999_999), st.integers(0, 7))
+@given(st.text(max_size=9), st.integers(0, 999_999), st.integers(0, 15))
 def test_a_part_is_read_as_it_was_made_and_is_no_reservation_of_a_pods(
     key: str, partition: int, number: int
 ) -> None:
@@ -112,7 +112,7 @@ def test_a_part_is_read_as_it_was_made_and_is_no_reservation_of_a_pods(
     assert split_part_id(part) == (cart_id.encode(), number)
     assert RESERVATION_ID.fullmatch(part)
     assert len(part) >= PART_ID_BYTES_MIN
-    assert part[-2:-1] == b"_"
+    assert b"_" in part[-3:]
     assert split_issued_id(part.decode()) is None
 
 
@@ -120,7 +120,7 @@ CART_ID = b"a" * 26 + b"-3"
 
 
 @pytest.mark.parametrize(
-    "other", [CART_ID, CART_ID + b"_8", CART_ID + b"_", CART_ID + b"_10", CART_ID[1:] + b"_0"]
+    "other", [CART_ID, CART_ID + b"_16", CART_ID + b"_", CART_ID + b"_01", CART_ID[1:] + b"_0"]
 )
 def test_what_looks_nearly_like_a_part_is_none(other: bytes) -> None:
     assert split_part_id(other) is None

@@ -19,6 +19,7 @@ from state.domain.carts.cart import (
     Part,
     Standing,
 )
+from state.domain.carts.parties import Party
 from state.domain.carts.payment import Ask, CartPayment, Step
 from state.domain.layout import SeatPosition, SeatRange
 from state.domain.purchase import Say
@@ -78,6 +79,11 @@ PAYMENTS = st.builds(
     saying=st.sampled_from([0, *Say]),
     failure=st.sampled_from(PaymentFailure),
 )
+PARTIES = st.builds(
+    Party,
+    st.lists(st.sampled_from([b"A", b"B-1"]), min_size=1, max_size=3).map(tuple),
+    st.lists(st.integers(0, 15), min_size=1, max_size=4, unique=True).map(tuple),
+)
 STORED = st.builds(
     Cart,
     user_id=st.sampled_from([b"ann", "zoë".encode()]),
@@ -94,7 +100,7 @@ STORED = st.builds(
     parts=st.lists(PARTS, max_size=3).map(tuple),
     payment=PAYMENTS,
     is_limited=st.booleans(),
-    parted=st.lists(st.integers(0, 7), unique=True).map(tuple),
+    parties=st.lists(PARTIES, max_size=2).map(tuple),
 )
 
 
@@ -128,6 +134,7 @@ def test_each_record_has_its_fields_named_in_order(name: str) -> None:
     [
         (Cart, "state.Cart"),
         (Part, "types.CartPart"),
+        (Party, "types.CartParty"),
         (Standing, "types.PartStanding"),
         (CartPayment, "types.CartPayment"),
     ],
@@ -141,10 +148,11 @@ def test_values_of_the_domain_have_their_fields_in_the_order_of_their_records(
 def test_pods_say_what_workers_read() -> None:
     cart_id = f"{'a' * 26}-3"
     who = cart_id.encode(), b"ann", b"c", 7
-    items = (b"A-1", 2, (), True), (b"B", 1, ((0, 3),), False)
+    items = (b"A-1", 2, (), True, (b"C",)), (b"B", 1, ((0, 3),), False, ())
+    named = (b"A-1", 2, (), True, ((b"C",),)), items[1]
     asked = PODS.open_cart(cart_id, "ann", "c", 7, OnFailure.KEEP, items)
     read = CODECS.records.decode
-    assert read(asked, ()) == Decoded(CARTS + "OpenCart", OpenCart(*who, OnFailure.KEEP, items))
+    assert read(asked, ()) == Decoded(CARTS + "OpenCart", OpenCart(*who, OnFailure.KEEP, named))
     released, extended = (
         encode(cart_id, "ann", "c", 7) for encode in (PODS.release_cart, PODS.extend_cart)
     )
@@ -157,15 +165,15 @@ def test_pods_say_what_workers_read() -> None:
 
 def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
     cart_id = f"{'a' * 26}-3"
-    items = (b"A-1", 2, (), True), (b"B", 1, ((0, 3),), False)
+    items = (b"A-1", 2, (), True, (b"C",)), (b"B", 1, ((0, 3),), False, ())
     value = PODS.open_cart(cart_id, "ann", "c", 7, OnFailure.KEEP, items)
     # A header of five bytes; then 28, 3 and 1 characters, event 7, KEEP, a block of two items.
     assert value[5:] == (
         bytes([56]) + cart_id.encode() + b"\x06ann" + b"\x02c" + b"\x0e" + b"\x04" + b"\x04"
-        # Three characters, two seats, none named, that may be parted.
-        + b"\x06A-1" + b"\x04" + b"\x00" + b"\x01"
-        # One character, one seat, a block of one seat: row 0, seat 3; not parted; both ends.
-        + b"\x02B" + b"\x02" + b"\x02\x00\x06\x00" + b"\x00" + b"\x00"
+        # Three characters, two seats, none named, that may be parted, also in C.
+        + b"\x06A-1" + b"\x04" + b"\x00" + b"\x01" + b"\x02\x02C\x00"
+        # One character, one seat, a block of one seat: row 0, seat 3; not parted; all ends.
+        + b"\x02B" + b"\x02" + b"\x02\x00\x06\x00" + b"\x00" + b"\x00" + b"\x00"
         # No limits.
         + b"\x00\x00"
     )  # fmt: skip
@@ -174,7 +182,7 @@ def test_bytes_are_those_of_the_schemas_worked_out_by_hand() -> None:
                 True, 1, 2, 3, b"", (part,))  # fmt: skip
     # Nothing is known of the part: offset -1, and 12 fields of one zero byte, `seat` being null.
     standing = b"\x01" + bytes(12)
-    # Not paid for; a payment never begun is eleven zero bytes; no limits, nothing parted.
+    # Not paid for; a payment never begun is eleven zero bytes; no limits, no parties.
     assert CODECS.stored(cart) == (
         b"\x06ann" + b"\x0e" + b"\x00" + b"\x02" + b"\x06" + b"\x04" + b"\x01"
         + b"\x02\x04\x06" + b"\x00" + b"\x02"

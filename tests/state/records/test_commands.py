@@ -75,7 +75,7 @@ def test_who_asks_stands_before_every_command(
     ("value", "kind", "own"),
     [
         (ENCODERS.hold_best(IDENTITY, 3), names.HoldBestAvailable, (3,)),
-        (ENCODERS.hold_in_pieces(IDENTITY, 9), names.HoldInPieces, (9,)),
+        (ENCODERS.hold_in_pieces(IDENTITY, 9), names.HoldInPieces, (9, False)),
         (
             ENCODERS.hold_chosen(IDENTITY, [(0, 4), (1, 0)]),
             names.HoldChosenSeats,

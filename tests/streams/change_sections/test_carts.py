@@ -56,8 +56,9 @@ def standing(part: PartDecided) -> Standing:
 def test_nobody_is_told_of_a_reservation_that_is_no_part() -> None:
     partition = opened("....")
     # The last ones look nearly like a part.
-    names = "r1", "r_1", f"{'a' * 26}-3", f"{'a' * 25}-3_0", f"{PART[:-1]}8"
+    names = "r1", "r_1", f"{'a' * 26}-3", f"{'a' * 25}-3_0", f"{PART[:-1]}16"
     assert told(partition, *(hold(name, 1) for name in names), release("r1")) == []
+    assert len(told(partition, hold(f"{PART[:-1]}15", 1))) == 1
 
 
 def test_a_hold_is_told_and_told_again() -> None:

@@ -66,6 +66,23 @@ def test_d12_a_party_that_may_be_parted_is_held_in_pieces_as_one() -> None:
         assert bad.reason is Reason.BAD_COUNT
 
 
+def test_d12_as_many_as_can_be_had_are_one_hold_of_so_many() -> None:
+    partition = opened("...\n..", limit=4)
+    (held,) = partition.send(hold_in_pieces("r1", 9, or_fewer=True))
+    # As many as one hold may have.
+    assert (held.name, held.seats) == ("SeatsHeld", ((0, 0, 2), (1, 0, 2)))
+    assert partition.send(hold_in_pieces("r1", 9, or_fewer=True)) == [held]
+    (rest,) = partition.send(hold_in_pieces("r2", 3, or_fewer=True))
+    assert rest.seats == ((0, 2, 1),)
+    (refused,) = partition.send(hold_in_pieces("r3", 3, or_fewer=True))
+    assert (refused.name, refused.reason) == ("ReservationRejected", Reason.SOLD_OUT)
+    (bad,) = partition.send(hold_in_pieces("r4", 0, or_fewer=True))
+    assert bad.reason is Reason.BAD_COUNT
+    partition.send(release("r1"))
+    (again,) = partition.send(hold_in_pieces("r5", 4))
+    assert again.seats == held.seats
+
+
 def test_chosen_seats_are_held_as_ranges() -> None:
     (held,) = opened("..|...").send(hold_chosen("r1", [(0, 3), (0, 1), (0, 2)]))
     assert held.seats == ((0, 1, 1), (0, 2, 2))

@@ -11,6 +11,7 @@ from support.carts.carting import (
 )
 
 from state.domain.carts.cart import Cart, OnFailure
+from state.domain.carts.parties import Party
 from state.domain.keys import CART
 from state.domain.reservation import Status
 from state.records.carts import cart_of
@@ -58,3 +59,14 @@ def test_a_cart_that_is_held_by_halves_is_named() -> None:
     assert "held by halves" in changed(half)
     assert changed(half._replace(on_failure=OnFailure.KEEP)) == ""
     assert "has no parts" in changed(cart._replace(parts=()))
+
+
+def test_d12_parties_are_of_parts_and_what_they_were_refused_elsewhere_is_no_half() -> None:
+    cart = cart_of(state()[KEY])
+    first, second = cart.parts
+    refused = first._replace(standing=first.standing._replace(status=Status.REJECTED))
+    elsewhere = cart._replace(parts=(refused, second))
+    assert "held by halves" in changed(elsewhere)
+    assert changed(elsewhere._replace(parties=(Party((b"A", b"B"), (0, 1)),))) == ""
+    for parts in ((0, 2), (0, 0), (-1, 1)):
+        assert "has parties" in changed(cart._replace(parties=(Party((b"A", b"B"), parts),)))

@@ -11,14 +11,14 @@ from support.carts.carting import (
     cart_id_of,
     extend_cart,
     open_cart,
+    party,
     release_cart,
 )
 from support.seats.section_commands import EVENT, Pair, hold
 
-from state.domain.carts.cart import CartStatus
+from state.domain.carts.cart import CartStatus, OnFailure, Wanted
 from state.domain.keys import cart_key, partition_of
 from state.domain.reasons import Reason
-from state.records.carts import Wanted
 from streams.hold_carts.decide import key_of
 
 A, B, C = SECTIONS
@@ -27,7 +27,7 @@ HOME = partition_of(cart_key(EVENT, b"ann"), PARTITIONS)
 
 
 def chosen_of(section: str, count: int) -> Wanted:
-    return section.encode(), count, tuple((0, at % 60) for at in range(count)), False
+    return section.encode(), count, tuple((0, at % 60) for at in range(count)), False, ()
 
 
 def test_a_cart_is_found_by_its_own_id_and_by_its_parts() -> None:
@@ -40,6 +40,8 @@ def test_a_cart_is_found_by_its_own_id_and_by_its_parts() -> None:
         (open_cart(ID), "BAD_COUNT"),
         (open_cart(ID, *[best(A, 1)] * 9), "BAD_COUNT"),
         (open_cart(ID, best(A, 1), chosen_of(B, 17)), "BAD_COUNT"),
+        (open_cart(ID, *[party(A, 9, B, C)] * 3), "BAD_COUNT"),
+        (open_cart(ID, party(A, 9, B), on_failure=OnFailure.KEEP), "BAD_COUNT"),
         # Just below what a decoder takes: stored as a cart it would be above it.
         (open_cart(ID, *[chosen_of(A, 4_050)] * 8), "BAD_COUNT"),
         (open_cart(f"{'a' * 26}-{HOME + 1}", best(A, 1)), "BAD_CART_ID"),

@@ -52,7 +52,7 @@ def world_that_waits() -> Carting:
     """Return a world with a cart whose sections say nothing."""
     world = Carting(is_alone=True)
     asked(world)
-    world.send(open_cart(ID, best(A, 2), (B.encode(), 1, ((0, 1),), False)))
+    world.send(open_cart(ID, best(A, 2), (B.encode(), 1, ((0, 1),), False, ())))
     return world
 
 

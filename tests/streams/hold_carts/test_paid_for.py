@@ -17,6 +17,7 @@ from support.carts.carting import (
     best,
     extend_cart,
     open_cart,
+    party,
     pay_cart,
     release_cart,
 )
@@ -86,6 +87,21 @@ def test_a_cart_is_charged_once_for_the_sum_of_its_parts_and_sold() -> None:
     assert world.truth(ID, A, B, C) == [S.SOLD] * 3
     world.settle()
     world.check()
+
+
+def test_d12_a_party_of_several_sections_is_charged_once_for_all_that_it_has() -> None:
+    world = PaidCarts(prices=(PRICE, 2 * PRICE, 0))
+    world.send(open_cart(ID, party(A, 5, B)))
+    world.relay_all()
+    world.pay(ID)
+    world.relay_all()
+    world.answer_all()
+    assert world.ledger.captured == {world.order(ID): 3 * PRICE + 2 * 2 * PRICE}
+    assert world.truth(ID, A, B, A, B) == [S.REJECTED, S.REJECTED, S.SOLD, S.SOLD]
+    assert (world.cart(ID).status, status_of(world)) == (CartStatus.SOLD, PurchaseStatus.DONE)
+    world.settle()
+    world.check()
+    assert audit(log_with_payments(world)).violations == []
 
 
 def test_a_cart_that_costs_nothing_is_sold_without_a_payment() -> None:

@@ -23,7 +23,7 @@ from support.carts.carting import (
 from support.examples import of_whole
 from support.seats.section_commands import EVENT, confirm, hold, release
 
-from state.domain.carts.cart import AT_REST, Cart, CartStatus, OnFailure
+from state.domain.carts.cart import AT_REST, Cart, CartEnd, CartStatus, OnFailure, Wanted
 from state.domain.keys import CART, partition_of, section_key
 from state.domain.reservation import Status
 from state.records.carts import cart_of
@@ -40,7 +40,7 @@ def test_the_sections_lie_on_several_partitions() -> None:
 
 def test_all_or_nothing_over_three_sections() -> None:
     world = Carting()
-    world.send(open_cart(ID, best(A, 2), best(B, 3), (C.encode(), 1, ((0, 1),), False)))
+    world.send(open_cart(ID, best(A, 2), best(B, 3), (C.encode(), 1, ((0, 1),), False, ())))
     cart = world.cart(ID)
     assert cart.status == CartStatus.HELD
     assert world.truth(ID, A, B, C) == [S.HELD, S.HELD, S.HELD]
@@ -74,6 +74,83 @@ def test_d12_a_party_that_may_be_parted_is_one_hold_in_pieces_and_another_is_ref
     assert world.cart(ours).wanted == [party(A, 5), best(B, 1)]
     world.send(release_cart(ours))
     assert world.truth(ours, A, B) == [S.RELEASED, S.RELEASED]
+
+
+def test_d12_a_party_sits_in_the_first_section_with_room_for_all_of_it() -> None:
+    world = Carting(("..\n..", "..\n...", "......"))
+    world.send(open_cart(ID, party(A, 5, B, C), best(A, 1)))
+    cart = world.cart(ID)
+    assert cart.status == CartStatus.HELD
+    assert world.truth(ID, A, A, B) == [S.REJECTED, S.HELD, S.HELD]
+    assert cart.parts[2].standing.seats == ((0, 0, 2), (1, 0, 3))
+    assert cart.wanted == [party(A, 5, B, C), best(A, 1)]
+
+
+def test_d12_a_party_that_no_section_has_room_for_is_parted_over_them_in_their_order() -> None:
+    world = Carting(("..\n.", "...", "......"))
+    whole = party(A, 7, B, C), best(C, 1)
+    world.send(open_cart(ID, *whole))
+    cart = world.cart(ID)
+    assert cart.status == CartStatus.HELD
+    asked = [(part.section.decode(), part.seat_count) for part in cart.parts]
+    assert asked == [(A, 7), (C, 1), (B, 7), (C, 7), (A, 7), (B, 4), (C, 1)]
+    seats = [sum(one.seat_count for one in part.standing.seats) for part in cart.parts]
+    assert seats == [0, 1, 0, 0, 3, 3, 1]
+    assert cart.passed_over == {0, 2, 3}
+    # A repeat asks for nothing, and what is given back is given back once.
+    world.told(SEATS)
+    world.send(open_cart(ID, *whole), open_cart(ID, party(A, 7, C, B), best(C, 1)))
+    assert world.told(SEATS) == []
+    world.send(release_cart(ID))
+    assert len(world.told(SEATS)) == 4
+    assert world.cart(ID).status == CartStatus.RELEASED
+    assert world.truth_of(ID, 4, A) == S.RELEASED
+
+
+def test_d12_a_party_that_finds_too_few_seats_leaves_none_held() -> None:
+    world = Carting(("..\n.", "...", "...."))
+    world.send(open_cart(ID, party(A, 7, B), best(C, 1)))
+    cart = world.cart(ID)
+    assert (cart.status, cart.end) == (CartStatus.REJECTED, CartEnd.REFUSED)
+    assert world.truth(ID, A, C, B, A, B) == [
+        S.REJECTED, S.RELEASED, S.REJECTED, S.RELEASED, S.REJECTED,
+    ]  # fmt: skip
+    # Their seats are somebody else's at once.
+    world.send(open_cart(cart_id_of(1), best(C, 4), best(A, 2)))
+    assert world.truth(cart_id_of(1), C, A) == [S.HELD, S.HELD]
+
+
+def test_d12_seats_that_become_free_meanwhile_are_had_where_the_party_asks_next() -> None:
+    world = Carting(("...", "...", "...."), relays=False)
+    world.ask(hold("x", 3, section=A))
+    world.relay_all()
+    world.send(open_cart(ID, party(A, 3, B)))
+    once(world)
+    # The first section has refused all of it.
+    world.ask(hold("y", 1, section=B), release("x", section=A))
+    world.relay_all()
+    assert world.cart(ID).status == CartStatus.HELD
+    assert world.truth(ID, A, B, A) == [S.REJECTED, S.REJECTED, S.HELD]
+
+
+def once(world: Carting) -> None:
+    """Let carts ask, and sections decide, once."""
+    for topic in (CARTS, SEATS):
+        for number in range(PARTITIONS):
+            world.driver.relay(topic, number)
+
+
+def test_d12_a_part_of_a_party_that_ends_while_others_are_asked_ends_the_whole() -> None:
+    world = Carting(("...", "...", "...."), relays=False)
+    world.relay_all()
+    world.send(open_cart(ID, party(A, 5, B)))
+    for _ in range(3):
+        once(world)
+    assert world.truth(ID, A, B, A) == [S.REJECTED, S.REJECTED, S.HELD]
+    world.ask(release(f"{ID}_2", section=A))
+    world.relay_all()
+    assert world.cart(ID).status == CartStatus.REJECTED
+    assert world.truth_of(ID, 3, B) in {S.RELEASED, S.UNSPECIFIED}
 
 
 def test_with_keep_the_others_stay() -> None:
@@ -174,14 +251,23 @@ def carts_of(world: Carting) -> Iterator[tuple[str, Cart]]:
                 yield key.removeprefix(CART).decode(), cart_of(payload)
 
 
-WANTS = st.lists(st.tuples(st.sampled_from(SECTIONS), st.integers(1, 4)), min_size=1, max_size=4)
+PARTIES = st.builds(
+    lambda sections, count: party(sections[0], count, *sections[1:]),
+    st.lists(st.sampled_from(SECTIONS), min_size=1, max_size=3, unique=True),
+    st.integers(2, 10),
+)
+WANTS = st.lists(
+    st.one_of(st.builds(best, st.sampled_from(SECTIONS), st.integers(1, 4)), PARTIES),
+    min_size=1,
+    max_size=3,
+)
 HAPPENS = st.one_of(
     st.tuples(
         st.just("open"), st.integers(0, 5), WANTS,
         st.sampled_from([OnFailure.RELEASE, OnFailure.RELEASE, OnFailure.KEEP]),
     ),
     st.tuples(st.sampled_from(["release", "extend"]), st.integers(0, 5)),
-    st.tuples(st.sampled_from(["confirm", "stranger"]), st.integers(0, 5), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["confirm", "stranger"]), st.integers(0, 5), st.integers(0, 8)),
     st.tuples(st.sampled_from(["relay", "lose", "replay"]), st.booleans(), st.integers(0, 3)),
     st.tuples(st.just("pass"), st.sampled_from([1_000, MINUTE_MS, HOLD_MS])),
 )  # fmt: skip
@@ -191,9 +277,8 @@ def happen(world: Carting, happened: tuple[object, ...]) -> None:
     driver = world.driver
     match happened:
         case ("open", int(number), list(wanted), OnFailure() as on_failure):
-            items = [best(section, count) for section, count in wanted]
             cart_id = cart_id_of(number, user_of(number))
-            world.send(open_cart(cart_id, *items, user=user_of(number), on_failure=on_failure))
+            world.send(open_cart(cart_id, *wanted, user=user_of(number), on_failure=on_failure))
         case ("release", int(number)):
             world.send(release_cart(cart_id_of(number, user_of(number)), user_of(number)))
         case ("extend", int(number)):
@@ -234,8 +319,27 @@ def check(world: Carting) -> None:
         known = [S(part.status) for part in cart.parts]
         assert known == truth
         assert (cart.status == CartStatus.HELD) == (S.HELD in truth)
-        if cart.on_failure == OnFailure.RELEASE and {S.REJECTED, S.RELEASED} & set(truth):
+        ours = {one for number, one in enumerate(truth) if number not in cart.passed_over}
+        if cart.on_failure == OnFailure.RELEASE and {S.REJECTED, S.RELEASED} & ours:
             assert S.HELD not in truth
+    check_parties(world)
+
+
+def check_parties(world: Carting) -> None:
+    """At any moment a party of a cart that is held has just the seats that it wants."""
+    for cart_id, cart in carts_of(world):
+        for one in cart.parties:
+            assert len(one.parts) <= 2 * len(one.sections)
+            assert {cart.parts[number].section for number in one.parts} <= set(one.sections)
+            # Of what was refused elsewhere nothing is held.
+            for number in cart.passed_over & set(one.parts):
+                section = cart.parts[number].section.decode()
+                assert world.truth_of(cart_id, number, section) == S.REJECTED
+            wanted = cart.parts[one.parts[0]].seat_count
+            if cart.status == CartStatus.HELD and cart.on_failure == OnFailure.RELEASE:
+                assert cart.seats_of(one) == wanted
+            else:
+                assert cart.seats_of(one) <= wanted
 
 
 @settings(max_examples=of_whole(60))
@@ -243,7 +347,7 @@ def check(world: Carting) -> None:
 def test_i25_whatever_happens_carts_and_their_sections_agree_at_rest(
     happened: list[tuple[object, ...]],
 ) -> None:
-    world = Carting(relays=False)
+    world = Carting(("....", "..\n..", "...\n..."), relays=False)
     world.relay_all()
     for one in happened:
         happen(world, one)
@@ -251,6 +355,53 @@ def test_i25_whatever_happens_carts_and_their_sections_agree_at_rest(
         world.relay_all()
         world.driver.advance(2 * MINUTE_MS)
     world.relay_all()
+    settle(world)
+    check(world)
+
+
+# Sections of four seats: of these parties some fit into one, some into two or three, some nowhere.
+SITS = st.builds(
+    lambda sections, count: party(sections[0], count, *sections[1:]),
+    st.lists(st.sampled_from(SECTIONS), min_size=2, max_size=3, unique=True),
+    st.integers(3, 9),
+)
+MEANWHILE = st.one_of(
+    st.tuples(st.just("relay"), st.booleans(), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["replay", "lose"]), st.booleans(), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["take", "free"]), st.integers(0, 2), st.integers(1, 2)),
+    st.tuples(st.just("once")),
+    st.tuples(st.just("release"), st.integers(0, 1)),
+    st.tuples(st.sampled_from(["confirm", "stranger"]), st.integers(0, 1), st.integers(0, 6)),
+    st.tuples(st.just("pass"), st.sampled_from([MINUTE_MS, HOLD_MS])),
+)
+
+
+def sit(world: Carting, happened: tuple[object, ...]) -> None:
+    match happened:
+        case ("take", int(where), int(count)):
+            world.ask(hold(f"x{where}{count}", count, section=SECTIONS[where], user="eve"))
+        case ("free", int(where), int(count)):
+            world.ask(release(f"x{where}{count}", section=SECTIONS[where], user="eve"))
+        case ("once",):
+            once(world)
+        case _:
+            happen(world, happened)
+
+
+@settings(max_examples=of_whole(60))
+@given(st.lists(SITS, min_size=1, max_size=2), st.lists(MEANWHILE, max_size=20))
+def test_d12_whatever_happens_meanwhile_a_party_sits_as_a_whole_or_not_at_all(
+    wanted: list[Wanted], happened: list[tuple[object, ...]]
+) -> None:
+    world = Carting(("..\n..", "....", ".\n..\n."), relays=False)
+    world.relay_all()
+    for number, one in enumerate(wanted):
+        world.send(open_cart(cart_id_of(number), one))
+    for what in happened:
+        sit(world, what)
+        check_parties(world)
+    world.relay_all()
+    check_parties(world)
     settle(world)
     check(world)
 

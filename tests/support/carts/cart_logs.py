@@ -41,7 +41,7 @@ def sold_out() -> Carting:
     world = Carting(("........", "...", "........"))
     world.send(open_cart(LAPSED, best(A, 1), best(C, 1), user="bob"))
     world.driver.advance(HOLD_MS + MINUTE_MS, step_ms=MINUTE_MS // 2)
-    world.send(open_cart(HELD, best(A, 2), (C.encode(), 2, ((0, 0), (0, 1)), False)))
+    world.send(open_cart(HELD, best(A, 2), (C.encode(), 2, ((0, 0), (0, 1)), False, ())))
     world.send(extend_cart(HELD, "w"))
     world.send(open_cart(SPLIT, best(A, 2), best(B, 4)))
     world.send(open_cart(KEPT, best(B, 3), best(B, 1), on_failure=OnFailure.KEEP))

@@ -8,12 +8,12 @@ from support.seats.section_commands import EVENT, IDS, Pair, open_section
 
 import topology
 from schemas.topics import CART_COMMANDS, SECTION_COMMANDS
-from state.domain.carts.cart import Cart, OnFailure
+from state.domain.carts.cart import Cart, OnFailure, Wanted
 from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.keys import CART, RESERVATION, cart_key, part_id, partition_of, section_key
 from state.domain.reservation import Reservation, Status
 from state.records.cart_codecs import CartCodecs
-from state.records.carts import CartEncoders, Wanted, cart_of
+from state.records.carts import CartEncoders, cart_of
 from state.records.reservation import read_reservation
 from streams.change_sections import handler as seats
 from streams.driver import TopologyDriver
@@ -42,12 +42,12 @@ def cart_id_of(number: int = 0, user: str = "ann", partitions: int = PARTITIONS)
 
 
 def best(section: str, count: int) -> Wanted:
-    return section.encode(), count, (), False
+    return section.encode(), count, (), False, ()
 
 
-def party(section: str, count: int) -> Wanted:
-    """Return what a party wants that may be parted."""
-    return section.encode(), count, (), True
+def party(section: str, count: int, *others: str) -> Wanted:
+    """Return what a party wants that may be parted; others: where it may sit, too."""
+    return section.encode(), count, (), True, tuple(other.encode() for other in others)
 
 
 def open_cart(

@@ -119,8 +119,8 @@ def hold(reservation: str, count: int, **who: Any) -> Pair:
     return command("HoldBestAvailable", reservation, count, **who)
 
 
-def hold_in_pieces(reservation: str, count: int, **who: Any) -> Pair:
-    return command("HoldInPieces", reservation, count, **who)
+def hold_in_pieces(reservation: str, count: int, *, or_fewer: bool = False, **who: Any) -> Pair:
+    return command("HoldInPieces", reservation, count, or_fewer, **who)
 
 
 def hold_chosen(
@@ -363,7 +363,13 @@ _ends = st.sampled_from([0, 0, 0, START_MS + 4_000, START_MS + 60_000, 1, 1 << 6
 pairs = st.one_of(
     st.builds(lambda r, n, w: hold(r, n, **w), _ids, st.integers(0, 5), _who),
     st.builds(lambda r, n, w: hold(r, n, **w), _ids, st.integers(1, 3), _who),
-    st.builds(lambda r, n, w: hold_in_pieces(r, n, **w), _ids, st.integers(3, 8), _who),
+    st.builds(
+        lambda r, n, few, w: hold_in_pieces(r, n, or_fewer=few, **w),
+        _ids,
+        st.integers(3, 9),
+        st.booleans(),
+        _who,
+    ),
     st.builds(lambda r, s, w: hold_chosen(r, s, **w), _ids, _seats, _who),
     st.builds(lambda r, e, w: confirm(r, e, **w), _ids, _epochs, _who),
     st.builds(lambda r, e, w: release(r, e, **w), _ids, _epochs, _who),

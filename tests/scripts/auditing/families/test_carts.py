@@ -10,12 +10,22 @@ from support.carts.cart_logs import (
     KEPT,
     SPLIT,
     A,
+    B,
+    C,
     log_of,
     log_with_payments,
     paid,
     sold_out,
 )
-from support.carts.carting import CODECS, Carting, best, cart_id_of, open_cart, release_cart
+from support.carts.carting import (
+    CODECS,
+    Carting,
+    best,
+    cart_id_of,
+    open_cart,
+    party,
+    release_cart,
+)
 from support.carts.paid_carts import id_of
 from support.examples import of_whole
 from support.seats.section_commands import EVENT, extend, hold, refund_seats
@@ -225,6 +235,38 @@ def test_i10_money_of_a_cart_of_which_a_part_is_not_sold_is_flagged() -> None:
     world.ask(refund_seats(f"{SALE}_0", section=A))
     world.relay_all()
     assert ("I10", "stranded money") in found(log_with_payments(world))
+
+
+# Parties.
+
+
+def seated() -> Carting:
+    """Return a world in which a party sits in two sections, and another found no room."""
+    world = Carting(("...", "...\n.", "..."))
+    three = Limits(max_seats=8, max_open_holds=3)
+    world.send(open_cart(HELD, party(A, 5, B), best(C, 1), limits=three))
+    world.send(open_cart(SPLIT, party(A, 9, B, C), limits=three))
+    return world
+
+
+def test_d12_a_party_that_sits_in_two_sections_passes_and_its_seats_count_once() -> None:
+    report = audit(log_of(seated()))
+    assert (report.violations, report.verdict, report.held_over_limit) == ([], "exact", 0)
+
+
+def test_i25_a_party_that_is_short_of_a_seat_is_half_held() -> None:
+    def wanting_more(cart: Cart) -> Cart:
+        first, *others = cart.parts
+        return cart._replace(parts=(first._replace(seat_count=6), *others))
+
+    report = audit(with_cart(log_of(seated()), HELD, wanting_more))
+    assert [(one.invariant, one.anomaly) for one in report.violations] == [("I25", "half held")]
+    assert report.carts_half_held == 1
+
+
+def test_i25_a_refused_part_of_no_party_is_missed() -> None:
+    log = with_cart(log_of(seated()), HELD, lambda cart: cart._replace(parties=()))
+    assert found(log) == {("I25", "half held")}
 
 
 # What a buyer may have.

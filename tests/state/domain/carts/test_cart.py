@@ -27,7 +27,9 @@ from state.domain.carts.cart import (
     settled,
     unstarted,
 )
+from state.domain.carts.parties import Party
 from state.domain.carts.payment import Ask, CartPayment, Step
+from state.domain.layout import SeatRange
 from state.domain.purchase import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
@@ -84,6 +86,35 @@ def test_with_keep_a_refused_part_costs_no_other() -> None:
     cart = told(asked(b"A", b"B", on_failure=OnFailure.KEEP), 0, held(3))
     cart = told(cart, 1, Standing(4, 0, S.REJECTED, reason=Reason.SOLD_OUT))
     assert (cart.status, questions(cart)) == (C.HELD, [Ask.NOTHING] * 2)
+
+
+def party_of(*sections: bytes) -> Cart:
+    """Return a cart that wants two seats in one of these sections, or over them, and one in Z."""
+    wanted = Part(sections[0], 2, ()), Part(b"Z", 1, ())
+    parties = (Party(sections, (0,)),)
+    return begin(b"ann", 7, b"c", OnFailure.RELEASE, wanted, NOW, parties)
+
+
+def test_d12_a_refused_party_is_asked_of_the_next_section_and_its_answer_counts() -> None:
+    refused = Standing(4, 0, S.REJECTED, reason=Reason.SOLD_OUT)
+    cart = told(party_of(b"A", b"B"), 0, refused)
+    assert (cart.parts[2].section, cart.parts[2].seat_count) == (b"B", 2)
+    assert (cart.status, questions(cart)) == (C.ASKING, [Ask.NOTHING, Ask.HOLD, Ask.HOLD])
+    # The same word again asks nobody.
+    assert told(cart, 0, refused) == cart
+    cart = told(cart, 2, held(5)._replace(seats=(SeatRange(0, 0, 2),)))
+    assert told(cart, 1, held(6)).status == C.HELD
+
+
+def test_d12_nobody_else_is_asked_for_the_party_of_a_cart_that_ends_or_may_be_held_yet() -> None:
+    refused = Standing(4, 0, S.REJECTED, reason=Reason.SOLD_OUT)
+    ended = told(cancelled(party_of(b"A", b"B"), NOW), 0, refused)
+    killed = told(party_of(b"A", b"B"), 0, Standing(4, reason=Reason.INTERNAL))
+    never = told(party_of(b"A", b"B"), 0, Standing(4, reason=Reason.SALE_CLOSED))
+    for cart in (ended, killed, never):
+        assert len(cart.parts) == 2
+        assert cart.status == C.ENDING
+    assert len(told(party_of(b"A"), 0, refused).parts) == 2
 
 
 def test_a_lapse_ends_the_whole() -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from state.domain.carts.cart import Cart, OnFailure, Part, Standing, begin
 from state.domain.carts.limits import UNLIMITED, Limits, exceeds, is_counted
+from state.domain.carts.parties import Party
+from state.domain.layout import SeatRange
 from state.domain.reservation import Status
 
 S = Status
@@ -18,8 +20,8 @@ def cart(*parts: tuple[int, Status]) -> Cart:
     return new._replace(parts=wanted, is_limited=True)
 
 
-def wanted(*counts: int) -> tuple[Part, ...]:
-    return tuple(Part(b"B", count, ()) for count in counts)
+def wanted(*counts: int) -> Cart:
+    return cart(*((count, S.UNSPECIFIED) for count in counts))
 
 
 HELD_AND_SOLD = [cart((2, S.HELD), (3, S.RELEASED)), cart((1, S.SOLD), (1, S.UNSPECIFIED))]
@@ -41,7 +43,23 @@ HELD_AND_SOLD = [cart((2, S.HELD), (3, S.RELEASED)), cart((1, S.SOLD), (1, S.UNS
 def test_what_is_held_asked_for_or_sold_counts(
     limits: Limits, counts: tuple[int, ...], *, is_over: bool
 ) -> None:
-    assert exceeds(limits, HELD_AND_SOLD, wanted(*counts)) == is_over
+    assert exceeds(limits, [*HELD_AND_SOLD, wanted(*counts)]) == is_over
+
+
+def test_d12_a_party_counts_its_seats_once_and_a_hold_of_each_section_until_it_sits() -> None:
+    limits = Limits(max_seats=12, max_open_holds=2)
+    asked = cart((12, S.REJECTED), (12, S.UNSPECIFIED))
+    asked = asked._replace(parties=(Party((b"A", b"B"), (0, 1)),))
+    assert not exceeds(limits, [asked])
+    assert exceeds(limits._replace(max_seats=11), [asked])
+    assert exceeds(limits._replace(max_open_holds=1), [asked])
+    # It was asked for all, and then for as many as can be had.
+    standing = Standing(status=S.HELD, seats=(SeatRange(0, 0, 7),))
+    sits = cart((12, S.REJECTED), (12, S.REJECTED), (12, S.HELD), (5, S.HELD))
+    parts = (*sits.parts[:2], sits.parts[2]._replace(standing=standing), sits.parts[3])
+    sits = sits._replace(parts=parts, parties=(Party((b"A", b"B"), (0, 1, 2, 3)),))
+    assert not exceeds(limits, [sits])
+    assert exceeds(limits, [sits, wanted(1)])
 
 
 def test_a_cart_of_which_all_is_gone_counts_no_more() -> None:

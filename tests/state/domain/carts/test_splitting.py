@@ -10,7 +10,7 @@ from support.seats import seat_by_seat
 from support.seats.seatmap import seat_map, section, take_ranges
 
 from state.domain.allocation import best_available
-from state.domain.carts.splitting import in_pieces
+from state.domain.carts.splitting import as_many_in_pieces, in_pieces
 from state.domain.layout import OrphanRule, SeatRange
 from state.domain.reasons import Reason
 
@@ -50,6 +50,28 @@ def test_d12_few_pieces_then_near_rows_then_nobody_alone(
     before: str, count: int, expected: str
 ) -> None:
     assert after(before, count) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "rule", "expected"),
+    [
+        ("..x\n...", OFF, ((0, 0, 2), (1, 0, 3))),
+        ("..|...", STRICT, ((0, 0, 2), (0, 2, 3))),
+        ("......\n...", OFF, ((0, 0, 4), (1, 0, 3))),
+        ("xxx", OFF, Reason.SOLD_OUT),
+    ],
+)
+def test_d12_as_many_as_can_be_had_of_seven(
+    before: str, rule: OrphanRule, expected: tuple[tuple[int, int, int], ...] | Reason
+) -> None:
+    found = as_many_in_pieces(section(before, rule), 7)
+    assert (found if isinstance(found, Reason) else tuple(found)) == expected
+
+
+def test_d12_fewer_are_had_where_the_rule_forbids_what_there_is() -> None:
+    shown = section("..", STRICT)
+    assert as_many_in_pieces(shown, 1) is Reason.ORPHAN_SEAT
+    assert as_many_in_pieces(section("..\n..", STRICT), 3) == [SeatRange(0, 0, 2)]
 
 
 @pytest.mark.parametrize(
