@@ -1,4 +1,4 @@
-"""Chosen seats are locked before the log is asked, where the operator wants that."""
+"""Locks chosen seats before their command is appended, where the operator has set that."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -23,7 +23,7 @@ Held = tuple[HoldOfSeats, int]
 async def taken(
     pod: Pod, event_id: int, asked: Sequence[tuple[BestAvailable | ChosenSeats, str]]
 ) -> tuple[Granted, ...]:
-    """Lock the seats that a buyer has chosen, all or none; nothing where the log is asked without.
+    """Lock the seats that a buyer has chosen, all or none; return no claims where none was made.
 
     asked: what is wanted of a section, and the id of the reservation that is to hold it. Raises
     Problem (409) where another buyer has one of the seats.
@@ -31,7 +31,7 @@ async def taken(
     holds = [
         HoldOfSeats(body.section, [(seat.row, seat.seat) for seat in body.seats], reservation_id)
         for body, reservation_id in asked
-        # What somebody invents is locked nowhere: it would lie in Redis beside what there is.
+        # Sections that the pod does not know are not locked: invented names would fill Redis.
         if isinstance(body, ChosenSeats) and pod.view.knows(event_id, body.section)
     ]
     claimed = await pod.pre_locks.take(event_id, holds)
@@ -51,9 +51,9 @@ async def taken(
 async def settled(
     locks: PreLocks, claims: Sequence[Granted], deciding: Awaitable[Outcome | None]
 ) -> Outcome | None:
-    """Return what was decided; the locks last as long as the hold, or end with its refusal.
+    """Return what was decided. A hold extends its locks, a refusal releases them.
 
-    Where nobody knows yet they end by themselves, unless the log holds the seats first.
+    While the decision is not known the locks stay, and expire unless the log holds the seats.
     """
     try:
         outcome = await deciding

@@ -1,4 +1,4 @@
-"""Looks through all locks in Redis for those whose hold is over: one pod at a time does."""
+"""One pod at a time looks through all locks in Redis for those whose hold is over."""
 
 import asyncio
 from contextlib import suppress
@@ -22,7 +22,7 @@ from state.redis.sweep import sweep
 from state.views.outcomes.feed import OutcomeFeed
 
 EVERY_S: Final = 20.0
-"""So an orphan is gone within a minute, also where the pod that looked has just ended."""
+"""So a lock without a hold is removed within a minute, also when the pod that looks dies."""
 
 _LEASE_MS: Final = 30_000
 
@@ -31,12 +31,12 @@ _UNANSWERED: Final = (NotAppended, OwnerNotReady, OwnerUnreachable, OwnersBusy)
 
 
 class LockSweeper:
-    """Sweeps every so often.
+    """Looks every `every_s`, if this pod has the lease.
 
     url:      of Redis; empty for none, and nothing is done then.
-    outcomes: what this pod remembers of reservations; owners: who know the others.
-    swept:    locks that were removed. locks: how many the last look left, where this pod looked.
-    evicts:   Redis would drop keys for room, when it answered last: no pod starts with it.
+    outcomes: the reservations that this pod remembers. owners: are asked about the others.
+    swept:    how many locks were removed. locks: how many this pod's last look has left.
+    evicts:   Redis drops keys when its memory is full, as it told last: no pod starts then.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
-"""Ends of holds in; their locks gone from Redis, by exact key and owner; word of that out.
+"""Ends of holds in; their locks are removed from Redis, by exact key and owner; that is told, out.
 
-The log has decided already when this hears of it, so a lock that stays is in nobody's way for
-longer than it lasts. What is told twice, late, or behind a newer hold has no effect on others'
-locks: an owner is one hold of one reservation, and only its own locks go.
+The log has decided before this role reads of it, so a lock that stays keeps seats from buyers for
+as long as it lasts, and no longer. A record that comes twice, late, or after a newer hold does not
+touch other locks: the owner of a lock is one hold of one reservation.
 
-A Redis that does not answer is asked again after growing pauses, for a quarter of an hour; by then
-a lock has ended, or whoever looks through all of them finds it.
+A Redis that does not answer is asked again after pauses that double, for a quarter of an hour. By
+then the lock has expired, or the look through all locks finds it.
 
 Keys of the store: `p`: progress; open intents beside it.
 """
@@ -47,15 +47,15 @@ ROLE: Final = "locks"
 REDIS: Final = "redis"
 CALL_MS: Final = 5_000
 SEATS_MAX: Final = 100
-"""Of one hold, as many as are unlocked at once; sections allow far fewer."""
+"""Seats of one hold, which are unlocked at once; sections allow far fewer."""
 
 PATIENCE_MS: Final = 900_000
 _PAUSE_MS: Final = (1_000, 60_000)
-"""Before the second try, and at most; each is twice as long as the one before."""
+"""Pause before the second try, and the longest one; each is twice as long as the one before."""
 
 
 class Asked(NamedTuple):
-    """Whose locks go: the content of an intent.
+    """The locks to remove: the content of an intent.
 
     seats: (row, seat), indexes from 0. outcome_id: of what ended the hold.
     """
@@ -100,7 +100,7 @@ class Unlocking(Protocol):
 class Setup:
     """What a worker has for this role.
 
-    unlocker: None where nothing is performed. unlocked: topic that tells of locks that are gone.
+    unlocker: None where no intents are performed. unlocked: topic that tells of removed locks.
     """
 
     codecs: LockCodecs
@@ -189,7 +189,7 @@ def told_answers(codecs: LockCodecs) -> Callable[[Intent, Answer], tuple[bytes |
 
 
 def refuse_poison(setup: Setup) -> Callable[[Batch, State, Record, int], Effects]:
-    """Return what becomes of a record that no handler survived: its locks end by themselves."""
+    """Return what passes over a record that no handler survived; its locks expire."""
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
         fold = UnlockFold(setup, batch, state, log_time_ms)
@@ -202,7 +202,7 @@ def refuse_poison(setup: Setup) -> Callable[[Batch, State, Record, int], Effects
 
 
 def _again(fold: UnlockFold, records: Sequence[Record]) -> None:
-    """Tell nothing of what the state has already: who lost a record of it has lost no lock."""
+    """Tell nothing again: a consumer that misses a record of this topic misses no lock."""
     read(fold, records)
     fold.effects.decisions["REPEATED"] = len(records)
 
@@ -252,7 +252,7 @@ def _unlock(fold: UnlockFold, record: Record, told: SeatUnlock) -> None:
 def _wrong(
     fold: UnlockFold, record: Record, told: SeatUnlock, key: bytes
 ) -> tuple[str, str] | None:
-    """Return reason and detail where nobody may be told to unlock this."""
+    """Return reason and detail of a record that must not remove locks; None for a good one."""
     if record.key != key or split_section_key(key) is None:
         return Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}"
     if partition_of(key, fold.batch.partitions) != fold.batch.partition:
@@ -266,7 +266,7 @@ def _wrong(
 
 
 def _released(fold: UnlockFold, told: LocksReleased) -> None:
-    """Take in what became of an attempt."""
+    """Follow the answer to an attempt: settle its intent, or have it performed again."""
     state, intent_id = fold.state, told.intent_id.decode()
     intent = intent_of(state, intent_id) if is_current(state, intent_id, told.attempt) else None
     if intent is None:
@@ -293,7 +293,7 @@ def _released(fold: UnlockFold, told: LocksReleased) -> None:
     else:
         shortest_ms, longest_ms = _PAUSE_MS
         pause_ms = min(longest_ms, shortest_ms << min(intent.attempt - 1, 10))
-        # Whoever is left alone for now is not asked sooner.
+        # Not before the pause that the executor asks for is over.
         due_ms = fold.log_time_ms + max(pause_ms, min(told.wait_ms, longest_ms))
         open_intent(state, intent.again(due_ms))
         fold.count("AGAIN")

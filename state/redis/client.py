@@ -1,6 +1,6 @@
-"""Clients of redis-py for what is asked now and then: its pool, its retries, its backoff.
+"""Clients of redis-py, with a pool, retries and backoff, for what asks Redis now and then.
 
-A pod asks at every request, and has `RedisLine` for that.
+What a pod asks at every request goes through `RedisLine`.
 """
 
 from typing import Final
@@ -18,14 +18,15 @@ _LONGEST_PAUSE_S: Final = 2.0
 
 
 def _retry(retries: int) -> Retry:
-    # What is sent here may be sent twice: each script has the effect of one.
+    # The client may send a script twice: each has the same effect as if it were sent once.
     return Retry(ExponentialWithJitterBackoff(_LONGEST_PAUSE_S, _FIRST_PAUSE_S), retries)
 
 
 def client_of(url: str, *, timeout_s: float = TIMEOUT_S, retries: int = RETRIES) -> Redis:
     """Return a client of one server; connects to nothing yet.
 
-    Who finds all connections taken waits for one. timeout_s: for one answer, and for a connection.
+    A call that finds all connections in use waits for one. timeout_s: for one answer, and for a
+    connection.
     """
     pool = BlockingConnectionPool.from_url(
         url,

@@ -77,8 +77,8 @@ class IdempotencyKeys:
         return Claim.SAME if former == digest.encode() else Claim.OTHER
 
     async def give_back(self, ticket: str) -> None:
-        """Forget a ticket whose request was refused before it was sent."""
-        # One that is kept stands for the same body still.
+        """Forget a ticket whose request was refused before it was appended."""
+        # A ticket that stays is harmless: it stands for the same body.
         with suppress(NoAnswer, TooManyAsk, ResponseError):
             await self._ask("DEL", idempotency(ticket))
 

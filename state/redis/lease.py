@@ -1,4 +1,4 @@
-"""A lease: of several processes one does what one is enough for. Twice does no harm, only work."""
+"""A lease: of several processes, one does some work. If two do it, that costs work and no more."""
 
 import secrets
 import time
@@ -9,10 +9,10 @@ from state.redis.seat_lock import Granted, Locking
 
 
 class Lease:
-    """A claim to be the one; nothing is asked before `hold`.
+    """This process' claim to a lease; Redis is not asked before `hold`.
 
-    name:   of what is done, of letters and dashes.
-    ttl_ms: after which another may have it where this process says nothing more.
+    name:   of the work, in letters and dashes.
+    ttl_ms: how long the lease lasts without another `hold`; then another process may take it.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class Lease:
 
     @property
     def fence(self) -> int:
-        """Return the number of the claim, which only rises; 0 while there is none."""
+        """Return the fence of the claim, which rises with each claim; 0 without the lease."""
         return self._claim.fence if self._claim is not None and self.is_held else 0
 
     @property
     def is_held(self) -> bool:
-        """Say whether this process has it, by its own clock: also after it slept."""
+        """Say whether this process has the lease, by its own clock: right also after it slept."""
         return self._claim is not None and self._claim.left_ms(self._clock_s()) > 0
 
     async def hold(self) -> bool:
-        """Take it, or keep it for another while; say whether this process has it.
+        """Take the lease, or extend it; say whether this process has it.
 
         Raises what the locks raise where Redis does not answer.
         """
@@ -55,7 +55,7 @@ class Lease:
         return self.is_held
 
     async def give_up(self) -> None:
-        """Let another have it at once."""
+        """Release the lease, so that another process can take it at once."""
         claim, self._claim = self._claim, None
         if claim is not None:
             await self._locks.release(claim)

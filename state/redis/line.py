@@ -1,9 +1,9 @@
 """One connection to Redis for all requests of a pod: what they ask in one turn is one write.
 
-Nothing is queued for a connection that is not free, so that many at once are never mistaken for a
-server that is gone. Redis is judged by whether it answers, in ticks of this process' own loop: a
-loop that is late is not Redis' fault. A server without a word for `SILENT_TICKS`, or with an
-answer that concerns every question (BUSY, LOADING, OOM, NOAUTH), is left alone for a while.
+No request waits for a free connection, so many requests at once are never mistaken for a server
+that is gone. Whether Redis answers is judged in ticks of this process' own loop: a loop that is
+late is not Redis' fault. A server that answers nothing for `SILENT_TICKS`, or gives an answer that
+concerns every question (BUSY, LOADING, OOM, NOAUTH), is left alone for a while.
 """
 
 import asyncio

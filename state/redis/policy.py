@@ -1,4 +1,4 @@
-"""Whether Redis gives up what it was told to keep, for room: then it is not to be used."""
+"""Whether Redis drops keys when its memory is full: such a server must not be used."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _POLICY: Final = re.compile(rb"^maxmemory_policy:([a-z-]+)\r?$", re.MULTILINE)
 
 
 class Evicts(Exception):
-    """Redis is set up to drop keys when its memory is full: limits would be let through by that.
+    """Redis drops keys when its memory is full, so requests would pass limits.
 
     Operator action: set `maxmemory-policy noeviction` at the server, and start again.
     """
@@ -46,15 +46,15 @@ async def _asked_once(url: str) -> str:
 
 
 def check_policy_at(url: str) -> str:
-    """Ask the server at an address once; raises Evicts. Blocks, in no running loop.
+    """Ask the server at an address once, and return as `check_policy`. Blocks; not on a loop.
 
-    Empty where it does not answer: who can do without it starts without it.
+    Returns an empty text where the server does not answer: a process may start without Redis.
     """
     return asyncio.run(_asked_once(url))
 
 
 def _policy_of(told: Any) -> str:
-    # A client makes a table of it, a plain connection hands the text over.
+    # A client of redis-py returns a dict, `RedisLine` the text.
     if isinstance(told, dict):
         return str(told.get("maxmemory_policy", ""))
     found = _POLICY.search(told if isinstance(told, bytes) else str(told).encode())

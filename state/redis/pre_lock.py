@@ -1,8 +1,8 @@
-"""Seats that a buyer is about to hold, locked before the log is asked: others are told at once.
+"""Locks the seats that a buyer has chosen before the command is appended: others are told at once.
 
-An efficiency, never the truth: where Redis does not answer, or not in time, the log alone decides,
-and it is counted. A lock lasts a few seconds until the log has held its seats, and then as long as
-the hold; so it never keeps anybody for longer from what the log would grant.
+Locks spare work and decide nothing. Where Redis does not answer in time, the log alone decides,
+and the request is counted as skipped. A lock lasts a few seconds until the log has held the seats,
+and then as long as the hold; so no lock keeps a buyer from free seats for longer than that.
 """
 
 import time
@@ -25,17 +25,14 @@ from state.redis.seat_lock import (
 )
 
 FIRST_EPOCH = 1
-"""Of a hold that is asked for."""
+"""Epoch of a new hold."""
 
 _SKIPPED = (NoAnswer, TooManyAsk, ResponseError)
 
 
 @dataclass(frozen=True, slots=True)
 class HoldOfSeats:
-    """Chosen seats of one hold, asked for or held.
-
-    epoch: of the hold; of one that is asked for the first.
-    """
+    """The chosen seats of one hold, which the buyer wants or has."""
 
     section: str
     seats: Sequence[Seat]
@@ -52,7 +49,7 @@ class HoldOfSeats:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A seat that another has locked."""
+    """A seat that another owner has locked."""
 
     section: str
     seat: Seat
@@ -60,7 +57,7 @@ class Taken:
 
 @dataclass(slots=True)
 class PreLockCounters:
-    """Requests whose seats were locked, that found a seat locked, and that nobody asked about."""
+    """Requests whose seats were locked, that found a seat locked, and that locked nothing."""
 
     locked: int = 0
     refused: int = 0
@@ -72,8 +69,8 @@ class PreLocks:
 
     url:    empty for no Redis: then every request is skipped.
     ttl_ms: how long a lock lasts before its seats are held; 0 for no locks at all.
-    clock_s: the monotonic clock, by which claims end and a Redis that failed is left alone.
-    now_ms: the wall clock, by which a hold's deadline is told.
+    clock_s: a monotonic clock, for the ends of claims and the pauses after Redis has failed.
+    now_ms: the wall clock in Unix ms, which deadlines of holds are compared with.
     """
 
     def __init__(
@@ -103,9 +100,9 @@ class PreLocks:
     async def take(
         self, event_id: int, holds: Sequence[HoldOfSeats]
     ) -> tuple[Granted, ...] | Taken | None:
-        """Lock the seats of all holds, or none; None where the log has to be asked without.
+        """Lock the seats of all holds, or of none; None where nothing could be locked.
 
-        What a hold has locked already, it is given again.
+        Seats that the same hold has locked already are locked anew.
         """
         if not self._ttl_ms or not holds:
             return None
@@ -127,7 +124,7 @@ class PreLocks:
         return None
 
     async def keep(self, claim: Granted, deadline_ms: int) -> None:
-        """Let locks last as long as the hold that the log has given; one that is lost stays so.
+        """Extend the locks of seats that the log has held; a lock that has ended stays so.
 
         deadline_ms: of the hold, Unix ms.
         """
@@ -140,9 +137,9 @@ class PreLocks:
                 self.counters.skipped += 1
 
     async def prolong(self, event_id: int, hold: HoldOfSeats, deadline_ms: int) -> None:
-        """Let locks last as long as a hold that the log has extended, whoever took them.
+        """Extend the locks of a hold that the log has extended, whichever pod has taken them.
 
-        Seats that were not chosen, or whose locks are lost, have none, and get none.
+        Seats without a lock get none.
         """
         ttl_ms = self._ttl_of(deadline_ms)
         if self._locks is None or not hold.seats or ttl_ms <= 0:
@@ -153,7 +150,7 @@ class PreLocks:
             self.counters.skipped += 1
 
     async def give_back(self, claims: Sequence[Granted]) -> None:
-        """Unlock seats that the log has not held; what is not unlocked ends by itself."""
+        """Unlock seats that the log has not held. A lock that Redis does not release expires."""
         assert self._locks is not None
         try:
             await release_all(self._locks, claims)

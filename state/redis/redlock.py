@@ -1,7 +1,7 @@
-"""One claim at a majority of independent Redis servers (Redlock); none of them has a replica.
+"""A claim at a majority of independent Redis servers (Redlock), none of which has a replica.
 
-A server that restarts without what it knew could give away what it had granted: let it append to
-its file always, or start it again no sooner than the longest claim lasts.
+A server that restarts without its claims could grant them again: set `appendfsync always`, or
+start it again no sooner than the longest claim lasts.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from state.redis.seat_lock import (
 )
 
 NODE_TIMEOUT_S: Final = 0.05
-"""A node has so long to answer: one that is gone costs no more than that."""
+"""How long a node may take to answer; one that does not answer costs no more than that."""
 
 PAUSE_MS: Final = (200, 200)
-"""Between two tries: at least, and at most so much more, so that two do not meet again."""
+"""Pause between two tries: the least, and how much more at random, so that two claimants part."""
 
 _GONE: Final = (RedisError, OSError, TimeoutError, NoAnswer, TooManyAsk)
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """What nodes answered to one question, those that did."""
+    """The answers to one question, of the nodes that answered in time."""
 
     granted: list[Granted]
     busy: list[Busy]
@@ -48,8 +48,8 @@ class _Round:
 class Redlock:
     """Locks at N = 3 or 5 nodes.
 
-    nodes:   each with a client that does not try again by itself.
-    tries:   of one claim, with pauses between them.
+    nodes:   each with a client that makes no retries.
+    tries:   how often a claim is tried, with pauses between.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Redlock:
         self._clock_s = clock_s
 
     async def acquire(self, keys: LockKeys, owner: str, ttl_ms: int, *, fence: int = 0) -> Claimed:
-        """Claim it at a majority, or leave nothing of it anywhere; as `SeatLock.acquire`.
+        """Claim the keys at a majority, or at no node; as `SeatLock.acquire`.
 
-        Where too few nodes answer it is Busy, without a name of what another has.
+        Where too few nodes answer, Busy is returned without names.
         """
         token = new_token()
         for left in reversed(range(self._tries)):
@@ -83,21 +83,21 @@ class Redlock:
         raise AssertionError("at least one try")
 
     async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None:
-        """Return the claim as it lasts at a majority; None, and given up, where it does not."""
+        """Return the claim as a majority has extended it; without one it is released, and None."""
         answers = await self._each(lambda node: node.extend(claim, ttl_ms))
         lasting = sorted(one.ends_s for one in answers if one is not None)
         if len(lasting) < self._quorum:
             await self.release(claim)
             return None
-        # As long as that node lasts without which there is no majority.
+        # The claim ends when the first node ends without which there is no majority.
         return replace(claim, ends_s=lasting[-self._quorum])
 
     async def release(self, claim: Granted) -> int:
-        """Give a claim up on all nodes, also on those that never said they had granted it."""
+        """Release a claim on all nodes, also on those that did not answer when it was made."""
         return max(await self._each(lambda node: node.release(claim)), default=0)
 
     async def release_of(self, keys: LockKeys, owner: str) -> int:
-        """Give up on all nodes whatever this owner has of it."""
+        """Release on all nodes what this owner has of the keys."""
         return max(await self._each(lambda node: node.release_of(keys, owner)), default=0)
 
     async def _try(
@@ -120,8 +120,8 @@ class Redlock:
             told = await ask(fence)
             highest = max((one.fence for one in told.granted), default=0)
             if len(told.granted) >= self._quorum and not fence:
-                # Each node counts for itself. What is used is on a majority first, so that any
-                # later majority has a node that knows it.
+                # Each node counts fences for itself. The highest is written to a majority before
+                # it is used, so that every later majority has a node that knows it.
                 told = await ask(highest)
         except BaseException:
             await self.release(asked)
@@ -137,7 +137,7 @@ class Redlock:
         return Busy(tuple(name for name in keys.names if name in names), wait_ms)
 
     async def _each(self, question: Callable[[SeatLock], Awaitable[T]]) -> list[T]:
-        """Return what all nodes say that answer in time."""
+        """Return the answers of all nodes that answer in time."""
 
         async def answer(node: SeatLock) -> T:
             async with asyncio.timeout(self._node_timeout_s):

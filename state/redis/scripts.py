@@ -1,4 +1,4 @@
-"""Lua scripts by their digests; a server that was never told one, or has forgotten it, is told."""
+"""Runs Lua scripts by their digests, and sends a script to a server that does not have it."""
 
 from collections.abc import Awaitable, Sequence
 from hashlib import sha1
@@ -20,9 +20,9 @@ class Ask(Protocol):
 
 
 class Script:
-    """Files of the folder `lua`, one behind the other.
+    """Files of the folder `lua`, put together as one script.
 
-    names: without their suffix; several scripts may begin alike.
+    names: of the files, without suffix; scripts may share files.
     """
 
     def __init__(self, *names: str) -> None:
@@ -36,5 +36,5 @@ class Script:
         try:
             return await ask("EVALSHA", self._sha, len(keys), *keys, *values)
         except NoScriptError:
-            # Never told, or forgotten in a restart (F71).
+            # The server never had it, or lost it in a restart.
             return await ask("EVAL", self.text, len(keys), *keys, *values)

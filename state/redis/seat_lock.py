@@ -1,17 +1,17 @@
-"""Locks in Redis: an efficiency, never the truth. Whoever may hold a seat is decided by the log.
+"""Locks in Redis. They spare work and decide nothing: the log decides who holds a seat.
 
-Every invariant holds with locks deleted, duplicated or frozen at random; the end of a lock frees
-no seat. What a lock is good for is that most of those who would be refused are told at once.
+Every invariant holds with locks deleted, duplicated or frozen at random, and the end of a lock
+frees no seat. With locks, most buyers whose command would be refused are told so at once.
 
 Each operation is one script, for one key or a hundred, all or nothing. A client may send it twice:
-the second has the effect of the first. What is locked together has one hash tag, and so lies on
-one node; what does not is locked in the order of its keys, so that nobody waits in a circle.
+the second run has the effect of the first. Keys that are locked together have one hash tag, so
+they lie on one node. Keys with other hash tags are locked in their order, so that no two claimants
+wait for each other.
 
-Beside its owner's name a lock has a random token, by which an owner tells its own claim from an
-earlier one, and a fence: a number that rises with each claim and outlives the lock. What a fence
-guards refuses a lower one, as `acquire` does, so a holder who slept beyond its time does no harm.
-Whatever has one hash tag has one count of fences: what outlives a lock is one number, not one for
-each seat that somebody ever named.
+Beside its owner's name a lock has a random token, by which an owner tells its present claim from
+an earlier one, and a fence: a number that rises with each claim and outlives the lock. Whatever a
+fence guards refuses a lower one, as `acquire` does, so an owner that slept beyond its time does no
+harm. Fences are counted for a hash tag as a whole: one number outlives the locks of a section.
 """
 
 import re
@@ -26,13 +26,13 @@ from state.redis.keys import LockKeys
 from state.redis.scripts import Ask, Script
 
 GRACE_MS: Final = 30_000
-"""A lock of a hold lasts so long beyond its deadline: the log's time may be behind ours."""
+"""How long the lock of a hold outlives its deadline: the log's time may be behind ours."""
 
 LIFE_MS: Final = 31 * 86_400_000
-"""No lock lasts longer, however often it is extended; a hold does not either."""
+"""The longest that a lock may last, however often it is extended; no hold lasts longer."""
 
 FENCES_MS: Final = 86_400_000
-"""Fences last so long beyond their locks: a holder who slept for longer is no holder any more."""
+"""How long a fence outlives the last lock, and so guards against an owner that slept."""
 
 _TOKEN_BYTES: Final = 16
 _OWNER: Final = re.compile(rb"([A-Za-z0-9_-]{1,64}):([1-9][0-9]{0,9})")
@@ -44,9 +44,9 @@ _EXTEND: Final = Script("extend")
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A claim.
+    """A claim that was granted.
 
-    ends_s: of our monotonic clock; the claim is not to be relied on from then on.
+    ends_s: by our monotonic clock; after that the owner must not rely on the claim.
     """
 
     keys: LockKeys
@@ -56,15 +56,15 @@ class Granted:
     ends_s: float
 
     def left_ms(self, now_s: float) -> float:
-        """Return how long the claim is good for; 0 or less where it is not any more."""
+        """Return how long the claim is still valid; 0 or less when it has ended."""
         return (self.ends_s - now_s) * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another has some of it, who is not named.
+    """Another owner has at least one of the keys.
 
-    names:   of what another has. wait_ms: until it may be free; 0 where nobody knows.
+    names:   of the keys that are taken. wait_ms: until they may be free; 0 where nobody knows.
     """
 
     names: tuple[str, ...]
@@ -73,7 +73,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A later claim was granted already: whoever asks acts on what is over."""
+    """A later claim was granted already, so the claimant acts on something that is over."""
 
     fence: int
 
@@ -83,9 +83,9 @@ Claimed = Granted | Busy | Stale
 
 @dataclass(frozen=True, slots=True)
 class NotAll:
-    """Of several hash tags one is refused, so nothing is claimed.
+    """One of several hash tags was refused, so nothing is claimed.
 
-    keys: of that one. claimed: why.
+    keys: those that were refused. claimed: why.
     """
 
     keys: LockKeys
@@ -93,7 +93,7 @@ class NotAll:
 
 
 class Locking(Protocol):
-    """One Redis, or a majority of several: claims are made and given up alike."""
+    """One Redis, or a majority of several: claims are made and released in the same way."""
 
     async def acquire(self, keys: LockKeys, owner: str, ttl_ms: int) -> Claimed: ...
     async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None: ...
@@ -101,26 +101,27 @@ class Locking(Protocol):
 
 
 def owner_of(reservation_id: str, epoch: int) -> str:
-    """Return the owner of locks of a hold.
+    """Return the name of a hold as the owner of locks.
 
-    epoch: of the hold, from 1; of money that took the seats again it is another owner.
+    epoch: of the hold, from 1. Seats that late money has bought again have another epoch, and so
+           another owner.
     """
     return f"{reservation_id}:{epoch}"
 
 
 def split_owner(owner: bytes) -> tuple[str, int] | None:
-    """Return reservation and epoch of an owner, or None where it is none of `owner_of`."""
+    """Return reservation and epoch of an owner, or None for a name of another form."""
     match = _OWNER.fullmatch(owner)
     return None if match is None else (match[1].decode(), int(match[2]))
 
 
 def new_token() -> str:
-    """Return a token that nobody guesses: 128 random bits."""
+    """Return a token that nobody can guess: 128 random bits."""
     return secrets.token_hex(_TOKEN_BYTES)
 
 
 def good_until_s(began_s: float, ttl_ms: int) -> float:
-    """Return when a claim ends by our monotonic clock that we began to make at `began_s`.
+    """Return when a claim ends that was begun at `began_s`, by our monotonic clock.
 
     The server's clock may be faster than ours by a hundredth, and is read in whole ms.
     """
@@ -130,7 +131,7 @@ def good_until_s(began_s: float, ttl_ms: int) -> float:
 class SeatLock:
     """The locks at one Redis, or of one cluster.
 
-    ask: raises for itself where Redis does not answer; so does each operation here.
+    ask: what it raises where Redis does not answer, each operation raises.
     """
 
     def __init__(self, ask: Ask, *, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -147,10 +148,10 @@ class SeatLock:
         token: str = "",
         life_ms: int = LIFE_MS,
     ) -> Claimed:
-        """Claim all of it, or nothing; what the owner has already is claimed anew.
+        """Claim all keys or none; keys that the owner has already are claimed anew.
 
-        fence:   0 for the next one. token: of a former try, which then is the same claim.
-        life_ms: how long extensions may let it last in all.
+        fence:   0 for the next one. token: that of a former try, to make the same claim.
+        life_ms: how long the claim may last in all, with all extensions.
         """
         token = token or new_token()
         began_s = self._clock_s()
@@ -166,7 +167,7 @@ class SeatLock:
         return Granted(keys, owner, token, answer[1], good_until_s(began_s, ttl_ms))
 
     async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None:
-        """Return the claim as it lasts now; None where it has ended, or is another's."""
+        """Return the extended claim; None where it has ended, or another owner has the keys."""
         began_s = self._clock_s()
         lasts_ms = await self._extend(claim.keys, claim.owner, claim.token, ttl_ms)
         if not lasts_ms:
@@ -174,21 +175,21 @@ class SeatLock:
         return replace(claim, ends_s=good_until_s(began_s, lasts_ms))
 
     async def extend_of(self, keys: LockKeys, owner: str, ttl_ms: int) -> int:
-        """Let what this owner has last longer; for whom the log told that a hold does.
+        """Extend all locks that this owner has of the keys, for a hold that the log has extended.
 
-        Return how long all of it lasts, ms; 0 where some of it has ended, or is another's.
+        Return how long they last, in ms; 0 where one has ended or has another owner.
         """
         return await self._extend(keys, owner, "", ttl_ms)
 
     async def release(self, claim: Granted) -> int:
-        """Give a claim up; return how many locks there were.
+        """Release a claim; return how many locks were removed.
 
-        0 is no fault: it has ended, another has it, or this was sent twice.
+        0 is no fault: the claim has ended, another owner has the keys, or this was sent twice.
         """
         return await self._release(claim.keys, claim.owner, claim.token)
 
     async def release_of(self, keys: LockKeys, owner: str) -> int:
-        """Give up whatever this owner has of it; for whom the log told that a hold is over."""
+        """Release all locks that this owner has of the keys, for a hold that the log has ended."""
         return await self._release(keys, owner, "")
 
     async def _extend(self, keys: LockKeys, owner: str, token: str, ttl_ms: int) -> int:
@@ -204,10 +205,10 @@ class SeatLock:
 async def acquire_all(
     locks: Locking, groups: Sequence[tuple[LockKeys, str]], ttl_ms: int
 ) -> tuple[Granted, ...] | NotAll:
-    """Claim what lies under several hash tags, each for its owner: all of it, or nothing.
+    """Claim keys of several hash tags, each for its owner: all of them, or none.
 
-    Nobody waits while they have something, and everybody claims in the order of the keys: two who
-    want the same meet at the first of it.
+    No claimant waits while it has a claim, and all claim in the order of the keys. So two who want
+    the same keys meet at the first of them.
     """
     claims: list[Granted] = []
     try:
@@ -218,7 +219,7 @@ async def acquire_all(
                 return NotAll(keys, claim)
             claims.append(claim)
     except BaseException:
-        # What cannot be given up ends by itself; why we leave must not be lost over it.
+        # A claim that cannot be released expires; the first error must not be hidden by another.
         with suppress(Exception):
             await release_all(locks, claims)
         raise
@@ -226,6 +227,6 @@ async def acquire_all(
 
 
 async def release_all(locks: Locking, claims: Sequence[Granted]) -> None:
-    """Give up every claim, newest first."""
+    """Release every claim, the newest first."""
     for claim in reversed(claims):
         await locks.release(claim)

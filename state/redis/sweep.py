@@ -1,8 +1,8 @@
-"""Locks that nobody needs any more, found by looking through all of them: by SCAN, never KEYS.
+"""Looks through all locks for those that nobody needs any more: by SCAN, never by KEYS.
 
-Locks go as soon as their hold ends, by their exact keys. What is left has no such end: its word
-was lost, or came while Redis was away. A lock that is none of ours, or has no end, goes as well:
-until then it is somebody's, and its seats are told to be taken.
+When a hold ends, its locks are removed by their exact keys. A lock is left where the record of
+that end was lost, or came while Redis was away. Such locks are removed here, and also keys that
+have another form than our locks or never expire: until then their seats count as locked.
 """
 
 import asyncio
@@ -27,15 +27,14 @@ _ENDED, _ENDLESS = -2, -1
 _FENCES: Final = frozenset({b"hash", "hash", b"none", "none"})
 
 IsOver = Callable[[bytes, str, int], Awaitable[bool]]
-"""(section's key, reservation id, epoch) -> whether that hold has certainly ended, or its seats
-were sold."""
+"""(section's key, reservation id, epoch) -> whether that hold has certainly ended or was sold."""
 
 
 class _Seen(NamedTuple):
-    """What lay under a key of a lock.
+    """The value that was found under the key of a lock.
 
-    owner: whose lock it is; None for what is none of ours.
-    told:  what `repair` is told, so that it removes nothing else.
+    owner: of the lock; None for a value that has not the form of a lock.
+    told:  the value as `repair` is told it, so that it removes no other one.
     """
 
     owner: tuple[str, int] | None
@@ -46,8 +45,9 @@ class _Seen(NamedTuple):
 class Swept:
     """What one look through all locks found.
 
-    locks: how many there were. orphans: of holds that are over, and so gone now. repaired: of no
-    form of ours, or without an end, and so gone now.
+    locks:    how many there were.
+    orphans:  removed locks whose hold is over.
+    repaired: removed keys that had not the form of a lock, or never expired.
     """
 
     locks: int = 0
@@ -67,7 +67,7 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
                 continue
             place = split_seat_lock(key.decode(errors="replace"))
             if place is None:
-                # Nobody of ours ever has a lock of that name.
+                # None of our locks has such a key.
                 found.repaired += await ask("DEL", key)
                 continue
             if seen.owner is None:
@@ -76,7 +76,7 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
             event_id, section, seat = place
             if await is_over(section_key(event_id, section), *seen.owner):
                 keys = seat_locks(event_id, section, [seat])
-                # By its owner again: meanwhile another may have it.
+                # Compared with its owner again: another may have locked the seat meanwhile.
                 found.orphans += await locks.release_of(keys, owner_of(*seen.owner))
     async for page in _pages(ask, ALL_FENCES):
         for key in page:
@@ -86,9 +86,10 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
 
 
 async def _look(ask: Ask, key: bytes) -> _Seen | None:
-    """Return what lies under the key of a lock; None where it has ended meanwhile.
+    """Return the value of a lock; None where the lock has ended meanwhile.
 
-    Two questions, between which it may end and be another's: what is removed is compared again.
+    Between the two questions the lock may end and another take its place, so the value is compared
+    again before it is removed.
     """
     try:
         fields = await ask("HMGET", key, "o", "t", "f")
@@ -106,11 +107,11 @@ async def _look(ask: Ask, key: bytes) -> _Seen | None:
 
 
 async def _pages(ask: Ask, pattern: str) -> AsyncIterator[list[bytes]]:
-    """Give every key that was there all the time, once, some at a time."""
+    """Yield all keys of a pattern in pages; a key that stays comes exactly once."""
     cursor, seen = b"0", set[bytes]()
     while True:
         cursor, page = await ask("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)
-        # While the server's table grows it may tell of a key twice.
+        # SCAN may return a key twice while the server's table grows.
         news = sorted({*page} - seen)
         seen.update(news)
         if news:

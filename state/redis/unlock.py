@@ -1,4 +1,4 @@
-"""Removes what is over: locks of holds, by their exact keys and owner, and what others keep."""
+"""Removes locks of holds that are over, by exact key and owner, and keys of other programs."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from state.redis.seat_lock import SeatLock, owner_of
 
 
 class Unlocker:
-    """Of one Redis; connects to nothing before the first lock is removed."""
+    """The locks at one Redis; connects to nothing before the first one is removed."""
 
     def __init__(self, url: str) -> None:
-        # Whoever asks tries again by themselves, with pauses that the log remembers.
+        # No retries here: the intent is performed again, after pauses that the log remembers.
         self._client = client_of(url, retries=0)
         self._locks = SeatLock(self._client.execute_command)
 
@@ -23,23 +23,24 @@ class Unlocker:
     ) -> int:
         """Return how many locks a hold had; raises RedisError where Redis does not answer.
 
-        Those of another owner stay, whoever that is: the seats may be held anew already.
+        Locks of other owners stay: the seats may be held anew already.
         """
         keys = seat_locks(event_id, section, seats)
         return await self._locks.release_of(keys, owner_of(reservation_id, epoch))
 
 
 class Caches:
-    """Of one Redis; connects to nothing before the first key is deleted."""
+    """Keys of other programs at one Redis; connects to nothing before the first is deleted."""
 
     def __init__(self, url: str) -> None:
-        # Whoever asks tries again by themselves, with pauses that the log remembers.
+        # No retries here: the intent is performed again, after pauses that the log remembers.
         self._client = client_of(url, retries=0)
 
     async def forget(self, keys: Sequence[str]) -> int:
         """Return how many of the keys there were; raises RedisError where Redis does not answer.
 
-        One key after the other: those of a cluster may lie on several nodes. Twice does nothing.
+        Keys are deleted one by one, since in a cluster they may lie on several nodes. Deleting a
+        key twice does no harm.
         """
         return sum([int(await self._client.delete(key)) for key in keys])
 

@@ -53,13 +53,13 @@ from streams.hold_carts.fold import CartFold
 
 UNKNOWN: Final = "UNKNOWN_CART"
 ORPHAN: Final = "ORPHAN_PART"
-"""A hold with the id of a part that no cart knows: it is given back."""
+"""A hold with the id of a part that no cart has; it is given back."""
 
 Said = OpenCart | ReleaseCart | ExtendCart | PartDecided | PayCart | SettleCart
 
 
 def key_of(fields: Fields) -> bytes:
-    """Return the store key of the cart that a record is about, by its own id or its part's."""
+    """Return the store key of the cart that a record is about; it names the cart or a part."""
     cart_id, _, _ = fields[0].partition(b"_")
     key: bytes = CART + cart_id
     return key
@@ -82,7 +82,7 @@ def decide_all(fold: CartFold, records: Sequence[Record]) -> None:
 
 
 def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -> None:
-    """Begin a cart: each section is asked for its part, and none waits for another."""
+    """Begin a cart: all sections are asked for their parts at the same time."""
     wanted = tuple(part_wanted(*item[:3]) for item in asked.items)
     found = (party_wanted(number, item) for number, item in enumerate(asked.items))
     parties = tuple(party for party in found if party is not None)
@@ -110,7 +110,7 @@ def _open(fold: CartFold, record: Record, asked: OpenCart, known: Cart | None) -
         )
         fold.change(asked.cart_id, None, _within_limits(fold, asked, cart))
     else:
-        # Whoever asks for other things under a known id finds what is stored, and can compare.
+        # A pod compares the stored cart with the request, and finds whether it is a repeat.
         is_same = _is_of(asked, known) and known.on_failure == on_failure
         new = known._replace(parts=wanted, parties=parties)
         is_repeat = is_same and known.wanted == new.wanted
@@ -176,7 +176,7 @@ def _pay(fold: CartFold, _: Record, asked: PayCart, known: Cart | None) -> None:
         return
     reason = refusal_to_pay(known, asked.amount, asked.currency)
     if reason is not None:
-        # Who asked sees that nothing was begun: the cart has another revision.
+        # The revision rises, by which the pod that asked sees that no payment has begun.
         fold.count(reason.name)
         fold.store(asked.cart_id, known._replace(applied_offset=fold.offset))
         return
@@ -192,14 +192,14 @@ def _pay(fold: CartFold, _: Record, asked: PayCart, known: Cart | None) -> None:
 
 
 def _settle(fold: CartFold, _: Record, said: SettleCart, known: Cart | None) -> None:
-    """Do with all parts as payments tell, and answer them when it is done."""
+    """Have all parts do what payments tell, and answer payments when that is done."""
     cart_id = cart_of_payment(said.reservation_id)
     if cart_id is None:
         fold.count(UNKNOWN)
         return
     is_ours = known is not None and bool(known.payment.step)
     if known is None or not is_ours or fold.payment_request(cart_id, known) != said.request:
-        # Money may have come in for it all the same: then it goes back.
+        # The gateway may have the money all the same; this answer has it given back.
         fold.count(UNKNOWN)
         unknown = Answer(SaleDecision.REFUSED, Reason.UNKNOWN_RESERVATION)
         fold.tell_payments(cart_id, said.request, said.asked, unknown, said.epoch)
@@ -214,7 +214,7 @@ def _settle(fold: CartFold, _: Record, said: SettleCart, known: Cart | None) -> 
 
 
 def _give_back(fold: CartFold, told: PartDecided, standing: Standing) -> None:
-    """Release a hold that looks like a part's and belongs to no cart."""
+    """Release a hold that has the id of a part, and no cart has that part."""
     fold.count(ORPHAN)
     key, commands = b"%d-%s" % (told.event_id, told.section), fold.codecs.commands
     if standing.status == Status.HELD:
@@ -246,7 +246,7 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Said], _Decide]]] = {
 
 
 def emit_again(fold: CartFold, records: Sequence[Record]) -> None:
-    """Ask what the carts of rewound records still wait for."""
+    """Send again what the carts of records that are read again wait for."""
     _, decoded = read(fold, records)
     keys = list(dict.fromkeys(key_of(fields) for fields in decoded if len(fields) > 1))
     for key, stored in zip(keys, fold.state.get_many(keys), strict=True):

@@ -28,10 +28,10 @@ from streams.folding.fold import Fold
 from streams.patience import TELL_AGAIN_MS, TELL_AGAIN_MS_MAX, UNDECIDED_MS
 
 PAYMENT_EPOCH: Final = 1
-"""Of each payment of a cart: it is paid for once."""
+"""Epoch of every payment of a cart: a cart is paid for once."""
 
 _METHOD: Final = "CART"
-"""How a part is paid for: no gateway's word, for those are small."""
+"""The method of a part's payment. No gateway has such a method: theirs are in small letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class CartFold(Fold):
         self.asked = asked
 
     def change(self, cart_id: bytes, before: Cart | None, after: Cart) -> None:
-        """Store what has become of a cart, and ask and answer what was not asked or known yet."""
+        """Store a changed cart; ask sections, and ask and answer payments, as the change needs."""
         is_extended = before is not None and before.extension != after.extension
         for number, part in enumerate(after.parts):
             known = Ask.NOTHING
@@ -92,7 +92,7 @@ class CartFold(Fold):
         return () if stored is None else carts_of_buyer(stored)
 
     def _list(self, cart_id: bytes, cart: Cart) -> None:
-        """Note that a cart counts, or does so no more."""
+        """List a cart among those that count for its buyer, or take it off the list."""
         buyer = cart_key(cart.event_id, cart.user_id)
         others = tuple(one for one in self.of_buyer(buyer) if one != cart_id)
         listed = (*others, cart_id) if is_counted(cart) else others
@@ -102,11 +102,11 @@ class CartFold(Fold):
             self.state.delete(BUYER + buyer)
 
     def store(self, cart_id: bytes, cart: Cart) -> None:
-        """Store a cart, with the time at which a section is asked again."""
+        """Store a cart, with the time at which somebody is asked again."""
         self.put(CART + cart_id, self.codecs.stored(cart), _due_ms(cart, self.log_time_ms))
 
     def ask(self, cart_id: bytes, cart: Cart, number: int, ask: Ask) -> None:
-        """Send the section of a part what it is asked; nothing for NOTHING."""
+        """Send the command to a part's section that asks for this; none for NOTHING."""
         part, commands = cart.parts[number], self.codecs.commands
         epoch = part.standing.epoch
         correlation = cart.correlation_id if ask <= Ask.RELEASE else cart.turn_id
@@ -153,9 +153,10 @@ class CartFold(Fold):
         epoch: int = PAYMENT_EPOCH,
         sold: tuple[SoldSeats, ...] = (),
     ) -> None:
-        """Answer what payments told a cart; asked: number of the Say; request: of the payment.
+        """Answer payments, on the partition of the cart.
 
-        The payment lies on the partition of its cart. sold: the seats that are sold by it.
+        request: identity of the payment. asked: number of the Say that is answered. sold: the
+        seats that the payment has bought.
         """
         is_known = said.reason not in {Reason.INTERNAL, Reason.UNKNOWN_RESERVATION}
         value = self.codecs.sale_decided(
@@ -171,14 +172,14 @@ class CartFold(Fold):
         self.effects.to(self.asked.payments).append((cart_payment_id(cart_id), value))
 
     def answer(self, cart_id: bytes, cart: Cart) -> None:
-        """Tell payments what a cart did, once it is done."""
+        """Tell payments what the cart did, if it is done."""
         if (said := answer(cart.payment, cart.paid)) is not None:
             request = self.payment_request(cart_id, cart)
             sold = cart.sold if said.decision == SaleDecision.SOLD else ()
             self.tell_payments(cart_id, request, cart.payment.saying, said, sold=sold)
 
     def cannot_tell(self, cart_id: bytes, cart: Cart) -> None:
-        """Tell payments that no worker of a section survives what they told the cart."""
+        """Tell payments that their wish kills the workers of a section."""
         if cart.payment.saying:
             request = self.payment_request(cart_id, cart)
             unknown = Answer(SaleDecision.REFUSED, Reason.INTERNAL)
@@ -209,7 +210,7 @@ class CartFold(Fold):
         self.effects.to(self.asked.payments).append((cart_payment_id(cart_id), value))
 
     def tell_again(self) -> None:
-        """Ask sections once more that have not answered for too long, or whose holds are over."""
+        """Ask sections again that have not answered in time, or whose holds should be over."""
         for key, stored in self.due():
             cart_id, cart = key.removeprefix(CART), cart_of(stored)
             is_doubtful = any(part.is_doubtful for part in cart.parts)
@@ -224,13 +225,13 @@ class CartFold(Fold):
             self.store(cart_id, cart)
 
     def ask_again(self, cart_id: bytes, cart: Cart) -> None:
-        """Ask again whoever has not answered, or should have told of an end by now."""
+        """Ask everybody again who has not answered, or should have told the end of a hold."""
         if cart.payment.step == Step.CHARGING:
             self._ask_payments(cart_id, cart)
             self.count("ASKED_AGAIN")
         for number, part in enumerate(cart.parts):
             is_overdue = 0 < part.over_ms <= self.log_time_ms
-            # A hold that is there is not held anew: its section says how it stands.
+            # A section that has the hold already does not hold anew, but tells how it stands.
             ask = Ask(part.asked) or (Ask.HOLD if is_overdue else Ask.NOTHING)
             if ask:
                 self.ask(cart_id, cart, number, ask)
@@ -260,15 +261,15 @@ class CartFold(Fold):
 
 
 def _due_ms(cart: Cart, now_ms: int) -> int:
-    """Return when some section is asked again, Unix ms; 0 for never.
+    """Return when somebody is asked again, Unix ms; 0 for never.
 
-    Counted from when the waiting began, so that no record about the cart puts it off.
+    Counted from when the waiting began, so that records about the cart do not put it off.
     """
     due = [_next_look_ms(part.over_ms, now_ms) for part in cart.parts if part.over_ms]
     if cart.is_waiting:
         due.append(_next_look_ms(cart.waits_since_ms, now_ms))
     if any(part.is_extending and part.over_ms > now_ms for part in cart.parts):
-        # Without growing pauses: a hold is soon over, and then asked about as such.
+        # These pauses do not grow: the hold is soon over, and then its end is asked for.
         due.append(now_ms + TELL_AGAIN_MS - (now_ms - cart.changed_at_ms) % TELL_AGAIN_MS)
     return min(due, default=0)
 

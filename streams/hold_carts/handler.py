@@ -1,9 +1,9 @@
-"""Cart commands in; what their sections and payments are asked and told, out.
+"""Cart commands in; commands to sections, and requests and answers to payments, out.
 
-The only writer of carts: the state of a partition is a fold of its records. A buyer's carts of an
-event share a key, so that one writer knows all of them. Nothing is locked and nobody waits: each
-section is asked at once, and what it tells (`PartDecided`) is followed by the rules of
-`state.domain.carts`.
+The only writer of carts: the state of a partition is a fold of its records. All carts of a buyer
+and event have the same key, so one worker knows them all. There are no locks: all sections of a
+cart are asked at the same time, and by the rules of `state.domain.carts` the cart follows what
+they tell (`PartDecided`).
 
 Order of every decision: unreadable records, and those under a wrong key or on a wrong partition,
 go to the dead letters; log time moves, and sections that have not answered are asked again; then
@@ -37,7 +37,7 @@ ROLE: Final = "carts"
 
 
 def route(topics: RoleTopics, codecs: CartCodecs) -> Route:
-    """Return the route of the only writer of carts: each buyer's of an event lie together."""
+    """Return the route of the only writer of carts."""
     return Route(
         *topics.through(hold_carts(codecs)),
         by_key=topics.by_key,
@@ -57,7 +57,7 @@ def hold_carts(codecs: CartCodecs, *, asked: Asked = ASKED) -> Handler:
 
     def handle(batch: Batch, state: State, log_time_ms: int) -> Effects:
         fold = CartFold(codecs, batch, state, log_time_ms, asked)
-        # How carts stand is told nobody: it is asked of their owner.
+        # No topic tells how carts stand: pods ask their owner.
         return fold_batch(
             fold, "", tell_again=emit_again, decide=decide_all, settle=lambda _: None
         )
@@ -70,11 +70,11 @@ progress = progress_of(CartFold)
 
 
 def refuse_poison(codecs: CartCodecs) -> Callable[[Batch, State, Record, int], Effects]:
-    """Return what becomes of a record that no handler survived: nothing follows from it.
+    """Return what passes over a record that no handler survived: it changes no cart.
 
-    A cart that could not be begun holds nothing. What a section told is asked of it again, when
-    it was waited for, or when its hold should be over, paid for or not. Payments are answered that
-    the cart cannot tell what became of its seats.
+    A cart that could not begin holds nothing. A section whose `PartDecided` is lost is asked
+    again: while the cart waits for it, and when its hold should be over. Payments are told that
+    the cart cannot say what became of its seats.
     """
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:

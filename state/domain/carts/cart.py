@@ -1,9 +1,10 @@
-"""The life of a cart: a table, and what its parts are asked for after each thing that happens.
+"""The life of a cart: the table of its status, and what its sections are asked after each event.
 
 A cart is several holds of one buyer that stand or fall together. Each part is a reservation of its
-section, which alone decides about it and tells how it stands, again and again if need be; the cart
-believes the newest word. Nobody waits for anybody: while one section has not answered, the others
-hold, and a hold that is not extended lapses by its own section's clock.
+section. The section alone decides about it and tells the cart how it stands, more than once if
+need be; the cart believes the newest decision. Sections do not wait for each other: while one has
+not answered, the others hold their seats, and a hold that is not extended lapses by its section's
+time.
 
 All times are Unix ms of the log, all amounts integers in the currency's minor unit.
 """
@@ -33,12 +34,12 @@ class CartStatus(IntEnum):
     # Some section has not answered yet.
     ASKING = 1
     HELD = 2
-    # It comes to its end: some part has to be given back.
+    # The cart is ending: at least one part is being given back.
     ENDING = 3
     REJECTED = 4
     RELEASED = 5
     SOLD = 6
-    # It is being paid for as a whole.
+    # The cart is being paid for as a whole.
     PAYING = 7
     REFUNDED = 8
 
@@ -55,12 +56,12 @@ class CartEnd(IntEnum):
     """What ends a cart; numbers as in Avro."""
 
     UNSPECIFIED = 0
-    # A part was refused before all had answered.
+    # A part was refused before all sections had answered.
     REFUSED = 1
     CANCELLED = 2
-    # The hold of a part ended: it lapsed, or somebody gave it back.
+    # The hold of a part has ended: it lapsed, or somebody gave it back.
     PART_ENDED = 3
-    # Its payment failed, or its money went back.
+    # The payment has failed, or its money went back.
     UNPAID = 4
 
 
@@ -68,12 +69,12 @@ _OVER: Final = frozenset(
     {CartStatus.REJECTED, CartStatus.RELEASED, CartStatus.SOLD, CartStatus.REFUNDED}
 )
 AT_REST: Final = frozenset({CartStatus.HELD, *_OVER})
-"""Where nothing more comes unless something happens to a part."""
+"""Statuses that last until something happens to a part."""
 
-# To ENDING also from where nothing was held any more: a refused hold that somebody sends again may
-# be held after all, and is given back; money that came late may take seats again, or find that
-# somebody else had them refunded, and go back. To HELD from SOLD where somebody else sold a part,
-# and one that was refused is held after all.
+# A cart of which nothing was held may become ENDING again: a refused hold that somebody sends
+# again may be held after all, and is given back; late money may buy seats again, or go back
+# because somebody else had the seats refunded. A SOLD cart becomes HELD where somebody else has
+# sold a part and another part, which was refused, is held after all.
 _ENDS: Final = frozenset({CartStatus.ENDING, *_OVER})
 _ON: Final = frozenset({CartStatus.PAYING, *_ENDS})
 TRANSITIONS: Final[dict[CartStatus, frozenset[CartStatus]]] = {
@@ -106,12 +107,12 @@ Wanted = tuple[bytes, int, tuple[tuple[int, int], ...], bool, tuple[bytes, ...]]
 
 
 class Standing(NamedTuple):
-    """How a reservation stands by its section's word; fields in the order of the Avro record.
+    """How a reservation stands, as its section has told; fields in the order of the Avro record.
 
-    offset, ordinal: of the decision that it stands by; -1 and 0 before the first one.
-    status: number of a reservation's Status; UNSPECIFIED where nothing is stored of it, or nobody
-            could look, or nothing is known yet. `reason` says why.
-    epoch .. cause: as the reservation has them.
+    offset, ordinal: of the decision that has brought it there; -1 and 0 before the first one.
+    status: number of a reservation's Status. UNSPECIFIED where the section stores nothing of it,
+            could not look, or has not told yet; `reason` says which.
+    epoch .. cause: those of the reservation.
     """
 
     offset: int = -1
@@ -130,7 +131,7 @@ class Standing(NamedTuple):
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Return the place of its decision among those of its section; later ones are larger."""
+        """Return the place of that decision among those of its section; later ones are larger."""
         return rank_of(self.offset, self.ordinal)
 
 
@@ -138,9 +139,9 @@ class Part(NamedTuple):
     """One hold of a cart; fields in the order of its Avro record.
 
     chosen: the seats that the buyer named; empty for best available ones.
-    asked:  number of an Ask.
+    asked:  number of the Ask that its section has not answered yet.
     is_extending: its section was asked to extend it and has not answered.
-    is_paid: the cart's payment is for it too.
+    is_paid: it is one of the parts that the cart's payment pays for.
     """
 
     section: bytes
@@ -153,7 +154,7 @@ class Part(NamedTuple):
 
     @property
     def status(self) -> int:
-        """Return where its reservation stands."""
+        """Return the number of its reservation's Status."""
         return self.standing.status
 
     @property
@@ -163,26 +164,26 @@ class Part(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Say whether nobody knows yet what it will come to."""
+        """Say whether it is held, waits for a payment, or is not decided yet."""
         return self.status in _OPEN
 
     @property
     def over_ms(self) -> int:
         """Return when its hold should be over, paid for or not, Unix ms; 0 where none is open.
 
-        No clock ends a payment; but by then its section's word may have been said, and lost.
+        No clock ends a payment. But the record that told the end may have been lost by then.
         """
         return self.standing.deadline_ms if self.status in WITH_DEADLINE else 0
 
     @property
     def is_doubtful(self) -> bool:
-        """Say whether no worker of its section survived it: it may be held one day after all."""
+        """Say whether its hold killed the workers of its section: it may still be held one day."""
         is_told = self.standing.reason != Reason.UNSPECIFIED
         return self.status == Status.UNSPECIFIED and is_told
 
     @property
     def has_failed(self) -> bool:
-        """Say whether the whole cannot be had any more."""
+        """Say whether it keeps the cart from being held as a whole."""
         return self.status in _GONE or self.is_doubtful
 
 
@@ -194,7 +195,7 @@ class Cart(NamedTuple):
     applied_offset: of the last record about it.
     extension:     correlation id of the last wish to extend it.
     was_held:      all parts had answered once, and something was held.
-    is_limited:    it counts for what its buyer may have of the event.
+    is_limited:    it counts for the limits that the event sets for its buyer.
     parts:         what was wanted, in that order; behind it what parties were asked for later.
     parties:       whose seats may be several pieces where they cannot be adjacent.
     """
@@ -254,42 +255,42 @@ class Cart(NamedTuple):
 
     @property
     def is_waiting(self) -> bool:
-        """Say whether some section has not answered yet, or payments have not told."""
+        """Say whether a section has not answered yet, or payments have not told of the money."""
         return self.payment.step == Step.CHARGING or any(part.asked for part in self.parts)
 
     @property
     def is_starting(self) -> bool:
-        """Say whether parts wait for the others before anybody is asked for money."""
+        """Say whether its parts are asked to wait for the payment, before money is asked for."""
         return self.payment.step == Step.STARTING
 
     @property
     def waits_since_ms(self) -> int:
-        """Return when what is waited for began, Unix ms."""
+        """Return since when it waits, Unix ms."""
         return max(self.changed_at_ms, self.payment.since_ms)
 
     @property
     def turn_id(self) -> bytes:
-        """Return the correlation id of what this step of its payment asks of sections.
+        """Return the correlation id of the commands of this step of its payment.
 
-        It is never that of the buyer's request, which what is asked of holds has.
+        Commands about its holds have the correlation id of the buyer's request, which is another.
         """
         mark = b":" if self.correlation_id.startswith(b"pay.") else b"."
         return b"pay%s%d" % (mark, self.payment.turn)
 
     @property
     def paid(self) -> frozenset[Status]:
-        """Return how those parts stand that its payment is for."""
+        """Return the statuses of the parts that its payment pays for."""
         return frozenset(Status(part.status) for part in self.parts if part.is_paid)
 
     @property
     def sold(self) -> tuple[tuple[bytes, int, int, int], ...]:
-        """Return what is sold of that: (section, row, first seat, count)."""
+        """Return the seats of these parts that are sold: (section, row, first seat, count)."""
         parts = [part for part in self.parts if part.is_paid and part.status == Status.SOLD]
         return tuple((part.section, *seats) for part in parts for seats in part.standing.seats)
 
     @property
     def payment_deadline_ms(self) -> int:
-        """Return when its payment has to be settled: by the first of its parts' deadlines."""
+        """Return the deadline of its payment: the first of its parts' deadlines, Unix ms."""
         return min(part.standing.deadline_ms for part in self.parts if part.is_paid)
 
 
@@ -302,10 +303,10 @@ def begin(
     now_ms: int,
     parties: tuple[Party, ...] = (),
 ) -> Cart:
-    """Return a new cart, each section of which is asked for its hold.
+    """Return a new cart, whose sections are all asked for their holds.
 
-    wanted: 1 to `PARTS_MAX`, of which nothing is known yet. parties: with the part of each that is
-    for all of it.
+    wanted: 1 to `PARTS_MAX`, parts without a standing. parties: with the part of each that is for
+    all of it.
     """
     parts = tuple(part._replace(asked=Ask.HOLD) for part in wanted)
     return Cart(
@@ -326,16 +327,16 @@ def begin(
 
 
 def refused(cart: Cart, reason: Reason, now_ms: int) -> Cart:
-    """Return a new cart that nobody is asked for: each of its parts is refused."""
+    """Return a new cart all of whose parts are refused, without a section being asked."""
     unheld = Standing(status=Status.REJECTED, reason=reason)
     parts = tuple(part._replace(asked=Ask.NOTHING, standing=unheld) for part in cart.parts)
     return _settled(cart._replace(parts=parts), now_ms)
 
 
 def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) -> Cart:
-    """Return the cart after its section has told how part `number` stands; from 0.
+    """Return the cart after a section has told how part `number` (from 0) stands.
 
-    answers: correlation id of the command that is answered; empty for none.
+    answers: correlation id of the command that the section answers; empty for none.
     """
     part = cart.parts[number]
     is_answered = part.is_paid and answers == cart.turn_id
@@ -346,15 +347,15 @@ def heard(cart: Cart, number: int, told: Standing, answers: bytes, now_ms: int) 
     elif told.rank >= part.standing.rank:
         part = part._replace(standing=told, asked=_asked_still(cart, part, told))
         if told.status != Status.HELD:
-            # Nothing is left that could last longer, whatever became of the wish.
+            # No hold is left that could be extended.
             part = part._replace(is_extending=False)
     is_taking_back = is_answered and cart.payment.step == Step.TAKING_BACK
     if is_taking_back and told.status != Status.UNSPECIFIED:
-        # Whatever it was asked to sell lies before this in its section: nothing is sold any more.
+        # Any command to sell lies before this one in the section's log: nothing is sold any more.
         part = part._replace(asked=Ask.NOTHING)
     parts = (*cart.parts[:number], part, *cart.parts[number + 1 :])
     cart = _asked_on(cart._replace(parts=parts), number)
-    # Where nobody could look it refuses to begin; what is to be sold is asked again.
+    # A section that could not look refuses the start of a payment; a sale is asked for again.
     is_unseen = told.status == Status.UNSPECIFIED
     is_never = cart.is_starting and told.reason not in _SAYS_NOTHING
     is_refused = is_answered and (is_never or not is_unseen)
@@ -385,7 +386,7 @@ def _asked_on(cart: Cart, number: int) -> Cart:
 def refusal_to_pay(cart: Cart, amount: int, currency: bytes) -> Reason | None:
     """Return why a cart cannot be paid for now, or None.
 
-    amount, currency: what the buyer saw as its price.
+    amount, currency: the price that the buyer saw.
     """
     if cart.payment.step:
         return Reason.PAYMENT_IN_PROGRESS
@@ -394,7 +395,7 @@ def refusal_to_pay(cart: Cart, amount: int, currency: bytes) -> Reason | None:
     held = [
         part.standing
         for part in cart.parts
-        # What is asked back is about to go, and no sum may have it.
+        # A part that is being given back must not be in the sum.
         if part.status == Status.HELD and part.asked != Ask.RELEASE
     ]
     if len(held) < sum(part.is_open for part in cart.parts):
@@ -407,9 +408,9 @@ def refusal_to_pay(cart: Cart, amount: int, currency: bytes) -> Reason | None:
 
 
 def paid(cart: Cart, wish: CartPayment, now_ms: int) -> Cart:
-    """Return a cart that can be paid for after its buyer wants to: its held parts wait for it.
+    """Return a cart whose payment begins: all held parts are asked to wait for it.
 
-    wish: with what the buyer saw and named, at no step yet.
+    wish: the sum that the buyer saw and the way to pay, at no step yet. The cart must be payable.
     """
     parts = tuple(
         part._replace(is_paid=part.status == Status.HELD, is_extending=False)
@@ -420,17 +421,17 @@ def paid(cart: Cart, wish: CartPayment, now_ms: int) -> Cart:
 
 
 def settled(cart: Cart, say: Say, failure: int, now_ms: int) -> Cart:
-    """Return a cart after payments have told what became of its money.
+    """Return the cart after payments have told what is to become of its seats.
 
-    failure: number of a PaymentFailure, why seats are given back.
+    failure: number of the PaymentFailure for which seats are given back.
     """
     return _settled(cart._replace(payment=paying.told(cart.payment, say, failure, now_ms)), now_ms)
 
 
 def cancelled(cart: Cart, now_ms: int) -> Cart:
-    """Return the cart after its buyer has given it back: whatever is held is given back.
+    """Return the cart after its buyer has given it back: all held parts are given back.
 
-    Not while money may come in, nor once nothing is held.
+    Nothing changes once money was asked for, or when nothing is held.
     """
     standing = {Status(part.status) for part in cart.parts}
     is_paid_for = cart.payment.step in UNDER_WAY or Status.PAYING in standing
@@ -440,9 +441,9 @@ def cancelled(cart: Cart, now_ms: int) -> Cart:
 
 
 def unstarted(cart: Cart, now_ms: int) -> Cart:
-    """Return the cart whose payment did not begin in the time that parts wait for it.
+    """Return the cart with its waiting parts given back, if the first of them has waited too long.
 
-    Nobody was asked for money, so what waits is given back. The same where it is none.
+    No money was asked for yet. Any other cart is returned as it is.
     """
     waiting = [part for part in cart.parts if part.is_paid and part.status == Status.PAYING]
     waits_ms = [part.over_ms for part in waiting]
@@ -451,9 +452,9 @@ def unstarted(cart: Cart, now_ms: int) -> Cart:
 
 
 def extended(cart: Cart, correlation_id: bytes) -> Cart:
-    """Return the cart after its buyer wants it longer: every part that is held is extended.
+    """Return the cart after its buyer has asked for an extension of all held parts.
 
-    The same wish again extends nothing further.
+    A second request with the same correlation id extends nothing.
     """
     if cart.status != CartStatus.HELD or cart.extension == correlation_id:
         return cart
@@ -462,21 +463,21 @@ def extended(cart: Cart, correlation_id: bytes) -> Cart:
 
 
 def given_up(cart: Cart, now_ms: int) -> Cart:
-    """Return the cart without the parts that nobody could decide about, for so long.
+    """Return the cart with the parts refused whose sections could not decide for too long.
 
-    Should one of them be held one day, it is told, and given back.
+    If such a part is held later, its section tells the cart, which gives the part back.
     """
     parts = tuple(_never_held(part) if part.is_doubtful else part for part in cart.parts)
     return _settled(cart._replace(parts=parts), now_ms)
 
 
 def _asked_still(cart: Cart, part: Part, told: Standing) -> Ask:
-    """Return what its section is asked behind this word; `_settled` adds what the cart asks."""
+    """Return what the section is still asked after it has told; `_settled` adds what follows."""
     if part.is_paid and cart.payment.step in paying.MAY_SELL:
         return Ask(part.asked)
     is_asked_back = part.status == Status.HELD and part.asked == Ask.RELEASE
     if told.status == Status.HELD and (part.status == Status.REJECTED or is_asked_back):
-        # It was given up, and its buyer may have others in its place by now.
+        # The part was given up, and its buyer may have other seats in its place by now.
         return Ask.RELEASE
     return Ask.NOTHING
 
@@ -486,25 +487,25 @@ def _never_held(part: Part) -> Part:
     return part._replace(standing=standing, asked=Ask.NOTHING)
 
 
-# A word that this code does not know; and the words about a record that lay where no cart asks:
-# they are none of the part's section, which still has the cart's own question before it.
+# Reasons that tell nothing of the part: one that this code does not know, and those about a record
+# that lay in another place. The part's section has yet to answer the cart's own command.
 _SAYS_NOTHING: Final = frozenset({Reason.UNSPECIFIED, Reason.KEY_MISMATCH, Reason.WRONG_PARTITION})
 
 
 def _undecided(part: Part, told: Standing) -> Part:
-    """Return a part of which nothing is stored, or at which nobody could look."""
+    """Return a part after its section has told that it stores nothing of it, or could not look."""
     if part.status != Status.UNSPECIFIED or told.reason in _SAYS_NOTHING:
-        # What is known of it stands.
+        # The part stands as it was known before.
         return part
     doubtful = part._replace(standing=part.standing._replace(reason=told.reason))
-    # A section that refuses without storing anything will never hold.
+    # A section that has refused and stored nothing will never hold the part.
     return doubtful if told.reason == Reason.INTERNAL else _never_held(doubtful)
 
 
 def _settled(cart: Cart, now_ms: int, *, is_refused: bool = False) -> Cart:
-    """Return the cart with what follows from its parts: its end, what is asked, its status.
+    """Return the cart with what follows from its parts: its end, its questions and its status.
 
-    is_refused: a section has refused what the present step of its payment asked of it.
+    is_refused: a section has refused a command of the present step of the payment.
     """
     is_asked = any(part.is_paid and _is_asked_by_payment(part) for part in cart.parts)
     payment = paying.followed(
@@ -523,12 +524,12 @@ def _settled(cart: Cart, now_ms: int, *, is_refused: bool = False) -> Cart:
 
 
 def _is_asked_by_payment(part: Part) -> bool:
-    """Say whether its section has to answer what a payment asked; what is refunded stays so."""
+    """Say whether its section has to answer a command of the payment; a refunded part has not."""
     return part.asked > Ask.RELEASE and part.status != Status.REFUNDED
 
 
 def _end(cart: Cart) -> int:
-    """Return what ends it, once something does."""
+    """Return the number of the CartEnd that the cart has come to."""
     over = cart.passed_over
     failed = [part.has_failed for number, part in enumerate(cart.parts) if number not in over]
     is_over = all(failed) if cart.on_failure == OnFailure.KEEP else any(failed)
@@ -544,8 +545,8 @@ def _end(cart: Cart) -> int:
 def _asked(cart: Cart, part: Part) -> Part:
     """Return a part with what its section is asked.
 
-    It is asked back where it may not be held. Also one that is being asked for: what comes to its
-    section behind its hold, or instead of it, sees to it that nothing is held.
+    A part that may not be held is asked back, also while its hold is asked for: the release comes
+    to the section after the hold, or without it, and in both cases nothing is held afterwards.
     """
     status, is_asked = Status(part.status), _is_asked_by_payment(part)
     for_payment = paying.asked_of(cart.payment, status, is_asked=is_asked)
@@ -561,9 +562,9 @@ _OF_HOLDS: Final = frozenset({Ask.HOLD, Ask.RELEASE})
 
 
 def _gives_back(cart: Cart) -> bool:
-    """Say whether what is held and not paid for goes back.
+    """Say whether parts that are held and not paid for are given back.
 
-    A cart is paid for once: a part that is held behind that, after all, could only lapse.
+    A cart is paid for once: a part that is held after its payment has begun could only lapse.
     """
     return bool(cart.end or cart.payment.step)
 

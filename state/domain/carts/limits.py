@@ -29,7 +29,7 @@ UNLIMITED: Final = Limits()
 
 
 def is_counted(cart: Cart) -> bool:
-    """Say whether a cart takes part in what its buyer may have: limited, and not all gone."""
+    """Say whether a cart counts for its buyer's limits: it is limited, and some part is left."""
     return cart.is_limited and any(map(_has_seats, cart.parts))
 
 

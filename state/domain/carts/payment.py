@@ -1,8 +1,8 @@
-"""The payment of a cart, step by step: what its parts are asked for, and what payments hear.
+"""The payment of a cart, step by step: what its sections are asked, and what payments are told.
 
-A cart is to its payment what a section is to any other: it keeps the seats until it is told what
-became of the money, does as it is told, and says what it did. All parts wait for the payment
-before anything is asked of a gateway, and all are sold or none.
+For its payment a cart does what a section does for the payment of one hold: it keeps the seats
+until payments tell what became of the money, does what they tell, and answers what it did. All
+parts wait for the payment before a gateway is asked, and all of them are sold or none.
 
 All times are Unix ms of the log, all amounts integers in the currency's minor unit.
 """
@@ -34,17 +34,17 @@ class Step(IntEnum):
     """How far a cart's payment has come; numbers as in Avro."""
 
     NOTHING = 0
-    # Every part is asked to wait for the payment.
+    # All held parts are asked to wait for the payment.
     STARTING = 1
-    # All wait, and payments have been asked for the money; they have not said what became of it.
+    # All parts wait, and payments were asked for the money; they have not told what became of it.
     CHARGING = 2
-    # There is money, or none is needed: every part is to be sold.
+    # The money is there, or none is needed: all parts are to be sold.
     SELLING = 3
     SOLD = 4
-    # There is no money: no part may be held or wait for it any more.
+    # There is no money: no part may be held or wait for the payment any more.
     GIVING_BACK = 5
     GIVEN_BACK = 6
-    # Some part was sold, or asked to be, and the money does not stay: none may be sold.
+    # A part was sold, or was asked to be, and the money goes back: no part may stay sold.
     TAKING_BACK = 7
     TAKEN_BACK = 8
 
@@ -56,11 +56,11 @@ MAY_SELL: Final = frozenset({Step.SELLING, Step.TAKING_BACK})
 """Where some part may be sold by what was asked of it, whatever its section told before."""
 
 UNPAID: Final = frozenset({Step.GIVING_BACK, Step.GIVEN_BACK, Step.TAKING_BACK, Step.TAKEN_BACK})
-"""Where the cart comes to its end, unless money comes late."""
+"""Steps at which the cart ends, unless money comes late."""
 
 
 class Answer(NamedTuple):
-    """What payments are answered; reason: why it was refused, UNSPECIFIED otherwise."""
+    """The answer to payments; reason: of a refusal, UNSPECIFIED otherwise."""
 
     decision: SaleDecision
     reason: Reason = Reason.UNSPECIFIED
@@ -69,10 +69,11 @@ class Answer(NamedTuple):
 class CartPayment(NamedTuple):
     """The payment of a cart; fields in the order of the Avro record.
 
-    step:  number of a Step. turn: how many there were; since_ms: when it began.
-    wish:  correlation id of the wish to pay.
-    method, parameters: what the gateway wants to know of the buyer; empty once payments know.
-    saying: number of the Say that payments told last; 0 for none. failure: why, to give back.
+    step:  number of a Step. turn: how many steps there were; since_ms: when this one began.
+    wish:  correlation id of the buyer's request to pay.
+    method, parameters: what the gateway needs of the buyer; empty once payments have them.
+    saying: number of the Say that payments told last; 0 for none.
+    failure: number of the PaymentFailure for which seats are given back.
     """
 
     step: int = Step.NOTHING
@@ -88,13 +89,13 @@ class CartPayment(NamedTuple):
     failure: int = PaymentFailure.UNSPECIFIED
 
     def at(self, step: Step, now_ms: int) -> CartPayment:
-        """Return the payment at a step; the same where it is there already."""
+        """Return the payment at a step; unchanged where it is at that step already."""
         if step == self.step:
             return self
         return self._replace(step=step, turn=self.turn + 1, since_ms=now_ms)
 
     def without_token(self) -> CartPayment:
-        """Return the payment without what only a gateway needs to know of the buyer."""
+        """Return the payment without what only the gateway needs of the buyer."""
         return self._replace(method=b"", parameters=b"")
 
 
@@ -103,10 +104,10 @@ _OPEN: Final = frozenset({Status.HELD, Status.PAYING})
 
 
 def told(payment: CartPayment, say: Say, failure: int, now_ms: int) -> CartPayment:
-    """Return the payment after payments have told what became of the money.
+    """Return the payment after payments have told what is to become of the seats.
 
-    What has been sold, and must not be, is taken back; what was to be sold and could not be, is
-    not tried again.
+    Parts that were sold and must not be are taken back. A sale that a section has refused is not
+    tried again.
     """
     step = Step(payment.step)
     match say:
@@ -118,7 +119,7 @@ def told(payment: CartPayment, say: Say, failure: int, now_ms: int) -> CartPayme
             step = Step.TAKING_BACK
         case Say.TAKE_SEATS_BACK if step != Step.TAKEN_BACK:
             step = Step.TAKING_BACK
-    # The buyer's token is theirs now, and must not lie here.
+    # Payments have the buyer's token now, so the cart must not keep it.
     known = payment.without_token()._replace(saying=say, failure=failure)
     return known.at(step, now_ms)
 
@@ -131,16 +132,16 @@ def followed(
     is_refused: bool,
     is_asked: bool = False,
 ) -> CartPayment:
-    """Return the payment after what has become of its parts.
+    """Return the payment at the step that follows from the statuses of its parts.
 
-    parts:      how those that it is for stand.
-    is_refused: a section has answered what this step asked of it, and the part stands otherwise.
-    is_asked:   some section has not answered what the payment asked of it.
+    parts:      statuses of the parts that it pays for.
+    is_refused: a section has refused a command of this step.
+    is_asked:   a section has not answered a command of the payment yet.
     """
     step = Step(payment.step)
     match step:
         case Step.STARTING if is_refused or parts - _OPEN:
-            # Nothing was charged, so there is no other cause than that it could not be begun.
+            # Nothing was charged: the cause is that the payment could not begin.
             payment = payment.without_token()._replace(failure=PaymentFailure.DECLINED)
             step = Step.GIVING_BACK
         case Step.STARTING if Status.HELD not in parts and payment.amount:
@@ -154,13 +155,13 @@ def followed(
         case Step.GIVING_BACK if not parts & _OPEN:
             step = Step.GIVEN_BACK
         case Step.TAKING_BACK if not (is_asked or parts & {*_OPEN, Status.SOLD}):
-            # Not while a sale may be on its way: its word could be lost, and nobody would look.
+            # Not while a sale may be under way: its answer could be lost, and nobody would look.
             step = Step.TAKEN_BACK
         case Step.GIVEN_BACK if parts & _OPEN:
-            # Whatever has come back to life is given back before anybody is told again.
+            # A part that is held or sold again is given back before payments are told again.
             step = Step.GIVING_BACK
         case Step.TAKEN_BACK if parts & {*_OPEN, Status.SOLD}:
-            # A sale that killed its workers, sent again.
+            # Somebody has sent a sale again that had killed its workers.
             step = Step.TAKING_BACK
     after = payment.at(step, now_ms)
     is_settling = after != payment and step in {Step.GIVING_BACK, Step.TAKING_BACK}
@@ -170,9 +171,9 @@ def followed(
 
 
 def asked_of(payment: CartPayment, status: Status, *, is_asked: bool = False) -> Ask | None:
-    """Return what the section of a part is asked by this step; None where the step has no say.
+    """Return what this step asks of a part's section; None where it asks nothing of its own.
 
-    is_asked: it has not answered what the payment asked of it.
+    is_asked: the section has not answered a command of the payment yet.
     """
     match payment.step:
         case Step.STARTING if status == Status.HELD:
@@ -180,29 +181,29 @@ def asked_of(payment: CartPayment, status: Status, *, is_asked: bool = False) ->
         case Step.SELLING:
             return Ask.NOTHING if status == Status.SOLD else Ask.SELL
         case Step.TAKING_BACK if status == Status.SOLD or (is_asked and status != Status.PAYING):
-            # Also where nothing is known to be sold: the answer says that nothing will be.
+            # Also where nothing is known to be sold: the answer proves that nothing will be.
             return Ask.TAKE_BACK
         case Step.STARTING | Step.CHARGING:
             return Ask.NOTHING
-    # Nobody has begun, or nobody pays any more: then it does not wait for a payment.
+    # No payment has begun, or it is over: no part may wait for it.
     return Ask.FAIL_PAYMENT if status == Status.PAYING else None
 
 
 def is_as_asked(payment: CartPayment, status: Status) -> bool:
-    """Say whether a part stands as this step wants it; True where nothing could refuse."""
+    """Say whether a part has the status that this step wants; True where it wants none."""
     wanted = {Step.STARTING: Status.PAYING, Step.SELLING: Status.SOLD}.get(Step(payment.step))
     return wanted is None or status == wanted
 
 
 def answer(payment: CartPayment, parts: AbstractSet[Status]) -> Answer | None:
-    """Return what payments are answered to what they told last; None while nobody knows."""
+    """Return the answer to what payments told last; None while the parts have not done it."""
     match payment.step, payment.saying:
         case Step.SOLD, Say.SELL_SEATS:
             return Answer(SaleDecision.SOLD)
         case Step.SOLD, Say.RELEASE_SEATS:
             return Answer(SaleDecision.REFUSED, Reason.ALREADY_SOLD)
         case Step.GIVEN_BACK, Say.RELEASE_SEATS if Status.SOLD in parts:
-            # Somebody else has confirmed a part.
+            # Somebody else has confirmed a part, so its seats are sold.
             return Answer(SaleDecision.REFUSED, Reason.ALREADY_SOLD)
         case ((Step.GIVEN_BACK | Step.TAKEN_BACK), Say.RELEASE_SEATS):
             return Answer(SaleDecision.RELEASED)
