@@ -8,6 +8,7 @@ partition, as for whoever restores a store.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from schemas.topics import ALLOCATIONS_CHANGELOG, ISSUED_CHANGELOG, Topic
 from scripts.auditing.log import LogRecord, reading
@@ -19,6 +20,8 @@ from state.domain.keys import ALLOCATED, ISSUED
 from state.records.issued.codecs import allocation_of, issued_purchase
 from state.stores import envelope
 from state.tables.rows import AllocationRow, Row, rows_of
+
+T = TypeVar("T")
 
 TAGS = {ISSUED_CHANGELOG: ISSUED, ALLOCATIONS_CHANGELOG: ALLOCATED}
 
@@ -61,12 +64,7 @@ def stored_rows(where: Servers, found: Found, progressed: Callable[[int], None])
 def rows_in(lying: Callable[[Topic], Lying], found: Found) -> Iterator[Row]:
     """Yield every row of what lies in the changelogs."""
     whose: dict[bytes, tuple[str, int]] = {}
-    for at, offset, _, payload in _last(lying, ISSUED_CHANGELOG, found):
-        try:
-            purchase = issued_purchase(payload)
-        except Refused as error:
-            found.leave_out(ISSUED_CHANGELOG, at, offset, f"{error}")
-            continue
+    for _, _, purchase in _last(lying, ISSUED_CHANGELOG, found, issued_purchase):
         whose[purchase.purchase_id] = purchase.user_id.decode(), purchase.event_id
         for row in rows_of(purchase):
             found.rows["purchases" if row[0] == purchase.purchase_id.decode() else "orders"] += 1
@@ -77,17 +75,12 @@ def rows_in(lying: Callable[[Topic], Lying], found: Found) -> Iterator[Row]:
 def _allocations(
     lying: Callable[[Topic], Lying], found: Found, whose: dict[bytes, tuple[str, int]]
 ) -> Iterator[Row]:
-    for at, offset, own_id, payload in _last(lying, ALLOCATIONS_CHANGELOG, found):
-        try:
-            kept = allocation_of(payload)
-        except Refused as error:
-            found.leave_out(ALLOCATIONS_CHANGELOG, at, offset, f"{error}")
-            continue
+    for place, own_id, kept in _last(lying, ALLOCATIONS_CHANGELOG, found, allocation_of):
         if not kept.allocation_id:
             # The service was never asked.
             continue
         if own_id not in whose:
-            found.leave_out(ALLOCATIONS_CHANGELOG, at, offset, f"{own_id!r} is no purchase")
+            found.leave_out(ALLOCATIONS_CHANGELOG, *place, f"{own_id!r} is no purchase")
             continue
         found.rows["allocations"] += 1
         yield AllocationRow(
@@ -100,9 +93,9 @@ def _allocations(
 
 
 def _last(
-    lying: Callable[[Topic], Lying], topic: Topic, found: Found
-) -> Iterator[tuple[int, int, bytes, bytes]]:
-    """Yield partition, offset, purchase id and payload of the last value of each key."""
+    lying: Callable[[Topic], Lying], topic: Topic, found: Found, read: Callable[[bytes], T]
+) -> Iterator[tuple[tuple[int, int], bytes, T]]:
+    """Yield partition and offset, purchase id and content of the last value of each key."""
     last: dict[tuple[int, bytes], tuple[int, bytes]] = {}
     for partition, record in lying(topic):
         key, value = record.key or b"", record.value
@@ -119,4 +112,9 @@ def _last(
             continue
         last[partition, key[1:]] = record.offset, payload
     for (partition, own_id), (offset, payload) in last.items():
-        yield partition, offset, own_id, payload
+        try:
+            content = read(payload)
+        except Refused as error:
+            found.leave_out(topic, partition, offset, f"{error}")
+            continue
+        yield (partition, offset), own_id, content
