@@ -1,4 +1,4 @@
-"""The role `payments`: what sections want charged in; calls to gateways and sales, out."""
+"""The role `payments`: requests of sections in; calls to gateways and commands to sell, out."""
 
 from streams.take_payments.contradictions import contradiction
 from streams.take_payments.handler import counts, progress, refuse_poison, take_payments

@@ -1,12 +1,12 @@
 """Claims of other shops that a reservation is paid for already, beside payments of our own.
 
-A claim that the section refused has a purchase too, with the deadline 0, so that the gateway is
-asked for its money, and gives it back. Such a purchase gives way to a payment that the section
-asks for, once that can make nobody forget the money: for the same order, or when nothing is left
-to be asked.
+A claim that the section has refused has a purchase too, with the deadline 0: its gateway is asked
+for the money, which goes back. A payment that the section asks for replaces such a purchase as
+soon as no money can be forgotten by that: if both have the same order, or if the purchase has no
+open question.
 
-A claim of other money than the purchase's is kept beside it, for a person: a reservation has one
-purchase, whose gateway alone is asked.
+A claim about other money than that of the purchase is stored beside it, for a person. A
+reservation has one purchase, and only the gateway of the purchase is asked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from streams.take_payments.fold import PaymentFold
 _IDENTITY: Final = ("user_id", "correlation_id", "section", "event_id", "request")
 _UNPAID: Final = frozenset({PurchaseStatus.FAILED, PurchaseStatus.EXPIRED})
 OTHERS_MAX: Final = 16
-"""So many payments are kept beside one; who tells of more has not one reservation in mind."""
+"""How many claims are stored beside a purchase; more cannot be about one reservation."""
 
 _SELLS: Final = frozenset({PurchaseStatus.CAPTURED, PurchaseStatus.DONE})
 
@@ -39,10 +39,10 @@ def is_empty(known: PurchaseRecord) -> bool:
 
 
 def gives_way(known: PurchaseRecord, asked: PaymentRequested) -> bool:
-    """Say whether a refused claim may be replaced by what is asked for now.
+    """Say whether this request may replace a refused claim.
 
-    Its open question may find money. Under the same order a new question finds that as well; a
-    refused claim of the same order asks nothing that is not asked already.
+    The open question of the claim may find money. A payment with the same order finds that money
+    as well; another refused claim with the same order has nothing more to ask.
     """
     if not is_empty(known):
         return False
@@ -55,14 +55,14 @@ def is_same_order(known: PurchaseRecord, asked: PaymentRequested) -> bool:
 
 
 def ids_of(known: PurchaseRecord) -> frozenset[bytes]:
-    """Return what the money of a purchase is called: by its gateway, and by who claimed it."""
+    """Return the ids of a purchase's money: that of its gateway, and that of the claim."""
     return frozenset({known.payment_id, known.claimed_id} - {b""})
 
 
 def is_of_other_money(known: PurchaseRecord, asked: PaymentRequested) -> bool:
-    """Say whether a claim is about other money than a purchase is.
+    """Say whether a claim is about other money than the purchase.
 
-    A capture has its id at one gateway, whoever tells of it, for whom and under which order.
+    A capture has one id at its gateway, whoever tells of it and under whatever order.
     """
     ids = ids_of(known)
     if asked.gateway == known.gateway and asked.parameters in ids:
@@ -73,7 +73,7 @@ def is_of_other_money(known: PurchaseRecord, asked: PaymentRequested) -> bool:
 def list_other(
     fold: PaymentFold, record: Record, asked: PaymentRequested, known: PurchaseRecord
 ) -> PurchaseRecord:
-    """Keep a claim of other money beside a purchase, once; return the purchase."""
+    """Store a claim about other money beside a purchase, once; return the purchase."""
     other = OtherPayment(
         asked.gateway,
         asked.parameters,
@@ -97,9 +97,9 @@ def list_other(
 def tell_spent(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord) -> None:
     """Release the seats of a new payment beside a refused claim that has money, or may have.
 
-    A gateway captures an order once, so the new payment cannot be charged under that order; and
-    under another order the buyer would pay twice. If the money of the claim buys the seats after
-    all, they stay.
+    A gateway captures an order once, so the new payment cannot be charged under the order of the
+    claim, and under another order the buyer would pay twice. If the money of the claim buys the
+    seats after all, they stay sold.
     """
     if not asked.deadline_ms or known.status in _SELLS:
         fold.tell(known, "REPEATED")

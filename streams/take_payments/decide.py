@@ -55,7 +55,7 @@ from streams.take_payments.claims import (
 from streams.take_payments.fold import PaymentFold
 from streams.take_payments.questions import home_of, refusal_to_charge
 
-# A record that is not of the present purchase, or of none, is counted so and changes nothing.
+# Decision of a record that is not about the present purchase, or about none; it changes nothing.
 STALE: Final = "STALE"
 UNKNOWN: Final = "UNKNOWN_PAYMENT"
 
@@ -119,10 +119,11 @@ def _requested(
         fold.bury(record, "OTHER_PAYMENT", detail, is_strangers=is_claim(asked))
     elif is_claim(asked):
         if not known.claimed_id:
-            # Also if the gateway should call it otherwise, it is known when it comes again.
+            # The claim is known when it comes again, also if the gateway has another id for the
+            # money.
             claimed = known._replace(claimed_id=asked.parameters)
             known = fold.change(known, claimed, Followed(known.purchase))
-        # Anybody who may write can copy a claim, so it counts as seldom as a webhook does.
+        # Whoever may write can copy a claim, so copies count as rarely as repeated webhooks.
         _follow_hint(fold, known, b"claim:" + asked.parameters[:HINT_BYTES])
         fold.tell(known, "REPEATED")
     else:
@@ -132,7 +133,7 @@ def _requested(
 def _listed(
     fold: PaymentFold, record: Record, asked: PaymentRequested, known: PurchaseRecord
 ) -> PurchaseRecord:
-    """Keep the money of a claim of another order in mind: nobody looks for it but a person."""
+    """Store a claim about another order beside the purchase, for a person to look at."""
     if is_of_other_money(known, asked):
         return list_other(fold, record, asked, known)
     fold.bury(record, "OTHER_PAYMENT", "after a claim of another order", is_strangers=True)
@@ -140,13 +141,13 @@ def _listed(
 
 
 def _misplaced(fold: PaymentFold, asked: PaymentRequested) -> tuple[str, str] | None:
-    """Return reason and detail where there can be no such purchase in this partition."""
+    """Return reason and detail of a request that cannot belong to this partition; else None."""
     home = home_of(asked)
     if partition_of(home, fold.batch.partitions) != fold.partition:
-        # Another partition's worker sells these seats, and would not be told.
+        # Another partition's worker sells these seats, and could not be told.
         return Reason.WRONG_PARTITION.name, f"seats of {home!r}"
     if asked.epoch < 1:
-        # No gateway's answer could be told: such an order has no name.
+        # An answer could not be assigned: the order id of such an epoch has another form.
         return "BAD_EPOCH", f"epoch {asked.epoch}: they begin with 1"
     return None
 
@@ -159,7 +160,7 @@ def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
     """
     compared = ["user_id", "gateway"]
     if asked.currency or not is_claim(asked):
-        # Else the section does not say what the claimed hold costs; the purchase knows.
+        # Otherwise the request has no amount: only the purchase knows what the hold costs.
         compared += ["amount", "currency"]
     return next((name for name in compared if getattr(asked, name) != getattr(known, name)), None)
 
@@ -167,7 +168,7 @@ def _differing(asked: PaymentRequested, known: PurchaseRecord) -> str | None:
 def begun(
     fold: PaymentFold, asked: PaymentRequested, number: int = 0
 ) -> tuple[PurchaseRecord, Followed]:
-    """Return a new purchase, and what follows; one that cannot be charged has failed.
+    """Return a new purchase, and what follows. A purchase that cannot be charged has failed.
 
     number: last question of the purchase that this one replaces; 0 where it replaces none.
     """
@@ -194,10 +195,10 @@ def begun(
 def never_begun(
     fold: PaymentFold, record: Record, asked: PaymentRequested, known: PurchaseRecord | None
 ) -> None:
-    """Store a purchase that cannot be begun: no repeat of its request charges anybody any more.
+    """Store a failed purchase for a request that kills workers, so that no repeat charges anybody.
 
-    What a gateway needs of the buyer is not touched: it may be what no worker survives. Money that
-    another shop has taken is looked for all the same.
+    The parameters for the gateway are not read: they may be what kills the workers. The gateway is
+    still asked for money that another shop claims to have taken.
     """
     if record.key != asked.reservation_id or _misplaced(fold, asked) is not None:
         return
@@ -229,13 +230,13 @@ def _record_of(fold: PaymentFold, asked: PaymentRequested, purchase: Purchase) -
 
 
 def begin_anew(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord | None) -> None:
-    """Begin a purchase; it may replace a claim that came to nothing."""
+    """Begin a purchase; it may replace a refused claim."""
     number = 0 if known is None else known.asked
     record, followed = begun(fold, asked, number)
     others = () if known is None else known.others
     after = fold.change(known, record._replace(others=others), followed)
     if known is not None and known.status == after.status:
-        # The status is the same, but amount, epoch or gateway may have changed: tell them.
+        # The status is the same, but amount, epoch or gateway may be new: they are told.
         fold.tell(after, "REPEATED")
 
 
@@ -258,7 +259,7 @@ def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRe
         fold.count("CLAIM_DIFFERED")
     if heard == Heard.CAPTURED and followed.purchase.status == PurchaseStatus.REFUND_DUE:
         fold.count("PAYMENT_DIFFERED")
-    # What was told of beside it may turn out to be its own money.
+    # A claim that is stored beside the purchase may turn out to be about its own money.
     own = (known.gateway, followed.purchase.payment_id)
     others = tuple(one for one in known.others if one[:2] != own)
     fold.change(known, known._replace(detail=said.detail, others=others), followed)
@@ -280,7 +281,7 @@ def _sale_decided(fold: PaymentFold, told: SaleDecided, known: PurchaseRecord) -
         followed = after_seats_lost(purchase, fold.log_time_ms)
     elif told.asked == Say.RELEASE_SEATS and told.reason == Reason.ALREADY_SOLD:
         if purchase.status == PurchaseStatus.REFUND_DUE:
-            # Its money goes back first; then the section, which is told again, says so again.
+            # Its money goes back first. The section is told again later, and answers so again.
             fold.count(STALE)
             return
         followed = after_sale_without_money(purchase)
@@ -321,10 +322,10 @@ def _payment_hint(fold: PaymentFold, hint: PaymentHint, known: PurchaseRecord) -
 
 
 def _follow_hint(fold: PaymentFold, known: PurchaseRecord, event_id: bytes) -> None:
-    """Look for money once for each event, whatever is repeated."""
+    """Ask the gateway once for each event of it, however often the event is sent."""
     followed = after_hint(known.purchase, fold.log_time_ms)
     if followed.purchase == known.purchase:
-        # Nothing to look for, or a look more is wanted already.
+        # There is no money to look for, or the gateway is about to be asked anyway.
         fold.count("HINT")
         return
     is_over = fold.log_time_ms - known.hints_since_ms >= HINTS_MS
@@ -367,7 +368,7 @@ def _compensation_resolved(
 def _other_payment_resolved(
     fold: PaymentFold, found: CompensationResolved, known: PurchaseRecord
 ) -> None:
-    """Keep what a person has found about a payment beside this one: nothing is left to do."""
+    """Store what a person has found about a payment beside this one; nothing follows from it."""
     about, is_end = (found.gateway, found.payment_id), found.finding in _ENDS_OTHERS
     others = tuple(
         one._replace(finding=one.finding or found.finding) if is_end and one[:2] == about else one
@@ -378,7 +379,7 @@ def _other_payment_resolved(
 
 
 def _follow_wish(fold: PaymentFold, known: PurchaseRecord, followed: Followed) -> None:
-    """Apply what a person asked for; tell how the purchase stands even if nothing changes."""
+    """Apply a person's request; tell how the purchase stands, also if nothing changes."""
     if followed == Followed(known.purchase):
         fold.tell(known, "REPEATED")
     else:
@@ -403,7 +404,7 @@ _KINDS: Final[dict[str, tuple[Callable[[Fields], Any], Decide]]] = {
 
 
 def emit_again(fold: PaymentFold, records: Sequence[Record]) -> None:
-    """Tell again how the purchases of rewound records stand, and whoever acts on that."""
+    """Tell again how the purchases of records stand that are read again, and resend commands."""
     _, decoded = read(fold, records)
     keys = dict.fromkeys(key_of(fields) for fields in decoded if len(fields) > 1)
     for stored in fold.state.get_many(list(keys)):

@@ -96,8 +96,8 @@ class PaymentFold(Fold):
         return after
 
     def store(self, record: PurchaseRecord) -> None:
-        """Store a purchase. While its section owes it an answer, it is due to tell it again."""
-        # One that was stored before this was noted.
+        """Store a purchase; while its section has to answer, with the time to tell it again."""
+        # 0 in records of releases that did not store it.
         since_ms = record.saying_since_ms or record.changed_at_ms
         told_ms = self.log_time_ms - since_ms
         pause_ms = min(max(told_ms, TELL_AGAIN_MS), TELL_AGAIN_MS_MAX)
@@ -110,15 +110,15 @@ class PaymentFold(Fold):
         self.emit(record.reservation_id, self.setup.codecs.told(record), decision)
 
     def tell_section(self, record: PurchaseRecord) -> None:
-        """Send whoever has the seats the command that the purchase has for it, if there is one."""
+        """Send the command that the purchase has for its section or cart, if there is one."""
         if record.saying:
             cause = _FAILURES.get(PurchaseStatus(record.status), PaymentFailure.DIFFERED)
             self.send(record, Say(record.saying), cause)
 
     def send(self, about: PurchaseRecord | PaymentRequested, say: Say, cause: int) -> None:
-        """Tell a section, or the cart that is paid for as a whole, what its seats must become.
+        """Tell a section, or the cart that is paid for as one, what its seats must become.
 
-        cause: why they are released, where they are. Both lie on the partition of the payment.
+        cause: of a release. Section and cart lie on the partition of the payment.
         """
         if cart_of_payment(about.reservation_id) is not None:
             failure = cause if say == Say.RELEASE_SEATS else PaymentFailure.UNSPECIFIED
@@ -137,9 +137,9 @@ class PaymentFold(Fold):
         self.effects.to(self.setup.section_commands).append((key, value))
 
     def tell_issuer(self, record: PurchaseRecord) -> None:
-        """Tell whose the seats of a purchase are that was done once; nothing of any other.
+        """Tell on purchase-confirmed whether a purchase is done, if it ever was; else nothing.
 
-        Each turn of a purchase has an event id of its own for ever, however often it is told.
+        The event id is made of order and turns, so it is the same however often this is told.
         """
         if not record.booking_number:
             return
@@ -174,7 +174,7 @@ class PaymentFold(Fold):
             self.store(record)
 
     def is_anothers(self, record: PurchaseRecord, payment_id: bytes) -> bool:
-        """Note whose a gateway's payment is; say whether it is another purchase's already."""
+        """Note that a payment id belongs to this purchase; say whether it is another's already."""
         codecs = self.setup.codecs
         key = PAYMENT_OF_GATEWAY + record.gateway + b":" + payment_id
         own = codecs.of_gateway(record.reservation_id, record.epoch)
@@ -195,7 +195,7 @@ class PaymentFold(Fold):
             # The gateway needs the buyer's token no more, so it must not lie in the store.
             record = record._replace(method=b"", parameters=b"")
         if record.payment_id:
-            # No hint is needed any more.
+            # The ids of webhooks are not needed any more.
             record = record._replace(hints=(), hints_since_ms=0)
         if record.status == PurchaseStatus.DONE and not record.booking_number:
             order_id = order_of(record, self.partition).id
@@ -226,7 +226,7 @@ class PaymentFold(Fold):
             self.state.delete(key)
 
     def _ask(self, before: PurchaseRecord | None, after: PurchaseRecord) -> None:
-        """Open the intent of the purchase's open question, and settle that of the one before."""
+        """Open an intent for the open question, and settle that of the question before."""
         known = before.number if before is not None else 0
         if known == after.number:
             return

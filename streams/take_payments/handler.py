@@ -108,10 +108,10 @@ def counts(codecs: PaymentCodecs) -> Callable[[State], Mapping[str, int]]:
 def refuse_poison(
     setup: Setup, *, events: str = PAYMENT_EVENTS.name
 ) -> Callable[[Batch, State, Record, int], Effects]:
-    """Return what becomes of a record that no handler survived.
+    """Return what passes over a record that no handler survived.
 
-    A payment that cannot be begun has failed, and gives its seats back; an answer that cannot be
-    taken in is none, so that its gateway is asked again. Nothing follows from others.
+    A payment that cannot begin has failed, and its seats go back. An answer counts as none, so its
+    gateway is asked again. Any other record changes nothing.
     """
 
     def refuse(batch: Batch, state: State, record: Record, log_time_ms: int) -> Effects:
