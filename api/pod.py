@@ -17,6 +17,7 @@ from api.access.tokens import KeySet
 from api.admission.desk import WaitingDesk
 from api.admission.passes import Passes
 from api.admission.promoter import Promoter, supply_of
+from api.admission.turns import TurnLog
 from api.commands.cart_desk import CartDesk
 from api.commands.desk import FAILPOINTS, CommandDesk
 from api.commands.payment_desk import PaymentDesk
@@ -35,6 +36,7 @@ from schemas.topics import (
     RESERVATION_OUTCOMES,
     SECTION_COMMANDS,
     SECTION_STATUS,
+    WAITING_TURNS,
 )
 from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
@@ -53,7 +55,7 @@ from state.views.outcomes.feed import OutcomeFeed
 from state.views.seat_maps import SeatMapCache
 from streams.gateways.registry import opened
 
-_BY_THEMSELVES: Final = frozenset({"descriptions", "payments", "carts"})
+_BY_THEMSELVES: Final = frozenset({"descriptions", "payments", "carts", "turns"})
 """What is appended to for some requests only, by the part."""
 
 PartT = TypeVar("PartT")
@@ -150,7 +152,7 @@ class Pod:
         self.unlimited: set[int] = set()
         self.pre_locks = pre_locks or PreLocks("", 0)
         self.ticket_keys = TicketKeys(settings.ticket_key, settings.old_ticket_key)
-        self.waiting = (waiting or _waiting_rooms(settings, view)).where(self.demands_admission)
+        self.waiting = (waiting or _rooms(settings, view, ids)).where(self.demands_admission)
         self.metrics = metrics or ApiMetrics(settings.revision)
         self.has_started = False
         self._is_stopped = False
@@ -367,6 +369,7 @@ class Pod:
             "descriptions": self._descriptions,
             "payments": payments,
             "carts": carts,
+            "turns": None if self.waiting.turns is None else self.waiting.turns.log,
         }
         return {name: log for name, log in named.items() if isinstance(log, CommandLog)}
 
@@ -397,14 +400,18 @@ class Pod:
                 yield from of_part(part)
 
 
-def _waiting_rooms(settings: ApiSettings, view: SectionStatuses | None) -> WaitingDesk:
+def _rooms(
+    settings: ApiSettings, view: SectionStatuses | None, ids: SchemaIds | None
+) -> WaitingDesk:
     """Return the waiting rooms of a pod; without keys there are none. Raises as `Passes.read`.
 
-    view: tells what can be bought; nobody is let in without one.
+    view: tells what can be bought; nobody is let in without one. ids: of what is written down.
     """
     keys, url = settings.admission_keys, settings.redis_url
     passes = Passes.read(Path(keys)) if keys else None
-    if view is None:
+    if view is None or ids is None or passes is None:
         return WaitingDesk(url, passes)
-    promoter = Promoter(url, supply_of(view), members=settings.promoters if passes else 0)
-    return WaitingDesk(url, passes, promoter)
+    kafka = settings.kafka.librdkafka()
+    turns = TurnLog(CommandLog(settings.brokers, topic=WAITING_TURNS.name, kafka=kafka), ids)
+    promoter = Promoter(url, supply_of(view), members=settings.promoters, turns=turns)
+    return WaitingDesk(url, passes, promoter, turns)

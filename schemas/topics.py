@@ -24,7 +24,7 @@ class Topic:
 
     key:             what the record key holds, in words.
     records:         full names of the Avro records, each with a subject of its own.
-    cleanup:         "delete" or "compact", Kafka's `cleanup.policy`.
+    cleanup:         "delete", "compact" or both, Kafka's `cleanup.policy`.
     group:           topics of one group share a partition count; see `PARTITIONS_BY_GROUP`.
     log_append_time: True where the broker's clock is the record's timestamp.
     config:          further topic configs, name to value, each with its reason beside it.
@@ -444,6 +444,19 @@ EVENTS = Topic(
     ),
 )
 
+WAITING_TURNS = Topic(
+    name="waiting-turns",
+    # Each step of each turn has a key of its own: nothing told later takes the place of another.
+    key="{eventId}:{turn}:{step}:{userId}",
+    # Written by API pods before users are told; read by who makes a line anew in Redis.
+    records=("io.seatstream.waiting.TurnChanged",),
+    # Steps that are told again are one; and none is of use for longer than any line lasts.
+    cleanup="compact,delete",
+    group="events",
+    log_append_time=False,
+    config=(("retention.ms", str(30 * 24 * 3600 * 1000)),),
+)
+
 SCHEMA_IDS = Topic(
     name="schema-ids",
     # Which schema an id was first given to. Added to by workers, compared by everybody at start.
@@ -487,6 +500,7 @@ TOPICS = (
     CACHES_CHANGELOG,
     PURCHASE_TABLES_CHANGELOG,
     ALLOCATION_TABLES_CHANGELOG,
+    WAITING_TURNS,
 )
 
 

@@ -14,7 +14,8 @@ from typing import Final
 from api.admission.pool import Pool
 from api.web.logs import log
 from state.domain.waiting.admission import PROMOTED_MAX
-from state.redis.waiting.rooms import Turn, WaitingRooms
+from state.domain.waiting.line import Turn
+from state.redis.waiting.rooms import WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
 
 TRIES: Final = 3
@@ -28,6 +29,14 @@ Supply = Callable[[int], int | None]
 
 Promoted = Callable[[int, Sequence[Turn]], Awaitable[None]]
 """Is told who was let in; what it raises makes the task fail, and so be done again."""
+
+
+Say = Callable[[int], Awaitable[None]]
+"""Writes down what became of turns in a room; raises where that is not certain."""
+
+
+async def nothing_is_said(_: int) -> None:
+    """Write nothing down."""
 
 
 async def nobody_is_told(_: int, __: Sequence[Turn]) -> None:
@@ -56,7 +65,8 @@ class CycleCounters:
 class PromotionCycles:
     """Runs cycles; one at a time in a process, any number in several.
 
-    promoted, gone: are told who was let in, and whose admission has ended.
+    promoted, gone: are told who was let in, and whose admission has ended. say: writes that down
+    before.
     """
 
     rooms: WaitingRooms
@@ -66,6 +76,7 @@ class PromotionCycles:
     _: KW_ONLY
     promoted: Promoted = nobody_is_told
     gone: Promoted = nobody_is_told
+    say: Say = nothing_is_said
     counters: CycleCounters = field(init=False, default_factory=CycleCounters)
     _troubles: dict[int, str] = field(init=False, default_factory=dict)
 
@@ -91,6 +102,8 @@ class PromotionCycles:
         self.counters.gone += reaped.waiting + len(reaped.admitted)
         if reaped.admitted:
             await self.gone(event_id, reaped.admitted)
+        # Where nothing can be written down nobody could be told, and so nobody is let in.
+        await self.say(event_id)
         room = reaped.room
         if room is None:
             # It has ended, or was lost: whoever sets it up anew has it promoted again.
@@ -139,6 +152,7 @@ class PromotionCycles:
             name = f"{cycle}-{event_id}-{turn}"
             promoted = await self.rooms.promote(event_id, name, PROMOTED_MAX, most)
             if promoted:
+                await self.say(event_id)
                 await self.promoted(event_id, promoted)
                 self.counters.promoted += len(promoted)
             if len(promoted) < PROMOTED_MAX:

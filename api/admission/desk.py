@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from api.access.identity import unauthenticated
 from api.admission.passes import ENTRY, QUEUE, NotProved, Passes
 from api.admission.promoter import Promoter
+from api.admission.turns import TurnLog
 from api.web.problems import Problem, ToldAs, retry_after, told_as
 from state.domain.reasons import ApiReason
 from state.domain.waiting.admission import (
@@ -23,6 +24,8 @@ from state.domain.waiting.admission import (
     Standing,
     poll_after_ms,
 )
+from state.domain.waiting.line import Fact, Step
+from state.kafka.command_log import AppendUnknown, NotAppended
 from state.redis.keys import waits_in
 from state.redis.line import NoAnswer, RedisLine, TooManyAsk
 from state.redis.waiting.rooms import Entry, RoomUnreadable, WaitingRooms
@@ -36,6 +39,14 @@ _TOLD: Final[ToldAs] = {
     NoAnswer: _UNREACHABLE,
     ResponseError: _UNREACHABLE,
     RoomUnreadable: _UNREACHABLE,
+    # Told is what is written down, and nothing else.
+    NotAppended: _UNREACHABLE,
+    AppendUnknown: _UNREACHABLE,
+}
+_STEPS: Final = {
+    Standing.NONE: Step.ENDED,
+    Standing.WAITING: Step.GIVEN,
+    Standing.ADMITTED: Step.ADMITTED,
 }
 _REFUSED: Final = {
     Entry.CLOSED: (ApiReason.ROOM_CLOSED, "Nobody enters now; ask later."),
@@ -63,11 +74,19 @@ class WaitingDesk:
     promoter: lets in who waits, from the start of the pod to its end.
     rooms:  what asks Redis. unchecked: entries that were let through by their proof alone.
     is_demanded: says whether an event has to have a room.
+    turns: where it is written down what users are told of; None for nowhere.
     """
 
-    def __init__(self, url: str, passes: Passes | None, promoter: Promoter | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        passes: Passes | None,
+        promoter: Promoter | None = None,
+        turns: TurnLog | None = None,
+    ) -> None:
         self.passes = passes
         self.promoter = promoter
+        self.turns = turns
         self._line = RedisLine(url, "without it everybody keeps their places") if url else None
         self.rooms = WaitingRooms(self._ask)
         self.unchecked = 0
@@ -79,12 +98,16 @@ class WaitingDesk:
         return self
 
     async def start(self) -> None:
+        if self.turns is not None:
+            self.turns.log.start()
         if self.promoter is not None:
             await self.promoter.start()
 
     async def close(self) -> None:
         if self.promoter is not None:
             await self.promoter.close()
+        if self.turns is not None:
+            await self.turns.log.close()
         if self._line is not None:
             await self._line.close()
 
@@ -98,6 +121,7 @@ class WaitingDesk:
             entered = await self.rooms.enter(event_id, user_id, proved)
             if entered.entry < 0 and is_claimed:
                 await self._ask("DEL", waits_in(user_id))
+            await self._say(event_id, (user_id,), (entered.place,))
         if entered.room is None:
             raise self._absent(event_id)
         if entered.entry in _REFUSED:
@@ -112,6 +136,7 @@ class WaitingDesk:
                 self.rooms.look(event_id, (user_id,)),
                 self._ask("PEXPIRE", waits_in(user_id), STALE_MS),
             )
+            await self._say(event_id, (user_id,), (place,))
         if room is None:
             raise self._absent(event_id)
         return Stand(room, place)
@@ -121,12 +146,17 @@ class WaitingDesk:
     ) -> tuple[Room | None, tuple[Place, ...]]:
         """Return where users stand, all at once; raises Problem."""
         with told_as(_TOLD):
-            return await self.rooms.look(event_id, users)
+            room, places = await self.rooms.look(event_id, users)
+            await self._say(event_id, users, places)
+        return room, places
 
     async def leave(self, event_id: int, user_id: str) -> Place:
         """Give a turn up, and return where the user stood; raises Problem."""
         with told_as(_TOLD):
             place = await self.rooms.leave(event_id, user_id)
+            if self.turns is not None and place.standing is not Standing.NONE:
+                over = Fact(user_id, place.turn, Step.ENDED)
+                await self.turns.say(self.rooms, event_id, (over,))
             if await self._ask("GET", waits_in(user_id)) == b"%d" % event_id:
                 await self._ask("DEL", waits_in(user_id))
         return place
@@ -182,6 +212,18 @@ class WaitingDesk:
                 event_id=int(former),
             )
         return former is None
+
+    async def _say(self, event_id: int, users: Sequence[str], places: Sequence[Place]) -> None:
+        """Write down what users are about to be told; raises as `TurnLog.say`."""
+        if self.turns is None:
+            return
+        facts = [
+            Fact(user, place.turn, _STEPS[place.standing], place.last_ms)
+            for user, place in zip(users, places, strict=True)
+            if place.is_unsaid
+        ]
+        if facts:
+            await self.turns.say(self.rooms, event_id, facts)
 
     def _absent(self, event_id: int) -> Problem:
         """Return the problem of a room that Redis does not know: none, or one that it has lost."""

@@ -3,12 +3,21 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Final
 
 from redis.exceptions import RedisError
 
-from api.admission.cycle import CycleCounters, Promoted, PromotionCycles, Supply, nobody_is_told
+from api.admission.cycle import (
+    CycleCounters,
+    Promoted,
+    PromotionCycles,
+    Supply,
+    nobody_is_told,
+    nothing_is_said,
+)
 from api.admission.pool import DRAIN_S, Pool
+from api.admission.turns import TurnLog
 from api.web.logs import log
 from state.domain.waiting.admission import buyable
 from state.redis.client import client_of
@@ -51,8 +60,9 @@ class Promoter:
     """Runs cycles.
 
     url: of Redis; empty for none, and nothing is done then. members: of the pool; 0 for a pod that
-    promotes nobody. is_it: whether this pod does it now. trouble: why nobody is promoted by this
-    pod though it should; empty where all is well.
+    promotes nobody. turns: where it is written down who was let in, before they are told; None for
+    nowhere. is_it: whether this pod does it now. trouble: why nobody is promoted by this pod though
+    it should; empty where all is well.
     """
 
     url: str
@@ -62,6 +72,7 @@ class Promoter:
     every_s: float = EVERY_S
     promoted: Promoted = nobody_is_told
     gone: Promoted = nobody_is_told
+    turns: TurnLog | None = None
     counters: CycleCounters = field(init=False, default_factory=CycleCounters)
     is_it: bool = field(init=False, default=False)
     trouble: str = field(init=False, default="")
@@ -86,13 +97,15 @@ class Promoter:
         client = client_of(self.url)
         lease = Lease(SeatLock(client.execute_command), "promote", _LEASE_MS)
         pool = Pool("promotions", self.members)
+        rooms = WaitingRooms(client.execute_command)
         cycles = PromotionCycles(
-            WaitingRooms(client.execute_command),
+            rooms,
             PromotionTasks(client.execute_command),
             pool,
             self.supply,
             promoted=self.promoted,
             gone=self.gone,
+            say=nothing_is_said if self.turns is None else partial(self.turns.say_all, rooms),
         )
         self.counters = cycles.counters
         try:

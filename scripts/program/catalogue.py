@@ -48,6 +48,7 @@ GROUPS = {
     "events": "Open events for sale.",
     "offsets": "Show where the workers' group stands, and move it.",
     "tables": "The tables that a back office asks.",
+    "waiting-room": "Put back the line of an event that Redis has lost.",
     "transactions": "Find transactions that nobody ends, and end one.",
 }
 """Words that have commands below them, and what `--help` says of each."""
@@ -187,6 +188,12 @@ COMMANDS = (
         ("tables", "rebuild"),
         "Write the tables of a back office anew, from what workers have stored.",
         "scripts.tables.commands:rebuild",
+        is_ours=True,
+    ),
+    Command(
+        ("waiting-room", "rebuild"),
+        "Put the line of an event back into a Redis that has lost it.",
+        "scripts.rebuilding.waiting_room:rebuild_line",
         is_ours=True,
     ),
     Command(

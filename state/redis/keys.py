@@ -34,7 +34,7 @@ PROMOTION_CYCLES: Final = PREFIX + "promotion-cycles"
 """Cycles of promotion that are under way, by the Unix ms until which somebody is at it."""
 
 _WAITING: Final = PREFIX + "waiting:"
-_PARTS_OF_ROOM: Final = ("room", "line", "seen", "active", "turns", "last", "log")
+_PARTS_OF_ROOM: Final = ("room", "line", "seen", "active", "turns", "last", "log", "unsaid")
 _PROMOTION_ID: Final = re.compile(r"[0-9a-z-]{1,96}")
 
 ALL_LOCKS: Final = _LOCK + "*"

@@ -15,10 +15,14 @@ from integration.workers import Worker
 from support.pods.api_client import BUYER, OPERATOR, TrustingVerifier
 from support.pods.api_pods import client_of
 from support.pods.conditions import PAUSE_S
+from support.records.registry_fake import fake_registry, fill
+from support.redis.fixtures import server
+from support.redis.locking import redis_at
 from support.waiting.keys import passes_of_today
 
 from api.admission.desk import WaitingDesk
 from api.admission.promoter import Promoter, supply_of
+from api.admission.turns import TurnLog
 from api.commands.desk import CommandDesk
 from api.events.catalogue import now_ms
 from api.guard import ENTRY_TOKEN
@@ -27,8 +31,10 @@ from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
-from schemas.topics import EVENTS, TOPICS
+from infra.stack.redis_server import RedisServer
+from schemas.topics import EVENTS, TOPICS, WAITING_TURNS
 from scripts.contracts.topics import carry_out, plan
+from scripts.program.main import run
 from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
 from serdes.schema_source import SchemaSource
 from state.domain.event import EventStatus
@@ -38,9 +44,13 @@ from state.kafka.command_log import CommandLog
 from state.owners.lookup import OwnerLookup
 from state.records.event import event_key
 from state.records.outcomes import REASON, VERSION
+from state.redis.keys import waiting_room
+from state.redis.waiting import rooms as waiting_rooms
 from state.views.availability.view import AvailabilityView
 from state.views.events.catalogue import EventCatalogue
 from state.views.outcomes.feed import OutcomeFeed
+
+__all__ = ["server"]
 
 pytestmark = pytest.mark.kafka
 
@@ -80,12 +90,13 @@ async def pod_of(brokers: str, redis_url: str = "") -> AsyncIterator[httpx.Async
     settings = ApiSettings(brokers=brokers, wait_ms=20_000, wait_max_ms=20_000)
     outcomes, commands, metrics = OutcomeFeed(brokers), CommandLog(brokers), ApiMetrics()
     view = AvailabilityView(brokers)
-    promoter = Promoter(redis_url, supply_of(view), members=2, every_s=0.05)
+    turns = TurnLog(CommandLog(brokers, topic=WAITING_TURNS.name), IDS)
+    promoter = Promoter(redis_url, supply_of(view), members=2, every_s=0.05, turns=turns)
     pod = Pod(
         settings,
         verifier=TrustingVerifier(),
         view=view,
-        waiting=WaitingDesk(redis_url, passes_of_today(), promoter),
+        waiting=WaitingDesk(redis_url, passes_of_today(), promoter, turns),
         outcomes=outcomes,
         commands=commands,
         desk=CommandDesk(IDS, commands, outcomes, metrics, in_flight_max=1_000),
@@ -109,6 +120,7 @@ async def pod_of(brokers: str, redis_url: str = "") -> AsyncIterator[httpx.Async
                     and pod.catalogue.is_ready()
                     and commands.is_ready()
                     and pod.descriptions.is_ready()
+                    and turns.log.is_ready()
                 )
             )
             yield client
@@ -309,6 +321,75 @@ def test_u6_a_crowd_is_let_in_one_after_the_other_while_seats_can_be_bought(
             assert (await cy.reserve(2, token)).status_code == 201
             told = (await pod.get(room)).json()
             assert (told["joined"], told["admitted"], told["done"]) == (3, 2, 1)
+
+    asyncio.run(play())
+
+
+def put_back(brokers: str, redis_url: str, *options: str) -> int:
+    """Have an operator put a line back into Redis; return the exit code."""
+    with pytest.MonkeyPatch.context() as patch, fake_registry() as registry:
+        fill(registry)
+        patch.setenv("KAFKA_BROKERS", brokers)
+        patch.setenv("SCHEMA_REGISTRY_URL", registry.url)
+        patch.setenv("REDIS_URL", redis_url)
+        return run(["waiting-room", "rebuild", "78", "--yes", *options])
+
+
+def test_u6_f66_a_line_that_redis_lost_is_put_back_and_nobody_is_let_in_twice(
+    brokers: str,
+    worker: Worker,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redis is emptied in the middle of a line: all have their old places once it is put back."""
+    # However slow the machine is, nobody is given up.
+    for patience in ("STALE_MS", "NOT_OPEN_PATIENCE_MS", "SHOW_UP_MS", "SILENT_MS"):
+        monkeypatch.setattr(waiting_rooms, patience, 3_600_000)
+    names = [f"user-78-{at}" for at in range(9)]
+
+    async def play() -> None:
+        async with pod_of(brokers, server.url) as pod, redis_at(server.url) as client:
+            hall = {"section": "A", "rows": 1, "seats": 20}
+            await opened(
+                pod,
+                opening(78, plan={"event": "Hall", "sections": [hall]}, admission_required=True),
+            )
+            room = "/v1/events/78/waiting-room/state"
+            await pod.post(room, json={"state": "open", "cap": 3})
+            visitors = [Visitor(pod, 78, name) for name in names]
+            for visitor in visitors:
+                assert (await visitor.enter())["state"] in {"WAITING", "ADMITTED"}
+            tokens = [await visitor.entry_token() for visitor in visitors[:3]]
+            # Of those who are in one has given it back, and one of those who wait has left.
+            await visitors[1].leave()
+            tokens.append(await visitors[3].entry_token())
+            await visitors[5].leave()
+            await pod.post(room, json={"state": "paused"})
+            before = [await visitor.look() for visitor in visitors]
+            assert await asyncio.to_thread(put_back, brokers, server.url) == 2
+
+            await client.flushall()
+            lost = await visitors[4].enter()
+            assert (lost["status"], lost["reason"]) == (503, "ROOM_UNREACHABLE")
+            assert (await visitors[0].reserve(1, tokens[0])).status_code == 503
+            assert await asyncio.to_thread(put_back, brokers, server.url, "--dry-run") == 1
+            assert not await client.exists(waiting_room(78)[0])
+            assert await asyncio.to_thread(put_back, brokers, server.url) == 0
+            after = [await visitor.look() for visitor in visitors]
+            keys = ("state", "position", "last_ms")
+            assert [[one[key] for key in keys] for one in after] == [
+                [one[key] for key in keys] for one in before
+            ]
+            assert (await visitors[0].reserve(1, tokens[0])).status_code == 201
+
+            # It goes on where it was; who was let in by a turn is let in by it no more.
+            for spent in (1, 5):
+                assert (await visitors[spent].enter())["reason"] == "ROOM_CLOSED"
+            await pod.post(room, json={"state": "open", "cap": 20})
+            for visitor in (visitors[4], *visitors[6:]):
+                await visitor.entry_token()
+            promoted: Any = await client.xrange(waiting_room(78)[6])
+            assert [entry[b"user"].decode() for _, entry in promoted] == [names[4], *names[6:]]
 
     asyncio.run(play())
 

@@ -121,6 +121,7 @@ class Place(NamedTuple):
     rank:    how many come before, of those who wait.
     ends_ms: of who is admitted: Unix ms at which that ends without a further sign of life.
     last_ms: of who is admitted: Unix ms at which it ends at the latest.
+    is_unsaid: nobody has written down yet that it is so; no user is told of it before.
     """
 
     standing: Standing
@@ -128,6 +129,7 @@ class Place(NamedTuple):
     rank: int = 0
     ends_ms: int = 0
     last_ms: int = 0
+    is_unsaid: bool = False
 
 
 NOWHERE: Final = Place(Standing.NONE)

@@ -10,7 +10,9 @@
 --                 while waiting one below it. A later one than is here counts when it is shown
 -- KEYS[6] last:   hash of who is admitted: Unix ms that no sign of life leads beyond
 -- KEYS[7] log:    stream of the last promotions
-local ROOM, LINE, SEEN, ACTIVE, TURNS, LAST, LOG = unpack(KEYS, 1, 7)
+-- KEYS[8] unsaid: hash of the steps that nobody has written down yet: `step:turn:user` to Unix ms
+local ROOM, LINE, SEEN, ACTIVE, TURNS, LAST, LOG, UNSAID = unpack(KEYS, 1, 8)
+local GIVEN, ADMITTED, ENDED = '1:', '2:', '3:'
 
 local KEPT_MS = 7 * 86400000
 local PACE_MS = 60000
@@ -32,6 +34,12 @@ local function keep(...)
   end
 end
 
+-- Note a step that is to be written down before anybody is told of it.
+local function say(step, turn, user, last)
+  redis.call('HSET', UNSAID, step .. turn .. ':' .. user, last or '0')
+  keep(UNSAID)
+end
+
 -- Take out of the line, and have the turn count when it is shown; what was used up before does not.
 local function give_up(user)
   local turn = redis.call('ZSCORE', LINE, user)
@@ -48,18 +56,21 @@ local function pace_now(pace, paced)
   return (tonumber(pace or '') or 0) * math.exp(math.min(0, (tonumber(paced or '') or now) - now) / PACE_MS)
 end
 
--- Who stands where; beside it what `state/redis/waiting/rooms.py` makes a Place of.
+-- Who stands where, and 1 where that is not written down; `rooms.py` makes a Place of it.
 local function place_of(user)
   local turn = redis.call('HGET', TURNS, user)
   local rank = redis.call('ZRANK', LINE, user)
   if rank then
-    return { 1, turn or '0', rank, '0', '0' }
+    local unsaid = redis.call('HEXISTS', UNSAID, GIVEN .. (turn or '0') .. ':' .. user)
+    return { 1, turn or '0', rank, '0', '0', unsaid }
   end
   local ends = redis.call('ZSCORE', ACTIVE, user)
   if ends then
-    return { 2, turn or '0', 0, text(tonumber(ends)), redis.call('HGET', LAST, user) or '0' }
+    local unsaid = redis.call('HEXISTS', UNSAID, ADMITTED .. (turn or '0') .. ':' .. user)
+    local last = redis.call('HGET', LAST, user) or '0'
+    return { 2, turn or '0', 0, text(tonumber(ends)), last, unsaid }
   end
-  return { 0, turn or '0', 0, '0', '0' }
+  return { 0, turn or '0', 0, '0', '0', 0 }
 end
 
 local FIELDS = {

@@ -17,6 +17,7 @@ if place[1] == 2 and tonumber(place[4]) <= now then
   redis.call('ZREM', ACTIVE, user)
   redis.call('HDEL', LAST, user)
   redis.call('HINCRBY', ROOM, 'expired', 1)
+  say(ENDED, place[2], user)
   place = place_of(user)
 end
 local came = place[1] > 0 and place[1] + 1 or 1
@@ -45,6 +46,7 @@ if came == 1 then
     redis.call('HINCRBY', ROOM, 'joined', 1)
   end
   redis.call('HSET', TURNS, user, text(turn))
+  say(GIVEN, text(turn), user)
   redis.call('ZADD', LINE, 'NX', text(turn), user)
   redis.call('ZADD', SEEN, text(now + patience), user)
   keep(LINE, SEEN, TURNS)

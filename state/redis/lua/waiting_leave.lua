@@ -15,4 +15,7 @@ elseif place[1] == 2 then
   redis.call('HDEL', LAST, user)
   redis.call('HINCRBY', ROOM, 'done', 1)
 end
+if place[1] > 0 then
+  say(ENDED, place[2], user)
+end
 return { place[1], place[2] }

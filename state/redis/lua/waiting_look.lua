@@ -20,7 +20,7 @@ for i = 4, #ARGV do
       place[4] = text(ends)
     end
     if tonumber(place[4]) <= now then
-      place = { 0, place[2], 0, '0', '0' }
+      place = { 0, place[2], 0, '0', '0', 0 }
     end
   end
   places[#places + 1] = place

@@ -1,6 +1,6 @@
 -- Admit the next of those who wait. The same id again gets the same answer, and moves nobody.
 --
--- KEYS[8] answer to this promotion, a list
+-- KEYS[9] answer to this promotion, a list
 -- ARGV[1] promotion id    ARGV[2] slots: most that are promoted
 -- ARGV[3] most that may be admitted at once, beside the cap; -1 for no such bound
 -- ARGV[4] ms within which who is promoted shows up    ARGV[5] ms after which no admission lasts
@@ -8,7 +8,7 @@
 --
 -- Returns { how many really were promoted, then user and turn of each }. Reads the first slots
 -- members alone; who cannot be promoted is removed, and takes no slot.
-local ANSWER = KEYS[8]
+local ANSWER = KEYS[9]
 local known = redis.call('LRANGE', ANSWER, 0, -1)
 if #known > 0 then
   return known
@@ -59,6 +59,7 @@ for i = 1, #members, 2 do
     redis.call('ZREM', SEEN, user)
     redis.call('ZADD', ACTIVE, text(now + tonumber(ARGV[4])), user)
     redis.call('HSET', LAST, user, text(now + tonumber(ARGV[5])))
+    say(ADMITTED, turn, user, text(now + tonumber(ARGV[5])))
     promoted = promoted + 1
     answer[#answer + 1] = user
     answer[#answer + 1] = turn

@@ -18,6 +18,7 @@ if #over > 0 then
   for i, user in ipairs(over) do
     admitted[#admitted + 1] = user
     admitted[#admitted + 1] = turns[i] or '0'
+    say(ENDED, turns[i] or '0', user)
   end
 end
 if gone + #over > 0 then
@@ -26,6 +27,6 @@ end
 -- A room that is looked after does not end, nor does what is in it, unless all is over there.
 local room = room_now()
 if room[1] and (room[1] ~= 'closed' or room[5] + room[6] > 0) then
-  keep(ROOM, LINE, SEEN, ACTIVE, TURNS, LAST, LOG)
+  keep(ROOM, LINE, SEEN, ACTIVE, TURNS, LAST, LOG, UNSAID)
 end
 return { gone, admitted, room }

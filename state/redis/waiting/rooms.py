@@ -5,7 +5,7 @@ Redis' own, so that no pod's clock decides who comes first or who is gone. What 
 the effect of once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
@@ -25,6 +25,7 @@ from state.domain.waiting.admission import (
     Standing,
     may_wait,
 )
+from state.domain.waiting.line import Fact, Stands, Step, Turn
 from state.redis.keys import WAITING_ROOMS, promotion, waiting_room
 from state.redis.scripts import Ask, Script
 
@@ -37,11 +38,17 @@ ANSWER_MS: Final = 600_000
 KEPT_MS: Final = 7 * 86_400_000
 """How long a room is kept that nobody uses or looks after; the scripts say the same."""
 
+RESTORED_MAX: Final = 500
+"""Users that one script puts back."""
+
+_UNSAID_AT_ONCE: Final = 500
+
 _CONFIGURE: Final = Script("waiting", "waiting_configure")
 _ENTER: Final = Script("waiting", "waiting_enter")
 _LOOK: Final = Script("waiting", "waiting_look")
 _LEAVE: Final = Script("waiting", "waiting_leave")
 _PROMOTE: Final = Script("waiting", "waiting_promote")
+_RESTORE: Final = Script("waiting", "waiting_restore")
 _REAP: Final = Script("waiting", "waiting_reap")
 
 
@@ -75,13 +82,6 @@ class Entered(NamedTuple):
     entry: Entry
     place: Place
     room: Room | None
-
-
-class Turn(NamedTuple):
-    """Whose turn it is, or was."""
-
-    user_id: str
-    turn: int
 
 
 class Reaped(NamedTuple):
@@ -173,6 +173,39 @@ class WaitingRooms:
         gone, over, room = await _REAP.run(self._ask, waiting_room(event_id), (REAPED_MAX,))
         return Reaped(gone, _turns(over), _room(room))
 
+    async def unsaid(self, event_id: int) -> AsyncIterator[tuple[Fact, ...]]:
+        """Yield what nobody has written down yet, some hundreds at a time."""
+        name, cursor = waiting_room(event_id)[-1], b"0"
+        while True:
+            cursor, page = await self._ask("HSCAN", name, cursor, "COUNT", _UNSAID_AT_ONCE)
+            # A client makes a table of it, a plain connection hands the list over.
+            is_table = isinstance(page, dict)
+            steps = page if is_table else dict(zip(page[::2], page[1::2], strict=True))
+            with _as_unreadable():
+                yield tuple(_fact(*pair) for pair in steps.items())
+            if int(cursor) == 0:
+                return
+
+    async def said(self, event_id: int, facts: Sequence[Fact]) -> None:
+        """Forget that something was to be written down: it is, and true for ever."""
+        fields = [f"{fact.step:d}:{fact.turn}:{fact.user_id}" for fact in facts]
+        if fields:
+            await self._ask("HDEL", waiting_room(event_id)[-1], *fields)
+
+    async def restore(self, event_id: int, line: Sequence[Stands]) -> int:
+        """Put back where users stand, at most `RESTORED_MAX`, and return how many were put there.
+
+        A room that is not there is made, closed. Who stands in it, or was known to have had a
+        later turn, stays so.
+        """
+        assert len(line) <= RESTORED_MAX
+        values: list[str | int] = [NOT_OPEN_PATIENCE_MS, SHOW_UP_MS]
+        for stands in line:
+            values += [int(stands.step), stands.user_id, stands.turn, stands.last_ms]
+        put: int = await _RESTORE.run(self._ask, waiting_room(event_id), values)
+        await self._list(event_id)
+        return put
+
     async def forget(self, event_id: int) -> None:
         """Take an event out of those that have a room, unless it has one."""
         await self._ask("SREM", WAITING_ROOMS, event_id)
@@ -234,8 +267,13 @@ def _read(told: Sequence[Any]) -> Room:
 
 def _place(told: Sequence[Any]) -> Place:
     with _as_unreadable():
-        standing, turn, rank, ends_ms, last_ms = map(int, told)
-        return Place(Standing(standing), turn, rank, ends_ms, last_ms)
+        standing, turn, rank, ends_ms, last_ms, unsaid = map(int, told)
+        return Place(Standing(standing), turn, rank, ends_ms, last_ms, bool(unsaid))
+
+
+def _fact(field: bytes, last_ms: bytes) -> Fact:
+    step, turn, user = field.split(b":", 2)
+    return Fact(user.decode(), int(turn), Step(int(step)), int(last_ms))
 
 
 def _turns(told: Sequence[bytes]) -> tuple[Turn, ...]:

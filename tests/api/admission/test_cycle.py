@@ -14,8 +14,9 @@ from support.redis.locking import ask_of, redis_at
 from api.admission.cycle import TRIES, PromotionCycles, nobody_is_told
 from api.admission.pool import Pool
 from state.domain.waiting.admission import PROMOTED_MAX, RoomState
+from state.domain.waiting.line import Turn
 from state.redis.keys import PROMOTION_CYCLES, WAITING_ROOMS, waiting_room
-from state.redis.waiting.rooms import Turn, WaitingRooms
+from state.redis.waiting.rooms import WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
 
 EVENTS = count(6_000_000)

@@ -18,9 +18,10 @@ from pathlib import Path
 from api.admission import cycle as cycling
 from api.admission.cycle import PromotionCycles
 from api.admission.pool import Pool
+from state.domain.waiting.line import Turn
 from state.redis.client import client_of
 from state.redis.waiting import tasks as promotion_tasks
-from state.redis.waiting.rooms import Turn, WaitingRooms
+from state.redis.waiting.rooms import WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
 
 PROMOTERS = 6

@@ -30,6 +30,7 @@ from state.domain.waiting.admission import (
     RoomState,
     Standing,
 )
+from state.domain.waiting.line import Fact, Stands, Step, line_of
 from state.redis.client import cluster_of
 from state.redis.keys import waiting_room
 from state.redis.waiting.rooms import Entry, RoomUnreadable, WaitingRooms
@@ -102,7 +103,7 @@ async def a_second_after(client: Redis, event: int, turn: int) -> None:
 
 async def kept(client: Redis, event: int) -> dict[str, Any]:
     """Return what lies in Redis of a room, in the model's words."""
-    room, line, seen, active, turns, last, _ = waiting_room(event)
+    room, line, seen, active, turns, last, *_ = waiting_room(event)
     fields: Any = await client.hmget(room, ["turn", "joined", "left", "expired", "done"])
     in_line: Any = await client.zrange(line, 0, -1, withscores=True)
     known: Any = await client.hgetall(turns)
@@ -233,6 +234,93 @@ def test_every_answer_and_what_is_left_are_those_of_a_model_of_a_room(
         await walking.begin(RoomState.OPEN, 3)
         for one in walk:
             await walking.step(*one)
+
+    run(redis_url, test)
+
+
+class Rebuilt(Walk):
+    """The same, where all is written down, and a lost Redis is made anew from that."""
+
+    def __init__(self, rooms: WaitingRooms, client: Redis) -> None:
+        super().__init__(rooms, client, answers_count=True)
+        self.told: set[Fact] = set()
+        self.let_in: list[tuple[str, int]] = []
+
+    async def step(self, name: str, *told: Any) -> None:
+        await super().step(name, *told)
+        async for facts in self.rooms.unsaid(self.event):
+            self.told |= set(facts)
+            await self.rooms.said(self.event, facts)
+        _, places = await self.rooms.look(self.event, USERS)
+        assert not any(place.is_unsaid for place in places)
+
+    async def _promote(self, promotion_id: str, slots: int, most: int) -> None:
+        known = set(self.model.answers)
+        await super()._promote(promotion_id, slots, most)
+        if promotion_id not in known:
+            self.let_in += self.model.answers[promotion_id]
+        # No turn lets anybody in twice, whatever was lost (I22).
+        assert len(self.let_in) == len(set(self.let_in))
+
+    async def _lose(self) -> None:
+        former = self.model
+        async for key in self.client.scan_iter(f"seatstream:waiting:{{{self.event}}}:*"):
+            await self.client.delete(key)
+        line = line_of(self.told)
+        assert await self.rooms.restore(self.event, line) == len(line)
+        # Stopped halfway and run again it does nothing more.
+        assert await self.rooms.restore(self.event, line) == 0
+        found = await kept(self.client, self.event)
+        waiting = dict(found["waiting"])
+        assert former.waiting.items() <= waiting.items()
+        assert found["admitted"] == set(former.admitted)
+        # Who had been given up in silence stands there again, at a turn that was never used up.
+        for user in waiting.keys() - former.waiting.keys():
+            assert former.known[user] == waiting[user] - 1
+        self.model = ModelOfRoom(
+            next_turn=found["counts"][0],
+            state=RoomState.CLOSED,
+            waiting=waiting,
+            admitted=dict(former.admitted),
+            known=found["known"],
+            joined=len(waiting) + len(former.admitted),
+        )
+
+
+@given(st.lists(steps, max_size=30))
+def test_d36_u6_a_line_that_redis_lost_is_the_same_once_it_is_put_back(
+    redis_url: str, walk: list[tuple[Any, ...]]
+) -> None:
+    async def test(rooms: WaitingRooms, client: Redis) -> None:
+        walking = Rebuilt(rooms, client)
+        await walking.begin(RoomState.OPEN, 3)
+        for one in walk:
+            await walking.step(*one)
+
+    run(redis_url, test)
+
+
+def test_u6_a_line_that_is_put_back_moves_nobody_who_stands_there(redis_url: str) -> None:
+    async def test(rooms: WaitingRooms, client: Redis) -> None:
+        event = await opened(rooms)
+        [ann, ben] = await filled(rooms, event, 2)
+        turn = (await rooms.enter(event, ben)).place.turn
+        line = [
+            Stands(ann, 1, Step.GIVEN),
+            Stands("cy", 2, Step.GIVEN),
+            Stands("in", 3, Step.ADMITTED, 2**45),
+            Stands("over", 4, Step.ADMITTED, 1),
+            Stands(ben, turn, Step.ADMITTED, 2**45),
+        ]
+        assert await rooms.restore(event, line) == 3
+        room, places = await rooms.look(event, [ann, ben, "cy", "in", "over"])
+        assert [place.standing.name for place in places] == [
+            "WAITING", "WAITING", "WAITING", "ADMITTED", "NONE",
+        ]  # fmt: skip
+        assert [place.rank for place in places[:3]] == [1, 2, 0]
+        assert room is not None
+        assert room.is_open
+        assert room.joined == room.waiting + room.admitted == 4
 
     run(redis_url, test)
 

@@ -1,0 +1,46 @@
+"""Writes down what became of turns, so that a lost Redis costs nobody the place.
+
+Whoever tells a user of a turn writes it down first, and so does who lets others in. A process that
+dies between Redis and the log has told nobody; the step stays noted in Redis until somebody has
+written it down, and one that is written twice is written once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from serdes.registry.ids import SchemaIds
+from state.domain.waiting.line import Fact
+from state.kafka.command_log import CommandLog
+from state.records.waiting.turns import TurnCodecs, record_of, turn_key
+from state.redis.waiting.rooms import WaitingRooms
+
+AT_ONCE_MAX = 500
+"""Records of one room on their way at once: whoever enters meanwhile has room in the client."""
+
+
+class TurnLog:
+    """Appends to waiting-turns.
+
+    log: of that topic; started and closed by whoever has it.
+    """
+
+    def __init__(self, log: CommandLog, ids: SchemaIds) -> None:
+        self.log = log
+        self._encode = TurnCodecs.of(ids).changed
+
+    async def say(self, rooms: WaitingRooms, event_id: int, facts: Sequence[Fact]) -> None:
+        """Write facts down; raises as `CommandLog.send` where that is not certain."""
+        for first in range(0, len(facts), AT_ONCE_MAX):
+            part = facts[first : first + AT_ONCE_MAX]
+            await asyncio.gather(*(self._append(event_id, fact) for fact in part))
+            await rooms.said(event_id, part)
+
+    async def say_all(self, rooms: WaitingRooms, event_id: int) -> None:
+        """Write down all that is noted of a room; raises as `say`."""
+        async for facts in rooms.unsaid(event_id):
+            await self.say(rooms, event_id, facts)
+
+    async def _append(self, event_id: int, fact: Fact) -> None:
+        key = turn_key(event_id, fact)
+        partition = self.log.partition_of(key)
+        await self.log.send(key, self._encode(*record_of(event_id, fact)), partition=partition)

@@ -1,0 +1,34 @@
+-- Put back where users stand, as it was written down; a room that is not there is made, closed.
+--
+-- ARGV[1] ms after which who asks no more is given up    ARGV[2] ms within which who is in shows up
+-- ARGV[3..] step (1 waits, 2 is in, 3 was), user, turn and last ms of each
+--
+-- Returns how many were put. Who stands there, or had a later turn, stays as it is.
+if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
+  redis.call(
+    'HSET', ROOM, 'state', 'closed', 'cap', '0', 'per_minute', '0', 'message', '',
+    'joined', '0', 'left', '0', 'expired', '0', 'done', '0', 'limit', '-1', 'pace', '0'
+  )
+end
+local put, highest = 0, tonumber(redis.call('HGET', ROOM, 'turn'))
+for i = 3, #ARGV, 4 do
+  local step, user, turn, last = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
+  local place = place_of(user)
+  highest = math.max(highest, tonumber(turn))
+  if place[1] == 0 and tonumber(place[2]) < tonumber(turn) then
+    redis.call('HSET', TURNS, user, turn)
+    if step == '1' then
+      redis.call('ZADD', LINE, 'NX', turn, user)
+      redis.call('ZADD', SEEN, text(now + tonumber(ARGV[1])), user)
+      redis.call('HINCRBY', ROOM, 'joined', 1)
+    elseif step == '2' and last > now then
+      redis.call('ZADD', ACTIVE, text(math.min(now + tonumber(ARGV[2]), last)), user)
+      redis.call('HSET', LAST, user, text(last))
+      redis.call('HINCRBY', ROOM, 'joined', 1)
+    end
+    put = put + 1
+  end
+end
+redis.call('HSET', ROOM, 'turn', text(highest))
+keep(ROOM, LINE, SEEN, ACTIVE, TURNS, LAST)
+return put
