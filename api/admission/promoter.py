@@ -61,8 +61,8 @@ class Promoter:
 
     url: of Redis; empty for none, and nothing is done then. members: of the pool; 0 for a pod that
     promotes nobody. turns: where it is written down who was let in, before they are told; None for
-    nowhere. is_it: whether this pod does it now. trouble: why nobody is promoted by this pod though
-    it should; empty where all is well.
+    nowhere. is_it: whether this pod does it now. trouble: why nobody is promoted by this pod
+    though it should; empty where all is well.
     """
 
     url: str
