@@ -409,9 +409,11 @@ def _rooms(
     """
     keys, url = settings.admission_keys, settings.redis_url
     passes = Passes.read(Path(keys)) if keys else None
-    if view is None or ids is None or passes is None:
+    if view is None:
         return WaitingDesk(url, passes)
-    kafka = settings.kafka.librdkafka()
-    turns = TurnLog(CommandLog(settings.brokers, topic=WAITING_TURNS.name, kafka=kafka), ids)
-    promoter = Promoter(url, supply_of(view), members=settings.promoters, turns=turns)
+    kafka, turns = settings.kafka.librdkafka(), None
+    if passes is not None and ids is not None:
+        turns = TurnLog(CommandLog(settings.brokers, topic=WAITING_TURNS.name, kafka=kafka), ids)
+    members = 0 if passes is None else settings.promoters
+    promoter = Promoter(url, supply_of(view), members=members, turns=turns)
     return WaitingDesk(url, passes, promoter, turns)
