@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from infra.process.record_ids import followed
@@ -37,6 +37,7 @@ from streams.working.inbox import Event, Inbox
 from streams.working.kept import (
     ATTEMPTS_EXHAUSTED,
     KEPT_BYTES_MAX,
+    LINE,
     LINE_FULL,
     LINE_MAX,
     TOO_LARGE_TO_WAIT,
@@ -62,6 +63,10 @@ def no_answer(task: Task, payload: bytes) -> None:
     """Take an answer in, of a worker that wants nothing more than to be answered."""
 
 
+def nothing_due(task: Task) -> None:
+    """Do nothing, of a worker that sets no timers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What one role does for each event of its topic.
@@ -74,6 +79,7 @@ class Work:
     call_ms:      how long a call may take.
     seal:         what its workers sign answers with; None where whoever may write events is
                   believed about them.
+    woken:        the attempt when a timer is due that another attempt has set; it calls nobody.
     """
 
     role: str
@@ -86,6 +92,7 @@ class Work:
     identify: Identify = by_headers
     call_ms: int = 30_000
     seal: Seal | None = None
+    woken: Callable[[Task], None] = nothing_due
 
     def __post_init__(self) -> None:
         if ROLE.fullmatch(self.role) is None:
@@ -238,6 +245,9 @@ class WorkFold(Fold):
             self._attempt(Kept.of_stored(stored))
 
     def _attempt(self, kept: Kept) -> None:
+        if kept.timer:
+            self._wake(kept)
+            return
         seen = self.inbox.seen(kept.event)
         if seen is not None:
             self.count(seen)
@@ -249,10 +259,23 @@ class WorkFold(Fold):
         elif task.asked is None:
             self._done(kept, task)
         elif self._may_wait(kept):
-            self._write(task)
+            self._write(task, kept)
             self._keep(kept)
             open_intent(self.state, self._intent(kept, task))
             self.count("CALLS")
+
+    def _wake(self, kept: Kept) -> None:
+        """Have a timer's attempt made; it is put out by it, unless it is set again."""
+        task = self._task(kept)
+        why = run(self.work.woken, task)
+        if not why and task.asked is not None:
+            why = "calls from a timer"
+        if why:
+            self._failed(kept, why, None)
+            return
+        task.timers.setdefault(kept.timer, None)
+        self._write(task, kept)
+        self.count("WOKEN")
 
     def _answered(self, kept: Kept, intent: Intent, answer: Answer) -> None:
         if answer.result is Result.NOT_TRIED:
@@ -312,7 +335,7 @@ class WorkFold(Fold):
         self._keep(kept)
 
     def _done(self, kept: Kept, task: Task) -> None:
-        self._write(task)
+        self._write(task, kept)
         self.inbox.mark(kept.event, self.log_time_ms)
         self.count("DONE")
         self._leave_line(kept)
@@ -368,7 +391,9 @@ class WorkFold(Fold):
         source = f"{self.batch.topic}:{self.batch.partition}"
         return Task(self.state, source, kept, self.work.role, self.log_time_ms)
 
-    def _write(self, task: Task) -> None:
+    def _write(self, task: Task, kept: Kept) -> None:
+        for timer, due_ms in task.timers.items():
+            self._set(fresh(kept, timer, due_ms or 0), due_ms)
         for key, value in task.puts.items():
             if value is None:
                 self.state.delete(key)
@@ -376,6 +401,18 @@ class WorkFold(Fold):
                 self.state.put(key, value)
         for topic, outgoing in task.emitted:
             self.effects.to(topic).append(outgoing)
+
+    def _set(self, kept: Kept, due_ms: int | None) -> None:
+        """Set a timer, or put it out; whatever it was set to before."""
+        line, before = kept.line.removeprefix(LINE).decode(), self.state.get(kept.line)
+        for offset in offsets_of(before):
+            self.state.delete(waiting_key(line, offset))
+        if due_ms is None or not self._may_wait(kept):
+            if before is not None:
+                self.state.delete(kept.line)
+        else:
+            self.state.put(kept.line, line_of([kept.offset]))
+            self.put(kept.waiting, kept.stored(), due_ms)
 
     def _intent(self, kept: Kept, task: Task) -> Intent:
         assert task.asked is not None
@@ -391,6 +428,12 @@ class WorkFold(Fold):
             call_ms=self.work.call_ms,
             trace=followed(kept.headers),
         )
+
+
+def fresh(kept: Kept, timer: str, due_ms: int) -> Kept:
+    """Return a record as it waits for a timer: nothing has failed yet."""
+    unfailed = replace(kept, failed=0, first_ms=0, first="", last_ms=0, last="")
+    return replace(unfailed, timer=timer, timer_ms=due_ms)
 
 
 def _idempotency_key(role: str, event: Event) -> str:

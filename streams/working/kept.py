@@ -41,6 +41,9 @@ class Kept:
     failed:   how many attempts have failed so far.
     first_ms, first: when the first of them failed, Unix ms by the log's time, and why;
     last_ms, last:   the same of the last.
+    timer:    of what is woken by the log's time, and not by its record: its name. It waits in a
+              line of its own, and holds nobody of its record's key up.
+    timer_ms: that time, Unix ms.
     """
 
     event: Event
@@ -54,6 +57,8 @@ class Kept:
     first: str = ""
     last_ms: int = 0
     last: str = ""
+    timer: str = ""
+    timer_ms: int = 0
 
     @classmethod
     def of_record(cls, record: Record, event: Event) -> Kept:
@@ -72,6 +77,7 @@ class Kept:
         fields = (
             *(self.event, self.offset, self.timestamp, _text(self.key), _text(self.value)),
             *(headers, self.failed, self.first_ms, self.first, self.last_ms, self.last),
+            *((self.timer, self.timer_ms) if self.timer else ()),
         )
         return json.dumps(fields, separators=(",", ":")).encode()
 
@@ -95,6 +101,11 @@ class Kept:
     def place(self) -> str:
         """Return the name of its line and its offset, for an intent's id."""
         return f"{self._place().decode()}:{self.offset}"
+
+    @property
+    def turn(self) -> str:
+        """Return what tells its attempts apart from those of others of its record; empty: none."""
+        return f"{self._place()[:8].decode()}.{self.timer_ms}:" if self.timer else ""
 
     def after_failure(self, why: str, now_ms: int) -> Kept:
         why = why[:_DETAIL_MAX]
@@ -120,6 +131,8 @@ class Kept:
     def _place(self) -> bytes:
         # A hash, because a key may be any bytes, and many.
         key = b"k" + self.key if self.key is not None else b"o%d" % self.offset
+        if self.timer:
+            key = b"t" + self.timer.encode()
         return hashlib.blake2b(key, digest_size=16).hexdigest().encode()
 
 

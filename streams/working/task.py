@@ -17,6 +17,8 @@ FIRST_OF_OURS: Final = 0xFC
 BYTES_MAX: Final = 512 << 10
 """Of a value and its key: with an envelope it still fits a record of a topic."""
 
+TIMER_BYTES_MAX: Final = 200
+
 _Read = TypeVar("_Read")
 
 
@@ -69,6 +71,8 @@ class Task:
         self.puts: dict[bytes, bytes | None] = {}
         self.emitted: list[tuple[str, Outgoing]] = []
         self.asked: Asked | None = None
+        # Due times by timer, Unix ms; None for one that is put out.
+        self.timers: dict[str, int | None] = {}
         # What the store itself failed with, whatever became of the exception.
         self.trouble: Exception | None = None
         # The cause of its dead letter, where no later attempt could do it.
@@ -116,7 +120,8 @@ class Task:
         """
         _check_size(key, value)
         kept = self._kept
-        event_id = f"{self._role}:{self._source}:{kept.offset}:{len(self.emitted)}"
+        place = f"{self._role}:{self._source}:{kept.offset}"
+        event_id = f"{place}:{kept.turn}{len(self.emitted)}"
         headers = headers_of_caused(
             kept, self.event, event_id, event_type, self._role, self.now_ms
         )
@@ -133,6 +138,20 @@ class Task:
         if len(payload) > PAYLOAD_BYTES_MAX:
             raise ValueError(f"{self.event.id}: asks with {len(payload)} bytes")
         self.asked = Asked(destination, payload)
+
+    def wake(self, timer: str, due_ms: int) -> None:
+        """Have the worker woken with this event again at a time of the log, Unix ms.
+
+        One time for each timer of a partition: a later call takes the place of an earlier one. It
+        is a moment at most, and may come late, as everything that waits.
+        """
+        if not 1 <= len(timer.encode()) <= TIMER_BYTES_MAX:
+            raise ValueError(f"a timer's name has 1 to {TIMER_BYTES_MAX} bytes, not {timer!r:.40}")
+        self.timers[timer] = max(1, due_ms)
+
+    def let_sleep(self, timer: str) -> None:
+        """Put a timer out; does nothing where there is none."""
+        self.timers[timer] = None
 
     def _read(self, read: Callable[[], _Read]) -> _Read:
         try:

@@ -1,0 +1,190 @@
+"""A worker is woken at a time of the log, once for each timer, whatever happened in between."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.workers.postings import DONE, PATIENCE, SOURCE, headers
+
+from state.stores.partition_state import PartitionState
+from streams.batch import Batch
+from streams.driver import PipedRecord, TopologyDriver
+from streams.working.answers import TICK_KEY
+from streams.working.fold import Work
+from streams.working.kept import WAITING
+from streams.working.route import work_route
+from streams.working.task import Failed, Task
+
+MINUTE_MS = 60_000
+
+
+class Clock:
+    """Each event `KEY` with the value `MS` sets the timer KEY; `0` puts it out.
+
+    woken: (timer's value, now) of each time that it was woken. fails: how often that fails.
+    repeats: set again so long after it was woken, so often.
+    """
+
+    def __init__(self, repeats: int = 0) -> None:
+        self.woken: list[tuple[str, int]] = []
+        self.fails: Counter[str] = Counter()
+        self.kills: set[str] = set()
+        self.repeats = repeats
+        work = Work("clock", SOURCE, self.begin, woken=self.wake, patience=PATIENCE)
+        self.route = work_route(work, to=(DONE,), changelog="c", dead_letters="dead")
+        self.driver = TopologyDriver([self.route])
+        self.driver.advance(1)
+
+    def begin(self, task: Task) -> None:
+        after_ms = int(task.value)
+        if after_ms:
+            task.wake(task.key.decode(), task.now_ms + after_ms)
+        else:
+            task.let_sleep(task.key.decode())
+
+    def wake(self, task: Task) -> None:
+        value = task.value.decode()
+        if value in self.kills:
+            raise MemoryError
+        if self.fails[value]:
+            self.fails[value] -= 1
+            raise Failed("not now")
+        self.woken.append((value, task.now_ms))
+        task.emit(DONE, task.key, task.value, "WOKEN")
+        if self.repeats:
+            self.repeats -= 1
+            task.wake(task.key.decode(), task.now_ms + int(task.value))
+
+    def set(self, key: str, after_ms: int, event_id: str) -> None:
+        self.driver.pipe(
+            SOURCE, key.encode(), b"%d" % after_ms, partition=0, headers=headers(event_id, "c")
+        )
+
+    def waiting(self) -> list[bytes]:
+        return [key for key in self.driver.stored(SOURCE, 0) if key.startswith(WAITING)]
+
+
+def test_it_is_woken_once_at_its_time_and_what_it_emits_has_the_ids_of_its_event() -> None:
+    clock = Clock()
+    clock.set("a", MINUTE_MS, "e1")
+    clock.driver.advance(MINUTE_MS - 2_000)
+    assert clock.woken == []
+    clock.driver.advance(5 * MINUTE_MS)
+    assert [value for value, _ in clock.woken] == ["60000"]
+    [record] = clock.driver.read(DONE)
+    assert dict(record.headers)["correlation-id"] == b"c"
+    assert clock.waiting() == []
+
+
+def test_it_is_woken_again_as_often_as_it_sets_itself() -> None:
+    clock = Clock(repeats=3)
+    clock.set("a", MINUTE_MS, "e1")
+    clock.driver.advance(20 * MINUTE_MS, step_ms=MINUTE_MS)
+    assert len(clock.woken) == 4
+    ids = [dict(one.headers)["event-id"] for one in clock.driver.read(DONE)]
+    assert len(set(ids)) == 4
+
+
+def test_it_holds_no_event_of_its_key_up_and_the_last_time_counts() -> None:
+    clock = Clock()
+    clock.set("a", MINUTE_MS, "e1")
+    clock.set("a", 2 * MINUTE_MS, "e2")
+    clock.set("b", 3 * MINUTE_MS, "e3")
+    clock.set("b", 0, "e4")
+    # It was set long ago: again, it is the same event.
+    clock.set("a", MINUTE_MS, "e1")
+    clock.driver.advance(9 * MINUTE_MS, step_ms=MINUTE_MS)
+    assert [value for value, _ in clock.woken] == ["120000"]
+    assert clock.waiting() == []
+
+
+def test_what_fails_is_tried_again_and_is_one_dead_letter_in_the_end() -> None:
+    clock = Clock()
+    clock.fails |= {"60000": 2, "60001": 3}
+    clock.set("a", 60_000, "e1")
+    clock.set("b", 60_001, "e2")
+    clock.driver.advance(9 * MINUTE_MS, step_ms=1_000)
+    assert [value for value, _ in clock.woken] == ["60000"]
+    [letter] = clock.driver.dead_letters
+    assert (letter.record.value, letter.reason, letter.attempts) == (
+        *(b"60001", "ATTEMPTS_EXHAUSTED"),
+        3,
+    )
+    assert clock.waiting() == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), min_size=1, max_size=12))
+def test_a_timer_is_woken_for_the_last_that_was_said_of_it_over_any_restart(
+    said: list[tuple[str, int]],
+) -> None:
+    """Nothing but the store knows it: a new process is told all that was said once more."""
+    clock = Clock()
+    for number, (key, minutes) in enumerate(said):
+        # Later than all that is said.
+        clock.set(key, minutes * MINUTE_MS and (10 + minutes) * MINUTE_MS + number, f"e{number}")
+    waiting = clock.waiting()
+    log = clock.driver.log(SOURCE, 0)
+    clock.driver.replay(SOURCE, 0, log)
+    assert clock.waiting() == waiting
+    clock.driver.advance(30 * MINUTE_MS, step_ms=MINUTE_MS)
+    last = {key: (minutes, number) for number, (key, minutes) in enumerate(said)}
+    expected = sorted(
+        str((10 + minutes) * MINUTE_MS + number) for minutes, number in last.values() if minutes
+    )
+    assert sorted(value for value, _ in clock.woken) == expected
+    assert clock.driver.dead_letters == []
+
+
+def test_one_that_kills_at_every_tick_is_a_dead_letter_and_blames_no_tick() -> None:
+    clock = Clock()
+    clock.kills.add("60000")
+    clock.set("a", 60_000, "e1")
+    clock.set("b", 60_000 + 7, "e2")
+    refuse, progress = clock.route.refuse, clock.route.progress
+    assert refuse is not None
+    assert progress is not None
+    store, base = clock.driver.state(SOURCE, 0).store, clock.driver.log_time_ms
+    letters, died = [], 0
+    for number in range(60):
+        at_ms = base + 61_000 + 5_000 * number
+        tick = PipedRecord(SOURCE, 0, 100 + number, at_ms, TICK_KEY, b"%d" % at_ms)
+        batch, state = Batch(SOURCE, 0, 1, [tick], frozenset()), PartitionState(store)
+        try:
+            effects = clock.route.handler(batch, state, progress(state).log_time_ms)
+        except MemoryError:
+            died += 1
+            state = PartitionState(store)
+            effects = refuse(batch, state, tick, progress(state).log_time_ms)
+            assert effects.is_innocent
+        letters += effects.dead_letters
+        state.write(state.seal(), None)
+        state.release()
+    assert [one.record.value for one in letters] == [b"60000"]
+    assert died == 3
+    assert [value for value, _ in clock.woken] == ["60007"]
+
+
+def test_a_timer_calls_nobody_and_has_a_name() -> None:
+    def calls(task: Task) -> None:
+        task.call("office", b"")
+
+    clock = Clock()
+    clock.wake = calls  # type: ignore[method-assign]
+    work = Work("clock", SOURCE, clock.begin, woken=calls, patience=PATIENCE)
+    driver = TopologyDriver([work_route(work, to=(DONE,), changelog="c", dead_letters="dead")])
+    driver.pipe(SOURCE, b"a", b"1000", partition=0, headers=headers("e1"))
+    driver.advance(9 * MINUTE_MS, step_ms=1_000)
+    [letter] = driver.dead_letters
+    assert "calls from a timer" in letter.detail
+    for name in ("", "x" * 201):
+        with pytest.raises(ValueError, match="timer"):
+            Task.wake(_task(), name, 1)
+
+
+def _task() -> Task:
+    found: list[Task] = []
+    work = Work("clock", SOURCE, found.append, patience=PATIENCE)
+    driver = TopologyDriver([work_route(work, to=(), changelog="c", dead_letters="dead")])
+    driver.pipe(SOURCE, b"a", b"1", partition=0, headers=headers("e1"))
+    return found[0]
