@@ -19,6 +19,7 @@ from streams.fill_tables import handler as filling
 from streams.hold_carts import handler as carts
 from streams.route import RoleTopics, Route
 from streams.runtime.app import BatchApp
+from streams.schedule_slots import handler as slots
 from streams.settings import Settings
 from streams.take_payments import handler as payments
 from streams.wiring import Parts, build_app
@@ -101,6 +102,13 @@ ALLOCATION_TABLES = RoleTopics.of(
     changelog=topics.ALLOCATION_TABLES_CHANGELOG,
 )
 
+SCHEDULING = RoleTopics.of(
+    slots.ROLE,
+    topics.SEATS_ALLOCATED,
+    to=(topics.PERFORMANCE_SLOTS,),
+    changelog=topics.SLOTS_CHANGELOG,
+)
+
 # API pods are no workers: they follow these topics whole, in memory, and append to those.
 POD_READS = (topics.SECTION_STATUS.name, topics.RESERVATION_OUTCOMES.name, topics.EVENTS.name)
 POD_WRITES = (
@@ -132,6 +140,8 @@ def routes(parts: Parts) -> tuple[Route, ...]:
         codecs = parts.tables.codecs
         flow.append(filling.route(PURCHASE_TABLES, parts.tables, codecs.told))
         flow.append(filling.route(ALLOCATION_TABLES, parts.tables, codecs.heard))
+    if parts.scheduling:
+        flow.append(slots.route(SCHEDULING, parts.scheduling, parts.figures))
     return tuple(flow)
 
 

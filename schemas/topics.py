@@ -291,6 +291,31 @@ CACHES_CHANGELOG = Topic(
     config=SEATS_CHANGELOG.config,
 )
 
+PERFORMANCE_SLOTS = Topic(
+    name="performance-slots",
+    key="{eventId}-{userId}",
+    records=(_PURCHASES + "SlotScheduled", _PURCHASES + "SlotCancelled"),
+    cleanup="delete",
+    group="seats",
+    log_append_time=False,
+    config=(
+        # As long as the allocations that they follow from.
+        ("retention.ms", str(7 * 24 * 3600 * 1000)),
+    ),
+)
+
+SLOTS_CHANGELOG = Topic(
+    name="slots-changelog",
+    key="store tag byte + purchase id; on the same partition number as the record",
+    records=(_STATE + "SlotWindow",),
+    # Never "compact,delete": which slots are to come is not forgotten.
+    cleanup="compact",
+    group="seats",
+    log_append_time=False,
+    # As for seats-changelog, and for the same reasons.
+    config=SEATS_CHANGELOG.config,
+)
+
 # One for each topic that the tables are told of.
 PURCHASE_TABLES_CHANGELOG, ALLOCATION_TABLES_CHANGELOG = (
     Topic(
@@ -501,6 +526,8 @@ TOPICS = (
     PURCHASE_TABLES_CHANGELOG,
     ALLOCATION_TABLES_CHANGELOG,
     WAITING_TURNS,
+    PERFORMANCE_SLOTS,
+    SLOTS_CHANGELOG,
 )
 
 

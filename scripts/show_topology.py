@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ from schemas.topics import TOPICS
 from scripts.command_line import parser_of
 from serdes.registry.ids import counted_ids
 from state.domain import event, purchase, reservation
+from state.domain.issued.slots import Rules
 from state.records.cart_codecs import CartCodecs
 from state.records.claim_codecs import ClaimCodecs
 from state.records.issued.codecs import IssuingCodecs
@@ -31,6 +33,7 @@ from streams.check_claims.handler import Setup
 from streams.fill_tables import handler as filling
 from streams.gateways.webhooks import SECRET_BYTES_MIN, Secrets
 from streams.route import Route
+from streams.schedule_slots import handler as slots
 from streams.wiring import Parts
 from topology import POD_READS, POD_WRITES, routes
 
@@ -63,6 +66,7 @@ def all_routes() -> tuple[Route, ...]:
         issuing=issuing,
         allocating=allocate_purchases.Setup(issuing, service.perform),
         caches=invalidate_caches.Setup(issuing, invalidate_caches.performer(None)),
+        scheduling=slots.Setup(issuing, Rules(UTC)),
         tables=filling.Setup(issuing, _nobody),
     )
     return routes(parts)

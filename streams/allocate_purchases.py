@@ -21,6 +21,8 @@ from state.domain.issued.purchase import is_purchase_of, purchase_id
 from state.domain.keys import ALLOCATED, buyer_key, partition_of
 from state.domain.reasons import Reason
 from state.records.issued.codecs import (
+    ENDED,
+    KEPT,
     PURCHASES,
     Allocation,
     Changed,
@@ -49,9 +51,6 @@ PATH: Final = "/v1/allocations"
 
 # The service's client gets less time than the executor gives, so that it can say why.
 _SHARE_OF_TIME: Final = 0.9
-_KEPT: Final = frozenset({b"approved", b"active"})
-ENDED: Final = b"ended"
-"""Our own word for the status of what a purchase had before it ended."""
 _ID_BYTES_MAX: Final = 128
 _CREATED: Final = PURCHASES + "PurchaseCreated"
 
@@ -148,7 +147,7 @@ class Allocate:
             return
         if isinstance(word, Changed) and not word.is_active:
             self._end(task, word, known)
-        elif known.status in _KEPT:
+        elif known.status in KEPT:
             # It has an allocation, and a second one would violate the rule: that is success.
             task.put(key, stored_allocation(known._replace(revision=word.revision)))
         else:
@@ -158,7 +157,7 @@ class Allocate:
         status = ENDED if known.allocation_id else b""
         kept = Allocation(word.revision, known.allocation_id, status)
         task.put(ALLOCATED + word.purchase_id, stored_allocation(kept))
-        if known.status in _KEPT:
+        if known.status in KEPT:
             self._tell(task, word, kept)
 
     def answered(self, task: Task, payload: bytes) -> None:
@@ -199,7 +198,7 @@ def _answer(payload: bytes) -> tuple[bytes, bytes]:
     own_id = allocation_id.encode()
     if not 1 <= len(own_id) <= _ID_BYTES_MAX:
         raise Failed(f"an allocation id of {len(own_id)} bytes")
-    if status.encode() not in _KEPT:
+    if status.encode() not in KEPT:
         raise Failed(f"not allocated: {status:.32}")
     return own_id, status.encode()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, time, tzinfo
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from infra.process.environment import (
     BadSetting,
@@ -48,6 +51,7 @@ __all__ = ["BadSetting", "Settings"]
 
 ROLES = PREFIX + "ROLES"
 REQUEST_TIMEOUT_MS = 10_000
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EVERY_INTERFACE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  (compared, not bound)
 
 
@@ -74,6 +78,34 @@ def _seconds_in_ms(text: str) -> int:
 
 def _retention_in_ms(text: str) -> int:
     return 1000 * whole(60, 366 * 86_400)(text)
+
+
+def _zone(text: str) -> tzinfo:
+    if text == "UTC":
+        # Also where there is no data of zones.
+        return UTC
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        message = "not a time zone that this machine has data of, such as Europe/Berlin"
+        raise ValueError(message) from None
+
+
+def _time_of_day(text: str) -> time:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        message = "not a time of day, HH:MM"
+        raise ValueError(message)
+    return time.fromisoformat(text)
+
+
+def _days(text: str) -> frozenset[int]:
+    names = [part.strip().lower() for part in text.split(",")]
+    if text.lower() == "none":
+        return frozenset()
+    if not set(names) <= set(DAYS) or len(set(names)) == len(DAYS):
+        message = f"none, or some of {', '.join(DAYS)} and not all"
+        raise ValueError(message)
+    return frozenset(DAYS.index(name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +152,9 @@ class Settings(SharedSettings):
                          allocates seats to purchases.
     database_url:        DATABASE_URL, or what DATABASE_URL_FILE holds: the PostgreSQL whose tables
                          the roles purchase_tables and allocation_tables keep.
+    slot_zone, slot_time: SEATSTREAM_SLOT_ZONE and SEATSTREAM_SLOT_TIME, where and at what time of
+                         day the slots of an allocation are; the same for all its workers.
+    dark_days:           SEATSTREAM_DARK_DAYS, days of the week without slots; 0 for Monday.
     answer_secret, old_answer_secret: SEATSTREAM_ANSWER_SECRET, or in the file
                          SEATSTREAM_ANSWER_SECRET_FILE, and SEATSTREAM_OLD_ANSWER_SECRET: what the
                          workers that call services sign the answers with; empty: nobody does.
@@ -168,6 +203,9 @@ class Settings(SharedSettings):
     )
     admin_service_url: str = setting("ADMIN_SERVICE_URL", _http_address, "", is_secret=True)
     database_url: str = setting("DATABASE_URL", database_address, "", is_secret=True)
+    slot_zone: tzinfo = setting(PREFIX + "SLOT_ZONE", _zone, _zone("UTC"))
+    slot_time: time = setting(PREFIX + "SLOT_TIME", _time_of_day, time(16))
+    dark_days: frozenset[int] = setting(PREFIX + "DARK_DAYS", _days, _days("sat,sun"))
     answer_secret: str = setting(PREFIX + "ANSWER_SECRET", str, "", is_secret=True)
     old_answer_secret: str = setting(PREFIX + "OLD_ANSWER_SECRET", str, "", is_secret=True)
     claim_secret: str = setting(PREFIX + "CLAIM_SECRET", str, "", is_secret=True)

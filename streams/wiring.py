@@ -17,6 +17,7 @@ from serdes.decoding import TopicDecoder
 from serdes.registry.ids import SchemaIds
 from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
 from serdes.schema_source import Answer, SchemaSource
+from state.domain.issued.slots import Rules
 from state.kafka.schema_id_log import SchemaIdLog
 from state.records.cart_codecs import CartCodecs
 from state.records.claim_codecs import ClaimCodecs
@@ -41,6 +42,7 @@ from streams.gateways.webhooks import Secrets
 from streams.route import Route, played
 from streams.runtime.app import BatchApp
 from streams.runtime.process.fatal import end_process
+from streams.schedule_slots import handler as slots
 from streams.settings import FIGURES, Figures, Settings
 from streams.take_payments import handler as payments
 from streams.take_payments.questions import CALL_MS
@@ -59,6 +61,7 @@ class Parts:
     issuing, allocating, caches: what happens after the money; None where it is not played here.
                   Each is scaled apart, in a consumer group of its own.
     figures:      of those three.
+    scheduling:   plans slots; None where that is not played here.
     tables:       what tells a database of it; None where that is not played here.
     """
 
@@ -74,6 +77,7 @@ class Parts:
     allocating: allocate_purchases.Setup | None = None
     caches: invalidate_caches.Setup | None = None
     figures: Figures = FIGURES
+    scheduling: slots.Setup | None = None
     tables: filling.Setup | None = None
 
     @property
@@ -83,7 +87,7 @@ class Parts:
         found += [part.codecs.records for part in (self.shops, self.locks) if part]
         found += [self.issuing.confirmed] if self.issuing else []
         found += [part.codecs.told for part in (self.allocating, self.caches, self.tables) if part]
-        found += [self.tables.codecs.heard] if self.tables else []
+        found += [part.codecs.heard for part in (self.tables, self.scheduling) if part]
         return tuple(found)
 
 
@@ -104,6 +108,7 @@ def parts_of(settings: Settings, environ: Mapping[str, str], ids: SchemaIds) -> 
         allocating=_allocating(settings, issuing),
         caches=_caches(settings, issuing),
         figures=Figures(settings.retries, settings.inbox_retention_ms),
+        scheduling=_scheduling(settings, issuing),
         tables=_tables(settings, issuing),
     )
 
@@ -150,8 +155,9 @@ def _ask(source: SchemaSource, decoders: Sequence[TopicDecoder], schema_id: int)
 def _check_that_each_reads_alone(roles: Sequence[str]) -> None:
     """Raise BadSetting for roles of one worker that read the same topic."""
     # A group reads each record of a topic once.
-    readers = allocate_purchases.ROLE, invalidate_caches.ROLE, filling.PURCHASES
-    if len(set(readers) & set(roles)) > 1:
+    of_created = {allocate_purchases.ROLE, invalidate_caches.ROLE, filling.PURCHASES}
+    of_allocated = {slots.ROLE, filling.ALLOCATIONS}
+    if any(len(readers & set(roles)) > 1 for readers in (of_created, of_allocated)):
         raise BadSetting(
             f"SEATSTREAM_ROLES: {roles} read one topic: each needs a group of its own"
         )
@@ -231,6 +237,14 @@ def _caches(settings: Settings, codecs: IssuingCodecs) -> invalidate_caches.Setu
     caches = Caches(settings.redis_url)
     perform = invalidate_caches.performer(caches.forget)
     return invalidate_caches.Setup(codecs, perform, caches.close, _answer_seal(settings))
+
+
+def _scheduling(settings: Settings, codecs: IssuingCodecs) -> slots.Setup | None:
+    """Return when slots are; None where nobody here plans any."""
+    if slots.ROLE not in settings.roles:
+        return None
+    rules = Rules(settings.slot_zone, settings.slot_time, dark=settings.dark_days)
+    return slots.Setup(codecs, rules)
 
 
 def _tables(settings: Settings, codecs: IssuingCodecs) -> filling.Setup | None:

@@ -26,7 +26,8 @@ def test_every_store_has_one_writer() -> None:
 
 def test_every_source_has_one_handler_in_a_group() -> None:
     sources = Counter(route.source for route in ROUTES)
-    assert [source for source, count in sources.items() if count > 1] == ["purchase-created"]
+    shared = [source for source, count in sources.items() if count > 1]
+    assert shared == ["purchase-created", "seats-allocated"]
 
 
 def test_every_topic_of_a_route_has_the_partitions_of_its_source() -> None:

@@ -26,6 +26,7 @@ ROLES: Final = {
     "allocate_purchases": Role(topics.PURCHASE_CREATED, topics.ALLOCATIONS_CHANGELOG),
     "invalidate_caches": Role(topics.PURCHASE_CREATED, topics.CACHES_CHANGELOG),
     "purchase_tables": Role(topics.PURCHASE_CREATED, topics.PURCHASE_TABLES_CHANGELOG),
+    "schedule_slots": Role(topics.SEATS_ALLOCATED, topics.SLOTS_CHANGELOG),
     "allocation_tables": Role(topics.SEATS_ALLOCATED, topics.ALLOCATION_TABLES_CHANGELOG),
 }
 

@@ -34,9 +34,10 @@ PURCHASE_COUNTS_KEY: Final = b"n"
 CART: Final = b"k"
 BUYER: Final = b"h"
 
-# Of the stores of issued purchases, and of what is allocated to them.
+# Of the stores of issued purchases, of what is allocated to them, and of its slots.
 ISSUED: Final = b"i"
 ALLOCATED: Final = b"l"
+SLOTS: Final = b"w"
 
 _CART_ID: Final = re.compile(rb"[a-z2-7]{26}-(?:0|[1-9][0-9]{0,5})")
 _PART_ID: Final = re.compile(rb"([a-z2-7]{26}-(?:0|[1-9][0-9]{0,5}))_([0-9]|1[0-5])")

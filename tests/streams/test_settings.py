@@ -156,3 +156,24 @@ def test_an_address_of_a_database_is_of_postgresql_and_is_not_repeated(text: str
     assert "secret" not in str(refused.value)
     told = Settings.from_env({"DATABASE_URL": "postgresql://ann:secret@h/d"})
     assert told.database_url == "postgresql://ann:secret@h/d"
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("SLOT_ZONE", ["Mars/Olympus", "../etc/passwd", "Europe", "UTC\0"]),
+        ("SLOT_TIME", ["16", "24:00", "16:60", "4pm", "16:00:30"]),
+        ("DARK_DAYS", ["sunday", "mon,none", "mon,tue,wed,thu,fri,sat,sun", ","]),
+    ],
+)
+def test_slots_have_a_zone_a_time_and_a_day_of_the_week_at_least(
+    name: str, texts: list[str]
+) -> None:
+    for text in texts:
+        with pytest.raises(BadSetting, match=f"SEATSTREAM_{name}"):
+            Settings.from_env({f"SEATSTREAM_{name}": text})
+
+
+def test_days_without_slots_are_named_in_any_case_and_order() -> None:
+    read = Settings.from_env({"SEATSTREAM_DARK_DAYS": "Sun, mon", "SEATSTREAM_SLOT_TIME": "09:30"})
+    assert (read.dark_days, read.slot_time.isoformat()) == (frozenset({6, 0}), "09:30:00")

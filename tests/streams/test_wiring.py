@@ -169,3 +169,18 @@ def test_the_role_that_fills_tables_has_a_database_and_a_group_of_its_own() -> N
     both = ("purchase_tables", "invalidate_caches")
     with pytest.raises(BadSetting, match="group of its own"):
         roles_of(Settings(roles=both, database_url=url, redis_url="redis://a"))
+
+
+def test_the_role_that_plans_slots_has_the_rules_of_the_settings_and_a_group_of_its_own() -> None:
+    roles = ("schedule_slots",)
+    told = {"SEATSTREAM_DARK_DAYS": "none", "SEATSTREAM_SLOT_TIME": "09:30"}
+    named = Settings.from_env({"SEATSTREAM_ROLES": "schedule_slots", **told})
+    parts = wiring.parts_of(named, {}, counted_ids())
+    assert parts.scheduling is not None
+    rules = parts.scheduling.rules
+    assert (f"{rules.at:%H:%M}", rules.dark, str(rules.zone)) == ("09:30", frozenset(), "UTC")
+    assert parts.scheduling.codecs.heard in parts.decoders
+    assert routes(parts)[-1].role == "schedule_slots"
+    both = (*roles, "allocation_tables")
+    with pytest.raises(BadSetting, match="group of its own"):
+        roles_of(Settings(roles=both, database_url="postgresql://h/d"))

@@ -37,11 +37,23 @@ class Rules(NamedTuple):
 class Slot(NamedTuple):
     """One slot.
 
-    day: of the calendar there, in days since 0001-01-01. starts_ms: when that is, Unix ms.
+    day: of the calendar there, in days since 0001-01-01, which is 1. minute: of the day there.
+    starts_ms: when that is, Unix ms.
     """
 
     day: int
+    minute: int
     starts_ms: int
+
+    @property
+    def date(self) -> str:
+        """Return its day, `YYYY-MM-DD`."""
+        return date.fromordinal(self.day).isoformat()
+
+    @property
+    def time(self) -> str:
+        """Return its time of day, `HH:MM`."""
+        return f"{self.minute // 60:02}:{self.minute % 60:02}"
 
 
 def slot_on(day: date, rules: Rules) -> Slot:
@@ -51,7 +63,8 @@ def slot_on(day: date, rules: Rules) -> Slot:
     that comes twice it is the first.
     """
     local = datetime.combine(day, rules.at, rules.zone)
-    return Slot(day.toordinal(), int(local.timestamp() * 1000))
+    minute = 60 * rules.at.hour + rules.at.minute
+    return Slot(day.toordinal(), minute, int(local.timestamp() * 1000))
 
 
 def to_come(slots: tuple[Slot, ...], now_ms: int) -> tuple[Slot, ...]:

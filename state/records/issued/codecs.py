@@ -3,16 +3,28 @@
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
+from schemas.topics import (
+    PERFORMANCE_SLOTS,
+    PURCHASE_CONFIRMED,
+    PURCHASE_CREATED,
+    SEATS_ALLOCATED,
+)
 from serdes.avro.codegen import Encode
 from serdes.avro.stored import stored_decoder, stored_encoder
 from serdes.codecs import Codecs, read_from, written_to
 from serdes.decoding import TopicDecoder
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase
+from state.domain.issued.slots import Slot
 from state.records.names import SoldSeats
 
 PURCHASES: Final = "io.seatstream.purchases."
 _STATE: Final = "io.seatstream.state."
+
+KEPT: Final = frozenset({b"approved", b"active"})
+"""Statuses of an allocation that a purchase has, in the service's words."""
+
+ENDED: Final = b"ended"
+"""Our own word for the status of what a purchase had before it ended."""
 
 
 class OrderWord(NamedTuple):
@@ -91,13 +103,25 @@ class Allocation(NamedTuple):
     status: bytes = b""
 
 
+class SlotWindow(NamedTuple):
+    """The slots to come of what a purchase has.
+
+    revision: of the purchase, as the newest word about its allocation told it.
+    allocation_id: empty once that has ended.
+    """
+
+    revision: int
+    allocation_id: bytes = b""
+    slots: tuple[Slot, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class IssuingCodecs(Codecs):
     """Codecs by the role they play.
 
     confirmed, told, heard: decode purchase-confirmed, purchase-created and seats-allocated; they
                      learn other schema ids.
-    created, changed, allocated: encode values of records, header included.
+    created, changed, allocated, scheduled, cancelled: encode values of records, header included.
     """
 
     confirmed: TopicDecoder = read_from(PURCHASE_CONFIRMED)
@@ -106,12 +130,16 @@ class IssuingCodecs(Codecs):
     created: Encode = written_to(PURCHASE_CREATED, PURCHASES + "PurchaseCreated")
     changed: Encode = written_to(PURCHASE_CREATED, PURCHASES + "PurchaseChanged")
     allocated: Encode = written_to(SEATS_ALLOCATED, PURCHASES + "SeatsAllocated")
+    scheduled: Encode = written_to(PERFORMANCE_SLOTS, PURCHASES + "SlotScheduled")
+    cancelled: Encode = written_to(PERFORMANCE_SLOTS, PURCHASES + "SlotCancelled")
 
 
 _purchase = stored_encoder(_STATE + "IssuedPurchase")
 _read_purchase = stored_decoder(_STATE + "IssuedPurchase")
 _allocation = stored_encoder(_STATE + "Allocation")
 _read_allocation = stored_decoder(_STATE + "Allocation")
+_window = stored_encoder(_STATE + "SlotWindow")
+_read_window = stored_decoder(_STATE + "SlotWindow")
 
 
 def stored_purchase(purchase: IssuedPurchase) -> bytes:
@@ -136,3 +164,15 @@ def stored_allocation(allocation: Allocation) -> bytes:
 def allocation_of(payload: bytes) -> Allocation:
     """Return the allocation in a stored record; raises Refused for other bytes."""
     return Allocation(*_read_allocation(payload, 0))
+
+
+def stored_window(window: SlotWindow) -> bytes:
+    """Return the SlotWindow record for the store."""
+    stored: bytes = _window(*window)
+    return stored
+
+
+def slot_window(payload: bytes) -> SlotWindow:
+    """Return the window in a stored record; raises Refused for other bytes."""
+    revision, allocation_id, slots = _read_window(payload, 0)
+    return SlotWindow(revision, allocation_id, tuple(Slot(*slot) for slot in slots))

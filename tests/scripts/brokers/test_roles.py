@@ -38,3 +38,4 @@ def test_who_reads_a_topic_is_told_with_all_roles() -> None:
     assert readers_of("section-commands") == ["seats"]
     readers = ["allocate_purchases", "invalidate_caches", "purchase_tables"]
     assert readers_of("purchase-created") == readers
+    assert readers_of("seats-allocated") == ["schedule_slots", "allocation_tables"]

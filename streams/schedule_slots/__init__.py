@@ -1,0 +1,1 @@
+"""The slots of allocations, planned ahead."""
