@@ -45,6 +45,7 @@ from infra.stack.processes import wait_until
 from schemas.topics import (
     DEAD_LETTER_QUEUE,
     PAYMENT_COMMANDS,
+    PERFORMANCE_SLOTS,
     PURCHASE_CONFIRMED,
     PURCHASE_CREATED,
     SEATS_ALLOCATED,
@@ -94,7 +95,7 @@ class Box:
         )
         self.issuing = seats.worker(
             "issuing",
-            SEATSTREAM_ROLES="issue_purchases,allocate_purchases",
+            SEATSTREAM_ROLES="issue_purchases,allocate_purchases,schedule_slots",
             SEATSTREAM_APP_ID="purchase-creation-workers",
             SEATSTREAM_ANSWER_SECRET="the secret of these workers",
             ADMIN_SERVICE_URL=service.url,
@@ -207,6 +208,8 @@ def test_s002_19_a_kill_at_each_step_issues_once_and_allocates_once(box: Box) ->
         assert types == ["PURCHASE_CONFIRMED", "PURCHASE_CREATED", "SEATS_ALLOCATED"]
         for record in (confirmed, created, allocated):
             assert set(IDS) <= set(record.headers)
+        slots = box.tells(PERFORMANCE_SLOTS, 7, box.issuing)
+        assert all(set(IDS) <= set(one.headers) for one in slots)
         assert box.told(DEAD_LETTER_QUEUE) == []
         assert_tickets_are_good_offline(pod.wait_ready())
         report = box.audit()
@@ -218,6 +221,9 @@ def test_s002_19_a_kill_at_each_step_issues_once_and_allocates_once(box: Box) ->
         ended = shown(pod)
         assert (ended["status"], ended["tickets"]) == ("ENDED", [])
         box.tells(SEATS_ALLOCATED, 2, box.issuing)
+        slots = box.tells(PERFORMANCE_SLOTS, 14, box.issuing)
+        types = [one.header("event-type") for one in slots]
+        assert types == ["SLOT_SCHEDULED"] * 7 + ["SLOT_CANCELLED"] * 7
         assert_tables_follow(box)
     finally:
         pod.end()

@@ -267,6 +267,7 @@ def after_the_money(locked: Locked) -> list[Worker]:
         "issue_purchases": "purchase-creation-workers",
         "allocate_purchases": "trainer-allocation-workers",
         "invalidate_caches": "cache-invalidation-workers",
+        "schedule_slots": "session-scheduling-workers",
         "purchase_tables,allocation_tables": "back-office-workers",
     }
     return [
