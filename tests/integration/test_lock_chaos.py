@@ -4,6 +4,7 @@ The nemesis deletes a random lock every 100 ms, which also gives it to a second 
 it deletes one in a hundred at once; now and then Redis stands still, or is emptied.
 """
 
+import logging
 import random
 import re
 import subprocess
@@ -25,6 +26,7 @@ from state.redis.keys import ALL_LOCKS
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.soak, pytest.mark.timeout(900)]
 
 EVERY_S = 0.1
+log = logging.getLogger(__name__)
 PORT = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
@@ -83,8 +85,9 @@ def redis_of(demo: "subprocess.Popen[bytes]") -> str:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_l30_a_sale_is_exact_whatever_befalls_its_locks(tmp_path: Path, seed: int) -> None:
     command = [sys.executable, "-m", "scripts.demo", "--seats", "5000", "--seed", f"{seed}"]
-    with (tmp_path / "demo.log").open("wb") as log:
-        demo = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    command += ["--summary", str(tmp_path / "summary.json")]
+    with (tmp_path / "demo.log").open("wb") as told:
+        demo = subprocess.Popen(command, cwd=ROOT, stdout=told, stderr=told)
         try:
             assert wait_until(lambda: bool(redis_of(demo)) or demo.poll() is not None, 120)
             nemesis = Nemesis(redis_of(demo), seed)
@@ -99,3 +102,5 @@ def test_l30_a_sale_is_exact_whatever_befalls_its_locks(tmp_path: Path, seed: in
     assert demo.returncode == 0, (tmp_path / "demo.log").read_text()
     # The demo ends well only where its audits of log and HTTP are exact, and all is sold.
     assert nemesis.done["deleted"] > 10, nemesis.done
+    # What a soak has gone through: --log-cli-level=INFO shows it.
+    log.info("%s %s", dict(nemesis.done), (tmp_path / "summary.json").read_text())
