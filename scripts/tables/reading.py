@@ -14,7 +14,6 @@ from schemas.topics import ALLOCATIONS_CHANGELOG, ISSUED_CHANGELOG, Topic
 from scripts.auditing.log import LogRecord, reading
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import read_spans, spans_of
-from serdes.avro.refused import Refused
 from state.domain.issued.purchase import is_purchase_of
 from state.domain.keys import ALLOCATED, ISSUED
 from state.records.issued.codecs import allocation_of, issued_purchase
@@ -114,7 +113,7 @@ def _last(
     for (partition, own_id), (offset, payload) in last.items():
         try:
             content = read(payload)
-        except Refused as error:
+        except ValueError as error:
             found.leave_out(topic, partition, offset, f"{error}")
             continue
         yield (partition, offset), own_id, content
