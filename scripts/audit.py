@@ -21,7 +21,7 @@ from pathlib import Path
 from time import monotonic
 
 from scripts.auditing.checks import audit
-from scripts.auditing.log import CannotRead, read_log
+from scripts.auditing.log import CannotRead, nothing_is_garbage, read_log
 from scripts.auditing.report import as_json, as_text
 from scripts.brokers.addresses import NotUp, servers
 from scripts.command_line import parser_of, printable, until_stopped
@@ -65,11 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     started = monotonic()
     try:
-        log = read_log(servers(), arguments.group, arguments.ledger, arguments.redis)
+        with nothing_is_garbage():
+            log = read_log(servers(), arguments.group, arguments.ledger, arguments.redis)
+            report = audit(log, allow_repeats=arguments.allow_repeats)
     except (CannotRead, NotUp) as error:
         print(json.dumps({"error": str(error)}) if arguments.json else str(error))
         return 3
-    report = audit(log, allow_repeats=arguments.allow_repeats)
     if arguments.json:
         print(json.dumps(as_json(report), indent=2))
     else:

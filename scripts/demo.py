@@ -24,9 +24,10 @@ from types import FrameType
 from infra.stack import Stack, StackError, ephemeral_directory
 from scripts.auditing.checks import audit
 from scripts.auditing.facts import Traces
-from scripts.auditing.http import audit_http, reservation_ids
+from scripts.auditing.http import HttpReport, audit_http, reservation_ids
 from scripts.auditing.http_history import History
-from scripts.auditing.log import CannotRead, read_log
+from scripts.auditing.log import CannotRead, nothing_is_garbage, read_log
+from scripts.auditing.report import Report
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown
 from scripts.processes.keys import DevelopmentKeys
@@ -65,7 +66,7 @@ POD_SETTINGS = {
 WORKER_SETTINGS = {
     "SEATSTREAM_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
     # A call that is not answered, and a gateway that was away, are found out soon.
-    "SEATSTREAM_GATEWAY_CALL_S": "5",
+    "SEATSTREAM_GATEWAY_CALL_S": "2",
     "SEATSTREAM_CIRCUIT_OPEN_S": "1",
 }
 
@@ -92,6 +93,15 @@ def announced(display: Display) -> Iterator[None]:
         display.end_table()
         display.say("stopping: the workers finish what they have begun, the servers end")
         raise
+
+
+def judged(where: Servers, stack: Stack, history: History) -> tuple[Report, HttpReport]:
+    """Read the whole log, and judge it and what HTTP has told; raises CannotRead."""
+    with nothing_is_garbage():
+        log = read_log(where, ledger=stack.gateway.ledger, redis_url=stack.redis_url)
+        traces = Traces(reservation_ids(history, log.partitions))
+        report = audit(log, traces=traces)
+        return report, audit_http(history, traces, log.partitions)
 
 
 def run(arguments: argparse.Namespace, display: Display) -> int:
@@ -148,11 +158,9 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         # Later than the pod has ended: until then webhooks came in.
         sale.until_over(where, stack.redis_url)
         stop(workers)
+        after.stop()
         display.say("reading the whole log again, read committed")
-        log = read_log(where, ledger=stack.gateway.ledger, redis_url=stack.redis_url)
-        traces = Traces(reservation_ids(history, log.partitions))
-        report = audit(log, traces=traces)
-        http = audit_http(history, traces, log.partitions)
+        report, http = judged(where, stack, history)
     return finish(arguments.summary, display, sale, report, http)
 
 
