@@ -80,9 +80,13 @@ class Issuing:
             self._worker.metric(OPEN_INTENTS) == 0
         )
 
-    def stop(self) -> None:
-        """Let both leave; may be called at any time, and again."""
+    def leave(self) -> None:
+        """Ask both to leave, without waiting for them."""
         for process in (self._worker, self._service):
             process.terminate()
+
+    def stop(self) -> None:
+        """Let both leave; may be called at any time, and again."""
+        self.leave()
         for process in (self._worker, self._service):
             process.finish()

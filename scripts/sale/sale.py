@@ -279,7 +279,7 @@ class Sale:
         """Wait until nothing is left to decide, to ask, to issue or to unlock; not for ever."""
         self.until_settled(where)
         self.issuing.until_done()
-        self.issuing.stop()
+        self.issuing.leave()
         self.until_unlocked(redis_url)
 
     def until_settled(self, where: Servers) -> None:
