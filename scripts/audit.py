@@ -4,7 +4,8 @@ Reads all thirteen topics read committed up to a snapshot of their ends, folds t
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
 state, the status of every section and the dead letters with it. Payments are followed by the
 words of their table, and their money is compared with the seats; carts are compared with
-their parts, tickets with what is paid for, and locks in Redis with the holds that they are for.
+their parts, tickets with what is paid for, locks in Redis with the holds that they are for, and
+waiting rooms there with what was written of their turns.
 Records that strangers wrote into these topics are counted and passed over; so are values of the
 state that cannot be read where a newer one follows. The log must be at rest, which is when the
 group has committed every command: stop the buyers, and let the workers finish. Until then there is
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--redis",
         metavar="URL",
         default="",
-        help="where locks of seats lie, such as REDIS_URL of the pods: they are judged too",
+        help="REDIS_URL of the pods: locks of seats and waiting rooms there are judged too",
     )
     arguments = parser.parse_args(argv)
     started = monotonic()

@@ -33,6 +33,7 @@ from scripts.auditing.issued.reading import read_issued
 from scripts.auditing.locks.judging import add_owners, judge_locks, sorted_out
 from scripts.auditing.log import Log
 from scripts.auditing.report import Notes, Report, excerpt
+from scripts.auditing.waiting.judging import judge_lines
 
 # In the order of their findings, which is that of the report where two have the same offset.
 FAMILIES: tuple[Callable[[Facts, Notes], None], ...] = (
@@ -74,6 +75,7 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
     money.judge_claims(claims, report)
     carts.judge_carts(of_carts, report)
     judge_issued(issued, report)  # I26: tickets of what is paid for
+    judge_lines(log, report)  # I22: waiting rooms
     judge_locks(log, locks, report)  # I21: locks of seats
     report.digest = digest.hexdigest()[:16]
     for name, violation in report.first_by_invariant().items():

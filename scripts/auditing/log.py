@@ -28,10 +28,12 @@ from schemas.topics import (
     SEATS_CHANGELOG,
     SECTION_COMMANDS,
     SECTION_STATUS,
+    WAITING_TURNS,
     Topic,
 )
 from scripts.auditing.locks.reading import SeenLock, read_locks
 from scripts.auditing.schemas import Avro, WireFormat
+from scripts.auditing.waiting.reading import SeenRoom, read_rooms
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets
 from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnavailableError
@@ -86,6 +88,8 @@ class Log:
     confirmed: purchase-confirmed. issued: purchase-created. allocated: seats-allocated.
     ledger:    what the mock gateway has decided; None where nobody gave it.
     locks:     those of seats in Redis; None where nobody named it. locks_read_ms: when, Unix ms.
+    rooms:     waiting rooms in Redis, likewise. turns: waiting-turns, read behind them;
+               turns_before: by partition, where its end was before them.
     """
 
     wire: WireFormat
@@ -109,6 +113,10 @@ class Log:
     ledger: tuple[Entry, ...] | None = None
     locks: tuple[SeenLock, ...] | None = None
     locks_read_ms: int = 0
+    rooms: tuple[SeenRoom, ...] | None = None
+    rooms_read_ms: int = 0
+    turns: Records = field(default_factory=dict)
+    turns_before: dict[int, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -162,16 +170,17 @@ def reading(where: Servers, *, committed: bool = True) -> Iterator[Consumer]:
 def read_log(
     where: Servers, group: str = "", ledger: Path | None = None, redis_url: str = ""
 ) -> Log:
-    """Read all thirteen topics, and the locks of seats; raises CannotRead.
+    """Read all thirteen topics, and what Redis has; raises CannotRead.
 
     group:     of the workers, the default one where it is empty.
     ledger:    file of the mock gateway, `DIR/ledger`.
-    redis_url: empty for no look at locks.
+    redis_url: empty for no look at locks and waiting rooms.
     """
     try:
         with reading(where) as consumer:
             committed = committed_offsets(where, group or Settings().app_id)
             log = read_topics(consumer, committed, ledger)
+            look_at_lines(consumer, log, redis_url)
     except OffsetsUnknown as error:
         raise CannotRead(str(error)) from error
     log.wire = wire_of(where, log)
@@ -186,7 +195,7 @@ def wire_of(where: Servers, log: Log) -> WireFormat:
         records
         for topic in (
             *(log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts),
-            *(log.confirmed, log.issued, log.allocated),
+            *(log.confirmed, log.issued, log.allocated, log.turns),
         )
         for records in topic.values()
     ]
@@ -208,6 +217,19 @@ def wire_of(where: Servers, log: Log) -> WireFormat:
     except (SchemaIdsError, IdLogUnavailableError) as error:
         raise CannotRead(f"schema ids: {error}") from error
     return WireFormat(Avro(), writers)
+
+
+def look_at_lines(consumer: Consumer, log: Log, redis_url: str) -> None:
+    """Read waiting rooms and what was written of them; as `look_at_locks`."""
+    if not redis_url:
+        return
+    log.turns_before = {part: end for part, (_, end) in bounds_of(consumer, WAITING_TURNS).items()}
+    log.rooms_read_ms = int(time() * 1000)
+    try:
+        log.rooms = read_rooms(redis_url)
+    except (RedisError, ValueError) as error:
+        raise CannotRead(f"Redis does not tell its waiting rooms: {error}") from error
+    log.turns = read_topic(consumer, WAITING_TURNS)
 
 
 def look_at_locks(log: Log, redis_url: str) -> None:

@@ -67,6 +67,7 @@ class Report:
                rest that hold some of their seats and not all, though all or nothing was wanted.
     locks:     of seats, in Redis; locks_left: those whose owner has no hold; locks_waiting: those
                of them that may yet go by themselves.
+    rooms:     waiting rooms in Redis; waiting: users who wait there.
     held_over_limit: buyers who have more of an event than it allows, at rest.
     purchases: that are active; tickets: seats of theirs; allocations: to them; unissued: orders
                whose newest word nobody has acted on; unallocated: purchases without allocation.
@@ -114,6 +115,8 @@ class Report:
     locks: int = 0
     locks_left: int = 0
     locks_waiting: int = 0
+    rooms: int = 0
+    waiting: int = 0
     held_over_limit: int = 0
     purchases: int = 0
     tickets: int = 0
@@ -272,6 +275,8 @@ def as_text(report: Report) -> list[str]:
     if report.locks:
         waiting = f"{report.locks_waiting} of these may go by themselves"
         lines.append(f"{report.locks} locks, {report.locks_left} of them of no hold; {waiting}")
+    if report.rooms:
+        lines.append(f"{report.rooms} waiting rooms, in which {report.waiting} wait")
     if report.purchases or report.unissued:
         waiting = f"{report.unissued} orders and {report.unallocated} purchases wait"
         purchases = f"{report.purchases} purchases with {report.tickets} tickets"

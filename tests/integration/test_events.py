@@ -33,6 +33,11 @@ from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from infra.stack.redis_server import RedisServer
 from schemas.topics import EVENTS, TOPICS, WAITING_TURNS
+from scripts.auditing.log import Log, look_at_lines, reading, wire_of
+from scripts.auditing.report import Report
+from scripts.auditing.schemas import Avro, WireFormat
+from scripts.auditing.waiting.judging import judge_lines
+from scripts.brokers.addresses import Servers
 from scripts.contracts.topics import carry_out, plan
 from scripts.program.main import run
 from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
@@ -335,6 +340,18 @@ def put_back(brokers: str, redis_url: str, *options: str) -> int:
         return run(["waiting-room", "rebuild", "78", "--yes", *options])
 
 
+def faults_of_line(brokers: str, redis_url: str) -> list[str]:
+    """Return what the audit finds of event 78's waiting room."""
+    report = Report()
+    with fake_registry() as registry, reading(Servers(brokers, registry.url)) as consumer:
+        fill(registry)
+        log = Log(WireFormat(Avro(), {}), 1)
+        look_at_lines(consumer, log, redis_url)
+        log.wire = wire_of(Servers(brokers, registry.url), log)
+    judge_lines(log, report)
+    return [one.anomaly for one in report.violations if one.message.startswith("event 78:")]
+
+
 def test_u6_f66_a_line_that_redis_lost_is_put_back_and_nobody_is_let_in_twice(
     brokers: str,
     worker: Worker,
@@ -368,7 +385,9 @@ def test_u6_f66_a_line_that_redis_lost_is_put_back_and_nobody_is_let_in_twice(
             before = [await visitor.look() for visitor in visitors]
             assert await asyncio.to_thread(put_back, brokers, server.url) == 2
 
+            assert not await asyncio.to_thread(faults_of_line, brokers, server.url)
             await client.flushall()
+            assert await asyncio.to_thread(faults_of_line, brokers, server.url) == ["line lost"]
             lost = await visitors[4].enter()
             assert (lost["status"], lost["reason"]) == (503, "ROOM_UNREACHABLE")
             assert (await visitors[0].reserve(1, tokens[0])).status_code == 503
@@ -390,6 +409,7 @@ def test_u6_f66_a_line_that_redis_lost_is_put_back_and_nobody_is_let_in_twice(
                 await visitor.entry_token()
             promoted: Any = await client.xrange(waiting_room(78)[6])
             assert [entry[b"user"].decode() for _, entry in promoted] == [names[4], *names[6:]]
+            assert not await asyncio.to_thread(faults_of_line, brokers, server.url)
 
     asyncio.run(play())
 
