@@ -2,8 +2,9 @@
 
 The service is asked for each purchase that is active and has no allocation, by an intent: its
 answer is a record. A call that timed out may have succeeded; it is made again under the same key,
-and the service allocates nothing twice. The allocation of a purchase ends with it, and whoever
-buys again gets one. Of a purchase the newest word counts, whatever comes later.
+and the service allocates nothing twice. The allocation of a purchase ends with it, of which the
+service is told in the same way, and whoever buys again gets one. Of a purchase the newest word
+counts, whatever comes later.
 
 Keys of the store, beside those of `streams.working`: `l` + purchase id: Allocation.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from schemas.topics import SEATS_ALLOCATED
@@ -48,6 +50,8 @@ ROLE: Final = "allocate_purchases"
 SERVICE: Final = "allocation"
 CALL_MS: Final = 30_000
 PATH: Final = "/v1/allocations"
+PATH_OF_END: Final = f"{PATH}:end"
+_END: Final = "end"
 
 # The service's client gets less time than the executor gives, so that it can say why.
 _SHARE_OF_TIME: Final = 0.9
@@ -142,10 +146,13 @@ class Allocate:
         key = ALLOCATED + word.purchase_id
         # Below every revision: an order of before turns were counted has 0.
         known = task.read(key, allocation_of) or Allocation(-1)
-        if word.revision <= known.revision:
+        is_end = _is_end(word)
+        # Sent again after a dead letter, an end is told to the service again.
+        is_told_again = is_end and known.status == ENDED and word.revision == known.revision
+        if word.revision <= known.revision and not is_told_again:
             # Older than what was acted on.
             return
-        if isinstance(word, Changed) and not word.is_active:
+        if is_end:
             self._end(task, word, known)
         elif known.status in KEPT:
             # It has an allocation, and a second one would violate the rule: that is success.
@@ -153,15 +160,20 @@ class Allocate:
         else:
             task.call(SERVICE, _request(word))
 
-    def _end(self, task: Task, word: Changed, known: Allocation) -> None:
+    def _end(self, task: Task, word: Created | Changed, known: Allocation) -> None:
         status = ENDED if known.allocation_id else b""
         kept = Allocation(word.revision, known.allocation_id, status)
         task.put(ALLOCATED + word.purchase_id, stored_allocation(kept))
         if known.status in KEPT:
             self._tell(task, word, kept)
+        if known.allocation_id:
+            task.call(SERVICE, json.dumps({_END: known.allocation_id.decode()}).encode())
 
     def answered(self, task: Task, payload: bytes) -> None:
         word = self._said(task)
+        if _is_end(word):
+            # The service knows it now.
+            return
         allocation_id, status = _answer(payload)
         kept = Allocation(word.revision, allocation_id, status)
         task.put(ALLOCATED + word.purchase_id, stored_allocation(kept))
@@ -177,6 +189,10 @@ class Allocate:
         if not isinstance(said, Decoded):
             raise Failed(f"cannot be read any more: {said}")
         return _word(said)
+
+
+def _is_end(word: Created | Changed) -> bool:
+    return isinstance(word, Changed) and not word.is_active
 
 
 def _request(word: Created | Changed) -> bytes:
@@ -219,17 +235,22 @@ class AllocationService:
         """
         if self._calls is None:
             raise NotDone("this worker has no allocation service: see ADMIN_SERVICE_URL")
+        asked = json.loads(intent.payload)
+        is_end = _END in asked
         said = await self._calls.ask(
             "POST",
-            PATH,
+            PATH_OF_END if is_end else PATH,
             _SHARE_OF_TIME * intent.call_ms / 1000,
-            body=json.loads(intent.payload),
+            body={"allocation_id": asked[_END]} if is_end else asked,
             headers={"Idempotency-Key": intent.idempotency_key},
         )
         if isinstance(said, Unavailable):
             raise NotDone(said.why, int(said.retry_after_s * 1000))
         if isinstance(said, Unknown):
             raise ServiceTrouble(said.why)
+        if is_end and said.status == HTTPStatus.NOT_FOUND:
+            # What is not there has ended.
+            return said.content
         if not 200 <= said.status < 300:
             raise ServiceTrouble(f"status {said.status}")
         return said.content

@@ -53,6 +53,15 @@ class Asked(NamedTuple):
         return cls(user_id, event_id, purchase_id)
 
 
+def ended_in(body: Any) -> str:
+    """Return which allocation has ended, of a request's JSON; raises ValueError for other ones."""
+    allocation_id = body.get("allocation_id") if isinstance(body, dict) else None
+    # Half a character raises here.
+    if not isinstance(allocation_id, str) or not allocation_id.encode():
+        raise ValueError("an object with allocation_id")
+    return allocation_id
+
+
 class KeyReused(Exception):
     """A key came with another request than at first.
 
@@ -87,6 +96,13 @@ class Books:
             raise
         self._file.execute("COMMIT")
         return found
+
+    def end(self, allocation_id: str) -> bool:
+        """End an allocation, so that its buyer may have another; False where there is none."""
+        changed = self._file.execute(
+            "UPDATE allocations SET status = 'ended' WHERE allocation_id = ?", (allocation_id,)
+        )
+        return changed.rowcount > 0
 
     def all(self) -> list[dict[str, Any]]:
         """Return every allocation, oldest first."""

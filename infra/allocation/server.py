@@ -3,6 +3,8 @@
 POST /v1/allocations   Idempotency-Key: KEY   {"user_id", "event_id", "purchase_id"}
     201 made now, 200 there already: {"allocation_id", "status"}
     400 no such request, 422 the key came with another one
+POST /v1/allocations:end   {"allocation_id"}
+    200 it has ended, now or before; 404 there is none, 400 no such request
 GET  /v1/allocations   200: all of them
 """
 
@@ -11,7 +13,7 @@ from json import JSONDecodeError
 
 from aiohttp import web
 
-from infra.allocation.books import Asked, Books, KeyReused
+from infra.allocation.books import Asked, Books, KeyReused, ended_in
 
 KEY_MAX = 255
 BODY_BYTES_MAX = 16 * 1024
@@ -44,10 +46,18 @@ def application(
         await before_answer()
         return web.json_response(found, status=201 if is_new else 200)
 
+    async def end(request: web.Request) -> web.Response:
+        try:
+            is_there = books.end(ended_in(await request.json()))
+        except (ValueError, RecursionError) as error:
+            return web.json_response({"error": f"{type(error).__name__}"}, status=400)
+        return web.json_response({}, status=200 if is_there else 404)
+
     async def listed(_: web.Request) -> web.Response:
         return web.json_response(books.all())
 
     service = web.Application(client_max_size=BODY_BYTES_MAX)
     service.router.add_post("/v1/allocations", allocate)
+    service.router.add_post("/v1/allocations:end", end)
     service.router.add_get("/v1/allocations", listed)
     return service

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Allocating:
         )
         self.active: dict[tuple[str, int], str] = {}
         self.asked: list[str] = []
+        self.made = 0
 
     def hears(self, user: str, revision: int, kind: str) -> None:
         self.driver.pipe(SOURCE, *word(user, revision, kind))
@@ -61,8 +63,14 @@ class Allocating:
         """Allocate, as the service does whether or not its answer is heard."""
         said = json.loads(pending.intent.payload)
         self.asked.append(pending.intent.idempotency_key)
+        if "end" in said:
+            self.active = {who: one for who, one in self.active.items() if one != said["end"]}
+            return b"{}"
         whose = said["user_id"], said["event_id"]
-        own_id = self.active.setdefault(whose, f"al-{len(self.active)}-{said['user_id']}")
+        if whose not in self.active:
+            self.active[whose] = f"al-{self.made}-{said['user_id']}"
+            self.made += 1
+        own_id = self.active[whose]
         return json.dumps({"allocation_id": own_id, "status": "approved"}).encode()
 
     def answer_all(self) -> None:
@@ -77,6 +85,12 @@ class Allocating:
             for key, stored in self.driver.stored(SOURCE, partition).items()
             if key.startswith(ALLOCATED)
         }
+
+    def statuses(self) -> list[tuple[int, bytes]]:
+        """Return revision and status of all that was told since the last look."""
+        read = decoder(PURCHASES + "SeatsAllocated")
+        found = [read(one.value or b"", HEADER_BYTES) for one in self.driver.read(TO)]
+        return [(fields[3], fields[5]) for fields in found]
 
     def told(self) -> list[tuple[bytes, bytes]]:
         """Return (user, allocation id) of what was told since the last look."""
@@ -174,6 +188,28 @@ def test_the_allocation_of_a_purchase_that_ends_is_told_as_ended_once() -> None:
     read = decoder(PURCHASES + "SeatsAllocated")
     told = [read(one.value or b"", HEADER_BYTES)[3:] for one in allocating.driver.read(TO)]
     assert told == [(1, b"al-0-ann", b"approved"), (3, b"al-0-ann", b"ended")]
+    assert allocating.active == {}
+    assert allocating.driver.intents(SOURCE) == []
+
+
+def test_an_end_that_the_service_does_not_hear_is_one_dead_letter_and_told_when_sent_again() -> (
+    None
+):
+    allocating = Allocating()
+    allocating.hears("ann", 1, "created")
+    allocating.answer_all()
+    allocating.hears("ann", 3, "ended")
+    for _ in range(5):
+        for pending in allocating.driver.intents(SOURCE):
+            allocating.driver.answer(pending, Answer(result=Result.FAILED))
+        allocating.driver.advance(60_000)
+    [letter] = allocating.driver.dead_letters
+    assert letter.reason == "ATTEMPTS_EXHAUSTED"
+    assert allocating.active != {}
+    allocating.hears("ann", 3, "ended")
+    allocating.answer_all()
+    assert allocating.active == {}
+    assert [status for _, status in allocating.statuses()] == [b"approved", b"ended"]
 
 
 def test_the_end_of_a_purchase_that_had_no_allocation_is_told_to_nobody() -> None:
@@ -188,7 +224,8 @@ def test_whoever_buys_again_after_a_refund_is_allocated_again() -> None:
     for revision in (1, 3, 4):
         allocating.hears("ann", revision, KINDS[revision])
         allocating.answer_all()
-    assert len(set(allocating.asked)) == 2
+    # Allocated, ended, and allocated anew.
+    assert len(set(allocating.asked)) == 3
     [kept] = allocating.allocations().values()
     assert (kept.revision, kept.status) == (4, b"approved")
 
@@ -291,6 +328,19 @@ def test_the_real_service_allocates_once_for_a_buyer_and_event(tmp_path: Path) -
         assert said[0]["status"] == "approved"
         other = json.loads(await service.perform(intent("k3", "bob")))
         assert other["allocation_id"] != said[0]["allocation_id"]
+
+    with Books(tmp_path / "books") as books:
+        serving(application(books), test)
+
+
+def test_the_real_service_hears_of_an_end_as_often_as_it_is_told(tmp_path: Path) -> None:
+    async def test(service: AllocationService) -> None:
+        made = json.loads(await service.perform(intent()))
+        for end in (made["allocation_id"], made["allocation_id"], "another/../one"):
+            payload = json.dumps({"end": end}).encode()
+            await service.perform(replace(intent("k2"), payload=payload))
+        again = json.loads(await service.perform(intent("k3")))
+        assert again["allocation_id"] != made["allocation_id"]
 
     with Books(tmp_path / "books") as books:
         serving(application(books), test)

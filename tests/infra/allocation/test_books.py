@@ -47,6 +47,18 @@ def test_the_database_itself_holds_the_rule() -> None:
         books._file.execute("INSERT INTO allocations VALUES ('x', 'ann', 7, 'p', 'ended')")
 
 
+def test_one_that_has_ended_makes_room_for_another_and_ends_once() -> None:
+    with Books(Path(":memory:")) as books:
+        made, _ = books.allocate("k", ANN)
+        assert books.end(made["allocation_id"])
+        assert books.end(made["allocation_id"])
+        assert not books.end("another")
+        again, is_new = books.allocate("k2", ANN)
+        assert is_new
+        assert again["allocation_id"] != made["allocation_id"]
+        assert [one["status"] for one in books.all()] == ["ended", "approved"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -36,3 +36,21 @@ def test_statuses_say_what_was_done() -> None:
                     assert [one["user_id"] for one in await answer.json()] == ["ann"]
 
     asyncio.run(run())
+
+
+def test_an_end_is_heard_as_often_as_it_is_told() -> None:
+    async def run() -> None:
+        with Books(Path(":memory:")) as books:
+            async with asyncio.timeout(60), TestClient(TestServer(application(books))) as client:
+                headers = {"Idempotency-Key": "k1"}
+                async with client.post(PATH, json=BODY, headers=headers) as answer:
+                    made = await answer.json()
+                told = {"allocation_id": made["allocation_id"]}
+                cases: list[tuple[object, int]] = [(told, 200), (told, 200)]
+                cases += [({"allocation_id": "x"}, 404), ({"allocation_id": 5}, 400), ([], 400)]
+                for body, status in (*cases, ({"allocation_id": "\ud800"}, 400), ({}, 400)):
+                    async with client.post(f"{PATH}:end", json=body) as answer:
+                        assert answer.status == status
+                assert [one["status"] for one in books.all()] == ["ended"]
+
+    asyncio.run(run())
