@@ -1,11 +1,14 @@
 """What every script shares of its command line: help in its own words, and an end by Ctrl-C."""
 
+import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from typing import Any
 
 STOPPED = 130
+CANNOT = 2
 
 CALLED_AS: ContextVar[str | None] = ContextVar("CALLED_AS", default=None)
 """What a script is called where another program runs it; then its help says so."""
@@ -24,6 +27,28 @@ def parser_of(
         epilog=epilog,
         formatter_class=RawDescriptionHelpFormatter,
     )
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """Give a script the option that has it print for machines."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def tell(lines: Sequence[str], document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a result: lines for people, one document for machines."""
+    if as_json:
+        print(json.dumps(document, indent=2))
+    for line in () if as_json else lines:
+        print(line)
+
+
+def cannot(script: str, why: object, *, as_json: bool = False, code: int = CANNOT) -> int:
+    """Print why nothing could be done, for people or for machines; return the exit code."""
+    if as_json:
+        print(json.dumps({"error": str(why)}))
+    else:
+        print(f"{script}: {why}", file=sys.stderr)
+    return code
 
 
 def printable(said: str) -> str:

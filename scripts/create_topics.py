@@ -12,6 +12,7 @@ missing topic counts too),
 Example: python -m scripts.create_topics --replication 3 --dry-run
 """
 
+import argparse
 import os
 import sys
 from typing import Any
@@ -22,11 +23,11 @@ from confluent_kafka.admin import AdminClient
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS
-from scripts.command_line import parser_of, until_stopped
+from scripts.command_line import add_json, cannot, parser_of, tell, until_stopped
 from scripts.contracts.topics import carry_out, existing_topics, plan
 from state.kafka.refusals import Refusals
 
-_DONE, _DIFFERENT, _USAGE = 0, 1, 2
+_DONE, _DIFFERENT = 0, 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,15 +38,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--replication", type=int, default=1, help="default 1")
     parser.add_argument("--dry-run", action="store_true", help="change nothing")
     parser.add_argument("--apply-configs", action="store_true", help="mend configs that differ")
-    options = parser.parse_args(arguments)
+    add_json(parser)
+    return _run(parser.parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
+    as_json = options.json
     if not options.brokers:
-        print("create_topics: set KAFKA_BROKERS or give --brokers", file=sys.stderr)
-        return _USAGE
+        why = "set KAFKA_BROKERS or give --brokers"
+        return cannot("create_topics", why, as_json=as_json)
     try:
         security = KafkaSecurity.from_env(os.environ)
     except BadSetting as error:
-        print(f"create_topics: {error}", file=sys.stderr)
-        return _USAGE
+        return cannot("create_topics", error, as_json=as_json)
     refusals = Refusals()
     client: dict[str, Any] = {"bootstrap.servers": options.brokers, **security.librdkafka()}
     client |= {"log_level": 0, "error_cb": refusals}
@@ -54,16 +59,18 @@ def main(arguments: list[str] | None = None) -> int:
         names = [topic.name for topic in TOPICS]
         found = existing_topics(admin, names)
         steps = plan(TOPICS, found, options.partitions, options.replication)
-        for step in steps:
-            print(step)
-        if options.dry_run:
-            return _DIFFERENT if steps else _DONE
-        left = carry_out(admin, steps, configs=options.apply_configs)
+        said = [str(step) for step in steps]
+        if not as_json:
+            tell(said, {}, as_json=False)
+        left = list(steps)
+        if not options.dry_run:
+            left = carry_out(admin, steps, configs=options.apply_configs)
     except (KafkaException, TimeoutError) as error:
         admin.poll(0)
         why = refusals.told_with(error)
-        print(f"create_topics: {options.brokers}: {why}", file=sys.stderr)
-        return _USAGE
+        return cannot("create_topics", f"{options.brokers}: {why}", as_json=as_json)
+    if as_json:
+        tell((), {"steps": said, "left": [str(step) for step in left]}, as_json=True)
     return _DIFFERENT if left else _DONE
 
 

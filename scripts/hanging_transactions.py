@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -24,10 +25,10 @@ from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from schemas.topics import TOPICS
 from scripts.brokers.open_transactions import NotEnded, end, find
-from scripts.command_line import parser_of, printable, until_stopped
+from scripts.command_line import add_json, cannot, parser_of, printable, tell, until_stopped
 
 TIMEOUT_S = 30.0
-_NONE_OPEN, _USAGE, _LISTED = 0, 2, 3
+_NONE_OPEN, _LISTED = 0, 3
 
 
 async def run(arguments: argparse.Namespace, connection: Mapping[str, Any]) -> int:
@@ -38,14 +39,18 @@ async def run(arguments: argparse.Namespace, connection: Mapping[str, Any]) -> i
         found = await find(admin, arguments.topics)
         if arguments.end is None:
             now_ms = time.time_ns() // 1_000_000
-            for one in found:
-                print(printable(one.line(now_ms)))
+            lines = [printable(one.line(now_ms)) for one in found]
+            told = [{**asdict(one), "at": one.named, "advice": one.advice()} for one in found]
+            tell(lines, {"open": told}, as_json=arguments.json)
             return _LISTED if found else _NONE_OPEN
         wanted = [one for one in found if one.named == arguments.at]
         if not wanted:
             raise NotEnded(f"no transaction that began at {arguments.at} is open")
-        await end(admin, connection, wanted[0], arguments.end)
-        print(f"{arguments.at}: ended by {arguments.end}")
+        if not arguments.dry_run:
+            await end(admin, connection, wanted[0], arguments.end)
+        said = f"{arguments.at}: {'to be ' if arguments.dry_run else ''}ended by {arguments.end}"
+        told_end = {"at": arguments.at, "end": arguments.end, "ended": not arguments.dry_run}
+        tell([printable(said)], told_end, as_json=arguments.json)
         return _NONE_OPEN
     finally:
         await admin.close()
@@ -61,6 +66,8 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--end", choices=("abort", "commit"), help="end the one named by --at")
     parser.add_argument("--at", help="topic-partition:offset, as it is listed")
+    parser.add_argument("--dry-run", action="store_true", help="end nothing")
+    add_json(parser)
     arguments = parser.parse_args(words)
     if (arguments.end is None) != (arguments.at is None):
         parser.error("--end and --at go together")
@@ -72,8 +79,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _arguments(sys.argv[1:] if words is None else words)
     brokers = os.environ.get("KAFKA_BROKERS", "")
     if not brokers:
-        print("hanging_transactions: set KAFKA_BROKERS", file=sys.stderr)
-        return _USAGE
+        return cannot("hanging_transactions", "set KAFKA_BROKERS", as_json=arguments.json)
     try:
         security = KafkaSecurity.from_env(os.environ)
         connection = {
@@ -84,8 +90,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except (BadSetting, NotEnded, KafkaError, TimeoutError, OSError) as error:
         # The last two have no text of their own, or one that does not say who was asked.
         asked = "" if isinstance(error, BadSetting | NotEnded) else f"{brokers}: "
-        print(f"hanging_transactions: {asked}{str(error) or repr(error)}", file=sys.stderr)
-        return _USAGE
+        why = f"{asked}{str(error) or repr(error)}"
+        return cannot("hanging_transactions", why, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ Example: python -m scripts.lint_schemas
 import sys
 from pathlib import Path
 
-from scripts.command_line import parser_of
+from scripts.command_line import add_json, parser_of, tell
 from scripts.contracts.linting import lint
 from serdes.avro.schema_files import SCHEMA_ROOT
 
@@ -17,8 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Print faults; return the exit code."""
     parser = parser_of(__doc__)
     parser.add_argument("--root", type=Path, default=SCHEMA_ROOT, help="folder of the schemas")
-    faults = lint(parser.parse_args(arguments).root)
-    for fault in faults:
+    add_json(parser)
+    options = parser.parse_args(arguments)
+    faults = [str(fault) for fault in lint(options.root)]
+    if options.json:
+        tell((), {"faults": faults}, as_json=True)
+    for fault in () if options.json else faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
 

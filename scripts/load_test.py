@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.brokers.addresses import NotUp, Servers, servers
-from scripts.command_line import parser_of
+from scripts.command_line import cannot, parser_of, tell
 from scripts.traffic.load import OutcomeMeter, drive, summary
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import (
@@ -130,6 +130,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--wait", type=float, default=30.0, help="seconds of silence before the end"
     )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be sent; send none")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.commands <= 5_000_000:
@@ -155,17 +156,30 @@ def plan_of(arguments: argparse.Namespace) -> SeatingPlan:
     return SeatingPlan("load test", tuple(sections), {})
 
 
+def told_only(plan: SeatingPlan, arguments: argparse.Namespace) -> int:
+    """Say what would be sent; return the exit code."""
+    pace = "flat out" if arguments.flat_out else f"at {arguments.rate:g}/s"
+    sections = f"{len(plan.sections)} sections of {plan.seat_count} seats"
+    lines = [
+        f"open event {arguments.event_id}: {sections}",
+        f"send {arguments.commands} commands {pace}",
+    ]
+    tell(lines, {"steps": lines}, as_json=arguments.json)
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the test; return the exit code."""
     arguments = arguments_of(argv)
     try:
-        code, result = run(servers(), plan_of(arguments), arguments)
+        plan = plan_of(arguments)
+        if arguments.dry_run:
+            return told_only(plan, arguments)
+        code, result = run(servers(), plan, arguments)
     except (PlanFault, OSError) as error:
-        print(f"load_test: {error}", file=sys.stderr)
-        return 2
+        return cannot("load_test", error, as_json=arguments.json)
     except (NoBroker, NotUp) as error:
-        print(f"load_test: {error}", file=sys.stderr)
-        return 3
+        return cannot("load_test", error, as_json=arguments.json, code=3)
     except KeyboardInterrupt:
         return 130
     if arguments.json:

@@ -26,7 +26,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from infra.process.kafka_security import KafkaSecurity
-from scripts.command_line import parser_of, until_stopped
+from scripts.command_line import add_json, cannot, parser_of, tell, until_stopped
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.listed_schemas import CannotList, register_listed, texts_of
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
@@ -39,7 +39,7 @@ from serdes.registry.known_ids import ContradictoryIdsError, SchemaIdsError
 from serdes.schema_source import agreed_with_pins
 from state.kafka.schema_id_log import SchemaIdLog
 
-_DONE, _DIFFERENT, _USAGE = 0, 1, 2
+_DONE, _DIFFERENT = 0, 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +56,6 @@ def _parser() -> argparse.ArgumentParser:
             )
         if name == "register":
             command.add_argument("--dry-run", action="store_true", help="change nothing")
-            command.add_argument("--json", action="store_true", help="print one JSON list")
             command.add_argument(
                 "--listed", action="store_true", help="fill an empty registry with the log's ids"
             )
@@ -65,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
             )
         if name == "release":
             command.add_argument("version", help="v2, v3, ...")
+            command.add_argument("--dry-run", action="store_true", help="write nothing")
+        add_json(command)
     return parser
 
 
@@ -73,8 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "release":
-            print(release(options.root, options.version))
-            return _DONE
+            return _release(options)
         if options.command == "check":
             lines = incompatibilities(options.root)
         elif not options.registry:
@@ -91,14 +91,20 @@ def main(arguments: list[str] | None = None) -> int:
         SchemaIdsError,
         ValueError,
     ) as error:
-        print(f"register_schemas: {error}", file=sys.stderr)
-        return _USAGE
-    for line in lines:
-        print(line)
+        return cannot("register_schemas", error, as_json=options.json)
+    tell(lines, {"differences": lines}, as_json=options.json)
     return _DIFFERENT if lines else _DONE
 
 
-def _give_listed_ids(registry: Registry, *, dry_run: bool) -> None:
+def _release(options: argparse.Namespace) -> int:
+    folder = str(release(options.root, options.version, dry_run=options.dry_run))
+    said = f"{folder} would be written" if options.dry_run else folder
+    told = {"folder": folder, "written": not options.dry_run}
+    tell([said], told, as_json=options.json)
+    return _DONE
+
+
+def _give_listed_ids(registry: Registry, *, dry_run: bool, as_json: bool) -> None:
     """Fill an empty registry with the ids that the log has, by its list."""
     brokers = os.environ.get("KAFKA_BROKERS")
     if not brokers:
@@ -108,13 +114,14 @@ def _give_listed_ids(registry: Registry, *, dry_run: bool) -> None:
         texts_of(listed)
         return
     for schema_id, subject in register_listed(registry, listed):
-        print(f"{schema_id:>6}  {'as listed':15} {subject}")
+        if not as_json:  # Which tells the ids of all of them behind this.
+            print(f"{schema_id:>6}  {'as listed':15} {subject}")
 
 
 def _register_and_print(options: argparse.Namespace) -> int:
     registry = PatientRegistry(options.registry, options.wait)
     if options.listed:
-        _give_listed_ids(registry, dry_run=options.dry_run)
+        _give_listed_ids(registry, dry_run=options.dry_run, as_json=options.json)
     done = register(registry, dry_run=options.dry_run)
     if options.json:
         print(json.dumps([asdict(registration) for registration in done], indent=2))

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from enum import Enum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from schemas.topics import TOPICS
-from scripts.command_line import parser_of
+from scripts.command_line import add_json, cannot, parser_of, tell
 from serdes.registry.ids import counted_ids
 from state.domain import event, purchase, reservation
 from state.domain.issued.slots import Rules
@@ -87,6 +87,24 @@ def as_text(flow: Sequence[Route]) -> str:
     return "\n".join(lines)
 
 
+def as_document(flow: Sequence[Route]) -> dict[str, Any]:
+    """Return routes and topics for machines."""
+    names = ("role", "source", "to", "changelog", "dead_letters")
+    return {
+        "routes": [{name: getattr(route, name) for name in names} for route in flow],
+        "pods": {"read": list(POD_READS), "write": list(POD_WRITES)},
+        "topics": [
+            {
+                "name": topic.name,
+                "partitions": topic.partitions,
+                "cleanup": topic.cleanup,
+                "key": topic.key,
+            }
+            for topic in TOPICS
+        ],
+    }
+
+
 def as_mermaid(flow: Sequence[Route]) -> str:
     """Return the diagram's source."""
     lines = ["flowchart LR", "    buyers((buyers)) <-- HTTP --> pods([API pods])"]
@@ -146,18 +164,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--format", choices=("text", "mermaid"), default="text")
     parser.add_argument("--check", type=Path, metavar="FILE", help="is the diagram up to date?")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the diagram anew")
+    add_json(parser)
     options = parser.parse_args(arguments)
     flow = all_routes()
     path: Path | None = options.check or options.write
+    if options.json and path is None:
+        tell((), as_document(flow), as_json=True)
+        return 0
     if path is None:
         print(as_mermaid(flow) if options.format == "mermaid" else as_text(flow))
         return 0
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         fresh = with_block(text, flow)
-    except ValueError as error:
-        print(f"{path}: {error}", file=sys.stderr)
-        return 2
+    except (OSError, ValueError) as error:
+        return cannot("show_topology", f"{path}: {error}", as_json=options.json)
     if options.write:
         path.write_text(fresh, encoding="utf-8")
         return 0

@@ -28,11 +28,11 @@ from aiokafka.errors import KafkaError
 from infra.process.environment import BadSetting
 from scripts.brokers.lost_commands import Lost, Refused, Topics, find_lost, give_up
 from scripts.brokers.roles import ROLES, SOURCES, readers_of
-from scripts.command_line import parser_of, until_stopped
+from scripts.command_line import cannot, parser_of, until_stopped
 from scripts.show_topology import all_routes
 from streams.settings import Settings
 
-_DONE, _REFUSED, _USAGE = 0, 1, 2
+_DONE, _REFUSED = 0, 1
 
 
 def told(lost: Sequence[Lost], topics: Topics, *, is_done: bool) -> str:
@@ -96,18 +96,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.brokers:
         environment["KAFKA_BROKERS"] = asked.brokers
     if not environment.get("KAFKA_BROKERS"):
-        print("skip_lost_commands: set KAFKA_BROKERS or give --brokers", file=sys.stderr)
-        return _USAGE
+        why = "set KAFKA_BROKERS or give --brokers"
+        return cannot("skip_lost_commands", why, as_json=asked.json)
     try:
         settings = Settings.from_env(environment)
         as_text = as_json if asked.json else told
         return asyncio.run(run(settings, topics_of(roles[0]), yes=asked.yes, as_text=as_text))
     except Refused as refused:
-        print(refused, file=sys.stderr)
-        return _REFUSED
+        return cannot("skip_lost_commands", refused, as_json=asked.json, code=_REFUSED)
     except (BadSetting, KafkaError, OSError, TimeoutError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return _USAGE
+        why = f"{type(error).__name__}: {error}"
+        return cannot("skip_lost_commands", why, as_json=asked.json)
 
 
 if __name__ == "__main__":

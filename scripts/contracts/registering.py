@@ -117,8 +117,8 @@ def _pretty(text: str) -> list[str]:
     return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
 
 
-def release(root: Path, version: str) -> Path:
-    """Copy the current schemas to the history; return the new folder.
+def release(root: Path, version: str, *, dry_run: bool = False) -> Path:
+    """Copy the current schemas to the history, but in a dry run; return the new folder.
 
     Raises ValueError for a version that exists, is not `v` and a number, or cannot be released.
     """
@@ -130,7 +130,7 @@ def release(root: Path, version: str) -> Path:
     if faults := [*lint(root), *incompatibilities(root)]:
         raise ValueError("not released: " + "; ".join(faults))
     files = load(root)
-    for path in files.path_by_name.values():
+    for path in () if dry_run else files.path_by_name.values():
         copy = folder / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)

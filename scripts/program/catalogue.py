@@ -17,7 +17,7 @@ class Command(NamedTuple):
     given:   arguments that go before those that are typed.
     replaces: True where the target takes this process over, as a worker does.
     codes:   what the target's exit codes are told as, where they are not 0, 1 and 2 already.
-    example: arguments that may follow the words, where the target's own help has no example.
+    example: arguments that may follow the words; a command of click's has its own in its help.
     """
 
     words: tuple[str, ...]
@@ -59,9 +59,13 @@ COMMANDS = (
         "Say what topics lack; change nothing.",
         "scripts.create_topics:main",
         ("--dry-run",),
+        example="--replication 3",
     ),
     Command(
-        ("topics", "apply"), "Create topics, and mend their configs.", "scripts.create_topics:main"
+        ("topics", "apply"),
+        "Create topics, and mend their configs.",
+        "scripts.create_topics:main",
+        example="--replication 3 --apply-configs",
     ),
     Command(
         ("topics", "rebuild"),
@@ -92,7 +96,7 @@ COMMANDS = (
             ),
             ("diff", "Compare a registry with the present schemas.", "--wait 60"),
             ("register", "Register the present schemas.", "--dry-run"),
-            ("release", "Keep the present schemas as a version.", "v4"),
+            ("release", "Keep the present schemas as a version.", "v9 --dry-run"),
         )
     ),
     Command(
@@ -160,11 +164,13 @@ COMMANDS = (
         "Judge the whole log of seats and money.",
         "scripts.audit:main",
         codes=((3, CANNOT),),
+        example="--json",
     ),
     Command(
         ("commands", "skip-lost"),
         "Give up commands that retention removed.",
         "scripts.skip_lost_commands:main",
+        example="--role seats --dry-run",
     ),
     Command(
         ("offsets", "show"),
@@ -207,33 +213,48 @@ COMMANDS = (
         "Abort the transaction that begins at TOPIC-PARTITION:OFFSET, given with --at.",
         "scripts.hanging_transactions:main",
         ("--end", "abort"),
+        example="--at reservation-outcomes-7:123456 --dry-run",
     ),
     Command(
         ("transactions", "commit"),
         "Commit the transaction that begins at TOPIC-PARTITION:OFFSET, given with --at.",
         "scripts.hanging_transactions:main",
         ("--end", "commit"),
+        example="--at reservation-outcomes-7:123456 --dry-run",
     ),
     Command(
         ("events", "open"),
         "Open an event by its seating plan.",
         "scripts.open_event:main",
         codes=((3, CANNOT),),
+        example="scripts/sale/arena.json --event-id 1",
     ),
     Command(
         ("load",),
         "Drive commands and measure their outcomes.",
         "scripts.load_test:main",
         codes=((3, CANNOT),),
+        example="--event-id 9 --rate 5000 --commands 100000",
     ),
-    Command(("token",), "Issue a development token.", "scripts.issue_token:main"),
-    Command(("topology",), "Print routes and topics.", "scripts.show_topology:main"),
+    Command(
+        ("token",),
+        "Issue a development token.",
+        "scripts.issue_token:main",
+        example="--user alice --role buyer",
+    ),
+    Command(
+        ("topology",),
+        "Print routes and topics.",
+        "scripts.show_topology:main",
+        example="--format mermaid",
+    ),
     Command(
         ("worker",),
         "Run a worker.",
         "faust:main",
         ("-A", "topology", "worker"),
         replaces=True,
+        example="--loglevel info",
     ),
     Command(("pod",), "Run an API pod.", "api:main", replaces=True),
 )

@@ -7,6 +7,7 @@ with Ctrl-C, or because whoever read its lines has gone.
 import contextlib
 import importlib
 import io
+import json
 import os
 import re
 import sys
@@ -51,13 +52,14 @@ def _say_more(command: Command) -> None:
     """Print what a script's own help cannot know."""
     for own, told in command.codes:
         print(f"\nAs {PROGRAM} {command.name} it ends with {told} in place of {own}.")
-    if command.example or command.given[:1] == command.words[-1:]:
-        print(f"\nExample: {PROGRAM} {command.name} {command.example}".rstrip())
+    print(f"\nExample: {PROGRAM} {command.name} {command.example}".rstrip())
 
 
 def _replaced_by(command: Command, arguments: Sequence[str]) -> NoReturn:
     """Let another program take this process over, its signals and its end included."""
     module = command.target.partition(":")[0]
+    if "--help" in arguments:
+        _say_more(command)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *command.given, *arguments])  # noqa: S606
 
@@ -183,7 +185,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         click.echo("stopped", err=True)
         return STOPPED
     except click.ClickException as error:
-        error.show()
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            # Whoever reads this waits for a document, whatever it says.
+            click.echo(json.dumps({"error": error.format_message()}))
+        else:
+            error.show()
         return CANNOT
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else CANNOT if end.code else 0
