@@ -35,6 +35,7 @@ WORDS_MAX: Final = 500
 """Words of one transaction."""
 
 _CONNECT_S: Final = 3
+_CONNECT_PATIENTLY_S: Final = 30
 _ASK_AGAIN_S: Final = 2.0
 """How long a database in trouble is left alone: many partitions want it, one after the other."""
 
@@ -183,7 +184,7 @@ class Tables:
         connection = await psycopg.AsyncConnection.connect(
             self._url,
             autocommit=True,
-            connect_timeout=_CONNECT_S,
+            connect_timeout=_CONNECT_PATIENTLY_S if is_patient else _CONNECT_S,
             application_name="seatstream",
         )
         # Before anything else may fail, so that whoever closes us closes it.
