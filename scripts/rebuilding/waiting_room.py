@@ -63,7 +63,7 @@ def rebuild_line(
 
     Everybody has the place that they were told, and nobody is let in by a turn that was used up.
     The room is closed then: have it opened as it was. Who has gone meanwhile is given up soon.
-    Stopped anywhere, run it again with --into-living-line: it goes on where it is.
+    Stopped anywhere, run it again: it goes on where it is.
     Example: seatstream waiting-room rebuild 7 --dry-run
     """
     unread = Unread()
@@ -134,7 +134,8 @@ async def put_back(
         # One script at least: a line of nobody has a room, too.
         for first in range(0, len(line) or 1, RESTORED_MAX):
             part = line[first : first + RESTORED_MAX]
-            put += await rooms.restore(event, part)
+            is_last = first + RESTORED_MAX >= len(line)
+            put += await rooms.restore(event, part, is_last=is_last)
             progressed(first + len(part))
     finally:
         await client.aclose()

@@ -35,20 +35,14 @@ local function keep(...)
 end
 
 -- Note a step that is to be written down before anybody is told of it.
-local function say(step, turn, user, last)
-  redis.call('HSET', UNSAID, step .. turn .. ':' .. user, last or '0')
-  keep(UNSAID)
+local function say(step, turn, user)
+  redis.call('HSET', UNSAID, step .. turn .. ':' .. user, '0')
 end
 
--- Take out of the line, and have the turn count when it is shown; what was used up before does not.
-local function give_up(user)
-  local turn = redis.call('ZSCORE', LINE, user)
-  redis.call('ZREM', SEEN, user)
-  if turn and redis.call('ZREM', LINE, user) > 0 then
-    redis.call('HSET', TURNS, user, text(tonumber(turn) - 1))
-    return 1
-  end
-  return 0
+-- What is known of who is given up: the turn counts when it is shown, one that was used up before
+-- does not.
+local function below(turn)
+  return text(tonumber(turn) - 1)
 end
 
 -- Promotions per second as they are at this moment: of none that are recent, none.

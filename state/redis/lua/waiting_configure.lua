@@ -9,6 +9,8 @@ if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
     'joined', '0', 'left', '0', 'expired', '0', 'done', '0', 'limit', '-1', 'pace', '0'
   )
 end
+-- Of a line that was put back by half there is no state yet.
+redis.call('HSETNX', ROOM, 'state', 'paused')
 if #ARGV > 0 then
   redis.call('HSET', ROOM, unpack(ARGV))
 end

@@ -49,7 +49,7 @@ if came == 1 then
   say(GIVEN, text(turn), user)
   redis.call('ZADD', LINE, 'NX', text(turn), user)
   redis.call('ZADD', SEEN, text(now + patience), user)
-  keep(LINE, SEEN, TURNS)
+  keep(LINE, SEEN, TURNS, UNSAID)
   place = place_of(user)
 elseif came == 2 then
   redis.call('ZADD', SEEN, 'XX', text(now + patience), user)

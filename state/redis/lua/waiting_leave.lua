@@ -17,5 +17,6 @@ elseif place[1] == 2 then
 end
 if place[1] > 0 then
   say(ENDED, place[2], user)
+  keep(UNSAID)
 end
 return { place[1], place[2] }

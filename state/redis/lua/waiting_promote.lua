@@ -33,38 +33,51 @@ if count > 0 and tonumber(room[3]) > 0 then
   count = math.min(count, math.floor((now - due) / share))
 end
 
-local members = {}
+local users, turn_of = {}, {}
 if count > 0 then
-  members = redis.call('ZRANGE', LINE, 0, count - 1, 'WITHSCORES')
-end
-local promoted, expired = 0, 0
-for i = 1, #members, 2 do
-  local user, turn = members[i], text(tonumber(members[i + 1]))
-  local seen = tonumber(redis.call('ZSCORE', SEEN, user) or '0')
-  local known = redis.call('HGET', TURNS, user)
-  -- The first write takes memory from nobody, so that a server without room goes on to promote.
-  if redis.call('ZSCORE', ACTIVE, user) then
-    -- In already: whoever is in does not wait as well.
-    redis.call('ZREM', LINE, user)
-    redis.call('ZREM', SEEN, user)
-  elseif known == turn and seen <= now then
-    expired = expired + give_up(user)
-  elseif known ~= turn then
-    -- Nobody was given this turn; what is known of the user stays so.
-    redis.call('ZREM', LINE, user)
-    redis.call('ZREM', SEEN, user)
-    expired = expired + 1
-  else
-    redis.call('ZREM', LINE, user)
-    redis.call('ZREM', SEEN, user)
-    redis.call('ZADD', ACTIVE, text(now + tonumber(ARGV[4])), user)
-    redis.call('HSET', LAST, user, text(now + tonumber(ARGV[5])))
-    say(ADMITTED, turn, user, text(now + tonumber(ARGV[5])))
-    promoted = promoted + 1
-    answer[#answer + 1] = user
-    answer[#answer + 1] = turn
-    redis.call('XADD', LOG, 'MAXLEN', '~', 20000, '*', 'promotion', ARGV[1], 'user', user, 'turn', turn)
+  local members = redis.call('ZRANGE', LINE, 0, count - 1, 'WITHSCORES')
+  for i = 1, #members, 2 do
+    users[#users + 1] = members[i]
+    turn_of[members[i]] = text(tonumber(members[i + 1]))
   end
+end
+local promoted, expired, gone, active, last, said = 0, 0, {}, {}, {}, {}
+if #users > 0 then
+  -- All at once, for this is what a server's time goes to.
+  local seen = redis.call('ZMSCORE', SEEN, unpack(users))
+  local known = redis.call('HMGET', TURNS, unpack(users))
+  local is_in = redis.call('ZMSCORE', ACTIVE, unpack(users))
+  -- The first write takes memory from nobody, so that a server without room goes on to promote.
+  redis.call('ZREM', LINE, unpack(users))
+  redis.call('ZREM', SEEN, unpack(users))
+  local shows_up, ends = text(now + tonumber(ARGV[4])), text(now + tonumber(ARGV[5]))
+  for i, user in ipairs(users) do
+    local turn = turn_of[user]
+    if is_in[i] then
+      -- In already: whoever is in does not wait as well.
+    elseif known[i] ~= turn then
+      -- Nobody was given this turn; what is known of the user stays so.
+      expired = expired + 1
+    elseif tonumber(seen[i] or '0') <= now then
+      expired = expired + 1
+      gone[#gone + 1], gone[#gone + 2] = user, below(turn)
+    else
+      promoted = promoted + 1
+      answer[#answer + 1], answer[#answer + 2] = user, turn
+      active[#active + 1], active[#active + 2] = shows_up, user
+      last[#last + 1], last[#last + 2] = user, ends
+      said[#said + 1], said[#said + 2] = ADMITTED .. turn .. ':' .. user, ends
+      redis.call('XADD', LOG, 'MAXLEN', '~', 20000, '*', 'promotion', ARGV[1], 'user', user, 'turn', turn)
+    end
+  end
+end
+if #gone > 0 then
+  redis.call('HSET', TURNS, unpack(gone))
+end
+if promoted > 0 then
+  redis.call('ZADD', ACTIVE, unpack(active))
+  redis.call('HSET', LAST, unpack(last))
+  redis.call('HSET', UNSAID, unpack(said))
 end
 answer[1] = tostring(promoted)
 
@@ -79,6 +92,6 @@ end
 redis.call('RPUSH', ANSWER, unpack(answer))
 redis.call('PEXPIRE', ANSWER, ARGV[6])
 if promoted > 0 then
-  keep(ROOM, ACTIVE, LAST, LOG, TURNS)
+  keep(ROOM, ACTIVE, LAST, LOG, TURNS, UNSAID)
 end
 return answer

@@ -6,8 +6,18 @@
 local most, at = tonumber(ARGV[1]), text(now)
 local stale = redis.call('ZRANGEBYSCORE', SEEN, '-inf', at, 'LIMIT', 0, most)
 local gone = 0
-for _, user in ipairs(stale) do
-  gone = gone + give_up(user)
+if #stale > 0 then
+  local turns, known = redis.call('ZMSCORE', LINE, unpack(stale)), {}
+  redis.call('ZREM', SEEN, unpack(stale))
+  gone = redis.call('ZREM', LINE, unpack(stale))
+  for i, user in ipairs(stale) do
+    if turns[i] then
+      known[#known + 1], known[#known + 2] = user, below(turns[i])
+    end
+  end
+  if #known > 0 then
+    redis.call('HSET', TURNS, unpack(known))
+  end
 end
 local over = redis.call('ZRANGEBYSCORE', ACTIVE, '-inf', at, 'LIMIT', 0, most)
 local admitted = {}
@@ -15,11 +25,13 @@ if #over > 0 then
   local turns = redis.call('HMGET', TURNS, unpack(over))
   redis.call('ZREM', ACTIVE, unpack(over))
   redis.call('HDEL', LAST, unpack(over))
+  local said = {}
   for i, user in ipairs(over) do
-    admitted[#admitted + 1] = user
-    admitted[#admitted + 1] = turns[i] or '0'
-    say(ENDED, turns[i] or '0', user)
+    local turn = turns[i] or '0'
+    admitted[#admitted + 1], admitted[#admitted + 2] = user, turn
+    said[#said + 1], said[#said + 2] = ENDED .. turn .. ':' .. user, '0'
   end
+  redis.call('HSET', UNSAID, unpack(said))
 end
 if gone + #over > 0 then
   redis.call('HINCRBY', ROOM, 'expired', gone + #over)

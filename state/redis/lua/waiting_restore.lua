@@ -1,17 +1,19 @@
 -- Put back where users stand, as it was written down; a room that is not there is made, closed.
+-- Not before the last of them is there: who comes meanwhile may show a turn that was used up.
 --
 -- ARGV[1] ms after which who asks no more is given up    ARGV[2] ms within which who is in shows up
--- ARGV[3..] step (1 waits, 2 is in, 3 was), user, turn and last ms of each
+-- ARGV[3] 1 where these are the last
+-- ARGV[4..] step (1 waits, 2 is in, 3 was), user, turn and last ms of each
 --
 -- Returns how many were put. Who stands there, or had a later turn, stays as it is.
 if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
   redis.call(
-    'HSET', ROOM, 'state', 'closed', 'cap', '0', 'per_minute', '0', 'message', '',
+    'HSET', ROOM, 'cap', '0', 'per_minute', '0', 'message', '',
     'joined', '0', 'left', '0', 'expired', '0', 'done', '0', 'limit', '-1', 'pace', '0'
   )
 end
 local put, highest = 0, tonumber(redis.call('HGET', ROOM, 'turn'))
-for i = 3, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
   local step, user, turn, last = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local place = place_of(user)
   highest = math.max(highest, tonumber(turn))
@@ -30,5 +32,8 @@ for i = 3, #ARGV, 4 do
   end
 end
 redis.call('HSET', ROOM, 'turn', text(highest))
+if ARGV[3] == '1' then
+  redis.call('HSETNX', ROOM, 'state', 'closed')
+end
 keep(ROOM, LINE, SEEN, ACTIVE, TURNS, LAST)
 return put

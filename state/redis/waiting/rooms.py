@@ -192,14 +192,14 @@ class WaitingRooms:
         if fields:
             await self._ask("HDEL", waiting_room(event_id)[-1], *fields)
 
-    async def restore(self, event_id: int, line: Sequence[Stands]) -> int:
+    async def restore(self, event_id: int, line: Sequence[Stands], *, is_last: bool = True) -> int:
         """Put back where users stand, at most `RESTORED_MAX`, and return how many were put there.
 
-        A room that is not there is made, closed. Who stands in it, or was known to have had a
-        later turn, stays so.
+        A room that is not there is made, closed, once the last of them are put back. Who stands
+        in it, or was known to have had a later turn, stays so.
         """
         assert len(line) <= RESTORED_MAX
-        values: list[str | int] = [NOT_OPEN_PATIENCE_MS, SHOW_UP_MS]
+        values: list[str | int] = [NOT_OPEN_PATIENCE_MS, SHOW_UP_MS, int(is_last)]
         for stands in line:
             values += [int(stands.step), stands.user_id, stands.turn, stands.last_ms]
         put: int = await _RESTORE.run(self._ask, waiting_room(event_id), values)

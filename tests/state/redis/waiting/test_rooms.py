@@ -300,6 +300,39 @@ def test_d36_u6_a_line_that_redis_lost_is_the_same_once_it_is_put_back(
     run(redis_url, test)
 
 
+def test_u6_nobody_enters_while_a_line_is_put_back_not_even_by_a_turn_that_was_used_up(
+    redis_url: str,
+) -> None:
+    """A part of the line is there, and the rest is not: the room is, once all of it is."""
+
+    async def test(rooms: WaitingRooms, client: Redis) -> None:
+        event = next(EVENTS)
+        line = [Stands("ann", 1, Step.GIVEN), Stands("ben", 2, Step.ENDED)]
+        assert await rooms.restore(event, line[:1], is_last=False) == 1
+        for user, turn in (("ben", 2), ("cy", 0)):
+            assert (await rooms.enter(event, user, turn)).entry is Entry.NO_ROOM
+        assert (await rooms.look(event, ()))[0] is None
+        assert not await rooms.promote(event, "p-1", 9)
+        # Stopped there, and begun anew.
+        assert await rooms.restore(event, line[:1], is_last=False) == 0
+        assert await rooms.restore(event, line[1:]) == 1
+        assert (await room_of(rooms, event)).state is RoomState.CLOSED
+        assert (await rooms.enter(event, "ben", 2)).entry is Entry.CLOSED
+        await rooms.configure(event, state=RoomState.OPEN, cap=9)
+        assert (await rooms.enter(event, "ben", 2)).place.rank == 1
+
+    run(redis_url, test)
+
+
+def test_u6_a_room_that_was_put_back_by_half_may_be_set_up(redis_url: str) -> None:
+    async def test(rooms: WaitingRooms, client: Redis) -> None:
+        event = next(EVENTS)
+        await rooms.restore(event, [Stands("ann", 1, Step.GIVEN)], is_last=False)
+        assert (await rooms.configure(event)).state is RoomState.PAUSED
+
+    run(redis_url, test)
+
+
 def test_u6_a_line_that_is_put_back_moves_nobody_who_stands_there(redis_url: str) -> None:
     async def test(rooms: WaitingRooms, client: Redis) -> None:
         event = await opened(rooms)
