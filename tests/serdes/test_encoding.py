@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import OF_EACH_RECORD
 from support.records.avro_values import arguments, values
 
 from schemas.topics import SECTION_COMMANDS, SECTION_STATUS, TOPICS, Topic, subject
@@ -41,6 +42,7 @@ RECORDS = [(topic, name) for topic in TOPICS for name in topic.records]
 
 
 @pytest.mark.parametrize(("topic", "name"), RECORDS, ids=[name for _, name in RECORDS])
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_what_a_topic_s_encoder_writes_its_decoder_reads(
     topic: Topic, name: str, data: st.DataObject

@@ -12,6 +12,7 @@ import fastavro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import OF_EACH_RECORD
 from support.records.avro_values import RECORDS, blocked, values
 
 from schemas.topics import SECTION_COMMANDS, TOPICS, Topic, subject
@@ -60,6 +61,7 @@ def decoder_of(topic: Topic) -> TopicDecoder:
 
 
 @pytest.mark.parametrize("name", RECORDS)
+@OF_EACH_RECORD
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_b1_every_block_form_is_put_into_the_one_that_is_read_fast(
     name: str, data: st.DataObject, seed: int
@@ -77,6 +79,7 @@ TOPIC_RECORDS = [(topic, name) for topic in TOPICS for name in topic.records]
 
 
 @pytest.mark.parametrize("name", RECORDS)
+@OF_EACH_RECORD
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_b1_the_auditor_reads_every_block_form(name: str, data: st.DataObject, seed: int) -> None:
     value = data.draw(values(name))
@@ -87,6 +90,7 @@ def test_b1_the_auditor_reads_every_block_form(name: str, data: st.DataObject, s
 
 
 @pytest.mark.parametrize(("topic", "name"), TOPIC_RECORDS, ids=[name for _, name in TOPIC_RECORDS])
+@OF_EACH_RECORD
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_b1_a_topic_reads_the_same_from_every_block_form(
     topic: Topic, name: str, data: st.DataObject, seed: int

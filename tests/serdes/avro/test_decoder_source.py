@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from support.examples import of_whole
+from support.examples import OF_EACH_RECORD
 from support.records.avro_values import (
     RECORDS,
     bodies,
@@ -27,8 +27,6 @@ READERS = {name: GeneralReader(inlined(name)) for name in RECORDS}
 
 HOLD = "io.seatstream.commands.HoldBestAvailable"
 EVERY_RECORD = pytest.mark.parametrize("name", RECORDS)
-# There are many records; together they get more examples than any other property.
-SOME = settings(max_examples=of_whole(20))
 
 
 def verdict(name: str, data: bytes, at: int = 0) -> Any:
@@ -39,7 +37,7 @@ def verdict(name: str, data: bytes, at: int = 0) -> Any:
 
 
 @EVERY_RECORD
-@SOME
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_decodes_what_fastavro_encodes_to_the_same_value(name: str, data: st.DataObject) -> None:
     value = data.draw(values(name))
@@ -48,7 +46,7 @@ def test_decodes_what_fastavro_encodes_to_the_same_value(name: str, data: st.Dat
 
 
 @EVERY_RECORD
-@SOME
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_gives_the_verdict_of_the_decoder_rule_on_hostile_bytes(
     name: str, data: st.DataObject
@@ -58,7 +56,7 @@ def test_gives_the_verdict_of_the_decoder_rule_on_hostile_bytes(
 
 
 @EVERY_RECORD
-@SOME
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_b09_a_record_cut_at_any_byte_is_refused(name: str, data: st.DataObject) -> None:
     body = data.draw(bodies(name))
@@ -68,7 +66,7 @@ def test_b09_a_record_cut_at_any_byte_is_refused(name: str, data: st.DataObject)
 
 
 @EVERY_RECORD
-@SOME
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_b10_bytes_after_the_record_are_refused(name: str, data: st.DataObject) -> None:
     body = data.draw(bodies(name)) + data.draw(st.binary(min_size=1, max_size=9))
@@ -77,7 +75,7 @@ def test_b10_bytes_after_the_record_are_refused(name: str, data: st.DataObject) 
 
 
 @EVERY_RECORD
-@SOME
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_every_byte_flipped_gets_the_verdict_of_the_rule(name: str, data: st.DataObject) -> None:
     body = data.draw(bodies(name))
@@ -88,7 +86,7 @@ def test_every_byte_flipped_gets_the_verdict_of_the_rule(name: str, data: st.Dat
 
 
 @EVERY_RECORD
-@SOME
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_starts_where_it_is_told(name: str, data: st.DataObject) -> None:
     body, header = data.draw(bodies(name)), data.draw(st.binary(max_size=9))

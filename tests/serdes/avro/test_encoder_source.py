@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from support.examples import of_whole
+from support.examples import OF_EACH_RECORD
 from support.records.avro_values import RECORDS, arguments, hold_body, values
 
 from serdes.avro.codegen import decoder, encoder, encoder_of
@@ -16,12 +16,10 @@ from serdes.avro.schema_files import inlined, parsed
 ENCODERS = {name: encoder(name) for name in RECORDS}
 
 EVERY_RECORD = pytest.mark.parametrize("name", RECORDS)
-# There are many records; together they get more examples than any other property.
-SOME = settings(max_examples=of_whole(20))
 
 
 @EVERY_RECORD
-@SOME
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_encodes_the_bytes_that_fastavro_encodes(name: str, data: st.DataObject) -> None:
     value = data.draw(values(name))

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import OF_EACH_RECORD
 from support.records.avro_values import RECORDS, bodies
 
 from serdes.avro.codegen import decoder
@@ -14,6 +15,7 @@ PLAIN = ("int", "long", "string", "bytes", "boolean")
 
 
 @pytest.mark.parametrize("name", RECORDS)
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_each_plain_field_is_where_its_name_says(name: str, data: st.DataObject) -> None:
     body = data.draw(bodies(name))

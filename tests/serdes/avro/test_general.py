@@ -6,6 +6,7 @@ import fastavro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import OF_EACH_RECORD
 from support.records.avro_values import RECORDS, hostile, values
 
 from serdes.avro.field_rules import FieldRules
@@ -27,6 +28,7 @@ SEATS = record_of({"name": "n", "type": {"type": "array", "items": "int"}})
 
 
 @pytest.mark.parametrize("name", RECORDS)
+@OF_EACH_RECORD
 @given(data=st.data())
 def test_what_fastavro_writes_is_read_from_wherever_it_stands(
     name: str, data: st.DataObject
