@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from scripts.program.progress import shown
+
 STOPPED = 130
 CANNOT = 2
 
@@ -59,7 +61,8 @@ def printable(said: str) -> str:
 def until_stopped(main: Callable[[], int]) -> int:
     """Run a script's main; return its exit code, or 130 where Ctrl-C stopped it."""
     try:
-        return main()
+        with shown():
+            return main()
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return STOPPED

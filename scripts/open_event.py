@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scripts.brokers.addresses import NotUp, servers
 from scripts.command_line import parser_of, until_stopped
+from scripts.program.progress import progress
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import NoBroker
 from state.domain.layout import OrphanRule, Rules
@@ -28,15 +29,6 @@ EXIT_CODES = """exit codes:
   3  broker, topic or registry cannot be reached, or outcomes did not come in time"""
 
 NOTES_SHOWN = 20
-
-
-def progress_bar(opened: int, total: int) -> None:
-    """Draw a bar on a terminal, nothing elsewhere."""
-    if sys.stderr.isatty():
-        width = 30 * opened // max(1, total)
-        end = "\n" if opened == total else ""
-        bar = "#" * width + "." * (30 - width)
-        print(f"\r[{bar}] {opened}/{total} sections", end=end, file=sys.stderr, flush=True)
 
 
 def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -105,14 +97,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(section_table(plan))
         return told(0, result, f"{described(result)}: fits", as_json=arguments.json)
     try:
-        opening = open_event(
-            servers(),
-            plan,
-            arguments.event_id,
-            rules,
-            timeout_s=arguments.timeout,
-            progress=progress_bar,
-        )
+        with progress("sections open") as told_of:
+            opening = open_event(
+                servers(),
+                plan,
+                arguments.event_id,
+                rules,
+                timeout_s=arguments.timeout,
+                progress=told_of,
+            )
     except PlanFault as fault:
         return failed(2, str(fault), as_json=arguments.json)
     except (NoBroker, NotUp) as error:

@@ -34,6 +34,7 @@ from scripts.auditing.locks.judging import add_owners, judge_locks, sorted_out
 from scripts.auditing.log import Log
 from scripts.auditing.report import Notes, Report, excerpt
 from scripts.auditing.waiting.judging import judge_lines
+from scripts.program.progress import progress as shown_progress
 
 # In the order of their findings, which is that of the report where two have the same offset.
 FAMILIES: tuple[Callable[[Facts, Notes], None], ...] = (
@@ -65,13 +66,15 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
     claims: money.Claims = defaultdict(list)
     of_carts, issued = read_carts(log, report), read_issued(log, report)
     locks = sorted_out(log)
-    for partition in range(log.partitions):
-        notes = Notes(partition, report)
-        facts = judge(
-            log, notes, digest, claims, of_carts, allow_repeats=allow_repeats, traces=traces
-        )
-        judge_payments(facts, issued, report)
-        add_owners(facts, locks)
+    with shown_progress("partitions judged") as told:
+        for partition in range(log.partitions):
+            notes = Notes(partition, report)
+            facts = judge(
+                log, notes, digest, claims, of_carts, allow_repeats=allow_repeats, traces=traces
+            )
+            judge_payments(facts, issued, report)
+            add_owners(facts, locks)
+            told(partition + 1, log.partitions)
     money.judge_claims(claims, report)
     carts.judge_carts(of_carts, report)
     judge_issued(issued, report)  # I26: tickets of what is paid for

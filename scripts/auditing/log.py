@@ -1,7 +1,7 @@
 """The topics of seats and payments as they lie on the broker, read committed up to a snapshot."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -36,6 +36,7 @@ from scripts.auditing.schemas import Avro, WireFormat
 from scripts.auditing.waiting.reading import SeenRoom, read_rooms
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets
+from scripts.program.progress import progress
 from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnavailableError
 from serdes.registry.ids import RegisteredSchema
 from serdes.registry.known_ids import (
@@ -328,6 +329,22 @@ def read_topic(consumer: Consumer, topic: Topic) -> Records:
             ends[partition] = high
             assigned.append(TopicPartition(topic.name, partition, low))
     consumer.assign(assigned)
+    with progress(f"{topic.name}: records") as told:
+        # At most: a compacted topic has fewer, and markers of transactions are offsets too.
+        total = sum(high - low for low, high in bounds.values())
+        _read_to(consumer, topic, ends, records, lambda count: told(count, total))
+    consumer.unassign()
+    return records
+
+
+def _read_to(
+    consumer: Consumer,
+    topic: Topic,
+    ends: dict[int, int],
+    records: Records,
+    told: Callable[[int], None],
+) -> None:
+    """Add records until every partition is at its end; takes those that are out of `ends`."""
     heard = monotonic()
     while ends:
         # `consume` waits until it has as many as it may return, or its time is over.
@@ -354,8 +371,7 @@ def read_topic(consumer: Consumer, topic: Topic) -> Records:
             past = offset + (1 if error is None else 0)
             if past >= ends.get(number, past + 1) or error is not None:
                 ends.pop(number, None)
-    consumer.unassign()
-    return records
+        told(sum(map(len, records.values())))
 
 
 def record_of(message: Any) -> LogRecord:

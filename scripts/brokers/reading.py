@@ -1,6 +1,6 @@
 """Reads topics committed and to a fixed end, for commands that look and commit nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any
 
@@ -17,6 +17,7 @@ from scripts.auditing.log import (
     record_of,
 )
 from scripts.brokers.addresses import Servers
+from scripts.program.progress import Told, progress
 
 Span = tuple[int, int]  # first offset, and the one behind the last
 
@@ -39,18 +40,24 @@ def read_spans(
     consumer: Consumer,
     topic: Topic,
     spans: Mapping[int, Span],
-    progressed: Callable[[int], None] = lambda _: None,
 ) -> Iterator[tuple[int, LogRecord]]:
     """Yield partition and record of every committed record in the spans; raises CannotRead.
 
     Where a transaction is open in a span, waits until it has ended: what lies behind it may have
     been committed, and is not to be missed.
-
-    progressed: called with the number of records that were read.
     """
+    with progress(f"{topic.name}: records") as told:
+        yield from _read(consumer, topic, spans, told)
+
+
+def _read(
+    consumer: Consumer, topic: Topic, spans: Mapping[int, Span], told: Told
+) -> Iterator[tuple[int, LogRecord]]:
     ends = {part: end for part, (first, end) in spans.items() if end > first}
     consumer.assign([TopicPartition(topic.name, part, spans[part][0]) for part in ends])
     heard, count = monotonic(), 0
+    # At most: a compacted topic has fewer, and markers of transactions are offsets too.
+    total = sum(end - spans[part][0] for part, end in ends.items())
     while ends:
         messages = consumer.consume(10_000, timeout=0.02)
         for message in messages:
@@ -64,7 +71,7 @@ def read_spans(
             if past >= ends[part]:
                 del ends[part]
         if messages:
-            progressed(count)
+            told(count, total)
         elif monotonic() - heard > SILENCE_S_MAX:
             raise CannotRead(
                 f"{topic.name}: nothing for {SILENCE_S_MAX:.0f} s before the end of partitions"

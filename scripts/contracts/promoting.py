@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from schemas.topics import subjects
 from scripts.contracts.registering import COMPATIBILITY
+from scripts.program.progress import progress
 from serdes.avro.schema_files import digest_of, fingerprint_of, qualified, releases, text_of
 from serdes.registry.client import Registry, RegistryRefusedError, id_in, quoted
 from serdes.registry.ids import NOT_A_SCHEMA
@@ -64,7 +65,13 @@ def planned(
 
 def versions_in(registry: Registry, names: Iterable[str]) -> dict[str, list[Version]]:
     """Return all versions of subjects, oldest first; a subject that is not there has none."""
-    return {name: _versions_of(registry, name) for name in names}
+    found: dict[str, list[Version]] = {}
+    listed = [*names]
+    with progress(f"subjects of {registry.url} read") as told:
+        for name in listed:
+            found[name] = _versions_of(registry, name)
+            told(len(found), len(listed))
+    return found
 
 
 def _versions_of(registry: Registry, subject: str) -> list[Version]:
@@ -82,21 +89,24 @@ def _versions_of(registry: Registry, subject: str) -> list[Version]:
     return found
 
 
-def promote(registry: Registry, promotions: Iterable[Promotion]) -> list[tuple[str, Version, int]]:
+def promote(registry: Registry, promotions: Sequence[Promotion]) -> list[tuple[str, Version, int]]:
     """Register what a target lacks; return subject, version of the source, and id in the target.
 
     Run again it goes on: what is there is lacked no more. Raises as `Registry.call`.
     """
     done = []
-    for promotion in promotions:
-        path = quoted(promotion.subject)
-        if promotion.lacks:
-            # First: a registry whose default is NONE would take anything.
-            registry.call("PUT", f"config/{path}", {"compatibility": COMPATIBILITY})
-        for version in promotion.lacks:
-            body = {"schema": version.text}
-            answer = registry.call("POST", f"subjects/{path}/versions", body)
-            done.append((promotion.subject, version, id_in(answer)))
+    total = sum(len(promotion.lacks) for promotion in promotions)
+    with progress("versions registered") as told:
+        for promotion in promotions:
+            path = quoted(promotion.subject)
+            if promotion.lacks:
+                # First: a registry whose default is NONE would take anything.
+                registry.call("PUT", f"config/{path}", {"compatibility": COMPATIBILITY})
+            for version in promotion.lacks:
+                body = {"schema": version.text}
+                answer = registry.call("POST", f"subjects/{path}/versions", body)
+                done.append((promotion.subject, version, id_in(answer)))
+                told(len(done), total)
     return done
 
 

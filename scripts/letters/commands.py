@@ -103,7 +103,7 @@ def list_letters(*, wanted: Wanted, sent: bool, as_json: bool) -> int:
     Ends with 1 where there are some, else with 0.
     Example: seatstream dead-letters list --topic section-commands --since 2h
     """
-    found = read_letters(servers(), lambda _: False, options.counted("records read"))
+    found = read_letters(servers(), lambda _: False)
     letters = [
         letter
         for letter in found.letters
@@ -140,7 +140,7 @@ def show_letter(*, place: str, as_json: bool) -> int:
     """
     where = servers()
     wanted = Wanted(places=frozenset({place}))
-    found = read_letters(where, wanted.has, options.counted("records read"))
+    found = read_letters(where, wanted.has)
     letter = next((one for one in found.letters if wanted.has(one)), None)
     if letter is None:
         raise CannotRead(f"no dead letter lies at {place}: see seatstream dead-letters list")
@@ -210,8 +210,7 @@ def redrive(
         if topics:
             options.confirmed("Send them back?", yes=yes)
         parts = partitions_of(where, topics)
-        told = options.counted("sent back")
-        sent = send(producer, steps, parts, words, rate=rate, values=values, told=told)
+        sent = send(producer, steps, parts, words, rate=rate, values=values)
     if as_json:
         _tell(steps, sent, as_json=True)
     else:
@@ -230,7 +229,7 @@ class Asked(NamedTuple):
 
 def _planned(where: Servers, asked: Asked) -> tuple[list[Step], dict[str, bytes]]:
     """Return the plan, and by original's id the values that are made anew."""
-    found = read_letters(where, asked.wanted.has, options.counted("records read"))
+    found = read_letters(where, asked.wanted.has)
     letters = found.letters
     values: dict[str, bytes] = {}
     if asked.change is not None:

@@ -17,7 +17,8 @@ from scripts.auditing.log import partition_count, reading
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import read_spans, spans_of
 from scripts.letters.letter import Foreign, Letter, Mark, Sent, mark_of, read_letter, sent_back
-from scripts.letters.plan import Step, batches, pause_s
+from scripts.letters.plan import Standing, Step, batches, pause_s
+from scripts.program.progress import progress
 from state.kafka.refusals import Refusals
 
 ANSWER_S = 30.0
@@ -47,11 +48,7 @@ class Words(NamedTuple):
     why: str
 
 
-def read_letters(
-    where: Servers,
-    keeps: Callable[[Letter], bool],
-    progressed: Callable[[int], None] = lambda _: None,
-) -> Letters:
+def read_letters(where: Servers, keeps: Callable[[Letter], bool]) -> Letters:
     """Read the topic of dead letters to its end; raises CannotRead.
 
     keeps: says whose values are kept; those of all others would fill the memory.
@@ -59,7 +56,7 @@ def read_letters(
     found = Letters([], set(), [])
     spans = spans_of(where, DEAD_LETTER_QUEUE)
     with reading(where) as consumer:
-        for partition, record in read_spans(consumer, DEAD_LETTER_QUEUE, spans, progressed):
+        for partition, record in read_spans(consumer, DEAD_LETTER_QUEUE, spans):
             match read_letter(partition, record):
                 case Mark(origin_id):
                     found.sent.add(origin_id)
@@ -112,21 +109,21 @@ def send(
     *,
     rate: float = 0.0,
     values: Mapping[str, bytes | None] | None = None,
-    told: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Send all that a plan sends; return how many records that were.
 
     rate:   most records a second; 0 for as fast as it goes.
     values: by original's id, what is sent in place of its value.
-    told:   called with the number of records sent so far, behind each transaction.
     """
     sent, started = 0, time.monotonic()
     size = min(BATCH, max(1, int(rate))) if rate > 0 else BATCH
-    for part in batches(steps, size):
-        time.sleep(pause_s(sent, rate, time.monotonic() - started))
-        _send_part(producer, part, partitions, words, values or {})
-        sent += len(part)
-        told(sent)
+    wanted = sum(step.standing is Standing.SEND for step in steps)
+    with progress("sent back") as told:
+        for part in batches(steps, size):
+            time.sleep(pause_s(sent, rate, time.monotonic() - started))
+            _send_part(producer, part, partitions, words, values or {})
+            sent += len(part)
+            told(sent, wanted)
     return sent
 
 

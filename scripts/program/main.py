@@ -20,6 +20,7 @@ from click.shell_completion import CompletionItem
 
 from scripts.command_line import CALLED_AS, STOPPED
 from scripts.program.catalogue import CANNOT, DONE, GROUPS, Command, below, command_at
+from scripts.program.progress import shown
 
 PROGRAM = "seatstream"
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
@@ -160,7 +161,8 @@ program = Words(help=PROGRAM_HELP)
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return its exit code."""
     try:
-        code = _run(arguments)
+        with shown():
+            code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our lines has gone, as `head` does; what was to be done is not done.

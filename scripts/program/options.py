@@ -81,13 +81,6 @@ def say(line: str) -> None:
     click.echo(printable(line))
 
 
-def counted(what: str) -> Callable[[int], None]:
-    """Return what shows a rising number on a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return lambda _: None
-    return lambda count: click.echo(f"\r{what}: {count:,} ", nl=False, err=True)
-
-
 def somebody() -> str:
     """Return who runs this, as far as the system knows."""
     try:

@@ -15,7 +15,6 @@ from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
     command,
     confirmed,
-    counted,
     dry_run_option,
     failing,
     is_all,
@@ -106,7 +105,7 @@ def recreate_topic(
 def _verified(
     where: Servers, topic: str, wait: float, report: Path | None, *, as_json: bool
 ) -> int:
-    found = compared_in_time(where, wait, counted("sections"))
+    found = compared_in_time(where, wait)
     lines = list(comparing.as_markdown(found, f"{topic}, compared with the state of seats"))
     if report is not None:
         report.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ what lies before those offsets is removed.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from scripts.auditing.log import CannotRead
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import Span, spans_of
 from scripts.history.reading import Unread
+from scripts.program.progress import Told as Shown
+from scripts.program.progress import progress
 from scripts.rebuilding.recreating import (
     ANSWER_S,
     PAUSE_S,
@@ -170,13 +172,13 @@ def wait_until_told(
     wanted: set[str],
     begins: Begins,
     wait_s: float,
-    told: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Wait until each section has a status behind these offsets; return how many have none.
+    """Wait until each section has a status behind these offsets; return how many have none."""
+    with progress("sections written anew") as told:
+        return _wait(where, wanted, begins, time.monotonic() + wait_s, told)
 
-    told: called with the number of those that have one.
-    """
-    until = time.monotonic() + wait_s
+
+def _wait(where: Servers, wanted: set[str], begins: Begins, until: float, told: Shown) -> int:
     missing, at = set(wanted), dict(begins)
     while True:
         ends = {
@@ -187,7 +189,7 @@ def wait_until_told(
         missing -= newest_statuses(where, at).keys()
         # What comes while this is read is read once more.
         at = {part: max(at[part], end) for part, end in ends.items()}
-        told(len(wanted) - len(missing))
+        told(len(wanted) - len(missing), len(wanted))
         if not missing or time.monotonic() > until:
             return len(missing)
         time.sleep(PAUSE_S)

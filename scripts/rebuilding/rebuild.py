@@ -135,8 +135,7 @@ def rebuilt(
                 " each, or when they start: restart them one at a time to be quicker",
                 err=True,
             )
-        told = options.counted("sections written anew")
-        live.wait_until_told(where, {*states_of(where)}, begins, wait_s, told)
+        live.wait_until_told(where, {*states_of(where)}, begins, wait_s)
         left = min(COMPARED_S, until - time.monotonic())
         found = compared_in_time(where, left, begins=begins)
         if not found.is_well:

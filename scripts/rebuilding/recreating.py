@@ -1,7 +1,7 @@
 """Deletes a topic that workers write again from their state, creates it, and waits for them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
@@ -13,6 +13,7 @@ from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from scripts.brokers.reading import spans_of
 from scripts.contracts.topics import Create, carry_out, existing_topics, plan
 from scripts.history.reading import Unread, decoded, each_line, readable, stored
+from scripts.program.progress import progress
 from scripts.rebuilding.comparing import Comparison, Counts, compare, counts_of
 
 ANSWER_S = 30.0
@@ -109,21 +110,21 @@ def compared(where: Servers, begins: Begins | None = None) -> Comparison:
 def compared_in_time(
     where: Servers,
     wait_s: float,
-    told: Callable[[int], None] = lambda _: None,
     begins: Begins | None = None,
 ) -> Comparison:
     """Compare until nothing is missing any more, or the time is over; return the last one.
 
-    told:   called with the number of sections whose status is there.
     begins: by partition, the offset before which no status counts.
     """
     until = time.monotonic() + wait_s
-    while True:
-        found = compared(where, begins)
-        told(sum(found.sums.values()) - len(found.why))
-        if found.is_well or not found.may_become_well or time.monotonic() > until:
-            return found
-        time.sleep(PAUSE_S)
+    with progress("statuses verified") as told:
+        while True:
+            found = compared(where, begins)
+            total = sum(found.sums.values())
+            told(total - len(found.why), total)
+            if found.is_well or not found.may_become_well or time.monotonic() > until:
+                return found
+            time.sleep(PAUSE_S)
 
 
 def states_of(where: Servers) -> dict[str, Counts]:

@@ -1,7 +1,7 @@
 """`seatstream waiting-room rebuild`: a line that Redis has lost, put back as it was told."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 from redis.exceptions import RedisError
@@ -15,13 +15,13 @@ from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
     command,
     confirmed,
-    counted,
     dry_run_option,
     failing,
     is_all,
     json_option,
     yes_option,
 )
+from scripts.program.progress import progress
 from scripts.rebuilding.recreating import Refused
 from state.domain.waiting.admission import TURN_MAX, may_wait
 from state.domain.waiting.line import Fact, Stands, Step, line_of
@@ -77,7 +77,7 @@ def rebuild_line(
     if is_all(steps_of(event, line, unread), dry_run=dry_run, as_json=as_json):
         return FOUND if line else DONE
     confirmed(f"Put this line into Redis at {url.rpartition('@')[2]}?", yes=yes)
-    put = asyncio.run(put_back(url, event, line, counted("users")))
+    put = asyncio.run(put_back(url, event, line))
     is_all(
         [f"{put} of {len(line)} users put back; open the room"], dry_run=as_json, as_json=as_json
     )
@@ -124,19 +124,18 @@ async def check_lost(url: str, event: int) -> None:
         )
 
 
-async def put_back(
-    url: str, event: int, line: Sequence[Stands], progressed: Callable[[int], None]
-) -> int:
+async def put_back(url: str, event: int, line: Sequence[Stands]) -> int:
     """Put users back in the order of their turns; return how many were not there."""
     client, put = client_of(url, timeout_s=PATIENCE_S), 0
     try:
         rooms = WaitingRooms(client.execute_command)
         # One script at least: a line of nobody has a room, too.
-        for first in range(0, len(line) or 1, RESTORED_MAX):
-            part = line[first : first + RESTORED_MAX]
-            is_last = first + RESTORED_MAX >= len(line)
-            put += await rooms.restore(event, part, is_last=is_last)
-            progressed(first + len(part))
+        with progress("users put back") as told:
+            for first in range(0, len(line) or 1, RESTORED_MAX):
+                part = line[first : first + RESTORED_MAX]
+                is_last = first + RESTORED_MAX >= len(line)
+                put += await rooms.restore(event, part, is_last=is_last)
+                told(first + len(part), len(line))
     finally:
         await client.aclose()
     return put

@@ -13,7 +13,6 @@ from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
     command,
     confirmed,
-    counted,
     dry_run_option,
     failing,
     json_option,
@@ -43,11 +42,11 @@ def rebuild(*, dry_run: bool, yes: bool, as_json: bool) -> int:
     tables = tables_at(settings.database_url, settings.app_id, "who makes the tables anew")
     found = Found()
     if dry_run:
-        for _ in stored_rows(where, found, counted("records")):
+        for _ in stored_rows(where, found):
             pass
         return _told(found, "would be written", as_json=as_json)
     confirmed("Delete all rows of the tables and write them anew?", yes=yes)
-    asyncio.run(tables.replace(lambda: stored_rows(where, found, counted("records"))))
+    asyncio.run(tables.replace(lambda: stored_rows(where, found)))
     return _told(found, "written", as_json=as_json)
 
 

@@ -45,7 +45,7 @@ class Found:
         self.first = self.first or f"{topic.name}-{partition}, offset {offset}: {why}"
 
 
-def stored_rows(where: Servers, found: Found, progressed: Callable[[int], None]) -> Iterator[Row]:
+def stored_rows(where: Servers, found: Found) -> Iterator[Row]:
     """Yield every row; raises CannotRead and KafkaException.
 
     The ends are asked for now: what workers store from now on is told to the tables by its topic.
@@ -55,7 +55,7 @@ def stored_rows(where: Servers, found: Found, progressed: Callable[[int], None])
         with reading(where) as consumer:
             # Behind open transactions too: who has read what such a one tells may be ahead of
             # where its changelog seems to end.
-            yield from read_spans(consumer, topic, spans_of(where, topic), progressed)
+            yield from read_spans(consumer, topic, spans_of(where, topic))
 
     return rows_in(lying, found)
 

@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 from hypothesis import given
 from hypothesis import strategies as st
 from support.logs.letters_in_memory import InMemory
+from support.logs.progress_lines import said_on_the_way
 
 from schemas.topics import DEAD_LETTER_QUEUE, SECTION_COMMANDS
 from scripts.auditing.log import LogRecord
@@ -89,8 +90,13 @@ def test_a_value_that_was_made_anew_is_sent_in_place_of_the_original() -> None:
     assert dict(mark)["redrive-changed"] == b"true"
 
 
-def test_a_low_rate_makes_small_transactions_and_tells_of_each() -> None:
+def test_how_many_were_sent_is_told_behind_each_transaction(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     producer = InMemory()
-    told: list[int] = []
-    run(producer, letters(3), set(), rate=1_000_000.0, told=told.append)
-    assert told == [3]
+    told = said_on_the_way(
+        lambda: run(producer, letters(sending.BATCH + 3), set(), rate=1_000_000.0),
+        monkeypatch,
+        capsys,
+    )
+    assert told == ["sent back: 100 of 103", "sent back: 103 of 103"]

@@ -1,11 +1,11 @@
-"""Commands fail with a line and 2, ask before they destroy, and are silent where nobody looks."""
+"""Commands fail with a line and 2, ask before they destroy, and show the steps first."""
 
 import json
 
 import click
 import pytest
 
-from scripts.program.options import command, confirmed, counted, failing, is_all, somebody
+from scripts.program.options import command, confirmed, failing, is_all, somebody
 
 
 class Trouble(Exception):
@@ -43,11 +43,6 @@ def test_nobody_who_can_be_asked_is_no_yes(monkeypatch: pytest.MonkeyPatch) -> N
     confirmed("Delete?", yes=True)
     with pytest.raises(click.ClickException, match="--yes"):
         confirmed("Delete?", yes=False)
-
-
-def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    counted("records")(5)
-    assert capsys.readouterr() == ("", "")
 
 
 def test_somebody_has_a_name() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from support.logs.audit_logs import ID_BY_NAME, sound_log
+from support.logs.progress_lines import said_on_the_way
 
 from schemas.topics import SEATS_CHANGELOG, SECTION_COMMANDS, SECTION_STATUS, Topic
 from scripts.auditing.log import LogRecord
@@ -150,11 +151,13 @@ UNKNOWN = compare(
 )
 
 
-def test_what_is_missing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, MISSING, MISSING, WELL)
-    told: list[int] = []
-    assert recreating.compared_in_time(WHERE, 60.0, told.append) is WELL
-    assert told == [0, 0, 1]
+def test_what_is_missing_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = answers(monkeypatch, MISSING, MISSING, WELL)
+    told = said_on_the_way(lambda: recreating.compared_in_time(WHERE, 60.0), monkeypatch, capsys)
+    assert left == [WELL]
+    assert told == ["statuses verified: 0 of 1", "statuses verified: 1 of 1"]
 
 
 def test_what_will_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
