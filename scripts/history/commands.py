@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from scripts.auditing.stored import STATE_BY_TAG
 from scripts.brokers.addresses import NotUp, Servers, servers
 from scripts.brokers.reading import spans_of
 from scripts.history import reading, rendering
+from scripts.history.rules import rules_of
 from scripts.history.timeline import NOW, Event, Until
 from scripts.letters.letter import Letter, read_letter
 from scripts.letters.rendering import fields_as_text, line_of
@@ -167,19 +168,24 @@ def inspect_store(*, as_json: bool) -> int:
 @json_option
 @failing(*FAILURES)
 def explain_seat(*, event_id: int, section: str, row: str, seat: str, as_json: bool) -> int:
-    """Say who had a seat, from when to when, and by which command.
+    """Say who had a seat, from when to when, by which command, strategy and version of the rules.
 
     ROW and SEAT are labels as on the ticket; @0 is an index.
     Example: seatstream explain seat 9 A 12 7
     """
-    found = reading.section_log(servers(), event_id, section)
+    where = servers()
+    found = reading.section_log(where, event_id, section)
     places = found.layout.find(row, seat)
     if not places:
         raise CannotRead(f"section {section} has no seat {row} {seat}; @0 names one by its index")
+    offsets = {
+        event.position.offset for place in places for event in found.timeline.of_seat(place)
+    }
+    rules = rules_of(where, found.partition, offsets)
     lines = []
     for place in places:
         lines.append(f"seat {found.layout.label(place)}")
-        lines += [f"  {line}" for line in rendering.seat_history(found.timeline, place)]
+        lines += [f"  {line}" for line in rendering.seat_history(found.timeline, place, rules)]
     _tell(lines, found.unread, as_json=as_json)
     return DONE
 
@@ -192,15 +198,15 @@ def explain_reservation(*, reservation_id: str, as_json: bool) -> int:
     Example: seatstream explain reservation r-1234
     """
     where, unread = servers(), reading.Unread()
-    explained = _explains(where)
     lines = [
         ((partition, record.offset, 0), rendering.command_line(record, name, fields))
         for partition, record, name, fields in reading.commands(where, reservation_id, unread)
     ]
     told = reading.outcomes(where, [reservation_id], keeps=_is_of(reservation_id), unread=unread)
+    explained = _explains(where, told)
     for partition, event in told:
         place = (partition, event.position.offset, 1)
-        lines += [(place, line) for line in explained(event)]
+        lines += [(place, line) for line in explained(partition, event)]
     for letter in _letters_of(where, reservation_id):
         place = (letter.partition, letter.origin.offset, 2)
         lines.append((place, f"dead letter {line_of(letter, was_sent=False).strip()}"))
@@ -229,8 +235,14 @@ def _is_of(reservation_id: str) -> Callable[[dict[str, Any]], bool]:
     return lambda fields: bool(fields["request"]["reservationId"] == reservation_id)
 
 
-def _explains(where: Servers) -> Callable[[Event], list[str]]:
-    """Return what tells an outcome in lines; each section is read once."""
+def _explains(
+    where: Servers, told: Sequence[tuple[int, Event]]
+) -> Callable[[int, Event], list[str]]:
+    """Return what tells an outcome in lines; each section, and each partition, is read once."""
+    offsets: dict[int, set[int]] = {}
+    for partition, event in told:
+        offsets.setdefault(partition, set()).add(event.position.offset)
+    rules = {part: rules_of(where, part, those) for part, those in offsets.items()}
 
     @cache
     def section(event_id: int, name: str) -> reading.SectionLog | None:
@@ -239,13 +251,13 @@ def _explains(where: Servers) -> Callable[[Event], list[str]]:
         except reading.NoSection:
             return None
 
-    def explained(event: Event) -> list[str]:
+    def explained(partition: int, event: Event) -> list[str]:
         request = event.fields["request"]
         found = section(request["eventId"], request["section"])
         if found is None:
-            return [rendering.outcome_line(event, None)]
+            return [rendering.outcome_line(event, None, rules[partition])]
         return [
-            rendering.outcome_line(event, found.layout),
+            rendering.outcome_line(event, found.layout, rules[partition]),
             *rendering.reason_of(event, found.layout, found.timeline),
         ]
 

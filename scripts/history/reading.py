@@ -30,6 +30,7 @@ class NoSection(CannotRead):
 class SectionLog:
     """A section now and before; unread: what may belong to it, and cannot be read."""
 
+    partition: int
     layout: Layout
     timeline: Timeline
     state: Fields
@@ -230,7 +231,7 @@ def section_of(
     now = state.state_of(names[b"s"], counters)
     present = present_seats(layout, now, closed, reservations)
     own = [event for event in events if is_own(event.fields)]
-    return SectionLog(layout, Timeline(present, in_order(own)), now)
+    return SectionLog(state.notes.partition, layout, Timeline(present, in_order(own)), now)
 
 
 def _is_of(event_id: int, section: str) -> Callable[[Fields], bool]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from scripts.auditing.log import LogRecord
 from scripts.auditing.seats import Place
+from scripts.history.rules import Rules
 from scripts.history.section import Layout
 from scripts.history.timeline import Event, Fields, Seat, Timeline, Use, each_change, largest_run
 from scripts.letters.wanted import as_time
@@ -74,8 +75,8 @@ def when(event: Event) -> str:
     return f"{as_time(event.at_ms)}  command {event.position.offset}{lapse}"
 
 
-def seat_history(timeline: Timeline, place: Place) -> Iterator[str]:
-    """Yield who had a seat, from when to when."""
+def seat_history(timeline: Timeline, place: Place, rules: Rules) -> Iterator[str]:
+    """Yield who had a seat, from when to when, and how it was chosen."""
     changes = list(each_change(timeline, place))
     if not changes:
         yield f"no outcome in the log is about it; it is {said_of(timeline.present[place])}"
@@ -87,7 +88,7 @@ def seat_history(timeline: Timeline, place: Place) -> Iterator[str]:
         yield (
             f"{when(event)}  {said_of(after)}: {event.name}{f' {cause}' if cause else ''} of"
             f" {request['reservationId']} (user {request['userId']}, section version"
-            f" {event.fields['version']})"
+            f" {event.fields['version']}; {rules.said_of(event)})"
         )
 
 
@@ -117,7 +118,7 @@ def command_line(record: LogRecord, name: str, fields: Fields) -> str:
     )
 
 
-def outcome_line(event: Event, layout: Layout | None) -> str:
+def outcome_line(event: Event, layout: Layout | None, rules: Rules) -> str:
     """Return one outcome of a reservation."""
     fields = event.fields
     parts = [when(event), event.name]
@@ -130,4 +131,5 @@ def outcome_line(event: Event, layout: Layout | None) -> str:
         parts.append(f"until {as_time(fields['deadlineMs'])}")
     if fields.get("currency"):
         parts.append(f"{fields['amount']} {fields['currency']} (minor units)")
+    parts.append(f"by {rules.said_of(event)}")
     return "  ".join(parts)

@@ -149,7 +149,7 @@ COMMANDS = (
     ),
     Command(
         ("explain", "seat"),
-        "Say who had a seat, from when to when, and by which command.",
+        "Say who had a seat, from when to when, by which command and rules.",
         "scripts.history.commands:explain_seat",
         is_ours=True,
     ),

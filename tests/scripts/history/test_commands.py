@@ -1,6 +1,7 @@
 """What an operator types to look at a section, from the words to the exit code."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,7 +17,8 @@ from schemas.topics import (
 )
 from scripts.auditing.log import CannotRead, LogRecord
 from scripts.brokers.addresses import Servers
-from scripts.history import commands, reading
+from scripts.history import commands, reading, rules
+from scripts.history.rules import STRATEGIES
 from scripts.program.main import run
 
 PARTITIONS = 3
@@ -42,13 +44,14 @@ def lines_of(
 
 @pytest.fixture(autouse=True)
 def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def spans(*_: object, **__: object) -> dict[int, None]:
-        return dict.fromkeys(range(PARTITIONS))
+    def spans(*_: object, **__: object) -> dict[int, tuple[int, int]]:
+        return dict.fromkeys(range(PARTITIONS), (0, 10**9))
 
     writers = {number: (name, None) for name, number in ID_BY_NAME.items()}
     monkeypatch.setattr(commands, "servers", lambda: Servers("localhost:1", "http://localhost:1"))
     monkeypatch.setattr(commands, "spans_of", spans)
     monkeypatch.setattr(reading, "spans_of", spans)
+    monkeypatch.setattr(rules, "spans_of", spans)
     monkeypatch.setattr(reading, "each_line", lines_of)
     monkeypatch.setattr(reading, "writers_of", lambda *_: (writers, []))
 
@@ -113,6 +116,22 @@ def test_u9_every_outcome_of_a_reservation_is_explained(
         assert name in out
         if fields.get("reason"):
             assert f"    {fields['reason']}: " in out
+
+
+def test_u9_a_hold_is_told_with_its_strategy_and_the_version_of_the_rules(
+    section: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = next(
+        fields["request"]["reservationId"] for name, fields in held() if name == "SeatsHeld"
+    )
+    out = said("explain", "reservation", one, code=0, capsys=capsys)
+    asked = re.search(r"asked: (Hold\w+)", out)
+    assert asked
+    [told] = [line for line in out.splitlines() if "  SeatsHeld  " in line]
+    assert re.search(rf"by {STRATEGIES[asked[1]]}, rules [12]$", told)
+    assert "; rules " in said("explain", "seat", *section, "@0", "@0", code=0, capsys=capsys) or (
+        "no outcome" in said("explain", "seat", *section, "@0", "@0", code=0, capsys=capsys)
+    )
 
 
 def test_what_the_log_has_nothing_of_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:

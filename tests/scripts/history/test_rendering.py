@@ -9,12 +9,14 @@ from support.logs.audit_logs import identity, row_plan
 
 from scripts.auditing.log import LogRecord
 from scripts.history import rendering
+from scripts.history.rules import Rules
 from scripts.history.section import Layout
 from scripts.history.timeline import FREE, Event, Position, Seat, Timeline, Use
 from state.domain.reasons import Reason
 
 LAYOUT = Layout([row_plan("A", 4, 2), row_plan("BB", 2)])
 PLACES = LAYOUT.places()
+RULES = Rules(((0, 2),), {1: "HoldBestAvailable"})
 
 
 def event(offset: int, name: str, who: str = "r1", **fields: Any) -> Event:
@@ -52,7 +54,9 @@ def test_u9_the_history_of_a_seat_says_who_had_it_from_when_and_why_no_more() ->
         event(7, "SeatsHeld", "r2", seats=seats(1)),
         event(8, "ReservationConfirmed", "r2", seats=seats(1)),
     ]
-    lines = list(rendering.seat_history(Timeline(dict.fromkeys(PLACES, FREE), events), (0, 1)))
+    lines = list(
+        rendering.seat_history(Timeline(dict.fromkeys(PLACES, FREE), events), (0, 1), RULES)
+    )
     assert lines[0] == "before: free"
     assert [line.split("  ")[2].split(" of")[0] for line in lines[1:]] == [
         "held by r1: SeatsHeld",
@@ -64,7 +68,7 @@ def test_u9_the_history_of_a_seat_says_who_had_it_from_when_and_why_no_more() ->
 
 def test_a_seat_without_outcomes_says_how_it_stands() -> None:
     timeline = Timeline({(0, 0): Seat(Use.SOLD, "old")}, [])
-    [line] = rendering.seat_history(timeline, (0, 0))
+    [line] = rendering.seat_history(timeline, (0, 0), RULES)
     assert "sold by old" in line
 
 
@@ -116,10 +120,17 @@ def test_an_outcome_is_told_with_seats_deadline_and_price() -> None:
         amount=500,
         currency="EUR",
     )
-    line = rendering.outcome_line(held, LAYOUT)
-    for part in ("SeatsHeld", "epoch 1", "seats BB/1 BB/2", "until 2027", "500 EUR"):
+    line = rendering.outcome_line(held, LAYOUT, RULES)
+    for part in (
+        "SeatsHeld",
+        "epoch 1",
+        "seats BB/1 BB/2",
+        "until 2027",
+        "500 EUR",
+        "by best available, rules 2",
+    ):
         assert part in line
-    assert "seats" not in rendering.outcome_line(held, None)
+    assert "seats" not in rendering.outcome_line(held, None, RULES)
 
 
 def test_a_command_is_told_with_who_asked() -> None:
