@@ -24,7 +24,7 @@ from schemas.topics import DEAD_LETTER_QUEUE, SECTION_COMMANDS, TOPICS
 from scripts.auditing.log import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.contracts.topics import carry_out, plan
-from scripts.letters.letter import REDRIVEN_FROM
+from scripts.letters.letter import REDRIVEN_FROM, Letter
 from scripts.letters.sending import read_letters
 from state.domain.keys import partition_of
 from streams.batch import DeadLetter
@@ -159,8 +159,13 @@ def test_a_mark_behind_somebody_elses_open_transaction_is_not_missed(
     assert other.flush(30) == 0
     where = Servers(brokers, environment["SCHEMA_REGISTRY_URL"])
     has_read = Event()
+
+    def keeps(_: Letter) -> bool:
+        has_read.set()
+        return True
+
     with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(read_letters, where, lambda _: True, lambda _: has_read.set())
+        found = pool.submit(read_letters, where, keeps)
         try:
             # Where it ends for whoever does not wait was asked for by then.
             assert has_read.wait(60)
