@@ -20,6 +20,7 @@ from schemas.topics import (
     DEAD_LETTER_QUEUE,
     PAYMENT_COMMANDS,
     PAYMENT_EVENTS,
+    PERFORMANCE_SLOTS,
     PURCHASE_CONFIRMED,
     PURCHASE_CREATED,
     PURCHASES_CHANGELOG,
@@ -87,6 +88,7 @@ class Log:
     payments:  payment-commands. told: payment-events. purchases: purchases-changelog.
     carts:     cart-commands. carts_state: carts-changelog.
     confirmed: purchase-confirmed. issued: purchase-created. allocated: seats-allocated.
+    slots:     performance-slots.
     ledger:    what the mock gateway has decided; None where nobody gave it.
     locks:     those of seats in Redis; None where nobody named it. locks_read_ms: when, Unix ms.
     rooms:     waiting rooms in Redis, likewise. turns: waiting-turns, read behind them;
@@ -111,6 +113,7 @@ class Log:
     confirmed: Records = field(default_factory=dict)
     issued: Records = field(default_factory=dict)
     allocated: Records = field(default_factory=dict)
+    slots: Records = field(default_factory=dict)
     ledger: tuple[Entry, ...] | None = None
     locks: tuple[SeenLock, ...] | None = None
     locks_read_ms: int = 0
@@ -171,7 +174,7 @@ def reading(where: Servers, *, committed: bool = True) -> Iterator[Consumer]:
 def read_log(
     where: Servers, group: str = "", ledger: Path | None = None, redis_url: str = ""
 ) -> Log:
-    """Read all thirteen topics, and what Redis has; raises CannotRead.
+    """Read all topics of the audit, and what Redis has; raises CannotRead.
 
     group:     of the workers, the default one where it is empty.
     ledger:    file of the mock gateway, `DIR/ledger`.
@@ -196,7 +199,7 @@ def wire_of(where: Servers, log: Log) -> WireFormat:
         records
         for topic in (
             *(log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts),
-            *(log.confirmed, log.issued, log.allocated, log.turns),
+            *(log.confirmed, log.issued, log.allocated, log.slots, log.turns),
         )
         for records in topic.values()
     ]
@@ -249,6 +252,7 @@ def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | No
     log = Log(WireFormat(Avro(), {}), partition_count(consumer, SECTION_COMMANDS), committed)
     # Effects first and causes last: what the commands' snapshot lacks cannot have effects. What a
     # purchase knows of seats and gateways is read before these, and what moved it after them.
+    log.slots = read_topic(consumer, PERFORMANCE_SLOTS)
     log.allocated = read_topic(consumer, SEATS_ALLOCATED)
     log.issued = read_topic(consumer, PURCHASE_CREATED)
     log.carts_state = read_topic(consumer, CARTS_CHANGELOG)

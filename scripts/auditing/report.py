@@ -69,8 +69,9 @@ class Report:
                of them that may yet go by themselves.
     rooms:     waiting rooms in Redis; waiting: users who wait there.
     held_over_limit: buyers who have more of an event than it allows, at rest.
-    purchases: that are active; tickets: seats of theirs; allocations: to them; unissued: orders
-               whose newest word nobody has acted on; unallocated: purchases without allocation.
+    purchases: that are active; tickets: seats of theirs; allocations: to them; slots: planned for
+               these; unissued: orders whose newest word nobody has acted on; unallocated:
+               purchases without allocation.
     issued_twice: purchases told of twice, buyers with two, seats and allocations that are double.
     digest:    of everything that was expected: equal for equal logs.
     """
@@ -121,6 +122,7 @@ class Report:
     purchases: int = 0
     tickets: int = 0
     allocations: int = 0
+    slots: int = 0
     unissued: int = 0
     unallocated: int = 0
     issued_twice: int = 0
@@ -281,7 +283,8 @@ def as_text(report: Report) -> list[str]:
         waiting = f"{report.unissued} orders and {report.unallocated} purchases wait"
         purchases = f"{report.purchases} purchases with {report.tickets} tickets"
         twice = f"issued twice {report.issued_twice}"
-        lines.append(f"{purchases}, {report.allocations} allocations; {twice}; {waiting}")
+        allocated = f"{report.allocations} allocations with {report.slots} slots"
+        lines.append(f"{purchases}, {allocated}; {twice}; {waiting}")
     remarks = (
         ("foreign records in", report.foreign),
         ("unreadable and replaced by newer values in", report.superseded),

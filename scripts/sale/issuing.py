@@ -1,4 +1,4 @@
-"""What happens after the money of the sale: a worker that issues and allocates; its service."""
+"""What happens after the money of the sale: a worker, and the service that it asks."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from secrets import token_urlsafe
 from time import monotonic, sleep
 from typing import Self
 
-from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED
+from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import rest
 from scripts.processes.allocation import AllocationService
@@ -19,7 +19,7 @@ OPEN_INTENTS = "seatstream_open_intents"
 
 
 class Issuing:
-    """One worker that plays both roles, in a group of its own beside the sale."""
+    """One worker that plays all three roles, in a group of its own beside the sale."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Issuing:
         self._say = say
         self._service = AllocationService(directory / "allocation")
         own = {
-            "SEATSTREAM_ROLES": "issue_purchases,allocate_purchases",
+            "SEATSTREAM_ROLES": "issue_purchases,allocate_purchases,schedule_slots",
             "SEATSTREAM_APP_ID": GROUP,
             "ADMIN_SERVICE_URL": self._service.url,
             "SEATSTREAM_ANSWER_SECRET": token_urlsafe(),
@@ -74,10 +74,13 @@ class Issuing:
 
     def is_done(self) -> bool:
         """Say whether its topics are at rest, and nothing is to be asked of the service."""
-        # What is issued is allocated later: so the questions are looked at last.
+        # What is issued is allocated later: so the questions are looked at behind that, and what
+        # follows from their answers last.
         topics = PURCHASE_CONFIRMED, PURCHASE_CREATED
-        return not rest(self._where, GROUP, topics).behind and (
-            self._worker.metric(OPEN_INTENTS) == 0
+        return (
+            not rest(self._where, GROUP, topics).behind
+            and self._worker.metric(OPEN_INTENTS) == 0
+            and not rest(self._where, GROUP, [SEATS_ALLOCATED]).behind
         )
 
     def leave(self) -> None:

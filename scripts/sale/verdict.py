@@ -114,6 +114,7 @@ def summary_of(elapsed_s: float, sale: Sale, report: Report, http: HttpReport) -
         "purchases": report.purchases,
         "tickets": report.tickets,
         "allocations": report.allocations,
+        "slots": report.slots,
         "issued_twice": report.issued_twice,
     }
     if sale.faults:

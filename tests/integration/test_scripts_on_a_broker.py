@@ -62,7 +62,7 @@ SUMMARY_KEYS = [
     *("payments", "declined", "captured", "refunded", "price_of_sold"),
     *("money_mismatch", "charged_twice", "open_intents", "compensations", "sold_elsewhere"),
     *("carts", "carts_half_held", "locks_left", "held_over_limit"),
-    *("purchases", "tickets", "allocations", "issued_twice"),
+    *("purchases", "tickets", "allocations", "slots", "issued_twice"),
 ]
 EXACT = [
     *("held", "free", "sold_twice", "lost", "duplicate_outcomes", "status_mismatches"),

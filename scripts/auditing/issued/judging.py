@@ -65,6 +65,7 @@ def judge_issued(issued: Issued, report: Report) -> None:
     report.purchases = len(active)
     report.allocations = sum(len(issued.allocated.get(own_id, ())) for own_id in active)
     report.unallocated = sum(not issued.allocated.get(own_id) for own_id in active)
+    report.slots = len(issued.slots)
     report.unissued = sum(
         is_unissued(word, issued.orders.get(order_id)) for order_id, word in issued.newest.items()
     )

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED, Topic
+from schemas.topics import (
+    PERFORMANCE_SLOTS,
+    PURCHASE_CONFIRMED,
+    PURCHASE_CREATED,
+    SEATS_ALLOCATED,
+    Topic,
+)
 from scripts.auditing.log import Log, Records
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
@@ -57,6 +63,7 @@ class Issued:
     told:      each record about a purchase, by purchase id and revision.
     is_active: by purchase id, by its highest revision.
     allocated: ids of the service's allocations that have not ended, by purchase id.
+    slots:     (allocation id, date, time) of each that was planned and not cancelled.
     """
 
     confirmed: dict[tuple[str, int], Word] = field(default_factory=dict)
@@ -65,6 +72,7 @@ class Issued:
     told: dict[tuple[str, int], list[Word]] = field(default_factory=lambda: defaultdict(list))
     is_active: dict[str, tuple[int, bool]] = field(default_factory=dict)
     allocated: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    slots: set[tuple[str, str, str]] = field(default_factory=set)
 
 
 def read_issued(log: Log, report: Report) -> Issued:
@@ -102,6 +110,14 @@ def read_issued(log: Log, report: Report) -> Issued:
         # One that has ended makes room for another.
         change = allocations.discard if fields["status"] == "ended" else allocations.add
         change(str(fields["allocationId"]))
+    for notes, offset, name, fields in decoded(log, log.slots, PERFORMANCE_SLOTS, report):
+        slot = str(fields["allocationId"]), str(fields["date"]), str(fields["time"])
+        if name != "SlotScheduled":
+            issued.slots.discard(slot)
+            continue
+        if slot in issued.slots:
+            notes.bad("I26", "slot twice", offset, f"{slot} is planned already")
+        issued.slots.add(slot)
     return issued
 
 

@@ -177,8 +177,8 @@ def test_purchases_are_read_before_what_they_follow_from() -> None:
     read_topics(cast("Consumer", broker), {})
     order = list(dict.fromkeys(broker.asked))
     effects = ["carts-changelog", "purchases-changelog", "purchase-confirmed", "payment-events"]
-    assert order[:2] == ["seats-allocated", "purchase-created"]
-    assert order[2:7] == [*effects, "seats-changelog"]
+    assert order[:3] == ["performance-slots", "seats-allocated", "purchase-created"]
+    assert order[3:8] == [*effects, "seats-changelog"]
     assert order.index("cart-commands") > order.index("section-status")
     assert order.index("payment-commands") > order.index("section-status")
     assert order[-1] == NAME

@@ -21,7 +21,7 @@ from scripts.auditing.report import (
 KEYS = {
     "carts", "carts_half_held", "held_over_limit", "locks", "locks_left", "locks_waiting",
     "carts_under_way", "rooms", "waiting",
-    "purchases", "tickets", "allocations", "unissued", "unallocated", "issued_twice",
+    "purchases", "tickets", "allocations", "slots", "unissued", "unallocated", "issued_twice",
     "captured", "charged_twice", "compensations", "declined", "money_mismatch", "open_intents",
     "payments", "price_of_sold", "refunded", "sold_elsewhere", "under_way",
     "ahead", "blocked", "commands", "dead_letters", "digest", "distinct_outcomes",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED
+from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import Place, Rest
 from scripts.sale import issuing as module
@@ -24,6 +24,8 @@ class World:
 
     def rest(self, where: Servers, group: str, topics: object) -> Rest:
         assert (where, group) == (NOWHERE, GROUP)
+        if topics == [SEATS_ALLOCATED]:
+            return Rest({}, {}, {})
         assert topics == (PURCHASE_CONFIRMED, PURCHASE_CREATED)
         self.looks += 1
         is_behind = self.behind.pop(0) if len(self.behind) > 1 else self.behind[0]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from support.issuing.after_the_money import After
+from support.issuing.orders import CODECS
 from support.payments.shop import whole_sale
 
 from scripts.auditing.issued.reading import read_issued
@@ -53,3 +54,19 @@ def test_two_words_about_one_turn_that_differ_are_a_violation() -> None:
     assert [(each.invariant, each.anomaly, each.offset) for each in report.violations] == [
         ("I26", "two words", 99)
     ]
+
+
+def test_slots_that_are_planned_and_not_cancelled_are_counted_and_none_is_planned_twice() -> None:
+    shop, report = whole_sale(), Report()
+    log = shop.log()
+    head = b"p" * 28, b"ann", 7, 1, b"al-1"
+    days = [(b"2026-11-30", b"16:00", 1), (b"2026-12-01", b"16:00", 2)]
+    values = [CODECS.scheduled(*head, *day) for day in days]
+    values += [CODECS.cancelled(*head, *days[0]), CODECS.scheduled(*head, *days[0])]
+    log.slots = {0: [LogRecord(at, 0, b"7-ann", value) for at, value in enumerate(values)]}
+    issued = read_issued(log, report)
+    assert issued.slots == {("al-1", "2026-11-30", "16:00"), ("al-1", "2026-12-01", "16:00")}
+    assert report.violations == []
+    log.slots[0].append(LogRecord(9, 0, b"7-ann", values[1]))
+    read_issued(log, report)
+    assert [(one.anomaly, one.offset) for one in report.violations] == [("slot twice", 9)]
