@@ -12,6 +12,9 @@ group has committed every command: stop the buyers, and let the workers finish. 
 no verdict, but what is wrong already is told.
 
     python -m scripts.audit
+
+Where retention removed the first commands, --from-snapshot decides those behind a snapshot again,
+as `seatstream replay` does: outcomes and state of seats, and nothing of money, carts and locks.
 """
 
 import json
@@ -25,7 +28,8 @@ from scripts.auditing.checks import audit
 from scripts.auditing.log import CannotRead, nothing_is_garbage, read_log
 from scripts.auditing.report import as_json, as_text
 from scripts.brokers.addresses import NotUp, servers
-from scripts.command_line import parser_of, printable, until_stopped
+from scripts.command_line import cannot, parser_of, printable, tell, until_stopped
+from scripts.replaying.commands import FAILURES, as_document, as_lines, replayed
 
 EXIT_CODES = """exit codes:
   0  everything is as it must be
@@ -63,7 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="",
         help="REDIS_URL of the pods: locks of seats and waiting rooms there are judged too",
     )
+    parser.add_argument(
+        "--from-snapshot",
+        type=Path,
+        metavar="FILE",
+        help="of seatstream replay: seats alone are judged, by their rules, from there on",
+    )
     arguments = parser.parse_args(argv)
+    if arguments.from_snapshot is not None:
+        return _from_snapshot(arguments.from_snapshot, as_json=arguments.json)
     started = monotonic()
     try:
         with nothing_is_garbage():
@@ -78,6 +90,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(map(printable, as_text(report))))
         print(f"{monotonic() - started:.1f} s")
     return EXIT_CODE_BY_VERDICT[report.verdict]
+
+
+def _from_snapshot(begin: Path, *, as_json: bool) -> int:
+    """Have what lies behind a snapshot decided again; return the exit code."""
+    try:
+        found = replayed(servers(), begin)
+    except FAILURES as error:
+        return cannot("audit", error, as_json=as_json, code=3)
+    lines = [printable(line) for line in as_lines(found, None)]
+    tell(lines, as_document(found, None), as_json=as_json)
+    return 1 if found.findings.counts else 0
 
 
 if __name__ == "__main__":

@@ -285,7 +285,8 @@ def bounds_from_the_beginning(consumer: Consumer, topic: Topic) -> dict[int, tup
         if low > 0:
             raise CannotRead(
                 f"{topic.name}: commands of partition {partition} begin at offset {low}:"
-                " retention removed the beginning, so there is nothing to fold from"
+                " retention removed the beginning, so there is nothing to fold from. From a"
+                " snapshot of seatstream replay, --from-snapshot goes on, for seats"
             )
     return bounds
 

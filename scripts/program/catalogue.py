@@ -167,6 +167,12 @@ COMMANDS = (
         example="--json",
     ),
     Command(
+        ("replay",),
+        "Decide the commands of seats again, and compare outcomes and state.",
+        "scripts.replaying.commands:replay",
+        is_ours=True,
+    ),
+    Command(
         ("commands", "skip-lost"),
         "Give up commands that retention removed.",
         "scripts.skip_lost_commands:main",

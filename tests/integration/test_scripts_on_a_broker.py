@@ -249,6 +249,22 @@ def test_load_gets_an_outcome_for_every_command_and_the_log_is_exact(live: Live)
     assert report["commands"] >= 7020
 
 
+def test_p8_the_log_is_decided_again_beside_a_worker_and_goes_on_at_a_snapshot(
+    live: Live, plan: str, tmp_path: Path
+) -> None:
+    load = ("load_test", "--event-id", "26", "--plan", plan, "--wait", "120")
+    assert live.run(*load, "--commands", "600", "--flat-out")["missing"] == 0
+    kept = tmp_path / "kept"
+    whole = live.run("program", "replay", "--write", str(kept))
+    assert (whole["exact"], whole["since_the_beginning"]) == (True, True)
+    assert whole["outcomes_equal"] >= 600
+    more = ("load_test", "--event-id", "26", "--plan", plan, "--wait", "120", "--seed", "7")
+    assert live.run(*more, "--commands", "300", "--flat-out")["missing"] == 0
+    rest_ = live.run("program", "replay", "--from", str(kept))
+    assert (rest_["exact"], rest_["since_the_beginning"]) == (True, True)
+    assert 300 <= rest_["outcomes_equal"] < whole["outcomes_equal"]
+
+
 def test_u9_a_section_is_shown_and_its_seats_are_explained_while_a_worker_runs(
     live: Live, plan: str
 ) -> None:
