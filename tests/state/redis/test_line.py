@@ -19,7 +19,7 @@ from support.pages.certificates import Authority
 
 from infra.stack.redis_server import RedisServer
 from state.redis.idempotency import Claim, IdempotencyKeys
-from state.redis.line import REST_S, NoAnswer, RedisLine, TooManyAsk
+from state.redis.line import REST_S, TICK_S, NoAnswer, RedisLine, TooManyAsk
 from state.redis.rate_limit import Limit, RateLimits
 
 MANY = Limit(1_000_000, 60_000)
@@ -243,8 +243,8 @@ async def at_a_port(answering: Answering, tls: ssl.SSLContext | None = None) -> 
             await asyncio.gather(*open_ones)
 
 
-def passing_to(url: str, wait_s: float = 0.0) -> Answering:
-    """Pass bytes on to the server, its answers one line at a time with a wait between."""
+def passing_to(url: str) -> Answering:
+    """Pass bytes on to the server, and its answers back."""
     place = urlsplit(url)
 
     async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -253,8 +253,6 @@ def passing_to(url: str, wait_s: float = 0.0) -> Answering:
         async def back() -> None:
             while line := await from_server.readline():
                 writer.write(line)
-                if wait_s and line.startswith(b"+PONG"):
-                    await asyncio.sleep(wait_s)
 
         backwards = asyncio.create_task(back())
         while data := await reader.read(65_536):
@@ -266,12 +264,25 @@ def passing_to(url: str, wait_s: float = 0.0) -> Answering:
     return answering
 
 
-def test_a_redis_that_is_slower_than_what_is_asked_has_some_come_back_and_lets_none_through(
-    redis_url: str,
-) -> None:
+async def one_answer_a_tick(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each PING a tick after the one before it, and all else at once.
+
+    No server of its own: in the loop of who asks, it is never silent, however slow the machine.
+    """
+    while header := await reader.readline():
+        words = [await reader.readline() for _ in range(2 * int(header[1:]))]
+        is_ping = words[1] == b"PING\r\n"
+        if is_ping:
+            await asyncio.sleep(TICK_S)
+        writer.write(b"+PONG\r\n" if is_ping else b"+OK\r\n")
+
+
+def test_a_redis_that_is_slower_than_what_is_asked_has_some_come_back_and_lets_none_through() -> (
+    None
+):
     async def go() -> None:
         async with (
-            at_a_port(passing_to(redis_url, 0.02)) as port,
+            at_a_port(one_answer_a_tick) as port,
             line_to(f"redis://127.0.0.1:{port}/0", waiting_max=300) as line,
         ):
             asked = [line.ask("PING") for _ in range(400)]
@@ -279,7 +290,7 @@ def test_a_redis_that_is_slower_than_what_is_asked_has_some_come_back_and_lets_n
                 answers = await asyncio.gather(*asked, return_exceptions=True)
             kinds = Counter(type(answer) for answer in answers)
             # Beyond the bound at once, and within it those for whom it took too long.
-            assert kinds[TooManyAsk] >= 100
+            assert kinds[TooManyAsk] > 100
             assert kinds[bytes] >= 1
             assert set(kinds) == {bytes, TooManyAsk}
 
