@@ -68,8 +68,8 @@ class Carts:
             no limit.
     listed: ids of the carts that count for a buyer, by that key, as they are kept.
     payments: what became of its money, by cart id.
-    truth:  how the reservation of each part stands, by its id, as the oracle has it; with its
-            section's partition.
+    truth:  how each reservation with the id of a part stands, by that id, as the oracle has it;
+            with its section's partition. Two sections may each have one.
     """
 
     told: dict[int, list[PartTold]] = field(default_factory=lambda: defaultdict(list))
@@ -77,7 +77,7 @@ class Carts:
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)
     listed: dict[str, list[str]] = field(default_factory=dict)
     payments: dict[str, PaidCart] = field(default_factory=dict)
-    truth: dict[str, tuple[int, Fields]] = field(default_factory=dict)
+    truth: dict[str, list[tuple[int, Fields]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def read_carts(log: Log, report: Report) -> Carts:

@@ -45,7 +45,7 @@ FAMILIES: tuple[Callable[[Facts, Notes], None], ...] = (
     carts.check,  # I8, I25: carts are told what they must be
     payments.check,  # I8: payments are told what they must be
     holders.check,  # I3, I4: who has each seat
-    reservations.check,  # I7: what becomes of each reservation
+    reservations.check,  # I7, I9: what becomes of each reservation
     versions.check,  # I5: no version left out
     money.check,  # I6, I10, I11, I12, I24: what became of money
     layouts.check,  # I2: no seat that is none

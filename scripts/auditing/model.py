@@ -173,7 +173,7 @@ class Oracle:
             if name == "ClaimPayment":
                 self._tell_payments(self._claimed(fields, FREE_OF_CHARGE, 0))
             return [self._refusal("", fields["request"], "INTERNAL", foreign=True)]
-        outcomes = self._lapse(min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS))
+        outcomes = self._lapse(self.lapses_to_ms)
         if name and name != "Tick":
             outcomes.append(self._decide(key, name, fields))
         for section in self.touched_sections():
@@ -198,6 +198,11 @@ class Oracle:
             agreed = min(appended, clock)
             self.log_time_ms = max(self.log_time_ms, agreed)
             self.timer_ms = max(self.timer_ms, agreed)
+
+    @property
+    def lapses_to_ms(self) -> int:
+        """Return the time up to which deadlines are over: both clocks must be past them."""
+        return min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS)
 
     def touched_sections(self) -> list[Section]:
         """Return the known sections that the last record concerned."""

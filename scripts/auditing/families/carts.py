@@ -17,6 +17,8 @@ GONE = {"REJECTED", "RELEASED", "REFUNDED"}
 HAS_SEATS = {"UNSPECIFIED", "HELD", "PAYING", "SOLD"}
 # A part of which its section knows nothing: nobody survived it, or it went astray.
 NEVER: dict[str, str] = {"status": "UNSPECIFIED"}
+# Seats that somebody has who may yet give them back.
+OPEN = {"HELD", "PAYING"}
 
 
 def check(facts: Facts, notes: Notes) -> None:
@@ -61,7 +63,27 @@ def add_parts(facts: Facts, carts: Carts) -> None:
     """Note how the parts of carts stand in the sections of a partition."""
     for reservation_id, held in facts.oracle.reservations.items():
         if PART_ID.fullmatch(reservation_id):
-            carts.truth[reservation_id] = facts.partition, held.record
+            carts.truth[reservation_id].append((facts.partition, held.record))
+
+
+def standing_part(carts: Carts, cart_id: str, number: int) -> Fields:
+    """Return how a part of a known cart stands in its section; NEVER where that knows no such."""
+    cart = carts.stored[cart_id].fields
+    for _, record in carts.truth.get(f"{cart_id}_{number}", []):
+        if is_part_of(cart, number, record["request"]):
+            return record
+    return NEVER
+
+
+def is_part_of(cart: Fields, number: int, request: Fields) -> bool:
+    """Say whether a reservation of this number is that of the cart, by buyer, event and section.
+
+    Whoever writes commands may give any reservation the id of a part.
+    """
+    if number >= len(cart["parts"]):
+        return False
+    wanted = cart["userId"], cart["eventId"], cart["parts"][number]["section"]
+    return wanted == (request["userId"], request["eventId"], request["section"])
 
 
 def judge_carts(carts: Carts, report: Report) -> None:
@@ -81,14 +103,22 @@ def judge_carts(carts: Carts, report: Report) -> None:
             notes.bad(
                 "I10", "stranded money", paid.payment.offset, message, reservation_id=cart_id
             )
-    for reservation_id, (partition, record) in carts.truth.items():
+    judge_strays(carts, report)
+
+
+def judge_strays(carts: Carts, report: Report) -> None:
+    """Judge holds with the id of a part: each is of the cart that it names."""
+    for reservation_id, reservations in carts.truth.items():
         cart_id, _, number = reservation_id.partition("_")
         known = carts.stored.get(cart_id)
-        is_part = known is not None and int(number) < len(known.fields["parts"])
-        if record["status"] == "HELD" and not is_part:
-            notes, message = Notes(partition, report), "a hold of a cart that nobody knows"
-            where = {"reservation_id": reservation_id}
-            notes.bad("I25", "hold without cart", record["decidedOffset"], message, **where)
+        for partition, record in reservations:
+            request = record["request"]
+            is_part = known is not None and is_part_of(known.fields, int(number), request)
+            if record["status"] in OPEN and not is_part:
+                notes = Notes(partition, report)
+                message = f"{record['status']}, and no cart has this part"
+                where = {"reservation_id": reservation_id, "section": request["section"]}
+                notes.bad("I25", "hold without cart", record["decidedOffset"], message, **where)
 
 
 def judge_cart(cart_id: str, cart: StoredCart, carts: Carts, report: Report) -> None:
@@ -97,7 +127,7 @@ def judge_cart(cart_id: str, cart: StoredCart, carts: Carts, report: Report) -> 
     where = {"reservation_id": cart_id}
     standings: list[str] = []
     for number, part in enumerate(fields["parts"]):
-        _, record = carts.truth.get(f"{cart_id}_{number}", (0, NEVER))
+        record = standing_part(carts, cart_id, number)
         standings.append(record["status"])
         believed = part["standing"]["status"]
         is_known = believed == record["status"] or (record is NEVER and believed == "REJECTED")
@@ -158,7 +188,7 @@ def judge_payment(cart_id: str, cart: StoredCart, carts: Carts, report: Report) 
     if known["method"] or known["parameters"]:
         bad("I24", "kept secret", "what the gateway wants to know of the buyer is kept")
     records = [
-        carts.truth.get(f"{cart_id}_{number}", (0, NEVER))[1]
+        standing_part(carts, cart_id, number)
         for number, part in enumerate(fields["parts"])
         if part["isPaid"]
     ]

@@ -1,12 +1,13 @@
-"""I7: a reservation goes only from where it stands to where it may go.
+"""I7, I9: a reservation goes only where it may go, and no hold outlasts its deadline.
 
-Followed through the outcomes alone, without the oracle's decisions.
+Followed through the outcomes alone, without the oracle's decisions: only the time is the oracle's.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from scripts.auditing.facts import Facts
+from scripts.auditing.facts import Facts, Told
+from scripts.auditing.model import LAPSES_PER_RECORD
 from scripts.auditing.report import Notes
 
 # HELD, PAYING, SOLD, REJECTED, REFUNDED or the cause of a release; and the epoch.
@@ -18,10 +19,19 @@ FAILURES = {"DECLINED", "EXPIRED", "DIFFERED"}
 UNKNOWN: Standing = ("", 0)
 # A record that went astray is refused, whatever the reservation is elsewhere.
 ASTRAY = {"KEY_MISMATCH", "WRONG_PARTITION"}
+DEADLINES = {"SeatsHeld", "HoldExtended"}
+# A sale, a release of any cause, and a payment, whose own deadline is of the family of money.
+ENDS = {"ReservationConfirmed", "ReservationReleased", "PaymentStarted"}
 
 
 def check(facts: Facts, notes: Notes) -> None:
-    """Follow every reservation; note each step that it may not take."""
+    """Follow every reservation; note what it may not do, and holds that are over and stand."""
+    judge_steps(facts, notes)
+    judge_deadlines(facts, notes)
+
+
+def judge_steps(facts: Facts, notes: Notes) -> None:
+    """Note each step that a reservation may not take."""
     standings: dict[str, Standing] = {}
     for told in facts.followed:
         step = STEPS.get(told.name)
@@ -33,6 +43,29 @@ def check(facts: Facts, notes: Notes) -> None:
         if not is_legal:
             message = f"{before[0] or 'none'} to {told.name}"
             notes.bad("I7", "illegal transition", told.at, message, **told.where)
+
+
+def judge_deadlines(facts: Facts, notes: Notes) -> None:
+    """Note the holds that stand although their time is over."""
+    standing: dict[str, Told] = {}
+    lapses_by_last = 0
+    for told in facts.followed:
+        reservation = told.fields["request"]["reservationId"]
+        if told.name in DEADLINES:
+            standing[reservation] = told
+        elif told.name in ENDS:
+            standing.pop(reservation, None)
+            is_lapse = told.fields.get("cause") == "LAPSED"
+            lapses_by_last += is_lapse and told.at == facts.oracle.next_offset - 1
+    if lapses_by_last >= LAPSES_PER_RECORD:
+        # More are due than one record ends; the next one goes on.
+        return
+    now_ms = facts.oracle.lapses_to_ms
+    for told in standing.values():
+        over_ms = now_ms - told.fields["deadlineMs"]
+        if over_ms >= 0:
+            message = f"held for {over_ms} ms after its deadline"
+            notes.bad("I9", "stranded hold", told.at, message, **told.where)
 
 
 def hold(fields: Fields, before: Standing) -> tuple[bool, Standing]:

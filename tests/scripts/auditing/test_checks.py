@@ -307,6 +307,16 @@ def add_phantom_reservation(log: Log) -> None:
     append(log.changelog, partition, b"rnobody", log.changelog[partition][index].value)
 
 
+def extend_what_has_lapsed(log: Log) -> None:
+    """Put an extension in the place of a lapse, for no longer than that."""
+    partition, index = find(log.outcomes, lapsed)
+    record = log.outcomes[partition][index]
+    _, fields = decoded(record)
+    names = ("request", "outcomeId", "version", "decidedAtMs", "epoch", "amount", "currency")
+    extended = {name: fields[name] for name in names} | {"deadlineMs": fields["decidedAtMs"]}
+    log.outcomes[partition][index] = replace(record, value=value_of("HoldExtended", extended))
+
+
 def publish_under_another_key(log: Log) -> None:
     partition, index = find(log.outcomes, named("SeatsHeld"))
     records = log.outcomes[partition]
@@ -393,7 +403,7 @@ def plus(amount: int) -> Callable[[int], int]:
 MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
     "a hold's outcome is lost": (drop("outcomes", named("SeatsHeld")), {"I8"}),
     "a sale's outcome is lost": (drop("outcomes", named("ReservationConfirmed")), {"I8"}),
-    "a lapse is lost": (drop("outcomes", lapsed), {"I8"}),
+    "a lapse is lost": (drop("outcomes", lapsed), {"I8", "I9"}),
     "a rejection is lost": (drop("outcomes", named("ReservationRejected")), {"I8"}),
     "the hold command of an outcome is gone": (
         drop("commands", named("HoldBestAvailable"), skip=2),
@@ -441,6 +451,7 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
         alter("outcomes", named("ReservationRejected"), reason="SOLD_OUT"),
         {"I8"},
     ),
+    "a hold goes on after its lapse": (extend_what_has_lapsed, {"I9"}),
     "a lapse is called a cancellation": (alter("outcomes", lapsed, cause="CANCELLED"), {"I8"}),
     "an outcome names a command that is none": (
         alter("outcomes", named("SeatsHeld"), outcomeId="section-commands:0:99999:0"),

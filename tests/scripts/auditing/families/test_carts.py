@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.carts.cart_logs import (
@@ -28,7 +29,7 @@ from support.carts.carting import (
 )
 from support.carts.paid_carts import id_of
 from support.examples import of_whole
-from support.seats.section_commands import EVENT, extend, hold, refund_seats
+from support.seats.section_commands import EVENT, extend, hold, refund_seats, start_payment
 
 from scripts.auditing.checks import audit
 from scripts.auditing.log import Log
@@ -153,6 +154,30 @@ def test_i25_a_hold_whose_cart_is_not_there_is_flagged() -> None:
     for listed in log.carts_state.values():
         listed[:] = [record for record in listed if record.key != CART + HELD.encode()]
     assert found(log) == {("I25", "hold without cart")}
+
+
+def test_i25_a_part_that_is_paid_for_and_whose_cart_is_not_there_is_flagged() -> None:
+    world = sold_out()
+    world.send(open_cart(cart_id_of(6), best(A, 1)))
+    world.ask(start_payment(f"{cart_id_of(6)}_0", section=A))
+    log = log_of(world)
+    for listed in log.carts_state.values():
+        listed[:] = [record for record in listed if record.key != CART + cart_id_of(6).encode()]
+    assert ("I25", "hold without cart") in found(log)
+
+
+@pytest.mark.parametrize("section", [A, C])
+def test_i25_anothers_hold_with_the_id_of_a_part_is_no_part_wherever_it_lies(
+    section: str,
+) -> None:
+    world = Carting(("....",) * 3, relays=False)
+    world.ask(hold(f"{HELD}_0", 1, user="eve", section=section))
+    world.send(open_cart(HELD, best(A, 1), best(B, 1)))
+    stray = log_of(world)
+    assert audit(stray).verdict == "not at rest"
+    world.relay_all()
+    # It was given back, and the cart stands or falls by its own parts alone.
+    assert found(log_of(world)) == set()
 
 
 def test_a_cart_that_waits_is_not_at_rest() -> None:
