@@ -8,7 +8,9 @@ that failed here: it is made again, and finds its marks and rows where it was co
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from itertools import islice
 from time import monotonic
@@ -26,9 +28,11 @@ from state.tables.rows import (
     PurchaseRow,
     Row,
     TicketRow,
+    Wanted,
     Word,
     key_of,
     planned,
+    version_of,
 )
 
 WORDS_MAX: Final = 500
@@ -98,22 +102,32 @@ class Tables:
             raise
         return wrong
 
-    async def replace(self, rows: Callable[[], Iterable[Row]]) -> int:
-        """Have the tables say what these rows say, and nothing else; return how many they are.
+    async def counts(self) -> Counter[str]:
+        """Return how many rows each table has, and change nothing; raises TablesTrouble."""
+        try:
+            connection = await self._connected(is_patient=True, migrates=False)
+            return await _counts(connection)
+        except (psycopg.Error, OSError) as error:
+            raise TablesTrouble(self._said(error)) from None
+        finally:
+            await self.close()
 
-        rows: called when nobody writes any more. Who reads sees the former rows until the end. No
-        event is marked then: what comes again is compared with the rows. Raises TablesTrouble,
-        and whatever `rows` raises, with nothing changed.
+    async def replace(self, wanted: Callable[[Counter[str]], Wanted]) -> int:
+        """Have the tables say what is wanted, and nothing else; return how many rows it brought.
+
+        wanted: called with the number of rows in each table when nobody writes any more. Who reads
+        sees the former rows until the end. No event is marked then: what comes again is compared
+        with the rows. Raises TablesTrouble, and whatever `wanted` raises, with nothing changed.
         """
         try:
             connection = await self._connected(is_patient=True)
             async with connection.transaction():
                 await connection.execute(f"LOCK {_TABLES} IN SHARE ROW EXCLUSIVE MODE")
+                rows, kept = wanted(await _counts(connection))
+                await _empty(connection, kept)
                 count = 0
-                for table in (*_TABLES.split(", "), "processed_events"):
-                    await connection.execute(f"DELETE FROM {table}")  # noqa: S608  (ours)
-                for some in _chunks(rows(), WORDS_MAX):
-                    await _put(connection, some)
+                for some in _chunks(rows, WORDS_MAX):
+                    await _put(connection, await _unless_newer(connection, some, kept))
                     count += len(some)
         except (psycopg.Error, OSError, WrongSchema) as error:
             raise TablesTrouble(self._said(error)) from None
@@ -147,7 +161,8 @@ class Tables:
                     "SELECT pg_advisory_xact_lock(%s, %s)", (_WRITING, partition)
                 )
             marks = await self._marks(connection, words)
-            plan = planned(words, await _rows(connection, words), marks)
+            named = {key_of(row) for word in words for row in word.rows}
+            plan = planned(words, await _rows(connection, named), marks)
             await _put(connection, plan.rows.values())
             await _many(
                 connection,
@@ -173,10 +188,13 @@ class Tables:
         )
         return {(topic, event_id) for topic, event_id in await found.fetchall()}
 
-    async def _connected(self, *, is_patient: bool = False) -> psycopg.AsyncConnection[Any]:
+    async def _connected(
+        self, *, is_patient: bool = False, migrates: bool = True
+    ) -> psycopg.AsyncConnection[Any]:
         """Return a connection to tables that are as this code knows them.
 
-        is_patient: wait as long as statements and others' locks take.
+        is_patient: wait as long as statements and others' locks take. migrates: False for who
+        takes them as they are.
         """
         connection = self._connection
         if connection is not None and not connection.closed:
@@ -198,7 +216,8 @@ class Tables:
                 "idle_in_transaction_session_timeout",
             ):
                 await connection.execute(f"SET {name} = 0")
-        await _migrate(connection)
+        if migrates:
+            await _migrate(connection)
         return connection
 
     def _said(self, error: BaseException) -> str:
@@ -248,9 +267,43 @@ async def _applied(connection: psycopg.AsyncConnection[Any]) -> dict[int, str]:
     return dict(await found.fetchall())
 
 
-async def _rows(connection: psycopg.AsyncConnection[Any], words: Sequence[Word]) -> dict[Key, Row]:
-    """Return the rows that words name, as far as there are any."""
-    named = {key_of(row) for word in words for row in word.rows}
+async def _counts(connection: psycopg.AsyncConnection[Any]) -> Counter[str]:
+    """Return how many rows each table has; none of one that is not there yet."""
+    counts: Counter[str] = Counter()
+    for table in _TABLES.split(", "):
+        there = await connection.execute("SELECT to_regclass(%s)", (f"seatstream.{table}",))
+        if await there.fetchone() != (None,):
+            found = await connection.execute(f"SELECT count(*) FROM {table}")  # noqa: S608  (ours)
+            [(counts[table],)] = await found.fetchall()
+    return counts
+
+
+async def _empty(connection: psycopg.AsyncConnection[Any], kept: AbstractSet[str]) -> None:
+    """Delete all rows but those of some purchases."""
+    for table in _TABLE_OF.values():
+        # Tickets go with their orders.
+        delete = f"DELETE FROM {table} WHERE purchase_id <> ALL(%s)"  # noqa: S608  (ours)
+        await connection.execute(delete, (sorted(kept),))
+    await connection.execute("DELETE FROM processed_events")
+
+
+async def _unless_newer(
+    connection: psycopg.AsyncConnection[Any], rows: Sequence[Row], kept: AbstractSet[str]
+) -> list[Row]:
+    """Return the rows without those that the tables have as new, of purchases that were kept."""
+    named = {key_of(row) for row in rows if row.purchase_id in kept}
+    there = await _rows(connection, named) if named else {}
+    return [
+        row
+        for row in rows
+        if key_of(row) not in there or version_of(there[key_of(row)]) < version_of(row)
+    ]
+
+
+async def _rows(
+    connection: psycopg.AsyncConnection[Any], named: AbstractSet[Key]
+) -> dict[Key, Row]:
+    """Return the rows of these keys, as far as there are any."""
     found: dict[Key, Row] = {}
     for kind, select in _SELECTS.items():
         ids = sorted(own_id for one, own_id in named if one is kind)

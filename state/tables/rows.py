@@ -95,6 +95,16 @@ class Word(NamedTuple):
         return self.topic, self.event_id
 
 
+class Wanted(NamedTuple):
+    """What tables shall have.
+
+    kept: ids of purchases whose rows nobody deletes, and only newer ones replace.
+    """
+
+    rows: Iterable[Row]
+    kept: AbstractSet[str] = frozenset()
+
+
 @dataclass(slots=True)
 class Plan:
     """What is to be written.

@@ -1,12 +1,23 @@
-"""`seatstream tables rebuild` says what it lacks, and asks before it deletes."""
+"""`seatstream tables rebuild` says what it lacks, and deletes nothing that it cannot write."""
+
+import json
 
 import pytest
 from click.testing import CliRunner
 
-from scripts.tables.commands import _told, rebuild
+from scripts.tables.commands import rebuild, refusal, tell
 from scripts.tables.reading import Found
 
 ADDRESSES = {"KAFKA_BROKERS": "127.0.0.1:1", "SCHEMA_REGISTRY_URL": "http://127.0.0.1:1"}
+BEFORE = {"purchases": 3, "orders": 3, "tickets": 6, "allocations": 1}
+
+
+def found_of(purchases: int, allocations: int, unread: int = 0) -> Found:
+    found = Found()
+    found.rows.update({"purchases": purchases, "orders": purchases, "allocations": allocations})
+    for at in range(unread):
+        found.unread["issued-changelog", 0, b"%d" % at] = f"issued-changelog-0, offset {at}: bad"
+    return found
 
 
 def test_without_a_database_it_names_the_setting() -> None:
@@ -26,12 +37,48 @@ def test_nothing_is_deleted_without_being_asked() -> None:
     assert "secret" not in done.output
 
 
-def test_what_was_left_out_is_told_and_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
-    found = Found()
-    found.rows.update(["purchases", "orders", "orders"])
-    assert _told(found, "written", as_json=False) == 0
-    assert capsys.readouterr().out == "written: 1 purchases, 2 orders, 0 allocations\n"
-    found.left_out, found.first = 1, "issued-changelog-0, offset 3: no envelope"
-    assert _told(found, "written", as_json=True) == 1
-    assert '"left_out": 1' in capsys.readouterr().out
-    assert _told(Found(), "would be written", as_json=False) == 1
+@pytest.mark.parametrize(
+    ("found", "table"),
+    [
+        (found_of(0, 0), "purchases"),
+        (found_of(3, 0), "allocations"),
+        (found_of(0, 0, 2), "orders"),
+    ],
+)
+def test_it_refuses_where_nothing_was_read_for_a_table_with_rows(found: Found, table: str) -> None:
+    before = {table: 7}
+    assert f"nothing was read for {table}, a table with 7 rows" in refusal(found, before, 9)
+    # A new database has nothing to lose.
+    assert refusal(found, {}, 9) == ""
+
+
+def test_it_refuses_values_that_nobody_gave_up_by_their_number() -> None:
+    found = found_of(3, 1, unread=2)
+    for given_up in (0, 1):
+        why = refusal(found, BEFORE, given_up)
+        assert "2 values cannot be read; the first is issued-changelog-0, offset 0: bad" in why
+        assert "--leave-out 2" in why
+    assert refusal(found, BEFORE, 2) == refusal(found_of(3, 1), BEFORE, 0) == ""
+
+
+def test_rows_are_told_as_they_were_and_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(found_of(2, 0), BEFORE, "written", "", as_json=False)
+    assert capsys.readouterr().out == (
+        "before: 3 purchases, 3 orders, 1 allocations\n"
+        "written: 2 purchases, 2 orders, 0 allocations\n"
+    )
+    tell(found_of(2, 0, unread=1), BEFORE, "would be written", "too few", as_json=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "purchases": 2,
+        "orders": 2,
+        "allocations": 0,
+        "before": {"purchases": 3, "orders": 3, "allocations": 1},
+        "left_out": 1,
+        "first_left_out": "issued-changelog-0, offset 0: bad",
+        "error": "too few",
+    }
+    tell(found_of(2, 0, unread=1), BEFORE, "would be written", "too few", as_json=False)
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "left out: 1 values; the first is issued-changelog-0, offset 0: bad",
+        "Refused: too few",
+    ]

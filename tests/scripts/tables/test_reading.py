@@ -8,7 +8,7 @@ from support.tables.words import ANN, PARTITIONS, histories, rows_after, words_o
 
 from schemas.topics import ALLOCATIONS_CHANGELOG, ISSUED_CHANGELOG, Topic
 from scripts.auditing.log import LogRecord
-from scripts.tables.reading import Found, rows_in
+from scripts.tables.reading import found_in
 from state.domain.issued.purchase import IssuedPurchase
 from state.domain.keys import ALLOCATED, ISSUED
 from state.records.issued.codecs import Allocation, stored_allocation, stored_purchase
@@ -55,7 +55,7 @@ class Changelogs:
 def test_the_rows_are_those_that_live_tables_have(
     history: list[IssuedPurchase], is_compacted: bool
 ) -> None:
-    changelogs, found = Changelogs(), Found()
+    changelogs = Changelogs()
     last = list({one.purchase_id: one for one in history}.values())
     for purchase in last if is_compacted else history:
         changelogs.keep(purchase)
@@ -63,45 +63,60 @@ def test_the_rows_are_those_that_live_tables_have(
         for row in word.rows:
             if isinstance(row, AllocationRow):
                 changelogs.keep_allocation(row)
-    rows = list(rows_in(changelogs.read, found))
-    assert set(rows) == rows_after(history)
+    found = found_in(changelogs.read)
+    rows = list(found.all_rows())
+    assert set(rows) == rows_after(history) == set(found.all_rows())
     assert len(rows) == sum(found.rows.values())
     assert found.left_out == 0
 
 
+PURCHASES_OF_ANN = {row for row in rows_after([ANN]) if not isinstance(row, AllocationRow)}
+
+
 def test_what_is_nobodys_is_left_out_and_told_and_takes_nobodys_place() -> None:
-    changelogs, found = Changelogs(), Found()
+    changelogs = Changelogs()
     changelogs.keep(ANN)
     topic, key = ISSUED_CHANGELOG, ISSUED + ID
     foreign = stored_purchase(ANN._replace(orders=()))
     for case in (
         (key, foreign, WHERE, envelope.seed_of("another-changelog", WHERE)),
         (key, foreign, (WHERE + 1) % PARTITIONS, 0),
-        (ISSUED + b"no-id", foreign, WHERE, 0),
+        (ISSUED + b"no-\0id", foreign, WHERE, 0),
     ):
         changelogs.put(topic, *case)
     # What else a worker stores, and what a stranger would delete.
     changelogs.put(topic, b"\xfcp", b"progress", WHERE)
     changelogs.put(topic, key, None, WHERE)
-    assert set(rows_in(changelogs.read, found)) == rows_after([ANN]) - {
-        row for row in rows_after([ANN]) if isinstance(row, AllocationRow)
-    }
+    found = found_in(changelogs.read)
+    assert set(found.all_rows()) == PURCHASES_OF_ANN
     assert (found.left_out, found.first[:20]) == (3, f"issued-changelog-{WHERE}, ")
+    assert found.purchases_unread == {ID.decode(), "no-\ufffdid"}
+
+
+def test_what_a_later_value_that_counts_has_replaced_is_not_missed() -> None:
+    changelogs = Changelogs()
+    seed = envelope.seed_of("another-changelog", WHERE)
+    changelogs.put(ISSUED_CHANGELOG, ISSUED + ID, b"x", WHERE, seed)
+    changelogs.keep(ANN)
+    found = found_in(changelogs.read)
+    assert (found.left_out, found.purchases_unread) == (0, frozenset())
 
 
 def test_an_allocation_of_no_purchase_is_left_out_and_one_that_is_none_is_passed_over() -> None:
-    changelogs, found = Changelogs(), Found()
+    changelogs = Changelogs()
     changelogs.keep_allocation(AllocationRow(ID.decode(), "ann", 7, 1, "", ""))
-    assert list(rows_in(changelogs.read, found)) == []
-    assert found.left_out == 0
+    found = found_in(changelogs.read)
+    assert (list(found.all_rows()), found.left_out) == ([], 0)
     changelogs.keep_allocation(AllocationRow(ID.decode(), "ann", 7, 1, "al", "approved"))
-    assert list(rows_in(changelogs.read, found)) == []
+    found = found_in(changelogs.read)
+    assert list(found.all_rows()) == []
     assert (found.left_out, "is no purchase" in found.first) == (1, True)
 
 
-def test_what_cannot_be_decoded_is_left_out() -> None:
-    changelogs, found = Changelogs(), Found()
+def test_what_cannot_be_decoded_is_left_out_and_its_purchase_unread() -> None:
+    changelogs = Changelogs()
     changelogs.put(ISSUED_CHANGELOG, ISSUED + ID, b"\xff", WHERE)
     changelogs.put(ALLOCATIONS_CHANGELOG, ALLOCATED + ID, b"\xff", WHERE)
-    assert list(rows_in(changelogs.read, found)) == []
-    assert found.left_out == 2
+    found = found_in(changelogs.read)
+    assert (list(found.all_rows()), found.left_out) == ([], 2)
+    assert found.purchases_unread == {ID.decode()}

@@ -1,6 +1,7 @@
 """A real PostgreSQL says what words say, whoever writes, repeats, dies or is cut off."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from support.tables.words import (
     ANN,
     EVENT,
     histories,
+    nothing_of,
+    order_of,
     rows_after,
     words_of,
 )
@@ -20,7 +23,17 @@ from support.tables.words import (
 from state.domain.issued.purchase import IssuedPurchase
 from state.tables.migrations import TablesTrouble
 from state.tables.postgres import WORDS_MAX, Tables
-from state.tables.rows import AllocationRow, Mark, OrderRow, PurchaseRow, Row, TicketRow, Word
+from state.tables.rows import (
+    AllocationRow,
+    Mark,
+    OrderRow,
+    PurchaseRow,
+    Row,
+    TicketRow,
+    Wanted,
+    Word,
+    rows_of,
+)
 
 pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
 
@@ -109,7 +122,7 @@ def test_59_two_writers_who_tell_all_in_other_orders_leave_what_a_rebuild_makes(
         history, (ones, others) = told
 
         async def talk(tables: Tables) -> None:
-            await tables.replace(list)
+            await tables.replace(lambda _: Wanted([]))
             zombie = Tables(empty.url, GROUP)
             try:
                 wrong = await asyncio.gather(taken(tables, ones), taken(zombie, others))
@@ -119,7 +132,8 @@ def test_59_two_writers_who_tell_all_in_other_orders_leave_what_a_rebuild_makes(
             live = everything(empty)
             assert live == with_tickets(rows_after(history))
             assert marks(empty) == {(GROUP, *word.mark) for word in ones}
-            assert await tables.replace(lambda: rows_after(history)) == len(rows_after(history))
+            wanted = rows_after(history)
+            assert await tables.replace(lambda _: Wanted(wanted)) == len(wanted)
             assert everything(empty) == live
 
         with_tables(empty.url, talk)
@@ -205,7 +219,7 @@ def test_a_line_that_is_cut_at_the_commit_is_trouble_and_the_repeat_finds_its_ma
     words = words_of([ANN])
 
     async def talk(direct: Tables) -> None:
-        await direct.replace(list)
+        await direct.replace(lambda _: Wanted([]))
         cut = CutAtCommit(empty.url)
         between = await asyncio.start_server(cut.go_between, LOOPBACK, 0)
         port = between.sockets[0].getsockname()[1]
@@ -276,8 +290,45 @@ def test_a_rebuild_that_fails_in_the_middle_changes_nothing(empty: PostgresServe
         await taken(tables, words_of([ANN]))
         before = everything(empty), marks(empty)
         with pytest.raises(RuntimeError):
-            await tables.replace(rows)
+            await tables.replace(lambda _: Wanted(rows()))
         assert (everything(empty), marks(empty)) == before
+
+    with_tables(empty.url, talk)
+
+
+def test_a_rebuild_keeps_the_rows_of_purchases_that_it_could_not_read(
+    empty: PostgresServer,
+) -> None:
+    bob = nothing_of("bob").taking(order_of("bob", 1, 1))
+    newer = ANN.taking(order_of("ann", 1, 1))
+    told: list[Counter[str]] = []
+
+    def only_bob(before: Counter[str]) -> Wanted:
+        told.append(before)
+        # Its last value is unread, and an older one is there.
+        return Wanted([*rows_of(bob), *rows_of(ANN)], frozenset({OWN_ID}))
+
+    async def talk(tables: Tables) -> None:
+        await taken(tables, words_of([ANN, newer]))
+        await tables.replace(only_bob)
+        assert everything(empty) == with_tickets({*rows_of(bob), *rows_after([ANN, newer])})
+        assert marks(empty) == set()
+        await tables.replace(lambda _: Wanted(rows_of(ANN)))
+        assert everything(empty) == with_tickets(set(rows_of(ANN)))
+        # What is newer than the row that was kept replaces it.
+        await tables.replace(lambda _: Wanted(rows_of(newer), frozenset({OWN_ID})))
+        assert everything(empty) == with_tickets(set(rows_of(newer)))
+
+    with_tables(empty.url, talk)
+    assert told == [{"purchases": 1, "orders": 2, "tickets": 5, "allocations": 1}]
+
+
+def test_rows_are_counted_and_a_new_database_is_left_as_it_is(empty: PostgresServer) -> None:
+    async def talk(tables: Tables) -> None:
+        assert await tables.counts() == Counter()
+        assert empty.rows("SELECT to_regnamespace('seatstream')") == [(None,)]
+        await taken(tables, words_of([ANN]))
+        assert (await tables.counts())["tickets"] == 3
 
     with_tables(empty.url, talk)
 
