@@ -8,6 +8,9 @@ from typing import Final
 ATTEMPTS_MAX: Final = 100
 PAUSE_S_MAX: Final = 86_400.0
 
+WAKE_AGAIN_MS: Final = 6 * 3_600_000
+"""How long a timer pauses whose attempts have all failed; its dead letter was written then."""
+
 TELL_AGAIN_MS: Final = 60_000
 """How long an answer of a section is waited for before the section is told again; at first.
 

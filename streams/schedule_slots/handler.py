@@ -60,6 +60,7 @@ def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route
         retention_ms=retention_ms,
         identify=identified(setup.codecs),
         woken=schedule.woken,
+        again_ms=TOP_UP_MS,
     )
     return work_route(work, **topics.written(), owns=owns, stored={SLOTS: slot_window})
 
@@ -97,7 +98,11 @@ class Schedule:
     def begin(self, task: Task) -> None:
         word = self._said(task)
         before = self._window(task, word) or SlotWindow(-1)
-        if word.revision <= before.revision:
+        # Sent again after a dead letter of its window's look.
+        is_again = word.revision == before.revision and word.status in KEPT
+        if word.revision <= before.revision and not (
+            is_again and word.allocation_id == before.allocation_id
+        ):
             # Older than what was acted on.
             return
         if word.status in KEPT and word.allocation_id == before.allocation_id:

@@ -7,6 +7,9 @@
 After the last attempt, or the first that says that none could do it, it is one dead letter, or, of
 a worker that is not critical, given up; then its key goes on. A dead letter marks nothing as
 consumed: sent again, it is worked on.
+
+A timer is put out by an attempt that succeeds, never by one that fails: after its dead letter it
+is set anew, and due at once where that is sent again.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from streams.intents import (
     open_intent,
     settle_intent,
 )
-from streams.patience import Patience
+from streams.patience import WAKE_AGAIN_MS, Patience
 from streams.settings import INBOX_RETENTION_MS
 from streams.working.answers import OURS, ROLE, Said, Seal
 from streams.working.events import Identify, by_headers, known
@@ -80,6 +83,7 @@ class Work:
     seal:         what its workers sign answers with; None where whoever may write events is
                   believed about them.
     woken:        the attempt when a timer is due that another attempt has set; it calls nobody.
+    again_ms:     how long a timer pauses after its last attempt has failed.
     """
 
     role: str
@@ -93,6 +97,7 @@ class Work:
     call_ms: int = 30_000
     seal: Seal | None = None
     woken: Callable[[Task], None] = nothing_due
+    again_ms: int = WAKE_AGAIN_MS
 
     def __post_init__(self) -> None:
         if ROLE.fullmatch(self.role) is None:
@@ -152,7 +157,7 @@ class WorkFold(Fold):
         """Work on a new event, or let it wait for its turn."""
         seen = self.inbox.seen(event)
         if seen is not None:
-            self.count(seen)
+            self.count("WAKES" if self._wakes_again(event) else seen)
             return
         kept = Kept.of_record(record, event)
         waiting = offsets_of(self.state.get(kept.line))
@@ -271,7 +276,7 @@ class WorkFold(Fold):
         if not why and task.asked is not None:
             why = "calls from a timer"
         if why:
-            self._failed(kept, why, None)
+            self._failed(kept, why, None, hopeless=task.hopeless)
             return
         task.timers.setdefault(kept.timer, None)
         self._write(task, kept)
@@ -350,8 +355,12 @@ class WorkFold(Fold):
             self.effects.dead_letters.append(letter)
         else:
             self.effects.given_up.append(letter)
-            self.inbox.mark(kept.event, self.log_time_ms)
             self.count("GIVEN_UP")
+        if kept.timer:
+            self._set_anew(kept)
+            return
+        if not self.work.is_critical:
+            self.inbox.mark(kept.event, self.log_time_ms)
         self._leave_line(kept)
 
     def _bury(self, kept: Kept, reason: str, detail: str = "") -> None:
@@ -413,6 +422,28 @@ class WorkFold(Fold):
         else:
             self.state.put(kept.line, line_of([kept.offset]))
             self.put(kept.waiting, kept.stored(), due_ms)
+
+    def _set_anew(self, kept: Kept) -> None:
+        """Set a timer whose attempts have all failed, and note whose event wakes it sooner."""
+        due_ms = self.log_time_ms + self.work.again_ms
+        self._set(fresh(kept, kept.timer, due_ms), due_ms)
+        lines = {*self.inbox.noted(kept.event).split(), kept.line.removeprefix(LINE)}
+        self.inbox.note(kept.event, b" ".join(sorted(lines)), self.log_time_ms)
+
+    def _wakes_again(self, event: Event) -> bool:
+        """Have timers due whose dead letter this event is, as it was sent again."""
+        lines = self.inbox.noted(event).split()
+        for line in lines:
+            for offset in offsets_of(self.state.get(LINE + line)):
+                key = waiting_key(line.decode(), offset)
+                stored = self.state.get(key)
+                assert stored is not None, f"{key!r} waits and is not there"
+                # Another event may have set it since.
+                if Kept.of_stored(stored).event.id == event.id:
+                    self.put(key, stored, max(1, self.log_time_ms))
+        if lines:
+            self.inbox.note(event, b"", self.log_time_ms)
+        return bool(lines)
 
     def _intent(self, kept: Kept, task: Task) -> Intent:
         assert task.asked is not None

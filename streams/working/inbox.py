@@ -67,6 +67,14 @@ class Inbox:
             if key is not None:
                 self._state.put(key, b"", due_ms)
 
+    def note(self, event: Event, note: bytes, now_ms: int) -> None:
+        """Note that an event is consumed, and for whoever sends it again what to do then."""
+        self._state.put(EVENT + event.id.encode(), note, now_ms + self._retention_ms)
+
+    def noted(self, event: Event) -> bytes:
+        """Return the note of an event; empty where there is none."""
+        return self._state.get(EVENT + event.id.encode()) or b""
+
     def forget(self, key: bytes) -> bool:
         """Forget a mark whose time is over; False for a key that is none of an inbox."""
         is_ours = key.startswith((EVENT, STEP))

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.issuing.orders import CODECS, PARTITIONS
@@ -12,11 +13,13 @@ from schemas.topics import PERFORMANCE_SLOTS, SEATS_ALLOCATED
 from serdes.avro.codegen import decoder
 from serdes.wire import HEADER_BYTES
 from state.domain.issued.purchase import purchase_id
-from state.domain.issued.slots import TOP_UP_MS, Rules
+from state.domain.issued.slots import TOP_UP_MS, Rules, Slot
 from state.domain.keys import SLOTS, buyer_key, partition_of
 from state.records.issued.codecs import PURCHASES, SlotWindow, slot_window
 from streams.driver import TopologyDriver
+from streams.schedule_slots import handler
 from streams.schedule_slots.handler import Setup, route
+from streams.settings import FIGURES, Figures
 from streams.working.kept import WAITING
 from topology import SCHEDULING
 
@@ -42,9 +45,11 @@ class Told(NamedTuple):
 class Scheduling:
     """A driver of the role, from a Friday on."""
 
-    def __init__(self, start_ms: int = FRIDAY_MS) -> None:
+    def __init__(self, figures: Figures = FIGURES) -> None:
         self.driver = TopologyDriver(
-            [route(SCHEDULING, Setup(CODECS, RULES))], partitions=PARTITIONS, start_ms=start_ms
+            [route(SCHEDULING, Setup(CODECS, RULES), figures)],
+            partitions=PARTITIONS,
+            start_ms=FRIDAY_MS,
         )
         self.heard: list[Told] = []
 
@@ -173,6 +178,51 @@ def test_after_a_long_silence_a_window_begins_anew_behind_today() -> None:
     told = scheduling.told()[7:]
     assert [one.date for one in told[:2]] == ["2027-01-27", "2027-01-28"]
     assert len(told) == 7
+
+
+def fails(*_: object) -> tuple[Slot, ...]:
+    raise ValueError("no such zone")
+
+
+def test_a_look_that_fails_for_good_is_a_dead_letter_and_the_looks_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scheduling = Scheduling()
+    scheduling.hears("ann", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(handler, "topped_up", fails)
+        scheduling.driver.advance(10 * DAY_MS, step_ms=3_600_000)
+    assert {one.reason for one in scheduling.driver.dead_letters} == {"ATTEMPTS_EXHAUSTED"}
+    assert len(scheduling.told()) == 7
+    scheduling.driver.advance(2 * TOP_UP_MS, step_ms=3_600_000)
+    assert len(scheduling.told()) > 0
+    assert scheduling.waiting() == 1
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_its_dead_letter_sent_again_has_the_window_filled_whether_its_event_is_known_or_not(
+    monkeypatch: pytest.MonkeyPatch, *, is_known: bool
+) -> None:
+    scheduling = Scheduling(FIGURES if is_known else Figures(inbox_retention_ms=3_600_000))
+    scheduling.hears("ann", 1)
+    letters = scheduling.driver.dead_letters
+    with monkeypatch.context() as patched:
+        patched.setattr(handler, "topped_up", fails)
+        scheduling.driver.advance(9 * DAY_MS, step_ms=3_600_000)
+        before = len(letters)
+        while len(letters) == before:
+            scheduling.driver.advance(3_600_000)
+    scheduling.driver.advance(3 * 3_600_000, step_ms=3_600_000)
+    # Sunday: two are to come, and the next look is three hours away.
+    assert len(scheduling.told()) == 7
+    assert len({one.record.value for one in letters}) == 1
+    key, value = letters[0].record.key, letters[0].record.value
+    assert key is not None
+    for _ in range(2):
+        scheduling.driver.pipe(SOURCE, key, value)
+        scheduling.driver.advance(1)
+    assert len(scheduling.told()) == 5
+    assert scheduling.waiting() == 1
 
 
 KINDS = {1: "approved", 2: "approved", 3: "ended", 4: "active", 5: "ended"}

@@ -10,6 +10,7 @@ from support.workers.postings import DONE, PATIENCE, SOURCE, headers
 from state.stores.partition_state import PartitionState
 from streams.batch import Batch
 from streams.driver import PipedRecord, TopologyDriver
+from streams.patience import WAKE_AGAIN_MS
 from streams.working.answers import TICK_KEY
 from streams.working.fold import Work
 from streams.working.kept import WAITING
@@ -111,7 +112,37 @@ def test_what_fails_is_tried_again_and_is_one_dead_letter_in_the_end() -> None:
         *(b"60001", "ATTEMPTS_EXHAUSTED"),
         3,
     )
+
+
+def test_after_its_dead_letter_it_is_set_anew_until_an_attempt_succeeds() -> None:
+    clock = Clock()
+    clock.fails["60000"] = 2 * PATIENCE.attempts
+    clock.set("a", 60_000, "e1")
+    clock.driver.advance(WAKE_AGAIN_MS, step_ms=MINUTE_MS)
+    assert (len(clock.driver.dead_letters), clock.woken, len(clock.waiting())) == (1, [], 1)
+    clock.driver.advance(2 * WAKE_AGAIN_MS, step_ms=MINUTE_MS)
+    assert [value for value, _ in clock.woken] == ["60000"]
+    assert len(clock.driver.dead_letters) == 2
     assert clock.waiting() == []
+
+
+def test_its_dead_letter_wakes_it_where_that_is_sent_again_and_does_nothing_else() -> None:
+    clock = Clock()
+    clock.fails |= {"60000": PATIENCE.attempts, "60001": PATIENCE.attempts}
+    clock.set("a", 60_000, "e1")
+    clock.set("b", 60_001, "e2")
+    clock.set("c", 90 * MINUTE_MS, "e3")
+    clock.driver.advance(9 * MINUTE_MS, step_ms=1_000)
+    assert len(clock.driver.dead_letters) == 2
+    # Another event has taken the timer over meanwhile.
+    clock.set("b", 80 * MINUTE_MS, "e4")
+    for _ in range(2):
+        clock.set("a", 60_000, "e1")
+        clock.set("b", 60_001, "e2")
+        clock.set("c", 90 * MINUTE_MS, "e3")
+    clock.driver.advance(MINUTE_MS, step_ms=1_000)
+    assert [value for value, _ in clock.woken] == ["60000"]
+    assert len(clock.waiting()) == 2
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), min_size=1, max_size=12))
