@@ -7,6 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.web.problems import bad
+from infra.process.card_numbers import has_card_number
 from streams.gateways.protocol import Gateway
 
 PARAMETERS_BYTES_MAX: Final = 4_096
@@ -55,6 +56,11 @@ class PaymentWay(BaseModel):
         wrong = gateways[name].wrong_detail(self.method, self.parameters)
         if wrong is not None:
             bad(f"body.{wrong.where}", wrong.why)
+        # Whatever the gateway takes, also one of somebody else's package.
+        if has_card_number(self.method):
+            bad("body.method", "never the number of a card")
+        if any(map(has_card_number, (*self.parameters, *self.parameters.values()))):
+            bad("body.parameters", "a token of the gateway, never the number of a card")
         return name, self.encoded_parameters()
 
 

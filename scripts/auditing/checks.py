@@ -10,6 +10,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
+from scripts.auditing.card_data.judging import judge_cards
 from scripts.auditing.carts import Carts, read_carts
 from scripts.auditing.facts import Facts, Traces, facts_of
 from scripts.auditing.families import (
@@ -78,6 +79,7 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
     money.judge_claims(claims, report)
     carts.judge_carts(of_carts, report)
     judge_issued(issued, report)  # I26: tickets of what is paid for
+    judge_cards(log, report)  # I24: no card's number anywhere
     judge_lines(log, report)  # I22: waiting rooms
     judge_locks(log, locks, report)  # I21: locks of seats
     report.digest = digest.hexdigest()[:16]

@@ -19,6 +19,7 @@ from schemas.topics import (
     CARTS_CHANGELOG,
     DEAD_LETTER_QUEUE,
     PAYMENT_COMMANDS,
+    PAYMENT_COMPLETED,
     PAYMENT_EVENTS,
     PERFORMANCE_SLOTS,
     PURCHASE_CONFIRMED,
@@ -86,6 +87,7 @@ class Log:
     ends:      the end of the commands by partition; without one, that of the last record.
     moved:     partitions whose state was written again while the log was read.
     payments:  payment-commands. told: payment-events. purchases: purchases-changelog.
+    claims:    payment-completed; looked through for cards, and not judged: its effects are.
     carts:     cart-commands. carts_state: carts-changelog.
     confirmed: purchase-confirmed. issued: purchase-created. allocated: seats-allocated.
     slots:     performance-slots.
@@ -107,6 +109,7 @@ class Log:
     dead_letters: Records = field(default_factory=dict)
     payments: Records = field(default_factory=dict)
     told: Records = field(default_factory=dict)
+    claims: Records = field(default_factory=dict)
     purchases: Records = field(default_factory=dict)
     carts: Records = field(default_factory=dict)
     carts_state: Records = field(default_factory=dict)
@@ -199,7 +202,7 @@ def wire_of(where: Servers, log: Log) -> WireFormat:
         records
         for topic in (
             *(log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts),
-            *(log.confirmed, log.issued, log.allocated, log.slots, log.turns),
+            *(log.confirmed, log.issued, log.allocated, log.slots, log.turns, log.claims),
         )
         for records in topic.values()
     ]
@@ -265,6 +268,7 @@ def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | No
     log.changelog = read_topic(consumer, SEATS_CHANGELOG)
     log.statuses = read_topic(consumer, SECTION_STATUS)
     log.dead_letters = read_topic(consumer, DEAD_LETTER_QUEUE)
+    log.claims = read_topic(consumer, PAYMENT_COMPLETED)
     bounds_from_the_beginning(consumer, CART_COMMANDS)
     log.carts = read_topic(consumer, CART_COMMANDS)
     bounds_from_the_beginning(consumer, PAYMENT_COMMANDS)

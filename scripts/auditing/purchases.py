@@ -92,7 +92,6 @@ class Purchases:
     intents:   open intents by id.
     counts:    stored counts of purchases by the number of their status; None without any.
     unreadable: offsets of the records of payment-commands that were decided, but cannot be read.
-    texts:     texts by people or gateways about a payment: reservation id, topic, text.
     """
 
     is_played: bool = False
@@ -100,7 +99,6 @@ class Purchases:
     intents: dict[str, Fields] = field(default_factory=dict)
     counts: list[int] | None = None
     unreadable: set[int] = field(default_factory=set)
-    texts: list[tuple[str, str, str]] = field(default_factory=list)
 
     def of(self, reservation_id: str) -> Payment:
         """Return the payment of a reservation; a new one where none is known."""
@@ -145,7 +143,6 @@ def read_purchases(log: Log, notes: Notes, quarantined: AbstractSet[int]) -> Pur
             notes.foreign(PAYMENT_EVENTS.name, record.offset, str(error))
             continue
         purchases.of(id_of(fields)).told.append(fields)
-        purchases.texts.append((id_of(fields), PAYMENT_EVENTS.name, fields["detail"]))
     return purchases
 
 
@@ -164,10 +161,6 @@ def hear(
 ) -> None:
     """Remember a decided record about a payment."""
     payment = purchases.of(id_of(fields))
-    for part in ("detail", "method", "parameters"):
-        text = fields.get(part, "")
-        text = text if isinstance(text, str) else text.decode(errors="replace")
-        purchases.texts.append((id_of(fields), PAYMENT_COMMANDS.name, text))
     if name == "PaymentRequested":
         request = fields["request"]
         whose = request["userId" if is_of_cart(id_of(fields)) else "section"]
@@ -240,7 +233,6 @@ def read_state(log: Log, notes: Notes, purchases: Purchases) -> int:
             continue
         if tag == PURCHASE:
             purchases.of(rest).stored = fields
-            purchases.texts.append((rest, PURCHASES_CHANGELOG.name, fields["detail"]))
         elif tag == COMPENSATION:
             purchases.of(rest).is_listed = True
         elif tag == INTENT:

@@ -5,7 +5,6 @@ must be in the table, and a record that may lead to the move must lie before it.
 still waits for something is counted, and judged once it waits for nothing.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -86,8 +85,6 @@ SEATS_OF = {
 Claims = dict[tuple[str, str], list[tuple[int, int, str]]]
 Bad = Callable[[str, str, str], None]  # invariant, anomaly, message
 EARLY_MS = 60_000  # how far the gateway's clock may be behind the broker's
-# A time in ms begins with a 1, which no card number does.
-CARD_DIGITS = re.compile(r"(?<![0-9])[2-6](?:[ -]?[0-9]){12,18}(?![0-9])")
 
 
 def check(facts: Facts, notes: Notes) -> None:
@@ -105,7 +102,6 @@ def check(facts: Facts, notes: Notes) -> None:
             judge_seats(facts, notes, reservation_id, payment)
     judge_sales(facts, notes)
     judge_beside(facts, notes)
-    judge_texts(facts, notes)
     if facts.log.ledger is None:
         add_money_told(facts, notes, settled)
     else:
@@ -371,24 +367,6 @@ def judge_beside(facts: Facts, notes: Notes) -> None:
     counted = {name: count for name, count in zip(STATUSES, counts, strict=False) if count}
     if counted != kept:
         notes.bad("I14", "wrong count", -1, f"purchases are {dict(kept)}, counted as {counted}")
-
-
-def judge_texts(facts: Facts, notes: Notes) -> None:
-    """Note texts that may hold a card number, without a repeat of the number."""
-    for reservation_id, where, text in facts.purchases.texts:
-        if has_card(text):
-            message = f"{where} has what may be the number of a card"
-            notes.bad("I24", "card number", -1, message, reservation_id=reservation_id)
-
-
-def has_card(text: str) -> bool:
-    """Say whether a text has 13 to 19 digits with a card's check digit (Luhn)."""
-    for match in CARD_DIGITS.finditer(text):
-        digits = [int(each) for each in reversed(match[0]) if each.isdigit()]
-        doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
-        if (sum(digits[::2]) + sum(doubled)) % 10 == 0:
-            return True
-    return False
 
 
 def add_carts(facts: Facts, carts: Carts) -> None:

@@ -14,7 +14,7 @@ from support.seats.section_commands import confirm, start_payment
 
 from infra.gateway.books import Entry, Outcome
 from scripts.auditing.checks import audit
-from scripts.auditing.families.money import MOVES, STATUSES, has_card, judge_claims
+from scripts.auditing.families.money import MOVES, STATUSES, judge_claims
 from scripts.auditing.log import Log, Records
 from scripts.auditing.purchases import STATE_BY_TAG
 from scripts.auditing.report import Report, as_text
@@ -682,19 +682,3 @@ def test_an_intent_that_nobody_asks_for_and_one_under_another_key_are_flagged() 
     value = sealed(AVRO.encode("OpenIntent", wrong | {"idempotencyKey": "pay:r1"}))
     log.purchases[0][at] = replace(intent, value=value)
     assert audit(log).first_by_invariant().keys() == {"I11 wrong key"}
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [
-        ("4111111111111111", True),
-        ("no 3782 822463 10005 please", True),
-        ("4111-1111-1111-1112", False),
-        ("14111111111111111", False),
-        ("at 1700000000004 ms", False),
-        ("411111111111111", False),
-        ("", False),
-    ],
-)
-def test_i24_a_card_number_has_its_length_and_its_check_digit(text: str, *, is_one: bool) -> None:
-    assert has_card(text) == is_one

@@ -1,0 +1,1 @@
+"""What no record may have: the number of a payment card."""
