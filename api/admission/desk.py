@@ -5,7 +5,8 @@ not answer, everybody is told to hold the position, and nobody is let in or sent
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Self
 
 from redis.exceptions import ResponseError
@@ -29,6 +30,9 @@ from state.kafka.command_log import AppendUnknown, NotAppended
 from state.redis.keys import waits_in
 from state.redis.line import NoAnswer, RedisLine, TooManyAsk
 from state.redis.waiting.rooms import Entry, RoomUnreadable, WaitingRooms
+
+DEAF_MAX: Final = 10_000
+"""Events of which a pod remembers that signs of life were refused: names are free to ask for."""
 
 _UNREACHABLE: Final = (
     ApiReason.ROOM_UNREACHABLE,
@@ -90,6 +94,7 @@ class WaitingDesk:
         self._line = RedisLine(url, "without it everybody keeps their places") if url else None
         self.rooms = WaitingRooms(self._ask)
         self.unchecked = 0
+        self._deaf_to: set[int] = set()
         self.is_demanded: Callable[[int], bool] = lambda _: False
 
     def where(self, is_demanded: Callable[[int], bool]) -> Self:
@@ -114,11 +119,12 @@ class WaitingDesk:
     async def enter(self, event_id: int, user_id: str, queue_token: str | None) -> Stand:
         """Wait, at the turn that a token proves or at the end; raises Problem."""
         proved = 0
-        if queue_token is not None:
-            proved = self._turn_in(queue_token, QUEUE, event_id, user_id)
-        with told_as(_TOLD):
+        with self._told(event_id):
+            if queue_token is not None:
+                proved = self._turn_in(queue_token, QUEUE, event_id, user_id)
             is_claimed = await self._claim(event_id, user_id)
-            entered = await self.rooms.enter(event_id, user_id, proved)
+            with self._hearing(event_id) as was_deaf:
+                entered = await self.rooms.enter(event_id, user_id, proved, was_deaf=was_deaf)
             if entered.entry < 0 and is_claimed:
                 await self._ask("DEL", waits_in(user_id))
             await self._say(event_id, (user_id,), (entered.place,))
@@ -131,9 +137,9 @@ class WaitingDesk:
 
     async def look(self, event_id: int, user_id: str) -> Stand:
         """Return where a user stands; to ask is a sign of life. Raises Problem."""
-        with told_as(_TOLD):
+        with self._told(event_id):
             (room, (place,)), _ = await asyncio.gather(
-                self.rooms.look(event_id, (user_id,)),
+                self._look(event_id, (user_id,)),
                 self._ask("PEXPIRE", waits_in(user_id), STALE_MS),
             )
             await self._say(event_id, (user_id,), (place,))
@@ -145,14 +151,14 @@ class WaitingDesk:
         self, event_id: int, users: Sequence[str]
     ) -> tuple[Room | None, tuple[Place, ...]]:
         """Return where users stand, all at once; raises Problem."""
-        with told_as(_TOLD):
-            room, places = await self.rooms.look(event_id, users)
+        with self._told(event_id):
+            room, places = await self._look(event_id, users)
             await self._say(event_id, users, places)
         return room, places
 
     async def leave(self, event_id: int, user_id: str) -> Place:
         """Give a turn up, and return where the user stood; raises Problem."""
-        with told_as(_TOLD):
+        with self._told(event_id):
             place = await self.rooms.leave(event_id, user_id)
             if self.turns is not None and place.standing is not Standing.NONE:
                 over = Fact(user_id, place.turn, Step.ENDED)
@@ -188,10 +194,9 @@ class WaitingDesk:
             raise not_admitted()
         self._turn_in(entry_token, ENTRY, event_id, user_id)
         try:
-            room, (place,) = await self.rooms.look(event_id, (user_id,))
-        except TooManyAsk as error:
             # Busy is not gone: what is not checked for that is not let through.
-            raise Problem.of(*_TOLD[TooManyAsk]) from error
+            with self._told(event_id, {TooManyAsk: _TOLD[TooManyAsk]}):
+                room, (place,) = await self._look(event_id, (user_id,))
         except (NoAnswer, ResponseError, RoomUnreadable):
             self.unchecked += 1
             return
@@ -200,6 +205,28 @@ class WaitingDesk:
             raise Problem.of(*_UNREACHABLE)
         if place.standing is not Standing.ADMITTED:
             raise not_admitted()
+
+    async def _look(
+        self, event_id: int, users: Sequence[str]
+    ) -> tuple[Room | None, tuple[Place, ...]]:
+        with self._hearing(event_id) as was_deaf:
+            return await self.rooms.look(event_id, users, was_deaf=was_deaf)
+
+    @contextmanager
+    def _hearing(self, event_id: int) -> Iterator[bool]:
+        """Take signs of life, and say whether some were refused here since the last ones.
+
+        What is refused, because Redis is away or full or more ask than it answers, is told with
+        the next one that is not: who was refused is not silent.
+        """
+        was_deaf = event_id in self._deaf_to
+        self._deaf_to.discard(event_id)
+        try:
+            yield was_deaf
+        except (NoAnswer, TooManyAsk, ResponseError):
+            if len(self._deaf_to) < DEAF_MAX:
+                self._deaf_to.add(event_id)
+            raise
 
     async def _claim(self, event_id: int, user_id: str) -> bool:
         """Have a user wait for one event at a time; say whether that is new. Raises Problem."""
@@ -225,8 +252,19 @@ class WaitingDesk:
         if facts:
             await self.turns.say(self.rooms, event_id, facts)
 
+    @contextmanager
+    def _told(self, event_id: int, told: ToldAs = _TOLD) -> Iterator[None]:
+        """Tell of errors; that there is no room is not said because this pod knows of none."""
+        try:
+            with told_as(told):
+                yield
+        except Problem as problem:
+            if problem.reason is ApiReason.NO_WAITING_ROOM:
+                raise self._absent(event_id) from problem
+            raise
+
     def _absent(self, event_id: int) -> Problem:
-        """Return the problem of a room that Redis does not know: none, or one that it has lost."""
+        """Return the problem of a room that is not known here: none, or one that was lost."""
         return Problem.of(*_UNREACHABLE) if self.is_demanded(event_id) else no_room()
 
     def _turn_in(self, token: str, audience: str, event_id: int, user_id: str) -> int:

@@ -1,11 +1,11 @@
 -- What every script of a waiting room begins with.
 --
 -- KEYS[1] room:   hash of what the operator has set (state, cap, per_minute, message), of counters
---                 (turn, joined, left, expired, done) and of what promotions remember (limit, pace,
---                 paced, next)
+--                 (turn, joined, left, expired, done), of what promotions remember (limit, pace,
+--                 paced, next) and of the room's clock (beat, lag, heard, spare)
 -- KEYS[2] line:   sorted set of who waits, by their turns
--- KEYS[3] seen:   sorted set of the same, by the Unix ms at which they are given up
--- KEYS[4] active: sorted set of who is admitted, by the Unix ms at which that ends
+-- KEYS[3] seen:   sorted set of the same, by the ms of the room's clock at which they are given up
+-- KEYS[4] active: sorted set of who is admitted, by the ms of that clock at which that ends
 -- KEYS[5] turns:  hash of the turn of everybody who waits, is admitted or was; of who was given up
 --                 while waiting one below it. A later one than is here counts when it is shown
 -- KEYS[6] last:   hash of who is admitted: Unix ms that no sign of life leads beyond
@@ -19,6 +19,19 @@ local PACE_MS = 60000
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- The room's own clock is Unix time less all that did not count: it goes on from one look of who
+-- reaps to the next, by so much at most, and stands while no sign of life arrives. So nobody is given
+-- up for a silence that is this server's, that of whoever reaps, or of what lies before the pods.
+--
+-- beat: Unix ms of the last look of who reaps.  lag: what had not counted then
+-- heard: Unix ms of the last sign of life here. spare: ms of the room's clock; nobody who waits is
+-- given up before
+local BEAT_MS = 3000
+local clocks = redis.call('HMGET', ROOM, 'beat', 'lag', 'heard', 'spare')
+local beat, lag = tonumber(clocks[1] or '') or now, tonumber(clocks[2] or '') or 0
+local heard, spare = tonumber(clocks[3] or ''), tonumber(clocks[4] or '') or 0
+local here = beat - lag + math.max(0, math.min(now - beat, BEAT_MS))
 
 -- Numbers of 14 digits and more, as they are written.
 local function text(number)
@@ -45,12 +58,32 @@ local function below(turn)
   return text(tonumber(turn) - 1)
 end
 
+-- Say whether signs of life arrive. Who waits asks twice within its patience: where nobody here has
+-- asked for half of it, it is not they who are silent.
+local function is_audible(patience)
+  return heard and math.abs(now - heard) <= patience / 2
+end
+
+-- Note a sign of life; was_deaf: others were refused since the last one, so their time did not count.
+local function hear(patience, was_deaf)
+  if was_deaf then
+    here = beat - lag
+    redis.call('HSET', ROOM, 'beat', text(now), 'lag', text(now - here))
+  end
+  if was_deaf or (heard and not is_audible(patience)) then
+    -- All who wait have their whole patience again.
+    redis.call('HSET', ROOM, 'spare', text(here + patience))
+  end
+  redis.call('HSET', ROOM, 'heard', text(now))
+end
+
 -- Promotions per second as they are at this moment: of none that are recent, none.
 local function pace_now(pace, paced)
   return (tonumber(pace or '') or 0) * math.exp(math.min(0, (tonumber(paced or '') or now) - now) / PACE_MS)
 end
 
--- Who stands where, and 1 where that is not written down; `rooms.py` makes a Place of it.
+-- Who stands where, and 1 where that is not written down; `rooms.py` makes a Place of it. Times are
+-- Unix ms.
 local function place_of(user)
   local turn = redis.call('HGET', TURNS, user)
   local rank = redis.call('ZRANK', LINE, user)
@@ -62,7 +95,11 @@ local function place_of(user)
   if ends then
     local unsaid = redis.call('HEXISTS', UNSAID, ADMITTED .. (turn or '0') .. ':' .. user)
     local last = redis.call('HGET', LAST, user) or '0'
-    return { 2, turn or '0', 0, text(tonumber(ends)), last, unsaid }
+    local over = tonumber(ends) + now - here
+    if tonumber(last) > 0 then
+      over = math.min(over, tonumber(last))
+    end
+    return { 2, turn or '0', 0, text(over), last, unsaid }
   end
   return { 0, turn or '0', 0, '0', '0', 0 }
 end

@@ -2,7 +2,7 @@
 --
 -- ARGV[1] user    ARGV[2] turn that the user has proved to have had, or 0
 -- ARGV[3] ms after which who asks no more is given up    ARGV[4] the same while the room is not open
--- ARGV[5] the last turn that there is
+-- ARGV[5] the last turn that there is    ARGV[6] 1 where signs of life were refused
 --
 -- Returns { what came of it, place, room }, of it: 1 a new turn, 2 waits already, 3 is admitted
 -- already, 4 the turn that was proved, -1 no such room, -2 nobody enters now, -3 no turn is left.
@@ -11,6 +11,9 @@ local room = redis.call('HMGET', ROOM, 'state', 'turn')
 if not room[1] then
   return { -1, place_of(user), {} }
 end
+local patience = tonumber(room[1] == 'open' and ARGV[3] or ARGV[4])
+-- The first write: a server without room refuses this one, and nothing has happened.
+hear(patience, ARGV[6] == '1')
 local place = place_of(user)
 if place[1] == 2 and tonumber(place[4]) <= now then
   -- Over, though nobody has looked since: who comes back waits at the end.
@@ -21,7 +24,6 @@ if place[1] == 2 and tonumber(place[4]) <= now then
   place = place_of(user)
 end
 local came = place[1] > 0 and place[1] + 1 or 1
-local patience = tonumber(room[1] == 'open' and ARGV[3] or ARGV[4])
 if came == 1 then
   -- A turn that we know of was used up; one that we do not know of was lost, and is good still.
   local is_lost = proved > tonumber(place[2]) and proved <= most
@@ -31,7 +33,6 @@ if came == 1 then
   local turn = proved
   if is_lost then
     came = 4
-    -- The first write: a server without room refuses this one, and nothing has happened.
     redis.call('HSET', ROOM, 'turn', text(math.max(tonumber(room[2]), proved)))
     redis.call('HINCRBY', ROOM, 'joined', 1)
   else
@@ -48,10 +49,10 @@ if came == 1 then
   redis.call('HSET', TURNS, user, text(turn))
   say(GIVEN, text(turn), user)
   redis.call('ZADD', LINE, 'NX', text(turn), user)
-  redis.call('ZADD', SEEN, text(now + patience), user)
+  redis.call('ZADD', SEEN, text(here + patience), user)
   keep(LINE, SEEN, TURNS, UNSAID)
   place = place_of(user)
 elseif came == 2 then
-  redis.call('ZADD', SEEN, 'XX', text(now + patience), user)
+  redis.call('ZADD', SEEN, 'XX', text(here + patience), user)
 end
 return { came, place, room_now() }

@@ -47,10 +47,11 @@ if #users > 0 then
   local seen = redis.call('ZMSCORE', SEEN, unpack(users))
   local known = redis.call('HMGET', TURNS, unpack(users))
   local is_in = redis.call('ZMSCORE', ACTIVE, unpack(users))
-  -- The first write takes memory from nobody, so that a server without room goes on to promote.
+  -- The first write: a server without room, where nobody could show up, refuses this one.
+  redis.call('HSET', ROOM, 'limit', ARGV[3])
   redis.call('ZREM', LINE, unpack(users))
   redis.call('ZREM', SEEN, unpack(users))
-  local shows_up, ends = text(now + tonumber(ARGV[4])), text(now + tonumber(ARGV[5]))
+  local shows_up, ends = text(here + tonumber(ARGV[4])), text(now + tonumber(ARGV[5]))
   for i, user in ipairs(users) do
     local turn = turn_of[user]
     if is_in[i] then
@@ -58,7 +59,7 @@ if #users > 0 then
     elseif known[i] ~= turn then
       -- Nobody was given this turn; what is known of the user stays so.
       expired = expired + 1
-    elseif tonumber(seen[i] or '0') <= now then
+    elseif tonumber(seen[i] or '0') <= here and here >= spare then
       expired = expired + 1
       gone[#gone + 1], gone[#gone + 2] = user, below(turn)
     else

@@ -1,11 +1,23 @@
 -- Give up those of whom nothing was heard: they leave every set, and make room once.
 --
 -- ARGV[1] most of each kind
+-- ARGV[2] ms after which who asks no more is given up    ARGV[3] the same while the room is not open
 --
 -- Returns { how many waited, user and turn of each who was admitted, room }.
-local most, at = tonumber(ARGV[1]), text(now)
-local stale = redis.call('ZRANGEBYSCORE', SEEN, '-inf', at, 'LIMIT', 0, most)
-local gone = 0
+local most, state, gone, stale = tonumber(ARGV[1]), redis.call('HGET', ROOM, 'state'), 0, {}
+if not state then
+  -- Lost, or being put back: nobody is gone from it.
+  return { 0, {}, {} }
+end
+if not is_audible(tonumber(state == 'open' and ARGV[2] or ARGV[3])) then
+  here = beat - lag
+end
+-- The first write: where signs of life cannot be written, neither can this, and nobody is given up.
+redis.call('HSET', ROOM, 'beat', text(now), 'lag', text(now - here))
+local at = text(here)
+if here >= spare then
+  stale = redis.call('ZRANGEBYSCORE', SEEN, '-inf', at, 'LIMIT', 0, most)
+end
 if #stale > 0 then
   local turns, known = redis.call('ZMSCORE', LINE, unpack(stale)), {}
   redis.call('ZREM', SEEN, unpack(stale))

@@ -21,10 +21,10 @@ for i = 4, #ARGV, 4 do
     redis.call('HSET', TURNS, user, turn)
     if step == '1' then
       redis.call('ZADD', LINE, 'NX', turn, user)
-      redis.call('ZADD', SEEN, text(now + tonumber(ARGV[1])), user)
+      redis.call('ZADD', SEEN, text(here + tonumber(ARGV[1])), user)
       redis.call('HINCRBY', ROOM, 'joined', 1)
     elseif step == '2' and last > now then
-      redis.call('ZADD', ACTIVE, text(math.min(now + tonumber(ARGV[2]), last)), user)
+      redis.call('ZADD', ACTIVE, text(math.min(now + tonumber(ARGV[2]), last) - now + here), user)
       redis.call('HSET', LAST, user, text(last))
       redis.call('HINCRBY', ROOM, 'joined', 1)
     end

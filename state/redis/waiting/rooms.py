@@ -122,27 +122,32 @@ class WaitingRooms:
         await self._list(event_id)
         return room
 
-    async def enter(self, event_id: int, user_id: str, proved_turn: int = 0) -> Entered:
+    async def enter(
+        self, event_id: int, user_id: str, proved_turn: int = 0, *, was_deaf: bool = False
+    ) -> Entered:
         """Wait.
 
         proved_turn: one that the user has certainly had; counts where Redis has lost it.
+        was_deaf: signs of life were refused here since the last one: their time did not count.
         Raises ValueError for a name that nobody waits under.
         """
         if not may_wait(user_id):
             raise ValueError("nobody waits under this name")
-        values = (user_id, proved_turn, STALE_MS, NOT_OPEN_PATIENCE_MS, TURN_MAX)
+        times = (STALE_MS, NOT_OPEN_PATIENCE_MS, TURN_MAX)
+        values = (user_id, proved_turn, *times, int(was_deaf))
         entry, place, room = await _ENTER.run(self._ask, waiting_room(event_id), values)
         return Entered(Entry(entry), _place(place), _room(room))
 
     async def look(
-        self, event_id: int, users: Sequence[str]
+        self, event_id: int, users: Sequence[str], *, was_deaf: bool = False
     ) -> tuple[Room | None, tuple[Place, ...]]:
         """Say where users stand, at most `LOOKED_AT_MAX` of them; each has given a sign of life.
 
-        Without a room nobody stands anywhere.
+        Without a room nobody stands anywhere. was_deaf: as `enter`.
         """
         assert len(users) <= LOOKED_AT_MAX
-        values: list[str | int] = [STALE_MS, NOT_OPEN_PATIENCE_MS, SILENT_MS, *users]
+        times = (STALE_MS, NOT_OPEN_PATIENCE_MS, SILENT_MS)
+        values: list[str | int] = [*times, int(was_deaf), *users]
         room, places = await _LOOK.run(self._ask, waiting_room(event_id), values)
         return _room(room), tuple(map(_place, places))
 
@@ -169,8 +174,14 @@ class WaitingRooms:
         return turns
 
     async def reap(self, event_id: int) -> Reaped:
-        """Give up those of whom nothing was heard for too long."""
-        gone, over, room = await _REAP.run(self._ask, waiting_room(event_id), (REAPED_MAX,))
+        """Give up those of whom nothing was heard for too long, by the room's own clock.
+
+        The clock goes on by three seconds at most from one call to the next, and only while signs
+        of life arrive: what could not be heard is nobody's silence. Without a room nobody is
+        given up.
+        """
+        values = (REAPED_MAX, STALE_MS, NOT_OPEN_PATIENCE_MS)
+        gone, over, room = await _REAP.run(self._ask, waiting_room(event_id), values)
         return Reaped(gone, _turns(over), _room(room))
 
     async def unsaid(self, event_id: int) -> AsyncIterator[tuple[Fact, ...]]:

@@ -115,7 +115,7 @@ def test_an_operator_demands_admission_and_demands_it_no_more() -> None:
 
 def test_f64_without_redis_the_proof_alone_lets_in(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(client: httpx.AsyncClient, pod: Pod) -> None:
-        async def fail(*_: Any) -> Any:
+        async def fail(*_: Any, **__: Any) -> Any:
             raise ResponseError("LOADING")
 
         monkeypatch.setattr(pod.waiting.rooms, "look", fail)
@@ -130,7 +130,7 @@ def test_a_redis_that_is_busy_lets_nobody_through_unchecked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def test(client: httpx.AsyncClient, pod: Pod) -> None:
-        async def fail(*_: Any) -> Any:
+        async def fail(*_: Any, **__: Any) -> Any:
             raise TooManyAsk
 
         monkeypatch.setattr(pod.waiting.rooms, "look", fail)

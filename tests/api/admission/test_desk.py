@@ -20,6 +20,7 @@ from api.web.problems import Problem
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import STALE_MS, RoomState, Standing
 from state.redis.keys import waiting_room, waits_in
+from state.redis.line import NoAnswer, TooManyAsk
 from state.redis.waiting.rooms import Entry
 
 EVENTS = count(7_000_000)
@@ -206,6 +207,64 @@ def test_a_pod_without_redis_or_without_keys_has_no_waiting_rooms(has_keys: bool
         await desk.close()
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("has_keys", [False, True])
+def test_a_pod_that_lacks_redis_or_keys_tells_nobody_that_there_is_no_waiting_room(
+    has_keys: bool,
+) -> None:
+    """The event demands admission: others know the room."""
+
+    async def go() -> None:
+        url = "" if has_keys else "redis://127.0.0.1:1"
+        desk = WaitingDesk(url, passes() if has_keys else None).where(lambda event: event == 7)
+        token = passes().entry(7, "ann", 1, 1_900_000_060_000)
+        for asking in (
+            desk.enter(7, "ann", passes().queue(7, "ann", 1)),
+            desk.look(7, "ann"),
+            desk.look_all(7, ["ann"]),
+            desk.leave(7, "ann"),
+            desk.check_admitted(7, "ann", token),
+        ):
+            await refused(asking, 503, "ROOM_UNREACHABLE")
+        await desk.close()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("error", [NoAnswer(), TooManyAsk(), ResponseError("OOM")])
+def test_signs_of_life_that_were_refused_are_told_with_the_next_one(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def test(desk: WaitingDesk, __: Redis) -> None:
+        event, other, user = await opened(desk), await opened(desk), somebody()
+        await desk.enter(event, user, None)
+        told: list[tuple[int, bool]] = []
+        real: Any = desk.rooms.look
+
+        async def look(event_id: int, users: Any, *, was_deaf: bool) -> Any:
+            told.append((event_id, was_deaf))
+            if len(told) <= 2:
+                raise error
+            return await real(event_id, users, was_deaf=was_deaf)
+
+        monkeypatch.setattr(desk.rooms, "look", look)
+        for _ in (1, 2):
+            with pytest.raises(Problem):
+                await desk.look(event, user)
+        with suppress(Problem):
+            await desk.look(other, user)
+        for _ in (1, 2):
+            await desk.look(event, user)
+        assert told == [
+            (event, False),
+            (event, True),
+            (other, False),
+            (event, True),
+            (event, False),
+        ]
+
+    run(redis_url, test)
 
 
 async def once_reached(desk: WaitingDesk, event: int, user: str) -> Stand:

@@ -180,7 +180,7 @@ def test_f64_a_room_that_cannot_be_reached_is_told_once_and_then_the_place_again
         place = await first(stream)
         look = room.desk.rooms.look
 
-        async def fail(*_: Any) -> Any:
+        async def fail(*_: Any, **__: Any) -> Any:
             raise ResponseError("LOADING")
 
         monkeypatch.setattr(room.desk.rooms, "look", fail)
@@ -204,7 +204,7 @@ def test_where_too_many_ask_nobody_is_told_to_hold_and_no_stream_ends(
         await first(stream)
         look = room.desk.rooms.look
 
-        async def fail(*_: Any) -> Any:
+        async def fail(*_: Any, **__: Any) -> Any:
             raise TooManyAsk
 
         monkeypatch.setattr(room.desk.rooms, "look", fail)

@@ -35,14 +35,25 @@ class RoomsInMemory(WaitingRooms):
             self.messages[event_id] = message
         return self._room(event_id)
 
-    async def enter(self, event_id: int, user_id: str, proved_turn: int = 0) -> Entered:
+    async def enter(
+        self,
+        event_id: int,
+        user_id: str,
+        proved_turn: int = 0,
+        *,
+        was_deaf: bool = False,  # noqa: ARG002
+    ) -> Entered:
         if event_id not in self.models:
             return Entered(Entry.NO_ROOM, NOWHERE, None)
         entry = self.models[event_id].enter(user_id, proved_turn)
         return Entered(entry, self._place(event_id, user_id), self._room(event_id))
 
     async def look(
-        self, event_id: int, users: Sequence[str]
+        self,
+        event_id: int,
+        users: Sequence[str],
+        *,
+        was_deaf: bool = False,  # noqa: ARG002
     ) -> tuple[Room | None, tuple[Place, ...]]:
         if event_id not in self.models:
             return None, (NOWHERE,) * len(users)

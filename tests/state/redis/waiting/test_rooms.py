@@ -523,8 +523,8 @@ def test_q08_d32_who_was_promoted_shows_up_in_time_and_is_kept_while_heard_of(
         assert place.ends_ms == last_ms
         # And none cuts an admission short.
         await client.hset(waiting_room(event)[5], "user-0", str(room.now_ms + 15_000))
-        _, (place,) = await rooms.look(event, ["user-0"])
-        assert place.ends_ms == last_ms
+        await rooms.look(event, ["user-0"])
+        assert await client.zscore(key, "user-0") == last_ms
 
     run(redis_url, test)
 
@@ -925,28 +925,6 @@ def test_q10_f66_who_shows_a_turn_to_an_empty_redis_has_the_place_again(
             in_order = sorted(survivors, key=lambda name: turn_of[name])
             assert await names_of(rooms.promote(event, "p-1", 9)) == [*in_order, "late"]
             assert late.place.turn > max(turn_of.values())
-
-    asyncio.run(go())
-
-
-@pytest.mark.redis
-def test_f70_a_full_redis_takes_nobody_in_and_still_promotes_who_waits(
-    server: RedisServer,
-) -> None:
-    async def go() -> None:
-        async with redis_at(server.url) as client:
-            rooms = WaitingRooms(client.execute_command)
-            event = await opened(rooms)
-            names = await filled(rooms, event, 3)
-            before = await kept(client, event)
-            await client.config_set("maxmemory", "1")
-            with pytest.raises(ResponseError, match="maxmemory"):
-                await rooms.enter(event, "late")
-            assert await kept(client, event) == before
-            assert await names_of(rooms.promote(event, "p-1", 2)) == names[:2]
-            await client.config_set("maxmemory", "0")
-            room = await room_of(rooms, event)
-            assert (room.joined, room.waiting, room.admitted) == (3, 1, 2)
 
     asyncio.run(go())
 
