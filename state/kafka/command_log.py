@@ -28,7 +28,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of
-from state.kafka.timeline import is_loss
+from state.kafka.connections import ConnectionLog, none_is_left
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ class CommandLog:
 
     def _run(self) -> None:
         producer = self._producer = Producer(
-            {**self._options, "error_cb": self._complain}, logger=log
+            {**self._options, "error_cb": self._complain}, logger=ConnectionLog(log, self._lost)
         )
         while not self._closing.is_set():
             if not self._partitions:
@@ -322,9 +322,12 @@ class CommandLog:
 
     def _complain(self, error: Any) -> None:
         self._trouble = str(error)
+        if none_is_left(error):
+            self._lost()
+
+    def _lost(self) -> None:
         # What was on a connection that is lost may have arrived.
-        if is_loss(error):
-            self._losses += 1
+        self._losses += 1
 
     def _tell(self, settled: list[tuple[_Sent, Any, int]]) -> None:
         assert self._loop is not None

@@ -16,17 +16,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from state.kafka.freshness import LogShortened
 
-_NO_LOSS: Final = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE})  # noqa: SLF001
-
 CHECKED_AT_ONCE: Final = 100
-
-
-def is_loss(error: Any) -> bool:
-    """Say whether an error of a Kafka client tells that a connection was lost.
-
-    One that was never made carried nothing; the client tells the two apart in words only.
-    """
-    return error.code() not in _NO_LOSS and "Connect to " not in str(error)
 
 
 class Timeline:

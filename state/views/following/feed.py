@@ -23,9 +23,10 @@ from confluent_kafka.admin import AdminClient
 
 from infra.process.kafka_security import KafkaOptions
 from serdes.registry.known_ids import ContradictoryIdsError, IdLogUnavailableError, SchemaIdsError
+from state.kafka.connections import ConnectionLog, none_is_left
 from state.kafka.freshness import LogShortened
 from state.kafka.refusals import Refusals
-from state.kafka.timeline import Timeline, is_loss
+from state.kafka.timeline import Timeline
 from state.views.following.heartbeat import (
     Heartbeat,
     HeartbeatCounters,
@@ -48,6 +49,8 @@ RECORDS_AT_ONCE = 500
 RETRY_S = 1.0
 # The brokers may have come and gone unnoticed while the thread slept for longer than this.
 ASLEEP_NS = 2_000_000_000
+# Time between two questions about what was read, while the brokers are away and nothing arrives.
+DOUBT_APART_NS = 1_000_000_000
 
 
 class FeedCounters(HeartbeatCounters, Protocol):
@@ -191,7 +194,7 @@ class BroadcastFeed(Generic[ReadingT]):
         self._confirm = confirm
         self._heartbeat: Heartbeat | None = None
         self._has_lost = False
-        self._awake_ns = 0
+        self._awake_ns = self._doubted_ns = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -291,7 +294,7 @@ class BroadcastFeed(Generic[ReadingT]):
                     # `consume` alone would wait for the full number of records or its timeout.
                     records = RECORDS_AT_ONCE if reading.is_published else RECORDS_AT_START
                     messages = [first, *consumer.consume(records, 0)]
-                if self._may_have_missed():
+                if self._may_have_missed(arrived=bool(messages)):
                     # The timeline must doubt before it gets records of the next connection.
                     timeline.doubt()
                 if messages or timeline.is_in_doubt:
@@ -313,19 +316,33 @@ class BroadcastFeed(Generic[ReadingT]):
 
     def _consumer(self) -> Consumer:
         self._has_lost, self._awake_ns = False, self._clock_ns()
+        self._doubted_ns = self._awake_ns - DOUBT_APART_NS
         options = reader_options(self._brokers, self._name, self._kafka)
-        return Consumer({**options, "error_cb": self._lost}, logger=log)
+        return Consumer(
+            {**options, "error_cb": self._complain}, logger=ConnectionLog(log, self._lost)
+        )
 
-    def _lost(self, error: Any) -> None:
-        self._has_lost = self._has_lost or is_loss(error)
+    def _complain(self, error: KafkaError) -> None:
+        if none_is_left(error):
+            self._lost()
 
-    def _may_have_missed(self) -> bool:
-        """Say whether the brokers may have been away since the last call."""
+    def _lost(self) -> None:
+        self._has_lost = True
+
+    def _may_have_missed(self, *, arrived: bool) -> bool:
+        """Say whether the brokers may have been away since this was last said.
+
+        arrived: records have come. Without any, brokers that stay away are asked about only now
+                 and then.
+        """
         now_ns, former_ns = self._clock_ns(), self._awake_ns
         self._awake_ns = now_ns
-        has_lost, self._has_lost = self._has_lost, False
         # A process that slept finds its connections unbroken, whatever the brokers did meanwhile.
-        return has_lost or now_ns - former_ns > ASLEEP_NS
+        self._has_lost = self._has_lost or now_ns - former_ns > ASLEEP_NS
+        if not self._has_lost or not (arrived or now_ns >= self._doubted_ns + DOUBT_APART_NS):
+            return False
+        self._has_lost, self._doubted_ns = False, now_ns
+        return True
 
     def _checker(self) -> Consumer:
         options = reader_options(self._brokers, f"{self._name}-check", self._kafka)

@@ -5,10 +5,17 @@ from collections import deque
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.kafka.command_log import STUCK_AFTER_S, CommandLog, NotAppended, _Sent
+from state.kafka.command_log import (
+    STUCK_AFTER_S,
+    AppendUnknown,
+    CommandLog,
+    NotAppended,
+    _Sent,
+)
 
 
 class Answered:
@@ -81,5 +88,27 @@ def test_a_partition_is_stuck_exactly_while_its_oldest_record_is_owed_for_too_lo
                 if records and now_s - records[0][0] > STUCK_AFTER_S
             }
             assert log._stuck_at(now_s) == late
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (KafkaError(KafkaError._TRANSPORT, "b:1/1: Connect to b:1 failed: refused"), NotAppended),
+        (KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"), AppendUnknown),
+    ],
+)
+def test_a_refusal_after_a_lost_connection_is_not_certain(
+    said: KafkaError, expected: type[Exception]
+) -> None:
+    """What was sent over the lost connection may lie in the log."""
+
+    async def scenario() -> None:
+        log = CommandLog("nowhere:1")
+        record = sent(log, 0, at_s=10.0)
+        log._complain(said)
+        refusal = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        assert type(log._failure(record, refusal)) is expected
 
     asyncio.run(scenario())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.kafka.freshness import LogShortened
-from state.kafka.timeline import Timeline, is_loss
+from state.kafka.timeline import Timeline
 
 EOF = KafkaError(KafkaError._PARTITION_EOF)
 
@@ -152,17 +152,3 @@ def test_every_record_is_taken_in_once_and_in_order(story: list[tuple[int, str]]
     for record in read(timeline):
         taken[record.partition()].append(record.offset())
     assert taken == [list(range(end)) for end in ends]
-
-
-@pytest.mark.parametrize(
-    ("error", "is_one"),
-    [
-        (KafkaError(KafkaError._TRANSPORT, "b:1/1: Disconnected: connection closed"), True),
-        (KafkaError(KafkaError._TRANSPORT, "b:1/1: Connect to b:1 failed: refused"), False),
-        (KafkaError(KafkaError._ALL_BROKERS_DOWN), False),
-    ],
-)
-def test_a_connection_that_was_never_made_is_none_that_was_lost(
-    error: KafkaError, is_one: bool
-) -> None:
-    assert is_loss(error) is is_one

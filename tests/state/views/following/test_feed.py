@@ -1,5 +1,6 @@
 """How a topic is followed; consumer and client are played, in the test's own thread."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from state.views.following.reading import Reading
 
 EOF = KafkaError(KafkaError._PARTITION_EOF)
 GONE = KafkaError(KafkaError._TRANSPORT, "127.0.0.1:9: disconnected")
+REFUSED = KafkaError(KafkaError._TRANSPORT, "b:1/1: Connect to b:1 failed: Connection refused")
 NO_TOPIC = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
 PARTITIONS = 2
 
@@ -152,12 +154,17 @@ class Feed(BroadcastFeed[Reading]):
 
     def _consumer(self) -> Any:
         self._has_lost, self._awake_ns = False, self.now_ns
+        self._doubted_ns = self.now_ns - following.DOUBT_APART_NS
         self.consumers.append(Consumer(self, self._steps))
         return self.consumers[-1]
 
-    def lose(self, error: KafkaError) -> None:
+    def lose(self) -> None:
+        """Have the consumer lose a connection."""
+        self._lost()
+
+    def fail(self, error: KafkaError) -> None:
         """Have the consumer tell of an error, as librdkafka does beside the records."""
-        self._lost(error)
+        self._complain(error)
 
 
 class Admin:
@@ -335,13 +342,15 @@ def test_a_fatal_error_of_the_client_has_another_one_made() -> None:
 @pytest.mark.parametrize(
     ("happens", "is_asked"),
     [
-        (lambda feed: feed.lose(GONE), True),
-        (lambda feed: feed.lose(KafkaError(KafkaError._ALL_BROKERS_DOWN)), False),
+        (lambda feed: feed.lose(), True),
+        (lambda feed: feed.fail(KafkaError(KafkaError._ALL_BROKERS_DOWN)), True),
+        # One of several brokers is away: the others go on.
+        (lambda feed: feed.fail(REFUSED), False),
         # As long as a laptop's lid was closed.
         (lambda feed: feed.sleep(2_000_000_001), True),
         (lambda feed: feed.sleep(1_000_000_000), False),
     ],
-    ids=["lost", "never there", "slept", "awake"],
+    ids=["lost", "none left", "one away", "slept", "awake"],
 )
 def test_s3_after_brokers_may_have_been_away_the_last_record_is_asked_for_again(
     happens: Callable[[Feed], None], is_asked: bool
@@ -371,6 +380,34 @@ def test_s3_after_brokers_may_have_been_away_the_last_record_is_asked_for_again(
     feed.run()
     assert asked == ([[(0, 0)]] if is_asked else [])
     assert follower.taken == [(0, 0), (0, 1)]
+
+
+def test_s3_brokers_that_stay_away_are_asked_about_once_a_second() -> None:
+    assigned: list[int] = []
+
+    class Checker:
+        def assign(self, places: list[TopicPartition]) -> None:  # noqa: ARG002
+            assigned.append(feed.now_ns)
+
+        def consume(self, number: int, timeout_s: float) -> list[Message]:  # noqa: ARG002
+            return []
+
+        def close(self) -> None:
+            pass
+
+    class Away(Feed):
+        def _checker(self) -> Any:
+            return Checker()
+
+    def lose_again() -> None:
+        feed.now_ns += 300_000_000
+        feed.lose()
+
+    feed = Away(Follower(), record(0, 0), *[lose_again, None] * 10, ends=[1, 0])
+    feed.run()
+    apart = [later - former for former, later in itertools.pairwise(assigned)]
+    assert len(apart) >= 3
+    assert min(apart) >= following.DOUBT_APART_NS
 
 
 def test_who_waits_for_what_does_not_come_has_its_answer_in_time_and_after_the_end() -> None:
