@@ -15,6 +15,7 @@ Scenarios (all, without any named):
   warm_restart  start to ready on kept stores
   restore       start without stores: changelog records/s
   failover      kill -9 of one of two workers at 2,000 commands/s
+  neighbours    the choice of seats alone, without a broker: where all are free, and where few are
 
 Every figure is the median of the runs, with the least and the most. Nothing is asserted; targets
 stand beside the figures. The machine should do nothing else meanwhile.
@@ -36,6 +37,7 @@ from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, shown
 from benchmarks.pod_runs.arena import PARTY_SIZES, Arena, Holds
 from benchmarks.seat_runs.drained import Drained, preload, preload_and_drain, rates, watch
+from benchmarks.seat_runs.neighbours import FREE_SHARE, measure_neighbours
 from benchmarks.seat_runs.paced import Offer, Pair, measure_failover, measure_rates, open_sections
 from benchmarks.seat_runs.recovery import measure_restore, measure_sizes, measure_warm_restart
 from benchmarks.seat_runs.worker import Worker
@@ -62,6 +64,8 @@ class Sizes:
     failover_warm_s: float = 5.0
     failover_s: float = 20.0
     settle_s: float = 3.0
+    choices: int = 20_000
+    choices_of_pieces: int = 500
 
 
 QUICK = Sizes(
@@ -75,6 +79,8 @@ QUICK = Sizes(
     failover_warm_s=1.0,
     failover_s=11.0,
     settle_s=0.0,
+    choices=200,
+    choices_of_pieces=5,
 )
 
 
@@ -233,6 +239,24 @@ class Bench(measuring.Bench["Broker"]):
                 Target("section_most_bytes", at_most=bitmap_bytes + 128),
                 Target("status_most_bytes", at_most=50),
             ),
+        )
+
+    def neighbours(self) -> Scenario:
+        sizes, arena = self.sizes, Arena(1)
+        runs = [
+            measure_neighbours(arena, sizes.choices, sizes.choices_of_pieces, f"{self._seed}")
+            for _ in self._counted("neighbours")
+        ]
+        return Scenario(
+            "neighbours",
+            "the choice of seats side by side alone: no broker",
+            {
+                "seats": arena.seats,
+                "free_percent": 100 * FREE_SHARE,
+                "choices": sizes.choices,
+                "choices_of_pieces": sizes.choices_of_pieces,
+            },
+            runs,
         )
 
     # --- one run ---------------------------------------------------------------------------
@@ -423,6 +447,7 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
     "state_bytes": Bench.state_bytes,
     "restore": Bench.restore,
     "failover": Bench.failover,
+    "neighbours": Bench.neighbours,
 }
 
 

@@ -92,9 +92,9 @@ class Cluster:
         carry_out(self._admin, plan(TOPICS, {}))
         return True
 
-    def preload(self, commands: Iterable[Command]) -> int:
+    def preload(self, commands: Iterable[Command], topic: Topic = SECTION_COMMANDS) -> int:
         """Send commands as fast as they can be made; return how many, all acknowledged."""
-        sender = CommandSender(self.brokers, linger_ms=20)
+        sender = CommandSender(self.brokers, topic=topic, linger_ms=20)
         for number, command in enumerate(commands):
             sender.send(command.key, command.value)
             if not number & 1023:

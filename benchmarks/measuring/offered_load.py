@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from benchmarks.measuring.latency import Sightings
 from benchmarks.pod_runs.arena import Arena, Command, Holds
-from schemas.topics import RESERVATION_OUTCOMES
+from schemas.topics import RESERVATION_OUTCOMES, Topic
 from scripts.traffic.sending import CommandEncoders, CommandSender
 from serdes.registry.client import Registry, fetch_ids
 
@@ -40,15 +40,21 @@ Batch = tuple[list[tuple[bytes, int]], int]
 class Reader(threading.Thread):
     """Notes when each committed outcome came; their key is the reservation id.
 
-    only: how the values begin that are noted; all where it is empty.
+    is_noted: asked of each record whether it counts; all do, where it is None.
+    topic:    another one, under whose keys records are noted.
     """
 
-    def __init__(self, brokers: str, only: bytes = b"") -> None:
+    def __init__(
+        self,
+        brokers: str,
+        is_noted: Callable[[Message], bool] | None = None,
+        topic: Topic = RESERVATION_OUTCOMES,
+    ) -> None:
         super().__init__(name="outcomes", daemon=True)
         self.seen: list[Batch] = []
         self.count = 0
         self.stopping = False
-        self._only = only
+        self._is_noted = is_noted or (lambda *_: True)
         self._consumer = Consumer(
             {
                 "bootstrap.servers": brokers,
@@ -59,10 +65,7 @@ class Reader(threading.Thread):
                 "log_level": 2,
             }
         )
-        places = [
-            TopicPartition(RESERVATION_OUTCOMES.name, number)
-            for number in range(RESERVATION_OUTCOMES.partitions)
-        ]
+        places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
         for place in places:
             place.offset = self._consumer.get_watermark_offsets(place, REQUEST_TIMEOUT_S)[1]
         self._consumer.assign(places)
@@ -79,7 +82,7 @@ class Reader(threading.Thread):
             batch = [
                 (one.key() or b"", one.partition() or 0)
                 for one in messages
-                if one.error() is None and (one.value() or b"").startswith(self._only)
+                if one.error() is None and self._is_noted(one)
             ]
             self.seen.append((batch, seen_ns))
             self.count += len(batch)

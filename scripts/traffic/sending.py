@@ -64,13 +64,20 @@ def schema_ids(
 class CommandSender:
     """An idempotent producer that puts each section where every other producer puts it.
 
+    topic:  another one, whose keys are put where other producers put them.
     kafka:  further options of librdkafka, such as for TLS and SASL.
     failed: errors of records that were not acknowledged within the delivery timeout.
     """
 
     def __init__(
-        self, brokers: str, *, linger_ms: int = 5, kafka: KafkaOptions = NO_OPTIONS
+        self,
+        brokers: str,
+        *,
+        topic: Topic = SECTION_COMMANDS,
+        linger_ms: int = 5,
+        kafka: KafkaOptions = NO_OPTIONS,
     ) -> None:
+        self._topic = topic
         self.failed: list[str] = []
         self.sent = 0
         self._producer = Producer(
@@ -102,7 +109,7 @@ class CommandSender:
         while True:
             try:
                 self._producer.produce(
-                    SECTION_COMMANDS.name,
+                    self._topic.name,
                     value,
                     key,
                     partition=partition,

@@ -1,0 +1,1 @@
+"""Carts: how fast they are held, and how long one waits for its sections."""

@@ -1,0 +1,157 @@
+"""Measure carts on a real broker, started for the purpose.
+
+Scenarios (all, without any named):
+  held    a backlog of carts over 2 and over 8 sections: carts a second, processor time of each
+  paced   wish -> cart held as a whole, at a rate below that
+
+One worker plays seats and carts. Every figure is the median of the runs, with the least and the
+most. Nothing is asserted. The machine should do nothing else meanwhile.
+
+Example: .venv/bin/python -m benchmarks.carts held --runs 3 --out /tmp/carts.json
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.cart_runs.carting import SEATS_EACH, Box, measure_backlog, measure_paced
+from benchmarks.measuring import bench as measuring
+from benchmarks.measuring import machine
+from benchmarks.measuring.cluster import Cluster
+from benchmarks.measuring.figures import Run, Scenario
+from benchmarks.pod_runs.arena import Arena
+from benchmarks.seat_runs.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much each scenario does.
+
+    arena:    sections of 5,000 seats. parts: sections of a cart, one measurement after the other.
+    backlog:  carts of each measurement. rates: carts a second, for each of `parts`.
+    """
+
+    arena: int = 200
+    parts: tuple[int, ...] = (2, 8)
+    backlog: int = 20_000
+    rates: tuple[int, ...] = (200, 50)
+    warm_up_s: float = 5.0
+    seconds: float = 20.0
+
+
+QUICK = Sizes(arena=20, backlog=400, rates=(40, 20), warm_up_s=0.5, seconds=1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A running broker, and where data goes."""
+
+    cluster: Cluster
+    directory: Path
+
+
+class Bench(measuring.Bench[Broker]):
+    """One invocation: what was asked for, and what was measured so far."""
+
+    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
+        super().__init__(runs, seed, is_quick=is_quick)
+        self.sizes = sizes
+
+    def held(self) -> Scenario:
+        broker = self._fresh_broker()
+        return Scenario(
+            "held",
+            "a backlog of carts until each is held as a whole: one worker",
+            self._described() | {"backlog": self.sizes.backlog},
+            self._repeated("held", lambda: self._held_run(broker)),
+        )
+
+    def paced(self) -> Scenario:
+        sizes = self.sizes
+        broker = self._fresh_broker()
+        return Scenario(
+            "paced",
+            "wish for a cart to the committed cart that is held, read_committed",
+            self._described()
+            | {
+                "rates": list(sizes.rates),
+                "warm_up_s": sizes.warm_up_s,
+                "seconds": sizes.seconds,
+            },
+            self._repeated("paced", lambda: self._paced_run(broker)),
+        )
+
+    def _held_run(self, broker: Broker) -> Run:
+        run: dict[str, float] = {}
+        with self._box(broker) as (box, worker):
+            for parts in self.sizes.parts:
+                found = measure_backlog(box, worker, parts, self.sizes.backlog, self.progress)
+                run |= {f"sections_{parts}_{name}": value for name, value in found.items()}
+                self.progress.step(
+                    f"  {parts} sections: {found['carts_per_s']:,.0f} carts/s,"
+                    f" {found['worker_cpu_us']:,.0f} us of the worker each"
+                )
+        return run
+
+    def _paced_run(self, broker: Broker) -> Run:
+        sizes = self.sizes
+        run: dict[str, float] = {}
+        with self._box(broker) as (box, worker):
+            for parts, rate in zip(sizes.parts, sizes.rates, strict=True):
+                found = measure_paced(box, worker, parts, rate, sizes.warm_up_s, sizes.seconds)
+                run |= {f"sections_{parts}_{name}": value for name, value in found.items()}
+                self.progress.step(
+                    f"  {parts} sections, {rate}/s: held after {found['p50_ms']:.1f} ms (p50),"
+                    f" {found['p99_ms']:.1f} ms (p99)"
+                )
+        return run
+
+    @contextmanager
+    def _box(self, broker: Broker) -> Iterator[tuple[Box, Worker]]:
+        """Give a worker with a group, and a directory, of its own; nothing of it is left."""
+        self._serial += 1
+        place = broker.directory / f"carts-{self._seed}-{self._serial}"
+        place.mkdir()
+        box = Box(broker.cluster, Arena(self.sizes.arena), place, self._seed)
+        with box.opened() as worker:
+            yield box, worker
+            worker.stop()
+        shutil.rmtree(place)
+
+    def _described(self) -> dict[str, object]:
+        sizes = self.sizes
+        return {
+            "arena_sections": sizes.arena,
+            "sections_of_a_cart": list(sizes.parts),
+            "seats_of_each_section": SEATS_EACH,
+        }
+
+    def _broker_of(self, cluster: Cluster, directory: Path) -> Broker:
+        return Broker(cluster, directory)
+
+
+# In the order they are run.
+SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {"held": Bench.held, "paced": Bench.paced}
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; exits with a usage message otherwise."""
+    parser = measuring.parser_of("carts", __doc__, "carts")
+    return measuring.parsed(parser, arguments, SCENARIOS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios; write the result file after each; print tables."""
+    options = parse(arguments)
+    sizes = QUICK if options.quick else Sizes()
+    bench = Bench(sizes, measuring.runs_of(options), options.seed, is_quick=options.quick)
+    versions = machine.versions(machine.PACKAGES)
+    return measuring.measure_all("carts", bench, SCENARIOS, options, versions)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
