@@ -122,7 +122,7 @@ POD_WRITES = (
 def routes(parts: Parts) -> tuple[Route, ...]:
     """Return the flow of a worker that has these parts; a role without its part is not in it."""
     flow = [
-        seats.route(SEATS, parts.seats, parts.cached_seats),
+        seats.route(SEATS, parts.seats, parts.cached_seats, parts.status_topics),
         payments.route(PAYMENTS, parts.payments, parts.gateways, parts.gateway_call_ms),
         carts.route(CARTS, parts.carts),
     ]

@@ -35,7 +35,6 @@ from schemas.topics import (
     PAYMENT_COMMANDS,
     RESERVATION_OUTCOMES,
     SECTION_COMMANDS,
-    SECTION_STATUS,
     WAITING_TURNS,
 )
 from serdes.registry.ids import SchemaIds
@@ -204,9 +203,7 @@ class Pod:
         metrics = ApiMetrics(settings.revision)
         pod = cls(
             settings,
-            view=AvailabilityView(
-                brokers, schemas=schemas, stale_after_ms=settings.stale_after_ms, kafka=kafka
-            ),
+            view=_view_of(settings, schemas),
             outcomes=outcomes,
             commands=commands,
             desk=CommandDesk(
@@ -336,7 +333,7 @@ class Pod:
                     f"{RESERVATION_OUTCOMES.name} has {counts[1]}"
                 )
         if not told and view is not None:
-            told = view.misplaced() and f"{SECTION_STATUS.name}: {view.misplaced()}"
+            told = view.misplaced() and f"{self.settings.status_topic}: {view.misplaced()}"
         if not told:
             return ""
         return (
@@ -417,3 +414,14 @@ def _rooms(
     members = 0 if passes is None else settings.promoters
     promoter = Promoter(url, supply_of(view), members=members, turns=turns)
     return WaitingDesk(url, passes, promoter, turns)
+
+
+def _view_of(settings: ApiSettings, schemas: SchemaSource) -> AvailabilityView:
+    """Return the pod's view of the statuses."""
+    return AvailabilityView(
+        settings.brokers,
+        topic=settings.status_topic,
+        schemas=schemas,
+        stale_after_ms=settings.stale_after_ms,
+        kafka=settings.kafka.librdkafka(),
+    )

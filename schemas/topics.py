@@ -30,6 +30,8 @@ class Topic:
     config:          further topic configs, name to value, each with its reason beside it.
     headers:         full name of the record that describes our headers on every record; it has no
                      subject, for headers are text. Empty where we add none.
+    any_number:      True where it may have another number of partitions than its group, for
+                     everybody finds its records by their key and its own number.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Topic:
     log_append_time: bool
     config: tuple[tuple[str, str], ...]
     headers: str = ""
+    any_number: bool = False
 
     @property
     def partitions(self) -> int:
@@ -126,6 +129,7 @@ SECTION_STATUS = Topic(
     cleanup="compact",
     group="seats",
     log_append_time=False,
+    any_number=True,
     config=(
         # Every API pod reads the whole topic at start: keep the dirty part small ...
         ("min.cleanable.dirty.ratio", "0.1"),

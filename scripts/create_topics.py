@@ -3,8 +3,8 @@
 A second run changes nothing. Partition counts of existing topics are never changed: keys would
 move to other partitions, away from their state.
 
-Environment: KAFKA_BROKERS, unless --brokers is given; KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_*
-and KAFKA_SSL_* of docs/operations.md.
+Environment: KAFKA_BROKERS, unless --brokers is given; SEATSTREAM_STATUS_TOPIC,
+KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_* and KAFKA_SSL_* of docs/operations.md.
 Exit codes: 0 as listed, 1 a topic differs (configs are mended with --apply-configs; in a dry run a
 missing topic counts too),
 2 wrong usage, a setting that does not fit, or no broker.
@@ -22,7 +22,8 @@ from confluent_kafka.admin import AdminClient
 
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
-from schemas.topics import TOPICS
+from schemas.topics import SECTION_STATUS, TOPICS
+from scripts.brokers.addresses import status_in
 from scripts.command_line import add_json, cannot, parser_of, tell, until_stopped
 from scripts.contracts.topics import carry_out, existing_topics, plan
 from state.kafka.refusals import Refusals
@@ -49,6 +50,7 @@ def _run(options: argparse.Namespace) -> int:
         return cannot("create_topics", why, as_json=as_json)
     try:
         security = KafkaSecurity.from_env(os.environ)
+        status = status_in(os.environ)
     except BadSetting as error:
         return cannot("create_topics", error, as_json=as_json)
     refusals = Refusals()
@@ -56,9 +58,9 @@ def _run(options: argparse.Namespace) -> int:
     client |= {"log_level": 0, "error_cb": refusals}
     admin = AdminClient(client)
     try:
-        names = [topic.name for topic in TOPICS]
-        found = existing_topics(admin, names)
-        steps = plan(TOPICS, found, options.partitions, options.replication)
+        topics = [status if topic is SECTION_STATUS else topic for topic in TOPICS]
+        found = existing_topics(admin, [topic.name for topic in topics])
+        steps = plan(topics, found, options.partitions, options.replication)
         said = [str(step) for step in steps]
         if not as_json:
             tell(said, {}, as_json=False)

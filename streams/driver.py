@@ -152,7 +152,7 @@ class TopologyDriver:
             if name not in route.to:
                 message = f"{route.source} may not publish to {name}: not in its route"
                 raise ValueError(message)
-            by_number = placed(route, name, outgoing, partition, self.partitions)
+            by_number = placed(route, name, outgoing, partition, self.partitions, self.partitions)
             for number, pairs in by_number.items():
                 written[name, number] = None
                 for record in pairs:

@@ -41,12 +41,12 @@ class Tick:
 class Retold:
     """A compacted output whose last records the state still has: they can be written anew.
 
-    topic:  the output.
-    prefix: of those keys of the state to which a record of the topic belongs.
+    topics: the output; two of them while readers go from one to the other.
+    prefix: of those keys of the state to which a record of the topics belongs.
     tell:   state and some of these keys -> (key, value) of their records, as they stand now.
     """
 
-    topic: str
+    topics: tuple[str, ...]
     prefix: bytes
     tell: Callable[[State, Sequence[bytes]], list[tuple[bytes | None, bytes]]]
 
@@ -84,6 +84,10 @@ class RoleTopics(NamedTuple):
         names, keyed = (tuple(topic.name for topic in topics) for topics in (to, by_key))
         return cls(role, source.name, names, changelog.name, dead_letters.name, keyed)
 
+    def writing(self, name: str, others: tuple[str, ...]) -> RoleTopics:
+        """Return the same, with others in place of a topic that is written to."""
+        return self._replace(to=(*(one for one in self.to if one != name), *others))
+
     def through(self, handler: Handler) -> tuple[str, str, Handler, tuple[str, ...], str, str]:
         """Return the first arguments of the role's `Route`, with its handler."""
         return self.role, self.source, handler, self.to, self.changelog, self.dead_letters
@@ -100,9 +104,10 @@ class Route:
     to:        topics that the handler may publish to.
     by_key:    those of them whose records go to the partition of their key, and not to the one
                that the batch came from; they have as many partitions as the source.
+               What is retold may have another number: its records go by their key then.
     changelog: topic that mirrors the state; same number of partitions as the source.
     progress:  reads from the state how far it has come; None when the handler does not keep it.
-    retold:    what to write anew where the output lost it, and after a takeover; None for nothing.
+    retold:    what to write anew where an output lost it, and after a takeover; None for nothing.
     refuse:    what to publish for a record that killed the worker again and again, beside its
                dead letter; None for nothing. Moves the progress, if there is one, over the record.
     isolate:   has a record that killed the worker again and again decided with nothing else due at
@@ -151,6 +156,11 @@ class Route:
         if not set(self.by_key) <= set(self.to):
             message = f"{self.source}: what goes by key is published: {self.by_key}"
             raise ValueError(message)
+
+    @property
+    def retold_topics(self) -> tuple[str, ...]:
+        """Return the outputs that are told again from the state."""
+        return () if self.retold is None else self.retold.topics
 
     @property
     def may_store(self) -> Callable[[bytes, int, int], bool] | None:

@@ -24,7 +24,7 @@ from infra.process.environment import (
     setting,
     whole,
 )
-from infra.process.settings import PREFIX, SharedSettings
+from infra.process.settings import PREFIX, SharedSettings, a_status_topic
 from streams.patience import RETRIES, Patience, Retries, retries
 
 INBOX_RETENTION_MS = 8 * 86_400_000
@@ -132,6 +132,8 @@ class Settings(SharedSettings):
     advertised_host:     SEATSTREAM_ADVERTISED_HOST, where API pods reach the health port for
                          look-ups; empty for the health host.
     retell_s:            SEATSTREAM_RETELL_S, how often the statuses of a partition are told again.
+    status_also:         SEATSTREAM_STATUS_ALSO, a second topic of statuses, while pods go from one
+                         to the other; empty for none.
     stall_s:             SEATSTREAM_STALL_S, lag without progress that makes /live fail.
     watchdog:            SEATSTREAM_WATCHDOG, end a process that was paused for half a session.
     dead_letter_run_limit, dead_letter_share_limit: SEATSTREAM_DEAD_LETTER_RUN_LIMIT (in a row)
@@ -185,6 +187,7 @@ class Settings(SharedSettings):
     health_port: int = setting(PREFIX + "HEALTH_PORT", whole(0, 65_535), 0)
     advertised_host: str = setting(PREFIX + "ADVERTISED_HOST", host, "")
     retell_s: float = setting(PREFIX + "RETELL_S", between(1, 604_800), 3_600.0)
+    status_also: str = setting(PREFIX + "STATUS_ALSO", a_status_topic, "")
     stall_s: float = setting(PREFIX + "STALL_S", between(1, 3_600), 30.0)
     watchdog: bool = setting(PREFIX + "WATCHDOG", flag, True)
     dead_letter_run_limit: int = setting(PREFIX + "DEAD_LETTER_RUN_LIMIT", whole(1, 1 << 40), 10)
@@ -235,6 +238,12 @@ class Settings(SharedSettings):
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             **self.kafka.aiokafka(),
         }
+
+    @property
+    def status_topics(self) -> tuple[str, ...]:
+        """Return where statuses are written, each topic once."""
+        topics = (self.status_topic, self.status_also)
+        return tuple(dict.fromkeys(topic for topic in topics if topic))
 
     @property
     def lookup_host(self) -> str:

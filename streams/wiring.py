@@ -34,6 +34,7 @@ from streams import (
     issue_purchases,
     release_locks,
 )
+from streams.change_sections.statuses import STATUS
 from streams.check_claims import handler as claims
 from streams.fill_tables import handler as filling
 from streams.gateways.protocol import Gateway
@@ -55,6 +56,7 @@ class Parts:
     """What the routes of a worker are made of.
 
     cached_seats: bounds the decoded sections of one partition.
+    status_topics: where statuses are written.
     gateways:     those that may be asked; gateway_call_ms: how long one call may take.
     shops:        who else may say that a payment was made; None for nobody.
     locks:        whose locks go with their holds; None where there is no Redis.
@@ -69,6 +71,7 @@ class Parts:
     payments: PaymentCodecs
     carts: CartCodecs
     cached_seats: int = 1_000_000
+    status_topics: tuple[str, ...] = STATUS
     gateways: Sequence[Gateway] = ()
     gateway_call_ms: int = CALL_MS
     shops: claims.Setup | None = None
@@ -99,6 +102,7 @@ def parts_of(settings: Settings, environ: Mapping[str, str], ids: SchemaIds) -> 
         SeatCodecs.of(ids),
         PaymentCodecs.of(ids),
         CartCodecs.of(ids),
+        status_topics=settings.status_topics,
         cached_seats=settings.section_cache_seats // SECTION_COMMANDS.partitions,
         gateways=_gateways(settings, environ),
         gateway_call_ms=settings.gateway_call_ms,

@@ -1,5 +1,6 @@
 """Settings that workers and pods have in common, so that both sides agree on them."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -8,6 +9,14 @@ from infra.process.environment import Environment, brokers, name, redis_address,
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 
 PREFIX: Final = "SEATSTREAM_"
+STATUS_TOPIC: Final = "section-status"
+
+
+def a_status_topic(text: str) -> str:
+    """Return the name of a topic of statuses: the usual one, or with a dash and a word behind."""
+    if not re.fullmatch(rf"{STATUS_TOPIC}(-[A-Za-z0-9._]{{1,60}})?", text):
+        raise ValueError(f"use {STATUS_TOPIC}, or that with a dash and a word behind it")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,8 @@ class SharedSettings:
     lookup_token: SEATSTREAM_LOOKUP_TOKEN, or in the file SEATSTREAM_LOOKUP_TOKEN_FILE: what pods
                   show to workers when they look records up; a worker without one answers look-ups
                   on a loopback address only.
+    status_topic: SEATSTREAM_STATUS_TOPIC, where workers write the statuses of sections, and
+                  where pods read them.
     log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
 
@@ -32,6 +43,7 @@ class SharedSettings:
     redis_url: str = setting("REDIS_URL", redis_address, "", is_secret=True)
     app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
     lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
+    status_topic: str = setting(PREFIX + "STATUS_TOPIC", a_status_topic, STATUS_TOPIC)
     log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")
     log_level: str = setting(log_lines.LEVEL, log_lines.a_level, "INFO")
 

@@ -48,6 +48,7 @@ from serdes.registry.known_ids import (
     SchemaIdsError,
     forgotten,
 )
+from state.domain.keys import partition_of
 from state.kafka.message_headers import headers_of
 from state.kafka.refusals import Refusals
 from state.kafka.schema_id_log import SchemaIdLog
@@ -186,7 +187,7 @@ def read_log(
     try:
         with reading(where) as consumer:
             committed = committed_offsets(where, group or Settings().app_id)
-            log = read_topics(consumer, committed, ledger)
+            log = read_topics(consumer, committed, ledger, where.status)
             look_at_lines(consumer, log, redis_url)
     except OffsetsUnknown as error:
         raise CannotRead(str(error)) from error
@@ -250,8 +251,16 @@ def look_at_locks(log: Log, redis_url: str) -> None:
         raise CannotRead(f"Redis does not tell its locks: {error}") from error
 
 
-def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | None = None) -> Log:
-    """Read what lies in the topics, and the ledger; raises CannotRead and KafkaException."""
+def read_topics(
+    consumer: Consumer,
+    committed: dict[int, int],
+    ledger: Path | None = None,
+    status: Topic = SECTION_STATUS,
+) -> Log:
+    """Read what lies in the topics, and the ledger; raises CannotRead and KafkaException.
+
+    status: the topic of statuses.
+    """
     log = Log(WireFormat(Avro(), {}), partition_count(consumer, SECTION_COMMANDS), committed)
     # Effects first and causes last: what the commands' snapshot lacks cannot have effects. What a
     # purchase knows of seats and gateways is read before these, and what moved it after them.
@@ -266,7 +275,7 @@ def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | No
         log.ledger = entries_of(ledger)
     state_ends = bounds_of(consumer, SEATS_CHANGELOG)
     log.changelog = read_topic(consumer, SEATS_CHANGELOG)
-    log.statuses = read_topic(consumer, SECTION_STATUS)
+    log.statuses = with_sections(read_topic(consumer, status), log.partitions)
     log.dead_letters = read_topic(consumer, DEAD_LETTER_QUEUE)
     log.claims = read_topic(consumer, PAYMENT_COMPLETED)
     bounds_from_the_beginning(consumer, CART_COMMANDS)
@@ -280,6 +289,20 @@ def read_topics(consumer: Consumer, committed: dict[int, int], ledger: Path | No
     now = bounds_of(consumer, SEATS_CHANGELOG)
     log.moved = frozenset(part for part in now if now[part][1] != state_ends[part][1])
     return log
+
+
+def with_sections(statuses: Records, partitions: int) -> Records:
+    """Return statuses by the partition of their section, in their order.
+
+    partitions: how many the commands have. Where statuses have as many they lie there already.
+    """
+    if len(statuses) == partitions:
+        return statuses
+    found: Records = {part: [] for part in range(partitions)}
+    for records in statuses.values():
+        for record in records:
+            found[partition_of(record.key or b"", partitions)].append(record)
+    return found
 
 
 def bounds_from_the_beginning(consumer: Consumer, topic: Topic) -> dict[int, tuple[int, int]]:

@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra.paths import STACK_HOME
-from infra.process.environment import BadSetting, without_password
+from infra.process.environment import BadSetting, Environment, without_password
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
+from infra.process.settings import SharedSettings
 from infra.stack.addresses import configured
+from schemas.topics import SECTION_STATUS, Topic
 
 
 class NotUp(Exception):
@@ -21,19 +23,40 @@ class NotUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Addresses that a script talks to, and how it reaches the brokers."""
+    """Addresses that a script talks to, and how it reaches the brokers.
+
+    status: the topic that pods read statuses from.
+    """
 
     brokers: str
     registry_url: str
     security: KafkaSecurity = NO_SECURITY
+    status: Topic = SECTION_STATUS
 
     @property
     def kafka(self) -> Mapping[str, str]:
         """Return what every client of librdkafka is given on top of the brokers."""
         return self.security.librdkafka()
 
+    def with_status(self, name: str) -> "Servers":
+        """Return the same with another topic of statuses."""
+        return replace(self, status=status_named(name))
+
     def __str__(self) -> str:
         return f"Kafka at {self.brokers}, registry at {without_password(self.registry_url)}"
+
+
+def status_in(environ: Mapping[str, str]) -> Topic:
+    """Return the topic of statuses that workers and pods are set to; raises BadSetting."""
+    read = Environment(environ)
+    settings = SharedSettings.read(read)
+    read.check()
+    return status_named(settings.status_topic)
+
+
+def status_named(name: str) -> Topic:
+    """Return a topic of statuses: as section-status, under another name."""
+    return replace(SECTION_STATUS, name=name)
 
 
 def servers() -> Servers:
@@ -50,6 +73,7 @@ def servers() -> Servers:
             " or set KAFKA_BROKERS and SCHEMA_REGISTRY_URL"
         )
     try:
-        return Servers(brokers, registry_url, KafkaSecurity.from_env(os.environ))
+        security = KafkaSecurity.from_env(os.environ)
+        return Servers(brokers, registry_url, security, status_in(os.environ))
     except BadSetting as error:
         raise NotUp(str(error)) from error

@@ -94,7 +94,7 @@ def plan(
         if found is None:
             steps.append(Create(topic.name, listed, replication, configs))
             continue
-        if found.partitions != listed:
+        if found.partitions != listed and not topic.any_number:
             steps.append(WrongPartitions(topic.name, found.partitions, listed))
         if drift := {
             key: (found.configs.get(key), value)

@@ -1,7 +1,7 @@
 """What workers and pods of a script share: a process that may not have been started yet."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.paths import ROOT
@@ -30,6 +30,11 @@ class Started:
 
     def _start(self, command: Sequence[str]) -> None:
         self._child = Child(command, ROOT, self._log, self._environment)
+
+    def set(self, settings: Mapping[str, str]) -> None:
+        """Have these settings at the next start; an empty one is not given."""
+        told = self._environment | dict(settings)
+        self._environment = {name: value for name, value in told.items() if value}
 
     def exit_code(self) -> int | None:
         """Return None while the process runs, and before its start."""

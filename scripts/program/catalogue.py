@@ -69,7 +69,7 @@ COMMANDS = (
     ),
     Command(
         ("topics", "rebuild"),
-        "Write section-status anew while seats are sold, and verify it.",
+        "Write section-status anew while seats are sold, also to another topic, and verify it.",
         "scripts.rebuilding.rebuild:rebuild",
         is_ours=True,
     ),

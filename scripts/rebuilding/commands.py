@@ -3,10 +3,10 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
+from infra.process import settings
 from infra.process.environment import BadSetting
 from scripts.auditing.log import CannotRead
 from scripts.auditing.schemas import Unreadable
@@ -23,7 +23,6 @@ from scripts.program.options import (
     yes_option,
 )
 from scripts.rebuilding import comparing
-from scripts.rebuilding.comparing import Comparison
 from scripts.rebuilding.recreating import (
     Refused,
     check_at_rest,
@@ -34,9 +33,25 @@ from scripts.rebuilding.recreating import (
 from streams.settings import Settings
 
 FAILURES = (BadSetting, CannotRead, NotUp, Refused, Unreadable)
-TOPIC = "section-status"
 
-topic_argument = click.argument("topic", type=click.Choice([TOPIC]))
+
+def a_status_topic(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """Return the name of a topic of statuses; raises BadParameter for any other."""
+    if text is None:
+        return None
+    try:
+        return settings.a_status_topic(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}") from error
+
+
+topic_argument = click.argument("topic", callback=a_status_topic)
+partitions_option = click.option(
+    "--partitions", type=click.IntRange(1, 10_000), help="By default as many as the commands have."
+)
+replication_option = click.option(
+    "--replication", type=click.IntRange(1), help="Replicas; by default as it has."
+)
 wait_option = click.option(
     "--wait", type=click.FloatRange(0), default=60.0, show_default=True, help="Seconds."
 )
@@ -57,12 +72,13 @@ def verify(*, topic: str, wait: float, report: Path | None, as_json: bool) -> in
     Waits for what is missing. Ends with 0 where all is there, else with 1. Sales may go on.
     Example: seatstream topics verify section-status --report verified.md
     """
-    return _verified(servers(), topic, wait, report, as_json=as_json)
+    return _verified(servers().with_status(topic), wait, report, as_json=as_json)
 
 
 @command("recreate")
 @topic_argument
-@click.option("--replication", type=click.IntRange(1), help="Replicas; by default as it has.")
+@partitions_option
+@replication_option
 @wait_option
 @report_option
 @dry_run_option
@@ -72,6 +88,7 @@ def verify(*, topic: str, wait: float, report: Path | None, as_json: bool) -> in
 def recreate_topic(
     *,
     topic: str,
+    partitions: int | None,
     replication: int | None,
     wait: float,
     report: Path | None,
@@ -86,9 +103,9 @@ def recreate_topic(
     Stopped anywhere, run it again: it goes on where it is.
     Example: seatstream topics recreate section-status --dry-run
     """
-    where = servers()
+    where = servers().with_status(topic)
     group = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
-    step, is_there, holds_up = create_of(where, replication)
+    step, is_there, holds_up = create_of(where, replication, partitions)
     if not holds_up:
         check_at_rest(where, group)
     steps = [*([f"delete {step.name}"] if is_there else []), str(step), "verify"]
@@ -99,23 +116,19 @@ def recreate_topic(
         # Buyers may have come back while the question stood there.
         check_at_rest(where, group)
     recreate(where, step)
-    return _verified(where, topic, wait, report, as_json=as_json)
+    return _verified(where, wait, report, as_json=as_json)
 
 
-def _verified(
-    where: Servers, topic: str, wait: float, report: Path | None, *, as_json: bool
-) -> int:
+def _verified(where: Servers, wait: float, report: Path | None, *, as_json: bool) -> int:
     found = compared_in_time(where, wait)
-    lines = list(comparing.as_markdown(found, f"{topic}, compared with the state of seats"))
+    lines = list(
+        comparing.as_markdown(found, f"{where.status.name}, compared with the state of seats")
+    )
     if report is not None:
         report.write_text("\n".join(lines) + "\n", encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(_told(found), indent=2))
+        click.echo(json.dumps({"topic": where.status.name, **comparing.as_json(found)}, indent=2))
     else:
         for line in lines:
             say(line)
     return DONE if found.is_well else FOUND
-
-
-def _told(found: Comparison) -> dict[str, Any]:
-    return {"topic": TOPIC, **comparing.as_json(found)}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from schemas.topics import DEAD_LETTER_QUEUE, SECTION_STATUS
+from schemas.topics import DEAD_LETTER_QUEUE
 from scripts.auditing.log import LogRecord, reading
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import read_spans, spans_of
@@ -16,7 +16,6 @@ from scripts.letters.letter import Sent, text
 from scripts.offsets.moving import ACTION
 
 NAME = "rebuild"
-KEY = f"{NAME}-{SECTION_STATUS.name}".encode()
 PARTITION = 0
 
 
@@ -41,11 +40,16 @@ class Entry(NamedTuple):
         return dict(enumerate(self.begins))
 
 
-def record_of(entry: Entry, who: str, why: str, now_ms: int) -> Sent:
+def key_of(topic: str) -> bytes:
+    """Return the key of all lines of a topic."""
+    return f"{NAME}-{topic}".encode()
+
+
+def record_of(topic: str, entry: Entry, who: str, why: str, now_ms: int) -> Sent:
     """Return the record of a line."""
     told = {
         "action": NAME,
-        "place": SECTION_STATUS.name,
+        "place": topic,
         "run": entry.run,
         "step": entry.step.value,
         "to": ",".join(map(str, entry.begins)),
@@ -56,14 +60,14 @@ def record_of(entry: Entry, who: str, why: str, now_ms: int) -> Sent:
     headers = [
         (ACTION + name, said.encode("utf-8", "backslashreplace")) for name, said in told.items()
     ]
-    return Sent(DEAD_LETTER_QUEUE.name, PARTITION, KEY, None, headers)
+    return Sent(DEAD_LETTER_QUEUE.name, PARTITION, key_of(topic), None, headers)
 
 
-def entry_of(record: LogRecord) -> Entry | None:
-    """Return the line that a record is, or None."""
+def entry_of(topic: str, record: LogRecord) -> Entry | None:
+    """Return the line of a topic that a record is, or None."""
     said = {name: text(content) for name, content in record.headers}
     offsets = said.get(ACTION + "to", "").split(",")
-    if record.key != KEY or said.get(ACTION + "action") != NAME:
+    if record.key != key_of(topic) or said.get(ACTION + "action") != NAME:
         return None
     if not all(one.isascii() and one.isdecimal() and len(one) <= 19 for one in offsets):
         return None
@@ -88,9 +92,17 @@ def unfinished(entries: Iterable[Entry], ends: Mapping[int, int]) -> Entry | Non
     return last if is_same else None
 
 
+def was_verified(entries: Iterable[Entry]) -> bool:
+    """Say whether a rebuild of the topic came so far that pods may read it since."""
+    return any(entry.step in {Step.CUT, Step.DONE} for entry in entries)
+
+
 def read_journal(where: Servers) -> list[Entry]:
     """Return all lines, oldest first; raises CannotRead. Waits for open transactions."""
     spans = {PARTITION: spans_of(where, DEAD_LETTER_QUEUE)[PARTITION]}
     with reading(where) as consumer:
-        found = (entry_of(one) for _, one in read_spans(consumer, DEAD_LETTER_QUEUE, spans))
+        found = (
+            entry_of(where.status.name, one)
+            for _, one in read_spans(consumer, DEAD_LETTER_QUEUE, spans)
+        )
         return [entry for entry in found if entry is not None]

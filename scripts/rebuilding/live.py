@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin import ResourceType as Resource
 
-from schemas.topics import SECTION_STATUS
+from schemas.topics import Topic
 from scripts.auditing.log import CannotRead
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import Span, spans_of
@@ -31,8 +31,6 @@ from scripts.rebuilding.recreating import (
     states_of,
 )
 from state.domain.keys import partition_of
-
-TOPIC = SECTION_STATUS.name
 
 # Brokers delete no records of a topic that is compacted alone; and nothing by age meanwhile.
 OPEN = {"cleanup.policy": "compact,delete", "retention.ms": "-1", "retention.bytes": "-1"}
@@ -74,20 +72,20 @@ def needless(
 
 
 @contextmanager
-def deletable(admin: AdminClient) -> Iterator[None]:
+def deletable(admin: AdminClient, topic: Topic) -> Iterator[None]:
     """Let records be deleted meanwhile; raises Refused."""
-    _configure(admin, [_entry(name, value) for name, value in OPEN.items()])
+    _configure(admin, topic, [_entry(name, value) for name, value in OPEN.items()])
     try:
         yield
     finally:
-        close(admin)
+        close(admin, topic)
 
 
-def close(admin: AdminClient) -> None:
+def close(admin: AdminClient, topic: Topic) -> None:
     """Give the topic its own policy back, also after somebody who was killed."""
-    own = _entry("cleanup.policy", SECTION_STATUS.cleanup)
+    own = _entry("cleanup.policy", topic.cleanup)
     others = [_entry(name, None) for name in OPEN if name != own.name]
-    _configure(admin, [own, *others])
+    _configure(admin, topic, [own, *others])
 
 
 def _entry(name: str, value: str | None) -> ConfigEntry:
@@ -95,23 +93,23 @@ def _entry(name: str, value: str | None) -> ConfigEntry:
     return ConfigEntry(name, value, incremental_operation=change)
 
 
-def _configure(admin: AdminClient, entries: list[ConfigEntry]) -> None:
-    resource = ConfigResource(Resource.TOPIC, TOPIC, incremental_configs=entries)
+def _configure(admin: AdminClient, topic: Topic, entries: list[ConfigEntry]) -> None:
+    resource = ConfigResource(Resource.TOPIC, topic.name, incremental_configs=entries)
     for answer in admin.incremental_alter_configs([resource]).values():
-        _answered(answer)
+        _answered(topic, answer)
 
 
-def _answered(answer: Any) -> None:
+def _answered(topic: Topic, answer: Any) -> None:
     try:
         answer.result(timeout=ANSWER_S)
     except (KafkaException, TimeoutError) as error:
-        raise Refused(f"{TOPIC}: {error}. Run this again: it goes on where it is") from error
+        raise Refused(f"{topic.name}: {error}. Run this again: it goes on where it is") from error
 
 
-def remove(admin: AdminClient, befores: Begins) -> None:
+def remove(admin: AdminClient, topic: Topic, befores: Begins) -> None:
     """Remove all records before these offsets, by partition; raises Refused."""
     until = time.monotonic() + ANSWER_S
-    left = [TopicPartition(TOPIC, part, before) for part, before in befores.items() if before]
+    left = [TopicPartition(topic.name, part, before) for part, before in befores.items() if before]
     while left:
         answers = admin.delete_records(left, request_timeout=ANSWER_S)
         late = []
@@ -121,7 +119,9 @@ def remove(admin: AdminClient, befores: Begins) -> None:
             except (KafkaException, TimeoutError) as error:
                 # Its leader may not have heard of the other policy yet.
                 if not _is_policy(error) or time.monotonic() > until:
-                    raise Refused(f"{TOPIC}-{place.partition}: {error}. Run this again") from error
+                    raise Refused(
+                        f"{topic.name}-{place.partition}: {error}. Run this again"
+                    ) from error
                 late.append(place)
         left = late
         if left:
@@ -143,12 +143,12 @@ def nudge(where: Servers, admin: AdminClient) -> Nudged:
     """
     # Before the statuses: whichever section is known has one by then.
     states = states_of(where)
-    spans = spans_of(where, SECTION_STATUS, committed=True)
+    spans = spans_of(where, where.status, committed=True)
     unread = Unread()
     newest = newest_statuses(where, unread=unread)
     untold = untold_in(states, newest, len(spans))
     befores = {} if unread.count else needless(newest, spans, untold)
-    remove(admin, befores)
+    remove(admin, where.status, befores)
     parts = untold | {told.partition for told in newest.values()} | unread.partitions
     return Nudged(len(parts - befores.keys()), str(unread))
 
@@ -182,10 +182,10 @@ def _wait(where: Servers, wanted: set[str], begins: Begins, until: float, told: 
     missing, at = set(wanted), dict(begins)
     while True:
         ends = {
-            part: end for part, (_, end) in spans_of(where, SECTION_STATUS, committed=True).items()
+            part: end for part, (_, end) in spans_of(where, where.status, committed=True).items()
         }
         if ends.keys() != at.keys() or any(end < begins[part] for part, end in ends.items()):
-            raise CannotRead(f"{TOPIC} was created again meanwhile: run this again")
+            raise CannotRead(f"{where.status.name} was created again meanwhile: run this again")
         missing -= newest_statuses(where, at).keys()
         # What comes while this is read is read once more.
         at = {part: max(at[part], end) for part, end in ends.items()}

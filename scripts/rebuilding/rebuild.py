@@ -3,39 +3,51 @@
 import json
 import time
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import click
 from confluent_kafka import Producer
 
-from schemas.topics import SECTION_STATUS
 from scripts.brokers.addresses import Servers, servers
 from scripts.brokers.reading import spans_of
 from scripts.letters.sending import NotSent, send_as_one, sender
 from scripts.program import options
 from scripts.program.catalogue import DONE, FOUND
 from scripts.rebuilding import comparing, live
-from scripts.rebuilding.commands import FAILURES, report_option, topic_argument
+from scripts.rebuilding.commands import (
+    FAILURES,
+    a_status_topic,
+    partitions_option,
+    replication_option,
+    report_option,
+    topic_argument,
+)
 from scripts.rebuilding.comparing import Comparison
-from scripts.rebuilding.journal import Entry, Step, read_journal, record_of, unfinished
+from scripts.rebuilding.journal import (
+    Entry,
+    Step,
+    read_journal,
+    record_of,
+    unfinished,
+    was_verified,
+)
 from scripts.rebuilding.recreating import Begins, Refused, compared_in_time, states_of
+from scripts.rebuilding.second_topic import make, second_of
 
 COMPARED_S = 60.0
-
-REBUILD: Final = f"{SECTION_STATUS.name}-rebuild"
-"""Transactional id: one for the topic, whichever workers a shell is set up for."""
 
 
 class Journal(NamedTuple):
     """Writes lines, each in a transaction that fails where somebody else began meanwhile."""
 
+    topic: str
     producer: Producer
     who: str
     why: str
 
     def write(self, entry: Entry) -> None:
         """Write a line."""
-        record = record_of(entry, self.who, self.why, time.time_ns() // 1_000_000)
+        record = record_of(self.topic, entry, self.who, self.why, time.time_ns() // 1_000_000)
         send_as_one(self.producer, [record])
 
 
@@ -44,6 +56,11 @@ class Journal(NamedTuple):
 @click.option(
     "--wait", type=click.FloatRange(0), default=7_200.0, show_default=True, help="Seconds."
 )
+@click.option(
+    "--to", callback=a_status_topic, help="Another topic that is to take its place, beside it."
+)
+@partitions_option
+@replication_option
 @click.option("--give-up", is_flag=True, help="End one that is under way; nothing was removed.")
 @report_option
 @options.reason_option
@@ -54,6 +71,9 @@ class Journal(NamedTuple):
 def rebuild(
     *,
     topic: str,
+    to: str | None,
+    partitions: int | None,
+    replication: int | None,
     wait: float,
     give_up: bool,
     report: Path | None,
@@ -66,39 +86,55 @@ def rebuild(
 
     Workers tell every status again, behind what lies there. Once each is verified, what lies
     before is removed. Workers do so at once, or within SEATSTREAM_RETELL_S, or when they start.
+    With --to, in a topic of its own that workers write beside it, with as many --partitions as
+    you like; it says which settings workers and then pods are to be restarted with.
     Stopped anywhere, run it again: it goes on. A run that starts ends any other.
     Ends with 1 where a status is missing or wrong: then no newest status was removed.
     Example: seatstream topics rebuild section-status --report rebuilt.md
     """
-    where = servers()
-    lines = ["give the rebuild up"] if give_up else planned(where)
+    where, second = servers().with_status(topic), None
+    if to is not None:
+        second = second_of(where, to, partitions, replication)
+        where = second.where
+    elif partitions or replication:
+        raise Refused("of a topic that is there neither changes: give --to, or topics recreate")
+    lines = [*second.plan()] if second else planned(where)
+    lines = ["give the rebuild up"] if give_up else lines
     if options.is_all(lines, dry_run=dry_run, as_json=as_json):
         return FOUND
     if not give_up:
-        options.confirmed(f"Write {topic} anew?", yes=yes)
-    with sender(where, REBUILD) as producer:
+        options.confirmed(f"Write {where.status.name} anew?", yes=yes)
+        if second:
+            make(second, wait)
+    topic = where.status.name
+    # One for the topic, whichever workers a shell is set up for.
+    with sender(where, f"{topic}-rebuild") as producer:
         # Behind the fence: whoever was at it writes nothing more.
-        journal = Journal(producer, options.somebody(), reason)
-        entry = unfinished(read_journal(where), ends_of(where))
+        journal = Journal(topic, producer, options.somebody(), reason)
+        lines_there = read_journal(where)
+        entry = unfinished(lines_there, ends_of(where))
         if give_up:
             return _given_up(where, journal, entry, as_json=as_json)
         if entry is None:
             begins = tuple(end for _, end in sorted(ends_of(where).items()))
             entry = Entry(str(time.time_ns()), Step.BEGUN, begins)
             journal.write(entry)
-        found, removed = rebuilt(where, journal, entry, wait)
+        is_unread = second is not None and not was_verified(lines_there)
+        found, removed = rebuilt(where, journal, entry, wait, is_unread=is_unread)
     _tell(found, removed, topic, report, as_json=as_json)
+    for line in second.what_is_left() if second and found.is_well else ():
+        click.echo(line, err=as_json)
     return DONE if found.is_well else FOUND
 
 
 def ends_of(where: Servers) -> dict[int, int]:
     """Return where each partition ends, records of open transactions included."""
-    return {part: end for part, (_, end) in spans_of(where, SECTION_STATUS).items()}
+    return {part: end for part, (_, end) in spans_of(where, where.status).items()}
 
 
 def planned(where: Servers) -> list[str]:
     """Return the steps in words."""
-    spans = spans_of(where, SECTION_STATUS)
+    spans = spans_of(where, where.status)
     ends = {part: end for part, (_, end) in spans.items()}
     entry = unfinished(read_journal(where), ends)
     begins = ends if entry is None else entry.by_partition
@@ -112,16 +148,22 @@ def planned(where: Servers) -> list[str]:
 
 
 def rebuilt(
-    where: Servers, journal: Journal, entry: Entry, wait_s: float
+    where: Servers, journal: Journal, entry: Entry, wait_s: float, *, is_unread: bool = False
 ) -> tuple[Comparison, int]:
     """Do what is left of a rebuild; return the last comparison, and how many offsets are gone.
 
     None are, where that comparison says that something is missing or wrong.
+    is_unread: no pod reads the topic yet, so that nobody misses what is removed before the proof.
     """
     until = time.monotonic() + wait_s
     admin, begins = live.admin_of(where), entry.by_partition
-    with live.deletable(admin):
-        nudged = live.nudge(where, admin) if entry.step is Step.BEGUN else live.Nudged(0)
+    with live.deletable(admin, where.status):
+        nudged = live.Nudged(0)
+        if is_unread:
+            # Every owner that writes it tells all again; one that does not is found out by that.
+            live.remove(admin, where.status, begins)
+        elif entry.step is Step.BEGUN:
+            nudged = live.nudge(where, admin)
         if nudged.unread:
             click.echo(
                 f"{nudged.unread}. Does SCHEMA_REGISTRY_URL belong to these brokers, and is this"
@@ -142,14 +184,14 @@ def rebuilt(
             return found, 0
         journal.write(entry._replace(step=Step.CUT))
         removed = _older(where, begins)
-        live.remove(admin, begins)
+        live.remove(admin, where.status, begins)
     found = compared_in_time(where, COMPARED_S)
     journal.write(entry._replace(step=Step.DONE))
     return found, removed
 
 
 def _older(where: Servers, begins: Begins) -> int:
-    spans = spans_of(where, SECTION_STATUS)
+    spans = spans_of(where, where.status)
     return sum(max(0, begins[part] - first) for part, (first, _) in spans.items())
 
 
@@ -157,7 +199,7 @@ def _given_up(where: Servers, journal: Journal, entry: Entry | None, *, as_json:
     if entry is not None and entry.step is Step.CUT:
         raise Refused("all is verified, and what is old may be gone: run it without --give-up")
     # Whoever was killed may have left it open.
-    live.close(live.admin_of(where))
+    live.close(live.admin_of(where), where.status)
     if entry is not None:
         journal.write(entry._replace(step=Step.GIVEN_UP))
     said = "no rebuild is under way" if entry is None else f"{entry.run} was given up"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from schemas.topics import SEATS_CHANGELOG, SECTION_COMMANDS, SECTION_STATUS
+from schemas.topics import SEATS_CHANGELOG, SECTION_COMMANDS
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from scripts.brokers.reading import spans_of
@@ -30,8 +30,8 @@ class Refused(Exception):
 class Anew(NamedTuple):
     """How the topic is to be created.
 
-    holds_up: it is gone, or has another number of partitions than the commands: workers decide
-    nothing until it is mended, and who waited for them to be at rest would wait for ever.
+    holds_up: it is gone: workers decide nothing until it is mended, and who waited for them to be
+    at rest would wait for ever.
     """
 
     step: Create
@@ -39,25 +39,25 @@ class Anew(NamedTuple):
     holds_up: bool
 
 
-def create_of(where: Servers, replication: int | None) -> Anew:
+def create_of(where: Servers, replication: int | None, partitions: int | None = None) -> Anew:
     """Return how the topic would be created; raises Refused.
 
-    It gets as many partitions as the commands have, for a section's status lies on the number of
-    its commands, and as many replicas as it has, where nothing else is asked for.
+    It gets as many partitions as the commands have, and as many replicas as it has, where nothing
+    else is asked for.
     """
     admin = AdminClient({"bootstrap.servers": where.brokers, "log_level": 0, **where.kafka})
     try:
-        found = existing_topics(admin, [SECTION_COMMANDS.name, SECTION_STATUS.name])
+        found = existing_topics(admin, [SECTION_COMMANDS.name, where.status.name])
     except KafkaException as error:
         raise Refused(f"{where.brokers}: {error.args[0].str()}") from error
     source = found.get(SECTION_COMMANDS.name)
     if source is None:
         raise Refused(f'{SECTION_COMMANDS.name} is not there: see "A topic is lost"')
-    own = found.get(SECTION_STATUS.name)
+    own = found.get(where.status.name)
     copies = replication or (own or source).replication
-    [step] = plan([SECTION_STATUS], {}, source.partitions, copies)
+    [step] = plan([where.status], {}, partitions or source.partitions, copies)
     assert isinstance(step, Create)
-    return Anew(step, own is not None, own is None or own.partitions != source.partitions)
+    return Anew(step, own is not None, own is None)
 
 
 def check_at_rest(where: Servers, group: str) -> None:
@@ -162,15 +162,13 @@ def newest_statuses(
     """
     unread = Unread() if unread is None else unread
     # One by one, in the order of each partition: a topic that is not compacted yet is long.
-    records = each_line(
-        where, SECTION_STATUS, lambda record: record.value is not None, None, begins
-    )
+    records = each_line(where, where.status, lambda record: record.value is not None, None, begins)
     newest: dict[str, Told] = {}
-    for partition, record, _, fields in decoded(where, SECTION_STATUS, records, unread):
+    for partition, record, _, fields in decoded(where, where.status, records, unread):
         key = f"{fields['eventId']}-{fields['section']}"
         if record.key == key.encode():
             newest[key] = Told(partition, record.offset, fields)
         else:
             # A stranger's, which pods leave out too, or read by the schema of another registry.
-            unread.note(SECTION_STATUS, partition, record.offset, f"its value is of {key}")
+            unread.note(where.status, partition, record.offset, f"its value is of {key}")
     return newest

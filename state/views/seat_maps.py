@@ -34,6 +34,9 @@ class SectionSource(Protocol):
 class Decisions(Protocol):
     """Tells how far the outcomes were read; an OutcomeFeed."""
 
+    @property
+    def partitions(self) -> int: ...
+
     def now_ns(self) -> int: ...
 
     def decided(self, partition: int) -> int: ...
@@ -187,11 +190,11 @@ class SeatMapCache:
         # The clock is read before the owner is asked, so its answer is not older than that.
         asked_ns = self._clock_ns()
         key = section_key(*name)
-        # The command topic has as many partitions as section-status, whose brokers' number may
-        # differ from the one in the catalogue of topics.
-        if not self._view.is_ready():
+        # The command topic has as many partitions as reservation-outcomes, whose brokers' number
+        # may differ from the one in the catalogue of topics, and from that of section-status.
+        if not self._decisions.partitions:
             raise OwnerNotReady("nobody has said yet how many partitions the topics have")
-        partition = partition_of(key, len(self._view.positions()))
+        partition = partition_of(key, self._decisions.partitions)
         records = await self._found(partition, key)
         former = self._kept.pop(name, None)
         if former is not None:

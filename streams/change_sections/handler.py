@@ -30,7 +30,7 @@ from streams.change_sections.contradictions import contradiction
 from streams.change_sections.decide import command_of, decide_all
 from streams.change_sections.fold import BESIDE, STATE_BYTES_MAX, Beside, SectionFold, keys_of
 from streams.change_sections.payments import claimed, refused, told_before
-from streams.change_sections.statuses import retold_statuses, status_of
+from streams.change_sections.statuses import STATUS, retold_statuses, status_of
 from streams.emit_ticks import emit_ticks
 from streams.folding.batches import fold_batch, pass_over, progress_of
 from streams.folding.causes import each_followed
@@ -43,17 +43,24 @@ ROLE: Final = "seats"
 CACHED_SEATS_MAX: Final = 5_000_000
 
 
-def route(topics: RoleTopics, codecs: SeatCodecs, cached_seats: int) -> Route:
+def route(
+    topics: RoleTopics,
+    codecs: SeatCodecs,
+    cached_seats: int,
+    status: tuple[str, ...] = STATUS,
+) -> Route:
     """Return the route of the only writer of seats: section state is a fold of its topic.
 
     cached_seats: as `change_sections` says of `cached_seats_max`.
+    status:       topics of the statuses, in place of section-status.
     """
+    told = topics.writing(SECTION_STATUS.name, status)
     return Route(
-        *topics.through(change_sections(codecs, cached_seats_max=cached_seats)),
-        by_key=topics.by_key,
+        *told.through(change_sections(codecs, status=status, cached_seats_max=cached_seats)),
+        by_key=told.by_key,
         progress=progress,
         tick=emit_ticks(codecs.tick),
-        retold=retold_statuses(codecs),
+        retold=retold_statuses(codecs, status=status),
         refuse=refuse_poison(codecs),
         owns=may_store,
         contradiction=contradiction(codecs),
@@ -64,7 +71,7 @@ def change_sections(
     codecs: SeatCodecs,
     *,
     outcomes: str = RESERVATION_OUTCOMES.name,
-    status: str = SECTION_STATUS.name,
+    status: tuple[str, ...] = STATUS,
     beside: Beside = BESIDE,
     cached_seats_max: int = CACHED_SEATS_MAX,
     state_bytes_max: int = STATE_BYTES_MAX,
@@ -116,7 +123,7 @@ def refuse_poison(
     return refuse
 
 
-def _settle(fold: SectionFold, *, status: str, cached_seats_max: int) -> None:
+def _settle(fold: SectionFold, *, status: tuple[str, ...], cached_seats_max: int) -> None:
     """Store what the batch left behind, once for each section that it touched."""
     state = fold.state
     codecs = fold.codecs
@@ -129,7 +136,9 @@ def _settle(fold: SectionFold, *, status: str, cached_seats_max: int) -> None:
         statuses.append((key, status_of(codecs, known)))
         cache.touch(key)
     if statuses:
-        fold.effects.outgoing[status] = statuses
+        for topic in status:
+            # A list of its own for each: whoever tells again adds to it.
+            fold.effects.outgoing[topic] = [*statuses]
     cache.shrink(cached_seats_max)
 
 

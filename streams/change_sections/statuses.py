@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from schemas.topics import SECTION_STATUS
 from state.domain.keys import LAYOUT, SECTION
@@ -12,6 +13,8 @@ from state.records.section import read_section
 from streams.batch import State
 from streams.change_sections.fold import SectionCache
 from streams.route import Retold
+
+STATUS: Final = (SECTION_STATUS.name,)
 
 
 def status_of(codecs: SeatCodecs, known: KnownSection) -> bytes:
@@ -28,8 +31,11 @@ def status_of(codecs: SeatCodecs, known: KnownSection) -> bytes:
     )
 
 
-def retold_statuses(codecs: SeatCodecs, *, status: str = SECTION_STATUS.name) -> Retold:
-    """Return how the statuses of a partition's sections are told again, each with its version."""
+def retold_statuses(codecs: SeatCodecs, *, status: tuple[str, ...] = STATUS) -> Retold:
+    """Return how the statuses of a partition's sections are told again, each with its version.
+
+    status: the topics that they are told on.
+    """
 
     def tell(state: State, keys: Sequence[bytes]) -> list[tuple[bytes | None, bytes]]:
         by_key = SectionCache.of(state).by_key

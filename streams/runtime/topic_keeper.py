@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from streams.runtime.process.fatal import end_process
 from streams.runtime.process.topic_watch import TopicWatch
@@ -27,8 +27,16 @@ class TopicKeeper:
         self._had = parts.cluster.partitions
         kafka = parts.settings.kafka.librdkafka()
         options = {"bootstrap.servers": parts.settings.brokers, **kafka}
-        retold = {route.retold.topic for route in parts.routes.values() if route.retold}
-        self._watch = TopicWatch(parts.cluster.identities, self._had, options, retold)
+        sources = {
+            topic: source
+            for source, route in parts.routes.items()
+            for topic in route.retold_topics
+        }
+        self._retold = sources.keys()
+        self._elsewhere = {
+            topic for topic, source in sources.items() if self._had[topic] != self._had[source]
+        }
+        self._watch = TopicWatch(parts.cluster.identities, self._had, options, self._retold)
 
     async def run(self) -> None:
         """Look every two seconds until cancelled; end the process where no worker may go on."""
@@ -52,21 +60,31 @@ class TopicKeeper:
                     topic,
                     partition,
                 )
-            for topic, count in look.counts.items():
-                end_process(
-                    f"topic {topic} had {self._had[topic]} partitions when this worker started "
-                    f"and has {count} now: partitions must never be added. See "
-                    '"Partitions were added" in docs/operations.md'
-                )
+            self._end_if_grown(look.counts)
             group_commit = self._group_commit()
             if group_commit is not None:
                 for topic in look.renewed:
                     group_commit.tell_again(topic)
                 for topic, partition in look.shortened:
-                    group_commit.tell_again(topic, partition)
+                    # Under another number each input partition may have records there.
+                    number = None if topic in self._elsewhere else partition
+                    group_commit.tell_again(topic, number)
                 group_commit.tell_oldest_again(self._retell_s)
                 group_commit.hold_back(bool(look.missing))
             await asyncio.sleep(_EVERY_S)
+
+    def _end_if_grown(self, counts: Mapping[str, int]) -> None:
+        for topic, count in counts.items():
+            told = (
+                f"topic {topic} had {self._had[topic]} partitions when this worker started and "
+                f"has {count} now"
+            )
+            if topic in self._retold:
+                end_process(f"{told}: start it again")
+            end_process(
+                f'{told}: partitions must never be added. See "Partitions were added" in '
+                "docs/operations.md"
+            )
 
     def _end_if_lost(self, topic: str) -> None:
         for route in self._routes.values():

@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, Producer
+from confluent_kafka.admin import AdminClient
 from faults.foreign_producer import append, batch, record
 from integration.pods import at_rest
 from integration.workers import read_committed, run
@@ -48,6 +49,8 @@ from scripts.sale.faults import draw_faults
 from scripts.sale.setting_up import prepare_topics, running
 from scripts.sale.table import Display
 from scripts.traffic.sending import schema_ids
+from serdes.schema_source import SchemaSource
+from state.views.availability.view import AvailabilityView
 from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
@@ -84,13 +87,14 @@ class Live:
     restarts: list[str] = field(default_factory=list)
     supervisor: Supervisor | None = None
 
-    def kill_and_start(self) -> None:
-        """End the worker as a crash would, and start it again."""
+    def kill_and_start(self, settings: Mapping[str, str] | None = None) -> None:
+        """End the worker as a crash would, and start it again, with these settings from now on."""
         assert self.worker is not None
         assert self.supervisor is not None
         self.supervisor.away.add(self.worker.name)
         self.worker.kill()
         assert wait_until(lambda: self.worker is None or self.worker.exit_code() is not None, 60)
+        self.worker.set(settings or {})
         self.worker.start()
         self.supervisor.away.discard(self.worker.name)
 
@@ -378,6 +382,62 @@ def test_u2_a_status_topic_is_written_anew_while_seats_are_sold_though_all_are_k
     assert live.plain("create_topics", "--dry-run").returncode == 0
     report = live.audit()
     assert (report["verdict"], report["violations"]) == ("exact", 0), report
+
+
+def test_u2_statuses_move_to_another_number_of_partitions_while_seats_are_sold(
+    live: Live, plan: str
+) -> None:
+    """The command is killed once. Pods may read either topic, and go back to the first one."""
+    second, count = f"{SECTION_STATUS.name}-b", 7
+    live.run("open_event", plan, "--event-id", "27", "--timeout", "200")
+    moves = ("topics", "rebuild", SECTION_STATUS.name, "--to", second, "--yes")
+    load = ("load_test", "--event-id", "27", "--plan", plan, "--wait", "200", "--rate", "50")
+    with ThreadPoolExecutor(1) as threads:
+        sold = threads.submit(live.done, *load, "--commands", "1500")
+        command = [sys.executable, "-m", "scripts.program", *moves, "--partitions", str(count)]
+        killed = subprocess.Popen(command, cwd=ROOT, env=live.environment())
+        try:
+            assert wait_until(lambda: is_there(live, second), 120), live.tail()
+        finally:
+            killed.kill()
+            killed.wait(60)
+        both = {
+            "SEATSTREAM_STATUS_TOPIC": second,
+            "SEATSTREAM_STATUS_ALSO": SECTION_STATUS.name,
+        }
+        live.kill_and_start(both)
+        told = live.run("program", *moves, "--wait", "200")
+        assert live.result(sold.result(300), 0)["missing"] == 0
+    assert (told["topic"], told["verified"], told["rebuild_mismatches"]) == (second, True, 0), told
+    assert told["rebuilt_keys"] == told["sections"] >= 30
+    assert wait_until(live.has_decided_all, 120), live.tail()
+    digests = {
+        live.run("program", "topics", "verify", topic, "--wait", "60")["digest"]
+        for topic in (SECTION_STATUS.name, second)
+    }
+    assert len(digests) == 1
+    assert seen_by_a_pod(live, second) == seen_by_a_pod(live, SECTION_STATUS.name)
+    done = run(live.environment() | both, "scripts.audit", "--json")
+    report = live.result(done, 0)
+    assert (report["verdict"], report["violations"]) == ("exact", 0), report
+    plans = run(live.environment() | both, "scripts.create_topics", "--dry-run")
+    assert plans.returncode == 0, plans.stdout
+    live.kill_and_start(dict.fromkeys(both, ""))
+    assert live.audit()["verdict"] == "exact"
+
+
+def is_there(live: Live, topic: str) -> bool:
+    return topic in AdminClient({"bootstrap.servers": live.where.brokers}).list_topics().topics
+
+
+def seen_by_a_pod(live: Live, topic: str) -> dict[str, Any]:
+    """Return what the view of a pod tells of the sections of the event that is moved."""
+    schemas = SchemaSource(live.where.registry_url, Path())
+    with AvailabilityView(live.where.brokers, topic=topic, schemas=schemas) as view:
+        view.wait_ready(60)
+        assert not view.misplaced()
+        found = {f"A{number}": view.get(27, f"A{number}") for number in range(30)}
+    return {name: one and one[:5] for name, one in found.items()}
 
 
 def journal(live: Live) -> list[dict[str, Any]]:

@@ -108,7 +108,8 @@ def _check_route(
 ) -> None:
     expected = partitions[route.source]
     for name in (route.changelog, route.dead_letters, *route.to):
-        if partitions[name] != expected:
+        # What is told again from the state may lie on any number of partitions.
+        if partitions[name] != expected and name not in route.retold_topics:
             message = (
                 f"{name} has {partitions[name]} partitions, {route.source} has {expected}: they "
                 "must be equal; partitions must never be added to a topic that holds sections. "

@@ -443,6 +443,7 @@ class TakeOver:
             self._journal,
             has_gaps=topic in self._compacted,
             end_offset=end_offset,
+            counts={topic: self._partitions[topic] for topic in route.retold_topics},
         )
 
     def _changelog(self, place: Place) -> tuple[str, int]:

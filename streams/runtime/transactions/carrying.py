@@ -17,7 +17,8 @@ def fill(transaction: Transaction, one: Decided) -> None:
     partition = one.partition
     number, at_ms = partition.number, one.log_time_ms
     for topic, pairs in one.effects.outgoing.items():
-        by_number = placed(partition.route, topic, pairs, number, partition.partitions)
+        count = partition.partitions_of(topic)
+        by_number = placed(partition.route, topic, pairs, number, partition.partitions, count)
         for place, there in by_number.items():
             if there:
                 transaction.add(topic, place, there, at_ms)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from state.stores.partition_state import Changes, PartitionState, last_of
 from streams.batch import Batch, DeadLetter, Effects, Record
@@ -66,10 +67,12 @@ class InputPartition:
         *,
         has_gaps: bool = False,
         end_offset: int = 0,
+        counts: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Begin at `next_offset`.
 
         has_gaps: the topic is compacted, so that offsets may be missing from its log.
+        counts:   number of partitions by output that may have another one than the topic.
         """
         self.route = route
         self.topic = topic
@@ -88,6 +91,7 @@ class InputPartition:
         self.has_lost_writes = False
         self.schemas = SchemaQuestions(time.monotonic)
         self.partitions = partitions
+        self._counts = counts
         self.retelling = Retelling(route.retold, state)
         self._decided_to = next_offset
         self._read_to = next_offset
@@ -97,6 +101,10 @@ class InputPartition:
         self._in_flight = 0
         self._is_settled = asyncio.Event()
         self._is_settled.set()
+
+    def partitions_of(self, output: str) -> int:
+        """Return how many partitions an output of the route has."""
+        return self._counts.get(output, self.partitions)
 
     def feed(
         self, records: Sequence[Record], begin: int, holes: Sequence[tuple[int, int]] = ()

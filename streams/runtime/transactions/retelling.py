@@ -44,7 +44,7 @@ class Retelling:
         return time.monotonic() - self.begun_s if self._retold is not None else 0.0
 
     def concerns(self, topic: str) -> bool:
-        return self._retold is not None and self._retold.topic == topic
+        return self._retold is not None and topic in self._retold.topics
 
     def begin(self) -> None:
         """Tell everything again, from the first key on."""
@@ -61,7 +61,9 @@ class Retelling:
             self._begins = False
         now = [self._keys.popleft() for _ in range(min(_AT_ONCE, len(self._keys)))]
         if now:
-            effects.to(retold.topic).extend(retold.tell(self._state, now))
+            told = retold.tell(self._state, now)
+            for topic in retold.topics:
+                effects.to(topic).extend(told)
 
 
 def tell_oldest_again(retellings: Iterable[Retelling], age_s: float) -> None:

@@ -2,9 +2,12 @@
 
 from dataclasses import fields
 
+import pytest
+
 from api.settings import ApiSettings
 from infra.process.environment import Environment
-from infra.process.settings import SharedSettings
+from infra.process.settings import STATUS_TOPIC, SharedSettings, a_status_topic
+from schemas.topics import SECTION_STATUS
 from streams.settings import Settings
 
 ENVIRON = {
@@ -15,6 +18,7 @@ ENVIRON = {
     "SEATSTREAM_LOOKUP_TOKEN": "hunter2",
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "DEBUG",
+    "SEATSTREAM_STATUS_TOPIC": "section-status-b",
 }
 
 
@@ -33,3 +37,18 @@ def test_workers_and_pods_agree_on_what_they_share() -> None:
 
 def test_the_token_is_not_shown() -> None:
     assert "hunter2" not in repr(SharedSettings.read(Environment(ENVIRON)))
+
+
+@pytest.mark.parametrize("name", ["", "section", "section-commands", "section-status-", "events"])
+def test_no_topic_is_taken_for_statuses_that_may_be_another(name: str) -> None:
+    assert SECTION_STATUS.name == STATUS_TOPIC == a_status_topic(STATUS_TOPIC)
+    with pytest.raises(ValueError, match=STATUS_TOPIC):
+        a_status_topic(name)
+
+
+def test_u2_workers_write_one_topic_of_statuses_or_two() -> None:
+    assert Settings.from_env({}).status_topics == ("section-status",)
+    also = {"SEATSTREAM_STATUS_ALSO": "section-status"}
+    assert Settings.from_env(also).status_topics == ("section-status",)
+    both = Settings.from_env(also | {"SEATSTREAM_STATUS_TOPIC": "section-status-b"})
+    assert both.status_topics == ("section-status-b", "section-status")

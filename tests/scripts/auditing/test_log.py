@@ -8,12 +8,24 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
 from support.logs.audit_logs import AVRO
 from support.pages.serving import Page, serving
 
 from schemas.topics import SECTION_COMMANDS, SECTION_STATUS
 from scripts.auditing import log as reading
-from scripts.auditing.log import CannotRead, look_at_locks, read_topic, read_topics, writers_of
+from scripts.auditing.log import (
+    CannotRead,
+    LogRecord,
+    Records,
+    look_at_locks,
+    read_topic,
+    read_topics,
+    with_sections,
+    writers_of,
+)
+from state.domain.keys import partition_of
 
 
 class Message(NamedTuple):
@@ -243,3 +255,24 @@ def test_an_address_without_a_registry_is_none_that_has_forgotten_its_ids(body: 
         pytest.raises(CannotRead, match="registry at"),
     ):
         writers_of(address, {1})
+
+
+@given(st.lists(st.binary(max_size=5), max_size=20), st.integers(1, 5), st.integers(1, 5))
+def test_statuses_are_judged_beside_the_commands_of_their_section(
+    keys: list[bytes], count: int, partitions: int
+) -> None:
+    """Whatever the number of partitions that they lie on."""
+    lying: Records = {part: [] for part in range(count)}
+    for at, key in enumerate(keys):
+        lying[partition_of(key, count)].append(LogRecord(at, 0, key, b"%d" % at))
+    found = with_sections(lying, partitions)
+    expected: Records = {part: [] for part in range(partitions)}
+    for at, key in enumerate(keys):
+        expected[partition_of(key, partitions)].append(LogRecord(at, 0, key, b"%d" % at))
+    assert {part: sorted(one.offset for one in records) for part, records in found.items()} == {
+        part: sorted(one.offset for one in records) for part, records in expected.items()
+    }
+    for records in found.values():
+        for key in keys:
+            own = [one.offset for one in records if one.key == key]
+            assert own == sorted(own)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.topics import SECTION_STATUS
 from scripts.brokers import addresses
 from scripts.brokers.addresses import NotUp, Servers, servers
 
@@ -45,6 +46,20 @@ def test_the_part_without_an_address_is_named(
 ) -> None:
     monkeypatch.setenv(variable, "somewhere:1")
     with pytest.raises(NotUp, match=missing):
+        servers()
+
+
+def test_scripts_look_at_the_topic_of_statuses_that_pods_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(home)
+    monkeypatch.setenv("SEATSTREAM_STATUS_TOPIC", "section-status-b")
+    found = servers()
+    assert found.status.name == "section-status-b"
+    assert found.status.records == SECTION_STATUS.records
+    assert found.with_status("section-status") == Servers("stack:1", "http://stack:2")
+    monkeypatch.setenv("SEATSTREAM_STATUS_TOPIC", "section-commands")
+    with pytest.raises(NotUp, match="SEATSTREAM_STATUS_TOPIC"):
         servers()
 
 

@@ -38,3 +38,15 @@ def test_it_is_told_where_the_servers_are() -> None:
     environment = environment_at(SERVERS)
     assert environment["KAFKA_BROKERS"] == "127.0.0.1:1"
     assert environment["SCHEMA_REGISTRY_URL"] == "http://127.0.0.1:2"
+
+
+def test_settings_are_changed_for_the_next_start_and_an_empty_one_is_not_given(
+    tmp_path: Path,
+) -> None:
+    one = Started(tmp_path / "log", environment_at(SERVERS))
+    for value, told in (("b", "b"), ("", "none")):
+        one.set({"SEATSTREAM_STATUS_TOPIC": value})
+        said = f"import os; print(os.environ.get('SEATSTREAM_STATUS_TOPIC', 'none') == {told!r})"
+        one._start([sys.executable, "-c", said])
+        one.finish(60)
+        assert one.log().strip().endswith("True")

@@ -8,14 +8,23 @@ from hypothesis import strategies as st
 
 from scripts.auditing.families.dead_letters import is_of_operator
 from scripts.auditing.log import LogRecord
-from scripts.rebuilding.journal import KEY, Entry, Step, entry_of, record_of, unfinished
+from scripts.rebuilding.journal import (
+    Entry,
+    Step,
+    entry_of,
+    key_of,
+    record_of,
+    unfinished,
+    was_verified,
+)
 
 ENTRY = Entry("7", Step.BEGUN, (5, 0, 9))
+TOPIC = "section-status"
 ENDS = {0: 5, 1: 3, 2: 20}
 
 
 def lying(entry: Entry) -> LogRecord:
-    sent = record_of(entry, "ann", "full maps\n", 99)
+    sent = record_of(TOPIC, entry, "ann", "full maps\n", 99)
     return LogRecord(1, 99, sent.key, sent.value, tuple(sent.headers))
 
 
@@ -28,7 +37,7 @@ def lying(entry: Entry) -> LogRecord:
     )
 )
 def test_a_line_is_read_as_it_was_written_and_is_no_dead_letter(entry: Entry) -> None:
-    assert entry_of(lying(entry)) == entry
+    assert entry_of(TOPIC, lying(entry)) == entry
     assert is_of_operator(lying(entry))
 
 
@@ -46,9 +55,10 @@ def test_a_line_is_read_as_it_was_written_and_is_no_dead_letter(entry: Entry) ->
 def test_what_a_stranger_wrote_is_no_line(name: str, said: bytes) -> None:
     record = lying(ENTRY)
     headers = tuple((one, said if one == name else content) for one, content in record.headers)
-    assert entry_of(replace(record, headers=headers)) is None
-    assert entry_of(replace(record, key=b"other")) is None
-    assert record.key == KEY
+    assert entry_of(TOPIC, replace(record, headers=headers)) is None
+    assert entry_of(TOPIC, replace(record, key=b"other")) is None
+    assert record.key == key_of(TOPIC)
+    assert entry_of(TOPIC + "-b", record) is None
 
 
 @pytest.mark.parametrize("step", Step)
@@ -66,3 +76,8 @@ def test_one_of_a_topic_that_was_created_again_is_over(ends: dict[int, int]) -> 
 
 def test_without_lines_there_is_none() -> None:
     assert unfinished([], ENDS) is None
+
+
+@pytest.mark.parametrize("step", Step)
+def test_pods_may_read_a_topic_once_a_rebuild_of_it_was_verified(step: Step) -> None:
+    assert was_verified([ENTRY._replace(step=step), ENTRY]) is (step in {Step.CUT, Step.DONE})

@@ -82,19 +82,19 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_records_are_removed_once_their_leader_has_heard_of_the_policy() -> None:
     admin: Any = Admin(deaf=3)
-    live.remove(admin, {0: 5, 1: 0, 2: 7})
+    live.remove(admin, SECTION_STATUS, {0: 5, 1: 0, 2: 7})
     assert admin.removed == {0: 5, 2: 7}
 
 
 def test_another_answer_ends_it() -> None:
     admin: Any = Admin(1, KafkaError.TOPIC_AUTHORIZATION_FAILED)
     with pytest.raises(Refused, match="section-status-0"):
-        live.remove(admin, {0: 5})
+        live.remove(admin, SECTION_STATUS, {0: 5})
 
 
 def test_f84_the_topic_has_its_own_policy_again_whatever_happens_meanwhile() -> None:
     admin: Any = Admin()
-    with pytest.raises(KeyboardInterrupt), live.deletable(admin):  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), live.deletable(admin, SECTION_STATUS):  # noqa: PT012
         assert admin.configs["cleanup.policy"] == "compact,delete"
         # Deletion by age would take what nobody has written again yet.
         assert (admin.configs["retention.ms"], admin.configs["retention.bytes"]) == ("-1", "-1")

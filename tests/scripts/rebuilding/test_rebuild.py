@@ -8,17 +8,21 @@ from typing import Any
 
 import pytest
 
+from schemas.topics import Topic
 from scripts.auditing.log import LogRecord
 from scripts.brokers.addresses import Servers
+from scripts.contracts.topics import Create
 from scripts.letters.letter import Sent
 from scripts.letters.sending import NotSent
 from scripts.program.main import run
 from scripts.rebuilding import live, rebuild
 from scripts.rebuilding.comparing import Comparison, Counts, compare
 from scripts.rebuilding.journal import Entry, entry_of
+from scripts.rebuilding.second_topic import Second
 
 STATE = {"1-A": Counts(1, 1, 0, 0, 0, 1, 1)}
 TOLD = {"1-A": {"version": 1, "availableCount": 1, "heldCount": 0, "largestBlock": 1}}
+TOPIC = "section-status"
 WORDS = ["topics", "rebuild", "section-status"]
 
 
@@ -34,6 +38,8 @@ class World:
         self.fenced_at = ""
         self.nudged = live.Nudged(0)
         self.fenced: list[str] = []
+        self.topic = TOPIC
+        self.removed_of: set[str] = set()
 
     def step(self, name: str) -> None:
         if name == self.dies_at:
@@ -42,23 +48,28 @@ class World:
 
     def write(self, _: Any, records: list[Sent]) -> None:
         [sent] = records
-        entry = entry_of(LogRecord(0, 1, sent.key, None, tuple(sent.headers)))
+        entry = entry_of(self.topic, LogRecord(0, 1, sent.key, None, tuple(sent.headers)))
         assert entry is not None
         if entry.step == self.fenced_at:
             raise NotSent("somebody else began")
         self.step(entry.step)
         self.lines.append(entry)
 
+    def second_of(self, where: Servers, name: str, *_: object) -> Second:
+        there = where.with_status(name)
+        return Second(there, TOPIC, Create(name, 2, 1, {}), is_there=False)
+
     def nudge(self, *_: object) -> live.Nudged:
         self.step("nudge")
         return self.nudged
 
-    def remove(self, _: Any, befores: dict[int, int]) -> None:
+    def remove(self, _: Any, topic: Topic, befores: dict[int, int]) -> None:
         self.step("remove")
+        self.removed_of.add(topic.name)
         self.spans = {part: (befores[part], end) for part, (_, end) in self.spans.items()}
 
     @contextmanager
-    def deletable(self, _: Any) -> Iterator[None]:
+    def deletable(self, _: Any, __: Topic) -> Iterator[None]:
         self.step("open")
         try:
             yield
@@ -85,12 +96,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         ("compared_in_time", lambda *_, **__: made.found),
     ):
         monkeypatch.setattr(rebuild, name, value)
+    monkeypatch.setattr(rebuild, "second_of", made.second_of)
+    monkeypatch.setattr(rebuild, "make", lambda *_: made.step("make"))
     monkeypatch.setattr(live, "admin_of", lambda _: None)
     monkeypatch.setattr(live, "deletable", made.deletable)
     monkeypatch.setattr(live, "nudge", made.nudge)
     monkeypatch.setattr(live, "wait_until_told", lambda *_: made.step("wait"))
     monkeypatch.setattr(live, "remove", made.remove)
-    monkeypatch.setattr(live, "close", lambda _: made.done.append("close"))
+    monkeypatch.setattr(live, "close", lambda *_: made.done.append("close"))
     return made
 
 
@@ -143,6 +156,50 @@ def test_s3_5_two_rebuilds_fence_each_other_whichever_workers_their_shells_are_s
     monkeypatch.setenv("SEATSTREAM_APP_ID", "purchase-creation-workers")
     assert run([*WORDS, "--yes"]) == 0
     assert world.fenced == ["section-status-rebuild"] * 2
+
+
+def test_u2_a_second_topic_is_emptied_before_any_pod_reads_it_and_never_again(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So every owner tells all once more, and one that does not write there is found out."""
+    world.topic = "section-status-b"
+    words = [*WORDS, "--to", world.topic, "--partitions", "2", "--yes"]
+    assert run(words) == 0
+    begins = ["make", "begun", "open"]
+    ends = ["wait", "cut", "remove", "close", "done"]
+    assert world.done == [*begins, "remove", *ends]
+    assert "SEATSTREAM_STATUS_TOPIC=section-status-b" in capsys.readouterr().out
+    world.done.clear()
+    assert run(words) == 0
+    assert world.done == [*begins, "nudge", *ends]
+    assert world.removed_of == {world.topic}
+    assert world.fenced == ["section-status-b-rebuild"] * 2
+
+
+def test_u2_a_dry_run_of_a_second_topic_says_what_is_to_be_restarted(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*WORDS, "--to", "section-status-b", "--dry-run", "--json"]) == 1
+    [creates, waits, _] = json.loads(capsys.readouterr().out)["steps"]
+    assert creates == "create section-status-b: 2 partitions, 1 replicas"
+    assert "SEATSTREAM_STATUS_ALSO=section-status" in waits
+    assert world.done == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("topics", "rebuild", "section-commands"),
+        (*WORDS, "--to", "events"),
+        (*WORDS, "--partitions", "40"),
+    ],
+)
+def test_no_other_topic_is_taken_and_none_that_is_there_gets_other_partitions(
+    words: tuple[str, ...], world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--yes"]) == 2
+    assert "section-status" in capsys.readouterr().err.replace("--to", "section-status")
+    assert world.done == []
 
 
 def test_nothing_is_removed_where_a_status_is_missing_or_wrong(

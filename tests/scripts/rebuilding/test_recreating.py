@@ -85,12 +85,11 @@ def test_s003_5_the_topic_gets_the_partitions_of_the_commands_and_its_own_replic
     assert recreating.create_of(WHERE, 3).step.configs["min.insync.replicas"] == "2"
 
 
-def test_workers_decide_nothing_where_the_topic_is_gone_or_has_another_number_of_partitions() -> (
-    None
-):
+def test_workers_decide_nothing_where_the_topic_is_gone() -> None:
     Admin.topics[SECTION_STATUS.name] = Existing(7, 2, {})
     found = recreating.create_of(WHERE, None)
-    assert (found.step.partitions, found.is_there, found.holds_up) == (PARTITIONS, True, True)
+    assert (found.step.partitions, found.is_there, found.holds_up) == (PARTITIONS, True, False)
+    assert recreating.create_of(WHERE, None, 40).step.partitions == 40
     del Admin.topics[SECTION_STATUS.name]
     found = recreating.create_of(WHERE, None)
     assert (found.is_there, found.holds_up) == (False, True)

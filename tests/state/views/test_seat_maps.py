@@ -23,6 +23,7 @@ class Pod:
         if is_read:
             self.fed.heartbeat()
         self.decided = Decided()
+        self.decided.partitions = PARTITIONS if is_read else 0
         self.cache = SeatMapCache(
             self.owners,
             self.fed.view,

@@ -10,18 +10,22 @@ from support.seats.section_commands import (
     confirm,
     hold,
     logs,
+    open_section,
     opened,
     told,
 )
 
 from state.domain.keys import SECTION, section_key
-from streams.change_sections import retold_statuses
+from streams.batch import Batch
+from streams.change_sections import change_sections, retold_statuses
 from streams.change_sections.fold import SectionCache
 from streams.change_sections.statuses import status_of
 from streams.driver import PipedRecord
+from streams.runtime.transactions.retelling import Retelling
 
 RETOLD = retold_statuses(CODECS)
 KEY = section_key(EVENT, A)
+TWO = ("section-status-b", "section-status")
 
 
 @given(logs())
@@ -51,5 +55,19 @@ def test_a_status_counts_what_is_free_held_and_adjacent() -> None:
 
 
 def test_what_is_told_again_goes_to_the_topic_and_under_the_keys_of_sections() -> None:
-    assert (RETOLD.topic, RETOLD.prefix) == ("section-status", SECTION)
-    assert retold_statuses(CODECS, status="elsewhere").topic == "elsewhere"
+    assert (RETOLD.topics, RETOLD.prefix) == (("section-status",), SECTION)
+    assert retold_statuses(CODECS, status=TWO).topics == TWO
+
+
+def test_u2_two_topics_are_told_the_same_in_one_transaction() -> None:
+    """Pods that read the one know what those know that read the other."""
+    partition = Partition(handler=change_sections(CODECS, status=TWO))
+    [first] = partition.append(open_section("......"))
+    effects = partition.handler(Batch("section-commands", 0, 1, [first]), partition.state, 0)
+    retelling = Retelling(retold_statuses(CODECS, status=TWO), partition.state)
+    partition.state.write(partition.state.seal(), None)
+    for count in (1, 2):
+        one, other = (effects.outgoing[topic] for topic in TWO)
+        assert [*one] == [*other]
+        assert len(one) == count
+        retelling.add_to(effects)

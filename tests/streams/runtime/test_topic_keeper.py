@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ from support.pods.conditions import until
 from support.workers.echo import CHANGELOG, OUT, SOURCE, Echo
 from support.workers.parts import PARTITIONS, Consumer, parts_over
 
+from streams.route import Retold
 from streams.runtime import topic_keeper as module
 from streams.runtime.process.topic_watch import Look
 from streams.runtime.topic_keeper import TopicKeeper
@@ -49,10 +51,15 @@ def kept(
     counts: Mapping[str, int] | None = None,
     shortened: tuple[tuple[str, int], ...] = (),
     has_partitions: bool = True,
+    counts_at_start: Mapping[str, int] | None = None,
 ) -> Told:
     """Let a keeper look once; return what it told. Raises Ended where it ends the process."""
     told: Any = Told(Look(missing, renewed, counts or {}, shortened))
-    parts = parts_over(directory, Echo().route(), Consumer(), Settings())
+    retold = Retold((OUT,), b"s", lambda *_: [])
+    route = replace(Echo().route(), retold=retold)
+    parts = parts_over(directory, route, Consumer(), Settings())
+    counts_at_start = {**parts.cluster.partitions, **(counts_at_start or {})}
+    parts = replace(parts, cluster=replace(parts.cluster, partitions=counts_at_start))
 
     async def life() -> None:
         keeper = TopicKeeper(parts, lambda: told if has_partitions else None)
@@ -87,6 +94,18 @@ def test_an_output_that_was_created_anew_or_shortened_is_written_again(tmp_path:
     told = kept(tmp_path, renewed=frozenset({OUT}), shortened=((OUT, 3),))
     assert told.again == [(OUT,), (OUT, 3)]
     assert told.held == [False]
+
+
+def test_under_another_number_of_partitions_all_of_them_tell_again(tmp_path: Path) -> None:
+    told = kept(tmp_path, shortened=((OUT, 3),), counts_at_start={OUT: PARTITIONS + 1})
+    assert told.again == [(OUT, None)]
+
+
+def test_u2_a_worker_starts_anew_over_another_number_of_what_it_tells_again(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(Ended, match="has 5 now: start it again"):
+        kept(tmp_path, counts={OUT: 5})
 
 
 def test_nothing_is_decided_while_a_topic_is_missing(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class Decided:
         self.is_told = True
         self.asked = 0
         self.arrives: Callable[[], None] = _nothing
+        self.partitions = 20
 
     def now_ns(self) -> int:
         return 0

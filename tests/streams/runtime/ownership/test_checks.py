@@ -1,11 +1,13 @@
 """Over which topics a worker refuses to run, as their settings tell; brokers answer elsewhere."""
 
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from support.workers.echo import CHANGELOG, DEAD, OUT, SOURCE, Echo
 
+from streams.route import Retold, Route
 from streams.runtime.ownership.checks import _answer, _check_route
 from streams.runtime.process.fatal import WorkerMustEnd
 
@@ -18,10 +20,11 @@ def check(
     policy: str = "compact",
     stamp: str = "LogAppendTime",
     log_append_time: bool = True,
+    route: Route = ROUTE,
 ) -> None:
     configs = {CHANGELOG: {"cleanup.policy": policy}, SOURCE: {"message.timestamp.type": stamp}}
     counts = {**dict.fromkeys((SOURCE, OUT, CHANGELOG, DEAD), 4), **(partitions or {})}
-    _check_route(ROUTE, counts, configs, log_append_time=log_append_time)
+    _check_route(route, counts, configs, log_append_time=log_append_time)
 
 
 def test_topics_that_hold_the_promise_pass() -> None:
@@ -34,6 +37,13 @@ def test_topics_that_hold_the_promise_pass() -> None:
 def test_a_topic_with_other_partitions_than_its_source_is_refused(topic: str, count: int) -> None:
     with pytest.raises(WorkerMustEnd, match=f"{topic} has {count} partitions, in has 4"):
         check({topic: count})
+
+
+def test_u2_what_is_told_again_from_the_state_may_have_another_number() -> None:
+    retold = Retold((OUT,), b"s", lambda *_: [])
+    check({OUT: 7}, route=replace(ROUTE, retold=retold))
+    with pytest.raises(WorkerMustEnd, match=f"{DEAD} has 7"):
+        check({DEAD: 7}, route=replace(ROUTE, retold=retold))
 
 
 @pytest.mark.parametrize("policy", ["delete", "compact,delete", ""])

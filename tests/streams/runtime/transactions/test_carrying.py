@@ -52,6 +52,17 @@ def test_records_by_key_leave_the_partition_in_the_same_transaction(tmp_path: Pa
     assert len(transaction._values[CHANGELOG, elsewhere]) == 1
 
 
+def test_u2_an_output_under_another_number_of_partitions_gets_records_by_their_keys(
+    tmp_path: Path,
+) -> None:
+    partition = partition_over(tmp_path, 2, MemoryStore())
+    partition._counts = {OUT: 40}
+    transaction = TransactionInMemory(ProducersInMemory())
+    fill(transaction, decided(partition, b"a", b"b"))
+    assert transaction._values[OUT, partition_of(b"k", 40)] == [b"a", b"b"]
+    assert len(transaction._values[CHANGELOG, 2]) == 1
+
+
 def test_deletions_come_before_what_was_put_for_that_says_whose_transaction_it_is(
     tmp_path: Path,
 ) -> None:
