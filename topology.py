@@ -101,6 +101,12 @@ ALLOCATION_TABLES = RoleTopics.of(
     to=(),
     changelog=topics.ALLOCATION_TABLES_CHANGELOG,
 )
+SLOT_TABLES = RoleTopics.of(
+    filling.SLOTS,
+    topics.PERFORMANCE_SLOTS,
+    to=(),
+    changelog=topics.SLOT_TABLES_CHANGELOG,
+)
 
 SCHEDULING = RoleTopics.of(
     slots.ROLE,
@@ -140,6 +146,7 @@ def routes(parts: Parts) -> tuple[Route, ...]:
         codecs = parts.tables.codecs
         flow.append(filling.route(PURCHASE_TABLES, parts.tables, codecs.told))
         flow.append(filling.route(ALLOCATION_TABLES, parts.tables, codecs.heard))
+        flow.append(filling.route(SLOT_TABLES, parts.tables, codecs.planned))
     if parts.scheduling:
         flow.append(slots.route(SCHEDULING, parts.scheduling, parts.figures))
     return tuple(flow)

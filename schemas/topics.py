@@ -301,7 +301,8 @@ PERFORMANCE_SLOTS = Topic(
     records=(_PURCHASES + "SlotScheduled", _PURCHASES + "SlotCancelled"),
     cleanup="delete",
     group="seats",
-    log_append_time=False,
+    # As for purchase-confirmed, and for the same reason.
+    log_append_time=True,
     config=(
         # As long as the allocations that they follow from.
         ("retention.ms", str(7 * 24 * 3600 * 1000)),
@@ -321,7 +322,7 @@ SLOTS_CHANGELOG = Topic(
 )
 
 # One for each topic that the tables are told of.
-PURCHASE_TABLES_CHANGELOG, ALLOCATION_TABLES_CHANGELOG = (
+PURCHASE_TABLES_CHANGELOG, ALLOCATION_TABLES_CHANGELOG, SLOT_TABLES_CHANGELOG = (
     Topic(
         name=f"{what}-tables-changelog",
         key="none yet: the database remembers what it was told",
@@ -332,7 +333,7 @@ PURCHASE_TABLES_CHANGELOG, ALLOCATION_TABLES_CHANGELOG = (
         # As for seats-changelog, and for the same reasons.
         config=SEATS_CHANGELOG.config,
     )
-    for what in ("purchase", "allocation")
+    for what in ("purchase", "allocation", "slot")
 )
 
 CART_COMMANDS = Topic(
@@ -532,6 +533,7 @@ TOPICS = (
     WAITING_TURNS,
     PERFORMANCE_SLOTS,
     SLOTS_CHANGELOG,
+    SLOT_TABLES_CHANGELOG,
 )
 
 

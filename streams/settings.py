@@ -153,7 +153,7 @@ class Settings(SharedSettings):
     admin_service_url:   ADMIN_SERVICE_URL, or what ADMIN_SERVICE_URL_FILE holds: the service that
                          allocates seats to purchases.
     database_url:        DATABASE_URL, or what DATABASE_URL_FILE holds: the PostgreSQL whose tables
-                         the roles purchase_tables and allocation_tables keep.
+                         the roles purchase_tables, allocation_tables and slot_tables keep.
     slot_zone, slot_time: SEATSTREAM_SLOT_ZONE and SEATSTREAM_SLOT_TIME, where and at what time of
                          day the slots of an allocation are; the same for all its workers.
     dark_days:           SEATSTREAM_DARK_DAYS, days of the week without slots; 0 for Monday.

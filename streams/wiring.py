@@ -91,6 +91,7 @@ class Parts:
         found += [self.issuing.confirmed] if self.issuing else []
         found += [part.codecs.told for part in (self.allocating, self.caches, self.tables) if part]
         found += [part.codecs.heard for part in (self.tables, self.scheduling) if part]
+        found += [self.tables.codecs.planned] if self.tables else []
         return tuple(found)
 
 

@@ -28,6 +28,7 @@ ROLES: Final = {
     "purchase_tables": Role(topics.PURCHASE_CREATED, topics.PURCHASE_TABLES_CHANGELOG),
     "schedule_slots": Role(topics.SEATS_ALLOCATED, topics.SLOTS_CHANGELOG),
     "allocation_tables": Role(topics.SEATS_ALLOCATED, topics.ALLOCATION_TABLES_CHANGELOG),
+    "slot_tables": Role(topics.PERFORMANCE_SLOTS, topics.SLOT_TABLES_CHANGELOG),
 }
 
 SOURCES: Final = {role.source.name: role.source for role in ROLES.values()}

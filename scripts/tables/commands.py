@@ -21,13 +21,11 @@ from scripts.program.options import (
     say,
     yes_option,
 )
-from scripts.tables.reading import Found, stored
+from scripts.tables.reading import TABLES, Found, stored
 from state.tables.migrations import TablesTrouble
 from state.tables.opening import tables_at
 from state.tables.rows import Wanted
 from streams.settings import Settings
-
-TABLES = ("purchases", "orders", "allocations")
 
 
 class Refused(Exception):
@@ -86,12 +84,12 @@ def refusal(found: Found, before: Mapping[str, int], leave_out: int) -> str:
 
     before: how many rows each of them has.
     """
-    for table in TABLES:
-        if before.get(table) and not found.rows[table]:
+    for table, topic in TABLES.items():
+        if before.get(table) and not found.values[topic.name]:
             return (
-                f"nothing was read for {table}, a table with {before[table]} rows: are these the"
-                " brokers of the workers who fill it? To have it empty, drop the schema"
-                " seatstream. Nothing was deleted"
+                f"nothing was read of {topic.name} for {table}, a table with"
+                f" {before[table]} rows: are these the brokers of the workers who fill it?"
+                " To have it empty, drop the schema seatstream. Nothing was deleted"
             )
     if found.left_out > leave_out:
         return (

@@ -27,6 +27,7 @@ from state.tables.rows import (
     OrderRow,
     PurchaseRow,
     Row,
+    SlotRow,
     TicketRow,
     Wanted,
     Word,
@@ -56,7 +57,7 @@ _SETTINGS: Final = (
     # A worker that freezes within a transaction keeps nobody waiting for ever.
     "SET idle_in_transaction_session_timeout = '10s'",
 )
-_TABLES: Final = "purchases, orders, tickets, allocations"
+_TABLES: Final = "purchases, orders, tickets, allocations, slots"
 
 
 def check_address(url: str) -> None:
@@ -279,10 +280,13 @@ async def _counts(connection: psycopg.AsyncConnection[Any]) -> Counter[str]:
 
 
 async def _empty(connection: psycopg.AsyncConnection[Any], kept: AbstractSet[str]) -> None:
-    """Delete all rows but those of some purchases."""
-    for table in _TABLE_OF.values():
+    """Delete all rows but those of some purchases, and slots that nothing else tells of."""
+    for kind, table in _TABLE_OF.items():
         # Tickets go with their orders.
         delete = f"DELETE FROM {table} WHERE purchase_id <> ALL(%s)"  # noqa: S608  (ours)
+        if kind is SlotRow:
+            # Workers forget slots that have begun, and those that were cancelled.
+            delete += " AND NOT is_cancelled AND starts_at_ms > extract(epoch FROM now()) * 1000"
         await connection.execute(delete, (sorted(kept),))
     await connection.execute("DELETE FROM processed_events")
 
@@ -353,6 +357,7 @@ _TABLE_OF: Final[dict[type[Row], str]] = {
     PurchaseRow: "purchases",
     OrderRow: "orders",
     AllocationRow: "allocations",
+    SlotRow: "slots",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import date, time
 from typing import NamedTuple
 
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase
@@ -56,6 +57,21 @@ class TicketRow(NamedTuple):
     is_valid: bool
 
 
+class SlotRow(NamedTuple):
+    """A row of `slots`; slot_date, slot_time: where the event is. starts_at_ms: Unix ms."""
+
+    slot_id: str
+    purchase_id: str
+    user_id: str
+    event_id: int
+    revision: int
+    allocation_id: str
+    slot_date: date
+    slot_time: time
+    starts_at_ms: int
+    is_cancelled: bool
+
+
 class AllocationRow(NamedTuple):
     """A row of `allocations`: what a purchase has, in the service's words."""
 
@@ -67,7 +83,7 @@ class AllocationRow(NamedTuple):
     status: str
 
 
-Row = PurchaseRow | OrderRow | AllocationRow
+Row = PurchaseRow | OrderRow | AllocationRow | SlotRow
 Key = tuple[type[Row], str]
 """A row's table, and its id there."""
 
@@ -172,6 +188,32 @@ def order_row(purchase_id: bytes, order: IssuedOrder) -> OrderRow:
         order.booking_number.decode(),
         tuple((section.decode(), *where) for section, *where in order.seats),  # type: ignore[misc]
         order.changed_at_ms,
+    )
+
+
+def slot_row(
+    whose: tuple[str, str, int],
+    revision: int,
+    allocation_id: str,
+    day_and_time: tuple[str, str],
+    starts_ms: int,
+    *,
+    is_cancelled: bool,
+) -> SlotRow:
+    """Return the row of a slot; raises ValueError for what is no day or time of day.
+
+    whose: purchase id, user id and event id. day_and_time: `YYYY-MM-DD` and `HH:MM`.
+    """
+    day, at = day_and_time
+    return SlotRow(
+        f"{whose[0]}.{allocation_id}.{day}T{at}",
+        *whose,
+        revision,
+        allocation_id,
+        date.fromisoformat(day),
+        time.fromisoformat(at),
+        starts_ms,
+        is_cancelled,
     )
 
 

@@ -1,1 +1,1 @@
-"""Purchases and allocations, told to the tables of a back office."""
+"""Purchases, allocations and slots, told to the tables of a back office."""

@@ -1,4 +1,4 @@
-"""Purchases and allocations in; rows of a back office's tables, and marks of events, out.
+"""Purchases, allocations and slots in; rows of a back office's tables, and marks of events, out.
 
 The tables are written before the offsets are committed: what comes again finds its marks there.
 They are told of each thing by its newest word, so a word that comes late, twice, or before another
@@ -21,7 +21,8 @@ from streams.working.answers import OURS
 
 PURCHASES: Final = "purchase_tables"
 ALLOCATIONS: Final = "allocation_tables"
-ROLES: Final = (PURCHASES, ALLOCATIONS)
+SLOTS: Final = "slot_tables"
+ROLES: Final = (PURCHASES, ALLOCATIONS, SLOTS)
 
 Write = Callable[[Sequence[Any]], Awaitable[list[str]]]
 """Writes words with their marks, and says of each what is wrong with it: `Route.project`."""

@@ -9,8 +9,8 @@ from serdes.decoding import Decoded, TopicDecoder, Undecodable
 from state.domain.issued.purchase import IssuedOrder, purchase_id
 from state.domain.keys import buyer_key, partition_of, split_order_id
 from state.domain.reasons import Reason
-from state.records.issued.codecs import PURCHASES, Allocated, Changed, Created
-from state.tables.rows import AllocationRow, PurchaseRow, Row, Word, order_row
+from state.records.issued.codecs import PURCHASES, Allocated, Changed, Created, SlotWord
+from state.tables.rows import AllocationRow, PurchaseRow, Row, Word, order_row, slot_row
 from streams.batch import Batch, Record
 from streams.folding.reading import told
 from streams.working.events import by_headers
@@ -21,7 +21,17 @@ TICKETS_MAX: Final = 10_000
 
 _INDEX_MAX: Final = 2**31 - 1
 _CREATED: Final = PURCHASES + "PurchaseCreated"
-_CHANGED: Final = PURCHASES + "PurchaseChanged"
+_CANCELLED: Final = PURCHASES + "SlotCancelled"
+
+Said = Created | Changed | Allocated | SlotWord
+
+_KINDS: Final[dict[str, type[Said]]] = {
+    _CREATED: Created,
+    PURCHASES + "PurchaseChanged": Changed,
+    PURCHASES + "SeatsAllocated": Allocated,
+    PURCHASES + "SlotScheduled": SlotWord,
+    _CANCELLED: SlotWord,
+}
 
 
 def word_of(decoder: TopicDecoder, batch: Batch, record: Record) -> Word | Undecodable | None:
@@ -32,29 +42,27 @@ def word_of(decoder: TopicDecoder, batch: Batch, record: Record) -> Word | Undec
     said = told(decoder, batch, record)
     if not isinstance(said, Decoded):
         return said
-    word = _read(said)
+    word = _KINDS[said.name](*said.fields)
     wrong = _misplaced(batch, record, word) or _unfit(word)
     if wrong is not None:
         return wrong
+    try:
+        rows = tuple(_rows(word, is_cancelled=said.name == _CANCELLED))
+    except ValueError as error:
+        return Undecodable("BAD_SLOT", f"{error}")
+    # Of one purchase several slots are told at one revision.
+    own_id = rows[0][0] if isinstance(word, SlotWord) else word.purchase_id.decode()
     return Word(
         batch.topic,
         batch.partition,
-        f"{word.purchase_id.decode()}:{word.revision}",
+        f"{own_id}:{word.revision}",
         event.type,
         event.correlation_id,
-        tuple(_rows(word)),
+        rows,
     )
 
 
-def _read(said: Decoded) -> Created | Changed | Allocated:
-    if said.name == _CREATED:
-        return Created(*said.fields)
-    return Changed(*said.fields) if said.name == _CHANGED else Allocated(*said.fields)
-
-
-def _misplaced(
-    batch: Batch, record: Record, word: Created | Changed | Allocated
-) -> Undecodable | None:
+def _misplaced(batch: Batch, record: Record, word: Said) -> Undecodable | None:
     """Return why this is no word about a purchase of its buyer, at its place; None where it is."""
     key = buyer_key(word.event_id, word.user_id)
     if record.key != key:
@@ -67,10 +75,10 @@ def _misplaced(
     return None
 
 
-def _unfit(word: Created | Changed | Allocated) -> Undecodable | None:
+def _unfit(word: Said) -> Undecodable | None:
     """Return why no row can have this; None where rows can."""
     texts = [one for one in word if isinstance(one, bytes)]
-    if not isinstance(word, Allocated):
+    if isinstance(word, Created | Changed):
         order = IssuedOrder(*word.order)  # type: ignore[arg-type]
         texts += [one for one in order if isinstance(one, bytes)]
         parts = split_order_id(order.order_id.decode())
@@ -100,10 +108,17 @@ def _wrong_seats(order: IssuedOrder) -> str:
     return "" if len(seats) == wanted else "one seat twice"
 
 
-def _rows(word: Created | Changed | Allocated) -> Iterator[Row]:
-    whose = word.purchase_id.decode(), word.user_id.decode(), word.event_id, word.revision
-    if isinstance(word, Allocated):
-        yield AllocationRow(*whose, word.allocation_id.decode(), word.status.decode())
+def _rows(word: Said, *, is_cancelled: bool) -> Iterator[Row]:
+    """Yield the rows; raises ValueError for a slot at no time."""
+    whose = word.purchase_id.decode(), word.user_id.decode(), word.event_id
+    if isinstance(word, SlotWord):
+        of_allocation = word.revision, word.allocation_id.decode()
+        when = (word.date.decode(), word.time.decode()), word.starts_ms
+        yield slot_row(whose, *of_allocation, *when, is_cancelled=is_cancelled)
         return
-    yield PurchaseRow(*whose, isinstance(word, Created) or word.is_active)
+    if isinstance(word, Allocated):
+        ends = word.allocation_id.decode(), word.status.decode()
+        yield AllocationRow(*whose, word.revision, *ends)
+        return
+    yield PurchaseRow(*whose, word.revision, isinstance(word, Created) or word.is_active)
     yield order_row(word.purchase_id, IssuedOrder(*word.order))  # type: ignore[arg-type]

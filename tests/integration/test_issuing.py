@@ -106,7 +106,7 @@ class Box:
 
         self.tables = seats.worker(
             "tables",
-            SEATSTREAM_ROLES="purchase_tables,allocation_tables",
+            SEATSTREAM_ROLES="purchase_tables,allocation_tables,slot_tables",
             SEATSTREAM_APP_ID="back-office-workers",
             DATABASE_URL=database.url,
             SEATSTREAM_STATIC_MEMBERSHIP="true",
@@ -237,6 +237,7 @@ def rows(box: Box) -> dict[str, list[tuple[object, ...]]]:
         "tickets": "SELECT * FROM tickets ORDER BY ticket_id",
         "allocations": "SELECT purchase_id, user_id, event_id, allocation_id, status"
         " FROM allocations",
+        "slots": "SELECT slot_id, is_cancelled FROM slots ORDER BY slot_id",
     }
     return {table: box.database.rows(query) for table, query in queries.items()}
 
@@ -259,6 +260,8 @@ def assert_tables_follow(box: Box) -> None:
     def has_all() -> bool:
         told = database.rows("SELECT topic, event_type FROM processed_events ORDER BY 1, 2")
         return told == [
+            *(("performance-slots", "SLOT_CANCELLED"),) * 7,
+            *(("performance-slots", "SLOT_SCHEDULED"),) * 7,
             ("purchase-created", "PURCHASE_CHANGED"),
             ("purchase-created", "PURCHASE_CREATED"),
             *(("seats-allocated", "SEATS_ALLOCATED"),) * 2,
@@ -269,6 +272,7 @@ def assert_tables_follow(box: Box) -> None:
     assert [(one[1], one[3:]) for one in live["purchases"]] == [(USER, (4, False))]
     assert [one[-1] for one in live["tickets"]] == [False, False]
     assert [one[-1] for one in live["allocations"]] == ["ended"]
+    assert [one[-1] for one in live["slots"]] == [True] * 7
     environment = {
         **environment_without_settings(),
         "KAFKA_BROKERS": box.seats.brokers,
@@ -280,7 +284,9 @@ def assert_tables_follow(box: Box) -> None:
     counts = {"purchases": 1, "orders": 1, "allocations": 1}
     assert json.loads(done.stdout) == {
         **counts,
-        "before": counts,
+        # Those that are left are cancelled, which no worker knows any more.
+        "slots": 0,
+        "before": {**counts, "slots": 7},
         "left_out": 0,
         "first_left_out": "",
     }

@@ -268,7 +268,7 @@ def after_the_money(locked: Locked) -> list[Worker]:
         "allocate_purchases": "trainer-allocation-workers",
         "invalidate_caches": "cache-invalidation-workers",
         "schedule_slots": "session-scheduling-workers",
-        "purchase_tables,allocation_tables": "back-office-workers",
+        "purchase_tables,allocation_tables,slot_tables": "back-office-workers",
     }
     return [
         locked.worker(

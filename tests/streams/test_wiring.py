@@ -153,7 +153,7 @@ def test_the_role_that_deletes_from_caches_has_a_redis_and_a_group_of_its_own() 
 
 
 def test_the_role_that_fills_tables_has_a_database_and_a_group_of_its_own() -> None:
-    roles = ("purchase_tables", "allocation_tables")
+    roles = ("purchase_tables", "allocation_tables", "slot_tables")
     with pytest.raises(BadSetting, match="DATABASE_URL: the role purchase_tables writes there"):
         roles_of(Settings(roles=roles))
     url = "postgresql://ann:secret@h/d"
@@ -161,10 +161,12 @@ def test_the_role_that_fills_tables_has_a_database_and_a_group_of_its_own() -> N
     assert "secret" not in repr(with_database)
     parts = wiring.parts_of(with_database, {}, counted_ids())
     assert parts.tables is not None
-    assert {parts.tables.codecs.told, parts.tables.codecs.heard} <= set(parts.decoders)
+    codecs = parts.tables.codecs
+    assert {codecs.told, codecs.heard, codecs.planned} <= set(parts.decoders)
     assert [(route.role, route.source) for route in routes(parts) if route.role in roles] == [
         ("purchase_tables", "purchase-created"),
         ("allocation_tables", "seats-allocated"),
+        ("slot_tables", "performance-slots"),
     ]
     both = ("purchase_tables", "invalidate_caches")
     with pytest.raises(BadSetting, match="group of its own"):

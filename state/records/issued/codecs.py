@@ -91,6 +91,19 @@ class Allocated(NamedTuple):
     status: bytes
 
 
+class SlotWord(NamedTuple):
+    """A SlotScheduled or a SlotCancelled, which have the same fields."""
+
+    purchase_id: bytes
+    user_id: bytes
+    event_id: int
+    revision: int
+    allocation_id: bytes
+    date: bytes
+    time: bytes
+    starts_ms: int
+
+
 class Allocation(NamedTuple):
     """What is allocated to a purchase.
 
@@ -119,14 +132,15 @@ class SlotWindow(NamedTuple):
 class IssuingCodecs(Codecs):
     """Codecs by the role they play.
 
-    confirmed, told, heard: decode purchase-confirmed, purchase-created and seats-allocated; they
-                     learn other schema ids.
+    confirmed, told, heard, planned: decode purchase-confirmed, purchase-created, seats-allocated
+                     and performance-slots; they learn other schema ids.
     created, changed, allocated, scheduled, cancelled: encode values of records, header included.
     """
 
     confirmed: TopicDecoder = read_from(PURCHASE_CONFIRMED)
     told: TopicDecoder = read_from(PURCHASE_CREATED)
     heard: TopicDecoder = read_from(SEATS_ALLOCATED)
+    planned: TopicDecoder = read_from(PERFORMANCE_SLOTS)
     created: Encode = written_to(PURCHASE_CREATED, PURCHASES + "PurchaseCreated")
     changed: Encode = written_to(PURCHASE_CREATED, PURCHASES + "PurchaseChanged")
     allocated: Encode = written_to(SEATS_ALLOCATED, PURCHASES + "SeatsAllocated")

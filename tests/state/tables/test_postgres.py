@@ -13,10 +13,12 @@ from support.tables.postgres_server import PASSWORD, PostgresServer
 from support.tables.words import (
     ANN,
     EVENT,
+    allocation_row,
     histories,
     nothing_of,
     order_of,
     rows_after,
+    slot_of,
     words_of,
 )
 
@@ -29,6 +31,7 @@ from state.tables.rows import (
     OrderRow,
     PurchaseRow,
     Row,
+    SlotRow,
     TicketRow,
     Wanted,
     Word,
@@ -39,10 +42,11 @@ pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
 
 GROUP = "back-office-workers"
 LOOPBACK = "127.0.0.1"
-KINDS: dict[str, type[PurchaseRow | OrderRow | AllocationRow | TicketRow]] = {
+KINDS: dict[str, type[PurchaseRow | OrderRow | AllocationRow | SlotRow | TicketRow]] = {
     "purchases": PurchaseRow,
     "orders": OrderRow,
     "allocations": AllocationRow,
+    "slots": SlotRow,
     "tickets": TicketRow,
 }
 OWN_ID = ANN.purchase_id.decode()
@@ -123,6 +127,7 @@ def test_59_two_writers_who_tell_all_in_other_orders_leave_what_a_rebuild_makes(
 
         async def talk(tables: Tables) -> None:
             await tables.replace(lambda _: Wanted([]))
+            empty.do("TRUNCATE slots")
             zombie = Tables(empty.url, GROUP)
             try:
                 wrong = await asyncio.gather(taken(tables, ones), taken(zombie, others))
@@ -320,7 +325,40 @@ def test_a_rebuild_keeps_the_rows_of_purchases_that_it_could_not_read(
         assert everything(empty) == with_tickets(set(rows_of(newer)))
 
     with_tables(empty.url, talk)
-    assert told == [{"purchases": 1, "orders": 2, "tickets": 5, "allocations": 1}]
+    assert told == [{"purchases": 1, "orders": 2, "tickets": 5, "allocations": 1, "slots": 2}]
+
+
+def test_an_allocation_has_one_slot_at_a_time_and_one_that_was_cancelled_is_none(
+    empty: PostgresServer,
+) -> None:
+    slot = slot_of(allocation_row(ANN), 1)
+    another = slot._replace(slot_id="another", purchase_id="another")
+    ended = slot._replace(revision=9, is_cancelled=True)
+    told = [word(one, event_id=f"e{at}") for at, one in enumerate((slot, another, ended, another))]
+
+    async def talk(tables: Tables) -> None:
+        wrong = [(await taken(tables, [one]))[0] for one in told]
+        assert [bool(why) for why in wrong] == [False, True, False, False]
+        assert "one_slot_at_a_time" in wrong[1]
+
+    with_tables(empty.url, talk)
+    assert everything(empty) == {ended, another}
+    days = "SELECT slot_id FROM slots WHERE slot_date + slot_time > '2126-01-01 15:59'"
+    assert len(empty.rows(days)) == 2
+
+
+def test_a_rebuild_keeps_slots_that_no_worker_knows_any_more(empty: PostgresServer) -> None:
+    begun, ended, gone, left = (slot_of(allocation_row(ANN), day) for day in (1, 2, 3, 4))
+    begun, ended = begun._replace(starts_at_ms=5_000), ended._replace(is_cancelled=True)
+
+    async def talk(tables: Tables) -> None:
+        for at, one in enumerate((begun, ended, gone, left)):
+            await taken(tables, [word(one, event_id=f"e{at}")])
+        newer = left._replace(revision=2)
+        await tables.replace(lambda _: Wanted([newer]))
+        assert everything(empty) == {begun, ended, newer}
+
+    with_tables(empty.url, talk)
 
 
 def test_rows_are_counted_and_a_new_database_is_left_as_it_is(empty: PostgresServer) -> None:

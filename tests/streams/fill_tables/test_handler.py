@@ -12,7 +12,7 @@ from streams.batch import Batch
 from streams.driver import PipedRecord
 from streams.fill_tables.handler import Setup, fill_tables, route
 from streams.working.answers import TICK_KEY
-from topology import ALLOCATION_TABLES, PURCHASE_TABLES
+from topology import ALLOCATION_TABLES, PURCHASE_TABLES, SLOT_TABLES
 
 KEY = buyer_key(EVENT, b"ann")
 
@@ -47,9 +47,13 @@ def test_what_says_nothing_to_the_tables_is_passed_over_and_what_cannot_be_read_
     assert effects.decisions == {"TOLD": 1}
 
 
-def test_its_two_routes_publish_nothing_and_write_before_they_commit() -> None:
+def test_its_routes_publish_nothing_and_write_before_they_commit() -> None:
     setup = Setup(CODECS, nobody)
-    for topics, decoder in ((PURCHASE_TABLES, CODECS.told), (ALLOCATION_TABLES, CODECS.heard)):
+    for topics, decoder in (
+        (PURCHASE_TABLES, CODECS.told),
+        (ALLOCATION_TABLES, CODECS.heard),
+        (SLOT_TABLES, CODECS.planned),
+    ):
         made = route(topics, setup, decoder)
         assert (made.role, made.to, made.project) == (topics.role, (), nobody)
         assert made.owns is not None

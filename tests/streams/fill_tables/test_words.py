@@ -1,5 +1,6 @@
 """Tables are told what records say, and never what contradicts its place or fits no table."""
 
+from datetime import date, time
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from support.tables.words import (
     words_of,
 )
 
-from schemas.topics import PURCHASE_CREATED, SEATS_ALLOCATED
+from schemas.topics import PERFORMANCE_SLOTS, PURCHASE_CREATED, SEATS_ALLOCATED
+from serdes.avro.codegen import Encode
 from serdes.decoding import TopicDecoder
 from state.domain.issued.purchase import IssuedPurchase, purchase_id
 from state.domain.keys import buyer_key, partition_of
-from state.tables.rows import AllocationRow, Word
+from state.tables.rows import AllocationRow, SlotRow, Word
 from streams.batch import Batch, Effects
 from streams.driver import PipedRecord
 from streams.fill_tables.handler import fill_tables
@@ -125,6 +127,40 @@ def test_a_purchase_on_another_partition_than_its_keys_is_a_dead_letter() -> Non
     partition = (partition_of(KEY, PARTITIONS) + 1) % PARTITIONS
     effects = of_purchases(created(ANN, ANN.orders[0]), partition=partition)
     assert [letter.reason for letter in effects.dead_letters] == ["WRONG_PARTITION"]
+
+
+def slots(made: Encode, allocation: bytes, date: bytes, time: bytes) -> Effects:
+    head = ANN.purchase_id, b"ann", EVENT, 3, allocation
+    return handled(PERFORMANCE_SLOTS.name, CODECS.planned, (KEY, made(*head, date, time, 5_000)))
+
+
+def test_a_slot_is_told_as_its_row_and_known_by_its_day_and_time() -> None:
+    [planned] = told(slots(CODECS.scheduled, b"al-1", b"2126-01-02", b"16:30"))
+    [ended] = told(slots(CODECS.cancelled, b"al-1", b"2126-01-02", b"16:30"))
+    own_id = ANN.purchase_id.decode()
+    row = SlotRow(
+        *(f"{own_id}.al-1.2126-01-02T16:30", own_id, "ann", EVENT, 3, "al-1"),
+        *(date(2126, 1, 2), time(16, 30), 5_000),
+        is_cancelled=False,
+    )
+    assert planned.rows == (row,)
+    assert ended.rows == (row._replace(is_cancelled=True),)
+    assert planned.mark == ("performance-slots", f"{row.slot_id}:3")
+
+
+@pytest.mark.parametrize(
+    ("allocation", "day", "at", "reason"),
+    [
+        (b"al-1", b"2126-02-30", b"16:30", "BAD_SLOT"),
+        (b"al-1", b"2126-02-03", b"24:01", "BAD_SLOT"),
+        (b"al\0", b"2126-02-03", b"16:30", "NOT_STORABLE"),
+    ],
+)
+def test_a_slot_at_no_time_is_a_dead_letter(
+    allocation: bytes, day: bytes, at: bytes, reason: str
+) -> None:
+    [letter] = slots(CODECS.scheduled, allocation, day, at).dead_letters
+    assert letter.reason == reason
 
 
 def test_ids_with_zero_bytes_are_dead_letters_since_no_database_has_such_a_text() -> None:

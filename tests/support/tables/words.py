@@ -3,13 +3,23 @@
 from hypothesis import strategies as st
 from support.issuing.orders import CODECS
 
-from schemas.topics import PURCHASE_CREATED, SEATS_ALLOCATED
+from schemas.topics import PERFORMANCE_SLOTS, PURCHASE_CREATED, SEATS_ALLOCATED
 from state.domain.issued.purchase import IssuedOrder, IssuedPurchase, purchase_id
 from state.domain.keys import buyer_key, partition_of
-from state.tables.rows import AllocationRow, PurchaseRow, Row, Word, order_row, rows_of
+from state.tables.rows import (
+    AllocationRow,
+    PurchaseRow,
+    Row,
+    SlotRow,
+    Word,
+    order_row,
+    rows_of,
+    slot_row,
+)
 
 PARTITIONS = 4
 EVENT = 7
+_JANUARY_MS = 4_922_870_400_000
 USERS = ("ann", "bob", "çağ")
 
 
@@ -49,9 +59,10 @@ def nothing_of(user: str) -> IssuedPurchase:
 
 
 def words_of(history: list[IssuedPurchase]) -> list[Word]:
-    """Return what is told of each change: the purchase and the order that changed; allocations."""
+    """Return what is told of each change: purchase and order; allocations; slots."""
     before: dict[bytes, IssuedPurchase] = {}
     told: list[Word] = []
+    slots: dict[str, list[SlotRow]] = {}
     for purchase in history:
         was = before.get(purchase.purchase_id, purchase._replace(orders=()))
         before[purchase.purchase_id] = purchase
@@ -66,7 +77,27 @@ def words_of(history: list[IssuedPurchase]) -> list[Word]:
             allocated = allocation_row(purchase)
             topic = SEATS_ALLOCATED.name
             told.append(Word(topic, partition, event_id, "SEATS_ALLOCATED", "c-1", (allocated,)))
+            slots[own_id] = [slot_of(allocated, day) for day in (1, 2)]
+            told += [slot_word(partition, slot) for slot in slots[own_id]]
+        if was.is_active and not purchase.is_active:
+            for slot in slots[own_id]:
+                ended = slot._replace(revision=purchase.revision, is_cancelled=True)
+                told.append(slot_word(partition, ended))
     return told
+
+
+def slot_of(allocated: AllocationRow, day: int) -> SlotRow:
+    """Return a slot of an allocation, on a day of January."""
+    whose = allocated.purchase_id, allocated.user_id, allocated.event_id
+    when = (f"2126-01-{day:02}", "16:00"), _JANUARY_MS + 86_400_000 * day
+    head = whose, allocated.revision, allocated.allocation_id
+    return slot_row(*head, *when, is_cancelled=False)
+
+
+def slot_word(partition: int, slot: SlotRow) -> Word:
+    """Return what is told of a slot."""
+    event_id = f"{slot.slot_id}:{slot.revision}"
+    return Word(PERFORMANCE_SLOTS.name, partition, event_id, "SLOT", "c-1", (slot,))
 
 
 def allocation_row(purchase: IssuedPurchase) -> AllocationRow:
@@ -80,10 +111,10 @@ def rows_after(history: list[IssuedPurchase]) -> set[Row]:
     """Return what the tables have in the end."""
     last = {purchase.purchase_id: purchase for purchase in history}
     rows = {row for purchase in last.values() for row in rows_of(purchase)}
-    allocated: dict[str, Row] = {}
+    others: dict[str, Row] = {}
     for word in words_of(history):
-        allocated |= {row[0]: row for row in word.rows if isinstance(row, AllocationRow)}
-    return rows | set(allocated.values())
+        others |= {row[0]: row for row in word.rows if isinstance(row, AllocationRow | SlotRow)}
+    return rows | set(others.values())
 
 
 def created(purchase: IssuedPurchase, order: IssuedOrder) -> tuple[bytes, bytes]:
