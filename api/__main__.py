@@ -8,7 +8,7 @@ from typing import Final
 
 import uvloop
 
-from api.pod import Pod
+from api.building import whole_pod
 from api.serving import PortTaken, serve
 from api.settings import ApiSettings, BadSetting
 from api.web.logs import log
@@ -59,7 +59,7 @@ def main() -> int:
     gc.collect()
     gc.freeze()
     try:
-        has_started = uvloop.run(serve(settings, Pod.of(settings)))
+        has_started = uvloop.run(serve(settings, whole_pod(settings)))
     except (BadSetting, BadGateway) as error:
         # A gateway's own settings are read when it is opened.
         log.error("cannot start: %s", error)

@@ -22,6 +22,7 @@ from api.availability import endpoints as availability
 from api.availability import stream as streaming
 from api.availability.encoded import AGE_HEADERS
 from api.availability.endpoints import QuickLookUps
+from api.building import whole_pod
 from api.carts import endpoints as carts
 from api.carts import payments as cart_payments
 from api.events import endpoints as events
@@ -94,7 +95,7 @@ _ACCEPTED: Final = (
 
 def create_app(settings: ApiSettings, pod: Pod | None = None) -> ASGIApp:
     """Return the application; whoever serves it starts and stops the pod."""
-    application: ASGIApp = Application(pod or Pod.of(settings))
+    application: ASGIApp = Application(pod or whole_pod(settings))
     if settings.cors_origins:
         application = CORSMiddleware(
             application,

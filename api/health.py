@@ -37,7 +37,7 @@ async def answer(pod: Pod, path: str, send: Send) -> bool:
         content = {"ready": is_ready, "parts": parts}
         if troubles := pod.troubles():
             content["troubles"] = troubles
-        if fault := pod.partitions_fault():
+        if fault := pod.partitions.fault():
             content["partitions"] = fault
         await _json(send, 200 if is_ready else 503, content)
     elif path == "/metrics":

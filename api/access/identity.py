@@ -5,13 +5,16 @@ A token is verified once and then known until it expires, so that a look-up pays
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from api.access.signed_tokens import NotValid, claims_of
 from api.access.tokens import KeySet
+from api.parts.part import Part
+from api.web.metrics import ApiMetrics
 from api.web.problems import Problem
+from infra.process.metrics import Reading
 from state.domain.reasons import ApiReason
 
 BUYER: Final = "buyer"
@@ -38,12 +41,14 @@ class Identity:
     roles: frozenset[str]
 
 
-class TokenVerifier:
+class TokenVerifier(Part):
     """Verifies tokens by the keys of a `KeySet`.
 
     audience: demanded of every token.
     issuer:   demanded of every token; empty for any.
     """
+
+    name = "verifier"
 
     def __init__(
         self,
@@ -71,6 +76,13 @@ class TokenVerifier:
     @property
     def is_ready(self) -> bool:
         return bool(self._keys.keys)
+
+    def readiness(self) -> Mapping[str, bool]:
+        return {"keys": self.is_ready}
+
+    def readings(self) -> Iterator[Reading]:
+        yield ApiMetrics.tokens_verified, self.verified
+        yield ApiMetrics.tokens_refused, self.refused
 
     def knows(self, authorization: bytes | None) -> Identity | None:
         """Return who shows this Authorization header, if it was verified and counts still.

@@ -5,9 +5,9 @@ not answer, everybody is told to hold the position, and nobody is let in or sent
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from redis.exceptions import ResponseError
 
@@ -15,7 +15,11 @@ from api.access.identity import unauthenticated
 from api.admission.passes import ENTRY, QUEUE, NotProved, Passes
 from api.admission.promoter import Promoter
 from api.admission.turns import TurnLog
+from api.parts.appended import Appended
+from api.parts.part import Part
+from api.web.metrics import ApiMetrics
 from api.web.problems import Problem, ToldAs, retry_after, told_as
+from infra.process.metrics import Reading
 from state.domain.reasons import ApiReason
 from state.domain.waiting.admission import (
     STALE_MS,
@@ -70,7 +74,7 @@ class Stand(NamedTuple):
         return poll_after_ms(self.place, self.room)
 
 
-class WaitingDesk:
+class WaitingDesk(Part):
     """The waiting rooms of a pod; asks nothing before the first question, but for its promoter.
 
     url:    of Redis; empty for none. passes: None for a pod without keys to sign with. Without
@@ -80,6 +84,9 @@ class WaitingDesk:
     is_demanded: says whether an event has to have a room.
     turns: where it is written down what users are told of; None for nowhere.
     """
+
+    name = "waiting"
+    is_optional = True
 
     def __init__(
         self,
@@ -91,30 +98,42 @@ class WaitingDesk:
         self.passes = passes
         self.promoter = promoter
         self.turns = turns
+        self._log = None if turns is None else Appended("turns", turns.log)
         self._line = RedisLine(url, "without it everybody keeps their places") if url else None
         self.rooms = WaitingRooms(self._ask)
         self.unchecked = 0
         self._deaf_to: set[int] = set()
         self.is_demanded: Callable[[int], bool] = lambda _: False
 
-    def where(self, is_demanded: Callable[[int], bool]) -> Self:
-        """Return these waiting rooms; `is_demanded` says which events have to have one."""
-        self.is_demanded = is_demanded
-        return self
-
     async def start(self) -> None:
-        if self.turns is not None:
-            self.turns.log.start()
+        if self._log is not None:
+            await self._log.start()
         if self.promoter is not None:
             await self.promoter.start()
 
     async def close(self) -> None:
         if self.promoter is not None:
             await self.promoter.close()
-        if self.turns is not None:
-            await self.turns.log.close()
+        if self._log is not None:
+            await self._log.close()
         if self._line is not None:
             await self._line.close()
+
+    def readiness(self) -> Mapping[str, bool]:
+        return {} if self._log is None else self._log.readiness()
+
+    def troubles(self) -> Mapping[str, str]:
+        told = {} if self._log is None else dict(self._log.troubles())
+        if self.promoter is not None:
+            told["waiting rooms"] = self.promoter.trouble
+        return told
+
+    def readings(self) -> Iterator[Reading]:
+        yield ApiMetrics.admissions_unchecked, self.unchecked
+        if self._log is not None:
+            yield from self._log.readings()
+        if self.promoter is not None:
+            yield from self.promoter.readings()
 
     async def enter(self, event_id: int, user_id: str, queue_token: str | None) -> Stand:
         """Wait, at the turn that a token proves or at the end; raises Problem."""

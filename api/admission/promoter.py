@@ -1,6 +1,7 @@
 """Lets the next ones in, every second: one pod at a time does. Two that do change nothing."""
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
@@ -19,6 +20,8 @@ from api.admission.cycle import (
 from api.admission.pool import DRAIN_S, Pool
 from api.admission.turns import TurnLog
 from api.web.logs import log
+from api.web.metrics import ApiMetrics
+from infra.process.metrics import Reading
 from state.domain.waiting.admission import buyable
 from state.redis.client import client_of
 from state.redis.lease import Lease
@@ -92,6 +95,15 @@ class Promoter:
             await asyncio.wait({task}, timeout=DRAIN_S)
             task.cancel()
             await asyncio.wait({task})
+
+    def readings(self) -> Iterator[Reading]:
+        seen = self.counters
+        yield ApiMetrics.promotion_cycles, seen.cycles
+        yield ApiMetrics.promoted, seen.promoted
+        yield ApiMetrics.waiting_gone, seen.gone
+        yield ApiMetrics.promotion_failures, seen.failed
+        yield ApiMetrics.promotion_unsure, seen.unsure
+        yield ApiMetrics.promoting, self.is_it
 
     async def _run(self) -> None:
         client = client_of(self.url)

@@ -1,5 +1,6 @@
 """What pods tell the carts role: what buyers want of several sections at once."""
 
+from api.parts.appended import Appended
 from api.web.problems import Problem
 from infra.process.log_lines import Correlation
 from infra.process.record_ids import record_headers
@@ -9,20 +10,12 @@ from state.kafka.command_log import AppendUnknown, CommandLog, NotAppended, TooL
 from state.records.carts import CartEncoders
 
 
-class CartDesk:
+class CartDesk(Appended):
     """Appends to cart-commands, the topic of `log`; encoders: values of its records."""
 
     def __init__(self, ids: SchemaIds, log: CommandLog) -> None:
+        super().__init__("carts", log, is_optional=True)
         self.encoders = CartEncoders(ids)
-        self.log = log
-
-    def start(self) -> None:
-        """Begin to connect; see `CommandLog.start`."""
-        self.log.start()
-
-    async def close(self) -> None:
-        """Close the log."""
-        await self.log.close()
 
     async def tell(
         self, key: bytes, partition: int, value: bytes, correlation: Correlation

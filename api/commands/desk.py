@@ -8,17 +8,19 @@ given, whatever happened.
 import asyncio
 import re
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from api.parts.part import Part
 from api.web.metrics import ApiMetrics
 from api.web.problems import Header, Problem
 from api.web.requests import Receive
 from api.web.room import Room
 from api.web.waits import while_here
 from infra.process.failpoints import Failpoints
+from infra.process.metrics import Reading
 from serdes.registry.ids import SchemaIds
 from state.domain.outcome import Outcome, OutcomeKind
 from state.domain.reasons import ApiReason
@@ -99,12 +101,14 @@ class Command:
     headers: tuple[tuple[str, bytes], ...]
 
 
-class CommandDesk:
+class CommandDesk(Part):
     """Where handlers hand commands in.
 
     encoders: values of commands; keys: who came first under an idempotency key.
     partitions_fault: says why no command may be appended to the topics as they are; mostly empty.
     """
+
+    name = "desk"
 
     def __init__(
         self,
@@ -134,6 +138,10 @@ class CommandDesk:
 
     async def close(self) -> None:
         await self.keys.close()
+
+    def readings(self) -> Iterator[Reading]:
+        yield ApiMetrics.commands_overloaded, self.in_flight.refused
+        yield ApiMetrics.idempotency_unknown, self.keys.unknown
 
     def partition_of(self, section_key: bytes) -> int:
         """Return the partition of a section; raises Problem (503) until the pod is ready."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from api.parts.appended import Appended
 from api.web.problems import Problem
 from infra.process.log_lines import Correlation
 from infra.process.record_ids import record_headers
@@ -16,7 +17,7 @@ from streams.gateways.protocol import Gateway
 _NOT_CERTAIN: Final = "Nothing was taken for certain; send it again."
 
 
-class PaymentDesk:
+class PaymentDesk(Appended):
     """Appends to payment-commands.
 
     encoders: values of its records. gateways: by name, as webhooks are believed. log: where they
@@ -24,17 +25,13 @@ class PaymentDesk:
     """
 
     def __init__(self, ids: SchemaIds, log: CommandLog, gateways: Mapping[str, Gateway]) -> None:
+        super().__init__("payments", log, is_optional=True)
         self.encoders = PaymentEncoders(ids)
         self.gateways = gateways
-        self.log = log
-
-    def start(self) -> None:
-        """Begin to connect; see `CommandLog.start`."""
-        self.log.start()
 
     async def close(self) -> None:
         """Close the log and every gateway, whatever becomes of the others."""
-        closing = (self.log.close(), *(gateway.close() for gateway in self.gateways.values()))
+        closing = (super().close(), *(gateway.close() for gateway in self.gateways.values()))
         for ended in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(ended, BaseException):
                 raise ended

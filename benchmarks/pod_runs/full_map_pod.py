@@ -8,10 +8,10 @@ Run by `python -m benchmarks.pods slimming`.
 
 import os
 import sys
-from typing import Any
 
 import uvloop
 
+from api.building import whole_pod
 from api.pod import Pod
 from api.serving import serve
 from api.settings import ApiSettings
@@ -49,19 +49,17 @@ class SeatMapView(AvailabilityView):
         self._decoder = SeatMapDecoder(ids)
 
 
-class SeatMapPod(Pod):
-    """A pod that answers from seat maps."""
-
-    def __init__(self, settings: ApiSettings, **parts: Any) -> None:
-        ids = SchemaSource(settings.registry_url, settings.cache_dir / "schema-ids.json").ids()
-        super().__init__(settings, **{**parts, "view": SeatMapView(settings.brokers, ids)})
+def seat_map_pod(settings: ApiSettings) -> Pod:
+    """Return a pod that answers from seat maps."""
+    ids = SchemaSource(settings.registry_url, settings.cache_dir / "schema-ids.json").ids()
+    return whole_pod(settings, SeatMapView(settings.brokers, ids))
 
 
 def main() -> int:
     """Run the pod until a signal ends it; return the exit code."""
     settings = ApiSettings.from_env(os.environ)
     configure(settings.log_format, settings.log_level)
-    return 0 if uvloop.run(serve(settings, SeatMapPod.of(settings))) else 1
+    return 0 if uvloop.run(serve(settings, seat_map_pod(settings))) else 1
 
 
 if __name__ == "__main__":

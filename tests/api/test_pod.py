@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -17,8 +16,10 @@ from support.seats.section_commands import EVENT, PARTITIONS, A
 
 from api.access.identity import TokenVerifier
 from api.access.tokens import KeySet, KeysUnavailable
-from api.pod import PartAbsent, Pod
+from api.parts.part import Part
+from api.pod import Pod
 from api.settings import ApiSettings
+from api.web.metrics import ApiMetrics
 from serdes.registry.known_ids import ContradictoryIdsError
 from state.redis.policy import Evicts
 from state.views.availability.statuses import SectionStatuses
@@ -75,7 +76,7 @@ def test_a_pod_over_topics_as_they_were_made_is_not_held_up() -> None:
     asked(view_of(4, 4, 40), lambda _: None, judge)
 
 
-class Noted:
+class Noted(Part):
     """A part that notes when it begins and ends.
 
     fails: its end is a mistake of ours.
@@ -83,24 +84,22 @@ class Noted:
 
     def __init__(self, happened: list[str], name: str, *, fails: bool = False) -> None:
         self._happened = happened
-        self._name = name
+        self.name = name
         self._fails = fails
 
     async def start(self) -> None:
-        self._happened.append(f"{self._name} began")
+        self._happened.append(f"{self.name} began")
 
     async def close(self) -> None:
-        self._happened.append(f"{self._name} ended")
+        self._happened.append(f"{self.name} ended")
         if self._fails:
-            raise ZeroDivisionError(self._name)
+            raise ZeroDivisionError(self.name)
 
 
-def pod_of_noted(happened: list[str], *, fails: str = "") -> Pod:
-    parts: dict[str, Any] = {
-        name: Noted(happened, name, fails=name == fails)
-        for name in ("commands", "descriptions", "owners")
-    }
-    return pod_with(**parts)
+def pod_of_noted(happened: list[str], *first: Part, fails: str = "") -> Pod:
+    names = ("commands", "descriptions", "owners")
+    parts = (Noted(happened, name, fails=name == fails) for name in names)
+    return Pod(ApiSettings(), ApiMetrics(), *first, *parts)
 
 
 def test_every_part_begins_in_order_and_ends_once_however_often_the_pod_is_stopped() -> None:
@@ -132,56 +131,17 @@ def test_a_part_that_does_not_end_well_keeps_no_other_from_its_end(
     asyncio.run(scenario())
     assert len(happened) == 6
     [record] = [one for one in caplog.records if one.exc_info]
-    assert record.getMessage() == "Noted did not close"
+    assert record.getMessage() == f"{fails} did not close"
 
 
 def test_a_pod_without_keys_that_it_needs_does_not_begin(tmp_path: Path) -> None:
     happened: list[str] = []
-    pod = pod_of_noted(happened)
-    pod.verifier = TokenVerifier(KeySet(str(tmp_path / "none.json")), "seatstream")
+    verifier = TokenVerifier(KeySet(str(tmp_path / "none.json")), "seatstream")
+    pod = pod_of_noted(happened, verifier)
     with pytest.raises(KeysUnavailable):
         asyncio.run(pod.start())
     assert happened == []
     assert not pod.has_started
-
-
-PARTS = (
-    "view",
-    "outcomes",
-    "commands",
-    "desk",
-    "owners",
-    "seat_maps",
-    "catalogue",
-    "descriptions",
-    "ids",
-)
-
-
-@pytest.mark.parametrize("name", PARTS)
-def test_whoever_asks_for_a_part_that_is_not_there_fails_by_its_name(name: str) -> None:
-    with pytest.raises(PartAbsent, match=f"this pod has no {name}"):
-        getattr(pod_with(), name)
-
-
-def test_a_pod_of_all_parts_has_them_connects_to_nothing_and_ends_before_it_began() -> None:
-    pod = Pod.of(ApiSettings(brokers="127.0.0.1:1"))
-    for name in PARTS:
-        assert getattr(pod, name) is not None
-    assert pod.readiness() == {
-        "view": False,
-        "outcomes": False,
-        "catalogue": False,
-        "commands": False,
-        "descriptions": False,
-        "payments": False,
-        "carts": False,
-        # Nobody has a key yet: none is set.
-        "keys": pod.verifier.is_ready,
-        "partitions": True,
-    }
-    assert pod.troubles() == {}
-    asyncio.run(pod.stop())
 
 
 def test_trouble_is_told_by_the_part_that_has_it() -> None:

@@ -20,13 +20,13 @@ from support.redis.fixtures import server
 from support.redis.locking import redis_at
 from support.waiting.keys import passes_of_today
 
+from api import building
 from api.admission.desk import WaitingDesk
 from api.admission.promoter import Promoter, supply_of
 from api.admission.turns import TurnLog
 from api.commands.desk import CommandDesk
 from api.events.catalogue import now_ms
 from api.guard import ENTRY_TOKEN
-from api.pod import Pod
 from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
 from infra.stack import QUICK_RESTART, ephemeral_stack
@@ -97,7 +97,7 @@ async def pod_of(brokers: str, redis_url: str = "") -> AsyncIterator[httpx.Async
     view = AvailabilityView(brokers)
     turns = TurnLog(CommandLog(brokers, topic=WAITING_TURNS.name), IDS)
     promoter = Promoter(redis_url, supply_of(view), members=2, every_s=0.05, turns=turns)
-    pod = Pod(
+    pod = building.pod_of(
         settings,
         verifier=TrustingVerifier(),
         view=view,

@@ -31,9 +31,9 @@ TAKEN = {"reservations": {201}, "carts": {201, 202}}
 Test = Callable[[httpx.AsyncClient, Pod], Awaitable[None]]
 
 
-def run(test: Test, **of_event: object) -> None:
+def run(test: Test, waiting: WaitingDesk | None = None, **of_event: object) -> None:
     async def go() -> None:
-        pod = whole_pod(**of_event)
+        pod = whole_pod(waiting, **of_event)
         async with client_of(pod) as client:
             await test(client, pod)
 
@@ -162,13 +162,11 @@ def test_f66_a_room_that_was_lost_is_out_of_reach_and_no_event_without_one() -> 
 
 
 def test_a_pod_without_keys_lets_nobody_through_where_admission_is_demanded() -> None:
-    async def test(client: httpx.AsyncClient, pod: Pod) -> None:
-        pod.waiting = WaitingDesk("", None)
-        pod.waiting.is_demanded = pod.demands_admission
+    async def test(client: httpx.AsyncClient, _: Pod) -> None:
         problem_of(await ask(client, "reservations", token=entry()), 503, "ROOM_UNREACHABLE")
         problem_of(await demand(client, required=True), 404, "NO_WAITING_ROOM")
 
-    run(test, admission_required=True)
+    run(test, WaitingDesk("", None), admission_required=True)
 
 
 def test_an_event_that_nobody_can_tell_of_now_lets_nobody_through_by_that(

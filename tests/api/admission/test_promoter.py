@@ -14,7 +14,7 @@ from support.redis.locking import redis_at
 from api.admission import promoter as promoting
 from api.admission.desk import WaitingDesk
 from api.admission.promoter import RETURNED_PERCENT, Promoter, supply_of
-from api.pod import Pod
+from api.building import pod_of
 from api.settings import ApiSettings
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import RoomState
@@ -156,7 +156,7 @@ def test_a_pod_without_redis_or_without_members_promotes_nobody(url: str, member
 
 def test_a_pod_says_why_it_lets_nobody_in() -> None:
     promoter = Promoter("", lambda _: 1_000, members=1)
-    pod = Pod(ApiSettings(), waiting=WaitingDesk("", None, promoter))
+    pod = pod_of(ApiSettings(), waiting=WaitingDesk("", None, promoter))
     assert pod.troubles() == {}
     promoter.trouble = "Redis is gone"
     assert pod.troubles() == {"waiting rooms": "Redis is gone"}

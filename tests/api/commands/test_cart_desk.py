@@ -34,7 +34,7 @@ def test_what_may_be_in_the_log_is_taken_and_the_log_is_closed() -> None:
     log = CartLog(Carting())
     log.failure = AppendUnknown("nobody knows")
     desk = CartDesk(IDS, log)  # type: ignore[arg-type]
-    desk.start()
+    asyncio.run(desk.start())
     assert KEY is not None
     assert VALUE is not None
     asyncio.run(desk.tell(KEY, PARTITION, VALUE, WHO))

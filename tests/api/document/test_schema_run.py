@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 from support.pods.whole_pods import whole_pod
 
 from api.app import create_app
-from api.pod import Pod
+from api.building import pod_of
 from api.settings import ApiSettings
 from api.streaming import client as streamed
 
@@ -44,7 +44,7 @@ CHECKS = [
 
 
 def documented() -> dict[str, Any]:
-    pod = Pod(ApiSettings())
+    pod = pod_of(ApiSettings())
     application: Any = create_app(pod.settings, pod)
     document: dict[str, Any] = application.documented.openapi()
     return document

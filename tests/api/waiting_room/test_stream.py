@@ -15,6 +15,7 @@ from support.pods.asgi_stream import Stream, Told
 from support.waiting.rooms_in_memory import DeskInMemory
 
 from api.app import ASGIApp, create_app
+from api.building import pod_of
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.streaming import client as streamed
@@ -62,7 +63,7 @@ def run(monkeypatch: pytest.MonkeyPatch, test: Test, **settings: Any) -> None:
 
     async def go() -> None:
         desk = DeskInMemory()
-        pod = Pod(ApiSettings(**settings), verifier=TrustingVerifier(), waiting=desk)
+        pod = pod_of(ApiSettings(**settings), verifier=TrustingVerifier(), waiting=desk)
         room = Room(create_app(pod.settings, pod), pod, desk)
         try:
             await test(room)

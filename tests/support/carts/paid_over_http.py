@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 from support.carts.carting import SECTIONS
 from support.carts.paid_carts import PAYMENTS, PaidCarts
+from support.logs.log_in_memory import LogInMemory
 from support.pods.api_pods import client_of
 from support.pods.carts_asked import ANN, CartLog, CartOwners, create, wish
 from support.pods.reservation_pods import Seats, pod_over
@@ -15,8 +16,10 @@ from support.seats.section_commands import IDS
 from api.commands.cart_desk import CartDesk
 from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
+from api.settings import ApiSettings
 from state.domain.keys import split_issued_id
 from state.kafka.command_log import Appended
+from streams.gateways.registry import opened
 
 Test = Callable[[PaidCarts, Pod, httpx.AsyncClient], Awaitable[None]]
 
@@ -34,7 +37,7 @@ class PaidLog(CartLog):
         return appended
 
 
-class PaymentsLog:
+class PaymentsLog(LogInMemory):
     """Stands for the CommandLog of payment-commands."""
 
     def __init__(self, world: PaidCarts) -> None:
@@ -61,10 +64,12 @@ def asking(test: Test, **world: Any) -> None:
         async with asyncio.timeout(30):
             paid = PaidCarts(**world)
             logs: Any = PaidLog(paid), PaymentsLog(paid)
-            pod = pod_over(Seats())
-            pod._carts = CartDesk(IDS, logs[0])
-            pod._payments = PaymentDesk(IDS, logs[1], pod.payments.gateways)
-            pod._owners = CartOwners(paid)
+            parts = {
+                "carts": CartDesk(IDS, logs[0]),
+                "payments": PaymentDesk(IDS, logs[1], opened(ApiSettings().gateways, {})),
+                "owners": CartOwners(paid),
+            }
+            pod = pod_over(Seats(), parts=parts)
             async with client_of(pod) as client:
                 await test(paid, pod, client)
             assert len(pod.waits) == 0

@@ -58,8 +58,8 @@ def asking(test: Test, **changes: Any) -> None:
     async def go() -> None:
         async with asyncio.timeout(30):
             issuing = Issuing()
-            pod = pod_over(Seats().open("...."), **changes)
-            pod._issued = IssuedStores(issuing)
+            parts = {"issued": IssuedStores(issuing)}
+            pod = pod_over(Seats().open("...."), parts=parts, **changes)
             async with client_of(pod) as client:
                 await test(issuing, pod, client)
 

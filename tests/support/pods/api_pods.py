@@ -10,13 +10,14 @@ from fastapi import FastAPI
 from support.pages.tokens import verifier
 
 from api.app import Application, create_app, with_endpoints
+from api.building import pod_of
 from api.pod import Pod
 from api.settings import ApiSettings
 
 
 def pod_with(settings: ApiSettings | None = None, **parts: Any) -> Pod:
     """Return a pod of the parts named, and of a verifier of `tokens`."""
-    return Pod(settings or ApiSettings(), **{"verifier": verifier(), **parts})
+    return pod_of(settings or ApiSettings(), **{"verifier": verifier(), **parts})
 
 
 @asynccontextmanager

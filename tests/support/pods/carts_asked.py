@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 from support.carts.carting import CARTS, PARTITIONS, Carting
+from support.logs.log_in_memory import LogInMemory
 from support.pages.tokens import bearer
 from support.pods.api_pods import client_of
 from support.pods.reservation_pods import Nobody, Seats, pod_over
@@ -24,16 +25,13 @@ PATH = f"/v1/events/{EVENT}/carts"
 Test = Callable[[Carting, Pod, httpx.AsyncClient], Awaitable[None]]
 
 
-class CartLog:
+class CartLog(LogInMemory):
     """Stands for the CommandLog of cart-commands; `failure` is raised by the next send."""
 
     def __init__(self, world: Carting) -> None:
         self.world = world
         self.failure: Exception | None = None
         self.is_closed = False
-
-    def start(self) -> None:
-        pass
 
     async def close(self) -> None:
         self.is_closed = True
@@ -102,9 +100,8 @@ def asking(
             world = Carting(rows, relays=relays)
             world.relay_all()
             log: Any = CartLog(world)
-            pod = pod_over(Seats(), view=view)
-            pod._carts = CartDesk(IDS, log)
-            pod._owners = CartOwners(world)
+            parts = {"carts": CartDesk(IDS, log), "owners": CartOwners(world)}
+            pod = pod_over(Seats(), view=view, parts=parts)
             async with client_of(pod) as client:
                 await test(world, pod, client)
             assert len(pod.waits) == 0

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from support.logs.log_in_memory import LogInMemory
+
 from schemas.topics import EVENTS
 from serdes.decoding import TopicDecoder
 from serdes.registry.ids import counted_ids
@@ -35,7 +37,7 @@ class FollowedEvents(Events):
         self.refreshed()
 
 
-class EventLog:
+class EventLog(LogInMemory):
     """Appends at once, and hands records to the catalogues that follow it.
 
     error:   raised instead of appending.

@@ -10,7 +10,7 @@ from support.pods.conditions import until
 from support.records.status_records import EVENT, Fed
 
 from api.app import ASGIApp, create_app
-from api.pod import Pod
+from api.building import pod_of
 from api.settings import ApiSettings
 from state.views.events.catalogue import Events
 
@@ -22,7 +22,7 @@ class LookUpPod:
 
     def __init__(self, catalogue: Events | None = None, **settings: Any) -> None:
         self.fed = Fed()
-        self.pod = Pod(
+        self.pod = pod_of(
             ApiSettings(**settings),
             verifier=verifier(),
             view=self.fed.view,

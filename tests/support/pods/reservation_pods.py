@@ -6,10 +6,11 @@ not run: `Seats` hands it the records.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from support.logs.log_in_memory import LogInMemory
 from support.pods.api_pods import pod_with
 from support.records.status_records import Fed
 from support.seats.section_commands import IDS, PARTITIONS, A, Partition, open_section
@@ -32,6 +33,8 @@ from state.views.events.catalogue import Events
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
 from state.views.outcomes.feed import OutcomeFeed
 from streams.gateways.registry import opened
+
+NO_PARTS: Final[Mapping[str, Any]] = {}
 
 
 class KeysInMemory(IdempotencyKeys):
@@ -157,15 +160,12 @@ class Seats:
         return min(undecided, default=len(self.partitions[number].log))
 
 
-class Log:
+class Log(LogInMemory):
     """Stands for CommandLog."""
 
     def __init__(self, seats: Seats) -> None:
         self._seats = seats
         self.partitions = PARTITIONS
-
-    def is_ready(self) -> bool:
-        return True
 
     def partition_of(self, key: bytes) -> int:
         return partition_of(key, self.partitions)
@@ -196,12 +196,6 @@ class PaymentLog(Log):
     def __init__(self, seats: Seats) -> None:
         super().__init__(seats)
         self.told: list[tuple[int, bytes, bytes]] = []
-
-    def start(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
 
     async def send(
         self,
@@ -295,8 +289,17 @@ class FreshEvents(Events):
         return not self.is_cut_off
 
 
-def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: Any) -> Pod:
-    """Return a pod over these seats, ready; inside a running loop."""
+def pod_over(
+    seats: Seats,
+    *,
+    view: SectionStatuses | None = None,
+    parts: Mapping[str, Any] = NO_PARTS,
+    **settings: Any,
+) -> Pod:
+    """Return a pod over these seats, ready; inside a running loop.
+
+    parts: what it has besides, or instead.
+    """
     feed = Feed()
     seats.feeds.append(feed)
     log: Any = Log(seats)
@@ -307,17 +310,17 @@ def pod_over(seats: Seats, *, view: SectionStatuses | None = None, **settings: A
     desk = CommandDesk(
         IDS, log, feed, metrics, in_flight_max=chosen.in_flight_max, keys=seats.keys
     )
-    return pod_with(
-        chosen,
-        outcomes=feed,
-        commands=log,
-        desk=desk,
-        owners=owners,
-        payments=PaymentDesk(IDS, payment_log, opened(chosen.gateways, {})),
-        catalogue=FreshEvents(),
-        view=view or Fed().view,
-        metrics=metrics,
-    )
+    usual = {
+        "outcomes": feed,
+        "commands": log,
+        "desk": desk,
+        "owners": owners,
+        "payments": PaymentDesk(IDS, payment_log, opened(chosen.gateways, {})),
+        "catalogue": FreshEvents(),
+        "view": view or Fed().view,
+        "metrics": metrics,
+    }
+    return pod_with(chosen, **{**usual, **parts})
 
 
 __all__ = ["AppendUnknown", "Feed", "NotAppended", "Owners", "PaymentLog", "Seats", "pod_over"]

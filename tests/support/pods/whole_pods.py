@@ -14,6 +14,8 @@ from support.seats.section_commands import IDS
 from support.waiting.model import ModelOfRoom
 from support.waiting.rooms_in_memory import DeskInMemory
 
+from api.admission.desk import WaitingDesk
+from api.building import pod_of
 from api.commands.cart_desk import CartDesk
 from api.pod import Pod
 from state.domain.waiting.admission import RoomState
@@ -32,9 +34,10 @@ class AnyOwners(Owners):
         return []
 
 
-def whole_pod(**of_event: object) -> Pod:
+def whole_pod(waiting: WaitingDesk | None = None, **of_event: object) -> Pod:
     """Return a pod of all parts with one event of one section; inside a running loop.
 
+    waiting: its waiting rooms; by default one is open.
     of_event: fields of the event that are not as usual.
     """
     seats = Seats().open("." * 20)
@@ -48,7 +51,7 @@ def whole_pod(**of_event: object) -> Pod:
     decided = pod_over(seats, view=fed.view, wait_ms=20, wait_max_ms=20)
     descriptions: Any = log
     cart_log: Any = CartLog(Carting(("....",)))
-    return Pod(
+    return pod_of(
         decided.settings,
         verifier=TrustingVerifier(),
         view=fed.view,
@@ -62,7 +65,7 @@ def whole_pod(**of_event: object) -> Pod:
         ids=IDS,
         payments=decided.payments,
         carts=CartDesk(IDS, cart_log),
-        waiting=waiting_for(EVENT),
+        waiting=waiting or waiting_for(EVENT),
     )
 
 

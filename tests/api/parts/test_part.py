@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from api.part import Part, closed, started
+from api.parts.part import closed, started
 
 
 class Threaded:
@@ -80,9 +80,3 @@ def test_what_fails_at_the_end_is_told_to_who_closes_it() -> None:
     for part in (Broken(), BrokenThread()):
         with pytest.raises(ZeroDivisionError):
             asyncio.run(closed(part))
-
-
-def test_a_part_is_what_can_begin_and_end() -> None:
-    assert isinstance(Threaded(), Part)
-    assert isinstance(OnLoop(), Part)
-    assert not isinstance(threading.Event(), Part)

@@ -13,7 +13,7 @@ from support.redis.locking import TTL_MS, redis_at
 from support.redis.nodes import servers
 from support.seats.section_commands import EVENT, A, hold, release
 
-from api.sweeper import LockSweeper
+from api.parts.sweeper import LockSweeper
 from infra.stack.redis_server import RedisServer
 from state.domain.keys import section_key
 from state.owners.lookup import OwnerNotReady

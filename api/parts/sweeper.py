@@ -1,12 +1,16 @@
 """One pod at a time looks through all locks in Redis for those whose hold is over."""
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
 from redis.exceptions import RedisError
 
+from api.parts.part import Part
 from api.web.logs import log
+from api.web.metrics import ApiMetrics
+from infra.process.metrics import Reading
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of
 from state.domain.outcome import ReservationView, as_stored
@@ -30,7 +34,7 @@ _HOLDING: Final = frozenset({Status.HELD, Status.PAYING})
 _UNANSWERED: Final = (NotAppended, OwnerNotReady, OwnerUnreachable, OwnersBusy)
 
 
-class LockSweeper:
+class LockSweeper(Part):
     """Looks every `every_s`, if this pod has the lease.
 
     url:      of Redis; empty for none, and nothing is done then.
@@ -38,6 +42,8 @@ class LockSweeper:
     swept:    how many locks were removed. locks: how many this pod's last look has left.
     evicts:   Redis drops keys when its memory is full, as it told last: no pod starts then.
     """
+
+    name = "sweeper"
 
     def __init__(
         self, url: str, outcomes: OutcomeFeed, owners: OwnerLookup, *, every_s: float = EVERY_S
@@ -66,6 +72,11 @@ class LockSweeper:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+    def readings(self) -> Iterator[Reading]:
+        yield ApiMetrics.locks_swept, self.swept
+        yield ApiMetrics.locks, self.locks
+        yield ApiMetrics.redis_evicts, int(self.evicts)
 
     async def _run(self) -> None:
         client = client_of(self._url)

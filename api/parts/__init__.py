@@ -1,0 +1,1 @@
+"""What a pod is made of; `api.building` makes the parts, `api.pod` starts and stops them."""
