@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 from schemas.topics import TOPICS
 from scripts.command_line import add_json, cannot, parser_of, tell
 from serdes.registry.ids import counted_ids
-from state.domain import event, purchase, reservation
+from state.domain import event, reservation
 from state.domain.issued.slots import Rules
+from state.domain.purchases import statuses
 from state.records.cart_codecs import CartCodecs
 from state.records.claim_codecs import ClaimCodecs
 from state.records.issued.codecs import IssuingCodecs
@@ -140,7 +141,7 @@ def blocks(flow: Sequence[Route]) -> dict[tuple[str, str], str]:
     return {
         (BEGIN, END): _fenced(as_mermaid(flow)),
         (STATES_BEGIN, STATES_END): states,
-        (PURCHASES_BEGIN, PURCHASES_END): _fenced(as_states(purchase.TRANSITIONS)),
+        (PURCHASES_BEGIN, PURCHASES_END): _fenced(as_states(statuses.TRANSITIONS)),
     }
 
 

@@ -23,7 +23,7 @@ from api.web.problems import Problem
 from state.domain.carts.cart import Cart, CartStatus, refusal_to_pay
 from state.domain.carts.payment import UNDER_WAY, Step
 from state.domain.keys import cart_key, cart_payment_id, split_issued_id, ticket_of
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.domain.reasons import Reason
 from state.records.payments import PurchaseRecord
 

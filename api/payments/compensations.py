@@ -19,8 +19,8 @@ from api.web.problems import Problem, bad, told_as
 from api.web.whole_numbers import USUAL_FORM
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import COMPENSATION, PURCHASE, RESERVATION_ID
-from state.domain.purchase import Finding as Found
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Finding as Found
 from state.domain.reasons import ApiReason, Reason
 from state.owners.protocol import LISTED_MAX
 from state.records.payments import OtherPayment, PurchaseRecord, purchase_of

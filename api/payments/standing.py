@@ -15,7 +15,7 @@ from api.web.problems import Problem, told_as
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import PURCHASE, split_issued_id
 from state.domain.outcome import ReservationView
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.domain.reasons import ApiReason
 from state.domain.reservation import Status
 from state.records.payments import PurchaseRecord, purchase_of

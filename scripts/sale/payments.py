@@ -4,7 +4,7 @@ from schemas.topics import PAYMENT_EVENTS
 from scripts.traffic.sending import OutcomeReader
 from serdes.avro.field_names import position
 from serdes.registry.ids import SchemaIds
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.records.payments import PAYMENTS
 
 STATUS = position(PAYMENTS + "PaymentChanged", "status")

@@ -9,7 +9,8 @@ from serdes.avro.stored import stored_decoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
 from state.domain.keys import split_order_id
-from state.domain.purchase import Asking, Finding, Purchase, PurchaseStatus, Question
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Asking, Finding, Purchase, Question
 from state.records.names import SoldSeats
 
 PAYMENTS: Final = "io.seatstream.payments."

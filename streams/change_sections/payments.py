@@ -11,7 +11,7 @@ from typing import Final
 
 from state.domain.keys import split_part_id
 from state.domain.open_section import KnownSection
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import (
     FAILED_BY,

@@ -30,7 +30,7 @@ from state.domain.keys import (
     split_part_id,
 )
 from state.domain.layout import SEATS_PER_HOLD_MAX
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, SaleDecision, Status
 from state.records.carts import (

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from state.domain.purchase import Followed, PurchaseStatus, Say
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Followed, Say
 from state.domain.reservation import PaymentFailure
 from state.records.names import PaymentRequested
 from state.records.payments import COMPLETED, OtherPayment, PurchaseRecord

@@ -17,7 +17,7 @@ from state.domain.keys import (
     may_store_of_payments,
     partition_of,
 )
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.records.payment_codecs import PaymentCodecs
 from state.records.payments import PurchaseRecord, purchase_of
 from streams.folding.progress import read_progress

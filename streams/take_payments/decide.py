@@ -6,14 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from state.domain.keys import PURCHASE, partition_of
-from state.domain.purchase import (
-    Answer,
-    Finding,
-    Followed,
-    Heard,
-    Purchase,
-    PurchaseStatus,
-    Say,
+from state.domain.purchases.life import (
     after_answer,
     after_finding,
     after_hint,
@@ -27,6 +20,8 @@ from state.domain.purchase import (
     begin_refused,
     without_charge,
 )
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Answer, Finding, Followed, Heard, Purchase, Say
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from state.records.names import PaymentRequested, SaleDecided, identity_of

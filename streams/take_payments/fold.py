@@ -17,7 +17,8 @@ from state.domain.keys import (
     cart_key,
     cart_of_payment,
 )
-from state.domain.purchase import Followed, PurchaseStatus, Say, booking_number
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Followed, Say, booking_number
 from state.domain.reservation import PaymentFailure
 from state.records.names import PaymentRequested
 from state.records.payment_codecs import PaymentCodecs

@@ -5,7 +5,7 @@ question to a gateway is an intent, whose answer comes back as a record.
 
 Order of every decision: unreadable records, and those under a wrong key or on a wrong partition,
 become dead letters; log time moves, and sections that have not answered are told again; then the
-rules of `state.domain.purchase` decide.
+rules of `state.domain.purchases` decide.
 
 Keys of the store: `u` + reservation id: Purchase; `g` + gateway + `:` + payment id: the purchase
 that this capture is for; `c` + reservation id: the purchase needs a person; `n`: counts by status;
@@ -19,7 +19,8 @@ from typing import Final
 
 from schemas.topics import PAYMENT_EVENTS
 from state.domain.keys import PURCHASE_COUNTS_KEY, may_store_of_payments
-from state.domain.purchase import Heard, PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Heard
 from state.records.names import PaymentRequested
 from state.records.payment_codecs import GatewayAnswered, PaymentCodecs
 from state.records.payments import PAYMENTS, purchase_of

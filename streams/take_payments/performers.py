@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from state.domain.purchase import Heard, Question
+from state.domain.purchases.values import Heard, Question
 from streams.gateways.protocol import (
     Captured,
     Charge,

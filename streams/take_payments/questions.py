@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from state.domain.keys import Order, cart_key, cart_of_payment, split_order_id
-from state.domain.purchase import Heard, Question
+from state.domain.purchases.values import Heard, Question
 from state.records.names import PaymentRequested
 from state.records.payment_codecs import PaymentCodecs
 from state.records.payments import PurchaseRecord

@@ -40,7 +40,7 @@ from scripts.auditing.checks import audit
 from scripts.auditing.report import Report, as_text
 from serdes.avro.field_names import position
 from serdes.decoding import Decoded
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.records.payments import PAYMENTS
 from streams.gateways.protocol import Captured
 from streams.runtime.process.failpoints import OF_INTENTS

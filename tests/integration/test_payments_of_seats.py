@@ -23,7 +23,7 @@ from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import partition_of, section_key
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reservation import ReleaseCause, SaleDecision
 
 pytestmark = pytest.mark.kafka

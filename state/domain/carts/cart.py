@@ -19,7 +19,7 @@ from state.domain.carts.parties import Party
 from state.domain.carts.payment import UNDER_WAY, UNPAID, Ask, CartPayment, Step
 from state.domain.layout import SeatPosition, SeatRange
 from state.domain.outcome import WITH_DEADLINE, rank_of
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause, Status
 

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, SaleDecision, Status
 

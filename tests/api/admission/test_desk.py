@@ -217,7 +217,8 @@ def test_a_pod_that_lacks_redis_or_keys_tells_nobody_that_there_is_no_waiting_ro
 
     async def go() -> None:
         url = "" if has_keys else "redis://127.0.0.1:1"
-        desk = WaitingDesk(url, passes() if has_keys else None).where(lambda event: event == 7)
+        desk = WaitingDesk(url, passes() if has_keys else None)
+        desk.is_demanded = lambda event: event == 7
         token = passes().entry(7, "ann", 1, 1_900_000_060_000)
         for asking in (
             desk.enter(7, "ann", passes().queue(7, "ann", 1)),

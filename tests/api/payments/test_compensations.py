@@ -12,7 +12,7 @@ from support.seats.section_commands import EVENT, PARTITIONS, A, told
 
 from api.pod import Pod
 from state.domain.keys import COMPENSATION
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.owners.lookup import OwnerNotReady
 from state.records.payments import OtherPayment
 

@@ -12,7 +12,7 @@ from support.seats.section_commands import EVENT, confirm, fail_payment, release
 
 from api.pod import Pod
 from state.domain.keys import ticket_of
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.owners.lookup import OwnerUnreachable
 
 

@@ -10,7 +10,7 @@ from support.pods.reservations_asked import ANN, asking, owners_of, problem
 from support.seats.section_commands import confirm, refund_seats
 
 from api.pod import Pod
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.owners.lookup import OwnerUnreachable
 
 

@@ -8,7 +8,7 @@ import pytest
 from scripts.sale import payments as module
 from scripts.sale.payments import STATUS, UNDER_WAY, Payments
 from serdes.registry.ids import counted_ids
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 
 
 class Message(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 
 from serdes.avro.schema_files import enum_symbols
 from state.domain.layout import OrphanRule
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import (
     EXTENSIONS_KEPT,

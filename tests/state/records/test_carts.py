@@ -22,7 +22,7 @@ from state.domain.carts.cart import (
 from state.domain.carts.parties import Party
 from state.domain.carts.payment import Ask, CartPayment, Step
 from state.domain.layout import SeatPosition, SeatRange
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, ReleaseCause, Status
 from state.records import carts

@@ -10,7 +10,8 @@ from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS, PURCHASES_CHANGELOG
 from serdes.avro.field_names import field_names
 from serdes.avro.schema_files import inlined
 from serdes.wire import schema_id_of
-from state.domain.purchase import Heard, PurchaseStatus, Question, Say
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Heard, Question, Say
 from state.records import payment_codecs
 from state.records.payments import PAYMENTS
 

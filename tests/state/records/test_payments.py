@@ -12,7 +12,8 @@ from serdes.avro.field_names import field_names
 from serdes.avro.schema_files import current
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
-from state.domain.purchase import Asking, Finding, Purchase, PurchaseStatus, Question, Say
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Asking, Finding, Purchase, Question, Say
 from state.records.commands import CommandEncoders
 from state.records.payment_codecs import (
     CompensationResolved,

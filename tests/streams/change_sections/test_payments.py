@@ -29,7 +29,7 @@ from support.seats.section_commands import (
 )
 
 from serdes.decoding import Decoded
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, ReleaseCause, SaleDecision, Status
 from state.records.reservation import read_reservation

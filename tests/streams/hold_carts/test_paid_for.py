@@ -45,7 +45,7 @@ from scripts.auditing.checks import audit
 from state.domain.carts.cart import CartStatus, OnFailure
 from state.domain.carts.payment import Step
 from state.domain.keys import partition_of, section_key
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.domain.reservation import Status
 from streams.intents import Answer, Result
 

@@ -12,7 +12,7 @@ from support.seats.section_commands import hold_chosen, start_payment
 
 from state.domain.carts.cart import OnFailure
 from state.domain.keys import ALLOCATED, ISSUED, PURCHASE
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.records.payments import purchase_of
 from streams.driver import PipedRecord
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from support.payments.paying import PAYMENT_MS, PRICE, Paying, check, names, statuses
 
-from state.domain.purchase import Finding, Heard, PurchaseStatus, Question, Say
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Finding, Heard, Question, Say
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from state.records.payments import COMPLETED

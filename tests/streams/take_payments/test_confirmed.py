@@ -21,7 +21,7 @@ from serdes.avro.field_names import field_names
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.wire import HEADER_BYTES
 from state.domain.keys import partition_of
-from state.domain.purchase import Finding, Heard, Say
+from state.domain.purchases.values import Finding, Heard, Say
 from state.domain.reservation import SaleDecision
 from streams.driver import PipedRecord
 

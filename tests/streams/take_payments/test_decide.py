@@ -14,11 +14,8 @@ from support.payments.paying import (
 )
 
 from schemas.topics import PAYMENT_COMMANDS
-from state.domain.purchase import (
-    Finding,
-    Heard,
-    PurchaseStatus,
-)
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Finding, Heard
 
 P = PurchaseStatus
 

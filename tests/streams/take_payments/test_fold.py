@@ -9,13 +9,8 @@ from support.payments.paying import (
     sold,
 )
 
-from state.domain.purchase import (
-    Finding,
-    Heard,
-    PurchaseStatus,
-    Question,
-    Say,
-)
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Finding, Heard, Question, Say
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from streams.patience import TELL_AGAIN_MS, TELL_AGAIN_MS_MAX, UNDECIDED_MS

@@ -22,15 +22,9 @@ from support.payments.paying import (
 from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS, SECTION_COMMANDS
 from serdes.decoding import Decoded
 from state.domain.keys import COMPENSATION, PAYMENT_OF_GATEWAY, partition_of, section_key
-from state.domain.purchase import (
-    LAST_LOOK_MS,
-    REFUND_RETRIES,
-    Finding,
-    Heard,
-    PurchaseStatus,
-    Question,
-    Say,
-)
+from state.domain.purchases.questions import LAST_LOOK_MS, REFUND_RETRIES
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Finding, Heard, Question, Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, SaleDecision
 from streams.batch import Batch

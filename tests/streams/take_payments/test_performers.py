@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support.payments.paying import PARTITION, Paying
 
-from state.domain.purchase import Heard, PurchaseStatus, Question
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Heard, Question
 from streams.gateways.protocol import (
     Captured,
     Declined,

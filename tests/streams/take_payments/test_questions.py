@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.payments.paying import CODECS, PARTITION, Paying
 
 from serdes.decoding import Decoded
-from state.domain.purchase import Heard
+from state.domain.purchases.values import Heard
 from state.records.payment_codecs import GatewayAnswered
 from streams.intents import Answer, Intent, Result
 from streams.take_payments.questions import Asked, Word, told_answers, word_of

@@ -25,7 +25,8 @@ from support.seats.section_commands import (
 
 from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
 from state.domain.keys import PURCHASE, RESERVATION
-from state.domain.purchase import Finding, Heard, PurchaseStatus, Question
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Finding, Heard, Question
 from state.domain.reservation import Later, Reservation, Status
 from state.records.cart_codecs import CartCodecs
 from state.records.payments import PurchaseRecord, purchase_of

@@ -23,7 +23,8 @@ from support.seats.section_commands import identity, open_section
 from schemas.topics import PAYMENT_COMMANDS
 from state.domain.carts.cart import Cart
 from state.domain.keys import CART, PURCHASE, cart_payment_id
-from state.domain.purchase import Finding, Heard, PurchaseStatus, Question
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Finding, Heard, Question
 from state.domain.reservation import Status
 from state.records.carts import cart_of
 from state.records.payments import PurchaseRecord, purchase_of

@@ -42,7 +42,7 @@ from schemas.topics import (
 from state.domain.carts.cart import Cart, OnFailure
 from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.keys import CART, PURCHASE, RESERVATION, split_part_id
-from state.domain.purchase import Finding, Heard, Question
+from state.domain.purchases.values import Finding, Heard, Question
 from state.domain.reservation import Reservation, Status
 from state.records.carts import cart_of
 from state.records.payments import PurchaseRecord, purchase_of

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from state.domain.purchase import Heard, Question
+from state.domain.purchases.values import Heard, Question
 from streams.intents import Answer, Result
 from streams.take_payments.questions import Asked, Word
 

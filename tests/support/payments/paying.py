@@ -10,7 +10,8 @@ from serdes.decoding import Decoded, TopicDecoder
 from serdes.encoding import encoders
 from serdes.registry.ids import counted_ids
 from state.domain.keys import COMPENSATION, PURCHASE, partition_of, section_key
-from state.domain.purchase import Finding, Heard, PurchaseStatus, Question, Say
+from state.domain.purchases.statuses import PurchaseStatus
+from state.domain.purchases.values import Finding, Heard, Question, Say
 from state.domain.reasons import Reason
 from state.domain.reservation import SaleDecision
 from state.records.payment_codecs import PaymentCodecs

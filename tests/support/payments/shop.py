@@ -23,7 +23,7 @@ from schemas.topics import (
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.schemas import WireFormat
 from state.domain.keys import COMPENSATION
-from state.domain.purchase import Finding, Heard, Question
+from state.domain.purchases.values import Finding, Heard, Question
 from state.records.cart_codecs import CartCodecs
 from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore

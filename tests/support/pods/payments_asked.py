@@ -9,7 +9,7 @@ from support.seats.section_commands import EVENT, IDS, A, identity
 
 from api.pod import Pod
 from state.domain.keys import PURCHASE
-from state.domain.purchase import PurchaseStatus
+from state.domain.purchases.statuses import PurchaseStatus
 from state.records.payment_codecs import PaymentCodecs
 from state.records.payments import OtherPayment, PurchaseRecord
 

@@ -19,7 +19,8 @@ from scripts.auditing.log import Log, Records
 from scripts.auditing.purchases import STATE_BY_TAG
 from scripts.auditing.report import Report, as_text
 from scripts.auditing.stored import opened
-from state.domain.purchase import TRANSITIONS, Finding, PurchaseStatus
+from state.domain.purchases.statuses import TRANSITIONS, PurchaseStatus
+from state.domain.purchases.values import Finding
 
 Fields = dict[str, Any]
 Mutation = Callable[[Log], None]

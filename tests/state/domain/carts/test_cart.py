@@ -30,7 +30,7 @@ from state.domain.carts.cart import (
 from state.domain.carts.parties import Party
 from state.domain.carts.payment import Ask, CartPayment, Step
 from state.domain.layout import SeatRange
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
 

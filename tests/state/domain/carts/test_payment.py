@@ -15,7 +15,7 @@ from state.domain.carts.payment import (
     followed,
     told,
 )
-from state.domain.purchase import Say
+from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
 from state.domain.reservation import PaymentFailure, SaleDecision, Status
 

@@ -1,6 +1,5 @@
 """A purchase beside a gateway that loses answers, and a section that may have sold its seats."""
 
-import itertools
 from dataclasses import dataclass, field
 
 import pytest
@@ -8,21 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import of_whole
 
-from state.domain.purchase import (
-    LAST_LOOK_MS,
-    LATE_RETRIES,
-    REFUND_RETRIES,
-    TRANSITIONS,
-    WAIT_RETRIES,
-    Answer,
-    Finding,
-    Followed,
-    Heard,
-    Purchase,
-    PurchaseStatus,
-    Question,
-    Say,
-    Turn,
+from state.domain.purchases.life import (
     after_answer,
     after_finding,
     after_hint,
@@ -35,54 +20,18 @@ from state.domain.purchase import (
     begin_claimed,
     without_charge,
 )
-from state.domain.transitions import IllegalTransition, advance
+from state.domain.purchases.questions import (
+    LAST_LOOK_MS,
+    LATE_RETRIES,
+    REFUND_RETRIES,
+    WAIT_RETRIES,
+)
+from state.domain.purchases.statuses import TRANSITIONS, PurchaseStatus, Turn
+from state.domain.purchases.values import Answer, Finding, Followed, Heard, Purchase, Question, Say
 
 P, T, F = PurchaseStatus, Turn, Finding
 NOW, DEADLINE = 1_000_000, 1_900_000
 PRICE, EUR = 12_500, b"EUR"
-
-CALLED = {
-    T.LEFT_OPEN: P.PROCESSING,
-    T.CAPTURED: P.CAPTURED,
-    T.DIFFERED: P.REFUND_DUE,
-    T.DECLINED: P.FAILED,
-    T.EXPIRED: P.EXPIRED,
-    T.GAVE_UP: P.COMPENSATION_REQUIRED,
-}
-LEGAL = {
-    **{(status, turn): to for status in (P.PENDING, P.PROCESSING) for turn, to in CALLED.items()},
-    (P.CAPTURED, T.SEATS_SOLD): P.DONE,
-    (P.CAPTURED, T.SEATS_LOST): P.REFUND_DUE,
-    (P.CAPTURED, T.GAVE_UP): P.COMPENSATION_REQUIRED,
-    (P.DONE, T.REFUND_ASKED): P.REFUND_DUE,
-    (P.FAILED, T.CAPTURED): P.CAPTURED,
-    (P.FAILED, T.DIFFERED): P.REFUND_DUE,
-    (P.FAILED, T.GAVE_UP): P.COMPENSATION_REQUIRED,
-    (P.EXPIRED, T.CAPTURED): P.CAPTURED,
-    (P.EXPIRED, T.DIFFERED): P.REFUND_DUE,
-    (P.EXPIRED, T.GAVE_UP): P.COMPENSATION_REQUIRED,
-    (P.REFUND_DUE, T.REFUNDED): P.REFUNDED,
-    (P.REFUND_DUE, T.GAVE_UP): P.COMPENSATION_REQUIRED,
-    (P.REFUNDED, T.GAVE_UP): P.COMPENSATION_REQUIRED,
-    (P.COMPENSATION_REQUIRED, T.CAPTURED): P.CAPTURED,
-    (P.COMPENSATION_REQUIRED, T.DIFFERED): P.REFUND_DUE,
-    (P.COMPENSATION_REQUIRED, T.REFUNDED): P.REFUNDED,
-    (P.COMPENSATION_REQUIRED, T.FOUND_UNPAID): P.FAILED,
-}
-
-
-@pytest.mark.parametrize(("status", "turn"), list(itertools.product(P, T)))
-def test_only_what_the_table_allows_may_follow(status: PurchaseStatus, turn: Turn) -> None:
-    if (status, turn) in LEGAL:
-        assert advance(TRANSITIONS, status, turn) is LEGAL[status, turn]
-    else:
-        with pytest.raises(IllegalTransition, match=f"{status.name} x {turn.name}"):
-            advance(TRANSITIONS, status, turn)
-
-
-def test_every_status_has_a_row_in_the_table() -> None:
-    assert list(TRANSITIONS) == list(P)
-
 
 # --- by hand ---------------------------------------------------------------------------------
 
