@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from faults.foreign_producer import append, batch, record
 from integration.pods import at_rest
 from integration.workers import read_committed, run
 from support.logs.audit_logs import AVRO, identity
+from support.records.full_maps import FREE, HELD, full_map, registered, told_in
 
 from infra.paths import ROOT
 from infra.stack import ephemeral_stack
@@ -38,6 +40,7 @@ from schemas.topics import (
 from scripts.auditing.seats import Place
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets, rest
+from scripts.brokers.reading import spans_of
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.registering import register
 from scripts.history.reading import section_log
@@ -45,11 +48,15 @@ from scripts.history.timeline import NOW, Seat
 from scripts.offsets.moving import committed_at_rest, move_group, settings_for
 from scripts.offsets.plan import NOWHERE, At, Move
 from scripts.processes.workers import Supervisor, Worker
+from scripts.rebuilding import live as live_topic
+from scripts.rebuilding.recreating import newest_statuses, states_of
 from scripts.sale.faults import draw_faults
 from scripts.sale.setting_up import prepare_topics, running
 from scripts.sale.table import Display
 from scripts.traffic.sending import schema_ids
+from serdes.registry.client import Registry
 from serdes.schema_source import SchemaSource
+from state.domain.keys import partition_of
 from state.views.availability.view import AvailabilityView
 from streams.settings import Settings
 
@@ -90,13 +97,21 @@ class Live:
     def kill_and_start(self, settings: Mapping[str, str] | None = None) -> None:
         """End the worker as a crash would, and start it again, with these settings from now on."""
         assert self.worker is not None
-        assert self.supervisor is not None
-        self.supervisor.away.add(self.worker.name)
-        self.worker.kill()
-        assert wait_until(lambda: self.worker is None or self.worker.exit_code() is not None, 60)
-        self.worker.set(settings or {})
-        self.worker.start()
-        self.supervisor.away.discard(self.worker.name)
+        with self.without_worker():
+            self.worker.set(settings or {})
+
+    @contextmanager
+    def without_worker(self) -> Iterator[None]:
+        """End the worker as a crash would, and start it again behind this."""
+        worker, supervisor = self.worker, self.supervisor
+        assert worker is not None
+        assert supervisor is not None
+        supervisor.away.add(worker.name)
+        worker.kill()
+        assert wait_until(lambda: worker.exit_code() is not None, 60)
+        yield
+        worker.start()
+        supervisor.away.discard(worker.name)
 
     def has_decided(self, partition: int, behind: int) -> bool:
         """Say whether the commands before an offset are."""
@@ -424,6 +439,71 @@ def test_u2_statuses_move_to_another_number_of_partitions_while_seats_are_sold(
     assert plans.returncode == 0, plans.stdout
     live.kill_and_start(dict.fromkeys(both, ""))
     assert live.audit()["verdict"] == "exact"
+
+
+def test_u2_full_seat_maps_become_slim_statuses_while_seats_are_sold(
+    live: Live, tmp_path: Path
+) -> None:
+    """An old release filled the topic; workers of this one write it anew, and no map is left."""
+    hall = tmp_path / "hall.json"
+    sections = [
+        {"section": "BIG", "rows": 50, "seats": 100},
+        {"section": "SMALL", "rows": 4, "seats": 10},
+    ]
+    hall.write_text(json.dumps({"event": "Hall", "sections": sections}))
+    buys = ("load_test", "--plan", str(hall), "--wait", "200")
+    live.run(*buys, "--event-id", "28", "--commands", "400", "--flat-out", "--seed", "8")
+    assert wait_until(live.has_decided_all, 120), live.tail()
+    report = tmp_path / "slim.md"
+    rebuilds = ("topics", "rebuild", SECTION_STATUS.name, "--yes", "--report", str(report))
+    more = ("--event-id", "29", "--commands", "600", "--rate", "20", "--seed", "9")
+    with ThreadPoolExecutor(1) as threads:
+        with live.without_worker():
+            maps = written_by_an_old_release(live, 28)
+            assert max(map(len, maps.values())) > 90_000
+            sold, begun = threads.submit(live.done, *buys, *more), len(journal(live))
+            command = [sys.executable, "-m", "scripts.program", *rebuilds]
+            killed = subprocess.Popen(command, cwd=ROOT, env=live.environment())
+            try:
+                assert wait_until(lambda: len(journal(live)) > begun, 120), live.tail()
+            finally:
+                killed.kill()
+                killed.wait(60)
+        told = live.run("program", *rebuilds, "--wait", "200")
+        assert live.result(sold.result(300), 0)["missing"] == 0
+    assert (told["verified"], told["rebuild_mismatches"]) == (True, 0), told
+    seats = told["seats"]
+    assert sum(seats.values()) == 2 * seats["capacity"] >= 2 * 5_040
+    assert "Verified: nothing is missing" in report.read_text(encoding="utf-8")
+    left = read_committed(live.where.brokers, SECTION_STATUS.name, SECTION_STATUS.partitions)
+    assert max(len(one.value or b"") for one in left) <= 50
+    # Nobody bought of the first hall meanwhile: each status is what its map was.
+    slim = newest_statuses(live.where)
+    for key, value in maps.items():
+        old, new = told_in(value), slim[key].fields
+        words = Counter(old["seatStatuses"].values())
+        assert (new["version"], new["availableCount"]) == (old["version"], words[FREE])
+        assert new["heldCount"] == words[HELD]
+
+
+def written_by_an_old_release(live: Live, event_id: int) -> dict[str, bytes]:
+    """Empty the topic, and fill it with the maps of an event; return them by key."""
+    where, now = live.where, states_of(live.where)
+    seats = seats_of(live, event_id)
+    admin = live_topic.admin_of(where)
+    with live_topic.deletable(admin, where.status):
+        ends = {part: end for part, (_, end) in spans_of(where, where.status).items()}
+        live_topic.remove(admin, where.status, ends)
+    schema_id = registered(Registry(where.registry_url))
+    producer = Producer({"bootstrap.servers": where.brokers})
+    maps = {}
+    for name, by_place in seats.items():
+        key = f"{event_id}-{name}"
+        maps[key] = value = full_map(schema_id, event_id, name, now[key].version, by_place)
+        place = partition_of(key.encode(), SECTION_STATUS.partitions)
+        producer.produce(where.status.name, value, key.encode(), place)
+    assert producer.flush(60) == 0
+    return maps
 
 
 def is_there(live: Live, topic: str) -> bool:
