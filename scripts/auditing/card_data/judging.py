@@ -5,6 +5,8 @@ what nobody can read. Ids are left out, which may be digits of anybody's choice;
 are made of ids. Where a number stands is told, and never the number.
 """
 
+import base64
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -29,6 +31,7 @@ from schemas.topics import (
     WAITING_TURNS,
 )
 from scripts.auditing import carts, purchases, stored
+from scripts.auditing.issued.reading import OF_WORKERS
 from scripts.auditing.log import Log, LogRecord, Records
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable, WireFormat
@@ -66,7 +69,8 @@ NAME_BY_TAG: Final = stored.STATE_BY_TAG | purchases.STATE_BY_TAG | carts.STATE_
 # Most records have none, and need not be decoded.
 _MANY_DIGITS: Final = re.compile(rb"[0-9]{4}(?:[ -]?[0-9]){9}")
 _CUT_MAX: Final = 4
-_RUN: Final = re.compile(r"[0-9][0-9 -]+")
+# Digits of a digest stand beside other hexadecimal ones; a single letter may be a text's length.
+_RUN: Final = re.compile(r"(?<![0-9A-Fa-f][A-Fa-f])[0-9][0-9 -]+(?![0-9A-Fa-f])")
 
 
 def judge_cards(log: Log, report: Report) -> None:
@@ -108,6 +112,8 @@ def where_card_is(wire: WireFormat, topic: str, record: LogRecord) -> str:
         if may_be and has_card_number((value or b"").decode(errors="replace")):
             return f"header {name!r:.80}"
     key, value = record.key or b"", record.value or b""
+    if key.startswith(OF_WORKERS):
+        return "its answer" if have_card(answer_in(value)) else ""
     if not _MANY_DIGITS.search(value) or key in stored.OF_WORKERS or key[:1] == purchases.TRACE:
         return ""
     try:
@@ -115,6 +121,18 @@ def where_card_is(wire: WireFormat, topic: str, record: LogRecord) -> str:
     except Unreadable:
         return "its bytes" if have_card(value) else ""
     return next((name for name, text in texts_of("", fields) if has_card_number(text)), "")
+
+
+def answer_in(value: bytes) -> bytes:
+    """Return what a destination has said, of an answer that a worker has sent itself.
+
+    Ids and keys stand beside it, in JSON behind a seal. All bytes of what is nothing of the kind.
+    """
+    try:
+        *_, payload, detail, _, _ = json.loads(value[value.find(b"[") :])
+        return base64.b64decode(payload, validate=True) + b"\n" + str(detail).encode()
+    except (ValueError, TypeError, RecursionError):
+        return value
 
 
 def fields_of(wire: WireFormat, topic: str, key: bytes, value: bytes) -> dict[str, Any]:

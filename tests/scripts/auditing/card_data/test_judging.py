@@ -1,5 +1,7 @@
 """I24: the number of a card is found wherever a record may have one, and ids are none."""
 
+import base64
+import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 
@@ -152,9 +154,32 @@ def test_i24_ids_of_anybodys_choice_are_no_card_numbers() -> None:
         # The length of a text of 24 bytes looks like a digit.
         (b"04111111111111111 is it", True),
         (b"1700000000004", False),
+        # Digests in hexadecimal digits.
+        (b"cab31d4111111111111111f547a9", False),
+        (b"4111111111111111f547a9c4", False),
         (b"\xff\xfe" * 1_000, False),
         (b"", False),
     ],
 )
 def test_i24_bytes_of_no_known_form_are_read_as_they_are(value: bytes, *, has_one: bool) -> None:
     assert have_card(value) == has_one
+
+
+def answer(payload: bytes) -> LogRecord:
+    """Return an answer as a worker seals it; its seal and ids have digits that begin a card."""
+    said = [
+        *("allocate_purchases:4111111111111111a0b1c2d3e4f5a6b7:82", "key:3", 1, "ANSWERED"),
+        *(base64.b64encode(payload).decode(), "", 0, True),
+    ]
+    seal = b"c" + b"4111111111111111" + b"f" * 47
+    value = seal + b" " + json.dumps(said).encode()
+    return LogRecord(9_000, 0, b"\0answer:allocate_purchases", value)
+
+
+def test_i24_of_an_answer_what_was_said_is_looked_through_and_not_its_seal(whole: Log) -> None:
+    approved = answer(b'{"status": "approved"}')
+    assert audit(with_record(whole, "purchase-created", approved)).is_exact
+    spoilt = audit(
+        with_record(whole, "purchase-created", answer(b'{"note": "%s"}' % CARD.encode()))
+    )
+    assert "its answer" in spoilt.first_by_invariant()[FOUND].message
