@@ -4,6 +4,8 @@ Scenarios (all, without any named):
   settled   a backlog of payments at a gateway that answers after 0 ms, 300 ms and 3 s, with so
             many calls under way: payments settled a second, processor time of each
   paced     start -> seats sold, at the same gateways, at a rate below that
+  burst     100, 1,000 and 5,000 users who begin to pay within a second, with 512 calls under way:
+            how long each waits until the seats are sold
   accepted  `POST /v1/reservations/{id}/payments` until 202, while no worker runs
 
 One worker plays all roles. Every figure is the median of the runs, with the least and the most.
@@ -28,6 +30,7 @@ from benchmarks.measuring.figures import Run, Scenario, Target
 from benchmarks.payment_runs.accepting import measure_accepted
 from benchmarks.payment_runs.settling import (
     backlog_of,
+    measure_burst,
     measure_paced,
     measure_settled,
 )
@@ -48,6 +51,7 @@ class Sizes:
     calls:       most calls under way, one after the other; the first is the workers' own default.
     backlog:     most payments of one measurement.
     rates:       payments begun a second, for each delay.
+    users:       who begin within a second, one burst after the other, for each of burst_delays_ms.
     connections: to the pod, one load after the other.
     accepted:    payments of one such load, at most.
     """
@@ -58,6 +62,8 @@ class Sizes:
     backlog: int = 20_000
     seconds: float = 20.0
     rates: tuple[int, ...] = (50, 50, 5)
+    users: tuple[int, ...] = (100, 1_000, 5_000)
+    burst_delays_ms: tuple[int, ...] = (0, 300, 1_000, 3_000)
     warm_up_s: float = 5.0
     paced_s: float = 20.0
     connections: tuple[int, ...] = (1, 16)
@@ -72,6 +78,8 @@ QUICK = Sizes(
     backlog=200,
     seconds=2.0,
     rates=(20, 10),
+    users=(20,),
+    burst_delays_ms=(0, 300),
     warm_up_s=0.5,
     paced_s=1.0,
     connections=(4,),
@@ -122,6 +130,27 @@ class Bench(measuring.Bench["Broker"]):
                 "seconds": sizes.paced_s,
             },
             self._repeated("paced", lambda: self._paced_run(broker)),
+        )
+
+    def burst(self) -> Scenario:
+        sizes = self.sizes
+        broker = self._fresh_broker()
+        ways = [f"delay_{delay}_users_{n}" for delay in sizes.burst_delays_ms for n in sizes.users]
+        return Scenario(
+            "burst",
+            "users who begin to pay within a second, until their seats are sold, read_committed",
+            {
+                "sections": sizes.sections,
+                "gateway_delays_ms": list(sizes.burst_delays_ms),
+                "users": list(sizes.users),
+                "calls_under_way": sizes.calls[-1],
+            },
+            self._repeated("burst", lambda: self._burst_run(broker)),
+            (
+                *(Target(f"{way}_p95_ms", at_most=15_000) for way in ways),
+                *(Target(f"{way}_too_long_percent", at_most=1) for way in ways),
+                *(Target(f"{way}_not_once_percent", at_most=0) for way in ways),
+            ),
         )
 
     def accepted(self) -> Scenario:
@@ -175,6 +204,24 @@ class Bench(measuring.Bench["Broker"]):
                     f"  gateway of {delay_ms:,} ms, {rate}/s: sold after"
                     f" {found['p50_ms']:,.0f} ms (p50), {found['p99_ms']:,.0f} ms (p99)"
                 )
+            till.pace(0)
+            worker.stop()
+        return run
+
+    def _burst_run(self, broker: "Broker") -> Run:
+        sizes = self.sizes
+        run: dict[str, float] = {}
+        till = self._till(broker, sizes.calls[-1])
+        with till.opened() as worker:
+            for delay_ms in sizes.burst_delays_ms:
+                till.pace(delay_ms)
+                for users in sizes.users:
+                    found = measure_burst(till, worker, users)
+                    run |= _named(f"delay_{delay_ms}_users_{users}", found)
+                    self.progress.step(
+                        f"  gateway of {delay_ms:,} ms, {users:,} users: sold after"
+                        f" {found['p50_ms']:,.0f} ms (p50), {found['p95_ms']:,.0f} ms (p95)"
+                    )
             till.pace(0)
             worker.stop()
         return run
@@ -243,6 +290,7 @@ def _named(prefix: str, found: Run) -> dict[str, float]:
 SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
     "settled": Bench.settled,
     "paced": Bench.paced,
+    "burst": Bench.burst,
     "accepted": Bench.accepted,
 }
 

@@ -7,13 +7,16 @@ behind the gateway's answer, and is what a buyer waits for.
 from math import ceil
 
 from benchmarks.measuring.cluster import BenchmarkFailed
-from benchmarks.measuring.figures import Run, latencies
+from benchmarks.measuring.figures import Run, latencies, percentile
 from benchmarks.measuring.offered_load import due_ns, offer, sighted
 from benchmarks.measuring.progress import Progress
 from benchmarks.payment_runs.till import Till, wait_seen
 from benchmarks.seat_runs.drained import LEFT_OUT, rates, watch
 from benchmarks.seat_runs.worker import Worker
 from scripts.traffic.sending import CommandSender
+
+TOO_LONG_MS = 60_000.0
+"""A buyer who has waited for so long has gone."""
 
 
 def backlog_of(delay_ms: int, calls: int, seconds: float, most: int) -> int:
@@ -97,4 +100,26 @@ def measure_paced(till: Till, worker: Worker, rate: int, warm_up_s: float, secon
         "twice": float(sum(times > 1 for times in times_seen)),
         "generator_late_ms": late_ns / 1e6,
         "worker_cpu_percent": (cpu_s - warm_cpu_s) / ((until_ns - warm_ns) / 1e9) * 100,
+    }
+
+
+def measure_burst(till: Till, worker: Worker, users: int) -> Run:
+    """Begin the payments of so many users within a second; return how long each of them waits."""
+    commands = till.starts(till.hold(users, worker))
+    sender = CommandSender(till.cluster.brokers, linger_ms=5)
+    with till.sold() as reader:
+        begin_ns, _ = offer(sender, commands, users, 0.0, lambda _: None)
+        until_ns = due_ns(begin_ns, users, users)
+        if sender.flush() or sender.failed:
+            raise BenchmarkFailed(f"commands are not acknowledged: {sender.failed[:3]}")
+        wait_seen(reader, users, worker)
+    sightings, times_seen = sighted(reader.seen, commands, begin_ns, users)
+    ordered_ms = sightings.ordered_ms(begin_ns, until_ns)
+    late = sum(one > TOO_LONG_MS for one in ordered_ms)
+    return {
+        "p50_ms": percentile(ordered_ms, 0.50),
+        "p95_ms": percentile(ordered_ms, 0.95),
+        "max_ms": ordered_ms[-1],
+        "too_long_percent": 100 * late / users,
+        "not_once_percent": 100 * sum(times != 1 for times in times_seen) / users,
     }

@@ -90,7 +90,7 @@ def test_there_is_a_rate_for_each_gateway() -> None:
 
 @pytest.mark.kafka
 @pytest.mark.bench
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(480)
 def test_every_scenario_runs_and_tells_its_figures(tmp_path: Path) -> None:
     out = tmp_path / "payments.json"
     assert main(["--quick", "--out", str(out)]) == 0
@@ -102,5 +102,7 @@ def test_every_scenario_runs_and_tells_its_figures(tmp_path: Path) -> None:
     assert figures["settled"]["delay_300_calls_32_settled_per_s"]["least"] > 0
     assert figures["paced"]["delay_300_p50_ms"]["least"] >= 300
     assert figures["paced"]["delay_300_twice"]["most"] == 0
+    assert figures["burst"]["delay_300_users_20_p95_ms"]["least"] >= 300
+    assert figures["burst"]["delay_300_users_20_not_once_percent"]["most"] == 0
     assert figures["accepted"]["c4_not_202"]["most"] == 0
     assert figures["accepted"]["c4_p99_ms"]["least"] > 0
