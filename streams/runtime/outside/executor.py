@@ -355,7 +355,10 @@ class IntentExecutor:
             result, detail = Result.FAILED, "cancelled by the performer"
         except NotDone as error:
             result, detail, wait_ms = Result.NOT_DONE, said(error), error.wait_ms
-        except Exception as error:  # noqa: BLE001  (whatever it is, the handler hears of it)
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001  (whatever it is, the handler hears of it)
+            # Also of an exit: at every owner the same call would else end the worker again.
             if isinstance(error, TimeoutError) and limit.expired():
                 result, detail = Result.TIMED_OUT, f"no answer within {intent.call_ms} ms"
             else:

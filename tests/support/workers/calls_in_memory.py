@@ -40,7 +40,7 @@ class Destination:
     """
 
     goes: asyncio.Event = field(default_factory=asyncio.Event)
-    fails: Exception | None = None
+    fails: BaseException | None = None
     calls: Counter[str] = field(default_factory=Counter)
     done: set[str] = field(default_factory=set)
     under_way: int = 0

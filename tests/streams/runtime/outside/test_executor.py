@@ -252,9 +252,30 @@ def test_an_intent_that_cannot_be_read_sets_its_partition_aside(tmp_path: Path) 
 def test_a_performer_that_cancels_itself_has_failed(tmp_path: Path) -> None:
     async def talk(worker: WorkerOfCalls) -> None:
         worker.bank.goes.set()
-        worker.bank.fails = asyncio.CancelledError()  # type: ignore[assignment]
+        worker.bank.fails = asyncio.CancelledError()
         worker.call("one")
         await until(lambda: worker.answers("FAILED") == 1)
+
+    with_worker(tmp_path, talk)
+
+
+class Leaves(BaseException):
+    """What a package raises that counts on nobody to catch it."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), Leaves()])
+def test_a_performer_that_wants_to_end_the_worker_has_failed_and_ends_nothing(
+    tmp_path: Path, error: BaseException
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.bank.fails = error
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+        worker.bank.fails = None
+        worker.call("two")
+        await until(lambda: worker.applied == [b"yes"])
+        assert worker.bank.calls["key-one"] == 1
 
     with_worker(tmp_path, talk)
 
