@@ -52,6 +52,7 @@ from api.web.requests import (
     replayed,
 )
 from api.web.waits import ClientGone
+from infra.process.card_numbers import has_card_number
 from infra.process.log_lines import Correlation, current
 from state.domain.reasons import ApiReason
 
@@ -275,11 +276,14 @@ class Answer:
         access.info("%s", self.route, extra={"fields": self._fields(seconds, reason)})
 
     def _fields(self, seconds: float, reason: str) -> dict[str, Any]:
-        client = self._scope.get("client")
+        client, path = self._scope.get("client"), self._scope["path"]
+        if self.route == "unknown" and has_card_number(path):
+            # In a path that is ours, digits are ids.
+            path = "(the number of a card)"
         identity = self._scope["state"].get("identity")
         fields = {
             "method": self._scope.get("asked_method", self._scope["method"]),
-            "path": self._scope["path"],
+            "path": path,
             "status": self.status,
             "ms": round(1000 * seconds, 1),
             "client": client[0] if client else "",

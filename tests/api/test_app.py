@@ -134,6 +134,7 @@ def test_an_access_line_tells_of_a_request_and_look_ups_write_none(
         await client.get("/metrics")
         await client.get("/test/anyone", headers=bearer() | {"X-Correlation-Id": "order-7"})
         await client.get("/nothing%0d%0aINFO: sold")
+        await client.get("/pay/4111-1111-1111-1111")
 
     with caplog.at_level(logging.INFO, "seatstream.api.access"):
         asking_tests(pod_with(), test)
@@ -142,6 +143,8 @@ def test_an_access_line_tells_of_a_request_and_look_ups_write_none(
     assert told == [
         ("/test/anyone", 200, "alice", None),
         ("/nothing\r\nINFO: sold", 404, None, "NOT_FOUND"),
+        # I24: what a stranger writes into a path must be in no log line either.
+        ("(the number of a card)", 404, None, "NOT_FOUND"),
     ]
     assert lines[0]["correlation_id"] == "order-7"
 
