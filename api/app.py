@@ -143,9 +143,9 @@ class Application:
             answer.route = "disconnected"
             # Or its body had no end that can be found; who has left hears nothing of it.
             await answer.refuse(broken_off())
-        except Exception:  # noqa: BLE001
+        except (Exception, SystemExit):  # noqa: BLE001
             # The last resort, so that one request's mistake is an answer and a log line with its
-            # ids, and nothing of it goes out.
+            # ids, and nothing of it goes out. A gateway's package may even want to end the pod.
             log.exception("an error of ours")
             await answer.refuse(openapi.mistake())
         finally:

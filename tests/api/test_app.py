@@ -38,6 +38,11 @@ def endpoints_of_tests(application: FastAPI) -> None:
     async def number(number: int) -> int:
         return number
 
+    @application.get("/test/exit")
+    async def leave() -> None:
+        # As a package of somebody's does, such as a gateway's.
+        raise SystemExit("secret")
+
     @application.get("/test/mistake")
     async def mistake() -> None:
         raise ZeroDivisionError("a secret of ours")
@@ -84,7 +89,7 @@ def test_a_mistake_of_ours_is_a_problem_and_its_trace_stays_with_us(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def test(client: httpx.AsyncClient) -> None:
-        for path in ("/test/mistake", "/test/absent"):
+        for path in ("/test/mistake", "/test/absent", "/test/exit"):
             answer = await client.get(path)
             problem_of(answer, 500, "INTERNAL")
             assert "secret" not in answer.text
@@ -93,7 +98,7 @@ def test_a_mistake_of_ours_is_a_problem_and_its_trace_stays_with_us(
     with caplog.at_level(logging.ERROR, "seatstream.api"):
         asking_tests(pod_with(), test)
     errors = [record.exc_info for record in caplog.records if record.exc_info]
-    assert [error[0] for error in errors] == [ZeroDivisionError, PartAbsent]
+    assert [error[0] for error in errors] == [ZeroDivisionError, PartAbsent, SystemExit]
 
 
 def test_unknown_paths_methods_and_bad_values_are_problems() -> None:
