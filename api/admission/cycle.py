@@ -13,7 +13,7 @@ from typing import Final
 
 from api.admission.pool import Pool
 from api.web.logs import log
-from state.domain.waiting.admission import PROMOTED_MAX
+from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, Room
 from state.domain.waiting.line import Turn
 from state.redis.waiting.rooms import WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
@@ -23,6 +23,9 @@ TRIES: Final = 3
 
 ROUNDS_MAX: Final = 25
 """Scripts of one task: 5,000 promotions in a second and in one room are enough."""
+
+REAPS_MAX: Final = 20
+"""Scripts that give up who is gone, of one room in a cycle; the next cycle goes on."""
 
 Supply = Callable[[int], int | None]
 """Event -> seats that somebody who is let in now may hope for; None where nobody knows."""
@@ -98,18 +101,25 @@ class PromotionCycles:
 
     async def _look_at(self, event_id: int) -> bool:
         """Give up who is gone from a room, and say whether somebody may be promoted there."""
-        reaped = await self.rooms.reap(event_id)
-        self.counters.gone += reaped.waiting + len(reaped.admitted)
-        if reaped.admitted:
-            await self.gone(event_id, reaped.admitted)
+        room = await self._give_up(event_id)
         # Where nothing can be written down nobody could be told, and so nobody is let in.
         await self.say(event_id)
-        room = reaped.room
         if room is None:
             # It has ended, or was lost: whoever sets it up anew has it promoted again.
             await self.rooms.forget(event_id)
         # Sold out or not is found by promoting: also where nobody may be.
         return room is not None and room.is_open and room.waiting > 0
+
+    async def _give_up(self, event_id: int) -> Room | None:
+        """Give up who is gone from a room, some hundreds by each script; return the room."""
+        for left in reversed(range(REAPS_MAX)):
+            reaped = await self.rooms.reap(event_id)
+            self.counters.gone += reaped.waiting + len(reaped.admitted)
+            if reaped.admitted:
+                await self.gone(event_id, reaped.admitted)
+            if not left or max(reaped.waiting, len(reaped.admitted)) < REAPED_MAX:
+                return reaped.room
+        raise AssertionError("one script at least")
 
     async def _work(self, cycle: str, count: int) -> None:
         """Have the tasks of a cycle done, and end it."""

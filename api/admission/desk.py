@@ -167,11 +167,14 @@ class WaitingDesk(Part):
         return Stand(room, place)
 
     async def look_all(
-        self, event_id: int, users: Sequence[str]
+        self, event_id: int, users: Sequence[str], *, is_streamed: bool = False
     ) -> tuple[Room | None, tuple[Place, ...]]:
-        """Return where users stand, all at once; raises Problem."""
+        """Return where users stand, all at once; raises Problem.
+
+        is_streamed: they follow streams of this pod.
+        """
         with self._told(event_id):
-            room, places = await self._look(event_id, users)
+            room, places = await self._look(event_id, users, is_streamed=is_streamed)
             await self._say(event_id, users, places)
         return room, places
 
@@ -226,10 +229,12 @@ class WaitingDesk(Part):
             raise not_admitted()
 
     async def _look(
-        self, event_id: int, users: Sequence[str]
+        self, event_id: int, users: Sequence[str], *, is_streamed: bool = False
     ) -> tuple[Room | None, tuple[Place, ...]]:
         with self._hearing(event_id) as was_deaf:
-            return await self.rooms.look(event_id, users, was_deaf=was_deaf)
+            return await self.rooms.look(
+                event_id, users, was_deaf=was_deaf, is_streamed=is_streamed
+            )
 
     @contextmanager
     def _hearing(self, event_id: int) -> Iterator[bool]:

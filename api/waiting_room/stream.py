@@ -111,11 +111,11 @@ class PlaceStreams:
         by_user: dict[str, list[Follower]] = {}
         for follower in self._followers.get(event_id, ()):
             by_user.setdefault(follower.user_id, []).append(follower)
-        users = list(by_user)
+        users, waiting = list(by_user), self._pod.waiting
         for first in range(0, len(users), LOOKED_AT_MAX):
             part = users[first : first + LOOKED_AT_MAX]
             try:
-                room, places = await self._pod.waiting.look_all(event_id, part)
+                room, places = await waiting.look_all(event_id, part, is_streamed=True)
             except Problem as problem:
                 if problem.reason is ApiReason.OVERLOADED:
                     # Told at the next tick.

@@ -40,7 +40,7 @@ PATIENCE_S = 10.0
 @click.option(
     "--into-living-line",
     is_flag=True,
-    help="Put back who is missing though somebody stands there; nobody else is moved.",
+    help="Put back who is missing, or further back than told, though somebody stands there.",
 )
 @click.option(
     "--despite-unreadable", is_flag=True, help="Go on without the records that cannot be read."

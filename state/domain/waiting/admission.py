@@ -33,8 +33,8 @@ MISSED_POLLS: Final = 3
 PROMOTED_MAX: Final = 200
 """Promoted by one script: its time is bounded, and the server's with it."""
 
-REAPED_MAX: Final = 1_000
-"""Given up by one script."""
+REAPED_MAX: Final = 500
+"""Given up by one script, of each kind: its time is bounded, too."""
 
 _POLL_ADMITTED_MS: Final = 1_000
 _POLL_MS: Final = 5_000
@@ -45,6 +45,9 @@ _POLL_LONG_LINE_MS: Final = ((5_000, 10_000), (1_000, 7_000))
 """Waiting from, and how often somebody asks then who is not near the front."""
 
 NOT_OPEN_PATIENCE_MS: Final = MISSED_POLLS * _POLL_NOT_OPEN_MS
+
+STREAMED_MS: Final = 90_000
+"""Who follows a stream is given up after so long: the pod may stand still, and not the user."""
 
 _SLOWEST_PER_S: Final = 1 / 3_600
 """Slower than one an hour nothing is promised: the estimate would be a number without meaning."""

@@ -5,7 +5,7 @@
 -- ARGV[3] 1 where these are the last
 -- ARGV[4..] step (1 waits, 2 is in, 3 was), user, turn and last ms of each
 --
--- Returns how many were put. Who stands there, or had a later turn, stays as it is.
+-- Returns how many were put. Who had a later turn, or has gone as far with this one, stays as it is.
 if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
   redis.call(
     'HSET', ROOM, 'cap', '0', 'per_minute', '0', 'message', '',
@@ -16,9 +16,18 @@ local put, highest = 0, tonumber(redis.call('HGET', ROOM, 'turn'))
 for i = 4, #ARGV, 4 do
   local step, user, turn, last = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local place = place_of(user)
+  local known, reached = tonumber(place[2]), place[1] == 0 and 3 or place[1]
   highest = math.max(highest, tonumber(turn))
-  if place[1] == 0 and tonumber(place[2]) < tonumber(turn) then
+  if known < tonumber(turn) or (known == tonumber(turn) and reached < tonumber(step)) then
     redis.call('HSET', TURNS, user, turn)
+    if place[1] > 0 then
+      -- This server came back with an old file.
+      redis.call('ZREM', LINE, user)
+      redis.call('ZREM', SEEN, user)
+      redis.call('ZREM', ACTIVE, user)
+      redis.call('HDEL', LAST, user)
+      redis.call('HINCRBY', ROOM, 'expired', 1)
+    end
     if step == '1' then
       redis.call('ZADD', LINE, 'NX', turn, user)
       redis.call('ZADD', SEEN, text(here + tonumber(ARGV[1])), user)

@@ -18,6 +18,7 @@ from state.domain.waiting.admission import (
     SHOW_UP_MS,
     SILENT_MS,
     STALE_MS,
+    STREAMED_MS,
     TURN_MAX,
     Place,
     Room,
@@ -139,15 +140,22 @@ class WaitingRooms:
         return Entered(Entry(entry), _place(place), _room(room))
 
     async def look(
-        self, event_id: int, users: Sequence[str], *, was_deaf: bool = False
+        self,
+        event_id: int,
+        users: Sequence[str],
+        *,
+        was_deaf: bool = False,
+        is_streamed: bool = False,
     ) -> tuple[Room | None, tuple[Place, ...]]:
         """Say where users stand, at most `LOOKED_AT_MAX` of them; each has given a sign of life.
 
-        Without a room nobody stands anywhere. was_deaf: as `enter`.
+        Without a room nobody stands anywhere. was_deaf: as `enter`. is_streamed: it is a pod that
+        asks for who follows its streams.
         """
         assert len(users) <= LOOKED_AT_MAX
         times = (STALE_MS, NOT_OPEN_PATIENCE_MS, SILENT_MS)
-        values: list[str | int] = [*times, int(was_deaf), *users]
+        longer_ms = STREAMED_MS if is_streamed else 0
+        values: list[str | int] = [*times, int(was_deaf), longer_ms, *users]
         room, places = await _LOOK.run(self._ask, waiting_room(event_id), values)
         return _room(room), tuple(map(_place, places))
 
@@ -206,8 +214,9 @@ class WaitingRooms:
     async def restore(self, event_id: int, line: Sequence[Stands], *, is_last: bool = True) -> int:
         """Put back where users stand, at most `RESTORED_MAX`, and return how many were put there.
 
-        A room that is not there is made, closed, once the last of them are put back. Who stands
-        in it, or was known to have had a later turn, stays so.
+        A room that is not there is made, closed, once the last of them are put back. Who is known
+        to have gone as far or further stays so; who stands further back, in a Redis with an old
+        file, is moved on to where they were told to be.
         """
         assert len(line) <= RESTORED_MAX
         values: list[str | int] = [NOT_OPEN_PATIENCE_MS, SHOW_UP_MS, int(is_last)]

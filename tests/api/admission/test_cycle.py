@@ -13,7 +13,7 @@ from support.redis.locking import ask_of, redis_at
 
 from api.admission.cycle import TRIES, PromotionCycles, nobody_is_told
 from api.admission.pool import Pool
-from state.domain.waiting.admission import PROMOTED_MAX, RoomState
+from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, RoomState
 from state.domain.waiting.line import Turn
 from state.redis.keys import PROMOTION_CYCLES, WAITING_ROOMS, waiting_room
 from state.redis.waiting.rooms import WaitingRooms
@@ -77,6 +77,24 @@ async def counts(client: Redis, event: int) -> tuple[int, int]:
     """Return how many wait and how many are admitted."""
     _, line, _, active, *_ = waiting_room(event)
     return await client.zcard(line), await client.zcard(active)
+
+
+def test_s000_17_all_who_are_gone_are_given_up_in_one_cycle_some_hundreds_by_each_script(
+    redis_url: str,
+) -> None:
+    async def test(client: Redis) -> None:
+        users = 2 * REAPED_MAX + 1
+        [event] = await rooms_with(client, [0])
+        rooms = WaitingRooms(client.execute_command)
+        await asyncio.gather(*(rooms.enter(event, f"user-{at}") for at in range(users)))
+        seen = waiting_room(event)[2]
+        await client.zunionstore(seen, {seen: 0.5})
+        cycles = cycles_at(client.execute_command)
+        await cycles.run()
+        assert cycles.counters.gone == users
+        assert await counts(client, event) == (0, 0)
+
+    run(redis_url, test)
 
 
 def test_s000_25_tasks_are_written_and_every_open_room_is_promoted_once(redis_url: str) -> None:

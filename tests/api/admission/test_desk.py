@@ -243,11 +243,11 @@ def test_signs_of_life_that_were_refused_are_told_with_the_next_one(
         told: list[tuple[int, bool]] = []
         real: Any = desk.rooms.look
 
-        async def look(event_id: int, users: Any, *, was_deaf: bool) -> Any:
+        async def look(event_id: int, users: Any, *, was_deaf: bool, **how: Any) -> Any:
             told.append((event_id, was_deaf))
             if len(told) <= 2:
                 raise error
-            return await real(event_id, users, was_deaf=was_deaf)
+            return await real(event_id, users, was_deaf=was_deaf, **how)
 
         monkeypatch.setattr(desk.rooms, "look", look)
         for _ in (1, 2):

@@ -54,6 +54,7 @@ class RoomsInMemory(WaitingRooms):
         users: Sequence[str],
         *,
         was_deaf: bool = False,  # noqa: ARG002
+        is_streamed: bool = False,  # noqa: ARG002
     ) -> tuple[Room | None, tuple[Place, ...]]:
         if event_id not in self.models:
             return None, (NOWHERE,) * len(users)

@@ -343,7 +343,7 @@ def test_u6_a_line_that_is_put_back_moves_nobody_who_stands_there(redis_url: str
             Stands("cy", 2, Step.GIVEN),
             Stands("in", 3, Step.ADMITTED, 2**45),
             Stands("over", 4, Step.ADMITTED, 1),
-            Stands(ben, turn, Step.ADMITTED, 2**45),
+            Stands(ben, turn - 1, Step.ADMITTED, 2**45),
         ]
         assert await rooms.restore(event, line) == 3
         room, places = await rooms.look(event, [ann, ben, "cy", "in", "over"])
@@ -354,6 +354,39 @@ def test_u6_a_line_that_is_put_back_moves_nobody_who_stands_there(redis_url: str
         assert room is not None
         assert room.is_open
         assert room.joined == room.waiting + room.admitted == 4
+
+    run(redis_url, test)
+
+
+def test_f66_u6_who_stands_further_back_in_an_old_file_is_moved_on_to_where_they_were(
+    redis_url: str,
+) -> None:
+    """Redis came back with a file from before: nobody is let in by a turn that was used up."""
+
+    async def test(rooms: WaitingRooms, _: Redis) -> None:
+        event = await opened(rooms)
+        names = await filled(rooms, event, 6)
+        turns = [(await rooms.enter(event, name)).place.turn for name in names]
+        await rooms.promote(event, "p-1", 2)
+        line = [
+            Stands(names[0], turns[0], Step.ENDED),
+            Stands(names[1], turns[5] + 1, Step.GIVEN),
+            Stands(names[2], turns[2], Step.ADMITTED, 2**45),
+            Stands(names[3], turns[3], Step.ENDED),
+            Stands(names[4], turns[4], Step.ADMITTED, 1),
+            Stands(names[5], turns[5], Step.GIVEN),
+        ]
+        assert await rooms.restore(event, line) == 5
+        room, places = await rooms.look(event, names)
+        assert [place.standing.name for place in places] == [
+            "NONE", "WAITING", "ADMITTED", "NONE", "NONE", "WAITING",
+        ]  # fmt: skip
+        assert [place.rank for place in places] == [0, 1, 0, 0, 0, 0]
+        assert room is not None
+        ended = room.left + room.expired + room.done
+        assert room.joined == room.waiting + room.admitted + ended
+        assert (await rooms.enter(event, names[3], turns[3])).entry is Entry.NEW
+        assert await rooms.restore(event, line) == 0
 
     run(redis_url, test)
 
