@@ -24,6 +24,8 @@ from schemas.topics import Topic
 from state.kafka.ends import END, listed
 
 TIMEOUT_S = 30.0
+# Brokers that get little of a processor take a minute to lead some hundred new partitions.
+LED_TIMEOUT_S = 120.0
 _POLL_S = 0.05
 
 
@@ -171,7 +173,7 @@ def wait_until_led(admin: AdminClient, names: list[str]) -> None:
 
     Raises TimeoutError.
     """
-    deadline = monotonic() + TIMEOUT_S
+    deadline = monotonic() + LED_TIMEOUT_S
     while (why := _unanswered(admin, names)) is not None:
         if monotonic() > deadline:
             raise TimeoutError(f"created topics cannot be used yet: {why}")
