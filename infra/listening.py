@@ -1,4 +1,4 @@
-"""Processes to play with: how they serve on loopback, and when they leave."""
+"""Processes to play with: how they serve, and when they leave."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-_LOOPBACK: Final = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
 _LEAVE_S: Final = 2.0
 
 
@@ -18,11 +18,13 @@ def leaving_by(leave: Callable[[], object]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, leave)
 
 
-async def listen(opened: AsyncExitStack, application: web.Application, port: int) -> str:
-    """Serve an application on loopback; return its address. port: 0 for a free one."""
+async def listen(
+    opened: AsyncExitStack, application: web.Application, port: int, host: str = LOOPBACK
+) -> str:
+    """Serve an application; return its address. port: 0 for a free one."""
     # Without an access log: what a process keeps of its calls it keeps in a ledger of its own.
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=_LEAVE_S)
     await runner.setup()
     opened.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, _LOOPBACK, port).start()
-    return f"http://{_LOOPBACK}:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, host, port).start()
+    return f"http://{host}:{runner.addresses[0][1]}"

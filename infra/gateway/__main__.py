@@ -14,7 +14,7 @@ from infra.gateway.faults import FaultPlan
 from infra.gateway.ledger import CorruptLedger, Ledger
 from infra.gateway.server import GatewayServer
 from infra.gateway.webhooks import Webhooks
-from infra.listening import leaving_by, listen
+from infra.listening import LOOPBACK, leaving_by, listen
 
 WEBHOOK_SECRET: Final = "MOCK_GATEWAY_WEBHOOK_SECRET"  # noqa: S105 (the variable's name)
 API_KEY: Final = "MOCK_GATEWAY_API_KEY"
@@ -26,13 +26,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options; exits with a usage message otherwise."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.gateway",
-        description="A payment gateway to play with, on loopback only. It keeps a ledger of what "
-        "it decided in DIR/ledger, honours idempotency keys, and fails as it is told to at its "
-        f"control address. {API_KEY} is what callers must show (unset: nothing), "
-        f"{WEBHOOK_SECRET} what it signs events with.",
+        description="A payment gateway to play with, on loopback only unless --host says "
+        "otherwise. It keeps a ledger of what it decided in DIR/ledger, honours idempotency keys, "
+        f"and fails as it is told to at its control address. {API_KEY} is what callers must show "
+        f"(unset: nothing), {WEBHOOK_SECRET} what it signs events with.",
     )
     parser.add_argument("--directory", type=Path, required=True, metavar="DIR")
     parser.add_argument("--port", type=int, default=0, help="of the public side; 0: a free one")
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help="of the public side; the control side is on loopback always",
+    )
     parser.add_argument("--control-port", type=int, default=0, help="of the control side")
     parser.add_argument("--delay-ms", type=int, default=0, help="before every answer")
     parser.add_argument("--late-ms", type=int, default=3_000, help="before one that is late")
@@ -58,7 +63,7 @@ async def run(options: argparse.Namespace) -> int:
         leaving_by(server.leaving.set)
         async with AsyncExitStack() as opened:
             opened.push_async_callback(webhooks.close)
-            public = await listen(opened, server.application(), options.port)
+            public = await listen(opened, server.application(), options.port, options.host)
             control = await listen(opened, Control(server).application(), options.control_port)
             print(f"gateway: ready at {public}, control at {control}", flush=True)
             await server.leaving.wait()
