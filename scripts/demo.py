@@ -38,6 +38,7 @@ from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import draw_faults
 from scripts.sale.gateway import GatewayControl
 from scripts.sale.issuing import Issuing
+from scripts.sale.pages import Pages
 from scripts.sale.payments import Payments
 from scripts.sale.rebuild import Rebuild, rebuilding, retelling
 from scripts.sale.sale import SESSION_TIMEOUT_S, DemoFailed, Sale
@@ -144,12 +145,13 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         payments = Payments(ids, where.brokers)
         opened.callback(payments.close)
         after = opened.enter_context(Issuing(where, home, WORKER_SETTINGS, display.say))
+        pages = Pages(where, home, WORKER_SETTINGS, stack.redis_url, display.say)
         gateway = GatewayControl(stack.gateway.control_url, arguments.seed)
         supervisor = Supervisor(workers, display.say)
         open_arena(where, seating, ids, supervisor, display)
         display.begin_table()
         faults = draw_faults(random.Random(arguments.seed)) if arguments.faults else ()  # noqa: S311
-        beside = (after, faults, arguments.seed, rebuild)
+        beside = (after, opened.enter_context(pages), faults, arguments.seed, rebuild)
         sale = Sale(buyers, web, supervisor, pod, payments, gateway, display, *beside)
         sale.run()
         display.end_table()

@@ -52,7 +52,8 @@ def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route
         said = codecs.told.decode(task.value)
         if not isinstance(said, Decoded):
             raise Failed(f"cannot be read any more: {said}")
-        task.call(CACHES, json.dumps(keys_of(_word(said))).encode())
+        word = _word(said)
+        task.call(CACHES, json.dumps(keys_of(word.user_id.decode(), word.event_id)).encode())
 
     work = Work(
         topics.role,
@@ -74,10 +75,9 @@ def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route
     )
 
 
-def keys_of(word: Created | Changed) -> list[str]:
+def keys_of(user: str, event_id: int) -> list[str]:
     """Return the keys under which others keep what a purchase changes."""
-    user = word.user_id.decode()
-    return [f"user:home:{user}", f"user:tickets:{user}", f"event:availability:{word.event_id}"]
+    return [f"user:home:{user}", f"user:tickets:{user}", f"event:availability:{event_id}"]
 
 
 def performer(forget: Forget | None) -> Performer:

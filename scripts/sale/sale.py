@@ -21,6 +21,7 @@ from scripts.sale.buyers import EVENT_ID, Buyers
 from scripts.sale.faults import strike
 from scripts.sale.gateway import OUTAGE_S, GatewayControl
 from scripts.sale.issuing import Issuing
+from scripts.sale.pages import Pages
 from scripts.sale.payments import Payments
 from scripts.sale.rebuild import Rebuild
 from scripts.sale.table import Display
@@ -73,6 +74,7 @@ class Sale:
     gateway: GatewayControl
     display: Display
     issuing: Issuing
+    pages: Pages
     faults: Sequence[str] = ()
     seed: int = 0
     rebuild: Rebuild | None = None
@@ -276,11 +278,13 @@ class Sale:
             sleep(REST_EVERY_S)
 
     def until_over(self, where: Servers, redis_url: str) -> None:
-        """Wait until nothing is left to decide, to ask, to issue or to unlock; not for ever."""
+        """Wait until nothing is left to decide, ask, issue, forget or unlock; not for ever."""
         self.until_settled(where)
         self.issuing.until_done()
+        self.pages.keep()
         self.issuing.leave()
         self.until_unlocked(redis_url)
+        self.pages.until_forgotten()
 
     def until_settled(self, where: Servers) -> None:
         """Wait until nobody has anything to decide, nor to ask a gateway; but not for ever."""

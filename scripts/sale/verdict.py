@@ -29,8 +29,10 @@ def finish(
     if report.verdict == "not at rest":
         display.say("NOT AT REST: nothing is wrong so far, but commands wait to be decided")
         return 2
-    exact = is_exact(report, http, sale.buyers.plan.seat_count) and (
-        sale.rebuild is None or sale.rebuild.is_exact
+    exact = (
+        is_exact(report, http, sale.buyers.plan.seat_count)
+        and (sale.rebuild is None or sale.rebuild.is_exact)
+        and not sale.pages.left
     )
     display.say(
         "EXACT: nothing lost, nothing doubled, nothing told that was not so"
@@ -116,6 +118,7 @@ def summary_of(elapsed_s: float, sale: Sale, report: Report, http: HttpReport) -
         "allocations": report.allocations,
         "slots": report.slots,
         "issued_twice": report.issued_twice,
+        "caches_left": sale.pages.left,
     }
     if sale.faults:
         figures["faults"] = list(sale.faults)

@@ -72,13 +72,13 @@ SUMMARY_KEYS = [
     *("payments", "declined", "captured", "refunded", "price_of_sold"),
     *("money_mismatch", "charged_twice", "open_intents", "compensations", "sold_elsewhere"),
     *("carts", "carts_half_held", "locks_left", "held_over_limit"),
-    *("purchases", "tickets", "allocations", "slots", "issued_twice"),
+    *("purchases", "tickets", "allocations", "slots", "issued_twice", "caches_left"),
 ]
 EXACT = [
     *("held", "free", "sold_twice", "lost", "duplicate_outcomes", "status_mismatches"),
     *("http_disagreements", "http_wrong_refusals", "view_mismatches"),
     *("money_mismatch", "charged_twice", "open_intents", "compensations"),
-    *("carts_half_held", "locks_left", "held_over_limit", "issued_twice"),
+    *("carts_half_held", "locks_left", "held_over_limit", "issued_twice", "caches_left"),
 ]
 
 

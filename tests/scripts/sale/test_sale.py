@@ -13,6 +13,7 @@ from scripts.sale import sale as module
 from scripts.sale.buyers import Buyers
 from scripts.sale.gateway import GatewayControl
 from scripts.sale.issuing import Issuing
+from scripts.sale.pages import Pages
 from scripts.sale.payments import Payments
 from scripts.sale.sale import Sale
 from scripts.sale.table import Display
@@ -79,6 +80,7 @@ def sale_of(pod: Process, web: Web, *workers: Asking) -> Sale:
         cast("GatewayControl", None),
         Display(),
         cast("Issuing", None),
+        cast("Pages", None),
     )
 
 
