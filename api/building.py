@@ -189,7 +189,8 @@ def _asked(settings: ApiSettings, things: Things) -> Iterator[Part]:
         yield Given("ids", ids)
     yield Closed("limits", things.get("limits") or RateLimits(""), of_limits)
     yield Closed("pre_locks", things.get("pre_locks") or PreLocks("", 0), of_pre_locks)
-    yield Given("ticket_keys", TicketKeys(settings.ticket_key, settings.old_ticket_key))
+    unused = settings.next_ticket_key, settings.old_ticket_key
+    yield Given("ticket_keys", TicketKeys(settings.ticket_key, *unused))
 
 
 def _demands_admission(catalogue: Events | None, event_id: int) -> bool:

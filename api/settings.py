@@ -101,8 +101,9 @@ class ApiSettings(SharedSettings):
     limit_network:  SEATSTREAM_API_LIMIT_NETWORK, requests from one network address.
     pre_lock_ms:    SEATSTREAM_API_PRE_LOCK_MS, how long chosen seats are locked in Redis before
                     the log holds them; 0 for no such locks.
-    ticket_key, old_ticket_key: SEATSTREAM_API_TICKET_KEY, or in the file
-                    SEATSTREAM_API_TICKET_KEY_FILE, and SEATSTREAM_API_OLD_TICKET_KEY: PEM of the
+    ticket_key, next_ticket_key, old_ticket_key: SEATSTREAM_API_TICKET_KEY, or in the file
+                    SEATSTREAM_API_TICKET_KEY_FILE, SEATSTREAM_API_NEXT_TICKET_KEY, which signs
+                    nothing yet, and SEATSTREAM_API_OLD_TICKET_KEY: PEM of the
                     Ed25519 key that tickets are signed with, and of the one before it; the same
                     for all pods; without one tickets have no code.
     purchases_group: SEATSTREAM_API_PURCHASES_GROUP, consumer group of the workers that issue,
@@ -144,6 +145,7 @@ class ApiSettings(SharedSettings):
     limit_network: Limit | None = setting(API + "LIMIT_NETWORK", _limit, NETWORK)
     pre_lock_ms: int = setting(API + "PRE_LOCK_MS", whole(0, 60_000), 0)
     ticket_key: str = setting(API + "TICKET_KEY", _ticket_key, "", is_secret=True)
+    next_ticket_key: str = setting(API + "NEXT_TICKET_KEY", _ticket_key, "", is_secret=True)
     old_ticket_key: str = setting(API + "OLD_TICKET_KEY", _ticket_key, "", is_secret=True)
     purchases_group: str = setting(API + "PURCHASES_GROUP", name, "purchase-creation-workers")
     admission_keys: str = setting(API + "ADMISSION_KEYS", str, "")
@@ -169,7 +171,7 @@ class ApiSettings(SharedSettings):
         shown["redis_url"] = without_password(self.redis_url)
         shown["registry_url"] = without_password(self.registry_url)
         shown["jwks"] = without_password(self.jwks)
-        for secret in ("lookup_token", "ticket_key", "old_ticket_key"):
+        for secret in ("lookup_token", "ticket_key", "next_ticket_key", "old_ticket_key"):
             shown[secret] = "(set)" if getattr(self, secret) else ""
         return shown
 

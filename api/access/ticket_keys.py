@@ -29,16 +29,17 @@ _CODES_KEPT: Final = 8_192
 class TicketKeys:
     """What codes of tickets are signed with, and what they are checked with.
 
-    key:  PEM of the Ed25519 private key that signs; empty where nothing is signed.
-    olds: PEMs of those that signed before: what they signed is still good.
+    key:    PEM of the Ed25519 private key that signs; empty where nothing is signed.
+    others: PEMs of those that signed before, whose codes are still good, and that will sign next,
+            whose codes another pod may give out already.
 
     Raises ValueError for anything else.
     """
 
-    def __init__(self, key: str, *olds: str) -> None:
+    def __init__(self, key: str, *others: str) -> None:
         self._key = private_key(key) if key else None
         known = [self._key] if self._key is not None else []
-        known += [private_key(old) for old in olds if old]
+        known += [private_key(other) for other in others if other]
         self._public = [_public(one) for one in known]
         self._code = lru_cache(_CODES_KEPT)(self._signed)
 

@@ -111,6 +111,9 @@ def test_a_ticket_key_is_one_of_ed25519_and_is_never_shown() -> None:
     shown = ApiSettings.from_env({"SEATSTREAM_API_TICKET_KEY": pem()})
     assert shown.shown()["ticket_key"] == "(set)"
     assert "PRIVATE" not in repr(shown)
+    with pytest.raises(BadSetting, match="SEATSTREAM_API_NEXT_TICKET_KEY") as refused:
+        ApiSettings.from_env({"SEATSTREAM_API_NEXT_TICKET_KEY": "my secret"})
+    assert "my secret" not in str(refused.value)
     with pytest.raises(BadSetting, match="SEATSTREAM_API_OLD_TICKET_KEY") as refused:
         ApiSettings.from_env({"SEATSTREAM_API_OLD_TICKET_KEY": "my secret"})
     assert "my secret" not in str(refused.value)

@@ -78,11 +78,15 @@ class IssuedPurchase(NamedTuple):
         return sum(order.turns for order in self.orders)
 
     def tickets(self) -> Iterator[IssuedTicket]:
-        """Yield the tickets of the valid orders, in an order that stays."""
-        for order in self.orders:
-            for section, row, first, count in order.seats if order.is_valid else ():
-                for seat in range(first, first + count):
-                    yield IssuedTicket(order, section, row, seat)
+        """Yield the tickets of the valid orders as they lie in the house: section, row, seat."""
+        found = [
+            IssuedTicket(order, section, row, seat)
+            for order in self.orders
+            if order.is_valid
+            for section, row, first, count in order.seats
+            for seat in range(first, first + count)
+        ]
+        yield from sorted(found, key=lambda one: (*one[1:], one.order.order_id))
 
     def taking(self, order: IssuedOrder) -> IssuedPurchase:
         """Return the purchase with what an order says now; the same one if that is known."""

@@ -47,6 +47,15 @@ def test_the_key_before_is_published_so_that_its_codes_stay_good() -> None:
     assert len(now.jwks()["keys"]) == 2
 
 
+def test_the_next_key_is_published_one_roll_before_it_signs() -> None:
+    before = TicketKeys(pem(1), pem(2))
+    assert jwt.get_unverified_header(before.code(CLAIMS))["kid"] == before.jwks()["keys"][0]["kid"]
+    # In the middle of the roll: each pod publishes what any other signs with.
+    after = TicketKeys(pem(2), pem(1))
+    for pod, other in ((before, after), (after, before)):
+        assert checked(pod.code(CLAIMS), other) == CLAIMS
+
+
 def test_another_key_does_not_check() -> None:
     code = TicketKeys(pem(1)).code(CLAIMS)
     other = TicketKeys(pem(2)).jwks()["keys"][0]

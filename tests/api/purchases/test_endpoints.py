@@ -128,3 +128,14 @@ def test_a_pod_without_a_key_shows_tickets_without_codes() -> None:
         assert (await client.get("/.well-known/jwks.json")).json() == {"keys": []}
 
     asking(test)
+
+
+def test_a_pod_publishes_the_next_key_and_signs_with_the_present_one() -> None:
+    async def test(issuing: Issuing, pod: Pod, client: httpx.AsyncClient) -> None:
+        issuing.hears(*word("r1", seats=((2, 5, 1),)))
+        [ticket] = (await found(client))["tickets"]
+        keys = (await client.get("/.well-known/jwks.json")).json()["keys"]
+        assert len(keys) == 2
+        assert jwt.get_unverified_header(ticket["code"])["kid"] == keys[0]["kid"]
+
+    asking(test, ticket_key=pem(1), next_ticket_key=pem(2))

@@ -46,10 +46,26 @@ def test_a_ticket_is_one_seat_of_a_valid_order() -> None:
     purchase = taken([order("b", 1), order("a", 2), order("c", 3)])
     assert [one.order_id for one in purchase.orders] == [b"a", b"b", b"c"]
     assert [ticket.id for ticket in purchase.tickets()] == [
-        *("b.A.1.3", "b.A.1.4", "b.B.9.0"),
-        *("c.A.3.3", "c.A.3.4", "c.B.9.0"),
+        *("b.A.1.3", "b.A.1.4", "c.A.3.3", "c.A.3.4"),
+        *("b.B.9.0", "c.B.9.0"),
     ]
     assert purchase.is_active
+
+
+@given(st.lists(orders).flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))))
+def test_tickets_are_listed_by_section_row_and_seat_as_numbers_however_they_were_bought(
+    both: tuple[list[IssuedOrder], list[IssuedOrder]],
+) -> None:
+    listed, others = (list(taken(some).tickets()) for some in both)
+    assert listed == others
+    places = [(one.section, one.row, one.seat) for one in listed]
+    assert places == sorted(places)
+
+
+def test_row_10_comes_behind_row_9() -> None:
+    seats = ((b"A", 10, 2, 1), (b"A", 9, 9, 2))
+    listed = list(taken([order("a", 1)._replace(seats=seats)]).tickets())
+    assert [(one.row, one.seat) for one in listed] == [(9, 9), (9, 10), (10, 2)]
 
 
 @given(st.lists(orders), st.lists(orders))
