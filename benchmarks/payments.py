@@ -88,14 +88,10 @@ QUICK = Sizes(
 )
 
 
-class Bench(measuring.Bench["Broker"]):
+class Bench(measuring.Bench[Sizes, "Broker"]):
     """One invocation: what was asked for, and what was measured so far."""
 
     PARTS: ClassVar[frozenset[str]] = frozenset({"kafka", "registry", "gateway"})
-
-    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
-        super().__init__(runs, seed, is_quick=is_quick)
-        self.sizes = sizes
 
     # --- scenarios -------------------------------------------------------------------------
 
@@ -311,7 +307,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = QUICK if options.quick else Sizes()
     if options.seconds:
         sizes = replace(sizes, seconds=options.seconds)
-    bench = Bench(sizes, measuring.runs_of(options), options.seed, is_quick=options.quick)
+    bench = Bench.asked_for(options, sizes)
     versions = machine.versions(PACKAGES)
     return measuring.measure_all("payments", bench, SCENARIOS, options, versions)
 

@@ -94,14 +94,13 @@ BESIDE = (
 )
 
 
-class Bench(measuring.Bench["Broker"]):
+class Bench(measuring.Bench[Sizes, "Broker"]):
     """One invocation: what was asked for, and what was measured so far."""
 
     def __init__(
         self, sizes: Sizes, runs: int, seed: int, generator: Generator, *, is_quick: bool
     ) -> None:
-        super().__init__(runs, seed, is_quick=is_quick)
-        self.sizes = sizes
+        super().__init__(sizes, runs, seed, is_quick=is_quick)
         self._generator = generator
 
     # --- scenarios -------------------------------------------------------------------------

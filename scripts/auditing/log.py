@@ -126,6 +126,25 @@ class Log:
     turns: Records = field(default_factory=dict)
     turns_before: dict[int, int] = field(default_factory=dict)
 
+    def by_topic(self) -> Iterator[tuple[str, Records]]:
+        """Yield the name of each topic that was read, and its records."""
+        yield SECTION_COMMANDS.name, self.commands
+        yield RESERVATION_OUTCOMES.name, self.outcomes
+        yield SECTION_STATUS.name, self.statuses
+        yield SEATS_CHANGELOG.name, self.changelog
+        yield DEAD_LETTER_QUEUE.name, self.dead_letters
+        yield PAYMENT_COMMANDS.name, self.payments
+        yield PAYMENT_EVENTS.name, self.told
+        yield PAYMENT_COMPLETED.name, self.claims
+        yield PURCHASES_CHANGELOG.name, self.purchases
+        yield CART_COMMANDS.name, self.carts
+        yield CARTS_CHANGELOG.name, self.carts_state
+        yield PURCHASE_CONFIRMED.name, self.confirmed
+        yield PURCHASE_CREATED.name, self.issued
+        yield SEATS_ALLOCATED.name, self.allocated
+        yield PERFORMANCE_SLOTS.name, self.slots
+        yield WAITING_TURNS.name, self.turns
+
 
 @contextmanager
 def nothing_is_garbage() -> Iterator[None]:

@@ -12,27 +12,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from infra.process.card_numbers import has_card_number
-from schemas.topics import (
-    CART_COMMANDS,
-    CARTS_CHANGELOG,
-    DEAD_LETTER_QUEUE,
-    PAYMENT_COMMANDS,
-    PAYMENT_COMPLETED,
-    PAYMENT_EVENTS,
-    PERFORMANCE_SLOTS,
-    PURCHASE_CONFIRMED,
-    PURCHASE_CREATED,
-    PURCHASES_CHANGELOG,
-    RESERVATION_OUTCOMES,
-    SEATS_ALLOCATED,
-    SEATS_CHANGELOG,
-    SECTION_COMMANDS,
-    SECTION_STATUS,
-    WAITING_TURNS,
-)
 from scripts.auditing import carts, purchases, stored
 from scripts.auditing.issued.reading import OF_WORKERS
-from scripts.auditing.log import Log, LogRecord, Records
+from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable, WireFormat
 
@@ -75,7 +57,7 @@ _RUN: Final = re.compile(r"(?<![0-9A-Fa-f][A-Fa-f])[0-9][0-9 -]+(?![0-9A-Fa-f])"
 
 def judge_cards(log: Log, report: Report) -> None:
     """Note every record that may have the number of a card."""
-    for topic, records_by_partition in read_topics(log):
+    for topic, records_by_partition in log.by_topic():
         for partition, records in records_by_partition.items():
             notes = Notes(partition, report)
             for record in records:
@@ -83,26 +65,6 @@ def judge_cards(log: Log, report: Report) -> None:
                     # Without a reservation, whose records would be shown.
                     message = f"{topic} at offset {record.offset}, {where}"
                     notes.bad("I24", "card number", -1, f"{message}: what may be that of a card")
-
-
-def read_topics(log: Log) -> Iterator[tuple[str, Records]]:
-    """Yield the name of each topic of a log, and its records."""
-    yield SECTION_COMMANDS.name, log.commands
-    yield RESERVATION_OUTCOMES.name, log.outcomes
-    yield SECTION_STATUS.name, log.statuses
-    yield SEATS_CHANGELOG.name, log.changelog
-    yield DEAD_LETTER_QUEUE.name, log.dead_letters
-    yield PAYMENT_COMMANDS.name, log.payments
-    yield PAYMENT_EVENTS.name, log.told
-    yield PAYMENT_COMPLETED.name, log.claims
-    yield PURCHASES_CHANGELOG.name, log.purchases
-    yield CART_COMMANDS.name, log.carts
-    yield CARTS_CHANGELOG.name, log.carts_state
-    yield PURCHASE_CONFIRMED.name, log.confirmed
-    yield PURCHASE_CREATED.name, log.issued
-    yield SEATS_ALLOCATED.name, log.allocated
-    yield PERFORMANCE_SLOTS.name, log.slots
-    yield WAITING_TURNS.name, log.turns
 
 
 def where_card_is(wire: WireFormat, topic: str, record: LogRecord) -> str:

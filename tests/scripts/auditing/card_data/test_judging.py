@@ -9,7 +9,7 @@ import pytest
 from support.logs.audit_logs import AVRO, sealed, value_of
 from support.payments.shop import ID_BY_NAME, WIRE, Shop, whole_sale
 
-from scripts.auditing.card_data.judging import fields_of, have_card, read_topics
+from scripts.auditing.card_data.judging import fields_of, have_card
 from scripts.auditing.checks import audit
 from scripts.auditing.log import Log, LogRecord
 from scripts.auditing.report import as_text
@@ -27,18 +27,18 @@ def whole() -> Log:
 def with_record(log: Log, topic: str, record: LogRecord) -> Log:
     """Return a log with one more record."""
     [name] = [
-        one.name for one in fields(log) if dict(read_topics(log))[topic] is getattr(log, one.name)
+        one.name for one in fields(log) if dict(log.by_topic())[topic] is getattr(log, one.name)
     ]
     records = {0: [*getattr(log, name).get(0, []), record]}
     return replace(log, **{name: records})  # type: ignore[arg-type]
 
 
-TOPICS = [topic for topic, _ in read_topics(Log(WIRE, 1))]
+TOPICS = [topic for topic, _ in Log(WIRE, 1).by_topic()]
 
 
 def test_i24_every_topic_of_a_log_is_looked_through() -> None:
     log = Log(WIRE, 1)
-    looked_at = {id(records) for _, records in read_topics(log)}
+    looked_at = {id(records) for _, records in log.by_topic()}
     others = {one.name for one in fields(log) if id(getattr(log, one.name)) not in looked_at}
     assert others == {
         *("wire", "partitions", "committed", "ends", "moved", "turns_before"),
@@ -68,7 +68,7 @@ def test_i24_a_number_in_bytes_that_nobody_reads_or_in_a_header_is_found(
 
 def in_field(log: Log, topic: str, name: str, **changes: object) -> Log:
     """Return a log with a copy of one record in which fields are changed."""
-    for record in dict(read_topics(log))[topic][0]:
+    for record in dict(log.by_topic())[topic][0]:
         value = record.value or b""
         if topic.endswith("-changelog"):
             if not (record.key or b"").startswith(name.encode()):
