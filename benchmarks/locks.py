@@ -23,8 +23,13 @@ from dataclasses import dataclass
 from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
-from benchmarks.measuring.patient_line import PatientLine, patient_line
-from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, script_us
+from benchmarks.measuring.redis_bench import (
+    PACKAGES,
+    PatientLine,
+    RedisBench,
+    patient_line,
+    script_us,
+)
 from state.redis.client import client_of
 from state.redis.keys import SEATS_MAX, seat_locks
 from state.redis.seat_lock import Granted, SeatLock, owner_of

@@ -28,8 +28,7 @@ from redis.asyncio import Redis
 from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
-from benchmarks.measuring.patient_line import patient_line
-from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, script_us
+from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, patient_line, script_us
 from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, RoomState
 from state.redis.client import client_of
 from state.redis.keys import waiting_room

@@ -100,16 +100,7 @@ def ages_of(
                of those until then.
     from_ns, until_ns: records due within are waited for.
     """
-    asked = {section for answer in answers for section in answer.version_by_section}
-    records: dict[int, list[Published]] = defaultdict(list)
-    certain_ns: dict[int, int] = {}
-    acked_ns = 0
-    for one in published:
-        if one.acked_ns != acked_ns:
-            certain_ns[acked_ns] = one.acked_ns
-            acked_ns = one.acked_ns
-        if one.section in asked:
-            records[one.section].append(one)
+    records, certain_ns = _by_section(published, answers)
     next_unseen = dict.fromkeys(records, 0)
     from_append: list[float] = []
     from_commit: list[float] = []
@@ -151,6 +142,26 @@ def ages_of(
             for one in records[section][seen:]
         ),
     )
+
+
+def _by_section(
+    published: Iterable[Published], answers: Sequence[Answer]
+) -> tuple[dict[int, list[Published]], dict[int, int]]:
+    """Return the records of the sections in the answers, and when each acknowledgement was behind.
+
+    The latter: of each moment of an acknowledgement the moment of the next one.
+    """
+    asked = {section for answer in answers for section in answer.version_by_section}
+    records: dict[int, list[Published]] = defaultdict(list)
+    certain_ns: dict[int, int] = {}
+    acked_ns = 0
+    for one in published:
+        if one.acked_ns != acked_ns:
+            certain_ns[acked_ns] = one.acked_ns
+            acked_ns = one.acked_ns
+        if one.section in asked:
+            records[one.section].append(one)
+    return records, certain_ns
 
 
 def figures_of(ages: Ages) -> dict[str, float]:

@@ -12,6 +12,7 @@ Run by `python -m benchmarks.seats stock`.
 
 import io
 import os
+from functools import partial
 from typing import Any
 
 import fastavro
@@ -45,6 +46,22 @@ def first_fit(rows: Rows, seat_count: int) -> tuple[int, int] | None:
             rows[row] &= ~(((1 << seat_count) - 1) << first)
             return row, first
     return None
+
+
+def hold(
+    sections: Any, reservations: Any, key: str, request: dict[str, Any], seat_count: int
+) -> dict[str, Any]:
+    """Hold the first seats that fit, and return the outcome."""
+    section = sections.get(key)
+    seats = None if section is None else first_fit(section["rows"], seat_count)
+    outcome = {**request, "outcome": "ReservationRejected" if seats is None else "SeatsHeld"}
+    if section is not None and seats is not None:
+        outcome["seats"] = [*seats, seat_count]
+        section["version"] += 1
+        # Assignment is what the changelog sees.
+        sections[key] = section
+    reservations[request["reservationId"]] = outcome
+    return outcome
 
 
 def build_app() -> Any:
@@ -83,6 +100,8 @@ def build_app() -> Any:
         "reservations", partitions=partitions, key_type=str, options=dict(options)
     )
 
+    held = partial(hold, sections, reservations)
+
     async def decide(stream: Any) -> None:
         async for value in stream:
             schema_id = int.from_bytes(value[1:HEADER_BYTES], "big")
@@ -98,20 +117,8 @@ def build_app() -> Any:
                 outcome = {"reservationId": reservation_id, "outcome": "SectionOpened"}
             else:
                 known = reservations.get(reservation_id)
-                outcome = known if known is not None else hold(key, request, command["seatCount"])
+                outcome = known if known is not None else held(key, request, command["seatCount"])
             await outcomes.send(key=reservation_id, value=outcome)
-
-    def hold(key: str, request: dict[str, Any], seat_count: int) -> dict[str, Any]:
-        section = sections.get(key)
-        seats = None if section is None else first_fit(section["rows"], seat_count)
-        outcome = {**request, "outcome": "ReservationRejected" if seats is None else "SeatsHeld"}
-        if section is not None and seats is not None:
-            outcome["seats"] = [*seats, seat_count]
-            section["version"] += 1
-            # Assignment is what the changelog sees.
-            sections[key] = section
-        reservations[request["reservationId"]] = outcome
-        return outcome
 
     app.agent(commands, name="decide")(decide)
     return app

@@ -148,65 +148,78 @@ def test_c4_commands_created_again_are_refused_whatever_offsets_the_group_is_giv
     assert fleet.committed() == {0: 0, 1: 0}
 
 
+class Operator:
+    """Who runs one worker over two partitions, and does what its messages say."""
+
+    def __init__(self, brokers: str, directory: Path) -> None:
+        self.brokers = brokers
+        self._environment = {
+            **child_environment(), "PYTHONPATH": str(ROOT), "KAFKA_BROKERS": brokers,
+        }  # fmt: skip
+        self.worker = Worker(
+            "one", directory, {"KAFKA_BROKERS": brokers, "SEATSTREAM_SESSION_TIMEOUT_S": "3"}
+        )
+
+    def script(self, name: str, *arguments: str) -> tuple[int, str]:
+        done = run(self._environment, f"scripts.{name}", *arguments)
+        return done.returncode, done.stdout + done.stderr
+
+    def junk(self, count: int, *partitions: int) -> None:
+        with producing(self.brokers) as producer:
+            for partition in partitions:
+                for _ in range(count):
+                    producer.produce(SECTION_COMMANDS.name, b"junk", b"7-A", partition)
+
+    def committed(self) -> dict[int, int]:
+        return committed_offsets(self.brokers, Settings().app_id, SECTION_COMMANDS.name, 2)
+
+    def ends(self) -> dict[int, int]:
+        return end_offsets(self.brokers, SECTION_COMMANDS.name, 2)
+
+    def runs_to_the_end(self) -> None:
+        self.worker.start("topology").wait_ready()
+        assert wait_until(lambda: self.committed() == self.ends(), 60), self.worker.tail()
+
+    def skips(self, *options: str, code: int = 0) -> str:
+        """Skip lost commands, which ends so, and return what was told."""
+        found, text = self.script("skip_lost_commands", *options)
+        assert found == code, text
+        return text
+
+
 def test_c2_lost_commands_are_named_written_down_and_passed_over(
     stack: Stack, tmp_path: Path
 ) -> None:
     """By the text of the message and docs/operations.md alone."""
     brokers = stack.kafka_brokers
-    environment = {**child_environment(), "PYTHONPATH": str(ROOT), "KAFKA_BROKERS": brokers}
-    worker = Worker(
-        "one", tmp_path, {"KAFKA_BROKERS": brokers, "SEATSTREAM_SESSION_TIMEOUT_S": "3"}
-    )
-
-    def script(name: str, *arguments: str) -> tuple[int, str]:
-        done = run(environment, f"scripts.{name}", *arguments)
-        return done.returncode, done.stdout + done.stderr
-
-    def junk(count: int, *partitions: int) -> None:
-        with producing(brokers) as producer:
-            for partition in partitions:
-                for _ in range(count):
-                    producer.produce(SECTION_COMMANDS.name, b"junk", b"7-A", partition)
-
-    def committed() -> dict[int, int]:
-        return committed_offsets(brokers, Settings().app_id, SECTION_COMMANDS.name, 2)
-
-    def settled() -> bool:
-        return committed() == end_offsets(brokers, SECTION_COMMANDS.name, 2)
-
-    assert script("create_topics", "--partitions", "2")[0] == 0
+    operator = Operator(brokers, tmp_path)
+    worker = operator.worker
+    assert operator.script("create_topics", "--partitions", "2")[0] == 0
     try:
-        junk(4, 0, 1)
-        worker.start("topology").wait_ready()
-        assert wait_until(settled, 60), worker.tail()
+        operator.junk(4, 0, 1)
+        operator.runs_to_the_end()
         assert worker.terminate() == 0
         # Junk, and perhaps a tick.
-        first = committed()[1]
-        junk(3, 0, 1)
-        behind = end_offsets(brokers, SECTION_COMMANDS.name, 2)[1] - 1
+        first = operator.committed()[1]
+        operator.junk(3, 0, 1)
+        behind = operator.ends()[1] - 1
         lose_records(brokers, SECTION_COMMANDS.name, 1, behind)
         worker.start("topology").wait_set_aside(1, "python -m scripts.skip_lost_commands")
-        code, text = script("skip_lost_commands", "--yes")
-        assert code == 1, text
-        assert "stop all workers" in text
+        assert "stop all workers" in operator.skips("--yes", code=1)
         assert worker.terminate() == 0
-        code, text = script("skip_lost_commands", "--dry-run")
-        assert code == 1, text
         told = f"section-commands-1: offsets {first} to {behind - 1} ({behind - first}) are lost"
-        assert told in text
-        code, text = script("skip_lost_commands", "--yes", "--json")
-        assert code == 0, text
+        assert told in operator.skips("--dry-run", code=1)
         place = {"topic": "section-commands", "partition": 1, "first": first, "behind": behind}
-        assert json.loads(text) == {"lost": [place], "given_up": True}
-        assert script("skip_lost_commands")[0] == 0
+        skipped = json.loads(operator.skips("--yes", "--json"))
+        assert skipped == {"lost": [place], "given_up": True}
+        operator.skips()
         worker.wipe()
-        worker.start("topology").wait_ready()
-        assert wait_until(settled, 60), worker.tail()
+        operator.runs_to_the_end()
         # The same once more, and the group was moved forward over what is left.
         assert worker.terminate() == 0
-        second = committed()[1]
-        junk(3, 1)
-        end = end_offsets(brokers, SECTION_COMMANDS.name, 2)[1]
+        second = operator.committed()[1]
+        operator.junk(3, 1)
+        end = operator.ends()[1]
         lose_records(brokers, SECTION_COMMANDS.name, 1, end - 1)
         move_group(brokers, Settings().app_id, SECTION_COMMANDS.name, {1: end})
         worker.start("topology").wait_set_aside(1, f"set its offset here to {second}")
@@ -214,11 +227,8 @@ def test_c2_lost_commands_are_named_written_down_and_passed_over(
         assert wait_until(lambda: advice in worker.page("/ready")[1], 60), worker.tail()
         assert worker.terminate() == 0
         move_group(brokers, Settings().app_id, SECTION_COMMANDS.name, {1: end - 1})
-        code, text = script("skip_lost_commands", "--yes")
-        assert code == 0, text
-        assert f"offsets {second} to {end - 2}" in text
-        worker.start("topology").wait_ready()
-        assert wait_until(settled, 60), worker.tail()
+        assert f"offsets {second} to {end - 2}" in operator.skips("--yes")
+        operator.runs_to_the_end()
     finally:
         if worker.child is not None:
             worker.kill()

@@ -55,6 +55,24 @@ happenings = st.lists(
 )
 
 
+def happen(fed: Fed, what: str, section: str, number: int) -> None:
+    """Let one of the `happenings` happen to a view."""
+    fed.now_ms += 1
+    match what:
+        case "tell":
+            fed.tell(counts(number, number), section)
+        case "refuse":
+            fed.tell(counts(number, number, as_of_ms=1_000 + number), section)
+        case "spoil":
+            fed.spoil(section)
+        case "remove":
+            remove(fed, section)
+        case "heartbeat":
+            fed.heartbeat()
+        case "time":
+            fed.now_ms += 1_500 * number
+
+
 @given(happenings)
 def test_an_answer_is_what_the_view_knows_at_that_moment(
     told: Sequence[tuple[str, str, int]],
@@ -66,20 +84,7 @@ def test_an_answer_is_what_the_view_knows_at_that_moment(
     fed.heartbeat()
     content_by_tag: dict[str, Any] = {}
     for what, section, number in told:
-        fed.now_ms += 1
-        match what:
-            case "tell":
-                fed.tell(counts(number, number), section)
-            case "refuse":
-                fed.tell(counts(number, number, as_of_ms=1_000 + number), section)
-            case "spoil":
-                fed.spoil(section)
-            case "remove":
-                remove(fed, section)
-            case "heartbeat":
-                fed.heartbeat()
-            case "time":
-                fed.now_ms += 1_500 * number
+        happen(fed, what, section, number)
         known = fed.view.sections(EVENT)
         quick, long = pod.ask(PATH), pod.ask(f"{PATH}?max_staleness_ms=9999999&on_stale=serve")
         if not known:

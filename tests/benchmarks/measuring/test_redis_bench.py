@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from benchmarks.measuring.patient_line import PatientLine
+from benchmarks.measuring.redis_bench import PatientLine
 from state.redis.line import NoAnswer
 
 
