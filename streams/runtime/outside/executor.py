@@ -32,23 +32,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from infra.process.log_lines import current
 from infra.process.record_ids import correlation_in
-from serdes.wire import VALUE_BYTES_MAX
 from state.stores.partition_state import Changes, last_of
-from streams.intents import DETAIL_MAX, INTENT, Answer, Intent, NotDone, Result, changed_intents
+from streams.intents import INTENT, Answer, NotDone, Result, changed_intents
 from streams.route import OTHERS, Route
-from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
+from streams.runtime.outside.answers import AnswerLog
 from streams.runtime.outside.breaker import Phase, Rules
 from streams.runtime.outside.bulkhead import Bulkhead, Call
-from streams.runtime.outside.outbox import Outbox, Survey, UnreadableIntent, survey
+from streams.runtime.outside.looking import Looking
+from streams.runtime.outside.outbox import Outbox, UnreadableIntent
+from streams.runtime.outside.telling import Telling, said
 from streams.runtime.ownership.positions import Place
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble
@@ -61,35 +60,6 @@ _LONGEST_WAIT_MS: Final = 1_000
 
 _CANCELLED_S: Final = 5.0
 """How long the executor waits for a cancelled call, or for `Route.close`, to end."""
-
-_SURVEY_S: Final = 5.0
-_SURVEY_SHARE: Final = 50
-"""Each store is looked through every 5 s, for the metrics, but at most a fiftieth of the time."""
-
-_NOTHING_DONE: Final = frozenset({Result.NOT_TRIED, Result.NOT_DONE})
-
-_SURVEY_THREADS: Final = 2
-"""Threads of the surveys' own, since other work in the loop's threads may block for minutes."""
-
-
-class Untold(Exception):
-    """A route's `answer` did not make a record of an intent's answer.
-
-    Operator action: if the log has this once for an intent, none: its handler has heard FAILED. If
-    it has it twice, the intent stays open and counts as stranded. Ask its destination what became
-    of the intent, and report the exception, since the code of the route is wrong.
-    """
-
-
-class LastFound(NamedTuple):
-    """What was open in a partition when it was looked through last.
-
-    untold: as `Outbox.untold`.
-    """
-
-    route: Route
-    found: Survey
-    untold: Mapping[str, str]
 
 
 class IntentExecutor:
@@ -126,15 +96,15 @@ class IntentExecutor:
         ]
         self._end_s = settings.calls_end_s
         self._boxes: dict[InputPartition, Outbox] = {}
-        # Of our partitions that do not run now.
-        self._left: dict[Place, LastFound] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._shown: dict[str, Phase] = {}
-        self._stranded: set[str] = set()
-        self._show_again_s = 0.0
-        self._threads = ThreadPoolExecutor(_SURVEY_THREADS, thread_name_prefix="open-intents")
         self._tasks: dict[Outbox, set[asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
+        destinations = [bulkhead.destination for bulkhead in self._bulkheads]
+        self._looking = Looking(
+            self._boxes, destinations, observer, now_ms=now_ms, found=self._wake.set
+        )
+        self._telling = Telling(answers, observer, reached=reached, stranded=self._looking.show)
         self._running: asyncio.Task[None] | None = None
         self._is_leaving = False
 
@@ -163,7 +133,7 @@ class IntentExecutor:
             self.pause(partition)
         for partition in list(self._boxes):
             await self.leave(partition)
-        self._threads.shutdown(wait=False)
+        self._looking.stop()
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
@@ -175,9 +145,7 @@ class IntentExecutor:
 
     def assigned(self, places: Sequence[Place]) -> None:
         """Take in which partitions are ours from now on: of others their new owners tell."""
-        for place in self._left.keys() - places:
-            del self._left[place]
-        self._show()
+        self._looking.assigned(places)
 
     def join(self, partition: InputPartition) -> None:
         """Perform the open intents of a running partition, once its log is folded.
@@ -187,15 +155,12 @@ class IntentExecutor:
         if partition in self._boxes:
             return
         box = self._boxes[partition] = Outbox(partition)
-        left = self._left.pop((partition.topic, partition.number), None)
-        if left is not None:
-            # Shown until the store is looked through.
-            box.found = left.found
+        self._looking.joined(box)
         self._tasks[box] = set()
         for bulkhead in self._bulkheads_of(partition):
             bulkhead.join(box)
         looking = asyncio.create_task(
-            self._survey_again_and_again(box), name=f"open intents of {partition.place}"
+            self._looking.again_and_again(box), name=f"open intents of {partition.place}"
         )
         self._tasks[box].add(looking)
         looking.add_done_callback(self._tasks[box].discard)
@@ -220,9 +185,7 @@ class IntentExecutor:
         box = self._boxes.pop(partition, None)
         if box is None:
             return
-        # An intent is no less open because nobody can look at it: so it is shown on.
-        place = partition.topic, partition.number
-        self._left[place] = LastFound(partition.route, box.found, dict(box.untold))
+        self._looking.left(box)
         tasks = self._tasks.pop(box)
         if tasks:
             patience_s = max(0.0, box.patience_until_s - time.monotonic())
@@ -236,7 +199,7 @@ class IntentExecutor:
         # before the survey ends, however long the disk takes.
         if box.surveying is not None:
             await asyncio.wait({box.surveying})
-        self._show()
+        self._looking.show()
 
     def committed(self, partition: InputPartition, changes: Changes) -> None:
         """Take in the intents that a batch opened or settled, now that the store has them."""
@@ -261,9 +224,7 @@ class IntentExecutor:
         while True:
             self._wake.clear()
             wait_s = 1.0 if self._is_leaving else self._begin_what_is_due()
-            if self._left and time.monotonic() > self._show_again_s:
-                # What is set aside is looked through by nobody, and grows old.
-                self._show()
+            self._looking.show_what_grows_old()
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
@@ -336,7 +297,7 @@ class IntentExecutor:
         """Make a call, and append its answer."""
         intent, bulkhead = call.intent, call.bulkhead
         assert call.period is not None
-        if not self._can_be_told(call):
+        if not self._telling.can_be_told(call):
             return
         self._reached("call_begun")
         began = time.perf_counter()
@@ -368,7 +329,7 @@ class IntentExecutor:
         self._judge(call, is_well=result is Result.ANSWERED)
         self._observer.called(bulkhead.destination, result, time.perf_counter() - began)
         self._reached("call_answered")
-        await self._tell(
+        await self._telling.tell(
             call, Answer(result=result, payload=payload, detail=detail, wait_ms=wait_ms)
         )
 
@@ -403,144 +364,9 @@ class IntentExecutor:
         wait_ms = max(0, call.bulkhead.breaker.reopens_ms - _monotonic_ms())
         self._observer.called(call.bulkhead.destination, Result.NOT_TRIED, None)
         detail = f"{call.bulkhead.destination} failed too often, and is left alone"
-        await self._tell(call, Answer(result=Result.NOT_TRIED, detail=detail, wait_ms=wait_ms))
-
-    def _can_be_told(self, call: Call) -> bool:
-        """Say whether an answer to an intent can be told. If not, nobody is called for it.
-
-        Else its destination would be called once at every take-over, and nobody hear of it.
-        """
-        try:
-            _record_of(call.box.partition.route, call.intent, Answer(result=Result.FAILED))
-        except (AnswerTooLarge, Untold) as error:
-            self._strand(call, error, "No call is made for it")
-            return False
-        return True
-
-    async def _tell(self, call: Call, answer: Answer) -> None:
-        may_have_run = (
-            answer.result not in _NOTHING_DONE
-            or call.intent.may_have_run
-            or not call.entry.is_fresh
+        await self._telling.tell(
+            call, Answer(result=Result.NOT_TRIED, detail=detail, wait_ms=wait_ms)
         )
-        answer = replace(answer, detail=answer.detail[:DETAIL_MAX], may_have_run=may_have_run)
-        try:
-            await self._append(call, answer)
-        except (AnswerTooLarge, Untold) as error:
-            self._observer.log.error("%s: %s", call.box.partition.place, error)  # noqa: TRY400
-            failed = replace(
-                answer, result=Result.FAILED, payload=b"", detail=said(error)[:DETAIL_MAX]
-            )
-            await self._append_if_it_can_be_told(call, failed)
-
-    async def _append_if_it_can_be_told(self, call: Call, failed: Answer) -> None:
-        """Append a failure. If that fails too, log it: no other intent is concerned."""
-        try:
-            await self._append(call, failed)
-        except (AnswerTooLarge, Untold) as error:
-            is_called = call.period is not None
-            what = f"ask {call.intent.destination} what became of its call"
-            self._strand(call, error, what if is_called else "No call was made for it")
-
-    def _strand(self, call: Call, error: Exception, what: str) -> None:
-        """Show an intent that stays open, because nobody can be told of it."""
-        call.box.untold[call.intent.id] = call.bulkhead.destination
-        self._observer.log.error(
-            "%s: %s. The intent stays open, and its handler is told nothing: mend `answer` of its "
-            "route. %s",
-            call.box.partition.place,
-            error,
-            what,
-        )
-        self._show()
-
-    async def _append(self, call: Call, answer: Answer) -> None:
-        partition = call.box.partition
-        if call.box.is_closed:
-            return
-        key, value = _record_of(partition.route, call.intent, answer)
-        offset = await self._answers.append(
-            partition.topic, partition.number, key, value, call.intent.trace
-        )
-        call.box.answered(call.bulkhead.destination, offset)
-        self._reached("answer_appended")
-
-    async def _survey_again_and_again(self, box: Outbox) -> None:
-        while True:
-            began = time.monotonic()
-            await self._survey(box)
-            self._name_stranded(box)
-            self._show()
-            self._wake.set()
-            if not box.partition.route.performers:
-                return
-            pause_s = max(_SURVEY_S, _SURVEY_SHARE * (time.monotonic() - began))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await box.wants_survey.wait()
-
-    async def _survey(self, box: Outbox) -> None:
-        store = box.partition.state.store
-        under_way = box.begin_survey()
-        called_as = box.partition.route.called_as
-
-        def look() -> Survey:
-            # This may have waited for a thread, and the store may be closed by now.
-            if box.is_closed:
-                return Survey()
-            items, is_over = store.items(INTENT), lambda: box.is_closed
-            return survey(items, store.seed, is_over, under_way, called_as)
-
-        job = self._threads.submit(look)
-        box.surveying = asyncio.wrap_future(job)
-        try:
-            found = await asyncio.shield(box.surveying)
-        except asyncio.CancelledError:
-            # A survey that has not begun must not begin: `leave` returns, and the store is closed.
-            job.cancel()
-            raise
-        box.end_survey(found)
-        # Cleared last: the survey has found what was wanted while it ran.
-        box.wants_survey.clear()
-
-    def _name_stranded(self, box: Outbox) -> None:
-        """Log the destinations whose open intents nobody performs, each once for a partition."""
-        performers = box.partition.route.performers
-        for destination in box.found.open.keys() - performers.keys() - box.named:
-            box.named.add(destination)
-            self._observer.log.error(
-                "%s: %d open intents are for %r, which is none of its performers: %s. Nobody "
-                "performs them. Give the route that performer, or have its handler settle them",
-                box.partition.place,
-                box.found.open[destination],
-                destination,
-                ", ".join(sorted(performers)) or "none",
-            )
-
-    def _show(self) -> None:
-        self._show_again_s = time.monotonic() + _SURVEY_S
-        running = [
-            LastFound(box.partition.route, box.found, box.untold) for box in self._boxes.values()
-        ]
-        known = [*running, *self._left.values()]
-        oldest_ms = min([one.found.oldest_ms for one in known if one.found.oldest_ms], default=0)
-        self._observer.open_intents(
-            {
-                bulkhead.destination: sum(
-                    one.found.open.get(bulkhead.destination, 0) for one in known
-                )
-                for bulkhead in self._bulkheads
-            },
-            max(0, self._now_ms() - oldest_ms) / 1000 if oldest_ms else 0.0,
-        )
-        stranded: dict[str, int] = dict.fromkeys(self._stranded, 0)
-        for route, found, untold in known:
-            for destination in found.open.keys() - route.performers.keys():
-                stranded[destination] = stranded.get(destination, 0) + found.open[destination]
-            for destination in untold.values():
-                stranded[destination] = stranded.get(destination, 0) + 1
-        self._stranded.update(stranded)
-        self._observer.stranded_intents(stranded)
 
     async def _close_performers(self) -> None:
         """Close the performers of all routes, in a bounded time: a worker must be able to end."""
@@ -576,36 +402,6 @@ class IntentExecutor:
 
     def _bulkheads_of(self, partition: InputPartition) -> list[Bulkhead]:
         return [bulkhead for bulkhead in self._bulkheads if bulkhead.route is partition.route]
-
-
-def said(error: BaseException) -> str:
-    """Return the text of an error, in a form that can surely be encoded."""
-    try:
-        text = f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001  (an error whose own text fails)
-        text = type(error).__name__
-    return text.encode(errors="replace").decode()
-
-
-def _record_of(route: Route, intent: Intent, answer: Answer) -> tuple[bytes | None, bytes]:
-    """Return key and value of the record of an answer.
-
-    Raises Untold where the route makes none, AnswerTooLarge where no reader would take the record.
-    """
-    assert route.answer is not None
-    try:
-        key, value = route.answer(intent, answer)
-        # A key or value that is not of bytes raises here.
-        size = max(len(b"" + (key or b"")), len(b"" + value))
-    except Exception as error:
-        message = f"the answer to intent {intent.id} cannot be told: {said(error)}"
-        raise Untold(message) from error
-    if size > VALUE_BYTES_MAX:
-        message = (
-            f"the answer to intent {intent.id} takes {size} bytes, the limit is {VALUE_BYTES_MAX}"
-        )
-        raise AnswerTooLarge(message)
-    return key, value
 
 
 async def _closed(route: Route) -> None:

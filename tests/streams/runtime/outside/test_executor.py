@@ -4,10 +4,7 @@ Destinations, brokers and stores are in memory (`support.workers.calls_in_memory
 """
 
 import asyncio
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +14,15 @@ from hypothesis import strategies as st
 from support.pods.conditions import until
 from support.workers.calling import calling
 from support.workers.calls_in_memory import Destination, Producer, WorkerOfCalls, with_worker
-from support.workers.echo import FakeRecord
 
 from infra.process.log_lines import NONE, Correlation, current
 from infra.process.record_ids import Headers, correlation_in
-from serdes.wire import VALUE_BYTES_MAX
-from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState
-from streams.intents import INTENT, Answer, Intent, NotDone, open_intents
+from streams.intents import INTENT, Intent, open_intents
 from streams.route import OTHERS
 from streams.runtime.outside import executor as module
 from streams.runtime.outside import outbox
-from streams.runtime.outside.answers import AnswerLog, AnswerTooLarge
+from streams.runtime.outside.answers import AnswerLog
 from streams.runtime.outside.breaker import Phase
 from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.process.failpoints import OF_INTENTS
@@ -189,23 +183,6 @@ def test_answers_wait_for_brokers_that_are_away(tmp_path: Path) -> None:
     with_worker(tmp_path, talk)
 
 
-def test_an_answer_that_no_broker_takes_is_told_as_a_failure(tmp_path: Path) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.bank.goes.set()
-        append = worker.append
-
-        def refuses(partition: int, value: bytes, headers: Headers = ()) -> FakeRecord:
-            if value.endswith(b"yes"):
-                raise AnswerTooLarge("told so")
-            return append(partition, value, headers)
-
-        worker.append = refuses  # type: ignore[method-assign]
-        worker.call("one")
-        await until(lambda: worker.answers("FAILED") == 1)
-
-    with_worker(tmp_path, talk)
-
-
 def test_a_partition_that_has_left_or_waits_performs_nothing(tmp_path: Path) -> None:
     async def talk(worker: WorkerOfCalls) -> None:
         worker.call("one")
@@ -327,54 +304,6 @@ def test_who_leaves_lets_go_of_what_performers_keep_and_of_the_rest_too(tmp_path
     with_worker(tmp_path, talk)
 
 
-def test_open_intents_and_the_age_of_the_oldest_are_shown(tmp_path: Path) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.call("one", "two")
-        await until(lambda: worker.partition(0).committed_offset == 2)
-        worker.later(3_000)
-        await worker.executor.leave(worker.partition(0))
-        worker.executor.join(worker.partition(0))
-        await until(lambda: worker.metric("seatstream_open_intents", destination="bank") == 2)
-        assert worker.metric("seatstream_oldest_open_intent_seconds") == 3
-        assert worker.metric("seatstream_open_intents", destination="post") == 0
-
-    with_worker(tmp_path, talk)
-
-
-def test_what_is_open_in_a_partition_that_is_set_aside_is_shown_and_grows_old(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_SURVEY_S", 0.0)
-
-    async def talk(worker: WorkerOfCalls) -> None:
-        def shown() -> tuple[float, ...]:
-            return (
-                worker.metric("seatstream_open_intents", destination="bank"),
-                worker.metric("seatstream_oldest_open_intent_seconds"),
-                worker.metric("seatstream_stranded_intents", destination="nowhere"),
-            )
-
-        place = (worker.partition(0).topic, 0)
-        worker.call("one", "two")
-        await until(lambda: worker.partition(0).committed_offset == 2)
-        await until(lambda: shown() == (2, 0, 0))
-        worker.later(3_000)
-        await worker.executor.leave(worker.partition(0))
-        await until(lambda: shown() == (2, 3, 0))
-        # It is ours still, while it is tried again or whatever becomes of others.
-        worker.executor.assigned([place])
-        worker.later(2_000)
-        await until(lambda: shown() == (2, 5, 0))
-        worker.executor.join(worker.partition(0))
-        await until(lambda: worker.executor._boxes[worker.partition(0)].surveying is not None)
-        assert shown() == (2, 5, 0)
-        await worker.executor.leave(worker.partition(0))
-        worker.executor.assigned([])
-        assert shown() == (0, 0, 0)
-
-    with_worker(tmp_path, talk)
-
-
 @pytest.mark.parametrize(
     ("performers", "calls", "each", "share", "others"),
     [
@@ -395,67 +324,6 @@ def test_named_destinations_share_the_calls_and_leave_the_rest_to_others(
     shares = {name: module._share(settings, route, name) for name in performers}
     assert shares.pop(OTHERS, 0) == others
     assert set(shares.values()) <= {share}
-
-
-def heard(worker: WorkerOfCalls) -> list[tuple[str, int, str, bool]]:
-    """Return id, attempt, result, and whether it may have run, of each answer in partition 0."""
-    words = [(record.value or b"").decode().split(" ") for record in worker.log[0]]
-    return [(one[1], int(one[2]), one[3], one[4] == "1") for one in words if one[0] == "answer"]
-
-
-def test_f54_what_a_destination_is_known_not_to_have_done_is_told_as_such(tmp_path: Path) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.bank.goes.set()
-        worker.append(0, b"call found bank 5000")
-        await until(lambda: worker.reached["intents_committed"] == 1)
-        await worker.lose()
-        worker.own()
-        worker.bank.fails = NotDone("sent away", 7_000)
-        worker.call("one")
-        await until(lambda: worker.answers("NOT_DONE") == 1)
-        assert (worker.told[0].detail, worker.told[0].wait_ms) == ("NotDone: sent away", 7_000)
-        worker.later(5_000)
-        await until(lambda: worker.answers("NOT_DONE") == 3)
-        # Of what a former owner may have called for nobody knows whether it was done.
-        assert sorted(heard(worker)) == [
-            ("found", 1, "NOT_DONE", True),
-            ("one", 1, "NOT_DONE", False),
-            ("one", 2, "NOT_DONE", False),
-        ]
-        # It is a failure to the circuit.
-        worker.call("late")
-        await until(lambda: worker.answers("NOT_TRIED") >= 1)
-
-    with_worker(tmp_path, talk, circuit_failures=3, circuit_open_ms=3_600_000)
-
-
-def test_what_was_not_tried_may_have_run_by_any_attempt_and_any_owner_before(
-    tmp_path: Path,
-) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.bank.goes.set()
-        worker.bank.fails = OSError("told so")
-        worker.append(0, b"call found bank 5000")
-        await until(lambda: worker.reached["intents_committed"] == 1)
-        await worker.lose()
-        worker.own()
-        # Nobody has called it; but its new owner cannot know.
-        worker.call("tried")
-        await until(lambda: worker.answers("FAILED") == 1)
-        worker.call("never")
-        worker.later(5_000)
-        await until(lambda: worker.answers("NOT_TRIED") == 3)
-        assert sorted(heard(worker)) == [
-            ("found", 1, "NOT_TRIED", True),
-            ("never", 1, "NOT_TRIED", False),
-            ("tried", 1, "FAILED", True),
-            ("tried", 2, "NOT_TRIED", True),
-        ]
-        await until(lambda: worker.partition(0).committed_offset == len(worker.log[0]))
-        ran = {one.id: one.may_have_run for one in open_intents(worker.partition(0).state)}
-        assert ran == {"found": True, "never": False, "tried": True}
-
-    with_worker(tmp_path, talk, circuit_failures=1, circuit_open_ms=3_600_000)
 
 
 @pytest.mark.parametrize("at_once", [1, 1_000])
@@ -520,31 +388,6 @@ def test_answers_that_change_no_intent_do_not_stop_a_destination(
     with_worker(tmp_path, talk, calls_per_destination=1)
 
 
-@pytest.mark.parametrize("left", [("post",), ()])
-def test_an_intent_whose_destination_is_no_performer_any_more_is_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, left: tuple[str, ...]
-) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.call("one", "two")
-        await until(lambda: worker.bank.under_way == 2)
-        await worker.lose()
-        worker.performers = {name: worker.performers[name] for name in left}
-        worker.own()
-        name = "seatstream_stranded_intents"
-        await until(lambda: worker.metric(name, destination="bank") == 2)
-        [line] = [one for one in caplog.messages if "none of its performers" in one]
-        assert line.startswith("asked-0: 2 open intents are for 'bank'")
-        assert (", ".join(left) or "none") in line
-        # With its performer it is performed, and nothing is stranded.
-        await worker.lose()
-        worker.performers = {"bank": worker.bank, "post": worker.post}
-        worker.bank.goes.set()
-        worker.own()
-        await until(lambda: len(worker.applied) == 2)
-
-    with_worker(tmp_path, talk)
-
-
 def test_a_performer_of_others_performs_whatever_has_none_of_its_own(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -595,202 +438,7 @@ def test_partitions_that_are_given_up_together_have_one_time_for_their_calls(
     with_worker(tmp_path, talk, count=3)
 
 
-class Unspeakable(Exception):
-    def __str__(self) -> str:
-        raise ZeroDivisionError
-
-
-@pytest.mark.parametrize("error", [OSError("told \udcff so"), Unspeakable()])
-def test_what_no_text_can_hold_is_told_as_a_failure(tmp_path: Path, error: Exception) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.bank.goes.set()
-        worker.bank.fails = error
-        worker.call("one")
-        await until(lambda: worker.answers("FAILED") == 1)
-        assert not worker.troubles
-
-    with_worker(tmp_path, talk)
-
-
-def no_bytes(_: Answer) -> bytes:
-    return "text"  # type: ignore[return-value]
-
-
-def raises(_: Answer) -> bytes:
-    raise ZeroDivisionError("told so")
-
-
-def too_much(_: Answer) -> bytes:
-    return bytes(VALUE_BYTES_MAX + 1)
-
-
-@pytest.mark.parametrize("tells", [no_bytes, raises, too_much])
-def test_an_answer_that_its_route_cannot_tell_is_told_as_a_failure(
-    tmp_path: Path, tells: Callable[[Answer], bytes]
-) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.bank.goes.set()
-        tell = worker.tell
-        worker.tell = lambda intent, answer: (
-            (None, tells(answer)) if answer.result == "ANSWERED" else tell(intent, answer)
-        )
-        worker.call("one")
-        await until(lambda: worker.answers("FAILED") == 1)
-        assert b"the answer to intent one" in (worker.log[0][-1].value or b"")
-        assert not worker.troubles
-
-    with_worker(tmp_path, talk)
-
-
-def test_an_answer_of_which_nobody_can_be_told_is_shown_and_others_go_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Else its partition would be set aside at every take-over. Nor is anybody called for it."""
-
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.bank.goes.set()
-        tell = worker.tell
-        worker.tell = lambda intent, answer: (
-            (None, raises(answer)) if intent.id == "odd" else tell(intent, answer)
-        )
-        name = "seatstream_stranded_intents"
-        worker.call("odd")
-        for other in ("other-1", "other-2"):
-            await until(lambda: worker.metric(name, destination="bank") == 1)
-            worker.call(other)
-            await until(lambda: worker.applied == [b"yes"])
-            assert worker.bank.calls["key-odd"] == 0
-            assert not worker.troubles
-            await worker.lose()
-            worker.own()
-        lines = [one for one in caplog.messages if "No call is made for it" in one]
-        assert "the answer to intent odd cannot be told: ZeroDivisionError" in lines[0]
-
-    with_worker(tmp_path, talk)
-
-
-def test_an_answer_that_cannot_be_told_once_it_is_there_is_a_persons_to_ask_for(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        worker.bank.goes.set()
-        tell = worker.tell
-        worker.tell = lambda intent, answer: (
-            (None, raises(answer)) if worker.bank.calls["key-odd"] else tell(intent, answer)
-        )
-        worker.call("odd")
-        await until(lambda: worker.metric("seatstream_stranded_intents", destination="bank") == 1)
-        assert worker.bank.calls["key-odd"] == 1
-        assert not worker.troubles
-        [line] = [one for one in caplog.messages if "ask bank what became of its call" in one]
-        assert "the answer to intent odd cannot be told: ZeroDivisionError" in line
-
-    with_worker(tmp_path, talk)
-
-
 # --- looking through stores -----------------------------------------------------------------
-
-
-class SlowStore(MemoryStore):
-    """Waits before it gives what it holds; remembers whether it was asked when it was closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.goes = threading.Event()
-        self.goes.set()
-        self.asked = 0
-        self.is_closed = False
-        self.was_asked_closed = False
-
-    def items(self, begin: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        self.asked += 1
-        # Bounded, so that no thread outlives its test.
-        self.goes.wait(60)
-        self.was_asked_closed |= self.is_closed
-        return super().items(begin)
-
-
-def test_a_look_through_a_store_that_waits_for_a_thread_never_begins_once_it_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        await worker.lose()
-        worker.stores = [store := SlowStore()]
-        busy, goes = ThreadPoolExecutor(1), threading.Event()
-        busy.submit(goes.wait, 60)
-        worker.own()
-        await worker.executor.leave(worker.partition(0))
-        asked = store.asked
-        worker.executor._threads = busy
-        asyncio.get_running_loop().set_default_executor(busy)
-        worker.executor.join(worker.partition(0))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        monkeypatch.setattr(module, "_CANCELLED_S", 0.0)
-        await worker.executor.leave(worker.partition(0))
-        store.is_closed = True
-        goes.set()
-        await asyncio.to_thread(lambda: None)
-        assert (store.asked, store.was_asked_closed) == (asked, False)
-
-    with_worker(tmp_path, talk)
-
-
-def test_no_store_is_closed_while_it_is_looked_through(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        await worker.lose()
-        worker.stores = [store := SlowStore()]
-        store.goes.clear()
-        worker.own()
-        await until(lambda: store.asked == 1)
-        monkeypatch.setattr(module, "_CANCELLED_S", 0.0)
-        leaving = asyncio.create_task(worker.executor.leave(worker.partition(0)))
-        for _ in range(1_000):
-            await asyncio.sleep(0)
-        assert not leaving.done()
-        store.goes.set()
-        await leaving
-        store.is_closed = True
-
-    with_worker(tmp_path, talk)
-
-
-def test_a_look_through_a_store_waits_for_no_thread_of_others(tmp_path: Path) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        busy, goes = ThreadPoolExecutor(1), threading.Event()
-        busy.submit(goes.wait, 60)
-        asyncio.get_running_loop().set_default_executor(busy)
-        try:
-            worker.call("one")
-            await until(lambda: worker.partition(0).committed_offset == 1)
-            await worker.executor.leave(worker.partition(0))
-            worker.executor.join(worker.partition(0))
-            await until(lambda: worker.metric("seatstream_open_intents", destination="bank") == 1)
-        finally:
-            goes.set()
-
-    with_worker(tmp_path, talk)
-
-
-def test_a_look_that_was_wanted_while_another_went_on_is_not_made_again(tmp_path: Path) -> None:
-    async def talk(worker: WorkerOfCalls) -> None:
-        await worker.lose()
-        worker.stores = [store := SlowStore()]
-        store.goes.clear()
-        worker.own()
-        [box] = worker.executor._boxes.values()
-        await until(lambda: store.asked == 1)
-        box.wants_survey.set()
-        store.goes.set()
-        await until(lambda: box.surveying is not None and box.surveying.done())
-        await until(lambda: not box.wants_survey.is_set())
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert store.asked == 1
-
-    with_worker(tmp_path, talk)
 
 
 # --- calls and circuits ---------------------------------------------------------------------
