@@ -26,6 +26,7 @@ from scripts.auditing.checks import audit
 from scripts.auditing.facts import Traces
 from scripts.auditing.http import HttpReport, audit_http, reservation_ids
 from scripts.auditing.http_history import History
+from scripts.auditing.locks.keys_seen import KeysSeen
 from scripts.auditing.log import CannotRead, nothing_is_garbage, read_log
 from scripts.auditing.report import Report
 from scripts.brokers.addresses import Servers
@@ -96,6 +97,17 @@ def announced(display: Display) -> Iterator[None]:
         raise
 
 
+def last_view(sale: Sale, where: Servers, keys: DevelopmentKeys, seen: KeysSeen) -> bytes:
+    """Return what the pod tells at last, when nothing is left to come."""
+    # The pod has its leases still, and some seats are locked.
+    seen.look()
+    view = sale.last_view(where, keys.token("auditor"))
+    # Later than the pod has ended: until then webhooks came in.
+    sale.until_over(where, seen.url)
+    seen.look()
+    return view
+
+
 def judged(where: Servers, stack: Stack, history: History) -> tuple[Report, HttpReport]:
     """Read the whole log, and judge it and what HTTP has told; raises CannotRead."""
     with nothing_is_garbage():
@@ -156,9 +168,8 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         sale.run()
         display.end_table()
         display.say("the workers decide what is left, and leave")
-        history.final_view = sale.last_view(where, keys.token("auditor"))
-        # Later than the pod has ended: until then webhooks came in.
-        sale.until_over(where, stack.redis_url)
+        seen = KeysSeen(stack.redis_url, arguments.redis_keys)
+        history.final_view = last_view(sale, where, keys, seen)
         stop(workers)
         after.stop()
         display.say("reading the whole log again, read committed")
@@ -179,6 +190,9 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--faults", action="store_true", help="two more, drawn by the seed")
     parser.add_argument("--rebuild", action="store_true", help="write the statuses anew meanwhile")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument(
+        "--redis-keys", type=Path, metavar="FILE", help="write the keys found in Redis as JSON"
+    )
     arguments = parser.parse_args(argv)
     if arguments.seats is not None and not 1 <= arguments.seats <= 2_000_000:
         parser.error("--seats: 1 to 2,000,000")
@@ -186,8 +200,9 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--rate: 1 to 100,000")
     if not 1 <= arguments.workers <= 16:
         parser.error("--workers: 1 to 16")
-    if arguments.summary and not arguments.summary.parent.is_dir():
-        parser.error(f"--summary: there is no folder {arguments.summary.parent}")
+    for option, path in (("--summary", arguments.summary), ("--redis-keys", arguments.redis_keys)):
+        if path and not path.parent.is_dir():
+            parser.error(f"{option}: there is no folder {path.parent}")
     return arguments
 
 

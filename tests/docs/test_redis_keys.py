@@ -1,13 +1,16 @@
 """The table of keys is what is found at a real server: every key, its type, and that it ends."""
 
+import ast
 import asyncio
-import re
+from collections.abc import Iterator
 from typing import Any
 
 from redis.asyncio import Redis
-from support.pages.document_pages import DOCS, code_in, table_rows
+from support.pages.document_pages import code_in, table_rows
+from support.redis.key_table import PAGE, documented, rows_met
 from support.redis.locking import TTL_MS, redis_at
 
+from infra.paths import ROOT
 from state.domain.waiting.admission import RoomState
 from state.redis import keys
 from state.redis.idempotency import IdempotencyKeys
@@ -17,21 +20,6 @@ from state.redis.rate_limit import Limit, RateLimits
 from state.redis.seat_lock import SeatLock
 from state.redis.waiting.rooms import WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
-
-PAGE = DOCS / "redis-keys.md"
-PLACE = re.compile(r"\{[a-z-]+\}")
-
-
-def documented() -> dict[str, str]:
-    """Return type by pattern of the key."""
-    text = PAGE.read_text(encoding="utf-8")
-    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `seatstream:")]
-    return {code_in(row[1])[0]: row[2].strip() for row in rows}
-
-
-def form_of(pattern: str) -> re.Pattern[str]:
-    plain = map(re.escape, PLACE.split(pattern))
-    return re.compile(r"(?:\{[^{}:]+\}|[^{}:]+)".join(plain))
 
 
 async def write_all(url: str) -> None:
@@ -83,13 +71,7 @@ def test_every_key_at_a_real_server_is_of_the_table_and_the_other_way_round(
                 await client.delete(name)
             await write_all(redis_url)
             found = await found_at(client)
-        table = {form_of(pattern): kind for pattern, kind in documented().items()}
-        met = set[str]()
-        for name, kind in found.items():
-            [match] = [form for form in table if form.fullmatch(name)]
-            assert table[match] == kind, name
-            met.add(match.pattern)
-        assert met == {form.pattern for form in table}
+        assert rows_met(found) == {*documented()}
 
     asyncio.run(go())
 
@@ -108,3 +90,19 @@ def test_the_table_of_fields_is_that_of_a_lock(redis_url: str) -> None:
             assert {field.decode() for field in fences} == {"next"}
 
     asyncio.run(go())
+
+
+def leases_taken() -> Iterator[str]:
+    """Yield the name of each lease that the product takes."""
+    for folder in ("api", "scripts", "state", "streams"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Lease":
+                    _, name, *_ = node.args
+                    assert isinstance(name, ast.Constant), path
+                    yield str(name.value)
+
+
+def test_the_table_of_leases_has_every_lease_that_is_taken() -> None:
+    told = [code_in(row[0])[0] for row in table_rows(PAGE, "Leases")]
+    assert sorted(told) == sorted(leases_taken())

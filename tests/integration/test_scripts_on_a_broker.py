@@ -24,6 +24,7 @@ from integration.pods import at_rest
 from integration.workers import read_committed, run
 from support.logs.audit_logs import AVRO, identity
 from support.records.full_maps import FREE, HELD, full_map, registered, told_in
+from support.redis.key_table import rows_met
 
 from infra.paths import ROOT
 from infra.stack import ephemeral_stack
@@ -645,11 +646,11 @@ def test_without_a_broker_scripts_say_so_with_their_exit_code(plan: str) -> None
 def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
     tmp_path: Path,
 ) -> None:
-    summary = tmp_path / "summary.json"
+    summary, seen = tmp_path / "summary.json", tmp_path / "redis-keys.json"
     done = subprocess.run(
         [
             *(sys.executable, "-m", "scripts.demo", "--seats", "800", "--rate", "200"),
-            *("--seed", "1", "--faults", "--summary", str(summary)),
+            *("--seed", "1", "--faults", "--summary", str(summary), "--redis-keys", str(seen)),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -675,6 +676,11 @@ def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
     assert figures["sold_elsewhere"] < figures["payments"]
     # Some were refunded before they were issued.
     assert 0 < figures["purchases"] == figures["allocations"] <= figures["tickets"]
+    # What the sale wrote to Redis is told, and ends.
+    found = json.loads(seen.read_text())
+    assert [name for name, (_, left_ms) in found.items() if left_ms <= 0] == []
+    met = rows_met({name: kind for name, (kind, _) in found.items()})
+    assert met >= {"seatstream:idem:{ticket}", "seatstream:fence:{event-section}"}
     # What seed 1 draws kills nobody more; a soak of demos draws all of them.
     assert (figures["kills"], figures["pauses"]) == (2, 1)
 

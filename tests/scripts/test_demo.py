@@ -7,7 +7,13 @@ from scripts.demo import arguments_of
 
 @pytest.mark.parametrize(
     "argv",
-    [["--seats", "0"], ["--rate", "0"], ["--workers", "0"], ["--summary", "/nowhere/at/all/x"]],
+    [
+        ["--seats", "0"],
+        ["--rate", "0"],
+        ["--workers", "0"],
+        ["--summary", "/nowhere/at/all/x"],
+        ["--redis-keys", "/nowhere/x"],
+    ],
 )
 def test_arguments_that_do_not_fit_are_refused(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
