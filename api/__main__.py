@@ -12,6 +12,7 @@ from api.building import whole_pod
 from api.serving import PortTaken, serve
 from api.settings import ApiSettings, BadSetting
 from api.web.logs import log
+from infra.process import spans
 from infra.process.log_lines import configure
 from serdes.registry.known_ids import SchemaIdsError
 from streams.gateways.registry import BadGateway
@@ -52,6 +53,8 @@ def main() -> int:
         sys.stdout.writelines(f"{name}: {value}\n" for name, value in settings.shown().items())
         return DONE
     configure(settings.log_format, settings.log_level)
+    told_as = settings.service_name or "seatstream-pod"
+    spans.configure(settings.spans_url, settings.span_headers, told_as)
     log.info("settings", extra={"fields": settings.shown()})
     if not settings.jwks:
         log.warning("SEATSTREAM_API_JWKS is not set: every token will be refused")

@@ -52,6 +52,7 @@ from api.web.requests import (
     replayed,
 )
 from api.web.waits import ClientGone
+from infra.process import spans
 from infra.process.card_numbers import has_card_number
 from infra.process.log_lines import Correlation, current
 from state.domain.reasons import ApiReason
@@ -67,6 +68,7 @@ DIRECT: Final[Mapping[str, Direct]] = {
 }
 _STREAMS: Final = frozenset({"stream", "places"})
 
+_SERVERS_FAULT: Final = 500
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -268,12 +270,26 @@ class Answer:
         if self.route not in _STREAMS:
             pod.metrics.request_seconds.labels(self.route).observe(seconds)
         reason = self._scope["state"].get("reason", "")
+        self._tell_span(seconds)
         if reason:
             pod.metrics.problems.labels(reason).inc()
         # Look-ups from memory come by the ten thousand a second: metrics tell of them.
         if self.route in {"availability", "health"} and self.status < 400:
             return
         access.info("%s", self.route, extra={"fields": self._fields(seconds, reason)})
+
+    def _tell_span(self, seconds: float) -> None:
+        spans.tell(
+            f"{self._scope['method']} {self.route}",
+            spans.Kind.SERVER,
+            self.correlation.traceparent,
+            seconds,
+            (
+                ("http.response.status_code", str(self.status)),
+                ("seatstream.correlation_id", self.correlation.id),
+            ),
+            is_error=self.status >= _SERVERS_FAULT,
+        )
 
     def _fields(self, seconds: float, reason: str) -> dict[str, Any]:
         client, path = self._scope.get("client"), self._scope["path"]

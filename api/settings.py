@@ -169,6 +169,7 @@ class ApiSettings(SharedSettings):
         """Return every setting as text that may be printed: secrets are not in it."""
         shown = {field.name: str(getattr(self, field.name)) for field in fields(self)}
         shown["redis_url"] = without_password(self.redis_url)
+        shown["span_headers"] = "(set)" if self.span_headers else ""
         shown["registry_url"] = without_password(self.registry_url)
         shown["jwks"] = without_password(self.jwks)
         for secret in ("lookup_token", "ticket_key", "next_ticket_key", "old_ticket_key"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from infra.process import spans
 from infra.process.environment import BadSetting
 from schemas.topics import SECTION_COMMANDS
 from serdes.decoding import TopicDecoder
@@ -136,6 +137,8 @@ def build_app(
     except SchemaIdsError as error:
         end_process(f"schema ids: {type(error).__name__}: {error}")
     parts = parts_of(settings, environ, ids)
+    told_as = settings.service_name or "seatstream-worker"
+    spans.configure(settings.spans_url, settings.span_headers, told_as)
     return BatchApp(
         settings,
         played(routes(parts), settings.roles),

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from infra.process import log_lines
+from infra.process import log_lines, spans
 from infra.process.environment import Environment, brokers, name, redis_address, setting
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 
@@ -34,6 +34,9 @@ class SharedSettings:
                   on a loopback address only.
     status_topic: SEATSTREAM_STATUS_TOPIC, where workers write the statuses of sections, and
                   where pods read them.
+    spans_url:    OTEL_EXPORTER_OTLP_ENDPOINT, to whose /v1/traces spans are sent; empty for none.
+    span_headers: OTEL_EXPORTER_OTLP_HEADERS, or what OTEL_EXPORTER_OTLP_HEADERS_FILE holds.
+    service_name: OTEL_SERVICE_NAME, what spans are told as.
     log_format, log_level: LOG_FORMAT, text or json; LOG_LEVEL.
     """
 
@@ -44,6 +47,11 @@ class SharedSettings:
     app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
     lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
     status_topic: str = setting(PREFIX + "STATUS_TOPIC", a_status_topic, STATUS_TOPIC)
+    spans_url: str = setting(spans.ENDPOINT, spans.a_collector, "")
+    span_headers: tuple[tuple[str, str], ...] = setting(
+        spans.HEADERS, spans.header_lines, (), is_secret=True
+    )
+    service_name: str = setting(spans.SERVICE_NAME, name, "")
     log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")
     log_level: str = setting(log_lines.LEVEL, log_lines.a_level, "INFO")
 

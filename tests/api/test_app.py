@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from types import SimpleNamespace
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -19,6 +20,8 @@ from api.access.identity import Identity
 from api.guard import anyone, pod_of
 from api.pod import PartAbsent, Pod
 from api.settings import ApiSettings
+from infra.process import spans
+from infra.process.spans import Span
 
 SECURITY = ("x-content-type-options", "referrer-policy", "content-security-policy")
 
@@ -58,6 +61,29 @@ def asking_tests(pod: Pod, test: Any) -> None:
             await test(client)
 
     asyncio.run(go())
+
+
+def test_a_request_of_a_recorded_trace_is_a_span_with_its_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Span] = []
+    monkeypatch.setattr(spans, "_told_to", [SimpleNamespace(add=told.append)])
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+    async def test(client: httpx.AsyncClient) -> None:
+        for flags in ("00", "01"):
+            headers = {"traceparent": f"00-{trace}-{parent}-{flags}", "X-Correlation-Id": "c-7"}
+            await client.get("/test/mistake", headers=headers)
+        await client.get("/test/mistake")
+
+    asking_tests(pod_with(), test)
+    [span] = told
+    assert (span.trace_id, span.parent_id, span.is_error) == (trace, parent, True)
+    assert span.name.startswith("GET ")
+    assert dict(span.attributes) == {
+        "http.response.status_code": "500",
+        "seatstream.correlation_id": "c-7",
+    }
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from infra.process import spans
 from infra.process.log_lines import current
 from infra.process.record_ids import correlation_in
 from state.stores.partition_state import Changes, last_of
@@ -277,6 +278,16 @@ class IntentExecutor:
 
         task.add_done_callback(ended)
 
+    def _tell_span(self, call: Call, result: Result, took_s: float) -> None:
+        spans.tell(
+            f"call {call.bulkhead.destination}",
+            spans.Kind.CLIENT,
+            correlation_in(call.intent.trace).traceparent,
+            took_s,
+            (("seatstream.intent", call.intent.id), ("seatstream.result", result)),
+            is_error=result is not Result.ANSWERED,
+        )
+
     def _look_at(self, box: Outbox, task: asyncio.Task[None]) -> None:
         """Set the partition aside if a task of it failed by an error of ours."""
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -327,7 +338,9 @@ class IntentExecutor:
         finally:
             overrun.cancel()
         self._judge(call, is_well=result is Result.ANSWERED)
-        self._observer.called(bulkhead.destination, result, time.perf_counter() - began)
+        took_s = time.perf_counter() - began
+        self._observer.called(bulkhead.destination, result, took_s)
+        self._tell_span(call, result, took_s)
         self._reached("call_answered")
         await self._telling.tell(
             call, Answer(result=result, payload=payload, detail=detail, wait_ms=wait_ms)

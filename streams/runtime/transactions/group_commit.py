@@ -29,6 +29,7 @@ from streams.runtime.transactions.dead_letters import DeadLetterLimits
 from streams.runtime.transactions.input_partition import Decided, InputPartition
 from streams.runtime.transactions.retelling import tell_oldest_again
 from streams.runtime.transactions.schema_questions import SchemaQuestions
+from streams.runtime.transactions.tracing import Traced, tell_committed, traced_in
 from streams.runtime.transactions.transaction import Transaction, TransactionalProducers
 from streams.runtime.worker_parts import WorkerParts
 
@@ -186,12 +187,15 @@ class GroupCommit:
                     taken = self._take()
                     if not taken:
                         break
+                    began_s = time.perf_counter()
                     decided, transaction = await self._decide(taken)
                     if committing is not None:
                         await committing
                         committing = None
                     if decided:
-                        committing = asyncio.create_task(self._commit(decided, transaction))
+                        traced = traced_in(taken, decided)
+                        work = self._commit(decided, transaction, traced, began_s)
+                        committing = asyncio.create_task(work)
             if committing is not None:
                 await committing
         except WorkerMustEnd as error:
@@ -398,7 +402,13 @@ class GroupCommit:
         self.leave(partition, PartitionTrouble(message, "store", forget_store=True))
         return True
 
-    async def _commit(self, decided: Sequence[Decided], transaction: Transaction) -> None:
+    async def _commit(
+        self,
+        decided: Sequence[Decided],
+        transaction: Transaction,
+        traced: Traced,
+        began_s: float,
+    ) -> None:
         self._watchdog.check()
         began = time.perf_counter()
         offsets = {(one.partition.topic, one.partition.number): one.next_offset for one in decided}
@@ -424,6 +434,7 @@ class GroupCommit:
             self._journal.note_passed(partition.place, one.next_offset)
             partition.arrived()
         self._observe(decided, committed - began, time.perf_counter() - committed)
+        tell_committed(traced, committed - began_s)
 
     def _observe(self, decided: Sequence[Decided], commit_s: float, store_s: float) -> None:
         decisions: Counter[str] = Counter()

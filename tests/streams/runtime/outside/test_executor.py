@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,10 @@ from support.pods.conditions import until
 from support.workers.calling import calling
 from support.workers.calls_in_memory import Destination, Producer, WorkerOfCalls, with_worker
 
+from infra.process import spans
 from infra.process.log_lines import NONE, Correlation, current
 from infra.process.record_ids import Headers, correlation_in
+from infra.process.spans import Kind, Span
 from state.stores.partition_state import PartitionState
 from streams.intents import INTENT, Intent, open_intents
 from streams.route import OTHERS
@@ -642,6 +645,25 @@ IDS = (
     ("correlation-id", b"c1"),
     ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
 )
+
+
+def test_a_call_of_a_recorded_trace_is_a_span_and_one_that_fails_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Span] = []
+    monkeypatch.setattr(spans, "_told_to", [SimpleNamespace(add=told.append)])
+
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.append(0, b"call one bank", IDS)
+        worker.append(0, b"call two bank")
+        await until(lambda: worker.answers("ANSWERED") == 2)
+
+    with_worker(tmp_path, talk)
+    calls = [span for span in told if span.kind is Kind.CLIENT]
+    assert [(span.name, span.is_error) for span in calls] == [("call bank", False)]
+    assert dict(calls[0].attributes)["seatstream.result"] == "ANSWERED"
+    assert {span.kind for span in told} == {Kind.CLIENT, Kind.CONSUMER}
 
 
 def test_the_ids_of_a_cause_go_on_to_log_lines_of_its_call_and_to_its_answer(
