@@ -1,5 +1,7 @@
 """A claim at a majority of independent Redis servers (Redlock), none of which has a replica.
 
+Nothing of ours uses it: our locks may be lost or granted twice without harm, so one server does.
+
 A server that restarts without its claims could grant them again: set `appendfsync always`, or
 start it again no sooner than the longest claim lasts.
 """

@@ -1,9 +1,10 @@
 """A claim at a majority of three independent servers: what too few grant is granted by none."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from typing import Any
@@ -38,14 +39,19 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServe
 
 @dataclass
 class Nodes:
-    """Clients of three servers; a node of `cut` cannot be reached, one of `deaf` is not heard."""
+    """Clients of three servers; a node of `cut` cannot be reached, one of `deaf` is not heard.
+
+    asked: how often each was.
+    """
 
     clients: list[Redis]
     cut: set[int]
     deaf: set[int]
+    asked: Counter[int] = field(default_factory=Counter)
 
     def ask(self, at: int) -> Callable[..., Awaitable[Any]]:
         async def send(*command: Any) -> Any:
+            self.asked[at] += 1
             if at in self.cut:
                 raise NoConnection("cut")
             answer = await ask_of(self.clients[at])(*command)
@@ -100,6 +106,30 @@ def test_l16_two_of_three_grant_and_one_alone_does_not(three: tuple[RedisServer,
     run(three, test)
 
 
+def test_l16_one_server_that_died_costs_nothing_and_two_the_claim(
+    three: tuple[RedisServer, ...],
+) -> None:
+    async def test(nodes: Nodes) -> None:
+        for dead in ((0,), (1, 2)):
+            keys = fresh_section()(1, 2)
+            for at in dead:
+                three[at].kill()
+            claim = await nodes.locks().acquire(keys, ANN, TTL_MS)
+            for at in dead:
+                three[at].restart()
+                await asyncio.to_thread(three[at].wait)
+            if len(dead) == 1:
+                assert isinstance(claim, Granted)
+                # The server that came back knows nothing of it; the majority does.
+                assert await nodes.having(keys) == [1, 2]
+                assert isinstance(await nodes.locks().acquire(keys, BEN, TTL_MS), Busy)
+            else:
+                assert claim == Busy((), 0)
+                assert await nodes.having(keys) == []
+
+    run(three, test)
+
+
 def test_l17_what_too_few_grant_is_given_up_on_all_even_where_the_answer_was_lost(
     three: tuple[RedisServer, ...],
 ) -> None:
@@ -150,6 +180,9 @@ def test_l16_frozen_nodes_cost_their_time_out_and_no_more(three: tuple[RedisServ
         try:
             locks = nodes.locks(node_timeout_s=redlock.NODE_TIMEOUT_S)
             assert await locks.acquire(keys, ANN, TTL_MS) == Busy((), 0)
+            # Each is asked once and told once to give up, for their time out each: below 200 ms.
+            assert set(nodes.asked.values()) == {2}
+            assert 2 * redlock.NODE_TIMEOUT_S < 0.2
         finally:
             for server in three[1:]:
                 assert server.child is not None
