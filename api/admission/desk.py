@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from redis.exceptions import ResponseError
 
 from api.access.identity import unauthenticated
-from api.admission.passes import ENTRY, QUEUE, NotProved, Passes
+from api.admission.passes import QUEUE, NotProved, Passes
 from api.admission.promoter import Promoter
 from api.admission.turns import TurnLog
 from api.parts.appended import Appended
@@ -29,7 +29,7 @@ from state.domain.waiting.admission import (
     Standing,
     poll_after_ms,
 )
-from state.domain.waiting.line import Fact, Step
+from state.domain.waiting.line import Fact, Stands, Step
 from state.kafka.command_log import AppendUnknown, NotAppended
 from state.redis.keys import waits_in
 from state.redis.line import NoAnswer, RedisLine, TooManyAsk
@@ -140,7 +140,7 @@ class WaitingDesk(Part):
         proved = 0
         with self._told(event_id):
             if queue_token is not None:
-                proved = self._turn_in(queue_token, QUEUE, event_id, user_id)
+                proved = self._turn_in(queue_token, event_id, user_id)
             is_claimed = await self._claim(event_id, user_id)
             with self._hearing(event_id) as was_deaf:
                 entered = await self.rooms.enter(event_id, user_id, proved, was_deaf=was_deaf)
@@ -208,17 +208,25 @@ class WaitingDesk(Part):
     async def check_admitted(self, event_id: int, user_id: str, entry_token: str | None) -> None:
         """Raise Problem unless a user was let in: 403, or 401 for a token that proves nothing.
 
-        The proof alone counts where Redis does not answer: whoever has one was let in.
+        The proof alone counts where Redis does not answer: whoever has one was let in. Where Redis
+        has lost that, as in a failover, it is told so again.
         """
         if self.passes is None:
             raise Problem.of(ApiReason.ROOM_UNREACHABLE, "This pod has no keys; ask another.")
         if entry_token is None:
             raise not_admitted()
-        self._turn_in(entry_token, ENTRY, event_id, user_id)
+        try:
+            turn, last_ms = self.passes.admission_in(entry_token, event_id, user_id)
+        except NotProved as error:
+            raise not_proved(str(error)) from error
         try:
             # Busy is not gone: what is not checked for that is not let through.
             with self._told(event_id, {TooManyAsk: _TOLD[TooManyAsk]}):
                 room, (place,) = await self._look(event_id, (user_id,))
+                if room is not None and _is_behind(place, turn):
+                    lost = Stands(user_id, turn, Step.ADMITTED, last_ms)
+                    await self.rooms.restore(event_id, (lost,))
+                    room, (place,) = await self._look(event_id, (user_id,))
         except (NoAnswer, ResponseError, RoomUnreadable):
             self.unchecked += 1
             return
@@ -291,11 +299,11 @@ class WaitingDesk(Part):
         """Return the problem of a room that is not known here: none, or one that was lost."""
         return Problem.of(*_UNREACHABLE) if self.is_demanded(event_id) else no_room()
 
-    def _turn_in(self, token: str, audience: str, event_id: int, user_id: str) -> int:
+    def _turn_in(self, token: str, event_id: int, user_id: str) -> int:
         if self.passes is None:
             raise no_room()
         try:
-            return self.passes.turn_in(token, audience, event_id, user_id)
+            return self.passes.turn_in(token, QUEUE, event_id, user_id)
         except NotProved as error:
             raise not_proved(str(error)) from error
 
@@ -303,6 +311,11 @@ class WaitingDesk(Part):
         if self._line is None or self.passes is None:
             raise no_room()
         return await self._line.ask(*command)
+
+
+def _is_behind(place: Place, turn: int) -> bool:
+    """Say whether Redis does not know that a turn has let its user in."""
+    return place.turn < turn or (place.turn == turn and place.standing is Standing.WAITING)
 
 
 def no_room() -> Problem:

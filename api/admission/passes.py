@@ -94,6 +94,14 @@ class Passes:
 
     def turn_in(self, text: str, audience: str, event_id: int, user_id: str) -> int:
         """Return the turn that a text proves of a user; raises NotProved."""
+        return self._proved(text, audience, event_id, user_id)[0]
+
+    def admission_in(self, text: str, event_id: int, user_id: str) -> tuple[int, int]:
+        """Return by which turn a user was let in, and until which Unix ms; raises NotProved."""
+        turn, ends_s = self._proved(text, ENTRY, event_id, user_id)
+        return turn, 1_000 * ends_s
+
+    def _proved(self, text: str, audience: str, event_id: int, user_id: str) -> tuple[int, int]:
         if len(text) > PASS_BYTES_MAX:
             raise NotProved("longer than any of ours")
         try:
@@ -112,7 +120,7 @@ class Passes:
             raise NotProved("of another user, or for another event")
         if type(turn) is not int or not 1 <= turn <= TURN_MAX:
             raise NotProved("no turn")
-        return turn
+        return turn, int(claims["exp"])
 
     def _signed(self, audience: str, event_id: int, user_id: str, turn: int, ends_s: int) -> str:
         claims = {

@@ -64,12 +64,9 @@ local function is_audible(patience)
   return heard and math.abs(now - heard) <= patience / 2
 end
 
--- Note a sign of life; was_deaf: others were refused since the last one, so their time did not count.
+-- Note a sign of life; was_deaf: others were refused since the last one. Who is let in asks so often
+-- that not all of it is refused: or else nobody would make room while more ask than are answered.
 local function hear(patience, was_deaf)
-  if was_deaf then
-    here = beat - lag
-    redis.call('HSET', ROOM, 'beat', text(now), 'lag', text(now - here))
-  end
   if was_deaf or (heard and not is_audible(patience)) then
     -- All who wait have their whole patience again.
     redis.call('HSET', ROOM, 'spare', text(here + patience))

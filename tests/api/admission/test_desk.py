@@ -154,6 +154,40 @@ def test_who_was_let_in_is_until_the_admission_is_over(redis_url: str) -> None:
     run(redis_url, test)
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_q11_f65_who_was_let_in_proves_it_to_a_redis_that_has_lost_it(
+    redis_url: str, is_known: bool
+) -> None:
+    """A failover has lost the promotion, or all that it had of the user."""
+
+    async def test(desk: WaitingDesk, client: Redis) -> None:
+        event, user, other = await opened(desk), somebody(), somebody()
+        await desk.enter(event, other, None)
+        await desk.rooms.configure(event, cap=1)
+        turn = (await desk.enter(event, user, None)).place.turn
+        _, line, seen, active, turns, *_ = waiting_room(event)
+        assert desk.passes is not None
+        token = desk.passes.entry(event, user, turn, 1_900_000_060_000)
+        if not is_known:
+            for key in (line, seen):
+                await client.zrem(key, user)
+            await client.hdel(turns, user)
+            await client.hincrby(waiting_room(event)[0], "joined", -1)
+        await desk.check_admitted(event, user, token)
+        stand = await desk.look(event, user)
+        assert (stand.place.standing, stand.place.turn) == (Standing.ADMITTED, turn)
+        assert stand.place.last_ms == 1_900_000_060_000
+        room = stand.room
+        assert room.joined == room.waiting + room.admitted + room.left + room.expired + room.done
+        # It is over as any other is, and the token brings nobody back.
+        await client.zadd(active, {user: 1})
+        await refused(desk.check_admitted(event, user, token), 403, "ADMISSION_REQUIRED")
+        await desk.rooms.reap(event)
+        await refused(desk.check_admitted(event, user, token), 403, "ADMISSION_REQUIRED")
+
+    run(redis_url, test)
+
+
 @pytest.mark.redis
 def test_f64_without_redis_everybody_holds_the_position_and_a_proof_alone_lets_in(
     server: RedisServer,
