@@ -18,6 +18,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +32,7 @@ from scripts.auditing.log import CannotRead, nothing_is_garbage, read_log
 from scripts.auditing.report import Report
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown
+from scripts.crowd.play import HALL_SEATS_MAX, Play
 from scripts.processes.keys import DevelopmentKeys
 from scripts.processes.pods import ApiPod, PodFailed
 from scripts.processes.workers import Supervisor, Worker, WorkerFailed
@@ -77,11 +79,11 @@ WENT_WRONG = (DemoFailed, CannotRead, OffsetsUnknown, WorkerFailed, PodFailed)
 NOTHING_STARTED = (StackError, NoBroker, RegistryUnavailableError, RegistryRefusedError)
 
 
-def worker_settings(stack: Stack, rebuild: Rebuild | None) -> dict[str, str]:
+def worker_settings(stack: Stack, redis_url: str, rebuild: Rebuild | None) -> dict[str, str]:
     """Return the settings of workers that ask a gateway, and unlock seats."""
     addresses = {
         "MOCK_GATEWAY_URL": stack.addresses.gateway_url,
-        "REDIS_URL": stack.redis_url,
+        "REDIS_URL": redis_url,
     }
     return WORKER_SETTINGS | addresses | retelling(rebuild)
 
@@ -136,7 +138,9 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         display.say(str(where))
         rebuild = opened.enter_context(rebuilding(where, home)) if arguments.rebuild else None
         workers = [
-            Worker(f"worker-{number}", where, home, worker_settings(stack, rebuild))
+            Worker(
+                f"worker-{number}", where, home, worker_settings(stack, stack.redis_url, rebuild)
+            )
             for number in range(1, arguments.workers + 1)
         ]
         opened.enter_context(running(workers))
@@ -189,6 +193,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="worker processes, default 2")
     parser.add_argument("--faults", action="store_true", help="two more, drawn by the seed")
     parser.add_argument("--rebuild", action="store_true", help="write the statuses anew meanwhile")
+    parser.add_argument("--waiting-room", action="store_true", help="a crowd waits for a hall")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write the figures as JSON")
     parser.add_argument(
         "--redis-keys", type=Path, metavar="FILE", help="write the keys found in Redis as JSON"
@@ -200,6 +205,11 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--rate: 1 to 100,000")
     if not 1 <= arguments.workers <= 16:
         parser.error("--workers: 1 to 16")
+    is_other = arguments.faults or arguments.rebuild or arguments.rate or arguments.redis_keys
+    if arguments.waiting_room and is_other:
+        parser.error("--waiting-room goes with --seats, --seed, --workers and --summary")
+    if arguments.waiting_room and (arguments.seats or 0) > HALL_SEATS_MAX:
+        parser.error(f"--waiting-room: {HALL_SEATS_MAX} seats at most")
     for option, path in (("--summary", arguments.summary), ("--redis-keys", arguments.redis_keys)):
         if path and not path.parent.is_dir():
             parser.error(f"{option}: there is no folder {path.parent}")
@@ -229,6 +239,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, on_signal)
     with Display() as display:
         try:
+            if arguments.waiting_room:
+                settings = partial(worker_settings, rebuild=None)
+                return Play(arguments, display, settings, POD_SETTINGS).run()
             return run(arguments, display)
         except Stopped as stopped:
             display.end_table()

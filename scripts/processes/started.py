@@ -1,14 +1,17 @@
 """What workers and pods of a script share: a process that may not have been started yet."""
 
+import http.client
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.paths import ROOT
+from infra.stack.loopback import OPENER
 from infra.stack.processes import Child, child_environment, tail
 from scripts.brokers.addresses import Servers
 
 STOP_TIMEOUT_S = 10.0
+METRICS_S = 5.0
 
 
 def environment_at(where: Servers) -> dict[str, str]:
@@ -18,6 +21,17 @@ def environment_at(where: Servers) -> dict[str, str]:
         "SCHEMA_REGISTRY_URL": where.registry_url,
         "PYTHONPATH": str(ROOT),
     }
+
+
+def metric_at(url: str, name: str) -> float | None:
+    """Return the sum of a metric's samples; None where nobody answers."""
+    try:
+        with OPENER.open(f"{url}/metrics", timeout=METRICS_S) as answer:
+            lines = answer.read().decode().splitlines()
+    except (OSError, http.client.HTTPException):
+        return None
+    wanted = (name + " ", name + "{")
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(wanted))
 
 
 class Started:
@@ -39,6 +53,11 @@ class Started:
     def exit_code(self) -> int | None:
         """Return None while the process runs, and before its start."""
         return None if self._child is None else self._child.exit_code()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        assert self._child is not None, "not started"
+        self._child.kill()
 
     def terminate(self) -> None:
         """Ask it to end what is under way, and leave; also one that is paused."""

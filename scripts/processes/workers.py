@@ -1,6 +1,5 @@
 """Worker processes of a script: started, killed, paused, watched, and never left behind."""
 
-import http.client
 import os
 import signal
 import sys
@@ -9,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
-from infra.stack.loopback import OPENER, answers_well
+from infra.stack.loopback import answers_well
 from scripts.brokers.addresses import Servers
-from scripts.processes.started import Started, environment_at
+from scripts.processes.started import Started, environment_at, metric_at
 from streams.runtime.process.fatal import EXIT_CODE as ENDED_ITSELF_CODE
 
 POLL_S = 0.05
-METRICS_S = 5.0
 # How often one worker may end itself: a machine that is slow for a while stops nobody.
 RESTARTS_MAX = 10
 
@@ -74,15 +72,7 @@ class Worker(Started):
     def metric(self, name: str) -> float | None:
         """Return the sum of a metric's samples; None where it does not answer."""
         url = self._health_url()
-        if not url:
-            return None
-        try:
-            with OPENER.open(f"{url}/metrics", timeout=METRICS_S) as answer:
-                lines = answer.read().decode().splitlines()
-        except (OSError, http.client.HTTPException):
-            return None
-        wanted = (name + " ", name + "{")
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(wanted))
+        return metric_at(url, name) if url else None
 
     def _health_url(self) -> str:
         """Return where it tells of itself; empty before it does."""
@@ -91,11 +81,6 @@ class Worker(Started):
             return f"http://127.0.0.1:{int(port_file.read_text(encoding='utf-8'))}"
         except (OSError, ValueError):
             return ""
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        assert self._child is not None, "not started"
-        self._child.kill()
 
     def pause(self) -> None:
         """Freeze it."""
