@@ -57,6 +57,11 @@ class Cluster:
         """Return the mock gateway beside it, of a benchmark that asks for one."""
         return self._stack.gateway
 
+    @property
+    def redis_url(self) -> str:
+        """Return the address of the Redis beside it, of a benchmark that asks for one."""
+        return self._stack.redis_url
+
     def fresh_topics(self) -> None:
         """Delete the seats' topics and create them empty."""
         present = self._admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics

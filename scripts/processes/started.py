@@ -50,6 +50,12 @@ class Started:
         told = self._environment | dict(settings)
         self._environment = {name: value for name, value in told.items() if value}
 
+    @property
+    def pid(self) -> int:
+        """Return the pid of the present process."""
+        assert self._child is not None, "not started"
+        return self._child.pid
+
     def exit_code(self) -> int | None:
         """Return None while the process runs, and before its start."""
         return None if self._child is None else self._child.exit_code()

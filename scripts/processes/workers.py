@@ -58,12 +58,6 @@ class Worker(Started):
         """Return the folder of its stores, whether it runs or not."""
         return self._directory / "data" / "stores"
 
-    @property
-    def pid(self) -> int:
-        """Return the pid of the present process."""
-        assert self._child is not None, "not started"
-        return self._child.pid
-
     def is_ready(self) -> bool:
         """Say whether it has restored its stores and takes commands."""
         url = self._health_url()

@@ -1,0 +1,1 @@
+"""What the benchmark of the workers after the money measures."""
