@@ -10,8 +10,8 @@ may be named by its topic, too, where no other role reads that.
 Stop all workers of the group before. Without --yes nothing is changed.
 
 Environment: KAFKA_BROKERS, KAFKA_*, SEATSTREAM_APP_ID as for workers (docs/operations.md).
-Exit codes: 0 nothing is lost, or it was given up; 1 commands are lost and --yes was not given, or
-it is refused; 2 wrong usage, a setting that does not fit, or no answer from the brokers.
+Exit codes: 0 nothing is lost, or it was given up; 1 commands are lost and --yes was not given; 2
+it is refused, wrong usage, a setting that does not fit, or no answer from the brokers.
 
 Example: python -m scripts.skip_lost_commands --dry-run
 """
@@ -32,7 +32,7 @@ from scripts.command_line import cannot, parser_of, until_stopped
 from scripts.show_topology import all_routes
 from streams.settings import Settings
 
-_DONE, _REFUSED = 0, 1
+_DONE, _LEFT = 0, 1
 
 
 def told(lost: Sequence[Lost], topics: Topics, *, is_done: bool) -> str:
@@ -68,7 +68,7 @@ async def run(settings: Settings, topics: Topics, *, yes: bool, as_text: Any = t
     if lost and yes:
         await give_up(settings, topics, lost)
     print(as_text(lost, topics, is_done=yes))
-    return _DONE if yes or not lost else _REFUSED
+    return _DONE if yes or not lost else _LEFT
 
 
 def topics_of(role: str) -> Topics:
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         as_text = as_json if asked.json else told
         return asyncio.run(run(settings, topics_of(roles[0]), yes=asked.yes, as_text=as_text))
     except Refused as refused:
-        return cannot("skip_lost_commands", refused, as_json=asked.json, code=_REFUSED)
+        return cannot("skip_lost_commands", refused, as_json=asked.json)
     except (BadSetting, KafkaError, OSError, TimeoutError) as error:
         why = f"{type(error).__name__}: {error}"
         return cannot("skip_lost_commands", why, as_json=asked.json)

@@ -174,6 +174,7 @@ def show_letter(*, place: str, as_json: bool) -> int:
 @options.yes_option
 @options.json_option
 @options.failing(*FAILURES)
+@options.resumable
 def redrive(
     *,
     wanted: Wanted,

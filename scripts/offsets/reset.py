@@ -64,6 +64,7 @@ class Anew(NamedTuple):
 @options.yes_option
 @options.json_option
 @options.failing(*FAILURES, InUse, Refused)
+@options.resumable
 def reset(
     *,
     roles: tuple[str, ...],

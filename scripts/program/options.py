@@ -57,6 +57,20 @@ def failing(*errors: type[Exception]) -> Callable[[_Function], _Function]:
     return of
 
 
+def resumable(function: _Function) -> _Function:
+    """Say to whoever stops the command that it goes on when it is run again."""
+
+    @wraps(function)
+    def run(*args: Any, **named: Any) -> Any:
+        try:
+            return function(*args, **named)
+        except KeyboardInterrupt:
+            click.echo("run it again: it goes on where it is", err=True)
+            raise
+
+    return run  # type: ignore[return-value]
+
+
 def confirmed(question: str, *, yes: bool) -> None:
     """Ask unless told before; raises ClickException where nobody can be asked."""
     if yes:

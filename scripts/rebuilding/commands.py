@@ -19,6 +19,7 @@ from scripts.program.options import (
     failing,
     is_all,
     json_option,
+    resumable,
     say,
     yes_option,
 )
@@ -85,6 +86,7 @@ def verify(*, topic: str, wait: float, report: Path | None, as_json: bool) -> in
 @yes_option
 @json_option
 @failing(*FAILURES)
+@resumable
 def recreate_topic(
     *,
     topic: str,

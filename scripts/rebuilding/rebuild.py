@@ -68,6 +68,7 @@ class Journal(NamedTuple):
 @options.yes_option
 @options.json_option
 @options.failing(*FAILURES, NotSent)
+@options.resumable
 def rebuild(
     *,
     topic: str,
@@ -159,6 +160,7 @@ def rebuilt(
     admin, begins = live.admin_of(where), entry.by_partition
     with live.deletable(admin, where.status):
         nudged = live.Nudged(0)
+        click.echo("workers tell each status again", err=True)
         if is_unread:
             # Every owner that writes it tells all again; one that does not is found out by that.
             live.remove(admin, where.status, begins)
@@ -179,11 +181,13 @@ def rebuilt(
             )
         live.wait_until_told(where, {*states_of(where)}, begins, wait_s)
         left = min(COMPARED_S, until - time.monotonic())
+        click.echo("each is compared with the state", err=True)
         found = compared_in_time(where, left, begins=begins)
         if not found.is_well:
             return found, 0
         journal.write(entry._replace(step=Step.CUT))
         removed = _older(where, begins)
+        click.echo(f"{removed} offsets before them are removed", err=True)
         live.remove(admin, where.status, begins)
     found = compared_in_time(where, COMPARED_S)
     journal.write(entry._replace(step=Step.DONE))

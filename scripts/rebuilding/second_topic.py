@@ -44,12 +44,14 @@ class Second(NamedTuple):
         """Yield what is done until it can be rebuilt as any other."""
         if not self.is_there:
             yield str(self.step)
-        yield f"wait until workers write it too, which are restarted with {self.workers}"
+        yield "wait until workers write it too, which are restarted one at a time with"
+        yield f"  {self.workers}"
         yield f"rebuild {self.step.name}: each status is written once more, verified"
 
     def what_is_left(self) -> Iterator[str]:
         """Yield what to do once it is verified; nothing of it is urgent."""
-        yield f"Each status is in both. Now restart the pods, one at a time, with {self.pods}"
+        yield "Each status is in both. Now restart the pods, one at a time, with"
+        yield f"  {self.pods}"
         yield f"To go back, restart them without it: workers still write {self.beside}"
         yield (
             f"When no pod reads {self.beside} any more, restart workers without"
@@ -82,7 +84,7 @@ def make(second: Second, wait_s: float) -> None:
             carry_out(admin, [second.step])
         except (KafkaException, TimeoutError) as error:
             raise Refused(f"{second.step.name}: {error}. Run this again") from error
-    click.echo(f"restart workers, one at a time, with {second.workers}", err=True)
+    click.echo(f"now restart the workers, one at a time, with\n  {second.workers}", err=True)
     wanted = {*states_of(where)}
     begins = dict.fromkeys(range(second.step.partitions), 0)
     missing = live.wait_until_told(where, wanted, begins, wait_s)

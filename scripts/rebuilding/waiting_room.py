@@ -19,6 +19,7 @@ from scripts.program.options import (
     failing,
     is_all,
     json_option,
+    resumable,
     yes_option,
 )
 from scripts.program.progress import progress
@@ -49,6 +50,7 @@ PATIENCE_S = 10.0
 @yes_option
 @json_option
 @failing(*FAILURES)
+@resumable
 def rebuild_line(
     *,
     event: int,

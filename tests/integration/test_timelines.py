@@ -205,7 +205,7 @@ def test_c2_lost_commands_are_named_written_down_and_passed_over(
         behind = operator.ends()[1] - 1
         lose_records(brokers, SECTION_COMMANDS.name, 1, behind)
         worker.start("topology").wait_set_aside(1, "python -m scripts.skip_lost_commands")
-        assert "stop all workers" in operator.skips("--yes", code=1)
+        assert "stop all workers" in operator.skips("--yes", code=2)
         assert worker.terminate() == 0
         told = f"section-commands-1: offsets {first} to {behind - 1} ({behind - first}) are lost"
         assert told in operator.skips("--dry-run", code=1)

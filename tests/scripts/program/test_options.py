@@ -5,7 +5,7 @@ import json
 import click
 import pytest
 
-from scripts.program.options import command, confirmed, failing, is_all, somebody
+from scripts.program.options import command, confirmed, failing, is_all, resumable, somebody
 
 
 class Trouble(Exception):
@@ -81,3 +81,14 @@ def test_steps_are_shown_before_anything_is_done(
 ) -> None:
     assert is_all(["delete", "verify"], dry_run=dry_run, as_json=as_json) is dry_run
     assert capsys.readouterr().out == printed
+
+
+def test_who_stops_what_goes_on_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    @resumable
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "run it again: it goes on where it is\n")

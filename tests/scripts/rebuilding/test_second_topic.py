@@ -91,7 +91,7 @@ def test_sections_that_nobody_writes_there_are_counted_with_what_to_do(world: Wo
 
 
 def test_what_is_left_names_the_settings_of_pods_and_the_way_back(world: World) -> None:
-    [pods, back, rest] = second_of(WHERE, NAME, 40, None).what_is_left()
+    [_, pods, back, rest] = second_of(WHERE, NAME, 40, None).what_is_left()
     assert f"SEATSTREAM_STATUS_TOPIC={NAME}" in pods
     assert "workers still write section-status" in back
     assert "without SEATSTREAM_STATUS_ALSO" in rest
