@@ -12,6 +12,8 @@ from scripts.auditing.schemas import Unreadable
 
 EXCERPT_LINES = 12
 OFFSET_DIGITS = 19
+UNSHOWN = "parameters"
+"""The field with a buyer's token for a gateway: a report may be read by anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,9 @@ def differences(want_name: str, want: dict[str, Any], got_name: str, got: dict[s
     if want_name != got_name:
         return f"{got_name} instead of {want_name}"
     parts = [
-        f"{name} is {got.get(name)!r} instead of {want.get(name)!r}"
+        f"{name} differ"
+        if name == UNSHOWN
+        else f"{name} is {got.get(name)!r} instead of {want.get(name)!r}"
         for name in want.keys() | got.keys()
         if want.get(name) != got.get(name)
     ]
@@ -232,7 +236,8 @@ def excerpt(log: Log, violation: Violation) -> Iterator[str]:
                 name, fields = log.wire.decode(record.value)
             except Unreadable:
                 continue
-            rest = {key: value for key, value in fields.items() if key != "request"}
+            unshown = {"request", UNSHOWN}
+            rest = {key: value for key, value in fields.items() if key not in unshown}
             at = offset_of(fields.get("outcomeId", "")) if topic == "outcome" else record.offset
             shown = str(rest)[:160]
             lines.append((at, f"{topic} {violation.partition}:{record.offset} {name} {shown}"))

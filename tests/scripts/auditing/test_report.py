@@ -118,3 +118,16 @@ def test_an_excerpt_is_about_one_reservation_around_the_bad_offset() -> None:
     assert len(lines) <= 12
     assert all(line.startswith(("command 0:", "outcome 0:")) for line in lines)
     assert list(excerpt(log, Violation("I3", "x", 0, 40, ""))) == []
+
+
+def test_i24_what_a_gateway_needs_of_a_buyer_is_shown_to_nobody() -> None:
+    told = {"amount": 2, "parameters": b"tok-secret"}
+    said = differences(
+        "PaymentRequested", told, "PaymentRequested", {"amount": 1, "parameters": b""}
+    )
+    assert said == "amount is 1 instead of 2; parameters differ"
+    log = sound_log(1, 250)
+    violation = Violation("I7", "illegal transition", 0, 0, "", reservation_id="p")
+    lines = list(excerpt(log, violation))
+    assert any("StartPayment" in line for line in lines)
+    assert not any("token" in line for line in lines)
