@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import httpx
 import pytest
@@ -13,7 +15,7 @@ from support.gateways.running import VARIABLES, RunningGateway, running_gateway
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
-from schemas.topics import PAYMENT_COMMANDS
+from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES
 from scripts.traffic.sending import schema_ids
 from serdes.wire import header_of
 from state.domain.keys import Order, split_issued_id
@@ -38,12 +40,34 @@ class Shop:
     """A pod and a worker, and the gateway that both know."""
 
     def __init__(
-        self, servers: Servers, pod: PodProcess, worker: Worker, gateway: RunningGateway
+        self, servers: Servers, settings: dict[str, str], worker: Worker, gateway: RunningGateway
     ) -> None:
         self.servers = servers
-        self.pod = pod
+        self._settings = settings
         self.worker = worker
         self.gateway = gateway
+        self.pod = self.new_pod("pod")
+
+    def new_pod(self, name: str) -> PodProcess:
+        """Begin to start another pod."""
+        pre_lock = {"SEATSTREAM_API_PRE_LOCK_MS": "60000"}
+        return PodProcess(self.servers, name, **self._settings, **pre_lock)
+
+    def hear_webhooks(self) -> None:
+        """Have the gateway send all that it decides to the pod, twice."""
+        url = f"http://127.0.0.1:{self.pod.port}/v1/webhooks/mock"
+        self.gateway.control("/webhooks", url=url, shares={"twice": 1.0})
+
+    def start_anew_without_redis(self) -> None:
+        """Lose all of Redis and the worker's disk, and end the pod and the worker meanwhile."""
+        self.pod.end()
+        self.worker.kill()
+        self.worker.wipe()
+        with Redis.from_url(self.servers.redis_url) as redis:
+            redis.flushall()
+        self.worker.start("topology").wait_ready()
+        self.pod = self.new_pod("pod-again").wait_ready()
+        self.hear_webhooks()
 
     def hold(self, key: str) -> str:
         answer = self.pod.create(EVENT, key, "A", 2)
@@ -74,13 +98,17 @@ class Shop:
 
     def pay(self, reservation_id: str) -> str:
         """Begin a payment; return its address."""
-        answer = self.pod.client.post(
-            f"/v1/reservations/{reservation_id}/payments",
-            json={"epoch": 1, "method": "card"},
-            headers={"Idempotency-Key": f"pay-{reservation_id}"},
-        )
+        answer = start(self.pod, reservation_id, f"pay-{reservation_id}")
         assert answer.status_code == 202, answer.text
         return answer.headers["location"]
+
+    def told(self, record: str, reservation_id: str) -> int:
+        """Return how many records of this name about a payment are in the log."""
+        topic, servers = PAYMENT_COMMANDS.name, self.servers
+        ids = schema_ids(servers.registry_url, servers.brokers)
+        header = header_of(ids.id_by_subject[f"{topic}-{PAYMENTS}{record}"])
+        records = logged(servers.brokers, topic, PARTITIONS, reservation_id)
+        return sum((one.value or b"").startswith(header) for one in records)
 
     def reach(self, place: str, status: str) -> dict[str, object]:
         """Wait by long polls until a payment stands so."""
@@ -103,13 +131,11 @@ class Shop:
         assert parts is not None
         return Order(reservation_id, 1, parts.partition).id
 
-    def hints(self, reservation_id: str) -> int:
-        """Return how many webhooks about a reservation are in the log."""
-        topic, servers = PAYMENT_COMMANDS.name, self.servers
-        ids = schema_ids(servers.registry_url, servers.brokers)
-        header = header_of(ids.id_by_subject[f"{topic}-{PAYMENTS}PaymentHint"])
-        records = logged(servers.brokers, topic, PARTITIONS, reservation_id)
-        return sum((record.value or b"").startswith(header) for record in records)
+    def outcomes(self, reservation_id: str) -> int:
+        """Return how many outcomes of a reservation there are."""
+        return len(
+            logged(self.servers.brokers, RESERVATION_OUTCOMES.name, PARTITIONS, reservation_id)
+        )
 
     def kept(self, reservation_id: str) -> int:
         """Return what the gateway has taken for an order and not given back."""
@@ -118,6 +144,16 @@ class Shop:
         refunded = [entry.amount for entry in ledger.refunds if entry.order_id == order]
         assert len(captured) <= 1
         return sum(captured) - sum(refunded)
+
+
+def start(pod: PodProcess, reservation_id: str, key: str, wait_s: int = 0) -> httpx.Response:
+    """Ask a pod to begin a payment."""
+    wait = {"Prefer": f"wait={wait_s}"} if wait_s else {}
+    return pod.client.post(
+        f"/v1/reservations/{reservation_id}/payments",
+        json={"epoch": 1, "method": "card"},
+        headers={"Idempotency-Key": key, **wait},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -142,18 +178,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             "REDIS_URL": servers.redis_url,
         }
         worker = Worker("worker", folder, {**where, **settings})
-        pod = PodProcess(servers, "pod", **settings, SEATSTREAM_API_PRE_LOCK_MS="60000")
+        shop = Shop(servers, settings, worker, gateway)
         try:
             worker.start("topology").wait_ready()
-            pod.wait_ready()
-            url = f"http://127.0.0.1:{pod.port}/v1/webhooks/mock"
-            gateway.control("/webhooks", url=url, shares={"twice": 1.0})
+            shop.pod.wait_ready()
+            shop.hear_webhooks()
             plan = folder / "plan.json"
             plan.write_text(json.dumps(PLAN))
             run_script(servers, "open_event", str(plan), "--event-id", str(EVENT))
-            yield Shop(servers, pod, worker, gateway)
+            yield shop
         finally:
-            pod.end()
+            shop.pod.end()
             if worker.child is not None:
                 worker.kill()
 
@@ -215,7 +250,7 @@ def test_i10_a_cart_is_paid_for_and_given_back_as_one_and_its_webhooks_are_in_th
     assert (paid["cart_status"], paid["amount"]) == ("SOLD", 3 * PRICE)
     assert shop.kept(payment) == 3 * PRICE
     assert {part["status"] for part in client.get(place).json()["parts"]} == {"SOLD"}
-    assert wait_until(lambda: shop.hints(payment) > 0, PATIENCE_S)
+    assert wait_until(lambda: shop.told("PaymentHint", payment) > 0, PATIENCE_S)
     for _ in range(2):
         asked = client.post(f"{place}:refund", headers={"Idempotency-Key": "cart-back"})
         assert asked.status_code == 202, asked.text
@@ -245,7 +280,7 @@ def test_f56_what_a_gateway_left_open_is_settled_and_its_webhooks_are_in_the_log
     assert shop.reach(place, "DONE")["reservation_status"] == "SOLD"
     assert shop.kept(reservation_id) == 2 * PRICE
     # The gateway sends each twice.
-    assert wait_until(lambda: shop.hints(reservation_id) >= 2, PATIENCE_S)
+    assert wait_until(lambda: shop.told("PaymentHint", reservation_id) >= 2, PATIENCE_S)
 
 
 def test_a_payment_is_taken_while_no_worker_runs_and_made_when_one_does(shop: Shop) -> None:
@@ -279,3 +314,56 @@ def test_l24_locks_of_chosen_seats_go_when_they_are_sold_and_when_they_are_given
     assert gone, shop.worker.tail()
     # The key of who was refused stands for nothing yet, and the seats are free.
     shop.hold_chosen("chosen-3", 9)
+
+
+def test_fifty_starts_at_once_over_two_pods_are_one_charge_and_have_one_answer(
+    shop: Shop,
+) -> None:
+    reservation_id = shop.hold("fifty")
+    other = shop.new_pod("pod-2")
+    try:
+        pods = (shop.pod, other.wait_ready())
+        # Half of them are repeats of one, the others know nothing of one another.
+        keys = ["start"] * 25 + [f"start-{number}" for number in range(25)]
+        gate = Barrier(len(keys))
+
+        def begin(number: int) -> httpx.Response:
+            gate.wait(PATIENCE_S)
+            return start(pods[number % 2], reservation_id, keys[number])
+
+        with ThreadPoolExecutor(len(keys)) as threads:
+            answers = list(threads.map(begin, range(len(keys))))
+        assert {answer.status_code for answer in answers} == {202}
+        assert len({(one.content, one.headers["location"]) for one in answers}) == 1
+        place = answers[0].headers["location"]
+        paid = shop.reach(place, "DONE")
+        assert other.show(place).json()["booking_number"] == paid["booking_number"]
+        # Each of them is decided, beside the hold and the sale.
+        assert wait_until(lambda: shop.outcomes(reservation_id) == len(keys) + 2, PATIENCE_S), (
+            shop.outcomes(reservation_id)
+        )
+    finally:
+        other.end()
+    assert shop.kept(reservation_id) == 2 * PRICE
+    assert shop.told("GatewayAnswered", reservation_id) == 1
+
+
+def test_a_key_has_its_answer_after_redis_the_pod_and_the_workers_disk_were_lost(
+    shop: Shop,
+) -> None:
+    sold, open_still = shop.hold("kept-1"), shop.hold("kept-2")
+    shop.gateway.order("pending", shop.order(open_still))
+    first = {one: start(shop.pod, one, f"key-{one}") for one in (sold, open_still)}
+    paid = shop.reach(first[sold].headers["location"], "DONE")
+    shop.reach(first[open_still].headers["location"], "PROCESSING")
+    shop.start_anew_without_redis()
+    for one, answer in first.items():
+        # The section has decided the repeat before it is answered.
+        again = start(shop.pod, one, f"key-{one}", wait_s=20)
+        assert (again.status_code, again.content) == (202, answer.content), again.text
+        assert again.headers["location"] == answer.headers["location"]
+    again_paid = shop.reach(first[sold].headers["location"], "DONE")
+    assert again_paid["booking_number"] == paid["booking_number"]
+    shop.gateway.control("/settle", order_id=shop.order(open_still), outcome="captured")
+    shop.reach(first[open_still].headers["location"], "DONE")
+    assert [shop.kept(one) for one in first] == [2 * PRICE, 2 * PRICE]
