@@ -416,7 +416,7 @@ class WorkFold(Fold):
         line, before = kept.line.removeprefix(LINE).decode(), self.state.get(kept.line)
         for offset in offsets_of(before):
             self.state.delete(waiting_key(line, offset))
-        if due_ms is None or not self._may_wait(kept):
+        if due_ms is None:
             if before is not None:
                 self.state.delete(kept.line)
         else:

@@ -9,7 +9,7 @@ from streams.batch import Outgoing, State
 from streams.intents import PAYLOAD_BYTES_MAX
 from streams.working.events import headers_of_caused
 from streams.working.inbox import Event
-from streams.working.kept import Kept
+from streams.working.kept import KEPT_BYTES_MAX, Kept
 
 FIRST_OF_OURS: Final = 0xFC
 """Store keys that begin with this byte, or a higher one, are the framework's and the runtime's."""
@@ -147,6 +147,9 @@ class Task:
         """
         if not 1 <= len(timer.encode()) <= TIMER_BYTES_MAX:
             raise ValueError(f"a timer's name has 1 to {TIMER_BYTES_MAX} bytes, not {timer!r:.40}")
+        if self._kept.size > KEPT_BYTES_MAX:
+            # Before anything takes effect: what is done without its timer is never looked at.
+            raise Failed(f"{self._kept.size} bytes cannot wait for a timer")
         self.timers[timer] = max(1, due_ms)
 
     def let_sleep(self, timer: str) -> None:

@@ -13,7 +13,7 @@ from streams.driver import PipedRecord, TopologyDriver
 from streams.patience import WAKE_AGAIN_MS
 from streams.working.answers import TICK_KEY
 from streams.working.fold import Work
-from streams.working.kept import WAITING
+from streams.working.kept import KEPT_BYTES_MAX, WAITING
 from streams.working.route import work_route
 from streams.working.task import Failed, Task
 
@@ -143,6 +143,23 @@ def test_its_dead_letter_wakes_it_where_that_is_sent_again_and_does_nothing_else
     clock.driver.advance(MINUTE_MS, step_ms=1_000)
     assert [value for value, _ in clock.woken] == ["60000"]
     assert len(clock.waiting()) == 2
+
+
+def test_an_event_too_large_to_wait_for_its_timer_has_no_effect_and_is_a_dead_letter() -> None:
+    def begin(task: Task) -> None:
+        task.put(b"done", b"1")
+        task.emit(DONE, task.key, b"told")
+        task.wake("look", task.now_ms + MINUTE_MS)
+
+    work = Work("clock", SOURCE, begin, woken=begin, patience=PATIENCE)
+    driver = TopologyDriver([work_route(work, to=(DONE,), changelog="c", dead_letters="dead")])
+    for _ in range(2):
+        driver.pipe(SOURCE, b"a", b"x" * (KEPT_BYTES_MAX + 1), partition=0, headers=headers("e1"))
+    # Sent again it is tried again.
+    assert [one.reason for one in driver.dead_letters] == ["TOO_LARGE_TO_WAIT"] * 2
+    assert "cannot wait for a timer" in driver.dead_letters[0].detail
+    assert driver.read(DONE) == []
+    assert b"done" not in driver.stored(SOURCE, 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), min_size=1, max_size=12))
