@@ -37,6 +37,16 @@ _ERROR: Final = 2
 log: Final = logging.getLogger("seatstream.spans")
 
 
+class _Stays(urllib.request.HTTPRedirectHandler):
+    """Goes nowhere else: the headers have tokens that are for the collector alone."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER: Final = urllib.request.build_opener(_Stays)
+
+
 class Kind(IntEnum):
     """What a span is of, by OTLP's numbers."""
 
@@ -107,7 +117,7 @@ class Spans:
         body = json.dumps(message(spans, self._service)).encode()
         request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310 (ours)
         try:
-            with urllib.request.urlopen(request, timeout=POST_S) as answer:  # noqa: S310
+            with _OPENER.open(request, timeout=POST_S) as answer:
                 answer.read()
         except (OSError, HTTPException) as error:
             self.dropped += len(spans)

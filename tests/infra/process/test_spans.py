@@ -24,6 +24,7 @@ class Collector:
     def __init__(self) -> None:
         self.posts: list[tuple[str, dict[str, str], Any]] = []
         self.status = 200
+        self.goes_to = ""
         self.may_answer = threading.Event()
         self.may_answer.set()
 
@@ -38,6 +39,13 @@ class Collector:
                 taken.posts.append((self.path, headers, json.loads(body)))
                 taken.may_answer.wait(60)
                 self.send_response(taken.status)
+                if taken.goes_to:
+                    self.send_header("Location", taken.goes_to)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                taken.posts.append((self.path, dict(self.headers.items()), {}))
+                self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -140,6 +148,18 @@ def test_what_a_collector_refuses_is_dropped_and_counted(
         assert wait_until(lambda: told.dropped == 1, 60)
         told.close()
     assert "1 spans were not taken" in caplog.text
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_tokens_of_a_collector_go_to_nobody_it_names(status: int, collector: Collector) -> None:
+    another = Collector()
+    with collector.serving() as url, another.serving() as elsewhere:
+        collector.status, collector.goes_to = status, elsewhere
+        told = Spans(a_collector(url), {"authorization": "secret"}, "pod-1")
+        told.add(SPAN)
+        assert wait_until(lambda: told.dropped == 1, 60)
+        told.close()
+    assert another.posts == []
 
 
 def test_a_collector_that_is_away_costs_its_spans_and_nothing_else() -> None:
