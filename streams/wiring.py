@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Final
 
@@ -71,6 +71,8 @@ class Parts:
     seats: SeatCodecs
     payments: PaymentCodecs
     carts: CartCodecs
+    # Whoever adds one anywhere changes what no other stands for.
+    _: KW_ONLY
     cached_seats: int = 1_000_000
     status_topics: tuple[str, ...] = STATUS
     gateways: Sequence[Gateway] = ()

@@ -58,7 +58,9 @@ class World:
 
     def __init__(self) -> None:
         named: Any = [Named()]
-        flow = routes(Parts(SEAT_CODECS, CODECS, CartCodecs.of(IDS), 1_000, named))
+        flow = routes(
+            Parts(SEAT_CODECS, CODECS, CartCodecs.of(IDS), cached_seats=1_000, gateways=named)
+        )
         self.routes = {route.source: route for route in flow}
         self.deadly = Deadly()
         flow = tuple(dying(route, DECODERS, self.deadly) for route in flow)

@@ -64,7 +64,7 @@ class PaidCarts(Carting):
         self, rows: Sequence[str] = ("...",) * 3, prices: Sequence[int] = (PRICE,) * 3
     ) -> None:
         named: Any = [Named()]
-        flow = routes(Parts(SEAT_CODECS, CODECS, CART_CODECS, 1_000, gateways=named))
+        flow = routes(Parts(SEAT_CODECS, CODECS, CART_CODECS, cached_seats=1_000, gateways=named))
         self.routes = {route.source: route for route in flow}
         self.deadly = Deadly()
         dead = tuple(dying(route, DECODERS, self.deadly) for route in flow)
