@@ -58,6 +58,8 @@ ALONE: Final = b"\xfca"
 ALONE_MS: Final = 60_000
 _READ: Final = "waiting records read"
 _UNSURVIVED: Final = "no worker survived it"
+_LONGER_UNSURVIVED: Final = 28
+"""So many times longer a timer pauses whose attempts end workers: a week, by default."""
 
 _PATIENCE: Final = Patience()
 
@@ -425,7 +427,8 @@ class WorkFold(Fold):
 
     def _set_anew(self, kept: Kept) -> None:
         """Set a timer whose attempts have all failed, and note whose event wakes it sooner."""
-        due_ms = self.log_time_ms + self.work.again_ms
+        times = _LONGER_UNSURVIVED if kept.last == _UNSURVIVED else 1
+        due_ms = self.log_time_ms + self.work.again_ms * times
         self._set(fresh(kept, kept.timer, due_ms), due_ms)
         lines = {*self.inbox.noted(kept.event).split(), kept.line.removeprefix(LINE)}
         self.inbox.note(kept.event, b" ".join(sorted(lines)), self.log_time_ms)

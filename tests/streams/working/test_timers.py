@@ -193,9 +193,10 @@ def test_one_that_kills_at_every_tick_is_a_dead_letter_and_blames_no_tick() -> N
     assert refuse is not None
     assert progress is not None
     store, base = clock.driver.state(SOURCE, 0).store, clock.driver.log_time_ms
-    letters, died = [], 0
-    for number in range(60):
-        at_ms = base + 61_000 + 5_000 * number
+    letters, died, after_days = [], 0, {}
+    # Every 5 s, then every 6 hours.
+    for number in range(60 + 30):
+        at_ms = base + 61_000 + 5_000 * min(60, number) + WAKE_AGAIN_MS * max(0, number - 60)
         tick = PipedRecord(SOURCE, 0, 100 + number, at_ms, TICK_KEY, b"%d" % at_ms)
         batch, state = Batch(SOURCE, 0, 1, [tick], frozenset()), PartitionState(store)
         try:
@@ -208,8 +209,11 @@ def test_one_that_kills_at_every_tick_is_a_dead_letter_and_blames_no_tick() -> N
         letters += effects.dead_letters
         state.write(state.seal(), None)
         state.release()
+        after_days[(at_ms - base) // (24 * 60 * MINUTE_MS)] = died
     assert [one.record.value for one in letters] == [b"60000"]
-    assert died == 3
+    # It ends no worker again before a week is over.
+    assert (after_days[0], after_days[6]) == (3, 3)
+    assert after_days[7] > 3
     assert [value for value, _ in clock.woken] == ["60007"]
 
 
