@@ -1,14 +1,18 @@
 """Buyers pay over HTTP: a pod, a worker of every role and the mock gateway, on a real stack."""
 
 import json
+import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Barrier
+from typing import Any
 
 import httpx
 import pytest
 from integration.conftest import FAST_SESSIONS
-from integration.pods import PodProcess, Servers, logged, run_script
+from integration.pods import PodProcess, Servers, logged, reason, run_audit, run_script
 from integration.workers import Worker
 from redis import Redis
 from support.gateways.running import VARIABLES, RunningGateway, running_gateway
@@ -28,7 +32,7 @@ EVENT = 7
 PARTITIONS = 4
 PRICE = 4_500
 PATIENCE_S = 120
-PLAN = {
+PLAN: dict[str, Any] = {
     "event": "Paid",
     "sections": [{"section": "A", "rows": 10, "seats": 20, "category": "front"}],
     "currency": "EUR",
@@ -109,6 +113,18 @@ class Shop:
         header = header_of(ids.id_by_subject[f"{topic}-{PAYMENTS}{record}"])
         records = logged(servers.brokers, topic, PARTITIONS, reservation_id)
         return sum((one.value or b"").startswith(header) for one in records)
+
+    def pay_cart(self, place: str, amount: int) -> str:
+        """Pay for a cart; return the address of its payment, once that is done."""
+        begun = self.pod.client.post(
+            f"{place}/payments",
+            json={"amount": amount, "currency": "EUR", "method": "card"},
+            headers={"Idempotency-Key": f"pay-{place}"[:64]},
+        )
+        assert begun.status_code == 202, begun.text
+        where = begun.headers["location"]
+        self.reach(where, "DONE")
+        return where
 
     def reach(self, place: str, status: str) -> dict[str, object]:
         """Wait by long polls until a payment stands so."""
@@ -367,3 +383,114 @@ def test_a_key_has_its_answer_after_redis_the_pod_and_the_workers_disk_were_lost
     shop.gateway.control("/settle", order_id=shop.order(open_still), outcome="captured")
     shop.reach(first[open_still].headers["location"], "DONE")
     assert [shop.kept(one) for one in first] == [2 * PRICE, 2 * PRICE]
+
+
+class Limited:
+    """An event with limits, and one buyer who asks two pods."""
+
+    def __init__(self, shop: Shop, pods: tuple[PodProcess, PodProcess], event: int) -> None:
+        self.shop = shop
+        self.pods = pods
+        self.event = event
+
+    def open(self, **rules: int) -> None:
+        """Open it, for sale at once; return when both pods know of it."""
+        body = {
+            "event_id": self.event,
+            "name": f"Event {self.event}",
+            "starts_at_ms": int(time.time() * 1000) + 86_400_000,
+            "plan": PLAN
+            | {"sections": [PLAN["sections"][0] | {"section": name} for name in "ABC"]},
+            **rules,
+        }
+        headers = {"Idempotency-Key": f"open-{self.event}"}
+        done = self.pods[0].client.post("/v1/events", json=body, headers=headers)
+        assert done.status_code in {201, 202}, done.text
+        assert wait_until(lambda: all(map(self.is_on_sale, self.pods)), PATIENCE_S)
+
+    def is_on_sale(self, pod: PodProcess) -> bool:
+        found = pod.client.get(f"/v1/events/{self.event}")
+        return found.status_code == 200 and bool(found.json()["sale_state"] == "on_sale")
+
+    def want(self, key: str, quantity: int = 1, *, at: int = 0) -> httpx.Response:
+        """Ask one of the pods for a cart; a key has a section of its own."""
+        items = [{"section": "ABC"[len(key) % 3], "quantity": quantity}]
+        return self.pods[at % 2].client.post(
+            f"/v1/events/{self.event}/carts",
+            json={"items": items},
+            headers={"Idempotency-Key": key, "Prefer": "wait=60"},
+        )
+
+    def want_at_once(self, keys: list[str], *, at: int = 0) -> Counter[str]:
+        """Ask for a cart under each key at the same time; return how often what was answered.
+
+        at: which of the pods is asked first; then they take turns.
+        """
+        with ThreadPoolExecutor(len(keys)) as threads:
+            asked = [
+                threads.submit(self.want, key, at=number) for number, key in enumerate(keys, at)
+            ]
+            answers = [one.result() for one in asked]
+        return Counter(
+            answer.json().get("reason") or answer.json()["status"] for answer in answers
+        )
+
+
+@contextmanager
+def two_pods(shop: Shop) -> Iterator[tuple[PodProcess, PodProcess]]:
+    """Give the pod of the shop and another one, of the same user."""
+    other = shop.new_pod("limits-pod")
+    try:
+        yield shop.pod, other.wait_ready()
+    finally:
+        other.end()
+
+
+def test_d14_what_a_buyer_may_have_is_exact_at_two_pods_whatever_is_asked_again_or_given_back(
+    shop: Shop,
+) -> None:
+    with two_pods(shop) as pods:
+        limited, brief = Limited(shop, pods, 70), Limited(shop, pods, 71)
+        limited.open(max_seats_per_user=6, max_open_holds_per_user=4)
+        keys = [f"d14-{number}-{'x' * number}" for number in range(12)]
+        assert limited.want_at_once(keys) == {"HELD": 4, "HOLD_LIMIT": 8}
+        # The same keys come again at once, at both pods: they are counted once.
+        again = [key for key in keys for _ in range(2)]
+        assert limited.want_at_once(again) == {"HELD": 8, "HOLD_LIMIT": 16}
+        single = pods[1].create(limited.event, "d14-single", "A")
+        assert (single.status_code, single.json()["reason"]) == (409, "CART_NEEDED")
+        held = [
+            f"/v1/carts/{answer.json()['cart_id']}"
+            for answer in map(limited.want, keys)
+            if answer.status_code == 201
+        ]
+        # What is given back may be had again, whoever asks first.
+        for _ in range(2):
+            assert pods[0].client.delete(held[0]).json()["status"] == "RELEASED"
+        more = [f"d14-more-{number}" for number in range(4)]
+        assert limited.want_at_once(more) == {"HELD": 1, "HOLD_LIMIT": 3}
+        # What is sold is no open hold, and a seat still.
+        sold = shop.pay_cart(held[1], PRICE)
+        more = [f"d14-again-{number}" for number in range(4)]
+        assert limited.want_at_once(more) == {"HELD": 1, "HOLD_LIMIT": 3}
+        # Five seats are had; two of one hold would be too many, were there a hold left.
+        assert shop.pod.client.delete(held[2]).json()["status"] == "RELEASED"
+        assert reason(limited.want("d14-three", 3)) == (409, "HOLD_LIMIT")
+        back = shop.pod.client.post(f"{held[1]}:refund", headers={"Idempotency-Key": "d14-back"})
+        assert back.status_code == 202, back.text
+        shop.reach(sold, "REFUNDED")
+        assert wait_until(
+            lambda: shop.pod.client.get(held[1]).json()["status"] == "REFUNDED", PATIENCE_S
+        )
+        assert limited.want("d14-three-now", 3).status_code == 201
+        brief.open(max_seats_per_user=2, hold_ms=2_000, max_hold_ms=2_000)
+        first = brief.want("d14-brief", 2)
+        assert first.status_code == 201, first.text
+        place = f"/v1/carts/{first.json()['cart_id']}"
+        assert wait_until(
+            lambda: shop.pod.client.get(place).json()["status"] == "RELEASED", PATIENCE_S
+        )
+        assert brief.want("d14-brief-2", 2, at=1).status_code == 201
+    done = run_audit(shop.servers, "--json", "--ledger", str(shop.gateway.process.ledger))
+    figures: dict[str, Any] = json.loads(done)
+    assert (figures["verdict"], figures["held_over_limit"]) == ("exact", 0), done
