@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from api.pod import Pod
 from api.seat_bodies import BestAvailable, ChosenSeats
 from api.web.problems import Problem
-from state.domain.carts.cart import Cart
+from state.domain.carts.values import Cart
 from state.domain.keys import part_id
 from state.domain.layout import SeatRange
 from state.domain.outcome import Outcome, OutcomeKind, ReservationView, after

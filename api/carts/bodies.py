@@ -8,7 +8,8 @@ from api.commands.payment_way import PaymentStatus, PaymentWay
 from api.seat_bodies import STRICT, BestAvailable, ChosenSeats, SeatBody, Section, seat_body
 from api.web.consistency_tokens import TOKEN_FORM, token_of
 from api.web.whole_numbers import INT64_MAX
-from state.domain.carts.cart import PARTS_MAX, Cart, CartStatus, OnFailure, Part, Wanted
+from state.domain.carts.statuses import CartStatus, OnFailure
+from state.domain.carts.values import PARTS_MAX, Cart, Part, Wanted
 from state.domain.layout import SEATS_PER_HOLD_MAX
 from state.domain.outcome import WITH_DEADLINE, reason_of
 from state.domain.reasons import Reason

@@ -33,7 +33,8 @@ from api.web.ids import EventIdInPath, ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
 from api.web.whole_numbers import Int64
-from state.domain.carts.cart import AT_REST, Cart, CartEnd, CartStatus, OnFailure
+from state.domain.carts.statuses import AT_REST, CartEnd, CartStatus, OnFailure
+from state.domain.carts.values import Cart
 from state.domain.keys import cart_key, issued_id, part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import Status

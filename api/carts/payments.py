@@ -20,8 +20,10 @@ from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
-from state.domain.carts.cart import Cart, CartStatus, refusal_to_pay
+from state.domain.carts.life import refusal_to_pay
 from state.domain.carts.payment import UNDER_WAY, Step
+from state.domain.carts.statuses import CartStatus
+from state.domain.carts.values import Cart
 from state.domain.keys import cart_key, cart_payment_id, split_issued_id, ticket_of
 from state.domain.purchases.statuses import PurchaseStatus
 from state.domain.reasons import Reason

@@ -9,7 +9,7 @@ from api.pod import Pod
 from api.standing import UNANSWERED
 from api.web.problems import Problem, told_as
 from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS
-from state.domain.carts.cart import Cart
+from state.domain.carts.values import Cart
 from state.domain.keys import CART, PURCHASE, cart_payment_id, split_issued_id
 from state.domain.reasons import ApiReason
 from state.records.carts import cart_of

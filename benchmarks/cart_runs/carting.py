@@ -22,7 +22,8 @@ from benchmarks.seat_runs.paced import open_sections
 from benchmarks.seat_runs.worker import Worker
 from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
 from scripts.traffic.sending import CommandSender
-from state.domain.carts.cart import CartStatus, OnFailure, Wanted
+from state.domain.carts.statuses import CartStatus, OnFailure
+from state.domain.carts.values import Wanted
 from state.domain.keys import CART, cart_key, issued_id, partition_of, ticket_of
 from state.records.carts import CartEncoders, cart_of
 from state.stores import envelope

@@ -7,7 +7,7 @@ from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS
 from serdes.avro.codegen import Encode
 from serdes.codecs import Codecs, made, read_from, stored_as, written_to
 from serdes.decoding import TopicDecoder
-from state.domain.carts.cart import Cart
+from state.domain.carts.values import Cart
 from state.records.carts import CARTS
 from state.records.commands import CommandEncoders
 from state.records.payments import PAYMENTS

@@ -8,10 +8,11 @@ from schemas.topics import CART_COMMANDS
 from serdes.avro.stored import stored_decoder
 from serdes.encoding import encoders
 from serdes.registry.ids import SchemaIds
-from state.domain.carts.cart import Cart, OnFailure, Part, Standing, Wanted
 from state.domain.carts.limits import UNLIMITED, Limits
 from state.domain.carts.parties import Party
 from state.domain.carts.payment import CartPayment
+from state.domain.carts.statuses import OnFailure
+from state.domain.carts.values import Cart, Part, Standing, Wanted
 from state.domain.layout import SeatPosition, SeatRange
 
 CARTS: Final = "io.seatstream.carts."

@@ -6,7 +6,7 @@ its cart the whole of how it stands: so no word depends on having heard the one 
 
 from __future__ import annotations
 
-from state.domain.carts.cart import Standing
+from state.domain.carts.values import Standing
 from state.domain.keys import RESERVATION, cart_key, split_part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import Reservation, Status

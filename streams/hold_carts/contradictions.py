@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from state.domain.carts.cart import CartStatus, OnFailure
 from state.domain.carts.limits import is_counted
+from state.domain.carts.statuses import CartStatus, OnFailure
 from state.domain.keys import (
     BUYER,
     CART,

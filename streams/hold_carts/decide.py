@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from state.domain.carts.cart import (
-    PARTS_MAX,
-    Cart,
-    OnFailure,
-    Standing,
+from state.domain.carts.life import (
     begin,
     cancelled,
     extended,
@@ -21,6 +17,8 @@ from state.domain.carts.cart import (
 )
 from state.domain.carts.limits import LISTED_MAX, Limits, exceeds
 from state.domain.carts.payment import Answer, Ask, CartPayment
+from state.domain.carts.statuses import OnFailure
+from state.domain.carts.values import PARTS_MAX, Cart, Standing
 from state.domain.keys import (
     CART,
     cart_key,

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
-from state.domain.carts.cart import Cart, CartStatus, Part, given_up, unstarted
+from state.domain.carts.life import given_up, unstarted
 from state.domain.carts.limits import is_counted
 from state.domain.carts.payment import Answer, Ask, Step, answer
+from state.domain.carts.statuses import CartStatus
+from state.domain.carts.values import Cart, Part
 from state.domain.keys import (
     BUYER,
     CART,

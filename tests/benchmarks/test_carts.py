@@ -13,7 +13,9 @@ from benchmarks.pod_runs.arena import EVENT_ID, Arena
 from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
-from state.domain.carts.cart import CartStatus, OnFailure, Part, begin
+from state.domain.carts.life import begin
+from state.domain.carts.statuses import CartStatus, OnFailure
+from state.domain.carts.values import Part
 from state.domain.keys import CART, cart_key, is_cart_id, partition_of
 from state.records.carts import CartEncoders, OpenCart
 from state.stores import envelope

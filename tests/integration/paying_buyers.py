@@ -21,7 +21,8 @@ from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, SECTION_COMMANDS
 from scripts.brokers.addresses import servers
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import CommandEncoders, schema_ids
-from state.domain.carts.cart import OnFailure, Wanted
+from state.domain.carts.statuses import OnFailure
+from state.domain.carts.values import Wanted
 from state.domain.keys import (
     Order,
     cart_key,

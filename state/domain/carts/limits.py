@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from state.domain.carts.cart import Cart, Part
 from state.domain.carts.parties import Party
+from state.domain.carts.values import Cart, Part
 from state.domain.reservation import Status
 
 LISTED_MAX: Final = 1_000

@@ -3,7 +3,9 @@
 from support.carts.carting import SECTIONS
 
 from api.carts.bodies import CartWish, Party, cart_body, first_refusal
-from state.domain.carts.cart import Cart, OnFailure, Part, Standing, begin, heard
+from state.domain.carts.life import begin, heard
+from state.domain.carts.statuses import OnFailure
+from state.domain.carts.values import Cart, Part, Standing
 from state.domain.layout import SeatRange
 from state.domain.reasons import Reason
 from state.domain.reservation import Status

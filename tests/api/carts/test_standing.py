@@ -11,7 +11,7 @@ from support.pods.conditions import until
 from api.carts.standing import awaited_cart, cart_at_owner
 from api.pod import Pod
 from api.web.problems import Problem
-from state.domain.carts.cart import CartStatus
+from state.domain.carts.statuses import CartStatus
 from state.owners.lookup import OwnerNotReady
 
 A, B, _ = SECTIONS

@@ -7,8 +7,8 @@ from support.seats.section_commands import IDS
 from schemas.topics import CART_COMMANDS, subject
 from serdes.avro.schema_files import current
 from serdes.wire import schema_id_of
-from state.domain.carts.cart import CartEnd, CartStatus, OnFailure
 from state.domain.carts.payment import Ask, Step
+from state.domain.carts.statuses import CartEnd, CartStatus, OnFailure
 from state.records.carts import CARTS
 
 

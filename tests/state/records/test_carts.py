@@ -11,16 +11,10 @@ from support.carts.carting import CODECS, PODS
 from serdes.avro.field_names import field_names
 from serdes.avro.refused import Refused
 from serdes.decoding import Decoded
-from state.domain.carts.cart import (
-    Cart,
-    CartEnd,
-    CartStatus,
-    OnFailure,
-    Part,
-    Standing,
-)
 from state.domain.carts.parties import Party
 from state.domain.carts.payment import Ask, CartPayment, Step
+from state.domain.carts.statuses import CartEnd, CartStatus, OnFailure
+from state.domain.carts.values import Cart, Part, Standing
 from state.domain.layout import SeatPosition, SeatRange
 from state.domain.purchases.values import Say
 from state.domain.reasons import Reason

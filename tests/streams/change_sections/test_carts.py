@@ -20,7 +20,7 @@ from support.seats.section_commands import (
 
 from schemas.topics import CART_COMMANDS
 from serdes.decoding import Decoded
-from state.domain.carts.cart import Standing
+from state.domain.carts.values import Standing
 from state.domain.reasons import Reason
 from state.domain.reservation import ReleaseCause, Status
 from state.records.carts import CARTS, standing_of

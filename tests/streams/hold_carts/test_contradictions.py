@@ -10,8 +10,9 @@ from support.carts.carting import (
     open_cart,
 )
 
-from state.domain.carts.cart import Cart, OnFailure
 from state.domain.carts.parties import Party
+from state.domain.carts.statuses import OnFailure
+from state.domain.carts.values import Cart
 from state.domain.keys import CART
 from state.domain.reservation import Status
 from state.records.carts import cart_of

@@ -16,7 +16,8 @@ from support.carts.carting import (
 )
 from support.seats.section_commands import EVENT, Pair, hold
 
-from state.domain.carts.cart import CartStatus, OnFailure, Wanted
+from state.domain.carts.statuses import CartStatus, OnFailure
+from state.domain.carts.values import Wanted
 from state.domain.keys import cart_key, partition_of
 from state.domain.reasons import Reason
 from streams.hold_carts.decide import key_of

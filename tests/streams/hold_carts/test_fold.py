@@ -23,7 +23,8 @@ from support.seats.section_commands import EVENT
 from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
-from state.domain.carts.cart import CartStatus, Standing
+from state.domain.carts.statuses import CartStatus
+from state.domain.carts.values import Standing
 from state.domain.keys import cart_key, part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import Status

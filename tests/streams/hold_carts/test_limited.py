@@ -19,8 +19,9 @@ from support.carts.carting import (
 from support.examples import of_whole
 from support.seats.section_commands import EVENT, confirm
 
-from state.domain.carts.cart import Cart, CartStatus, OnFailure
 from state.domain.carts.limits import Limits
+from state.domain.carts.statuses import CartStatus, OnFailure
+from state.domain.carts.values import Cart
 from state.domain.keys import BUYER, CART, cart_key
 from state.domain.reasons import Reason
 from state.domain.reservation import Status

@@ -42,8 +42,8 @@ from support.seats.section_commands import (
 )
 
 from scripts.auditing.checks import audit
-from state.domain.carts.cart import CartStatus, OnFailure
 from state.domain.carts.payment import Step
+from state.domain.carts.statuses import CartStatus, OnFailure
 from state.domain.keys import partition_of, section_key
 from state.domain.purchases.statuses import PurchaseStatus
 from state.domain.reservation import Status

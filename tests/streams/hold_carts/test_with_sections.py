@@ -23,7 +23,8 @@ from support.carts.carting import (
 from support.examples import of_whole
 from support.seats.section_commands import EVENT, confirm, hold, release
 
-from state.domain.carts.cart import AT_REST, Cart, CartEnd, CartStatus, OnFailure, Wanted
+from state.domain.carts.statuses import AT_REST, CartEnd, CartStatus, OnFailure
+from state.domain.carts.values import Cart, Wanted
 from state.domain.keys import CART, partition_of, section_key
 from state.domain.reservation import Status
 from state.records.carts import cart_of

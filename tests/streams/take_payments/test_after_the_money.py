@@ -10,7 +10,7 @@ from support.issuing.after_the_money import ALLOCATED_TO, CONFIRMED, CREATED, Af
 from support.payments.shop import PAYMENTS, SEATS, Shop, whole_sale
 from support.seats.section_commands import hold_chosen, start_payment
 
-from state.domain.carts.cart import OnFailure
+from state.domain.carts.statuses import OnFailure
 from state.domain.keys import ALLOCATED, ISSUED, PURCHASE
 from state.domain.purchases.statuses import PurchaseStatus
 from state.records.payments import purchase_of

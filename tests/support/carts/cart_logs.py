@@ -26,7 +26,7 @@ from schemas.topics import (
     SECTION_STATUS,
 )
 from scripts.auditing.log import Log, LogRecord, Records
-from state.domain.carts.cart import OnFailure
+from state.domain.carts.statuses import OnFailure
 from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore
 from streams.driver import PipedRecord

@@ -8,8 +8,9 @@ from support.seats.section_commands import EVENT, IDS, Pair, open_section
 
 import topology
 from schemas.topics import CART_COMMANDS, SECTION_COMMANDS
-from state.domain.carts.cart import Cart, OnFailure, Wanted
 from state.domain.carts.limits import UNLIMITED, Limits
+from state.domain.carts.statuses import OnFailure
+from state.domain.carts.values import Cart, Wanted
 from state.domain.keys import CART, RESERVATION, cart_key, part_id, partition_of, section_key
 from state.domain.reservation import Reservation, Status
 from state.records.cart_codecs import CartCodecs

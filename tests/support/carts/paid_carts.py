@@ -21,7 +21,7 @@ from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import identity, open_section
 
 from schemas.topics import PAYMENT_COMMANDS
-from state.domain.carts.cart import Cart
+from state.domain.carts.values import Cart
 from state.domain.keys import CART, PURCHASE, cart_payment_id
 from state.domain.purchases.statuses import PurchaseStatus
 from state.domain.purchases.values import Finding, Heard, Question

@@ -39,8 +39,9 @@ from schemas.topics import (
     SEAT_UNLOCK,
     SECTION_COMMANDS,
 )
-from state.domain.carts.cart import Cart, OnFailure
 from state.domain.carts.limits import UNLIMITED, Limits
+from state.domain.carts.statuses import OnFailure
+from state.domain.carts.values import Cart
 from state.domain.keys import CART, PURCHASE, RESERVATION, split_part_id
 from state.domain.purchases.values import Finding, Heard, Question
 from state.domain.reservation import Reservation, Status

@@ -34,8 +34,9 @@ from support.seats.section_commands import EVENT, extend, hold, refund_seats, st
 from scripts.auditing.checks import audit
 from scripts.auditing.log import Log
 from scripts.auditing.report import Report
-from state.domain.carts.cart import Cart, CartStatus, OnFailure
 from state.domain.carts.limits import Limits
+from state.domain.carts.statuses import CartStatus, OnFailure
+from state.domain.carts.values import Cart
 from state.domain.keys import BUYER, CART, PURCHASE, cart_payment_id, section_key
 from state.domain.reservation import Status
 from state.records.carts import cart_of

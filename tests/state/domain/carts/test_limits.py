@@ -2,9 +2,11 @@
 
 import pytest
 
-from state.domain.carts.cart import Cart, OnFailure, Part, Standing, begin
+from state.domain.carts.life import begin
 from state.domain.carts.limits import UNLIMITED, Limits, exceeds, is_counted
 from state.domain.carts.parties import Party
+from state.domain.carts.statuses import OnFailure
+from state.domain.carts.values import Cart, Part, Standing
 from state.domain.layout import SeatRange
 from state.domain.reservation import Status
 

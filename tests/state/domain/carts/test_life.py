@@ -8,15 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.domain.carts.cart import (
-    AT_REST,
-    TRANSITIONS,
-    Cart,
-    CartEnd,
-    CartStatus,
-    OnFailure,
-    Part,
-    Standing,
+from state.domain.carts.life import (
     begin,
     cancelled,
     extended,
@@ -29,6 +21,8 @@ from state.domain.carts.cart import (
 )
 from state.domain.carts.parties import Party
 from state.domain.carts.payment import Ask, CartPayment, Step
+from state.domain.carts.statuses import AT_REST, CartEnd, CartStatus, OnFailure
+from state.domain.carts.values import Cart, Part, Standing
 from state.domain.layout import SeatRange
 from state.domain.purchases.values import Say
 from state.domain.reasons import Reason
@@ -329,12 +323,6 @@ def given_back(*sections: bytes) -> Cart:
             cart = settled(cart, Say.RELEASE_SEATS, 1, NOW)
     assert cart.payment.step == Step.GIVEN_BACK
     return cart
-
-
-def test_every_status_leads_where_the_table_says_and_nothing_begins_twice() -> None:
-    assert set(TRANSITIONS) == set(CartStatus)
-    assert all(C.ASKING not in nexts for was, nexts in TRANSITIONS.items() if was)
-    assert all(C.UNSPECIFIED not in nexts for nexts in TRANSITIONS.values())
 
 
 # In any order, beside sections that know the truth.
