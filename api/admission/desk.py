@@ -5,7 +5,7 @@ not answer, everybody is told to hold the position, and nobody is let in or sent
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -178,6 +178,12 @@ class WaitingDesk(Part):
             await self._say(event_id, users, places)
         return room, places
 
+    async def keep_waiting(self, users: Iterable[str]) -> None:
+        """Have users who follow streams go on to wait for their one event; not certain."""
+        keeping = (self._ask("PEXPIRE", waits_in(user), STALE_MS) for user in users)
+        # A claim that was not extended is extended by the next call, or made anew by entering.
+        await asyncio.gather(*keeping, return_exceptions=True)
+
     async def leave(self, event_id: int, user_id: str) -> Place:
         """Give a turn up, and return where the user stood; raises Problem."""
         with self._told(event_id):
@@ -264,7 +270,10 @@ class WaitingDesk(Part):
         """Have a user wait for one event at a time; say whether that is new. Raises Problem."""
         name, text = waits_in(user_id), b"%d" % event_id
         former = await self._ask("SET", name, event_id, "NX", "GET", "PX", STALE_MS)
-        if former is not None and former != text:
+        if former is not None and not former.isdigit():
+            # None of ours: it is nobody's word that the user waits elsewhere.
+            await self._ask("SET", name, event_id, "PX", STALE_MS)
+        elif former is not None and former != text:
             raise Problem.of(
                 ApiReason.WAITS_ELSEWHERE,
                 "One event at a time: leave the other waiting room first.",

@@ -102,7 +102,10 @@ class PlaceStreams:
 
     async def _at_tick(self, tick: int) -> None:
         await asyncio.gather(*map(self._look_at, list(self._followers)))
-        self._look_after(tick % COMMENT_TICKS)
+        group = tick % COMMENT_TICKS
+        users = {follower.user_id for follower in self._all() if follower.group == group}
+        await self._pod.waiting.keep_waiting(users)
+        self._look_after(group)
 
     def _all(self) -> Iterable[Follower]:
         return [one for followers in self._followers.values() for one in followers]

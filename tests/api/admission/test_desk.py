@@ -91,6 +91,30 @@ def test_s000_14_a_user_waits_for_one_event_at_a_time(redis_url: str) -> None:
     run(redis_url, test)
 
 
+def test_s000_14_who_follows_a_stream_goes_on_to_wait_for_one_event(redis_url: str) -> None:
+    async def test(desk: WaitingDesk, client: Redis) -> None:
+        one, other, user = await opened(desk), await opened(desk), somebody()
+        await desk.enter(one, user, None)
+        await client.pexpire(waits_in(user), 10_000)
+        await desk.keep_waiting([user, "nobody"])
+        assert await client.pttl(waits_in(user)) > 10_000
+        assert not await client.exists(waits_in("nobody"))
+        await refused(desk.enter(other, user, None), 409, "WAITS_ELSEWHERE")
+
+    run(redis_url, test)
+
+
+def test_b80_what_others_have_put_under_the_key_of_a_user_keeps_nobody_out(redis_url: str) -> None:
+    async def test(desk: WaitingDesk, client: Redis) -> None:
+        one, other, user = await opened(desk), await opened(desk), somebody()
+        await client.set(waits_in(user), b"\xff no event")
+        assert (await desk.enter(one, user, None)).entry is Entry.NEW
+        assert 0 < await client.pttl(waits_in(user)) <= STALE_MS
+        await refused(desk.enter(other, user, None), 409, "WAITS_ELSEWHERE")
+
+    run(redis_url, test)
+
+
 def test_who_finds_no_room_waits_for_no_event(redis_url: str) -> None:
     async def test(desk: WaitingDesk, client: Redis) -> None:
         user, none = somebody(), next(EVENTS)

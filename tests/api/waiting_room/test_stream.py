@@ -4,7 +4,7 @@ Rooms are models in memory; the ticks are quick, and nothing depends on how quic
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -191,6 +191,28 @@ def test_f64_a_room_that_cannot_be_reached_is_told_once_and_then_the_place_again
         assert stream.answer.body.count(b"event: hold") == 1
         monkeypatch.setattr(room.desk.rooms, "look", look)
         assert (await first(stream)).id == place.id
+
+    run(monkeypatch, test)
+
+
+def test_who_follows_a_stream_waits_for_no_other_event_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(room: Room) -> None:
+        await room.open()
+        await room.enter("ann", "ben")
+        kept: list[str] = []
+
+        async def keep(users: Iterable[str]) -> None:
+            kept.extend(users)
+
+        monkeypatch.setattr(room.desk, "keep_waiting", keep)
+        stream = room.follow("ann")
+        await first(stream)
+        async with asyncio.timeout(60):
+            while len(kept) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert set(kept) == {"ann"}
 
     run(monkeypatch, test)
 
