@@ -11,7 +11,15 @@ import pytest
 from integration.conftest import FAST_SESSIONS
 from integration.seat_workers import Seats
 from integration.workers import producing
-from support.carts.carting import SECTIONS, best, cart_id_of, open_cart, party, release_cart
+from support.carts.carting import (
+    SECTIONS,
+    best,
+    cart_id_of,
+    extend_cart,
+    open_cart,
+    party,
+    release_cart,
+)
 from support.seats.section_commands import PARTITIONS, Pair, open_section
 
 from infra.stack import QUICK_RESTART, ephemeral_stack
@@ -32,8 +40,10 @@ A, B, C = SECTIONS
 # life take carts on, hold seats, tell carts, give back, tell them again.
 DEATHS = (
     ("decided", 2),
+    ("transaction_begun", 3),
     ("records_produced", 3),
     ("offsets_added", 1),
+    ("commit_requested", 4),
     ("commit_acknowledged", 2),
     ("store_written", 4),
 )
@@ -45,7 +55,7 @@ class Box:
     def __init__(self, seats: Seats) -> None:
         self.seats = seats
         seats.environment |= {"SEATSTREAM_ROLES": "seats,carts"}
-        for section, row in zip(SECTIONS, ("." * 60, "...", "." * 60), strict=True):
+        for section, row in zip(SECTIONS, ("." * 80, "...", "." * 100), strict=True):
             seats.send(open_section(row, section=section))
 
     def send(self, *pairs: Pair) -> None:
@@ -88,6 +98,7 @@ def test_i25_a_kill_at_any_step_leaves_no_cart_half_held(box: Box) -> None:
         # The second section has three seats. No hold has more than eight: the party is parted.
         box.send(
             open_cart(whole, best(A, 1), party(C, 12, A)),
+            extend_cart(whole, "longer"),
             open_cart(split, best(A, 1), best(B, 4), best(C, 1), user="bob"),
             open_cart(given_back, best(A, 1), best(C, 1), user="eve"),
             release_cart(given_back, user="eve"),
