@@ -1,12 +1,14 @@
 """`seatstream tables rebuild` says what it lacks, and deletes nothing that it cannot write."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
+from infra.paths import ROOT
 from scripts.tables.commands import rebuild, refusal, tell
-from scripts.tables.reading import Found
+from scripts.tables.reading import TABLES, Found
 
 ADDRESSES = {"KAFKA_BROKERS": "127.0.0.1:1", "SCHEMA_REGISTRY_URL": "http://127.0.0.1:1"}
 BEFORE = {"purchases": 3, "orders": 3, "tickets": 6, "allocations": 1}
@@ -85,3 +87,9 @@ def test_rows_are_told_as_they_were_and_as_they_are(capsys: pytest.CaptureFixtur
         "left out: 1 values; the first is issued-changelog-0, offset 0: bad",
         "Refused: too few",
     ]
+
+
+def test_the_rights_that_are_listed_are_those_of_the_topics_that_are_read() -> None:
+    listed = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    [topics] = re.findall(r"^\| `tables` \| topics (.*) \| `Read` \|$", listed, re.MULTILINE)
+    assert set(re.findall(r"`([^`]+)`", topics)) == {topic.name for topic in TABLES.values()}
