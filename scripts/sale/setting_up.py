@@ -5,9 +5,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.stack import Stack
+from infra.stack import Stack, StackError
 from schemas.topics import TOPICS
 from scripts.brokers.addresses import Servers
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
@@ -26,10 +27,13 @@ RULES = Rules(hold_ms=8_000, max_hold_ms=20_000)
 
 
 def prepare_topics(brokers: str, display: Display) -> None:
-    """Create the topics."""
+    """Create the topics; raises StackError where the brokers do not in time."""
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
     steps = plan(TOPICS, {})
-    carry_out(admin, steps)
+    try:
+        carry_out(admin, steps)
+    except (KafkaException, TimeoutError) as error:
+        raise StackError(f"{error}. A busy machine needs longer: run it again") from error
     display.say(f"{len(steps)} topics created")
 
 

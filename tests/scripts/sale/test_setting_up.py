@@ -4,8 +4,11 @@ from typing import cast
 
 import pytest
 
+from infra.stack import StackError
+from scripts.contracts import topics as creating
 from scripts.processes.workers import Worker
-from scripts.sale.setting_up import running
+from scripts.sale.setting_up import prepare_topics, running
+from scripts.sale.table import Display
 
 
 class Noted:
@@ -42,3 +45,11 @@ def test_what_started_is_ended_where_another_does_not_start() -> None:
     with pytest.raises(OSError, match="no such"), running([cast("Worker", w) for w in workers]):
         pass
     assert notes == ["start a", *ENDED]
+
+
+def test_brokers_that_create_no_topics_in_time_are_a_part_that_did_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(creating, "TIMEOUT_S", 0.1)
+    with Display() as display, pytest.raises(StackError, match="run it again"):
+        prepare_topics("127.0.0.1:1", display)
