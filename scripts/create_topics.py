@@ -22,8 +22,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
-from schemas.topics import SECTION_STATUS, TOPICS
-from scripts.brokers.addresses import status_in
+from scripts.brokers.addresses import topics_in
 from scripts.command_line import add_json, cannot, parser_of, tell, until_stopped
 from scripts.contracts.topics import carry_out, existing_topics, plan
 from state.kafka.refusals import Refusals
@@ -50,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
         return cannot("create_topics", why, as_json=as_json)
     try:
         security = KafkaSecurity.from_env(os.environ)
-        status = status_in(os.environ)
+        topics = topics_in(os.environ)
     except BadSetting as error:
         return cannot("create_topics", error, as_json=as_json)
     refusals = Refusals()
@@ -58,7 +57,6 @@ def _run(options: argparse.Namespace) -> int:
     client |= {"log_level": 0, "error_cb": refusals}
     admin = AdminClient(client)
     try:
-        topics = [status if topic is SECTION_STATUS else topic for topic in TOPICS]
         found = existing_topics(admin, [topic.name for topic in topics])
         steps = plan(topics, found, options.partitions, options.replication)
         said = [str(step) for step in steps]

@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
-from schemas.topics import TOPICS
+from scripts.brokers.addresses import topics_in
 from scripts.brokers.open_transactions import NotEnded, end, find
 from scripts.command_line import add_json, cannot, parser_of, printable, tell, until_stopped
 
@@ -36,7 +36,8 @@ async def run(arguments: argparse.Namespace, connection: Mapping[str, Any]) -> i
     admin = AIOKafkaAdminClient(**connection)
     await admin.start()
     try:
-        found = await find(admin, arguments.topics)
+        topics = arguments.topics or [topic.name for topic in topics_in(os.environ)]
+        found = await find(admin, topics)
         if arguments.end is None:
             now_ms = time.time_ns() // 1_000_000
             lines = [printable(one.line(now_ms)) for one in found]
@@ -61,7 +62,6 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--topics",
         nargs="+",
-        default=[topic.name for topic in TOPICS],
         help="where to look (default: the topics of schemas/topics.py)",
     )
     parser.add_argument("--end", choices=("abort", "commit"), help="end the one named by --at")

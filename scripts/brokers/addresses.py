@@ -10,7 +10,7 @@ from infra.process.environment import BadSetting, Environment, without_password
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 from infra.process.settings import SharedSettings
 from infra.stack.addresses import configured
-from schemas.topics import SECTION_STATUS, Topic
+from schemas.topics import SECTION_STATUS, TOPICS, Topic
 
 
 class NotUp(Exception):
@@ -57,6 +57,12 @@ def status_in(environ: Mapping[str, str]) -> Topic:
 def status_named(name: str) -> Topic:
     """Return a topic of statuses: as section-status, under another name."""
     return replace(SECTION_STATUS, name=name)
+
+
+def topics_in(environ: Mapping[str, str]) -> list[Topic]:
+    """Return all topics, that of statuses as workers and pods are set to; raises BadSetting."""
+    status = status_in(environ)
+    return [status if topic is SECTION_STATUS else topic for topic in TOPICS]
 
 
 def servers() -> Servers:

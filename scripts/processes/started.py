@@ -35,15 +35,19 @@ def metric_at(url: str, name: str) -> float | None:
 
 
 class Started:
-    """A process of ours, with its log; before its start there is nothing to end or to read."""
+    """A process of ours, with its log; before its start there is nothing to end or to read.
+
+    root: the folder of the release that is started.
+    """
 
     def __init__(self, log: Path, environment: dict[str, str]) -> None:
         self._log = log
         self._environment = environment
         self._child: Child | None = None
+        self.root = ROOT
 
     def _start(self, command: Sequence[str]) -> None:
-        self._child = Child(command, ROOT, self._log, self._environment)
+        self._child = Child(command, self.root, self._log, self._environment)
 
     def set(self, settings: Mapping[str, str]) -> None:
         """Have these settings at the next start; an empty one is not given."""

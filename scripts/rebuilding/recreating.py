@@ -1,18 +1,19 @@
 """Deletes a topic that workers write again from their state, creates it, and waits for them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import SEATS_CHANGELOG, SECTION_COMMANDS
+from scripts.auditing.stored import Stored
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from scripts.brokers.reading import spans_of
 from scripts.contracts.topics import Create, carry_out, existing_topics, plan
-from scripts.history.reading import Unread, decoded, each_line, readable, stored
+from scripts.history.reading import Unread, decoded, each_line, folded, readable
 from scripts.program.progress import progress
 from scripts.rebuilding.comparing import Comparison, Counts, compare, counts_of
 
@@ -21,6 +22,9 @@ PAUSE_S = 0.5
 
 Fields = dict[str, Any]
 Begins = Mapping[int, int]  # offsets by partition
+
+_OF_SECTIONS = frozenset({b"s", b"l", b"b"})
+"""First byte of the keys that hold how a section stands."""
 
 
 class Refused(Exception):
@@ -128,21 +132,33 @@ def compared_in_time(
 
 
 def states_of(where: Servers) -> dict[str, Counts]:
-    """Return the counts of every section by the changelog, a partition at a time."""
+    """Return the counts of every section by the changelog."""
     count = len(spans_of(where, SEATS_CHANGELOG, committed=True))
-    found = {}
-    for partition in range(count):
-        state = stored(where, lambda key: key[:1] in {b"s", b"l", b"b"}, partition, count)
-        readable(state, partition, [*state.unreadable])
-        for key, value in state.last.items():
-            layout = state.last.get(b"l" + key[1:])
-            if key[:1] != b"s" or layout is None:
-                continue
-            closed = state.last.get(b"b" + key[1:])
-            blocked = b"" if closed is None else state.state_of(b"b", closed)["blocked"]
-            rows = state.state_of(b"l", layout)["rows"]
-            found[key[1:].decode()] = counts_of(state.state_of(key, value), rows, blocked)
-    return found
+    # By one client: to connect once for each partition takes longer than to read.
+    records = each_line(where, SEATS_CHANGELOG, lambda one: (one.key or b"")[:1] in _OF_SECTIONS)
+    states: dict[int, Stored] = {}
+    for partition, record in records:
+        if partition not in states:
+            states[partition] = folded((), partition, count)
+        states[partition].fold((record,))
+        states[partition].section_states.clear()
+    return {
+        key: counts
+        for partition, state in sorted(states.items())
+        for key, counts in _counts_in(state, partition)
+    }
+
+
+def _counts_in(state: Stored, partition: int) -> Iterator[tuple[str, Counts]]:
+    readable(state, partition, [*state.unreadable])
+    for key, value in state.last.items():
+        layout = state.last.get(b"l" + key[1:])
+        if key[:1] != b"s" or layout is None:
+            continue
+        closed = state.last.get(b"b" + key[1:])
+        blocked = b"" if closed is None else state.state_of(b"b", closed)["blocked"]
+        rows = state.state_of(b"l", layout)["rows"]
+        yield key[1:].decode(), counts_of(state.state_of(key, value), rows, blocked)
 
 
 class Told(NamedTuple):

@@ -344,7 +344,9 @@ class Sale:
         before, since = self._moved
         buyers = self.buyers
         now = buyers.outcomes + buyers.lapses, buyers.sold, self.payments.under_way
-        if now != before:
+        is_rebuilding = self.rebuild is not None and not self.rebuild.has_ended()
+        # A rebuild ends by itself, and on a slow machine long after the last seat is sold.
+        if now != before or is_rebuilding:
             self._moved = now, monotonic()
         elif monotonic() - since > STANDSTILL_S:
             logs = "\n".join(f"{worker.name}:\n{worker.log()}" for worker in self.workers)

@@ -31,13 +31,17 @@ PATIENT = {"SEATSTREAM_API_WAIT_MS": "20000", "SEATSTREAM_API_WAIT_MAX_MS": "200
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the parts of a stack answer, and the keys that tokens are signed with."""
+    """Where the parts of a stack answer, and the keys that tokens are signed with.
+
+    root: the folder of the release of its processes.
+    """
 
     brokers: str
     registry_url: str
     redis_url: str
     directory: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    root: Path = ROOT
 
     @property
     def keys(self) -> DevelopmentKeys:
@@ -47,7 +51,7 @@ class Servers:
         """Return the environment of every process over this stack."""
         return {
             **child_environment(),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.root),
             "KAFKA_BROKERS": self.brokers,
             "SCHEMA_REGISTRY_URL": self.registry_url,
             **self.environment,
@@ -72,7 +76,8 @@ class PodProcess:
             **PATIENT,
             **settings,
         }
-        self.child = Child([sys.executable, "-m", "api"], ROOT, folder / "pod.log", environment)
+        command = [sys.executable, "-m", "api"]
+        self.child = Child(command, servers.root, folder / "pod.log", environment)
         self._token = servers.keys.token(user, ("buyer", "operator"))
         self._own = threading.local()
         self._clients: list[httpx.Client] = []

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import SECTION_STATUS
+from schemas.topics import SECTION_STATUS, TOPICS
 from scripts.brokers import addresses
-from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.brokers.addresses import NotUp, Servers, servers, topics_in
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +58,9 @@ def test_scripts_look_at_the_topic_of_statuses_that_pods_read(
     assert found.status.name == "section-status-b"
     assert found.status.records == SECTION_STATUS.records
     assert found.with_status("section-status") == Servers("stack:1", "http://stack:2")
+    names = [topic.name for topic in topics_in({"SEATSTREAM_STATUS_TOPIC": "section-status-b"})]
+    assert len(names) == len(TOPICS)
+    assert {*names} ^ {topic.name for topic in TOPICS} == {"section-status", "section-status-b"}
     monkeypatch.setenv("SEATSTREAM_STATUS_TOPIC", "section-commands")
     with pytest.raises(NotUp, match="SEATSTREAM_STATUS_TOPIC"):
         servers()

@@ -15,6 +15,7 @@ from scripts.sale.gateway import GatewayControl
 from scripts.sale.issuing import Issuing
 from scripts.sale.pages import Pages
 from scripts.sale.payments import Payments
+from scripts.sale.rebuild import Rebuild
 from scripts.sale.sale import Sale
 from scripts.sale.table import Display
 from scripts.sale.web_buyers import WebBuyers
@@ -91,6 +92,33 @@ def test_a_pod_that_ended_is_named_before_the_buyers_that_it_failed() -> None:
         sale_of(Process(3), web).check_pod()
     with pytest.raises(OSError, match="refused"):
         sale_of(Process(), web).check_pod()
+
+
+class Still:
+    """Buyers, payments and a rebuild of which nothing moves; has_ended: the rebuild has."""
+
+    outcomes = lapses = sold = under_way = waiting = free = held = 0
+
+    def __init__(self, *, has_ended: bool) -> None:
+        self.has_ended = lambda: has_ended
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_sale_that_waits_for_a_rebuild_alone_does_not_stand_still(
+    has_ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rebuild ends by itself; a slow machine takes its time for it."""
+    still = Still(has_ended=has_ended)
+    sale = sale_of(Process(), Web())
+    sale.buyers, sale.payments = cast("Buyers", still), cast("Payments", still)
+    sale.rebuild = cast("Rebuild", still)
+    sale.check_progress()
+    monkeypatch.setattr(module, "STANDSTILL_S", -1.0)
+    if has_ended:
+        with pytest.raises(module.DemoFailed, match="nothing moved"):
+            sale.check_progress()
+    else:
+        sale.check_progress()
 
 
 @pytest.fixture(autouse=True)
