@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypedDict
@@ -86,7 +87,8 @@ class RoleTopics(NamedTuple):
 
     def writing(self, name: str, others: tuple[str, ...]) -> RoleTopics:
         """Return the same, with others in place of a topic that is written to."""
-        return self._replace(to=(*(one for one in self.to if one != name), *others))
+        to = (others if one == name else (one,) for one in self.to)
+        return self._replace(to=tuple(itertools.chain.from_iterable(to)))
 
     def through(self, handler: Handler) -> tuple[str, str, Handler, tuple[str, ...], str, str]:
         """Return the first arguments of the role's `Route`, with its handler."""
