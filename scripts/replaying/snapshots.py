@@ -111,7 +111,7 @@ def _check(path: Path) -> None:
         for line in file:
             digest.update(last)
             last = line
-    if json.loads(last) != {"sha256": digest.hexdigest()}:
+    if not last.endswith(b"\n") or json.loads(last) != {"sha256": digest.hexdigest()}:
         raise ValueError("its digest is wrong: it is cut or altered")
 
 

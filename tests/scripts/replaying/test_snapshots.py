@@ -43,6 +43,14 @@ def test_what_was_written_is_read(
     assert [one.name for one in path.parent.iterdir()] == ["one"]
 
 
+def test_a_snapshot_without_its_last_byte_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    write(path, HEAD, PARTS)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1]))
+    with pytest.raises(NoSnapshot):
+        read(path)
+
+
 @given(data=st.data())
 def test_a_snapshot_that_was_cut_or_altered_is_none(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

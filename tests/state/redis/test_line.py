@@ -274,6 +274,9 @@ async def one_answer_a_tick(reader: asyncio.StreamReader, writer: asyncio.Stream
         is_ping = words[1] == b"PING\r\n"
         if is_ping:
             await asyncio.sleep(TICK_S)
+        if writer.is_closing():
+            # Who asked has gone.
+            return
         writer.write(b"+PONG\r\n" if is_ping else b"+OK\r\n")
 
 
