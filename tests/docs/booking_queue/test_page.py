@@ -1,0 +1,38 @@
+"""What the page of the booking queue says is what the code has."""
+
+from support.pages.document_pages import DOCS, code_in, section_of, table_rows
+
+from state.domain.booking_queue.figures import (
+    ITEM_MS,
+    LEASE_MS,
+    LENGTH_MAX,
+    LONGEST_PAUSE_MS,
+    MS_PER_PLACE,
+    RETRIES_MAX,
+    pause_ms,
+)
+from state.domain.booking_queue.statuses import TRANSITIONS, ItemStatus
+
+PAGE = DOCS / "booking-queue.md"
+
+
+def test_every_status_is_told_with_those_that_may_follow() -> None:
+    rows = {
+        code_in(row[0])[0]: set(code_in(row[2])) for row in table_rows(PAGE, "Life of an item")
+    }
+    assert rows == {status: set(TRANSITIONS[status].values()) for status in ItemStatus}
+
+
+def test_the_figures_are_those_of_the_code() -> None:
+    text = section_of(PAGE, "Figures")
+    pauses = [pause_ms(failed) for failed in range(1, RETRIES_MAX + 1)]
+    for said in (
+        f"| {LENGTH_MAX:,}; the next",
+        f"included | {ITEM_MS // 1000} s |",
+        f"worker | {LEASE_MS // 1000} s |",
+        ", ".join(f"{(pause or 0) // 1000} s" for pause in pauses),
+        f"never more than {LONGEST_PAUSE_MS // 1000} s",
+        f"| {RETRIES_MAX}; then the item is dead",
+        f"| {MS_PER_PLACE // 1000} s for each place",
+    ):
+        assert said in text
