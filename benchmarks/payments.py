@@ -34,9 +34,10 @@ from benchmarks.payment_runs.settling import (
     measure_paced,
     measure_settled,
 )
-from benchmarks.payment_runs.till import Till, wait_seen
+from benchmarks.payment_runs.till import Till
 from benchmarks.pod_runs.api_pod import ApiPod, Users
 from benchmarks.pod_runs.arena import Arena
+from benchmarks.seat_runs.seen import wait_seen
 
 PACKAGES = (*machine.PACKAGES, "aiohttp", "httptools", "fastapi", "orjson", "pyjwt")
 PRICE = 4_500

@@ -11,12 +11,12 @@ from random import Random
 
 from confluent_kafka import Message
 
-from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
-from benchmarks.measuring.figures import Run, latencies
-from benchmarks.measuring.offered_load import Reader, due_ns, offer, sighted
+from benchmarks.measuring.cluster import Cluster
+from benchmarks.measuring.figures import Run
+from benchmarks.measuring.offered_load import Reader
 from benchmarks.measuring.progress import Progress
-from benchmarks.payment_runs.till import wait_seen
 from benchmarks.pod_runs.arena import EVENT_ID, Arena, Command
+from benchmarks.seat_runs import seen
 from benchmarks.seat_runs.drained import rates, watch
 from benchmarks.seat_runs.paced import open_sections
 from benchmarks.seat_runs.worker import Worker
@@ -95,13 +95,8 @@ class Box:
     @contextmanager
     def held(self) -> Iterator[Reader]:
         """Give a reader of the carts that are held from now on; it ends with the block."""
-        reader = Reader(self.cluster.brokers, is_held, CARTS_CHANGELOG)
-        reader.start()
-        try:
+        with seen.reading(self.cluster.brokers, is_held, CARTS_CHANGELOG) as reader:
             yield reader
-        finally:
-            reader.stopping = True
-            reader.join(30)
 
 
 def measure_backlog(
@@ -124,27 +119,8 @@ def measure_paced(
     box: Box, worker: Worker, sections: int, rate: int, warm_up_s: float, seconds: float
 ) -> Run:
     """Want carts at a rate; return how long each takes from when it is due until it is held."""
-    count = int(rate * (warm_up_s + seconds))
-    commands = box.wishes(sections, count)
+    commands = box.wishes(sections, int(rate * (warm_up_s + seconds)))
     sender = CommandSender(box.cluster.brokers, topic=CART_COMMANDS, linger_ms=5)
-    warm: list[tuple[int, float]] = []
     with box.held() as reader:
-        begin_ns, late_ns = offer(
-            sender,
-            commands,
-            rate,
-            warm_up_s,
-            lambda warm_ns: warm.append((warm_ns, worker.cpu_s())),
-        )
-        until_ns = due_ns(begin_ns, count, rate)
-        if sender.flush() or sender.failed:
-            raise BenchmarkFailed(f"commands are not acknowledged: {sender.failed[:3]}")
-        cpu_s = worker.cpu_s()
-        wait_seen(reader, count, worker)
-    sightings, _ = sighted(reader.seen, commands, begin_ns, rate)
-    warm_ns, warm_cpu_s = warm[0]
-    return {
-        **latencies(sightings.ordered_ms(warm_ns, until_ns)),
-        "generator_late_ms": late_ns / 1e6,
-        "worker_cpu_percent": (cpu_s - warm_cpu_s) / ((until_ns - warm_ns) / 1e9) * 100,
-    }
+        run, _ = seen.measure_paced(sender, reader, worker, commands, rate, warm_up_s)
+    return run

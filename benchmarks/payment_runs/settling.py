@@ -6,12 +6,13 @@ behind the gateway's answer, and is what a buyer waits for.
 
 from math import ceil
 
-from benchmarks.measuring.cluster import BenchmarkFailed
-from benchmarks.measuring.figures import Run, latencies, percentile
+from benchmarks.measuring.figures import Run, percentile
 from benchmarks.measuring.offered_load import due_ns, offer, sighted
 from benchmarks.measuring.progress import Progress
-from benchmarks.payment_runs.till import Till, wait_seen
+from benchmarks.payment_runs.till import Till
+from benchmarks.seat_runs import seen
 from benchmarks.seat_runs.drained import LEFT_OUT, rates, watch
+from benchmarks.seat_runs.seen import must_be_acknowledged, wait_seen
 from benchmarks.seat_runs.worker import Worker
 from scripts.traffic.sending import CommandSender
 
@@ -76,31 +77,11 @@ def measure_paced(till: Till, worker: Worker, rate: int, warm_up_s: float, secon
 
     The clock starts when a start is due to be appended.
     """
-    count = int(rate * (warm_up_s + seconds))
-    commands = till.starts(till.hold(count, worker))
+    commands = till.starts(till.hold(int(rate * (warm_up_s + seconds)), worker))
     sender = CommandSender(till.cluster.brokers, linger_ms=5)
-    warm: list[tuple[int, float]] = []
     with till.sold() as reader:
-        begin_ns, late_ns = offer(
-            sender,
-            commands,
-            rate,
-            warm_up_s,
-            lambda warm_ns: warm.append((warm_ns, worker.cpu_s())),
-        )
-        until_ns = due_ns(begin_ns, count, rate)
-        if sender.flush() or sender.failed:
-            raise BenchmarkFailed(f"commands are not acknowledged: {sender.failed[:3]}")
-        cpu_s = worker.cpu_s()
-        wait_seen(reader, count, worker)
-    sightings, times_seen = sighted(reader.seen, commands, begin_ns, rate)
-    warm_ns, warm_cpu_s = warm[0]
-    return {
-        **latencies(sightings.ordered_ms(warm_ns, until_ns)),
-        "twice": float(sum(times > 1 for times in times_seen)),
-        "generator_late_ms": late_ns / 1e6,
-        "worker_cpu_percent": (cpu_s - warm_cpu_s) / ((until_ns - warm_ns) / 1e9) * 100,
-    }
+        run, times_seen = seen.measure_paced(sender, reader, worker, commands, rate, warm_up_s)
+    return {**run, "twice": float(sum(times > 1 for times in times_seen))}
 
 
 def measure_burst(till: Till, worker: Worker, users: int) -> Run:
@@ -110,8 +91,7 @@ def measure_burst(till: Till, worker: Worker, users: int) -> Run:
     with till.sold() as reader:
         begin_ns, _ = offer(sender, commands, users, 0.0, lambda _: None)
         until_ns = due_ns(begin_ns, users, users)
-        if sender.flush() or sender.failed:
-            raise BenchmarkFailed(f"commands are not acknowledged: {sender.failed[:3]}")
+        must_be_acknowledged(sender)
         wait_seen(reader, users, worker)
     sightings, times_seen = sighted(reader.seen, commands, begin_ns, users)
     ordered_ms = sightings.ordered_ms(begin_ns, until_ns)

@@ -1,7 +1,6 @@
 """Who pays in a benchmark: holds of known buyers, the worker that takes the money, the gateway."""
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +8,14 @@ from random import Random
 from typing import NamedTuple
 
 import psutil
+from confluent_kafka import Message
 
 from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.offered_load import Reader
 from benchmarks.pod_runs.api_pod import user_name
 from benchmarks.pod_runs.arena import EVENT_ID, Arena, Command
 from benchmarks.seat_runs.paced import open_sections
+from benchmarks.seat_runs.seen import reading, wait_seen
 from benchmarks.seat_runs.worker import Worker
 from infra.stack.loopback import tell
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
@@ -24,8 +25,6 @@ from state.domain.keys import issued_id, partition_of, section_key, ticket_of
 
 HELD = "SeatsHeld"
 SOLD = "ReservationConfirmed"
-POLL_S = 0.05
-PATIENCE_S = 120.0
 GATEWAY_TIMEOUT_S = 10.0
 GATEWAY = "mock"
 METHOD = "card"
@@ -129,13 +128,12 @@ class Till:
     def _outcomes(self, name: str) -> Iterator[Reader]:
         subject = f"{RESERVATION_OUTCOMES.name}-io.seatstream.outcomes.{name}"
         header = header_of(self.cluster.ids.id_by_subject[subject])
-        reader = Reader(self.cluster.brokers, lambda one: (one.value() or b"").startswith(header))
-        reader.start()
-        try:
+
+        def is_one(record: Message) -> bool:
+            return (record.value() or b"").startswith(header)
+
+        with reading(self.cluster.brokers, is_one) as reader:
             yield reader
-        finally:
-            reader.stopping = True
-            reader.join(30)
 
     def pace(self, delay_ms: int) -> None:
         """Let the gateway answer everything so late from now on."""
@@ -146,16 +144,3 @@ class Till:
         """Return the processor time of the gateway."""
         times = self._gateway.cpu_times()
         return times.user + times.system
-
-
-def wait_seen(reader: Reader, count: int, worker: Worker) -> None:
-    """Return when there are so many; raises BenchmarkFailed where none comes for two minutes."""
-    last, moved_s = -1, time.monotonic()
-    while reader.count < count:
-        worker.must_live()
-        now = time.monotonic()
-        if reader.count != last:
-            last, moved_s = reader.count, now
-        elif now - moved_s > PATIENCE_S:
-            raise worker.failed(f"{last:,} of {count:,} outcomes have come, and no more")
-        time.sleep(POLL_S)

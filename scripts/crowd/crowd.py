@@ -1,12 +1,11 @@
 """A crowd over HTTP: each enters, asks as often as told, buys once let in, and makes room.
 
-All live on an event loop in a thread of their own. Whoever gets no answer asks another pod; who
+Whoever gets no answer asks another pod; who
 was given up enters again with the queue token, and has been lost.
 """
 
 import asyncio
 import random
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +16,7 @@ import jwt
 from scripts.crowd.fairness import Story
 from scripts.processes.keys import DevelopmentKeys
 from scripts.sale.carts import METHOD
+from scripts.traffic.own_loop import OwnLoop
 from streams.gateways.mock import NAME as GATEWAY
 
 ENTER_WITHIN_S: Final = 10.0
@@ -41,49 +41,26 @@ class Sale:
     pods: tuple[str, ...]
 
 
-class Crowd:
+class Crowd(OwnLoop):
     """Everybody; users: names in any order.
 
-    stories: what each was told, also while they ask. failure: what ended the thread before its
-    time, a mistake of ours.
+    stories: what each was told, also while they ask.
     """
 
     def __init__(
         self, sale: Sale, users: Sequence[str], keys: DevelopmentKeys, *, seed: int
     ) -> None:
+        super().__init__("crowd")
         self.stories = {user: Story() for user in users}
-        self.failure: BaseException | None = None
         self._sale = sale
         self._keys = keys
         self._seed = seed
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="crowd", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
+    def close(self, within_s: float = 2 * PATIENCE_S) -> None:
         """Have nobody ask any more; who buys still finds out how it ends."""
-        self._is_over.set()
-        if self._thread.is_alive():
-            self._thread.join(2 * PATIENCE_S)
+        super().close(within_s)
 
-    @property
-    def is_open(self) -> bool:
-        """Say whether somebody still waits, or buys."""
-        return self._thread.is_alive()
-
-    @property
-    def is_over(self) -> bool:
-        return self._is_over.is_set()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._everybody())
-        except BaseException as error:  # noqa: BLE001  (the main thread tells of it)
-            self.failure = error
-
-    async def _everybody(self) -> None:
+    async def everybody(self) -> None:
         connector = aiohttp.TCPConnector(limit=AT_ONCE_MAX)
         async with (
             aiohttp.ClientSession(connector=connector) as session,

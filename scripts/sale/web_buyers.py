@@ -2,15 +2,13 @@
 
 A tenth of what they want they want in several sections as one: `scripts.sale.carts`.
 
-They live on an event loop in a thread of their own, beside the command load, and write down every
-request and answer for `scripts.auditing.http`. What an unknown answer stands for they find out as
-a shop would: they ask again with the same idempotency key.
+They write down every request and answer for `scripts.auditing.http`. What an unknown answer stands
+for they find out as a shop would: they ask again with the same idempotency key.
 """
 
 import asyncio
 import random
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic_ns
@@ -22,6 +20,7 @@ from scripts.auditing.http_history import NO_ANSWER, Act, Exchange, History, Kin
 from scripts.processes.keys import DevelopmentKeys
 from scripts.sale import carts
 from scripts.sale.carts import METHOD, RETURNED, is_for_later
+from scripts.traffic.own_loop import OwnLoop
 from scripts.traffic.workload import chosen_seats
 from state.plans.seating import SeatingPlan
 from streams.gateways.mock import NAME as GATEWAY
@@ -41,13 +40,12 @@ GIVEN_BACK = frozenset({"REFUNDED", "COMPENSATION_REQUIRED"})
 Answer = dict[str, Any]
 
 
-class WebBuyers:
+class WebBuyers(OwnLoop):
     """All HTTP buyers of one pod.
 
     is_last_call: set when few seats are left: nobody hesitates any more.
     may_return:   set while somebody may want the money of a sale back.
     wants_cart:   set until somebody holds a cart: in a short sale too seats are wanted as one.
-    failure:      what ended the thread before its time, a mistake of ours.
     """
 
     def __init__(
@@ -59,39 +57,18 @@ class WebBuyers:
         *,
         seed: int,
     ) -> None:
+        super().__init__("web-buyers")
         self.is_last_call = False
         self.may_return = False
         self.wants_cart = True
-        self.failure: BaseException | None = None
         self.stale_answers = 0
         self.plan = plan
         self._url = url
         self._keys = keys
         self.history = history
         self._seed = seed
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="web-buyers", daemon=True)
 
-    def start(self) -> None:
-        """Let the buyers in."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Let nobody in any more; who is in still finds out how it ends."""
-        self._is_over.set()
-
-    @property
-    def is_open(self) -> bool:
-        """Say whether somebody is in."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._everybody())
-        except BaseException as error:  # noqa: BLE001  (the main thread tells of it)
-            self.failure = error
-
-    async def _everybody(self) -> None:
+    async def everybody(self) -> None:
         async with (
             aiohttp.ClientSession(
                 self._url, connector=aiohttp.TCPConnector(limit=2 * BUYERS)
@@ -105,7 +82,7 @@ class WebBuyers:
                 group.create_task(self._buy(buyer))
 
     async def _buy(self, buyer: "WebBuyer") -> None:
-        while not self._is_over.is_set():
+        while not self.is_over:
             await buyer.visit()
             await asyncio.sleep(buyer.draw.uniform(0, THINK_S))
 
