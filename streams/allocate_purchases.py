@@ -20,8 +20,7 @@ from typing import Any, Final
 from schemas.topics import SEATS_ALLOCATED
 from serdes.decoding import Decoded, Undecodable
 from state.domain.issued.purchase import is_purchase_of, purchase_id
-from state.domain.keys import ALLOCATED, buyer_key, partition_of
-from state.domain.reasons import Reason
+from state.domain.keys import ALLOCATED, buyer_key
 from state.records.issued.codecs import (
     ENDED,
     KEPT,
@@ -37,6 +36,7 @@ from streams.batch import Batch, Record
 from streams.gateways.calls import HttpCalls
 from streams.gateways.protocol import Unavailable, Unknown
 from streams.intents import Intent, NotDone, Performer
+from streams.placing import misplaced
 from streams.route import RoleTopics, Route
 from streams.settings import FIGURES, Figures
 from streams.working.answers import Seal
@@ -122,10 +122,8 @@ def identified(codecs: IssuingCodecs) -> Identify:
 def _misplaced(batch: Batch, record: Record, word: Created | Changed) -> Undecodable | None:
     """Return why no buyer of this key and partition has this purchase; None where he has."""
     key = buyer_key(word.event_id, word.user_id)
-    if record.key != key:
-        return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
-    if partition_of(key, batch.partitions) != batch.partition:
-        return Undecodable(Reason.WRONG_PARTITION.name, f"buyer {key!r:.100}")
+    if wrong := misplaced(batch, record, key):
+        return wrong
     if purchase_id(word.user_id, word.event_id, batch.partition).encode() != word.purchase_id:
         return Undecodable("BAD_PURCHASE", f"{word.purchase_id!r} of buyer {key!r:.100}")
     return None

@@ -20,8 +20,7 @@ from serdes.avro.codegen import encoder
 from serdes.decoding import Decoded, Undecodable
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.issued.purchase import IssuedPurchase, is_purchase_of, purchase_id
-from state.domain.keys import ISSUED, buyer_key, partition_of, split_order_id
-from state.domain.reasons import Reason
+from state.domain.keys import ISSUED, buyer_key, split_order_id
 from state.records.issued.codecs import (
     IssuingCodecs,
     OrderWord,
@@ -30,6 +29,7 @@ from state.records.issued.codecs import (
 )
 from state.records.payments import PAYMENTS
 from streams.batch import Batch, Record
+from streams.placing import misplaced
 from streams.route import RoleTopics, Route
 from streams.settings import FIGURES, Figures
 from streams.working.events import Identify, by_content
@@ -82,11 +82,8 @@ def identified(codecs: IssuingCodecs) -> Identify:
 
 def _misplaced(batch: Batch, record: Record, word: OrderWord) -> Undecodable | None:
     """Return why another key or partition would have to have this; None where it is right."""
-    key = buyer_key(word.event_id, word.user_id)
-    if record.key != key:
-        return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
-    if partition_of(key, batch.partitions) != batch.partition:
-        return Undecodable(Reason.WRONG_PARTITION.name, f"buyer {key!r:.100}")
+    if wrong := misplaced(batch, record, buyer_key(word.event_id, word.user_id)):
+        return wrong
     order = split_order_id(word.order_id.decode())
     if order is None or order.reservation_id.encode() != word.reservation_id:
         return Undecodable("BAD_ORDER", f"{word.order_id!r} of {word.reservation_id!r}")

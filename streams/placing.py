@@ -1,9 +1,11 @@
-"""Which partition of an output a record goes to."""
+"""Which partition of an output a record goes to, and whether one lies where its key says."""
 
 from collections.abc import Sequence
 
+from serdes.decoding import Undecodable
 from state.domain.keys import partition_of
-from streams.batch import Told
+from state.domain.reasons import Reason
+from streams.batch import Batch, Record, Told
 from streams.route import Route
 
 
@@ -28,3 +30,16 @@ def placed(
         assert key is not None, f"{topic}: a record without a key has no partition"
         by_number.setdefault(partition_of(key, count), []).append(pair)
     return dict(by_number)
+
+
+def misplaced(batch: Batch, record: Record, key: bytes) -> Undecodable | None:
+    """Return why another key or partition would have to have a record; None where it is right.
+
+    key: what the record says of itself. Where that is of another partition, the worker of that
+    one has the state, and nothing of it may change here.
+    """
+    if record.key != key:
+        return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
+    if partition_of(key, batch.partitions) != batch.partition:
+        return Undecodable(Reason.WRONG_PARTITION.name, f"key {key!r:.100}")
+    return None

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from schemas.topics import SEAT_UNLOCKED
-from state.domain.keys import PROGRESS_KEY, RESERVATION_ID, partition_of, split_section_key
+from serdes.decoding import Undecodable
+from state.domain.keys import PROGRESS_KEY, RESERVATION_ID, split_section_key
 from state.domain.reasons import Reason
 from state.records.lock_codecs import LOCKS, LockCodecs, LocksReleased
 from state.records.names import SeatUnlock
@@ -38,6 +39,7 @@ from streams.intents import (
     open_intent,
     settle_intent,
 )
+from streams.placing import misplaced
 from streams.route import RoleTopics, Route
 
 _UNLOCK: Final = LOCKS + "SeatUnlock"
@@ -220,9 +222,8 @@ def _decide(fold: UnlockFold, records: Sequence[Record]) -> None:
 def _unlock(fold: UnlockFold, record: Record, told: SeatUnlock) -> None:
     """Have the locks of a hold removed."""
     key = b"%d-%s" % (told.event_id, told.section)
-    wrong = _wrong(fold, record, told, key)
-    if wrong is not None:
-        fold.bury(record, *wrong)
+    if wrong := misplaced(fold.batch, record, key) or _wrong(told, key):
+        fold.bury(record, wrong.reason, wrong.detail)
         return
     seats = tuple((row, first + at) for row, first, count in told.seats for at in range(count))
     asked = Asked(
@@ -249,19 +250,15 @@ def _unlock(fold: UnlockFold, record: Record, told: SeatUnlock) -> None:
     fold.count("UNLOCK")
 
 
-def _wrong(
-    fold: UnlockFold, record: Record, told: SeatUnlock, key: bytes
-) -> tuple[str, str] | None:
-    """Return reason and detail of a record that must not remove locks; None for a good one."""
-    if record.key != key or split_section_key(key) is None:
-        return Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}"
-    if partition_of(key, fold.batch.partitions) != fold.batch.partition:
-        return Reason.WRONG_PARTITION.name, f"section {key!r}"
+def _wrong(told: SeatUnlock, key: bytes) -> Undecodable | None:
+    """Return why a record must not remove locks; None for a good one. key: of its section."""
+    if split_section_key(key) is None:
+        return Undecodable(Reason.KEY_MISMATCH.name, f"no section's key: {key!r:.100}")
     if told.epoch < 1 or RESERVATION_ID.fullmatch(told.reservation_id) is None:
-        return "BAD_OWNER", f"epoch {told.epoch} of {told.reservation_id!r:.100}"
+        return Undecodable("BAD_OWNER", f"epoch {told.epoch} of {told.reservation_id!r:.100}")
     counts = [count for _, _, count in told.seats]
     if not 1 <= sum(counts) <= SEATS_MAX or any(min(one) < 0 for one in told.seats):
-        return Reason.BAD_COUNT.name, f"{len(counts)} ranges of {sum(counts)} seats"
+        return Undecodable(Reason.BAD_COUNT.name, f"{len(counts)} ranges of {sum(counts)} seats")
     return None
 
 

@@ -6,7 +6,7 @@ are asked. What they return is written into the fold here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from serdes.decoding import Decoded
@@ -61,31 +61,29 @@ from streams.change_sections.payments import (
 )
 from streams.change_sections.reservations import confirm, extend, lapse, release
 from streams.folding.causes import each_followed
+from streams.folding.commands import Kinds, by_full_name
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 
 HOLD_BEST: Final = COMMANDS + HoldBestAvailable.__name__
 
-# By full name: what gives a command's fields their names, and what decides it.
-_KINDS: Final[dict[str, tuple[Callable[[Fields], Command], Decide]]] = {
-    COMMANDS + record.__name__: (record._make, decide)
-    for record, decide in (
-        (OpenSection, open_section),
-        (HoldBestAvailable, hold_best),
-        (HoldInPieces, hold_in_pieces),
-        (HoldChosenSeats, hold_chosen),
-        (ConfirmReservation, telling(confirm)),
-        (ReleaseReservation, release),
-        (ExtendHold, extend),
-        (BlockSeats, block_seats),
-        (UnblockSeats, unblock_seats),
-        (ChangeSaleWindow, change_sale_window),
-        (StartPayment, start_payment),
-        (ClaimPayment, claim_payment),
-        (FailPayment, telling(fail_payment)),
-        (RefundSeats, telling(refund_seats)),
-    )
-}
+_KINDS: Final[Kinds[Decide]] = by_full_name(
+    COMMANDS,
+    (OpenSection, open_section),
+    (HoldBestAvailable, hold_best),
+    (HoldInPieces, hold_in_pieces),
+    (HoldChosenSeats, hold_chosen),
+    (ConfirmReservation, telling(confirm)),
+    (ReleaseReservation, release),
+    (ExtendHold, extend),
+    (BlockSeats, block_seats),
+    (UnblockSeats, unblock_seats),
+    (ChangeSaleWindow, change_sale_window),
+    (StartPayment, start_payment),
+    (ClaimPayment, claim_payment),
+    (FailPayment, telling(fail_payment)),
+    (RefundSeats, telling(refund_seats)),
+)
 
 
 def command_of(told: Decoded) -> Command | None:
@@ -93,7 +91,8 @@ def command_of(told: Decoded) -> Command | None:
     if told.name not in _KINDS:
         return None
     named, _ = _KINDS[told.name]
-    return named(told.fields)
+    command: Command = named(told.fields)
+    return command
 
 
 def decide_all(fold: SectionFold, records: Sequence[Record]) -> None:

@@ -17,7 +17,6 @@ from serdes.decoding import Decoded, Undecodable
 from state.domain.keys import (
     Order,
     cart_of_payment,
-    partition_of,
     split_order_id,
     split_part_id,
 )
@@ -37,6 +36,7 @@ from streams.check_claims.signatures import unbelieved
 from streams.folding.reading import told
 from streams.gateways.protocol import GATEWAY_NAME
 from streams.gateways.webhooks import Secrets
+from streams.placing import misplaced
 from streams.route import RoleTopics, Route
 
 ROLE: Final = "claims"
@@ -125,10 +125,8 @@ def _checked(
     section_key = b"%d-%s" % (said.event_id, said.section)
     if order is None or order.epoch > _EPOCH_MAX or _is_of_cart(order.reservation_id.encode()):
         return _Dead("BAD_ORDER", f"{said.order_id!r} is no order of ours")
-    if record.key != section_key:
-        return _Dead(Reason.KEY_MISMATCH.name, f"under another key than {section_key!r}")
-    if partition_of(section_key, batch.partitions) != batch.partition:
-        return _Dead(Reason.WRONG_PARTITION.name, f"section {section_key!r}")
+    if wrong := misplaced(batch, record, section_key):
+        return _Dead(wrong.reason, wrong.detail)
     if order.partition != batch.partition:
         # If money was captured for this order, it is for a section of another partition.
         return _Dead("OTHER_ORDER", f"{said.order_id!r} is of another partition")

@@ -7,12 +7,13 @@ from typing import Final
 
 from serdes.decoding import Decoded, TopicDecoder, Undecodable
 from state.domain.issued.purchase import IssuedOrder, purchase_id
-from state.domain.keys import buyer_key, partition_of, split_order_id
+from state.domain.keys import buyer_key, split_order_id
 from state.domain.reasons import Reason
 from state.records.issued.codecs import PURCHASES, Allocated, Changed, Created, SlotWord
 from state.tables.rows import AllocationRow, PurchaseRow, Row, Word, order_row, slot_row
 from streams.batch import Batch, Record
 from streams.folding.reading import told
+from streams.placing import misplaced
 from streams.working.events import by_headers
 from streams.working.inbox import Event
 
@@ -65,10 +66,8 @@ def word_of(decoder: TopicDecoder, batch: Batch, record: Record) -> Word | Undec
 def _misplaced(batch: Batch, record: Record, word: Said) -> Undecodable | None:
     """Return why this is no word about a purchase of its buyer, at its place; None where it is."""
     key = buyer_key(word.event_id, word.user_id)
-    if record.key != key:
-        return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
-    if partition_of(key, batch.partitions) != batch.partition:
-        return Undecodable(Reason.WRONG_PARTITION.name, f"buyer {key!r:.100}")
+    if wrong := misplaced(batch, record, key):
+        return wrong
     own_id = purchase_id(word.user_id, word.event_id, batch.partition)
     if word.purchase_id.decode() != own_id:
         return Undecodable("BAD_PURCHASE", f"{word.purchase_id!r} of {key!r:.100}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from streams.batch import Record
 from streams.folding.causes import each_followed
@@ -11,6 +11,10 @@ from streams.folding.fold import Fields, Fold
 from streams.folding.reading import read
 
 AnyFold = TypeVar("AnyFold", bound=Fold)
+Decide = TypeVar("Decide")
+
+Kinds = dict[str, tuple[Callable[[Fields], Any], Decide]]
+"""By a record's full name: what gives its fields their names, and what decides it."""
 
 
 class Turn(NamedTuple):
@@ -64,3 +68,12 @@ def each_command(
                 yield Turn(record, name, fields, now)
 
     return each_followed(fold, turns())
+
+
+def by_full_name(namespace: str, *kinds: tuple[Any, Decide]) -> Kinds[Decide]:
+    """Return the kinds of commands that a handler decides.
+
+    namespace: of their records, with a dot at its end.
+    kinds:     the named tuple of each, which is called as its record is, and what decides it.
+    """
+    return {namespace + record.__name__: (record._make, decide) for record, decide in kinds}

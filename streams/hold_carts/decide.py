@@ -24,7 +24,6 @@ from state.domain.keys import (
     cart_key,
     cart_of_payment,
     is_cart_id,
-    partition_of,
     split_part_id,
 )
 from state.domain.layout import SEATS_PER_HOLD_MAX
@@ -44,10 +43,11 @@ from state.records.carts import (
 )
 from state.records.names import PartDecided, SettleCart
 from streams.batch import Record
-from streams.folding.commands import each_command
+from streams.folding.commands import Kinds, by_full_name, each_command
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 from streams.hold_carts.fold import CartFold
+from streams.placing import misplaced
 
 UNKNOWN: Final = "UNKNOWN_CART"
 ORPHAN: Final = "ORPHAN_PART"
@@ -69,12 +69,8 @@ def decide_all(fold: CartFold, records: Sequence[Record]) -> None:
     ):
         named, decide = _KINDS[name]
         said: Said = named(fields)
-        expected = cart_key(said.event_id, said.user_id)
-        if record.key != expected:
-            fold.bury(record, Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
-        elif partition_of(expected, fold.batch.partitions) != fold.batch.partition:
-            # Another partition's worker has the carts of this buyer.
-            fold.bury(record, Reason.WRONG_PARTITION.name, f"key {expected!r:.100}")
+        if wrong := misplaced(fold.batch, record, cart_key(said.event_id, said.user_id)):
+            fold.bury(record, wrong.reason, wrong.detail)
         else:
             decide(fold, record, said, None if stored is None else cart_of(stored))
 
@@ -232,15 +228,15 @@ def _has(cart: Cart, number: int, section: bytes) -> bool:
 
 _Decide = Callable[[CartFold, Record, Any, Cart | None], None]
 
-# By full name: what gives a record's fields their names, and what decides it.
-_KINDS: Final[dict[str, tuple[Callable[[Fields], Said], _Decide]]] = {
-    CARTS + "OpenCart": (OpenCart._make, _open),
-    CARTS + "ReleaseCart": (ReleaseCart._make, _release),
-    CARTS + "ExtendCart": (ExtendCart._make, _extend),
-    CARTS + "PartDecided": (PartDecided._make, _part_decided),
-    CARTS + "PayCart": (PayCart._make, _pay),
-    CARTS + "SettleCart": (SettleCart._make, _settle),
-}
+_KINDS: Final[Kinds[_Decide]] = by_full_name(
+    CARTS,
+    (OpenCart, _open),
+    (ReleaseCart, _release),
+    (ExtendCart, _extend),
+    (PartDecided, _part_decided),
+    (PayCart, _pay),
+    (SettleCart, _settle),
+)
 
 
 def emit_again(fold: CartFold, records: Sequence[Record]) -> None:

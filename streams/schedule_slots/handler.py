@@ -18,7 +18,7 @@ from serdes.avro.codegen import Encode
 from serdes.decoding import Decoded, Undecodable
 from state.domain.issued.purchase import is_purchase_of
 from state.domain.issued.slots import TOP_UP_MS, Rules, Slot, begun, to_come, topped_up
-from state.domain.keys import SLOTS, buyer_key, partition_of
+from state.domain.keys import SLOTS, buyer_key
 from state.domain.reasons import Reason
 from state.records.issued.codecs import (
     KEPT,
@@ -29,6 +29,7 @@ from state.records.issued.codecs import (
     stored_window,
 )
 from streams.batch import Batch, Record
+from streams.placing import misplaced
 from streams.route import RoleTopics, Route
 from streams.settings import FIGURES, Figures
 from streams.working.events import Identify, by_content
@@ -76,10 +77,9 @@ def identified(codecs: IssuingCodecs) -> Identify:
     def known_by(batch: Batch, record: Record, said: Decoded, _: Event) -> Event | Undecodable:
         word = Allocated(*said.fields)
         key = buyer_key(word.event_id, word.user_id)
-        if record.key != key:
-            return Undecodable(Reason.KEY_MISMATCH.name, f"under the key {record.key!r:.100}")
-        is_here = partition_of(key, batch.partitions) == batch.partition
-        if not is_here or not is_purchase_of(word.purchase_id, batch.partition):
+        if wrong := misplaced(batch, record, key):
+            return wrong
+        if not is_purchase_of(word.purchase_id, batch.partition):
             return Undecodable(Reason.WRONG_PARTITION.name, f"buyer {key!r:.100}")
         return Event(f"{word.purchase_id.decode()}:{word.revision}")
 

@@ -33,7 +33,7 @@ from state.records.payment_codecs import (
 )
 from state.records.payments import PAYMENTS, PurchaseRecord, purchase_of
 from streams.batch import Record
-from streams.folding.commands import each_command
+from streams.folding.commands import Kinds, by_full_name, each_command
 from streams.folding.fold import Fields
 from streams.folding.reading import read
 from streams.patience import UNDECIDED_MS
@@ -385,17 +385,14 @@ REQUESTED: Final = PAYMENTS + PaymentRequested.__name__
 
 Decide = Callable[[PaymentFold, Any, PurchaseRecord], None]
 
-# By a record's full name: the function that names its fields, and the one that decides it.
-_KINDS: Final[dict[str, tuple[Callable[[Fields], Any], Decide]]] = {
-    PAYMENTS + record.__name__: (record._make, decide)
-    for record, decide in (
-        (GatewayAnswered, gateway_answered),
-        (SaleDecided, _sale_decided),
-        (PaymentHint, _payment_hint),
-        (RefundRequested, _refund_requested),
-        (CompensationResolved, _compensation_resolved),
-    )
-}
+_KINDS: Final[Kinds[Decide]] = by_full_name(
+    PAYMENTS,
+    (GatewayAnswered, gateway_answered),
+    (SaleDecided, _sale_decided),
+    (PaymentHint, _payment_hint),
+    (RefundRequested, _refund_requested),
+    (CompensationResolved, _compensation_resolved),
+)
 
 
 def emit_again(fold: PaymentFold, records: Sequence[Record]) -> None:

@@ -1,11 +1,13 @@
-"""Records go to the partition of their batch, or of their key where the route says so."""
+"""Records go where the route says, and one that lies elsewhere than its key says is found."""
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.workers.echo import FakeRecord
 
 from state.domain.keys import partition_of
+from state.domain.reasons import Reason
 from streams.batch import Batch, Effects, Outgoing, State
-from streams.placing import placed
+from streams.placing import misplaced, placed
 from streams.route import Route
 
 
@@ -31,3 +33,18 @@ def test_each_record_goes_to_one_place_in_its_order(
         for number in range(count):
             expected = [pair for pair in pairs if partition_of(pair[0] or b"", count) == number]
             assert list(by_number.get(number, ())) == expected
+
+
+@given(st.binary(min_size=1, max_size=9), st.none() | st.binary(max_size=9), st.integers(0, 3))
+def test_a_record_is_in_place_under_its_own_key_in_the_partition_of_that(
+    key: bytes, other: bytes | None, partition: int
+) -> None:
+    batch = Batch("s", partition, 4, ())
+    wrong = misplaced(batch, FakeRecord(0, key=key), key)
+    reason = "" if wrong is None else wrong.reason
+    is_here = partition_of(key, 4) == partition
+    assert reason == ("" if is_here else Reason.WRONG_PARTITION.name)
+    if other != key:
+        wrong = misplaced(batch, FakeRecord(0, key=other), key)
+        assert wrong is not None
+        assert wrong.reason == Reason.KEY_MISMATCH.name

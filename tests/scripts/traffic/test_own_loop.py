@@ -30,14 +30,11 @@ class Patient(OwnLoop):
 
 def test_users_are_in_from_the_start_until_it_is_closed() -> None:
     users = Patient()
-    assert not users.is_open
     users.start()
     assert users.is_in.wait(PATIENCE_S)
-    assert users.is_open
-    assert not users.has_left
+    assert (users.is_open, users.has_left) == (True, False)
     users.close(PATIENCE_S)
-    assert users.has_left
-    assert not users.is_open
+    assert (users.is_open, users.has_left) == (False, True)
     assert users.failure is None
 
 
