@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Final, Protocol
 
+from infra.process.record_ids import Headers
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.event import Event
 from state.domain.keys import partition_of
@@ -37,12 +38,7 @@ class Appender(Protocol):
     def partitions(self) -> int: ...
 
     async def send(
-        self,
-        key: bytes,
-        value: bytes,
-        *,
-        partition: int,
-        headers: Sequence[tuple[str, bytes]] = (),
+        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
     ) -> Appended: ...
 
 

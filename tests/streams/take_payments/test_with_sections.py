@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import of_whole
 from support.payments.deadly import Deadly, dying
-from support.payments.ledger import SLOW_MS, Ledger, said
+from support.payments.ledger import SLOW_MS, Ledger
 from support.payments.paying import BY_NAME, CODECS, IDS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import (
@@ -26,14 +26,14 @@ from support.seats.section_commands import (
 from schemas.topics import PAYMENT_COMMANDS, SECTION_COMMANDS
 from state.domain.keys import PURCHASE, RESERVATION
 from state.domain.purchases.statuses import PurchaseStatus
-from state.domain.purchases.values import Finding, Heard, Question
+from state.domain.purchases.values import Finding, Question
 from state.domain.reservation import Later, Reservation, Status
 from state.records.cart_codecs import CartCodecs
 from state.records.payments import PurchaseRecord, purchase_of
 from state.records.reservation import read_reservation
 from streams.driver import Pending, TopologyDriver
 from streams.intents import Answer, Result
-from streams.take_payments.questions import Asked, Word
+from streams.take_payments.questions import Asked
 from streams.wiring import Parts
 from topology import routes
 
@@ -100,24 +100,7 @@ class World:
         """Perform an intent that is due, as a gateway on a bad day does."""
         asked = Asked.of(pending.intent.payload)
         self.seen.append(pending)
-        self.ledger.arrive(self.now_ms)
-        is_charge = asked.question == Question.CHARGE
-        is_over = bool(asked.until_ms) and self.now_ms >= asked.until_ms
-        answer = Answer(result=Result.FAILED)
-        if how == "away" or is_over:
-            answer = Answer(result=Result.NOT_DONE, may_have_run=False)
-        elif how == "refused":
-            # With credentials that ended, say: whoever asked before may have been heard.
-            answer = said(Word(Heard.REFUSED, "NOT_ALLOWED: "))
-        elif how == "declined" and is_charge and asked.order_id not in self.ledger.captured:
-            self.ledger.declined.add(asked.order_id)
-            answer = said(self.ledger.do(asked, amount))
-        elif how == "slow" and is_charge:
-            self.ledger.send_slowly(asked.order_id, amount, self.now_ms + SLOW_MS)
-        elif how == "lost":
-            self.ledger.do(asked, amount)
-        elif how != "slow":
-            answer = said(self.ledger.do(asked, amount))
+        answer = self.ledger.answered(asked, how, amount, self.now_ms)
         self.driver.answer(pending, answer)
 
     def findings(self, buyer: str) -> list[Finding]:

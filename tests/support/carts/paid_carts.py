@@ -15,7 +15,7 @@ from support.carts.carting import (
 )
 from support.carts.carting import CODECS as CART_CODECS
 from support.payments.deadly import Deadly, dying
-from support.payments.ledger import SLOW_MS, Ledger, said
+from support.payments.ledger import SLOW_MS, Ledger
 from support.payments.paying import CODECS, PODS
 from support.seats.section_commands import CODECS as SEAT_CODECS
 from support.seats.section_commands import identity, open_section
@@ -24,13 +24,12 @@ from schemas.topics import PAYMENT_COMMANDS
 from state.domain.carts.values import Cart
 from state.domain.keys import CART, PURCHASE, cart_payment_id
 from state.domain.purchases.statuses import PurchaseStatus
-from state.domain.purchases.values import Finding, Heard, Question
+from state.domain.purchases.values import Finding
 from state.domain.reservation import Status
 from state.records.carts import cart_of
 from state.records.payments import PurchaseRecord, purchase_of
 from streams.driver import Pending, TopologyDriver
-from streams.intents import Answer, Result
-from streams.take_payments.questions import Asked, Word
+from streams.take_payments.questions import Asked
 from streams.wiring import Parts
 from topology import routes
 
@@ -142,23 +141,8 @@ class PaidCarts(Carting):
         """Perform an intent that is due, as a gateway on a bad day does."""
         asked = Asked.of(pending.intent.payload)
         self.seen.append(pending)
-        self.ledger.arrive(self.now_ms)
-        is_charge = asked.question == Question.CHARGE
         amount = asked.amount - (how == "less")
-        answer = Answer(result=Result.FAILED)
-        if how == "away" or (asked.until_ms and self.now_ms >= asked.until_ms):
-            answer = Answer(result=Result.NOT_DONE, may_have_run=False)
-        elif how == "refused":
-            answer = said(Word(Heard.REFUSED, "NOT_ALLOWED: "))
-        elif how == "declined" and is_charge and asked.order_id not in self.ledger.captured:
-            self.ledger.declined.add(asked.order_id)
-            answer = said(self.ledger.do(asked, amount))
-        elif how == "slow" and is_charge:
-            self.ledger.send_slowly(asked.order_id, amount, self.now_ms + SLOW_MS)
-        elif how == "lost":
-            self.ledger.do(asked, amount)
-        elif how != "slow":
-            answer = said(self.ledger.do(asked, amount))
+        answer = self.ledger.answered(asked, how, amount, self.now_ms)
         self.driver.answer(pending, answer)
 
     def answer_all(self, how: str = "answered") -> None:

@@ -1,7 +1,7 @@
 """Requests about payments of carts, over carts, sections and payments in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from api.commands.cart_desk import CartDesk
 from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
 from api.settings import ApiSettings
+from infra.process.record_ids import Headers
 from state.domain.keys import split_issued_id
 from state.kafka.command_log import Appended
 from streams.gateways.registry import opened
@@ -44,12 +45,7 @@ class PaymentsLog(LogInMemory):
         self.world = world
 
     async def send(
-        self,
-        key: bytes,
-        value: bytes,
-        *,
-        partition: int,
-        headers: Sequence[tuple[str, bytes]] = (),
+        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
     ) -> Appended:
         await asyncio.sleep(0)
         record = self.world.driver.pipe(PAYMENTS, key, value, partition=partition, headers=headers)

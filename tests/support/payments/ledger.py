@@ -58,6 +58,28 @@ class Ledger:
             return Word(Heard.CAPTURED, "", paid, "EUR", f"ch_{order_id}")
         return Word(Heard.DECLINED if order_id in self.declined else Heard.NOT_FOUND)
 
+    def answered(self, asked: Asked, how: str, amount: int, now_ms: int) -> Answer:
+        """Do as a gateway on a bad day does; return what the worker that asked hears of it.
+
+        how: answered, declined, refused, away, lost (done, and nobody hears), or slow (a charge
+             arrives later, and nobody hears). amount: what a charge takes.
+        """
+        self.arrive(now_ms)
+        is_charge = asked.question == Question.CHARGE
+        if how == "away" or (asked.until_ms and now_ms >= asked.until_ms):
+            return Answer(result=Result.NOT_DONE, may_have_run=False)
+        if how == "refused":
+            # With credentials that ended, say: whoever asked before may have been heard.
+            return said(Word(Heard.REFUSED, "NOT_ALLOWED: "))
+        if how == "declined" and is_charge and asked.order_id not in self.captured:
+            self.declined.add(asked.order_id)
+        elif how == "slow":
+            if is_charge:
+                self.send_slowly(asked.order_id, amount, now_ms + SLOW_MS)
+            return Answer(result=Result.FAILED)
+        word = self.do(asked, amount)
+        return Answer(result=Result.FAILED) if how == "lost" else said(word)
+
     def kept(self, order_id: str) -> int:
         return self.captured.get(order_id, 0) - self.refunded.get(order_id, 0)
 

@@ -14,6 +14,7 @@ from support.seats.section_commands import EVENT, IDS
 
 from api.commands.cart_desk import CartDesk
 from api.pod import Pod
+from infra.process.record_ids import Headers
 from state.domain.keys import partition_of
 from state.kafka.command_log import Appended
 from state.owners.lookup import OwnerLookup, _payloads, _Question
@@ -37,12 +38,7 @@ class CartLog(LogInMemory):
         self.is_closed = True
 
     async def send(
-        self,
-        key: bytes,
-        value: bytes,
-        *,
-        partition: int,
-        headers: Sequence[tuple[str, bytes]] = (),
+        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
     ) -> Appended:
         await asyncio.sleep(0)
         failure, self.failure = self.failure, None

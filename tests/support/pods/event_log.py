@@ -1,9 +1,10 @@
 """The topic `events` in memory: what is appended is read by all catalogues, in one order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from support.logs.log_in_memory import LogInMemory
 
+from infra.process.record_ids import Headers
 from schemas.topics import EVENTS
 from serdes.decoding import TopicDecoder
 from serdes.registry.ids import counted_ids
@@ -65,12 +66,7 @@ class EventLog(LogInMemory):
         return view
 
     async def send(
-        self,
-        key: bytes,
-        value: bytes,
-        *,
-        partition: int,
-        headers: Sequence[tuple[str, bytes]] = (),
+        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
     ) -> Appended:
         assert partition == 0
         assert all(isinstance(value, bytes) for _, value in headers)

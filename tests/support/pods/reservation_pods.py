@@ -6,7 +6,7 @@ not run: `Seats` hands it the records.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
+from infra.process.record_ids import Headers
 from schemas.topics import EVENTS, PAYMENT_COMMANDS
 from serdes.decoding import TopicDecoder
 from state.domain.event import Event
@@ -171,12 +172,7 @@ class Log(LogInMemory):
         return partition_of(key, self.partitions)
 
     async def send(
-        self,
-        key: bytes,
-        value: bytes,
-        *,
-        partition: int,
-        headers: Sequence[tuple[str, bytes]] = (),
+        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
     ) -> Appended:
         seats = self._seats
         failure, seats.failure = seats.failure, None
@@ -203,7 +199,7 @@ class PaymentLog(Log):
         value: bytes,
         *,
         partition: int,
-        headers: Sequence[tuple[str, bytes]] = (),  # noqa: ARG002
+        headers: Headers = (),  # noqa: ARG002
     ) -> Appended:
         await asyncio.sleep(0)
         failure, self._seats.failure = self._seats.failure, None

@@ -5,9 +5,9 @@ and stored state is handed to the pod's waiters and look-ups.
 """
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from infra.process.record_ids import Headers
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
@@ -61,12 +61,7 @@ class WorkerInMemory:
         return partition_of(key, self.partitions)
 
     async def send(
-        self,
-        key: bytes,
-        value: bytes,
-        *,
-        partition: int,
-        headers: Sequence[tuple[str, bytes]] = (),
+        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
     ) -> Appended:
         named = split_section_key(key)
         assert named is not None
