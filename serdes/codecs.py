@@ -1,12 +1,14 @@
 """Sets of codecs: each says field by field what it reads and writes, and is made at once.
 
-@dataclass(frozen=True, slots=True)
-class WordCodecs(Codecs):
-words: TopicDecoder = read_from(WORDS)
-counted: Encode = written_to(COUNTS, "io.words.Counted")
-stored: Encode = stored_as("io.words.Kept")
+    @dataclass(frozen=True, slots=True)
+    class WordCodecs(Codecs):
+        words: TopicDecoder = read_from(WORDS)
+        counted: Encode = written_to(COUNTS, "io.words.Counted")
+        stored: Encode = stored_as("io.words.Kept")
 
-codecs = WordCodecs.of(ids)
+    codecs = WordCodecs.of(ids)
+
+Each field is then what its declaration says, for these schema ids.
 """
 
 from collections.abc import Callable
