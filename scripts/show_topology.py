@@ -1,4 +1,4 @@
-"""Print the topology as text or as a Mermaid diagram; keep the diagrams of documents true.
+"""Print the topology as text or as a Mermaid diagram; keep what documents show of it true.
 
 Example:
     python -m scripts.show_topology --format mermaid
@@ -6,12 +6,13 @@ Example:
     python -m scripts.show_topology --write README.md
     python -m scripts.show_topology --write docs/commands-and-outcomes.md    # its transitions
     python -m scripts.show_topology --write docs/payments.md    # those of a purchase
+    python -m scripts.show_topology --write docs/carts.md    # those of a cart
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC
 from enum import Enum
 from pathlib import Path
@@ -21,6 +22,7 @@ from schemas.topics import TOPICS
 from scripts.command_line import add_json, cannot, parser_of, tell
 from serdes.registry.ids import counted_ids
 from state.domain import event, reservation
+from state.domain.carts.statuses import TRANSITIONS, CartStatus
 from state.domain.issued.slots import Rules
 from state.domain.purchases import statuses
 from state.records.cart_codecs import CartCodecs
@@ -44,6 +46,8 @@ STATES_BEGIN = "<!-- transitions -->"
 STATES_END = "<!-- /transitions -->"
 PURCHASES_BEGIN = "<!-- purchases -->"
 PURCHASES_END = "<!-- /purchases -->"
+CARTS_BEGIN = "<!-- carts -->"
+CARTS_END = "<!-- /carts -->"
 
 _From = TypeVar("_From", bound=Enum)
 _By = TypeVar("_By", bound=Enum)
@@ -130,6 +134,15 @@ def as_states(table: Mapping[_From, Mapping[_By, Enum]]) -> str:
     return "\n".join(lines)
 
 
+def as_rows(table: Mapping[CartStatus, Collection[CartStatus]]) -> str:
+    """Return a table of what may follow each status of a cart: too much for a diagram."""
+    lines = ["| From | To |", "| --- | --- |"]
+    for before, nexts in table.items():
+        begin = f"`{before.name}`" if before else "nothing"
+        lines.append(f"| {begin} | {', '.join(f'`{after.name}`' for after in sorted(nexts))} |")
+    return "\n".join(lines)
+
+
 def _fenced(mermaid: str) -> str:
     return f"```mermaid\n{mermaid}\n```"
 
@@ -142,6 +155,7 @@ def blocks(flow: Sequence[Route]) -> dict[tuple[str, str], str]:
         (BEGIN, END): _fenced(as_mermaid(flow)),
         (STATES_BEGIN, STATES_END): states,
         (PURCHASES_BEGIN, PURCHASES_END): _fenced(as_states(statuses.TRANSITIONS)),
+        (CARTS_BEGIN, CARTS_END): f"\n{as_rows(TRANSITIONS)}\n",
     }
 
 

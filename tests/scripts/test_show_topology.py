@@ -2,22 +2,38 @@
 
 from pathlib import Path
 
+import pytest
+
 from infra.paths import ROOT
 from schemas.topics import TOPICS
-from scripts.show_topology import BEGIN, STATES_BEGIN, all_routes, as_text, main, with_block
+from scripts.show_topology import (
+    BEGIN,
+    CARTS_BEGIN,
+    PURCHASES_BEGIN,
+    STATES_BEGIN,
+    all_routes,
+    as_text,
+    main,
+    with_block,
+)
 
 ROUTES = all_routes()
 
 
-def test_the_readme_shows_the_topology_as_it_is() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert BEGIN in text
-    assert with_block(text, ROUTES) == text
-
-
-def test_the_page_of_commands_shows_the_transitions_as_their_tables_have_them() -> None:
-    text = (ROOT / "docs" / "commands-and-outcomes.md").read_text(encoding="utf-8")
-    assert STATES_BEGIN in text
+@pytest.mark.parametrize(
+    ("page", "begin"),
+    [
+        ("README.md", BEGIN),
+        ("docs/commands-and-outcomes.md", STATES_BEGIN),
+        ("docs/payments.md", PURCHASES_BEGIN),
+        ("docs/carts.md", CARTS_BEGIN),
+    ],
+)
+def test_a_page_shows_topology_and_transitions_as_their_tables_have_them(
+    page: str, begin: str
+) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert begin in text
     assert with_block(text, ROUTES) == text
 
 
