@@ -11,19 +11,30 @@ A piece is a run of adjacent free seats, or the beginning of one. What is chosen
 
 To begin a run costs nothing: a piece in its middle leaves as much of it, and may leave a single
 seat on two sides. For the same reason two pieces of one run do no more than one.
+
+How many runs of which length there are decides 1, 2, 4 and 5. So rows are counted first, by bits,
+and only those that may give a piece are looked at run by run (`tests/support/seats` has the search
+that says what it does).
 """
 
-from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from state.domain.allocation import best_available
-from state.domain.layout import OrphanRule, SeatRange
+from state.domain.layout import SEATS_PER_HOLD_MAX, OrphanRule, SeatRange
 from state.domain.reasons import Reason
 from state.domain.section import Section
 
+# How many runs have at least 1 seat, at least 2 and so on, up to `_LONGEST`; of a row, as far as
+# there are any.
+_Runs = Sequence[int]
+
 # Bit s: so many seats can be had in so many pieces, for each number of pieces from 0.
 _Sums = list[int]
+
+_LONGEST: Final = SEATS_PER_HOLD_MAX + 2
+"""Of runs with more seats each gives what one of these gives, and may leave a single seat."""
 
 _NOTHING_TAKEN: Final = 1
 
@@ -37,65 +48,110 @@ def in_pieces(section: Section, count: int) -> list[SeatRange] | Reason:
     found = best_available(section, count)
     if not isinstance(found, Reason):
         return [SeatRange(*found, count)]
-    if found is Reason.SOLD_OUT:
-        return found
-    rule = section.rules.orphan_rule
-    is_strict = rule is OrphanRule.STRICT
-    rows = _runs(section)
-    lengths = [Counter(_capped(run, count) for run in runs) for runs in rows]
-    whole = sum(lengths, Counter[int]())
-    for pieces in range(2, count + 1):
-        if _can(whole, pieces, count, is_strict):
-            first, last = _nearest(lengths, pieces, count, is_strict)
-            near = [run for runs in rows[first : last + 1] for run in runs]
-            return _chosen(near, pieces, count, rule)
-    return Reason.ORPHAN_SEAT
+    return found if found is Reason.SOLD_OUT else _parted(section, count, _runs(section))
 
 
 def as_many_in_pieces(section: Section, count: int) -> list[SeatRange] | Reason:
     """Choose as many as can be had of `count` free seats, or why there is none; as `in_pieces`."""
-    found: list[SeatRange] | Reason = Reason.SOLD_OUT
-    for fewer in range(count, 0, -1):
-        found = in_pieces(section, fewer)
+    rows: list[_Runs] = []
+    for fewer in range(min(count, section.free_count), 0, -1):
+        found = best_available(section, fewer)
         if not isinstance(found, Reason):
+            return [SeatRange(*found, fewer)]
+        rows = rows or _runs(section)
+        parted = _parted(section, fewer, rows)
+        if not isinstance(parted, Reason):
+            return parted
+    return Reason.ORPHAN_SEAT if section.free_count else Reason.SOLD_OUT
+
+
+def _parted(section: Section, count: int, rows: Sequence[_Runs]) -> list[SeatRange] | Reason:
+    """Choose seats where no run has them all; rows: the runs of each."""
+    rule = section.rules.orphan_rule
+    is_strict = rule is OrphanRule.STRICT
+    whole = [0] * _LONGEST
+    for of_row in rows:
+        _add(whole, of_row)
+    for pieces in range(2, count + 1):
+        if _can(whole, pieces, count, 1, is_strict):
+            near = _nearest(rows, pieces, count, is_strict)
+            return _chosen(section, rows, near, pieces, count)
+    return Reason.ORPHAN_SEAT
+
+
+def _runs(section: Section) -> list[_Runs]:
+    """Return how many runs of adjacent free seats each row has, by their lengths."""
+    joins = section.joins
+    rows: list[_Runs] = []
+    for row, free in enumerate(section.rows):
+        pairs = free & free >> 1
+        if joins is not None:
+            pairs &= joins[row]
+        # Where a run begins that has at least one seat, two seats ...
+        begins = free & ~(pairs << 1)
+        of_row: list[int] = []
+        while begins and len(of_row) < _LONGEST:
+            begins_longer = begins & pairs >> len(of_row)
+            of_row.append(begins.bit_count())
+            begins = begins_longer
+        rows.append(of_row)
+    return rows
+
+
+def _add(runs: list[int], others: _Runs) -> None:
+    for length, number in enumerate(others):
+        runs[length] += number
+
+
+def _take_away(runs: list[int], others: _Runs) -> None:
+    for length, number in enumerate(others):
+        runs[length] -= number
+
+
+def _can(runs: _Runs, pieces: int, count: int, least: int, is_clean: bool) -> bool:
+    """Say whether runs give so many seats in exactly so many pieces of at least so many."""
+    if not pieces:
+        return not count
+    if runs[least - 1] < pieces or count < pieces * least:
+        return False
+    # The longest runs, as many as there are pieces, have so many seats.
+    had = 0
+    for number in runs:
+        # Twice as fast as `min`, in what is asked most often.
+        had += number if number < pieces else pieces  # noqa: FURB136
+        if had >= count:
             break
-    return found
+    else:
+        return False
+    if not is_clean:
+        return True
+    # More runs of one length than there are pieces are no more than these.
+    numbers = [
+        min(longer - longest, pieces) for longer, longest in zip(runs, (*runs[1:], 0), strict=True)
+    ]
+    return _can_cleanly(tuple(numbers), pieces, count, least)
 
 
-def _runs(section: Section) -> list[list[SeatRange]]:
-    """Return the runs of adjacent free seats of each row."""
-    return [section.layout.ranges(row, free) for row, free in enumerate(section.rows)]
+@lru_cache(maxsize=4096)
+def _can_cleanly(numbers: tuple[int, ...], pieces: int, count: int, least: int) -> bool:
+    """Say so where no run may keep a single seat; numbers: of runs of exactly 1, 2 .. seats."""
+    sums = [_NOTHING_TAKEN] + [0] * pieces
+    for length in range(len(numbers), 0, -1):
+        takes = _takes(length, least, count, is_clean=True)
+        for _ in range(numbers[length - 1]):
+            sums = _with(sums, takes)
+            if sums[pieces] >> count & 1:
+                return True
+    return False
 
 
-def _capped(run: SeatRange, count: int) -> int:
-    """Return a run's length, as far as it matters: all longer ones give what this one gives."""
-    return min(run.seat_count, count + 2)
-
-
-def _takes(length: int, least: int, most: int, is_clean: bool) -> list[int]:
+def _takes(length: int, least: int, most: int, *, is_clean: bool) -> list[int]:
     """Return how many seats from its beginning a run may give, the most first."""
     return [
         take
         for take in range(min(length, most), least - 1, -1)
         if not (is_clean and take == length - 1)
     ]
-
-
-def _can(lengths: Counter[int], pieces: int, count: int, is_clean: bool) -> bool:
-    """Say whether runs of these lengths give so many seats in exactly so many pieces."""
-    # More runs of one length than there are pieces are no more than these.
-    useful = [(length, min(lengths[length], pieces)) for length in sorted(lengths, reverse=True)]
-    runs = [length for length, number in useful for _ in range(number)]
-    if len(runs) < pieces or sum(runs[:pieces]) < count:
-        return False
-    if not is_clean:
-        return True
-    sums = [_NOTHING_TAKEN] + [0] * pieces
-    for length in runs:
-        sums = _with(sums, _takes(length, 1, count, is_clean))
-        if sums[pieces] >> count & 1:
-            return True
-    return False
 
 
 def _with(sums: _Sums, takes: Sequence[int]) -> _Sums:
@@ -107,59 +163,78 @@ def _with(sums: _Sums, takes: Sequence[int]) -> _Sums:
     return more
 
 
-def _nearest(
-    lengths: Sequence[Counter[int]], pieces: int, count: int, is_clean: bool
-) -> tuple[int, int]:
-    """Return the first and last of the fewest rows beside each other that have it; frontmost."""
-    best = 0, len(lengths) - 1
-    near = Counter[int]()
+def _nearest(rows: Sequence[_Runs], pieces: int, count: int, is_clean: bool) -> range:
+    """Return the fewest rows beside each other that have it; frontmost."""
+    best = range(len(rows))
+    near = [0] * _LONGEST
     last = -1
-    for first, of_row in enumerate(lengths):
-        while not _can(near, pieces, count, is_clean):
+    for first, of_row in enumerate(rows):
+        if not of_row:
+            continue
+        while not _can(near, pieces, count, 1, is_clean):
             last += 1
-            if last == len(lengths):
+            if last == len(rows):
                 return best
-            near += lengths[last]
-        if last - first < best[1] - best[0]:
-            best = first, last
-        near -= of_row
+            _add(near, rows[last])
+        if last - first + 1 < len(best):
+            best = range(first, last + 1)
+            if len(best) == 1:
+                break
+        _take_away(near, of_row)
     return best
 
 
 def _chosen(
-    runs: Sequence[SeatRange], pieces: int, count: int, rule: OrphanRule
+    section: Section, rows: Sequence[_Runs], near: range, pieces: int, count: int
 ) -> list[SeatRange]:
-    """Choose pieces from runs that are known to have them."""
+    """Choose pieces from rows that are known to have them."""
+    runs = [0] * _LONGEST
+    for row in near:
+        _add(runs, rows[row])
+    rule = section.rules.orphan_rule
     cleans = {OrphanRule.STRICT: (True,), OrphanRule.PREFER: (True, False)}.get(rule, (False,))
     for is_clean in cleans:
         for least in range(count // pieces, 0, -1):
-            found = _frontmost(runs, pieces, count, least, is_clean)
-            if found:
-                return found
+            if _can(runs, pieces, count, least, is_clean):
+                wish = pieces, count, least, is_clean
+                return _frontmost(section, rows, near, runs, wish)
     raise AssertionError("rows were said to have it")
 
 
 def _frontmost(
-    runs: Sequence[SeatRange], pieces: int, count: int, least: int, is_clean: bool
+    section: Section,
+    rows: Sequence[_Runs],
+    near: range,
+    beyond: list[int],
+    wish: tuple[int, int, int, bool],
 ) -> list[SeatRange]:
-    """Choose the first pieces of at least so many seats; nothing where they do not do."""
-    takes = [_takes(run.seat_count, least, count, is_clean) for run in runs]
-    # What the runs from each on can give.
-    from_here = [[_NOTHING_TAKEN] + [0] * pieces]
-    for of_run in reversed(takes):
-        from_here.append(_with(from_here[-1], of_run))
-    from_here.reverse()
-    if not from_here[0][pieces] >> count & 1:
-        return []
+    """Choose the first pieces of these rows that do.
+
+    beyond: the runs of all these rows, which give the wish; it is spent.
+    wish:   pieces, seats, seats of the smallest piece, and whether no single seat may be left.
+    """
+    pieces, count, least, is_clean = wish
     found: list[SeatRange] = []
-    for run, of_run, beyond in zip(runs, takes, from_here[1:], strict=True):
-        fits = (
-            take
-            for take in of_run
-            if pieces and take <= count and beyond[pieces - 1] >> (count - take) & 1
+
+    def given(length: int) -> int:
+        """Return the most that a run gives so that the runs beyond give the rest; 0 for none."""
+        takes = _takes(length, least, count, is_clean=is_clean)
+        return next(
+            (take for take in takes if _can(beyond, pieces - 1, count - take, least, is_clean)), 0
         )
-        take = next(fits, 0)
-        if take:
-            found.append(SeatRange(run.row, run.first, take))
-            pieces, count = pieces - 1, count - take
+
+    for row in near:
+        # With its own runs beyond it a row gives rather more, so most need no look.
+        if not any(given(length) for length in range(least, len(rows[row]) + 1)):
+            _take_away(beyond, rows[row])
+            continue
+        for run in section.layout.ranges(row, section.rows[row]):
+            length = min(run.seat_count, _LONGEST)
+            _take_away(beyond, (1,) * length)
+            take = given(length)
+            if take:
+                found.append(SeatRange(run.row, run.first, take))
+                pieces, count = pieces - 1, count - take
+                if not pieces:
+                    return found
     return found

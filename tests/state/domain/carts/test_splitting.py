@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.seats import seat_by_seat
+from support.seats import pieces_plainly, seat_by_seat
 from support.seats.seatmap import seat_map, section, take_ranges
 
 from state.domain.allocation import best_available
@@ -171,8 +171,30 @@ def test_d12_no_other_choice_of_seats_is_better(
     assert mine == min(by_brute_force(lines, count, rule))
 
 
+large_maps = st.lists(
+    st.one_of(
+        st.text("..x", min_size=1, max_size=40),
+        st.text(".xx", min_size=1, max_size=40),
+        st.text(".xxxxx", min_size=1, max_size=40),
+        st.text("..xx|", min_size=1, max_size=40).map(lambda line: line.strip("|") or "."),
+        st.sampled_from(["x" * 30, ".x" * 15, "..x" * 10]),
+    ),
+    min_size=1,
+    max_size=12,
+).filter(lambda lines: "||" not in "".join(lines))
+
+
+@given(large_maps, st.integers(1, 16), st.sampled_from(OrphanRule))
+def test_d12_counted_by_rows_the_choice_is_that_of_every_run_looked_at(
+    lines: list[str], count: int, rule: OrphanRule
+) -> None:
+    shown = section("\n".join(lines), rule)
+    assert in_pieces(shown, count) == pieces_plainly.in_pieces(shown, count)
+    assert as_many_in_pieces(shown, count) == pieces_plainly.as_many_in_pieces(shown, count)
+
+
 def test_d12_a_large_section_of_single_seats_is_looked_through_in_no_time() -> None:
-    """Ten thousand runs: each row enters and leaves what is looked at once."""
+    """Five thousand runs: each row enters and leaves what is looked at once."""
     lines = [".x" * 50] * 100
     lines[0] = "." * 15
     lines[-1] = "." * 15
