@@ -44,6 +44,7 @@ GROUPS = {
     "dead-letters": "Look at records that nobody could decide, and send them back.",
     "inspect": "Show what lies in the log now, or lay there at an earlier time.",
     "explain": "Say from the log alone why something is as it is.",
+    "lookup": "What is free, by the log and as pods answer it.",
     "commands": "What became of the commands of sections and payments.",
     "events": "Open events for sale.",
     "offsets": "Show where the workers' group stands, and move it.",
@@ -157,6 +158,18 @@ COMMANDS = (
         ("explain", "reservation"),
         "Say what was asked for a reservation, and what was decided and why.",
         "scripts.history.commands:explain_reservation",
+        is_ours=True,
+    ),
+    Command(
+        ("lookup", "availability"),
+        "Say what is free in an event or a section, as pods read it from the log.",
+        "scripts.lookups.commands:availability",
+        is_ours=True,
+    ),
+    Command(
+        ("lookup", "pods"),
+        "Compare what pods answer about an event with what the log says.",
+        "scripts.lookups.commands:pods",
         is_ours=True,
     ),
     Command(

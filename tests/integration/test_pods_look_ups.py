@@ -1,5 +1,6 @@
 """Look-ups and streams through pod processes on a real broker, which is paused and pods too."""
 
+import json
 import os
 import resource
 import signal
@@ -20,6 +21,7 @@ from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
 from infra.stack.processes import wait_until
 from infra.stack.running import ephemeral_directory
 from schemas.topics import SECTION_STATUS
+from scripts.program.main import run
 from state.domain.keys import partition_of, section_key
 from state.domain.status import SectionStatus
 from state.views.availability.answers import boot_clock_ns
@@ -107,6 +109,29 @@ def test_two_pods_give_the_same_answer_with_the_same_tag(
         return again.status_code == 304
 
     assert wait_until(is_known, 60)
+
+
+def test_what_pods_answer_is_compared_with_the_log(
+    servers: Servers,
+    pods: tuple[PodProcess, PodProcess],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    event = 114
+    publish(servers, event, ("A", counts(3, 50)), ("B", counts(1, 7)))
+    monkeypatch.setenv("KAFKA_BROKERS", servers.brokers)
+    # As for the pods, there is none: the pins serve.
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("SEATSTREAM_TOKEN", servers.keys.token("ann", ("buyer",)))
+    urls = [f"http://127.0.0.1:{pod.port}" for pod in pods]
+    assert run(["lookup", "pods", str(event), *urls, "--within", "60", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"event_id": event, "sections": 2, "pods": {url: [] for url in urls}}
+    assert run(["lookup", "pods", str(event), urls[0], "http://127.0.0.1:1", "--within", "0"]) == 1
+    assert "cannot be asked" in capsys.readouterr().out
+    assert run(["lookup", "availability", str(event), "A", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sections"]["A"]["free"] == 50
+    assert run(["lookup", "availability", "404"]) == 1
 
 
 def test_f79_a_lower_version_that_comes_later_changes_no_pods_answer(

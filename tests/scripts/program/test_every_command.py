@@ -25,7 +25,7 @@ LOOKS = {
     *("topics plan", "topics verify", "schemas lint", "schemas check", "schemas diff"),
     *("schemas versions", "dead-letters list", "dead-letters show", "inspect section"),
     *("inspect reservation", "inspect store", "explain seat", "explain reservation", "audit"),
-    *("replay", "offsets show", "transactions list"),
+    *("replay", "offsets show", "transactions list", "lookup availability", "lookup pods"),
 }
 OF_THE_CHECKOUT = {"token", "topology"}
 """They write a file that they are told of, which a person can take away."""
