@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import gc
-import logging
 import os
-import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import faust
-import psutil
-import uvloop
-from aiokafka.structs import TopicPartition
-from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP
 
-from infra.process.log_lines import configuration
 from serdes.registry.known_ids import IdLogUnavailableError, SchemaIdsError
 from state.owners.name import host_and_port
 from state.stores.rocksdb import RocksDBStores, StoreMemory
 from streams.route import Route
-from streams.runtime.group import ConsumerGroup, end_offsets
+from streams.runtime.faust_program import (
+    PlainWorker,
+    WithoutWeb,
+    calm_collector,
+    faust_settings,
+    use_uvloop,
+)
+from streams.runtime.group import ConsumerGroup
 from streams.runtime.health import HealthServer
 from streams.runtime.outside.answers import AnswerLog, idempotent_producer
 from streams.runtime.outside.executor import IntentExecutor
@@ -37,30 +32,23 @@ from streams.runtime.ownership.checks import Cluster, check_cluster
 from streams.runtime.ownership.committed_records import CommittedRecords, Lookups
 from streams.runtime.ownership.generation import Generation
 from streams.runtime.ownership.positions import Place
-from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.process.clock import ClockWatch, OwnClock
+from streams.runtime.process.data_dir import lock_data_dir
 from streams.runtime.process.failpoints import Failpoints
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd, before_end, end_process
-from streams.runtime.process.observer import Kept, Observer
-from streams.runtime.process.stock import TransactionWatch
+from streams.runtime.process.observer import Observer
+from streams.runtime.process.transaction_watch import TransactionWatch
 from streams.runtime.process.watchdog import Watchdog
+from streams.runtime.stock_taking import StockTaking
 from streams.runtime.ticker import Ticker
 from streams.runtime.topic_keeper import TopicKeeper
 from streams.runtime.transactions.crash_journal import CrashJournal
 from streams.runtime.transactions.group_commit import GroupCommit, InputPartitions
 from streams.runtime.transactions.input_partition import InputPartition
 from streams.runtime.transactions.schema_questions import AskRegistry
-from streams.runtime.transport import (
-    BatchTransport,
-    Fetch,
-    RawFetchSchema,
-    credentials_of,
-    read_to,
-)
+from streams.runtime.transport import BatchTransport, Fetch, RawFetchSchema
 from streams.runtime.worker_parts import WorkerParts
 from streams.settings import Settings
-
-_STOCK_TAKING_S = 2.0
 
 
 class Ownership(TableManager):
@@ -93,38 +81,6 @@ class Ownership(TableManager):
             self.app.open_generation(assigned, generation_id)
 
 
-class WithoutWeb(BootStrategy):
-    """Starts Faust's services except its web server and its producer.
-
-    `faust worker` turns the web server on by default; the server would listen on every interface,
-    and on the same port in all workers of a machine. Nothing is produced through Faust's producer,
-    and its start waits for 20 minutes where the first broker that it asks is frozen.
-    """
-
-    enable_web = False
-    enable_kafka_producer = False
-
-
-class PlainWorker(faust.Worker):
-    """Faust's program around an app, without the spinner in its terminal; and it ends at once.
-
-    The spinner turns with every debug log record, so all of them have to be made: that takes a
-    twentieth of a worker's time under load. It would also write between the lines of the log.
-    """
-
-    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:  # noqa: ARG002
-        self.spinner = None
-
-    async def _sentinel_task(self) -> None:
-        """Wait for tasks that were cancelled, a second at most; stock Faust always waits for it.
-
-        All services have stopped by now: a rolling restart takes a second less for each worker.
-        """
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        if left:
-            await asyncio.wait(left, timeout=1.0)
-
-
 class BatchApp(faust.App):
     """A Faust app whose agents take whole fetches and whose state lives in generations."""
 
@@ -140,7 +96,7 @@ class BatchApp(faust.App):
         log_append_time: bool = True,
         notes: Sequence[str] = (),
     ) -> None:
-        _use_uvloop()
+        use_uvloop()
         self.worker_settings = settings
         self.routes = {route.source: route for route in routes}
         self.generation: Generation | None = None
@@ -156,7 +112,6 @@ class BatchApp(faust.App):
         self._clocks = ClockWatch(OwnClock.from_env())
         self._watchdog = Watchdog(settings.watchdog_s)
         self._parts: WorkerParts | None = None
-        self._process = psutil.Process()
         self._background: list[asyncio.Task[Any]] = []
         self._opening: asyncio.Task[None] | None = None
         # Seeks run one at a time, because each stops the flow of fetches and starts it again.
@@ -174,7 +129,7 @@ class BatchApp(faust.App):
             settings.app_id,
             TableManager=Ownership,
             Worker=PlainWorker,
-            **_faust_settings(settings),
+            **faust_settings(settings),
         )
         self.on_partitions_revoked.connect(self._finish_generation)
         for route in routes:
@@ -210,15 +165,22 @@ class BatchApp(faust.App):
             await self._ticker.start()
         except WorkerMustEnd as error:
             end_process(str(error))
-        _calm_collector()
+        calm_collector()
         await self._health.start()
         topics = TopicKeeper(self._parts, self._present_group_commit)
+        stock = StockTaking(
+            self.routes,
+            self.observer,
+            self._transactions,
+            lambda: self.generation,
+            lambda: self.consumer,
+        )
         self._background = [
             asyncio.create_task(self._watchdog.run(), name="watchdog"),
             asyncio.create_task(self._ticker.run(), name="ticker"),
-            asyncio.create_task(self._take_stock(), name="stock-taking"),
+            asyncio.create_task(stock.run(), name="stock-taking"),
             asyncio.create_task(topics.run(), name="topic-watch"),
-            asyncio.create_task(self._watch_transactions(), name="transaction-watch"),
+            asyncio.create_task(stock.watch_transactions(), name="transaction-watch"),
         ]
         self._background += self._parts.intents.start()
         for task in self._background:
@@ -432,150 +394,6 @@ class BatchApp(faust.App):
 
     def _present_group_commit(self) -> GroupCommit | None:
         return self.generation.group_commit if self.generation is not None else None
-
-    async def _take_stock(self) -> None:
-        """Measure lag and memory at intervals, for /live and the metrics."""
-        while True:
-            await asyncio.sleep(_STOCK_TAKING_S)
-            await self._take_stock_once()
-
-    async def _watch_transactions(self) -> None:
-        """Look for transactions that nobody ends, also in partitions that are set aside."""
-        while True:
-            await asyncio.sleep(_STOCK_TAKING_S)
-            if self.generation is not None:
-                await self._transactions.look(self.generation.assigned)
-
-    async def _take_stock_once(self) -> None:
-        partitions = self._running()
-        self.observer.memory(
-            buffered_bytes=sum(one.buffered_bytes for one in partitions),
-            resident_bytes=self._process.memory_info().rss,
-            stores=[one.state.store.statistics() for one in partitions],
-        )
-        self.observer.time({one.place: one.behind_ms for one in partitions})
-        if self.generation is not None:
-            self.observer.kept(kept_in(self.routes, self.generation.assigned, partitions))
-        lags = await self._measured(partitions) if partitions else {}
-        self.observer.lag(lags, int(time.time() * 1000))
-
-    async def _measured(
-        self, partitions: Sequence[InputPartition]
-    ) -> dict[str, tuple[int, int, int]]:
-        """Return position, end offset and log time of those partitions whose end is told."""
-        thread = self.consumer._thread
-        tps = [TopicPartition(one.topic, one.number) for one in partitions]
-        try:
-            ends = await thread.call_thread(end_offsets, thread._consumer, tps)
-        except Exception as error:  # noqa: BLE001  (the group may be rebalancing)
-            self.observer.log.info(
-                "the brokers did not tell end offsets, so the lag is unknown: %r", error
-            )
-            return {}
-        for tp, end in ends.items():
-            if not isinstance(end, int):
-                self.observer.log.info("the end of %s-%d is unknown, and so its lag: %r", *tp, end)
-        positions = [
-            partition.committed_offset
-            if partition.committed_offset < partition.next_offset
-            else read_to(thread._consumer, tp, partition.next_offset)
-            for partition, tp in zip(partitions, tps, strict=True)
-        ]
-        for partition, position in zip(partitions, positions, strict=True):
-            partition.note_read_to(position)
-        return {
-            partition.place: (position, ends[tp], partition.log_time_ms)
-            for partition, tp, position in zip(partitions, tps, positions, strict=True)
-            if isinstance(ends[tp], int)
-        }
-
-
-def kept_in(
-    routes: Mapping[str, Route], assigned: Iterable[Place], running: Iterable[InputPartition]
-) -> dict[str, Kept | None]:
-    """Return what routes count in the states of our partitions; None where nobody can tell.
-
-    routes: by the topic that each reads. Partitions of routes that count nothing are left out.
-    """
-    by_place = {(one.topic, one.number): one for one in running}
-    found: dict[str, Kept | None] = {}
-    for place in assigned:
-        route, partition = routes[place[0]], by_place.get(place)
-        if route.counts is None:
-            continue
-        name = f"{place[0]}-{place[1]}"
-        found[name] = None
-        if partition is None:
-            # Set aside, or not taken over yet.
-            continue
-        # Whoever decides in a damaged store finds it too, and knows what to do.
-        with suppress(*STORE_ERRORS, ValueError):
-            found[name] = {
-                (route.role, kind): number
-                for kind, number in route.counts(partition.state).items()
-            }
-    return found
-
-
-def _use_uvloop() -> None:
-    """Have Faust make uvloop's event loops: they are faster at a transaction's small messages."""
-    with warnings.catch_warnings():
-        # Python 3.14 warns of every event loop policy, but Faust makes its loops by a policy.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-
-
-def _faust_settings(settings: Settings) -> dict[str, Any]:
-    session_s = settings.session_timeout_s
-    return {
-        "broker": ";".join(f"kafka://{address}" for address in settings.brokers.split(",")),
-        # For Faust's own producer, and for the consumer that our transport builds.
-        "broker_credentials": credentials_of(settings.kafka),
-        "store": "memory://",
-        "datadir": str(settings.data_dir / "faust"),
-        "topic_allow_declare": False,
-        "topic_disable_leader": True,
-        "web_enabled": False,
-        # Instead of the level and the file that `faust worker` may be given.
-        "logging_config": configuration(settings.log_format, settings.log_level),
-        "stream_wait_empty": False,
-        "table_standby_replicas": 0,
-        "consumer_max_fetch_size": 2 << 20,
-        "broker_session_timeout": session_s,
-        # Frequent, because a worker hears of another's death with its next heartbeat.
-        "broker_heartbeat_interval": max(0.3, session_s / 12),
-        "broker_request_timeout": max(20.0, session_s),
-        "broker_rebalance_timeout": max(20.0, session_s),
-        "consumer_group_instance_id": settings.instance if settings.static_membership else None,
-    }
-
-
-def lock_data_dir(data_dir: Path) -> TextIO:
-    """Lock a data directory; the lock ends with the process, however that ends.
-
-    Raises WorkerMustEnd where another worker has it.
-    """
-    lock = (data_dir / "lock").open("w", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        message = (
-            f"another worker uses {data_dir}: give each worker a SEATSTREAM_DATA_DIR of its own"
-        )
-        raise WorkerMustEnd(message) from error
-    return lock
-
-
-def _calm_collector() -> None:
-    """Have the garbage collector leave out what lives as long as the process, and run rarely.
-
-    By default it runs after each thousand or so of new objects; a batch makes tens of thousands of
-    short-lived tuples, and no cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 50)
 
 
 def _end_on_error(task: asyncio.Task[Any]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts.offsets.local_stores import OF_WORKERS, InUse, clear, held
-from streams.runtime.app import lock_data_dir
+from streams.runtime.process.data_dir import lock_data_dir
 from streams.runtime.process.fatal import WorkerMustEnd
 
 

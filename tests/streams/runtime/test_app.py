@@ -6,14 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from infra.paths import ROOT
 from infra.stack.processes import child_environment
-from state.stores.rocksdb import CorruptStore
-from streams.runtime.app import BatchApp, Ownership, PlainWorker, kept_in
+from streams.runtime.app import BatchApp, Ownership
 
 # Nothing listens there, and nobody has to wait long to be refused.
 NOWHERE = "127.0.0.1:1"
@@ -49,20 +48,6 @@ def test_every_line_of_a_worker_has_the_form_and_the_level_of_its_settings(
     assert "no answer from the brokers" in lines[-1]["message"]
 
 
-def test_a_worker_that_has_stopped_waits_for_what_was_cancelled_and_else_for_nothing() -> None:
-    async def test() -> None:
-        worker = cast("PlainWorker", None)
-        with pytest.raises(StopIteration):
-            PlainWorker._sentinel_task(worker).send(None)
-        waiting = asyncio.create_task(asyncio.Event().wait())
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await PlainWorker._sentinel_task(worker)
-        assert waiting.cancelled()
-
-    asyncio.run(test())
-
-
 class Closing:
     """A generation that is closed when the test says so."""
 
@@ -96,26 +81,3 @@ def test_f23_who_leaves_while_a_rebalance_closes_the_generation_waits_for_it() -
         assert not opened
 
     asyncio.run(test())
-
-
-def test_what_partitions_keep_is_counted_and_told_where_nobody_can_tell() -> None:
-    def count(state: Any) -> dict[str, int]:
-        if state is None:
-            raise CorruptStore("told so")
-        return {"DONE": state, "PENDING": 0}
-
-    def partition(topic: str, number: int, state: Any) -> Any:
-        return SimpleNamespace(topic=topic, number=number, state=state)
-
-    def route(counts: Any) -> Any:
-        return SimpleNamespace(role="payments", counts=counts)
-
-    routes = {"p": route(count), "s": route(None)}
-    running = [partition("p", 0, 2), partition("p", 1, None), partition("s", 0, 9)]
-    # The last of these is set aside.
-    assigned = [("p", 0), ("p", 1), ("s", 0), ("p", 2)]
-    assert kept_in(routes, assigned, running) == {
-        "p-0": {("payments", "DONE"): 2, ("payments", "PENDING"): 0},
-        "p-1": None,
-        "p-2": None,
-    }

@@ -11,7 +11,7 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPar
 from support.workers.echo import CHANGELOG, DEAD, OUT, SOURCE, Echo
 
 from streams.runtime.process.observer import Observer
-from streams.runtime.process.stock import TransactionWatch
+from streams.runtime.process.transaction_watch import TransactionWatch
 
 
 class Listed(NamedTuple):
