@@ -19,9 +19,10 @@ from typing import Any
 
 from state.owners.name import owner_name
 from state.stores.rocksdb import RocksDBStore
+from streams.runtime.ownership.claims import LOST_GROUP, Group
 from streams.runtime.ownership.committed_records import CommittedRecords
 from streams.runtime.ownership.positions import Place
-from streams.runtime.ownership.takeover import LOST_GROUP, Group, TakeOver
+from streams.runtime.ownership.takeover import TakeOver
 from streams.runtime.ownership.troubles import trouble_of
 from streams.runtime.process.fatal import PartitionTrouble, end_process
 from streams.runtime.transactions.group_commit import GroupCommit
